@@ -1,0 +1,339 @@
+"""The database: transactions, migrations, backup. SQLite by default, PostgreSQL by URL; the same promises on both.
+
+SQLite has one writer. A commit costs one wait for the disk however much it holds, so whoever finds the writer free carries
+out everything that waits behind it and commits it together (each piece in its own savepoint: one that fails undoes itself
+alone). PostgreSQL groups its commits by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+T = TypeVar("T")
+ROOT = Path(__file__).resolve().parent
+BUSY_SECONDS = 1.0  # how long another process may keep SQLite's write lock before we say "try again"
+GROUP = 64  # pieces of work in one commit
+RETRIES = 5  # of a PostgreSQL transaction that lost against another
+_LOST_RACE = {"40001", "40P01"}  # serialization failure, deadlock
+_MIGRATION_LOCK = 7324701
+
+
+class DatabaseAway(Exception):
+    """The database cannot be used now: locked, full or gone. Nothing was half done; the same call may be made again."""
+
+
+class NotMigrated(Exception):
+    """The database's tables are not those of this version."""
+
+
+class _Work:
+    """One piece of work waiting for the writer."""
+
+    __slots__ = ("done", "error", "fn", "gate", "result")
+
+    def __init__(self, fn: Callable[[sa.Connection], Any]) -> None:
+        self.fn, self.done, self.result, self.error = fn, False, None, None
+        self.gate = threading.Lock()
+        self.gate.acquire()
+
+
+class Database:
+    """`write(fn)` runs fn(connection) in one durable transaction; `read()` gives a connection that only reads.
+
+    `fn` must do nothing but use its connection: it may be run again.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = sa.make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._in_memory = self.is_sqlite and self.url.database in (None, "", ":memory:")
+        self.engine = self._sqlite_engine() if self.is_sqlite else self._postgres_engine()
+        self._waiting: deque[_Work] = deque()
+        self._leading = threading.Lock()
+        self._writer: sa.Connection | None = None
+        self.slow_commit = float(os.environ.get("DASHTRADE_SLOW_COMMIT_MS", "0")) / 1000  # the bench's slow disk
+
+    # --- engines ---------------------------------------------------------------------------------------------------------
+
+    def _sqlite_engine(self) -> sa.Engine:
+        if not self._in_memory and self.url.database:
+            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+        pool = sa.StaticPool if self._in_memory else sa.QueuePool
+        options: dict[str, Any] = {} if self._in_memory else {"pool_size": 32, "max_overflow": 64, "pool_timeout": 5}
+        engine = sa.create_engine(
+            self.url, poolclass=pool, connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS}, **options
+        )
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+        return engine
+
+    def _postgres_engine(self) -> sa.Engine:
+        return sa.create_engine(
+            self.url, pool_size=24, max_overflow=24, pool_timeout=5, pool_pre_ping=False,
+            connect_args={"connect_timeout": 3, "application_name": "dashtrade", "options": "-c timezone=utc -c lock_timeout=5000"},
+        )
+
+    # --- reading and writing -----------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """One consistent view. Whatever is read may be old by the time it is used: decide inside `write`."""
+        try:
+            if self._in_memory:  # one connection for all: readers take the writer's turn
+                self._leading.acquire()
+                try:
+                    with self.engine.connect() as conn:
+                        yield conn
+                finally:
+                    self._hand_over()
+                return
+            with self.engine.connect() as conn:
+                if self.is_sqlite:
+                    conn.connection.driver_connection.execute("BEGIN")
+                try:
+                    yield conn
+                finally:
+                    if self.is_sqlite:
+                        conn.connection.driver_connection.rollback()
+        except (exc.OperationalError, exc.TimeoutError, exc.InterfaceError, sqlite3.OperationalError) as error:
+            raise DatabaseAway(_words(error)) from error
+
+    def write(self, fn: Callable[[sa.Connection], T]) -> T:
+        return self._write_sqlite(fn) if self.is_sqlite else self._write_postgres(fn)
+
+    def _write_postgres(self, fn: Callable[[sa.Connection], T]) -> T:
+        for attempt in range(RETRIES):
+            try:
+                with self.engine.begin() as conn:
+                    return fn(conn)
+            except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
+                if getattr(getattr(error, "orig", None), "pgcode", None) not in _LOST_RACE or attempt == RETRIES - 1:
+                    raise DatabaseAway(_words(error)) from error
+                time.sleep(0.005 * 2**attempt)
+        raise AssertionError("unreachable")
+
+    # --- SQLite's group-committing writer ----------------------------------------------------------------------------------
+
+    def _write_sqlite(self, fn: Callable[[sa.Connection], T]) -> T:
+        work = _Work(fn)
+        self._waiting.append(work)
+        lead = self._leading.acquire(blocking=False)
+        if not lead:
+            work.gate.acquire()  # until a leader has done it, or hands the lead to us
+            lead = not work.done
+        if lead:
+            self._lead(work)
+        if work.error is not None:
+            raise work.error
+        return work.result  # type: ignore[return-value]
+
+    def _lead(self, mine: _Work) -> None:
+        """Carry out groups until our own work is done, then hand over to whoever waits."""
+        try:
+            while not mine.done:
+                self._commit_group([self._waiting.popleft() for _ in range(min(len(self._waiting), GROUP))])
+        finally:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        while True:
+            if self._waiting:
+                self._waiting[0].gate.release()  # still not done: it leads now, and the lead was never free in between
+                return
+            self._leading.release()
+            if not self._waiting or not self._leading.acquire(blocking=False):
+                return  # nobody came in that moment, or who came leads already
+
+    def _commit_group(self, group: list[_Work]) -> None:
+        try:
+            conn = self._writing_connection()
+            raw = conn.connection.driver_connection
+            raw.execute("BEGIN IMMEDIATE")
+            for work in group:
+                self._run_one(conn, raw, work)
+            if self.slow_commit:
+                time.sleep(self.slow_commit)
+            raw.execute("COMMIT")
+        except Exception as error:  # the disk, the lock, the file: nothing of the group is durable
+            self._drop_writer()
+            away = DatabaseAway(_words(error))
+            away.__cause__ = error
+            for work in group:
+                work.error, work.result = away, None
+        for work in group:
+            work.done = True
+            work.gate.release()
+
+    @staticmethod
+    def _run_one(conn: sa.Connection, raw: Any, work: _Work) -> None:
+        raw.execute("SAVEPOINT work")
+        try:
+            work.result = work.fn(conn)
+        except Exception as error:
+            if not raw.in_transaction:  # SQLite itself gave up the whole transaction (disk full, I/O error)
+                raise
+            raw.execute("ROLLBACK TO work")
+            work.error = DatabaseAway(_words(error)) if isinstance(error, exc.OperationalError) else error
+        raw.execute("RELEASE work")
+
+    def _writing_connection(self) -> sa.Connection:
+        if self._writer is None:
+            self._writer = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")  # we say BEGIN ourselves
+        return self._writer
+
+    def _drop_writer(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is None:
+            return
+        with contextlib.suppress(Exception):
+            writer.connection.driver_connection.rollback()
+        if self._in_memory:
+            self._writer = writer
+            return
+        with contextlib.suppress(Exception):
+            writer.invalidate()
+            writer.close()
+
+    # --- life --------------------------------------------------------------------------------------------------------------
+
+    def ping(self) -> None:
+        with self.read() as conn:
+            conn.execute(sa.text("SELECT 1"))
+
+    def close(self) -> None:
+        if self._writer is not None:
+            with contextlib.suppress(Exception):
+                self._writer.close()
+        self._writer = None
+        self.engine.dispose()
+
+    # --- migrations --------------------------------------------------------------------------------------------------------
+
+    def version(self) -> str | None:
+        with self.read() as conn:
+            if not sa.inspect(conn).has_table("alembic_version"):
+                return None
+            return conn.scalar(sa.text("SELECT version_num FROM alembic_version"))
+
+    def migrate(self) -> bool:
+        """Bring the tables to this version, under a lock: of two that start at once, one migrates. True if there was work."""
+        if self.version() == newest_migration():
+            return False
+        with self._migration_lock():
+            if self.version() == newest_migration():
+                return False
+            self._upgrade("head")
+        return True
+
+    def _upgrade(self, revision: str) -> None:
+        from alembic import command
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option("script_location", str(ROOT / "migrations"))
+        config.attributes["engine"] = self.engine
+        command.upgrade(config, revision)
+
+    @contextlib.contextmanager
+    def _migration_lock(self) -> Iterator[None]:
+        if self._in_memory:
+            yield
+        elif self.is_sqlite:
+            import fcntl
+
+            with open(f"{self.url.database}.migrating", "w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
+        else:
+            with self.engine.connect() as conn:
+                conn.execute(sa.text("SELECT pg_advisory_lock(:n)"), {"n": _MIGRATION_LOCK})
+                try:
+                    yield
+                finally:
+                    conn.execute(sa.text("SELECT pg_advisory_unlock(:n)"), {"n": _MIGRATION_LOCK})
+
+    # --- backup ------------------------------------------------------------------------------------------------------------
+
+    def backup(self, path: Path) -> None:
+        """A complete, verified copy, made while everything runs."""
+        if not self.is_sqlite:
+            raise PostgresHasItsOwnTools
+        partial = path.with_name(path.name + ".partial")
+        partial.unlink(missing_ok=True)
+        source = sqlite3.connect(f"file:{self.url.database}?mode=ro", uri=True)
+        target = sqlite3.connect(partial)
+        with contextlib.closing(source), contextlib.closing(target):
+            source.backup(target, pages=2000)
+        check_sqlite_file(partial)
+        with open(partial, "rb") as done:
+            os.fsync(done.fileno())
+        os.chmod(partial, 0o600)
+        os.replace(partial, path)
+
+    def restore(self, path: Path) -> Path:
+        """Put a verified backup in the database's place; what was there is kept beside it. Nothing may be running."""
+        if not self.is_sqlite:
+            raise PostgresHasItsOwnTools
+        check_sqlite_file(path)
+        current = Path(self.url.database or "")
+        self.close()
+        kept = current.with_name(f"{current.name}.before-restore-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}")
+        incoming = current.with_name(current.name + ".incoming")
+        shutil.copyfile(path, incoming)
+        os.chmod(incoming, 0o600)
+        if current.exists():
+            with contextlib.closing(sqlite3.connect(current)) as old:
+                old.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            os.replace(current, kept)
+        for tail in ("-wal", "-shm"):
+            Path(f"{current}{tail}").unlink(missing_ok=True)
+        os.replace(incoming, current)
+        return kept
+
+
+class PostgresHasItsOwnTools(Exception):
+    """Backup and restore of PostgreSQL are not ours to do."""
+
+    def __str__(self) -> str:
+        return "This database is PostgreSQL: use its own tools, pg_dump to back up and pg_restore to restore."
+
+
+def check_sqlite_file(path: Path) -> None:
+    """Whole, undamaged, and one of ours; raises ValueError otherwise."""
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as copy:
+            verdict = copy.execute("PRAGMA integrity_check").fetchone()[0]
+            copy.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise ValueError(f"{path.name} is not a whole DashTrade database: {error}") from error
+    if verdict != "ok":
+        raise ValueError(f"{path.name} is damaged: {verdict}")
+
+
+def newest_migration() -> str:
+    """The newest revision's id is its file's name, without asking Alembic (which costs a third of a second)."""
+    return max(file.stem for file in (ROOT / "migrations" / "versions").glob("[0-9]*.py"))
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = None  # transactions begin where we say so
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-16000", "temp_store=MEMORY"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _words(error: Exception) -> str:
+    cause = getattr(error, "orig", None) or error
+    return f"the database cannot be used now ({str(cause).splitlines()[0][:200] if str(cause) else type(cause).__name__})"

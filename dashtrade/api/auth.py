@@ -1,0 +1,176 @@
+"""Joining, signing in, and who one is."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pydantic
+from flask import Blueprint
+
+from dashtrade.api.http import Body, Page, client_address, endpoint, number_cursor, page, the_app
+from dashtrade.domain.access import Permission, Role, may
+from dashtrade.domain.values import iso
+from dashtrade.services import people
+from dashtrade.services.bots import NotFound
+from dashtrade.tables import messages as message_table
+from dashtrade.tables import people as table
+from dashtrade.tables.people import User
+
+bp = Blueprint("auth", __name__, url_prefix="/api/v1")
+
+
+class Registration(Body):
+    email: str = pydantic.Field(max_length=254)
+    password: str = pydantic.Field(max_length=500)
+    name: str = pydantic.Field("", max_length=80)
+    setup_code: str | None = pydantic.Field(None, max_length=200)
+    invitation: str | None = pydantic.Field(None, max_length=200)
+
+
+class Credentials(Body):
+    email: str = pydantic.Field(max_length=254)
+    password: str = pydantic.Field(max_length=500)
+
+
+class UserChanges(Body):
+    name: str | None = pydantic.Field(None, min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]+$")
+    time_zone: str | None = pydantic.Field(None, max_length=60)
+    tradingview_only: bool | None = None
+    body_secret: str | None = pydantic.Field(None, max_length=200)
+    max_alert_age: int | None = pydantic.Field(None, ge=1, le=86400)
+
+
+class Invitation(Body):
+    email: str = pydantic.Field("", max_length=254)
+    role: Role = Role.STANDARD
+
+
+class Rotation(Body):
+    overlap_seconds: int = pydantic.Field(0, ge=0, le=7 * 86400)
+
+
+def user_view(user: User) -> dict[str, Any]:
+    return {
+        "id": user.id, "email": user.email, "name": user.name, "role": str(user.role), "time_zone": user.time_zone,
+        "tradingview_only": user.tradingview_only, "has_body_secret": user.body_secret_hash is not None,
+        "max_alert_age": user.max_alert_age, "created_at": iso(user.created_at),
+    }
+
+
+@endpoint(bp, "POST", "/auth/register", body=Registration, open=True, status=201)
+def register(given: Registration) -> dict[str, Any]:
+    """Make an account: the first one with the set-up code, others as the installation allows."""
+    made = people.register(
+        the_app(), email=given.email, password=given.password, name=given.name, code=given.setup_code or given.invitation,
+        address=client_address(),
+    )
+    return {"user": user_view(made.user), "access_token": made.access_token}
+
+
+@endpoint(bp, "POST", "/auth/login", body=Credentials, open=True)
+def login(given: Credentials) -> dict[str, Any]:
+    """Sign in: an access token for 30 days."""
+    made = people.login(the_app(), email=given.email, password=given.password, address=client_address())
+    return {"access_token": made.access_token, "user": user_view(made.user)}
+
+
+@endpoint(bp, "GET", "/users/me", needs=None)
+def me(user: User) -> dict[str, Any]:
+    """Who the access token belongs to."""
+    return user_view(user)
+
+
+@endpoint(bp, "PATCH", "/users/me", body=UserChanges, needs=None)
+def change_me(user: User, given: UserChanges) -> dict[str, Any]:
+    """Change one's own name, time zone and how alerts are taken; null for max_alert_age or body_secret takes it away."""
+    people.change_options(the_app(), user, given.model_dump(exclude_unset=True))
+    with the_app().db.read() as conn:
+        return user_view(table.by_id(conn, user.id) or user)
+
+
+@endpoint(bp, "GET", "/tokens", needs=None)
+def tokens(user: User) -> dict[str, Any]:
+    """One's access tokens; their text is never shown again."""
+    with the_app().db.read() as conn:
+        rows = table.list_api_tokens(conn, user.id)
+    items = [
+        {
+            "id": r.id, "name": r.name, "created_at": iso(r.created_at), "expires_at": iso(r.expires_at),
+            "used_at": iso(r.used_at) if r.used_at else None,
+        }
+        for r in rows
+    ]
+    return {"items": items, "next_cursor": None}
+
+
+@endpoint(bp, "DELETE", "/tokens/<int:token_id>", needs=None)
+def revoke(user: User, token_id: int) -> dict[str, Any]:
+    """End one of one's access tokens."""
+    app = the_app()
+    if not app.db.write(lambda conn: table.revoke_api_token(conn, user.id, token_id, app.clock.now())):
+        raise NotFound("token")
+    return {"id": token_id, "status": "revoked"}
+
+
+@endpoint(bp, "POST", "/webhook-token/rotate", body=Rotation)
+def rotate(user: User, given: Rotation) -> dict[str, Any]:
+    """A new webhook token; the old one ends now, or after the overlap."""
+    app = the_app()
+    token = people.rotate_webhook_token(app, user, overlap=timedelta(seconds=given.overlap_seconds))
+    return {"token": token, "url": f"{app.settings.public_url}/webhook?token={token}"}
+
+
+@endpoint(bp, "GET", "/webhook-token")
+def webhook_token(user: User) -> dict[str, Any]:
+    """The current webhook token, for its owner, and when it was used last."""
+    app = the_app()
+    found = people.webhook_token(app, user)
+    if found is None:
+        return {"token": None, "url": None, "created_at": None, "used_at": None}
+    token, row = found
+    return {
+        "token": token, "url": f"{app.settings.public_url}/webhook?token={token}", "created_at": iso(row.created_at),
+        "used_at": iso(row.used_at) if row.used_at else None,
+    }
+
+
+@endpoint(bp, "DELETE", "/webhook-token")
+def revoke_webhook(user: User) -> dict[str, Any]:
+    """End every webhook token of one's own, at once."""
+    return {"status": "revoked", "count": people.revoke_webhook_tokens(the_app(), user)}
+
+
+@endpoint(bp, "POST", "/invitations", body=Invitation, needs=Permission.INVITE, status=201)
+def invite(user: User, given: Invitation) -> dict[str, Any]:
+    """A code by which one more person may join, good for a week."""
+    role = given.role if may(user.role, Permission.MANAGE_ROLES) else Role.STANDARD
+    app = the_app()
+    code = people.invite(app, user, email=given.email, role=role)
+    return {"invitation": code, "role": str(role), "url": f"{app.settings.ui_url}/join?invitation={code}"}
+
+
+class MessageList(Page):
+    unread: bool = False
+
+
+@endpoint(bp, "GET", "/messages", query=MessageList, needs=None)
+def messages(user: User, query: MessageList) -> dict[str, Any]:
+    """What DashTrade told its user, newest first."""
+    with the_app().db.read() as conn:
+        rows = message_table.list_page(conn, user.id, before=number_cursor(query.cursor), limit=query.limit + 1, unread_only=query.unread)
+    return page(rows, query.limit, lambda row: str(row.id), lambda row: {
+        "id": row.id, "at": iso(row.created_at), "level": row.level, "title": row.title, "text": row.text, "signal_id": row.signal_id,
+        "read_at": iso(row.read_at) if row.read_at else None,
+    })
+
+
+class ReadUpTo(Body):
+    up_to: int = pydantic.Field(ge=0, lt=2**62)
+
+
+@endpoint(bp, "POST", "/messages/read", body=ReadUpTo, needs=None)
+def mark_read(user: User, given: ReadUpTo) -> dict[str, Any]:
+    """Mark messages as read, up to and including one."""
+    app = the_app()
+    return {"marked": app.db.write(lambda conn: message_table.mark_read(conn, user.id, up_to=given.up_to, now=app.clock.now()))}

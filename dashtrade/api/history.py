@@ -1,0 +1,271 @@
+"""Signals, orders, trades, positions, performance, risk events: what happened, and why."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import pydantic
+from flask import Blueprint, Response, stream_with_context
+
+from bot_engine import Lane
+from dashtrade.api.bots import shown_bots
+from dashtrade.api.http import Answer, Body, Page, endpoint, number_cursor, page, read_day, read_moment, the_app
+from dashtrade.domain.orders import OrderStatus
+from dashtrade.domain.ports import BrokerError
+from dashtrade.domain.values import Symbol, iso, plain
+from dashtrade.services import orders as order_service
+from dashtrade.services import story
+from dashtrade.services.bots import NotFound
+from dashtrade.tables import accounts as account_table
+from dashtrade.tables import bots as bot_table
+from dashtrade.tables import orders as order_table
+from dashtrade.tables import signals as signal_table
+from dashtrade.tables.people import User
+
+bp = Blueprint("history", __name__, url_prefix="/api/v1")
+_ID = pydantic.Field(None, ge=1, lt=2**62)
+
+
+# --- signals -------------------------------------------------------------------------------------------------------------
+
+
+class SignalList(Page):
+    status: str | None = pydantic.Field(None, max_length=20)
+    symbol: str | None = pydantic.Field(None, max_length=60)
+    bot_id: int | None = _ID
+
+
+@endpoint(bp, "GET", "/signals", query=SignalList)
+def signals(user: User, query: SignalList) -> dict[str, Any]:
+    """Every alert and what became of it, newest first; refused ones too."""
+    with the_app().db.read() as conn:
+        rows = signal_table.list_page(
+            conn, user.id, before=query.cursor, limit=query.limit + 1, status=query.status, bot_id=query.bot_id,
+            symbol=Symbol.parse(query.symbol) if query.symbol else None,
+        )
+    return page(rows, query.limit, lambda row: row.id, story.signal_view)
+
+
+@endpoint(bp, "GET", "/signals/<signal_id>")
+def signal(user: User, signal_id: str) -> dict[str, Any]:
+    """One signal's whole story."""
+    told = story.story(the_app(), user.id, signal_id)
+    if told is None:
+        raise NotFound("signal")
+    return told
+
+
+# --- orders --------------------------------------------------------------------------------------------------------------
+
+
+class OrderList(Page):
+    status: OrderStatus | None = None
+    symbol: str | None = pydantic.Field(None, max_length=60)
+    bot_id: int | None = _ID
+
+
+class Verdict(Body):
+    outcome: str = pydantic.Field(pattern="^(look_again|not_placed)$")
+
+
+@endpoint(bp, "GET", "/orders", query=OrderList)
+def orders(user: User, query: OrderList) -> dict[str, Any]:
+    """Orders, newest first."""
+    with the_app().db.read() as conn:
+        rows = order_table.list_page(
+            conn, user.id, before=_order_cursor(query.cursor), limit=query.limit + 1, status=query.status, bot_id=query.bot_id,
+            symbol=Symbol.parse(query.symbol) if query.symbol else None,
+        )
+    return page(rows, query.limit, lambda order: f"{order.created_at.isoformat()}~{order.id}", story.order_view)
+
+
+def _order_cursor(cursor: str | None) -> tuple[datetime, str] | None:
+    if not cursor:
+        return None
+    at, found, last = cursor.partition("~")
+    moment = read_moment(at, "cursor")
+    if not found or moment is None:
+        raise Answer(400, "bad_request", "The cursor is not one of ours.", "Take next_cursor from the page before.", field="cursor")
+    return moment, last
+
+
+@endpoint(bp, "GET", "/orders/<order_id>")
+def order(user: User, order_id: str) -> dict[str, Any]:
+    """One order."""
+    with the_app().db.read() as conn:
+        found = order_table.get(conn, user.id, order_id)
+    if found is None:
+        raise NotFound("order")
+    return story.order_view(found)
+
+
+@endpoint(bp, "POST", "/orders/<order_id>/resolve", body=Verdict)
+def resolve(user: User, given: Verdict, order_id: str) -> dict[str, Any]:
+    """Say what became of an order that needs attention: look again, or that the broker never got it."""
+    after = order_service.resolve(the_app(), user, order_id, given.outcome)
+    the_app().engine.on_work(Lane(after.account_id, after.symbol))
+    return story.order_view(after)
+
+
+@endpoint(bp, "POST", "/orders/<order_id>/cancel", status=202)
+def cancel(user: User, order_id: str) -> dict[str, Any]:
+    """Ask for an order to be taken back."""
+    after = order_service.cancel(the_app(), user, order_id)
+    the_app().engine.on_work(Lane(after.account_id, after.symbol))
+    return story.order_view(after)
+
+
+# --- trades --------------------------------------------------------------------------------------------------------------
+
+
+class TradeFilter(Body):
+    model_config = pydantic.ConfigDict(extra="forbid", str_max_length=100, populate_by_name=True)
+    bot_id: int | None = _ID
+    symbol: str | None = None
+    action: str | None = pydantic.Field(None, pattern="^(buy|sell)$")
+    status: str | None = pydantic.Field(None, pattern="^(filled|partial)$")
+    since: str | None = pydantic.Field(None, alias="from")
+    until: str | None = pydantic.Field(None, alias="to")
+
+    def wanted(self) -> dict[str, Any]:
+        return {
+            "bot_id": self.bot_id, "symbol": Symbol.parse(self.symbol) if self.symbol else None, "action": self.action,
+            "status": self.status, "since": read_moment(self.since, "from"), "until": read_moment(self.until, "to"),
+        }
+
+
+class TradeList(TradeFilter, Page):
+    pass
+
+
+def trade_view(row: Any) -> dict[str, Any]:
+    return {
+        "id": row.id, "at": iso(row.at), "bot_id": row.bot_id, "account_id": row.account_id, "signal_id": row.signal_id,
+        "order_id": row.order_id, "client_order_id": row.order_id, "broker_order_id": row.broker_order_id, "symbol": row.symbol.text,
+        "action": row.action, "effect": row.effect, "quantity": plain(row.quantity), "price": plain(row.price),
+        "notional": plain(row.notional), "fee": plain(row.fee), "realized_pnl": plain(row.realized_pnl), "status": row.status,
+    }
+
+
+@endpoint(bp, "GET", "/trades", query=TradeList)
+def trades(user: User, query: TradeList) -> dict[str, Any]:
+    """Trades, newest first: one per order that was filled, in whole or in part."""
+    with the_app().db.read() as conn:
+        rows = order_table.list_trades(conn, user.id, before=number_cursor(query.cursor), limit=query.limit + 1, **query.wanted())
+    return page(rows, query.limit, lambda row: str(row.id), trade_view)
+
+
+@endpoint(bp, "GET", "/trades.csv", query=TradeFilter)
+def trades_csv(user: User, query: TradeFilter) -> Response:
+    """The same as a CSV file, all of them, streamed."""
+    app, wanted = the_app(), query.wanted()
+
+    def chunks() -> Iterator[str]:
+        with app.db.read() as conn:
+            yield from csv_chunks(order_table.stream_trades(conn, user.id, **wanted))
+
+    headers = {"Content-Disposition": "attachment; filename=trades.csv"}
+    return Response(stream_with_context(chunks()), mimetype="text/csv", headers=headers)
+
+
+def csv_chunks(rows: Iterator[tuple[Any, ...]]) -> Iterator[str]:
+    """CSV text, a few thousand lines at a time. A cell that a spreadsheet would take for a formula gets an apostrophe."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\r\n")
+    writer.writerow(order_table.CSV_COLUMNS)
+    for count, row in enumerate(rows, 1):
+        writer.writerow(row)
+        if count % 2000 == 0:
+            yield buffer.getvalue()
+            buffer.seek(0)
+            buffer.truncate()
+    yield buffer.getvalue()
+
+
+# --- positions, performance, risk ------------------------------------------------------------------------------------------
+
+
+@endpoint(bp, "GET", "/positions")
+def positions(user: User) -> dict[str, Any]:
+    """What each account holds: by bot, outside DashTrade, and what the broker says."""
+    app = the_app()
+    with app.db.read() as conn:
+        accounts = account_table.list_all(conn, user.id)
+        holding = [bot for bot in bot_table.list_page(conn, user.id, limit=10000) if bot.position.quantity]
+    views = {view["id"]: view for view in shown_bots(user, holding)}
+    items: list[dict[str, Any]] = []
+    problems = []
+    for account in accounts:
+        own = [bot for bot in holding if bot.account_id == account.id]
+        try:
+            at_broker = {p.symbol: p for p in app.brokers.of(account).positions()}
+        except BrokerError as error:
+            problems.append({"account_id": account.id, "message": error.message})
+            at_broker = None
+        symbols = {bot.symbol for bot in own} | set(at_broker or {})
+        for symbol in sorted(symbols, key=lambda s: s.text):
+            items.append(_position(account.id, symbol, [bot for bot in own if bot.symbol == symbol], at_broker, views))
+    return {"items": items, "problems": problems, "next_cursor": None}
+
+
+def _position(account_id: int, symbol: Symbol, bots: list[Any], at_broker: Any, views: dict[int, Any]) -> dict[str, Any]:
+    ours = sum((bot.position.quantity for bot in bots), Decimal(0))
+    theirs = None if at_broker is None else (at_broker[symbol].quantity if symbol in at_broker else Decimal(0))
+    return {
+        "account_id": account_id, "symbol": symbol.text, "quantity": plain(ours), "broker_quantity": None if theirs is None else plain(theirs),
+        "outside": None if theirs is None else plain(theirs - ours),
+        "bots": [{"bot_id": bot.id, "name": bot.name, **views[bot.id]["position"]} for bot in bots],
+    }
+
+
+class PerformanceQuery(Body):
+    model_config = pydantic.ConfigDict(extra="forbid", str_max_length=100, populate_by_name=True)
+    bot_id: int | None = _ID
+    since: str | None = pydantic.Field(None, alias="from")
+    until: str | None = pydantic.Field(None, alias="to")
+
+
+@endpoint(bp, "GET", "/performance", query=PerformanceQuery)
+def performance(user: User, query: PerformanceQuery) -> dict[str, Any]:
+    """Realised profit per bot and day, and in total."""
+    with the_app().db.read() as conn:
+        rows = bot_table.days(
+            conn, user.id, bot_id=query.bot_id, since=read_day(query.since, "from"), until=read_day(query.until, "to")
+        )
+    items = [
+        {
+            "bot_id": r.bot_id, "day": r.day.isoformat(), "realized_pnl": plain(r.realized), "fees": plain(r.fees),
+            "net_pnl": plain(r.realized - r.fees), "volume": plain(r.volume), "trades": r.trades, "wins": r.wins, "losses": r.losses,
+            "entries": r.entries,
+        }
+        for r in rows
+    ]
+    total, fees = sum((r.realized for r in rows), Decimal(0)), sum((r.fees for r in rows), Decimal(0))
+    wins, losses = sum(r.wins for r in rows), sum(r.losses for r in rows)
+    return {
+        "items": items, "next_cursor": None,
+        "total": {
+            "realized_pnl": plain(total), "fees": plain(fees), "net_pnl": plain(total - fees), "trades": sum(r.trades for r in rows),
+            "wins": wins, "losses": losses, "win_rate": f"{100 * wins / (wins + losses):.1f}" if wins + losses else None,
+        },
+    }
+
+
+class RiskEventList(Page):
+    bot_id: int | None = _ID
+
+
+@endpoint(bp, "GET", "/risk-events", query=RiskEventList)
+def risk_events(user: User, query: RiskEventList) -> dict[str, Any]:
+    """Limits that were passed and what was done, newest first."""
+    with the_app().db.read() as conn:
+        rows = bot_table.list_risk_events(conn, user.id, before=number_cursor(query.cursor), limit=query.limit + 1, bot_id=query.bot_id)
+    return page(rows, query.limit, lambda row: str(row.id), lambda row: {
+        "id": row.id, "at": iso(row.at), "bot_id": row.bot_id, "account_id": row.account_id, "kind": row.kind,
+        "threshold": plain(row.threshold), "actual": plain(row.actual), "action": row.action, "detail": row.detail, "signal_id": row.signal_id,
+    })

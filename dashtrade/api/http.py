@@ -1,0 +1,247 @@
+"""What every endpoint shares: reading what was sent, saying what is wrong, and describing itself for OpenAPI.
+
+An endpoint is a function with a decorator; the decorator's arguments are its documentation and its validation.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import wraps
+from typing import Any
+
+import pydantic
+from flask import Blueprint, Flask, Response, current_app, g, request
+from werkzeug.exceptions import HTTPException
+
+from bot_database import DatabaseAway
+from dashtrade.app import App
+from dashtrade.domain.access import Permission, may
+from dashtrade.domain.values import Malformed
+from dashtrade.services import people
+from dashtrade.services.bots import NotFound, Refusal
+from dashtrade.services.people import Denied
+from dashtrade.tables.people import User
+
+log = logging.getLogger("dashtrade.api")
+MAX_ID = 2**62
+PAGE, MOST = 50, 500
+
+
+class Body(pydantic.BaseModel):
+    """What a request may hold. Unknown fields are refused: a misspelt one must not be passed over."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", str_max_length=4000)
+
+
+class Answer(Exception):
+    """An error as the client sees it."""
+
+    def __init__(self, status: int, error: str, message: str, hint: str = "", headers: dict[str, str] | None = None, **more: Any) -> None:
+        super().__init__(message)
+        self.status, self.headers = status, headers or {}
+        self.body = {"error": error, "message": message, "hint": hint} | more
+
+
+def reply(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+    return Response(text, status=status, mimetype="application/json", headers=headers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """For the OpenAPI description."""
+
+    method: str
+    path: str
+    summary: str
+    open: bool
+    body: type[Body] | None
+    query: type[Body] | None
+    status: int
+
+
+ENDPOINTS: dict[tuple[str, str], Endpoint] = {}
+
+
+def the_app() -> App:
+    return current_app.config["DASHTRADE"]
+
+
+def endpoint(bp: Blueprint, method: str, path: str, *, body: type[Body] | None = None, query: type[Body] | None = None,
+             needs: Permission | None = Permission.TRADE, open: bool = False, status: int = 200) -> Callable[[Callable[..., Any]], Any]:
+    """`open`: no sign-in. Else the user of the access token is the first argument; then path values, body and query."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def run(**values: Any) -> Response:
+            arguments: list[Any] = [] if open else [signed_in(needs)]
+            if body is not None:
+                arguments.append(read_body(body))
+            if query is not None:
+                arguments.append(_read(query, request.args.to_dict(), "query"))
+            result = function(*arguments, **values)
+            return result if isinstance(result, Response) else reply(result, status)
+
+        full = (bp.url_prefix or "") + path
+        ENDPOINTS[(method, full)] = Endpoint(
+            method=method, path=full, summary=(function.__doc__ or "").strip().splitlines()[0], open=open, body=body, query=query, status=status
+        )
+        bp.add_url_rule(path, endpoint=f"{method} {path}".replace(".", "_"), view_func=run, methods=[method])
+        return run
+
+    return decorate
+
+
+# --- who, and what they sent ---------------------------------------------------------------------------------------------
+
+
+def bearer() -> str | None:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token.strip() else None
+
+
+def signed_in(needs: Permission | None) -> User:
+    token = bearer()
+    user = people.by_access_token(the_app(), token) if token else None
+    if user is None:
+        raise Answer(
+            401, "unauthorized", "The access token is missing, wrong or no longer valid.",
+            'Sign in with POST /api/v1/auth/login and send "Authorization: Bearer TOKEN".', {"WWW-Authenticate": "Bearer"},
+        )
+    if needs is not None and not may(user.role, needs):
+        raise Answer(403, "forbidden", "Your role does not allow this.", "Ask an admin.")
+    g.user = user
+    return user
+
+
+def client_address() -> str:
+    return request.remote_addr or ""
+
+
+def read_body(model: type[Body]) -> Any:
+    raw = request.get_data(cache=True)
+    return _read(model, read_json(raw) if raw.strip() else {}, "body")
+
+
+def read_json(raw: bytes) -> Any:
+    try:
+        return json.loads(raw, parse_float=str, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise Answer(400, "bad_request", f"The body is not valid JSON ({str(error)[:100]}).", "Send one JSON object.") from None
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _read(model: type[Body], given: Any, where: str) -> Any:
+    if not isinstance(given, dict):
+        raise Answer(400, "bad_request", f"The {where} is not a JSON object.", "Send an object such as {\"name\": \"value\"}.")
+    try:
+        return model(**given)
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        known = ", ".join(model.model_fields)
+        raise Answer(400, "bad_request", f"{field}: {first['msg']}".strip(": "), f"The {where} may hold: {known}.", field=field) from None
+    except TypeError:
+        raise Answer(400, "bad_request", f"The {where} has a field name that cannot be used.", "Use plain names.") from None
+
+
+# --- lists -----------------------------------------------------------------------------------------------------------------
+
+
+class Page(Body):
+    cursor: str | None = pydantic.Field(None, max_length=200)
+    limit: int = pydantic.Field(PAGE, ge=1, le=MOST)
+
+
+def page(items: list[Any], limit: int, cursor_of: Callable[[Any], str], view: Callable[[Any], Any]) -> dict[str, Any]:
+    """One was asked for more than is shown: that tells whether there is a next page."""
+    shown = items[:limit]
+    return {"items": [view(item) for item in shown], "next_cursor": cursor_of(shown[-1]) if len(items) > limit else None}
+
+
+def number_cursor(cursor: str | None) -> int | None:
+    if not cursor:
+        return None
+    if not (cursor.isascii() and cursor.isdigit()) or int(cursor[:20]) >= MAX_ID:
+        raise Answer(400, "bad_request", "The cursor is not one of ours.", "Take next_cursor from the page before.", field="cursor")
+    return int(cursor)
+
+
+def read_moment(text: str | None, where: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.replace(" ", "+"))
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise Answer(400, "bad_request", f"{where} is not a time: {text[:40]!r}.", "Write it as 2026-01-31 or 2026-01-31T09:30:00Z.", field=where) from None
+
+
+def read_day(text: str | None, where: str) -> date | None:
+    moment = read_moment(text, where)
+    return moment.date() if moment else None
+
+
+# --- errors --------------------------------------------------------------------------------------------------------------
+
+
+def handle_errors(flask: Flask) -> None:
+    """Whatever goes wrong, the answer is JSON that says what happened and what to do."""
+
+    @flask.errorhandler(Answer)
+    def _answer(error: Answer) -> Response:
+        return reply(error.body, error.status, error.headers)
+
+    @flask.errorhandler(Malformed)
+    def _malformed(error: Malformed) -> Response:
+        return reply({"error": "bad_request", "message": _sentence(error.message), "hint": error.hint, "field": error.where}, 400)
+
+    @flask.errorhandler(NotFound)
+    def _not_found(error: NotFound) -> Response:
+        return reply({"error": "not_found", "message": _sentence(error.message), "hint": error.hint}, 404)
+
+    @flask.errorhandler(Refusal)
+    def _refusal(error: Refusal) -> Response:
+        return reply({"error": "conflict", "message": _sentence(error.message), "hint": error.hint}, 409)
+
+    @flask.errorhandler(Denied)
+    def _denied(error: Denied) -> Response:
+        body = {"error": "too_many_attempts" if error.retry_after else "denied", "message": _sentence(error.message), "hint": error.hint}
+        return reply(body, 429 if error.retry_after else 401, {"Retry-After": str(error.retry_after)} if error.retry_after else None)
+
+    @flask.errorhandler(DatabaseAway)
+    def _away(error: DatabaseAway) -> Response:
+        log.warning("%s", error)
+        body = {"error": "unavailable", "message": "The database cannot be used right now; nothing was changed.", "hint": "Try again in a moment."}
+        return reply(body, 503, {"Retry-After": "2"})
+
+    @flask.errorhandler(HTTPException)
+    def _http(error: HTTPException) -> Response:
+        status = error.code or 400
+        name = (error.name or "error").lower().replace(" ", "_")
+        headers = {"Allow": ", ".join(error.valid_methods)} if getattr(error, "valid_methods", None) else None
+        return reply({"error": name, "message": f"{error.name}.", "hint": _HTTP_HINTS.get(status, "See /api/v1/openapi.json.")}, status, headers)
+
+    @flask.errorhandler(Exception)
+    def _unforeseen(error: Exception) -> Response:
+        log.exception("a request failed in an unforeseen way: %s %s", request.method, request.path)
+        body = {"error": "internal", "message": "Something went wrong on our side; it was logged.", "hint": "Try again; if it stays, look into the log."}
+        return reply(body, 500)
+
+
+_HTTP_HINTS = {
+    404: "Check the address; all of them are listed in /api/v1/openapi.json.",
+    405: "Use another method; all of them are listed in /api/v1/openapi.json.",
+    413: "Send less than 64 KiB.",
+}
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}".rstrip(".") + "."

@@ -1,0 +1,190 @@
+"""The composition root: `build_app(settings)` puts everything together, and is the one place that knows every adapter.
+
+An adapter is loaded when it is first needed: nobody pays for a broker they do not use. Tests hand in their own `brokers`,
+`feed` and `clock` here, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from bot_database import Database, DatabaseAway
+from bot_engine import Engine
+from dashtrade.domain.paper import PaperBook, PaperSettings
+from dashtrade.domain.ports import Broker, Capabilities, Clock, Feed, SystemClock
+from dashtrade.domain.values import Malformed
+from dashtrade.services import keys
+from dashtrade.services.people import Attempts
+from dashtrade.settings import BadSetting, Settings
+from dashtrade.tables import people as people_table
+from dashtrade.tables.accounts import Account
+from dashtrade.tables.paper import TableBook
+from encryption import BadKey, Vault, WrongKey, load_or_create_key
+
+T = TypeVar("T")
+
+
+class CannotStart(Exception):
+    """Something only a person can mend; the words say what and how."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerKind:
+    """A registry line: what kind of account this is and how one of them is made."""
+
+    name: str
+    modes: tuple[str, ...]
+    check: Callable[[dict[str, str], dict[str, Any]], None]  # credentials and options, before they are stored
+    make: Callable[[App, Account, dict[str, str]], Broker]
+    starting_cash: Callable[[dict[str, Any]], Decimal] = lambda options: Decimal(0)
+
+
+class PaperTables:
+    """The paper broker's store, on the database."""
+
+    def __init__(self, db: Database, account_id: int) -> None:
+        self._db, self._account_id = db, account_id
+
+    def write(self, work: Callable[[PaperBook], T]) -> T:
+        return self._db.write(lambda conn: work(TableBook(conn, self._account_id, writes=True)))
+
+    def read(self, work: Callable[[PaperBook], T]) -> T:
+        with self._db.read() as conn:
+            return work(TableBook(conn, self._account_id, writes=False))
+
+
+def _make_paper(app: App, account: Account, credentials: dict[str, str]) -> Broker:
+    from dashtrade.brokers.paper import PaperBroker
+
+    return PaperBroker(PaperTables(app.db, account.id), app.feed, app.clock, PaperSettings.from_options(account.options))
+
+
+def _check_paper(credentials: dict[str, str], options: dict[str, Any]) -> None:
+    PaperSettings.from_options(options)
+
+
+BROKERS: Mapping[str, BrokerKind] = {
+    "paper": BrokerKind(
+        name="Paper", modes=("paper",), check=_check_paper, make=_make_paper,
+        starting_cash=lambda options: PaperSettings.from_options(options).starting_cash,
+    ),
+}
+
+
+class Brokers:
+    """One adapter per account, made when first used and made anew when the account's credentials or options change."""
+
+    def __init__(self, app: App, kinds: Mapping[str, BrokerKind]) -> None:
+        self._app, self._kinds = app, kinds
+        self._made: dict[int, tuple[object, Broker]] = {}
+        self._lock = threading.Lock()
+
+    def kind(self, broker: str) -> BrokerKind:
+        if broker not in self._kinds:
+            raise Malformed(f"there is no broker {broker[:40]!r}", where="broker", hint=f"One of: {', '.join(self._kinds)}.")
+        return self._kinds[broker]
+
+    def of(self, account: Account) -> Broker:
+        stamp = (account.credentials, account.options)
+        made = self._made.get(account.id)
+        if made is not None and made[0] == stamp:
+            return made[1]
+        with self._lock:
+            made = self._made.get(account.id)
+            if made is None or made[0] != stamp:
+                if made is not None:
+                    made[1].close()
+                credentials = json.loads(self._app.vault.decrypt(account.credentials))
+                made = (stamp, self.kind(account.broker).make(self._app, account, credentials))
+                self._made[account.id] = made
+        return made[1]
+
+    def capabilities(self, account: Account) -> Capabilities:
+        return self.of(account).capabilities
+
+    def feed(self, account: Account) -> Feed:
+        """Where the prices for this account come from: the venue itself where it has them, else the demo market."""
+        broker = self.of(account)
+        return broker if hasattr(broker, "quote") else self._app.feed  # type: ignore[return-value]
+
+    def close(self) -> None:
+        for _, broker in self._made.values():
+            broker.close()
+
+
+@dataclass(slots=True, kw_only=True)
+class App:
+    settings: Settings
+    db: Database
+    clock: Clock
+    vault: Vault = field(repr=False)
+    feed: Feed
+    attempts: Attempts
+    brokers: Brokers = field(init=False)
+    engine: Engine = field(init=False)
+
+    def close(self) -> None:
+        self.brokers.close()
+        self.db.close()
+
+
+def build_app(settings: Settings, *, clock: Clock | None = None, feed: Feed | None = None,
+              brokers: Mapping[str, BrokerKind] | None = None) -> App:
+    """Open everything; raises CannotStart with words for the user. Migrates the database if it has to."""
+    clock = clock or SystemClock()
+    db = _open_database(settings)
+    app = App(
+        settings=settings, db=db, clock=clock, vault=_open_vault(settings, db), feed=feed or _demo_feed(clock), attempts=Attempts()
+    )
+    app.brokers = Brokers(app, BROKERS if brokers is None else {**BROKERS, **brokers})
+    owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    app.engine = Engine(db=db, clock=clock, broker_of=app.brokers.of, feed_of=app.brokers.feed, owner=owner)
+    try:
+        keys.check_key(app)
+    except WrongKey as error:
+        raise CannotStart(
+            "The encryption key does not fit this database: its secrets were sealed with another one, and nothing was changed.\n"
+            "  Put the right key into ENCRYPTION_KEY or into the key file (several may be given, separated by commas)."
+        ) from error
+    return app
+
+
+def _demo_feed(clock: Clock) -> Feed:
+    from dashtrade.feeds.demo import DemoFeed
+
+    return DemoFeed(clock)
+
+
+def _open_database(settings: Settings) -> Database:
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+        db = Database(settings.database_url)
+        db.migrate()
+        return db
+    except (DatabaseAway, OSError) as error:
+        raise CannotStart(f"The database {settings.database_label} cannot be reached: {error}\n  Check DATABASE_URL, and that it is running.") from error
+
+
+def _open_vault(settings: Settings, db: Database) -> Vault:
+    """A key is only made up for a database that has nothing sealed yet."""
+    try:
+        if settings.encryption_keys:
+            return Vault(settings.encryption_keys)
+        with db.read() as conn:
+            sealed = people_table.setting(conn, keys.CHECK) is not None
+        if sealed and not settings.key_file.exists():
+            raise CannotStart(
+                f"The encryption key is missing: {settings.key_file} is gone, and the database holds secrets sealed with it.\n"
+                "  Put the file back, or set ENCRYPTION_KEY. Without it the stored broker credentials cannot be read."
+            )
+        return Vault([load_or_create_key(settings.key_file)])
+    except (BadKey, BadSetting) as error:
+        raise CannotStart(str(error)) from error

@@ -1,0 +1,217 @@
+"""The `dashtrade` command. Each command imports what it needs when it runs: `up` must not load the application."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dashtrade.settings import EX_CONFIG, Settings
+
+
+class Refused(Exception):
+    """A command that was understood and not carried out. `str()` of it says why, and what to do."""
+
+
+def up(settings: Settings, given: argparse.Namespace) -> int:
+    from dashtrade import supervisor
+
+    return supervisor.up(settings)
+
+
+def migrate(settings: Settings, given: argparse.Namespace) -> int:
+    from bot_database import Database
+
+    _make_home(settings)
+    Database(settings.database_url).migrate()
+    print(f"The database is up to date: {settings.database_label}")
+    return 0
+
+
+def doctor(settings: Settings, given: argparse.Namespace) -> int:
+    from dashtrade.doctor import examine
+
+    findings = list(examine(settings))
+    for finding in findings:
+        print(f"{'ok     ' if finding.ok else 'PROBLEM'}  {finding.what}")
+        if finding.hint:
+            print(f"         {finding.hint}")
+    problems = sum(not finding.ok for finding in findings)
+    print(f"\n{problems} problem{'s' * (problems != 1)} found." if problems else "\nAll is well.")
+    return 1 if problems else 0
+
+
+def user_add(settings: Settings, given: argparse.Namespace) -> int:
+    from dashtrade.app import build_app
+    from dashtrade.domain.access import Role
+    from dashtrade.services import people
+
+    password = _read_password()
+    name = given.name or given.email.partition("@")[0]
+    people.add_user(build_app(settings), email=given.email, name=name, password=password, role=Role(given.role))
+    print(f"{given.email} may now sign in at {settings.ui_url} (role: {given.role}).")
+    return 0
+
+
+def backup(settings: Settings, given: argparse.Namespace) -> int:
+    from bot_database import Database
+
+    if given.file.exists():
+        raise Refused(f"{given.file} exists already, and a backup never overwrites.\n  Give another name.")
+    Database(settings.database_url).backup(given.file)
+    print(f"The database is saved in {given.file}.\n{_about_the_key(settings)}")
+    return 0
+
+
+def restore(settings: Settings, given: argparse.Namespace) -> int:
+    from bot_database import Database
+
+    if not given.file.is_file():
+        raise Refused(f"There is no file {given.file}.\n  Give the file that `dashtrade backup` wrote.")
+    _require_stopped(settings)
+    _confirm(f"This replaces everything in {settings.database_label} by what is in {given.file}.", given.yes)
+    _make_home(settings)
+    kept = Database(settings.database_url).restore(given.file)
+    print(f"Restored from {given.file}; what was there before is kept in {kept}.\nStart DashTrade with ./start")
+    return 0
+
+
+def key_new(settings: Settings, given: argparse.Namespace) -> int:
+    from encryption import new_key
+
+    print(new_key())
+    return 0
+
+
+def key_rotate(settings: Settings, given: argparse.Namespace) -> int:
+    from dashtrade.app import build_app
+    from dashtrade.services import keys
+    from encryption import add_key, new_key
+
+    if settings.encryption_keys:
+        count = keys.rotate_all(build_app(settings))
+        print(f"{count} secrets are now under the first key of ENCRYPTION_KEY. Only older backups need the others.")
+        return 0
+    # A running process knows only the old key, and could not read what is written with the new one.
+    _require_stopped(settings)
+    _make_home(settings)
+    add_key(settings.key_file, new_key())
+    count = keys.rotate_all(build_app(settings))
+    print(
+        f"{count} secrets are now under a new key, the first in {settings.key_file}. Only older backups need the others."
+    )
+    return 0
+
+
+def setup_link(settings: Settings, given: argparse.Namespace) -> int:
+    from dashtrade.app import build_app
+    from dashtrade.services import people
+
+    link = people.setup_link(build_app(settings))
+    if link:
+        print(link)
+    return 0
+
+
+def _make_home(settings: Settings) -> None:
+    from dashtrade.supervisor import BadHome, make_home
+
+    try:
+        make_home(settings)
+    except BadHome as problem:
+        raise Refused(str(problem)) from None
+
+
+def _require_stopped(settings: Settings) -> None:
+    from dashtrade.netcheck import BusyPort, require_free
+
+    try:
+        require_free(settings.host, settings.webhook_port, "DASHTRADE_WEBHOOK_PORT")
+        require_free(settings.host, settings.ui_port, "DASHTRADE_UI_PORT")
+    except BusyPort as problem:
+        first_line = str(problem).splitlines()[0]
+        raise Refused(f"DashTrade seems to be running: {first_line}\n  Stop it, then run this again.") from None
+
+
+def _confirm(consequence: str, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise Refused(f"{consequence}\n  Say --yes if that is meant.")
+    if input(f"{consequence}\nGo on? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise Refused("Nothing was changed.")
+
+
+def _read_password() -> str:
+    if not sys.stdin.isatty():
+        password = sys.stdin.readline().rstrip("\r\n")
+    else:
+        from getpass import getpass
+
+        password = getpass("Password: ")
+        if password and getpass("The same again: ") != password:
+            raise Refused("The two passwords differ.\n  Nothing was changed; run the command again.")
+    if not password:
+        raise Refused("No password was given.\n  Type one when asked, or hand it over on standard input.")
+    return password
+
+
+def _about_the_key(settings: Settings) -> str:
+    where = "ENCRYPTION_KEY" if settings.encryption_keys else str(settings.key_file)
+    return f"Keep the encryption key ({where}) too, in another place: without it the broker credentials stay closed."
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="dashtrade", description="DashTrade: alerts in, exactly one order out.")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(where, name: str, run, about: str) -> argparse.ArgumentParser:
+        made = where.add_parser(name, help=about, description=about)
+        made.set_defaults(run=run)
+        return made
+
+    command(commands, "up", up, "Run the receiver and the dashboard until stopped.")
+    command(commands, "migrate", migrate, "Bring the database to the newest schema (./start does it too).")
+    command(commands, "doctor", doctor, "Look for what would keep DashTrade from working, and say what to do.")
+    users = commands.add_parser("user", help="Manage accounts.").add_subparsers(required=True, metavar="COMMAND")
+    add = command(users, "add", user_add, "Make an account; the password is asked for, or read from standard input.")
+    add.add_argument("email", metavar="EMAIL")
+    add.add_argument("--name", help="the name shown (default: the part before the @)")
+    add.add_argument("--role", choices=("standard", "admin", "superadmin"), default="standard")
+    save = command(commands, "backup", backup, "Save the database into a file; DashTrade may be running.")
+    save.add_argument("file", metavar="FILE", type=Path)
+    back = command(commands, "restore", restore, "Replace the database by a backup; DashTrade must be stopped.")
+    back.add_argument("file", metavar="FILE", type=Path)
+    back.add_argument("--yes", action="store_true", help="do not ask")
+    keys = commands.add_parser("key", help="Manage the encryption key.").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    command(keys, "new", key_new, "Print a new key.")
+    command(keys, "rotate", key_rotate, "Put all stored secrets under a new key, or under the first of ENCRYPTION_KEY.")
+    command(commands, "setup-link", setup_link, "Print the link that makes the first account, while there is none.")
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    given = parser().parse_args(arguments)
+    try:
+        return given.run(Settings.load(), given)
+    except KeyboardInterrupt:
+        return 130
+    except (Refused, ValueError, *_errors_with_a_message()) as problem:
+        print(problem, file=sys.stderr)
+        hint = getattr(problem, "hint", "")
+        if hint and hint not in str(problem):
+            print(f"  {hint}", file=sys.stderr)
+        return EX_CONFIG if type(problem).__name__ in ("BadSetting", "BadKey", "WrongKey") else 1
+
+
+def _errors_with_a_message() -> tuple[type[Exception], ...]:
+    """The application's errors that speak to people; asked for only once something was raised, so nothing is loaded."""
+    database = sys.modules.get("bot_database")
+    return (database.DatabaseAway, database.NotMigrated, database.PostgresHasItsOwnTools) if database else ()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,190 @@
+"""`dashtrade doctor`: what would keep DashTrade from working here, and what to do about it. It changes nothing."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dashtrade.netcheck import BusyPort, answers, require_free
+from dashtrade.settings import ROOT, Settings, read_env_file
+from dashtrade.supervisor import services
+
+RELEASED = datetime(2026, 11, 1, tzinfo=UTC)
+ENOUGH_DISK = 1_000_000_000
+OPTIONAL = {
+    "pandas_ta_classic": ("pandas-ta-classic", "more indicators for strategies"),
+    "openai": ("openai", "assistance in plain language through OpenAI"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    ok: bool
+    what: str
+    hint: str = ""
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Every check once; one that breaks is itself a finding."""
+    checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+        check_python, check_settings, check_home, check_key, check_database,
+        check_ports, check_disk, check_clock, check_extras,
+    )  # fmt: skip
+    for check in checks:
+        try:
+            yield from check(settings)
+        except Exception as error:  # noqa: BLE001  a check of the sick must not itself fall over
+            subject = check.__name__.removeprefix("check_")
+            yield Finding(
+                ok=False, what=f"The check of the {subject} itself failed: {error!r}", hint="Please report this."
+            )
+
+
+def check_python(settings: Settings) -> Iterator[Finding]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    ok = sys.version_info >= (3, 11)
+    yield Finding(ok=ok, what=f"Python {version}", hint="" if ok else "DashTrade needs 3.11 or newer.")
+
+
+def check_settings(settings: Settings) -> Iterator[Finding]:
+    names = [row.name for row in Settings.TABLE]
+    given = [n for n in names if n in os.environ or n in read_env_file(ROOT / ".env")]
+    yield Finding(ok=True, what=f"Settings: {', '.join(given) or 'none given'}, the rest by default")
+    if settings.host not in ("127.0.0.1", "localhost", "::1") and not settings.public_url.startswith("https://"):
+        yield Finding(
+            ok=True,
+            what=f"Others can reach DashTrade at {settings.host} without encryption",
+            hint="Put a reverse proxy with HTTPS in front, and set DASHTRADE_PUBLIC_URL and DASHTRADE_PROXY_HOPS=1.",
+        )
+
+
+def check_home(settings: Settings) -> Iterator[Finding]:
+    home = settings.home
+    if not home.exists():
+        yield Finding(ok=True, what=f"Home {home}: will be made at the first start")
+    elif not home.is_dir() or not os.access(home, os.W_OK | os.X_OK):
+        yield Finding(
+            ok=False, what=f"Home {home} is not a folder that can be written to", hint="Mend it or set DASHTRADE_HOME."
+        )
+    elif home.stat().st_mode & 0o077:
+        hint = f"It holds keys and logs; close it: chmod 700 {home}"
+        yield Finding(ok=True, what=f"Home {home} can be looked into by other users of this machine", hint=hint)
+    else:
+        yield Finding(ok=True, what=f"Home {home}")
+
+
+def check_key(settings: Settings) -> Iterator[Finding]:
+    from encryption import BadKey, Vault
+
+    place = "ENCRYPTION_KEY" if settings.encryption_keys else str(settings.key_file)
+    if not settings.encryption_keys and not settings.key_file.exists():
+        yield _no_key(_sqlite_file(settings))
+        return
+    try:
+        vault = Vault(settings.encryption_keys or settings.key_file.read_text(encoding="utf-8"))
+    except (BadKey, OSError, UnicodeDecodeError) as error:
+        yield Finding(ok=False, what=f"Encryption key in {place}: {error}", hint="Put the right key back.")
+    else:
+        yield Finding(ok=True, what=f"Encryption key in {place}: {vault.fingerprint}")
+
+
+def _no_key(database: Path | None) -> Finding:
+    """A new key beside an old database would leave every stored credential closed."""
+    hint = "If the database was in use before, put its key back, or set ENCRYPTION_KEY, before the next start."
+    if database is None:
+        return Finding(ok=True, what="Encryption key: none yet", hint=hint)
+    if database.exists():
+        return Finding(ok=False, what="Encryption key: gone, although there is a database", hint=hint)
+    return Finding(ok=True, what="Encryption key: will be made at the first start")
+
+
+def check_database(settings: Settings) -> Iterator[Finding]:
+    from bot_database import Database, DatabaseAway
+
+    file = _sqlite_file(settings)
+    if file is not None and not file.exists():
+        yield Finding(ok=True, what=f"Database {file}: will be made at the first start")
+        return
+    database = Database(settings.database_url)
+    try:
+        yield _schema(database.version(), settings.database_label)
+    except DatabaseAway as error:
+        hint = "See that the server runs, and that address, name and password in DATABASE_URL are right."
+        if file is not None:
+            hint = "Another program may hold it, or the disk is full; if the file is damaged: dashtrade restore FILE"
+        yield Finding(ok=False, what=f"Database {settings.database_label}: {error}", hint=hint)
+    finally:
+        database.close()
+
+
+def _schema(version: str | None, label: str) -> Finding:
+    from bot_database import newest_migration
+
+    newest = newest_migration()
+    if version == newest:
+        return Finding(ok=True, what=f"Database {label}: reachable, its tables up to date")
+    if (version or "") < newest:
+        hint = "The next ./start brings them up to date; or do it now: .venv/bin/dashtrade migrate"
+        return Finding(ok=True, what=f"Database {label}: reachable, its tables older than this DashTrade", hint=hint)
+    hint = "Update DashTrade to the version that last used it, or restore a backup."
+    return Finding(ok=False, what=f"Database {label}: its tables are of a newer DashTrade ({version})", hint=hint)
+
+
+def check_ports(settings: Settings) -> Iterator[Finding]:
+    for service in services(settings):
+        if answers(settings.host, service.port, service.health):
+            yield Finding(ok=True, what=f"Port {service.port}: the {service.name} is running there")
+            continue
+        try:
+            require_free(settings.host, service.port, service.setting)
+        except BusyPort as problem:
+            what, _, hint = str(problem).partition("\n")
+            yield Finding(ok=False, what=what, hint=hint.strip())
+        else:
+            yield Finding(ok=True, what=f"Port {service.port}: free for the {service.name}")
+
+
+def check_disk(settings: Settings) -> Iterator[Finding]:
+    free = shutil.disk_usage(_existing(settings.home)).free
+    ok = free >= ENOUGH_DISK
+    hint = "" if ok else "Make room: when the disk is full, alerts are refused. DASHTRADE_RETENTION_DAYS keeps less."
+    yield Finding(ok=ok, what=f"{free / 1e9:.1f} GB free where the home is", hint=hint)
+
+
+def check_clock(settings: Settings) -> Iterator[Finding]:
+    """Offline, only this much shows: time is behind what is known to have happened."""
+    now = time.time()
+    newest = max((f.stat().st_mtime for f in _own_files(settings)), default=0.0)
+    shown = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    behind = now < RELEASED.timestamp() or newest > now + 120
+    hint = "Set the clock (timedatectl set-ntp true): exchanges refuse orders whose time is off." if behind else ""
+    yield Finding(ok=not behind, what=f"Clock: {shown}" + " is behind what has already happened" * behind, hint=hint)
+
+
+def check_extras(settings: Settings) -> Iterator[Finding]:
+    for module, (package, gives) in OPTIONAL.items():
+        there = importlib.util.find_spec(module) is not None
+        hint = "" if there else f"Only if you want it: .venv/bin/python -m pip install {package}"
+        yield Finding(ok=True, what=f"{package} ({gives}): {'installed' if there else 'not installed'}", hint=hint)
+
+
+def _sqlite_file(settings: Settings) -> Path | None:
+    found = settings.database_url.removeprefix("sqlite:///")
+    return Path(found) if found != settings.database_url else None
+
+
+def _existing(path: Path) -> Path:
+    return path if path.exists() else _existing(path.parent)
+
+
+def _own_files(settings: Settings) -> Iterator[Path]:
+    for folder in (settings.home, settings.logs):
+        if folder.is_dir():
+            yield from (entry for entry in folder.iterdir() if entry.is_file())

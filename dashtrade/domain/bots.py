@@ -1,0 +1,138 @@
+"""A bot: what it trades, within which limits, and what it owns now."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, time
+from decimal import Decimal
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from dashtrade.domain.ledger import Position
+from dashtrade.domain.signals import Size
+from dashtrade.domain.values import Malformed, OrderType, Side, Symbol, Timeframe
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_WINDOW_HINT = 'Write {"days": ["mon", "fri"], "from": "09:30", "to": "16:00"}.'
+
+
+class Sides(StrEnum):
+    LONG = "long"
+    SHORT = "short"
+    BOTH = "both"
+
+    def allow(self, side: Side) -> bool:
+        return self is Sides.BOTH or self.value == side.value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """When entries are allowed. `until` before `since` runs over midnight and belongs to the day it began."""
+
+    days: frozenset[int]
+    since: time
+    until: time
+
+    @classmethod
+    def parse(cls, written: object) -> Window:
+        if not isinstance(written, dict):
+            raise Malformed("a trading window is not an object", where="windows", hint=_WINDOW_HINT)
+        days = written.get("days", list(DAYS))
+        if not isinstance(days, list) or not days or any(str(day).lower()[:3] not in DAYS for day in days):
+            raise Malformed("a trading window's days cannot be read", where="windows.days", hint=_WINDOW_HINT)
+        return cls(
+            days=frozenset(DAYS.index(str(day).lower()[:3]) for day in days),
+            since=_clock_time(written.get("from")), until=_clock_time(written.get("to")),
+        )
+
+    def written(self) -> dict[str, object]:
+        return {"days": [DAYS[day] for day in sorted(self.days)], "from": f"{self.since:%H:%M}", "to": f"{self.until:%H:%M}"}
+
+    def covers(self, local: datetime) -> bool:
+        now, day = local.time().replace(tzinfo=None), local.weekday()
+        if self.since <= self.until:
+            return day in self.days and self.since <= now < self.until
+        return (day in self.days and now >= self.since) or ((day - 1) % 7 in self.days and now < self.until)
+
+
+def _clock_time(written: object) -> time:
+    if isinstance(written, str) and re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", written):
+        return time.fromisoformat(written)
+    raise Malformed("a trading window's time cannot be read", where="windows", hint=_WINDOW_HINT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bot:
+    id: int
+    user_id: int
+    account_id: int
+    name: str
+    symbol: Symbol
+    written_symbol: str
+    timeframe: Timeframe
+    size: Size
+    size_override: bool
+    risk_limit_percent: Decimal | None
+    daily_loss_limit: Decimal | None
+    max_position_size: Decimal | None  # dollars
+    sides: Sides
+    order_type: OrderType
+    limit_offset_percent: Decimal
+    cooldown_seconds: int
+    windows: tuple[Window, ...]
+    time_zone: str
+    orders_per_day: int | None
+    is_active: bool
+    paused_reason: str
+    status: str
+    position: Position
+    realized_pnl: Decimal
+    fees: Decimal
+    total_trades: int
+    last_entry_at: datetime | None
+    last_signal_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None = None
+
+    @property
+    def total_pnl(self) -> Decimal:
+        return self.realized_pnl - self.fees
+
+    def in_window(self, now: datetime) -> bool:
+        local = now.astimezone(ZoneInfo(self.time_zone))
+        return not self.windows or any(window.covers(local) for window in self.windows)
+
+
+class Stop(StrEnum):
+    """How much a switch stops. Reducing a position is never stopped."""
+
+    NONE = "none"
+    PAUSE_ENTRIES = "pause_entries"  # nothing new is opened or added
+    REDUCE_ONLY = "reduce_only"  # and resting entry orders are taken back
+    HALT = "halt"  # and bots stop until each is resumed by hand
+
+    @property
+    def weight(self) -> int:
+        return list(Stop).index(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switch:
+    scope: str  # all | user | account | bot
+    scope_id: int
+    stop: Stop
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Day:
+    """A bot's day so far (UTC)."""
+
+    realized: Decimal = Decimal(0)
+    fees: Decimal = Decimal(0)
+    entries: int = 0
+    trades: int = 0
+    wins: int = 0
+    losses: int = 0

@@ -1,0 +1,92 @@
+"""Fills become lots, lots become positions and profit. First in, first out; exact to the last digit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+
+from dashtrade.domain.ports import BrokerFill, OrderReport
+from dashtrade.domain.values import ZERO, OrderSide, Side
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lot:
+    """What one fill opened and is still held. `remaining` is signed like the position."""
+
+    id: int
+    remaining: Decimal
+    price: Decimal
+    opened_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """What a bot owns. `cost` is quantity x price of its lots, signed like the quantity."""
+
+    quantity: Decimal = ZERO
+    cost: Decimal = ZERO
+
+    @property
+    def side(self) -> Side:
+        return Side.of(self.quantity)
+
+    @property
+    def average_price(self) -> Decimal | None:
+        return self.cost / self.quantity if self.quantity else None
+
+    def unrealized(self, mark: Decimal) -> Decimal:
+        return self.quantity * mark - self.cost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Booking:
+    """What one fill did."""
+
+    closed: tuple[Lot, ...]  # touched lots as they are now; remaining 0: gone
+    opened: Decimal  # signed quantity of the new lot, 0 if none
+    realized: Decimal  # profit before fees
+    fee: Decimal  # in the quote currency
+    position: Position
+
+
+def book(position: Position, lots: Sequence[Lot], side: OrderSide, fill: BrokerFill) -> Booking:
+    """Close what stands against the fill, oldest first; what is left of it opens a new lot.
+
+    A fee taken in the bought coin leaves less to sell, so it shrinks what is received and is counted as a fee at the price.
+    """
+    left = (fill.quantity - fill.fee_base) * side.sign
+    received, realized, closed = left, ZERO, []
+    if left * position.quantity < 0:
+        for lot in lots:
+            if not left:
+                break
+            taken = -lot.remaining if abs(lot.remaining) <= abs(left) else left
+            realized += taken * (lot.price - fill.price)
+            closed.append(replace(lot, remaining=lot.remaining + taken))
+            left -= taken
+    cost = position.cost - sum((taken_cost(lots, now) for now in closed), ZERO) + left * fill.price
+    return Booking(
+        closed=tuple(closed), opened=left, realized=realized, fee=fill.fee + fill.fee_base * fill.price,
+        position=Position(quantity=position.quantity + received, cost=cost),
+    )
+
+
+def taken_cost(before: Sequence[Lot], now: Lot) -> Decimal:
+    old = next(lot for lot in before if lot.id == now.id)
+    return (old.remaining - now.remaining) * old.price
+
+
+def fills_of(report: OrderReport, booked_quantity: Decimal, booked_notional: Decimal, at: datetime) -> tuple[BrokerFill, ...]:
+    """The report's fills; where the venue told totals alone, the difference to what is booked, as one fill named by the total."""
+    if report.fills or report.filled_quantity <= booked_quantity or report.average_price is None:
+        return report.fills
+    quantity = report.filled_quantity - booked_quantity
+    notional = report.filled_quantity * report.average_price - booked_notional
+    return (
+        BrokerFill(
+            id=f"{report.client_order_id}@{report.filled_quantity.normalize():f}", client_order_id=report.client_order_id,
+            quantity=quantity, price=notional / quantity, at=at,
+        ),
+    )

@@ -1,0 +1,133 @@
+"""An order's life: one table of transitions, used everywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from dashtrade.domain.ports import OrderRef, VenueStatus
+from dashtrade.domain.values import ZERO, OrderSide, OrderType, Symbol, TimeInForce
+
+
+class OrderStatus(StrEnum):
+    CREATED = "created"  # decided, durable, not sent
+    SUBMITTING = "submitting"  # may be on the wire; after a crash this means: look it up
+    UNKNOWN = "unknown"  # the venue did not say: being looked up, nothing else is sent for this symbol
+    WORKING = "working"  # the venue has it
+    FILLED = "filled"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+    ATTENTION = "attention"  # cannot be known by us: a person has to look
+
+
+S = OrderStatus
+_LATE_FILL = frozenset({S.FILLED})  # a fill may arrive after the cancel: the venue is right
+
+TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
+    S.CREATED: frozenset({S.SUBMITTING, S.CANCELED, S.REJECTED}),
+    S.SUBMITTING: frozenset({S.WORKING, S.FILLED, S.CANCELED, S.EXPIRED, S.REJECTED, S.UNKNOWN, S.CREATED, S.ATTENTION}),
+    S.UNKNOWN: frozenset({S.WORKING, S.FILLED, S.CANCELED, S.EXPIRED, S.REJECTED, S.SUBMITTING, S.ATTENTION}),
+    S.WORKING: frozenset({S.FILLED, S.CANCELED, S.EXPIRED, S.REJECTED, S.ATTENTION}),
+    S.ATTENTION: frozenset({S.UNKNOWN, S.WORKING, S.FILLED, S.CANCELED, S.EXPIRED, S.REJECTED}),
+    S.CANCELED: _LATE_FILL,
+    S.EXPIRED: _LATE_FILL,
+    S.REJECTED: _LATE_FILL,
+    S.FILLED: frozenset(),
+}
+ENDED = frozenset({S.FILLED, S.CANCELED, S.EXPIRED, S.REJECTED})
+OPEN = frozenset(S) - ENDED
+IN_DOUBT = frozenset({S.SUBMITTING, S.UNKNOWN, S.ATTENTION})
+
+FROM_VENUE: dict[VenueStatus, OrderStatus] = {
+    VenueStatus.WORKING: S.WORKING,
+    VenueStatus.FILLED: S.FILLED,
+    VenueStatus.CANCELED: S.CANCELED,
+    VenueStatus.REJECTED: S.REJECTED,
+    VenueStatus.EXPIRED: S.EXPIRED,
+}
+
+
+class IllegalTransition(Exception):
+    """A bug of ours, never the user's: an order was told to go where it cannot."""
+
+
+def check_transition(old: OrderStatus, new: OrderStatus) -> None:
+    if new is not old and new not in TRANSITIONS[old]:
+        raise IllegalTransition(f"an order cannot go from {old} to {new}")
+
+
+class Effect(StrEnum):
+    """What an order does to its bot's position."""
+
+    OPEN = "open"
+    ADD = "add"
+    REDUCE = "reduce"
+    CLOSE = "close"
+
+    @property
+    def reduces(self) -> bool:
+        return self in (Effect.REDUCE, Effect.CLOSE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One order of one bot. `id` is its client order id."""
+
+    id: str
+    user_id: int
+    account_id: int
+    bot_id: int
+    signal_id: str
+    decision_id: int
+    step: int
+    final: bool  # the last step of its decision
+    symbol: Symbol
+    side: OrderSide
+    effect: Effect
+    type: OrderType
+    quantity: Decimal
+    limit_price: Decimal | None
+    stop_price: Decimal | None
+    trail_amount: Decimal | None
+    trail_percent: Decimal | None
+    time_in_force: TimeInForce
+    extended_hours: bool
+    status: OrderStatus
+    reason: str
+    broker_order_id: str | None
+    filled_quantity: Decimal
+    filled_notional: Decimal
+    reserve: Decimal  # money it may need, for as long as the venue may not count it yet
+    cancel_requested: bool
+    sends: int
+    due_at: datetime | None  # not before: a delay, a 429, the next look-up
+    sent_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in OPEN
+
+    @property
+    def average_price(self) -> Decimal | None:
+        return self.filled_notional / self.filled_quantity if self.filled_quantity else None
+
+    @property
+    def remaining(self) -> Decimal:
+        return max(self.quantity - self.filled_quantity, ZERO)
+
+    @property
+    def rests(self) -> bool:
+        """Waits for a price rather than for the venue, so that others need not wait for it."""
+        return self.type is not OrderType.MARKET
+
+    @property
+    def ref(self) -> OrderRef:
+        return OrderRef(
+            client_order_id=self.id, broker_order_id=self.broker_order_id, symbol=self.symbol, side=self.side,
+            quantity=self.quantity, type=self.type, created_at=self.created_at,
+        )

@@ -1,0 +1,272 @@
+"""What the engine needs from the outside world, and how the outside world may fail.
+
+An adapter (one file in `brokers/`, `feeds/` or `channels/`) implements one of these protocols and imports nothing of ours
+but `domain`. Errors are classed by the reaction they call for, not by what caused them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol
+
+from dashtrade.domain.values import ZERO, OrderSide, OrderType, Symbol, Timeframe, TimeInForce
+
+
+class Clock(Protocol):
+    def now(self) -> datetime: ...
+
+
+class SystemClock:
+    """The only caller of the wall clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+# --- what may go wrong at a broker ---------------------------------------------------------------------------------------
+
+
+class BrokerError(Exception):
+    """Base of all; `message` is for the user: what happened, what it means, what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class Rejected(BrokerError):
+    """The venue said no, for certain: no order exists. Do not try again."""
+
+
+class RetryLater(BrokerError):
+    """The request was certainly not acted upon (429, or the connection was refused): the same one may go again."""
+
+    def __init__(self, message: str, after: timedelta = timedelta(seconds=1)) -> None:
+        super().__init__(message)
+        self.after = after
+
+
+class Unknown(BrokerError):
+    """The order may or may not exist (time-out, garbage, 5xx after a POST): look it up, never send on doubt."""
+
+
+class BadCredentials(BrokerError):
+    """The key is wrong, revoked or lacks a permission: stop, tell the user once."""
+
+
+class Unavailable(BrokerError):
+    """A reading call (quote, account, positions, look-up) failed: nothing is known, least of all that something is absent."""
+
+
+# --- what flows to and from a broker -------------------------------------------------------------------------------------
+
+
+class VenueStatus(StrEnum):
+    """A venue's order status, in our words."""
+
+    WORKING = "working"
+    FILLED = "filled"
+    CANCELED = "canceled"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRequest:
+    """One order as it leaves for the venue. `quantity` is positive; exactly one of `quantity` and `notional` is set."""
+
+    client_order_id: str
+    symbol: Symbol
+    side: OrderSide
+    type: OrderType
+    quantity: Decimal | None
+    notional: Decimal | None = None
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    trail_amount: Decimal | None = None
+    trail_percent: Decimal | None = None
+    time_in_force: TimeInForce = TimeInForce.DAY
+    extended_hours: bool = False
+    reduces: bool = False  # closes or shrinks a position: never turned into an opening order
+    take_profit: Decimal | None = None  # native bracket legs, where the venue holds them
+    stop_loss: Decimal | None = None
+    stop_loss_limit: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRef:
+    """How an order is named at the venue: by our id always, by theirs once it is known."""
+
+    client_order_id: str
+    broker_order_id: str | None
+    symbol: Symbol
+    side: OrderSide
+    quantity: Decimal | None
+    type: OrderType
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerFill:
+    """One execution. `id` is unique within the account. `fee` is in the quote currency; a fee taken from the bought coin is
+    `fee_base` (it leaves less to sell)."""
+
+    id: str
+    client_order_id: str
+    quantity: Decimal
+    price: Decimal
+    at: datetime
+    fee: Decimal = ZERO
+    fee_base: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderReport:
+    """What the venue says of an order now. `fills` are all executions it told us of so far (repeats are harmless); where a
+    venue tells only totals, leave it empty: the engine books the difference from `filled_quantity` and `average_price`."""
+
+    client_order_id: str
+    broker_order_id: str | None
+    status: VenueStatus
+    filled_quantity: Decimal = ZERO
+    average_price: Decimal | None = None
+    fills: tuple[BrokerFill, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountState:
+    """The account as the venue sees it."""
+
+    equity: Decimal
+    cash: Decimal
+    buying_power: Decimal
+    currency: str = "USD"
+    number: str = ""  # as the venue names it; shown masked
+    permissions: tuple[str, ...] = ()
+    can_withdraw: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerPosition:
+    """What the venue holds for the whole account: netted over all bots and hands. Signed: short is negative."""
+
+    symbol: Symbol
+    quantity: Decimal
+    average_price: Decimal | None = None
+    mark: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What the venue accepts for one symbol."""
+
+    quantity_step: Decimal
+    price_step: Decimal
+    min_quantity: Decimal = ZERO
+    min_notional: Decimal = ZERO
+    shortable: bool = True
+    tradable: bool = True
+    fractionable: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    symbol: Symbol
+    bid: Decimal
+    ask: Decimal
+    at: datetime
+    demo: bool = False
+
+    @property
+    def mid(self) -> Decimal:
+        return (self.bid + self.ask) / 2
+
+    def price_for(self, side: OrderSide) -> Decimal:
+        """What a market order of that side would pay or get."""
+        return self.ask if side is OrderSide.BUY else self.bid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candle:
+    at: datetime  # its opening time
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """How one venue differs from another, as data: bots are validated, orders built and the documentation drawn from it."""
+
+    name: str  # as people call it: "Alpaca"
+    order_types: frozenset[OrderType] = frozenset({OrderType.MARKET, OrderType.LIMIT})
+    times_in_force: frozenset[TimeInForce] = frozenset({TimeInForce.DAY, TimeInForce.GTC})
+    shorts: bool = False
+    fractional: bool = False
+    notional: bool = False
+    extended_hours: bool = False
+    native_bracket: bool = False
+    client_ids: bool = True  # our id is kept and can be looked up
+    refuses_repeats: bool = False  # the same client id is refused for ever, so sending again after a look-up is safe
+    settle: timedelta = timedelta(seconds=2)  # how long after sending a "not found" is not yet believed
+    sandbox: bool = False
+    requests_per_minute: int | None = None
+    stocks: bool = True
+    crypto: bool = False
+    always_open: bool = False
+    notes: tuple[str, ...] = field(default=())
+
+
+class Broker(Protocol):
+    """One account at one venue. Every call is bounded in time. Methods may be called from several threads at once.
+
+    `submit` returns a report once the venue has the order, or raises Rejected, RetryLater, Unknown or BadCredentials.
+    The others raise Unavailable, RetryLater or BadCredentials when they cannot tell.
+    """
+
+    capabilities: Capabilities
+
+    def submit(self, request: OrderRequest) -> OrderReport: ...
+
+    def find(self, order: OrderRef) -> OrderReport | None:
+        """The order as the venue knows it, looked up by our id (or theirs, when known). None: the venue answered that it has
+        no such order *now*; within `capabilities.settle` of sending that proves nothing."""
+
+    def poll(self, orders: Sequence[OrderRef]) -> Sequence[OrderReport]:
+        """News of working orders, in as few calls as the venue allows. An order left out is one nothing is known of now."""
+
+    def cancel(self, order: OrderRef) -> None:
+        """Ask for cancellation. An order that has ended already is no error: the next report tells."""
+
+    def account(self) -> AccountState: ...
+
+    def positions(self) -> Sequence[BrokerPosition]: ...
+
+    def rules(self, symbol: Symbol) -> Rules:
+        """What may be ordered; raises Rejected when the venue does not trade the symbol. Cached by the adapter."""
+
+    def market_open(self, symbol: Symbol) -> bool: ...
+
+    def close(self) -> None:
+        """Give back connections and threads."""
+
+
+class Feed(Protocol):
+    """Where prices come from."""
+
+    demo: bool
+
+    def quote(self, symbol: Symbol) -> Quote: ...
+
+    def candles(self, symbol: Symbol, timeframe: Timeframe, *, end: datetime, count: int) -> Sequence[Candle]:
+        """Oldest first; the last one may still be open."""
+
+
+BrokerFactory = Callable[[dict[str, str], dict[str, object]], Broker]  # (credentials, options) -> Broker

@@ -1,0 +1,259 @@
+"""What stands between a wish and an order. Only `review` makes an `Approved`, and only an `Approved` makes an order.
+
+Every rule is a function (entry, view) -> Check; a failed check carries its numbers. Rules apply to entries alone: giving up
+risk is never refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from dashtrade.domain.bots import Bot, Day, Stop, Switch
+from dashtrade.domain.orders import Effect, Order
+from dashtrade.domain.ports import AccountState, Capabilities, Quote, Rules
+from dashtrade.domain.signals import Target
+from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce, iso, money, plain
+
+_KEY = object()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """All a decision may look at. Taken at one moment, under the lock of the account."""
+
+    bot: Bot
+    working: tuple[Order, ...]  # this bot's own, not ended
+    reserved: Decimal  # money of the account's orders that the venue may not count yet
+    day: Day
+    switches: tuple[Switch, ...]
+    account_ok: str  # empty, or why the account may not trade
+    received_at: datetime
+    now: datetime
+    expires_at: datetime | None  # after this the signal is too old to act upon
+    taken_back: int  # orders this very signal has already cancelled
+    quote: Quote
+    account: AccountState
+    rules: Rules
+    capabilities: Capabilities
+    market_open: bool
+
+    @property
+    def stop(self) -> Switch | None:
+        """The strongest switch that is on."""
+        on = [switch for switch in self.switches if switch.stop is not Stop.NONE]
+        return max(on, key=lambda switch: switch.stop.weight, default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    name: str
+    ok: bool
+    detail: str
+    numbers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One order to be. A later step waits until the one before is filled."""
+
+    side: OrderSide
+    effect: Effect
+    quantity: Decimal
+    type: OrderType
+    price: Decimal  # what it is expected to cost a piece
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    trail_amount: Decimal | None = None
+    trail_percent: Decimal | None = None
+    time_in_force: TimeInForce = TimeInForce.DAY
+    extended_hours: bool = False
+    take_profits: tuple[Target, ...] = ()
+    stop_loss: Target | None = None
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approved:
+    """What may be sent. Cannot be made but by `review`."""
+
+    steps: tuple[Step, ...]
+    checks: tuple[Check, ...]
+    reason: str = ""
+    key: object = None
+
+    def __post_init__(self) -> None:
+        if self.key is not _KEY:
+            raise TypeError("only risk.review approves")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """Nothing is sent, and why. A skip (already long) is a refusal too."""
+
+    reason: str
+    numbers: dict[str, str] = field(default_factory=dict)
+    would: str = ""
+    checks: tuple[Check, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """What the signal comes to before risk has spoken: reductions first, then at most one entry."""
+
+    exits: tuple[Step, ...]
+    entry: Step | None
+    done: str = ""  # already carried out (orders taken back), with nothing left to send
+
+
+def review(proposal: Proposal, view: View) -> Approved | Refused:
+    """Exits pass. An entry passes when every rule does; if one fails, the exits before it still go out."""
+    entry = proposal.entry
+    checks = tuple(rule(entry, view) for rule in RULES) if entry else ()
+    failed = next((check for check in checks if not check.ok), None)
+    steps = proposal.exits + ((entry,) if entry and not failed else ())
+    if view.account_ok:
+        return Refused(reason=view.account_ok, would=_would(entry or (steps[0] if steps else None)), checks=checks)
+    if failed and not steps and not proposal.done:
+        return Refused(reason=failed.detail, numbers=failed.numbers, would=_would(entry), checks=checks)
+    reason = f"closes only: {failed.detail}" if failed else proposal.done
+    return Approved(steps=steps, checks=checks, reason=reason, key=_KEY)
+
+
+def entry_still_allowed(bot: Bot, switches: tuple[Switch, ...]) -> str:
+    """Asked again at the moment of sending: what was paused meanwhile stops at once. Empty: it may go."""
+    if not bot.is_active or bot.deleted_at:
+        return "the bot was paused before the order was sent"
+    on = next((switch for switch in switches if switch.stop is not Stop.NONE), None)
+    return f"{_SCOPES[on.scope]} was switched to {on.stop.replace('_', ' ')} before the order was sent" if on else ""
+
+
+def _would(step: Step | None) -> str:
+    if step is None:
+        return ""
+    at = f" at {plain(step.limit_price)}" if step.limit_price is not None else ""
+    verb = "bought" if step.side is OrderSide.BUY else "sold"
+    return f"would have {verb} {plain(step.quantity)}{at}"
+
+
+# --- the rules ---------------------------------------------------------------------------------------------------------
+
+_SCOPES = {"all": "all trading", "user": "your trading", "account": "this account", "bot": "this bot"}
+
+
+def _active(entry: Step, view: View) -> Check:
+    why = f" ({view.bot.paused_reason})" if view.bot.paused_reason else ""
+    ok = view.bot.is_active
+    return Check(name="bot active", ok=ok, detail="the bot is active" if ok else f"the bot is paused{why}: resume it to let it trade")
+
+
+def _switches(entry: Step, view: View) -> Check:
+    stop = view.stop
+    if stop is None:
+        return Check(name="switches", ok=True, detail="no switch is on")
+    why = f" ({stop.reason})" if stop.reason else ""
+    return Check(
+        name="switches", ok=False, detail=f"{_SCOPES[stop.scope]} is switched to {stop.stop.replace('_', ' ')}{why}",
+        numbers={"scope": stop.scope, "switch": str(stop.stop)},
+    )
+
+
+def _window(entry: Step, view: View) -> Check:
+    ok = view.bot.in_window(view.now)
+    said = "inside the trading window" if ok else f"outside the bot's trading windows ({view.bot.time_zone})"
+    return Check(name="trading window", ok=ok, detail=said, numbers={} if ok else {"now": iso(view.now)})
+
+
+def _cooldown(entry: Step, view: View) -> Check:
+    bot = view.bot
+    if not bot.cooldown_seconds or bot.last_entry_at is None or entry.effect is Effect.ADD:
+        return Check(name="cooldown", ok=True, detail="no cooldown is running")
+    left = bot.cooldown_seconds - (view.now - bot.last_entry_at).total_seconds()
+    ok = left <= 0
+    said = "the cooldown is over" if ok else f"the cooldown of {bot.cooldown_seconds} s has {left:.0f} s to go"
+    return Check(name="cooldown", ok=ok, detail=said, numbers={} if ok else {"cooldown": str(bot.cooldown_seconds), "left": f"{left:.0f}"})
+
+
+def _orders_per_day(entry: Step, view: View) -> Check:
+    limit, so_far = view.bot.orders_per_day, view.day.entries
+    ok = limit is None or so_far < limit
+    said = f"{so_far} of {limit} entries of the day" if limit is not None else "no limit on entries a day"
+    return Check(
+        name="orders per day", ok=ok, detail=said if ok else f"the limit of {limit} entries a day is reached",
+        numbers={} if ok else {"limit": str(limit), "actual": str(so_far)},
+    )
+
+
+def _max_position(entry: Step, view: View) -> Check:
+    limit = view.bot.max_position_size
+    if limit is None:
+        return Check(name="position size", ok=True, detail="no limit on the position's size")
+    owned = abs(view.bot.position.quantity) if entry.effect is Effect.ADD else ZERO
+    value = (owned + entry.quantity) * entry.price
+    ok = value <= limit
+    said = f"a position of {money(value)} {'is within' if ok else 'passes'} the limit {money(limit)}"
+    return Check(name="position size", ok=ok, detail=said, numbers={"value": money(value), "limit": money(limit)})
+
+
+def day_result(bot: Bot, day: Day, mark: Decimal) -> Decimal:
+    """What the day made so far: realised less fees, and what is open."""
+    return day.realized - day.fees + bot.position.unrealized(mark)
+
+
+def _daily_loss(entry: Step, view: View) -> Check:
+    limit = view.bot.daily_loss_limit
+    if limit is None:
+        return Check(name="daily loss", ok=True, detail="no daily loss limit")
+    loss = max(-day_result(view.bot, view.day, view.quote.mid), ZERO)
+    ok = loss < limit
+    said = f"daily loss {money(loss)} {'is under' if ok else 'reached'} the limit {money(limit)}"
+    return Check(name="daily loss", ok=ok, detail=said, numbers={"loss": money(loss), "limit": money(limit)})
+
+
+def loss_percent(bot: Bot, mark: Decimal) -> Decimal:
+    """Unrealised loss in percent of what the position cost; 0 when it is not losing."""
+    cost = abs(bot.position.cost)
+    return max(-bot.position.unrealized(mark), ZERO) / cost * 100 if cost else ZERO
+
+
+def _risk_limit(entry: Step, view: View) -> Check:
+    limit = view.bot.risk_limit_percent
+    if limit is None or entry.effect is not Effect.ADD:
+        return Check(name="risk limit", ok=True, detail=f"risk limit {plain(limit)}%" if limit is not None else "no risk limit")
+    loss = loss_percent(view.bot, view.quote.mid)
+    ok = loss < limit
+    said = f"the position is {loss:.2f}% down, {'under' if ok else 'past'} the risk limit {plain(limit)}%"
+    return Check(name="risk limit", ok=ok, detail=said, numbers={"loss_percent": f"{loss:.2f}", "limit_percent": plain(limit)})
+
+
+def _buying_power(entry: Step, view: View) -> Check:
+    need = entry.quantity * entry.price
+    freed = abs(view.bot.position.quantity) * view.quote.mid if entry.effect is Effect.OPEN else ZERO  # a flip closes first
+    have = view.account.buying_power - view.reserved + freed
+    ok = need <= have
+    held = f" ({money(view.reserved)} held for orders under way)" if view.reserved else ""
+    said = f"needs {money(need)} of {money(have)} buying power{held}"
+    return Check(
+        name="buying power", ok=ok, detail=said if ok else f"{said}: reduce the size or close something",
+        numbers={"needs": money(need), "buying_power": money(have)},
+    )
+
+
+def _venue(entry: Step, view: View) -> Check:
+    can = view.capabilities
+    problem = ""
+    if not view.rules.tradable:
+        problem = f"{view.bot.symbol.short} cannot be traded at {can.name}"
+    elif entry.type not in can.order_types:
+        problem = f"{can.name} has no {entry.type.replace('_', '-')} orders"
+    elif entry.side is OrderSide.SELL and not (can.shorts and view.rules.shortable):
+        problem = f"{can.name} cannot sell {view.bot.symbol.short} short"
+    return Check(name="venue", ok=not problem, detail=problem or f"{can.name} takes this order")
+
+
+Rule = Callable[[Step, View], Check]
+RULES: tuple[Rule, ...] = (
+    _active, _switches, _window, _cooldown, _orders_per_day, _max_position, _daily_loss, _risk_limit, _venue, _buying_power,
+)

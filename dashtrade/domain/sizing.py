@@ -1,0 +1,108 @@
+"""How many to buy: from what the bot or the alert says, the price and the venue's steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from dashtrade.domain.ports import Rules
+from dashtrade.domain.signals import Size, SizeKind
+from dashtrade.domain.values import ZERO, floor_to, money, plain
+
+HUNDRED = Decimal(100)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sized:
+    """A quantity the venue takes, and how it came about in the user's words."""
+
+    quantity: Decimal
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoSize:
+    """No quantity can be made of it; the reason is a result, not an error."""
+
+    reason: str
+    numbers: dict[str, str]
+
+
+def entry_size(
+    size: Size, *, price: Decimal, equity: Decimal, owned: Decimal, rules: Rules, stop_distance: Decimal | None = None
+) -> Sized | NoSize:
+    wanted = _wanted(size, price=price, equity=equity, owned=owned, stop_distance=stop_distance)
+    if isinstance(wanted, NoSize):
+        return wanted
+    quantity = floor_to(wanted, rules.quantity_step)
+    words = f"{_said(size)} at {plain(price)} is {plain(quantity)}"
+    if quantity <= 0 or quantity < rules.min_quantity:
+        least = max(rules.min_quantity, rules.quantity_step)
+        return NoSize(
+            reason=f"{_said(size)} at {plain(price)} is less than the smallest order here, {plain(least)}",
+            numbers={"wanted": plain(wanted), "minimum": plain(least), "price": plain(price)},
+        )
+    if quantity * price < rules.min_notional:
+        return NoSize(
+            reason=f"{plain(quantity)} at {plain(price)} is worth {money(quantity * price)}, under the venue's minimum "
+            f"{money(rules.min_notional)}",
+            numbers={"value": money(quantity * price), "minimum": money(rules.min_notional)},
+        )
+    return Sized(quantity=quantity, words=words)
+
+
+def _wanted(size: Size, *, price: Decimal, equity: Decimal, owned: Decimal, stop_distance: Decimal | None) -> Decimal | NoSize:
+    match size.kind:
+        case SizeKind.QUANTITY:
+            return size.value
+        case SizeKind.DOLLARS:
+            return size.value / price
+        case SizeKind.EQUITY_PERCENT:
+            return equity * size.value / HUNDRED / price
+        case SizeKind.POSITION_PERCENT:
+            return owned * size.value / HUNDRED
+        case SizeKind.RISK_DOLLARS | SizeKind.RISK_PERCENT if not stop_distance:
+            return NoSize(reason="a size by risk needs a stop-loss, and there is none", numbers={})
+        case SizeKind.RISK_DOLLARS:
+            return size.value / stop_distance
+        case SizeKind.RISK_PERCENT:
+            return equity * size.value / HUNDRED / stop_distance
+
+
+def exit_quantity(size: Size | None, *, owned: Decimal, price: Decimal, rules: Rules) -> Sized:
+    """How much of what the bot owns to give up: all of it, or a part that is never more than it owns."""
+    if size is None:
+        return Sized(quantity=owned, words=f"all of {plain(owned)}")
+    match size.kind:
+        case SizeKind.POSITION_PERCENT | SizeKind.EQUITY_PERCENT | SizeKind.RISK_PERCENT:
+            part = owned * size.value / HUNDRED
+        case SizeKind.DOLLARS | SizeKind.RISK_DOLLARS:
+            part = size.value / price
+        case SizeKind.QUANTITY:
+            part = size.value
+    if part >= owned:
+        more = f" (asked for {plain(part)}, the bot owns {plain(owned)})" if part > owned else ""
+        return Sized(quantity=owned, words=f"all of {plain(owned)}{more}")
+    part = floor_to(part, rules.quantity_step)
+    return Sized(quantity=part, words=f"{plain(part)} of {plain(owned)}")
+
+
+def _said(size: Size) -> str:
+    match size.kind:
+        case SizeKind.QUANTITY:
+            return plain(size.value)
+        case SizeKind.DOLLARS:
+            return f"${money(size.value)}"
+        case SizeKind.EQUITY_PERCENT:
+            return f"{plain(size.value)}% of the equity"
+        case SizeKind.POSITION_PERCENT:
+            return f"{plain(size.value)}% of the position"
+        case SizeKind.RISK_DOLLARS:
+            return f"a risk of ${money(size.value)}"
+        case SizeKind.RISK_PERCENT:
+            return f"a risk of {plain(size.value)}% of the equity"
+
+
+def reserve_for(quantity: Decimal, price: Decimal) -> Decimal:
+    """The money an order may need until the venue counts it itself."""
+    return quantity * price if quantity > 0 else ZERO

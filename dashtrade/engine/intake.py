@@ -1,0 +1,138 @@
+"""From somebody's words to a durable signal: exactly one, however often it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from dashtrade.domain.dialects import Reading
+from dashtrade.domain.signals import Origin, Signal
+from dashtrade.domain.values import Symbol, Timeframe, new_id, sha256
+from dashtrade.failpoints import failpoint
+from dashtrade.tables import bots as bot_table
+from dashtrade.tables import signals as table
+
+RESEND_WINDOW = timedelta(seconds=30)  # TradingView repeats at 5, 10 and 15 s, each with 3 s to answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """It is durable: it will be decided once for each of these bots."""
+
+    signal_id: str
+    duplicate: bool
+    lanes: tuple[table.Lane, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoBot:
+    """Nobody listens for this; it is recorded so that its user can see it."""
+
+    signal_id: str
+    message: str
+    bots: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """The same id was used before for something else."""
+
+    signal_id: str
+    message: str
+
+
+Accepted = Receipt | NoBot | Conflict
+
+
+def accept(conn: sa.Connection, owner: int, reading: Reading, *, raw: str, origin: Origin, sender: str, now: datetime,
+           max_age: timedelta | None) -> Accepted:
+    """One transaction: recognise a repeat, find the bots, store the signal with a decision to make for each of them."""
+    signal = reading.signal
+    key, body = _dedupe_key(signal, reading.canonical), sha256(reading.canonical)
+    table.lock_key(conn, f"{owner}|{key}")
+    before = table.repeat_of(conn, owner, key)
+    if before is not None and (signal.key is not None or now - before.received_at <= RESEND_WINDOW):
+        if before.body_hash != body:
+            return Conflict(signal_id=before.id, message=f"the id {signal.key!r} was already used for {signal.symbol.short}, with other content")
+        table.count_repeat(conn, owner, before.id, now)
+        return Receipt(signal_id=before.id, duplicate=True)
+    row = {
+        "id": new_id(now), "received_at": now, "origin": origin, "dialect": signal.dialect, "symbol": signal.symbol,
+        "written_symbol": signal.written_symbol, "timeframe": signal.timeframe.seconds if signal.timeframe else None,
+        "action": signal.action, "status": "accepted", "reason": "", "dedupe_key": key, "body_hash": body, "raw": raw, "sender": sender,
+    }
+    listeners = _listeners(conn, owner, signal)
+    if isinstance(listeners, str):
+        table.add(conn, owner, row | {"status": "refused", "reason": listeners, "dedupe_key": None, "ended_at": now}, [])
+        return NoBot(signal_id=row["id"], message=listeners, bots=_choices(conn, owner))
+    table.add(conn, owner, row, listeners, due_at=now + signal.delay if signal.delay else None, expires_at=_expiry(signal, now, max_age))
+    failpoint("before_accept_commit")
+    return Receipt(signal_id=row["id"], duplicate=False, lanes=tuple(table.Lane(b.account_id, b.symbol) for b in listeners))
+
+
+def record_refusal(conn: sa.Connection, owner: int, *, raw: str, reason: str, sender: str, now: datetime) -> str:
+    """What could not be read is kept too: the one who sent it is a machine, its user looks here."""
+    signal_id = new_id(now)
+    table.add(conn, owner, {
+        "id": signal_id, "received_at": now, "origin": Origin.WEBHOOK, "dialect": "unreadable", "symbol": None, "written_symbol": "",
+        "timeframe": None, "action": "", "status": "refused", "reason": reason, "dedupe_key": None, "body_hash": sha256(raw),
+        "raw": raw, "sender": sender, "ended_at": now,
+    }, [])
+    return signal_id
+
+
+def _dedupe_key(signal: Signal, canonical: str) -> str:
+    """A sender's id counts per symbol, timeframe and named bot (people send `{{timenow}}`); else the content itself is the id."""
+    if signal.key is None:
+        return f"body:{sha256(canonical)}"
+    return f"id:{signal.symbol}|{signal.timeframe or ''}|{signal.bot or ''}|{signal.key}"
+
+
+def _expiry(signal: Signal, now: datetime, max_age: timedelta | None) -> datetime | None:
+    limits = [limit for limit in (signal.max_age, max_age) if limit is not None]
+    return min(signal.sent_at or now, now) + min(limits) if limits else None
+
+
+def _listeners(conn: sa.Connection, owner: int, signal: Signal) -> Sequence[Any] | str:
+    """The bots it is for, or why there are none."""
+    shown = signal.symbol.short
+    if signal.bot is not None:
+        return _named(bot_table.named(conn, owner), signal)
+    hearing = bot_table.hearing(conn, owner, signal.symbol)
+    if not hearing:
+        return f"no bot trades {shown}"
+    if signal.timeframe is None:
+        frames = {bot.timeframe for bot in hearing}
+        return hearing if len(frames) == 1 else f"{shown} has bots on several timeframes, and the alert names none"
+    fitting = [bot for bot in hearing if bot.timeframe == signal.timeframe.seconds]
+    return fitting or f"no bot trades {shown} on {signal.timeframe.shown}"
+
+
+def _named(every: list[Any], signal: Signal) -> Sequence[Any] | str:
+    wanted = (signal.bot or "").strip()
+    found = [bot for bot in every if str(bot.id) == wanted] or [bot for bot in every if bot.name.casefold() == wanted.casefold()]
+    if not found:
+        return f"there is no bot {wanted!r}"
+    if len(found) > 1:
+        return f"several bots are called {wanted!r}: name one by its id"
+    bot = found[0]
+    if bot.symbol != signal.symbol:
+        return f"bot {wanted!r} trades {bot.symbol.short}, the alert is for {signal.symbol.short}"
+    if signal.timeframe is not None and bot.timeframe != signal.timeframe.seconds:
+        return f"bot {wanted!r} works on {Timeframe(bot.timeframe).shown}, the alert is for {signal.timeframe.shown}"
+    return found
+
+
+def _choices(conn: sa.Connection, owner: int) -> tuple[dict[str, Any], ...]:
+    return tuple(
+        {"bot_id": bot.id, "symbol": _shown(bot.symbol), "timeframe": Timeframe(bot.timeframe).shown}
+        for bot in bot_table.named(conn, owner)[:50]
+    )
+
+
+def _shown(symbol: Symbol) -> str:
+    return symbol.short

@@ -1,0 +1,274 @@
+"""Orders on their way to a venue: sent once, looked up when in doubt, and never sent on doubt."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from bot_database import Database
+from dashtrade.domain.orders import Order, OrderStatus, check_transition
+from dashtrade.domain.ports import BadCredentials, Broker, Clock, OrderReport, OrderRequest, Rejected, RetryLater, Unavailable, Unknown
+from dashtrade.domain.risk import entry_still_allowed
+from dashtrade.domain.values import ZERO, plain
+from dashtrade.engine import booking
+from dashtrade.engine.ending import settle
+from dashtrade.engine.lanes import LaneLost, Leases
+from dashtrade.failpoints import failpoint
+from dashtrade.tables import accounts as account_table
+from dashtrade.tables import bots as bot_table
+from dashtrade.tables import messages as message_table
+from dashtrade.tables import orders as order_table
+from dashtrade.tables.signals import Lane
+
+log = logging.getLogger("dashtrade.orders")
+
+MAX_SENDS = 6
+TOO_LATE = timedelta(minutes=10)  # an order found unsent after this is not sent behind its user's back
+LOOK_AGAIN = timedelta(seconds=1)
+ASK_AGAIN = timedelta(seconds=5)  # a cancellation that nothing came of
+
+
+def request_of(order: Order) -> OrderRequest:
+    return OrderRequest(
+        client_order_id=order.id, symbol=order.symbol, side=order.side, type=order.type, quantity=order.quantity,
+        limit_price=order.limit_price, stop_price=order.stop_price, trail_amount=order.trail_amount,
+        trail_percent=order.trail_percent, time_in_force=order.time_in_force, extended_hours=order.extended_hours,
+        reduces=order.effect.reduces,
+    )
+
+
+class Sender:
+    """Every method does at most one thing at the venue, outside of any transaction, and then writes down what came of it."""
+
+    def __init__(self, db: Database, clock: Clock, leases: Leases, broker_of: Callable[[int], Broker]) -> None:
+        self.db, self.clock, self.leases, self.broker_of = db, clock, leases, broker_of
+
+    # --- sending ---------------------------------------------------------------------------------------------------------
+
+    def start(self, order: Order, lane: Lane, token: int) -> Order | None:
+        """CREATED -> SUBMITTING, unless its user has stopped it meanwhile."""
+        now = self.clock.now()
+
+        def work(conn: sa.Connection) -> Order | None:
+            self.leases.check(conn, lane, token)
+            current = order_table.load(conn, order.id)
+            if current.status is not OrderStatus.CREATED:
+                return None
+            why = "taken back before it was sent" if current.cancel_requested else self._stopped(conn, current)
+            if why:
+                self._write(conn, replace(current, status=OrderStatus.CANCELED, reason=why, reserve=ZERO, updated_at=now), now)
+                return None
+            sending = replace(current, status=OrderStatus.SUBMITTING, sends=current.sends + 1, sent_at=now, due_at=None, updated_at=now)
+            return self._write(conn, sending, now)
+
+        return self.db.write(work)
+
+    def _stopped(self, conn: sa.Connection, order: Order) -> str:
+        if order.effect.reduces:
+            return ""
+        bot, _ = bot_table.load(conn, order.bot_id)
+        return entry_still_allowed(bot, bot_table.switches_for(conn, bot))
+
+    def send(self, order: Order) -> Order:
+        """An order that is SUBMITTING, and whose lane is ours, goes out. Once."""
+        if not self.leases.fresh():  # stopped too long: whoever has the lane now will look the order up
+            raise LaneLost("the lease ran out before sending")
+        failpoint("before_send")
+        try:
+            report = self.broker_of(order.account_id).submit(request_of(order))
+        except Rejected as error:
+            return self._end(order, OrderStatus.REJECTED, error.message)
+        except RetryLater as error:
+            return self._later(order, error)
+        except BadCredentials as error:
+            self.disable_account(order.account_id, order.user_id, error.message)
+            return self._end(order, OrderStatus.REJECTED, error.message)
+        except Unknown as error:
+            return self._in_doubt(order, error.message)
+        except Exception as error:  # an adapter's bug must not look like a refusal: the order may exist
+            log.exception("submit of %s failed in an unforeseen way", order.id)
+            return self._in_doubt(order, f"unforeseen: {type(error).__name__}")
+        failpoint("after_send")
+        return self.book(order, report)
+
+    def book(self, order: Order, report: OrderReport) -> Order:
+        now = self.clock.now()
+        booked = self.db.write(lambda conn: booking.apply_report(conn, order, report, now))
+        failpoint("after_book_commit")
+        if booked.changed:
+            after = booked.order
+            log.info("order %s signal %s account %s: %s %s", after.id, after.signal_id, after.account_id, after.status, plain(after.filled_quantity))
+        return booked.order
+
+    # --- doubt -----------------------------------------------------------------------------------------------------------
+
+    def resolve(self, order: Order, lane: Lane, token: int) -> Order:
+        """Did it arrive? Look it up; wait out the venue's lag; look again; send again only where that is provably safe."""
+        now = self.clock.now()
+        try:
+            broker = self.broker_of(order.account_id)
+            report = broker.find(order.ref)
+        except (Unavailable, RetryLater) as error:
+            after = getattr(error, "after", LOOK_AGAIN)
+            return self._change(order, lane, token, status=OrderStatus.UNKNOWN, reason=error.message, due_at=now + max(after, LOOK_AGAIN))
+        except BadCredentials as error:
+            self.disable_account(order.account_id, order.user_id, error.message)
+            return self.attention(order, lane, token, f"it cannot be looked up: {error.message}")
+        except Exception as error:
+            log.exception("look-up of %s failed in an unforeseen way", order.id)
+            return self._change(
+                order, lane, token, status=OrderStatus.UNKNOWN, reason=f"unforeseen: {type(error).__name__}", due_at=now + 5 * LOOK_AGAIN
+            )
+        if report is not None:
+            return self.book(order, report)
+        return self._not_found(order, lane, token, broker, now)
+
+    def _not_found(self, order: Order, lane: Lane, token: int, broker: Broker, now: datetime) -> Order:
+        can = broker.capabilities
+        believed_at = (order.sent_at or order.created_at) + can.settle
+        if now < believed_at:
+            return self._change(order, lane, token, status=OrderStatus.UNKNOWN, reason="not there yet: looking again", due_at=believed_at)
+        if not (can.client_ids and can.refuses_repeats):
+            return self.attention(order, lane, token, f"{can.name} does not know whether it has the order, and sending it again might double it")
+        if order.sends >= MAX_SENDS or now - order.created_at > TOO_LATE:
+            return self.attention(order, lane, token, f"{can.name} does not have the order; it was not sent again, as too much time has passed")
+        failpoint("before_resend")
+        again = self._change(order, lane, token, status=OrderStatus.SUBMITTING, reason="", due_at=None, sends=order.sends + 1, sent_at=now)
+        return self.send(again) if again.status is OrderStatus.SUBMITTING else again
+
+    def look_again(self, order: Order) -> Order:
+        """An order that needs attention may turn up by itself."""
+        try:
+            report = self.broker_of(order.account_id).find(order.ref)
+        except (Unavailable, RetryLater, BadCredentials):
+            return order
+        return self.book(order, report) if report is not None else order
+
+    def cancel(self, order: Order, lane: Lane, token: int) -> None:
+        """Ask the venue to take it back; whether it did, its next report tells."""
+        now = self.clock.now()
+        try:
+            broker = self.broker_of(order.account_id)
+            broker.cancel(order.ref)
+            for report in broker.poll([order.ref]):
+                self.book(order, report)
+        except (Unavailable, RetryLater, Rejected, Unknown) as error:
+            log.warning("cancel of %s: %s", order.id, error.message)
+        except BadCredentials as error:
+            self.disable_account(order.account_id, order.user_id, error.message)
+        self.db.write(lambda conn: self._ask_again(conn, order.id, lane, token, now + ASK_AGAIN))
+
+    def _ask_again(self, conn: sa.Connection, order_id: str, lane: Lane, token: int, at: datetime) -> None:
+        self.leases.check(conn, lane, token)
+        current = order_table.load(conn, order_id)
+        if current.is_open:
+            order_table.update(conn, replace(current, due_at=at))
+
+    # --- what is written -------------------------------------------------------------------------------------------------
+
+    def attention(self, order: Order, lane: Lane, token: int, why: str) -> Order:
+        reason = f"{why}. Nothing more is sent for {order.symbol.short} on this account until you have looked"
+        return self._change(order, lane, token, status=OrderStatus.ATTENTION, reason=reason, due_at=None)
+
+    def _change(self, order: Order, lane: Lane, token: int, **values: Any) -> Order:
+        now = self.clock.now()
+
+        def work(conn: sa.Connection) -> Order:
+            self.leases.check(conn, lane, token)
+            current = order_table.load(conn, order.id)
+            if current.status is not order.status:  # a report came in meanwhile: it knows better
+                return current
+            return self._write(conn, replace(current, updated_at=now, **values), now)
+
+        return self.db.write(work)
+
+    def _end(self, order: Order, status: OrderStatus, reason: str) -> Order:
+        now = self.clock.now()
+
+        def work(conn: sa.Connection) -> Order:
+            account_table.hold(conn, order.account_id)
+            current = order_table.load(conn, order.id)
+            if current.status is not OrderStatus.SUBMITTING:
+                return current
+            return self._write(conn, replace(current, status=status, reason=reason, reserve=ZERO, updated_at=now), now)
+
+        return self.db.write(work)
+
+    def _in_doubt(self, order: Order, why: str) -> Order:
+        now = self.clock.now()
+
+        def work(conn: sa.Connection) -> Order:
+            current = order_table.load(conn, order.id)
+            if current.status is not OrderStatus.SUBMITTING:
+                return current
+            return self._write(conn, replace(current, status=OrderStatus.UNKNOWN, reason=why, due_at=now, updated_at=now), now)
+
+        return self.db.write(work)
+
+    def _later(self, order: Order, error: RetryLater) -> Order:
+        """Certainly not placed: it may go again under the same id, when the venue says so."""
+        now = self.clock.now()
+
+        def work(conn: sa.Connection) -> Order:
+            current = order_table.load(conn, order.id)
+            if current.status is not OrderStatus.SUBMITTING:
+                return current
+            if current.sends >= MAX_SENDS and not current.effect.reduces:
+                return self._write(conn, replace(current, status=OrderStatus.REJECTED, reason=error.message, reserve=ZERO, updated_at=now), now)
+            waits = replace(current, status=OrderStatus.CREATED, reason=error.message, due_at=now + error.after, updated_at=now)
+            return self._write(conn, waits, now)
+
+        return self.db.write(work)
+
+    def _write(self, conn: sa.Connection, order: Order, now: datetime) -> Order:
+        """The order as it now is, a line for its story, and what follows for its decision, its bot and its user."""
+        before = order_table.load(conn, order.id)
+        check_transition(before.status, order.status)
+        order_table.update(conn, order)
+        if (before.status, before.reason) != (order.status, order.reason):
+            order_table.log(conn, [(order, now, str(order.status), order.reason)])
+        if order.status is not before.status:
+            settle(conn, order, now)
+            if not order.is_open:
+                booking.release_bot(conn, order)
+            if order.status in (OrderStatus.ATTENTION, OrderStatus.REJECTED):
+                _tell_trouble(conn, order, now)
+            log.info("order %s signal %s account %s: %s %s", order.id, order.signal_id, order.account_id, order.status, order.reason)
+        return order
+
+    def disable_account(self, account_id: int, user_id: int, why: str) -> None:
+        """A key that is refused: the account stops, its bots pause, its user is told once, and nobody storms the venue."""
+        now = self.clock.now()
+
+        def work(conn: sa.Connection) -> None:
+            account = account_table.lock(conn, account_id)
+            if not account.is_active:
+                return
+            account_table.change(conn, user_id, account_id, is_active=False, disabled_reason=why)
+            paused = bot_table.pause_all(conn, user_id, reason="the broker refused the account's key", now=now, account_id=account_id)
+            message_table.send(
+                conn, user_id, level="error", title=f"{account.label}: the broker refused the key", now=now,
+                text=f"{why} The account is stopped and {paused} bot(s) are paused. Open positions stay as they are at the broker. "
+                "Replace the key under Setup and test the connection, then resume the bots.",
+            )
+
+        self.db.write(work)
+
+
+def _tell_trouble(conn: sa.Connection, order: Order, now: datetime) -> None:
+    name = f"{order.side} {plain(order.quantity)} {order.symbol.short}"
+    if order.status is OrderStatus.ATTENTION:
+        message_table.send(
+            conn, order.user_id, level="error", title=f"Look at your broker: {name}", now=now, signal_id=order.signal_id,
+            text=f"{order.reason}. Look whether order {order.id} is at the broker, then say here whether it was placed.",
+        )
+    else:
+        message_table.send(
+            conn, order.user_id, level="warning", title=f"Order refused: {name}", now=now, signal_id=order.signal_id,
+            text=f"The broker refused to {name}: {order.reason}. Nothing was traded.",
+        )

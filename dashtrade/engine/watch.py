@@ -1,0 +1,171 @@
+"""The watch over open positions: risk limits, daily losses, and the exits DashTrade keeps.
+
+What it does, it does by a signal of its own through the same door as everybody's, written in one step with the event that
+tells why and with the bot's pause.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+
+from bot_database import Database
+from dashtrade.domain import exits as exit_rules
+from dashtrade.domain.bots import Bot
+from dashtrade.domain.dialects import parse
+from dashtrade.domain.ports import Broker, BrokerError, Clock, Feed, Quote
+from dashtrade.domain.risk import day_result, loss_percent
+from dashtrade.domain.signals import Origin
+from dashtrade.domain.values import money, plain
+from dashtrade.engine.intake import Receipt, accept
+from dashtrade.tables import accounts as account_table
+from dashtrade.tables import bots as bot_table
+from dashtrade.tables import messages as message_table
+from dashtrade.tables.signals import Lane
+
+log = logging.getLogger("dashtrade.watch")
+AGAIN = 30  # seconds until a stop that did not get the position closed is sent anew
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarm:
+    """A limit that was passed."""
+
+    kind: str
+    threshold: Decimal
+    actual: Decimal
+    words: str
+
+
+class Watch:
+    def __init__(self, db: Database, clock: Clock, feed_of: Callable[[account_table.Account], Feed],
+                 broker_of: Callable[[account_table.Account], Broker]) -> None:
+        self.db, self.clock, self._feed_of, self._broker_of = db, clock, feed_of, broker_of
+
+    def look(self) -> list[Lane]:
+        """Once over all open positions, each symbol's quote fetched once. The lanes in which something was set off."""
+        quotes: dict[tuple[int, Any], Quote | None] = {}
+        accounts: dict[int, account_table.Account] = {}
+        set_off: list[Lane] = []
+        after = 0
+        while True:
+            with self.db.read() as conn:
+                page = bot_table.holding(conn, after=after)
+                for bot, _ in page:
+                    if bot.account_id not in accounts:
+                        accounts[bot.account_id] = account_table.load(conn, bot.account_id)
+            if not page:
+                return set_off
+            for bot, kept in page:
+                if bot.position.quantity:
+                    quote = self._quote(accounts[bot.account_id], bot, quotes)
+                    set_off += self._look_at(bot, kept, quote) if quote else []
+            after = page[-1][0].id
+
+    def _quote(self, account: account_table.Account, bot: Bot, quotes: dict[tuple[int, Any], Quote | None]) -> Quote | None:
+        try:
+            feed = self._feed_of(account)
+            key = (id(feed), bot.symbol)
+            if key not in quotes:
+                quotes[key] = feed.quote(bot.symbol)
+            return quotes[key]
+        except BrokerError as error:
+            log.warning("no price for %s, its positions are not watched now: %s", bot.symbol, error.message)
+            quotes[(0, bot.symbol)] = None
+            return None
+
+    def _look_at(self, bot: Bot, kept: Any, quote: Quote) -> list[Lane]:
+        now = self.clock.now()
+        sign = bot.position.side.sign
+        mark = quote.bid if sign > 0 else quote.ask  # what closing would bring
+        with self.db.read() as conn:
+            day = bot_table.day_of(conn, bot.id, now.date())
+        alarm = _risk_alarm(bot, mark) or _day_alarm(bot, day_result(bot, day, mark))
+        if alarm is not None:
+            return self.db.write(lambda conn: _stop_bot(conn, bot, alarm, now))
+        if not kept:
+            return []
+        moved = exit_rules.trailed(kept, mark, sign)
+        hit = exit_rules.fired(moved, mark, sign)
+        if hit is not None:
+            return self.db.write(lambda conn: _take_exit(conn, bot, kept, hit, mark, now))
+        if moved != kept:
+            self.db.write(lambda conn: bot_table.swap_exits(conn, bot.id, kept, moved))
+        return []
+
+
+def _risk_alarm(bot: Bot, mark: Decimal) -> Alarm | None:
+    limit = bot.risk_limit_percent
+    if limit is None:
+        return None
+    loss = loss_percent(bot, mark)
+    if loss < limit:
+        return None
+    return Alarm(
+        kind="risk_limit", threshold=limit, actual=loss,
+        words=f"the position was {loss:.2f}% down ({money(-bot.position.unrealized(mark))}), past the risk limit of {plain(limit)}%",
+    )
+
+
+def _day_alarm(bot: Bot, result: Decimal) -> Alarm | None:
+    limit = bot.daily_loss_limit
+    if limit is None or -result < limit:
+        return None
+    return Alarm(
+        kind="daily_loss", threshold=limit, actual=-result,
+        words=f"the day's loss of {money(-result)} reached the daily limit of {money(limit)}",
+    )
+
+
+def _stop_bot(conn: sa.Connection, seen: Bot, alarm: Alarm, now: datetime) -> list[Lane]:
+    """Close the position and stop the bot, once: signal, event, pause and message in this transaction, or none of them."""
+    account_table.hold(conn, seen.account_id)
+    bot, _ = bot_table.load(conn, seen.id)
+    if not bot.position.quantity:
+        return []
+    receipt = _close(conn, bot, Origin.RISK, alarm.kind, {}, now)
+    if receipt is None:
+        return []
+    bot_table.change(conn, bot.user_id, bot.id, is_active=False, paused_reason=alarm.words, updated_at=now)
+    bot_table.add_risk_event(
+        conn, bot, at=now, kind=alarm.kind, threshold=alarm.threshold, actual=alarm.actual, action="position closed, bot paused",
+        detail=alarm.words, signal_id=receipt.signal_id,
+    )
+    message_table.send(
+        conn, bot.user_id, level="error", title=f"{bot.name} was stopped", now=now, signal_id=receipt.signal_id,
+        text=f"{alarm.words[0].upper()}{alarm.words[1:]}. Its position is being closed and the bot is paused; resume it when you have looked.",
+    )
+    return list(receipt.lanes)
+
+
+def _take_exit(conn: sa.Connection, seen: Bot, kept: Any, hit: exit_rules.Fired, mark: Decimal, now: datetime) -> list[Lane]:
+    account_table.hold(conn, seen.account_id)
+    bot, current = bot_table.load(conn, seen.id)
+    if not bot.position.quantity or current != kept:
+        return []
+    share = {"percent": str(hit.share_percent)} if hit.share_percent is not None else {}
+    receipt = _close(conn, bot, Origin.EXIT, f"{hit.kind}-{plain(hit.price)}", share, now)
+    if receipt is None:
+        return []
+    bot_table.change(conn, bot.user_id, bot.id, exits=hit.kept)
+    name = "take-profit" if hit.kind == "take_profit" else "stop-loss"
+    bot_table.add_risk_event(
+        conn, bot, at=now, kind=hit.kind, threshold=hit.price, actual=mark, action="position closed" if not share else "position reduced",
+        detail=f"the {name} at {plain(hit.price)} was reached at {plain(mark)}", signal_id=receipt.signal_id,
+    )
+    return list(receipt.lanes)
+
+
+def _close(conn: sa.Connection, bot: Bot, origin: Origin, why: str, share: dict[str, str], now: datetime) -> Receipt | None:
+    """A signal like anybody's. Its id is made of what the bot owns, so that the watch, looking every few seconds, asks once."""
+    key = f"{why}-{plain(bot.position.quantity)}-{plain(bot.position.cost)}-{int(now.timestamp()) // AGAIN}"
+    body = json.dumps({"action": "close", "symbol": bot.symbol.text, "bot": str(bot.id), "id": key} | share)
+    said = accept(conn, bot.user_id, parse(body.encode()), raw=body, origin=origin, sender="DashTrade", now=now, max_age=None)
+    return said if isinstance(said, Receipt) and not said.duplicate else None

@@ -1,0 +1,34 @@
+"""Named places where a test may kill the process, as if the power went. Off unless DASHTRADE_FAILPOINT names one.
+
+`DASHTRADE_FAILPOINT=after_send:3` ends the process the third time it comes to `after_send`.
+"""
+
+from __future__ import annotations
+
+import os
+
+CRASHED = 86  # the exit code by which a test knows that its failpoint was reached
+
+NAMES = (
+    "before_accept_commit", "after_accept_commit", "before_decide_commit", "after_decide_commit", "before_send", "after_send",
+    "before_book_commit", "in_booking", "after_book_commit", "before_resend",
+)
+_armed, _, _count = os.environ.get("DASHTRADE_FAILPOINT", "").partition(":")
+_left = int(_count or 1)
+
+
+def arm(name: str, count: int = 1) -> None:
+    """For a test that forks rather than starts a process."""
+    global _armed, _left
+    if name and name not in NAMES:
+        raise ValueError(f"there is no failpoint {name!r}")
+    _armed, _left = name, count
+
+
+def failpoint(name: str) -> None:
+    global _left
+    if name != _armed:
+        return
+    _left -= 1
+    if _left == 0:
+        os._exit(CRASHED)

@@ -1,0 +1,30 @@
+"""Log lines: one per change of state, with the ids that lead on; what proves who somebody is never stands in them."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+
+_SECRETS = re.compile(
+    r"(?i)(usr_|dt_)[A-Za-z0-9_-]{6,}|((?:token|secret|passphrase|password|api_?key|authorization)[\"']?\s*[=:]\s*[\"']?(?:bearer\s+)?)[^\s\"'&,}]{4,}"
+)
+
+
+def redacted(text: str) -> str:
+    return _SECRETS.sub(lambda found: f"{found.group(1) or found.group(2)}•••", text)
+
+
+class Redacting(logging.Formatter):
+    """The last gate: whatever a line or a traceback holds, tokens and keys leave it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted(super().format(record))
+
+
+def set_up(level: str) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Redacting("%(asctime)s.%(msecs)03d %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S"))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    for noisy in ("apscheduler", "alembic", "waitress.queue", "urllib3"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -1,0 +1,291 @@
+"""Accounts of people: the first one, the others, signing in, and the tokens they hand to machines."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from dashtrade.domain.access import Role
+from dashtrade.domain.values import Malformed, sha256
+from dashtrade.services import passwords
+from dashtrade.tables import messages as message_table
+from dashtrade.tables import people as table
+from dashtrade.tables.people import User
+
+if TYPE_CHECKING:
+    from dashtrade.app import App
+
+TOKEN_LIFE = timedelta(days=30)
+INVITATION_LIFE = timedelta(days=7)
+LOOKED_AT = timedelta(seconds=60)  # "last used" is as exact as this
+_SETUP = "setup_code_hash"
+_EMAIL = re.compile(r"[^@\s\x00-\x1f<>\"']{1,64}@[^@\s\x00-\x1f<>\"']+\.[^@\s\x00-\x1f<>\"'.]{2,}")
+
+
+class Denied(Exception):
+    """Not with these credentials. The words are the same whatever was wrong with them."""
+
+    def __init__(self, message: str, hint: str, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.message, self.hint, self.retry_after = message, hint, retry_after
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedIn:
+    user: User
+    access_token: str
+
+
+# --- becoming a user -----------------------------------------------------------------------------------------------------
+
+
+def setup_link(app: App) -> str | None:
+    """While there is no user: a link, new each time, by which the first one is made. It ends the ones before it."""
+    code = secrets.token_urlsafe(24)
+
+    def work(conn: sa.Connection) -> bool:
+        if table.count(conn):
+            return False
+        table.put_setting(conn, _SETUP, sha256(code))
+        return True
+
+    if not app.db.write(work):
+        return None
+    return f"{app.settings.ui_url}/setup?setup={code}"
+
+
+def register(app: App, *, email: str, password: str, name: str, code: str | None, address: str) -> SignedIn:
+    """The first user needs the set-up code and becomes superadmin; the others what DASHTRADE_SIGNUP says."""
+    email = read_email(email)
+    now = app.clock.now()
+    with app.db.read() as conn:
+        first = table.count(conn) == 0
+    invited = None if first else _may_join(app, code)
+    passwords.check(password, email, name)
+    stored = passwords.hashed(password)
+    role = Role.SUPERADMIN if first else Role(invited.role) if invited is not None else Role.STANDARD
+
+    def work(conn: sa.Connection) -> int:
+        if first and (table.count(conn) or not code or table.setting(conn, _SETUP) != sha256(code)):
+            raise Denied("the set-up code is wrong or was used", "Start DashTrade again: it prints a new set-up link while there is no user.")
+        if invited is not None and not table.use_invitation(conn, invited.id, now):
+            raise Denied("this invitation was used already", "Ask for another one.")
+        if first and not table.drop_setting(conn, _SETUP):  # of two who use the code at once, one finds it gone
+            raise Denied("the set-up code was used", "Sign in instead.")
+        user_id = _insert(conn, app, email, name, stored, role)
+        message_table.record(conn, actor=user_id, action="registered", now=now, subject=user_id, detail={"role": role}, address=address)
+        return user_id
+
+    user_id = app.db.write(work)
+    return _sign_in(app, user_id)
+
+
+def _may_join(app: App, code: str | None) -> Any:
+    match app.settings.signup:
+        case "open":
+            return None
+        case "invite" if code:
+            with app.db.read() as conn:
+                found = table.invitation(conn, sha256(code), app.clock.now())
+            if found is not None:
+                return found
+            raise Denied("the invitation is wrong, used or too old", "Ask an admin for a new one.")
+        case "invite":
+            raise Denied("joining needs an invitation", "Ask an admin for one.")
+    raise Denied("nobody can sign up here", "An admin can add you.")
+
+
+def add_user(app: App, *, email: str, name: str, password: str, role: Role = Role.STANDARD, actor: int | None = None) -> int:
+    """By an admin or the command line."""
+    email = read_email(email)
+    passwords.check(password, email, name)
+    stored, now = passwords.hashed(password), app.clock.now()
+
+    def work(conn: sa.Connection) -> int:
+        user_id = _insert(conn, app, email, name, stored, role)
+        message_table.record(conn, actor=actor, action="user added", now=now, subject=user_id, detail={"role": role})
+        return user_id
+
+    return app.db.write(work)
+
+
+def _insert(conn: sa.Connection, app: App, email: str, name: str, stored: str, role: Role) -> int:
+    if table.by_email(conn, email):
+        raise Malformed("there is an account with this email already", where="email", hint="Sign in, or use another address.")
+    shown = re.sub(r"[\x00-\x1f]", " ", name or email.split("@")[0]).strip()[:80]
+    return table.add(
+        conn, email=email, name=shown, password_hash=stored, role=role, time_zone="UTC", created_at=app.clock.now(), last_login_at=None,
+    )
+
+
+def read_email(text: str) -> str:
+    email = text.strip().lower()
+    if len(email) > 254 or not _EMAIL.fullmatch(email):
+        raise Malformed("this is not an email address", where="email", hint="Write it as name@example.com.")
+    return email
+
+
+def invite(app: App, actor: User, *, email: str, role: Role) -> str:
+    """A code for one new user, good for a week."""
+    code, now = secrets.token_urlsafe(24), app.clock.now()
+    address = read_email(email) if email else ""
+
+    def work(conn: sa.Connection) -> None:
+        table.add_invitation(conn, actor.id, code_hash=sha256(code), email=address, role=role, created_at=now, expires_at=now + INVITATION_LIFE, used_at=None)
+        message_table.record(conn, actor=actor.id, action="invited", now=now, detail={"email": address, "role": role})
+
+    app.db.write(work)
+    return code
+
+
+# --- signing in ----------------------------------------------------------------------------------------------------------
+
+
+class Attempts:
+    """Failed attempts per key in the last five minutes, in this process. Bounded, so that strangers cannot fill the memory."""
+
+    def __init__(self, most: int = 8, seconds: float = 300, keys: int = 10000) -> None:
+        self.most, self.seconds, self.keys = most, seconds, keys
+        self._failed: OrderedDict[str, list[float]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def wait(self, key: str) -> int:
+        """Seconds until another attempt is allowed; 0: now."""
+        with self._lock:
+            recent = [at for at in self._failed.get(key, []) if time.monotonic() - at < self.seconds]
+            return int(self.seconds - (time.monotonic() - recent[0])) + 1 if len(recent) >= self.most else 0
+
+    def failed(self, key: str) -> None:
+        with self._lock:
+            recent = [at for at in self._failed.pop(key, []) if time.monotonic() - at < self.seconds]
+            self._failed[key] = [*recent, time.monotonic()]
+            while len(self._failed) > self.keys:
+                self._failed.popitem(last=False)
+
+    def succeeded(self, key: str) -> None:
+        with self._lock:
+            self._failed.pop(key, None)
+
+
+def check_password(app: App, email: str, password: str, address: str) -> User:
+    """The user, or Denied: in the same words and the same time whether the account exists or not."""
+    email = email.strip().lower()[:254]
+    keys = (f"account:{email}", f"address:{address}|{email}")
+    wait = max(app.attempts.wait(key) for key in keys)
+    if wait:
+        raise Denied("too many attempts", f"Wait {wait} seconds, then try again.", retry_after=wait)
+    with app.db.read() as conn:
+        found = table.by_email(conn, email)
+    right = passwords.matches(password, found[1] if found else passwords.NOBODY)
+    if not (found and right and found[0].is_active):
+        for key in keys:
+            app.attempts.failed(key)
+        raise Denied("email or password is wrong", "Check both. An admin can make you a new password.")
+    for key in keys:
+        app.attempts.succeeded(key)
+    return found[0]
+
+
+def login(app: App, *, email: str, password: str, address: str) -> SignedIn:
+    return _sign_in(app, check_password(app, email, password, address).id)
+
+
+def _sign_in(app: App, user_id: int) -> SignedIn:
+    token, now = "dt_" + secrets.token_urlsafe(32), app.clock.now()
+
+    def work(conn: sa.Connection) -> User:
+        table.add_api_token(conn, user_id, token_hash=sha256(token), name="sign-in", created_at=now, expires_at=now + TOKEN_LIFE, used_at=None, revoked_at=None)
+        table.change(conn, user_id, last_login_at=now)
+        user = table.by_id(conn, user_id)
+        assert user is not None
+        return user
+
+    return SignedIn(user=app.db.write(work), access_token=token)
+
+
+def by_access_token(app: App, token: str) -> User | None:
+    now = app.clock.now()
+    with app.db.read() as conn:
+        found = table.of_api_token(conn, sha256(token), now)
+    if found is None:
+        return None
+    user, row = found
+    if row.used_at is None or now - row.used_at > LOOKED_AT:
+        app.db.write(lambda conn: table.used_api_token(conn, row.token_id, now))
+    return user
+
+
+# --- webhook tokens ------------------------------------------------------------------------------------------------------
+
+
+def by_webhook_token(app: App, token: str) -> User | None:
+    now = app.clock.now()
+    with app.db.read() as conn:
+        found = table.of_webhook_token(conn, sha256(token), now)
+    if found is None:
+        return None
+    user, row = found
+    if row.used_at is None or now - row.used_at > LOOKED_AT:
+        app.db.write(lambda conn: table.used_webhook_token(conn, row.token_id, now))
+    return user
+
+
+def rotate_webhook_token(app: App, user: User, *, overlap: timedelta = timedelta(0)) -> str:
+    """A new token; the old one ends now, or after the overlap."""
+    token, now = "usr_" + secrets.token_urlsafe(24), app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        table.end_webhook_tokens(conn, user.id, now=now, until=now + overlap if overlap else None)
+        table.add_webhook_token(
+            conn, user.id, token_hash=sha256(token), secret=app.vault.encrypt(token), created_at=now, used_at=None, expires_at=None, revoked_at=None
+        )
+        message_table.record(conn, actor=user.id, action="webhook token rotated", now=now, detail={"overlap_seconds": overlap.total_seconds()})
+
+    app.db.write(work)
+    return token
+
+
+def revoke_webhook_tokens(app: App, user: User) -> int:
+    now = app.clock.now()
+
+    def work(conn: sa.Connection) -> int:
+        message_table.record(conn, actor=user.id, action="webhook token revoked", now=now)
+        return table.end_webhook_tokens(conn, user.id, now=now, until=None)
+
+    return app.db.write(work)
+
+
+def webhook_token(app: App, user: User) -> tuple[str, Any] | None:
+    """The current token in clear, for its owner, and its row."""
+    with app.db.read() as conn:
+        row = table.current_webhook_token(conn, user.id)
+    return (app.vault.decrypt(row.secret), row) if row else None
+
+
+def change_options(app: App, user: User, changes: dict[str, Any]) -> None:
+    """The user's own settings; `body_secret` is kept as a hash, empty takes it away."""
+    values = dict(changes)
+    if "body_secret" in values:
+        secret = values.pop("body_secret")
+        values["body_secret_hash"] = sha256(secret) if secret else None
+    if "time_zone" in values:
+        read_zone(values["time_zone"])
+    if values:
+        app.db.write(lambda conn: table.change(conn, user.id, **values))
+
+
+def read_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise Malformed(f"there is no time zone {name[:40]!r}", where="time_zone", hint="Write it as Europe/Berlin or America/New_York.") from None
+    return name

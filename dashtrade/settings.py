@@ -1,0 +1,233 @@
+"""What can be set from outside: read once, from the environment and a .env file, into one frozen record.
+
+Standard library only: the supervising process reads it, and that process is to stay small.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+from urllib.parse import urlsplit, urlunsplit
+
+ROOT = Path(__file__).resolve().parent.parent
+EX_CONFIG = 78
+"""The exit code, from sysexits.h, of a process that only a person can help: restarting it would change nothing."""
+
+
+class BadSetting(ValueError):
+    """A setting that cannot be used. `str()` of it says what is wrong and what to do."""
+
+    def __init__(self, name: str, message: str, hint: str):
+        super().__init__(f"{name}: {message}\n  {hint}")
+        self.name, self.message, self.hint = name, message, hint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One row of the table of settings, as the README shows it."""
+
+    name: str
+    default: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings in force. Secrets are left out of its repr, so that a log line cannot carry them."""
+
+    home: Path
+    database_url: str = field(repr=False)
+    encryption_keys: tuple[str, ...] = field(repr=False)
+    ui_port: int
+    webhook_port: int
+    host: str
+    public_url: str
+    signup: str
+    proxy_hops: int
+    retention_days: int
+    webhook_rate: int
+    log_level: str
+
+    TABLE: ClassVar[tuple[Setting, ...]] = tuple(
+        Setting(name=name, default=default, meaning=meaning)
+        for name, default, meaning in (
+            ("DASHTRADE_HOME", "./data", "folder of the database, the key and the logs"),
+            ("DATABASE_URL", "SQLite in the home", "`postgresql://user:password@host/name` for PostgreSQL 15 or newer"),
+            (
+                "ENCRYPTION_KEY",
+                "a file in the home",
+                "key for stored broker credentials; several by comma, newest first",
+            ),
+            ("DASHTRADE_UI_PORT", "5000", "port of the dashboard"),
+            ("DASHTRADE_WEBHOOK_PORT", "8080", "port of webhooks and the REST API"),
+            ("DASHTRADE_HOST", "127.0.0.1", "address both listen on; `0.0.0.0` for all"),
+            ("DASHTRADE_PUBLIC_URL", "http://host:webhook port", "address at which the outside reaches the webhooks"),
+            ("DASHTRADE_SIGNUP", "invite", "who may make an account: `open`, `invite` or `closed`"),
+            ("DASHTRADE_PROXY_HOPS", "0", "`1` behind a reverse proxy that sets X-Forwarded-For"),
+            ("DASHTRADE_RETENTION_DAYS", "90", "days that raw alerts and logs are kept"),
+            ("DASHTRADE_WEBHOOK_RATE", "1000", "alerts a second that one webhook token may send"),
+            ("DASHTRADE_LOG_LEVEL", "INFO", "`DEBUG`, `INFO`, `WARNING` or `ERROR`"),
+        )
+    )
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] = os.environ, cwd: Path = ROOT) -> Settings:
+        """Reads `environ` and `cwd/.env`, of which the environment wins; relative paths start at `cwd`."""
+        given = _Given(values={**read_env_file(cwd / ".env"), **environ})
+        given.refuse_near_misses(cls.TABLE)
+        home = Path(os.path.abspath(cwd / Path(given.text("DASHTRADE_HOME", "data")).expanduser()))
+        ui_port = given.number("DASHTRADE_UI_PORT", 5000, 1, 65535)
+        webhook_port = given.number("DASHTRADE_WEBHOOK_PORT", 8080, 1, 65535)
+        if ui_port == webhook_port:
+            raise BadSetting("DASHTRADE_WEBHOOK_PORT", f"both doors are set to port {ui_port}.", "Give each its own.")
+        host = _host(given.text("DASHTRADE_HOST", "127.0.0.1"))
+        return cls(
+            home=home,
+            database_url=_database_url(given.text("DATABASE_URL", f"sqlite:///{home / 'dashtrade.db'}"), cwd),
+            encryption_keys=tuple(k.strip() for k in given.text("ENCRYPTION_KEY", "").split(",") if k.strip()),
+            ui_port=ui_port,
+            webhook_port=webhook_port,
+            host=host,
+            public_url=_public_url(given.text("DASHTRADE_PUBLIC_URL", address(host, webhook_port))),
+            signup=given.choice("DASHTRADE_SIGNUP", "invite", ("open", "invite", "closed")),
+            proxy_hops=given.number("DASHTRADE_PROXY_HOPS", 0, 0, 1),
+            retention_days=given.number("DASHTRADE_RETENTION_DAYS", 90, 1, 36500),
+            webhook_rate=given.number("DASHTRADE_WEBHOOK_RATE", 1000, 1, 1_000_000),
+            log_level=given.choice("DASHTRADE_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
+        )
+
+    @property
+    def key_file(self) -> Path:
+        """Where the key is kept when ENCRYPTION_KEY does not hold it."""
+        return self.home / "encryption.key"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+    @property
+    def ui_url(self) -> str:
+        return address(self.host, self.ui_port)
+
+    @property
+    def webhook_url(self) -> str:
+        """The receiver as this machine reaches it; `public_url` is how others do."""
+        return address(self.host, self.webhook_port)
+
+    @property
+    def database_label(self) -> str:
+        """The database's address without its password, for people to read."""
+        parts = urlsplit(self.database_url)
+        if not parts.password:
+            return self.database_url
+        user_and_host = parts.netloc.rpartition("@")
+        return urlunsplit(parts._replace(netloc=f"{parts.username}:***@{user_and_host[2]}"))
+
+
+def reachable(host: str) -> str:
+    """The address under which this machine reaches what listens on `host`."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+
+
+def address(host: str, port: int) -> str:
+    host = reachable(host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """KEY=VALUE lines; quotes around a value and comments are taken off; nothing is expanded."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSetting(".env", f"the file cannot be read ({error}).", f"Mend or remove {path}.") from None
+    values = {}
+    for number, line in enumerate(map(str.strip, lines), start=1):
+        if not line or line.startswith("#"):
+            continue
+        name, equals, value = line.removeprefix("export ").partition("=")
+        if not equals or not name.strip().replace("_", "").isalnum():
+            raise BadSetting(".env", f"line {number} is not of the form NAME=value.", f"Mend it in {path}.")
+        values[name.strip()] = _unquote(value.strip(), f"line {number}", path)
+    return values
+
+
+def _unquote(value: str, where: str, path: Path) -> str:
+    if value[:1] not in ("'", '"'):
+        return "" if value.startswith("#") else value.split(" #", 1)[0].rstrip()
+    text, quote, rest = value[1:].partition(value[0])
+    if not quote or (rest.strip() and not rest.strip().startswith("#")):
+        raise BadSetting(".env", f"{where} has a quote that does not end, or text after it.", f"Mend it in {path}.")
+    return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Given:
+    """What was given, by name; an empty value counts as not given."""
+
+    values: Mapping[str, str] = field(repr=False)
+
+    def text(self, name: str, default: str) -> str:
+        return self.values.get(name, "").strip() or default
+
+    def number(self, name: str, default: int, low: int, high: int) -> int:
+        text = self.text(name, str(default))
+        if not (text.isascii() and text.isdigit()) or not low <= int(text) <= high:
+            raise BadSetting(
+                name, f"{text!r} is not a whole number from {low} to {high}.", f"For example: {name}={default}"
+            )
+        return int(text)
+
+    def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
+        text = self.text(name, default)
+        for choice in choices:
+            if text.lower() == choice.lower():
+                return choice
+        raise BadSetting(name, f"{text!r} is none of {', '.join(choices)}.", f"For example: {name}={default}")
+
+    def refuse_near_misses(self, table: tuple[Setting, ...]) -> None:
+        """A misspelt name would otherwise be passed over without a word."""
+        known = [row.name for row in table]
+        for name in self.values:
+            if name.startswith("DASHTRADE_") and name not in known:
+                from difflib import get_close_matches  # costs memory, and is wanted only here
+
+                for meant in get_close_matches(name, known, n=1, cutoff=0.85):
+                    raise BadSetting(name, "there is no such setting.", f"Did you mean {meant}?")
+
+
+def _host(text: str) -> str:
+    host = text.strip("[]")
+    if not host or any(c in host for c in " /@") or (":" in host and host.count(":") < 2):
+        hint = "Give an address alone, without http:// and without a port: DASHTRADE_HOST=127.0.0.1"
+        raise BadSetting("DASHTRADE_HOST", f"{text!r} is not an address to listen on.", hint)
+    return host
+
+
+def _public_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        hint = "Give it with http:// or https://, as in DASHTRADE_PUBLIC_URL=https://hooks.example.com"
+        raise BadSetting("DASHTRADE_PUBLIC_URL", f"{text!r} is not the address of a web server.", hint)
+    return text.rstrip("/")
+
+
+def _database_url(text: str, cwd: Path) -> str:
+    scheme, _, rest = text.partition("://")
+    if scheme in ("postgres", "postgresql", "postgresql+psycopg2") and rest.partition("/")[2].partition("?")[0]:
+        return f"postgresql+psycopg2://{rest}"
+    if scheme == "sqlite" and rest.startswith("/") and rest[1:] not in ("", ":memory:"):
+        return f"sqlite:///{os.path.abspath(cwd / Path(rest[1:]).expanduser())}"
+    if scheme == "sqlite":
+        what = "the two processes can share a SQLite database only as a file."
+    elif scheme.startswith("postgres"):
+        what = "it names no database, or a driver other than psycopg2."
+    else:
+        what = "it is not the address of a PostgreSQL or SQLite database."
+    # The text itself is not repeated: it may hold a password, and this message may end in a log.
+    hint = "Use postgresql://user:password@host:5432/name or sqlite:////folder/file.db, or leave it unset for SQLite."
+    raise BadSetting("DATABASE_URL", what, hint)

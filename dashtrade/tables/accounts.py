@@ -1,0 +1,107 @@
+"""Broker accounts (`user_api_keys`): who trades where, with which sealed credentials."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam as p
+
+from dashtrade.tables.base import Json, flag, for_update, is_postgres, metadata, moment, number, owner_column, words
+
+accounts = sa.Table(
+    "user_api_keys", metadata, number(), owner_column(index=True),
+    words("broker"), words("mode"), words("label"), words("credentials"), sa.Column("options", Json, nullable=False),
+    flag("is_active"), words("disabled_reason"), moment("created_at"),
+    moment("checked_at", nullable=True), sa.Column("check_result", Json, nullable=True), moment("deleted_at", nullable=True),
+)
+
+SYSTEM = {"load", "lock", "hold", "sealed", "put_sealed"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    id: int
+    user_id: int
+    broker: str
+    mode: str
+    label: str
+    credentials: str = field(repr=False)  # sealed by the vault
+    options: dict[str, Any]
+    is_active: bool
+    disabled_reason: str
+    created_at: datetime
+    checked_at: datetime | None
+    check_result: dict[str, Any] | None
+    deleted_at: datetime | None
+
+    @property
+    def problem(self) -> str:
+        """Why it may not trade; empty when it may."""
+        if self.deleted_at:
+            return "the broker account was removed"
+        return "" if self.is_active else f"the broker account is disabled: {self.disabled_reason}"
+
+
+def _account(row: Any) -> Account | None:
+    return Account(**row._mapping) if row else None
+
+
+def add(conn: sa.Connection, owner: int, **values: Any) -> int:
+    row = {"is_active": True, "disabled_reason": ""} | values
+    return conn.execute(sa.insert(accounts).values(user_id=owner, **row)).inserted_primary_key[0]
+
+
+def get(conn: sa.Connection, owner: int, account_id: int) -> Account | None:
+    mine = (accounts.c.user_id == owner) & (accounts.c.id == account_id) & accounts.c.deleted_at.is_(None)
+    return _account(conn.execute(sa.select(accounts).where(mine)).first())
+
+
+def list_all(conn: sa.Connection, owner: int) -> list[Account]:
+    query = sa.select(accounts).where(accounts.c.user_id == owner, accounts.c.deleted_at.is_(None)).order_by(accounts.c.id)
+    return [_account(row) for row in conn.execute(query)]  # type: ignore[misc]
+
+
+def change(conn: sa.Connection, owner: int, account_id: int, **values: Any) -> bool:
+    mine = (accounts.c.user_id == owner) & (accounts.c.id == account_id) & accounts.c.deleted_at.is_(None)
+    return conn.execute(sa.update(accounts).where(mine).values(**values)).rowcount == 1
+
+
+_LOAD = sa.select(accounts).where(accounts.c.id == p("account_id"))
+
+
+def load(conn: sa.Connection, account_id: int) -> Account:
+    """For the worker, which knows the account from a row of its owner's. Removed ones too: their orders live on."""
+    account = _account(conn.execute(_LOAD, {"account_id": account_id}).first())
+    if account is None:
+        raise LookupError(f"account {account_id} does not exist")
+    return account
+
+
+def lock(conn: sa.Connection, account_id: int) -> Account:
+    """The account's row, held until the transaction ends: decisions of one account are made one after another."""
+    account = _account(conn.execute(for_update(conn, _LOAD), {"account_id": account_id}).first())
+    if account is None:
+        raise LookupError(f"account {account_id} does not exist")
+    return account
+
+
+_HOLD = sa.select(accounts.c.id).where(accounts.c.id == p("account_id")).with_for_update()
+
+
+def hold(conn: sa.Connection, account_id: int) -> None:
+    """Only the lock, where there is more than one writer."""
+    if is_postgres(conn):
+        conn.execute(_HOLD, {"account_id": account_id})
+
+
+def sealed(conn: sa.Connection, *, after: int, limit: int) -> list[Any]:
+    a = accounts.c
+    return list(conn.execute(sa.select(a.id, a.credentials).where(a.id > after).order_by(a.id).limit(limit)))
+
+
+def put_sealed(conn: sa.Connection, account_id: int, old: str, new: str) -> bool:
+    mine = (accounts.c.id == account_id) & (accounts.c.credentials == old)
+    return conn.execute(sa.update(accounts).where(mine).values(credentials=new)).rowcount == 1

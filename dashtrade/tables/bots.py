@@ -1,0 +1,272 @@
+"""Bots, their days, what their risk limits did, and the switches above them."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam as p
+
+from dashtrade.domain.bots import Bot, Day, Sides, Stop, Switch, Window
+from dashtrade.domain.ledger import Position
+from dashtrade.domain.signals import Size, SizeKind
+from dashtrade.domain.values import OrderType, Symbol, Timeframe
+from dashtrade.tables.base import BigId, Exact, Instrument, Json, exact, flag, metadata, moment, number, owner_column, whole, words
+
+bots = sa.Table(
+    "user_bot_configs", metadata, number(), owner_column(),
+    sa.Column("account_id", BigId, sa.ForeignKey("user_api_keys.id"), nullable=False),
+    words("name"), sa.Column("symbol", Instrument, nullable=False), words("written_symbol"), whole("timeframe"),
+    words("size_kind"), exact("size_value"), flag("size_override"),
+    exact("risk_limit_percent", nullable=True), exact("daily_loss_limit", nullable=True), exact("max_position_size", nullable=True),
+    words("sides"), words("order_type"), exact("limit_offset_percent"), whole("cooldown_seconds"),
+    sa.Column("windows", Json, nullable=False), words("time_zone"), whole("orders_per_day", nullable=True),
+    flag("is_active"), words("paused_reason"), words("status"),
+    exact("position_quantity"), exact("position_cost"), exact("realized_pnl"), exact("fees"), whole("total_trades"),
+    sa.Column("exits", Json, nullable=True),
+    moment("last_entry_at", nullable=True), moment("last_signal_at", nullable=True),
+    moment("created_at"), moment("updated_at"), moment("deleted_at", nullable=True),
+    sa.Index("ix_user_bot_configs_user_symbol", "user_id", "symbol"),
+    sa.Index(
+        "uq_user_bot_configs_account_symbol_timeframe", "account_id", "symbol", "timeframe", unique=True,
+        sqlite_where=sa.text("deleted_at IS NULL"), postgresql_where=sa.text("deleted_at IS NULL"),
+    ),
+    sa.Index(
+        "ix_user_bot_configs_holding", "id",
+        sqlite_where=sa.text("status != 'READY'"), postgresql_where=sa.text("status != 'READY'"),
+    ),
+)
+performance = sa.Table(
+    "bot_performance", metadata,
+    sa.Column("bot_id", BigId, sa.ForeignKey("user_bot_configs.id"), primary_key=True), sa.Column("day", sa.Date, primary_key=True),
+    owner_column(), exact("realized"), exact("fees"), exact("volume"), whole("trades"), whole("wins"), whole("losses"),
+    whole("entries"), sa.Index("ix_bot_performance_user_day", "user_id", "day"),
+)
+risk_events = sa.Table(
+    "bot_risk_events", metadata, number(), owner_column(),
+    whole("account_id"), whole("bot_id"), moment("at"), words("kind"), exact("threshold"), exact("actual"), words("action"),
+    words("detail"), words("signal_id", nullable=True), sa.Index("ix_bot_risk_events_user_id", "user_id", "id"),
+)
+switches = sa.Table(
+    "switches", metadata,
+    sa.Column("scope", sa.Text, primary_key=True), sa.Column("scope_id", BigId, primary_key=True, autoincrement=False),
+    whole("user_id"), words("stop"), words("reason"), whole("set_by"), moment("at"),
+)
+
+SYSTEM = {"load", "holding", "switches_for", "add_risk_event", "book", "count_day", "day_of", "touch", "swap_exits", "pause_scope"}
+
+
+def _bot(row: Any) -> Bot:
+    return Bot(
+        id=row.id, user_id=row.user_id, account_id=row.account_id, name=row.name, symbol=row.symbol,
+        written_symbol=row.written_symbol, timeframe=Timeframe(row.timeframe),
+        size=Size(kind=SizeKind(row.size_kind), value=row.size_value), size_override=row.size_override,
+        risk_limit_percent=row.risk_limit_percent, daily_loss_limit=row.daily_loss_limit, max_position_size=row.max_position_size,
+        sides=Sides(row.sides), order_type=OrderType(row.order_type), limit_offset_percent=row.limit_offset_percent,
+        cooldown_seconds=row.cooldown_seconds, windows=tuple(Window.parse(w) for w in row.windows), time_zone=row.time_zone,
+        orders_per_day=row.orders_per_day, is_active=row.is_active, paused_reason=row.paused_reason, status=row.status,
+        position=Position(quantity=row.position_quantity, cost=row.position_cost), realized_pnl=row.realized_pnl, fees=row.fees,
+        total_trades=row.total_trades, last_entry_at=row.last_entry_at, last_signal_at=row.last_signal_at,
+        created_at=row.created_at, updated_at=row.updated_at, deleted_at=row.deleted_at,
+    )
+
+
+def add(conn: sa.Connection, owner: int, **values: Any) -> int:
+    zero = Decimal(0)
+    start = {
+        "is_active": True, "paused_reason": "", "status": "READY", "position_quantity": zero, "position_cost": zero,
+        "realized_pnl": zero, "fees": zero, "total_trades": 0,
+    }
+    return conn.execute(sa.insert(bots).values(user_id=owner, **(start | values))).inserted_primary_key[0]
+
+
+def get(conn: sa.Connection, owner: int, bot_id: int) -> Bot | None:
+    row = conn.execute(sa.select(bots).where(bots.c.user_id == owner, bots.c.id == bot_id, bots.c.deleted_at.is_(None))).first()
+    return _bot(row) if row else None
+
+
+def list_page(conn: sa.Connection, owner: int, *, after: int = 0, limit: int = 100, account_id: int | None = None) -> list[Bot]:
+    query = sa.select(bots).where(bots.c.user_id == owner, bots.c.deleted_at.is_(None), bots.c.id > after)
+    if account_id is not None:
+        query = query.where(bots.c.account_id == account_id)
+    return [_bot(row) for row in conn.execute(query.order_by(bots.c.id).limit(limit))]
+
+
+_HEARING = (
+    sa.select(bots.c.id, bots.c.account_id, bots.c.symbol, bots.c.timeframe, bots.c.name)
+    .where(bots.c.user_id == p("owner"), bots.c.symbol == p("symbol", type_=Instrument), bots.c.deleted_at.is_(None))
+    .order_by(bots.c.id)
+)
+
+
+def hearing(conn: sa.Connection, owner: int, symbol: Symbol) -> list[Any]:
+    """The bots an alert for this symbol may be meant for."""
+    return list(conn.execute(_HEARING, {"owner": owner, "symbol": symbol}))
+
+
+def named(conn: sa.Connection, owner: int) -> list[Any]:
+    """Every bot's id, symbol, timeframe and name: to find the one an alert names, and to say which there are."""
+    query = sa.select(bots.c.id, bots.c.account_id, bots.c.symbol, bots.c.timeframe, bots.c.name)
+    return list(conn.execute(query.where(bots.c.user_id == owner, bots.c.deleted_at.is_(None)).order_by(bots.c.id).limit(10000)))
+
+
+def change(conn: sa.Connection, owner: int, bot_id: int, **values: Any) -> bool:
+    mine = (bots.c.user_id == owner) & (bots.c.id == bot_id) & bots.c.deleted_at.is_(None)
+    return conn.execute(sa.update(bots).where(mine).values(**values)).rowcount == 1
+
+
+def pause_all(conn: sa.Connection, owner: int, *, reason: str, now: datetime, account_id: int | None = None) -> int:
+    mine = (bots.c.user_id == owner) & bots.c.is_active & bots.c.deleted_at.is_(None)
+    if account_id is not None:
+        mine &= bots.c.account_id == account_id
+    return conn.execute(sa.update(bots).where(mine).values(is_active=False, paused_reason=reason, updated_at=now)).rowcount
+
+
+def pause_scope(conn: sa.Connection, *, scope: str, scope_id: int, reason: str, now: datetime) -> int:
+    """A halt: the bots stay stopped until each is resumed by hand. The caller has checked the scope."""
+    column = {"user": bots.c.user_id, "account": bots.c.account_id, "bot": bots.c.id}.get(scope)
+    wanted = bots.c.is_active if column is None else sa.and_(bots.c.is_active, column == scope_id)
+    return conn.execute(sa.update(bots).where(wanted).values(is_active=False, paused_reason=reason, updated_at=now)).rowcount
+
+
+# --- for the worker ------------------------------------------------------------------------------------------------------
+
+_LOAD = sa.select(bots).where(bots.c.id == p("bot_id"))
+_HOLDING = sa.select(bots).where(sa.text("status != 'READY'"), bots.c.id > p("after")).order_by(bots.c.id).limit(500)
+_BOOK = (
+    sa.update(bots).where(bots.c.id == p("bot_id"))
+    .values(
+        status=p("new_status"), position_quantity=p("quantity", type_=Exact), position_cost=p("cost", type_=Exact),
+        realized_pnl=p("realized", type_=Exact), fees=p("fees_", type_=Exact), total_trades=p("trades"),
+        exits=p("exits_", type_=Json), updated_at=p("now"),
+    )
+)
+
+
+def load(conn: sa.Connection, bot_id: int) -> tuple[Bot, Any]:
+    """The bot, deleted or not, and the exits kept for its position."""
+    row = conn.execute(_LOAD, {"bot_id": bot_id}).first()
+    if row is None:
+        raise LookupError(f"bot {bot_id} does not exist")
+    return _bot(row), row.exits
+
+
+def holding(conn: sa.Connection, *, after: int) -> list[tuple[Bot, Any]]:
+    """Bots that own something or have an order out, 500 at a time."""
+    return [(_bot(row), row.exits) for row in conn.execute(_HOLDING, {"after": after})]
+
+
+def book(conn: sa.Connection, bot: Bot, *, status: str, position: Position, realized: Decimal, fees: Decimal, trades: int,
+         exits: Any, now: datetime) -> None:
+    conn.execute(_BOOK, {
+        "bot_id": bot.id, "new_status": status, "quantity": position.quantity, "cost": position.cost, "realized": realized,
+        "fees_": fees, "trades": trades, "exits_": exits, "now": now,
+    })
+
+
+def swap_exits(conn: sa.Connection, bot_id: int, old: Any, new: Any) -> None:
+    """A trailing stop moves on, unless the exits were changed meanwhile."""
+    conn.execute(sa.update(bots).where(bots.c.id == bot_id, bots.c.exits == old).values(exits=new))
+
+
+_TOUCH = sa.update(bots).where(bots.c.id == p("bot_id")).values(
+    status=p("new_status"), last_signal_at=p("signal_at"), last_entry_at=p("entry_at"),
+)
+
+
+def touch(conn: sa.Connection, bot: Bot, *, status: str, signal_at: datetime | None, entry_at: datetime | None) -> None:
+    conn.execute(_TOUCH, {"bot_id": bot.id, "new_status": status, "signal_at": signal_at, "entry_at": entry_at})
+
+
+_DAY = sa.select(performance).where(performance.c.bot_id == p("bot_id"), performance.c.day == p("day_"))
+_DAY_UPDATE = (
+    sa.update(performance).where(performance.c.bot_id == p("bot_id_"), performance.c.day == p("day_"))
+    .values({name: p(name, type_=performance.c[name].type) for name in ("realized", "fees", "volume", "trades", "wins", "losses", "entries")})
+)
+
+
+def _day_row(conn: sa.Connection, bot_id: int, day: date) -> Any:
+    return conn.execute(_DAY, {"bot_id": bot_id, "day_": day}).first()
+
+
+def day_of(conn: sa.Connection, bot_id: int, day: date) -> Day:
+    row = _day_row(conn, bot_id, day)
+    if row is None:
+        return Day()
+    return Day(realized=row.realized, fees=row.fees, entries=row.entries, trades=row.trades, wins=row.wins, losses=row.losses)
+
+
+def count_day(conn: sa.Connection, bot: Bot, day: date, *, realized: Decimal = Decimal(0), fees: Decimal = Decimal(0),
+              volume: Decimal = Decimal(0), trades: int = 0, entries: int = 0, closed: bool = False) -> None:
+    """Add to the bot's day. The caller holds the account's lock, so that reading and adding cannot cross."""
+    row = _day_row(conn, bot.id, day)
+    wins, losses = int(closed and realized > 0), int(closed and realized < 0)
+    if row is None:
+        new = {"realized": realized, "fees": fees, "volume": volume, "trades": trades, "wins": wins, "losses": losses, "entries": entries}
+        conn.execute(sa.insert(performance), {"bot_id": bot.id, "day": day, "user_id": bot.user_id, **new})
+        return
+    conn.execute(_DAY_UPDATE, {
+        "bot_id_": bot.id, "day_": day, "realized": row.realized + realized, "fees": row.fees + fees,
+        "volume": row.volume + volume, "trades": row.trades + trades, "wins": row.wins + wins, "losses": row.losses + losses,
+        "entries": row.entries + entries,
+    })
+
+
+# --- performance, risk events, switches ----------------------------------------------------------------------------------
+
+
+def days(conn: sa.Connection, owner: int, *, bot_id: int | None, since: date | None, until: date | None) -> list[Any]:
+    query = sa.select(performance).where(performance.c.user_id == owner)
+    if bot_id is not None:
+        query = query.where(performance.c.bot_id == bot_id)
+    if since is not None:
+        query = query.where(performance.c.day >= since)
+    if until is not None:
+        query = query.where(performance.c.day <= until)
+    return list(conn.execute(query.order_by(performance.c.day, performance.c.bot_id)))
+
+
+def add_risk_event(conn: sa.Connection, bot: Bot, **values: Any) -> int:
+    row = {"user_id": bot.user_id, "account_id": bot.account_id, "bot_id": bot.id} | values
+    return conn.execute(sa.insert(risk_events).values(**row)).inserted_primary_key[0]
+
+
+def list_risk_events(conn: sa.Connection, owner: int, *, before: int | None, limit: int, bot_id: int | None = None) -> list[Any]:
+    query = sa.select(risk_events).where(risk_events.c.user_id == owner)
+    if before is not None:
+        query = query.where(risk_events.c.id < before)
+    if bot_id is not None:
+        query = query.where(risk_events.c.bot_id == bot_id)
+    return list(conn.execute(query.order_by(risk_events.c.id.desc()).limit(limit)))
+
+
+_SWITCHES = sa.select(switches).where(
+    sa.or_(
+        switches.c.scope == "all",
+        sa.and_(switches.c.scope == "user", switches.c.scope_id == p("user_id")),
+        sa.and_(switches.c.scope == "account", switches.c.scope_id == p("account_id")),
+        sa.and_(switches.c.scope == "bot", switches.c.scope_id == p("bot_id")),
+    )
+)
+
+
+def switches_for(conn: sa.Connection, bot: Bot) -> tuple[Switch, ...]:
+    found = conn.execute(_SWITCHES, {"user_id": bot.user_id, "account_id": bot.account_id, "bot_id": bot.id})
+    return tuple(Switch(scope=r.scope, scope_id=r.scope_id, stop=Stop(r.stop), reason=r.reason) for r in found)
+
+
+def list_switches(conn: sa.Connection, owner: int) -> list[Any]:
+    """The user's own, and the one for all."""
+    query = sa.select(switches).where(sa.or_(switches.c.user_id == owner, switches.c.scope == "all"))
+    return list(conn.execute(query.order_by(switches.c.scope, switches.c.scope_id)))
+
+
+def put_switch(conn: sa.Connection, owner: int, *, scope: str, scope_id: int, stop: Stop, reason: str, set_by: int, at: datetime) -> None:
+    """The caller has checked that the scope is the owner's (or that they may switch all)."""
+    key = (switches.c.scope == scope) & (switches.c.scope_id == scope_id)
+    conn.execute(sa.delete(switches).where(key))
+    if stop is not Stop.NONE:
+        row = {"scope": scope, "scope_id": scope_id, "user_id": owner, "stop": str(stop), "reason": reason, "set_by": set_by, "at": at}
+        conn.execute(sa.insert(switches).values(**row))

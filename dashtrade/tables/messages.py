@@ -1,0 +1,73 @@
+"""What users are told, and what is remembered of who did what."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from dashtrade.tables.base import BigId, Json, metadata, moment, number, owner_column, whole, words
+
+outbox = sa.Table(
+    "outbox", metadata, number(), owner_column(),
+    moment("created_at"), words("level"), words("title"), words("text"), words("signal_id", nullable=True),
+    moment("read_at", nullable=True),
+    sa.Index("ix_outbox_user", "user_id", "id"),
+    sa.Index("ix_outbox_signal", "signal_id"),
+)
+audit = sa.Table(
+    "audit_log", metadata, number(), moment("at"), sa.Column("user_id", BigId, nullable=True, index=True),
+    whole("subject_id", nullable=True), words("action"), sa.Column("detail", Json, nullable=True), words("address"),
+)
+
+SYSTEM = {"send", "record", "everything_recorded"}
+
+_SEND = sa.insert(outbox)
+
+
+def send(conn: sa.Connection, user_id: int, *, level: str, title: str, text: str, now: datetime, signal_id: str | None = None) -> None:
+    """Written in the transaction that did what it tells of: told if, and only if, it happened."""
+    conn.execute(_SEND, {
+        "user_id": user_id, "created_at": now, "level": level, "title": title, "text": text, "signal_id": signal_id,
+        "read_at": None,
+    })
+
+
+def list_page(conn: sa.Connection, owner: int, *, before: int | None, limit: int, unread_only: bool = False) -> list[Any]:
+    query = sa.select(outbox).where(outbox.c.user_id == owner)
+    if before is not None:
+        query = query.where(outbox.c.id < before)
+    if unread_only:
+        query = query.where(outbox.c.read_at.is_(None))
+    return list(conn.execute(query.order_by(outbox.c.id.desc()).limit(limit)))
+
+
+def for_signal(conn: sa.Connection, owner: int, signal_id: str) -> list[Any]:
+    query = sa.select(outbox).where(outbox.c.user_id == owner, outbox.c.signal_id == signal_id)
+    return list(conn.execute(query.order_by(outbox.c.id)))
+
+
+def mark_read(conn: sa.Connection, owner: int, *, up_to: int, now: datetime) -> int:
+    mine = (outbox.c.user_id == owner) & (outbox.c.id <= up_to) & outbox.c.read_at.is_(None)
+    return conn.execute(sa.update(outbox).where(mine).values(read_at=now)).rowcount
+
+
+def record(conn: sa.Connection, *, actor: int | None, action: str, now: datetime, subject: int | None = None,
+           detail: Any = None, address: str = "") -> None:
+    row = {"at": now, "user_id": actor, "subject_id": subject, "action": action, "detail": detail, "address": address}
+    conn.execute(sa.insert(audit).values(**row))
+
+
+def recorded(conn: sa.Connection, owner: int, *, before: int | None, limit: int) -> list[Any]:
+    query = sa.select(audit).where(audit.c.user_id == owner)
+    if before is not None:
+        query = query.where(audit.c.id < before)
+    return list(conn.execute(query.order_by(audit.c.id.desc()).limit(limit)))
+
+
+def everything_recorded(conn: sa.Connection, *, before: int | None, limit: int) -> list[Any]:
+    query = sa.select(audit)
+    if before is not None:
+        query = query.where(audit.c.id < before)
+    return list(conn.execute(query.order_by(audit.c.id.desc()).limit(limit)))

@@ -1,0 +1,305 @@
+"""Orders, what happened to them, and what was booked of them: fills, lots, trades."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam as p
+
+from dashtrade.domain.ledger import Lot
+from dashtrade.domain.orders import Effect, Order, OrderStatus
+from dashtrade.domain.values import OrderSide, OrderType, Symbol, TimeInForce
+from dashtrade.tables.base import BigId, Exact, Instrument, Json, exact, flag, is_postgres, metadata, moment, number, owner_column, whole, words
+
+_OPEN = sa.text("status IN ('created', 'submitting', 'unknown', 'working', 'attention')")
+orders = sa.Table(
+    "orders", metadata,
+    sa.Column("id", sa.Text, primary_key=True), owner_column(),
+    whole("account_id"), sa.Column("bot_id", BigId, sa.ForeignKey("user_bot_configs.id"), nullable=False),
+    sa.Column("signal_id", sa.Text, sa.ForeignKey("signals.id"), nullable=False), whole("decision_id"), whole("step"),
+    flag("final"),
+    sa.Column("symbol", Instrument, nullable=False), words("side"), words("effect"), words("type"), exact("quantity"),
+    exact("limit_price", nullable=True), exact("stop_price", nullable=True), exact("trail_amount", nullable=True),
+    exact("trail_percent", nullable=True), words("time_in_force"), flag("extended_hours"), words("status"), words("reason"),
+    words("broker_order_id", nullable=True), exact("filled_quantity"), exact("filled_notional"), exact("reserve"),
+    sa.Column("exits", Json, nullable=True), flag("cancel_requested"), whole("sends"),
+    moment("due_at", nullable=True), moment("sent_at", nullable=True), moment("created_at"), moment("updated_at"),
+    sa.Index("ix_orders_open", "account_id", "symbol", sqlite_where=_OPEN, postgresql_where=_OPEN),
+    sa.Index("ix_orders_signal", "signal_id"), sa.Index("ix_orders_user", "user_id", "created_at"), sa.Index("ix_orders_bot", "bot_id"),
+    sqlite_with_rowid=False,
+)
+events = sa.Table(
+    "order_events", metadata, number(), owner_column(),
+    sa.Column("order_id", sa.Text, sa.ForeignKey("orders.id"), nullable=False, index=True), moment("at"), words("status"), words("detail"),
+)
+fills = sa.Table(
+    "fills", metadata, number(), owner_column(),
+    whole("account_id"), whole("bot_id"), sa.Column("order_id", sa.Text, sa.ForeignKey("orders.id"), nullable=False, index=True),
+    words("broker_fill_id"), words("side"), exact("quantity"), exact("price"), exact("fee"), exact("fee_base"), exact("realized"),
+    moment("at"), moment("booked_at"), sa.UniqueConstraint("account_id", "broker_fill_id"),
+    sa.Index("ix_fills_bot", "bot_id", "id"),
+)
+_HELD = sa.text("closed_at IS NULL")
+lots = sa.Table(
+    "lots", metadata, number(), owner_column(), whole("bot_id"), whole("fill_id"),
+    exact("quantity"), exact("remaining"), exact("price"), moment("opened_at"), moment("closed_at", nullable=True),
+    sa.Index("ix_lots_held", "bot_id", "id", sqlite_where=_HELD, postgresql_where=_HELD),
+)
+trades = sa.Table(
+    "bot_trades", metadata, number(), owner_column(),
+    whole("account_id"), whole("bot_id"), words("signal_id"),
+    sa.Column("order_id", sa.Text, sa.ForeignKey("orders.id"), nullable=False, unique=True),
+    sa.Column("symbol", Instrument, nullable=False), words("action"), words("effect"), exact("quantity"), exact("price"),
+    exact("notional"), exact("fee"), exact("realized_pnl"), words("status"), words("broker_order_id", nullable=True), moment("at"),
+    sa.Index("ix_bot_trades_user", "user_id", "id"), sa.Index("ix_bot_trades_bot", "bot_id", "id"),
+    sa.Index("ix_bot_trades_symbol", "user_id", "symbol", "id"), sa.Index("ix_bot_trades_at", "user_id", "at"),
+)
+
+SYSTEM = {
+    "insert", "log", "load", "update", "open_in_lane", "open_in_account", "request_cancel", "of_signal", "add_fill", "held_lots",
+    "known_fills", "add_lot", "put_lot", "put_trade", "due_lanes", "working_accounts", "exits_of",
+    "cancel_entries",
+}
+
+
+def _order(row: Any) -> Order:
+    return Order(
+        id=row.id, user_id=row.user_id, account_id=row.account_id, bot_id=row.bot_id, signal_id=row.signal_id,
+        decision_id=row.decision_id, step=row.step, final=row.final,
+        symbol=row.symbol, side=OrderSide(row.side), effect=Effect(row.effect), type=OrderType(row.type), quantity=row.quantity,
+        limit_price=row.limit_price, stop_price=row.stop_price, trail_amount=row.trail_amount, trail_percent=row.trail_percent,
+        time_in_force=TimeInForce(row.time_in_force), extended_hours=row.extended_hours, status=OrderStatus(row.status),
+        reason=row.reason, broker_order_id=row.broker_order_id, filled_quantity=row.filled_quantity,
+        filled_notional=row.filled_notional, reserve=row.reserve, cancel_requested=row.cancel_requested, sends=row.sends,
+        due_at=row.due_at, sent_at=row.sent_at, created_at=row.created_at, updated_at=row.updated_at,
+    )
+
+
+# --- for the worker ------------------------------------------------------------------------------------------------------
+
+_INSERT, _LOG = sa.insert(orders), sa.insert(events)
+_LOAD = sa.select(orders).where(orders.c.id == p("order_id"))
+_EXITS = sa.select(orders.c.exits).where(orders.c.id == p("order_id"))
+_LANE = (
+    sa.select(orders)
+    .where(orders.c.account_id == p("account_id"), orders.c.symbol == p("symbol", type_=Instrument), _OPEN)
+    .order_by(orders.c.created_at, orders.c.step)
+)
+_ACCOUNT = sa.select(orders).where(orders.c.account_id == p("account_id"), _OPEN).order_by(orders.c.created_at, orders.c.step)
+_UPDATE = sa.update(orders).where(orders.c.id == p("order_id")).values(
+    status=p("new_status"), reason=p("why"), broker_order_id=p("broker_id"), filled_quantity=p("filled", type_=Exact),
+    filled_notional=p("notional", type_=Exact), reserve=p("reserve_", type_=Exact), sends=p("sends_"), due_at=p("due"),
+    sent_at=p("sent"), updated_at=p("now"),
+)
+_OF_SIGNAL = sa.select(orders).where(orders.c.signal_id == p("signal_id"), orders.c.bot_id == p("bot_id")).order_by(orders.c.step)
+
+
+def insert(conn: sa.Connection, new: list[Order], exits: list[Any]) -> None:
+    conn.execute(_INSERT, [
+        {name: getattr(order, name) for name in Order.__slots__} | {"exits": kept} for order, kept in zip(new, exits, strict=True)
+    ])
+
+
+def log(conn: sa.Connection, lines: list[tuple[Order, datetime, str, str]]) -> None:
+    """(order, when, status, detail): one line per change of state, for the story."""
+    conn.execute(_LOG, [
+        {"user_id": o.user_id, "order_id": o.id, "at": at, "status": status, "detail": detail} for o, at, status, detail in lines
+    ])
+
+
+def load(conn: sa.Connection, order_id: str) -> Order:
+    return _order(conn.execute(_LOAD, {"order_id": order_id}).one())
+
+
+def exits_of(conn: sa.Connection, order_id: str) -> Any:
+    return conn.scalar(_EXITS, {"order_id": order_id})
+
+
+def update(conn: sa.Connection, order: Order) -> None:
+    conn.execute(_UPDATE, {
+        "order_id": order.id, "new_status": order.status, "why": order.reason, "broker_id": order.broker_order_id,
+        "filled": order.filled_quantity, "notional": order.filled_notional, "reserve_": order.reserve, "sends_": order.sends,
+        "due": order.due_at, "sent": order.sent_at, "now": order.updated_at,
+    })
+
+
+def open_in_lane(conn: sa.Connection, account_id: int, symbol: Symbol) -> list[Order]:
+    return [_order(row) for row in conn.execute(_LANE, {"account_id": account_id, "symbol": symbol})]
+
+
+def open_in_account(conn: sa.Connection, account_id: int) -> list[Order]:
+    return [_order(row) for row in conn.execute(_ACCOUNT, {"account_id": account_id})]
+
+
+def request_cancel(conn: sa.Connection, order_ids: list[str]) -> int:
+    wanted = sa.and_(orders.c.id.in_(order_ids), _OPEN)
+    return conn.execute(sa.update(orders).where(wanted).values(cancel_requested=True)).rowcount
+
+
+def of_signal(conn: sa.Connection, signal_id: str, bot_id: int) -> list[Order]:
+    return [_order(row) for row in conn.execute(_OF_SIGNAL, {"signal_id": signal_id, "bot_id": bot_id})]
+
+
+_DUE = sa.select(orders.c.account_id, orders.c.symbol).where(
+    _OPEN,
+    sa.or_(
+        sa.and_(orders.c.status.in_(["created", "submitting", "unknown"]), sa.or_(orders.c.due_at.is_(None), orders.c.due_at <= p("now"))),
+        orders.c.cancel_requested,
+    ),
+).distinct()
+
+
+def due_lanes(conn: sa.Connection, now: datetime) -> list[Any]:
+    """Lanes with an order to send, to look up or to cancel."""
+    return list(conn.execute(_DUE, {"now": now}))
+
+
+_BUSY = sa.select(orders.c.account_id).where(_OPEN, orders.c.status.in_(["working", "attention"])).distinct()
+
+
+def working_accounts(conn: sa.Connection) -> list[int]:
+    """Accounts with orders at the venue."""
+    return list(conn.scalars(_BUSY))
+
+
+# --- booking -------------------------------------------------------------------------------------------------------------
+
+_KNOWN = sa.select(fills.c.broker_fill_id).where(fills.c.order_id == p("order_id"))
+_HELD_LOTS = (
+    sa.select(lots.c.id, lots.c.remaining, lots.c.price, lots.c.opened_at)
+    .where(lots.c.bot_id == p("bot_id"), _HELD).order_by(lots.c.id)
+)
+_PUT_LOT = sa.update(lots).where(lots.c.id == p("lot_id")).values(remaining=p("left", type_=Exact), closed_at=p("closed"))
+_ADD_FILL, _ADD_LOT, _ADD_TRADE = sa.insert(fills), sa.insert(lots), sa.insert(trades)
+_PUT_TRADE = sa.update(trades).where(trades.c.order_id == p("order")).values(
+    {name: p(name, type_=trades.c[name].type) for name in ("quantity", "price", "notional", "fee", "realized_pnl", "status", "at")}
+)
+
+
+def known_fills(conn: sa.Connection, order_id: str) -> set[str]:
+    return set(conn.scalars(_KNOWN, {"order_id": order_id}))
+
+
+def add_fill(conn: sa.Connection, row: dict[str, Any]) -> int:
+    return conn.execute(_ADD_FILL, row).inserted_primary_key[0]
+
+
+def held_lots(conn: sa.Connection, bot_id: int) -> list[Lot]:
+    return [Lot(id=r.id, remaining=r.remaining, price=r.price, opened_at=r.opened_at) for r in conn.execute(_HELD_LOTS, {"bot_id": bot_id})]
+
+
+def add_lot(conn: sa.Connection, row: dict[str, Any]) -> None:
+    conn.execute(_ADD_LOT, row)
+
+
+def put_lot(conn: sa.Connection, lot: Lot, at: datetime) -> None:
+    conn.execute(_PUT_LOT, {"lot_id": lot.id, "left": lot.remaining, "closed": None if lot.remaining else at})
+
+
+def put_trade(conn: sa.Connection, order: Order, *, fee: Decimal, realized: Decimal, at: datetime, first: bool) -> None:
+    """One row per order that got a fill; it grows with its fills."""
+    now = {
+        "quantity": order.filled_quantity, "price": order.average_price, "notional": order.filled_notional,
+        "status": "filled" if order.status is OrderStatus.FILLED else "partial", "at": at,
+    }
+    if first:
+        conn.execute(_ADD_TRADE, now | {
+            "user_id": order.user_id, "account_id": order.account_id, "bot_id": order.bot_id, "signal_id": order.signal_id,
+            "order_id": order.id, "symbol": order.symbol, "action": order.side, "effect": order.effect, "fee": fee,
+            "realized_pnl": realized, "broker_order_id": order.broker_order_id,
+        })
+        return
+    old = conn.execute(sa.select(trades.c.fee, trades.c.realized_pnl).where(trades.c.order_id == order.id)).one()
+    conn.execute(_PUT_TRADE, now | {"order": order.id, "fee": old.fee + fee, "realized_pnl": old.realized_pnl + realized})
+
+
+def give_lots(conn: sa.Connection, owner: int, bot_id: int, heir_id: int) -> None:
+    mine = sa.and_(lots.c.user_id == owner, lots.c.bot_id == bot_id, _HELD)
+    conn.execute(sa.update(lots).where(mine).values(bot_id=heir_id))
+
+
+def cancel_entries(conn: sa.Connection, *, scope: str, scope_id: int) -> int:
+    """Ask for every entry order in the scope to be taken back; the worker does it."""
+    column = {"user": orders.c.user_id, "account": orders.c.account_id, "bot": orders.c.bot_id}.get(scope)
+    wanted = sa.and_(_OPEN, orders.c.effect.in_([Effect.OPEN, Effect.ADD]))
+    if column is not None:
+        wanted = sa.and_(wanted, column == scope_id)
+    return conn.execute(sa.update(orders).where(wanted).values(cancel_requested=True)).rowcount
+
+
+# --- reading -------------------------------------------------------------------------------------------------------------
+
+
+def get(conn: sa.Connection, owner: int, order_id: str) -> Order | None:
+    row = conn.execute(sa.select(orders).where(orders.c.user_id == owner, orders.c.id == order_id)).first()
+    return _order(row) if row else None
+
+
+def list_page(conn: sa.Connection, owner: int, *, before: tuple[datetime, str] | None, limit: int, status: str | None = None,
+              bot_id: int | None = None, symbol: Symbol | None = None) -> list[Order]:
+    query = sa.select(orders).where(orders.c.user_id == owner)
+    if before:
+        at, last = before
+        query = query.where(sa.or_(orders.c.created_at < at, sa.and_(orders.c.created_at == at, orders.c.id < last)))
+    if status:
+        query = query.where(orders.c.status == status)
+    if bot_id is not None:
+        query = query.where(orders.c.bot_id == bot_id)
+    if symbol:
+        query = query.where(orders.c.symbol == symbol)
+    return [_order(row) for row in conn.execute(query.order_by(orders.c.created_at.desc(), orders.c.id.desc()).limit(limit))]
+
+
+def for_signal(conn: sa.Connection, owner: int, signal_id: str) -> list[Order]:
+    query = sa.select(orders).where(orders.c.user_id == owner, orders.c.signal_id == signal_id)
+    return [_order(row) for row in conn.execute(query.order_by(orders.c.bot_id, orders.c.step))]
+
+
+def events_for_signal(conn: sa.Connection, owner: int, signal_id: str) -> list[Any]:
+    query = sa.select(events).join(orders, orders.c.id == events.c.order_id)
+    return list(conn.execute(query.where(orders.c.user_id == owner, orders.c.signal_id == signal_id).order_by(events.c.id)))
+
+
+def fills_for_signal(conn: sa.Connection, owner: int, signal_id: str) -> list[Any]:
+    query = sa.select(fills).join(orders, orders.c.id == fills.c.order_id)
+    return list(conn.execute(query.where(orders.c.user_id == owner, orders.c.signal_id == signal_id).order_by(fills.c.id)))
+
+
+def _filtered(query: sa.Select[Any], owner: int, wanted: dict[str, Any]) -> sa.Select[Any]:
+    query = query.where(trades.c.user_id == owner)
+    for name in ("bot_id", "symbol", "action", "status"):
+        if wanted.get(name) is not None:
+            query = query.where(trades.c[name] == wanted[name])
+    if wanted.get("since") is not None:
+        query = query.where(trades.c.at >= wanted["since"])
+    if wanted.get("until") is not None:
+        query = query.where(trades.c.at < wanted["until"])
+    return query
+
+
+def list_trades(conn: sa.Connection, owner: int, *, before: int | None, limit: int, **wanted: Any) -> list[Any]:
+    query = _filtered(sa.select(trades), owner, wanted)
+    if before is not None:
+        query = query.where(trades.c.id < before)
+    return list(conn.execute(query.order_by(trades.c.id.desc()).limit(limit)))
+
+
+CSV_COLUMNS = (
+    "id", "at", "bot_id", "account_id", "symbol", "action", "effect", "quantity", "price", "notional", "fee", "realized_pnl",
+    "status", "signal_id", "order_id", "broker_order_id",
+)
+
+
+def stream_trades(conn: sa.Connection, owner: int, **wanted: Any) -> Iterator[tuple[Any, ...]]:
+    """All of them as text, newest first, a few thousand in memory at a time. The database writes the text: it is the quickest."""
+    if is_postgres(conn):
+        at: Any = sa.func.to_char(sa.func.timezone("UTC", trades.c.at), 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+    else:
+        at = sa.func.strftime("%Y-%m-%dT%H:%M:%fZ", sa.type_coerce(trades.c.at, sa.BigInteger) / 1000000.0, "unixepoch")
+    columns = [at if name == "at" else sa.type_coerce(trades.c[name], sa.Text) for name in CSV_COLUMNS]
+    query = _filtered(sa.select(*columns), owner, wanted).order_by(trades.c.id.desc())
+    yield from conn.execution_options(yield_per=2000).execute(query)

@@ -1,0 +1,301 @@
+"""Signals as they came in, one decision per signal and bot, and the lanes in which decisions are made.
+
+A lane is (account, symbol): everything in it happens one after another. A worker owns a lane by a lease; its number (`token`)
+grows with every change of hands, and every write of a worker names the number it holds: the writes of one that was stopped
+past its lease are refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam as p
+
+from dashtrade.domain.values import Symbol
+from dashtrade.tables.base import BigId, Instrument, Json, is_postgres, metadata, moment, number, owner_column, whole, words
+
+signals = sa.Table(
+    "signals", metadata,
+    sa.Column("id", sa.Text, primary_key=True), owner_column(),
+    moment("received_at"), words("origin"), words("dialect"), sa.Column("symbol", Instrument, nullable=True),
+    words("written_symbol"), whole("timeframe", nullable=True), words("action"), words("status"), words("reason"),
+    words("dedupe_key", nullable=True), words("body_hash"), whole("duplicate_count"), moment("repeated_at", nullable=True),
+    words("raw", nullable=True), words("sender"), moment("ended_at", nullable=True),
+    sa.Index("ix_signals_user_id", "user_id", "id"),
+    sa.Index("ix_signals_dedupe", "user_id", "dedupe_key", "id"),
+    sqlite_with_rowid=False,
+)
+_WAITING = sa.text("decisions.status = 'waiting'")  # spelled out: a partial index serves only what plainly implies it
+decisions = sa.Table(
+    "decisions", metadata, number(), owner_column(),
+    sa.Column("signal_id", sa.Text, sa.ForeignKey("signals.id"), nullable=False),
+    sa.Column("bot_id", BigId, sa.ForeignKey("user_bot_configs.id"), nullable=False),
+    whole("account_id"), sa.Column("symbol", Instrument, nullable=False), words("status"), words("reason"), words("would"),
+    sa.Column("checks", Json, nullable=True), sa.Column("numbers", Json, nullable=True), whole("taken_back"),
+    moment("received_at"), moment("due_at", nullable=True), moment("held_until", nullable=True),
+    moment("expires_at", nullable=True), moment("decided_at", nullable=True), moment("ended_at", nullable=True),
+    sa.UniqueConstraint("signal_id", "bot_id"),
+    sa.Index(
+        "ix_decisions_waiting", "account_id", "symbol", "id",
+        sqlite_where=sa.text("status = 'waiting'"), postgresql_where=sa.text("status = 'waiting'"),
+    ),
+    sa.Index("ix_decisions_bot", "bot_id", "id"),
+)
+lanes = sa.Table(
+    "lanes", metadata,
+    sa.Column("account_id", BigId, primary_key=True, autoincrement=False), sa.Column("symbol", Instrument, primary_key=True),
+    words("owner"), whole("token"), sa.Column("expires", sa.Float, nullable=False),
+)
+
+SYSTEM = {
+    "claim", "free_lanes", "renew", "release", "holds", "open_lanes", "first_waiting", "decided", "end_decision", "decisions_of",
+    "end_signal", "raw_of", "hold_back", "oldest_waiting", "forget_raw", "waiting_count", "decision", "lock_key",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    account_id: int
+    symbol: Symbol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A decision to be made, or made and not ended."""
+
+    id: int
+    user_id: int
+    signal_id: str
+    bot_id: int
+    account_id: int
+    symbol: Symbol
+    status: str
+    taken_back: int
+    received_at: datetime
+    held_until: datetime | None
+    expires_at: datetime | None
+
+
+# --- receiving -----------------------------------------------------------------------------------------------------------
+
+_INSERT_SIGNAL, _INSERT_DECISION = sa.insert(signals), sa.insert(decisions)
+_REPEAT_OF = (
+    sa.select(signals.c.id, signals.c.body_hash, signals.c.received_at, signals.c.status, signals.c.reason)
+    .where(signals.c.user_id == p("owner"), signals.c.dedupe_key == p("key"))
+    .order_by(signals.c.id.desc()).limit(1)
+)
+
+
+def lock_key(conn: sa.Connection, key: str) -> None:
+    """Whoever asks about this key first is answered first; SQLite's one writer does that by itself."""
+    if is_postgres(conn):
+        conn.execute(sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": key})
+
+
+def repeat_of(conn: sa.Connection, owner: int, key: str) -> Any | None:
+    """The newest signal with this key."""
+    return conn.execute(_REPEAT_OF, {"owner": owner, "key": key}).first()
+
+
+def count_repeat(conn: sa.Connection, owner: int, signal_id: str, now: datetime) -> None:
+    mine = (signals.c.id == signal_id) & (signals.c.user_id == owner)
+    conn.execute(sa.update(signals).where(mine).values(duplicate_count=signals.c.duplicate_count + 1, repeated_at=now))
+
+
+def add(conn: sa.Connection, owner: int, row: dict[str, Any], bots: list[Any], *, due_at: datetime | None = None,
+        expires_at: datetime | None = None) -> None:
+    """The signal and one undecided decision for each bot: from here on it cannot be lost."""
+    conn.execute(_INSERT_SIGNAL, {"user_id": owner, "duplicate_count": 0, "repeated_at": None, "ended_at": None} | row)
+    if bots:
+        conn.execute(_INSERT_DECISION, [
+            {
+                "user_id": owner, "signal_id": row["id"], "bot_id": bot.id, "account_id": bot.account_id, "symbol": bot.symbol,
+                "status": "waiting", "reason": "", "would": "", "checks": None, "numbers": None, "taken_back": 0,
+                "received_at": row["received_at"], "due_at": due_at, "held_until": None, "expires_at": expires_at, "decided_at": None, "ended_at": None,
+            }
+            for bot in bots
+        ])
+
+
+# --- lanes ---------------------------------------------------------------------------------------------------------------
+
+
+def _db_now(conn: sa.Connection) -> Any:
+    """Seconds by the database's clock, which all workers share."""
+    text = "extract(epoch from clock_timestamp())" if is_postgres(conn) else "((julianday('now') - 2440587.5) * 86400.0)"
+    return sa.literal_column(text, sa.Float)
+
+
+def claim(conn: sa.Connection, lane: Lane, owner: str, ttl: float) -> int | None:
+    """Take the lane if nobody holds it: the new token, or None."""
+    now = _db_now(conn)
+    mine = (lanes.c.account_id == lane.account_id) & (lanes.c.symbol == lane.symbol)
+    free = sa.or_(lanes.c.owner == owner, lanes.c.expires < now)
+    taken = sa.update(lanes).where(mine, free).values(owner=owner, token=lanes.c.token + 1, expires=now + ttl).returning(lanes.c.token)
+    token = conn.scalar(taken)
+    if token is not None:
+        return token
+    if conn.scalar(sa.select(sa.func.count()).select_from(lanes).where(mine)):
+        return None
+    new = {"account_id": lane.account_id, "symbol": lane.symbol, "owner": owner, "token": 1, "expires": now + ttl}
+    conn.execute(sa.insert(lanes).values(**new))  # two at once: the key lets one pass, the other tries again later
+    return 1
+
+
+def free_lanes(conn: sa.Connection) -> None:
+    """At the start of the only worker there can be (SQLite): whoever held lanes is gone."""
+    conn.execute(sa.update(lanes).values(expires=0.0))
+
+
+def renew(conn: sa.Connection, owner: str, ttl: float) -> None:
+    now = _db_now(conn)
+    conn.execute(sa.update(lanes).where(lanes.c.owner == owner, lanes.c.expires >= now).values(expires=now + ttl))
+
+
+def release(conn: sa.Connection, owner: str) -> None:
+    conn.execute(sa.update(lanes).where(lanes.c.owner == owner).values(expires=0.0))
+
+
+_HOLDS = sa.select(lanes.c.token).where(lanes.c.account_id == p("account_id"), lanes.c.symbol == p("symbol", type_=Instrument))
+
+
+def holds(conn: sa.Connection, lane: Lane, token: int) -> bool:
+    """Is this still the lane's token? Locks the row, so that nobody takes the lane before this transaction ends."""
+    query = _HOLDS.with_for_update() if is_postgres(conn) else _HOLDS
+    return conn.scalar(query, {"account_id": lane.account_id, "symbol": lane.symbol}) == token
+
+
+_LANES_WAITING = sa.select(decisions.c.account_id, decisions.c.symbol).where(
+    _WAITING, sa.or_(decisions.c.due_at.is_(None), decisions.c.due_at <= p("now")),
+    sa.or_(decisions.c.held_until.is_(None), decisions.c.held_until <= p("now")),
+).distinct()
+
+
+def open_lanes(conn: sa.Connection, now: datetime) -> list[Lane]:
+    """Lanes with a decision to make."""
+    return [Lane(row.account_id, row.symbol) for row in conn.execute(_LANES_WAITING, {"now": now})]
+
+
+# --- deciding ------------------------------------------------------------------------------------------------------------
+
+_TASK = [decisions.c[name] for name in Waiting.__slots__]
+_FIRST = (
+    sa.select(*_TASK)
+    .where(
+        decisions.c.account_id == p("account_id"), decisions.c.symbol == p("symbol", type_=Instrument), _WAITING,
+        sa.or_(decisions.c.due_at.is_(None), decisions.c.due_at <= p("now")),
+    )
+    .order_by(decisions.c.id).limit(1)
+)
+
+
+def first_waiting(conn: sa.Connection, lane: Lane, now: datetime) -> Waiting | None:
+    """The next in turn. One that is held (`held_until`) keeps its turn; one that was sent with a delay has none until it is due."""
+    row = conn.execute(_FIRST, {"account_id": lane.account_id, "symbol": lane.symbol, "now": now}).first()
+    return Waiting(**row._mapping) if row else None
+
+
+_BY_SIGNAL = sa.select(*_TASK).where(decisions.c.signal_id == p("signal_id")).order_by(decisions.c.id)
+
+
+def decisions_of(conn: sa.Connection, signal_id: str) -> list[Waiting]:
+    return [Waiting(**row._mapping) for row in conn.execute(_BY_SIGNAL, {"signal_id": signal_id})]
+
+
+_ONE = sa.select(*_TASK).where(decisions.c.signal_id == p("signal_id"), decisions.c.bot_id == p("bot_id"))
+
+
+def decision(conn: sa.Connection, signal_id: str, bot_id: int) -> Waiting | None:
+    row = conn.execute(_ONE, {"signal_id": signal_id, "bot_id": bot_id}).first()
+    return Waiting(**row._mapping) if row else None
+
+
+_DECIDED = sa.update(decisions).where(decisions.c.id == p("decision_id")).values(
+    status=p("new_status"), reason=p("why"), would=p("would_"), checks=p("checks_", type_=Json), numbers=p("numbers_", type_=Json),
+    decided_at=p("now"), ended_at=p("ended"),
+)
+
+
+def decided(conn: sa.Connection, decision_id: int, *, status: str, reason: str, would: str, checks: Any, numbers: Any,
+            now: datetime, ended: bool) -> None:
+    conn.execute(_DECIDED, {
+        "decision_id": decision_id, "new_status": status, "why": reason, "would_": would, "checks_": checks, "numbers_": numbers,
+        "now": now, "ended": now if ended else None,
+    })
+
+
+def hold_back(conn: sa.Connection, decision_id: int, **values: Any) -> None:
+    """It waits: for the orders it takes back, or for a venue that cannot be asked now."""
+    conn.execute(sa.update(decisions).where(decisions.c.id == decision_id).values(**values))
+
+
+_END = sa.update(decisions).where(decisions.c.id == p("decision_id")).values(status=p("new_status"), reason=p("why"), ended_at=p("ended"))
+
+
+def end_decision(conn: sa.Connection, decision_id: int, *, status: str, reason: str, ended: datetime | None) -> None:
+    conn.execute(_END, {"decision_id": decision_id, "new_status": status, "why": reason, "ended": ended})
+
+
+_SIGNAL_END = sa.update(signals).where(signals.c.id == p("signal_id")).values(status=p("new_status"), reason=p("why"), ended_at=p("ended"))
+
+
+def end_signal(conn: sa.Connection, signal_id: str, *, status: str, reason: str, ended: datetime | None) -> None:
+    conn.execute(_SIGNAL_END, {"signal_id": signal_id, "new_status": status, "why": reason, "ended": ended})
+
+
+def raw_of(conn: sa.Connection, signal_id: str) -> tuple[str, str]:
+    """(the stored body, who asked)."""
+    row = conn.execute(sa.select(signals.c.raw, signals.c.origin).where(signals.c.id == signal_id)).one()
+    return row.raw, row.origin
+
+
+def oldest_waiting(conn: sa.Connection) -> datetime | None:
+    row = conn.execute(sa.select(decisions.c.received_at).where(_WAITING).order_by(decisions.c.id).limit(1)).first()
+    return row.received_at if row else None
+
+
+def waiting_count(conn: sa.Connection) -> int:
+    return conn.scalar(sa.select(sa.func.count()).select_from(decisions).where(_WAITING)) or 0
+
+
+# --- reading -------------------------------------------------------------------------------------------------------------
+
+
+def get(conn: sa.Connection, owner: int, signal_id: str) -> Any | None:
+    return conn.execute(sa.select(signals).where(signals.c.user_id == owner, signals.c.id == signal_id)).first()
+
+
+_STATUS = sa.select(signals.c.status).where(signals.c.user_id == p("owner"), signals.c.id == p("signal_id"))
+
+
+def status_of(conn: sa.Connection, owner: int, signal_id: str) -> str | None:
+    return conn.scalar(_STATUS, {"owner": owner, "signal_id": signal_id})
+
+
+def bot_outcomes(conn: sa.Connection, owner: int, signal_id: str) -> list[Any]:
+    query = sa.select(decisions).where(decisions.c.user_id == owner, decisions.c.signal_id == signal_id).order_by(decisions.c.id)
+    return list(conn.execute(query))
+
+
+def list_page(conn: sa.Connection, owner: int, *, before: str | None, limit: int, status: str | None = None,
+              symbol: Symbol | None = None, bot_id: int | None = None) -> list[Any]:
+    query = sa.select(*[c for c in signals.c if c.name != "raw"]).where(signals.c.user_id == owner)
+    if before:
+        query = query.where(signals.c.id < before)
+    if status:
+        query = query.where(signals.c.status == status)
+    if symbol:
+        query = query.where(signals.c.symbol == symbol)
+    if bot_id is not None:
+        of_bot = sa.select(decisions.c.signal_id).where(decisions.c.bot_id == bot_id, decisions.c.user_id == owner)
+        query = query.where(signals.c.id.in_(of_bot))
+    return list(conn.execute(query.order_by(signals.c.id.desc()).limit(limit)))
+
+
+def forget_raw(conn: sa.Connection, older_than: datetime) -> int:
+    """Retention: what was sent is forgotten, what became of it is not. What still waits keeps its body."""
+    old = (signals.c.received_at < older_than) & signals.c.raw.is_not(None) & signals.c.ended_at.is_not(None)
+    return conn.execute(sa.update(signals).where(old).values(raw=None)).rowcount

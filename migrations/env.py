@@ -1,0 +1,19 @@
+"""Alembic's door; `bot_database.Database.migrate` opens it with an engine."""
+
+import sqlalchemy as sa
+from alembic import context
+
+from dashtrade.tables import accounts, bots, messages, orders, paper, people, signals  # noqa: F401  (they declare the tables)
+from dashtrade.tables.base import metadata
+
+engine: sa.Engine = context.config.attributes["engine"]
+with engine.connect() as connection:
+    if engine.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # one transaction for all: a migration is whole or was not
+    context.configure(connection=connection, target_metadata=metadata, render_as_batch=engine.dialect.name == "sqlite", transactional_ddl=True)
+    with context.begin_transaction():
+        context.run_migrations()
+    if engine.dialect.name == "sqlite":
+        connection.exec_driver_sql("COMMIT")
+    else:
+        connection.commit()

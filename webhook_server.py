@@ -1,0 +1,319 @@
+"""The Flask door: alerts come in here, and the REST API lives here. One process with its worker.
+
+An alert is answered as soon as it is durable; no broker is ever asked inside a request.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import sys
+import threading
+import time
+from collections import OrderedDict
+from datetime import timedelta
+from typing import Any
+
+from flask import Blueprint, Flask, Response, request
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from bot_database import DatabaseAway
+from bot_engine import Conflict, NoBot
+from dashtrade.api import auth, bots, history, openapi
+from dashtrade.api.http import Answer, bearer, client_address, handle_errors, reply, the_app
+from dashtrade.app import App, CannotStart, build_app
+from dashtrade.domain.dialects import Reading, open_body, parse, redact, secret_of
+from dashtrade.domain.signals import Origin
+from dashtrade.domain.values import Malformed, iso, plain, sha256
+from dashtrade.engine.intake import record_refusal
+from dashtrade.services import people, story
+from dashtrade.settings import EX_CONFIG, Settings
+from dashtrade.tables import bots as bot_table
+from dashtrade.tables import signals as signal_table
+from dashtrade.tables.people import User
+from dashtrade.worker import Worker
+
+log = logging.getLogger("dashtrade.webhook")
+bp = Blueprint("webhook", __name__)
+
+MAX_BODY = 64 * 1024
+LONGEST_WAIT = 2.5  # TradingView gives up after 3 s
+TRADINGVIEW = frozenset({"52.89.214.238", "34.212.75.30", "54.218.53.128", "52.32.178.7"})
+WEBHOOK_HINT = "Take the webhook address from your dashboard; it ends in ?token=usr_…"
+
+
+# --- the alert -----------------------------------------------------------------------------------------------------------
+
+
+@bp.post("/webhook")
+def receive() -> Response:
+    """An alert. 202 once it is durable; with ?wait=SECONDS (at most 2.5), 200 and what came of it."""
+    app, raw = the_app(), request.get_data(cache=False)
+    wait = _wait_seconds()
+    opened, problem = _open(raw)
+    user = _sender(app, opened)
+    _limit(app, user)
+    if problem is not None:
+        return _refuse(app, user, raw, opened, problem)
+    try:
+        reading = parse(raw)
+    except Malformed as error:
+        return _refuse(app, user, raw, opened, error)
+    _check_secret(user, opened)
+    return _accept(app, user, reading, opened, wait)
+
+
+def _accept(app: App, user: User, reading: Reading, opened: Any, wait: float) -> Response:
+    said = app.engine.accept(
+        user.id, reading, raw=_stored(opened), origin=Origin.WEBHOOK, sender=client_address(), watched=wait > 0,
+        max_age=timedelta(seconds=user.max_alert_age) if user.max_alert_age else None,
+    )
+    match said:
+        case NoBot():
+            choices = [f"{bot['symbol']} on {bot['timeframe']}" for bot in said.bots]
+            hint = f"Your bots: {', '.join(choices[:20])}." if choices else "You have no bots yet: make one first."
+            raise Answer(404, "no_bot", _sentence(said.message), hint, bots=list(said.bots), signal_id=said.signal_id)
+        case Conflict():
+            raise Answer(409, "conflict", _sentence(said.message), "Use a new id for a new alert.", signal_id=said.signal_id)
+    if wait:
+        app.engine.wait(user.id, said.signal_id, wait)
+        return reply((story.outcome(app, user.id, said.signal_id) or {}) | {"duplicate": said.duplicate})
+    return reply({"signal_id": said.signal_id, "status": "accepted", "duplicate": said.duplicate}, 202)
+
+
+def _open(raw: bytes) -> tuple[Any, Malformed | None]:
+    try:
+        return open_body(raw), None
+    except Malformed as error:
+        return None, error
+
+
+def _wait_seconds() -> float:
+    text = request.args.get("wait", "")
+    if not text:
+        return 0.0
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= LONGEST_WAIT:
+        raise Answer(400, "bad_request", f"wait cannot be {text[:20]!r}.", f"A number of seconds from 0 to {LONGEST_WAIT}.", field="wait")
+    return seconds
+
+
+def _sender(app: App, opened: Any) -> User:
+    """Whose token it is: from the address, the header, or the body. Unknown and revoked are answered alike."""
+    token = request.args.get("token") or bearer() or (secret_of(opened) if opened is not None else None)
+    user = people.by_webhook_token(app, token) if token else None
+    if user is None:
+        raise Answer(401, "unauthorized", "The webhook token is missing, unknown or no longer valid.", WEBHOOK_HINT)
+    if user.tradingview_only and client_address() not in TRADINGVIEW:
+        raise Answer(401, "unauthorized", "This user takes alerts from TradingView's addresses only.", "Send it from TradingView, or change the option under Setup.")
+    return user
+
+
+def _check_secret(user: User, opened: Any) -> None:
+    if user.body_secret_hash is None:
+        return
+    given = [opened.get(name) for name in ("secret", "passphrase", "key") if isinstance(opened, dict)]
+    if not any(isinstance(secret, str) and sha256(secret) == user.body_secret_hash for secret in given):
+        raise Answer(401, "unauthorized", "This user requires a secret in the alert's body, and it is missing or wrong.", 'Add "secret": "…" to the alert.')
+
+
+def _refuse(app: App, user: User, raw: bytes, opened: Any, error: Malformed) -> Response:
+    """400, and on record: the sender is a machine, its user looks into the list of signals."""
+    shown = _stored(opened) if opened is not None else raw[:2000].decode("utf-8", "replace").replace("\x00", "\ufffd")
+    reason = f"{error.message}{f' ({error.where})' if error.where and error.where not in error.message else ''}"
+    now = app.clock.now()
+    signal_id = app.db.write(lambda conn: record_refusal(conn, user.id, raw=shown, reason=reason, sender=client_address(), now=now))
+    raise Answer(400, "bad_alert", _sentence(error.message), error.hint, field=error.where, signal_id=signal_id)
+
+
+def _stored(opened: Any) -> str:
+    """What is kept of the alert: what was sent, without what proves who sent it."""
+    shown = redact(opened)
+    return shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False, default=plain)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}".rstrip(".") + "."
+
+
+# --- not too many of them ------------------------------------------------------------------------------------------------
+
+
+class Rate:
+    """A bucket per user: so many a second in the long run, five seconds' worth at once."""
+
+    def __init__(self, per_second: float) -> None:
+        self.per_second, self.most = per_second, per_second * 5
+        self._left: OrderedDict[int, tuple[float, float]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def take(self, key: int) -> float:
+        """0: go on. Else the seconds to wait."""
+        now = time.monotonic()
+        with self._lock:
+            left, at = self._left.pop(key, (self.most, now))
+            left = min(self.most, left + (now - at) * self.per_second)
+            self._left[key] = (left - 1 if left >= 1 else left, now)
+            while len(self._left) > 10000:
+                self._left.popitem(last=False)
+        return 0.0 if left >= 1 else (1 - left) / self.per_second
+
+
+def _limit(app: App, user: User) -> None:
+    rate: Rate = request_rate(app)
+    wait = rate.take(user.id)
+    if wait:
+        seconds = max(1, round(wait))
+        raise Answer(
+            429, "too_many_alerts", f"More than {rate.per_second:g} alerts a second came with this token.",
+            f"Wait {seconds} s, then send it again.", {"Retry-After": str(seconds)},
+        )
+
+
+def request_rate(app: App) -> Rate:
+    return _rates[id(app)]
+
+
+_rates: dict[int, Rate] = {}
+
+
+# --- the siblings ----------------------------------------------------------------------------------------------------------
+
+
+@bp.post("/test-webhook")
+def explain() -> Response:
+    """How an alert would be read. Needs no token and changes nothing."""
+    raw = request.get_data(cache=False)
+    reading = parse(raw)
+    signal_ = reading.signal
+    read = {
+        "action": str(signal_.action), "symbol": signal_.symbol.text, "written_symbol": signal_.written_symbol,
+        "timeframe": signal_.timeframe.shown if signal_.timeframe else None, "dialect": signal_.dialect, "bot": signal_.bot,
+        "size": {"kind": str(signal_.size.kind), "value": plain(signal_.size.value)} if signal_.size else None,
+        "order_type": str(signal_.order_type) if signal_.order_type else None,
+        "limit_price": plain(signal_.limit_price) if signal_.limit_price is not None else None,
+        "id": signal_.key, "sent_at": iso(signal_.sent_at) if signal_.sent_at else None,
+        "take_profits": len(signal_.take_profits), "stop_loss": signal_.stop_loss is not None, "notes": list(signal_.notes),
+    }
+    frame = f" on {signal_.timeframe.shown}" if signal_.timeframe else ""
+    return reply({"ok": True, "explanation": f"{signal_.action.upper()} {signal_.symbol.short}{frame}, read as {signal_.dialect}.", "signal": read})
+
+
+def _own(user_id: int) -> User:
+    """The user named in the address, by their webhook token or an access token; anybody else finds nothing there."""
+    app = the_app()
+    token = request.args.get("token") or bearer()
+    user = (people.by_webhook_token(app, token) or people.by_access_token(app, token)) if token else None
+    if user is None:
+        raise Answer(401, "unauthorized", "The token is missing, unknown or no longer valid.", WEBHOOK_HINT)
+    if user.id != user_id:
+        raise Answer(404, "not_found", "There is no such user.", "Use your own user id.")
+    return user
+
+
+@bp.get("/user/<int:user_id>/positions")
+def user_positions(user_id: int) -> Response:
+    return reply(history.positions.__wrapped__(_own(user_id)))
+
+
+@bp.get("/user/<int:user_id>/bots")
+def user_bots(user_id: int) -> Response:
+    user = _own(user_id)
+    with the_app().db.read() as conn:
+        found = bot_table.list_page(conn, user.id, limit=10000)
+    return reply({"items": bots.shown_bots(user, found), "next_cursor": None})
+
+
+@bp.get("/health")
+def health() -> Response:
+    """Is everything well? 503 when the database or the worker is not."""
+    app = the_app()
+    worker: Worker | None = app_worker(app)
+    body: dict[str, Any] = {"status": "ok", "process": "ok", "database": "ok", "worker": "none", "oldest_waiting_seconds": 0, "waiting": 0}
+    try:
+        with app.db.read() as conn:
+            oldest, body["waiting"] = signal_table.oldest_waiting(conn), signal_table.waiting_count(conn)
+        body["oldest_waiting_seconds"] = round((app.clock.now() - oldest).total_seconds(), 3) if oldest else 0
+    except DatabaseAway as away:
+        body |= {"status": "failing", "database": str(away)}
+    if worker is not None:
+        quiet = time.monotonic() - worker.seen_alive
+        body["worker"] = "ok" if quiet < 10 else f"silent for {quiet:.0f} s"
+        if quiet >= 10:
+            body["status"] = "failing"
+    return reply(body, 200 if body["status"] == "ok" else 503)
+
+
+_workers: dict[int, Worker] = {}
+
+
+def app_worker(app: App) -> Worker | None:
+    return _workers.get(id(app))
+
+
+# --- the process -----------------------------------------------------------------------------------------------------------
+
+
+def create_server(app: App, worker: Worker | None = None) -> Flask:
+    flask = Flask("dashtrade")
+    flask.config.update(DASHTRADE=app, MAX_CONTENT_LENGTH=MAX_BODY, PROPAGATE_EXCEPTIONS=False)
+    flask.url_map.strict_slashes = False
+    handle_errors(flask)
+    for blueprint in (bp, auth.bp, bots.bp, history.bp, openapi.bp):
+        flask.register_blueprint(blueprint)
+    _rates[id(app)] = Rate(app.settings.webhook_rate)
+    if worker is not None:
+        _workers[id(app)] = worker
+    if app.settings.proxy_hops:
+        flask.wsgi_app = ProxyFix(flask.wsgi_app, x_for=1, x_proto=1, x_host=0, x_port=0, x_prefix=0)  # type: ignore[method-assign]
+    return flask
+
+
+def serve(settings: Settings) -> None:
+    """Until SIGTERM or SIGINT: then no new request, what is under way ends, the rest stays in the database."""
+    import waitress
+
+    from dashtrade.api.wire import json_errors
+
+    json_errors()
+    app = build_app(settings)
+    worker = Worker(app)
+    worker.start()
+    server = waitress.create_server(
+        create_server(app, worker), host=settings.host, port=settings.webhook_port, threads=48, connection_limit=1000,
+        channel_timeout=10, max_request_body_size=1024 * 1024, max_request_header_size=32 * 1024, ident=None, clear_untrusted_proxy_headers=False,
+    )
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: (_ for _ in ()).throw(SystemExit(0)))
+    log.info("the receiver listens on %s:%s", settings.host, settings.webhook_port)
+    try:
+        server.run()
+    except SystemExit:
+        log.info("stopping")
+    finally:
+        server.close()
+        worker.stop()
+        app.close()
+
+
+def main() -> int:
+    from dashtrade.lifeline import watch_parent
+    from dashtrade.logs import set_up
+
+    watch_parent()
+    try:
+        settings = Settings.load()
+        set_up(settings.log_level)
+        serve(settings)
+    except (CannotStart, ValueError, OSError) as error:
+        print(f"DashTrade's receiver cannot start. {error}", file=sys.stderr)
+        return EX_CONFIG
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
