@@ -107,6 +107,8 @@ class Database:
                     if self.is_sqlite:
                         conn.connection.driver_connection.rollback()
         except (exc.OperationalError, exc.TimeoutError, exc.InterfaceError, sqlite3.OperationalError) as error:
+            if _is_bug(error):
+                raise
             raise DatabaseAway(_words(error)) from error
 
     def write(self, fn: Callable[[sa.Connection], T]) -> T:
@@ -184,7 +186,8 @@ class Database:
             if not raw.in_transaction:  # SQLite itself gave up the whole transaction (disk full, I/O error)
                 raise
             raw.execute("ROLLBACK TO work")
-            work.error = DatabaseAway(_words(error)) if isinstance(error, exc.OperationalError) else error
+            away = isinstance(error, exc.OperationalError) and not _is_bug(error)
+            work.error = DatabaseAway(_words(error)) if away else error
         raw.execute("RELEASE work")
 
     def _writing_connection(self) -> sa.Connection:
@@ -332,6 +335,11 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     connection.isolation_level = None  # transactions begin where we say so
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-16000", "temp_store=MEMORY"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _is_bug(error: Exception) -> bool:
+    """SQLite's general error is a statement that cannot be, not a database that is away."""
+    return getattr(getattr(error, "orig", None) or error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
 
 
 def _words(error: Exception) -> str:

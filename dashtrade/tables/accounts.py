@@ -9,7 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
-from dashtrade.tables.base import Json, flag, for_update, is_postgres, metadata, moment, number, owner_column, words
+from dashtrade.tables.base import Json, flag, is_postgres, metadata, moment, number, owner_column, words
+from dashtrade.tables.quick import first, run
 
 accounts = sa.Table(
     "user_api_keys", metadata, number(), owner_column(index=True),
@@ -46,7 +47,7 @@ class Account:
 
 
 def _account(row: Any) -> Account | None:
-    return Account(**row._mapping) if row else None
+    return Account(**row._asdict()) if row else None
 
 
 def add(conn: sa.Connection, owner: int, **values: Any) -> int:
@@ -70,11 +71,12 @@ def change(conn: sa.Connection, owner: int, account_id: int, **values: Any) -> b
 
 
 _LOAD = sa.select(accounts).where(accounts.c.id == p("account_id"))
+_LOCK = _LOAD.with_for_update()
 
 
 def load(conn: sa.Connection, account_id: int) -> Account:
     """For the worker, which knows the account from a row of its owner's. Removed ones too: their orders live on."""
-    account = _account(conn.execute(_LOAD, {"account_id": account_id}).first())
+    account = _account(first(conn, _LOAD, {"account_id": account_id}))
     if account is None:
         raise LookupError(f"account {account_id} does not exist")
     return account
@@ -82,7 +84,7 @@ def load(conn: sa.Connection, account_id: int) -> Account:
 
 def lock(conn: sa.Connection, account_id: int) -> Account:
     """The account's row, held until the transaction ends: decisions of one account are made one after another."""
-    account = _account(conn.execute(for_update(conn, _LOAD), {"account_id": account_id}).first())
+    account = _account(first(conn, _LOCK if is_postgres(conn) else _LOAD, {"account_id": account_id}))
     if account is None:
         raise LookupError(f"account {account_id} does not exist")
     return account
@@ -94,7 +96,7 @@ _HOLD = sa.select(accounts.c.id).where(accounts.c.id == p("account_id")).with_fo
 def hold(conn: sa.Connection, account_id: int) -> None:
     """Only the lock, where there is more than one writer."""
     if is_postgres(conn):
-        conn.execute(_HOLD, {"account_id": account_id})
+        run(conn, _HOLD, {"account_id": account_id})
 
 
 def sealed(conn: sa.Connection, *, after: int, limit: int) -> list[Any]:

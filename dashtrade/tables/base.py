@@ -134,8 +134,3 @@ def whole(name: str, *, nullable: bool = False) -> sa.Column[int]:
 
 def is_postgres(conn: sa.Connection) -> bool:
     return conn.dialect.name == "postgresql"
-
-
-def for_update(conn: sa.Connection, query: Any) -> Any:
-    """Lock the rows read until the transaction ends. SQLite has one writer, which is lock enough."""
-    return query.with_for_update() if is_postgres(conn) else query

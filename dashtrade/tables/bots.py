@@ -14,6 +14,7 @@ from dashtrade.domain.ledger import Position
 from dashtrade.domain.signals import Size, SizeKind
 from dashtrade.domain.values import OrderType, Symbol, Timeframe
 from dashtrade.tables.base import BigId, Exact, Instrument, Json, exact, flag, metadata, moment, number, owner_column, whole, words
+from dashtrade.tables.quick import first, rows, run
 
 bots = sa.Table(
     "user_bot_configs", metadata, number(), owner_column(),
@@ -103,7 +104,7 @@ _HEARING = (
 
 def hearing(conn: sa.Connection, owner: int, symbol: Symbol) -> list[Any]:
     """The bots an alert for this symbol may be meant for."""
-    return list(conn.execute(_HEARING, {"owner": owner, "symbol": symbol}))
+    return rows(conn, _HEARING, {"owner": owner, "symbol": symbol})
 
 
 def named(conn: sa.Connection, owner: int) -> list[Any]:
@@ -147,7 +148,7 @@ _BOOK = (
 
 def load(conn: sa.Connection, bot_id: int) -> tuple[Bot, Any]:
     """The bot, deleted or not, and the exits kept for its position."""
-    row = conn.execute(_LOAD, {"bot_id": bot_id}).first()
+    row = first(conn, _LOAD, {"bot_id": bot_id})
     if row is None:
         raise LookupError(f"bot {bot_id} does not exist")
     return _bot(row), row.exits
@@ -155,12 +156,12 @@ def load(conn: sa.Connection, bot_id: int) -> tuple[Bot, Any]:
 
 def holding(conn: sa.Connection, *, after: int) -> list[tuple[Bot, Any]]:
     """Bots that own something or have an order out, 500 at a time."""
-    return [(_bot(row), row.exits) for row in conn.execute(_HOLDING, {"after": after})]
+    return [(_bot(row), row.exits) for row in rows(conn, _HOLDING, {"after": after})]
 
 
 def book(conn: sa.Connection, bot: Bot, *, status: str, position: Position, realized: Decimal, fees: Decimal, trades: int,
          exits: Any, now: datetime) -> None:
-    conn.execute(_BOOK, {
+    run(conn, _BOOK, {
         "bot_id": bot.id, "new_status": status, "quantity": position.quantity, "cost": position.cost, "realized": realized,
         "fees_": fees, "trades": trades, "exits_": exits, "now": now,
     })
@@ -177,7 +178,7 @@ _TOUCH = sa.update(bots).where(bots.c.id == p("bot_id")).values(
 
 
 def touch(conn: sa.Connection, bot: Bot, *, status: str, signal_at: datetime | None, entry_at: datetime | None) -> None:
-    conn.execute(_TOUCH, {"bot_id": bot.id, "new_status": status, "signal_at": signal_at, "entry_at": entry_at})
+    run(conn, _TOUCH, {"bot_id": bot.id, "new_status": status, "signal_at": signal_at, "entry_at": entry_at})
 
 
 _DAY = sa.select(performance).where(performance.c.bot_id == p("bot_id"), performance.c.day == p("day_"))
@@ -188,7 +189,7 @@ _DAY_UPDATE = (
 
 
 def _day_row(conn: sa.Connection, bot_id: int, day: date) -> Any:
-    return conn.execute(_DAY, {"bot_id": bot_id, "day_": day}).first()
+    return first(conn, _DAY, {"bot_id": bot_id, "day_": day})
 
 
 def day_of(conn: sa.Connection, bot_id: int, day: date) -> Day:
@@ -207,7 +208,7 @@ def count_day(conn: sa.Connection, bot: Bot, day: date, *, realized: Decimal = D
         new = {"realized": realized, "fees": fees, "volume": volume, "trades": trades, "wins": wins, "losses": losses, "entries": entries}
         conn.execute(sa.insert(performance), {"bot_id": bot.id, "day": day, "user_id": bot.user_id, **new})
         return
-    conn.execute(_DAY_UPDATE, {
+    run(conn, _DAY_UPDATE, {
         "bot_id_": bot.id, "day_": day, "realized": row.realized + realized, "fees": row.fees + fees,
         "volume": row.volume + volume, "trades": row.trades + trades, "wins": row.wins + wins, "losses": row.losses + losses,
         "entries": row.entries + entries,
@@ -253,7 +254,7 @@ _SWITCHES = sa.select(switches).where(
 
 
 def switches_for(conn: sa.Connection, bot: Bot) -> tuple[Switch, ...]:
-    found = conn.execute(_SWITCHES, {"user_id": bot.user_id, "account_id": bot.account_id, "bot_id": bot.id})
+    found = rows(conn, _SWITCHES, {"user_id": bot.user_id, "account_id": bot.account_id, "bot_id": bot.id})
     return tuple(Switch(scope=r.scope, scope_id=r.scope_id, stop=Stop(r.stop), reason=r.reason) for r in found)
 
 

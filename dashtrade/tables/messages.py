@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dashtrade.tables.base import BigId, Json, metadata, moment, number, owner_column, whole, words
+from dashtrade.tables.quick import run
 
 outbox = sa.Table(
     "outbox", metadata, number(), owner_column(),
@@ -28,7 +29,7 @@ _SEND = sa.insert(outbox)
 
 def send(conn: sa.Connection, user_id: int, *, level: str, title: str, text: str, now: datetime, signal_id: str | None = None) -> None:
     """Written in the transaction that did what it tells of: told if, and only if, it happened."""
-    conn.execute(_SEND, {
+    run(conn, _SEND, {
         "user_id": user_id, "created_at": now, "level": level, "title": title, "text": text, "signal_id": signal_id,
         "read_at": None,
     })

@@ -14,6 +14,7 @@ from dashtrade.domain.ledger import Lot
 from dashtrade.domain.orders import Effect, Order, OrderStatus
 from dashtrade.domain.values import OrderSide, OrderType, Symbol, TimeInForce
 from dashtrade.tables.base import BigId, Exact, Instrument, Json, exact, flag, is_postgres, metadata, moment, number, owner_column, whole, words
+from dashtrade.tables.quick import one, rows, run, run_many, scalar
 
 _OPEN = sa.text("status IN ('created', 'submitting', 'unknown', 'working', 'attention')")
 orders = sa.Table(
@@ -99,28 +100,28 @@ _OF_SIGNAL = sa.select(orders).where(orders.c.signal_id == p("signal_id"), order
 
 
 def insert(conn: sa.Connection, new: list[Order], exits: list[Any]) -> None:
-    conn.execute(_INSERT, [
+    run_many(conn, _INSERT, [
         {name: getattr(order, name) for name in Order.__slots__} | {"exits": kept} for order, kept in zip(new, exits, strict=True)
     ])
 
 
 def log(conn: sa.Connection, lines: list[tuple[Order, datetime, str, str]]) -> None:
     """(order, when, status, detail): one line per change of state, for the story."""
-    conn.execute(_LOG, [
+    run_many(conn, _LOG, [
         {"user_id": o.user_id, "order_id": o.id, "at": at, "status": status, "detail": detail} for o, at, status, detail in lines
     ])
 
 
 def load(conn: sa.Connection, order_id: str) -> Order:
-    return _order(conn.execute(_LOAD, {"order_id": order_id}).one())
+    return _order(one(conn, _LOAD, {"order_id": order_id}))
 
 
 def exits_of(conn: sa.Connection, order_id: str) -> Any:
-    return conn.scalar(_EXITS, {"order_id": order_id})
+    return scalar(conn, _EXITS, {"order_id": order_id})
 
 
 def update(conn: sa.Connection, order: Order) -> None:
-    conn.execute(_UPDATE, {
+    run(conn, _UPDATE, {
         "order_id": order.id, "new_status": order.status, "why": order.reason, "broker_id": order.broker_order_id,
         "filled": order.filled_quantity, "notional": order.filled_notional, "reserve_": order.reserve, "sends_": order.sends,
         "due": order.due_at, "sent": order.sent_at, "now": order.updated_at,
@@ -128,11 +129,11 @@ def update(conn: sa.Connection, order: Order) -> None:
 
 
 def open_in_lane(conn: sa.Connection, account_id: int, symbol: Symbol) -> list[Order]:
-    return [_order(row) for row in conn.execute(_LANE, {"account_id": account_id, "symbol": symbol})]
+    return [_order(row) for row in rows(conn, _LANE, {"account_id": account_id, "symbol": symbol})]
 
 
 def open_in_account(conn: sa.Connection, account_id: int) -> list[Order]:
-    return [_order(row) for row in conn.execute(_ACCOUNT, {"account_id": account_id})]
+    return [_order(row) for row in rows(conn, _ACCOUNT, {"account_id": account_id})]
 
 
 def request_cancel(conn: sa.Connection, order_ids: list[str]) -> int:
@@ -141,13 +142,13 @@ def request_cancel(conn: sa.Connection, order_ids: list[str]) -> int:
 
 
 def of_signal(conn: sa.Connection, signal_id: str, bot_id: int) -> list[Order]:
-    return [_order(row) for row in conn.execute(_OF_SIGNAL, {"signal_id": signal_id, "bot_id": bot_id})]
+    return [_order(row) for row in rows(conn, _OF_SIGNAL, {"signal_id": signal_id, "bot_id": bot_id})]
 
 
 _DUE = sa.select(orders.c.account_id, orders.c.symbol).where(
     _OPEN,
     sa.or_(
-        sa.and_(orders.c.status.in_(["created", "submitting", "unknown"]), sa.or_(orders.c.due_at.is_(None), orders.c.due_at <= p("now"))),
+        sa.and_(sa.text("status IN ('created', 'submitting', 'unknown')"), sa.or_(orders.c.due_at.is_(None), orders.c.due_at <= p("now"))),
         orders.c.cancel_requested,
     ),
 ).distinct()
@@ -155,15 +156,15 @@ _DUE = sa.select(orders.c.account_id, orders.c.symbol).where(
 
 def due_lanes(conn: sa.Connection, now: datetime) -> list[Any]:
     """Lanes with an order to send, to look up or to cancel."""
-    return list(conn.execute(_DUE, {"now": now}))
+    return rows(conn, _DUE, {"now": now})
 
 
-_BUSY = sa.select(orders.c.account_id).where(_OPEN, orders.c.status.in_(["working", "attention"])).distinct()
+_BUSY = sa.select(orders.c.account_id).where(_OPEN, sa.text("status IN ('working', 'attention')")).distinct()
 
 
 def working_accounts(conn: sa.Connection) -> list[int]:
     """Accounts with orders at the venue."""
-    return list(conn.scalars(_BUSY))
+    return [row[0] for row in rows(conn, _BUSY)]
 
 
 # --- booking -------------------------------------------------------------------------------------------------------------
@@ -174,30 +175,30 @@ _HELD_LOTS = (
     .where(lots.c.bot_id == p("bot_id"), _HELD).order_by(lots.c.id)
 )
 _PUT_LOT = sa.update(lots).where(lots.c.id == p("lot_id")).values(remaining=p("left", type_=Exact), closed_at=p("closed"))
-_ADD_FILL, _ADD_LOT, _ADD_TRADE = sa.insert(fills), sa.insert(lots), sa.insert(trades)
+_ADD_FILL, _ADD_LOT, _ADD_TRADE = sa.insert(fills).returning(fills.c.id), sa.insert(lots), sa.insert(trades)
 _PUT_TRADE = sa.update(trades).where(trades.c.order_id == p("order")).values(
     {name: p(name, type_=trades.c[name].type) for name in ("quantity", "price", "notional", "fee", "realized_pnl", "status", "at")}
 )
 
 
 def known_fills(conn: sa.Connection, order_id: str) -> set[str]:
-    return set(conn.scalars(_KNOWN, {"order_id": order_id}))
+    return {row[0] for row in rows(conn, _KNOWN, {"order_id": order_id})}
 
 
 def add_fill(conn: sa.Connection, row: dict[str, Any]) -> int:
-    return conn.execute(_ADD_FILL, row).inserted_primary_key[0]
+    return scalar(conn, _ADD_FILL, row)
 
 
 def held_lots(conn: sa.Connection, bot_id: int) -> list[Lot]:
-    return [Lot(id=r.id, remaining=r.remaining, price=r.price, opened_at=r.opened_at) for r in conn.execute(_HELD_LOTS, {"bot_id": bot_id})]
+    return [Lot(id=r.id, remaining=r.remaining, price=r.price, opened_at=r.opened_at) for r in rows(conn, _HELD_LOTS, {"bot_id": bot_id})]
 
 
 def add_lot(conn: sa.Connection, row: dict[str, Any]) -> None:
-    conn.execute(_ADD_LOT, row)
+    run(conn, _ADD_LOT, row)
 
 
 def put_lot(conn: sa.Connection, lot: Lot, at: datetime) -> None:
-    conn.execute(_PUT_LOT, {"lot_id": lot.id, "left": lot.remaining, "closed": None if lot.remaining else at})
+    run(conn, _PUT_LOT, {"lot_id": lot.id, "left": lot.remaining, "closed": None if lot.remaining else at})
 
 
 def put_trade(conn: sa.Connection, order: Order, *, fee: Decimal, realized: Decimal, at: datetime, first: bool) -> None:
@@ -207,14 +208,14 @@ def put_trade(conn: sa.Connection, order: Order, *, fee: Decimal, realized: Deci
         "status": "filled" if order.status is OrderStatus.FILLED else "partial", "at": at,
     }
     if first:
-        conn.execute(_ADD_TRADE, now | {
+        run(conn, _ADD_TRADE, now | {
             "user_id": order.user_id, "account_id": order.account_id, "bot_id": order.bot_id, "signal_id": order.signal_id,
             "order_id": order.id, "symbol": order.symbol, "action": order.side, "effect": order.effect, "fee": fee,
             "realized_pnl": realized, "broker_order_id": order.broker_order_id,
         })
         return
     old = conn.execute(sa.select(trades.c.fee, trades.c.realized_pnl).where(trades.c.order_id == order.id)).one()
-    conn.execute(_PUT_TRADE, now | {"order": order.id, "fee": old.fee + fee, "realized_pnl": old.realized_pnl + realized})
+    run(conn, _PUT_TRADE, now | {"order": order.id, "fee": old.fee + fee, "realized_pnl": old.realized_pnl + realized})
 
 
 def give_lots(conn: sa.Connection, owner: int, bot_id: int, heir_id: int) -> None:

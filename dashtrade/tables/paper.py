@@ -12,6 +12,7 @@ from dashtrade.domain.paper import PaperOrder, PaperPosition
 from dashtrade.domain.ports import BrokerFill, VenueStatus
 from dashtrade.domain.values import OrderSide, OrderType, Symbol, TimeInForce
 from dashtrade.tables.base import BigId, Exact, Instrument, exact, flag, is_postgres, metadata, moment, number, whole, words
+from dashtrade.tables.quick import first, rows, run, scalar
 
 accounts = sa.Table(
     "paper_accounts", metadata, sa.Column("account_id", BigId, sa.ForeignKey("user_api_keys.id"), primary_key=True), exact("cash"),
@@ -47,6 +48,7 @@ fills = sa.Table(
 SYSTEM = {"open_account", "TableBook"}
 
 _CASH = sa.select(accounts.c.cash).where(accounts.c.account_id == p("account"))
+_LOCK = _CASH.with_for_update()
 _PUT_CASH = sa.update(accounts).where(accounts.c.account_id == p("account")).values(cash=p("money", type_=Exact))
 _ORDER = sa.select(orders).where(orders.c.account_id == p("account"), orders.c.client_order_id == p("client"))
 _WORKING = sa.select(orders).where(orders.c.account_id == p("account"), sa.text("status = 'working'")).order_by(orders.c.created_at, orders.c.client_order_id)
@@ -75,60 +77,60 @@ class TableBook:
     def __init__(self, conn: sa.Connection, account_id: int, *, writes: bool) -> None:
         self._conn, self._account = conn, account_id
         if writes and is_postgres(conn):
-            conn.execute(_CASH.with_for_update(), {"account": account_id})
+            first(conn, _LOCK, {"account": account_id})
 
     def cash(self) -> Decimal:
-        found = self._conn.scalar(_CASH, {"account": self._account})
+        found = scalar(self._conn, _CASH, {"account": self._account})
         if found is None:
             raise LookupError(f"paper account {self._account} does not exist")
         return found
 
     def set_cash(self, cash: Decimal) -> None:
-        self._conn.execute(_PUT_CASH, {"account": self._account, "money": cash})
+        run(self._conn, _PUT_CASH, {"account": self._account, "money": cash})
 
     def order(self, client_order_id: str) -> PaperOrder | None:
-        row = self._conn.execute(_ORDER, {"account": self._account, "client": client_order_id}).first()
+        row = first(self._conn, _ORDER, {"account": self._account, "client": client_order_id})
         return _paper_order(row) if row else None
 
     def add_order(self, order: PaperOrder) -> None:
-        self._conn.execute(_ADD_ORDER, {name: getattr(order, name) for name in PaperOrder.__slots__} | {"account_id": self._account})
+        run(self._conn, _ADD_ORDER, {name: getattr(order, name) for name in PaperOrder.__slots__} | {"account_id": self._account})
 
     def update_order(self, order: PaperOrder) -> None:
         changes = {f"new_{name}": getattr(order, name) for name in _CHANGING}
-        self._conn.execute(_PUT_ORDER, changes | {"account": self._account, "client": order.client_order_id})
+        run(self._conn, _PUT_ORDER, changes | {"account": self._account, "client": order.client_order_id})
 
     def working(self) -> list[PaperOrder]:
-        return [_paper_order(row) for row in self._conn.execute(_WORKING, {"account": self._account})]
+        return [_paper_order(row) for row in rows(self._conn, _WORKING, {"account": self._account})]
 
     def fills(self, client_order_id: str) -> list[BrokerFill]:
-        rows = self._conn.execute(_FILLS, {"account": self._account, "client": client_order_id})
+        found = rows(self._conn, _FILLS, {"account": self._account, "client": client_order_id})
         return [
             BrokerFill(id=r.fill_id, client_order_id=r.client_order_id, quantity=r.quantity, price=r.price, at=r.at, fee=r.fee)
-            for r in rows
+            for r in found
         ]
 
     def add_fill(self, fill: BrokerFill) -> None:
-        self._conn.execute(_ADD_FILL, {
+        run(self._conn, _ADD_FILL, {
             "account_id": self._account, "client_order_id": fill.client_order_id, "fill_id": fill.id, "quantity": fill.quantity,
             "price": fill.price, "fee": fill.fee, "at": fill.at,
         })
 
     def position(self, symbol: Symbol) -> PaperPosition | None:
-        row = self._conn.execute(_POSITION, {"account": self._account, "sym": symbol}).first()
+        row = first(self._conn, _POSITION, {"account": self._account, "sym": symbol})
         return PaperPosition(symbol=row.symbol, quantity=row.quantity, average_price=row.average_price) if row else None
 
     def positions(self) -> list[PaperPosition]:
-        rows = self._conn.execute(_POSITIONS, {"account": self._account})
-        return [PaperPosition(symbol=r.symbol, quantity=r.quantity, average_price=r.average_price) for r in rows]
+        found = rows(self._conn, _POSITIONS, {"account": self._account})
+        return [PaperPosition(symbol=r.symbol, quantity=r.quantity, average_price=r.average_price) for r in found]
 
     def set_position(self, position: PaperPosition) -> None:
         key = {"account": self._account, "sym": position.symbol}
         if not position.quantity:
-            self._conn.execute(_DROP_POSITION, key)
+            run(self._conn, _DROP_POSITION, key)
             return
-        changed = self._conn.execute(_PUT_POSITION, key | {"held": position.quantity, "average": position.average_price})
-        if not changed.rowcount:
-            self._conn.execute(_ADD_POSITION, {
+        changed = run(self._conn, _PUT_POSITION, key | {"held": position.quantity, "average": position.average_price})
+        if not changed:
+            run(self._conn, _ADD_POSITION, {
                 "account_id": self._account, "symbol": position.symbol, "quantity": position.quantity,
                 "average_price": position.average_price,
             })

@@ -11,6 +11,7 @@ from sqlalchemy import bindparam as p
 
 from dashtrade.domain.access import Role
 from dashtrade.tables.base import flag, metadata, moment, number, owner_column, whole, words
+from dashtrade.tables.quick import first
 
 users = sa.Table(
     "users", metadata, number(),
@@ -152,7 +153,7 @@ _OF_API_TOKEN = (
 
 
 def of_api_token(conn: sa.Connection, token_hash: str, now: datetime) -> tuple[User, Any] | None:
-    row = conn.execute(_OF_API_TOKEN, {"token_hash": token_hash, "now": now}).first()
+    row = first(conn, _OF_API_TOKEN, {"token_hash": token_hash, "now": now})
     return (_user(row), row) if row else None  # type: ignore[return-value]
 
 
@@ -189,7 +190,7 @@ _OF_WEBHOOK_TOKEN = (
 
 
 def of_webhook_token(conn: sa.Connection, token_hash: str, now: datetime) -> tuple[User, Any] | None:
-    row = conn.execute(_OF_WEBHOOK_TOKEN, {"token_hash": token_hash, "now": now}).first()
+    row = first(conn, _OF_WEBHOOK_TOKEN, {"token_hash": token_hash, "now": now})
     return (_user(row), row) if row else None  # type: ignore[return-value]
 
 

@@ -8,7 +8,7 @@ past its lease are refused.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,6 +16,7 @@ from sqlalchemy import bindparam as p
 
 from dashtrade.domain.values import Symbol
 from dashtrade.tables.base import BigId, Instrument, Json, is_postgres, metadata, moment, number, owner_column, whole, words
+from dashtrade.tables.quick import first, rows, run, run_many, scalar
 
 signals = sa.Table(
     "signals", metadata,
@@ -97,7 +98,7 @@ def lock_key(conn: sa.Connection, key: str) -> None:
 
 def repeat_of(conn: sa.Connection, owner: int, key: str) -> Any | None:
     """The newest signal with this key."""
-    return conn.execute(_REPEAT_OF, {"owner": owner, "key": key}).first()
+    return first(conn, _REPEAT_OF, {"owner": owner, "key": key})
 
 
 def count_repeat(conn: sa.Connection, owner: int, signal_id: str, now: datetime) -> None:
@@ -108,9 +109,9 @@ def count_repeat(conn: sa.Connection, owner: int, signal_id: str, now: datetime)
 def add(conn: sa.Connection, owner: int, row: dict[str, Any], bots: list[Any], *, due_at: datetime | None = None,
         expires_at: datetime | None = None) -> None:
     """The signal and one undecided decision for each bot: from here on it cannot be lost."""
-    conn.execute(_INSERT_SIGNAL, {"user_id": owner, "duplicate_count": 0, "repeated_at": None, "ended_at": None} | row)
+    run(conn, _INSERT_SIGNAL, {"user_id": owner, "duplicate_count": 0, "repeated_at": None, "ended_at": None} | row)
     if bots:
-        conn.execute(_INSERT_DECISION, [
+        run_many(conn, _INSERT_DECISION, [
             {
                 "user_id": owner, "signal_id": row["id"], "bot_id": bot.id, "account_id": bot.account_id, "symbol": bot.symbol,
                 "status": "waiting", "reason": "", "would": "", "checks": None, "numbers": None, "taken_back": 0,
@@ -160,12 +161,13 @@ def release(conn: sa.Connection, owner: str) -> None:
 
 
 _HOLDS = sa.select(lanes.c.token).where(lanes.c.account_id == p("account_id"), lanes.c.symbol == p("symbol", type_=Instrument))
+_HOLDS_LOCKED = _HOLDS.with_for_update()
 
 
 def holds(conn: sa.Connection, lane: Lane, token: int) -> bool:
     """Is this still the lane's token? Locks the row, so that nobody takes the lane before this transaction ends."""
-    query = _HOLDS.with_for_update() if is_postgres(conn) else _HOLDS
-    return conn.scalar(query, {"account_id": lane.account_id, "symbol": lane.symbol}) == token
+    query = _HOLDS_LOCKED if is_postgres(conn) else _HOLDS
+    return scalar(conn, query, {"account_id": lane.account_id, "symbol": lane.symbol}) == token
 
 
 _LANES_WAITING = sa.select(decisions.c.account_id, decisions.c.symbol).where(
@@ -176,7 +178,7 @@ _LANES_WAITING = sa.select(decisions.c.account_id, decisions.c.symbol).where(
 
 def open_lanes(conn: sa.Connection, now: datetime) -> list[Lane]:
     """Lanes with a decision to make."""
-    return [Lane(row.account_id, row.symbol) for row in conn.execute(_LANES_WAITING, {"now": now})]
+    return [Lane(row.account_id, row.symbol) for row in rows(conn, _LANES_WAITING, {"now": now})]
 
 
 # --- deciding ------------------------------------------------------------------------------------------------------------
@@ -194,23 +196,23 @@ _FIRST = (
 
 def first_waiting(conn: sa.Connection, lane: Lane, now: datetime) -> Waiting | None:
     """The next in turn. One that is held (`held_until`) keeps its turn; one that was sent with a delay has none until it is due."""
-    row = conn.execute(_FIRST, {"account_id": lane.account_id, "symbol": lane.symbol, "now": now}).first()
-    return Waiting(**row._mapping) if row else None
+    row = first(conn, _FIRST, {"account_id": lane.account_id, "symbol": lane.symbol, "now": now})
+    return Waiting(**row._asdict()) if row else None
 
 
 _BY_SIGNAL = sa.select(*_TASK).where(decisions.c.signal_id == p("signal_id")).order_by(decisions.c.id)
 
 
 def decisions_of(conn: sa.Connection, signal_id: str) -> list[Waiting]:
-    return [Waiting(**row._mapping) for row in conn.execute(_BY_SIGNAL, {"signal_id": signal_id})]
+    return [Waiting(**row._asdict()) for row in rows(conn, _BY_SIGNAL, {"signal_id": signal_id})]
 
 
 _ONE = sa.select(*_TASK).where(decisions.c.signal_id == p("signal_id"), decisions.c.bot_id == p("bot_id"))
 
 
 def decision(conn: sa.Connection, signal_id: str, bot_id: int) -> Waiting | None:
-    row = conn.execute(_ONE, {"signal_id": signal_id, "bot_id": bot_id}).first()
-    return Waiting(**row._mapping) if row else None
+    row = first(conn, _ONE, {"signal_id": signal_id, "bot_id": bot_id})
+    return Waiting(**row._asdict()) if row else None
 
 
 _DECIDED = sa.update(decisions).where(decisions.c.id == p("decision_id")).values(
@@ -221,7 +223,7 @@ _DECIDED = sa.update(decisions).where(decisions.c.id == p("decision_id")).values
 
 def decided(conn: sa.Connection, decision_id: int, *, status: str, reason: str, would: str, checks: Any, numbers: Any,
             now: datetime, ended: bool) -> None:
-    conn.execute(_DECIDED, {
+    run(conn, _DECIDED, {
         "decision_id": decision_id, "new_status": status, "why": reason, "would_": would, "checks_": checks, "numbers_": numbers,
         "now": now, "ended": now if ended else None,
     })
@@ -236,14 +238,14 @@ _END = sa.update(decisions).where(decisions.c.id == p("decision_id")).values(sta
 
 
 def end_decision(conn: sa.Connection, decision_id: int, *, status: str, reason: str, ended: datetime | None) -> None:
-    conn.execute(_END, {"decision_id": decision_id, "new_status": status, "why": reason, "ended": ended})
+    run(conn, _END, {"decision_id": decision_id, "new_status": status, "why": reason, "ended": ended})
 
 
 _SIGNAL_END = sa.update(signals).where(signals.c.id == p("signal_id")).values(status=p("new_status"), reason=p("why"), ended_at=p("ended"))
 
 
 def end_signal(conn: sa.Connection, signal_id: str, *, status: str, reason: str, ended: datetime | None) -> None:
-    conn.execute(_SIGNAL_END, {"signal_id": signal_id, "new_status": status, "why": reason, "ended": ended})
+    run(conn, _SIGNAL_END, {"signal_id": signal_id, "new_status": status, "why": reason, "ended": ended})
 
 
 def raw_of(conn: sa.Connection, signal_id: str) -> tuple[str, str]:
@@ -272,7 +274,7 @@ _STATUS = sa.select(signals.c.status).where(signals.c.user_id == p("owner"), sig
 
 
 def status_of(conn: sa.Connection, owner: int, signal_id: str) -> str | None:
-    return conn.scalar(_STATUS, {"owner": owner, "signal_id": signal_id})
+    return scalar(conn, _STATUS, {"owner": owner, "signal_id": signal_id})
 
 
 def bot_outcomes(conn: sa.Connection, owner: int, signal_id: str) -> list[Any]:

@@ -1,0 +1,407 @@
+"""Alpaca, paper and live, through alpaca-py: orders, the account, and the prices it trades at.
+
+The library is loaded by the first account that needs it (it costs 120 MB), never by importing this module. It is asked for raw
+answers only, because its models raise on a status they do not know although the order was placed. Its retries are off, because
+they repeat POSTs, and it is given time-outs, because it has none.
+
+REST is the truth. The stream of trade updates (`listen`) only makes news arrive sooner: it may drop, and nothing is lost.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+from dashtrade.brokers import alpaca_answers as answers
+from dashtrade.brokers import alpaca_wire as wire
+from dashtrade.brokers.alpaca_answers import Answer
+from dashtrade.brokers.alpaca_stream import OnReport, TradeUpdates
+from dashtrade.brokers.alpaca_wire import CAPABILITIES
+from dashtrade.domain.ports import (
+    AccountState, BadCredentials, BrokerError, BrokerPosition, Candle, Clock, OrderRef, OrderReport, OrderRequest, Quote, Rejected,
+    RetryLater, Rules, SystemClock, Unavailable, Unknown,
+)  # fmt: skip
+from dashtrade.domain.values import Malformed, OrderSide, Symbol, Timeframe, floor_to, plain
+
+__all__ = ["CAPABILITIES", "AlpacaBroker", "Timeouts", "check"]
+
+log = logging.getLogger("dashtrade.brokers.alpaca")
+
+T = TypeVar("T")
+MODES = ("paper", "live")
+FEEDS = ("iex", "sip")
+PAGE = 500  # orders in one list, Alpaca's maximum
+SINGLY = 20  # look-ups one by one in one poll, of 200 requests a minute
+FEE_SHARE = Decimal("0.01")  # a coin's fee is taken out of the coin: so much less than was bought is still all of it
+_NEVER_SENT = ("NewConnectionError", "ConnectTimeoutError", "NameResolutionError", "SSLCertVerificationError", "ConnectTimeout")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """In seconds. An order whose answer takes longer than `read` is looked up."""
+
+    connect: float = 3
+    read: float = 10
+    assets: float = 3600  # how long an asset's rules are believed
+    hours: float = 60  # how long the market's clock is believed; never past the next opening or closing
+
+
+def check(credentials: dict[str, str], options: dict[str, Any]) -> None:
+    """Before they are stored: raises Malformed with a hint."""
+    for name, called in (("key", "API key"), ("secret", "API secret")):
+        value = credentials.get(name)
+        if not isinstance(value, str) or not value.strip():
+            raise Malformed(f"the {called} is missing", where=name, hint="Copy both from the API Keys box of Alpaca's dashboard.")
+        if len(value) > 200 or not value.isascii() or not value.isprintable() or " " in value:
+            raise Malformed(
+                f"the {called} has characters that no key has", where=name, hint="Copy it anew, without spaces or line breaks."
+            )
+    for name in (*credentials.keys() - {"key", "secret", "passphrase"}, *options.keys() - {"feed"}):
+        near = get_close_matches(name, ["key", "secret", "feed"], 1)
+        hint = f"Did you mean {near[0]}?" if near else "It takes key and secret, and the option feed."
+        raise Malformed(f"an Alpaca account has no {name[:40]!r}", where=name, hint=hint)
+    if options.get("feed") not in (None, *FEEDS):
+        raise Malformed("feed is the source of stock prices", where="feed", hint="iex (free) or sip (with Alpaca's paid plan).")
+
+
+class AlpacaBroker:
+    """One account, as `Broker` and as `Feed`. Safe to use from several threads."""
+
+    demo = False
+
+    def __init__(
+        self, key: str, secret: str, mode: str, *, api_url: str | None = None, data_url: str | None = None,
+        stream_url: str | None = None, clock: Clock | None = None, on_report: OnReport | None = None,
+        timeouts: Timeouts | None = None, settle: timedelta | None = None, feed: str | None = None,
+    ) -> None:  # fmt: skip
+        if mode not in MODES:
+            raise Malformed(f"an Alpaca account cannot be {mode[:20]!r}", where="mode", hint="paper or live.")
+        self.capabilities = CAPABILITIES if settle is None else replace(CAPABILITIES, settle=settle)
+        self._clock, self._timeouts, self._sip = clock or SystemClock(), timeouts or Timeouts(), feed
+        self._orders, self._stocks, self._coins = _clients(key, secret, mode, api_url, data_url, self._timeouts)
+        self._updates = TradeUpdates(key, secret, mode == "paper", stream_url)
+        self._lock = threading.Lock()
+        self._rules: dict[Symbol, tuple[datetime, Rules]] = {}
+        self._hours: tuple[datetime, bool] | None = None  # until when, and whether open
+        self._turn = 0
+        if on_report is not None:
+            self.listen(on_report)
+
+    # --- orders ---
+
+    def submit(self, request: OrderRequest) -> OrderReport:
+        wire.check(request)
+        body = self._prepared(request)
+        try:
+            answer = self._orders.post("/orders", body)
+        except Exception as error:  # whatever it is: the order may be there
+            return self._after_post(error, request)
+        try:
+            return wire.report_of(answer, request.client_order_id)
+        except (ValueError, TypeError) as error:
+            raise answers.in_doubt("its answer made no sense") from error
+
+    def find(self, order: OrderRef) -> OrderReport | None:
+        found = self._order(order.client_order_id)
+        return None if found is None else self._report(found)
+
+    def poll(self, orders: Sequence[OrderRef]) -> Sequence[OrderReport]:
+        """Two or fewer are asked for by name; more come from one list, and what is not on it by name, some at each poll."""
+        if len(orders) <= 2:
+            return [report for order in orders if (report := self.find(order)) is not None]
+        listed = self._listed(orders)
+        missing = [order for order in orders if order.client_order_id not in listed]
+        with self._lock:
+            first = self._turn % len(missing) if missing else 0
+            self._turn = first + SINGLY
+        singly = (missing[first:] + missing[:first])[:SINGLY]
+        return [*listed.values(), *(report for order in singly if (report := self.find(order)) is not None)]
+
+    def cancel(self, order: OrderRef) -> None:
+        """An order that was replaced at Alpaca lives on under another id: that one is cancelled."""
+        found = self._order(order.client_order_id)
+        if found is None:
+            raise Unavailable("Alpaca does not know this order, or not yet; it could not be cancelled now and will be asked again.")
+        report, last = self._followed(found)
+        if report.status is not wire.VenueStatus.WORKING:
+            return
+        try:
+            self._orders.delete(f"/orders/{last['id']}")
+        except Exception as error:
+            if (answer := _answer(error)) is None or answer.status not in (404, 422):  # these say that it has ended meanwhile
+                raise self._after_read(error) from error
+
+    def _prepared(self, request: OrderRequest) -> dict[str, Any]:
+        """The body to send. What cannot be learned now is no refusal: nothing was sent, so the order may go again."""
+        try:
+            rules = self.rules(request.symbol)
+            if request.reduces and request.quantity is not None:
+                request = self._no_more_than_held(request, rules)
+        except Unavailable as error:
+            raise RetryLater(f"Nothing was sent. {error.message}") from error
+        return wire.wire_order(request, rules)
+
+    def _no_more_than_held(self, request: OrderRequest, rules: Rules) -> OrderRequest:
+        """Alpaca takes a sale of what the account does not hold for a short, so a closing order is held against the position.
+        Of a coin the fee has been taken out: a hair less than was bought is all there is, and that is what is sold."""
+        name, held = request.symbol.short, self._held(request.symbol)
+        closable = -request.side.sign * held.get("qty", wire.ZERO)
+        if closable <= 0:
+            raise Rejected(
+                f"the account at Alpaca holds no {name} to {request.side}, so this order would open a position instead of closing "
+                "one. Nothing was sent. Look whether it was closed by hand, and set the bot's position right."
+            )
+        free = held.get("qty_available", wire.ZERO)
+        if request.symbol.is_crypto and 0 < request.quantity - free <= request.quantity * FEE_SHARE:
+            return replace(request, quantity=floor_to(free, rules.quantity_step))
+        return request
+
+    def _held(self, symbol: Symbol) -> dict[str, Decimal]:
+        body = self._read(lambda: self._orders.get(f"/positions/{wire.name_in_path(symbol)}"), dict, absent=True)
+        if body is None:
+            return {}
+        return self._parsed(lambda: {name: wire.number(body.get(name), name) for name in ("qty", "qty_available")})
+
+    def _after_post(self, error: Exception, request: OrderRequest) -> OrderReport:
+        answer = _answer(error)
+        if answer is None:
+            raise _no_answer(error) from error
+        if answers.is_repeat(answer):
+            return self._adopted(request)
+        raise answers.after_post(answer, request, self._clock.now()) from error
+
+    def _adopted(self, request: OrderRequest) -> OrderReport:
+        """The id is derived from our decision, so whoever holds it at Alpaca is an earlier try of this very order."""
+        try:
+            found = self._order(request.client_order_id)
+            if found is not None:
+                return self._report(found)
+        except BrokerError as error:
+            raise answers.in_doubt(f"it has an order of this name, which could not be read: {error.message}") from error
+        raise answers.in_doubt("it has an order of this name and does not show it yet")
+
+    def _order(self, client_order_id: str) -> dict[str, Any] | None:
+        return self._read(lambda: self._orders.get_order_by_client_id(client_order_id), dict, absent=True)
+
+    def _report(self, order: dict[str, Any]) -> OrderReport:
+        return self._followed(order)[0]
+
+    def _followed(self, order: dict[str, Any]) -> tuple[OrderReport, dict[str, Any]]:
+        """The report, and the order that is alive now: editing one at Alpaca ends it and makes another, with other ids."""
+        report = self._parsed(lambda: wire.report_of(order))
+        for _ in range(5):
+            if order.get("status") != "replaced" or not order.get("replaced_by"):
+                break
+            after = self._read(lambda: self._orders.get(f"/orders/{order['replaced_by']}"), dict)  # noqa: B023
+            report, order = self._parsed(lambda: wire.continued(report, wire.report_of(after))), after  # noqa: B023
+        return report, order
+
+    def _listed(self, orders: Sequence[OrderRef]) -> dict[str, OrderReport]:
+        oldest = min(order.created_at for order in orders) - timedelta(hours=1)  # our clock may be ahead of theirs
+        query = {"status": "all", "limit": PAGE, "after": oldest.isoformat(), "direction": "desc", "nested": "false"}
+        found = self._read(lambda: self._orders.get("/orders", query), list)
+        wanted = {order.client_order_id for order in orders}
+        ours = self._parsed(lambda: [order for order in found if order["client_order_id"] in wanted])
+        return {order["client_order_id"]: self._report(order) for order in ours}
+
+    # --- the account ---
+
+    def account(self) -> AccountState:
+        body = self._read(lambda: self._orders.get("/account"), dict)
+        return self._parsed(lambda: wire.account_of(body))
+
+    def positions(self) -> Sequence[BrokerPosition]:
+        found = self._read(lambda: self._orders.get("/positions"), list)
+        return self._parsed(lambda: [position for body in found if (position := wire.position_of(body)) is not None])
+
+    def rules(self, symbol: Symbol) -> Rules:
+        now, known = self._clock.now(), self._rules.get(symbol)
+        if known is not None and abs((now - known[0]).total_seconds()) < self._timeouts.assets:
+            return known[1]
+        asset = self._read(lambda: self._orders.get(f"/assets/{wire.name_in_path(symbol)}"), dict, absent=True)
+        if asset is None:
+            raise Rejected(f"Alpaca does not trade {symbol.short}. Look at its spelling, or use another broker account for it.")
+        price = None if symbol.is_crypto else self._about(symbol)
+        rules = self._parsed(lambda: wire.rules_of(asset, price))
+        self._rules[symbol] = now, rules
+        return rules
+
+    def _about(self, symbol: Symbol) -> Decimal | None:
+        try:
+            return self.quote(symbol).mid
+        except BrokerError:  # the step is then that of a stock above a dollar, and each order's own price decides in the end
+            return None
+
+    def market_open(self, symbol: Symbol) -> bool:
+        if symbol.is_crypto:
+            return True
+        now, known = self._clock.now(), self._hours
+        if known is not None and known[0] - timedelta(seconds=self._timeouts.hours) <= now < known[0]:
+            return known[1]
+        body = self._read(self._orders.get_clock, dict)
+        opened, next_change = self._parsed(lambda: wire.hours_of(body))
+        self._hours = now + min(timedelta(seconds=self._timeouts.hours), next_change), opened
+        return opened
+
+    def clock_skew(self) -> timedelta:
+        """How far Alpaca's clock is ahead of ours; half of the round trip is taken for the way back."""
+        before = self._clock.now()
+        body = self._read(self._orders.get_clock, dict)
+        after = self._clock.now()
+        return self._parsed(lambda: wire.moment(body["timestamp"])) - (before + (after - before) / 2)
+
+    # --- prices ---
+
+    def quote(self, symbol: Symbol) -> Quote:
+        from alpaca.data.requests import CryptoLatestQuoteRequest, StockLatestQuoteRequest
+
+        name = wire.name_at_alpaca(symbol)
+        if symbol.is_crypto:
+            found = self._read(lambda: self._coins.get_crypto_latest_quote(CryptoLatestQuoteRequest(symbol_or_symbols=name)), dict)
+        else:
+            found = self._of_stocks(lambda feed: self._stocks.get_stock_latest_quote(StockLatestQuoteRequest(symbol_or_symbols=name, feed=feed)))
+        if not isinstance(found.get(name), dict):
+            raise Unavailable(f"Alpaca has no price of {symbol.short} now. Look at its spelling, or wait until it trades.")
+        return self._parsed(lambda: wire.quote_of(symbol, found[name]))
+
+    def candles(self, symbol: Symbol, timeframe: Timeframe, *, end: datetime, count: int) -> Sequence[Candle]:
+        """Adjusted for splits, as a strategy would take one for a crash. Asked for newest first: how far back `count` candles
+        reach over nights and holidays is not known, so the start is set generously and the limit does the rest."""
+        from alpaca.common.enums import Sort
+        from alpaca.data.requests import CryptoBarsRequest, StockBarsRequest
+
+        name = wire.name_at_alpaca(symbol)
+        span = {"symbol_or_symbols": name, "timeframe": _timeframe(timeframe), "start": end - timeframe.span * count * 8 - timedelta(days=10),
+                "end": end, "limit": count, "sort": Sort.DESC}  # fmt: skip
+        if symbol.is_crypto:
+            found = self._read(lambda: self._coins.get_crypto_bars(CryptoBarsRequest(**span)), dict)
+        else:
+            found = self._of_stocks(lambda feed: self._stocks.get_stock_bars(StockBarsRequest(**span, adjustment="split", feed=feed)))
+        return self._parsed(lambda: sorted((wire.candle_of(bar) for bar in found.get(name) or ()), key=lambda candle: candle.at))
+
+    def _of_stocks(self, ask: Callable[[str | None], Any]) -> dict[str, Any]:
+        """Without a paid plan Alpaca refuses the last minutes of the whole market (403), and gives those of one exchange."""
+        try:
+            return self._read(lambda: ask(self._sip), dict)
+        except BadCredentials as error:
+            if self._sip is not None or "subscription" not in error.message:
+                raise
+            self._sip = "iex"
+        return self._read(lambda: ask("iex"), dict)
+
+    # --- news ---
+
+    def listen(self, on_report: OnReport) -> None:
+        """Tell `on_report` of news as it happens, from a thread of its own, for as long as the broker is open."""
+        self._updates.start(on_report)
+
+    def close(self) -> None:
+        self._updates.stop()
+        for client in (self._orders, self._stocks, self._coins):
+            client._session.close()
+
+    # --- what the library may do ---
+
+    def _read(self, call: Callable[[], Any], kind: type[T], *, absent: bool = False) -> T:
+        """A reading call: its answer if it is of that kind. With `absent`, Alpaca's own "not found" is None; anybody else's
+        404 proves nothing."""
+        try:
+            answer = call()
+        except Exception as error:
+            if absent and (told := _answer(error)) is not None and told.status == 404 and told.code // 10000 == 4041:
+                return None  # type: ignore[return-value]
+            raise self._after_read(error) from error
+        if not isinstance(answer, kind):
+            raise answers.silent("its answer made no sense")
+        return answer
+
+    def _parsed(self, read: Callable[[], T]) -> T:
+        try:
+            return read()
+        except Malformed as error:
+            raise answers.silent(error.message) from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise answers.silent("its answer made no sense") from error
+
+    def _after_read(self, error: Exception) -> BrokerError:
+        if isinstance(error, BrokerError):
+            return error
+        answer = _answer(error)
+        if answer is None:
+            return answers.silent("no connection" if _was_never_sent(error) else "no answer that can be read")
+        return answers.after_read(answer, self._clock.now())
+
+
+def _clients(key: str, secret: str, mode: str, api_url: str | None, data_url: str | None, timeouts: Timeouts) -> tuple[Any, Any, Any]:
+    from alpaca.data.historical.crypto import CryptoHistoricalDataClient
+    from alpaca.data.historical.stock import StockHistoricalDataClient
+    from alpaca.trading.client import TradingClient
+
+    data = {"raw_data": True, "url_override": _base(data_url)}
+    clients = (
+        TradingClient(key, secret, paper=mode == "paper", raw_data=True, url_override=_base(api_url)),
+        StockHistoricalDataClient(key, secret, **data),
+        CryptoHistoricalDataClient(key, secret, **data),
+    )
+    for client in clients:
+        client._retry = 0  # it takes no argument for this; a 504 after placing would make four orders
+        client._session.request = functools.partial(client._session.request, timeout=(timeouts.connect, timeouts.read))
+    return clients
+
+
+def _base(url: str | None) -> str | None:
+    """The library adds /v2 itself; people copy addresses with it."""
+    return url.strip().rstrip("/").removesuffix("/v2").rstrip("/") if url and url.strip() else None
+
+
+def _answer(error: Exception) -> Answer | None:
+    """The HTTP answer in the library's error; its `code` is not asked, as that raises on HTML and on a 401."""
+    from alpaca.common.exceptions import APIError
+
+    response = getattr(error, "response", None) if isinstance(error, APIError) else None
+    return None if response is None else Answer(status=response.status_code, text=response.text, headers=response.headers)
+
+
+def _was_never_sent(error: BaseException) -> bool:
+    """The connection did not come about, so no request left: by the causes, as the outer error does not tell."""
+    seen: set[int] = set()
+    todo: list[Any] = [error]
+    while todo:
+        at = todo.pop()
+        if id(at) in seen or not isinstance(at, BaseException):
+            continue
+        seen.add(id(at))
+        if type(at).__name__ in _NEVER_SENT:
+            return True
+        todo += [at.__cause__, at.__context__, getattr(at, "reason", None), *at.args]
+    return False
+
+
+def _no_answer(error: Exception) -> RetryLater | Unknown:
+    if _was_never_sent(error):
+        return RetryLater(
+            "Alpaca could not be reached; nothing was sent, and the order goes again by itself. Look at the network if this stays.",
+            timedelta(seconds=2),
+        )
+    late = "Timeout" in type(error).__name__
+    return answers.in_doubt("no answer in time" if late else "its answer broke off or made no sense")
+
+
+def _timeframe(timeframe: Timeframe) -> Any:
+    from alpaca.data.timeframe import TimeFrame, TimeFrameUnit
+
+    count, unit = int(timeframe.text[:-1]), timeframe.text[-1]
+    names = {"m": TimeFrameUnit.Minute, "h": TimeFrameUnit.Hour, "d": TimeFrameUnit.Day, "w": TimeFrameUnit.Week, "M": TimeFrameUnit.Month}
+    try:
+        return TimeFrame(count, names[unit])
+    except (KeyError, ValueError) as error:
+        raise Rejected(
+            f"Alpaca has no candles of {timeframe.shown}. Use 1 to 59 minutes, 1 to 23 hours, a day, a week, or 1, 2, 3, 6 or 12 months."
+        ) from error

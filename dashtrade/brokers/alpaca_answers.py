@@ -1,0 +1,163 @@
+"""What Alpaca's answers mean when they are not a success: a refusal, a wait, a bad key, or nothing at all.
+
+Pure: no connection, no clock, no client library. The library's own error classes are not asked: reading their code raises on a
+proxy's page and on a 401. Only Alpaca's own refusal is a refusal; what a proxy or a broken server says proves nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from dashtrade.domain.ports import BadCredentials, BrokerError, OrderRequest, Rejected, RetryLater, Unavailable, Unknown
+from dashtrade.domain.values import ZERO, Malformed, exact, money, plain
+
+WAIT = timedelta(seconds=3)  # where a 429 does not say how long
+LONGEST_WAIT = timedelta(minutes=2)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """An answer that is not a success, as it came."""
+
+    status: int
+    text: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """Empty unless it is a JSON object, which a proxy's HTML page is not."""
+        try:
+            body = json.loads(self.text)
+        except ValueError:
+            return {}
+        return body if isinstance(body, dict) else {}
+
+    @property
+    def code(self) -> int:
+        """Alpaca's own code; 0 where there is none, as with a 401."""
+        code = self.body.get("code")
+        return code if isinstance(code, int) else 0
+
+    @property
+    def said(self) -> str:
+        return clean(self.body.get("message", ""))
+
+
+def clean(text: object) -> str:
+    """A stranger's words as they may be shown: one line, no markup, not endless."""
+    return re.sub(r"[\s{}<>]+", " ", str(text)).strip()[:300]
+
+
+def after_post(answer: Answer, request: OrderRequest, now: datetime) -> BrokerError:
+    """An order was posted and this came back. Only Alpaca's own refusal is a refusal; what a proxy or a broken server says
+    leaves open whether the order was placed."""
+    spoken = bool(answer.body.get("message"))
+    if answer.status == 429:
+        return limited(answer, now, "Nothing was placed; the order goes again by itself.")
+    if answer.status == 401:
+        return bad_key()
+    if answer.status == 403 and spoken:
+        # 4031... is said of an order (no money, too few shares, a wash trade); any other 403 is said of the key.
+        return Rejected(refusal(answer, request)) if answer.code // 10000 == 4031 else bad_key(answer.said)
+    if answer.status in (400, 404, 405, 422) and spoken:
+        return Rejected(refusal(answer, request))
+    return in_doubt(f"it answered with error {answer.status}")
+
+
+def in_doubt(what: str) -> Unknown:
+    return Unknown(
+        f"Alpaca did not say whether it took the order ({what}). It may have been placed, so it is looked up and not sent again."
+    )
+
+
+def after_read(answer: Answer, now: datetime) -> BrokerError:
+    if answer.status == 429:
+        return limited(answer, now, "It is asked again then.")
+    if answer.status == 401 or (answer.status == 403 and answer.body):
+        return bad_key(answer.said)
+    return silent(f"error {answer.status}" + (f": {answer.said}" if answer.said else ""))
+
+
+def silent(what: str) -> Unavailable:
+    return Unavailable(f"Alpaca could not be read ({what}); nothing is known from it now. It is asked again by itself.")
+
+
+def bad_key(said: str = "") -> BadCredentials:
+    return BadCredentials(
+        f"Alpaca refused the key{f' (it says: {said})' if said else ''}: it is wrong, revoked, not allowed to do this, or a paper key "
+        "on a live account. Make a new key at Alpaca and replace it under Setup."
+    )
+
+
+def limited(answer: Answer, now: datetime, then: str) -> RetryLater:
+    wait = _told_wait(answer.headers, now)
+    return RetryLater(f"Alpaca's limit of requests a minute is used up for {plain_seconds(wait)} more seconds. {then}", wait)
+
+
+def plain_seconds(wait: timedelta) -> str:
+    return f"{wait.total_seconds():.0f}"
+
+
+def _told_wait(headers: Mapping[str, str], now: datetime) -> timedelta:
+    """Retry-After in seconds or as a date, else X-RateLimit-Reset as seconds since 1970; never for ever, never at once."""
+    given, reset = headers.get("Retry-After", ""), headers.get("X-RateLimit-Reset", "")
+    try:
+        if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", given):
+            wait = timedelta(seconds=float(given))
+        elif given:
+            wait = parsedate_to_datetime(given).astimezone(UTC) - now
+        else:
+            wait = datetime.fromtimestamp(int(reset), UTC) - now if reset else WAIT
+    except (ValueError, OverflowError, OSError):
+        wait = WAIT
+    return min(max(wait, timedelta(seconds=0.5)), LONGEST_WAIT)
+
+
+def is_repeat(answer: Answer) -> bool:
+    """Our own id is there already: an earlier try of ours did arrive."""
+    return answer.status == 422 and "client_order_id must be unique" in answer.said
+
+
+def refusal(answer: Answer, request: OrderRequest) -> str:
+    """Why Alpaca refused, and what the user can do about it."""
+    body, said, name = answer.body, answer.said, request.symbol.short
+    if "buying power" in said:
+        needs, has = body.get("cost_basis"), body.get("buying_power")
+        figures = f": it needs {_shown(needs)} and has {_shown(has)}" if needs and has else ""
+        return f"the buying power at Alpaca is too small{figures}. Reduce the size, or close something first."
+    if "insufficient" in said and "available" in body:
+        held = body.get("held_for_orders", "0")
+        return (
+            f"Alpaca has {clean(body['available'])} {name} free for this order, which needs {plain(request.quantity or ZERO)}; "
+            f"{clean(held)} are held by other open orders. Cancel those, or use a smaller size."
+        )
+    if "wash trade" in said:
+        return (
+            f"another order of this account on {name} is open in the opposite direction (order "
+            f"{clean(body.get('existing_order_id', 'unknown'))}), which Alpaca refuses as a wash trade. Wait for it, or cancel it."
+        )
+    hint = next((hint for words, hint in _HINTS.items() if words in said), "Change the order and send it again.")
+    return f"Alpaca refused the order: {said}. {hint}"
+
+
+_HINTS = {
+    "sub-penny": "Use two decimals for prices of a dollar or more, four below.",
+    "sold short": "Short whole shares of a stock that is easy to borrow.",
+    "simple orders": "Use whole shares for orders with exits.",
+    "fractional": "Use whole shares, or a market order of the day.",
+    "not found": "Look at the symbol's spelling: Alpaca trades US-listed stocks and some coins.",
+    "extended": "Outside the regular hours Alpaca takes limit orders only.",
+    "unauthorized": "Look at what this account may trade, at Alpaca.",
+}
+
+
+def _shown(number: object) -> str:
+    try:
+        return money(exact(number))
+    except Malformed:
+        return clean(number)

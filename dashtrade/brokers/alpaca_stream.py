@@ -1,0 +1,85 @@
+"""Alpaca's stream of trade updates, in a thread of its own: news sooner, never the only news.
+
+The library reconnects by itself within seconds and replays nothing; what happened meanwhile, the next poll tells.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from dashtrade.brokers import alpaca_wire as wire
+from dashtrade.domain.ports import OrderReport
+from dashtrade.domain.values import Malformed
+
+log = logging.getLogger("dashtrade.brokers.alpaca")
+
+OnReport = Callable[[OrderReport], object]
+
+
+class TradeUpdates:
+    """One stream of one account. `start` and `stop` may each be called twice."""
+
+    def __init__(self, key: str, secret: str, paper: bool, url: str | None) -> None:
+        self._made_of = {"api_key": key, "secret_key": secret, "paper": paper, "url_override": url or None}
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopped: asyncio.Event | None = None
+
+    def start(self, on_report: OnReport) -> None:
+        with self._lock:
+            if self._thread is not None:
+                return
+            ready = threading.Event()
+            self._thread = threading.Thread(target=self._run, args=(on_report, ready), name="alpaca-stream", daemon=True)
+            self._thread.start()
+            ready.wait(5)  # the loop exists, so that `stop` has something to stop
+
+    def stop(self) -> None:
+        with self._lock:
+            thread, self._thread = self._thread, None
+            if thread is None or self._loop is None or self._stopped is None:
+                return
+            self._loop.call_soon_threadsafe(self._stopped.set)
+            thread.join(2)
+
+    def _run(self, on_report: OnReport, ready: threading.Event) -> None:
+        try:
+            asyncio.run(self._stream(on_report, ready))
+        except Exception:
+            log.exception("the stream of trade updates ended; news come from polling alone")
+        finally:
+            ready.set()
+
+    async def _stream(self, on_report: OnReport, ready: threading.Event) -> None:
+        from alpaca.trading.stream import TradingStream
+
+        stream = TradingStream(**self._made_of, raw_data=True)
+        stream.subscribe_trade_updates(_handler(on_report))
+        self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
+        ready.set()
+        # Its own `stop` fails before the loop runs and waits up to 5 s after; cancelling does neither.
+        running = asyncio.create_task(stream._run_forever())
+        await self._stopped.wait()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await asyncio.wait_for(stream.close(), 1)
+
+
+def _handler(on_report: OnReport) -> Callable[[Any], Any]:
+    async def handle(message: Any) -> None:
+        try:
+            order = message["data"]["order"]
+            if order.get("status") == "replaced":  # it lives on under another id, which a poll follows
+                return
+            on_report(wire.report_of(order))
+        except (Malformed, KeyError, TypeError, AttributeError):
+            log.warning("an update of the stream could not be read; the next poll tells the same")
+        except Exception:
+            log.exception("what came of an update of the stream failed; the next poll tells the same")
+
+    return handle
