@@ -2,7 +2,7 @@
 
 SQLite has one writer. A commit costs one wait for the disk however much it holds, so whoever finds the writer free carries
 out everything that waits behind it and commits it together (each piece in its own savepoint: one that fails undoes itself
-alone). PostgreSQL groups its commits by itself.
+alone). PostgreSQL groups its commits by itself. A write within a write is part of it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from sqlalchemy import exc
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent
 BUSY_SECONDS = 1.0  # how long another process may keep SQLite's write lock before we say "try again"
+BUSY_POLL = 0.0002  # SQLite's own waiting backs off to 100 ms, which is longer than most of what it waits for
 GROUP = 64  # pieces of work in one commit
 RETRIES = 5  # of a PostgreSQL transaction that lost against another
 _LOST_RACE = {"40001", "40P01"}  # serialization failure, deadlock
@@ -63,6 +64,7 @@ class Database:
         self._waiting: deque[_Work] = deque()
         self._leading = threading.Lock()
         self._writer: sa.Connection | None = None
+        self._inside = threading.local()  # .conn: the transaction this thread is in
         self.slow_commit = float(os.environ.get("DASHTRADE_SLOW_COMMIT_MS", "0")) / 1000  # the bench's slow disk
 
     # --- engines ---------------------------------------------------------------------------------------------------------
@@ -89,6 +91,10 @@ class Database:
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """One consistent view. Whatever is read may be old by the time it is used: decide inside `write`."""
+        outer = getattr(self._inside, "conn", None)
+        if outer is not None:
+            yield outer
+            return
         try:
             if self._in_memory:  # one connection for all: readers take the writer's turn
                 self._leading.acquire()
@@ -112,33 +118,45 @@ class Database:
             raise DatabaseAway(_words(error)) from error
 
     def write(self, fn: Callable[[sa.Connection], T]) -> T:
-        return self._write_sqlite(fn) if self.is_sqlite else self._write_postgres(fn)
+        outer = getattr(self._inside, "conn", None)
+        if outer is not None:
+            return fn(outer)
+        if not self.is_sqlite:
+            return self._write_postgres(fn)
+        work = self.write_all([fn])[0]
+        if work.error is not None:
+            raise work.error
+        return work.result
 
     def _write_postgres(self, fn: Callable[[sa.Connection], T]) -> T:
         for attempt in range(RETRIES):
             try:
                 with self.engine.begin() as conn:
+                    self._inside.conn = conn
                     return fn(conn)
             except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
                 if getattr(getattr(error, "orig", None), "pgcode", None) not in _LOST_RACE or attempt == RETRIES - 1:
                     raise DatabaseAway(_words(error)) from error
                 time.sleep(0.005 * 2**attempt)
+            finally:
+                self._inside.conn = None
         raise AssertionError("unreachable")
 
     # --- SQLite's group-committing writer ----------------------------------------------------------------------------------
 
-    def _write_sqlite(self, fn: Callable[[sa.Connection], T]) -> T:
-        work = _Work(fn)
-        self._waiting.append(work)
-        lead = self._leading.acquire(blocking=False)
-        if not lead:
+    def write_all(self, fns: list[Callable[[sa.Connection], Any]]) -> list[_Work]:
+        """Several pieces of work in one group (SQLite): each is durable, or tells its error, when this returns."""
+        works = [_Work(fn) for fn in fns]
+        self._waiting.extend(works)
+        if self._leading.acquire(blocking=False):
+            self._lead(works[-1])
+            return works
+        for work in works:
             work.gate.acquire()  # until a leader has done it, or hands the lead to us
-            lead = not work.done
-        if lead:
-            self._lead(work)
-        if work.error is not None:
-            raise work.error
-        return work.result  # type: ignore[return-value]
+            if not work.done:
+                self._lead(works[-1])
+                break
+        return works
 
     def _lead(self, mine: _Work) -> None:
         """Carry out groups until our own work is done, then hand over to whoever waits."""
@@ -161,9 +179,13 @@ class Database:
         try:
             conn = self._writing_connection()
             raw = conn.connection.driver_connection
-            raw.execute("BEGIN IMMEDIATE")
-            for work in group:
-                self._run_one(conn, raw, work)
+            _begin(raw)
+            self._inside.conn = conn
+            try:
+                for work in group:
+                    self._run_one(conn, raw, work)
+            finally:
+                self._inside.conn = None
             if self.slow_commit:
                 time.sleep(self.slow_commit)
             raw.execute("COMMIT")
@@ -193,6 +215,7 @@ class Database:
     def _writing_connection(self) -> sa.Connection:
         if self._writer is None:
             self._writer = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")  # we say BEGIN ourselves
+            self._writer.connection.driver_connection.execute("PRAGMA busy_timeout=0")
         return self._writer
 
     def _drop_writer(self) -> None:
@@ -329,6 +352,19 @@ def check_sqlite_file(path: Path) -> None:
 def newest_migration() -> str:
     """The newest revision's id is its file's name, without asking Alembic (which costs a third of a second)."""
     return max(file.stem for file in (ROOT / "migrations" / "versions").glob("[0-9]*.py"))
+
+
+def _begin(raw: sqlite3.Connection) -> None:
+    """Take SQLite's write lock, which another process may hold for a moment."""
+    end = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            raw.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+        time.sleep(BUSY_POLL)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

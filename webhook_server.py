@@ -1,13 +1,16 @@
-"""The Flask door: alerts come in here, and the REST API lives here. One process with its worker.
+"""The Flask door: alerts come in here, and the REST API lives here. 
 
-An alert is answered as soon as it is durable; no broker is ever asked inside a request.
+An alert is answered as soon as it is durable; no broker is ever asked inside a request. The worker runs beside, as a process
+of its own: Python runs one thread at a time, and signals are to be carried out while others come in.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -23,23 +26,26 @@ from bot_engine import Conflict, NoBot
 from dashtrade.api import auth, bots, history, openapi
 from dashtrade.api.http import Answer, bearer, client_address, handle_errors, reply, the_app
 from dashtrade.app import App, CannotStart, build_app
-from dashtrade.domain.dialects import Reading, open_body, parse, redact, secret_of
+from dashtrade.domain.dialects import Reading, open_body, parse, read, redact, secret_of
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import Malformed, iso, plain, sha256
 from dashtrade.engine.intake import record_refusal
+from dashtrade.lifeline import PARENT
 from dashtrade.services import people, story
-from dashtrade.settings import EX_CONFIG, Settings
+from dashtrade.settings import EX_CONFIG, ROOT, Settings
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import signals as signal_table
 from dashtrade.tables.people import User
-from dashtrade.worker import Worker
 
 log = logging.getLogger("dashtrade.webhook")
 bp = Blueprint("webhook", __name__)
 
+TURN = threading.Lock()
 MAX_BODY = 64 * 1024
+WORKER_SILENT = 10  # seconds after which a worker that beats every two is missing
 LONGEST_WAIT = 2.5  # TradingView gives up after 3 s
 TRADINGVIEW = frozenset({"52.89.214.238", "34.212.75.30", "54.218.53.128", "52.32.178.7"})
+_ENCODE = json.JSONEncoder(ensure_ascii=False, default=plain).encode
 WEBHOOK_HINT = "Take the webhook address from your dashboard; it ends in ?token=usr_…"
 
 
@@ -51,22 +57,23 @@ def receive() -> Response:
     """An alert. 202 once it is durable; with ?wait=SECONDS (at most 2.5), 200 and what came of it."""
     app, raw = the_app(), request.get_data(cache=False)
     wait = _wait_seconds()
-    opened, problem = _open(raw)
-    user = _sender(app, opened)
-    _limit(app, user)
-    if problem is not None:
-        return _refuse(app, user, raw, opened, problem)
-    try:
-        reading = parse(raw)
-    except Malformed as error:
-        return _refuse(app, user, raw, opened, error)
-    _check_secret(user, opened)
+    with TURN:
+        opened, problem = _open(raw)
+        user = _sender(app, opened)
+        _limit(app, user)
+        if problem is not None:
+            return _refuse(app, user, raw, opened, problem)
+        try:
+            reading = read(opened)
+        except Malformed as error:
+            return _refuse(app, user, raw, opened, error)
+        _check_secret(user, opened)
     return _accept(app, user, reading, opened, wait)
 
 
 def _accept(app: App, user: User, reading: Reading, opened: Any, wait: float) -> Response:
     said = app.engine.accept(
-        user.id, reading, raw=_stored(opened), origin=Origin.WEBHOOK, sender=client_address(), watched=wait > 0,
+        user.id, reading, raw=_stored(opened), origin=Origin.WEBHOOK, sender=client_address(),
         max_age=timedelta(seconds=user.max_alert_age) if user.max_alert_age else None,
     )
     match said:
@@ -77,8 +84,9 @@ def _accept(app: App, user: User, reading: Reading, opened: Any, wait: float) ->
         case Conflict():
             raise Answer(409, "conflict", _sentence(said.message), "Use a new id for a new alert.", signal_id=said.signal_id)
     if wait:
-        app.engine.wait(user.id, said.signal_id, wait)
-        return reply((story.outcome(app, user.id, said.signal_id) or {}) | {"duplicate": said.duplicate})
+        app.wait(user.id, said.signal_id, wait, fresh=not said.duplicate)
+        with TURN:
+            return reply((story.outcome(app, user.id, said.signal_id) or {}) | {"duplicate": said.duplicate})
     return reply({"signal_id": said.signal_id, "status": "accepted", "duplicate": said.duplicate}, 202)
 
 
@@ -133,7 +141,7 @@ def _refuse(app: App, user: User, raw: bytes, opened: Any, error: Malformed) -> 
 def _stored(opened: Any) -> str:
     """What is kept of the alert: what was sent, without what proves who sent it."""
     shown = redact(opened)
-    return shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False, default=plain)
+    return shown if isinstance(shown, str) else _ENCODE(shown)
 
 
 def _sentence(text: str) -> str:
@@ -190,7 +198,7 @@ def explain() -> Response:
     raw = request.get_data(cache=False)
     reading = parse(raw)
     signal_ = reading.signal
-    read = {
+    shown = {
         "action": str(signal_.action), "symbol": signal_.symbol.text, "written_symbol": signal_.written_symbol,
         "timeframe": signal_.timeframe.shown if signal_.timeframe else None, "dialect": signal_.dialect, "bot": signal_.bot,
         "size": {"kind": str(signal_.size.kind), "value": plain(signal_.size.value)} if signal_.size else None,
@@ -200,7 +208,7 @@ def explain() -> Response:
         "take_profits": len(signal_.take_profits), "stop_loss": signal_.stop_loss is not None, "notes": list(signal_.notes),
     }
     frame = f" on {signal_.timeframe.shown}" if signal_.timeframe else ""
-    return reply({"ok": True, "explanation": f"{signal_.action.upper()} {signal_.symbol.short}{frame}, read as {signal_.dialect}.", "signal": read})
+    return reply({"ok": True, "explanation": f"{signal_.action.upper()} {signal_.symbol.short}{frame}, read as {signal_.dialect}.", "signal": shown})
 
 
 def _own(user_id: int) -> User:
@@ -232,33 +240,23 @@ def user_bots(user_id: int) -> Response:
 def health() -> Response:
     """Is everything well? 503 when the database or the worker is not."""
     app = the_app()
-    worker: Worker | None = app_worker(app)
-    body: dict[str, Any] = {"status": "ok", "process": "ok", "database": "ok", "worker": "none", "oldest_waiting_seconds": 0, "waiting": 0}
+    body: dict[str, Any] = {"status": "ok", "process": "ok", "database": "ok", "worker": "ok", "oldest_waiting_seconds": 0, "waiting": 0}
     try:
         with app.db.read() as conn:
             oldest, body["waiting"] = signal_table.oldest_waiting(conn), signal_table.waiting_count(conn)
+            quiet = signal_table.last_beat(conn)
         body["oldest_waiting_seconds"] = round((app.clock.now() - oldest).total_seconds(), 3) if oldest else 0
+        if quiet is None or quiet > WORKER_SILENT:
+            body |= {"status": "failing", "worker": "not seen yet" if quiet is None else f"silent for {quiet:.0f} s"}
     except DatabaseAway as away:
-        body |= {"status": "failing", "database": str(away)}
-    if worker is not None:
-        quiet = time.monotonic() - worker.seen_alive
-        body["worker"] = "ok" if quiet < 10 else f"silent for {quiet:.0f} s"
-        if quiet >= 10:
-            body["status"] = "failing"
+        body |= {"status": "failing", "database": str(away), "worker": "unknown"}
     return reply(body, 200 if body["status"] == "ok" else 503)
-
-
-_workers: dict[int, Worker] = {}
-
-
-def app_worker(app: App) -> Worker | None:
-    return _workers.get(id(app))
 
 
 # --- the process -----------------------------------------------------------------------------------------------------------
 
 
-def create_server(app: App, worker: Worker | None = None) -> Flask:
+def create_server(app: App) -> Flask:
     flask = Flask("dashtrade")
     flask.config.update(DASHTRADE=app, MAX_CONTENT_LENGTH=MAX_BODY, PROPAGATE_EXCEPTIONS=False)
     flask.url_map.strict_slashes = False
@@ -266,8 +264,6 @@ def create_server(app: App, worker: Worker | None = None) -> Flask:
     for blueprint in (bp, auth.bp, bots.bp, history.bp, openapi.bp):
         flask.register_blueprint(blueprint)
     _rates[id(app)] = Rate(app.settings.webhook_rate)
-    if worker is not None:
-        _workers[id(app)] = worker
     if app.settings.proxy_hops:
         flask.wsgi_app = ProxyFix(flask.wsgi_app, x_for=1, x_proto=1, x_host=0, x_port=0, x_prefix=0)  # type: ignore[method-assign]
     return flask
@@ -281,14 +277,15 @@ def serve(settings: Settings) -> None:
 
     json_errors()
     app = build_app(settings)
-    worker = Worker(app)
+    app.connect()
+    worker = WorkerProcess()
     worker.start()
     server = waitress.create_server(
-        create_server(app, worker), host=settings.host, port=settings.webhook_port, threads=48, connection_limit=1000,
-        channel_timeout=10, max_request_body_size=1024 * 1024, max_request_header_size=32 * 1024, ident=None, clear_untrusted_proxy_headers=False,
+        create_server(app), host=settings.host, port=settings.webhook_port, threads=48, connection_limit=1000, channel_timeout=10,
+        max_request_body_size=1024 * 1024, max_request_header_size=32 * 1024, ident=None, clear_untrusted_proxy_headers=False,
     )
     for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: (_ for _ in ()).throw(SystemExit(0)))
+        signal.signal(name, lambda *_: sys.exit(0))
     log.info("the receiver listens on %s:%s", settings.host, settings.webhook_port)
     try:
         server.run()
@@ -298,6 +295,37 @@ def serve(settings: Settings) -> None:
         server.close()
         worker.stop()
         app.close()
+
+
+class WorkerProcess:
+    """The receiver's worker, in a process of its own; started again when it dies."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="worker-keeper", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def _keep(self) -> None:
+        delay = 0.5
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            environ = os.environ | {PARENT: str(os.getpid())}
+            self._process = subprocess.Popen([sys.executable, "-m", "dashtrade.worker"], cwd=ROOT, env=environ)
+            code = self._process.wait()
+            if self._stopping.is_set():
+                return
+            delay = 0.5 if time.monotonic() - began > 60 else min(delay * 2, 30)
+            log.error("the worker ended with code %s; it is started again in %.1f s", code, delay)
+            self._stopping.wait(delay)
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+        self._thread.join(18)
 
 
 def main() -> int:

@@ -11,6 +11,7 @@ import os
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -21,15 +22,18 @@ from bot_engine import Engine
 from dashtrade.domain.paper import PaperBook, PaperSettings
 from dashtrade.domain.ports import Broker, Capabilities, Clock, Feed, SystemClock
 from dashtrade.domain.values import Malformed
+from dashtrade.nudge import AskerEnd
 from dashtrade.services import keys
 from dashtrade.services.people import Attempts
 from dashtrade.settings import BadSetting, Settings
 from dashtrade.tables import people as people_table
+from dashtrade.tables import signals as signal_table
 from dashtrade.tables.accounts import Account
 from dashtrade.tables.paper import TableBook
 from encryption import BadKey, Vault, WrongKey, load_or_create_key
 
 T = TypeVar("T")
+POLL = 0.25  # seconds between two looks at a signal that is waited for
 
 
 class CannotStart(Exception):
@@ -130,8 +134,35 @@ class App:
     attempts: Attempts
     brokers: Brokers = field(init=False)
     engine: Engine = field(init=False)
+    nudges: AskerEnd | None = None
+
+    def connect(self) -> None:
+        """For a process that takes signals in and leaves carrying them out to a worker: tell it, and hear from it."""
+        self.nudges = AskerEnd(self.settings.home)
+        self.engine.on_work, self.engine.on_change = self.nudges.work, self.nudges.heard
+
+    def wait(self, owner: int, signal_id: str, seconds: float, *, fresh: bool = True) -> None:
+        """Until the signal has come to something (or rests at the venue), at most so long. Being told only hints; the
+        database knows, and is asked now and then as well."""
+        end = time.monotonic() + seconds
+        event = self.nudges.watch(signal_id) if self.nudges is not None else threading.Event()
+        if not fresh:
+            event.set()  # a repeat: it may have ended long ago
+        try:
+            while True:
+                event.wait(max(min(POLL, end - time.monotonic()), 0))
+                event.clear()
+                with self.db.read() as conn:
+                    status = signal_table.status_of(conn, owner, signal_id)
+                if status != "accepted" or time.monotonic() >= end:
+                    return
+        finally:
+            if self.nudges is not None:
+                self.nudges.forget(signal_id)
 
     def close(self) -> None:
+        if self.nudges is not None:
+            self.nudges.close()
         self.brokers.close()
         self.db.close()
 

@@ -1,7 +1,10 @@
-"""The loops that carry signals on: run lanes, collect fills, watch risk, keep leases, forget what is old.
+"""The process that carries signals on: runs lanes, collects fills, watches risk, keeps leases, forgets what is old.
 
-The database says what there is to do; this process is woken at once for what it accepted itself and looks around for the
-rest. A lane runs in one thread at a time; many lanes run at once.
+One thread drives all lanes, step by step: the writes they come to at the same time go into one commit, and what may wait for
+a network waits in a pool of threads. (Threads that each run a lane were measured first: SQLite's driver lets go of Python's
+lock at every statement, and sixteen threads passing it around took three times as long as one.)
+
+The database says what there is to do. This process is nudged for what others accept, and looks around for the rest.
 """
 
 from __future__ import annotations
@@ -9,20 +12,27 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import logging
+import queue
+import signal
+import sys
 import threading
-import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from bot_database import DatabaseAway
-from dashtrade.app import App, CannotStart
+from dashtrade.app import App, CannotStart, build_app
 from dashtrade.domain.ports import BrokerError
+from dashtrade.engine.effects import Call, Steps, Write
 from dashtrade.engine.lanes import LEASE_SECONDS
 from dashtrade.engine.watch import Watch
+from dashtrade.nudge import WorkerEnd
+from dashtrade.settings import EX_CONFIG, Settings
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import people as people_table
 from dashtrade.tables import signals as signal_table
@@ -30,22 +40,114 @@ from dashtrade.tables.signals import Lane
 
 log = logging.getLogger("dashtrade.worker")
 
-THREADS = 16
+CALLS = 32  # network calls under way at once
 SCAN, COLLECT, WATCH = 0.5, 1.0, 2.0  # seconds between two looks
+STOPPING = 15.0  # seconds for what is under way, when told to end
+
+
+class Lanes:
+    """Drives the lanes that have something to do. `wake` may be called from any thread, and costs nothing if in vain."""
+
+    def __init__(self, app: App) -> None:
+        self._db, self._engine = app.db, app.engine
+        self._inbox: queue.SimpleQueue[tuple[Lane | None, Any, BaseException | None]] = queue.SimpleQueue()
+        self._pool = ThreadPoolExecutor(CALLS, thread_name_prefix="call")
+        self._running: dict[Lane, Steps[None]] = {}
+        self._again: set[Lane] = set()
+        self._ready: deque[tuple[Lane, Any, BaseException | None]] = deque()
+        self._writes: list[tuple[Lane, Write]] = []
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="lanes", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self, lane: Lane) -> None:
+        self._inbox.put((lane, "wake", None))
+
+    def stop(self) -> None:
+        """What is under way is carried to its next resting place; what is not begun stays in the database."""
+        self._stopping = True
+        self._inbox.put((None, None, None))
+        self._thread.join(STOPPING)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _run(self) -> None:
+        while not (self._stopping and not self._running):
+            self._take_in(block=not self._ready)
+            while self._ready:
+                self._step(*self._ready.popleft())
+            self._commit()
+
+    def _take_in(self, *, block: bool) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                lane, value, error = self._inbox.get(block=block, timeout=1.0 if block else None)
+                block = False
+                if lane is None:
+                    continue
+                if value != "wake":
+                    self._ready.append((lane, value, error))
+                elif lane in self._running:
+                    self._again.add(lane)
+                elif not self._stopping:
+                    self._begin(lane)
+
+    def _begin(self, lane: Lane) -> None:
+        self._running[lane] = self._engine.lane_steps(lane)
+        self._ready.append((lane, None, None))
+
+    def _step(self, lane: Lane, value: Any, error: BaseException | None) -> None:
+        """On to the lane's next effect."""
+        steps = self._running[lane]
+        try:
+            effect = steps.throw(error) if error is not None else steps.send(value)
+        except StopIteration:
+            self._end(lane)
+        except DatabaseAway as away:
+            log.warning("lane %s waits: %s", lane, away)
+            self._end(lane, again=False)
+        except Exception:
+            log.exception("lane %s failed; it is tried again at the next look", lane)
+            self._end(lane, again=False)
+        else:
+            if isinstance(effect, Call):
+                self._pool.submit(self._call, lane, effect)
+            elif self._db.is_sqlite:
+                self._writes.append((lane, effect))
+            else:
+                self._pool.submit(self._call, lane, Call(lambda: self._db.write(effect.fn)))
+
+    def _end(self, lane: Lane, *, again: bool = True) -> None:
+        del self._running[lane]
+        wanted = lane in self._again
+        self._again.discard(lane)
+        if wanted and again and not self._stopping:
+            self._begin(lane)
+
+    def _call(self, lane: Lane, call: Call) -> None:
+        try:
+            self._inbox.put((lane, call.fn(), None))
+        except BaseException as error:
+            self._inbox.put((lane, None, error))
+
+    def _commit(self) -> None:
+        """What all lanes have to write by now, in one commit."""
+        if not self._writes:
+            return
+        wanted, self._writes = self._writes, []
+        for (lane, _), work in zip(wanted, self._db.write_all([write.fn for _, write in wanted]), strict=True):
+            self._ready.append((lane, work.result, work.error))
 
 
 class Worker:
     def __init__(self, app: App) -> None:
         self.app, self.engine = app, app.engine
-        self.watch = Watch(app.db, app.clock, app.brokers.feed, app.brokers.of)
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="lane")
-        self._running: set[Lane] = set()  # being worked on
-        self._again: set[Lane] = set()  # woken meanwhile: once more
-        self._lock = threading.Lock()
-        self._stopping = False
+        self.watch = Watch(app.db, app.clock, app.brokers.feed)
+        self.lanes = Lanes(app)
+        self.nudges: WorkerEnd | None = None
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self._only = contextlib.ExitStack()
-        self.seen_alive = time.monotonic()
 
     # --- life --------------------------------------------------------------------------------------------------------------
 
@@ -54,56 +156,30 @@ class Worker:
         if self.app.db.is_sqlite:
             self._only.enter_context(_only_worker(self.app.settings.home))
             self.app.db.write(signal_table.free_lanes)
-        self.engine.on_work = self.wake
+        self.engine.leases.renew()
+        self.nudges = WorkerEnd(self.app.settings.home, self.lanes.wake)
+        self.engine.on_change = self.nudges.tell
+        self.lanes.start()
         for job, seconds in ((self.scan, SCAN), (self.collect, COLLECT), (self.look, WATCH), (self.renew, LEASE_SECONDS / 3), (self.tidy, 3600)):
             self._scheduler.add_job(_safely(job), "interval", seconds=seconds, max_instances=1, coalesce=True, misfire_grace_time=None)
         self._scheduler.start()
         self.scan()
 
     def stop(self) -> None:
-        """What is under way ends; what is not begun stays in the database."""
-        self._stopping = True
-        self.engine.on_work = lambda lane: None
         self._scheduler.shutdown(wait=False)
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self.lanes.stop()
+        if self.nudges is not None:
+            self.nudges.close()
         with contextlib.suppress(DatabaseAway):
             self.engine.leases.release()
         self._only.close()
-
-    # --- lanes -------------------------------------------------------------------------------------------------------------
-
-    def wake(self, lane: Lane) -> None:
-        with self._lock:
-            if self._stopping:
-                return
-            if lane in self._running:
-                self._again.add(lane)
-                return
-            self._running.add(lane)
-        self._pool.submit(self._run, lane)
-
-    def _run(self, lane: Lane) -> None:
-        while True:
-            try:
-                self.engine.run_lane(lane)
-            except DatabaseAway as away:
-                log.warning("lane %s waits: %s", lane, away)
-            except Exception:
-                log.exception("lane %s failed; it is tried again at the next look", lane)
-            with self._lock:
-                if lane in self._again and not self._stopping:
-                    self._again.discard(lane)
-                    continue
-                self._running.discard(lane)
-                return
 
     # --- the loops ---------------------------------------------------------------------------------------------------------
 
     def scan(self) -> None:
         """Whatever can go on goes on: after a start, from other processes, and when something falls due."""
         for lane in self.engine.open_lanes():
-            self.wake(lane)
-        self.seen_alive = time.monotonic()
+            self.lanes.wake(lane)
 
     def collect(self) -> None:
         with self.app.db.read() as conn:
@@ -111,13 +187,13 @@ class Worker:
         for account_id in accounts:
             try:
                 for lane in self.engine.collect(account_id):
-                    self.wake(lane)
+                    self.lanes.wake(lane)
             except BrokerError as error:
                 log.warning("account %s: no news of its orders: %s", account_id, error.message)
 
     def look(self) -> None:
         for lane in self.watch.look():
-            self.wake(lane)
+            self.lanes.wake(lane)
 
     def renew(self) -> None:
         self.engine.leases.renew()
@@ -149,13 +225,43 @@ def _safely(job: Callable[[], None]) -> Callable[[], None]:
 @contextlib.contextmanager
 def _only_worker(home: Path) -> Iterator[None]:
     """SQLite serves one worker. The lock goes with the process, however it ends."""
+    stop = threading.Event()
     with open(home / "worker.lock", "w") as file:
         for _ in range(50):  # the one before may still be ending
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                time.sleep(0.1)
+                stop.wait(0.1)
         else:
             raise CannotStart(f"Another DashTrade already works on {home}.\n  Stop it first, or use PostgreSQL to run several.")
         yield
+
+
+def main() -> int:
+    from dashtrade.lifeline import watch_parent
+    from dashtrade.logs import set_up
+
+    watch_parent()
+    ended = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: ended.set())
+    try:
+        settings = Settings.load()
+        set_up(settings.log_level)
+        app = build_app(settings)
+        worker = Worker(app)
+        worker.start()
+    except (CannotStart, ValueError, OSError) as error:
+        print(f"DashTrade's worker cannot start. {error}", file=sys.stderr)
+        return EX_CONFIG
+    log.info("the worker is at work")
+    ended.wait()
+    log.info("stopping")
+    worker.stop()
+    app.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

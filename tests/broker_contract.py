@@ -12,154 +12,18 @@ refused with `Rejected`, not half done. Which faults its simulator can make is `
 
 from __future__ import annotations
 
-import itertools
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import timedelta
 
 import pytest
 
-from dashtrade.domain.ports import (
-    BadCredentials, Broker, BrokerError, Capabilities, Feed, OrderRef, OrderReport, OrderRequest, Rejected, RetryLater, Unavailable,
-    Unknown, VenueStatus,
+from dashtrade.domain.ports import BadCredentials, OrderRequest, Rejected, RetryLater, Unavailable, Unknown
+from dashtrade.domain.values import OrderType, Timeframe, TimeInForce
+from tests.broker_venue import (
+    AFTER_PLACING, BUY, CANCELED, FAULTS, FILLED, SELL, WORKING, D, Venue, eventually, filled, in_words, near, seen,
 )  # fmt: skip
-from dashtrade.domain.values import ZERO, OrderSide, OrderType, Symbol, Timeframe, TimeInForce, sha256
 
-D = Decimal
-BUY, SELL = OrderSide.BUY, OrderSide.SELL
-FILLED, WORKING, CANCELED = VenueStatus.FILLED, VenueStatus.WORKING, VenueStatus.CANCELED
-PATIENCE = 5.0  # seconds until something that must happen is given up
-AFTER_PLACING = ("time_out", "gateway_error", "garbage", "empty", "cut_off", "redirect")
-FAULTS = frozenset({*AFTER_PLACING, "late_visibility", "unknown_status", "rate_limited", "bad_key", "reading_fails", "unreachable"})
-_ids = itertools.count(1)
-
-
-class Venue:
-    """How the suite reaches one venue. `symbol` costs 100 at the start and the account has 100,000 in cash, no positions.
-
-    Faults, for the next request they fit, unless said otherwise:
-      time_out, gateway_error, garbage, empty, cut_off, redirect   the order IS placed, the answer is this
-      late_visibility(seconds)   orders placed from now on are shown by look-ups only after so many seconds
-      unknown_status             the venue names a status nobody has heard of, in every answer from now on
-      rate_limited(seconds)      429 before anything is done, with Retry-After
-      bad_key                    401 for every request from now on
-      reading_fails              every GET fails with a 5xx from now on
-      unreachable                `unreachable_broker()` gives an adapter whose venue refuses the connection
-    """
-
-    broker: Broker
-    feed: Feed  # where its quotes and candles come from: often the broker itself
-    symbol: Symbol = Symbol.parse("AAPL")
-    unknown_symbol: Symbol = Symbol.parse("ZZZZZ")
-    quantity: Decimal = D(10)
-    fraction: Decimal = D("0.5")
-    faults: frozenset[str] = frozenset()
-    candles = True
-
-    def set_price(self, symbol: Symbol, price: Decimal) -> None:
-        """The market trades there now; bid and ask lie within 0.5 % of it."""
-        raise NotImplementedError
-
-    def fault(self, name: str, **how: object) -> None:
-        raise NotImplementedError(name)
-
-    def fill_in_parts(self) -> None:
-        """The next market order fills by a part when it arrives; the rest waits for `finish_filling`."""
-        raise NotImplementedError
-
-    def finish_filling(self) -> None:
-        """What waits since `fill_in_parts` fills now."""
-
-    def placed(self) -> int:
-        """How many orders of ours exist at the venue, ended ones and bracket parents included, their legs not."""
-        raise NotImplementedError
-
-    def restarted(self) -> Broker:
-        """A new adapter on the same account, as after a crash: it remembers nothing."""
-        raise NotImplementedError
-
-    def unreachable_broker(self) -> Broker:
-        raise NotImplementedError
-
-    def step(self) -> None:
-        """Let the venue work, where it does not do so by itself."""
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    # --- short words ---
-
-    @property
-    def can(self) -> Capabilities:
-        return self.broker.capabilities
-
-    def request(self, side: OrderSide, kind: OrderType = OrderType.MARKET, quantity: object = None, **rest: object) -> OrderRequest:
-        if rest.get("notional") is None:
-            quantity = self.quantity if quantity is None else D(str(quantity))
-        given = {key: D(value) if isinstance(value, str) and key in _NUMBERS else value for key, value in rest.items()}
-        return OrderRequest(
-            **{"client_order_id": sha256(f"contract {next(_ids)} {time.time_ns()}")[:32], "symbol": self.symbol, "side": side,
-               "type": kind, "quantity": quantity, **given}
-        )  # fmt: skip
-
-    def ref(self, request: OrderRequest, report: OrderReport | None = None) -> OrderRef:
-        return OrderRef(
-            client_order_id=request.client_order_id, broker_order_id=report.broker_order_id if report else None,
-            symbol=request.symbol, side=request.side, quantity=request.quantity, type=request.type, created_at=self.now(),
-        )  # fmt: skip
-
-    def until(self, request: OrderRequest, wanted: Callable[[OrderReport | None], object], broker: Broker | None = None) -> OrderReport:
-        """Look up by our id until the report is as wanted."""
-        ends, report = time.monotonic() + PATIENCE, None
-        while time.monotonic() < ends:
-            self.step()
-            report = (broker or self.broker).find(self.ref(request))
-            if wanted(report):
-                return report  # type: ignore[return-value]
-            time.sleep(0.01)
-        raise AssertionError(f"in vain after {PATIENCE} s: {report}")
-
-    def trade(self, request: OrderRequest) -> OrderReport:
-        """Submit and wait for the fill."""
-        self.broker.submit(request)
-        return self.until(request, filled)
-
-    def buy(self, quantity: object = None) -> OrderReport:
-        return self.trade(self.request(BUY, quantity=quantity))
-
-    def held(self) -> Decimal:
-        return sum((of.quantity for of in self.broker.positions() if of.symbol == self.symbol), ZERO)
-
-    def has(self, fault: str) -> None:
-        """Leave the test where this venue has no way to fail like that."""
-        assert fault in FAULTS
-        if fault not in self.faults:
-            pytest.skip(f"{self.can.name} cannot fail by {fault}")
-
-
-_NUMBERS = {
-    "notional", "limit_price", "stop_price", "trail_amount", "trail_percent", "take_profit", "stop_loss", "stop_loss_limit",
-}  # fmt: skip
-
-
-def filled(report: OrderReport | None) -> bool:
-    return report is not None and report.status is FILLED
-
-
-def seen(report: OrderReport | None) -> bool:
-    return report is not None
-
-
-def near(one: Decimal | None, other: object, share: str = "0.01") -> bool:
-    """Within a hundredth: spreads, and fees taken from what was bought."""
-    return one is not None and abs(one - D(str(other))) <= abs(D(str(other))) * D(share)
-
-
-def in_words(error: BrokerError) -> bool:
-    """A message for people: a sentence or so, no JSON, no HTML, no exception's name."""
-    return 10 < len(error.message) < 500 and not any(mark in error.message for mark in ("{", "<", "Traceback", "Error("))
+__all__ = ["AFTER_PLACING", "FAULTS", "BrokerContract", "Venue"]
 
 
 def refused(venue: Venue, request: OrderRequest) -> None:
@@ -340,7 +204,7 @@ class BrokerContract:
             return refused(venue, request)
         venue.trade(request)
         venue.set_price(venue.symbol, D(112))
-        _eventually(lambda: venue.held() == 0)
+        eventually(lambda: venue.held() == 0)
 
     def test_21_a_request_without_sense_is_refused(self, venue: Venue):
         refused(venue, venue.request(BUY, quantity=0))
@@ -419,9 +283,9 @@ class BrokerContract:
         venue.has("bad_key")
         request = venue.request(BUY)
         venue.fault("bad_key")
-        calls = [lambda: venue.broker.submit(request), lambda: venue.broker.find(venue.ref(request)), venue.broker.account,
-                 venue.broker.positions, lambda: venue.broker.poll([venue.ref(request)]), lambda: venue.broker.cancel(venue.ref(request))]  # fmt: skip
-        for call in calls:
+        broker, ref = venue.broker, venue.ref(request)
+        calls = [lambda: broker.submit(request), lambda: broker.find(ref), lambda: broker.poll([ref]), lambda: broker.cancel(ref)]
+        for call in (*calls, broker.account, broker.positions):
             with pytest.raises(BadCredentials) as caught:
                 call()
             assert in_words(caught.value), caught.value.message
@@ -502,10 +366,3 @@ class BrokerContract:
 
 def _resting(venue: Venue) -> TimeInForce:
     return TimeInForce.GTC if TimeInForce.GTC in venue.can.times_in_force else TimeInForce.DAY
-
-
-def _eventually(condition: Callable[[], bool]) -> None:
-    ends = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < ends, "in vain"
-        time.sleep(0.01)

@@ -142,7 +142,7 @@ class Deletion(Body):
 _SIZE_NAMES = {SizeKind.DOLLARS: "dollars", SizeKind.QUANTITY: "quantity", SizeKind.EQUITY_PERCENT: "percent_of_equity"}
 
 
-def bot_view(bot: Bot, exits: Any, mark: Any) -> dict[str, Any]:
+def bot_view(bot: Bot, mark: Any) -> dict[str, Any]:
     average = bot.position.average_price
     unrealized = bot.position.unrealized(mark) if mark is not None and bot.position.quantity else None
     flat = not bot.position.quantity
@@ -157,7 +157,7 @@ def bot_view(bot: Bot, exits: Any, mark: Any) -> dict[str, Any]:
         "position": {
             "side": str(bot.position.side), "quantity": plain(abs(bot.position.quantity)),
             "average_price": _maybe(average), "unrealized_pnl": "0" if flat else _maybe(unrealized), "mark": _maybe(mark),
-            "exits": exit_rules.said(exits),
+            "exits": exit_rules.said(bot.exits),
         },
         "realized_pnl": plain(bot.realized_pnl), "fees": plain(bot.fees), "total_pnl": plain(bot.total_pnl),
         "total_trades": bot.total_trades, "last_signal_at": iso(bot.last_signal_at) if bot.last_signal_at else None,
@@ -174,7 +174,6 @@ def shown_bots(user: User, bots: list[Bot]) -> list[dict[str, Any]]:
     app = the_app()
     with app.db.read() as conn:
         accounts = {account.id: account for account in account_table.list_all(conn, user.id)}
-        exits = {bot.id: table.load(conn, bot.id)[1] for bot in bots if bot.position.quantity}
     marks: dict[Any, Any] = {}
     for bot in bots:
         if bot.position.quantity and bot.account_id in accounts:
@@ -186,7 +185,7 @@ def shown_bots(user: User, bots: list[Bot]) -> list[dict[str, Any]]:
                 except BrokerError:
                     marks[key] = None
             marks[bot.id] = marks[key]
-    return [bot_view(bot, exits.get(bot.id), marks.get(bot.id)) for bot in bots]
+    return [bot_view(bot, marks.get(bot.id)) for bot in bots]
 
 
 @endpoint(bp, "GET", "/bots", query=BotList)

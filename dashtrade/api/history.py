@@ -108,7 +108,7 @@ def order(user: User, order_id: str) -> dict[str, Any]:
 def resolve(user: User, given: Verdict, order_id: str) -> dict[str, Any]:
     """Say what became of an order that needs attention: look again, or that the broker never got it."""
     after = order_service.resolve(the_app(), user, order_id, given.outcome)
-    the_app().engine.on_work(Lane(after.account_id, after.symbol))
+    the_app().engine.on_work(Lane(after.account_id, after.symbol), after.signal_id)
     return story.order_view(after)
 
 
@@ -116,7 +116,7 @@ def resolve(user: User, given: Verdict, order_id: str) -> dict[str, Any]:
 def cancel(user: User, order_id: str) -> dict[str, Any]:
     """Ask for an order to be taken back."""
     after = order_service.cancel(the_app(), user, order_id)
-    the_app().engine.on_work(Lane(after.account_id, after.symbol))
+    the_app().engine.on_work(Lane(after.account_id, after.symbol), after.signal_id)
     return story.order_view(after)
 
 
@@ -241,7 +241,7 @@ def performance(user: User, query: PerformanceQuery) -> dict[str, Any]:
         {
             "bot_id": r.bot_id, "day": r.day.isoformat(), "realized_pnl": plain(r.realized), "fees": plain(r.fees),
             "net_pnl": plain(r.realized - r.fees), "volume": plain(r.volume), "trades": r.trades, "wins": r.wins, "losses": r.losses,
-            "entries": r.entries,
+
         }
         for r in rows
     ]

@@ -29,6 +29,7 @@ from dashtrade.tables.people import User
 log = logging.getLogger("dashtrade.api")
 MAX_ID = 2**62
 PAGE, MOST = 50, 500
+_ENCODE = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 class Body(pydantic.BaseModel):
@@ -47,8 +48,7 @@ class Answer(Exception):
 
 
 def reply(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
-    return Response(text, status=status, mimetype="application/json", headers=headers)
+    return Response(_ENCODE(body), status=status, mimetype="application/json", headers=headers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,8 @@ REST is the truth. The stream of trade updates (`listen`) only makes news arrive
 
 from __future__ import annotations
 
-import functools
-import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -21,18 +20,16 @@ from typing import Any, TypeVar
 
 from dashtrade.brokers import alpaca_answers as answers
 from dashtrade.brokers import alpaca_wire as wire
-from dashtrade.brokers.alpaca_answers import Answer
+from dashtrade.brokers.alpaca_sdk import answer_of, bar_length, clients, no_answer, was_never_sent
 from dashtrade.brokers.alpaca_stream import OnReport, TradeUpdates
 from dashtrade.brokers.alpaca_wire import CAPABILITIES
 from dashtrade.domain.ports import (
     AccountState, BadCredentials, BrokerError, BrokerPosition, Candle, Clock, OrderRef, OrderReport, OrderRequest, Quote, Rejected,
-    RetryLater, Rules, SystemClock, Unavailable, Unknown,
+    RetryLater, Rules, SystemClock, Unavailable, VenueStatus,
 )  # fmt: skip
-from dashtrade.domain.values import Malformed, OrderSide, Symbol, Timeframe, floor_to, plain
+from dashtrade.domain.values import ZERO, Malformed, Symbol, Timeframe, floor_to
 
 __all__ = ["CAPABILITIES", "AlpacaBroker", "Timeouts", "check"]
-
-log = logging.getLogger("dashtrade.brokers.alpaca")
 
 T = TypeVar("T")
 MODES = ("paper", "live")
@@ -40,7 +37,6 @@ FEEDS = ("iex", "sip")
 PAGE = 500  # orders in one list, Alpaca's maximum
 SINGLY = 20  # look-ups one by one in one poll, of 200 requests a minute
 FEE_SHARE = Decimal("0.01")  # a coin's fee is taken out of the coin: so much less than was bought is still all of it
-_NEVER_SENT = ("NewConnectionError", "ConnectTimeoutError", "NameResolutionError", "SSLCertVerificationError", "ConnectTimeout")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +47,7 @@ class Timeouts:
     read: float = 10
     assets: float = 3600  # how long an asset's rules are believed
     hours: float = 60  # how long the market's clock is believed; never past the next opening or closing
+    second_look: float = 0.3  # before a position that is not there makes a closing order a mistake
 
 
 def check(credentials: dict[str, str], options: dict[str, Any]) -> None:
@@ -84,8 +81,10 @@ class AlpacaBroker:
         if mode not in MODES:
             raise Malformed(f"an Alpaca account cannot be {mode[:20]!r}", where="mode", hint="paper or live.")
         self.capabilities = CAPABILITIES if settle is None else replace(CAPABILITIES, settle=settle)
-        self._clock, self._timeouts, self._sip = clock or SystemClock(), timeouts or Timeouts(), feed
-        self._orders, self._stocks, self._coins = _clients(key, secret, mode, api_url, data_url, self._timeouts)
+        self._clock, self._timeouts, self._feed = clock or SystemClock(), timeouts or Timeouts(), feed
+        self._orders, self._stocks, self._coins = clients(
+            key, secret, mode, api_url, data_url, (self._timeouts.connect, self._timeouts.read)
+        )
         self._updates = TradeUpdates(key, secret, mode == "paper", stream_url)
         self._lock = threading.Lock()
         self._rules: dict[Symbol, tuple[datetime, Rules]] = {}
@@ -130,19 +129,19 @@ class AlpacaBroker:
         if found is None:
             raise Unavailable("Alpaca does not know this order, or not yet; it could not be cancelled now and will be asked again.")
         report, last = self._followed(found)
-        if report.status is not wire.VenueStatus.WORKING:
+        if report.status is not VenueStatus.WORKING:
             return
         try:
             self._orders.delete(f"/orders/{last['id']}")
         except Exception as error:
-            if (answer := _answer(error)) is None or answer.status not in (404, 422):  # these say that it has ended meanwhile
+            if (answer := answer_of(error)) is None or answer.status not in (404, 422):  # these say that it has ended meanwhile
                 raise self._after_read(error) from error
 
     def _prepared(self, request: OrderRequest) -> dict[str, Any]:
         """The body to send. What cannot be learned now is no refusal: nothing was sent, so the order may go again."""
         try:
             rules = self.rules(request.symbol)
-            if request.reduces and request.quantity is not None:
+            if request.reduces:
                 request = self._no_more_than_held(request, rules)
         except Unavailable as error:
             raise RetryLater(f"Nothing was sent. {error.message}") from error
@@ -152,14 +151,16 @@ class AlpacaBroker:
         """Alpaca takes a sale of what the account does not hold for a short, so a closing order is held against the position.
         Of a coin the fee has been taken out: a hair less than was bought is all there is, and that is what is sold."""
         name, held = request.symbol.short, self._held(request.symbol)
-        closable = -request.side.sign * held.get("qty", wire.ZERO)
-        if closable <= 0:
+        if not _closes(request, held):  # the fill that made the position may have been a moment ago
+            time.sleep(self._timeouts.second_look)
+            held = self._held(request.symbol)
+        if not _closes(request, held):
             raise Rejected(
                 f"the account at Alpaca holds no {name} to {request.side}, so this order would open a position instead of closing "
                 "one. Nothing was sent. Look whether it was closed by hand, and set the bot's position right."
             )
-        free = held.get("qty_available", wire.ZERO)
-        if request.symbol.is_crypto and 0 < request.quantity - free <= request.quantity * FEE_SHARE:
+        free = held.get("qty_available", ZERO)
+        if request.symbol.is_crypto and request.quantity is not None and 0 < request.quantity - free <= request.quantity * FEE_SHARE:
             return replace(request, quantity=floor_to(free, rules.quantity_step))
         return request
 
@@ -170,9 +171,9 @@ class AlpacaBroker:
         return self._parsed(lambda: {name: wire.number(body.get(name), name) for name in ("qty", "qty_available")})
 
     def _after_post(self, error: Exception, request: OrderRequest) -> OrderReport:
-        answer = _answer(error)
+        answer = answer_of(error)
         if answer is None:
-            raise _no_answer(error) from error
+            raise no_answer(error) from error
         if answers.is_repeat(answer):
             return self._adopted(request)
         raise answers.after_post(answer, request, self._clock.now()) from error
@@ -264,9 +265,12 @@ class AlpacaBroker:
 
         name = wire.name_at_alpaca(symbol)
         if symbol.is_crypto:
-            found = self._read(lambda: self._coins.get_crypto_latest_quote(CryptoLatestQuoteRequest(symbol_or_symbols=name)), dict)
+            coin = CryptoLatestQuoteRequest(symbol_or_symbols=name)
+            found = self._read(lambda: self._coins.get_crypto_latest_quote(coin), dict)
         else:
-            found = self._of_stocks(lambda feed: self._stocks.get_stock_latest_quote(StockLatestQuoteRequest(symbol_or_symbols=name, feed=feed)))
+            found = self._of_stocks(
+                lambda feed: self._stocks.get_stock_latest_quote(StockLatestQuoteRequest(symbol_or_symbols=name, feed=feed))
+            )
         if not isinstance(found.get(name), dict):
             raise Unavailable(f"Alpaca has no price of {symbol.short} now. Look at its spelling, or wait until it trades.")
         return self._parsed(lambda: wire.quote_of(symbol, found[name]))
@@ -278,8 +282,11 @@ class AlpacaBroker:
         from alpaca.data.requests import CryptoBarsRequest, StockBarsRequest
 
         name = wire.name_at_alpaca(symbol)
-        span = {"symbol_or_symbols": name, "timeframe": _timeframe(timeframe), "start": end - timeframe.span * count * 8 - timedelta(days=10),
-                "end": end, "limit": count, "sort": Sort.DESC}  # fmt: skip
+        start = end - timeframe.span * count * 8 - timedelta(days=10)
+        span = {
+            "symbol_or_symbols": name, "timeframe": bar_length(timeframe), "start": start, "end": end, "limit": count,
+            "sort": Sort.DESC,
+        }  # fmt: skip
         if symbol.is_crypto:
             found = self._read(lambda: self._coins.get_crypto_bars(CryptoBarsRequest(**span)), dict)
         else:
@@ -289,11 +296,13 @@ class AlpacaBroker:
     def _of_stocks(self, ask: Callable[[str | None], Any]) -> dict[str, Any]:
         """Without a paid plan Alpaca refuses the last minutes of the whole market (403), and gives those of one exchange."""
         try:
-            return self._read(lambda: ask(self._sip), dict)
+            return self._read(lambda: ask(self._feed), dict)
         except BadCredentials as error:
-            if self._sip is not None or "subscription" not in error.message:
+            if "subscription" not in error.message:
                 raise
-            self._sip = "iex"
+            if self._feed is not None:
+                raise Unavailable(f"this Alpaca key has no {self._feed} prices. Set the account's option feed to iex.") from error
+            self._feed = "iex"
         return self._read(lambda: ask("iex"), dict)
 
     # --- news ---
@@ -315,7 +324,7 @@ class AlpacaBroker:
         try:
             answer = call()
         except Exception as error:
-            if absent and (told := _answer(error)) is not None and told.status == 404 and told.code // 10000 == 4041:
+            if absent and (told := answer_of(error)) is not None and told.status == 404 and told.code // 10000 == 4041:
                 return None  # type: ignore[return-value]
             raise self._after_read(error) from error
         if not isinstance(answer, kind):
@@ -333,75 +342,11 @@ class AlpacaBroker:
     def _after_read(self, error: Exception) -> BrokerError:
         if isinstance(error, BrokerError):
             return error
-        answer = _answer(error)
+        answer = answer_of(error)
         if answer is None:
-            return answers.silent("no connection" if _was_never_sent(error) else "no answer that can be read")
+            return answers.silent("no connection" if was_never_sent(error) else "no answer that can be read")
         return answers.after_read(answer, self._clock.now())
 
 
-def _clients(key: str, secret: str, mode: str, api_url: str | None, data_url: str | None, timeouts: Timeouts) -> tuple[Any, Any, Any]:
-    from alpaca.data.historical.crypto import CryptoHistoricalDataClient
-    from alpaca.data.historical.stock import StockHistoricalDataClient
-    from alpaca.trading.client import TradingClient
-
-    data = {"raw_data": True, "url_override": _base(data_url)}
-    clients = (
-        TradingClient(key, secret, paper=mode == "paper", raw_data=True, url_override=_base(api_url)),
-        StockHistoricalDataClient(key, secret, **data),
-        CryptoHistoricalDataClient(key, secret, **data),
-    )
-    for client in clients:
-        client._retry = 0  # it takes no argument for this; a 504 after placing would make four orders
-        client._session.request = functools.partial(client._session.request, timeout=(timeouts.connect, timeouts.read))
-    return clients
-
-
-def _base(url: str | None) -> str | None:
-    """The library adds /v2 itself; people copy addresses with it."""
-    return url.strip().rstrip("/").removesuffix("/v2").rstrip("/") if url and url.strip() else None
-
-
-def _answer(error: Exception) -> Answer | None:
-    """The HTTP answer in the library's error; its `code` is not asked, as that raises on HTML and on a 401."""
-    from alpaca.common.exceptions import APIError
-
-    response = getattr(error, "response", None) if isinstance(error, APIError) else None
-    return None if response is None else Answer(status=response.status_code, text=response.text, headers=response.headers)
-
-
-def _was_never_sent(error: BaseException) -> bool:
-    """The connection did not come about, so no request left: by the causes, as the outer error does not tell."""
-    seen: set[int] = set()
-    todo: list[Any] = [error]
-    while todo:
-        at = todo.pop()
-        if id(at) in seen or not isinstance(at, BaseException):
-            continue
-        seen.add(id(at))
-        if type(at).__name__ in _NEVER_SENT:
-            return True
-        todo += [at.__cause__, at.__context__, getattr(at, "reason", None), *at.args]
-    return False
-
-
-def _no_answer(error: Exception) -> RetryLater | Unknown:
-    if _was_never_sent(error):
-        return RetryLater(
-            "Alpaca could not be reached; nothing was sent, and the order goes again by itself. Look at the network if this stays.",
-            timedelta(seconds=2),
-        )
-    late = "Timeout" in type(error).__name__
-    return answers.in_doubt("no answer in time" if late else "its answer broke off or made no sense")
-
-
-def _timeframe(timeframe: Timeframe) -> Any:
-    from alpaca.data.timeframe import TimeFrame, TimeFrameUnit
-
-    count, unit = int(timeframe.text[:-1]), timeframe.text[-1]
-    names = {"m": TimeFrameUnit.Minute, "h": TimeFrameUnit.Hour, "d": TimeFrameUnit.Day, "w": TimeFrameUnit.Week, "M": TimeFrameUnit.Month}
-    try:
-        return TimeFrame(count, names[unit])
-    except (KeyError, ValueError) as error:
-        raise Rejected(
-            f"Alpaca has no candles of {timeframe.shown}. Use 1 to 59 minutes, 1 to 23 hours, a day, a week, or 1, 2, 3, 6 or 12 months."
-        ) from error
+def _closes(request: OrderRequest, held: dict[str, Decimal]) -> bool:
+    return request.side.sign * held.get("qty", ZERO) < 0

@@ -6,6 +6,7 @@ The library reconnects by itself within seconds and replays nothing; what happen
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
@@ -45,7 +46,8 @@ class TradeUpdates:
             if thread is None or self._loop is None or self._stopped is None:
                 return
             self._loop.call_soon_threadsafe(self._stopped.set)
-            thread.join(2)
+            if thread is not threading.current_thread():  # a listener may close its own broker
+                thread.join(2)
 
     def _run(self, on_report: OnReport, ready: threading.Event) -> None:
         try:
@@ -67,7 +69,8 @@ class TradeUpdates:
         await self._stopped.wait()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        await asyncio.wait_for(stream.close(), 1)
+        with contextlib.suppress(Exception):  # a line that is down cannot be hung up politely
+            await asyncio.wait_for(stream.close(), 1)
 
 
 def _handler(on_report: OnReport) -> Callable[[Any], Any]:

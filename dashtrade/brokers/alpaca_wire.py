@@ -249,10 +249,10 @@ def wire_order(request: OrderRequest, rules: Rules) -> dict[str, Any]:
 def _amount(request: OrderRequest, rules: Rules) -> dict[str, str]:
     if request.notional is not None:
         return {"notional": plain(floor_to(request.notional, CENT))}
-    step = rules.quantity_step
-    opens = not request.reduces
-    if opens and not request.symbol.is_crypto and (request.type is not OrderType.MARKET or request.side is OrderSide.SELL or _has_exits(request)):
-        step = WHOLE  # Alpaca fills fractions in plain market orders only, and never short: whole shares, not a refusal
+    plain_buy = request.type is OrderType.MARKET and request.side is OrderSide.BUY and not _has_exits(request)
+    # Alpaca fills fractions in plain market orders only, and never short: an entry of 12.34 shares at a limit is 12, rather than
+    # a refusal. A closing order is left as it is, as the rest of it would stay behind unseen.
+    step = rules.quantity_step if request.symbol.is_crypto or request.reduces or plain_buy else WHOLE
     quantity = floor_to(request.quantity, step)
     if quantity <= 0 or quantity < rules.min_quantity:
         least = max(rules.min_quantity, step)

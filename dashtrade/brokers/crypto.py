@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dashtrade.brokers import crypto_reports as reports
-from dashtrade.brokers.crypto_venues import Exchange, capabilities_of, check, exchange_of, no_sandbox
+from dashtrade.brokers.crypto_venues import COLLAR, Exchange, capabilities_of, check, exchange_of, no_sandbox
 from dashtrade.brokers.crypto_wire import Wire, reading, sending
 from dashtrade.domain.ports import (
     AccountState, BrokerPosition, Candle, Capabilities, Clock, OrderRef, OrderReport, OrderRequest, Quote, Rejected, RetryLater,
@@ -28,6 +28,7 @@ T = TypeVar("T")
 log = logging.getLogger("dashtrade.crypto")
 QUOTE_IS_FRESH = timedelta(seconds=5)  # for valuing, never for deciding
 KEY_IS_FRESH = timedelta(minutes=5)
+RULES_ARE_FRESH = timedelta(hours=1)
 _LIMITED = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})
 _STOPPED = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
 
@@ -51,7 +52,7 @@ class CryptoBroker:
         self._wire = Wire(self.venue, keys, sandbox=mode == "paper", url=url, cache=markets_cache, timeout=timeout, patience=patience,
                           paced=paced, clock=self._clock)  # fmt: skip
         self._seen: dict[Symbol, Quote] = {}
-        self._detailed: set[str] = set()
+        self._rules: dict[Symbol, tuple[datetime, Rules]] = {}
         self._key_told: tuple[datetime, tuple[str, tuple[str, ...], bool | None]] | None = None
 
     # --- orders ---
@@ -89,11 +90,9 @@ class CryptoBroker:
 
     def account(self) -> AccountState:
         total, free = self._balances()
-        equity = total.get(self._quote, ZERO)
-        for coin, quantity in total.items():
-            symbol = Symbol(market="CRYPTO", base=coin, quote=self._quote)
-            if coin != self._quote and self._trades(symbol):
-                equity += quantity * self._near_quote(symbol).mid
+        coins = [coin for coin in total if coin != self._quote]
+        prices = self._ask(lambda client: reports.prices(client, coins, self._quote))
+        equity = total.get(self._quote, ZERO) + sum((total[coin] * price for coin, price in prices.items()), ZERO)
         number, permissions, can_withdraw = self._key_info()
         return AccountState(
             equity=equity, cash=total.get(self._quote, ZERO), buying_power=free.get(self._quote, ZERO), currency=self._quote,
@@ -108,8 +107,11 @@ class CryptoBroker:
         ]  # fmt: skip
 
     def rules(self, symbol: Symbol) -> Rules:
-        market = self._ask(lambda client: self._market(client, symbol))
-        return reports.rules_of(market)
+        known, now = self._rules.get(symbol), self._clock.now()
+        if known is None or now - known[0] > RULES_ARE_FRESH:
+            known = (now, reports.rules_of(self._ask(lambda client: self._market(client, symbol))))
+            self._rules[symbol] = known
+        return known[1]
 
     def market_open(self, symbol: Symbol) -> bool:
         return self.rules(symbol).tradable
@@ -169,16 +171,11 @@ class CryptoBroker:
         if limit is not None:
             params["timeInForce"] = request.time_in_force.upper()
         kind, sent = ("limit" if limit is not None else "market"), limit
-        if request.type is OrderType.MARKET and self.venue.market_collar:
-            kind, sent, params["timeInForce"] = "limit", self._collared(request.side, price, rules), TimeInForce.IOC.upper()
+        if request.type is OrderType.MARKET and request.side in self.venue.collared:
+            kind, sent, params["timeInForce"] = "limit", _collared(request.side, price, rules), TimeInForce.IOC.upper()
         if request.type is OrderType.MARKET and self.venue.spends_on_market_buy and request.side is OrderSide.BUY:
             sent = price
         return kind, str(request.side), plain(quantity), plain(sent) if sent is not None else None, params
-
-    def _collared(self, side: OrderSide, price: Decimal, rules: Rules) -> Decimal:
-        through = price * (1 + side.sign * self.venue.market_collar)
-        toward = ROUND_FLOOR if side is OrderSide.BUY else ROUND_CEILING
-        return (through / rules.price_step).to_integral_value(toward) * rules.price_step
 
     def _check_size(self, request: OrderRequest, quantity: Decimal, price: Decimal, rules: Rules) -> None:
         coin, money = request.symbol.base, request.symbol.quote
@@ -231,7 +228,10 @@ class CryptoBroker:
     # --- looking up ---
 
     def _find(self, client: Any, ref: OrderRef) -> OrderReport | None:
-        symbol = self._market(client, ref.symbol)["symbol"]
+        try:
+            symbol = self._market(client, ref.symbol)["symbol"]
+        except Rejected as error:  # no longer listed: of its orders nothing is known
+            raise Unavailable(error.message) from error
         try:
             order = reports.LOOKUPS[self.venue.lookup](client, self.venue, symbol, ref)
         except Exception as error:
@@ -291,21 +291,14 @@ class CryptoBroker:
             others = sorted(each["quote"] for each in client.markets.values() if each["base"] == symbol.base and each.get("spot"))
             hint = f" It trades {symbol.base} against {', '.join(others[:6])}." if symbol.is_crypto and others else ""
             raise Rejected(f"{self.venue.name} does not trade {symbol.short}.{hint} Nothing was placed; choose another symbol.")
-        if self.venue.details_on_demand and name not in self._detailed:
-            market = reports.detail(client, market)
-            self._detailed.add(name)
-        return market
+        lacks = market["precision"].get("amount") is None
+        return reports.detail(client, market) if lacks and self.venue.details_on_demand else market
 
     def _balances(self) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
-        balance = self._ask(lambda client: client.fetch_balance())
-        total = {coin: amount for coin, said in balance["total"].items() if (amount := reports.number(said))}
-        return total, {coin: reports.number(said) or ZERO for coin, said in balance["free"].items()}
+        return self._ask(reports.balances)
 
     def _symbol_of(self, coin: str) -> Symbol:
         return Symbol(market="CRYPTO", base=coin, quote=self._quotes_by_coin.get(coin, self._quote))
-
-    def _trades(self, symbol: Symbol) -> bool:
-        return self._ask(lambda client: f"{symbol.base}/{symbol.quote}" in client.markets)
 
     def _near_quote(self, symbol: Symbol) -> Quote:
         seen = self._seen.get(symbol)
@@ -325,6 +318,12 @@ class CryptoBroker:
         told = (told[0] or f"key {self._key[-4:]}", *told[1:])
         self._key_told = (now, told)
         return told
+
+
+def _collared(side: OrderSide, price: Decimal, rules: Rules) -> Decimal:
+    through = price * (1 + side.sign * COLLAR)
+    toward = ROUND_FLOOR if side is OrderSide.BUY else ROUND_CEILING
+    return (through / rules.price_step).to_integral_value(toward) * rules.price_step
 
 
 def _ref(request: OrderRequest, number: str | None, now: datetime) -> OrderRef:

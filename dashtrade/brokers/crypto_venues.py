@@ -13,8 +13,9 @@ from decimal import Decimal
 from difflib import get_close_matches
 
 from dashtrade.domain.ports import Capabilities
-from dashtrade.domain.values import Malformed, OrderType, TimeInForce
+from dashtrade.domain.values import Malformed, OrderSide, OrderType, TimeInForce
 
+COLLAR = Decimal("0.02")  # how far through the book a collared market order may go
 MARKET, LIMIT, STOP, STOP_LIMIT = OrderType.MARKET, OrderType.LIMIT, OrderType.STOP, OrderType.STOP_LIMIT
 GTC, IOC, FOK = TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK
 _NO_DAY = "Coins trade at all hours, so there are no day orders: a limit order rests until it is taken back."
@@ -41,12 +42,13 @@ class Exchange:
     # what a create needs and tells
     create_tells: bool = False  # the answer carries status and fills; else the order is fetched afterwards
     spends_on_market_buy: bool = False  # a market buy is an amount of money, so it needs a price
-    market_collar: Decimal | None = None  # no market orders: a limit that far through the book, immediate or cancel
+    collared: frozenset[OrderSide] = frozenset()  # sides whose market orders go as a limit through the book, immediate or cancel
     stop_param: str = "stopLossPrice"
     create_params: dict[str, str] = field(default_factory=dict)
 
     # executions
     trades: str = "order"  # order | ids | filter | in_order: how the fills of an order are asked for
+    old_trades: dict[str, str] = field(default_factory=dict)  # asked with, where the first answer lacks some
 
     # the connection
     nonces: bool = False  # each request must carry a higher number than the last one: one at a time
@@ -63,6 +65,7 @@ class Exchange:
     ours: str = r"(?!)"  # it has an order of this name already: it may be ours
     refused: str = r"(?!)"  # a refusal that ccxt has no class for
     doubt: str = r"(?!)"  # looks like a refusal and is none
+    absent: str = r"(?!)"  # there is no such order, where ccxt has another class for it
 
     key_form: str = ""  # pattern of its keys
     key_hint: str = ""
@@ -81,8 +84,8 @@ EXCHANGES: dict[str, Exchange] = {
         Exchange(
             id="binance", name="Binance", quote="USDT", sandbox=True, lookup="fetch", create_tells=True, burst=10, candles_page=1000,
             order_types=frozenset({MARKET, LIMIT, STOP, STOP_LIMIT}), can_resync=True,
-            # With keys and all market types ccxt makes seven calls at the start; with these, three.
-            options={"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}},
+            # With keys, all market types and margins ccxt makes seven calls at the start; with these, one.
+            options={"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}, "fetchMargins": False},
             credentials=r'"code":\s*-(2014|2015|2008|1022|1002)\b',
             later=r'"code":\s*-(1003|1015)\b', skewed=r'"code":\s*-1021\b', ours=r"Duplicate order sent",
             doubt=r'"code":\s*-(1000|1001|1006|1007)\b',
@@ -94,6 +97,7 @@ EXCHANGES: dict[str, Exchange] = {
         Exchange(
             id="okx", name="OKX", quote="USDT", sandbox=True, lookup="fetch", passphrase=True, burst=2, can_resync=True,
             options={"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}, "fetchMyTrades": {"method": "privateGetTradeFills"}},
+            old_trades={"method": "privateGetTradeFillsHistory"},  # the quicker call knows three days
             create_params={"tgtCcy": "base_ccy", "tdMode": "cash"},
             credentials=r'"code":\s*"50(030|100|101|103|104|105|106|107|110|111|112|113|114|119|120)"', later=r'"s?[cC]ode":\s*"(50011|50061)"',
             skewed=r'"code":\s*"50102"', ours=r'"(51016|51020)"', refused=r'"sCode":\s*"5[1-4]\d{3}"',
@@ -111,7 +115,7 @@ EXCHANGES: dict[str, Exchange] = {
             create_params={"oflags": "fciq"},  # fees in the quote currency, as ccxt takes them to be
             credentials=r"EAPI:Invalid (key|signature)|EGeneral:Permission denied|ESession:Invalid session",
             later=r"E(API|Order):Rate limit exceeded|EGeneral:Too many requests", ours=r"[Dd]uplicate cl_ord_id|cl_ord_id.*(exists|in use)",
-            refused=r'"E(Order|Trade|Query|Funding|Account):|"EGeneral:Invalid arguments',
+            absent=r"EOrder:(Unknown|Invalid) order", refused=r'"E(Order|Trade|Query|Funding|Account):|"EGeneral:Invalid arguments',
             doubt=r'"EService:|"EDatabase:|EGeneral:(Internal error|Temporary lockout)',
             secret_hint="Kraken's private key is base64 text of 88 characters: copy it whole.",
             notes=(
@@ -122,22 +126,25 @@ EXCHANGES: dict[str, Exchange] = {
         ),
         Exchange(
             id="coinbase", name="Coinbase", quote="USD", client_id="client_order_id", lookup="list", trades="filter", burst=1,
-            order_types=frozenset({MARKET, LIMIT, STOP_LIMIT}), refuses_repeats=True, spends_on_market_buy=True,
+            order_types=frozenset({MARKET, LIMIT, STOP_LIMIT}), refuses_repeats=True,
+            # A market buy here is a sum of money, fees included, and buys some other quantity than was asked for.
+            collared=frozenset({OrderSide.BUY}),
             settle=timedelta(seconds=10), candles_page=300,
+            options={"fetchBalance": "v3PrivateGetBrokerageAccounts"},  # the older call does not tell what open orders hold
             credentials=r"PERMISSION_DENIED|Unauthorized|unauthorized|invalid_token|revoked_token",
-            refused=r'"success":\s*false|"error":\s*"(INVALID_ARGUMENT|NOT_FOUND|UNSUPPORTED)',
+            refused=r'"success":\s*false|"error":\s*"(INVALID_ARGUMENT|NOT_FOUND|UNSUPPORTED)', absent=r'"error":\s*"NOT_FOUND"',
             doubt=r'"error":\s*"(INTERNAL|internal|UNKNOWN|unknown)|internal_server_error',
             key_hint="The key's name begins with organizations/; its private key is the text from -----BEGIN to END-----.",
             notes=(
                 "Coinbase has no sandbox: use the built-in paper account to practise.",
-                "A market buy spends the amount that the quantity costs at the last quote: a little more or less may be bought.",
+                "A market buy is sent as a limit order 2 % above the quote that fills at once or not at all: so it buys what was asked for.",
                 "A repeated client id returns the first order, so an order in doubt may safely be sent again.", _NO_DAY,
             ),
         ),
         Exchange(
             id="gemini", name="Gemini", quote="USD", sandbox=True, client_id="client_order_id", lookup="status", trades="in_order",
             order_types=frozenset({MARKET, LIMIT, STOP_LIMIT}), nonces=True, burst=2, details_on_demand=True,
-            market_collar=Decimal("0.02"), stop_param="triggerPrice", candles_page=500,
+            collared=frozenset(OrderSide), stop_param="triggerPrice", candles_page=500,
             credentials=r'"reason":\s*"(InvalidSignature|InvalidApiKey|MissingRole|InvalidSignatureHeader)"',
             later=r'"reason":\s*"RateLimit"', doubt=r'"reason":\s*"System"', refused=r'"result":\s*"error"',
             key_form=r"account", key_hint="Gemini needs a key of one account (account-…), not a master key.",

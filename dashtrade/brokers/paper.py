@@ -188,6 +188,7 @@ class PaperBroker:
 
     def __init__(self, store: PaperStore, feed: Feed, clock: Clock, settings: PaperSettings) -> None:
         self._store, self._feed, self._clock, self._settings = store, feed, clock, settings
+        self.local = feed.demo  # nothing here waits for a network: the engine may use it inside a transaction
         self.capabilities = Capabilities(
             name="Paper", order_types=frozenset(OrderType),
             times_in_force=frozenset({TimeInForce.DAY, TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK}),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import date, datetime, time
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from dashtrade.domain.ledger import Position
@@ -63,6 +64,20 @@ def _clock_time(written: object) -> time:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Day:
+    """A bot's day so far (UTC)."""
+
+    date: date
+    realized: Decimal = Decimal(0)
+    fees: Decimal = Decimal(0)
+    volume: Decimal = Decimal(0)
+    entries: int = 0
+    trades: int = 0
+    wins: int = 0
+    losses: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bot:
     id: int
     user_id: int
@@ -90,6 +105,8 @@ class Bot:
     realized_pnl: Decimal
     fees: Decimal
     total_trades: int
+    last_day: Day  # the last one it did anything on
+    exits: dict[str, Any] | None  # what DashTrade keeps for its position, see exits.py
     last_entry_at: datetime | None
     last_signal_at: datetime | None
     created_at: datetime
@@ -99,6 +116,9 @@ class Bot:
     @property
     def total_pnl(self) -> Decimal:
         return self.realized_pnl - self.fees
+
+    def day(self, today: date) -> Day:
+        return self.last_day if self.last_day.date == today else Day(date=today)
 
     def in_window(self, now: datetime) -> bool:
         local = now.astimezone(ZoneInfo(self.time_zone))
@@ -124,15 +144,3 @@ class Switch:
     scope_id: int
     stop: Stop
     reason: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Day:
-    """A bot's day so far (UTC)."""
-
-    realized: Decimal = Decimal(0)
-    fees: Decimal = Decimal(0)
-    entries: int = 0
-    trades: int = 0
-    wins: int = 0
-    losses: int = 0

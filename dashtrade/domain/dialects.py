@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_UP, Decimal, InvalidOperation
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any, NoReturn, TypeVar
 
 from dashtrade.domain.signals import Action, Signal, Size, SizeKind, Target
@@ -47,6 +48,11 @@ _TEXT = re.compile(
 _TEXT_HINT = "Write BUY AAPL, BUY 10 AAPL, BUY AAPL 5%, CLOSE BTCUSDT or SELL AAPL 15 Min, or send a JSON object."
 
 
+_BETWEEN = re.compile(r"[\s_\-.]")
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
 def open_body(raw: bytes) -> dict[str, Any] | str:
     """The JSON object or the text in it. What it says is not judged yet, so that its sender may be found first."""
     try:
@@ -59,7 +65,7 @@ def open_body(raw: bytes) -> dict[str, Any] | str:
     for where, found in _leaves(opened):
         if isinstance(found, float):
             raise Malformed(f"{where} is out of range", where=where, hint="Send a finite number of at most 30 digits.")
-        if isinstance(found, str) and re.search("[\x00\ud800-\udfff]", found):
+        if isinstance(found, str) and _UNSTORABLE.search(found):
             raise Malformed(f"{where} holds a character that cannot be stored", where=where, hint="Send plain text.")
     return opened
 
@@ -103,6 +109,8 @@ def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _shown(path: str) -> str:
+    if path.isprintable() and 0 < len(path) <= 80:
+        return path
     return "".join(letter if letter.isprintable() else "?" for letter in path[:80]) or "text"
 
 
@@ -123,7 +131,12 @@ def _leaves(value: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, A
 
 
 def _bare(name: str) -> str:
-    return re.sub(r"[\s_\-.]", "", name.lower())
+    return _bare_short(name) if len(name) <= 40 else _BETWEEN.sub("", name.lower())
+
+
+@lru_cache(maxsize=2000)
+def _bare_short(name: str) -> str:
+    return _BETWEEN.sub("", name.lower())
 
 
 def _is_auth(key: str, value: object) -> bool:
@@ -274,7 +287,10 @@ class _Fields:
         return cls(named)
 
     def get(self, thing: str) -> list[tuple[str, Any]]:
-        return [found for name in _NAMES.get(thing, (thing,)) for found in self.named.get(name, ())]
+        names = _NAMES.get(thing, (thing,))
+        if self.named.keys().isdisjoint(names):
+            return []
+        return [found for name in names for found in self.named.get(name, ())]
 
     def read(self, thing: str, how: Read[T]) -> list[tuple[str, T]]:
         return [(path, how(value, path)) for path, value in self.get(thing)]
@@ -337,7 +353,7 @@ def _label(value: object, where: str) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)):
         raise Malformed(f"{where} is not a text", where=where, hint=hint)
     text = str(value)
-    if re.search(r"[\x00-\x1f\x7f-\x9f]", text):
+    if _CONTROL.search(text):
         raise Malformed(f"{where} holds a control character", where=where, hint=hint)
     if not text.strip() or len(text) > MAX_LABEL:
         raise Malformed(f"{where} is {'too long' if text.strip() else 'empty'}", where=where, hint=hint)
@@ -651,7 +667,10 @@ def _only_way(ways: dict[str, Decimal | None], where: str, names: str) -> str:
 
 def parse(raw: bytes) -> Reading:
     """Read one body; `Malformed` says what is wrong with it, nothing else is raised."""
-    opened = open_body(raw)
+    return read(open_body(raw))
+
+
+def _refuse_placeholders(opened: dict[str, Any] | str) -> None:
     for where, text in _leaves(opened):
         # Not `{{.*?}}`: on a text of nothing but braces that takes seconds.
         _, opening, rest = text.partition("{{") if isinstance(text, str) else ("", "", "")
@@ -659,6 +678,11 @@ def parse(raw: bytes) -> Reading:
             hint = "TradingView did not fill it in: check its spelling, and that this kind of alert knows it."
             name = rest.partition("}}")[0][:40]
             raise Malformed(f"{where} still holds the placeholder {{{{{name}}}}}", where=where, hint=hint)
+
+
+def read(opened: dict[str, Any] | str) -> Reading:
+    """The same for a body that is open already."""
+    _refuse_placeholders(opened)
     sent = _from_text(opened) if isinstance(opened, str) else opened
     body = {key: value for key, value in sent.items() if not _is_auth(key, value)}
     for key, value in sent.items():

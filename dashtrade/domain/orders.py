@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 from dashtrade.domain.ports import OrderRef, VenueStatus
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, Symbol, TimeInForce
@@ -84,6 +85,7 @@ class Order:
     decision_id: int
     step: int
     final: bool  # the last step of its decision
+    alone: bool  # its signal went to no other bot
     symbol: Symbol
     side: OrderSide
     effect: Effect
@@ -101,6 +103,7 @@ class Order:
     filled_quantity: Decimal
     filled_notional: Decimal
     reserve: Decimal  # money it may need, for as long as the venue may not count it yet
+    exits: dict[str, Any] | None  # take-profits and stop-loss as written, for its entry
     cancel_requested: bool
     sends: int
     due_at: datetime | None  # not before: a delay, a 429, the next look-up

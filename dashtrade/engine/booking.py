@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.exits import kept_after
-from dashtrade.domain.ledger import book, fills_of
+from dashtrade.domain.ledger import Booking, Position, book, fills_of
 from dashtrade.domain.orders import FROM_VENUE, TRANSITIONS, Order, OrderStatus
 from dashtrade.domain.ports import BrokerFill, OrderReport
 from dashtrade.domain.values import ZERO, OrderSide, money, plain
@@ -31,16 +31,28 @@ class Booked:
 
 
 def apply_report(conn: sa.Connection, order: Order, report: OrderReport, now: datetime) -> Booked:
-    """Book what is new in the report. A report that is old news, or older than what we know, changes nothing."""
+    """Book what is new in the report. A report that is old news, or older than what we know, changes nothing.
+
+    The caller's order may have moved on meanwhile; then the update finds nothing, and it is read again.
+    """
     account_table.hold(conn, order.account_id)
-    order = order_table.load(conn, order.id)
+    booked = _apply(conn, order, report, now)
+    if booked is None:
+        booked = _apply(conn, order_table.load(conn, order.id), report, now)
+    assert booked is not None, "the account is locked: an order just read cannot have changed"
+    failpoint("before_book_commit")
+    return booked
+
+
+def _apply(conn: sa.Connection, order: Order, report: OrderReport, now: datetime) -> Booked | None:
     fills = fills_of(report, order.filled_quantity, order.filled_notional, now)
     known = order_table.known_fills(conn, order.id) if order.filled_quantity and fills else set()
     new = [fill for fill in fills if fill.id not in known]
     after = _advance(order, report, new, now)
     if after == replace(order, updated_at=after.updated_at):
         return Booked(order=order, changed=False)
-    order_table.update(conn, after)
+    if not order_table.update(conn, order, after):
+        return None
     said = after.reason or (f"{plain(after.filled_quantity)} at {_price(after.average_price)}" if new else "")
     order_table.log(conn, [(after, now, str(after.status), said)])
     if new:
@@ -48,7 +60,6 @@ def apply_report(conn: sa.Connection, order: Order, report: OrderReport, now: da
     elif not after.is_open:
         release_bot(conn, after)
     settle(conn, after, now)
-    failpoint("before_book_commit")
     return Booked(order=after, changed=True)
 
 
@@ -58,68 +69,78 @@ def _advance(order: Order, report: OrderReport, new: list[BrokerFill], now: date
     status = FROM_VENUE[report.status]
     if filled >= order.quantity:
         status = OrderStatus.FILLED
-    elif status is OrderStatus.FILLED and not _complete(order, report, filled):
+    elif status is OrderStatus.FILLED and not _complete(report, filled):
         status = OrderStatus.WORKING  # the venue is done, its fills are still on their way to us
     if status is not order.status and status not in TRANSITIONS[order.status]:
         status = order.status  # an old report must not undo what is known since
     ended = status not in (OrderStatus.WORKING, order.status)
     return replace(
-        order, status=status, reason=report.reason if ended or status is OrderStatus.REJECTED else order.reason,
+        order, status=status, reason=report.reason if ended else order.reason,
         broker_order_id=report.broker_order_id or order.broker_order_id, filled_quantity=filled, filled_notional=notional,
         reserve=ZERO, due_at=None, updated_at=now,
     )
 
 
-def _complete(order: Order, report: OrderReport, filled: Decimal) -> bool:
+def _complete(report: OrderReport, filled: Decimal) -> bool:
     """Filled for less than we asked for can be right (the venue rounds); filled without the fills cannot."""
     return filled > 0 and filled >= report.filled_quantity
 
 
 def _book_fills(conn: sa.Connection, before: Order, after: Order, fills: list[BrokerFill], now: datetime) -> None:
-    bot, exits = bot_table.load(conn, after.bot_id)
+    bot = bot_table.load(conn, after.bot_id)
     position, realized, fees = bot.position, ZERO, ZERO
     for fill in fills:
-        lots = order_table.held_lots(conn, bot.id) if position.quantity * after.side.sign < 0 else []
-        booking = book(position, lots, after.side, fill)
-        fill_id = order_table.add_fill(conn, {
-            "user_id": after.user_id, "account_id": after.account_id, "bot_id": bot.id, "order_id": after.id, "broker_fill_id": fill.id,
-            "side": after.side, "quantity": fill.quantity, "price": fill.price, "fee": fill.fee, "fee_base": fill.fee_base,
-            "realized": booking.realized, "at": fill.at, "booked_at": now,
-        })
-        failpoint("in_booking")
-        for lot in booking.closed:
-            order_table.put_lot(conn, lot, now)
-        if booking.opened:
-            order_table.add_lot(conn, {
-                "user_id": after.user_id, "bot_id": bot.id, "fill_id": fill_id, "quantity": booking.opened,
-                "remaining": booking.opened, "price": fill.price, "opened_at": fill.at, "closed_at": None,
-            })
+        booking = _book_one(conn, after, position, fill, now)
         position, realized, fees = booking.position, realized + booking.realized, fees + booking.fee
     first = not before.filled_quantity
     order_table.put_trade(conn, after, fee=fees, realized=realized, at=fills[-1].at, first=first)
-    written = order_table.exits_of(conn, after.id) if not after.effect.reduces else None
-    bot_table.book(
-        conn, bot, status=_bot_status(after, position.quantity), position=position, realized=bot.realized_pnl + realized,
-        fees=bot.fees + fees, trades=bot.total_trades + int(first), exits=kept_after(exits, written, position, after.side), now=now,
-    )
-    bot_table.count_day(
-        conn, bot, now.date(), realized=realized, fees=fees, volume=sum((f.quantity * f.price for f in fills), ZERO),
-        trades=int(first), closed=after.effect.reduces,
-    )
+    changed = _after_fills(bot, after, fills, position, realized, fees, first, now)
+    bot_table.book(conn, changed, now=now)
+    bot_table.put_day(conn, changed)
     _tell(conn, bot, after, fills, realized, now)
 
 
-def _bot_status(order: Order, quantity: Decimal) -> str:
+def _book_one(conn: sa.Connection, order: Order, position: Position, fill: BrokerFill, now: datetime) -> Booking:
+    lots = order_table.held_lots(conn, order.bot_id) if position.quantity * order.side.sign < 0 else []
+    booking = book(position, lots, order.side, fill)
+    fill_id = order_table.add_fill(conn, {
+        "user_id": order.user_id, "account_id": order.account_id, "bot_id": order.bot_id, "order_id": order.id,
+        "broker_fill_id": fill.id, "side": order.side, "quantity": fill.quantity, "price": fill.price, "fee": fill.fee,
+        "fee_base": fill.fee_base, "realized": booking.realized, "at": fill.at, "booked_at": now,
+    })
+    failpoint("in_booking")
+    for lot in booking.closed:
+        order_table.put_lot(conn, lot, now)
+    if booking.opened:
+        order_table.add_lot(conn, {
+            "user_id": order.user_id, "bot_id": order.bot_id, "fill_id": fill_id, "quantity": booking.opened,
+            "remaining": booking.opened, "price": fill.price, "opened_at": fill.at, "closed_at": None,
+        })
+    return booking
+
+
+def _after_fills(bot: Bot, order: Order, fills: list[BrokerFill], position: Position, realized: Decimal, fees: Decimal,
+                 first: bool, now: datetime) -> Bot:
+    day, closing = bot.day(now.date()), order.effect.reduces
+    day = replace(
+        day, realized=day.realized + realized, fees=day.fees + fees, trades=day.trades + int(first),
+        volume=day.volume + sum((fill.quantity * fill.price for fill in fills), ZERO),
+        wins=day.wins + int(closing and realized > 0), losses=day.losses + int(closing and realized < 0),
+    )
     if order.is_open or not order.final:
-        return "ORDER SUBMITTED"
-    return "FILLED" if quantity else "READY"
+        status = "ORDER SUBMITTED"
+    else:
+        status = "FILLED" if position.quantity else "READY"
+    return replace(
+        bot, position=position, realized_pnl=bot.realized_pnl + realized, fees=bot.fees + fees, last_day=day, status=status,
+        total_trades=bot.total_trades + int(first), exits=kept_after(bot.exits, order.exits, position, order.side),
+    )
 
 
 def release_bot(conn: sa.Connection, order: Order) -> None:
     """The order ended with nothing new filled: the bot shows what it owns again."""
-    bot, _ = bot_table.load(conn, order.bot_id)
-    status = "FILLED" if bot.position.quantity else "READY"
-    bot_table.touch(conn, bot, status=status, signal_at=bot.last_signal_at, entry_at=bot.last_entry_at)
+    bot = bot_table.load(conn, order.bot_id)
+    bot_table.touch(conn, replace(bot, status="FILLED" if bot.position.quantity else "READY"))
 
 
 def _tell(conn: sa.Connection, bot: Bot, order: Order, fills: list[BrokerFill], realized: Decimal, now: datetime) -> None:
@@ -127,11 +148,12 @@ def _tell(conn: sa.Connection, bot: Bot, order: Order, fills: list[BrokerFill], 
     price = sum((fill.quantity * fill.price for fill in fills), ZERO) / quantity
     verb = "Bought" if order.side is OrderSide.BUY else "Sold"
     made = f", {'made' if realized >= 0 else 'lost'} {money(abs(realized))}" if order.effect.reduces else ""
+    what = f"{plain(quantity)} {bot.symbol.short}"
     message_table.send(
-        conn, order.user_id, level="info", title=f"{verb} {plain(quantity)} {bot.symbol.short}",
-        text=f"{bot.name}: {verb.lower()} {plain(quantity)} {bot.symbol.short} at {_price(price)}{made}.", now=now, signal_id=order.signal_id,
+        conn, order.user_id, level="info", title=f"{verb} {what}", now=now, signal_id=order.signal_id,
+        text=f"{bot.name}: {verb.lower()} {what} at {_price(price)}{made}.",
     )
 
 
 def _price(price: Decimal | None) -> str:
-    return plain(price.quantize(Decimal("0.00000001")).normalize()) if price is not None else "?"
+    return plain(price.quantize(Decimal("0.00000001"))) if price is not None else "?"

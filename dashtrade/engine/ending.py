@@ -16,34 +16,42 @@ ENDED = frozenset({"filled", "refused", "failed"})
 _WORST_FIRST = ("attention", "waiting", "working", "failed", "filled", "refused")
 
 
-def end_decision(conn: sa.Connection, decision_id: int, signal_id: str, *, status: str, reason: str, now: datetime,
-                 written: bool = False) -> None:
-    """Set the decision's status (unless the caller has) and carry it up to the signal: the most pressing of its decisions."""
-    ended = now if status in ENDED else None
-    if not written:
-        table.end_decision(conn, decision_id, status=status, reason=reason, ended=ended)
-    every = {d.status for d in table.decisions_of(conn, signal_id)}
-    overall = next(known for known in _WORST_FIRST if known in every)
-    overall = "working" if overall == "waiting" else overall
-    table.end_signal(conn, signal_id, status=overall, reason=reason, ended=now if overall in ENDED else None)
+def end_decision(conn: sa.Connection, decision_id: int, *, status: str, reason: str, now: datetime) -> None:
+    table.end_decision(conn, decision_id, status=status, reason=reason, ended=now if status in ENDED else None)
+
+
+def end_signal(conn: sa.Connection, signal_id: str, *, alone: bool, status: str, reason: str, now: datetime) -> None:
+    """Carry a decision's status up to its signal: of several, the most pressing."""
+    if not alone:
+        every = {d.status for d in table.decisions_of(conn, signal_id)}
+        status = next(known for known in _WORST_FIRST if known in every)
+        status = "working" if status == "waiting" else status
+    table.end_signal(conn, signal_id, status=status, reason=reason, ended=now if status in ENDED else None)
 
 
 def settle(conn: sa.Connection, order: Order, now: datetime) -> None:
     """An order has changed: what does that mean for its decision?"""
-    if order.status is OrderStatus.ATTENTION:
-        end_decision(conn, order.decision_id, order.signal_id, status="attention", reason=order.reason, now=now)
-    elif order.status is OrderStatus.FILLED:
-        if order.final:
-            end_decision(conn, order.decision_id, order.signal_id, status="filled", reason=order.reason, now=now)
-    elif not order.is_open:
+    found = _meaning(order)
+    if found is None:
+        return
+    status, reason = found
+    if not order.is_open and order.status is not OrderStatus.FILLED:
         _drop_later_steps(conn, order, now)
-        end_decision(conn, order.decision_id, order.signal_id, status=_short_of(order), reason=_why_short(order), now=now)
-    elif order.status is OrderStatus.WORKING and order.rests:
-        end_decision(conn, order.decision_id, order.signal_id, status="working", reason="resting at the venue", now=now)
+    end_decision(conn, order.decision_id, status=status, reason=reason, now=now)
+    end_signal(conn, order.signal_id, alone=order.alone, status=status, reason=reason, now=now)
 
 
-def _short_of(order: Order) -> str:
-    return "filled" if order.filled_quantity else "failed"
+def _meaning(order: Order) -> tuple[str, str] | None:
+    match order.status:
+        case OrderStatus.ATTENTION:
+            return "attention", order.reason
+        case OrderStatus.FILLED:
+            return ("filled", order.reason) if order.final else None
+        case OrderStatus.WORKING if order.rests:
+            return "working", "resting at the venue"
+        case OrderStatus.CANCELED | OrderStatus.EXPIRED | OrderStatus.REJECTED:
+            return "filled" if order.filled_quantity else "failed", _why_short(order)
+    return None
 
 
 def _why_short(order: Order) -> str:
@@ -58,6 +66,7 @@ def _drop_later_steps(conn: sa.Connection, order: Order, now: datetime) -> None:
         return
     for later in order_table.of_signal(conn, order.signal_id, order.bot_id):
         if later.step > order.step and later.status is OrderStatus.CREATED:
-            dropped = replace(later, status=OrderStatus.CANCELED, reason=f"the step before it was {order.status}", reserve=ZERO, updated_at=now)
-            order_table.update(conn, dropped)
-            order_table.log(conn, [(dropped, now, "canceled", dropped.reason)])
+            why = f"the step before it was {order.status}"
+            dropped = replace(later, status=OrderStatus.CANCELED, reason=why, reserve=ZERO, updated_at=now)
+            order_table.update(conn, later, dropped)
+            order_table.log(conn, [(dropped, now, "canceled", why)])

@@ -12,6 +12,7 @@ import time
 import sqlalchemy as sa
 
 from bot_database import Database
+from dashtrade.engine.effects import Steps, Write
 from dashtrade.tables import signals as table
 from dashtrade.tables.signals import Lane
 
@@ -29,14 +30,14 @@ class Leases:
         self._lock = threading.Lock()
         self._renewed = time.monotonic()
 
-    def hold(self, lane: Lane) -> int | None:
+    def hold(self, lane: Lane) -> Steps[int | None]:
         """The lane's token, claimed now if need be; None while another worker has it."""
         token = self._tokens.get(lane)
         if token is not None and self.fresh():
             return token
         asked = time.monotonic()
         try:
-            token = self.db.write(lambda conn: table.claim(conn, lane, self.owner, self.ttl))
+            token = yield Write(lambda conn: table.claim(conn, lane, self.owner, self.ttl))
         except sa.exc.IntegrityError:  # two claimed a new lane at once, and the other was first
             return None
         if token is not None:
@@ -64,9 +65,13 @@ class Leases:
         if asked - self._renewed >= self.ttl * 0.8:
             with self._lock:
                 self._tokens.clear()
-        if self._tokens:
-            self.db.write(lambda conn: table.renew(conn, self.owner, self.ttl))
+        self.db.write(self._renew)
         self._renewed = asked
+
+    def _renew(self, conn: sa.Connection) -> None:
+        table.beat(conn, self.owner)
+        if self._tokens:
+            table.renew(conn, self.owner, self.ttl)
 
     def release(self) -> None:
         with self._lock:

@@ -10,12 +10,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from bot_database import Database
+from bot_database import Database, DatabaseAway
 from dashtrade.domain.orders import Order, OrderStatus, check_transition
-from dashtrade.domain.ports import BadCredentials, Broker, Clock, OrderReport, OrderRequest, Rejected, RetryLater, Unavailable, Unknown
+from dashtrade.domain.ports import BadCredentials, Broker, Capabilities, Clock, OrderReport, OrderRequest, Rejected, RetryLater, Unavailable, Unknown
 from dashtrade.domain.risk import entry_still_allowed
 from dashtrade.domain.values import ZERO, plain
 from dashtrade.engine import booking
+from dashtrade.engine.effects import Call, Steps, Write
 from dashtrade.engine.ending import settle
 from dashtrade.engine.lanes import LaneLost, Leases
 from dashtrade.failpoints import failpoint
@@ -43,14 +44,17 @@ def request_of(order: Order) -> OrderRequest:
 
 
 class Sender:
-    """Every method does at most one thing at the venue, outside of any transaction, and then writes down what came of it."""
+    """Every method does at most one thing at the venue, outside of any transaction, and then writes down what came of it.
+
+    The built-in paper broker keeps its books in our own database (`broker.local`): its answer and our booking are one commit.
+    """
 
     def __init__(self, db: Database, clock: Clock, leases: Leases, broker_of: Callable[[int], Broker]) -> None:
         self.db, self.clock, self.leases, self.broker_of = db, clock, leases, broker_of
 
     # --- sending ---------------------------------------------------------------------------------------------------------
 
-    def start(self, order: Order, lane: Lane, token: int) -> Order | None:
+    def start(self, order: Order, lane: Lane, token: int) -> Steps[Order | None]:
         """CREATED -> SUBMITTING, unless its user has stopped it meanwhile."""
         now = self.clock.now()
 
@@ -61,44 +65,53 @@ class Sender:
                 return None
             why = "taken back before it was sent" if current.cancel_requested else self._stopped(conn, current)
             if why:
-                self._write(conn, replace(current, status=OrderStatus.CANCELED, reason=why, reserve=ZERO, updated_at=now), now)
+                self._write(conn, current, replace(current, status=OrderStatus.CANCELED, reason=why, reserve=ZERO, updated_at=now), now)
                 return None
             sending = replace(current, status=OrderStatus.SUBMITTING, sends=current.sends + 1, sent_at=now, due_at=None, updated_at=now)
-            return self._write(conn, sending, now)
+            return self._write(conn, current, sending, now)
 
-        return self.db.write(work)
+        return (yield Write(work))
 
     def _stopped(self, conn: sa.Connection, order: Order) -> str:
         if order.effect.reduces:
             return ""
-        bot, _ = bot_table.load(conn, order.bot_id)
+        bot = bot_table.load(conn, order.bot_id)
         return entry_still_allowed(bot, bot_table.switches_for(conn, bot))
 
-    def send(self, order: Order) -> Order:
+    def send(self, order: Order) -> Steps[Order]:
         """An order that is SUBMITTING, and whose lane is ours, goes out. Once."""
         if not self.leases.fresh():  # stopped too long: whoever has the lane now will look the order up
             raise LaneLost("the lease ran out before sending")
         failpoint("before_send")
         try:
-            report = self.broker_of(order.account_id).submit(request_of(order))
+            return (yield from self._send(order))
         except Rejected as error:
-            return self._end(order, OrderStatus.REJECTED, error.message)
+            return (yield from self._refused(order, error.message))
         except RetryLater as error:
-            return self._later(order, error)
+            return (yield from self._later(order, error))
         except BadCredentials as error:
-            self.disable_account(order.account_id, order.user_id, error.message)
-            return self._end(order, OrderStatus.REJECTED, error.message)
+            yield from self.disable_account(order.account_id, order.user_id, error.message)
+            return (yield from self._refused(order, error.message))
         except Unknown as error:
-            return self._in_doubt(order, error.message)
+            why = error.message
+        except (LaneLost, DatabaseAway):
+            raise
         except Exception as error:  # an adapter's bug must not look like a refusal: the order may exist
             log.exception("submit of %s failed in an unforeseen way", order.id)
-            return self._in_doubt(order, f"unforeseen: {type(error).__name__}")
-        failpoint("after_send")
-        return self.book(order, report)
+            why = f"unforeseen: {type(error).__name__}"
+        return (yield Write(lambda conn: self._move(conn, order, status=OrderStatus.UNKNOWN, reason=why, due_at=self.clock.now())))
 
-    def book(self, order: Order, report: OrderReport) -> Order:
+    def _send(self, order: Order) -> Steps[Order]:
+        broker, request = self.broker_of(order.account_id), request_of(order)
+        if getattr(broker, "local", False):
+            return (yield Write(lambda conn: booking.apply_report(conn, order, broker.submit(request), self.clock.now()).order))
+        report = yield Call(lambda: broker.submit(request))
+        failpoint("after_send")
+        return (yield from self.book(order, report))
+
+    def book(self, order: Order, report: OrderReport) -> Steps[Order]:
         now = self.clock.now()
-        booked = self.db.write(lambda conn: booking.apply_report(conn, order, report, now))
+        booked = yield Write(lambda conn: booking.apply_report(conn, order, report, now))
         failpoint("after_book_commit")
         if booked.changed:
             after = booked.order
@@ -107,129 +120,106 @@ class Sender:
 
     # --- doubt -----------------------------------------------------------------------------------------------------------
 
-    def resolve(self, order: Order, lane: Lane, token: int) -> Order:
+    def resolve(self, order: Order, lane: Lane, token: int) -> Steps[Order]:
         """Did it arrive? Look it up; wait out the venue's lag; look again; send again only where that is provably safe."""
         now = self.clock.now()
+        doubt: dict[str, Any]
         try:
             broker = self.broker_of(order.account_id)
-            report = broker.find(order.ref)
+            report = yield Call(lambda: broker.find(order.ref))
+            if report is not None:
+                return (yield from self.book(order, report))
+            return (yield from self._not_found(order, lane, token, broker.capabilities, now))
         except (Unavailable, RetryLater) as error:
-            after = getattr(error, "after", LOOK_AGAIN)
-            return self._change(order, lane, token, status=OrderStatus.UNKNOWN, reason=error.message, due_at=now + max(after, LOOK_AGAIN))
+            doubt = {"reason": error.message, "due_at": now + max(getattr(error, "after", LOOK_AGAIN), LOOK_AGAIN)}
         except BadCredentials as error:
-            self.disable_account(order.account_id, order.user_id, error.message)
-            return self.attention(order, lane, token, f"it cannot be looked up: {error.message}")
+            yield from self.disable_account(order.account_id, order.user_id, error.message)
+            return (yield from self.attention(order, lane, token, f"it cannot be looked up: {error.message}"))
+        except (LaneLost, DatabaseAway):
+            raise
         except Exception as error:
             log.exception("look-up of %s failed in an unforeseen way", order.id)
-            return self._change(
-                order, lane, token, status=OrderStatus.UNKNOWN, reason=f"unforeseen: {type(error).__name__}", due_at=now + 5 * LOOK_AGAIN
-            )
-        if report is not None:
-            return self.book(order, report)
-        return self._not_found(order, lane, token, broker, now)
+            doubt = {"reason": f"unforeseen: {type(error).__name__}", "due_at": now + 5 * LOOK_AGAIN}
+        return (yield from self._change(order, lane, token, status=OrderStatus.UNKNOWN, **doubt))
 
-    def _not_found(self, order: Order, lane: Lane, token: int, broker: Broker, now: datetime) -> Order:
-        can = broker.capabilities
+    def _not_found(self, order: Order, lane: Lane, token: int, can: Capabilities, now: datetime) -> Steps[Order]:
         believed_at = (order.sent_at or order.created_at) + can.settle
         if now < believed_at:
-            return self._change(order, lane, token, status=OrderStatus.UNKNOWN, reason="not there yet: looking again", due_at=believed_at)
+            return (yield from self._change(order, lane, token, status=OrderStatus.UNKNOWN, reason="not there yet: looking again", due_at=believed_at))
         if not (can.client_ids and can.refuses_repeats):
-            return self.attention(order, lane, token, f"{can.name} does not know whether it has the order, and sending it again might double it")
+            return (yield from self.attention(order, lane, token, f"{can.name} does not know whether it has the order, and sending it again might double it"))
         if order.sends >= MAX_SENDS or now - order.created_at > TOO_LATE:
-            return self.attention(order, lane, token, f"{can.name} does not have the order; it was not sent again, as too much time has passed")
+            return (yield from self.attention(order, lane, token, f"{can.name} does not have the order; it was not sent again, as too much time has passed"))
         failpoint("before_resend")
-        again = self._change(order, lane, token, status=OrderStatus.SUBMITTING, reason="", due_at=None, sends=order.sends + 1, sent_at=now)
-        return self.send(again) if again.status is OrderStatus.SUBMITTING else again
+        again = yield from self._change(order, lane, token, status=OrderStatus.SUBMITTING, reason="", due_at=None, sends=order.sends + 1, sent_at=now)
+        return (yield from self.send(again)) if again.status is OrderStatus.SUBMITTING else again
 
-    def look_again(self, order: Order) -> Order:
+    def look_again(self, order: Order) -> Steps[Order]:
         """An order that needs attention may turn up by itself."""
         try:
-            report = self.broker_of(order.account_id).find(order.ref)
+            report = yield Call(lambda: self.broker_of(order.account_id).find(order.ref))
         except (Unavailable, RetryLater, BadCredentials):
             return order
-        return self.book(order, report) if report is not None else order
+        return (yield from self.book(order, report)) if report is not None else order
 
-    def cancel(self, order: Order, lane: Lane, token: int) -> None:
+    def cancel(self, order: Order, lane: Lane, token: int) -> Steps[None]:
         """Ask the venue to take it back; whether it did, its next report tells."""
         now = self.clock.now()
+        broker = self.broker_of(order.account_id)
         try:
-            broker = self.broker_of(order.account_id)
-            broker.cancel(order.ref)
-            for report in broker.poll([order.ref]):
-                self.book(order, report)
+            yield Call(lambda: broker.cancel(order.ref))
+            for report in (yield Call(lambda: broker.poll([order.ref]))):
+                yield from self.book(order, report)
         except (Unavailable, RetryLater, Rejected, Unknown) as error:
             log.warning("cancel of %s: %s", order.id, error.message)
         except BadCredentials as error:
-            self.disable_account(order.account_id, order.user_id, error.message)
-        self.db.write(lambda conn: self._ask_again(conn, order.id, lane, token, now + ASK_AGAIN))
+            yield from self.disable_account(order.account_id, order.user_id, error.message)
+        yield Write(lambda conn: self._ask_again(conn, order.id, lane, token, now + ASK_AGAIN))
 
     def _ask_again(self, conn: sa.Connection, order_id: str, lane: Lane, token: int, at: datetime) -> None:
         self.leases.check(conn, lane, token)
         current = order_table.load(conn, order_id)
         if current.is_open:
-            order_table.update(conn, replace(current, due_at=at))
+            order_table.update(conn, current, replace(current, due_at=at))
 
     # --- what is written -------------------------------------------------------------------------------------------------
 
-    def attention(self, order: Order, lane: Lane, token: int, why: str) -> Order:
+    def attention(self, order: Order, lane: Lane, token: int, why: str) -> Steps[Order]:
         reason = f"{why}. Nothing more is sent for {order.symbol.short} on this account until you have looked"
-        return self._change(order, lane, token, status=OrderStatus.ATTENTION, reason=reason, due_at=None)
+        return (yield from self._change(order, lane, token, status=OrderStatus.ATTENTION, reason=reason, due_at=None))
 
-    def _change(self, order: Order, lane: Lane, token: int, **values: Any) -> Order:
-        now = self.clock.now()
+    def _change(self, order: Order, lane: Lane, token: int, **values: Any) -> Steps[Order]:
+        """Under the lane's lease: the writes of a worker that lost it are refused."""
 
         def work(conn: sa.Connection) -> Order:
             self.leases.check(conn, lane, token)
-            current = order_table.load(conn, order.id)
-            if current.status is not order.status:  # a report came in meanwhile: it knows better
-                return current
-            return self._write(conn, replace(current, updated_at=now, **values), now)
+            return self._move(conn, order, **values)
 
-        return self.db.write(work)
+        return (yield Write(work))
 
-    def _end(self, order: Order, status: OrderStatus, reason: str) -> Order:
-        now = self.clock.now()
+    def _refused(self, order: Order, why: str) -> Steps[Order]:
+        return (yield Write(lambda conn: self._move(conn, order, status=OrderStatus.REJECTED, reason=why, reserve=ZERO)))
 
-        def work(conn: sa.Connection) -> Order:
-            account_table.hold(conn, order.account_id)
-            current = order_table.load(conn, order.id)
-            if current.status is not OrderStatus.SUBMITTING:
-                return current
-            return self._write(conn, replace(current, status=status, reason=reason, reserve=ZERO, updated_at=now), now)
-
-        return self.db.write(work)
-
-    def _in_doubt(self, order: Order, why: str) -> Order:
-        now = self.clock.now()
-
-        def work(conn: sa.Connection) -> Order:
-            current = order_table.load(conn, order.id)
-            if current.status is not OrderStatus.SUBMITTING:
-                return current
-            return self._write(conn, replace(current, status=OrderStatus.UNKNOWN, reason=why, due_at=now, updated_at=now), now)
-
-        return self.db.write(work)
-
-    def _later(self, order: Order, error: RetryLater) -> Order:
+    def _later(self, order: Order, error: RetryLater) -> Steps[Order]:
         """Certainly not placed: it may go again under the same id, when the venue says so."""
-        now = self.clock.now()
+        if order.sends >= MAX_SENDS and not order.effect.reduces:
+            return (yield from self._refused(order, error.message))
+        due = self.clock.now() + error.after
+        why = error.message
+        return (yield Write(lambda conn: self._move(conn, order, status=OrderStatus.CREATED, reason=why, due_at=due)))
 
-        def work(conn: sa.Connection) -> Order:
-            current = order_table.load(conn, order.id)
-            if current.status is not OrderStatus.SUBMITTING:
-                return current
-            if current.sends >= MAX_SENDS and not current.effect.reduces:
-                return self._write(conn, replace(current, status=OrderStatus.REJECTED, reason=error.message, reserve=ZERO, updated_at=now), now)
-            waits = replace(current, status=OrderStatus.CREATED, reason=error.message, due_at=now + error.after, updated_at=now)
-            return self._write(conn, waits, now)
+    def _move(self, conn: sa.Connection, order: Order, **values: Any) -> Order:
+        """From the state the caller knows to another; if a report came in meanwhile, that knows better."""
+        account_table.hold(conn, order.account_id)
+        now, current = self.clock.now(), order_table.load(conn, order.id)
+        if current.status is not order.status:
+            return current
+        return self._write(conn, current, replace(current, updated_at=now, **values), now)
 
-        return self.db.write(work)
-
-    def _write(self, conn: sa.Connection, order: Order, now: datetime) -> Order:
+    def _write(self, conn: sa.Connection, before: Order, order: Order, now: datetime) -> Order:
         """The order as it now is, a line for its story, and what follows for its decision, its bot and its user."""
-        before = order_table.load(conn, order.id)
         check_transition(before.status, order.status)
-        order_table.update(conn, order)
+        order_table.update(conn, before, order)
         if (before.status, before.reason) != (order.status, order.reason):
             order_table.log(conn, [(order, now, str(order.status), order.reason)])
         if order.status is not before.status:
@@ -241,12 +231,13 @@ class Sender:
             log.info("order %s signal %s account %s: %s %s", order.id, order.signal_id, order.account_id, order.status, order.reason)
         return order
 
-    def disable_account(self, account_id: int, user_id: int, why: str) -> None:
+    def disable_account(self, account_id: int, user_id: int, why: str) -> Steps[None]:
         """A key that is refused: the account stops, its bots pause, its user is told once, and nobody storms the venue."""
         now = self.clock.now()
 
         def work(conn: sa.Connection) -> None:
-            account = account_table.lock(conn, account_id)
+            account_table.hold(conn, account_id)
+            account = account_table.load(conn, account_id)
             if not account.is_active:
                 return
             account_table.change(conn, user_id, account_id, is_active=False, disabled_reason=why)
@@ -257,7 +248,7 @@ class Sender:
                 "Replace the key under Setup and test the connection, then resume the bots.",
             )
 
-        self.db.write(work)
+        yield Write(work)
 
 
 def _tell_trouble(conn: sa.Connection, order: Order, now: datetime) -> None:

@@ -20,7 +20,7 @@ from bot_database import Database
 from dashtrade.domain import exits as exit_rules
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.dialects import parse
-from dashtrade.domain.ports import Broker, BrokerError, Clock, Feed, Quote
+from dashtrade.domain.ports import BrokerError, Clock, Feed, Quote
 from dashtrade.domain.risk import day_result, loss_percent
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import money, plain
@@ -45,9 +45,8 @@ class Alarm:
 
 
 class Watch:
-    def __init__(self, db: Database, clock: Clock, feed_of: Callable[[account_table.Account], Feed],
-                 broker_of: Callable[[account_table.Account], Broker]) -> None:
-        self.db, self.clock, self._feed_of, self._broker_of = db, clock, feed_of, broker_of
+    def __init__(self, db: Database, clock: Clock, feed_of: Callable[[account_table.Account], Feed]) -> None:
+        self.db, self.clock, self._feed_of = db, clock, feed_of
 
     def look(self) -> list[Lane]:
         """Once over all open positions, each symbol's quote fetched once. The lanes in which something was set off."""
@@ -58,16 +57,16 @@ class Watch:
         while True:
             with self.db.read() as conn:
                 page = bot_table.holding(conn, after=after)
-                for bot, _ in page:
+                for bot in page:
                     if bot.account_id not in accounts:
                         accounts[bot.account_id] = account_table.load(conn, bot.account_id)
             if not page:
                 return set_off
-            for bot, kept in page:
+            for bot in page:
                 if bot.position.quantity:
                     quote = self._quote(accounts[bot.account_id], bot, quotes)
-                    set_off += self._look_at(bot, kept, quote) if quote else []
-            after = page[-1][0].id
+                    set_off += self._look_at(bot, quote) if quote else []
+            after = page[-1].id
 
     def _quote(self, account: account_table.Account, bot: Bot, quotes: dict[tuple[int, Any], Quote | None]) -> Quote | None:
         try:
@@ -81,13 +80,12 @@ class Watch:
             quotes[(0, bot.symbol)] = None
             return None
 
-    def _look_at(self, bot: Bot, kept: Any, quote: Quote) -> list[Lane]:
+    def _look_at(self, bot: Bot, quote: Quote) -> list[Lane]:
         now = self.clock.now()
         sign = bot.position.side.sign
         mark = quote.bid if sign > 0 else quote.ask  # what closing would bring
-        with self.db.read() as conn:
-            day = bot_table.day_of(conn, bot.id, now.date())
-        alarm = _risk_alarm(bot, mark) or _day_alarm(bot, day_result(bot, day, mark))
+        kept = bot.exits
+        alarm = _risk_alarm(bot, mark) or _day_alarm(bot, day_result(bot, bot.day(now.date()), mark))
         if alarm is not None:
             return self.db.write(lambda conn: _stop_bot(conn, bot, alarm, now))
         if not kept:
@@ -127,7 +125,7 @@ def _day_alarm(bot: Bot, result: Decimal) -> Alarm | None:
 def _stop_bot(conn: sa.Connection, seen: Bot, alarm: Alarm, now: datetime) -> list[Lane]:
     """Close the position and stop the bot, once: signal, event, pause and message in this transaction, or none of them."""
     account_table.hold(conn, seen.account_id)
-    bot, _ = bot_table.load(conn, seen.id)
+    bot = bot_table.load(conn, seen.id)
     if not bot.position.quantity:
         return []
     receipt = _close(conn, bot, Origin.RISK, alarm.kind, {}, now)
@@ -147,8 +145,8 @@ def _stop_bot(conn: sa.Connection, seen: Bot, alarm: Alarm, now: datetime) -> li
 
 def _take_exit(conn: sa.Connection, seen: Bot, kept: Any, hit: exit_rules.Fired, mark: Decimal, now: datetime) -> list[Lane]:
     account_table.hold(conn, seen.account_id)
-    bot, current = bot_table.load(conn, seen.id)
-    if not bot.position.quantity or current != kept:
+    bot = bot_table.load(conn, seen.id)
+    if not bot.position.quantity or bot.exits != kept:
         return []
     share = {"percent": str(hit.share_percent)} if hit.share_percent is not None else {}
     receipt = _close(conn, bot, Origin.EXIT, f"{hit.kind}-{plain(hit.price)}", share, now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -389,7 +389,7 @@ def delete_bot(app: App, user: User, bot_id: int, *, position: str | None, hand_
     if bot.position.quantity and position == "close":
         said = close_bot(app, user, bot_id, request_id=f"delete-{bot_id}-{plain(bot.position.quantity)}-{plain(bot.position.cost)}")
         if isinstance(said, Receipt):
-            app.engine.wait(user.id, said.signal_id, 2.0)
+            app.wait(user.id, said.signal_id, 2.0)
 
     def work(conn: sa.Connection) -> None:
         current = table.get(conn, user.id, bot_id)
@@ -419,13 +419,9 @@ def _hand_over(conn: sa.Connection, user: User, bot: Bot, hand_to: int, now: Any
         raise Refusal("the other bot trades something else or elsewhere", "Hand it to a bot of the same account and symbol.")
     if heir.position.quantity or heir.status != "READY":
         raise Refusal("the other bot owns something itself or has an order out", "Hand it to a bot that owns nothing.")
-    kept = table.load(conn, bot.id)[1]
     order_table.give_lots(conn, user.id, bot.id, heir.id)
-    for one, position, exits in ((heir, bot.position, kept), (bot, heir.position, None)):
-        table.book(
-            conn, one, status="FILLED" if position.quantity else "READY", position=position, realized=one.realized_pnl, fees=one.fees,
-            trades=one.total_trades, exits=exits, now=now,
-        )
+    table.book(conn, replace(heir, position=bot.position, exits=bot.exits, status="FILLED"), now=now)
+    table.book(conn, replace(bot, position=heir.position, exits=None, status="READY"), now=now)
     message_table.record(conn, actor=user.id, action="position handed over", now=now, subject=bot.id, detail={"to": heir.id})
 
 

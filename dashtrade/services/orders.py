@@ -56,7 +56,7 @@ def resolve(app: App, user: User, order_id: str, verdict: str) -> Order:
         )
         check_transition(order.status, status)
         after = replace(order, status=status, reason=said, reserve=order.reserve if status is OrderStatus.UNKNOWN else ZERO, due_at=None, updated_at=now)
-        table.update(conn, after)
+        table.update(conn, order, after)
         table.log(conn, [(after, now, str(status), said)])
         settle(conn, after, now)
         if not after.is_open:

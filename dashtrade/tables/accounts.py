@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
 from dashtrade.tables.base import Json, flag, is_postgres, metadata, moment, number, owner_column, words
-from dashtrade.tables.quick import first, run
+from dashtrade.tables.quick import first, one, run
 
 accounts = sa.Table(
     "user_api_keys", metadata, number(), owner_column(index=True),
@@ -19,7 +19,7 @@ accounts = sa.Table(
     moment("checked_at", nullable=True), sa.Column("check_result", Json, nullable=True), moment("deleted_at", nullable=True),
 )
 
-SYSTEM = {"load", "lock", "hold", "sealed", "put_sealed"}
+SYSTEM = {"load", "hold", "problem", "sealed", "put_sealed"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +40,14 @@ class Account:
 
     @property
     def problem(self) -> str:
-        """Why it may not trade; empty when it may."""
-        if self.deleted_at:
-            return "the broker account was removed"
-        return "" if self.is_active else f"the broker account is disabled: {self.disabled_reason}"
+        return _problem(self)
+
+
+def _problem(row: Any) -> str:
+    """Why it may not trade; empty when it may."""
+    if row.deleted_at:
+        return "the broker account was removed"
+    return "" if row.is_active else f"the broker account is disabled: {row.disabled_reason}"
 
 
 def _account(row: Any) -> Account | None:
@@ -71,20 +75,11 @@ def change(conn: sa.Connection, owner: int, account_id: int, **values: Any) -> b
 
 
 _LOAD = sa.select(accounts).where(accounts.c.id == p("account_id"))
-_LOCK = _LOAD.with_for_update()
 
 
 def load(conn: sa.Connection, account_id: int) -> Account:
     """For the worker, which knows the account from a row of its owner's. Removed ones too: their orders live on."""
     account = _account(first(conn, _LOAD, {"account_id": account_id}))
-    if account is None:
-        raise LookupError(f"account {account_id} does not exist")
-    return account
-
-
-def lock(conn: sa.Connection, account_id: int) -> Account:
-    """The account's row, held until the transaction ends: decisions of one account are made one after another."""
-    account = _account(first(conn, _LOCK if is_postgres(conn) else _LOAD, {"account_id": account_id}))
     if account is None:
         raise LookupError(f"account {account_id} does not exist")
     return account
@@ -97,6 +92,14 @@ def hold(conn: sa.Connection, account_id: int) -> None:
     """Only the lock, where there is more than one writer."""
     if is_postgres(conn):
         run(conn, _HOLD, {"account_id": account_id})
+
+
+_STATE = sa.select(accounts.c.is_active, accounts.c.disabled_reason, accounts.c.deleted_at).where(accounts.c.id == p("account_id"))
+
+
+def problem(conn: sa.Connection, account_id: int) -> str:
+    """Why the account may not trade now; empty when it may."""
+    return _problem(one(conn, _STATE, {"account_id": account_id}))
 
 
 def sealed(conn: sa.Connection, *, after: int, limit: int) -> list[Any]:

@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql
 from dashtrade.domain.values import Symbol
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ENCODE = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _MICROSECOND = timedelta(microseconds=1)
 
 NAMING = {
@@ -85,7 +86,7 @@ class Json(sa.TypeDecorator[Any]):
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
-        return None if value is None else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+        return None if value is None else _ENCODE(value)
 
     def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
         return None if value is None else json.loads(value)

@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam as p
+from sqlalchemy.dialects import postgresql, sqlite
 
 from dashtrade.domain.bots import Bot, Day, Sides, Stop, Switch, Window
 from dashtrade.domain.ledger import Position
@@ -26,7 +27,8 @@ bots = sa.Table(
     sa.Column("windows", Json, nullable=False), words("time_zone"), whole("orders_per_day", nullable=True),
     flag("is_active"), words("paused_reason"), words("status"),
     exact("position_quantity"), exact("position_cost"), exact("realized_pnl"), exact("fees"), whole("total_trades"),
-    sa.Column("exits", Json, nullable=True),
+    sa.Column("day", sa.Date, nullable=False), exact("day_realized"), exact("day_fees"), exact("day_volume"), whole("day_entries"),
+    whole("day_trades"), whole("day_wins"), whole("day_losses"), sa.Column("exits", Json, nullable=True),
     moment("last_entry_at", nullable=True), moment("last_signal_at", nullable=True),
     moment("created_at"), moment("updated_at"), moment("deleted_at", nullable=True),
     sa.Index("ix_user_bot_configs_user_symbol", "user_id", "symbol"),
@@ -43,7 +45,7 @@ performance = sa.Table(
     "bot_performance", metadata,
     sa.Column("bot_id", BigId, sa.ForeignKey("user_bot_configs.id"), primary_key=True), sa.Column("day", sa.Date, primary_key=True),
     owner_column(), exact("realized"), exact("fees"), exact("volume"), whole("trades"), whole("wins"), whole("losses"),
-    whole("entries"), sa.Index("ix_bot_performance_user_day", "user_id", "day"),
+    sa.Index("ix_bot_performance_user_day", "user_id", "day"),
 )
 risk_events = sa.Table(
     "bot_risk_events", metadata, number(), owner_column(),
@@ -56,7 +58,7 @@ switches = sa.Table(
     whole("user_id"), words("stop"), words("reason"), whole("set_by"), moment("at"),
 )
 
-SYSTEM = {"load", "holding", "switches_for", "add_risk_event", "book", "count_day", "day_of", "touch", "swap_exits", "pause_scope"}
+SYSTEM = {"load", "holding", "switches_for", "add_risk_event", "book", "put_day", "touch", "swap_exits", "pause_scope"}
 
 
 def _bot(row: Any) -> Bot:
@@ -69,7 +71,12 @@ def _bot(row: Any) -> Bot:
         cooldown_seconds=row.cooldown_seconds, windows=tuple(Window.parse(w) for w in row.windows), time_zone=row.time_zone,
         orders_per_day=row.orders_per_day, is_active=row.is_active, paused_reason=row.paused_reason, status=row.status,
         position=Position(quantity=row.position_quantity, cost=row.position_cost), realized_pnl=row.realized_pnl, fees=row.fees,
-        total_trades=row.total_trades, last_entry_at=row.last_entry_at, last_signal_at=row.last_signal_at,
+        total_trades=row.total_trades, exits=row.exits,
+        last_day=Day(
+            date=row.day, realized=row.day_realized, fees=row.day_fees, volume=row.day_volume, entries=row.day_entries,
+            trades=row.day_trades, wins=row.day_wins, losses=row.day_losses,
+        ),
+        last_entry_at=row.last_entry_at, last_signal_at=row.last_signal_at,
         created_at=row.created_at, updated_at=row.updated_at, deleted_at=row.deleted_at,
     )
 
@@ -78,7 +85,8 @@ def add(conn: sa.Connection, owner: int, **values: Any) -> int:
     zero = Decimal(0)
     start = {
         "is_active": True, "paused_reason": "", "status": "READY", "position_quantity": zero, "position_cost": zero,
-        "realized_pnl": zero, "fees": zero, "total_trades": 0,
+        "realized_pnl": zero, "fees": zero, "total_trades": 0, "day": values["created_at"].date(), "day_realized": zero,
+        "day_fees": zero, "day_volume": zero, "day_entries": 0, "day_trades": 0, "day_wins": 0, "day_losses": 0,
     }
     return conn.execute(sa.insert(bots).values(user_id=owner, **(start | values))).inserted_primary_key[0]
 
@@ -136,34 +144,44 @@ def pause_scope(conn: sa.Connection, *, scope: str, scope_id: int, reason: str, 
 
 _LOAD = sa.select(bots).where(bots.c.id == p("bot_id"))
 _HOLDING = sa.select(bots).where(sa.text("status != 'READY'"), bots.c.id > p("after")).order_by(bots.c.id).limit(500)
+_DAY_COLUMNS = ("realized", "fees", "volume", "entries", "trades", "wins", "losses")
 _BOOK = (
     sa.update(bots).where(bots.c.id == p("bot_id"))
     .values(
         status=p("new_status"), position_quantity=p("quantity", type_=Exact), position_cost=p("cost", type_=Exact),
         realized_pnl=p("realized", type_=Exact), fees=p("fees_", type_=Exact), total_trades=p("trades"),
-        exits=p("exits_", type_=Json), updated_at=p("now"),
+        exits=p("exits_", type_=Json), updated_at=p("now"), day=p("date_", type_=sa.Date),
+        **{f"day_{name}": p(f"d_{name}", type_=bots.c[f"day_{name}"].type) for name in _DAY_COLUMNS},
     )
+)
+_TOUCH = sa.update(bots).where(bots.c.id == p("bot_id")).values(
+    status=p("new_status"), last_signal_at=p("signal_at"), last_entry_at=p("entry_at"), day=p("date_", type_=sa.Date),
+    **{f"day_{name}": p(f"d_{name}", type_=bots.c[f"day_{name}"].type) for name in _DAY_COLUMNS},
 )
 
 
-def load(conn: sa.Connection, bot_id: int) -> tuple[Bot, Any]:
-    """The bot, deleted or not, and the exits kept for its position."""
+def load(conn: sa.Connection, bot_id: int) -> Bot:
+    """The bot, deleted or not."""
     row = first(conn, _LOAD, {"bot_id": bot_id})
     if row is None:
         raise LookupError(f"bot {bot_id} does not exist")
-    return _bot(row), row.exits
+    return _bot(row)
 
 
-def holding(conn: sa.Connection, *, after: int) -> list[tuple[Bot, Any]]:
+def holding(conn: sa.Connection, *, after: int) -> list[Bot]:
     """Bots that own something or have an order out, 500 at a time."""
-    return [(_bot(row), row.exits) for row in rows(conn, _HOLDING, {"after": after})]
+    return [_bot(row) for row in rows(conn, _HOLDING, {"after": after})]
 
 
-def book(conn: sa.Connection, bot: Bot, *, status: str, position: Position, realized: Decimal, fees: Decimal, trades: int,
-         exits: Any, now: datetime) -> None:
-    run(conn, _BOOK, {
-        "bot_id": bot.id, "new_status": status, "quantity": position.quantity, "cost": position.cost, "realized": realized,
-        "fees_": fees, "trades": trades, "exits_": exits, "now": now,
+def _day_values(day: Day) -> dict[str, Any]:
+    return {"date_": day.date} | {f"d_{name}": getattr(day, name) for name in _DAY_COLUMNS}
+
+
+def book(conn: sa.Connection, bot: Bot, *, now: datetime) -> None:
+    """What fills have made of the bot: position, profit, counters, status, exits."""
+    run(conn, _BOOK, _day_values(bot.last_day) | {
+        "bot_id": bot.id, "new_status": bot.status, "quantity": bot.position.quantity, "cost": bot.position.cost,
+        "realized": bot.realized_pnl, "fees_": bot.fees, "trades": bot.total_trades, "exits_": bot.exits, "now": now,
     })
 
 
@@ -172,47 +190,29 @@ def swap_exits(conn: sa.Connection, bot_id: int, old: Any, new: Any) -> None:
     conn.execute(sa.update(bots).where(bots.c.id == bot_id, bots.c.exits == old).values(exits=new))
 
 
-_TOUCH = sa.update(bots).where(bots.c.id == p("bot_id")).values(
-    status=p("new_status"), last_signal_at=p("signal_at"), last_entry_at=p("entry_at"),
-)
-
-
-def touch(conn: sa.Connection, bot: Bot, *, status: str, signal_at: datetime | None, entry_at: datetime | None) -> None:
-    run(conn, _TOUCH, {"bot_id": bot.id, "new_status": status, "signal_at": signal_at, "entry_at": entry_at})
-
-
-_DAY = sa.select(performance).where(performance.c.bot_id == p("bot_id"), performance.c.day == p("day_"))
-_DAY_UPDATE = (
-    sa.update(performance).where(performance.c.bot_id == p("bot_id_"), performance.c.day == p("day_"))
-    .values({name: p(name, type_=performance.c[name].type) for name in ("realized", "fees", "volume", "trades", "wins", "losses", "entries")})
-)
-
-
-def _day_row(conn: sa.Connection, bot_id: int, day: date) -> Any:
-    return first(conn, _DAY, {"bot_id": bot_id, "day_": day})
-
-
-def day_of(conn: sa.Connection, bot_id: int, day: date) -> Day:
-    row = _day_row(conn, bot_id, day)
-    if row is None:
-        return Day()
-    return Day(realized=row.realized, fees=row.fees, entries=row.entries, trades=row.trades, wins=row.wins, losses=row.losses)
-
-
-def count_day(conn: sa.Connection, bot: Bot, day: date, *, realized: Decimal = Decimal(0), fees: Decimal = Decimal(0),
-              volume: Decimal = Decimal(0), trades: int = 0, entries: int = 0, closed: bool = False) -> None:
-    """Add to the bot's day. The caller holds the account's lock, so that reading and adding cannot cross."""
-    row = _day_row(conn, bot.id, day)
-    wins, losses = int(closed and realized > 0), int(closed and realized < 0)
-    if row is None:
-        new = {"realized": realized, "fees": fees, "volume": volume, "trades": trades, "wins": wins, "losses": losses, "entries": entries}
-        conn.execute(sa.insert(performance), {"bot_id": bot.id, "day": day, "user_id": bot.user_id, **new})
-        return
-    run(conn, _DAY_UPDATE, {
-        "bot_id_": bot.id, "day_": day, "realized": row.realized + realized, "fees": row.fees + fees,
-        "volume": row.volume + volume, "trades": row.trades + trades, "wins": row.wins + wins, "losses": row.losses + losses,
-        "entries": row.entries + entries,
+def touch(conn: sa.Connection, bot: Bot) -> None:
+    """Its status, when it last heard and entered, and its day's counters."""
+    run(conn, _TOUCH, _day_values(bot.last_day) | {
+        "bot_id": bot.id, "new_status": bot.status, "signal_at": bot.last_signal_at, "entry_at": bot.last_entry_at,
     })
+
+
+_DAY_RESULT = ("realized", "fees", "volume", "trades", "wins", "losses")
+
+
+def _put_day(insert: Any) -> Any:
+    made = insert(performance)
+    return made.on_conflict_do_update(index_elements=["bot_id", "day"], set_={name: made.excluded[name] for name in _DAY_RESULT})
+
+
+_PUT_DAY = {"sqlite": _put_day(sqlite.insert), "postgresql": _put_day(postgresql.insert)}
+
+
+def put_day(conn: sa.Connection, bot: Bot) -> None:
+    """The day's row of the bot's performance, in step with the bot."""
+    day = bot.last_day
+    values = {name: getattr(day, name) for name in _DAY_RESULT}
+    run(conn, _PUT_DAY[conn.dialect.name], {"bot_id": bot.id, "day": day.date, "user_id": bot.user_id} | values)
 
 
 # --- performance, risk events, switches ----------------------------------------------------------------------------------

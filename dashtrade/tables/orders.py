@@ -22,7 +22,7 @@ orders = sa.Table(
     sa.Column("id", sa.Text, primary_key=True), owner_column(),
     whole("account_id"), sa.Column("bot_id", BigId, sa.ForeignKey("user_bot_configs.id"), nullable=False),
     sa.Column("signal_id", sa.Text, sa.ForeignKey("signals.id"), nullable=False), whole("decision_id"), whole("step"),
-    flag("final"),
+    flag("final"), flag("alone"),
     sa.Column("symbol", Instrument, nullable=False), words("side"), words("effect"), words("type"), exact("quantity"),
     exact("limit_price", nullable=True), exact("stop_price", nullable=True), exact("trail_amount", nullable=True),
     exact("trail_percent", nullable=True), words("time_in_force"), flag("extended_hours"), words("status"), words("reason"),
@@ -62,7 +62,7 @@ trades = sa.Table(
 
 SYSTEM = {
     "insert", "log", "load", "update", "open_in_lane", "open_in_account", "request_cancel", "of_signal", "add_fill", "held_lots",
-    "known_fills", "add_lot", "put_lot", "put_trade", "due_lanes", "working_accounts", "exits_of",
+    "known_fills", "add_lot", "put_lot", "put_trade", "due_lanes", "working_accounts",
     "cancel_entries",
 }
 
@@ -70,12 +70,12 @@ SYSTEM = {
 def _order(row: Any) -> Order:
     return Order(
         id=row.id, user_id=row.user_id, account_id=row.account_id, bot_id=row.bot_id, signal_id=row.signal_id,
-        decision_id=row.decision_id, step=row.step, final=row.final,
+        decision_id=row.decision_id, step=row.step, final=row.final, alone=row.alone,
         symbol=row.symbol, side=OrderSide(row.side), effect=Effect(row.effect), type=OrderType(row.type), quantity=row.quantity,
         limit_price=row.limit_price, stop_price=row.stop_price, trail_amount=row.trail_amount, trail_percent=row.trail_percent,
         time_in_force=TimeInForce(row.time_in_force), extended_hours=row.extended_hours, status=OrderStatus(row.status),
         reason=row.reason, broker_order_id=row.broker_order_id, filled_quantity=row.filled_quantity,
-        filled_notional=row.filled_notional, reserve=row.reserve, cancel_requested=row.cancel_requested, sends=row.sends,
+        filled_notional=row.filled_notional, reserve=row.reserve, exits=row.exits, cancel_requested=row.cancel_requested, sends=row.sends,
         due_at=row.due_at, sent_at=row.sent_at, created_at=row.created_at, updated_at=row.updated_at,
     )
 
@@ -84,14 +84,15 @@ def _order(row: Any) -> Order:
 
 _INSERT, _LOG = sa.insert(orders), sa.insert(events)
 _LOAD = sa.select(orders).where(orders.c.id == p("order_id"))
-_EXITS = sa.select(orders.c.exits).where(orders.c.id == p("order_id"))
 _LANE = (
     sa.select(orders)
     .where(orders.c.account_id == p("account_id"), orders.c.symbol == p("symbol", type_=Instrument), _OPEN)
     .order_by(orders.c.created_at, orders.c.step)
 )
 _ACCOUNT = sa.select(orders).where(orders.c.account_id == p("account_id"), _OPEN).order_by(orders.c.created_at, orders.c.step)
-_UPDATE = sa.update(orders).where(orders.c.id == p("order_id")).values(
+_UPDATE = sa.update(orders).where(
+    orders.c.id == p("order_id"), orders.c.status == p("old_status"), orders.c.filled_quantity == p("old_filled", type_=Exact)
+).values(
     status=p("new_status"), reason=p("why"), broker_order_id=p("broker_id"), filled_quantity=p("filled", type_=Exact),
     filled_notional=p("notional", type_=Exact), reserve=p("reserve_", type_=Exact), sends=p("sends_"), due_at=p("due"),
     sent_at=p("sent"), updated_at=p("now"),
@@ -99,10 +100,8 @@ _UPDATE = sa.update(orders).where(orders.c.id == p("order_id")).values(
 _OF_SIGNAL = sa.select(orders).where(orders.c.signal_id == p("signal_id"), orders.c.bot_id == p("bot_id")).order_by(orders.c.step)
 
 
-def insert(conn: sa.Connection, new: list[Order], exits: list[Any]) -> None:
-    run_many(conn, _INSERT, [
-        {name: getattr(order, name) for name in Order.__slots__} | {"exits": kept} for order, kept in zip(new, exits, strict=True)
-    ])
+def insert(conn: sa.Connection, new: list[Order]) -> None:
+    run_many(conn, _INSERT, [{name: getattr(order, name) for name in Order.__slots__} for order in new])
 
 
 def log(conn: sa.Connection, lines: list[tuple[Order, datetime, str, str]]) -> None:
@@ -116,16 +115,14 @@ def load(conn: sa.Connection, order_id: str) -> Order:
     return _order(one(conn, _LOAD, {"order_id": order_id}))
 
 
-def exits_of(conn: sa.Connection, order_id: str) -> Any:
-    return scalar(conn, _EXITS, {"order_id": order_id})
-
-
-def update(conn: sa.Connection, order: Order) -> None:
-    run(conn, _UPDATE, {
-        "order_id": order.id, "new_status": order.status, "why": order.reason, "broker_id": order.broker_order_id,
-        "filled": order.filled_quantity, "notional": order.filled_notional, "reserve_": order.reserve, "sends_": order.sends,
-        "due": order.due_at, "sent": order.sent_at, "now": order.updated_at,
-    })
+def update(conn: sa.Connection, before: Order, after: Order) -> bool:
+    """From what it was to what it is; False, and nothing done, if it is not what we thought it was."""
+    return run(conn, _UPDATE, {
+        "order_id": after.id, "new_status": after.status, "why": after.reason, "broker_id": after.broker_order_id,
+        "filled": after.filled_quantity, "notional": after.filled_notional, "reserve_": after.reserve, "sends_": after.sends,
+        "due": after.due_at, "sent": after.sent_at, "now": after.updated_at, "old_status": before.status,
+        "old_filled": before.filled_quantity,
+    }) == 1
 
 
 def open_in_lane(conn: sa.Connection, account_id: int, symbol: Symbol) -> list[Order]:

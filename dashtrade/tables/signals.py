@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
 from dashtrade.domain.values import Symbol
-from dashtrade.tables.base import BigId, Instrument, Json, is_postgres, metadata, moment, number, owner_column, whole, words
+from dashtrade.tables.base import BigId, Instrument, Json, flag, is_postgres, metadata, moment, number, owner_column, whole, words
 from dashtrade.tables.quick import first, rows, run, run_many, scalar
 
 signals = sa.Table(
@@ -34,7 +34,7 @@ decisions = sa.Table(
     "decisions", metadata, number(), owner_column(),
     sa.Column("signal_id", sa.Text, sa.ForeignKey("signals.id"), nullable=False),
     sa.Column("bot_id", BigId, sa.ForeignKey("user_bot_configs.id"), nullable=False),
-    whole("account_id"), sa.Column("symbol", Instrument, nullable=False), words("status"), words("reason"), words("would"),
+    whole("account_id"), sa.Column("symbol", Instrument, nullable=False), words("status"), words("reason"), words("would"), flag("alone"),
     sa.Column("checks", Json, nullable=True), sa.Column("numbers", Json, nullable=True), whole("taken_back"),
     moment("received_at"), moment("due_at", nullable=True), moment("held_until", nullable=True),
     moment("expires_at", nullable=True), moment("decided_at", nullable=True), moment("ended_at", nullable=True),
@@ -51,9 +51,13 @@ lanes = sa.Table(
     words("owner"), whole("token"), sa.Column("expires", sa.Float, nullable=False),
 )
 
+workers = sa.Table(
+    "workers", metadata, sa.Column("owner", sa.Text, primary_key=True), sa.Column("seen", sa.Float, nullable=False),
+)
+
 SYSTEM = {
-    "claim", "free_lanes", "renew", "release", "holds", "open_lanes", "first_waiting", "decided", "end_decision", "decisions_of",
-    "end_signal", "raw_of", "hold_back", "oldest_waiting", "forget_raw", "waiting_count", "decision", "lock_key",
+    "claim", "free_lanes", "renew", "release", "holds", "open_lanes", "next_waiting", "decided", "end_decision", "decisions_of",
+    "end_signal", "raw_of", "hold_back", "oldest_waiting", "forget_raw", "waiting_count", "lock_key", "beat", "last_beat",
 }
 
 
@@ -74,6 +78,7 @@ class Waiting:
     account_id: int
     symbol: Symbol
     status: str
+    alone: bool
     taken_back: int
     received_at: datetime
     held_until: datetime | None
@@ -114,7 +119,7 @@ def add(conn: sa.Connection, owner: int, row: dict[str, Any], bots: list[Any], *
         run_many(conn, _INSERT_DECISION, [
             {
                 "user_id": owner, "signal_id": row["id"], "bot_id": bot.id, "account_id": bot.account_id, "symbol": bot.symbol,
-                "status": "waiting", "reason": "", "would": "", "checks": None, "numbers": None, "taken_back": 0,
+                "status": "waiting", "reason": "", "would": "", "alone": len(bots) == 1, "checks": None, "numbers": None, "taken_back": 0,
                 "received_at": row["received_at"], "due_at": due_at, "held_until": None, "expires_at": expires_at, "decided_at": None, "ended_at": None,
             }
             for bot in bots
@@ -160,6 +165,19 @@ def release(conn: sa.Connection, owner: str) -> None:
     conn.execute(sa.update(lanes).where(lanes.c.owner == owner).values(expires=0.0))
 
 
+def beat(conn: sa.Connection, owner: str) -> None:
+    """A worker is alive; those long gone are forgotten."""
+    now = _db_now(conn)
+    if not conn.execute(sa.update(workers).where(workers.c.owner == owner).values(seen=now)).rowcount:
+        conn.execute(sa.delete(workers).where(workers.c.seen < now - 3600))
+        conn.execute(sa.insert(workers).values(owner=owner, seen=now))
+
+
+def last_beat(conn: sa.Connection) -> float | None:
+    """Seconds since any worker was seen alive."""
+    return conn.scalar(sa.select(_db_now(conn) - sa.func.max(workers.c.seen)))
+
+
 _HOLDS = sa.select(lanes.c.token).where(lanes.c.account_id == p("account_id"), lanes.c.symbol == p("symbol", type_=Instrument))
 _HOLDS_LOCKED = _HOLDS.with_for_update()
 
@@ -190,14 +208,14 @@ _FIRST = (
         decisions.c.account_id == p("account_id"), decisions.c.symbol == p("symbol", type_=Instrument), _WAITING,
         sa.or_(decisions.c.due_at.is_(None), decisions.c.due_at <= p("now")),
     )
-    .order_by(decisions.c.id).limit(1)
+    .order_by(decisions.c.id).limit(2)
 )
 
 
-def first_waiting(conn: sa.Connection, lane: Lane, now: datetime) -> Waiting | None:
-    """The next in turn. One that is held (`held_until`) keeps its turn; one that was sent with a delay has none until it is due."""
-    row = first(conn, _FIRST, {"account_id": lane.account_id, "symbol": lane.symbol, "now": now})
-    return Waiting(**row._asdict()) if row else None
+def next_waiting(conn: sa.Connection, lane: Lane, now: datetime) -> list[Waiting]:
+    """The next two in turn. One that is held (`held_until`) keeps its turn; one that was sent with a delay has none until it is due."""
+    found = rows(conn, _FIRST, {"account_id": lane.account_id, "symbol": lane.symbol, "now": now})
+    return [Waiting(**row._asdict()) for row in found]
 
 
 _BY_SIGNAL = sa.select(*_TASK).where(decisions.c.signal_id == p("signal_id")).order_by(decisions.c.id)
@@ -207,26 +225,19 @@ def decisions_of(conn: sa.Connection, signal_id: str) -> list[Waiting]:
     return [Waiting(**row._asdict()) for row in rows(conn, _BY_SIGNAL, {"signal_id": signal_id})]
 
 
-_ONE = sa.select(*_TASK).where(decisions.c.signal_id == p("signal_id"), decisions.c.bot_id == p("bot_id"))
-
-
-def decision(conn: sa.Connection, signal_id: str, bot_id: int) -> Waiting | None:
-    row = first(conn, _ONE, {"signal_id": signal_id, "bot_id": bot_id})
-    return Waiting(**row._asdict()) if row else None
-
-
-_DECIDED = sa.update(decisions).where(decisions.c.id == p("decision_id")).values(
+_DECIDED = sa.update(decisions).where(decisions.c.id == p("decision_id"), _WAITING).values(
     status=p("new_status"), reason=p("why"), would=p("would_"), checks=p("checks_", type_=Json), numbers=p("numbers_", type_=Json),
     decided_at=p("now"), ended_at=p("ended"),
 )
 
 
 def decided(conn: sa.Connection, decision_id: int, *, status: str, reason: str, would: str, checks: Any, numbers: Any,
-            now: datetime, ended: bool) -> None:
-    run(conn, _DECIDED, {
+            now: datetime, ended: bool) -> bool:
+    """False, and nothing done, if it was decided already."""
+    return run(conn, _DECIDED, {
         "decision_id": decision_id, "new_status": status, "why": reason, "would_": would, "checks_": checks, "numbers_": numbers,
         "now": now, "ended": now if ended else None,
-    })
+    }) == 1
 
 
 def hold_back(conn: sa.Connection, decision_id: int, **values: Any) -> None:

@@ -1,0 +1,50 @@
+"""What the engine asks for while it works on a lane: a piece of a transaction, or a call that may take its time.
+
+The engine's steps are generators that yield these and are sent the result (or thrown the error). Whoever drives them decides
+how: the worker gathers the writes of many lanes into one commit and lets the calls wait in threads; `drive` simply does one
+after another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from bot_database import Database
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Write:
+    """Run `fn` in a durable transaction. It may be run again, and does nothing but use its connection."""
+
+    fn: Callable[[sa.Connection], Any]
+
+
+@dataclass(slots=True)
+class Call:
+    """Run `fn` with no transaction open: it may wait for a network."""
+
+    fn: Callable[[], Any]
+
+
+Steps = Generator[Write | Call, Any, T]
+
+
+def drive(db: Database, steps: Steps[T]) -> T:
+    """One effect after another, in this thread."""
+    try:
+        effect = next(steps)
+        while True:
+            try:
+                result = db.write(effect.fn) if isinstance(effect, Write) else effect.fn()
+            except Exception as error:
+                effect = steps.throw(error)
+            else:
+                effect = steps.send(result)
+    except StopIteration as end:
+        return end.value

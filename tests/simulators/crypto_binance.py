@@ -1,0 +1,200 @@
+"""Binance spot as ccxt calls it: /api/v3 and the one /sapi call that tells what a key may do."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+from typing import Any
+
+from tests.simulators.crypto import KEY, SECRET, Answer, Front, Refused, Request
+from tests.simulators.crypto_core import D, Market, Order, Refusal, ms, text
+
+_STATUS = {"open": "NEW", "filled": "FILLED", "canceled": "CANCELED", "expired": "EXPIRED"}
+_REFUSALS = {
+    "funds": (-2010, "Account has insufficient balance for requested action."), "min_quantity": (-1013, "Filter failure: LOT_SIZE"),
+    "step": (-1013, "Filter failure: LOT_SIZE"), "tick": (-1013, "Filter failure: PRICE_FILTER"),
+    "min_notional": (-1013, "Filter failure: NOTIONAL"), "symbol": (-1121, "Invalid symbol."),
+    "duplicate": (-2010, "Duplicate order sent."), "not_found": (-2013, "Order does not exist."), "ended": (-2011, "Unknown order sent."),
+    "value": (-1100, "Illegal characters found in a parameter."), "type": (-1116, "Invalid orderType."),
+}  # fmt: skip
+_SECONDS = {"1m": 60, "3m": 180, "5m": 300, "15m": 900, "30m": 1800, "1h": 3600, "2h": 7200, "4h": 14400, "6h": 21600, "1d": 86400}
+
+
+def _said(code: int, words: str, status: int = 400) -> Refused:
+    return Refused(status, {"code": code, "msg": words})
+
+
+class BinanceFront(Front):
+    quotes, money, fee_in, repeats = ("USDT", "USDC"), "USDT", "bought", "open"
+
+    def verify(self, request: Request) -> None:
+        if request.headers.get("x-mbx-apikey") != KEY:
+            raise _said(-2015, "Invalid API-key, IP, or permissions for action.", 401)
+        signed, found, signature = (request.body or request.query).partition("&signature=")
+        right = hmac.new(SECRET.encode(), signed.encode(), hashlib.sha256).hexdigest()
+        if not found or not hmac.compare_digest(signature, right):
+            raise _said(-1022, "Signature for this request is not valid.")
+        asked = request.params
+        if abs(int(asked["timestamp"]) - self.now() * 1000) > int(asked.get("recvWindow", 5000)):
+            raise _said(-1021, "Timestamp for this request is outside of the recvWindow.")
+
+    def refusal(self, request: Request, refusal: Refusal) -> Refused:
+        return _said(*_REFUSALS[refusal.kind])
+
+    def bad_key(self) -> Answer:
+        return _said(-2015, "Invalid API-key, IP, or permissions for action.", 401).answer
+
+    def limited(self) -> Any:
+        return {"code": -1003, "msg": "Too much request weight used; current limit is 6000 request weight per 1 MINUTE."}
+
+    # --- public ---
+
+    def info(self, request: Request) -> Any:
+        return {"timezone": "UTC", "serverTime": ms(self.now()), "rateLimits": [], "symbols": [self._symbol(m) for m in self.core.markets.values()]}
+
+    def _symbol(self, market: Market) -> dict[str, Any]:
+        return {
+            "symbol": market.base + market.quote, "status": "TRADING", "baseAsset": market.base, "quoteAsset": market.quote,
+            "baseAssetPrecision": 8, "quotePrecision": 8, "quoteAssetPrecision": 8, "isSpotTradingAllowed": True,
+            "orderTypes": ["LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT"], "permissions": ["SPOT"],
+            "filters": [
+                {"filterType": "PRICE_FILTER", "minPrice": text(market.tick), "maxPrice": "1000000.00000000", "tickSize": text(market.tick)},
+                {"filterType": "LOT_SIZE", "minQty": text(market.least), "maxQty": "9000.00000000", "stepSize": text(market.step)},
+                {"filterType": "NOTIONAL", "minNotional": text(market.least_cost), "applyMinToMarket": True, "maxNotional": "9000000.0"},
+            ],
+        }  # fmt: skip
+
+    def time(self, request: Request) -> Any:
+        return {"serverTime": ms(self.now())}
+
+    def ticker(self, request: Request) -> Any:
+        if "symbols" in request.params:
+            return [self._ticker(self._market(named)) for named in json.loads(request.params["symbols"])]
+        return self._ticker(self._market(request.params["symbol"]))
+
+    def _ticker(self, market: Market) -> dict[str, Any]:
+        price = text(self.core.prices[market.name])
+        return {
+            "symbol": market.base + market.quote, "lastPrice": price, "bidPrice": text(self.core.bid(market.name)), "bidQty": "10.0",
+            "askPrice": text(self.core.ask(market.name)), "askQty": "10.0", "openPrice": price, "highPrice": price, "lowPrice": price,
+            "volume": "1000.0", "quoteVolume": "100000.0", "openTime": ms(self.now()) - 86_400_000, "closeTime": ms(self.now()),
+        }  # fmt: skip
+
+    def klines(self, request: Request) -> Any:
+        asked = request.params
+        market, seconds = self._market(asked["symbol"]), _SECONDS[asked["interval"]]
+        count = min(int(asked.get("limit", 500)), 1000)
+        since = int(asked["startTime"]) / 1000 if "startTime" in asked else self.now() - count * seconds
+        return [
+            [at * 1000, *(text(value) for value in values), at * 1000 + seconds * 1000 - 1, "0", 1, "0", "0", "0"]
+            for at, *values in self.core.candles(market.name, seconds, since, count)
+        ]
+
+    # --- the account ---
+
+    def account(self, request: Request) -> Any:
+        coins = self.core.balances
+        return {
+            "makerCommission": 10, "takerCommission": 10, "canTrade": True, "canWithdraw": True, "canDeposit": True, "accountType": "SPOT",
+            "updateTime": ms(self.now()), "uid": 354937868, "permissions": ["SPOT"],
+            "balances": [{"asset": coin, "free": text(self.core.free(coin)), "locked": text(self.core.held(coin))} for coin in coins],
+        }  # fmt: skip
+
+    def restrictions(self, request: Request) -> Any:
+        return {"ipRestrict": False, "enableReading": True, "enableSpotAndMarginTrading": True, "enableWithdrawals": self.can_withdraw}
+
+    # --- orders ---
+
+    def create(self, request: Request) -> Any:
+        asked = request.params
+        kind = asked["type"]
+        _need(asked, {"LIMIT": ("price", "quantity", "timeInForce"), "STOP_LOSS": ("stopPrice", "quantity"), "MARKET": (),
+                      "STOP_LOSS_LIMIT": ("stopPrice", "price", "quantity", "timeInForce")}.get(kind))  # fmt: skip
+        if not re.fullmatch(r"[.A-Z:/a-z0-9_-]{1,36}", asked.get("newClientOrderId", "")):
+            raise Refusal("value")
+        number = {name: D(asked[name]) for name in ("quantity", "price", "stopPrice", "quoteOrderQty") if name in asked}
+        order = self.core.place(
+            client_id=asked["newClientOrderId"], name=self._market(asked["symbol"]).name, side=asked["side"].lower(),
+            type="limit" if "price" in asked else "market", quantity=number.get("quantity"), cost=number.get("quoteOrderQty"),
+            limit=number.get("price"), stop=number.get("stopPrice"), tif=asked.get("timeInForce", "GTC"),
+        )  # fmt: skip
+        return self._order(order) | {"transactTime": ms(order.updated), "fills": self._fills(order)}
+
+    def _fills(self, order: Order) -> list[dict[str, Any]]:
+        return [
+            {"price": text(of.price), "qty": text(of.quantity), "commission": text(of.fee), "commissionAsset": of.fee_coin, "tradeId": of.id}
+            for of in self.core.trades_of(order)
+        ]
+
+    def order(self, request: Request) -> Any:
+        return self._order(self._asked(request))
+
+    def open_orders(self, request: Request) -> Any:
+        return [self._order(order) for order in self.core.shown() if order.status == "open"]
+
+    def all_orders(self, request: Request) -> Any:
+        return [self._order(order) for order in self.core.shown()]
+
+    def cancel(self, request: Request) -> Any:
+        try:
+            order = self._asked(request)
+        except Refusal:
+            raise Refusal("ended") from None
+        return self._order(self.core.cancel(order)) | {"origClientOrderId": order.client_id, "clientOrderId": "Yc4Hw1cancel"}
+
+    def trades(self, request: Request) -> Any:
+        asked = request.params
+        market = self._market(asked["symbol"])
+        orders = [order for order in self.core.shown() if order.market == market and asked.get("orderId", str(order.id)) == str(order.id)]
+        return [self._trade(order, trade) for order in orders for trade in self.core.trades_of(order)]
+
+    @staticmethod
+    def _trade(order: Order, trade: Any) -> dict[str, Any]:
+        return {
+            "symbol": order.market.base + order.market.quote, "id": trade.id, "orderId": order.id, "price": text(trade.price),
+            "qty": text(trade.quantity), "quoteQty": text(trade.quantity * trade.price), "commission": text(trade.fee),
+            "commissionAsset": trade.fee_coin, "time": ms(trade.at), "isBuyer": order.side == "buy", "isMaker": False, "isBestMatch": True,
+        }  # fmt: skip
+
+    def _order(self, order: Order) -> dict[str, Any]:
+        status = "PARTIALLY_FILLED" if order.status == "open" and order.trades and not self.strange_status else self.status_of(order, _STATUS)
+        kind = {(False, False): "MARKET", (True, False): "LIMIT", (False, True): "STOP_LOSS", (True, True): "STOP_LOSS_LIMIT"}
+        return {
+            "symbol": order.market.base + order.market.quote, "orderId": order.id, "orderListId": -1, "clientOrderId": order.client_id,
+            "price": text(order.limit), "origQty": text(order.quantity), "executedQty": text(order.filled),
+            "cummulativeQuoteQty": text(order.spent), "status": status, "timeInForce": order.tif, "side": order.side.upper(),
+            "type": kind[order.limit is not None, order.stop is not None], "stopPrice": text(order.stop), "time": ms(order.created),
+            "updateTime": ms(order.updated), "isWorking": True,
+        }  # fmt: skip
+
+    def _asked(self, request: Request) -> Order:
+        asked = request.params
+        self._market(asked["symbol"])
+        if "orderId" not in asked and "origClientOrderId" not in asked:
+            raise _said(-1102, "Param 'origClientOrderId' or 'orderId' must be sent, but both were empty/null!")
+        return self.core.find(id=asked.get("orderId"), client_id=asked.get("origClientOrderId"))
+
+    def _market(self, written: str) -> Market:
+        return self.market_named(next((name for name in self.core.markets if name.replace("/", "") == written), written))
+
+    routes = {
+        ("GET", "/api/v3/exchangeInfo"): ("public", info), ("GET", "/api/v3/time"): ("public", time),
+        ("GET", "/api/v3/ticker/24hr"): ("public", ticker), ("GET", "/api/v3/klines"): ("public", klines),
+        ("GET", "/api/v3/account"): ("read", account), ("GET", "/sapi/v1/account/apiRestrictions"): ("read", restrictions),
+        ("POST", "/api/v3/order"): ("create", create), ("GET", "/api/v3/order"): ("read", order),
+        ("DELETE", "/api/v3/order"): ("cancel", cancel), ("GET", "/api/v3/openOrders"): ("read", open_orders),
+        ("GET", "/api/v3/allOrders"): ("read", all_orders), ("GET", "/api/v3/myTrades"): ("read", trades),
+    }  # fmt: skip
+
+
+def _need(asked: dict[str, str], names: tuple[str, ...] | None) -> None:
+    if names is None:
+        raise Refusal("type")
+    for name in names:
+        if name not in asked:
+            raise _said(-1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")
+
+
+FRONT = BinanceFront

@@ -1,0 +1,223 @@
+"""Coinbase Advanced Trade as ccxt calls it: /api/v3/brokerage, each request with a token signed by the key (ES256)."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from tests.simulators.crypto import Answer, Front, Refused, Request
+from tests.simulators.crypto_core import D, Market, Order, Refusal, text
+from tests.simulators.p256 import key_from, signed_by
+
+NAME = "organizations/5a0e/apiKeys/simulated"
+PEM, PUBLIC = key_from("a Coinbase key that is worth nothing")
+_STATUS = {"open": "OPEN", "filled": "FILLED", "canceled": "CANCELLED", "expired": "EXPIRED"}
+_REFUSALS = {
+    "funds": ("INSUFFICIENT_FUND", "Insufficient balance in source account", "PREVIEW_INSUFFICIENT_FUND"),
+    "min_quantity": ("INVALID_SIZE_PRECISION", "Order size is below the minimum", "PREVIEW_INVALID_BASE_SIZE_TOO_SMALL"),
+    "step": ("INVALID_SIZE_PRECISION", "Too many decimals in the order size", "PREVIEW_INVALID_SIZE_PRECISION"),
+    "tick": ("INVALID_PRICE_PRECISION", "Too many decimals in the order price", "PREVIEW_INVALID_PRICE_PRECISION"),
+    "min_notional": ("INVALID_SIZE_PRECISION", "Order size is below the minimum", "PREVIEW_INVALID_QUOTE_SIZE_TOO_SMALL"),
+    "symbol": ("INVALID_PRODUCT_ID", "Product does not exist", "UNKNOWN_PREVIEW_FAILURE_REASON"),
+}  # fmt: skip
+_SECONDS = {"ONE_MINUTE": 60, "FIVE_MINUTE": 300, "FIFTEEN_MINUTE": 900, "THIRTY_MINUTE": 1800, "ONE_HOUR": 3600, "TWO_HOUR": 7200,
+            "SIX_HOUR": 21600, "ONE_DAY": 86400}  # fmt: skip
+
+
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _part(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+class CoinbaseFront(Front):
+    quotes, money, fee_in, repeats = ("USD", "USDC"), "USD", "quote", "return"
+    keys = {"key": NAME, "secret": PEM, "passphrase": ""}
+    page = 100
+
+    def verify(self, request: Request) -> None:
+        try:
+            head, body, signature = request.headers["authorization"].removeprefix("Bearer ").split(".")
+            named, claims = json.loads(_part(head)), json.loads(_part(body))
+        except (KeyError, ValueError):
+            raise self._unauthorized() from None
+        where = f"{request.method} {request.headers['host']}{request.path}"
+        right = (
+            named["alg"] == "ES256" and named["kid"] == claims["sub"] == NAME and claims["uri"].replace("http://", "") == where
+            and claims["nbf"] <= self.now() + 5 and self.now() < claims["exp"] <= self.now() + 130
+            and signed_by(PUBLIC, f"{head}.{body}".encode(), _part(signature))
+        )  # fmt: skip
+        if not right:
+            raise self._unauthorized()
+
+    @staticmethod
+    def _unauthorized() -> Refused:
+        return Refused(401, "Unauthorized\n")
+
+    def refusal(self, request: Request, refusal: Refusal) -> Refused:
+        if refusal.kind in ("not_found", "symbol") and request.method == "GET":
+            words = "order with this orderID was not found" if refusal.kind == "not_found" else "valid product_id is required"
+            return Refused(404 if refusal.kind == "not_found" else 400, {
+                "error": "NOT_FOUND" if refusal.kind == "not_found" else "INVALID_ARGUMENT", "error_details": words, "message": words,
+            })  # fmt: skip
+        error, words, preview = _REFUSALS.get(refusal.kind, ("INVALID_ARGUMENT", "The request is not valid", "UNKNOWN_PREVIEW_FAILURE_REASON"))
+        return Refused(200, {"success": False, "failure_reason": "UNKNOWN_FAILURE_REASON", "order_id": "", "error_response": {
+            "error": error, "message": words, "error_details": "", "preview_failure_reason": preview,
+        }})  # fmt: skip
+
+    def bad_key(self) -> Answer:
+        return self._unauthorized().answer
+
+    def limited(self) -> Any:
+        return {"error": "rate_limit_exceeded", "message": "too many requests", "error_details": ""}
+
+    # --- public ---
+
+    def products(self, request: Request) -> Any:
+        if request.params.get("product_type") == "FUTURE":
+            return {"products": [], "num_products": 0}
+        found = [self._product(market) for market in self.core.markets.values()]
+        return {"products": found, "num_products": len(found)}
+
+    def _product(self, market: Market) -> dict[str, Any]:
+        return {
+            "product_id": f"{market.base}-{market.quote}", "price": text(self.core.prices[market.name]), "base_increment": text(market.step),
+            "quote_increment": text(market.tick), "price_increment": text(market.tick), "quote_min_size": text(market.least_cost),
+            "quote_max_size": "50000000", "base_min_size": text(market.least), "base_max_size": "3400", "base_currency_id": market.base,
+            "quote_currency_id": market.quote, "product_type": "SPOT", "trading_disabled": False, "status": "online", "alias_to": [],
+        }  # fmt: skip
+
+    def fees(self, request: Request) -> Any:
+        return {"fee_tier": {"taker_fee_rate": "0.001", "maker_fee_rate": "0.001"}}
+
+    def ticker(self, request: Request, product: str) -> Any:
+        market = self._market(product)
+        trade = {"trade_id": "1", "product_id": product, "price": text(self.core.prices[market.name]), "size": "1", "time": _iso(self.now()), "side": "BUY"}
+        return {"trades": [trade], "best_bid": text(self.core.bid(market.name)), "best_ask": text(self.core.ask(market.name))}
+
+    def candles(self, request: Request, product: str) -> Any:
+        asked = request.params
+        market, seconds = self._market(product), _SECONDS[asked["granularity"]]
+        if (int(asked["end"]) - int(asked["start"])) / seconds > 350:
+            raise Refused(400, {"error": "INVALID_ARGUMENT", "message": "start and end argument is invalid - number of candles requested should be less than 350"})
+        rows = [row for row in self.core.candles(market.name, seconds, int(asked["start"]), 350) if row[0] <= int(asked["end"])]
+        return {"candles": [
+            {"start": str(at), "open": text(first), "high": text(high), "low": text(low), "close": text(last), "volume": text(volume)}
+            for at, first, high, low, last, volume in reversed(rows)
+        ]}  # fmt: skip
+
+    # --- the account ---
+
+    def accounts(self, request: Request) -> Any:
+        coins = list(self.core.balances)
+        first = int(request.params.get("cursor") or 0)
+        page, more = coins[first : first + self.page], first + self.page < len(coins)
+        return {"accounts": [self._account(coin) for coin in page], "has_next": more, "cursor": str(first + self.page) if more else "", "size": len(page)}
+
+    def _account(self, coin: str) -> dict[str, Any]:
+        return {
+            "uuid": f"8bfc20d7-{coin}", "name": f"{coin} Wallet", "currency": coin, "active": True, "ready": True,
+            "type": "ACCOUNT_TYPE_FIAT" if coin == "USD" else "ACCOUNT_TYPE_CRYPTO",
+            "available_balance": {"value": text(self.core.free(coin)), "currency": coin}, "hold": {"value": text(self.core.held(coin)), "currency": coin},
+        }  # fmt: skip
+
+    def permissions(self, request: Request) -> Any:
+        return {"can_view": True, "can_trade": True, "can_transfer": self.can_withdraw, "portfolio_uuid": "b87a2d3f-8a1e-49b3", "portfolio_type": "DEFAULT"}
+
+    # --- orders ---
+
+    def create(self, request: Request) -> Any:
+        asked = request.json
+        if not asked.get("client_order_id"):
+            raise Refused(400, {"error": "INVALID_ARGUMENT", "error_details": "client_order_id is required", "message": "client_order_id is required"})
+        ((kind, how),) = asked["order_configuration"].items()
+        number = {name: D(how[name]) for name in ("base_size", "quote_size", "limit_price", "stop_price") if name in how}
+        if kind == "market_market_ioc" and asked["side"] == "BUY" and "quote_size" not in number:
+            raise Refusal("value")
+        if "stop_price" in number and (asked["side"] == "SELL") != (how["stop_direction"] == "STOP_DIRECTION_STOP_DOWN"):
+            raise Refusal("value")
+        order = self.core.place(
+            client_id=asked["client_order_id"], name=self._market(asked["product_id"]).name, side=asked["side"].lower(),
+            type="market" if kind.startswith("market") else "limit", quantity=number.get("base_size"), cost=number.get("quote_size"),
+            limit=number.get("limit_price"), stop=number.get("stop_price"), tif="IOC" if kind == "sor_limit_ioc" else kind[-3:].upper(),
+        )  # fmt: skip
+        done = {"order_id": str(order.id), "product_id": asked["product_id"], "side": asked["side"], "client_order_id": order.client_id}
+        return {"success": True, "failure_reason": "UNKNOWN_FAILURE_REASON", "order_id": str(order.id), "success_response": done,
+                "order_configuration": asked["order_configuration"]}  # fmt: skip
+
+    def order(self, request: Request, number: str) -> Any:
+        return {"order": self._order(self.core.find(id=number))}
+
+    def batch(self, request: Request) -> Any:
+        """Newest first, by pages. A client id is not among what can be asked for."""
+        asked = request.params
+        wanted = asked.get("order_status")
+        found = [of for of in reversed(self.core.shown()) if wanted is None or self.status_of(of, _STATUS) == wanted]
+        first, size = int(asked.get("cursor") or 0), min(int(asked.get("limit", 100)), self.page)
+        more = first + size < len(found)
+        return {"orders": [self._order(of) for of in found[first : first + size]], "has_next": more, "cursor": str(first + size) if more else ""}
+
+    def fills(self, request: Request) -> Any:
+        wanted = request.params.get("order_ids")
+        return {"fills": [
+            self._fill(order, trade) for order in self.core.shown() if wanted in (None, str(order.id)) for trade in self.core.trades_of(order)
+        ], "cursor": ""}  # fmt: skip
+
+    @staticmethod
+    def _fill(order: Order, trade: Any) -> dict[str, Any]:
+        """The size of what was bought for an amount of money is told in money."""
+        spent = order.quantity is None
+        return {
+            "entry_id": f"e{trade.id}", "trade_id": f"t{trade.id}", "order_id": str(order.id), "trade_time": _iso(trade.at), "trade_type": "FILL",
+            "price": text(trade.price), "size": text(trade.quantity * trade.price if spent else trade.quantity, 12), "commission": text(trade.fee),
+            "product_id": f"{order.market.base}-{order.market.quote}", "sequence_timestamp": _iso(trade.at), "liquidity_indicator": "TAKER",
+            "size_in_quote": spent, "side": order.side.upper(),
+        }  # fmt: skip
+
+    def cancel(self, request: Request) -> Any:
+        results = []
+        for number in request.json["order_ids"]:
+            try:
+                self.core.cancel(self.core.find(id=number))
+                results.append({"success": True, "failure_reason": "UNKNOWN_CANCEL_FAILURE_REASON", "order_id": number})
+            except Refusal:
+                results.append({"success": False, "failure_reason": "UNKNOWN_CANCEL_ORDER", "order_id": number})
+        return {"results": results}
+
+    def _order(self, order: Order) -> dict[str, Any]:
+        kind, how = "limit_limit_gtc", {"base_size": text(order.quantity), "limit_price": text(order.limit)}
+        if order.type == "market":
+            kind = "market_market_ioc"
+            how = {"quote_size": text(order.cost)} if order.quantity is None else {"base_size": text(order.quantity)}
+        elif order.stop is not None:
+            kind, how = "stop_limit_stop_limit_gtc", {**how, "stop_price": text(order.stop)}
+        return {
+            "order_id": str(order.id), "product_id": f"{order.market.base}-{order.market.quote}", "user_id": "u", "client_order_id": order.client_id,
+            "order_configuration": {kind: how}, "side": order.side.upper(), "status": self.status_of(order, _STATUS),
+            "time_in_force": "IMMEDIATE_OR_CANCEL" if order.tif == "IOC" else "GOOD_UNTIL_CANCELLED", "created_time": _iso(order.created),
+            "completion_percentage": "0", "filled_size": text(order.filled), "average_filled_price": text(order.average),
+            "filled_value": text(order.spent), "total_fees": text(order.fee), "order_type": order.type.upper(), "reject_reason": "REJECT_REASON_UNSPECIFIED",
+            "reject_message": "", "cancel_message": "", "last_fill_time": _iso(order.updated),
+        }  # fmt: skip
+
+    def _market(self, written: str) -> Market:
+        return self.market_named(written.replace("-", "/"))
+
+    routes = {
+        ("GET", "/api/v3/brokerage/market/products"): ("public", products),
+        ("GET", "/api/v3/brokerage/market/products/{id}/ticker"): ("public", ticker),
+        ("GET", "/api/v3/brokerage/market/products/{id}/candles"): ("public", candles),
+        ("GET", "/api/v3/brokerage/transaction_summary"): ("read", fees), ("GET", "/api/v3/brokerage/accounts"): ("read", accounts),
+        ("GET", "/api/v3/brokerage/key_permissions"): ("read", permissions), ("POST", "/api/v3/brokerage/orders"): ("create", create),
+        ("GET", "/api/v3/brokerage/orders/historical/batch"): ("read", batch),
+        ("GET", "/api/v3/brokerage/orders/historical/fills"): ("read", fills),
+        ("GET", "/api/v3/brokerage/orders/historical/{id}"): ("read", order),
+        ("POST", "/api/v3/brokerage/orders/batch_cancel"): ("cancel", cancel),
+    }  # fmt: skip
+
+
+FRONT = CoinbaseFront

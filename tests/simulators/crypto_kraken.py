@@ -1,0 +1,233 @@
+"""Kraken spot as ccxt calls it: /0/public and /0/private, each private request under a higher nonce than the last."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from typing import Any
+
+from tests.simulators.crypto import KEY, SECRET, Answer, Front, Refused, Request
+from tests.simulators.crypto_core import D, Market, Order, Refusal, text
+
+_STATUS = {"open": "open", "filled": "closed", "canceled": "canceled", "expired": "canceled"}
+_REFUSALS = {
+    "funds": "EOrder:Insufficient funds", "min_quantity": "EGeneral:Invalid arguments:volume minimum not met",
+    "step": "EGeneral:Invalid arguments:volume", "tick": "EOrder:Invalid price", "min_notional": "EOrder:Cost minimum not met",
+    "symbol": "EQuery:Unknown asset pair", "duplicate": "EOrder:Duplicate cl_ord_id", "not_found": "EOrder:Unknown order",
+    "ended": "EOrder:Unknown order", "value": "EGeneral:Invalid arguments:cl_ord_id", "type": "EGeneral:Invalid arguments:ordertype",
+}  # fmt: skip
+_ASSETS = {"BTC": "XXBT", "ETH": "XETH", "USD": "ZUSD"}
+_TYPES = {(False, False): "market", (True, False): "limit", (False, True): "stop-loss", (True, True): "stop-loss-limit"}
+
+
+def _asset(coin: str) -> str:
+    return _ASSETS.get(coin, coin)
+
+
+def _pair(market: Market) -> str:
+    return _asset(market.base) + _asset(market.quote) if market.base in _ASSETS else market.base + market.quote
+
+
+def _altname(market: Market) -> str:
+    return market.base.replace("BTC", "XBT") + market.quote
+
+
+def _said(words: str) -> Refused:
+    return Refused(200, {"error": [words]})
+
+
+def _given(result: Any) -> dict[str, Any]:
+    return {"error": [], "result": result}
+
+
+class KrakenFront(Front):
+    quotes, money, fee_in, repeats = ("USD", "EUR"), "USD", "quote", "open"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._nonce = 0
+        self.trades_asked: list[str] = []
+
+    def verify(self, request: Request) -> None:
+        if request.headers.get("api-key") != KEY:
+            raise _said("EAPI:Invalid key")
+        nonce = request.params.get("nonce", "")
+        hashed = hashlib.sha256(f"{nonce}{request.body}".encode()).digest()
+        right = hmac.new(base64.b64decode(SECRET), request.path.encode() + hashed, hashlib.sha512).digest()
+        if request.headers.get("api-sign") != base64.b64encode(right).decode():
+            raise _said("EAPI:Invalid signature")
+        with self.core.lock:
+            if int(nonce) <= self._nonce:
+                raise _said("EAPI:Invalid nonce")
+            self._nonce = int(nonce)
+
+    def refusal(self, request: Request, refusal: Refusal) -> Refused:
+        return _said(_REFUSALS[refusal.kind])
+
+    def bad_key(self) -> Answer:
+        return _said("EAPI:Invalid key").answer
+
+    def limited(self) -> Any:
+        return {"error": ["EAPI:Rate limit exceeded"]}
+
+    # --- public ---
+
+    def pairs(self, request: Request) -> Any:
+        return _given({_pair(market): self._listed(market) for market in self.core.markets.values()})
+
+    @staticmethod
+    def _listed(market: Market) -> dict[str, Any]:
+        return {
+            "altname": _altname(market), "wsname": market.name, "aclass_base": "currency", "base": _asset(market.base),
+            "aclass_quote": "currency", "quote": _asset(market.quote), "cost_decimals": 5, "pair_decimals": 2, "lot_decimals": 5,
+            "lot_multiplier": 1, "leverage_buy": [], "leverage_sell": [], "fees": [[0, 0.4]], "fees_maker": [[0, 0.25]],
+            "fee_volume_currency": "ZUSD", "ordermin": text(market.least), "costmin": text(market.least_cost), "tick_size": "0.01",
+            "status": "online",
+        }  # fmt: skip
+
+    def time(self, request: Request) -> Any:
+        return _given({"unixtime": int(self.now()), "rfc1123": ""})
+
+    def ticker(self, request: Request) -> Any:
+        return _given({_pair(market): self._ticker(market) for market in map(self._market, request.params["pair"].split(","))})
+
+    def _ticker(self, market: Market) -> dict[str, Any]:
+        price, bid, ask = (text(at) for at in (self.core.prices[market.name], self.core.bid(market.name), self.core.ask(market.name)))
+        two = [price, price]
+        return {
+            "a": [ask, "1", "1.0"], "b": [bid, "1", "1.0"], "c": [price, "0.1"], "v": ["10", "10"], "p": two, "t": [5, 5], "l": two, "h": two,
+            "o": price,
+        }  # fmt: skip
+
+    def candles(self, request: Request) -> Any:
+        asked = request.params
+        market, seconds = self._market(asked["pair"]), int(asked.get("interval", 1)) * 60
+        if seconds // 60 not in (1, 5, 15, 30, 60, 240, 1440, 10080, 21600):
+            raise _said("EGeneral:Invalid arguments:interval")
+        since = max(float(asked.get("since", 0)) + 1, self.now() - 720 * seconds)
+        rows = [[at, *map(text, values[:4]), "0", text(values[4]), 1] for at, *values in self.core.candles(market.name, seconds, since, 720)]
+        return _given({_pair(market): rows, "last": int(self.now())})
+
+    # --- the account ---
+
+    def balance(self, request: Request) -> Any:
+        return _given({
+            _asset(coin): {"balance": text(total), "hold_trade": text(self.core.held(coin))} for coin, total in self.core.balances.items()
+        })  # fmt: skip
+
+    def key_info(self, request: Request) -> Any:
+        granted = ["query-funds", "modify-trades", "query-open-trades", "query-closed-trades", "close-trades"]
+        return _given({"api_key_name": "simulated", "iban": "AA88 N84G WYBA XJMQ", "permissions": granted + ["withdraw-funds"] * self.can_withdraw})
+
+    # --- orders ---
+
+    def create(self, request: Request) -> Any:
+        asked = request.params
+        kind = asked["ordertype"]
+        if kind not in _TYPES.values():
+            raise Refusal("type")
+        name = asked.get("cl_ord_id", "")
+        if not re.fullmatch(r"[0-9a-f]{32}|[0-9a-f-]{36}|.{1,18}", name):
+            raise Refusal("value")
+        first, second = (D(asked[field]) if field in asked else None for field in ("price", "price2"))
+        limit = {"limit": first, "stop-loss-limit": second}.get(kind)
+        order = self.core.place(
+            client_id=name, name=self._market(asked["pair"]).name, side=asked["type"], type="limit" if limit else "market",
+            quantity=D(asked["volume"]), limit=limit, stop=first if kind.startswith("stop") else None,
+            tif=asked.get("timeinforce", "GTC").upper(),
+        )  # fmt: skip
+        return _given({"descr": {"order": _words(order)}, "txid": [_txid(order)]})
+
+    def query(self, request: Request) -> Any:
+        return _given({named: self._order(self._asked(named), request) for named in request.params["txid"].split(",")})
+
+    def open_orders(self, request: Request) -> Any:
+        return _given({"open": {_txid(of): self._order(of, request) for of in self._named(request) if of.status == "open"}})
+
+    def closed_orders(self, request: Request) -> Any:
+        ended = {_txid(of): self._order(of, request) for of in self._named(request) if of.status != "open"}
+        return _given({"closed": ended, "count": len(ended)})
+
+    def cancel(self, request: Request) -> Any:
+        asked = request.params
+        named = self.core.find(client_id=asked["cl_ord_id"]) if "cl_ord_id" in asked else self._asked(asked["txid"])
+        self.core.cancel(named)
+        return _given({"count": 1})
+
+    def trades(self, request: Request) -> Any:
+        wanted = request.params["txid"].split(",")
+        self.trades_asked += wanted
+        return _given({
+            _tid(trade): self._trade(order, trade) for order in self.core.shown() for trade in self.core.trades_of(order)
+            if _tid(trade) in wanted
+        })  # fmt: skip
+
+    @staticmethod
+    def _trade(order: Order, trade: Any) -> dict[str, Any]:
+        return {
+            "ordertxid": _txid(order), "postxid": "T", "pair": _pair(order.market), "time": trade.at, "type": order.side,
+            "ordertype": order.type, "price": text(trade.price), "cost": text(trade.price * trade.quantity), "fee": text(trade.fee),
+            "vol": text(trade.quantity), "margin": "0.0", "misc": "", "maker": False,
+        }  # fmt: skip
+
+    def _order(self, order: Order, request: Request) -> dict[str, Any]:
+        """Its executions are named only where they are asked for."""
+        named = {"trades": [_tid(trade) for trade in self.core.trades_of(order)]} if request.params.get("trades", "").lower() == "true" else {}
+        kind = _TYPES[order.limit is not None, order.stop is not None]
+        first = order.stop if order.stop is not None else order.limit
+        second = order.limit if order.stop is not None else None
+        return {
+            "refid": None, "userref": None, "cl_ord_id": order.client_id, "status": self.status_of(order, _STATUS), "opentm": order.created,
+            "closetm": order.updated if order.status != "open" else 0, "expiretm": 0, "starttm": 0,
+            "descr": {"pair": _altname(order.market), "type": order.side, "ordertype": kind, "price": text(first), "price2": text(second),
+                      "leverage": "none", "order": _words(order), "close": ""},
+            "vol": text(order.quantity), "vol_exec": text(order.filled), "cost": text(order.spent), "fee": text(order.fee),
+            "price": text(order.average), "stopprice": "0.0", "limitprice": "0.0", "misc": "", "oflags": "fciq", "reason": None,
+            **named,
+        }  # fmt: skip
+
+    def _named(self, request: Request) -> list[Order]:
+        """`userref` is another thing than `cl_ord_id`: whoever looks our id up under it finds nothing."""
+        name = request.params.get("cl_ord_id")
+        if "userref" in request.params and not request.params["userref"].isdigit():
+            raise _said("EGeneral:Invalid arguments:userref")
+        return [order for order in self.core.shown() if name in (None, order.client_id)]
+
+    def _asked(self, txid: str) -> Order:
+        if not re.fullmatch(r"O[0-9A-Z]{5}-SIMUL-ORDERS", txid):
+            raise _said("EOrder:Invalid order")
+        return self.core.find(id=int(txid[1:6]))
+
+    def _market(self, written: str) -> Market:
+        found = next((market for market in self.core.markets.values() if written in (_pair(market), _altname(market))), None)
+        return found or self.market_named(written)
+
+    routes = {
+        ("GET", "/0/public/AssetPairs"): ("public", pairs), ("GET", "/0/public/Time"): ("public", time),
+        ("GET", "/0/public/Ticker"): ("public", ticker), ("GET", "/0/public/OHLC"): ("public", candles),
+        ("POST", "/0/private/BalanceEx"): ("read", balance), ("POST", "/0/private/GetApiKeyInfo"): ("read", key_info),
+        ("POST", "/0/private/AddOrder"): ("create", create), ("POST", "/0/private/QueryOrders"): ("read", query),
+        ("POST", "/0/private/OpenOrders"): ("read", open_orders), ("POST", "/0/private/ClosedOrders"): ("read", closed_orders),
+        ("POST", "/0/private/CancelOrder"): ("cancel", cancel), ("POST", "/0/private/QueryTrades"): ("read", trades),
+    }  # fmt: skip
+
+
+def _txid(order: Order) -> str:
+    return f"O{order.id:05d}-SIMUL-ORDERS"
+
+
+def _words(order: Order) -> str:
+    """As Kraken describes an order; ccxt reads it word by word."""
+    limit = f"limit {text(order.limit, 2)}" if order.limit is not None else "market"
+    if order.stop is not None:
+        limit = f"stop loss {text(order.stop, 2)}" + (f" -> {limit}" if order.limit is not None else "")
+    return f"{order.side} {text(order.quantity)} {_altname(order.market)} @ {limit}"
+
+
+def _tid(trade: Any) -> str:
+    return f"T{trade.id:05d}-SIMUL-TRADES"
+
+
+FRONT = KrakenFront

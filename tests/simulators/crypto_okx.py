@@ -1,0 +1,189 @@
+"""OKX spot as ccxt calls it: /api/v5, orders through trade/batch-orders."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from datetime import datetime
+from typing import Any
+
+from tests.simulators.crypto import KEY, PASSPHRASE, SECRET, Answer, Front, Refused, Request
+from tests.simulators.crypto_core import D, Market, Order, Refusal, ms, text
+
+_STATUS = {"open": "live", "filled": "filled", "canceled": "canceled", "expired": "canceled"}
+_REFUSALS = {
+    "funds": ("51008", "Order failed. Insufficient balance in account"), "min_quantity": ("51020", "Order quantity must be greater than the minimum"),
+    "step": ("51121", "Order quantity must be a multiple of the lot size"), "tick": ("51006", "Order price is not within the price limit"),
+    "min_notional": ("51020", "Order amount is below the minimum"), "symbol": ("51001", "Instrument ID does not exist"),
+    "duplicate": ("51016", "Duplicated clOrdId"), "not_found": ("51603", "Order does not exist"), "value": ("51000", "Parameter clOrdId error"),
+    "ended": ("51402", "Cancellation failed as the order has been completed"), "type": ("51000", "Parameter ordType error"),
+}  # fmt: skip
+_SECONDS = {"1m": 60, "3m": 180, "5m": 300, "15m": 900, "30m": 1800, "1H": 3600, "2H": 7200, "4H": 14400, "6H": 21600, "12H": 43200, "1D": 86400}
+
+
+def _said(code: str, words: str, status: int = 200) -> Refused:
+    return Refused(status, {"code": code, "msg": words, "data": []})
+
+
+def _given(*data: Any) -> dict[str, Any]:
+    return {"code": "0", "msg": "", "data": list(data)}
+
+
+class OkxFront(Front):
+    quotes, money, fee_in, repeats = ("USDT", "USDC"), "USDT", "bought", "open"
+    demo_only = False  # refuse whatever does not carry the demo header
+
+    def verify(self, request: Request) -> None:
+        heads = request.headers
+        if heads.get("ok-access-key") != KEY:
+            raise _said("50111", "Invalid OK-ACCESS-KEY", 401)
+        if heads.get("ok-access-passphrase") != PASSPHRASE:
+            raise _said("50105", "Request header OK-ACCESS-PASSPHRASE incorrect.", 401)
+        at = heads.get("ok-access-timestamp", "")
+        path = request.path + (f"?{request.query}" if request.query else "")
+        right = hmac.new(SECRET.encode(), f"{at}{request.method}{path}{request.body}".encode(), hashlib.sha256).digest()
+        if heads.get("ok-access-sign") != base64.b64encode(right).decode():
+            raise _said("50113", "Invalid Sign", 401)
+        if abs(datetime.fromisoformat(at).timestamp() - self.now()) > 30:
+            raise _said("50102", "Timestamp request expired", 401)
+        if self.demo_only and heads.get("x-simulated-trading") != "1":
+            raise _said("50101", "APIKey does not match current environment.", 401)
+
+    def refusal(self, request: Request, refusal: Refusal) -> Refused:
+        code, words = _REFUSALS[refusal.kind]
+        if request.path.endswith(("batch-orders", "cancel-order")):
+            return Refused(200, {"code": "1", "msg": "All operations failed", "data": [{"ordId": "", "clOrdId": "", "sCode": code, "sMsg": words}]})
+        return _said(code, words)
+
+    def bad_key(self) -> Answer:
+        return _said("50111", "Invalid OK-ACCESS-KEY", 401).answer
+
+    def limited(self) -> Any:
+        return {"code": "50011", "msg": "Too Many Requests", "data": []}
+
+    # --- public ---
+
+    def instruments(self, request: Request) -> Any:
+        if request.params.get("instType") != "SPOT":
+            return _given()
+        return _given(*(self._instrument(market) for market in self.core.markets.values()))
+
+    @staticmethod
+    def _instrument(market: Market) -> dict[str, Any]:
+        return {
+            "instType": "SPOT", "instId": f"{market.base}-{market.quote}", "baseCcy": market.base, "quoteCcy": market.quote, "settleCcy": "",
+            "ctVal": "", "ctMult": "", "lever": "10", "tickSz": text(market.tick), "lotSz": text(market.step), "minSz": text(market.least),
+            "state": "live", "maxLmtSz": "999999", "maxMktSz": "1000000", "uly": "", "instFamily": "", "listTime": "1548133413000",
+        }  # fmt: skip
+
+    def time(self, request: Request) -> Any:
+        return _given({"ts": str(ms(self.now()))})
+
+    def ticker(self, request: Request) -> Any:
+        return _given(self._ticker(self._market(request.params["instId"])))
+
+    def tickers(self, request: Request) -> Any:
+        return _given(*(self._ticker(market) for market in self.core.markets.values()))
+
+    def _ticker(self, market: Market) -> dict[str, Any]:
+        price = text(self.core.prices[market.name])
+        return {
+            "instType": "SPOT", "instId": f"{market.base}-{market.quote}", "last": price, "bidPx": text(self.core.bid(market.name)), "bidSz": "9",
+            "askPx": text(self.core.ask(market.name)), "askSz": "9", "open24h": price, "high24h": price, "low24h": price, "vol24h": "1000",
+            "volCcy24h": "100000", "ts": str(ms(self.now())),
+        }  # fmt: skip
+
+    def candles(self, request: Request) -> Any:
+        asked = request.params
+        market, seconds = self._market(asked["instId"]), _SECONDS[asked["bar"].removesuffix("utc")]
+        count = min(int(asked.get("limit", 100)), 300)
+        since = int(asked["before"]) / 1000 + 0.001 if "before" in asked else self.now() - count * seconds
+        rows = self.core.candles(market.name, seconds, since, count)
+        return _given(*([str(at * 1000), *map(text, values), "0", "0", "1"] for at, *values in reversed(rows)))
+
+    # --- the account ---
+
+    def balance(self, request: Request) -> Any:
+        details = [
+            {"ccy": coin, "eq": text(total), "cashBal": text(total), "availBal": text(self.core.free(coin)), "availEq": text(self.core.free(coin)),
+             "frozenBal": text(self.core.held(coin)), "uTime": str(ms(self.now()))}
+            for coin, total in self.core.balances.items() if total
+        ]  # fmt: skip
+        return _given({"uTime": str(ms(self.now())), "totalEq": "100000", "details": details})
+
+    def config(self, request: Request) -> Any:
+        return _given({"uid": "44705892343619584", "acctLv": "1", "perm": "read_only,trade" + (",withdraw" if self.can_withdraw else "")})
+
+    # --- orders ---
+
+    def create(self, request: Request) -> Any:
+        (asked,) = request.json
+        if not re.fullmatch(r"[A-Za-z0-9]{1,32}", asked.get("clOrdId", "")):
+            raise Refusal("value")
+        if asked.get("tdMode") != "cash" or asked["ordType"] not in ("market", "limit", "ioc", "fok"):
+            raise Refusal("type")
+        spends = asked["ordType"] == "market" and asked["side"] == "buy" and asked.get("tgtCcy", "quote_ccy") == "quote_ccy"
+        market = asked["ordType"] == "market"
+        order = self.core.place(
+            client_id=asked["clOrdId"], name=self._market(asked["instId"]).name, side=asked["side"], type="market" if market else "limit",
+            quantity=None if spends else D(asked["sz"]), cost=D(asked["sz"]) if spends else None, limit=None if market else D(asked["px"]),
+            tif={"ioc": "IOC", "fok": "FOK"}.get(asked["ordType"], "GTC"),
+        )  # fmt: skip
+        return _given({"clOrdId": order.client_id, "ordId": str(order.id), "tag": "", "ts": str(ms(self.now())), "sCode": "0", "sMsg": ""})
+
+    def order(self, request: Request) -> Any:
+        return _given(self._order(self._asked(request.params)))
+
+    def pending(self, request: Request) -> Any:
+        return _given(*(self._order(order) for order in self.core.shown() if order.status == "open"))
+
+    def cancel(self, request: Request) -> Any:
+        order = self.core.cancel(self._asked(request.json))
+        return _given({"ordId": str(order.id), "clOrdId": order.client_id, "sCode": "0", "sMsg": ""})
+
+    def fills(self, request: Request) -> Any:
+        asked = request.params
+        orders = [order for order in self.core.shown() if asked.get("ordId", str(order.id)) == str(order.id)]
+        return _given(*(self._fill(order, trade) for order in orders for trade in self.core.trades_of(order)))
+
+    @staticmethod
+    def _fill(order: Order, trade: Any) -> dict[str, Any]:
+        return {
+            "instType": "SPOT", "instId": f"{order.market.base}-{order.market.quote}", "tradeId": str(trade.id), "ordId": str(order.id),
+            "clOrdId": order.client_id, "billId": str(trade.id), "fillPx": text(trade.price), "fillSz": text(trade.quantity),
+            "side": order.side, "execType": "T", "feeCcy": trade.fee_coin, "fee": text(-trade.fee), "ts": str(ms(trade.at)),
+        }  # fmt: skip
+
+    def _order(self, order: Order) -> dict[str, Any]:
+        state = "partially_filled" if order.status == "open" and order.trades and not self.strange_status else self.status_of(order, _STATUS)
+        return {
+            "instType": "SPOT", "instId": f"{order.market.base}-{order.market.quote}", "ordId": str(order.id), "clOrdId": order.client_id,
+            "px": text(order.limit) if order.limit else "", "sz": text(order.quantity if order.quantity is not None else order.cost),
+            "ordType": "market" if order.type == "market" else "limit", "side": order.side, "accFillSz": text(order.filled),
+            "avgPx": text(order.average) if order.trades else "", "state": state, "fee": text(-order.fee),
+            "feeCcy": order.trades[0].fee_coin if order.trades else "", "tgtCcy": "base_ccy", "cTime": str(ms(order.created)),
+            "uTime": str(ms(order.updated)), "tdMode": "cash", "cancelSource": "", "cancelSourceReason": "",
+        }  # fmt: skip
+
+    def _asked(self, asked: dict[str, str]) -> Order:
+        self._market(asked["instId"])
+        return self.core.find(id=asked.get("ordId"), client_id=asked.get("clOrdId"))
+
+    def _market(self, written: str) -> Market:
+        return self.market_named(written.replace("-", "/"))
+
+    routes = {
+        ("GET", "/api/v5/public/instruments"): ("public", instruments), ("GET", "/api/v5/public/time"): ("public", time),
+        ("GET", "/api/v5/market/ticker"): ("public", ticker), ("GET", "/api/v5/market/tickers"): ("public", tickers),
+        ("GET", "/api/v5/market/candles"): ("public", candles),
+        ("GET", "/api/v5/market/history-candles"): ("public", candles), ("GET", "/api/v5/account/balance"): ("read", balance),
+        ("GET", "/api/v5/account/config"): ("read", config), ("POST", "/api/v5/trade/batch-orders"): ("create", create),
+        ("GET", "/api/v5/trade/order"): ("read", order), ("GET", "/api/v5/trade/orders-pending"): ("read", pending),
+        ("POST", "/api/v5/trade/cancel-order"): ("cancel", cancel), ("GET", "/api/v5/trade/fills"): ("read", fills),
+        ("GET", "/api/v5/trade/fills-history"): ("read", fills),
+    }  # fmt: skip
+
+
+FRONT = OkxFront
