@@ -165,7 +165,7 @@ class Engine:
         self._hints.pop(task.signal_id, None)
         failpoint("after_decide_commit")
         if order is not None:
-            order = yield from self.sender.send(order)
+            order = yield from self.sender.send(order, self._make_broker(account))
         self.on_change(task.signal_id)
         return order
 

@@ -40,7 +40,7 @@ from dashtrade.tables.people import User
 log = logging.getLogger("dashtrade.webhook")
 bp = Blueprint("webhook", __name__)
 
-TURN = threading.Lock()
+TURN = threading.Lock()  # one request at a time is read or answered: Python runs one at a time anyway, and the writer must not queue for it
 MAX_BODY = 64 * 1024
 WORKER_SILENT = 10  # seconds after which a worker that beats every two is missing
 LONGEST_WAIT = 2.5  # TradingView gives up after 3 s

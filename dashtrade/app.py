@@ -75,11 +75,28 @@ def _check_paper(credentials: dict[str, str], options: dict[str, Any]) -> None:
     PaperSettings.from_options(options)
 
 
+def _make_alpaca(app: App, account: Account, credentials: dict[str, str]) -> Broker:
+    from dashtrade.brokers.alpaca import AlpacaBroker
+
+    urls = app.settings.broker_urls
+    return AlpacaBroker(
+        credentials["key"], credentials["secret"], account.mode, clock=app.clock, api_url=urls.get("ALPACA_API_URL"),
+        data_url=urls.get("ALPACA_DATA_URL"), stream_url=urls.get("ALPACA_STREAM_URL"), feed=account.options.get("feed"),
+    )
+
+
+def _check_alpaca(credentials: dict[str, str], options: dict[str, Any]) -> None:
+    from dashtrade.brokers.alpaca import check
+
+    check(credentials, options)
+
+
 BROKERS: Mapping[str, BrokerKind] = {
     "paper": BrokerKind(
         name="Paper", modes=("paper",), check=_check_paper, make=_make_paper,
         starting_cash=lambda options: PaperSettings.from_options(options).starting_cash,
     ),
+    "alpaca": BrokerKind(name="Alpaca", modes=("paper", "live"), check=_check_alpaca, make=_make_alpaca),
 }
 
 

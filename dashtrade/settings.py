@@ -6,6 +6,7 @@ Standard library only: the supervising process reads it, and that process is to 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,6 +51,7 @@ class Settings:
     retention_days: int
     webhook_rate: int
     log_level: str
+    broker_urls: Mapping[str, str]  # other addresses than the venues' own, by setting name
 
     TABLE: ClassVar[tuple[Setting, ...]] = tuple(
         Setting(name=name, default=default, meaning=meaning)
@@ -70,6 +72,11 @@ class Settings:
             ("DASHTRADE_RETENTION_DAYS", "90", "days that raw alerts and logs are kept"),
             ("DASHTRADE_WEBHOOK_RATE", "1000", "alerts a second that one webhook token may send"),
             ("DASHTRADE_LOG_LEVEL", "INFO", "`DEBUG`, `INFO`, `WARNING` or `ERROR`"),
+            ("ALPACA_API_URL", "Alpaca's own", "address of Alpaca's trading API"),
+            ("ALPACA_DATA_URL", "Alpaca's own", "address of Alpaca's market data"),
+            ("ALPACA_STREAM_URL", "Alpaca's own", "address of Alpaca's stream of order updates"),
+            ("CCXT_URL_<EXCHANGE>", "the exchange's own", "address of a crypto exchange, such as `CCXT_URL_BINANCE`"),
+            ("SCHWAB_URL", "Schwab's own", "address of Schwab's API"),
         )
     )
 
@@ -97,6 +104,7 @@ class Settings:
             retention_days=given.number("DASHTRADE_RETENTION_DAYS", 90, 1, 36500),
             webhook_rate=given.number("DASHTRADE_WEBHOOK_RATE", 1000, 1, 1_000_000),
             log_level=given.choice("DASHTRADE_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
+            broker_urls=given.addresses(),
         )
 
     @property
@@ -188,6 +196,16 @@ class _Given:
             if text.lower() == choice.lower():
                 return choice
         raise BadSetting(name, f"{text!r} is none of {', '.join(choices)}.", f"For example: {name}={default}")
+
+    def addresses(self) -> Mapping[str, str]:
+        """The brokers' addresses that were set."""
+        found = {}
+        for name, text in self.values.items():
+            if text.strip() and re.fullmatch(r"ALPACA_(API|DATA|STREAM)_URL|SCHWAB_URL|CCXT_URL_[A-Z0-9]+", name):
+                if urlsplit(text.strip()).scheme not in ("http", "https", "ws", "wss"):
+                    raise BadSetting(name, f"{text!r} is not an address.", f"For example: {name}=http://127.0.0.1:9001")
+                found[name] = text.strip().rstrip("/")
+        return found
 
     def refuse_near_misses(self, table: tuple[Setting, ...]) -> None:
         """A misspelt name would otherwise be passed over without a word."""

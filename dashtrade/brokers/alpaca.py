@@ -97,7 +97,10 @@ class AlpacaBroker:
 
     def submit(self, request: OrderRequest) -> OrderReport:
         wire.check(request)
-        body = self._prepared(request)
+        try:
+            body = self._prepared(request)
+        except Rejected as refusal:
+            return self._known_or(request, refusal)
         try:
             answer = self._orders.post("/orders", body)
         except Exception as error:  # whatever it is: the order may be there
@@ -176,7 +179,21 @@ class AlpacaBroker:
             raise no_answer(error) from error
         if answers.is_repeat(answer):
             return self._adopted(request)
-        raise answers.after_post(answer, request, self._clock.now()) from error
+        said = answers.after_post(answer, request, self._clock.now())
+        if isinstance(said, Rejected):
+            return self._known_or(request, said)
+        raise said from error
+
+    def _known_or(self, request: OrderRequest, refusal: Rejected) -> OrderReport:
+        """A refusal says that no order exists. Where this is the second try, the first may have taken the very money or position
+        that is missing now, and Alpaca need not look at the id before it looks at these: so the id is looked up."""
+        try:
+            found = self._order(request.client_order_id)
+            if found is not None:
+                return self._report(found)
+        except BrokerError as error:
+            raise answers.in_doubt(f"it refused this try, and an earlier one could not be looked up: {error.message}") from error
+        raise refusal
 
     def _adopted(self, request: OrderRequest) -> OrderReport:
         """The id is derived from our decision, so whoever holds it at Alpaca is an earlier try of this very order."""

@@ -188,6 +188,7 @@ def name_in_path(symbol: Symbol) -> str:
 
 def check(request: OrderRequest) -> None:
     """What is wrong with a request whatever the account holds: said here, as the library lets a negative quantity pass."""
+    name_at_alpaca(request.symbol)
     amount = request.quantity if request.notional is None else request.notional
     if (request.quantity is None) == (request.notional is None) or not _positive(amount):
         raise Rejected("the order needs a quantity or an amount of money, one of them, above zero. Nothing was sent.")

@@ -78,13 +78,13 @@ class Sender:
         bot = bot_table.load(conn, order.bot_id)
         return entry_still_allowed(bot, bot_table.switches_for(conn, bot))
 
-    def send(self, order: Order) -> Steps[Order]:
+    def send(self, order: Order, broker: Broker | None = None) -> Steps[Order]:
         """An order that is SUBMITTING, and whose lane is ours, goes out. Once."""
         if not self.leases.fresh():  # stopped too long: whoever has the lane now will look the order up
             raise LaneLost("the lease ran out before sending")
         failpoint("before_send")
         try:
-            return (yield from self._send(order))
+            return (yield from self._send(order, broker or self.broker_of(order.account_id)))
         except Rejected as error:
             return (yield from self._refused(order, error.message))
         except RetryLater as error:
@@ -101,8 +101,8 @@ class Sender:
             why = f"unforeseen: {type(error).__name__}"
         return (yield Write(lambda conn: self._move(conn, order, status=OrderStatus.UNKNOWN, reason=why, due_at=self.clock.now())))
 
-    def _send(self, order: Order) -> Steps[Order]:
-        broker, request = self.broker_of(order.account_id), request_of(order)
+    def _send(self, order: Order, broker: Broker) -> Steps[Order]:
+        request = request_of(order)
         if getattr(broker, "local", False):
             return (yield Write(lambda conn: booking.apply_report(conn, order, broker.submit(request), self.clock.now()).order))
         report = yield Call(lambda: broker.submit(request))

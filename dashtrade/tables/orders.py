@@ -30,7 +30,7 @@ orders = sa.Table(
     sa.Column("exits", Json, nullable=True), flag("cancel_requested"), whole("sends"),
     moment("due_at", nullable=True), moment("sent_at", nullable=True), moment("created_at"), moment("updated_at"),
     sa.Index("ix_orders_open", "account_id", "symbol", sqlite_where=_OPEN, postgresql_where=_OPEN),
-    sa.Index("ix_orders_signal", "signal_id"), sa.Index("ix_orders_user", "user_id", "created_at"), sa.Index("ix_orders_bot", "bot_id"),
+    sa.Index("ix_orders_signal", "signal_id"), sa.Index("ix_orders_user", "user_id", "created_at"),
     sqlite_with_rowid=False,
 )
 events = sa.Table(
@@ -42,7 +42,6 @@ fills = sa.Table(
     whole("account_id"), whole("bot_id"), sa.Column("order_id", sa.Text, sa.ForeignKey("orders.id"), nullable=False, index=True),
     words("broker_fill_id"), words("side"), exact("quantity"), exact("price"), exact("fee"), exact("fee_base"), exact("realized"),
     moment("at"), moment("booked_at"), sa.UniqueConstraint("account_id", "broker_fill_id"),
-    sa.Index("ix_fills_bot", "bot_id", "id"),
 )
 _HELD = sa.text("closed_at IS NULL")
 lots = sa.Table(
@@ -232,6 +231,11 @@ def cancel_entries(conn: sa.Connection, *, scope: str, scope_id: int) -> int:
 # --- reading -------------------------------------------------------------------------------------------------------------
 
 
+_FOR_SIGNAL = (
+    sa.select(orders).where(orders.c.user_id == p("owner"), orders.c.signal_id == p("signal_id")).order_by(orders.c.bot_id, orders.c.step)
+)
+
+
 def get(conn: sa.Connection, owner: int, order_id: str) -> Order | None:
     row = conn.execute(sa.select(orders).where(orders.c.user_id == owner, orders.c.id == order_id)).first()
     return _order(row) if row else None
@@ -253,8 +257,7 @@ def list_page(conn: sa.Connection, owner: int, *, before: tuple[datetime, str] |
 
 
 def for_signal(conn: sa.Connection, owner: int, signal_id: str) -> list[Order]:
-    query = sa.select(orders).where(orders.c.user_id == owner, orders.c.signal_id == signal_id)
-    return [_order(row) for row in conn.execute(query.order_by(orders.c.bot_id, orders.c.step))]
+    return [_order(row) for row in rows(conn, _FOR_SIGNAL, {"owner": owner, "signal_id": signal_id})]
 
 
 def events_for_signal(conn: sa.Connection, owner: int, signal_id: str) -> list[Any]:

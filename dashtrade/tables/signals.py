@@ -278,7 +278,7 @@ def waiting_count(conn: sa.Connection) -> int:
 
 
 def get(conn: sa.Connection, owner: int, signal_id: str) -> Any | None:
-    return conn.execute(sa.select(signals).where(signals.c.user_id == owner, signals.c.id == signal_id)).first()
+    return first(conn, _GET, {"owner": owner, "signal_id": signal_id})
 
 
 _STATUS = sa.select(signals.c.status).where(signals.c.user_id == p("owner"), signals.c.id == p("signal_id"))
@@ -288,9 +288,12 @@ def status_of(conn: sa.Connection, owner: int, signal_id: str) -> str | None:
     return scalar(conn, _STATUS, {"owner": owner, "signal_id": signal_id})
 
 
+_GET = sa.select(signals).where(signals.c.user_id == p("owner"), signals.c.id == p("signal_id"))
+_OUTCOMES = sa.select(decisions).where(decisions.c.user_id == p("owner"), decisions.c.signal_id == p("signal_id")).order_by(decisions.c.id)
+
+
 def bot_outcomes(conn: sa.Connection, owner: int, signal_id: str) -> list[Any]:
-    query = sa.select(decisions).where(decisions.c.user_id == owner, decisions.c.signal_id == signal_id).order_by(decisions.c.id)
-    return list(conn.execute(query))
+    return rows(conn, _OUTCOMES, {"owner": owner, "signal_id": signal_id})
 
 
 def list_page(conn: sa.Connection, owner: int, *, before: str | None, limit: int, status: str | None = None,

@@ -448,7 +448,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_orders")),
         sqlite_with_rowid=False,
     )
-    op.create_index("ix_orders_bot", "orders", ["bot_id"], unique=False)
     op.create_index(
         "ix_orders_open",
         "orders",
@@ -508,7 +507,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_fills")),
         sa.UniqueConstraint("account_id", "broker_fill_id", name=op.f("uq_fills_account_id_broker_fill_id")),
     )
-    op.create_index("ix_fills_bot", "fills", ["bot_id", "id"], unique=False)
     op.create_index(op.f("ix_fills_order_id"), "fills", ["order_id"], unique=False)
     op.create_table(
         "order_events",

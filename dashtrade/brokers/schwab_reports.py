@@ -1,0 +1,148 @@
+"""What Schwab says, in our words: orders and their executions, positions, candles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from dashtrade.domain.ports import BrokerFill, BrokerPosition, Candle, OrderRef, OrderReport, Unavailable, VenueStatus
+from dashtrade.domain.values import ZERO, Malformed, Symbol, Timeframe, TimeInForce
+
+WORDS = {TimeInForce.DAY: "DAY", TimeInForce.GTC: "GOOD_TILL_CANCEL"}
+_STATUS = {
+    "FILLED": VenueStatus.FILLED, "CANCELED": VenueStatus.CANCELED, "REPLACED": VenueStatus.CANCELED, "REJECTED": VenueStatus.REJECTED,
+    "EXPIRED": VenueStatus.EXPIRED,
+}  # fmt: skip
+_MINUTES = (30, 15, 10, 5, 1)
+_LONG = {86_400: ("year", "daily"), 604_800: ("year", "weekly"), 2_592_000: ("year", "monthly")}
+
+
+def number(said: object) -> Decimal | None:
+    try:
+        found = Decimal(str(said)) if said is not None else None
+    except InvalidOperation:
+        return None
+    return found if found is not None and found.is_finite() else None
+
+
+def spelled(symbol: Symbol) -> str:
+    """Schwab writes a class of shares as BRK/B."""
+    return symbol.base.replace(".", "/")
+
+
+def symbol_of(name: str) -> Symbol | None:
+    try:
+        return Symbol.parse(name.replace("/", "."))
+    except Malformed:
+        return None
+
+
+def moment(written: object) -> datetime:
+    return datetime.fromisoformat(str(written).replace("+0000", "+00:00")).astimezone(UTC)
+
+
+# --- orders --------------------------------------------------------------------------------------------------------------
+
+
+def entered(order: Any) -> datetime:
+    try:
+        return moment(order["enteredTime"])
+    except (KeyError, ValueError):
+        return datetime.max.replace(tzinfo=UTC)  # it cannot be ruled out
+
+
+def fits(order: Any, ref: OrderRef) -> bool:
+    """Everything that a look-up knows of an order: symbol, side, type and quantity."""
+    legs = order.get("orderLegCollection") or ()
+    if len(legs) != 1 or order.get("orderStrategyType", "SINGLE") != "SINGLE":
+        return False
+    leg = legs[0]
+    return (
+        leg.get("instrument", {}).get("symbol") == spelled(ref.symbol) and leg.get("instruction") == ref.side.upper()
+        and number(leg.get("quantity")) == ref.quantity and order.get("orderType") == ref.type.upper()
+    )  # fmt: skip
+
+
+def order_report(ref: OrderRef, order: Any) -> OrderReport:
+    """A status nobody has heard of is an order that works. So is one that has ended before its executions are all told: a
+    total that is booked before them would be booked twice."""
+    status = _STATUS.get(str(order.get("status")), VenueStatus.WORKING)
+    fills = tuple(_fills(ref, order))
+    filled = sum((fill.quantity for fill in fills), ZERO)
+    reason = str(order.get("statusDescription") or "") if status is not VenueStatus.FILLED else ""
+    if filled < (number(order.get("filledQuantity")) or ZERO) and status is not VenueStatus.WORKING:
+        status, reason = VenueStatus.WORKING, "it has ended; its executions are still to come"
+    return OrderReport(
+        client_order_id=ref.client_order_id, broker_order_id=str(order["orderId"]), status=status, filled_quantity=filled,
+        average_price=sum(fill.quantity * fill.price for fill in fills) / filled if filled else None, fills=fills, reason=reason,
+    )  # fmt: skip
+
+
+def _fills(ref: OrderRef, order: Any) -> Iterable[BrokerFill]:
+    seen: dict[str, int] = {}
+    for activity in order.get("orderActivityCollection") or ():
+        if activity.get("activityType") != "EXECUTION":
+            continue
+        for leg in activity.get("executionLegs") or ():
+            price, quantity = number(leg.get("price")), number(leg.get("quantity"))
+            if not price or not quantity:
+                continue
+            named = f"{order['orderId']}:{activity.get('activityId') or leg.get('time')}"
+            seen[named] = seen.get(named, 0) + 1
+            yield BrokerFill(
+                id=f"{named}:{seen[named]}", client_order_id=ref.client_order_id, quantity=quantity, price=price,
+                at=moment(leg.get("time") or order["enteredTime"]),
+            )  # fmt: skip
+
+
+def positions_of(listed: Iterable[Any]) -> list[BrokerPosition]:
+    found = []
+    for each in listed:
+        quantity = (number(each.get("longQuantity")) or ZERO) - (number(each.get("shortQuantity")) or ZERO)
+        symbol = symbol_of(str(each.get("instrument", {}).get("symbol", ""))) if quantity else None
+        if symbol is None or each["instrument"].get("assetType") not in ("EQUITY", "COLLECTIVE_INVESTMENT"):
+            continue
+        worth = number(each.get("marketValue"))
+        found.append(BrokerPosition(
+            symbol=symbol, quantity=quantity, average_price=number(each.get("averagePrice")), mark=abs(worth / quantity) if worth else None,
+        ))  # fmt: skip
+    return found
+
+
+# --- candles -------------------------------------------------------------------------------------------------------------
+
+
+def candles_of(ask: Callable[[dict[str, str]], Any], symbol: Symbol, timeframe: Timeframe, end: datetime, count: int) -> Sequence[Candle]:
+    """Schwab has minutes up to 30, days, weeks and months; hours are put together from half hours. Nights, weekends and holidays
+    have no candles, so more than the span is asked for."""
+    seconds, asked = timeframe.seconds, {"symbol": spelled(symbol), "needExtendedHoursData": "false", "needPreviousClose": "false"}
+    unit = next((each for each in _MINUTES if seconds % (each * 60) == 0), 0) * 60 if seconds < 86_400 else seconds
+    if seconds in _LONG:
+        asked |= dict(zip(("periodType", "frequencyType"), _LONG[seconds], strict=True)) | {"frequency": "1"}
+    elif 0 < unit <= 1800:
+        asked |= {"periodType": "day", "frequencyType": "minute", "frequency": str(unit // 60)}
+    else:
+        raise Unavailable(f"Schwab has no candles of {timeframe.shown}. Use 1, 5, 10, 15 or 30 minutes, hours, days, weeks or months.")
+    first = end - timeframe.span * count * (2 if seconds in _LONG else 6) - timedelta(days=5)
+    said = ask(asked | {"startDate": str(int(first.timestamp() * 1000)), "endDate": str(int(end.timestamp() * 1000))})
+    rows = sorted((_candle(row) for row in said.get("candles") or ()), key=lambda candle: candle.at)
+    rows = rows if unit == seconds else _merged(rows, seconds)
+    return [candle for candle in rows if candle.at < end][-count:]
+
+
+def _candle(row: Any) -> Candle:
+    opened, high, low, closed, volume = (number(row.get(name)) or ZERO for name in ("open", "high", "low", "close", "volume"))
+    return Candle(at=datetime.fromtimestamp(int(row["datetime"]) / 1000, UTC), open=opened, high=high, low=low, close=closed, volume=volume)
+
+
+def _merged(parts: Sequence[Candle], seconds: int) -> list[Candle]:
+    groups: dict[int, list[Candle]] = {}
+    for part in parts:
+        groups.setdefault(int(part.at.timestamp()) // seconds * seconds, []).append(part)
+    return [
+        Candle(at=group[0].at, open=group[0].open, high=max(c.high for c in group), low=min(c.low for c in group),
+               close=group[-1].close, volume=sum((c.volume for c in group), ZERO))
+        for _, group in sorted(groups.items())
+    ]  # fmt: skip

@@ -1,0 +1,153 @@
+"""Schwab's wire: requests out, answers in, and what a failure means. Plain HTTP, as the client library for it leaves the
+answers unread and its host cannot be changed."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+
+from dashtrade.domain.ports import BadCredentials, BrokerError, Rejected, RetryLater, Unavailable, Unknown
+
+CONNECT = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    status: int
+    text: str
+    json: Any  # None: it cannot be read
+    location: str
+    retry_after: float | None
+    date: datetime | None
+
+
+class NoAnswer(Exception):
+    """`left`: the request may have arrived."""
+
+    def __init__(self, left: bool, words: str) -> None:
+        super().__init__(words)
+        self.left, self.words = left, words
+
+
+class Http:
+    """Bounded in time; redirects are not followed, as that would turn a POST into a GET."""
+
+    def __init__(self, url: str, timeout: float) -> None:
+        import requests
+
+        self._url, self._timeout, self._session, self._errors = url, (min(CONNECT, timeout), timeout), requests.Session(), requests.exceptions
+
+    def ask(self, method: str, path: str, **given: Any) -> Answer:
+        try:
+            said = self._session.request(method, self._url + path, timeout=self._timeout, allow_redirects=False, **given)
+            text = said.content.decode("utf-8", "replace")
+        except self._errors.RequestException as error:
+            raise NoAnswer(not _never_connected(error), "no answer in time" if isinstance(error, self._errors.Timeout) else "the connection broke") from error
+        heads = said.headers
+        return Answer(
+            status=said.status_code, text=text, json=_json(text), location=heads.get("Location", ""), date=_date(heads.get("Date")),
+            retry_after=float(heads["Retry-After"]) if re.fullmatch(r"\d{1,5}(\.\d+)?", heads.get("Retry-After", "")) else None,
+        )  # fmt: skip
+
+    def form(self, path: str, values: dict[str, str], auth: tuple[str, str]) -> tuple[int, str]:
+        """For the sign-in: places nothing, so whatever fails is unavailable."""
+        try:
+            said = self.ask("POST", path, data=values, auth=auth)
+        except NoAnswer as error:
+            raise Unavailable(f"Schwab's sign-in cannot be reached ({error.words}). Nothing was sent; it is tried again.") from error
+        return said.status, said.text
+
+    def close(self) -> None:
+        self._session.close()
+
+
+def _json(text: str) -> Any:
+    try:
+        found = json.loads(text, parse_float=Decimal)
+    except ValueError:
+        return None
+    return found if isinstance(found, (dict, list)) else None
+
+
+def _date(written: str | None) -> datetime | None:
+    try:
+        return parsedate_to_datetime(written).astimezone(UTC) if written else None
+    except (ValueError, TypeError):
+        return None
+
+
+def _never_connected(error: BaseException) -> bool:
+    from requests.exceptions import ConnectTimeout
+    from urllib3 import exceptions as net
+
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return isinstance(error, ConnectTimeout) or isinstance(reason, (net.NewConnectionError, net.ConnectTimeoutError, net.NameResolutionError))
+
+
+# --- what an answer means ------------------------------------------------------------------------------------------------
+
+
+def certain(answer: Answer) -> BrokerError | None:
+    """What holds whatever was asked."""
+    if answer.status == 429:
+        after = answer.retry_after if answer.retry_after is not None else 10.0
+        return RetryLater(f"Schwab takes no more requests for {after:.0f} s: about 120 a minute are allowed. This one was not taken and goes later.",
+                          timedelta(seconds=after))  # fmt: skip
+    if answer.status == 401 or (answer.status == 403 and answer.json is not None):
+        return BadCredentials("Schwab does not let DashTrade into this account. Nothing was placed. Sign in at Schwab again under Setup.")
+    return None
+
+
+def placing(answer: Answer) -> BrokerError:
+    """Of an order that was not answered with 201."""
+    sure = certain(answer)
+    if sure is not None:
+        return sure
+    if 400 <= answer.status < 500 and answer.status != 408 and answer.json is not None:
+        return Rejected(f"Schwab refused the order: {said(answer)}. Nothing was placed; change it as that says.")
+    return in_doubt(f"status {answer.status}")
+
+
+def in_doubt(why: str) -> Unknown:
+    return Unknown(f"Schwab did not say whether it took the order ({why}). It may exist: the account's orders are searched, and it is not sent again.")
+
+
+def reading(answer: Answer) -> BrokerError:
+    sure = certain(answer)
+    return sure or Unavailable(f"Schwab could not be asked (status {answer.status}). Nothing is known from it now; it is asked again.")
+
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def readable(method: Method) -> Method:
+    """For what only reads: an answer of another shape than expected says nothing, and must not look like a bug or a no."""
+
+    @functools.wraps(method)
+    def reads(*args: Any, **given: Any) -> Any:
+        try:
+            return method(*args, **given)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
+            raise Unavailable(f"Schwab's answer makes no sense ({type(error).__name__}). Nothing is known from it now; it is asked again.") from error
+
+    return reads  # type: ignore[return-value]
+
+
+def unheard(error: NoAnswer) -> Unavailable:
+    return Unavailable(f"Schwab could not be asked ({error.words}). Nothing is known from it now; it is asked again.")
+
+
+def said(answer: Answer) -> str:
+    """Schwab's own words for people."""
+    found = answer.json if isinstance(answer.json, dict) else {}
+    errors = found.get("errors")
+    inner = errors[0] if isinstance(errors, list) and errors else ""
+    words = found.get("message") or (inner.get("detail") or inner.get("title") if isinstance(inner, dict) else inner) or "it gave no reason"
+    return re.sub(r"\s+", " ", re.sub(r"[{}<>]", " ", str(words))).strip().rstrip(".")[:200]
