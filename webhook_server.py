@@ -278,12 +278,12 @@ def serve(settings: Settings) -> None:
     json_errors()
     app = build_app(settings)
     app.connect()
-    worker = WorkerProcess()
-    worker.start()
     server = waitress.create_server(
         create_server(app), host=settings.host, port=settings.webhook_port, threads=48, connection_limit=1000, channel_timeout=10,
         max_request_body_size=1024 * 1024, max_request_header_size=32 * 1024, ident=None, clear_untrusted_proxy_headers=False,
     )
+    worker = WorkerProcess()
+    worker.start()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: sys.exit(0))
     log.info("the receiver listens on %s:%s", settings.host, settings.webhook_port)

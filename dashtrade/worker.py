@@ -41,7 +41,8 @@ from dashtrade.tables.signals import Lane
 log = logging.getLogger("dashtrade.worker")
 
 CALLS = 32  # network calls under way at once
-SCAN, COLLECT, WATCH = 0.5, 1.0, 2.0  # seconds between two looks
+SCAN, COLLECT, WATCH = 0.5, 0.25, 2.0  # seconds between two looks
+YOUNG, SELDOM = timedelta(seconds=3), 6  # an older order is asked after at every sixth look
 STOPPING = 15.0  # seconds for what is under way, when told to end
 
 
@@ -148,6 +149,7 @@ class Worker:
         self.nudges: WorkerEnd | None = None
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self._only = contextlib.ExitStack()
+        self._collected = 0
 
     # --- life --------------------------------------------------------------------------------------------------------------
 
@@ -182,14 +184,19 @@ class Worker:
             self.lanes.wake(lane)
 
     def collect(self) -> None:
+        """Young orders are asked after often, as they are about to fill; resting ones once in a while."""
+        self._collected += 1
         with self.app.db.read() as conn:
             accounts = order_table.working_accounts(conn)
-        for account_id in accounts:
+        now = self.app.clock.now()
+        for row in accounts:
+            if now - row.newest > YOUNG and self._collected % SELDOM:
+                continue
             try:
-                for lane in self.engine.collect(account_id):
+                for lane in self.engine.collect(row.account_id):
                     self.lanes.wake(lane)
             except BrokerError as error:
-                log.warning("account %s: no news of its orders: %s", account_id, error.message)
+                log.warning("account %s: no news of its orders: %s", row.account_id, error.message)
 
     def look(self) -> None:
         for lane in self.watch.look():

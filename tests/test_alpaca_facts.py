@@ -343,6 +343,26 @@ def test_an_adopted_order_that_cannot_be_seen_is_in_doubt(desk: Desk, fault: Fau
     assert len(desk.sim.orders) == 1
 
 
+@pytest.mark.parametrize("ids_last", [False, True])
+def test_a_second_try_is_not_refused_for_what_the_first_one_took(desk: Desk, ids_last: bool):
+    """All the money, then all the shares: each is gone when the same order is sent again after a time-out."""
+    desk.sim.market.ids_last = ids_last
+    for side in (BUY, SELL):
+        request = desk.request(side, 1900, reduces=side is SELL)
+        desk.sim.inject(Fault("gateway_error"))
+        with pytest.raises(Unknown):
+            desk.broker.submit(request)
+        assert desk.broker.submit(request).status is VenueStatus.FILLED
+    assert len(desk.sim.orders) == 2 and desk.held() == 0
+
+
+def test_a_refusal_whose_earlier_try_cannot_be_looked_up_is_in_doubt(desk: Desk):
+    desk.broker.rules(AAPL)
+    desk.sim.inject(Fault("server_error", method="GET", path="/v2/orders:"))
+    with pytest.raises(Unknown):
+        desk.order(BUY, 1_000_000)
+
+
 def test_a_404_of_somebody_else_is_not_a_missing_order(sim: AlpacaSimulator):
     desk = Desk(sim, api_url=sim.url + "/not/alpaca")
     with pytest.raises(Unavailable):
@@ -365,7 +385,8 @@ def test_a_spoiled_reading_is_unavailable_never_empty(desk: Desk, kind: str):
 
 def test_the_simulator_refuses_what_alpaca_refuses(sim: AlpacaSimulator):
     base = {"symbol": "AAPL", "qty": "1", "side": "buy", "type": "market", "time_in_force": "day"}
-    exits = {"order_class": "bracket", "time_in_force": "gtc", "take_profit": {"limit_price": "110"}, "stop_loss": {"stop_price": "90"}}
+    legs = {"take_profit": {"limit_price": "110"}, "stop_loss": {"stop_price": "90"}}
+    exits = {"order_class": "bracket", "time_in_force": "gtc", **legs}
     limit = {"type": "limit", "limit_price": "100"}
     for change, status, code, words in (
         ({**limit, "limit_price": "100.123"}, 422, 42210000, "sub-penny"), ({"qty": -1}, 422, 40010001, "qty must be > 0"),

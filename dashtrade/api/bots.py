@@ -75,7 +75,7 @@ def get_account(user: User, account_id: int) -> dict[str, Any]:
 
 
 @endpoint(bp, "PATCH", "/accounts/<int:account_id>", body=AccountChanges)
-def change_account(user: User, account_id: int, given: AccountChanges) -> dict[str, Any]:
+def change_account(user: User, given: AccountChanges, account_id: int) -> dict[str, Any]:
     """Rename it, change its options, or replace its credentials."""
     service.change_account(the_app(), user, account_id, given.model_dump(exclude_unset=True))
     return get_account.__wrapped__(user, account_id=account_id)
@@ -214,7 +214,7 @@ def get_bot(user: User, bot_id: int) -> dict[str, Any]:
 
 
 @endpoint(bp, "PATCH", "/bots/<int:bot_id>", body=BotFields)
-def change_bot(user: User, bot_id: int, given: BotFields) -> dict[str, Any]:
+def change_bot(user: User, given: BotFields, bot_id: int) -> dict[str, Any]:
     """Change how a bot trades. Its account, symbol and timeframe stay: its history belongs to them."""
     service.change_bot(the_app(), user, bot_id, given.model_dump(exclude_unset=True))
     return _shown(user, bot_id)

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dashtrade.brokers import crypto_reports as reports
+from dashtrade.brokers.crypto_errors import reading, sending
+from dashtrade.brokers.crypto_keys import KEY_INFO, nothing_told
 from dashtrade.brokers.crypto_venues import COLLAR, Exchange, capabilities_of, check, exchange_of, no_sandbox
-from dashtrade.brokers.crypto_wire import Wire, reading, sending
+from dashtrade.brokers.crypto_wire import Wire
 from dashtrade.domain.ports import (
     AccountState, BrokerPosition, Candle, Capabilities, Clock, OrderRef, OrderReport, OrderRequest, Quote, Rejected, RetryLater,
     Rules, SystemClock, Unavailable, Unknown, VenueStatus,
@@ -238,6 +240,8 @@ class CryptoBroker:
             if reports.says_absent(client, self.venue, error):
                 return None
             raise
+        if order and not order.get("id"):  # ccxt makes an order without a number out of an answer that it cannot read
+            raise Unavailable(f"{self.venue.name}'s answer makes no sense. Nothing is known from it now; it is asked again.")
         return self._report(client, ref, order) if order else None
 
     def _report(self, client: Any, ref: OrderRef, order: Any) -> OrderReport:
@@ -311,7 +315,7 @@ class CryptoBroker:
             return self._key_told[1]
         try:
             with self._wire.lent() as client:
-                told = reports.KEY_INFO.get(self.venue.id, reports.nothing_told)(client, self._live)
+                told = KEY_INFO.get(self.venue.id, nothing_told)(client, self._live)
         except Exception as error:
             log.info("%s does not tell what the key may do: %s", self.venue.name, type(error).__name__)
             told = ("", (), None)

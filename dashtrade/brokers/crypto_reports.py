@@ -1,4 +1,4 @@
-"""What an exchange says, in our words: orders with their executions and fees, rules, candles, and what a key may do."""
+"""What an exchange says, in our words: orders with their executions and fees, balances, rules, candles."""
 
 from __future__ import annotations
 
@@ -110,7 +110,9 @@ def says_absent(client: Any, venue: Exchange, error: Exception) -> bool:
     heard = client.heard
     if heard.answer is None or (heard.status or 0) >= 500:
         return False
-    return isinstance(error, ccxt.OrderNotFound) or (isinstance(error, ccxt.ExchangeError) and venue.says("absent", heard.body))
+    if venue.absent:  # there, ccxt's OrderNotFound also means that an answer lacked the order
+        return isinstance(error, ccxt.ExchangeError) and venue.says("absent", heard.body)
+    return isinstance(error, ccxt.OrderNotFound)
 
 
 def _same(one: object, other: str) -> bool:
@@ -136,11 +138,18 @@ def _by_open_and_closed(client: Any, venue: Exchange, symbol: str, ref: OrderRef
     if ref.broker_order_id:
         return client.fetch_order(ref.broker_order_id, symbol)
     asked = {"clientOrderId": ref.client_order_id, "trades": True}
-    for fetch in (client.fetch_open_orders, client.fetch_closed_orders):
+    for fetch, listed in ((client.fetch_open_orders, "open"), (client.fetch_closed_orders, "closed")):
         found = _mine(fetch(None, None, None, dict(asked)), ref)
         if found:
             return found
+        _require(client, client.safe_dict(client.heard.answer, "result"), listed)
     return None
+
+
+def _require(client: Any, answer: Any, listed: str) -> None:
+    """ccxt takes an answer without the list for an empty one."""
+    if not isinstance(answer, dict) or listed not in answer:
+        raise Unavailable(f"{client.name} answered without a list of orders. Nothing is known from it now; it is asked again.")
 
 
 def _by_list(client: Any, venue: Exchange, symbol: str, ref: OrderRef) -> Any:
@@ -164,6 +173,7 @@ def _by_pages(client: Any, venue: Exchange, symbol: str, ref: OrderRef) -> Any:
         found = _mine(orders, ref)
         if found:
             return found
+        _require(client, client.heard.answer, "orders")
         following = next((order["info"]["cursor"] for order in orders if order["info"].get("cursor")), None)
         if not following:
             return None
@@ -349,51 +359,3 @@ def _merged(parts: Sequence[Candle], seconds: int) -> list[Candle]:
                close=group[-1].close, volume=sum((c.volume for c in group), ZERO))
         for at, group in sorted(groups.items())
     ]  # fmt: skip
-
-
-# --- what a key may do ---------------------------------------------------------------------------------------------------
-
-KeyInfo = tuple[str, tuple[str, ...], bool | None]
-
-
-def nothing_told(client: Any, live: bool) -> KeyInfo:
-    return "", (), None
-
-
-def _binance_key(client: Any, live: bool) -> KeyInfo:
-    account = client.privateGetAccount()
-    if not live:  # the testnet does not know this question
-        return str(account.get("uid") or ""), tuple(account.get("permissions") or ()), None
-    key = client.sapiGetAccountApiRestrictions()
-    granted = tuple(sorted(name.removeprefix("enable") for name, on in key.items() if on is True and name.startswith("enable")))
-    return str(account.get("uid") or ""), granted, bool(key.get("enableWithdrawals"))
-
-
-def _okx_key(client: Any, live: bool) -> KeyInfo:
-    account = client.privateGetAccountConfig()["data"][0]
-    granted = tuple(filter(None, str(account.get("perm") or "").split(",")))
-    return str(account.get("uid") or ""), granted, "withdraw" in granted if granted else None
-
-
-def _coinbase_key(client: Any, live: bool) -> KeyInfo:
-    key = client.v3PrivateGetBrokerageKeyPermissions()
-    granted = tuple(name.removeprefix("can_") for name in ("can_view", "can_trade", "can_transfer") if key.get(name))
-    return str(key.get("portfolio_uuid") or ""), granted, bool(key.get("can_transfer"))
-
-
-def _kraken_key(client: Any, live: bool) -> KeyInfo:
-    key = client.privatePostGetApiKeyInfo()["result"]
-    granted = tuple(str(name) for name in key.get("permissions") or ())
-    may = any("withdraw" in name.lower() and "query" not in name.lower() for name in granted) if granted else None
-    return str(key.get("iban") or key.get("api_key_name") or ""), granted, may
-
-
-def _gemini_key(client: Any, live: bool) -> KeyInfo:
-    roles = client.privatePostV1Roles()
-    granted = tuple(name.removeprefix("is") for name in ("isAuditor", "isTrader", "isFundManager", "isAccountAdmin") if roles.get(name))
-    return str(roles.get("counterparty_id") or ""), granted, bool(roles.get("isFundManager"))
-
-
-KEY_INFO: dict[str, Callable[[Any, bool], KeyInfo]] = {
-    "binance": _binance_key, "okx": _okx_key, "coinbase": _coinbase_key, "kraken": _kraken_key, "gemini": _gemini_key,
-}  # fmt: skip

@@ -65,7 +65,7 @@ class Exchange:
     ours: str = r"(?!)"  # it has an order of this name already: it may be ours
     refused: str = r"(?!)"  # a refusal that ccxt has no class for
     doubt: str = r"(?!)"  # looks like a refusal and is none
-    absent: str = r"(?!)"  # there is no such order, where ccxt has another class for it
+    absent: str = ""  # there is no such order, where ccxt has another class for it
 
     key_form: str = ""  # pattern of its keys
     key_hint: str = ""

@@ -1,9 +1,4 @@
-"""The connection to one crypto exchange: ccxt clients, what they last heard, and what a failure of theirs means.
-
-ccxt classes errors by what the exchange called them. What matters to us is whether an order may exist, and for that the
-class is not enough: a parse error after a POST can come as a refusal, a time-out as a plain ExchangeError. So each client
-notes whether a request left, and what came back; only a refusal in the exchange's own readable words is believed.
-"""
+"""The connection to one crypto exchange: its ccxt clients, their pace, and the list of its markets."""
 
 from __future__ import annotations
 
@@ -16,31 +11,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from dashtrade.brokers.crypto_errors import Heard, reading
 from dashtrade.brokers.crypto_venues import Exchange
-from dashtrade.domain.ports import BadCredentials, BrokerError, Clock, Rejected, RetryLater, Unavailable, Unknown
+from dashtrade.domain.ports import Clock, RetryLater
 
 log = logging.getLogger("dashtrade.crypto")
 
 DAY = 86_400.0
 MOST_AT_ONCE = 4  # clients of one account: as many requests may be under way
-_SAYS_WHERE = ("msg", "message", "error_description", "preview_failure_reason", "error", "reason")
-
-
-@dataclass(slots=True)
-class Heard:
-    """The last exchange of one client: `left` once a request was handed to the network, `answer` if it was readable JSON."""
-
-    left: bool = False
-    status: int | None = None
-    body: str = ""
-    answer: Any = None
-    retry_after: float | None = None
 
 
 class Pace:
@@ -260,143 +243,3 @@ def _json(body: str) -> Any:
 
 def _seconds(written: object) -> float | None:
     return min(float(str(written)), 3600.0) if re.fullmatch(r"\d{1,6}(\.\d+)?", str(written or "")) else None
-
-
-# --- what a failure means ------------------------------------------------------------------------------------------------
-
-
-def sending(wire: Wire, client: Any, error: Exception) -> BrokerError:
-    """Of a request that would place an order: does one exist? Unless that is certain, Unknown."""
-    if isinstance(error, BrokerError):
-        return error
-    venue, heard = wire.venue, client.heard
-    sure = _sure(wire, client, error)
-    if sure is not None:
-        return sure
-    if not heard.left:
-        return Rejected(f"The order was not sent to {venue.name}: {_plain(error)}. Nothing was placed; check the bot's symbol, size and price.")
-    if heard.answer is not None and (heard.status or 0) < 500 and _is_refusal(venue, heard, error):
-        return Rejected(refusal(venue, heard, error))
-    return Unknown(
-        f"{venue.name} did not say whether it took the order ({_kind(error, heard)}). It may exist: it is being looked up, "
-        "and it is not sent again on doubt."
-    )
-
-
-def reading(wire: Wire, client: Any, error: Exception) -> BrokerError:
-    """Of a request that places nothing: whatever failed, nothing is known, least of all that something is absent."""
-    if isinstance(error, BrokerError):
-        return error
-    sure = _sure(wire, client, error)
-    if isinstance(sure, BadCredentials) or (isinstance(sure, RetryLater) and client.heard.status is not None):
-        return sure
-    return Unavailable(f"{wire.venue.name} could not be asked ({_kind(error, client.heard)}). Nothing is known from it now; it is asked again.")
-
-
-def _sure(wire: Wire, client: Any, error: Exception) -> BrokerError | None:
-    """What is certain whatever was asked."""
-    import ccxt
-
-    venue, heard = wire.venue, client.heard
-    if heard.left and heard.status is None and _never_connected(error):
-        return RetryLater(f"{venue.name} cannot be reached: no connection was made, and nothing was sent. It is tried again.", timedelta(seconds=2))
-    if heard.status in (418, 429):
-        after = heard.retry_after if heard.retry_after is not None else 60.0 if heard.status == 418 else 2.0
-        return RetryLater(f"{venue.name} takes no more requests for {after:.0f} s: too many were sent. This one was not taken and goes later.",
-                          timedelta(seconds=after))  # fmt: skip
-    if heard.status is not None and heard.status >= 500:
-        return None
-    if venue.says("skewed", heard.body):
-        _try_resync(wire, client)
-        return RetryLater(f"{venue.name} says this machine's clock is off; the difference was measured, and the request goes again.")
-    if venue.says("later", heard.body):
-        return RetryLater(f"{venue.name} takes no more requests for a moment. This one was not taken and goes later.", timedelta(seconds=3))
-    if venue.says("credentials", heard.body) or heard.status == 401 or _is_credentials(ccxt, heard, error):
-        return BadCredentials(
-            f"{venue.name} refused the key: {_said(heard) or 'it is wrong, was revoked, or may not do this'}. "
-            "Nothing was placed. Make a new key that may read and trade, and save it under Setup."
-        )
-    return None
-
-
-def _is_credentials(ccxt: Any, heard: Heard, error: Exception) -> bool:
-    """Not its subclasses: ccxt also calls it PermissionDenied when an account may not trade one symbol."""
-    return type(error) in (ccxt.AuthenticationError, ccxt.AccountSuspended) and (heard.answer is not None or not heard.left)
-
-
-def _try_resync(wire: Wire, client: Any) -> None:
-    if wire.venue.can_resync:
-        try:
-            wire.resync(client)
-        except Exception as error:
-            log.warning("%s: its clock could not be read: %s", wire.venue.name, type(error).__name__)
-
-
-def _is_refusal(venue: Exchange, heard: Heard, error: Exception) -> bool:
-    """A plain ExchangeError is what ccxt raises when it does not know the words: time-outs come as that, too."""
-    import ccxt
-
-    if venue.says("doubt", heard.body) or isinstance(error, ccxt.OperationFailed) or not isinstance(error, ccxt.ExchangeError):
-        return False
-    return type(error) is not ccxt.ExchangeError or venue.says("refused", heard.body)
-
-
-def _never_connected(error: BaseException | None) -> bool:
-    """The connection itself failed, so that not a byte of the request left."""
-    from requests import exceptions as http
-    from urllib3 import exceptions as net
-
-    while error is not None:
-        reason = getattr(error.args[0], "reason", None) if error.args else None
-        if isinstance(error, http.ConnectTimeout) or isinstance(reason, (net.NewConnectionError, net.ConnectTimeoutError, net.NameResolutionError)):
-            return True
-        error = error.__cause__
-    return False
-
-
-def refusal(venue: Exchange, heard: Heard, error: Exception) -> str:
-    import ccxt
-
-    said = _said(heard) or _plain(error)
-    if isinstance(error, ccxt.InsufficientFunds):
-        return f"{venue.name} refused the order: the account does not hold enough for it ({said}). Nothing was placed; make it smaller or pay in."
-    if isinstance(error, ccxt.BadSymbol):
-        return f"{venue.name} does not trade this symbol ({said}). Nothing was placed; choose another one."
-    return f"{venue.name} refused the order: {said}. Nothing was placed; change it as that says."
-
-
-def _said(heard: Heard) -> str:
-    """The exchange's own words for people, out of its JSON."""
-    return _clean(_dig(heard.answer))
-
-
-def _dig(answer: Any) -> str:
-    if isinstance(answer, str):
-        return answer
-    if isinstance(answer, list):
-        return next((words for item in answer if (words := _dig(item))), "")
-    if not isinstance(answer, dict):
-        return ""
-    for inner in ("data", "error_response", "errors"):
-        deeper = answer.get(inner)
-        if isinstance(deeper, (dict, list)) and (words := _dig(deeper)):
-            return words
-    return next((words for name in ("sMsg", *_SAYS_WHERE) if (words := _dig(answer.get(name)))), "")
-
-
-def _clean(words: str) -> str:
-    return re.sub(r"\s+", " ", re.sub(r"[{}<>]", " ", words)).strip().rstrip(".")[:200]
-
-
-def _plain(error: Exception) -> str:
-    words = _clean(str(error).split("{")[0])
-    return words if len(words) > 3 else "it does not fit this exchange"
-
-
-def _kind(error: Exception, heard: Heard) -> str:
-    if heard.status is None:
-        return "no answer in time" if "Timeout" in type(error).__name__ else "the connection broke"
-    if heard.answer is None:
-        return f"an answer that cannot be read, status {heard.status}"
-    return f"status {heard.status}: {_said(heard) or 'no words'}"
-

@@ -231,7 +231,7 @@ class SchwabBroker:
             log.info("Schwab took order %s; its state is read later: %s", ref.client_order_id, error.message)
             found = None
         if found is None and not told:
-            raise wire.in_doubt("it took the order without giving its number, and several fit")
+            raise wire.in_doubt("it gave no number, and no single order there fits")
         return found or OrderReport(client_order_id=ref.client_order_id, broker_order_id=self._numbers[ref.client_order_id], status=VenueStatus.WORKING)
 
     # --- whose order is it ---
@@ -265,7 +265,10 @@ class SchwabBroker:
         now = self._clock.now() + self._ahead
         since = max(moment + self._ahead - SINCE - timedelta(minutes=1), now - LONGEST)
         asked = {"fromEnteredTime": _written(since), "toEnteredTime": _written(now + timedelta(minutes=5)), "maxResults": "3000"}
-        return self._ask("GET", f"{self._home()}/orders", params=asked)
+        listed = self._ask("GET", f"{self._home()}/orders", params=asked)
+        if not isinstance(listed, list):
+            raise Unavailable("Schwab's list of orders makes no sense. Nothing is known from it now; it is asked again.")
+        return listed
 
     # --- asking ---
 

@@ -57,6 +57,7 @@ trades = sa.Table(
     exact("notional"), exact("fee"), exact("realized_pnl"), words("status"), words("broker_order_id", nullable=True), moment("at"),
     sa.Index("ix_bot_trades_user", "user_id", "id"), sa.Index("ix_bot_trades_bot", "bot_id", "id"),
     sa.Index("ix_bot_trades_symbol", "user_id", "symbol", "id"), sa.Index("ix_bot_trades_at", "user_id", "at"),
+    sa.Index("ix_bot_trades_partial", "user_id", "id", sqlite_where=sa.text("status = 'partial'"), postgresql_where=sa.text("status = 'partial'")),
 )
 
 SYSTEM = {
@@ -155,12 +156,15 @@ def due_lanes(conn: sa.Connection, now: datetime) -> list[Any]:
     return rows(conn, _DUE, {"now": now})
 
 
-_BUSY = sa.select(orders.c.account_id).where(_OPEN, sa.text("status IN ('working', 'attention')")).distinct()
+_BUSY = (
+    sa.select(orders.c.account_id, sa.func.max(orders.c.created_at).label("newest"))
+    .where(_OPEN, sa.text("status IN ('working', 'attention')")).group_by(orders.c.account_id)
+)
 
 
-def working_accounts(conn: sa.Connection) -> list[int]:
-    """Accounts with orders at the venue."""
-    return [row[0] for row in rows(conn, _BUSY)]
+def working_accounts(conn: sa.Connection) -> list[Any]:
+    """Accounts with orders at the venue, and when the newest of them was made."""
+    return rows(conn, _BUSY)
 
 
 # --- booking -------------------------------------------------------------------------------------------------------------
@@ -272,9 +276,13 @@ def fills_for_signal(conn: sa.Connection, owner: int, signal_id: str) -> list[An
 
 def _filtered(query: sa.Select[Any], owner: int, wanted: dict[str, Any]) -> sa.Select[Any]:
     query = query.where(trades.c.user_id == owner)
-    for name in ("bot_id", "symbol", "action", "status"):
+    for name in ("bot_id", "symbol", "action"):
         if wanted.get(name) is not None:
             query = query.where(trades.c[name] == wanted[name])
+    if wanted.get("status") == "partial":
+        query = query.where(sa.text("bot_trades.status = 'partial'"))  # spelled out, for the index of these few
+    elif wanted.get("status"):
+        query = query.where(trades.c.status == wanted["status"])
     if wanted.get("since") is not None:
         query = query.where(trades.c.at >= wanted["since"])
     if wanted.get("until") is not None:

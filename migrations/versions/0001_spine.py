@@ -484,6 +484,14 @@ def upgrade() -> None:
     )
     op.create_index("ix_bot_trades_at", "bot_trades", ["user_id", "at"], unique=False)
     op.create_index("ix_bot_trades_bot", "bot_trades", ["bot_id", "id"], unique=False)
+    op.create_index(
+        "ix_bot_trades_partial",
+        "bot_trades",
+        ["user_id", "id"],
+        unique=False,
+        sqlite_where=sa.text("status = 'partial'"),
+        postgresql_where=sa.text("status = 'partial'"),
+    )
     op.create_index("ix_bot_trades_symbol", "bot_trades", ["user_id", "symbol", "id"], unique=False)
     op.create_index("ix_bot_trades_user", "bot_trades", ["user_id", "id"], unique=False)
     op.create_table(

@@ -35,6 +35,7 @@ class Market:
         self.activities: list[dict[str, Any]] = []
         self.on_event: Callable[[str, Order, dict[str, Any]], None] = lambda event, order, more: None
         self.next_in_parts = False
+        self.ids_last = False  # which of its checks comes first, the vendor does not say
         for asset in (
             Asset("AAPL", D(100)), Asset("MSFT", D(200)), Asset("SPY", D(500)), Asset("PENNY", D("0.5")),
             Asset("HARD", D(50), shortable=False, easy_to_borrow=False), Asset("WHOLE", D(20), fractionable=False),
@@ -79,17 +80,21 @@ class Market:
     # --- placing ---
 
     def place(self, order: Order) -> Order:
-        if order.client_order_id in self.by_client:
-            raise invalid("client_order_id must be unique")
         if len(self.orders) >= MOST_ORDERS:
             raise Refused(500, 50010000, "the simulator is full")
-        self._check_position(order)
+        checks = [self._check_id, self._check_position]
+        for check in reversed(checks) if self.ids_last else checks:
+            check(order)
         order.parts, self.next_in_parts = self.next_in_parts, False
         self._enter(order)
         for leg in order.legs:
             leg.parent, leg.status = order, "held"
             self._enter(leg)
         return order
+
+    def _check_id(self, order: Order) -> None:
+        if order.client_order_id in self.by_client:
+            raise invalid("client_order_id must be unique")
 
     def _enter(self, order: Order) -> None:
         order.at["created"] = order.at["updated"] = self.now()

@@ -122,9 +122,10 @@ class Front:
 class Simulator:
     """One front behind HTTP. Use as a context manager, or call `close`."""
 
-    def __init__(self, exchange: str, port: int = 0) -> None:
-        module = importlib.import_module(f"tests.simulators.crypto_{exchange}")
-        self.front: Front = module.FRONT()
+    def __init__(self, exchange: str | Front, port: int = 0) -> None:
+        if isinstance(exchange, str):
+            exchange = importlib.import_module(f"tests.simulators.crypto_{exchange}").FRONT()
+        self.front: Front = exchange
         self.core = self.front.core
         self.faults: list[dict[str, Any]] = []
         self.lasting: set[str] = set()

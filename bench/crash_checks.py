@@ -1,0 +1,190 @@
+"""What must be true after any crash: nothing lost, nothing double, nothing stuck, and the ledger equal to the venue's books."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+
+from bench.crash_world import Plan, World
+from dashtrade.domain.orders import IN_DOUBT, OPEN, Order, OrderStatus, check_transition, IllegalTransition
+from dashtrade.domain.values import client_order_id
+from dashtrade.tables import bots as bot_table
+from dashtrade.tables import messages as message_table
+from dashtrade.tables import orders as order_table
+from dashtrade.tables import signals as signal_table
+from tests.simulators.venue import START_CASH, Books
+
+ZERO = Decimal(0)
+Finding = tuple[str, str]  # ("lost" | "double" | "stuck" | "mismatch", what)
+
+
+class Facts:
+    """Everything the database holds after a run, read once."""
+
+    def __init__(self, world: World) -> None:
+        with world.app.db.read() as conn:
+            self.signals = self._all(conn, signal_table.signals)
+            self.decisions = self._all(conn, signal_table.decisions)
+            self.orders: dict[str, Order] = {row.id: order_table.load(conn, row.id) for row in self._all(conn, order_table.orders)}
+            self.events = conn.execute(sa.select(order_table.events).order_by(order_table.events.c.id)).all()
+            self.fills, self.lots = self._all(conn, order_table.fills), self._all(conn, order_table.lots)
+            self.trades, self.messages = self._all(conn, order_table.trades), self._all(conn, message_table.outbox)
+            self.days = self._all(conn, bot_table.performance)
+            self.bots = {bot_id: bot_table.load(conn, bot_id) for bot_id in world.bots.values()}
+
+    @staticmethod
+    def _all(conn: sa.Connection, table: sa.Table) -> list[Any]:
+        return list(conn.execute(sa.select(table)))
+
+    def fills_of(self, **wanted: Any) -> list[Any]:
+        return [fill for fill in self.fills if all(getattr(fill, name) == value for name, value in wanted.items())]
+
+
+def check(world: World, of: Plan, answered: list[tuple[int, str]], books: Books) -> list[Finding]:
+    facts = Facts(world)
+    every = (
+        _lost(world, of, answered, facts), _double(facts, books), _stuck(facts, books), _orders_agree(facts, books),
+        _ledger_agrees(facts, books), _cash_agrees(facts, books), _story_agrees(facts),
+    )
+    return [finding for findings in every for finding in findings]
+
+
+def _lost(world: World, of: Plan, answered: list[tuple[int, str]], facts: Facts) -> Iterator[Finding]:
+    known = {signal.id for signal in facts.signals}
+    ids: dict[int, set[str]] = defaultdict(set)
+    for number, signal_id in answered:
+        ids[number].add(signal_id)
+        if signal_id not in known:
+            yield "lost", f"signal {number} was answered and is not there"
+    decided = Counter(decision.signal_id for decision in facts.decisions)
+    for signal in facts.signals:
+        if decided[signal.id] != 1:
+            yield "lost", f"signal {signal.id} has {decided[signal.id]} decisions for its one bot"
+    for number, given in ids.items():
+        if len(given) > 1:
+            yield "double", f"signal {number} became {len(given)} signals"
+    if len(facts.signals) != len(ids):
+        yield "double", f"{len(of.bodies)} alerts, {len(ids)} answered, {len(facts.signals)} signals"
+
+
+def _double(facts: Facts, books: Books) -> Iterator[Finding]:
+    ours = {client_order_id(order.signal_id, order.bot_id, order.step): order for order in facts.orders.values()}
+    for client, times in books.placed.items():
+        if client not in ours:
+            yield "double", f"the venue has an order that no decision made: {client}"
+        if times > 1:
+            yield "double", f"order {client} was placed {times} times"
+    for (decision, step), count in Counter((o.decision_id, o.step) for o in facts.orders.values()).items():
+        if count > 1:
+            yield "double", f"decision {decision} has {count} orders for step {step}"
+
+
+def _stuck(facts: Facts, books: Books) -> Iterator[Finding]:
+    stopped = {order.symbol for order in facts.orders.values() if order.status is OrderStatus.ATTENTION}
+    for order in facts.orders.values():
+        there = books.placed[order.id]
+        if order.status is OrderStatus.ATTENTION and there:
+            yield "stuck", f"order {order.id} needs attention, and the venue shows it"
+        elif order.status is OrderStatus.WORKING and not order.rests or order.status in IN_DOUBT - {OrderStatus.ATTENTION}:
+            yield "stuck", f"order {order.id} is {order.status}: {order.reason}"
+        elif order.status is OrderStatus.CREATED and order.symbol not in stopped:
+            yield "stuck", f"order {order.id} was never sent: {order.reason}"
+    open_of = {order.decision_id for order in facts.orders.values() if order.status in OPEN}
+    for decision in facts.decisions:
+        if decision.status == "waiting" and decision.symbol not in stopped:
+            yield "stuck", f"decision {decision.id} was never made"
+        if decision.ended_at is None and decision.id not in open_of and decision.status != "waiting":
+            yield "stuck", f"decision {decision.id} is {decision.status} with no order open"
+
+
+def _orders_agree(facts: Facts, books: Books) -> Iterator[Finding]:
+    there = {order.client_order_id: order for order in books.orders}
+    for order in facts.orders.values():
+        venue = there.get(order.id)
+        filled = venue.filled if venue else ZERO
+        if order.filled_quantity != filled:
+            yield "mismatch", f"order {order.id} ({order.status}) has {order.filled_quantity} filled, the venue {filled}"
+        booked = sum((fill.quantity for fill in facts.fills_of(order_id=order.id)), ZERO)
+        if booked != order.filled_quantity:
+            yield "mismatch", f"order {order.id} has {order.filled_quantity} filled and {booked} in fills"
+        if venue and order.status is not OrderStatus.ATTENTION and str(order.status) != venue.status:
+            yield "mismatch", f"order {order.id} is {order.status}, at the venue {venue.status}"
+    if not books.manner.totals_only:
+        ours = {(f.broker_fill_id, f.order_id, f.quantity, f.price, f.fee) for f in facts.fills}
+        theirs = {(f.id, o.client_order_id, f.quantity, f.price, f.fee) for o in books.orders for f in o.fills}
+        if ours != theirs:
+            yield "mismatch", f"fills differ: {len(ours - theirs)} only here, {len(theirs - ours)} only at the venue"
+
+
+def _ledger_agrees(facts: Facts, books: Books) -> Iterator[Finding]:
+    net: dict[str, Decimal] = defaultdict(Decimal)
+    for bot in facts.bots.values():
+        net[bot.symbol.text] += bot.position.quantity
+        fills = facts.fills_of(bot_id=bot.id)
+        signed = sum((f.quantity if f.side == "buy" else -f.quantity for f in fills), ZERO)
+        lots = [lot for lot in facts.lots if lot.bot_id == bot.id]
+        days = [day for day in facts.days if day.bot_id == bot.id]
+        pairs = {
+            "position and fills": (bot.position.quantity, signed),
+            "position and lots": (bot.position.quantity, sum((lot.remaining for lot in lots), ZERO)),
+            "cost and lots": (bot.position.cost, sum((lot.remaining * lot.price for lot in lots), ZERO)),
+            "profit and fills": (bot.realized_pnl, sum((f.realized for f in fills), ZERO)),
+            "profit and days": (bot.realized_pnl, sum((day.realized for day in days), ZERO)),
+            "fees and days": (sum((f.fee for f in fills), ZERO), sum((day.fees for day in days), ZERO)),
+            "volume and days": (sum((f.quantity * f.price for f in fills), ZERO), sum((day.volume for day in days), ZERO)),
+            "trades and days": (Decimal(len({f.order_id for f in fills})), Decimal(sum(day.trades for day in days))),
+            "trades and bot": (Decimal(len({f.order_id for f in fills})), Decimal(bot.total_trades)),
+        }
+        for what, (one, other) in pairs.items():
+            if not _same(one, other, books):
+                yield "mismatch", f"bot {bot.id}: {what} differ: {one} and {other}"
+    for symbol in books.symbols | set(net):
+        if net[symbol] != books.position(symbol):
+            yield "mismatch", f"{symbol}: bots own {net[symbol]}, the venue holds {books.position(symbol)}"
+
+
+def _same(one: Decimal, other: Decimal, books: Books) -> bool:
+    """To the last digit, where the venue tells its executions; an average price has been rounded already."""
+    return abs(one - other) < Decimal("0.000001") if books.manner.totals_only else one == other
+
+
+def _cash_agrees(facts: Facts, books: Books) -> Iterator[Finding]:
+    paid = sum(((f.quantity * f.price if f.side == "buy" else -f.quantity * f.price) + f.fee for f in facts.fills), ZERO)
+    if not _same(START_CASH - paid, books.cash, books):
+        yield "mismatch", f"cash by our fills {START_CASH - paid}, at the venue {books.cash}"
+    kept = sum((bot.realized_pnl - bot.position.cost for bot in facts.bots.values()), ZERO) - sum((f.fee for f in facts.fills), ZERO)
+    if not _same(START_CASH + kept, books.cash, books):
+        yield "mismatch", f"cash by profit and cost {START_CASH + kept}, at the venue {books.cash}"
+
+
+def _story_agrees(facts: Facts) -> Iterator[Finding]:
+    """Each change of state is on record and legal; each fill was told to its user; each filled order is a trade."""
+    at: dict[str, OrderStatus] = {}
+    for event in facts.events:
+        status = OrderStatus(event.status)
+        try:
+            if event.order_id in at:
+                check_transition(at[event.order_id], status)
+        except IllegalTransition as error:
+            yield "mismatch", f"order {event.order_id}: {error}"
+        at[event.order_id] = status
+    for order in facts.orders.values():
+        if at.get(order.id) is not order.status:
+            yield "mismatch", f"order {order.id} is {order.status}, its story ends with {at.get(order.id)}"
+        trades = [trade.quantity for trade in facts.trades if trade.order_id == order.id]
+        if trades != ([order.filled_quantity] if order.filled_quantity else []):
+            yield "mismatch", f"order {order.id} filled {order.filled_quantity}, its trades {trades}"
+    for signal in facts.signals:
+        filled = sum((o.filled_quantity for o in facts.orders.values() if o.signal_id == signal.id), ZERO)
+        told = sum((Decimal(m.title.split()[1]) for m in facts.messages if m.signal_id == signal.id and m.level == "info"), ZERO)
+        if filled != told:
+            yield "mismatch", f"signal {signal.id} filled {filled}, its user was told of {told}"
+
+
+def attention(conn: sa.Connection) -> int:
+    o = order_table.orders
+    return conn.scalar(sa.select(sa.func.count()).select_from(o).where(o.c.status == OrderStatus.ATTENTION)) or 0

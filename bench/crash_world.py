@@ -1,0 +1,102 @@
+"""One small world for a crash test, all of it from one number: a venue's manner, bots on one account, signals, and crashes."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from dashtrade.app import App, build_app
+from dashtrade.domain.access import Role
+from dashtrade.failpoints import NAMES
+from dashtrade.services import bots as bot_service
+from dashtrade.settings import Settings
+from dashtrade.tables import people as people_table
+from dashtrade.tables.people import User
+from tests.doubles import MORNING, SetClock, SetFeed
+from tests.simulators.venue import Manner
+from tests.simulators.venue_adapter import kind
+
+KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+ACTIONS = {"buy": 30, "sell": 22, "close": 18, "reverse": 10, "add": 10, "reduce": 5, "cancel": 5}
+PLACES = (("AAPL", "15"), ("AAPL", "60"), ("MSFT", "15"))
+LIVES = 5  # starts of the engine in one run; the last ones are let live
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What happens in one run."""
+
+    number: int
+    manner: Manner
+    places: tuple[tuple[str, str], ...]
+    limit_bots: bool
+    bodies: tuple[str, ...]
+    crashes: tuple[tuple[str, int], ...]  # for each start: the failpoint and how often it is passed first; "" lets it live
+
+
+def plan(seed: int, number: int) -> Plan:
+    rng = random.Random(f"{seed}/{number}")
+    places = tuple(rng.sample(PLACES, rng.randint(1, 3)))
+    bodies = tuple(_body(rng, n, *rng.choice(places)) for n in range(rng.randint(3, 10)))
+    crashes = [(rng.choice(NAMES), rng.randint(1, 6)) if n == 0 or rng.random() < 0.5 else ("", 0) for n in range(LIVES - 1)]
+    if number % (len(NAMES) + 1) == 0:
+        crashes[0] = ("", 0)
+    else:
+        crashes[0] = (NAMES[number % (len(NAMES) + 1) - 1], rng.randint(1, 4))
+    return Plan(
+        number=number, places=places, limit_bots=rng.random() < 0.25, bodies=bodies, crashes=tuple(crashes),
+        manner=Manner(seed=rng.randrange(2**32), refuses_repeats=rng.random() < 0.7, totals_only=rng.random() < 0.15),
+    )
+
+
+def _body(rng: random.Random, number: int, symbol: str, timeframe: str) -> str:
+    action = rng.choices(list(ACTIONS), list(ACTIONS.values()))[0]
+    alert: dict[str, Any] = {"action": action, "symbol": symbol, "timeframe": timeframe, "id": f"s{number}"}
+    if action == "reduce":
+        alert["quantity"] = str(rng.randint(1, 12))
+    return json.dumps(alert)
+
+
+@dataclass(slots=True, kw_only=True)
+class World:
+    """The run's database with its user, account and bots, as the checking process sees it."""
+
+    app: App
+    home: Path
+    user: User
+    account_id: int
+    bots: dict[tuple[str, str], int] = field(default_factory=dict)
+
+
+def open_app(home: Path, database_url: str, port: int, refuses_repeats: bool, clock: Any) -> App:
+    given = {"DASHTRADE_HOME": str(home), "DATABASE_URL": database_url, "ENCRYPTION_KEY": KEY}
+    brokers = {"venue": kind(port, refuses_repeats=refuses_repeats)}
+    return build_app(Settings.load(given, home), clock=clock, feed=SetFeed(clock), brokers=brokers)
+
+
+def make_world(home: Path, database_url: str, port: int, of: Plan) -> World:
+    app = open_app(home, database_url, port, of.manner.refuses_repeats, SetClock())
+
+    def add_user(conn: sa.Connection) -> User:
+        user_id = people_table.add(
+            conn, email="crash@example.com", name="Crash", password_hash="-", role=Role.STANDARD, time_zone="UTC",
+            created_at=MORNING, last_login_at=None,
+        )
+        user = people_table.by_id(conn, user_id)
+        assert user is not None
+        return user
+
+    user = app.db.write(add_user)
+    account_id = bot_service.add_account(app, user, broker="venue", mode="paper", label="Venue", credentials={}, options={})
+    world = World(app=app, home=home, user=user, account_id=account_id)
+    for symbol, timeframe in of.places:
+        given = {"account_id": account_id, "symbol": symbol, "timeframe": timeframe, "position_size": "1234"}
+        if of.limit_bots and timeframe == "15":
+            given["order_type"] = "limit"
+        world.bots[symbol, timeframe] = bot_service.add_bot(app, user, given)
+    return world

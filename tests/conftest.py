@@ -1,0 +1,103 @@
+"""What all tests share: both databases, a clock and a market that are set by hand, and the whole application over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dashtrade.app import App, build_app
+from dashtrade.settings import Settings
+from encryption import Vault, new_key
+from tests.doubles import SetClock, SetFeed
+from tests.servers import Postgres, SqliteFiles, postgres
+
+KEY = new_key()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """A real PostgreSQL, started when the first test asks for it."""
+    with postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres_server: Postgres) -> str:
+    """The server's own database: for tests that make what they need there."""
+    return postgres_server.url
+
+
+@pytest.fixture(scope="session")
+def sqlite_files(tmp_path_factory: pytest.TempPathFactory) -> SqliteFiles:
+    return SqliteFiles(tmp_path_factory.mktemp("sqlite"))
+
+
+@pytest.fixture
+def postgres_database(postgres_server: Postgres) -> Iterator[str]:
+    """A fresh database with its tables, on PostgreSQL alone."""
+    url = postgres_server.fresh()
+    yield url
+    postgres_server.drop(url)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A fresh database with its tables: the test runs once on SQLite and once on PostgreSQL."""
+    if request.param == "postgresql":
+        return request.getfixturevalue("postgres_database")
+    return request.getfixturevalue("sqlite_files").fresh(tmp_path / "dashtrade.db")
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database without any tables, of both kinds in turn."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
+    server: Postgres = request.getfixturevalue("postgres_server")
+    url = server.empty()
+    yield url
+    server.drop(url)
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock()
+
+
+@pytest.fixture
+def feed(clock: SetClock) -> SetFeed:
+    return SetFeed(clock)
+
+
+@pytest.fixture
+def vault() -> Vault:
+    return Vault([KEY])
+
+
+MakeApp = Callable[..., App]
+
+
+@pytest.fixture
+def make_app(tmp_path: Path, database_url: str) -> Iterator[MakeApp]:
+    """Builds the application on the test's database: `make_app(clock=clock, feed=feed, brokers=…, DASHTRADE_SIGNUP="open")`.
+    The real clock and the demo prices unless told otherwise; made twice, it is two processes' worth on one database."""
+    made: list[App] = []
+
+    def make(*, clock: Any = None, feed: Any = None, brokers: Any = None, **environ: str) -> App:
+        given = {"DASHTRADE_HOME": str(tmp_path / "home"), "DATABASE_URL": database_url, "ENCRYPTION_KEY": KEY} | environ
+        made.append(build_app(Settings.load(given, tmp_path), clock=clock, feed=feed, brokers=brokers))
+        return made[-1]
+
+    yield make
+    for app in made:
+        app.close()
+
+
+@pytest.fixture
+def app(make_app: MakeApp, clock: SetClock, feed: SetFeed) -> App:
+    """The application with the clock and the prices set by hand."""
+    return make_app(clock=clock, feed=feed)

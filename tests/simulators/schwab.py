@@ -1,0 +1,231 @@
+"""Schwab on 127.0.0.1: sign-in, trader and market data, strict, with the faults of `tests.simulators.crypto`.
+
+    python -m tests.simulators.schwab --port 9003
+
+Point an account at it with SCHWAB_URL=http://127.0.0.1:9003. It prints a key, a secret and a token to save with the account.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import importlib
+import json
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from tests.simulators.crypto import Answer, Front, Refused, Request, Simulator
+from tests.simulators.crypto_core import Core, Market, Order, Refusal, ms
+
+KEY, SECRET, CALLBACK, CODE = "simulated-app-key", "simulated-app-secret", "https://127.0.0.1:8182/schwab", "C0.simulated@"
+NUMBER, HASH = "12345678", "0123456789ABCDEF"
+STOCKS = ("AAPL", "MSFT", "BRK/B")
+_STATUS = {"open": "WORKING", "filled": "FILLED", "canceled": "CANCELED", "expired": "EXPIRED"}
+_REFUSALS = {
+    "funds": (400, "Your account does not hold enough for this order."), "step": (400, "Fractional shares are not accepted in this order."),
+    "tick": (400, "The limit price has too many decimals."), "symbol": (400, "The symbol is not valid."),
+    "not_found": (404, "Order not found"), "ended": (400, "Order cannot be canceled: it is not open."), "min_quantity": (400, "Quantity must be at least 1."),
+}  # fmt: skip
+
+
+def _iso(moment: float) -> str:
+    """In whole seconds, as Schwab tells them."""
+    return datetime.fromtimestamp(int(moment), UTC).strftime("%Y-%m-%dT%H:%M:%S+0000")
+
+
+class SchwabFront(Front):
+    money = "USD"
+    cannot = frozenset({"cut_off"})  # an order's answer has no body
+
+    def __init__(self) -> None:
+        super().__init__()
+        markets = [Market(base=name, quote="USD", step=Decimal(1), least=Decimal(1), least_cost=Decimal(0)) for name in STOCKS]
+        self.core = Core(markets, cash={"USD": Decimal(100_000)}, fee_rate="0")
+        self.core.repeats = "never"
+        self.access, self.refreshes = "access-1", 0
+        self.refresh = "refresh-1"  # good for seven days, and the same all the time
+        self.accounts = {NUMBER: HASH}
+        self.silent_fills = False  # no Location where an order filled at once
+        self.rejects_later = ""  # orders are taken with 201, and then rejected for this
+        self.trades_today = True
+
+    def token(self, *, created: datetime | None = None, life: timedelta = timedelta(minutes=30)) -> str:
+        """As the app would keep it."""
+        now = datetime.now(UTC)
+        values = {"access_token": self.access, "refresh_token": self.refresh, "token_type": "Bearer", "expires_at": (now + life).timestamp()}
+        return json.dumps({"creation_timestamp": int((created or now).timestamp()), "token": values})
+
+    def verify(self, request: Request) -> None:
+        if request.path == "/v1/oauth/token":
+            return
+        if request.headers.get("authorization") != f"Bearer {self.access}":
+            raise self.bad_key_refused()
+
+    @staticmethod
+    def bad_key_refused() -> Refused:
+        return Refused(401, {"errors": [{"status": 401, "title": "Unauthorized"}]})
+
+    def bad_key(self) -> Answer:
+        return self.bad_key_refused().answer
+
+    def limited(self) -> Any:
+        return {"message": "Too many requests"}
+
+    def refusal(self, request: Request, refusal: Refusal) -> Refused:
+        status, words = _REFUSALS.get(refusal.kind, (400, "The request is not valid."))
+        return Refused(status, {"message": words, "errors": [words]})
+
+    # --- the sign-in ---
+
+    def sign_in(self, request: Request) -> Any:
+        asked = request.params
+        right = "Basic " + base64.b64encode(f"{KEY}:{SECRET}".encode()).decode()
+        by_code = asked.get("grant_type") == "authorization_code" and asked.get("code") == CODE and asked.get("redirect_uri") == CALLBACK
+        by_refresh = asked.get("grant_type") == "refresh_token" and asked.get("refresh_token") == self.refresh
+        if request.headers.get("authorization") != right or not (by_code or by_refresh):
+            raise Refused(400, {"error": "unsupported_token_type", "error_description": "refresh token invalid, expired or revoked"})
+        self.refreshes += 1
+        self.access = f"access-{self.refreshes + 1}"
+        return {"expires_in": 1800, "token_type": "Bearer", "scope": "api", "refresh_token": self.refresh, "access_token": self.access}
+
+    # --- the account ---
+
+    def numbers(self, request: Request) -> Any:
+        return [{"accountNumber": number, "hashValue": hashed} for number, hashed in self.accounts.items()]
+
+    def account(self, request: Request, hashed: str) -> Any:
+        number = self._number(hashed)
+        worth = {name: self.core.balances[name] * self.core.prices[f"{name}/USD"] for name in STOCKS}
+        cash = self.core.balances["USD"]
+        said: dict[str, Any] = {
+            "type": "CASH", "accountNumber": number, "roundTrips": 0, "isDayTrader": False,
+            "currentBalances": {"cashBalance": float(cash), "liquidationValue": float(cash + sum(worth.values())), "buyingPower": float(self.core.free("USD"))},
+        }  # fmt: skip
+        if request.params.get("fields") == "positions":
+            said["positions"] = [
+                {"longQuantity": float(self.core.balances[name]), "shortQuantity": 0.0, "averagePrice": 100.01, "marketValue": float(value),
+                 "instrument": {"assetType": "EQUITY", "cusip": "037833100", "symbol": name}}
+                for name, value in worth.items() if self.core.balances[name]
+            ]  # fmt: skip
+        return {"securitiesAccount": said, "aggregatedBalance": {}}
+
+    def _number(self, hashed: str) -> str:
+        found = next((number for number, known in self.accounts.items() if known == hashed), None)
+        if found is None:
+            raise Refused(404, {"message": "Account not found", "errors": []})
+        return found
+
+    # --- orders ---
+
+    def create(self, request: Request, hashed: str) -> Any:
+        self._number(hashed)
+        asked = request.json
+        (leg,) = asked["orderLegCollection"]
+        name = leg["instrument"]["symbol"]
+        right = (
+            asked["orderType"] in ("MARKET", "LIMIT") and asked["session"] == "NORMAL" and asked["duration"] in ("DAY", "GOOD_TILL_CANCEL")
+            and asked["orderStrategyType"] == "SINGLE" and leg["instruction"] in ("BUY", "SELL") and leg["instrument"]["assetType"] == "EQUITY"
+            and ("price" in asked) == (asked["orderType"] == "LIMIT")
+        )  # fmt: skip
+        if not right:
+            raise Refusal("type")
+        order = self.core.place(
+            client_id="", name=f"{name}/USD", side=leg["instruction"].lower(), type=asked["orderType"].lower(),
+            quantity=Decimal(str(leg["quantity"])), limit=Decimal(str(asked["price"])) if "price" in asked else None,
+        )  # fmt: skip
+        heads = {"Location": f"http://{request.headers['host']}/trader/v1/accounts/{hashed}/orders/{order.id}"}
+        return Answer(status=201, body="", headers={} if self.silent_fills and order.status == "filled" else heads)
+
+    def listed(self, request: Request, hashed: str) -> Any:
+        self._number(hashed)
+        asked = request.params
+        first, last = (datetime.fromisoformat(asked[name].replace("Z", "+00:00")).timestamp() for name in ("fromEnteredTime", "toEnteredTime"))
+        if first < time.time() - 60 * 86_400 - 5:
+            raise Refused(400, {"message": "fromEnteredTime must be within 60 days", "errors": []})
+        return [self._order(order) for order in reversed(self.core.shown()) if first <= int(order.created) <= last]
+
+    def order(self, request: Request, hashed: str, number: str) -> Any:
+        return self._order(self.core.find(id=number))
+
+    def cancel(self, request: Request, hashed: str, number: str) -> Any:
+        self.core.cancel(self.core.find(id=number))
+        return Answer(body="")
+
+    def _order(self, order: Order) -> dict[str, Any]:
+        status = "REJECTED" if self.rejects_later and not order.trades else self.status_of(order, _STATUS)
+        return {
+            "session": "NORMAL", "duration": "DAY", "orderType": order.type.upper(), "complexOrderStrategyType": "NONE",
+            "quantity": float(order.quantity), "filledQuantity": float(order.filled), "remainingQuantity": float(order.quantity - order.filled),
+            "price": float(order.limit or 0), "orderStrategyType": "SINGLE", "orderId": order.id, "cancelable": order.status == "open",
+            "editable": False, "status": status, "enteredTime": _iso(order.created), "accountNumber": int(NUMBER),
+            "statusDescription": self.rejects_later,
+            "orderLegCollection": [{
+                "orderLegType": "EQUITY", "legId": 1, "instruction": order.side.upper(), "positionEffect": "OPENING", "quantity": float(order.quantity),
+                "instrument": {"assetType": "EQUITY", "symbol": order.market.base, "cusip": "037833100"},
+            }],
+            "orderActivityCollection": [
+                {"activityType": "EXECUTION", "activityId": trade.id, "executionType": "FILL", "quantity": float(trade.quantity),
+                 "orderRemainingQuantity": 0.0, "executionLegs": [
+                     {"legId": 1, "quantity": float(trade.quantity), "mismarkedQuantity": 0.0, "price": float(trade.price), "time": _iso(trade.at)}]}
+                for trade in self.core.trades_of(order)
+            ],
+        }  # fmt: skip
+
+    # --- market data ---
+
+    def quoted(self, request: Request) -> Any:
+        said: dict[str, Any] = {}
+        for name in request.params["symbols"].split(","):
+            if name in STOCKS:
+                at = f"{name}/USD"
+                said[name] = {"assetMainType": "EQUITY", "symbol": name, "realtime": True, "quote": {
+                    "bidPrice": float(self.core.bid(at)), "askPrice": float(self.core.ask(at)), "lastPrice": float(self.core.prices[at]),
+                    "quoteTime": ms(time.time()),
+                }}  # fmt: skip
+            else:
+                said.setdefault("errors", {}).setdefault("invalidSymbols", []).append(name)
+        return said
+
+    def history(self, request: Request) -> Any:
+        asked = request.params
+        if (asked["periodType"], asked["frequencyType"]) not in (("day", "minute"), ("year", "daily"), ("year", "weekly"), ("year", "monthly")):
+            raise Refusal("value")
+        seconds = int(asked["frequency"]) * {"minute": 60, "daily": 86_400, "weekly": 604_800, "monthly": 2_592_000}[asked["frequencyType"]]
+        if asked["frequencyType"] == "minute" and seconds // 60 not in (1, 5, 10, 15, 30):
+            raise Refusal("value")
+        rows = self.core.candles(f"{asked['symbol']}/USD", seconds, int(asked["startDate"]) / 1000, 100_000)
+        return {"symbol": asked["symbol"], "empty": False, "candles": [
+            {"open": float(first), "high": float(high), "low": float(low), "close": float(last), "volume": int(volume), "datetime": at * 1000}
+            for at, first, high, low, last, volume in rows if at * 1000 <= int(asked["endDate"])
+        ]}  # fmt: skip
+
+    def hours(self, request: Request) -> Any:
+        now = datetime.now(UTC)
+        begins, ends = ((now + timedelta(hours=by)).isoformat(timespec="seconds") for by in (-1, 1))
+        if not self.trades_today:
+            return {"equity": {"equity": {"isOpen": False, "marketType": "EQUITY"}}}
+        return {"equity": {"EQ": {"isOpen": True, "marketType": "EQUITY", "sessionHours": {"regularMarket": [{"start": begins, "end": ends}]}}}}
+
+    routes = {
+        ("POST", "/v1/oauth/token"): ("sign_in", sign_in), ("GET", "/trader/v1/accounts/accountNumbers"): ("read", numbers),
+        ("GET", "/trader/v1/accounts/{hash}"): ("read", account), ("POST", "/trader/v1/accounts/{hash}/orders"): ("create", create),
+        ("GET", "/trader/v1/accounts/{hash}/orders"): ("read", listed), ("GET", "/trader/v1/accounts/{hash}/orders/{id}"): ("read", order),
+        ("DELETE", "/trader/v1/accounts/{hash}/orders/{id}"): ("cancel", cancel), ("GET", "/marketdata/v1/quotes"): ("read", quoted),
+        ("GET", "/marketdata/v1/pricehistory"): ("read", history), ("GET", "/marketdata/v1/markets"): ("read", hours),
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Schwab on 127.0.0.1, with made-up money and faults on demand.")
+    parser.add_argument("--port", type=int, required=True)
+    front = SchwabFront()
+    with Simulator(front, parser.parse_args().port) as simulator:
+        print(f"Schwab at {simulator.url}\n  key: {KEY}\n  secret: {SECRET}\n  token: {front.token()}", flush=True)
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    importlib.import_module("tests.simulators.schwab").main()  # not this module a second time, under another name
