@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parent
 BUSY_SECONDS = 1.0  # how long another process may keep SQLite's write lock before we say "try again"
 BUSY_POLL = 0.0002  # SQLite's own waiting backs off to 100 ms, which is longer than most of what it waits for
 GROUP = 64  # pieces of work in one commit
+GROUP_SECONDS = 0.004  # that a group may hold the lock before it commits
 RETRIES = 5  # of a PostgreSQL transaction that lost against another
 _LOST_RACE = {"40001", "40P01"}  # serialization failure, deadlock
 _MIGRATION_LOCK = 7324701
@@ -33,6 +34,21 @@ _MIGRATION_LOCK = 7324701
 
 class DatabaseAway(Exception):
     """The database cannot be used now: locked, full or gone. Nothing was half done; the same call may be made again."""
+
+
+@contextlib.contextmanager
+def savepoint(conn: sa.Connection) -> Iterator[None]:
+    """Within a transaction: what is done inside is undone alone when it raises."""
+    cursor = conn.connection.cursor()
+    cursor.execute("SAVEPOINT part")
+    try:
+        yield
+    except BaseException:
+        cursor.execute("ROLLBACK TO SAVEPOINT part")
+        raise
+    finally:
+        cursor.execute("RELEASE SAVEPOINT part")
+        cursor.close()
 
 
 class NotMigrated(Exception):
@@ -162,7 +178,7 @@ class Database:
         """Carry out groups until our own work is done, then hand over to whoever waits."""
         try:
             while not mine.done:
-                self._commit_group([self._waiting.popleft() for _ in range(min(len(self._waiting), GROUP))])
+                self._commit_group()
         finally:
             self._hand_over()
 
@@ -175,15 +191,15 @@ class Database:
             if not self._waiting or not self._leading.acquire(blocking=False):
                 return  # nobody came in that moment, or who came leads already
 
-    def _commit_group(self, group: list[_Work]) -> None:
+    def _commit_group(self) -> None:
+        group: list[_Work] = []
         try:
             conn = self._writing_connection()
             raw = conn.connection.driver_connection
             _begin(raw)
             self._inside.conn = conn
             try:
-                for work in group:
-                    self._run_one(conn, raw, work)
+                self._run_group(conn, raw, group)
             finally:
                 self._inside.conn = None
             if self.slow_commit:
@@ -191,6 +207,7 @@ class Database:
             raw.execute("COMMIT")
         except Exception as error:  # the disk, the lock, the file: nothing of the group is durable
             self._drop_writer()
+            group += [self._waiting.popleft() for _ in range(len(self._waiting))] if not group else []
             away = DatabaseAway(_words(error))
             away.__cause__ = error
             for work in group:
@@ -198,6 +215,13 @@ class Database:
         for work in group:
             work.done = True
             work.gate.release()
+
+    def _run_group(self, conn: sa.Connection, raw: Any, group: list[_Work]) -> None:
+        """What waits, as long as it does not keep another process from the lock for too long."""
+        end = time.perf_counter() + GROUP_SECONDS
+        while self._waiting and len(group) < GROUP and (not group or time.perf_counter() < end):
+            group.append(self._waiting.popleft())
+            self._run_one(conn, raw, group[-1])
 
     @staticmethod
     def _run_one(conn: sa.Connection, raw: Any, work: _Work) -> None:

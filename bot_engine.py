@@ -25,7 +25,7 @@ from dashtrade.engine.effects import Call, Steps, Write, drive
 from dashtrade.engine.ending import end_signal
 from dashtrade.engine.intake import Accepted, Conflict, NoBot, Receipt
 from dashtrade.engine.lanes import LaneLost, Leases
-from dashtrade.engine.sending import Sender
+from dashtrade.engine.sending import Sender, is_local
 from dashtrade.failpoints import failpoint
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import orders as order_table
@@ -153,19 +153,21 @@ class Engine:
             return (yield from self._give_up(task, lane, token, error.message))
         except BrokerError as error:
             return (yield from self._wait_for_venue(task, lane, token, error))
-        now = self.clock.now()
+        now, broker = self.clock.now(), self._make_broker(account)
 
         def work(conn: sa.Connection) -> Order | None:
             self.leases.check(conn, lane, token)
             order = decide_one(conn, task, self._signal(conn, task.signal_id), market, now)
+            if order is not None and is_local(broker):
+                order = self.sender.carry_out(conn, order, broker)
             failpoint("before_decide_commit")
             return order
 
         order = yield Write(work)
         self._hints.pop(task.signal_id, None)
         failpoint("after_decide_commit")
-        if order is not None:
-            order = yield from self.sender.send(order, self._make_broker(account))
+        if order is not None and order.status is OrderStatus.SUBMITTING:
+            order = yield from self.sender.send(order, broker)
         self.on_change(task.signal_id)
         return order
 
@@ -180,7 +182,7 @@ class Engine:
                 capabilities=broker.capabilities, open=broker.market_open(task.symbol),
             )
 
-        return ask() if getattr(broker, "local", False) else (yield Call(ask))
+        return ask() if is_local(broker) else (yield Call(ask))
 
     def _give_up(self, task: Waiting, lane: Lane, token: int, why: str) -> Steps[None]:
         now = self.clock.now()

@@ -70,7 +70,7 @@ def _end(conn: sa.Connection, task: table.Waiting, view: View, status: str, reas
 
 def _approve(conn: sa.Connection, task: table.Waiting, view: View, approved: Approved, now: datetime) -> Order | None:
     if not table.decided(
-        conn, task.id, status="working", reason=approved.reason, would="", checks=_written(approved.checks), numbers=_numbers(view),
+        conn, task.id, status="sending", reason=approved.reason, would="", checks=_written(approved.checks), numbers=_numbers(view),
         now=now, ended=False,
     ):
         return None  # decided already: whoever did has the orders

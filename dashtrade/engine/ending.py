@@ -13,7 +13,8 @@ from dashtrade.tables import orders as order_table
 from dashtrade.tables import signals as table
 
 ENDED = frozenset({"filled", "refused", "failed"})
-_WORST_FIRST = ("attention", "waiting", "working", "failed", "filled", "refused")
+UNDER_WAY = ("waiting", "sending")  # of a decision: to be made, or made with orders whose outcome is awaited (not resting)
+_WORST_FIRST = ("attention", *UNDER_WAY, "working", "failed", "filled", "refused")
 
 
 def end_decision(conn: sa.Connection, decision_id: int, *, status: str, reason: str, now: datetime) -> None:
@@ -25,7 +26,8 @@ def end_signal(conn: sa.Connection, signal_id: str, *, alone: bool, status: str,
     if not alone:
         every = {d.status for d in table.decisions_of(conn, signal_id)}
         status = next(known for known in _WORST_FIRST if known in every)
-        status = "working" if status == "waiting" else status
+        if status in UNDER_WAY:
+            status, reason = "accepted", ""
     table.end_signal(conn, signal_id, status=status, reason=reason, ended=now if status in ENDED else None)
 
 

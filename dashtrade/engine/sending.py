@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from bot_database import Database, DatabaseAway
+from bot_database import Database, DatabaseAway, savepoint
 from dashtrade.domain.orders import Order, OrderStatus, check_transition
 from dashtrade.domain.ports import BadCredentials, Broker, Capabilities, Clock, OrderReport, OrderRequest, Rejected, RetryLater, Unavailable, Unknown
 from dashtrade.domain.risk import entry_still_allowed
@@ -43,10 +43,16 @@ def request_of(order: Order) -> OrderRequest:
     )
 
 
+def is_local(broker: Broker) -> bool:
+    """Are its books in our own database, so that nothing of it waits for a network?"""
+    return getattr(broker, "local", False)
+
+
 class Sender:
     """Every method does at most one thing at the venue, outside of any transaction, and then writes down what came of it.
 
-    The built-in paper broker keeps its books in our own database (`broker.local`): its answer and our booking are one commit.
+    The built-in paper broker keeps its books in our own database (`broker.local`): sending to it is part of a transaction, one
+    with the decision and with the booking, and cannot be in doubt.
     """
 
     def __init__(self, db: Database, clock: Clock, leases: Leases, broker_of: Callable[[int], Broker]) -> None:
@@ -103,11 +109,20 @@ class Sender:
 
     def _send(self, order: Order, broker: Broker) -> Steps[Order]:
         request = request_of(order)
-        if getattr(broker, "local", False):
-            return (yield Write(lambda conn: booking.apply_report(conn, order, broker.submit(request), self.clock.now()).order))
+        if is_local(broker):
+            return (yield Write(lambda conn: self.carry_out(conn, order, broker)))
         report = yield Call(lambda: broker.submit(request))
         failpoint("after_send")
         return (yield from self.book(order, report))
+
+    def carry_out(self, conn: sa.Connection, order: Order, broker: Broker) -> Order:
+        """An order to a local broker, filled or refused, within this transaction."""
+        try:
+            with savepoint(conn):
+                report = broker.submit(request_of(order))
+        except Rejected as error:
+            return self._move(conn, order, status=OrderStatus.REJECTED, reason=error.message, reserve=ZERO)
+        return booking.apply_report(conn, order, report, self.clock.now()).order
 
     def book(self, order: Order, report: OrderReport) -> Steps[Order]:
         now = self.clock.now()
