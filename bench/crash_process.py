@@ -108,23 +108,34 @@ class Life:
         self.rng = random.Random(job["seed"])
         self.end = clock.now() + timedelta(seconds=HORIZON)
         self.running: dict[Lane, tuple[Steps[None], Any, BaseException | None]] = {}
+        self.again: set[Lane] = set()
         self.receipts = os.open(job["receipts"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self.engine.on_work = lambda lane, signal_id: self._wake(lane)
 
     def run(self) -> bool:
         """True: at rest. A worker's start first: whoever held the lanes is dead."""
         self.app.db.write(signal_table.free_lanes)
         self.engine.leases.renew()
+        self._scan()
         still = 0
         while still < 3:
             if self.clock.now() > self.end:
                 return False
-            still = 0 if self._do_something() else still + self._wait()
+            if not self._do_something():
+                still = still + 1 if self._wait() else 0
         return True
 
-    def _do_something(self) -> bool:
+    def _scan(self) -> None:
         for lane in self.engine.open_lanes():
-            if lane not in self.running:
-                self.running[lane] = (self.engine.lane_steps(lane), None, None)
+            self._wake(lane)
+
+    def _wake(self, lane: Lane) -> None:
+        if lane in self.running:
+            self.again.add(lane)
+        else:
+            self.running[lane] = (self.engine.lane_steps(lane), None, None)
+
+    def _do_something(self) -> bool:
         what = self.rng.random()
         if self.to_come and (what < 0.2 or not self.running):
             self._accept()
@@ -140,8 +151,8 @@ class Life:
         """Nothing can go on now: time does. Is everything at rest?"""
         moved = self._collect()
         at_rest = not moved and self._at_rest()
-        if not at_rest:
-            self.clock.forward(self.rng.choice([0.2, 1, 2, 5]))
+        self.clock.forward(self.rng.choice([0.2, 1, 2, 5]))
+        self._scan()
         return at_rest
 
     def _accept(self) -> None:
@@ -155,9 +166,12 @@ class Life:
 
     def _collect(self) -> bool:
         try:
-            return bool(self.engine.collect(self.account_id))
+            moved = self.engine.collect(self.account_id)
         except BrokerError:
             return True  # nothing is known, least of all that nothing moved
+        for lane in moved:
+            self._wake(lane)
+        return bool(moved)
 
     def _step(self, lane: Lane) -> None:
         """The lane's next effect, as the worker would carry it out."""
@@ -165,6 +179,9 @@ class Life:
         try:
             effect = steps.throw(error) if error is not None else steps.send(value)
         except StopIteration:
+            if lane in self.again:
+                self.again.discard(lane)
+                self._wake(lane)
             return
         try:
             done = self.app.db.write(effect.fn) if isinstance(effect, Write) else effect.fn()

@@ -210,6 +210,10 @@ class Worker:
         old = now - timedelta(days=self.app.settings.retention_days)
         forgotten = self.app.db.write(lambda conn: signal_table.forget_raw(conn, old))
         self.app.db.write(lambda conn: people_table.forget_expired(conn, now))
+        for file in self.app.settings.logs.glob("*.log.*"):
+            with contextlib.suppress(OSError):
+                if file.stat().st_mtime < old.timestamp():
+                    file.unlink()
         if forgotten:
             log.info("forgot the raw text of %s old signals", forgotten)
 

@@ -15,7 +15,7 @@ from dashtrade.domain.values import Symbol
 from tests.broker_contract import FAULTS, BrokerContract, Venue
 from tests.simulators.crypto import KEY, PASSPHRASE, SECRET, Simulator
 
-WAITS = 0.25  # seconds until an answer that does not come is given up
+WAITS = 0.5  # seconds until an answer that does not come is given up
 
 
 class CryptoVenue(Venue):

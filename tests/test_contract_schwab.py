@@ -15,7 +15,7 @@ from tests.broker_contract import FAULTS, BrokerContract, Venue
 from tests.simulators.crypto import Simulator
 from tests.simulators.schwab import KEY, SECRET, SchwabFront
 
-WAITS = 0.25  # seconds until an answer that does not come is given up
+WAITS = 0.5  # seconds until an answer that does not come is given up
 
 
 class SchwabVenue(Venue):

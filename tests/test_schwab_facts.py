@@ -23,7 +23,14 @@ from tests.simulators.crypto import Simulator
 from tests.simulators.schwab import CALLBACK, CODE, HASH, KEY, NUMBER, SECRET, SchwabFront
 
 D = Decimal
-AAPL, MSFT, BUY, SELL, MARKET, LIMIT = Symbol.parse("AAPL"), Symbol.parse("MSFT"), OrderSide.BUY, OrderSide.SELL, OrderType.MARKET, OrderType.LIMIT
+AAPL, MSFT, BUY, SELL, MARKET, LIMIT = (
+    Symbol.parse("AAPL"),
+    Symbol.parse("MSFT"),
+    OrderSide.BUY,
+    OrderSide.SELL,
+    OrderType.MARKET,
+    OrderType.LIMIT,
+)
 NOW = datetime(2026, 3, 9, 16, 0, tzinfo=UTC)
 
 
@@ -33,15 +40,23 @@ class Desk:
     def __init__(self, **options) -> None:
         self.front = SchwabFront()
         self.simulator = Simulator(self.front)
-        self.simulator.hold, self.core, self.saved = 0.5, self.front.core, []
+        self.simulator.hold, self.core, self.saved = 1.0, self.front.core, []
         self.broker = self.another(**options)
 
     def another(self, **options) -> SchwabBroker:
-        given = {"token": self.front.token(), "save_token": self.saved.append, "url": self.simulator.url, "timeout": 0.25, **options}
+        given = {
+            "token": self.front.token(),
+            "save_token": self.saved.append,
+            "url": self.simulator.url,
+            "timeout": 0.5,
+            **options,
+        }
         return SchwabBroker(KEY, SECRET, **given)
 
     def request(self, side=BUY, kind=MARKET, quantity=10, symbol=AAPL, **rest) -> OrderRequest:
-        return OrderRequest(client_order_id=new_id(datetime.now(UTC)), symbol=symbol, side=side, type=kind, quantity=D(quantity), **rest)
+        return OrderRequest(
+            client_order_id=new_id(datetime.now(UTC)), symbol=symbol, side=side, type=kind, quantity=D(quantity), **rest
+        )
 
     def ref(self, request, *, created=None, number=None) -> OrderRef:
         return OrderRef(
@@ -50,7 +65,9 @@ class Desk:
         )  # fmt: skip
 
     def by_hand(self, side="buy", quantity=10, name="AAPL/USD", limit=None):
-        return self.core.place(client_id="", name=name, side=side, type="limit" if limit else "market", quantity=D(quantity), limit=limit)
+        return self.core.place(
+            client_id="", name=name, side=side, type="limit" if limit else "market", quantity=D(quantity), limit=limit
+        )
 
     def times_out(self, request):
         self.broker.rules(request.symbol)
@@ -251,11 +268,11 @@ def test_only_schwabs_own_words_are_a_refusal(desk, status, body, meaning):
 
 
 def test_an_order_that_ended_works_until_its_executions_are_told(desk):
-    desk.simulator.fault("late_trades", seconds=0.2)
+    desk.simulator.fault("late_trades", seconds=0.5)
     request = desk.request()
     early = desk.broker.submit(request)
     assert (early.status, early.filled_quantity) == (VenueStatus.WORKING, 0)
-    time.sleep(0.25)
+    time.sleep(0.55)
     assert desk.broker.find(desk.ref(request)).status is VenueStatus.FILLED
 
 
@@ -371,7 +388,10 @@ def test_what_cannot_work_is_said_before_it_is_stored(change, options, where):
 
 def test_every_path_names_the_account_by_its_hash(desk):
     desk.broker.account()
-    assert desk.paths() == ["/trader/v1/accounts/accountNumbers", f"/trader/v1/accounts/{HASH}"] and desk.broker.account().number == NUMBER
+    assert (
+        desk.paths() == ["/trader/v1/accounts/accountNumbers", f"/trader/v1/accounts/{HASH}"]
+        and desk.broker.account().number == NUMBER
+    )
 
 
 def test_of_several_accounts_one_has_to_be_chosen(desk):
@@ -400,7 +420,9 @@ def test_on_a_holiday_the_market_is_closed(desk):
 @pytest.mark.parametrize("frame", ["1h", "2h", "15m", "1d", "1w"])
 def test_candles_that_schwab_lacks_are_put_together(desk, frame):
     candles = desk.broker.candles(AAPL, Timeframe.parse(frame), end=datetime.now(UTC), count=5)
-    assert len(candles) == 5 and {(b.at - a.at) for a, b in zip(candles, candles[1:], strict=False)} == {Timeframe.parse(frame).span}
+    assert len(candles) == 5 and {(b.at - a.at) for a, b in zip(candles, candles[1:], strict=False)} == {
+        Timeframe.parse(frame).span
+    }
 
 
 def test_a_timeframe_that_cannot_be_had_is_said(desk):

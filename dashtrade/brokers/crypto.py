@@ -133,7 +133,9 @@ class CryptoBroker:
         return found
 
     def candles(self, symbol: Symbol, timeframe: Timeframe, *, end: datetime, count: int) -> Sequence[Candle]:
-        return self._ask(lambda client: reports.candles(client, self.venue, self._market(client, symbol)["symbol"], timeframe, end, count))
+        return self._ask(
+            lambda client: reports.candles(client, self.venue, self._market(client, symbol)["symbol"], timeframe, end, count)
+        )
 
     # --- placing ---
 
@@ -147,8 +149,10 @@ class CryptoBroker:
             problem = f"the quantity must be above zero, it is {plain(request.quantity)}"
         elif kind not in can.order_types:
             problem = f"it has no {kind.replace('_', '-')} orders that DashTrade can place"
-        elif kind in _LIMITED | _STOPPED and request.time_in_force not in can.times_in_force and kind is not OrderType.STOP:
+        elif kind is not OrderType.MARKET and request.time_in_force not in can.times_in_force:
             problem = f"it has no time in force {request.time_in_force}; use {' or '.join(sorted(can.times_in_force))}"
+        elif kind in _STOPPED and request.time_in_force is not TimeInForce.GTC:
+            problem = f"a stop waits for its price, so it cannot be {request.time_in_force}; use gtc"
         elif kind in _LIMITED and not (request.limit_price and request.limit_price > 0):
             problem = f"a {kind.replace('_', '-')} order needs a limit price above zero"
         elif kind in _STOPPED and not (request.stop_price and request.stop_price > 0):
@@ -165,7 +169,7 @@ class CryptoBroker:
         quantity = floor_to(request.quantity, rules.quantity_step)
         limit = round_to(request.limit_price, rules.price_step) if request.type in _LIMITED else None
         stop = round_to(request.stop_price, rules.price_step) if request.type in _STOPPED else None
-        price = limit or stop or self._near_quote(request.symbol).price_for(request.side)
+        price = limit or stop or self._price_now(request)
         self._check_size(request, quantity, price, rules)
         params: dict[str, Any] = {self.venue.client_id: request.client_order_id, **self.venue.create_params}
         if stop is not None:
@@ -179,16 +183,28 @@ class CryptoBroker:
             sent = price
         return kind, str(request.side), plain(quantity), plain(sent) if sent is not None else None, params
 
-    def _check_size(self, request: OrderRequest, quantity: Decimal, price: Decimal, rules: Rules) -> None:
+    def _price_now(self, request: OrderRequest) -> Decimal | None:
+        """An order that needs no price is not held up by a ticker that fails: it may be an exit."""
+        needed = request.side in self.venue.collared or self.venue.spends_on_market_buy
+        try:
+            return self._near_quote(request.symbol).price_for(request.side)
+        except (Unavailable, RetryLater):
+            if needed:
+                raise
+            return None
+
+    def _check_size(self, request: OrderRequest, quantity: Decimal, price: Decimal | None, rules: Rules) -> None:
         coin, money = request.symbol.base, request.symbol.quote
         least, what = max(rules.min_quantity, rules.quantity_step), ""
         if quantity < least:
             what = f"{plain(request.quantity)} {coin} is less than the smallest order, {plain(least)} {coin}"
-        elif quantity * price < rules.min_notional:
+        elif price is not None and quantity * price < rules.min_notional:
             what = f"{plain(quantity)} {coin} is worth {plain(round_to(quantity * price, rules.price_step))} {money}, " \
                    f"less than the smallest order, {plain(rules.min_notional)} {money}"  # fmt: skip
         if what and request.reduces:
-            raise Rejected(f"{what}: it is dust that {self.venue.name} does not sell by itself. It stays; buy more first, or convert it there.")
+            raise Rejected(
+                f"{what}: it is dust that {self.venue.name} does not sell by itself. It stays; buy more first, or convert it there."
+            )
         if what:
             raise Rejected(f"{what} at {self.venue.name}. Nothing was placed; make the bot's size larger.")
         if not rules.tradable:
@@ -203,7 +219,9 @@ class CryptoBroker:
                 return self._adopt(client, request)
             raise sending(self._wire, client, error) from error
         if not order.get("id"):
-            raise Unknown(f"{self.venue.name} answered without an order's number. The order may exist: it is being looked up, and not sent again on doubt.")
+            raise Unknown(
+                f"{self.venue.name} answered without an order's number. The order may exist: it is being looked up, and not sent again on doubt."
+            )
         return order
 
     def _adopt(self, client: Any, request: OrderRequest) -> OrderReport:

@@ -35,7 +35,6 @@ class Heard:
     retry_after: float | None = None
 
 
-
 def sending(wire: Wire, client: Any, error: Exception) -> BrokerError:
     """Of a request that would place an order: does one exist? Unless that is certain, Unknown."""
     if isinstance(error, BrokerError):
@@ -45,7 +44,9 @@ def sending(wire: Wire, client: Any, error: Exception) -> BrokerError:
     if sure is not None:
         return sure
     if not heard.left:
-        return Rejected(f"The order was not sent to {venue.name}: {_plain(error)}. Nothing was placed; check the bot's symbol, size and price.")
+        return Rejected(
+            f"The order was not sent to {venue.name}: {_plain(error)}. Nothing was placed; check the bot's symbol, size and price."
+        )
     if heard.answer is not None and (heard.status or 0) < 500 and _is_refusal(venue, heard, error):
         return Rejected(refusal(venue, heard, error))
     return Unknown(
@@ -61,7 +62,9 @@ def reading(wire: Wire, client: Any, error: Exception) -> BrokerError:
     sure = _sure(wire, client, error)
     if isinstance(sure, BadCredentials) or (isinstance(sure, RetryLater) and client.heard.status is not None):
         return sure
-    return Unavailable(f"{wire.venue.name} could not be asked ({_kind(error, client.heard)}). Nothing is known from it now; it is asked again.")
+    return Unavailable(
+        f"{wire.venue.name} could not be asked ({_kind(error, client.heard)}). Nothing is known from it now; it is asked again."
+    )
 
 
 def _sure(wire: Wire, client: Any, error: Exception) -> BrokerError | None:
@@ -70,7 +73,10 @@ def _sure(wire: Wire, client: Any, error: Exception) -> BrokerError | None:
 
     venue, heard = wire.venue, client.heard
     if heard.left and heard.status is None and _never_connected(error):
-        return RetryLater(f"{venue.name} cannot be reached: no connection was made, and nothing was sent. It is tried again.", timedelta(seconds=2))
+        return RetryLater(
+            f"{venue.name} cannot be reached: no connection was made, and nothing was sent. It is tried again.",
+            timedelta(seconds=2),
+        )
     if heard.status in (418, 429):
         after = heard.retry_after if heard.retry_after is not None else 60.0 if heard.status == 418 else 2.0
         return RetryLater(f"{venue.name} takes no more requests for {after:.0f} s: too many were sent. This one was not taken and goes later.",
@@ -79,9 +85,13 @@ def _sure(wire: Wire, client: Any, error: Exception) -> BrokerError | None:
         return None
     if venue.says("skewed", heard.body):
         _try_resync(wire, client)
-        return RetryLater(f"{venue.name} says this machine's clock is off; the difference was measured, and the request goes again.")
+        return RetryLater(
+            f"{venue.name} says this machine's clock is off; the difference was measured, and the request goes again."
+        )
     if venue.says("later", heard.body):
-        return RetryLater(f"{venue.name} takes no more requests for a moment. This one was not taken and goes later.", timedelta(seconds=3))
+        return RetryLater(
+            f"{venue.name} takes no more requests for a moment. This one was not taken and goes later.", timedelta(seconds=3)
+        )
     if venue.says("credentials", heard.body) or heard.status == 401 or _is_credentials(ccxt, heard, error):
         return BadCredentials(
             f"{venue.name} refused the key: {_said(heard) or 'it is wrong, was revoked, or may not do this'}. "
@@ -119,7 +129,9 @@ def _never_connected(error: BaseException | None) -> bool:
 
     while error is not None:
         reason = getattr(error.args[0], "reason", None) if error.args else None
-        if isinstance(error, http.ConnectTimeout) or isinstance(reason, (net.NewConnectionError, net.ConnectTimeoutError, net.NameResolutionError)):
+        if isinstance(error, http.ConnectTimeout) or isinstance(
+            reason, (net.NewConnectionError, net.ConnectTimeoutError, net.NameResolutionError)
+        ):
             return True
         error = error.__cause__
     return False

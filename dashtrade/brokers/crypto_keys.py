@@ -42,7 +42,9 @@ def _kraken_key(client: Any, live: bool) -> KeyInfo:
 
 def _gemini_key(client: Any, live: bool) -> KeyInfo:
     roles = client.privatePostV1Roles()
-    granted = tuple(name.removeprefix("is") for name in ("isAuditor", "isTrader", "isFundManager", "isAccountAdmin") if roles.get(name))
+    granted = tuple(
+        name.removeprefix("is") for name in ("isAuditor", "isTrader", "isFundManager", "isAccountAdmin") if roles.get(name)
+    )
     return str(roles.get("counterparty_id") or ""), granted, bool(roles.get("isFundManager"))
 
 

@@ -178,7 +178,9 @@ def _by_pages(client: Any, venue: Exchange, symbol: str, ref: OrderRef) -> Any:
         if not following:
             return None
         cursor = {"cursor": following}
-    raise Unavailable(f"{venue.name} lists more orders than can be searched. Look there whether {ref.client_order_id} is among them.")
+    raise Unavailable(
+        f"{venue.name} lists more orders than can be searched. Look there whether {ref.client_order_id} is among them."
+    )
 
 
 def _by_status(client: Any, venue: Exchange, symbol: str, ref: OrderRef) -> Any:
@@ -334,14 +336,16 @@ def candles(client: Any, venue: Exchange, symbol: str, timeframe: Timeframe, end
 
 
 def _rows(client: Any, venue: Exchange, symbol: str, name: str, since: int, end: int) -> list[Any]:
+    """A page may be empty although there is more: nobody traded for so long."""
     rows: dict[int, Any] = {}
+    length = client.parse_timeframe(name) * 1000
     for _ in range(MOST_PAGES):
         page = client.fetch_ohlcv(symbol, name, since, venue.candles_page)
-        fresh = [row for row in page if int(row[0]) not in rows]
-        rows.update({int(row[0]): row for row in fresh})
-        if not fresh or int(fresh[-1][0]) + client.parse_timeframe(name) * 1000 >= end:
+        fresh = [int(row[0]) for row in page if int(row[0]) not in rows]
+        rows.update({int(row[0]): row for row in page})
+        since = max(fresh) + 1 if fresh else since + venue.candles_page * length
+        if since + length > end:
             break
-        since = max(rows) + 1
     return [rows[at] for at in sorted(rows)]
 
 

@@ -179,7 +179,9 @@ def _other(name: str) -> Exchange:
     if name not in ccxt.exchanges:
         near = get_close_matches(name, [*EXCHANGES, *ccxt.exchanges], 1, 0.6)
         hint = f"Did you mean {near[0]}? " if near else ""
-        raise Malformed(f"there is no exchange {name[:30]!r}", where="options.exchange", hint=f"{hint}Proven are {', '.join(EXCHANGES)}.")
+        raise Malformed(
+            f"there is no exchange {name[:30]!r}", where="options.exchange", hint=f"{hint}Proven are {', '.join(EXCHANGES)}."
+        )
     about = getattr(ccxt, name)()
     if not (about.has.get("createOrder") and about.has.get("fetchBalance") and about.has.get("fetchOpenOrders")):
         raise Malformed(

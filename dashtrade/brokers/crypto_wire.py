@@ -52,8 +52,19 @@ class Pace:
 class Wire:
     """The ccxt clients of one account: made when needed, lent to one thread at a time, all with the same markets."""
 
-    def __init__(self, venue: Exchange, keys: dict[str, str], *, sandbox: bool, url: str | None, cache: Path | None,
-                 timeout: float, patience: float, paced: bool, clock: Clock) -> None:
+    def __init__(
+        self,
+        venue: Exchange,
+        keys: dict[str, str],
+        *,
+        sandbox: bool,
+        url: str | None,
+        cache: Path | None,
+        timeout: float,
+        patience: float,
+        paced: bool,
+        clock: Clock,
+    ) -> None:
         self.venue, self._keys, self._sandbox, self._url, self._cache, self._clock = venue, keys, sandbox, url, cache, clock
         self._timeout, self._pace = timeout, Pace(venue.burst, patience, venue.name) if paced else None
         self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
@@ -68,7 +79,9 @@ class Wire:
         try:
             client = self._idle.get(timeout=2 * self._timeout)
         except queue.Empty:
-            raise RetryLater(f"{self.venue.name} is slow: earlier requests of this account are still under way. This one goes later.") from None
+            raise RetryLater(
+                f"{self.venue.name} is slow: earlier requests of this account are still under way. This one goes later."
+            ) from None
         try:
             client = client or self._make()
             client.options["timeDifference"] = self._ahead
@@ -93,7 +106,9 @@ class Wire:
         """Our clock is off by the exchange's: measure it, for all clients."""
         client.heard = Heard()
         self._ahead = client.load_time_difference() or 0
-        log.warning("%s: this machine's clock differs by %s ms; the difference is now taken into account", self.venue.name, self._ahead)
+        log.warning(
+            "%s: this machine's clock differs by %s ms; the difference is now taken into account", self.venue.name, self._ahead
+        )
 
     # --- making ---
 
@@ -104,6 +119,7 @@ class Wire:
             "apiKey": self._keys["key"], "secret": self._keys["secret"], "password": self._keys.get("passphrase") or None,
             "timeout": int(self._timeout * 1000), "enableRateLimit": self._pace is not None,
         })  # fmt: skip
+        client.logger.setLevel(logging.INFO)  # at DEBUG it writes keys and signatures down
         client.number = str  # never a float on the way from the exchange to the ledger
         client.options = {**client.options, **self.venue.options, "maxRetriesOnFailure": 0, "timeDifference": 0}
         client.has = {**client.has, "fetchCurrencies": False}
@@ -146,7 +162,11 @@ class Wire:
             client.load_markets(True)
         except Exception as error:
             if client.markets or kept:
-                log.warning("%s: its list of markets cannot be read now, the last one stays in use: %s", self.venue.name, type(error).__name__)
+                log.warning(
+                    "%s: its list of markets cannot be read now, the last one stays in use: %s",
+                    self.venue.name,
+                    type(error).__name__,
+                )
                 return None if client.markets else self._use(client, kept)
             raise reading(self, client, error) from error
         self._keep(client)

@@ -47,9 +47,15 @@ def check(credentials: dict[str, str], options: dict[str, Any]) -> None:
     """What can be said before it is stored; raises Malformed with a hint."""
     for name in ("key", "secret"):
         if not str(credentials.get(name) or "").strip():
-            raise Malformed(f"the {name} is missing", where=f"credentials.{name}", hint="Copy the app key and its secret from developer.schwab.com.")
+            raise Malformed(
+                f"the {name} is missing",
+                where=f"credentials.{name}",
+                hint="Copy the app key and its secret from developer.schwab.com.",
+            )
     if options.get("mode") == "paper":
-        raise Malformed("Schwab has no sandbox", where="mode", hint="Choose live, or use the built-in paper account with made-up money.")
+        raise Malformed(
+            "Schwab has no sandbox", where="mode", hint="Choose live, or use the built-in paper account with made-up money."
+        )
     if not credentials.get("token"):
         raise Malformed("the sign-in is missing", where="credentials.token", hint=TOKEN_HINT)
     Token.read(credentials["token"])
@@ -159,7 +165,10 @@ class SchwabBroker:
         known, now = self._rules.get(symbol), self._clock.now()
         if known is None or now - known[0] > RULES_ARE_FRESH:
             step = Decimal("0.01") if self.quote(symbol).mid >= 1 else Decimal("0.0001")
-            known = (now, Rules(quantity_step=Decimal(1), price_step=step, min_quantity=Decimal(1), shortable=False, fractionable=False))
+            known = (
+                now,
+                Rules(quantity_step=Decimal(1), price_step=step, min_quantity=Decimal(1), shortable=False, fractionable=False),
+            )
             self._rules[symbol] = known
         return known[1]
 
@@ -190,7 +199,9 @@ class SchwabBroker:
 
     @wire.readable
     def candles(self, symbol: Symbol, timeframe: Timeframe, *, end: datetime, count: int) -> Sequence[Candle]:
-        return candles_of(lambda asked: self._ask("GET", "/marketdata/v1/pricehistory", params=asked), symbol, timeframe, end, count)
+        return candles_of(
+            lambda asked: self._ask("GET", "/marketdata/v1/pricehistory", params=asked), symbol, timeframe, end, count
+        )
 
     # --- placing ---
 
@@ -220,7 +231,10 @@ class SchwabBroker:
             return self._authorized("POST", path, json=body)
         except wire.NoAnswer as error:
             if not error.left:
-                raise RetryLater("Schwab cannot be reached: no connection was made, and nothing was sent. It is tried again.", timedelta(seconds=2)) from error
+                raise RetryLater(
+                    "Schwab cannot be reached: no connection was made, and nothing was sent. It is tried again.",
+                    timedelta(seconds=2),
+                ) from error
             raise wire.in_doubt(error.words) from error
 
     def _first_report(self, ref: OrderRef, *, told: bool) -> OrderReport:
@@ -232,7 +246,9 @@ class SchwabBroker:
             found = None
         if found is None and not told:
             raise wire.in_doubt("it gave no number, and no single order there fits")
-        return found or OrderReport(client_order_id=ref.client_order_id, broker_order_id=self._numbers[ref.client_order_id], status=VenueStatus.WORKING)
+        return found or OrderReport(
+            client_order_id=ref.client_order_id, broker_order_id=self._numbers[ref.client_order_id], status=VenueStatus.WORKING
+        )
 
     # --- whose order is it ---
 
@@ -258,7 +274,12 @@ class SchwabBroker:
             if len(free) == 1:
                 self._numbers[order.client_order_id] = str(free[0]["orderId"])
         if len(free) > 1:
-            log.warning("%s orders at Schwab may be %s: %s", len(free), order.client_order_id, ", ".join(str(each["orderId"]) for each in free))
+            log.warning(
+                "%s orders at Schwab may be %s: %s",
+                len(free),
+                order.client_order_id,
+                ", ".join(str(each["orderId"]) for each in free),
+            )
         return order_report(order, free[0]) if len(free) == 1 else None
 
     def _orders_since(self, moment: datetime) -> Sequence[Any]:
@@ -276,12 +297,18 @@ class SchwabBroker:
     def _home(self) -> str:
         """The account's path: Schwab names accounts by a hash."""
         if self._account_of is None:
-            known = {str(each["accountNumber"]): each["hashValue"] for each in self._ask("GET", "/trader/v1/accounts/accountNumbers")}
+            known = {
+                str(each["accountNumber"]): each["hashValue"] for each in self._ask("GET", "/trader/v1/accounts/accountNumbers")
+            }
             if self._wanted is None and len(known) > 1:
                 ends = ", ".join(f"…{each[-4:]}" for each in known)
-                raise BadCredentials(f"This sign-in has several accounts at Schwab ({ends}). Nothing was placed. Say under Setup which one is meant.")
+                raise BadCredentials(
+                    f"This sign-in has several accounts at Schwab ({ends}). Nothing was placed. Say under Setup which one is meant."
+                )
             if not known or (self._wanted is not None and self._wanted not in known):
-                raise BadCredentials("Schwab does not show this account to the key. Nothing was placed. Sign in again, and allow it this account.")
+                raise BadCredentials(
+                    "Schwab does not show this account to the key. Nothing was placed. Sign in again, and allow it this account."
+                )
             self._account_of = known[self._wanted or next(iter(known))]
         return f"/trader/v1/accounts/{self._account_of}"
 

@@ -63,7 +63,9 @@ class Token:
 class SignIn:
     """Keeps one account let in. Several threads may ask; one renews."""
 
-    def __init__(self, key: str, secret: str, token: str, save: Callable[[str], None], post: Callable[..., Any], clock: Clock) -> None:
+    def __init__(
+        self, key: str, secret: str, token: str, save: Callable[[str], None], post: Callable[..., Any], clock: Clock
+    ) -> None:
         self._key, self._secret, self._save, self._post, self._clock = key, secret, save, post, clock
         self._token, self._lock = Token.read(token), threading.Lock()
 
@@ -85,7 +87,11 @@ class SignIn:
     def _renewed(self, now: datetime) -> Token:
         asked = {"grant_type": "refresh_token", "refresh_token": self._token.values["refresh_token"]}
         said = granted(self._post, self._key, self._secret, asked)
-        values = {**self._token.values, **said, "expires_at": (now + timedelta(seconds=int(said.get("expires_in", 1800)))).timestamp()}
+        values = {
+            **self._token.values,
+            **said,
+            "expires_at": (now + timedelta(seconds=int(said.get("expires_in", 1800)))).timestamp(),
+        }
         return replace(self._token, values=values)
 
 
@@ -115,20 +121,25 @@ def code_in(written: str) -> str:
     found = parse_qs(urlsplit(text).query).get("code", [""])[0] if "://" in text else unquote(text)
     if not found:
         raise Malformed(
-            "there is no code in this address", where="code", hint="Paste the whole address of the page that Schwab sent you to, within 30 seconds."
+            "there is no code in this address",
+            where="code",
+            hint="Paste the whole address of the page that Schwab sent you to, within 30 seconds.",
         )
     return found
 
 
-def exchange_code(key: str, secret: str, callback: str, code: str, *, url: str | None = None, clock: Clock | None = None,
-                  timeout: float = 10.0) -> str:
+def exchange_code(
+    key: str, secret: str, callback: str, code: str, *, url: str | None = None, clock: Clock | None = None, timeout: float = 10.0
+) -> str:
     """A fresh token's text, good for seven days, for the code of a sign-in."""
     from dashtrade.brokers.schwab_wire import Http
 
     now = (clock or SystemClock()).now()
     http = Http((url or URL).rstrip("/"), timeout)
     try:
-        said = granted(http.form, key, secret, {"grant_type": "authorization_code", "code": code_in(code), "redirect_uri": callback})
+        said = granted(
+            http.form, key, secret, {"grant_type": "authorization_code", "code": code_in(code), "redirect_uri": callback}
+        )
     finally:
         http.close()
     values = {**said, "expires_at": (now + timedelta(seconds=int(said.get("expires_in", 1800)))).timestamp()}

@@ -114,7 +114,9 @@ def positions_of(listed: Iterable[Any]) -> list[BrokerPosition]:
 # --- candles -------------------------------------------------------------------------------------------------------------
 
 
-def candles_of(ask: Callable[[dict[str, str]], Any], symbol: Symbol, timeframe: Timeframe, end: datetime, count: int) -> Sequence[Candle]:
+def candles_of(
+    ask: Callable[[dict[str, str]], Any], symbol: Symbol, timeframe: Timeframe, end: datetime, count: int
+) -> Sequence[Candle]:
     """Schwab has minutes up to 30, days, weeks and months; hours are put together from half hours. Nights, weekends and holidays
     have no candles, so more than the span is asked for."""
     seconds, asked = timeframe.seconds, {"symbol": spelled(symbol), "needExtendedHoursData": "false", "needPreviousClose": "false"}
@@ -124,7 +126,9 @@ def candles_of(ask: Callable[[dict[str, str]], Any], symbol: Symbol, timeframe: 
     elif 0 < unit <= 1800:
         asked |= {"periodType": "day", "frequencyType": "minute", "frequency": str(unit // 60)}
     else:
-        raise Unavailable(f"Schwab has no candles of {timeframe.shown}. Use 1, 5, 10, 15 or 30 minutes, hours, days, weeks or months.")
+        raise Unavailable(
+            f"Schwab has no candles of {timeframe.shown}. Use 1, 5, 10, 15 or 30 minutes, hours, days, weeks or months."
+        )
     first = end - timeframe.span * count * (2 if seconds in _LONG else 6) - timedelta(days=5)
     said = ask(asked | {"startDate": str(int(first.timestamp() * 1000)), "endDate": str(int(end.timestamp() * 1000))})
     rows = sorted((_candle(row) for row in said.get("candles") or ()), key=lambda candle: candle.at)
@@ -134,7 +138,9 @@ def candles_of(ask: Callable[[dict[str, str]], Any], symbol: Symbol, timeframe: 
 
 def _candle(row: Any) -> Candle:
     opened, high, low, closed, volume = (number(row.get(name)) or ZERO for name in ("open", "high", "low", "close", "volume"))
-    return Candle(at=datetime.fromtimestamp(int(row["datetime"]) / 1000, UTC), open=opened, high=high, low=low, close=closed, volume=volume)
+    return Candle(
+        at=datetime.fromtimestamp(int(row["datetime"]) / 1000, UTC), open=opened, high=high, low=low, close=closed, volume=volume
+    )
 
 
 def _merged(parts: Sequence[Candle], seconds: int) -> list[Candle]:

@@ -42,14 +42,22 @@ class Http:
     def __init__(self, url: str, timeout: float) -> None:
         import requests
 
-        self._url, self._timeout, self._session, self._errors = url, (min(CONNECT, timeout), timeout), requests.Session(), requests.exceptions
+        self._url, self._timeout, self._session, self._errors = (
+            url,
+            (min(CONNECT, timeout), timeout),
+            requests.Session(),
+            requests.exceptions,
+        )
 
     def ask(self, method: str, path: str, **given: Any) -> Answer:
         try:
             said = self._session.request(method, self._url + path, timeout=self._timeout, allow_redirects=False, **given)
             text = said.content.decode("utf-8", "replace")
         except self._errors.RequestException as error:
-            raise NoAnswer(not _never_connected(error), "no answer in time" if isinstance(error, self._errors.Timeout) else "the connection broke") from error
+            raise NoAnswer(
+                not _never_connected(error),
+                "no answer in time" if isinstance(error, self._errors.Timeout) else "the connection broke",
+            ) from error
         heads = said.headers
         return Answer(
             status=said.status_code, text=text, json=_json(text), location=heads.get("Location", ""), date=_date(heads.get("Date")),
@@ -61,7 +69,9 @@ class Http:
         try:
             said = self.ask("POST", path, data=values, auth=auth)
         except NoAnswer as error:
-            raise Unavailable(f"Schwab's sign-in cannot be reached ({error.words}). Nothing was sent; it is tried again.") from error
+            raise Unavailable(
+                f"Schwab's sign-in cannot be reached ({error.words}). Nothing was sent; it is tried again."
+            ) from error
         return said.status, said.text
 
     def close(self) -> None:
@@ -88,7 +98,9 @@ def _never_connected(error: BaseException) -> bool:
     from urllib3 import exceptions as net
 
     reason = getattr(error.args[0], "reason", None) if error.args else None
-    return isinstance(error, ConnectTimeout) or isinstance(reason, (net.NewConnectionError, net.ConnectTimeoutError, net.NameResolutionError))
+    return isinstance(error, ConnectTimeout) or isinstance(
+        reason, (net.NewConnectionError, net.ConnectTimeoutError, net.NameResolutionError)
+    )
 
 
 # --- what an answer means ------------------------------------------------------------------------------------------------
@@ -101,7 +113,9 @@ def certain(answer: Answer) -> BrokerError | None:
         return RetryLater(f"Schwab takes no more requests for {after:.0f} s: about 120 a minute are allowed. This one was not taken and goes later.",
                           timedelta(seconds=after))  # fmt: skip
     if answer.status == 401 or (answer.status == 403 and answer.json is not None):
-        return BadCredentials("Schwab does not let DashTrade into this account. Nothing was placed. Sign in at Schwab again under Setup.")
+        return BadCredentials(
+            "Schwab does not let DashTrade into this account. Nothing was placed. Sign in at Schwab again under Setup."
+        )
     return None
 
 
@@ -116,12 +130,16 @@ def placing(answer: Answer) -> BrokerError:
 
 
 def in_doubt(why: str) -> Unknown:
-    return Unknown(f"Schwab did not say whether it took the order ({why}). It may exist: the account's orders are searched, and it is not sent again.")
+    return Unknown(
+        f"Schwab did not say whether it took the order ({why}). It may exist: the account's orders are searched, and it is not sent again."
+    )
 
 
 def reading(answer: Answer) -> BrokerError:
     sure = certain(answer)
-    return sure or Unavailable(f"Schwab could not be asked (status {answer.status}). Nothing is known from it now; it is asked again.")
+    return sure or Unavailable(
+        f"Schwab could not be asked (status {answer.status}). Nothing is known from it now; it is asked again."
+    )
 
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -135,7 +153,9 @@ def readable(method: Method) -> Method:
         try:
             return method(*args, **given)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
-            raise Unavailable(f"Schwab's answer makes no sense ({type(error).__name__}). Nothing is known from it now; it is asked again.") from error
+            raise Unavailable(
+                f"Schwab's answer makes no sense ({type(error).__name__}). Nothing is known from it now; it is asked again."
+            ) from error
 
     return reads  # type: ignore[return-value]
 
@@ -149,5 +169,9 @@ def said(answer: Answer) -> str:
     found = answer.json if isinstance(answer.json, dict) else {}
     errors = found.get("errors")
     inner = errors[0] if isinstance(errors, list) and errors else ""
-    words = found.get("message") or (inner.get("detail") or inner.get("title") if isinstance(inner, dict) else inner) or "it gave no reason"
+    words = (
+        found.get("message")
+        or (inner.get("detail") or inner.get("title") if isinstance(inner, dict) else inner)
+        or "it gave no reason"
+    )
     return re.sub(r"\s+", " ", re.sub(r"[{}<>]", " ", str(words))).strip().rstrip(".")[:200]

@@ -47,7 +47,7 @@ def apply_report(conn: sa.Connection, order: Order, report: OrderReport, now: da
 def _apply(conn: sa.Connection, order: Order, report: OrderReport, now: datetime) -> Booked | None:
     fills = fills_of(report, order.filled_quantity, order.filled_notional, now)
     known = order_table.known_fills(conn, order.id) if order.filled_quantity and fills else set()
-    new = [fill for fill in fills if fill.id not in known]
+    new = [fill for fill in {fill.id: fill for fill in fills}.values() if fill.id not in known]  # a report may repeat itself
     after = _advance(order, report, new, now)
     if after == replace(order, updated_at=after.updated_at):
         return Booked(order=order, changed=False)

@@ -277,6 +277,9 @@ def change_options(app: App, user: User, changes: dict[str, Any]) -> None:
     if "body_secret" in values:
         secret = values.pop("body_secret")
         values["body_secret_hash"] = sha256(secret) if secret else None
+    for name in ("name", "time_zone", "tradingview_only"):
+        if name in values and values[name] is None:
+            raise Malformed(f"{name} is null", where=name, hint="Leave it out, or give it a value.")
     if "time_zone" in values:
         read_zone(values["time_zone"])
     if values:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from dashtrade.domain.dialects import parse
 from dashtrade.domain.orders import Order
 from dashtrade.domain.values import Malformed, Timeframe, iso, plain
+from dashtrade.engine.ending import UNDER_WAY
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import signals as table
@@ -32,9 +33,13 @@ def outcome(app: App, owner: int, signal_id: str) -> dict[str, Any] | None:
     }
     if len(decisions) > 1:
         said["bots"] = [
-            {"bot_id": d.bot_id, "status": "working" if d.status == "waiting" else d.status, "reason": d.reason} for d in decisions
+            {"bot_id": d.bot_id, "status": _status(d.status), "reason": d.reason} for d in decisions
         ]
     return said
+
+
+def _status(decision: str) -> str:
+    return "working" if decision in UNDER_WAY else decision
 
 
 def order_view(order: Order) -> dict[str, Any]:
@@ -72,7 +77,7 @@ def story(app: App, owner: int, signal_id: str) -> dict[str, Any] | None:
         "orders": [order_view(order) for order in orders],
         "bots": [
             {
-                "bot_id": d.bot_id, "status": d.status, "reason": d.reason, "would": d.would, "checks": d.checks or [],
+                "bot_id": d.bot_id, "status": _status(d.status), "reason": d.reason, "would": d.would, "checks": d.checks or [],
                 "numbers": d.numbers or {}, "decided_at": iso(d.decided_at) if d.decided_at else None,
             }
             for d in decisions

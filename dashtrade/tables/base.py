@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +14,7 @@ from sqlalchemy.dialects import postgresql
 
 from dashtrade.domain.values import Symbol
 
+Convert = Callable[[Any], Any]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ENCODE = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _MICROSECOND = timedelta(microseconds=1)
@@ -25,26 +28,64 @@ NAMING = {
 metadata = sa.MetaData(naming_convention=NAMING)
 
 
-class Exact(sa.TypeDecorator[Decimal]):
-    """A Decimal, digit for digit: text in SQLite (which has no exact number), NUMERIC in PostgreSQL."""
+def _exact_text(number: Decimal) -> str:
+    text = str(number)
+    return format(number, "f") if "E" in text else text
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - EPOCH) // _MICROSECOND
+
+
+def _moment_of(microseconds: int) -> datetime:
+    return EPOCH + timedelta(microseconds=microseconds)
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+class Kept(sa.TypeDecorator[Any]):
+    """A value kept in another form: `to_store` and `from_store` convert it, per database; None stays None."""
 
     impl = sa.Text
+    cache_ok = True
+
+    @staticmethod
+    def to_store(dialect_name: str) -> Convert | None:
+        return None
+
+    @staticmethod
+    def from_store(dialect_name: str) -> Convert | None:
+        return None
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:
+        convert = self.to_store(dialect.name)
+        return value if value is None or convert is None else convert(value)
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> Any:
+        convert = self.from_store(dialect.name)
+        return value if value is None or convert is None else convert(value)
+
+
+class Exact(Kept):
+    """A Decimal, digit for digit: text in SQLite (which has no exact number), NUMERIC in PostgreSQL."""
+
     cache_ok = True
 
     def load_dialect_impl(self, dialect: sa.Dialect) -> Any:
         return dialect.type_descriptor(sa.Numeric() if dialect.name == "postgresql" else sa.Text())
 
-    def process_bind_param(self, value: Decimal | None, dialect: sa.Dialect) -> Any:
-        if value is None or dialect.name == "postgresql":
-            return value
-        text = str(value)
-        return format(value, "f") if "E" in text else text
+    @staticmethod
+    def to_store(dialect_name: str) -> Convert | None:
+        return None if dialect_name == "postgresql" else _exact_text
 
-    def process_result_value(self, value: Any, dialect: sa.Dialect) -> Decimal | None:
-        return value if value is None or isinstance(value, Decimal) else Decimal(value)
+    @staticmethod
+    def from_store(dialect_name: str) -> Convert | None:
+        return None if dialect_name == "postgresql" else Decimal
 
 
-class Moment(sa.TypeDecorator[datetime]):
+class Moment(Kept):
     """An aware UTC time: microseconds since 1970 in SQLite, TIMESTAMPTZ in PostgreSQL."""
 
     impl = sa.BigInteger
@@ -55,41 +96,41 @@ class Moment(sa.TypeDecorator[datetime]):
             return dialect.type_descriptor(postgresql.TIMESTAMP(timezone=True))
         return dialect.type_descriptor(sa.BigInteger())
 
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> Any:
-        if value is None or dialect.name == "postgresql":
-            return value
-        return (value - EPOCH) // _MICROSECOND
+    @staticmethod
+    def to_store(dialect_name: str) -> Convert | None:
+        return None if dialect_name == "postgresql" else _microseconds
 
-    def process_result_value(self, value: Any, dialect: sa.Dialect) -> datetime | None:
-        if value is None or isinstance(value, datetime):
-            return value.astimezone(UTC) if value is not None else None
-        return EPOCH + timedelta(microseconds=value)
+    @staticmethod
+    def from_store(dialect_name: str) -> Convert | None:
+        return _utc if dialect_name == "postgresql" else _moment_of
 
 
-class Instrument(sa.TypeDecorator[Symbol]):
+class Instrument(Kept):
     """A symbol in its universal form."""
 
-    impl = sa.Text
     cache_ok = True
 
-    def process_bind_param(self, value: Symbol | None, dialect: sa.Dialect) -> str | None:
-        return value.text if value is not None else None
+    @staticmethod
+    def to_store(dialect_name: str) -> Convert | None:
+        return attrgetter("text")
 
-    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Symbol | None:
-        return symbol_of(value) if value is not None else None
+    @staticmethod
+    def from_store(dialect_name: str) -> Convert | None:
+        return symbol_of
 
 
-class Json(sa.TypeDecorator[Any]):
+class Json(Kept):
     """Small documents that are shown and never searched: text on both, numbers in them as strings."""
 
-    impl = sa.Text
     cache_ok = True
 
-    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
-        return None if value is None else _ENCODE(value)
+    @staticmethod
+    def to_store(dialect_name: str) -> Convert | None:
+        return _ENCODE
 
-    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
-        return None if value is None else json.loads(value)
+    @staticmethod
+    def from_store(dialect_name: str) -> Convert | None:
+        return json.loads
 
 
 BigId = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite numbers rows by itself only for INTEGER

@@ -14,7 +14,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
-Convert = Callable[[Any], Any] | None
+from dashtrade.tables.base import Kept
+
+Converter = Callable[[Any], Any] | None
+
+
+def _to_store(kind: Any, dialect: sa.Dialect) -> Converter:
+    """Our own types tell their conversion plainly; the others are asked as SQLAlchemy asks them."""
+    return kind.to_store(dialect.name) if isinstance(kind, Kept) else kind.dialect_impl(dialect).bind_processor(dialect)
+
+
+def _from_store(kind: Any, dialect: sa.Dialect, told: Any) -> Converter:
+    return kind.from_store(dialect.name) if isinstance(kind, Kept) else kind.dialect_impl(dialect).result_processor(dialect, told)
 
 
 class _Plan:
@@ -29,7 +40,7 @@ class _Plan:
         self.positional: bool = compiled.positional
         self.names: list[str] = list(compiled.positiontup if compiled.positional else compiled.params)
         types = {name: compiled.binds[name].type for name in self.names}
-        self.binds: list[tuple[str, Convert]] = [(name, types[name].dialect_impl(dialect).bind_processor(dialect)) for name in self.names]
+        self.binds: list[tuple[str, Converter]] = [(name, _to_store(types[name], dialect)) for name in self.names]
         self.defaults = {name: value for name, value in compiled.params.items() if value is not None and name not in given}
         self.make: Any = None
         self.results: list[tuple[int, Callable[[Any], Any]]] = []
@@ -38,14 +49,14 @@ class _Plan:
         if self.defaults:
             given = {**self.defaults, **given}
         if self.positional:
-            return [given[name] if convert is None else convert(given[name]) for name, convert in self.binds]
-        return {name: given[name] if convert is None else convert(given[name]) for name, convert in self.binds}
+            return [value if (value := given[name]) is None or convert is None else convert(value) for name, convert in self.binds]
+        return {name: value if (value := given[name]) is None or convert is None else convert(value) for name, convert in self.binds}
 
     def learn_results(self, conn: sa.Connection, statement: Any, cursor: Any) -> None:
         """How its columns read, known once the driver has described them."""
         columns = statement.selected_columns if isinstance(statement, sa.Select) else statement.exported_columns
-        found = [(column.key, column.type.dialect_impl(conn.dialect)) for column in columns]
-        read = [impl.result_processor(conn.dialect, told[1]) for (_, impl), told in zip(found, cursor.description, strict=True)]
+        found = [(column.key, column.type) for column in columns]
+        read = [_from_store(kind, conn.dialect, told[1]) for (_, kind), told in zip(found, cursor.description, strict=True)]
         self.results = [(place, convert) for place, convert in enumerate(read) if convert is not None]
         self.make = namedtuple("Row", [name for name, _ in found])._make  # noqa: PYI024
 
@@ -53,7 +64,8 @@ class _Plan:
         if self.results:
             raw = list(raw)
             for place, convert in self.results:
-                raw[place] = convert(raw[place])
+                if raw[place] is not None:
+                    raw[place] = convert(raw[place])
         return self.make(raw)
 
 

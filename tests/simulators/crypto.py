@@ -134,7 +134,7 @@ class Simulator:
         self._closing = threading.Event()
         self._server = _Server(("127.0.0.1", port), _handler(self))
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True).start()
 
     def __enter__(self) -> Simulator:
         return self
@@ -239,7 +239,10 @@ class Simulator:
     def _steered(self, request: Request) -> Answer:
         match request.method, request.path:
             case "POST", "/_faults":
-                self.fault(**request.json)
+                try:
+                    self.fault(**request.json)
+                except (TypeError, ValueError) as error:
+                    return Answer(status=400, body={"error": str(error)})
             case "DELETE", "/_faults":
                 self.heal()
             case "POST", "/_price":
@@ -304,7 +307,10 @@ def main() -> None:
     given = parser.parse_args()
     with Simulator(given.exchange, given.port) as simulator:
         keys = getattr(simulator.front, "keys", {"key": KEY, "secret": SECRET, "passphrase": PASSPHRASE})
-        print(f"{given.exchange} at {simulator.url}; its keys:\n" + "\n".join(f"  {name}: {value}" for name, value in keys.items()), flush=True)
+        print(
+            f"{given.exchange} at {simulator.url}; its keys:\n" + "\n".join(f"  {name}: {value}" for name, value in keys.items()),
+            flush=True,
+        )
         threading.Event().wait()
 
 

@@ -52,7 +52,12 @@ class BinanceFront(Front):
     # --- public ---
 
     def info(self, request: Request) -> Any:
-        return {"timezone": "UTC", "serverTime": ms(self.now()), "rateLimits": [], "symbols": [self._symbol(m) for m in self.core.markets.values()]}
+        return {
+            "timezone": "UTC",
+            "serverTime": ms(self.now()),
+            "rateLimits": [],
+            "symbols": [self._symbol(m) for m in self.core.markets.values()],
+        }
 
     def _symbol(self, market: Market) -> dict[str, Any]:
         return {
@@ -103,7 +108,12 @@ class BinanceFront(Front):
         }  # fmt: skip
 
     def restrictions(self, request: Request) -> Any:
-        return {"ipRestrict": False, "enableReading": True, "enableSpotAndMarginTrading": True, "enableWithdrawals": self.can_withdraw}
+        return {
+            "ipRestrict": False,
+            "enableReading": True,
+            "enableSpotAndMarginTrading": True,
+            "enableWithdrawals": self.can_withdraw,
+        }
 
     # --- orders ---
 
@@ -124,7 +134,13 @@ class BinanceFront(Front):
 
     def _fills(self, order: Order) -> list[dict[str, Any]]:
         return [
-            {"price": text(of.price), "qty": text(of.quantity), "commission": text(of.fee), "commissionAsset": of.fee_coin, "tradeId": of.id}
+            {
+                "price": text(of.price),
+                "qty": text(of.quantity),
+                "commission": text(of.fee),
+                "commissionAsset": of.fee_coin,
+                "tradeId": of.id,
+            }
             for of in self.core.trades_of(order)
         ]
 
@@ -147,7 +163,9 @@ class BinanceFront(Front):
     def trades(self, request: Request) -> Any:
         asked = request.params
         market = self._market(asked["symbol"])
-        orders = [order for order in self.core.shown() if order.market == market and asked.get("orderId", str(order.id)) == str(order.id)]
+        orders = [
+            order for order in self.core.shown() if order.market == market and asked.get("orderId", str(order.id)) == str(order.id)
+        ]
         return [self._trade(order, trade) for order in orders for trade in self.core.trades_of(order)]
 
     @staticmethod
@@ -159,7 +177,11 @@ class BinanceFront(Front):
         }  # fmt: skip
 
     def _order(self, order: Order) -> dict[str, Any]:
-        status = "PARTIALLY_FILLED" if order.status == "open" and order.trades and not self.strange_status else self.status_of(order, _STATUS)
+        status = (
+            "PARTIALLY_FILLED"
+            if order.status == "open" and order.trades and not self.strange_status
+            else self.status_of(order, _STATUS)
+        )
         kind = {(False, False): "MARKET", (True, False): "LIMIT", (False, True): "STOP_LOSS", (True, True): "STOP_LOSS_LIMIT"}
         return {
             "symbol": order.market.base + order.market.quote, "orderId": order.id, "orderListId": -1, "clientOrderId": order.client_id,

@@ -64,7 +64,9 @@ class CoinbaseFront(Front):
             return Refused(404 if refusal.kind == "not_found" else 400, {
                 "error": "NOT_FOUND" if refusal.kind == "not_found" else "INVALID_ARGUMENT", "error_details": words, "message": words,
             })  # fmt: skip
-        error, words, preview = _REFUSALS.get(refusal.kind, ("INVALID_ARGUMENT", "The request is not valid", "UNKNOWN_PREVIEW_FAILURE_REASON"))
+        error, words, preview = _REFUSALS.get(
+            refusal.kind, ("INVALID_ARGUMENT", "The request is not valid", "UNKNOWN_PREVIEW_FAILURE_REASON")
+        )
         return Refused(200, {"success": False, "failure_reason": "UNKNOWN_FAILURE_REASON", "order_id": "", "error_response": {
             "error": error, "message": words, "error_details": "", "preview_failure_reason": preview,
         }})  # fmt: skip
@@ -96,14 +98,27 @@ class CoinbaseFront(Front):
 
     def ticker(self, request: Request, product: str) -> Any:
         market = self._market(product)
-        trade = {"trade_id": "1", "product_id": product, "price": text(self.core.prices[market.name]), "size": "1", "time": _iso(self.now()), "side": "BUY"}
+        trade = {
+            "trade_id": "1",
+            "product_id": product,
+            "price": text(self.core.prices[market.name]),
+            "size": "1",
+            "time": _iso(self.now()),
+            "side": "BUY",
+        }
         return {"trades": [trade], "best_bid": text(self.core.bid(market.name)), "best_ask": text(self.core.ask(market.name))}
 
     def candles(self, request: Request, product: str) -> Any:
         asked = request.params
         market, seconds = self._market(product), _SECONDS[asked["granularity"]]
         if (int(asked["end"]) - int(asked["start"])) / seconds > 350:
-            raise Refused(400, {"error": "INVALID_ARGUMENT", "message": "start and end argument is invalid - number of candles requested should be less than 350"})
+            raise Refused(
+                400,
+                {
+                    "error": "INVALID_ARGUMENT",
+                    "message": "start and end argument is invalid - number of candles requested should be less than 350",
+                },
+            )
         rows = [row for row in self.core.candles(market.name, seconds, int(asked["start"]), 350) if row[0] <= int(asked["end"])]
         return {"candles": [
             {"start": str(at), "open": text(first), "high": text(high), "low": text(low), "close": text(last), "volume": text(volume)}
@@ -116,7 +131,12 @@ class CoinbaseFront(Front):
         coins = list(self.core.balances)
         first = int(request.params.get("cursor") or 0)
         page, more = coins[first : first + self.page], first + self.page < len(coins)
-        return {"accounts": [self._account(coin) for coin in page], "has_next": more, "cursor": str(first + self.page) if more else "", "size": len(page)}
+        return {
+            "accounts": [self._account(coin) for coin in page],
+            "has_next": more,
+            "cursor": str(first + self.page) if more else "",
+            "size": len(page),
+        }
 
     def _account(self, coin: str) -> dict[str, Any]:
         return {
@@ -126,14 +146,27 @@ class CoinbaseFront(Front):
         }  # fmt: skip
 
     def permissions(self, request: Request) -> Any:
-        return {"can_view": True, "can_trade": True, "can_transfer": self.can_withdraw, "portfolio_uuid": "b87a2d3f-8a1e-49b3", "portfolio_type": "DEFAULT"}
+        return {
+            "can_view": True,
+            "can_trade": True,
+            "can_transfer": self.can_withdraw,
+            "portfolio_uuid": "b87a2d3f-8a1e-49b3",
+            "portfolio_type": "DEFAULT",
+        }
 
     # --- orders ---
 
     def create(self, request: Request) -> Any:
         asked = request.json
         if not asked.get("client_order_id"):
-            raise Refused(400, {"error": "INVALID_ARGUMENT", "error_details": "client_order_id is required", "message": "client_order_id is required"})
+            raise Refused(
+                400,
+                {
+                    "error": "INVALID_ARGUMENT",
+                    "error_details": "client_order_id is required",
+                    "message": "client_order_id is required",
+                },
+            )
         ((kind, how),) = asked["order_configuration"].items()
         number = {name: D(how[name]) for name in ("base_size", "quote_size", "limit_price", "stop_price") if name in how}
         if kind == "market_market_ioc" and asked["side"] == "BUY" and "quote_size" not in number:
@@ -145,7 +178,12 @@ class CoinbaseFront(Front):
             type="market" if kind.startswith("market") else "limit", quantity=number.get("base_size"), cost=number.get("quote_size"),
             limit=number.get("limit_price"), stop=number.get("stop_price"), tif="IOC" if kind == "sor_limit_ioc" else kind[-3:].upper(),
         )  # fmt: skip
-        done = {"order_id": str(order.id), "product_id": asked["product_id"], "side": asked["side"], "client_order_id": order.client_id}
+        done = {
+            "order_id": str(order.id),
+            "product_id": asked["product_id"],
+            "side": asked["side"],
+            "client_order_id": order.client_id,
+        }
         return {"success": True, "failure_reason": "UNKNOWN_FAILURE_REASON", "order_id": str(order.id), "success_response": done,
                 "order_configuration": asked["order_configuration"]}  # fmt: skip
 
@@ -159,7 +197,11 @@ class CoinbaseFront(Front):
         found = [of for of in reversed(self.core.shown()) if wanted is None or self.status_of(of, _STATUS) == wanted]
         first, size = int(asked.get("cursor") or 0), min(int(asked.get("limit", 100)), self.page)
         more = first + size < len(found)
-        return {"orders": [self._order(of) for of in found[first : first + size]], "has_next": more, "cursor": str(first + size) if more else ""}
+        return {
+            "orders": [self._order(of) for of in found[first : first + size]],
+            "has_next": more,
+            "cursor": str(first + size) if more else "",
+        }
 
     def fills(self, request: Request) -> Any:
         wanted = request.params.get("order_ids")

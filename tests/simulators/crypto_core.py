@@ -113,17 +113,33 @@ class Core:
                 if order.status == "open" and order.market.name == name and order.share == 1:
                     self._match(order, resting=True)
 
-    def candles(self, name: str, seconds: int, since: float, count: int) -> list[tuple[int, Decimal, Decimal, Decimal, Decimal, Decimal]]:
+    def candles(
+        self, name: str, seconds: int, since: float, count: int
+    ) -> list[tuple[int, Decimal, Decimal, Decimal, Decimal, Decimal]]:
         """Flat ones around the price, up to now."""
         first, price, tick = int(since) // seconds * seconds, self.prices[name], self.markets[name].tick
         first += seconds if first < since else 0
         opens = [at for at in range(first, int(time.time()) + 1, seconds)][:count]
-        return [(at, price, price + (at // seconds % 5 + 2) * tick, price - tick, price + (at // seconds % 3) * tick, D("1.5")) for at in opens]
+        return [
+            (at, price, price + (at // seconds % 5 + 2) * tick, price - tick, price + (at // seconds % 3) * tick, D("1.5"))
+            for at in opens
+        ]
 
     # --- orders ---
 
-    def place(self, *, client_id: str, name: str, side: str, type: str, quantity: Decimal | None, cost: Decimal | None = None,
-              limit: Decimal | None = None, stop: Decimal | None = None, tif: str = "GTC") -> Order:
+    def place(
+        self,
+        *,
+        client_id: str,
+        name: str,
+        side: str,
+        type: str,
+        quantity: Decimal | None,
+        cost: Decimal | None = None,
+        limit: Decimal | None = None,
+        stop: Decimal | None = None,
+        tif: str = "GTC",
+    ) -> Order:
         with self.lock:
             known = [order for order in self.orders if order.client_id == client_id and client_id]
             if known and self.repeats == "return":
@@ -136,8 +152,18 @@ class Core:
             self._match(order, resting=False)
             return order
 
-    def _checked(self, client_id: str, name: str, side: str, type: str, quantity: Decimal | None, cost: Decimal | None,
-                 limit: Decimal | None, stop: Decimal | None, tif: str) -> Order:
+    def _checked(
+        self,
+        client_id: str,
+        name: str,
+        side: str,
+        type: str,
+        quantity: Decimal | None,
+        cost: Decimal | None,
+        limit: Decimal | None,
+        stop: Decimal | None,
+        tif: str,
+    ) -> Order:
         market = self.markets.get(name)
         if market is None:
             raise Refusal("symbol", name)

@@ -52,7 +52,9 @@ class GeminiFront(Front):
             raise _said(400, "EndpointMismatch", "EndpointMismatch")
         with self.core.lock:
             if int(asked["nonce"]) <= self._nonce:
-                raise _said(400, "InvalidNonce", f"Nonce '{asked['nonce']}' has not increased since your last call to the Gemini API.")
+                raise _said(
+                    400, "InvalidNonce", f"Nonce '{asked['nonce']}' has not increased since your last call to the Gemini API."
+                )
             self._nonce = int(asked["nonce"])
 
     def refusal(self, request: Request, refusal: Refusal) -> Refused:
@@ -105,7 +107,13 @@ class GeminiFront(Front):
         ]  # fmt: skip
 
     def roles(self, request: Request) -> Any:
-        return {"isAuditor": False, "isFundManager": self.can_withdraw, "isTrader": True, "counterparty_id": "EMONNYXJ", "isAccountAdmin": False}
+        return {
+            "isAuditor": False,
+            "isFundManager": self.can_withdraw,
+            "isTrader": True,
+            "counterparty_id": "EMONNYXJ",
+            "isAccountAdmin": False,
+        }
 
     # --- orders ---
 
@@ -154,7 +162,9 @@ class GeminiFront(Front):
         return said
 
     def _market(self, written: str) -> Market:
-        return self.market_named(next((name for name in self.core.markets if name.replace("/", "").lower() == written.lower()), written))
+        return self.market_named(
+            next((name for name in self.core.markets if name.replace("/", "").lower() == written.lower()), written)
+        )
 
     routes = {
         ("GET", "/v1/symbols"): ("public", symbols), ("GET", "/v1/symbols/details/{symbol}"): ("public", details),

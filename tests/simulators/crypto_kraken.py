@@ -94,7 +94,9 @@ class KrakenFront(Front):
         return _given({_pair(market): self._ticker(market) for market in map(self._market, request.params["pair"].split(","))})
 
     def _ticker(self, market: Market) -> dict[str, Any]:
-        price, bid, ask = (text(at) for at in (self.core.prices[market.name], self.core.bid(market.name), self.core.ask(market.name)))
+        price, bid, ask = (
+            text(at) for at in (self.core.prices[market.name], self.core.bid(market.name), self.core.ask(market.name))
+        )
         two = [price, price]
         return {
             "a": [ask, "1", "1.0"], "b": [bid, "1", "1.0"], "c": [price, "0.1"], "v": ["10", "10"], "p": two, "t": [5, 5], "l": two, "h": two,
@@ -107,7 +109,10 @@ class KrakenFront(Front):
         if seconds // 60 not in (1, 5, 15, 30, 60, 240, 1440, 10080, 21600):
             raise _said("EGeneral:Invalid arguments:interval")
         since = max(float(asked.get("since", 0)) + 1, self.now() - 720 * seconds)
-        rows = [[at, *map(text, values[:4]), "0", text(values[4]), 1] for at, *values in self.core.candles(market.name, seconds, since, 720)]
+        rows = [
+            [at, *map(text, values[:4]), "0", text(values[4]), 1]
+            for at, *values in self.core.candles(market.name, seconds, since, 720)
+        ]
         return _given({_pair(market): rows, "last": int(self.now())})
 
     # --- the account ---
@@ -119,7 +124,13 @@ class KrakenFront(Front):
 
     def key_info(self, request: Request) -> Any:
         granted = ["query-funds", "modify-trades", "query-open-trades", "query-closed-trades", "close-trades"]
-        return _given({"api_key_name": "simulated", "iban": "AA88 N84G WYBA XJMQ", "permissions": granted + ["withdraw-funds"] * self.can_withdraw})
+        return _given(
+            {
+                "api_key_name": "simulated",
+                "iban": "AA88 N84G WYBA XJMQ",
+                "permissions": granted + ["withdraw-funds"] * self.can_withdraw,
+            }
+        )
 
     # --- orders ---
 
@@ -174,7 +185,11 @@ class KrakenFront(Front):
 
     def _order(self, order: Order, request: Request) -> dict[str, Any]:
         """Its executions are named only where they are asked for."""
-        named = {"trades": [_tid(trade) for trade in self.core.trades_of(order)]} if request.params.get("trades", "").lower() == "true" else {}
+        named = (
+            {"trades": [_tid(trade) for trade in self.core.trades_of(order)]}
+            if request.params.get("trades", "").lower() == "true"
+            else {}
+        )
         kind = _TYPES[order.limit is not None, order.stop is not None]
         first = order.stop if order.stop is not None else order.limit
         second = order.limit if order.stop is not None else None

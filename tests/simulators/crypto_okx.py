@@ -20,7 +20,19 @@ _REFUSALS = {
     "duplicate": ("51016", "Duplicated clOrdId"), "not_found": ("51603", "Order does not exist"), "value": ("51000", "Parameter clOrdId error"),
     "ended": ("51402", "Cancellation failed as the order has been completed"), "type": ("51000", "Parameter ordType error"),
 }  # fmt: skip
-_SECONDS = {"1m": 60, "3m": 180, "5m": 300, "15m": 900, "30m": 1800, "1H": 3600, "2H": 7200, "4H": 14400, "6H": 21600, "12H": 43200, "1D": 86400}
+_SECONDS = {
+    "1m": 60,
+    "3m": 180,
+    "5m": 300,
+    "15m": 900,
+    "30m": 1800,
+    "1H": 3600,
+    "2H": 7200,
+    "4H": 14400,
+    "6H": 21600,
+    "12H": 43200,
+    "1D": 86400,
+}
 
 
 def _said(code: str, words: str, status: int = 200) -> Refused:
@@ -54,7 +66,10 @@ class OkxFront(Front):
     def refusal(self, request: Request, refusal: Refusal) -> Refused:
         code, words = _REFUSALS[refusal.kind]
         if request.path.endswith(("batch-orders", "cancel-order")):
-            return Refused(200, {"code": "1", "msg": "All operations failed", "data": [{"ordId": "", "clOrdId": "", "sCode": code, "sMsg": words}]})
+            return Refused(
+                200,
+                {"code": "1", "msg": "All operations failed", "data": [{"ordId": "", "clOrdId": "", "sCode": code, "sMsg": words}]},
+            )
         return _said(code, words)
 
     def bad_key(self) -> Answer:
@@ -114,7 +129,9 @@ class OkxFront(Front):
         return _given({"uTime": str(ms(self.now())), "totalEq": "100000", "details": details})
 
     def config(self, request: Request) -> Any:
-        return _given({"uid": "44705892343619584", "acctLv": "1", "perm": "read_only,trade" + (",withdraw" if self.can_withdraw else "")})
+        return _given(
+            {"uid": "44705892343619584", "acctLv": "1", "perm": "read_only,trade" + (",withdraw" if self.can_withdraw else "")}
+        )
 
     # --- orders ---
 
@@ -131,7 +148,9 @@ class OkxFront(Front):
             quantity=None if spends else D(asked["sz"]), cost=D(asked["sz"]) if spends else None, limit=None if market else D(asked["px"]),
             tif={"ioc": "IOC", "fok": "FOK"}.get(asked["ordType"], "GTC"),
         )  # fmt: skip
-        return _given({"clOrdId": order.client_id, "ordId": str(order.id), "tag": "", "ts": str(ms(self.now())), "sCode": "0", "sMsg": ""})
+        return _given(
+            {"clOrdId": order.client_id, "ordId": str(order.id), "tag": "", "ts": str(ms(self.now())), "sCode": "0", "sMsg": ""}
+        )
 
     def order(self, request: Request) -> Any:
         return _given(self._order(self._asked(request.params)))
@@ -157,7 +176,11 @@ class OkxFront(Front):
         }  # fmt: skip
 
     def _order(self, order: Order) -> dict[str, Any]:
-        state = "partially_filled" if order.status == "open" and order.trades and not self.strange_status else self.status_of(order, _STATUS)
+        state = (
+            "partially_filled"
+            if order.status == "open" and order.trades and not self.strange_status
+            else self.status_of(order, _STATUS)
+        )
         return {
             "instType": "SPOT", "instId": f"{order.market.base}-{order.market.quote}", "ordId": str(order.id), "clOrdId": order.client_id,
             "px": text(order.limit) if order.limit else "", "sz": text(order.quantity if order.quantity is not None else order.cost),

@@ -55,7 +55,12 @@ class SchwabFront(Front):
     def token(self, *, created: datetime | None = None, life: timedelta = timedelta(minutes=30)) -> str:
         """As the app would keep it."""
         now = datetime.now(UTC)
-        values = {"access_token": self.access, "refresh_token": self.refresh, "token_type": "Bearer", "expires_at": (now + life).timestamp()}
+        values = {
+            "access_token": self.access,
+            "refresh_token": self.refresh,
+            "token_type": "Bearer",
+            "expires_at": (now + life).timestamp(),
+        }
         return json.dumps({"creation_timestamp": int((created or now).timestamp()), "token": values})
 
     def verify(self, request: Request) -> None:
@@ -83,13 +88,23 @@ class SchwabFront(Front):
     def sign_in(self, request: Request) -> Any:
         asked = request.params
         right = "Basic " + base64.b64encode(f"{KEY}:{SECRET}".encode()).decode()
-        by_code = asked.get("grant_type") == "authorization_code" and asked.get("code") == CODE and asked.get("redirect_uri") == CALLBACK
+        by_code = (
+            asked.get("grant_type") == "authorization_code" and asked.get("code") == CODE and asked.get("redirect_uri") == CALLBACK
+        )
         by_refresh = asked.get("grant_type") == "refresh_token" and asked.get("refresh_token") == self.refresh
         if request.headers.get("authorization") != right or not (by_code or by_refresh):
-            raise Refused(400, {"error": "unsupported_token_type", "error_description": "refresh token invalid, expired or revoked"})
+            raise Refused(
+                400, {"error": "unsupported_token_type", "error_description": "refresh token invalid, expired or revoked"}
+            )
         self.refreshes += 1
         self.access = f"access-{self.refreshes + 1}"
-        return {"expires_in": 1800, "token_type": "Bearer", "scope": "api", "refresh_token": self.refresh, "access_token": self.access}
+        return {
+            "expires_in": 1800,
+            "token_type": "Bearer",
+            "scope": "api",
+            "refresh_token": self.refresh,
+            "access_token": self.access,
+        }
 
     # --- the account ---
 
@@ -142,7 +157,9 @@ class SchwabFront(Front):
     def listed(self, request: Request, hashed: str) -> Any:
         self._number(hashed)
         asked = request.params
-        first, last = (datetime.fromisoformat(asked[name].replace("Z", "+00:00")).timestamp() for name in ("fromEnteredTime", "toEnteredTime"))
+        first, last = (
+            datetime.fromisoformat(asked[name].replace("Z", "+00:00")).timestamp() for name in ("fromEnteredTime", "toEnteredTime")
+        )
         if first < time.time() - 60 * 86_400 - 5:
             raise Refused(400, {"message": "fromEnteredTime must be within 60 days", "errors": []})
         return [self._order(order) for order in reversed(self.core.shown()) if first <= int(order.created) <= last]
@@ -191,9 +208,17 @@ class SchwabFront(Front):
 
     def history(self, request: Request) -> Any:
         asked = request.params
-        if (asked["periodType"], asked["frequencyType"]) not in (("day", "minute"), ("year", "daily"), ("year", "weekly"), ("year", "monthly")):
+        if (asked["periodType"], asked["frequencyType"]) not in (
+            ("day", "minute"),
+            ("year", "daily"),
+            ("year", "weekly"),
+            ("year", "monthly"),
+        ):
             raise Refusal("value")
-        seconds = int(asked["frequency"]) * {"minute": 60, "daily": 86_400, "weekly": 604_800, "monthly": 2_592_000}[asked["frequencyType"]]
+        seconds = (
+            int(asked["frequency"])
+            * {"minute": 60, "daily": 86_400, "weekly": 604_800, "monthly": 2_592_000}[asked["frequencyType"]]
+        )
         if asked["frequencyType"] == "minute" and seconds // 60 not in (1, 5, 10, 15, 30):
             raise Refusal("value")
         rows = self.core.candles(f"{asked['symbol']}/USD", seconds, int(asked["startDate"]) / 1000, 100_000)
@@ -207,7 +232,11 @@ class SchwabFront(Front):
         begins, ends = ((now + timedelta(hours=by)).isoformat(timespec="seconds") for by in (-1, 1))
         if not self.trades_today:
             return {"equity": {"equity": {"isOpen": False, "marketType": "EQUITY"}}}
-        return {"equity": {"EQ": {"isOpen": True, "marketType": "EQUITY", "sessionHours": {"regularMarket": [{"start": begins, "end": ends}]}}}}
+        return {
+            "equity": {
+                "EQ": {"isOpen": True, "marketType": "EQUITY", "sessionHours": {"regularMarket": [{"start": begins, "end": ends}]}}
+            }
+        }
 
     routes = {
         ("POST", "/v1/oauth/token"): ("sign_in", sign_in), ("GET", "/trader/v1/accounts/accountNumbers"): ("read", numbers),

@@ -1,0 +1,186 @@
+"""Who is signed in to the dashboard, from where, until when; and the two things they may change about signing in.
+
+The browser keeps a random token, the database its SHA-256: who reads the database cannot sign in with what is there.
+A session ends by its age; one that is not remembered, by being left alone as well.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from dashtrade.domain.values import Malformed, sha256
+from dashtrade.services import passwords, people
+from dashtrade.services.bots import NotFound
+from dashtrade.tables import messages as message_table
+from dashtrade.tables import people as table
+from dashtrade.tables.people import User
+
+if TYPE_CHECKING:
+    from dashtrade.app import App
+
+SHORT, REMEMBERED = timedelta(hours=24), timedelta(days=30)
+IDLE = timedelta(hours=12)
+SEEN_EVERY = timedelta(seconds=60)  # "last seen" is as exact as this: a page that ticks must not write all the time
+MOST = 20  # sessions of one user; the oldest gives way
+_s = table.sessions.c
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A line in the user's list of sessions. `name` tells it from the others and opens nothing."""
+
+    name: str
+    created_at: datetime
+    seen_at: datetime
+    expires_at: datetime
+    device: str
+    address: str
+    remember: bool
+    current: bool
+
+
+def begin(app: App, user_id: int, *, device: str, address: str, remember: bool, replaces: str | None = None) -> str:
+    """A new session's token. The one the browser had before ends: a token planted before signing in is worth nothing after."""
+    token, now = secrets.token_urlsafe(32), app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        if replaces:
+            table.remove_session(conn, sha256(replaces))
+        table.forget_expired(conn, now)
+        old = sa.select(_s.token_hash).where(_s.user_id == user_id).order_by(_s.seen_at.desc()).offset(MOST - 1).limit(100)
+        for row in conn.execute(old).all():
+            table.remove_session(conn, row.token_hash)
+        table.add_session(
+            conn, user_id, token_hash=sha256(token), created_at=now, seen_at=now,
+            expires_at=now + (REMEMBERED if remember else SHORT), device=device[:120], address=address[:60], remember=remember,
+        )
+        table.change(conn, user_id, last_login_at=now)
+        message_table.record(conn, actor=user_id, action="signed in", now=now, subject=user_id, address=address)
+
+    app.db.write(work)
+    return token
+
+
+def find(app: App, token: str | None) -> User | None:
+    """Whose session this is, if it still is one."""
+    if not token or len(token) > 100:
+        return None
+    now, key = app.clock.now(), sha256(token)
+    with app.db.read() as conn:
+        found = table.of_session(conn, key)
+    if found is None:
+        return None
+    user, row = found
+    if not user.is_active or row.expires_at <= now or (not row.remember and now - row.seen_at > IDLE):
+        return None
+    if now - row.seen_at > SEEN_EVERY:
+        app.db.write(lambda conn: table.touch_session(conn, key, now))
+    return user
+
+
+def end(app: App, token: str | None) -> None:
+    if token:
+        app.db.write(lambda conn: table.remove_session(conn, sha256(token)))
+
+
+def listed(app: App, user: User, token: str | None) -> list[Session]:
+    """The user's sessions, the latest used first."""
+    with app.db.read() as conn:
+        rows = conn.execute(sa.select(table.sessions).where(_s.user_id == user.id).order_by(_s.seen_at.desc())).all()
+    mine = sha256(token) if token else ""
+    return [
+        Session(
+            name=row.token_hash[:16], created_at=row.created_at, seen_at=row.seen_at, expires_at=row.expires_at,
+            device=row.device, address=row.address, remember=row.remember, current=row.token_hash == mine,
+        )
+        for row in rows
+        if row.expires_at > app.clock.now()
+    ]
+
+
+def revoke(app: App, user: User, name: str) -> None:
+    """End one of one's own sessions, by the name it is listed under."""
+    now = app.clock.now()
+
+    def work(conn: sa.Connection) -> int:
+        mine = sa.and_(_s.user_id == user.id, _s.token_hash.like(name.replace("%", "").replace("_", "") + "%"))
+        message_table.record(conn, actor=user.id, action="session ended", now=now, subject=user.id)
+        return conn.execute(sa.delete(table.sessions).where(mine)).rowcount
+
+    if len(name) != 16 or not app.db.write(work):
+        raise NotFound("session")
+
+
+def revoke_others(app: App, user: User, token: str | None) -> int:
+    """End every session of the user but this one."""
+    keep, now = sha256(token or ""), app.clock.now()
+
+    def work(conn: sa.Connection) -> int:
+        message_table.record(conn, actor=user.id, action="other sessions ended", now=now, subject=user.id)
+        return conn.execute(sa.delete(table.sessions).where(_s.user_id == user.id, _s.token_hash != keep)).rowcount
+
+    return app.db.write(work)
+
+
+def change_password(app: App, user: User, *, old: str, new: str, address: str, token: str | None) -> None:
+    """Asks for the old one again, and ends the other sessions: whoever knew it may be in one of them."""
+    try:
+        people.check_password(app, user.email, old, address)
+    except people.Denied as denied:
+        if denied.retry_after:
+            raise
+        raise Malformed("the current password is wrong", where="old", hint="Type the one you signed in with.") from None
+    passwords.check(new, user.email, user.name)
+    stored, keep, now = passwords.hashed(new), sha256(token or ""), app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        table.change(conn, user.id, password_hash=stored)
+        conn.execute(sa.delete(table.sessions).where(_s.user_id == user.id, _s.token_hash != keep))
+        message_table.record(conn, actor=user.id, action="password changed", now=now, subject=user.id, address=address)
+
+    app.db.write(work)
+
+
+def add_api_token(app: App, user: User, *, name: str, days: int) -> str:
+    """A token for a machine of the user's own, shown once."""
+    name = " ".join(name.split())[:60]
+    if not name:
+        raise Malformed("a token needs a name", where="name", hint="Say what will use it, such as: reporting script.")
+    if not 1 <= days <= 365:
+        raise Malformed("a token lives from 1 to 365 days", where="days", hint="Choose fewer days.")
+    token, now = "dt_" + secrets.token_urlsafe(32), app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        table.add_api_token(
+            conn, user.id, token_hash=sha256(token), name=name, created_at=now, expires_at=now + timedelta(days=days),
+            used_at=None, revoked_at=None,
+        )
+        message_table.record(conn, actor=user.id, action="api token added", now=now, subject=user.id, detail={"name": name})
+
+    app.db.write(work)
+    return token
+
+
+def drop_sign_in_token(app: App, access_token: str) -> None:
+    """Signing up hands out an API token, as a program would want; a person in a browser gets a session instead."""
+    now = app.clock.now()
+    a = table.api_tokens.c
+
+    def work(conn: sa.Connection) -> Any:
+        return conn.execute(sa.update(table.api_tokens).where(a.token_hash == sha256(access_token)).values(revoked_at=now))
+
+    app.db.write(work)
+
+
+def device_of(agent: str) -> str:
+    """A browser's name as people know it, from what it says of itself."""
+    systems = (("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"), ("Mac OS", "macOS"), ("CrOS", "ChromeOS"), ("Linux", "Linux"))
+    browsers = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"), ("curl/", "curl"))
+    browser = next((name for mark, name in browsers if mark in agent), "Unknown browser")
+    system = next((name for mark, name in systems if mark in agent), "")
+    return f"{browser} on {system}" if system else browser

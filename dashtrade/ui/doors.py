@@ -1,0 +1,198 @@
+"""The ways in and out: the first account, joining, signing in, signing out. Each ends in a cookie that no script can read."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from bot_database import DatabaseAway
+from dashtrade.app import App
+from dashtrade.domain.values import Malformed
+from dashtrade.services import people, sessions
+from dashtrade.services.people import Denied
+from dashtrade.settings import ROOT
+from dashtrade.tables import people as people_table
+from dashtrade.ui.forms import Field, Wrong, form, notice
+from dashtrade.ui.gate import MAX_FORM, token_of
+from dashtrade.ui.runtime import COOKIE, SECURE_COOKIE
+
+AWAY = Wrong(message="The database cannot be used right now; nothing was changed", hint="Try again in a moment.")
+
+
+def routes(app: App) -> list[Route]:
+    doors = Doors(app)
+    return [
+        Route("/auth/login", doors.guarded(doors.login), methods=["GET", "POST"]),
+        Route("/auth/logout", doors.guarded(doors.logout), methods=["GET", "POST"]),
+        Route("/setup", doors.guarded(doors.setup), methods=["GET", "POST"]),
+        Route("/join", doors.guarded(doors.join), methods=["GET", "POST"]),
+        Route("/favicon.png", _icon), Route("/favicon.ico", _icon),
+    ]
+
+
+async def _icon(request: Request) -> Response:
+    return FileResponse(ROOT / "static" / "icon.png", headers={"cache-control": "public, max-age=86400"})
+
+
+class Doors:
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    def guarded(self, door: Callable[[Request, dict[str, str]], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+        """Reads the form, and answers in words whatever happens."""
+
+        async def open_door(request: Request) -> Response:
+            try:
+                given = await _fields(request) if request.method == "POST" else dict(request.query_params)
+                answer = await door(request, given)
+            except ClientDisconnect:
+                answer = PlainTextResponse("This form is too long.\n", 413)
+            except DatabaseAway:
+                answer = HTMLResponse(notice("Not now", AWAY.message + ".", f"<p>{AWAY.hint}</p>"), 503)
+            answer.headers["cache-control"] = "no-store"
+            return answer
+
+        return open_door
+
+    # --- in ----------------------------------------------------------------------------------------------------------------
+
+    async def login(self, request: Request, given: dict[str, str]) -> Response:
+        if request.method == "GET":
+            if await run_in_threadpool(sessions.find, self.app, token_of(request)):
+                return RedirectResponse("/", 303)
+            if await run_in_threadpool(self._nobody):
+                return HTMLResponse(_first_time())
+            return HTMLResponse(self._login_form(given.get("email", ""), remember=False))
+        email, remember = given.get("email", "")[:254], given.get("remember") == "yes"
+        try:
+            user = await run_in_threadpool(people.check_password, self.app, email, given.get("password", "")[:500], _address(request))
+        except Denied as denied:
+            wrong = Wrong(message=denied.message, hint=denied.hint, field="password")
+            headers = {"retry-after": str(denied.retry_after)} if denied.retry_after else None
+            return HTMLResponse(self._login_form(email, remember, wrong), 429 if denied.retry_after else 401, headers)
+        return await self._let_in(request, user.id, remember=remember)
+
+    def _login_form(self, email: str, remember: bool, wrong: Wrong | None = None) -> str:
+        join = 'New here? <a href="/join">Create an account</a>' if self.app.settings.signup == "open" else ""
+        return form(
+            title="Sign in", lead="Your bots keep working while you are away.", action="/auth/login", button="Sign in", wrong=wrong,
+            fields=[
+                Field(name="email", label="Email", kind="email", autocomplete="username", value=email, focus=not email, wrong=wrong is not None),
+                Field(name="password", label="Password", kind="password", autocomplete="current-password", focus=bool(email), wrong=wrong is not None),
+            ],
+            remember=remember, note=join,
+        )
+
+    async def _let_in(self, request: Request, user_id: int, *, remember: bool) -> Response:
+        token = await run_in_threadpool(
+            lambda: sessions.begin(
+                self.app, user_id, device=sessions.device_of(request.headers.get("user-agent", "")), address=_address(request),
+                remember=remember, replaces=token_of(request),
+            )
+        )
+        answer = RedirectResponse("/", 303)
+        secure = request.url.scheme == "https"
+        age = int(sessions.REMEMBERED.total_seconds()) if remember else None
+        answer.set_cookie(SECURE_COOKIE if secure else COOKIE, token, max_age=age, httponly=True, samesite="lax", secure=secure, path="/")
+        return answer
+
+    # --- new people --------------------------------------------------------------------------------------------------------
+
+    async def setup(self, request: Request, given: dict[str, str]) -> Response:
+        """The first account; the code comes with the link that is printed at the start."""
+        if not await run_in_threadpool(self._nobody):
+            return RedirectResponse("/auth/login", 303)
+        code = given.get("setup", "")
+        if request.method == "GET":
+            return HTMLResponse(self._join_form("/setup", {"setup": code}, {}) if code else _first_time())
+        return await self._register(request, given, "/setup", {"setup": code}, code)
+
+    async def join(self, request: Request, given: dict[str, str]) -> Response:
+        code = given.get("invitation", "")
+        if self.app.settings.signup == "closed" or (self.app.settings.signup == "invite" and not code):
+            lead = "Joining needs an invitation." if self.app.settings.signup == "invite" else "Nobody can sign up here by themselves."
+            return HTMLResponse(notice("Ask an admin", lead, '<p>An admin of this installation can send you a link.</p><p><a href="/auth/login">Sign in</a></p>'), 403)
+        if request.method == "GET":
+            return HTMLResponse(self._join_form("/join", {"invitation": code}, {}))
+        return await self._register(request, given, "/join", {"invitation": code}, code)
+
+    async def _register(self, request: Request, given: dict[str, str], action: str, hidden: dict[str, str], code: str) -> Response:
+        def make() -> Any:
+            made = people.register(
+                self.app, email=given.get("email", ""), password=given.get("password", ""), name=given.get("name", "")[:80],
+                code=code or None, address=_address(request),
+            )
+            sessions.drop_sign_in_token(self.app, made.access_token)
+            return made.user
+
+        key = f"register:{_address(request)}"
+        wait = self.app.attempts.wait(key)
+        if wait:
+            return HTMLResponse(self._join_form(action, hidden, given, Wrong(message="too many attempts", hint=f"Wait {wait} seconds, then try again.")), 429)
+        try:
+            user = await run_in_threadpool(make)
+        except Malformed as error:
+            return HTMLResponse(self._join_form(action, hidden, given, Wrong(message=error.message, hint=error.hint, field=error.where)), 400)
+        except Denied as denied:
+            self.app.attempts.failed(key)
+            return HTMLResponse(self._join_form(action, hidden, given, Wrong(message=denied.message, hint=denied.hint)), 403)
+        return await self._let_in(request, user.id, remember=False)
+
+    def _join_form(self, action: str, hidden: dict[str, str], given: dict[str, str], wrong: Wrong | None = None) -> str:
+        at = wrong.field if wrong else ""
+        first = action == "/setup"
+        lead = "You are the first here: this account runs the installation." if first else "One account, your own bots and broker accounts."
+        return form(
+            title="Welcome to DashTrade" if first else "Join DashTrade", lead=lead, action=action, hidden=hidden, wrong=wrong,
+            button="Create the account",
+            fields=[
+                Field(name="name", label="Your name", autocomplete="name", value=given.get("name", ""), focus=not at, wrong=at == "name"),
+                Field(name="email", label="Email", kind="email", autocomplete="username", value=given.get("email", ""), focus=at == "email", wrong=at == "email"),
+                Field(
+                    name="password", label="Password", kind="password", autocomplete="new-password", hint="8 characters or more",
+                    focus=at == "password", wrong=at == "password",
+                ),
+            ],
+            note="" if first else 'Have an account? <a href="/auth/login">Sign in</a>',
+        )
+
+    # --- out ---------------------------------------------------------------------------------------------------------------
+
+    async def logout(self, request: Request, given: dict[str, str]) -> Response:
+        if request.method == "GET":  # a link must not sign anybody out
+            return RedirectResponse("/", 303)
+        await run_in_threadpool(sessions.end, self.app, token_of(request))
+        answer = RedirectResponse("/auth/login", 303)
+        answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="lax")
+        answer.delete_cookie(SECURE_COOKIE, path="/", httponly=True, samesite="lax", secure=True)
+        return answer
+
+    def _nobody(self) -> bool:
+        with self.app.db.read() as conn:
+            return people_table.count(conn) == 0
+
+
+async def _fields(request: Request) -> dict[str, str]:
+    """A form of ours: a few short fields. Longer than any of them can be is refused unread."""
+    length = request.headers.get("content-length", "0")
+    if not length.isdigit() or int(length) > MAX_FORM:
+        raise ClientDisconnect
+    return dict(parse_qsl((await request.body()).decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20))
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+def _first_time() -> str:
+    return notice(
+        "Nobody has an account yet", "The first one is made with the set-up link.",
+        '<ol class="steps"><li>DashTrade printed the link when it started, in its terminal.</li>'
+        "<li>Lost it? <code>.venv/bin/dashtrade setup-link</code> prints a new one.</li></ol>",
+    )

@@ -1,0 +1,195 @@
+"""What stands before the dashboard: which hosts, which headers, how much, and who.
+
+Pure ASGI, because it has to see WebSockets as well as requests. Nobody without a session gets as far as Streamlit: with a
+sign-in kept in its session state alone, a client that presented another's session id was seen joining that session.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import HTTPConnection
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+
+from bot_database import DatabaseAway
+from dashtrade.app import App
+from dashtrade.services import sessions
+from dashtrade.settings import Settings
+from dashtrade.ui.runtime import COOKIE, SECURE_COOKIE
+
+# host-config: without it a tab whose session has ended waits for ever instead of going to the form.
+OPEN = ("/auth/", "/static/", "/_stcore/health", "/_stcore/host-config")
+OPEN_EXACTLY = ("/setup", "/join", "/favicon.png", "/favicon.ico")
+MAX_FORM, MAX_BODY = 16 * 1024, 1024 * 1024
+
+
+def csp(script_hashes: tuple[str, ...]) -> bytes:
+    """No script but our own origin's, the one inline script of Streamlit's page (by its hash) and component code (blob:)."""
+    scripts = " ".join(f"'sha256-{found}'" for found in script_hashes)
+    return (
+        f"default-src 'self'; script-src 'self' blob: {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+        "font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; "
+        "form-action 'self'; frame-ancestors 'none'"
+    ).encode()
+
+
+class Headers:
+    """Security headers on every answer."""
+
+    def __init__(self, app: Any, policy: bytes) -> None:
+        self.app = app
+        self.fixed = [
+            (b"content-security-policy", policy), (b"x-content-type-options", b"nosniff"), (b"x-frame-options", b"DENY"),
+            (b"referrer-policy", b"same-origin"), (b"cross-origin-opener-policy", b"same-origin"),
+            (b"permissions-policy", b"camera=(), microphone=(), geolocation=(), payment=(), usb=()"),
+        ]
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def with_headers(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                known = {name for name, _ in self.fixed}
+                kept = [(name, value) for name, value in message.get("headers", []) if name.lower() not in known]
+                secure = [(b"strict-transport-security", b"max-age=31536000")] if scope.get("scheme") == "https" else []
+                message = {**message, "headers": [*kept, *self.fixed, *secure]}
+            await send(message)
+
+        await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
+
+
+class Proxy:
+    """Behind one reverse proxy: who asks and by which scheme is what that proxy says, which is the last entry of each."""
+
+    def __init__(self, app: Any, hops: int) -> None:
+        self.app, self.hops = app, hops
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if self.hops and scope["type"] in ("http", "websocket"):
+            headers = dict(scope["headers"])
+            address = headers.get(b"x-forwarded-for", b"").decode("latin-1").rpartition(",")[2].strip()
+            scheme = headers.get(b"x-forwarded-proto", b"").decode("latin-1").rpartition(",")[2].strip()
+            if address:
+                scope = {**scope, "client": (address, 0)}
+            if scheme in ("http", "https"):
+                scope = {**scope, "scheme": scheme if scope["type"] == "http" else scheme.replace("http", "ws")}
+        await self.app(scope, receive, send)
+
+
+class Gate:
+    """Known host, same origin, not too much, and a session; else nothing behind this is reached."""
+
+    def __init__(self, app: Any, trade: App) -> None:
+        self.app, self.trade = app, trade
+        self.hosts = allowed_hosts(trade.settings)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            return await self.app(scope, receive, send)
+        conn = HTTPConnection(scope)
+        refused = self._refusal(scope, conn)
+        if refused is not None:
+            return await _refuse(scope, receive, send, refused)
+        path = scope["path"]
+        if scope["type"] == "http" and (path.startswith(OPEN) or path in OPEN_EXACTLY):
+            return await self.app(scope, limited(receive, MAX_FORM), send)
+        token = token_of(conn)
+        try:
+            user = await run_in_threadpool(sessions.find, self.trade, token)
+        except DatabaseAway:
+            words = "The database cannot be used right now; nothing was changed. Try again in a moment."
+            return await _refuse(scope, receive, send, PlainTextResponse(words, 503, {"retry-after": "2"}))
+        if user is None:
+            return await self._stranger(scope, conn, receive, send, token)
+        await self.app(scope, limited(receive, MAX_BODY), send)
+
+    def _refusal(self, scope: Any, conn: HTTPConnection) -> Response | None:
+        host = conn.headers.get("host", "")
+        if not host_allowed(host, self.hosts):
+            return PlainTextResponse(f"DashTrade does not answer to the name {host[:100]!r}.\n", 421)
+        safe = scope["type"] == "http" and scope["method"] in ("GET", "HEAD", "OPTIONS")
+        if not safe and not same_origin(conn):
+            return PlainTextResponse("This request came from another site and was not carried out.\n", 403)
+        return None
+
+    async def _stranger(self, scope: Any, conn: HTTPConnection, receive: Any, send: Any, token: str | None) -> None:
+        if scope["type"] == "websocket":
+            if token:  # a tab whose session has ended: it gets an empty session, whose guard sends it to the form
+                return await self.app(without_session_id(scope), receive, send)
+            return await _refuse(scope, receive, send, PlainTextResponse("", 403))
+        visits = scope["method"] == "GET" and conn.headers.get("sec-fetch-mode", "navigate") == "navigate"
+        answer = RedirectResponse("/auth/login", 303) if visits else PlainTextResponse("Sign in first.\n", 401)
+        answer.headers["cache-control"] = "no-store"
+        await _refuse(scope, receive, send, answer)
+
+
+async def _refuse(scope: Any, receive: Any, send: Any, answer: Response) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        return await send({"type": "websocket.close", "code": 4401})  # before accepting: the client sees a 403
+    await answer(scope, receive, send)
+
+
+def without_session_id(scope: Any) -> Any:
+    """Streamlit takes the third of these words for the session to go on with: a stranger goes on with nobody's."""
+    name = b"sec-websocket-protocol"
+    kept = [(key, b", ".join(value.split(b",")[:2]) if key == name else value) for key, value in scope["headers"]]
+    return {**scope, "headers": kept, "subprotocols": list(scope.get("subprotocols", []))[:2]}
+
+
+def token_of(conn: HTTPConnection) -> str | None:
+    return conn.cookies.get(SECURE_COOKIE) or conn.cookies.get(COOKIE)
+
+
+def same_origin(conn: HTTPConnection) -> bool:
+    """Browsers name the page's origin with every POST and every WebSocket. What names none is no browser, and no user of forms."""
+    origin = conn.headers.get("origin")
+    return bool(origin) and urlsplit(origin).netloc == conn.headers.get("host")
+
+
+def limited(receive: Any, most: int) -> Any:
+    """Cuts a body off at `most` bytes: the reader sees a client that went away."""
+    taken = 0
+
+    async def counted() -> Any:
+        nonlocal taken
+        message = await receive()
+        if message["type"] == "http.request":
+            taken += len(message.get("body", b""))
+            if taken > most:
+                return {"type": "http.disconnect"}
+        return message
+
+    return counted
+
+
+def allowed_hosts(settings: Settings) -> frozenset[str]:
+    """Names this dashboard answers to. Addresses are answered to as well: only a name can be pointed at us by a stranger's DNS."""
+    public = urlsplit(settings.public_url).hostname or ""
+    names = {"localhost", settings.host.lower(), public.lower(), socket.gethostname().lower()}
+    return frozenset(name for name in names if name)
+
+
+def host_allowed(header: str, names: frozenset[str]) -> bool:
+    try:
+        parts = urlsplit(f"//{header}")
+        host = (parts.hostname or "").rstrip(".")
+        if parts.username is not None or parts.path or parts.query or not host:
+            return False
+    except ValueError:
+        return False
+    if host in names or _beside(host, names):
+        return True
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _beside(host: str, names: frozenset[str]) -> bool:
+    """dash.example.com beside hooks.example.com: behind a proxy the dashboard has a name of its own in the owner's domain."""
+    parent = host.partition(".")[2]
+    return parent.count(".") >= 1 and any(name.partition(".")[2] == parent or name == parent for name in names)

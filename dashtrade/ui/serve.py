@@ -1,0 +1,103 @@
+"""`python -m dashtrade.ui.serve`: the dashboard's process. Streamlit's pages and our own sign-in share one origin."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import gc
+import hashlib
+import logging
+import os
+import re
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from dashtrade.app import App, CannotStart, build_app
+from dashtrade.lifeline import watch_parent
+from dashtrade.logs import set_up
+from dashtrade.settings import EX_CONFIG, ROOT, BadSetting, Settings
+
+log = logging.getLogger("dashtrade.ui")
+LONGEST_STOP = 4  # seconds that open connections get after SIGTERM
+
+
+def inline_script_hashes(html: str) -> tuple[str, ...]:
+    """Streamlit's page has one inline script; which one depends on its version, so it is read and not remembered."""
+    scripts = re.findall(r"<script(?![^>]*\bsrc=)[^>]*>(.*?)</script>", html, re.DOTALL)
+    return tuple(base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
+
+
+@contextlib.asynccontextmanager
+async def settled_heap(_: Any) -> AsyncIterator[None]:
+    """What is there after the start stays: later collections need not look at it. (Goes with runner.postScriptGC = false.)"""
+    gc.collect()
+    gc.freeze()
+    yield
+
+
+def make_asgi(app: App) -> Any:
+    """The whole dashboard as one ASGI application."""
+    import streamlit as st
+    from starlette.middleware import Middleware
+
+    from dashtrade.ui import doors, runtime
+    from dashtrade.ui.errors import show_error
+    from dashtrade.ui.gate import Gate, Headers, Proxy, csp
+
+    runtime.use(app)
+    _run_home_first()
+    page = (Path(st.__file__).parent / "static" / "index.html").read_text(encoding="utf-8")
+    middleware = [
+        Middleware(Headers, policy=csp(inline_script_hashes(page))), Middleware(Proxy, hops=app.settings.proxy_hops), Middleware(Gate, trade=app),
+    ]  # fmt: skip
+    return st.App(ROOT / "Home.py", routes=doors.routes(app), middleware=middleware, lifespan=settled_heap, on_script_error=show_error)
+
+
+def _run_home_first() -> None:
+    """After a start, Streamlit takes a folder called pages/ for its older kind of app until Home.py has run once, and runs a
+    page by itself. Every page guards itself, so this closes no hole; it gives that first visitor the menu as well."""
+    with contextlib.suppress(ImportError, AttributeError):
+        from streamlit.runtime.pages_manager import PagesManager
+
+        PagesManager.uses_pages_directory = False
+
+
+def serve(settings: Settings) -> None:
+    """Until SIGTERM or SIGINT."""
+    import uvicorn
+
+    os.chdir(ROOT)  # Streamlit looks for .streamlit/config.toml there
+    app = build_app(settings)
+    app.connect()
+    config = uvicorn.Config(
+        make_asgi(app), host=settings.host, port=settings.ui_port, log_config=None, access_log=False, server_header=False,
+        proxy_headers=False, timeout_graceful_shutdown=LONGEST_STOP, timeout_keep_alive=15, ws_max_size=4 * 1024 * 1024,
+        ws_ping_interval=20, ws_ping_timeout=20, h11_max_incomplete_event_size=32 * 1024,
+    )
+    log.info("the dashboard listens on %s:%s", settings.host, settings.ui_port)
+    try:
+        uvicorn.Server(config).run()
+    finally:
+        app.close()
+
+
+def main() -> int:
+    watch_parent()
+    try:
+        settings = Settings.load()
+        set_up(settings.log_level)
+        for noisy in ("uvicorn.error", "streamlit"):
+            logging.getLogger(noisy).setLevel(logging.WARNING)
+        serve(settings)
+    except (CannotStart, BadSetting, OSError) as error:
+        print(f"DashTrade's dashboard cannot start. {error}", file=sys.stderr)
+        return EX_CONFIG
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
