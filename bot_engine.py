@@ -214,10 +214,16 @@ class Engine:
     def collect(self, account_id: int) -> list[Lane]:
         """News of the account's working orders; the lanes in which something moved."""
         with self.db.read() as conn:
-            orders = order_table.open_in_account(conn, account_id)
+            account, orders = account_table.load(conn, account_id), order_table.open_in_account(conn, account_id)
+        if account.problem:
+            return []  # a key that was refused is not tried again until its user has changed it
         working = {o.id: o for o in orders if o.status is OrderStatus.WORKING}
         moved: set[Lane] = set()
-        reports = self.broker(account_id).poll([o.ref for o in working.values()]) if working else []
+        try:
+            reports = self._make_broker(account).poll([o.ref for o in working.values()]) if working else []
+        except BadCredentials as error:
+            drive(self.db, self.sender.disable_account(account_id, account.user_id, error.message))
+            return []
         for report in reports:
             order = working[report.client_order_id]
             after = drive(self.db, self.sender.book(order, report))

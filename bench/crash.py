@@ -24,6 +24,7 @@ from bench.crash_checks import Finding, attention, check
 from bench.crash_process import BROKEN, NOT_QUIET, SharedClock, Zygote, receipts
 from bench.crash_world import Plan, World, make_world, plan
 from dashtrade.failpoints import CRASHED
+from dashtrade.services import bots as bot_service
 from tests.doubles import MORNING
 from tests.servers import SqliteFiles, postgres
 from tests.simulators.venue import Venue
@@ -59,7 +60,7 @@ class Crashes:
         for life, crash in enumerate([*of.crashes, ("", 0), ("", 0)]):
             last = life == len(of.crashes) + 1
             if last or (ends and ends[-1] != CRASHED):
-                self.venue.books.manner = self.venue.books.manner.calmed()
+                self._calm(world)
             ends.append(self.zygote.run(self._job(world, url, of, life, crash)))
             self.counts["crashes"] += ends[-1] == CRASHED
             if ends[-1] == BROKEN or (ends[-1] == 0 and len(ends) > 1 and ends[-2] == 0):
@@ -67,12 +68,18 @@ class Crashes:
         words = {NOT_QUIET: "it did not come to rest", BROKEN: "the engine's process failed"}
         return [("stuck", words.get(ends[-1], f"it ended with {ends[-1]}"))] if ends[-1] != 0 else []
 
+    def _calm(self, world: World) -> None:
+        """The venue has recovered, and the user has put the key right."""
+        self.venue.books.manner = self.venue.books.manner.calmed()
+        bot_service.change_account(world.app, world.user, world.account_id, {"credentials": {"key": "right"}})
+
     def _job(self, world: World, url: str, of: Plan, life: int, crash: tuple[str, int]) -> dict[str, Any]:
         home = world.home
         answered = {number for number, _ in receipts(home / "receipts")}
         return {
             "home": str(home), "database_url": url, "port": self.venue.port, "refuses_repeats": of.manner.refuses_repeats,
             "user_id": world.user.id, "account_id": world.account_id, "seed": f"{self.seed}/{of.number}/{life}", "crash": crash,
+            "bots": sorted(world.bots.values()), "busy": of.busy_user,
             "to_come": [(n, body) for n, body in enumerate(of.bodies) if n not in answered],
             "receipts": str(home / "receipts"), "log": str(home / "log"),
         }

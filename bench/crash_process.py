@@ -27,7 +27,10 @@ from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.ports import BrokerError
 from dashtrade.domain.signals import Origin
 from dashtrade.engine.effects import Steps, Write
+from dashtrade.services import bots as bot_service
+from dashtrade.services import orders as order_service
 from dashtrade.tables import orders as order_table
+from dashtrade.tables import people as people_table
 from dashtrade.tables import signals as signal_table
 from dashtrade.tables.signals import Lane
 
@@ -105,6 +108,7 @@ class Life:
         self.app, self.clock, self.engine = app, clock, app.engine
         self.user_id, self.account_id = job["user_id"], job["account_id"]
         self.to_come: list[tuple[int, str]] = [tuple(one) for one in job["to_come"]]
+        self.bots, self.busy = job["bots"], job["busy"]
         self.rng = random.Random(job["seed"])
         self.end = clock.now() + timedelta(seconds=HORIZON)
         self.running: dict[Lane, tuple[Steps[None], Any, BaseException | None]] = {}
@@ -141,6 +145,8 @@ class Life:
             self._accept()
         elif what < 0.3:
             self._collect()
+        elif what < 0.34 and self.busy:
+            self._user()
         elif self.running:
             self._step(self.rng.choice(list(self.running)))
         else:
@@ -163,6 +169,16 @@ class Life:
         os.write(self.receipts, (json.dumps([number, said.signal_id]) + "\n").encode())
         if self.rng.random() < 0.15:
             self.to_come.insert(self.rng.randint(0, len(self.to_come)), (number, body))  # it is sent again
+
+    def _user(self) -> None:
+        """Their user stops or resumes a bot, or takes an order back."""
+        with self.app.db.read() as conn:
+            user = people_table.by_id(conn, self.user_id)
+            orders = order_table.open_in_account(conn, self.account_id)
+        if orders and self.rng.random() < 0.4:
+            order_service.cancel(self.app, user, self.rng.choice(orders).id)
+        else:
+            bot_service.set_active(self.app, user, self.rng.choice(self.bots), self.rng.random() < 0.6)
 
     def _collect(self) -> bool:
         try:

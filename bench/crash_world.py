@@ -35,6 +35,7 @@ class Plan:
     manner: Manner
     places: tuple[tuple[str, str], ...]
     limit_bots: bool
+    busy_user: bool  # pauses, resumes and cancels meanwhile
     bodies: tuple[str, ...]
     crashes: tuple[tuple[str, int], ...]  # for each start: the failpoint and how often it is passed first; "" lets it live
 
@@ -50,7 +51,11 @@ def plan(seed: int, number: int) -> Plan:
         crashes[0] = (NAMES[number % (len(NAMES) + 1) - 1], rng.randint(1, 4))
     return Plan(
         number=number, places=places, limit_bots=rng.random() < 0.25, bodies=bodies, crashes=tuple(crashes),
-        manner=Manner(seed=rng.randrange(2**32), refuses_repeats=rng.random() < 0.7, totals_only=rng.random() < 0.15),
+        busy_user=rng.random() < 0.4,
+        manner=Manner(
+            seed=rng.randrange(2**32), refuses_repeats=rng.random() < 0.7, totals_only=rng.random() < 0.15,
+            revoked=0.01 if rng.random() < 0.15 else 0.0,
+        ),
     )
 
 

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -26,6 +27,8 @@ from dashtrade.nudge import AskerEnd
 from dashtrade.services import keys
 from dashtrade.services.people import Attempts
 from dashtrade.settings import BadSetting, Settings
+from dashtrade.tables import accounts as account_table
+from dashtrade.tables import orders as order_table
 from dashtrade.tables import people as people_table
 from dashtrade.tables import signals as signal_table
 from dashtrade.tables.accounts import Account
@@ -46,7 +49,7 @@ class BrokerKind:
 
     name: str
     modes: tuple[str, ...]
-    check: Callable[[dict[str, str], dict[str, Any]], None]  # credentials and options, before they are stored
+    check: Callable[[dict[str, str], dict[str, Any]], None]  # credentials, and options with the mode, before they are stored
     make: Callable[[App, Account, dict[str, str]], Broker]
     starting_cash: Callable[[dict[str, Any]], Decimal] = lambda options: Decimal(0)
 
@@ -72,7 +75,7 @@ def _make_paper(app: App, account: Account, credentials: dict[str, str]) -> Brok
 
 
 def _check_paper(credentials: dict[str, str], options: dict[str, Any]) -> None:
-    PaperSettings.from_options(options)
+    PaperSettings.from_options({name: value for name, value in options.items() if name != "mode"})
 
 
 def _make_alpaca(app: App, account: Account, credentials: dict[str, str]) -> Broker:
@@ -88,7 +91,50 @@ def _make_alpaca(app: App, account: Account, credentials: dict[str, str]) -> Bro
 def _check_alpaca(credentials: dict[str, str], options: dict[str, Any]) -> None:
     from dashtrade.brokers.alpaca import check
 
+    check(credentials, {name: value for name, value in options.items() if name != "mode"})
+
+
+def _make_crypto(app: App, account: Account, credentials: dict[str, str]) -> Broker:
+    from dashtrade.brokers.crypto import CryptoBroker
+    from dashtrade.brokers.crypto_venues import exchange_of
+
+    name = exchange_of(account.options.get("exchange")).id
+    return CryptoBroker(
+        name, credentials["key"], credentials["secret"], credentials.get("passphrase"), account.mode, clock=app.clock,
+        url=app.settings.broker_urls.get(f"CCXT_URL_{name.upper()}"), quote=account.options.get("quote"),
+        quotes=account.options.get("quotes"), markets_cache=app.settings.home / "markets" / f"{name}-{account.mode}.json",
+    )
+
+
+def _check_crypto(credentials: dict[str, str], options: dict[str, Any]) -> None:
+    from dashtrade.brokers.crypto import check
+
     check(credentials, options)
+
+
+def _make_schwab(app: App, account: Account, credentials: dict[str, str]) -> Broker:
+    from dashtrade.brokers.schwab import SchwabBroker
+
+    def save(token: str) -> None:
+        sealed = app.vault.encrypt(token)
+        app.db.write(lambda conn: account_table.put_session(conn, account.id, None, sealed))
+
+    def owner_of(number: str) -> str | None:
+        since = app.clock.now() - timedelta(days=7)
+        with app.db.read() as conn:
+            return order_table.by_venue_number(conn, account.user_id, account.id, number, since=since)
+
+    token = app.vault.decrypt(account.session) if account.session else credentials["token"]
+    return SchwabBroker(
+        credentials["key"], credentials["secret"], token, save, clock=app.clock, owner_of=owner_of,
+        url=app.settings.broker_urls.get("SCHWAB_URL"), account=account.options.get("account"),
+    )
+
+
+def _check_schwab(credentials: dict[str, str], options: dict[str, Any]) -> None:
+    from dashtrade.brokers.schwab import check
+
+    check(credentials, {name: value for name, value in options.items() if name != "mode"})
 
 
 BROKERS: Mapping[str, BrokerKind] = {
@@ -96,6 +142,8 @@ BROKERS: Mapping[str, BrokerKind] = {
         name="Paper", modes=("paper",), check=_check_paper, make=_make_paper,
         starting_cash=lambda options: PaperSettings.from_options(options).starting_cash,
     ),
+    "crypto": BrokerKind(name="Crypto exchange", modes=("paper", "live"), check=_check_crypto, make=_make_crypto),
+    "schwab": BrokerKind(name="Schwab", modes=("live",), check=_check_schwab, make=_make_schwab),
     "alpaca": BrokerKind(name="Alpaca", modes=("paper", "live"), check=_check_alpaca, make=_make_alpaca),
 }
 

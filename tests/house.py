@@ -66,7 +66,7 @@ class House:
     def collect(self) -> bool:
         """Hear what the venues have to say; whether anything moved."""
         with self.app.db.read() as conn:
-            accounts = order_table.working_accounts(conn)
+            accounts = [row.account_id for row in order_table.working_accounts(conn)]
         moved = [lane for account_id in accounts for lane in self.app.engine.collect(account_id)]
         for lane in moved:
             self.app.engine.run_lane(lane)

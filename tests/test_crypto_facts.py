@@ -302,6 +302,7 @@ REFUSALS = [
     ("binance", 400, '{"code": -2010, "msg": "Account has insufficient balance for requested action."}', "not hold enough"),
     ("binance", 400, '{"code": -2010, "msg": "This symbol is not permitted for this account."}', "not permitted"),
     ("okx", 200, '{"code": "1", "msg": "All operations failed", "data": [{"ordId": "", "sCode": "51008", "sMsg": "Insufficient balance"}]}', "not hold enough"),
+    ("okx", 200, '{"code": "1", "data": [{"ordId": "", "sCode": "51020", "sMsg": "Meet the minimum order amount"}]}', "minimum"),
     ("okx", 200, '{"code": "1", "msg": "", "data": [{"ordId": "", "sCode": "51999", "sMsg": "A new rule of ours"}]}', "A new rule of ours"),
     ("kraken", 200, '{"error": ["EOrder:Insufficient funds"]}', "not hold enough"),
     ("kraken", 200, '{"error": ["EOrder:Trading agreement required"]}', "Trading agreement required"),

@@ -100,7 +100,7 @@ EXCHANGES: dict[str, Exchange] = {
             old_trades={"method": "privateGetTradeFillsHistory"},  # the quicker call knows three days
             create_params={"tgtCcy": "base_ccy", "tdMode": "cash"},
             credentials=r'"code":\s*"50(030|100|101|103|104|105|106|107|110|111|112|113|114|119|120)"', later=r'"s?[cC]ode":\s*"(50011|50061)"',
-            skewed=r'"code":\s*"50102"', ours=r'"(51016|51020)"', refused=r'"sCode":\s*"5[1-4]\d{3}"',
+            skewed=r'"code":\s*"50102"', ours=r'"51016"', refused=r'"sCode":\s*"5[1-4]\d{3}"',
             doubt=r'"s?[cC]ode":\s*"(50001|50004|50005|50013|50026)"',
             notes=(
                 "OKX forgets a client id once its order has ended, so an order in doubt is never sent again.",

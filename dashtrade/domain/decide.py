@@ -63,7 +63,7 @@ def _propose(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
 
 
 def _enter(signal: Signal, view: View, side: Side) -> Proposal | Refused | CancelFirst:
-    bot, owned = view.bot, view.bot.position.quantity
+    bot, owned = view.bot, ZERO if _is_dust(view) else view.bot.position.quantity
     entries = [order for order in view.working if not order.effect.reduces]
     same = [order for order in entries if order.side.sign == side.sign]
     against = [order.id for order in entries if order.side.sign != side.sign]
@@ -93,6 +93,11 @@ def _exit(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
         if view.taken_back:
             return Proposal(exits=(), entry=None, done=f"took back {view.taken_back} order(s); nothing was filled")
         return Refused(reason="nothing to close: the bot owns nothing")
+    if _is_dust(view):
+        least = max(view.rules.min_quantity, view.rules.quantity_step)
+        return Refused(
+            reason=f"what is left, {plain(abs(owned))}, is less than the smallest order here, {plain(least)}: it stays, and counts as nothing"
+        )
     step = _closing(signal, view, signal)
     if step.quantity <= 0:
         return Refused(reason=f"the part to close is smaller than the smallest order here, {plain(view.rules.quantity_step)}")
@@ -131,6 +136,11 @@ def _cancel(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
     return Refused(reason="nothing to take back: no order is working")
 
 
+def _is_dust(view: View) -> bool:
+    """Less than the venue takes in one order, as a fee paid in the bought coin leaves behind."""
+    return ZERO < abs(view.bot.position.quantity) < max(view.rules.min_quantity, view.rules.quantity_step)
+
+
 def _take_back(view: View, why: str) -> CancelFirst:
     return CancelFirst(order_ids=tuple(order.id for order in view.working), reason=why)
 
@@ -152,7 +162,7 @@ def _closing(signal: Signal, view: View, sized_by: Signal | None) -> Step:
     side = OrderSide.SELL if owned > 0 else OrderSide.BUY
     sized = exit_quantity(sized_by.size if sized_by else None, owned=abs(owned), price=view.quote.mid, rules=view.rules)
     kind = sized_by.order_type if sized_by and sized_by.order_type else OrderType.MARKET
-    whole = sized.quantity == abs(owned)
+    whole = abs(owned) - sized.quantity < max(view.rules.min_quantity, view.rules.quantity_step)
     return _step(
         signal, view, side=side, effect=Effect.CLOSE if whole else Effect.REDUCE, quantity=sized.quantity, kind=kind,
         limit=signal.limit_price if kind is not OrderType.MARKET else None, words=f"{side} {sized.words}",

@@ -72,7 +72,7 @@ def _wanted(size: Size, *, price: Decimal, equity: Decimal, owned: Decimal, stop
 def exit_quantity(size: Size | None, *, owned: Decimal, price: Decimal, rules: Rules) -> Sized:
     """How much of what the bot owns to give up: all of it, or a part that is never more than it owns."""
     if size is None:
-        return Sized(quantity=owned, words=f"all of {plain(owned)}")
+        return _all_of(owned, rules, "")
     match size.kind:
         case SizeKind.POSITION_PERCENT | SizeKind.EQUITY_PERCENT | SizeKind.RISK_PERCENT:
             part = owned * size.value / HUNDRED
@@ -82,9 +82,17 @@ def exit_quantity(size: Size | None, *, owned: Decimal, price: Decimal, rules: R
             part = size.value
     if part >= owned:
         more = f" (asked for {plain(part)}, the bot owns {plain(owned)})" if part > owned else ""
-        return Sized(quantity=owned, words=f"all of {plain(owned)}{more}")
+        return _all_of(owned, rules, more)
     part = floor_to(part, rules.quantity_step)
     return Sized(quantity=part, words=f"{plain(part)} of {plain(owned)}")
+
+
+def _all_of(owned: Decimal, rules: Rules, more: str) -> Sized:
+    """As much as the venue takes: a fee paid in the bought coin may leave a rest finer than its steps."""
+    whole = floor_to(owned, rules.quantity_step)
+    if whole in (owned, ZERO):
+        return Sized(quantity=owned, words=f"all of {plain(owned)}{more}")
+    return Sized(quantity=whole, words=f"{plain(whole)} of {plain(owned)}, which is all that can be ordered here{more}")
 
 
 def _said(size: Size) -> str:

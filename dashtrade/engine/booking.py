@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.exits import kept_after
 from dashtrade.domain.ledger import Booking, Position, book, fills_of
-from dashtrade.domain.orders import FROM_VENUE, TRANSITIONS, Order, OrderStatus
+from dashtrade.domain.orders import ENDED, FROM_VENUE, TRANSITIONS, Order, OrderStatus
 from dashtrade.domain.ports import BrokerFill, OrderReport
 from dashtrade.domain.values import ZERO, OrderSide, money, plain
 from dashtrade.engine.ending import settle
@@ -69,7 +69,7 @@ def _advance(order: Order, report: OrderReport, new: list[BrokerFill], now: date
     status = FROM_VENUE[report.status]
     if filled >= order.quantity:
         status = OrderStatus.FILLED
-    elif status is OrderStatus.FILLED and not _complete(report, filled):
+    elif status in ENDED and not _complete(status, report, filled):
         status = OrderStatus.WORKING  # the venue is done, its fills are still on their way to us
     if status is not order.status and status not in TRANSITIONS[order.status]:
         status = order.status  # an old report must not undo what is known since
@@ -77,13 +77,13 @@ def _advance(order: Order, report: OrderReport, new: list[BrokerFill], now: date
     return replace(
         order, status=status, reason=report.reason if ended else order.reason,
         broker_order_id=report.broker_order_id or order.broker_order_id, filled_quantity=filled, filled_notional=notional,
-        reserve=ZERO, due_at=None, updated_at=now,
+        reserve=ZERO, due_at=order.due_at if status is order.status else None, updated_at=now,
     )
 
 
-def _complete(report: OrderReport, filled: Decimal) -> bool:
-    """Filled for less than we asked for can be right (the venue rounds); filled without the fills cannot."""
-    return filled > 0 and filled >= report.filled_quantity
+def _complete(status: OrderStatus, report: OrderReport, filled: Decimal) -> bool:
+    """Filled for less than we asked for can be right (the venue rounds); filled, or canceled half-way, without the fills cannot."""
+    return filled >= report.filled_quantity and (filled > 0 or status is not OrderStatus.FILLED)
 
 
 def _book_fills(conn: sa.Connection, before: Order, after: Order, fills: list[BrokerFill], now: datetime) -> None:

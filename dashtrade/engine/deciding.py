@@ -76,7 +76,9 @@ def _approve(conn: sa.Connection, task: table.Waiting, view: View, approved: App
         return None  # decided already: whoever did has the orders
     orders = [_order(task, step, number, len(approved.steps), now) for number, step in enumerate(approved.steps)]
     order_table.insert(conn, orders)
-    order_table.log(conn, [(order, now, str(order.status), step.words) for order, step in zip(orders, approved.steps, strict=True)])
+    said = [step.words for step in approved.steps]
+    said[-1] += f"; {approved.reason}" if approved.reason else ""
+    order_table.log(conn, [(order, now, str(order.status), words) for order, words in zip(orders, said, strict=True)])
     bot, day = view.bot, view.day
     if any(not step.effect.reduces for step in approved.steps):
         bot = replace(bot, last_entry_at=now, last_day=replace(day, entries=day.entries + 1))

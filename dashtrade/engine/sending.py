@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from bot_database import Database, DatabaseAway, savepoint
 from dashtrade.domain.orders import Order, OrderStatus, check_transition
-from dashtrade.domain.ports import BadCredentials, Broker, Capabilities, Clock, OrderReport, OrderRequest, Rejected, RetryLater, Unavailable, Unknown
+from dashtrade.domain.ports import BadCredentials, Broker, BrokerError, Capabilities, Clock, OrderReport, OrderRequest, Rejected, RetryLater, Unavailable, Unknown
 from dashtrade.domain.risk import entry_still_allowed
 from dashtrade.domain.values import ZERO, plain
 from dashtrade.engine import booking
@@ -66,6 +66,7 @@ class Sender:
 
         def work(conn: sa.Connection) -> Order | None:
             self.leases.check(conn, lane, token)
+            account_table.hold(conn, order.account_id)
             current = order_table.load(conn, order.id)
             if current.status is not OrderStatus.CREATED:
                 return None
@@ -84,20 +85,20 @@ class Sender:
         bot = bot_table.load(conn, order.bot_id)
         return entry_still_allowed(bot, bot_table.switches_for(conn, bot))
 
-    def send(self, order: Order, broker: Broker | None = None) -> Steps[Order]:
-        """An order that is SUBMITTING, and whose lane is ours, goes out. Once."""
+    def send(self, order: Order, broker: Broker | None = None, *, again: bool = False) -> Steps[Order]:
+        """An order that is SUBMITTING, and whose lane is ours, goes out. Once. `again`: an earlier try may have arrived."""
         if not self.leases.fresh():  # stopped too long: whoever has the lane now will look the order up
             raise LaneLost("the lease ran out before sending")
         failpoint("before_send")
         try:
             return (yield from self._send(order, broker or self.broker_of(order.account_id)))
         except Rejected as error:
-            return (yield from self._refused(order, error.message))
+            return (yield from (self._refused_again(order, error.message) if again else self._refused(order, error.message)))
         except RetryLater as error:
-            return (yield from self._later(order, error))
+            return (yield from (self._in_doubt(order, error.message, error.after) if again else self._later(order, error)))
         except BadCredentials as error:
             yield from self.disable_account(order.account_id, order.user_id, error.message)
-            return (yield from self._refused(order, error.message))
+            return (yield from (self._in_doubt(order, error.message) if again else self._refused(order, error.message)))
         except Unknown as error:
             why = error.message
         except (LaneLost, DatabaseAway):
@@ -105,7 +106,7 @@ class Sender:
         except Exception as error:  # an adapter's bug must not look like a refusal: the order may exist
             log.exception("submit of %s failed in an unforeseen way", order.id)
             why = f"unforeseen: {type(error).__name__}"
-        return (yield Write(lambda conn: self._move(conn, order, status=OrderStatus.UNKNOWN, reason=why, due_at=self.clock.now())))
+        return (yield from self._in_doubt(order, why))
 
     def _send(self, order: Order, broker: Broker) -> Steps[Order]:
         request = request_of(order)
@@ -114,6 +115,14 @@ class Sender:
         report = yield Call(lambda: broker.submit(request))
         failpoint("after_send")
         return (yield from self.book(order, report))
+
+    def _refused_again(self, order: Order, why: str) -> Steps[Order]:
+        """A refusal of a second try may be for the sake of the first: the id is in use, the money is spent. So it is looked up."""
+        try:
+            report = yield Call(lambda: self.broker_of(order.account_id).find(order.ref))
+        except BrokerError as error:
+            return (yield from self._in_doubt(order, f"it refused this try ({why}), and an earlier one could not be looked up: {error.message}"))
+        return (yield from self.book(order, report)) if report is not None else (yield from self._refused(order, why))
 
     def carry_out(self, conn: sa.Connection, order: Order, broker: Broker) -> Order:
         """An order to a local broker, filled or refused, within this transaction."""
@@ -167,7 +176,7 @@ class Sender:
             return (yield from self.attention(order, lane, token, f"{can.name} does not have the order; it was not sent again, as too much time has passed"))
         failpoint("before_resend")
         again = yield from self._change(order, lane, token, status=OrderStatus.SUBMITTING, reason="", due_at=None, sends=order.sends + 1, sent_at=now)
-        return (yield from self.send(again)) if again.status is OrderStatus.SUBMITTING else again
+        return (yield from self.send(again, again=True)) if again.status is OrderStatus.SUBMITTING else again
 
     def look_again(self, order: Order) -> Steps[Order]:
         """An order that needs attention may turn up by itself."""
@@ -215,6 +224,11 @@ class Sender:
     def _refused(self, order: Order, why: str) -> Steps[Order]:
         return (yield Write(lambda conn: self._move(conn, order, status=OrderStatus.REJECTED, reason=why, reserve=ZERO)))
 
+    def _in_doubt(self, order: Order, why: str, after: timedelta = timedelta(0)) -> Steps[Order]:
+        """It may be there, by this try or an earlier one: to be looked up."""
+        due = self.clock.now() + after
+        return (yield Write(lambda conn: self._move(conn, order, status=OrderStatus.UNKNOWN, reason=why, due_at=due)))
+
     def _later(self, order: Order, error: RetryLater) -> Steps[Order]:
         """Certainly not placed: it may go again under the same id, when the venue says so."""
         if order.sends >= MAX_SENDS and not order.effect.reduces:
@@ -227,7 +241,7 @@ class Sender:
         """From the state the caller knows to another; if a report came in meanwhile, that knows better."""
         account_table.hold(conn, order.account_id)
         now, current = self.clock.now(), order_table.load(conn, order.id)
-        if current.status is not order.status:
+        if (current.status, current.sends) != (order.status, order.sends):
             return current
         return self._write(conn, current, replace(current, updated_at=now, **values), now)
 

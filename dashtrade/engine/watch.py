@@ -148,7 +148,7 @@ def _take_exit(conn: sa.Connection, seen: Bot, kept: Any, hit: exit_rules.Fired,
     bot = bot_table.load(conn, seen.id)
     if not bot.position.quantity or bot.exits != kept:
         return []
-    share = {"percent": str(hit.share_percent)} if hit.share_percent is not None else {}
+    share = {"quantity": f"{plain(hit.share_percent)}%"} if hit.share_percent is not None else {}
     receipt = _close(conn, bot, Origin.EXIT, f"{hit.kind}-{plain(hit.price)}", share, now)
     if receipt is None:
         return []

@@ -58,7 +58,7 @@ def add_account(app: App, user: User, *, broker: str, mode: str, label: str, cre
     kind = app.brokers.kind(broker)
     if mode not in kind.modes:
         raise Malformed(f"{broker} has no mode {mode!r}", where="mode", hint=f"One of: {', '.join(kind.modes)}.")
-    kind.check(dict(credentials), dict(options))
+    kind.check(dict(credentials), {**options, "mode": mode})
     label = (label or kind.name).strip()[:80]
     sealed = app.vault.encrypt(json.dumps(dict(credentials), sort_keys=True))
     now = app.clock.now()
@@ -92,9 +92,11 @@ def change_account(app: App, user: User, account_id: int, changes: dict[str, Any
     if changes.get("options") is not None or changes.get("credentials") is not None:
         options = changes.get("options") if changes.get("options") is not None else account.options
         credentials = changes.get("credentials") or json.loads(app.vault.decrypt(account.credentials))
-        app.brokers.kind(account.broker).check(dict(credentials), dict(options))
+        app.brokers.kind(account.broker).check(dict(credentials), {**options, "mode": account.mode})
         values |= {"options": options, "credentials": app.vault.encrypt(json.dumps(credentials, sort_keys=True))}
         values |= {"is_active": True, "disabled_reason": ""}
+        if changes.get("credentials") is not None:
+            values["session"] = None  # what was renewed belonged to the old ones
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> None:

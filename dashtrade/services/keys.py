@@ -32,6 +32,7 @@ def rotate_all(app: App) -> int:
     """Every secret not sealed by the first key is sealed anew. Stopped in the middle, it goes on where it was; a secret that
     its owner changes meanwhile is left as they made it."""
     moved = _rotate(app, account_table.sealed, account_table.put_sealed, "credentials")
+    moved += _rotate(app, account_table.sealed_sessions, account_table.put_session, "session")
     moved += _rotate(app, people_table.webhook_secrets, people_table.put_webhook_secret, "secret")
 
     def own(conn: sa.Connection) -> int:

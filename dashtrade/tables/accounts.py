@@ -14,12 +14,13 @@ from dashtrade.tables.quick import first, one, run
 
 accounts = sa.Table(
     "user_api_keys", metadata, number(), owner_column(index=True),
-    words("broker"), words("mode"), words("label"), words("credentials"), sa.Column("options", Json, nullable=False),
+    words("broker"), words("mode"), words("label"), words("credentials"), words("session", nullable=True),
+    sa.Column("options", Json, nullable=False),
     flag("is_active"), words("disabled_reason"), moment("created_at"),
     moment("checked_at", nullable=True), sa.Column("check_result", Json, nullable=True), moment("deleted_at", nullable=True),
 )
 
-SYSTEM = {"load", "hold", "problem", "sealed", "put_sealed"}
+SYSTEM = {"load", "hold", "problem", "sealed", "put_sealed", "sealed_sessions", "put_session"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,7 @@ class Account:
     mode: str
     label: str
     credentials: str = field(repr=False)  # sealed by the vault
+    session: str | None = field(repr=False)  # sealed too: what the venue renews by itself, such as a token that ages
     options: dict[str, Any]
     is_active: bool
     disabled_reason: str
@@ -105,6 +107,17 @@ def problem(conn: sa.Connection, account_id: int) -> str:
 def sealed(conn: sa.Connection, *, after: int, limit: int) -> list[Any]:
     a = accounts.c
     return list(conn.execute(sa.select(a.id, a.credentials).where(a.id > after).order_by(a.id).limit(limit)))
+
+
+def sealed_sessions(conn: sa.Connection, *, after: int, limit: int) -> list[Any]:
+    a = accounts.c
+    return list(conn.execute(sa.select(a.id, a.session).where(a.id > after, a.session.is_not(None)).order_by(a.id).limit(limit)))
+
+
+def put_session(conn: sa.Connection, account_id: int, old: str | None, new: str) -> bool:
+    """Replace `old`; None replaces whatever there is."""
+    mine = accounts.c.id == account_id if old is None else (accounts.c.id == account_id) & (accounts.c.session == old)
+    return conn.execute(sa.update(accounts).where(mine).values(session=new)).rowcount == 1
 
 
 def put_sealed(conn: sa.Connection, account_id: int, old: str, new: str) -> bool:

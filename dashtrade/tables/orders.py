@@ -260,6 +260,12 @@ def list_page(conn: sa.Connection, owner: int, *, before: tuple[datetime, str] |
     return [_order(row) for row in conn.execute(query.order_by(orders.c.created_at.desc(), orders.c.id.desc()).limit(limit))]
 
 
+def by_venue_number(conn: sa.Connection, owner: int, account_id: int, broker_order_id: str, *, since: datetime) -> str | None:
+    """Which order of ours carries this number of the venue's, among the newer ones."""
+    mine = (orders.c.user_id == owner) & (orders.c.created_at >= since) & (orders.c.account_id == account_id)
+    return conn.scalar(sa.select(orders.c.id).where(mine, orders.c.broker_order_id == broker_order_id).limit(1))
+
+
 def for_signal(conn: sa.Connection, owner: int, signal_id: str) -> list[Order]:
     return [_order(row) for row in rows(conn, _FOR_SIGNAL, {"owner": owner, "signal_id": signal_id})]
 

@@ -257,6 +257,7 @@ def upgrade() -> None:
         sa.Column("mode", sa.Text(), nullable=False),
         sa.Column("label", sa.Text(), nullable=False),
         sa.Column("credentials", sa.Text(), nullable=False),
+        sa.Column("session", sa.Text(), nullable=True),
         sa.Column("options", base.Json(), nullable=False),
         sa.Column("is_active", sa.Boolean(), nullable=False),
         sa.Column("disabled_reason", sa.Text(), nullable=False),

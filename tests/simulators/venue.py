@@ -80,6 +80,7 @@ class Manner:
     refuses_repeats: bool = True
     totals_only: bool = False  # tells no executions, as some do
     muddles: bool = True  # tells executions late, twice and out of order
+    revoked: float = 0.0  # how likely it is, at each request, that the key is refused from then on
     on_post: Mapping[str, int] = field(default_factory=lambda: ON_POST)
     on_get: Mapping[str, int] = field(default_factory=lambda: ON_GET)
     on_delete: Mapping[str, int] = field(default_factory=lambda: ON_DELETE)
@@ -90,7 +91,7 @@ class Manner:
 
     def calmed(self) -> Manner:
         """The same venue, with nothing going wrong any more."""
-        return replace(self, on_post=HONEST, on_get=HONEST, on_delete=HONEST, muddles=False)
+        return replace(self, on_post=HONEST, on_get=HONEST, on_delete=HONEST, muddles=False, revoked=0.0)
 
 
 class Refused(Exception):
@@ -108,6 +109,7 @@ class Books:
         self.orders: list[VenueOrder] = []
         self.placed: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
+        self.revoked = False
 
     # --- orders ---
 
@@ -207,6 +209,10 @@ class Books:
         return order.before
 
     def fault(self, kind: str, weights: Mapping[str, int]) -> str:
+        if self.manner.revoked and (self.revoked or self.rng.random() < self.manner.revoked):
+            self.revoked = True
+            self.faults[f"{kind} 401"] += 1
+            return "401"
         chosen = self.rng.choices(list(weights), list(weights.values()))[0]
         if chosen != "ok":
             self.faults[f"{kind} {chosen}"] += 1
@@ -254,8 +260,8 @@ class _Handler(BaseHTTPRequestHandler):
         with self.door.lock:
             books = self.door.books
             fault = books.fault("post", books.manner.on_post)
-            if fault == "429":
-                return self._too_many()
+            if fault in ("429", "401"):
+                return self._turned_away(fault)
             if fault == "rejected" and not books.placed[asked["client_order_id"]]:
                 return self._say(422, {"message": "not today"})
             if fault in ("drop", "silence", "500", "garbage"):
@@ -275,8 +281,8 @@ class _Handler(BaseHTTPRequestHandler):
             books = self.door.books
             books.advance()
             fault = books.fault("get", books.manner.on_get)
-            if fault == "429":
-                return self._too_many()
+            if fault in ("429", "401"):
+                return self._turned_away(fault)
             if fault not in ("ok", "stale"):
                 return self._fail(fault)
             if path == "/account":
@@ -292,8 +298,8 @@ class _Handler(BaseHTTPRequestHandler):
             books.advance()
             order = books.find(urlsplit(self.path).path.rpartition("/")[2])
             fault = books.fault("delete", books.manner.on_delete)
-            if fault == "429":
-                return self._too_many()
+            if fault in ("429", "401"):
+                return self._turned_away(fault)
             if fault in ("drop", "500"):
                 return self._fail(fault)
             if order is None:
@@ -315,8 +321,10 @@ class _Handler(BaseHTTPRequestHandler):
         head += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         self.wfile.write("\r\n".join([*head, "", ""]).encode() + body)
 
-    def _too_many(self) -> None:
-        self._say(429, {"message": "too many requests"}, Retry_After=self.door.books.rng.choice(["1", "2", "7"]))
+    def _turned_away(self, fault: str) -> None:
+        if fault == "401":
+            return self._say(401, {"message": "the key was revoked"})
+        return self._say(429, {"message": "too many requests"}, Retry_After=self.door.books.rng.choice(["1", "2", "7"]))
 
     def _fail(self, fault: str) -> None:
         if fault.endswith("500"):

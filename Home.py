@@ -1,0 +1,38 @@
+"""The dashboard's door: who is there, and the menu their role gives them. Started by `./start`."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashtrade.domain.access import Permission, may
+from dashtrade.settings import ROOT
+from dashtrade.ui import words
+from dashtrade.ui.page import guard, sign_out_button
+
+st.set_page_config(page_title="DashTrade", page_icon=str(ROOT / "static" / "icon.png"), layout="wide", initial_sidebar_state="auto")
+user = guard()
+
+menu = {
+    "Trade": [
+        st.Page("pages/overview.py", title="Overview", icon=":material/space_dashboard:", default=True),
+        st.Page("pages/bots.py", title="Bots", icon=":material/smart_toy:"),
+        # /setup is the first account's link, so this page has an address of its own.
+        st.Page("pages/setup.py", title="Setup", icon=":material/cable:", url_path="connect"),
+    ],
+    "Review": [
+        st.Page("pages/signals.py", title="Signals", icon=":material/bolt:"),
+        st.Page("pages/history.py", title="Trade history", icon=":material/receipt_long:"),
+        st.Page("pages/performance.py", title="Performance", icon=":material/monitoring:"),
+        st.Page("pages/risk_events.py", title="Risk events", icon=":material/shield:"),
+    ],
+    "You": [st.Page("pages/account.py", title="Account", icon=":material/person:")],
+}
+if may(user.role, Permission.SEE_SYSTEM):
+    menu["Installation"] = [st.Page("pages/admin.py", title="Admin", icon=":material/admin_panel_settings:")]
+
+st.logo(str(ROOT / "static" / "logo.svg"), icon_image=str(ROOT / "static" / "icon.png"), size="large")
+chosen = st.navigation(menu, position="sidebar", expanded=True)
+with st.sidebar, st.container(key="who"):
+    st.caption(f"{words.text(user.name)}  \n{words.text(user.email)}")
+    sign_out_button()
+chosen.run()

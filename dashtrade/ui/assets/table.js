@@ -1,0 +1,82 @@
+// A real table. Cells are written as text; a cell whose text has changed may glow for a moment.
+const SVG = 'http://www.w3.org/2000/svg';
+
+function make(name, className, text) {
+  const element = document.createElement(name);
+  if (className) element.className = className;
+  if (text) element.textContent = text;
+  return element;
+}
+
+function spark(numbers) {
+  const svg = document.createElementNS(SVG, 'svg');
+  const low = Math.min(...numbers), span = Math.max(...numbers) - low || 1;
+  const line = document.createElementNS(SVG, 'polyline');
+  line.setAttribute('points', numbers.map((v, i) => `${(i * 88) / (numbers.length - 1)},${21 - (18 * (v - low)) / span}`).join(' '));
+  const colour = numbers.at(-1) >= numbers[0] ? 'var(--st-green-color)' : 'var(--st-red-color)';
+  line.setAttribute('style', `fill:none;stroke:${colour};stroke-width:1.6`);
+  svg.setAttribute('viewBox', '0 0 88 24');
+  svg.setAttribute('width', '88');
+  svg.setAttribute('height', '24');
+  svg.setAttribute('aria-hidden', 'true');
+  svg.append(line);
+  return svg;
+}
+
+const value = text => parseFloat(text.replace(/−/g, '-').replace(/[^0-9.-]/g, ''));
+
+function fill(element, cell, opens) {
+  if (cell.spark.length > 1) element.append(spark(cell.spark));
+  else if (opens) element.append(make('button', 'open', cell.text));
+  else if (cell.badge) element.append(make('span', `badge ${cell.tone}`, cell.text));
+  else element.append(make(cell.tone ? 'b' : 'span', cell.tone, cell.text));
+  if (cell.sub) element.append(make('small', '', cell.sub));
+}
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  const table = parentElement.querySelector('table');
+  const before = table.seen || {}, seen = (table.seen = {});
+  table.caption.textContent = data.caption;
+  const head = make('tr');
+  data.columns.forEach(column => {
+    const th = make('th', `${column.number ? 'n ' : ''}${column.wide_only ? 'wide' : ''}`, column.label);
+    th.scope = 'col';
+    head.append(th);
+  });
+  if (data.rows.some(row => row.actions.length)) head.append(make('th'));
+  table.tHead.replaceChildren(head);
+
+  const had = table.getRootNode().activeElement?.dataset?.at;
+  table.tBodies[0].replaceChildren(...data.rows.map(row => {
+    const tr = make('tr', data.opens ? 'opens' : '');
+    row.cells.forEach((cell, i) => {
+      const column = data.columns[i];
+      const td = make(i ? 'td' : 'th', `${column.number ? 'n ' : ''}${column.wide_only ? 'wide' : ''}`);
+      if (!i) td.scope = 'row';
+      fill(td, cell, data.opens && !i);
+      const name = `${row.id}|${i}`;
+      seen[name] = cell.text;
+      if (cell.flash && before[name] !== undefined && before[name] !== cell.text)
+        td.classList.add(value(cell.text) >= value(before[name]) ? 'rise' : 'fall');
+      tr.append(td);
+    });
+    const say = what => setTriggerValue('act', { id: row.id, what });
+    if (data.opens) {
+      tr.onclick = event => { if (!event.target.closest('.act')) say('open'); };
+      tr.querySelector('.open').dataset.at = `${row.id}|open`;
+    }
+    if (row.actions.length) {
+      const td = make('td', 'acts');
+      row.actions.forEach(([what, words]) => {
+        const button = make('button', `act ${/close|remove|end|revoke|delete/i.test(what) ? 'danger' : ''}`, words);
+        button.dataset.at = `${row.id}|${what}`;
+        button.setAttribute('aria-label', `${words} ${row.cells[0].text}`);
+        button.onclick = () => say(what);
+        td.append(button);
+      });
+      tr.append(td);
+    }
+    return tr;
+  }));
+  if (had) [...table.querySelectorAll('[data-at]')].find(e => e.dataset.at === had)?.focus();
+}

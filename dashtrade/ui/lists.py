@@ -1,0 +1,123 @@
+"""Rows that more than one page shows: positions, signals, what wants attention, and a signal's story."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from dashtrade.app import App
+from dashtrade.domain.values import Side, Timeframe, plain
+from dashtrade.tables.people import User
+from dashtrade.ui.data import Holding, Worry
+from dashtrade.ui.parts import Cell, Column, Row
+from dashtrade.ui.words import ago, moment, percent, price, quantity, sentence, signed, status, tone
+
+ORIGINS = {"webhook": "Webhook", "api": "API", "user": "You", "risk": "Risk limit", "exit": "Exit"}
+STEP_TONES = {"refused": "warn", "filled": "up", "booked": "up", "message": "mute", "check": "mute", "order rejected": "down", "order attention": "down"}
+
+
+def side_cell(side: Side) -> Cell:
+    return Cell(text=side.value.capitalize(), tone="up" if side is Side.LONG else "down" if side is Side.SHORT else "mute", badge=True)
+
+
+def position_rows(held: Sequence[Holding]) -> tuple[list[Column], list[Row]]:
+    columns = [
+        Column(label="Bot"), Column(label="Side", wide_only=True), Column(label="Size", number=True, wide_only=True),
+        Column(label="Entry", number=True, wide_only=True), Column(label="Price", number=True), Column(label="Profit", number=True),
+    ]  # fmt: skip
+    return columns, [
+        Row(id=str(h.bot.id), actions=(("close", "Close"),), cells=[
+            Cell(text=h.bot.symbol.short, sub=f"{h.bot.name}{_live(h)}"), side_cell(h.bot.position.side),
+            Cell(text=quantity(abs(h.bot.position.quantity))), Cell(text=price(h.bot.position.average_price)),
+            Cell(text=price(h.mark), flash=True),
+            Cell(text=signed(h.unrealized), sub=percent(h.percent, sign=True), tone=tone(h.unrealized)),
+        ])
+        for h in held
+    ]  # fmt: skip
+
+
+def _live(held: Holding) -> str:
+    return " · live money" if held.account is not None and held.account.mode == "live" else ""
+
+
+def signal_rows(user: User, found: Sequence[Any], *, brief: bool = False) -> tuple[list[Column], list[Row]]:
+    if brief:
+        columns = [Column(label="Signal"), Column(label="Outcome", number=True)]
+        return columns, [
+            Row(id=row.id, cells=[
+                Cell(text=what(row), sub=moment(user, row.received_at, seconds=True)),
+                Cell(text=status(row.status)[0], tone=status(row.status)[1], badge=True),
+            ])
+            for row in found
+        ]  # fmt: skip
+    columns = [
+        Column(label="Signal"), Column(label="Outcome"), Column(label="Why", wide_only=True), Column(label="From", wide_only=True),
+        Column(label="Received", number=True),
+    ]  # fmt: skip
+    return columns, [
+        Row(id=row.id, cells=[
+            Cell(text=what(row), sub=_frame(row)), Cell(text=status(row.status)[0], tone=status(row.status)[1], badge=True),
+            Cell(text=sentence(row.reason) if row.reason else "–"),
+            Cell(text=ORIGINS.get(row.origin, row.origin.capitalize()), sub=row.sender if row.origin == "webhook" else ""),
+            Cell(text=moment(user, row.received_at, seconds=True), sub=f"repeated {row.duplicate_count}×" if row.duplicate_count else ""),
+        ])
+        for row in found
+    ]  # fmt: skip
+
+
+def what(row: Any) -> str:
+    """Buy AAPL; a signal nobody could read has neither an action nor a symbol."""
+    return f"{row.action.capitalize()} {row.symbol.short}" if row.symbol is not None else "Unreadable alert"
+
+
+def _frame(row: Any) -> str:
+    return f"{Timeframe(row.timeframe).shown} · {row.dialect}" if row.timeframe else row.dialect
+
+
+def worry_list(app: App, worries: Sequence[Worry]) -> None:
+    if not worries:
+        st.html('<ul class="dt-list"><li class="dt-up"><i></i><span>Nothing wants your attention.</span></li></ul>')
+        return
+    now = app.clock.now()
+    lines = [
+        f'<li class="dt-{worry.tone}"><i></i><span><b>{escape(worry.title)}</b><small>{escape(sentence(worry.detail)) if worry.detail else ""}</small></span>'
+        f"<time>{ago(now, worry.at) if worry.at else ''}</time></li>"
+        for worry in worries[:6]
+    ]
+    st.html(f'<ul class="dt-list">{"".join(lines)}</ul>')
+    pages = {"pages/signals.py": "See signals", "pages/bots.py": "See bots", "pages/setup.py": "See accounts"}
+    with st.container(horizontal=True):
+        for target in dict.fromkeys(worry.page for worry in worries[:6]):
+            st.page_link(target, label=pages[target])
+
+
+def story_lines(user: User, told: dict[str, Any]) -> None:
+    """What happened, step by step, to the millisecond."""
+    from datetime import datetime
+
+    lines = []
+    for line in told["timeline"]:
+        at = datetime.fromisoformat(line["at"])
+        step, mark = line["step"], STEP_TONES.get(line["step"], "info")
+        if step == "check":
+            mark = "down" if ": no," in line["detail"] else "up"
+        when = f"{moment(user, at, seconds=True)}.{at.microsecond // 1000:03d}"
+        lines.append(f'<li class="dt-{mark}"><b>{escape(step.capitalize())}</b><span>{escape(line["detail"])}</span><time>{when}</time></li>')
+    st.html(f'<ol class="dt-story">{"".join(lines)}</ol>')
+
+
+def exits_said(bot: Any) -> str:
+    """Stop and take-profits that DashTrade keeps for a position, in one line."""
+    kept = bot.exits or {}
+    said = [f"stop at {_number(kept['stop'])}"] if kept.get("stop") else []
+    said += [f"take profit at {_number(target['price'])}" for target in kept.get("take_profits", [])]
+    return ", ".join(said)
+
+
+def _number(written: Any) -> str:
+    from decimal import Decimal
+
+    return price(Decimal(str(written))) if abs(Decimal(str(written))) >= 1 else plain(Decimal(str(written)))

@@ -1,0 +1,139 @@
+"""How every page opens: who is it, may they, and the line that says what state trading is in."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from dashtrade.domain.access import Permission, may
+from dashtrade.tables.people import User
+from dashtrade.ui import data, runtime
+from dashtrade.ui.parts import ASSETS, _mount
+
+START = "DashTrade's dashboard is started with ./start (or: python -m dashtrade.ui.serve), not with `streamlit run`."
+_SIGN_OUT = '<form method="post" action="/auth/logout"><button type="submit">Sign out</button></form>'
+
+
+def the_app() -> Any:
+    return runtime.the_app()
+
+
+def page(name: str, *, needs: Permission = Permission.TRADE) -> User:
+    """The user, or nothing at all below this line. Says the page's title and the state of trading."""
+    user = guard(needs)
+    title(name, user)
+    return user
+
+
+def guard(needs: Permission = Permission.TRADE) -> User:
+    """Asked anew on every run, whichever way the page was come to."""
+    if not runtime.running():
+        print(START, file=sys.stderr)
+        st.error(START)
+        st.stop()
+    user = runtime.current_user()
+    if user is None:
+        _to_sign_in()
+        st.stop()
+    # Another person's browser that goes on with this tab's session finds nothing of theirs in it.
+    if st.session_state.setdefault("_user_id", user.id) != user.id:
+        st.session_state.clear()
+        st.session_state["_user_id"] = user.id
+    if not may(user.role, needs):
+        st.title("Not for you", anchor=False)
+        st.info("Your role does not include this page. An admin can give you another one.", icon=":material/lock:")
+        st.stop()
+    return user
+
+
+_title_row: ContextVar[Any] = ContextVar("title_row")
+
+
+def title(name: str, user: User) -> None:
+    st.html(_page_style())
+    row = st.container(horizontal=True, vertical_alignment="center", key="title_row")
+    with row:
+        st.title(name, anchor=False, width="content")
+        st.space("stretch")
+    _title_row.set(row)
+    st.html(f'<div class="dt-status">{"".join(_status(user))}</div>')
+
+
+def actions() -> Any:
+    """`with ui.actions():` puts buttons at the right of the page's title."""
+    return _title_row.get()
+
+
+def _status(user: User) -> Iterator[str]:
+    """Broker connections, where prices come from, what is switched off, who one is."""
+    state = data.trading_state(the_app(), user)
+    if not state.accounts:
+        yield _badge("No broker account yet", "mute")
+    for account in state.accounts[:4]:
+        name = account.label or account.broker
+        live = account.mode == "live"
+        tone = "down" if not account.is_active else "warn" if live else "up"
+        yield _badge(f"{name} · {'disabled' if not account.is_active else 'live money' if live else 'paper'}", tone, dot=True)
+    if len(state.accounts) > 4:
+        yield _badge(f"{len(state.accounts) - 4} more", "mute")
+    yield _badge("Demo prices" if state.demo else "Live prices", "info" if state.demo else "up")
+    yield _badge(state.said, state.tone)
+    yield _badge(str(user.role).capitalize(), "mute")
+
+
+def _badge(words: str, tone: str, *, dot: bool = False) -> str:
+    mark = "<i></i>" if dot else ""
+    return f'<span class="dt-badge {tone}">{mark}{escape(words)}</span>'
+
+
+def _page_style() -> str:
+    return f"<style>{(ASSETS / 'page.css').read_text(encoding='utf-8')}</style>"
+
+
+def live(every: float) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A part that renews itself. It asks who is looking each time: a fragment runs without the page above it."""
+
+    def decorate(draw: Callable[..., None]) -> Callable[..., None]:
+        @st.fragment(run_every=every)
+        def run(*given: Any, **more: Any) -> None:
+            draw(guard(), *given, **more)
+
+        return run
+
+    return decorate
+
+
+@contextlib.contextmanager
+def panel(heading: str = "", *, key: str | None = None) -> Iterator[Any]:
+    """A framed part of a page."""
+    with st.container(border=True, key=key) as box:
+        if heading:
+            st.subheader(heading, anchor=False)
+        yield box
+
+
+def empty(words: str, button: str = "", *, to: str = "", icon: str = "", key: str = "") -> bool:
+    """Nothing here yet: one sentence, and one button that leads on. True when a button without a page was pressed."""
+    with st.container(border=True, horizontal_alignment="center", key=f"empty_{key or to or button}".replace("/", "_").replace(".", "_").replace(" ", "_")):
+        st.html(f'<p class="dt-empty">{escape(words)}</p>')
+        if not button:
+            return False
+        pressed = st.button(button, type="primary", icon=icon or None, key=f"empty_button_{key or to or button}")
+        if pressed and to:
+            st.switch_page(to)
+        return pressed and not to
+
+
+def _to_sign_in() -> None:
+    _mount("sign_in", "<p>Your session has ended.</p>")(key="to_sign_in")
+
+
+def sign_out_button() -> None:
+    """A form of its own: it works when nothing else on the page does, and the browser says where it comes from."""
+    _mount("sign_out", _SIGN_OUT)(key="sign_out", height="content")

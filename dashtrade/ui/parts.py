@@ -1,0 +1,116 @@
+"""What pages show things with: figures, tables, a curve. Real HTML that updates in place, drawn by small scripts of our own.
+
+A table of Streamlit's is a canvas: a screen reader finds nothing in it. And its charts bring megabytes for a line. The texts
+in `data` are put into the page as text, never as markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+ASSETS = Path(__file__).parent / "assets"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """One figure. `tone` is up, down, warn or empty; `spark` a short row of numbers."""
+
+    label: str
+    value: str
+    tone: str = ""
+    note: str = ""
+    note_tone: str = ""
+    spark: Sequence[float] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    label: str
+    number: bool = False
+    wide_only: bool = False  # left out on a phone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """`sub` is the small line below; `badge` puts the text into a coloured label; `spark` draws instead of writing."""
+
+    text: str = ""
+    sub: str = ""
+    tone: str = ""
+    badge: bool = False
+    spark: Sequence[float] = ()
+    flash: bool = False  # shows a change by a short glow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    id: str
+    cells: Sequence[Cell]
+    actions: Sequence[tuple[str, str]] = field(default=())  # (what it does, the button's words)
+
+
+@lru_cache(maxsize=1)
+def _style() -> str:
+    return (ASSETS / "parts.css").read_text(encoding="utf-8")
+
+
+def _component(name: str, html: str) -> Any:
+    """Registered once per process and run, under a name of its own."""
+    script = (ASSETS / f"{name}.js").read_text(encoding="utf-8")
+    return st.components.v2.component(f"dashtrade_{name}", html=f"\n{html}\n", css=_style(), js=script)
+
+
+@lru_cache(maxsize=8)
+def _made(name: str, html: str, runtime_id: int) -> Any:
+    return _component(name, html)
+
+
+def _mount(name: str, html: str) -> Any:
+    from streamlit import runtime
+
+    return _made(name, html, id(runtime.get_instance()) if runtime.exists() else 0)
+
+
+def cards(key: str, shown: Sequence[Card]) -> None:
+    _mount("cards", '<div class="cards"></div>')(key=key, data={"cards": [asdict(card) for card in shown]}, height="content")
+
+
+def table(key: str, caption: str, columns: Sequence[Column], rows: Sequence[Row], *, opens: bool = False) -> tuple[str, str] | None:
+    """(row's id, what) once after a click: what is "open" for the row itself, or one of its actions."""
+    data = {
+        "caption": caption, "opens": opens, "columns": [asdict(column) for column in columns],
+        "rows": [{"id": row.id, "cells": [asdict(cell) for cell in row.cells], "actions": [list(a) for a in row.actions]} for row in rows],
+    }
+    said = _mount("table", '<div class="scroll"><table><caption></caption><thead></thead><tbody></tbody></table></div>')(
+        key=key, data=data, height="content", on_act_change=lambda: None
+    )
+    act = getattr(said, "act", None)
+    return (str(act["id"]), str(act["what"])) if act else None
+
+
+def curve(key: str, label: str, points: Sequence[tuple[int, float]], *, height: int = 220, money: bool = True) -> None:
+    """A line over time: (milliseconds since 1970, value). Gains lie above the line it started from, losses below."""
+    data = {"label": label, "points": [list(point) for point in points], "height": height, "money": money}
+    _mount("curve", '<div class="curve"></div>')(key=key, data=data, height="content")
+
+
+def profit_curve(key: str, days: Sequence[tuple[date, Decimal]], *, height: int = 220) -> None:
+    """Net profit day by day, summed up from zero on the day before the first."""
+    total, points = Decimal(0), []
+    for day, net in days:
+        total += net
+        points.append((_milliseconds(day), float(total)))
+    first = _milliseconds(days[0][0] - timedelta(days=1))
+    curve(key, "Realised profit after fees", [(first, 0.0), *points], height=height)
+
+
+def _milliseconds(day: date) -> int:
+    return int(datetime(day.year, day.month, day.day, 12, tzinfo=UTC).timestamp() * 1000)

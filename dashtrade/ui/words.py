@@ -1,0 +1,120 @@
+"""Numbers, times and names as people read them: signs with colours, their own time zone, nothing that could be markup."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from zoneinfo import ZoneInfo
+
+import streamlit as st
+
+from dashtrade.domain.values import plain
+from dashtrade.tables.people import User
+
+MINUS = "−"
+_MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")
+
+STATUS = {  # a signal's, a bot's or an order's status: (how it is said, tone)
+    "accepted": ("Working", "info"), "waiting": ("Working", "info"), "working": ("Working", "info"), "done": ("Done", "up"),
+    "executed": ("Done", "up"), "filled": ("Filled", "up"), "partial": ("Partly filled", "warn"), "refused": ("Refused", "warn"),
+    "failed": ("Failed", "down"), "rejected": ("Rejected", "down"), "attention": ("Needs attention", "down"), "canceled": ("Cancelled", "mute"),
+    "created": ("Created", "info"), "submitting": ("Being sent", "info"), "unknown": ("Being looked up", "warn"), "expired": ("Expired", "mute"),
+    "nothing": ("Nothing to do", "mute"),
+}  # fmt: skip
+
+
+def text(raw: object) -> str:
+    """Somebody's words inside Markdown, as they are and nothing more."""
+    return _MARKUP.sub(r"\\\1", " ".join(str(raw).split()))
+
+
+def sentence(raw: str) -> str:
+    return f"{raw[:1].upper()}{raw[1:]}".rstrip(".") + "."
+
+
+def money(number: Decimal | None, currency: str = "$") -> str:
+    if number is None:
+        return "–"
+    cents = number.quantize(Decimal("0.01"), ROUND_HALF_UP)
+    return f"{MINUS if cents < 0 else ''}{currency}{abs(cents):,}"
+
+
+def signed(number: Decimal | None, currency: str = "$") -> str:
+    if number is None:
+        return "–"
+    cents = number.quantize(Decimal("0.01"), ROUND_HALF_UP)
+    sign = "+" if cents > 0 else MINUS if cents < 0 else ""
+    return f"{sign}{currency}{abs(cents):,}"
+
+
+def percent(number: Decimal | float | None, *, sign: bool = False) -> str:
+    if number is None:
+        return "–"
+    mark = ("+" if number > 0 else "") if sign else ""
+    return f"{mark if number >= 0 else MINUS}{abs(number):.2f}%"
+
+
+def quantity(number: Decimal) -> str:
+    """Without trailing zeros; thousands separated."""
+    whole, dot, rest = plain(abs(number)).partition(".")
+    return f"{MINUS if number < 0 else ''}{int(whole):,}{dot}{rest}"
+
+
+def price(number: Decimal | None) -> str:
+    """Two decimals for what costs dollars, more for what costs less."""
+    if number is None:
+        return "–"
+    if abs(number) >= 1 or number == 0:
+        return f"{number.quantize(Decimal('0.01'), ROUND_HALF_UP):,}"
+    return plain(number.quantize(Decimal(1).scaleb(number.adjusted() - 4), ROUND_HALF_UP))
+
+
+def tone(number: Decimal | None) -> str:
+    return "" if not number else "up" if number > 0 else "down"
+
+
+def zone(user: User) -> ZoneInfo:
+    """The user's own; one who never chose (UTC) reads the times of the browser's clock."""
+    name = user.time_zone
+    if name == "UTC":
+        name = getattr(st.context, "timezone", None) or "UTC"
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return ZoneInfo("UTC")
+
+
+def moment(user: User, at: datetime | None, *, seconds: bool = False) -> str:
+    """Today: the time alone. This year: without the year."""
+    if at is None:
+        return "–"
+    here = zone(user)
+    local, now = at.astimezone(here), datetime.now(UTC).astimezone(here)  # for display alone
+    clock = f"{local:%H:%M:%S}" if seconds else f"{local:%H:%M}"
+    if local.date() == now.date():
+        return clock
+    return f"{local.day} {local:%b} {clock}" if local.year == now.year else f"{local.day} {local:%b %Y} {clock}"
+
+
+def day(user: User, at: datetime | None) -> str:
+    return "–" if at is None else f"{at.astimezone(zone(user)).day} {at.astimezone(zone(user)):%b %Y}"
+
+
+def ago(now: datetime, at: datetime | None) -> str:
+    if at is None:
+        return "never"
+    seconds = max((now - at).total_seconds(), 0)
+    for size, name in ((86400, "day"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {name}{'s' if name == 'day' and count > 1 else ''} ago"
+    return "just now" if seconds < 10 else f"{int(seconds)} s ago"
+
+
+def status(raw: str) -> tuple[str, str]:
+    return STATUS.get(raw.lower(), (raw.replace("_", " ").capitalize(), "mute"))
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
