@@ -131,6 +131,7 @@ class Database:
         except (exc.OperationalError, exc.TimeoutError, exc.InterfaceError, sqlite3.OperationalError) as error:
             if _is_bug(error):
                 raise
+            self._forget_dead(error)
             raise DatabaseAway(_words(error)) from error
 
     def write(self, fn: Callable[[sa.Connection], T]) -> T:
@@ -152,11 +153,18 @@ class Database:
                     return fn(conn)
             except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
                 if getattr(getattr(error, "orig", None), "pgcode", None) not in _LOST_RACE or attempt == RETRIES - 1:
+                    self._forget_dead(error)
                     raise DatabaseAway(_words(error)) from error
                 time.sleep(0.005 * 2**attempt)
             finally:
                 self._inside.conn = None
         raise AssertionError("unreachable")
+
+    def _forget_dead(self, error: Exception) -> None:
+        """Where one connection to PostgreSQL is lost, all are: else each would be found out by a request of its own."""
+        lost = isinstance(error, exc.DBAPIError) and (getattr(error.orig, "pgcode", None) or "57P01").startswith(("08", "57P"))
+        if lost and not self.is_sqlite:
+            self.engine.dispose()
 
     # --- SQLite's group-committing writer ----------------------------------------------------------------------------------
 

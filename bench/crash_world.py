@@ -8,16 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
-
 from dashtrade.app import App, build_app
-from dashtrade.domain.access import Role
 from dashtrade.failpoints import NAMES
 from dashtrade.services import bots as bot_service
 from dashtrade.settings import Settings
-from dashtrade.tables import people as people_table
 from dashtrade.tables.people import User
-from tests.doubles import MORNING, SetClock, SetFeed
+from tests.doubles import SetClock, SetFeed, add_user
 from tests.simulators.venue import Manner
 from tests.simulators.venue_adapter import kind
 
@@ -86,17 +82,7 @@ def open_app(home: Path, database_url: str, port: int, refuses_repeats: bool, cl
 
 def make_world(home: Path, database_url: str, port: int, of: Plan) -> World:
     app = open_app(home, database_url, port, of.manner.refuses_repeats, SetClock())
-
-    def add_user(conn: sa.Connection) -> User:
-        user_id = people_table.add(
-            conn, email="crash@example.com", name="Crash", password_hash="-", role=Role.STANDARD, time_zone="UTC",
-            created_at=MORNING, last_login_at=None,
-        )
-        user = people_table.by_id(conn, user_id)
-        assert user is not None
-        return user
-
-    user = app.db.write(add_user)
+    user = add_user(app)
     account_id = bot_service.add_account(app, user, broker="venue", mode="paper", label="Venue", credentials={}, options={})
     world = World(app=app, home=home, user=user, account_id=account_id)
     for symbol, timeframe in of.places:

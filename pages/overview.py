@@ -7,8 +7,7 @@ import streamlit as st
 from dashtrade import ui
 from dashtrade.domain.access import Permission
 from dashtrade.tables.people import User
-from dashtrade.ui import first_steps, stop_all
-from dashtrade.ui.closing import ask_to_close
+from dashtrade.ui import closing, first_steps, stop_all
 from dashtrade.ui.lists import position_rows, signal_rows, worry_list
 from dashtrade.ui.words import count, money, percent, signed, tone
 
@@ -46,7 +45,7 @@ def positions(user: User, held: list[ui.data.Holding]) -> None:
         columns, rows = position_rows(holding)
         clicked = ui.table("positions", "Open positions", columns, rows, opens=True)
         if clicked and clicked[1] == "close":
-            ask_to_close(next(h for h in holding if str(h.bot.id) == clicked[0]))
+            closing.ask(int(clicked[0]))
         elif clicked:
             st.switch_page("pages/bots.py", query_params={"bot": clicked[0]})
 
@@ -81,3 +80,4 @@ def board(user: User) -> None:
 
 
 board()
+closing.show(user)

@@ -6,10 +6,31 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import sqlalchemy as sa
+
+from dashtrade.app import App
+from dashtrade.domain.access import Role
 from dashtrade.domain.ports import Candle, Quote, Unavailable
 from dashtrade.domain.values import Symbol, Timeframe
+from dashtrade.tables import people
+from dashtrade.tables.people import User
 
 MORNING = datetime(2025, 6, 4, 15, 0, tzinfo=UTC)  # a Wednesday, New York's exchanges are open
+
+
+def add_user(app: App, email: str = "one@example.com") -> User:
+    """A user without a password, as hashing one takes longer than most tests."""
+
+    def work(conn: sa.Connection) -> User:
+        user_id = people.add(
+            conn, email=email, name=email.partition("@")[0], password_hash="-", role=Role.STANDARD, time_zone="UTC",
+            created_at=MORNING, last_login_at=None,
+        )
+        user = people.by_id(conn, user_id)
+        assert user is not None
+        return user
+
+    return app.db.write(work)
 
 
 class SetClock:

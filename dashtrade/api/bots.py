@@ -142,7 +142,7 @@ class Deletion(Body):
 _SIZE_NAMES = {SizeKind.DOLLARS: "dollars", SizeKind.QUANTITY: "quantity", SizeKind.EQUITY_PERCENT: "percent_of_equity"}
 
 
-def bot_view(bot: Bot, mark: Any) -> dict[str, Any]:
+def bot_view(bot: Bot, mark: Any, prices: str) -> dict[str, Any]:
     average = bot.position.average_price
     unrealized = bot.position.unrealized(mark) if mark is not None and bot.position.quantity else None
     flat = not bot.position.quantity
@@ -156,7 +156,7 @@ def bot_view(bot: Bot, mark: Any) -> dict[str, Any]:
         "orders_per_day": bot.orders_per_day, "is_active": bot.is_active, "paused_reason": bot.paused_reason, "status": bot.status,
         "position": {
             "side": str(bot.position.side), "quantity": plain(abs(bot.position.quantity)),
-            "average_price": _maybe(average), "unrealized_pnl": "0" if flat else _maybe(unrealized), "mark": _maybe(mark),
+            "average_price": _maybe(average), "unrealized_pnl": "0" if flat else _maybe(unrealized), "mark": _maybe(mark), "prices": prices,
             "exits": exit_rules.said(bot.exits),
         },
         "realized_pnl": plain(bot.realized_pnl), "fees": plain(bot.fees), "total_pnl": plain(bot.total_pnl),
@@ -175,6 +175,7 @@ def shown_bots(user: User, bots: list[Bot]) -> list[dict[str, Any]]:
     with app.db.read() as conn:
         accounts = {account.id: account for account in account_table.list_all(conn, user.id)}
     marks: dict[Any, Any] = {}
+    demo = {account.id for account in accounts.values() if app.brokers.feed(account).demo}
     for bot in bots:
         if bot.position.quantity and bot.account_id in accounts:
             feed = app.brokers.feed(accounts[bot.account_id])
@@ -185,7 +186,7 @@ def shown_bots(user: User, bots: list[Bot]) -> list[dict[str, Any]]:
                 except BrokerError:
                     marks[key] = None
             marks[bot.id] = marks[key]
-    return [bot_view(bot, marks.get(bot.id)) for bot in bots]
+    return [bot_view(bot, marks.get(bot.id), "demo" if bot.account_id in demo else "live") for bot in bots]
 
 
 @endpoint(bp, "GET", "/bots", query=BotList)

@@ -64,6 +64,16 @@ def _run_home_first() -> None:
         PagesManager.uses_pages_directory = False
 
 
+def _one_log() -> None:
+    """Streamlit gives itself and uvicorn handlers of their own; ours is the one that leaves secrets out."""
+    for name in ("streamlit", *logging.root.manager.loggerDict):
+        if name.partition(".")[0] in ("streamlit", "uvicorn"):
+            logger = logging.getLogger(name)
+            logger.handlers.clear()
+            logger.propagate = True
+            logger.setLevel(logging.WARNING)
+
+
 def serve(settings: Settings) -> None:
     """Until SIGTERM or SIGINT."""
     import uvicorn
@@ -76,6 +86,7 @@ def serve(settings: Settings) -> None:
         proxy_headers=False, timeout_graceful_shutdown=LONGEST_STOP, timeout_keep_alive=15, ws_max_size=4 * 1024 * 1024,
         ws_ping_interval=20, ws_ping_timeout=20, h11_max_incomplete_event_size=32 * 1024,
     )
+    _one_log()
     log.info("the dashboard listens on %s:%s", settings.host, settings.ui_port)
     try:
         uvicorn.Server(config).run()
@@ -88,8 +99,6 @@ def main() -> int:
     try:
         settings = Settings.load()
         set_up(settings.log_level)
-        for noisy in ("uvicorn.error", "streamlit"):
-            logging.getLogger(noisy).setLevel(logging.WARNING)
         serve(settings)
     except (CannotStart, BadSetting, OSError) as error:
         print(f"DashTrade's dashboard cannot start. {error}", file=sys.stderr)

@@ -110,6 +110,8 @@ class Books:
         self.placed: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
         self.revoked = False
+        self.script: dict[str, list[str]] = {"post": [], "get": [], "delete": []}  # faults to come first, in this order
+        self.asked: Counter[str] = Counter()
 
     # --- orders ---
 
@@ -209,6 +211,9 @@ class Books:
         return order.before
 
     def fault(self, kind: str, weights: Mapping[str, int]) -> str:
+        self.asked[kind] += 1
+        if self.script[kind]:
+            return self.script[kind].pop(0)
         if self.manner.revoked and (self.revoked or self.rng.random() < self.manner.revoked):
             self.revoked = True
             self.faults[f"{kind} 401"] += 1

@@ -1,0 +1,61 @@
+"""The message to put into an alert, in the dialects people already use, made for one bot."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dashtrade.domain.bots import Bot
+
+Build = Callable[[Bot, str], str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    name: str
+    use: str  # when it is the right one
+    build: Build
+    asks_action: bool  # else the strategy says which
+
+
+def _shown(message: dict[str, object]) -> str:
+    return json.dumps(message, indent=2, ensure_ascii=False)
+
+
+def _strategy(bot: Bot, action: str) -> str:
+    return _shown({
+        "action": "{{strategy.order.action}}", "market_position": "{{strategy.market_position}}",
+        "prev_market_position": "{{strategy.prev_market_position}}", "symbol": bot.written_symbol, "timeframe": bot.timeframe.shown,
+        "bot": str(bot.id), "price": "{{close}}", "id": "{{strategy.order.id}} {{timenow}}",
+    })  # fmt: skip
+
+
+def _plain(bot: Bot, action: str) -> str:
+    return _shown({"action": action, "symbol": bot.written_symbol, "timeframe": bot.timeframe.shown, "bot": str(bot.id), "id": "{{timenow}}"})
+
+
+def _traderspost(bot: Bot, action: str) -> str:
+    said = {"buy": "buy", "sell": "sell", "close": "exit"}[action]
+    return _shown({"ticker": bot.written_symbol, "action": said, "interval": bot.timeframe.shown, "signalPrice": "{{close}}", "time": "{{timenow}}"})
+
+
+def _words(bot: Bot, action: str) -> str:
+    return f"{action.upper()} {bot.written_symbol} {bot.timeframe.shown}"
+
+
+DIALECTS = (
+    Dialect(name="Strategy", use="For a Pine strategy: one alert, and the strategy says when to buy, sell and be flat.", build=_strategy, asks_action=False),
+    Dialect(name="Indicator", use="For an indicator or a price alert: one alert for each action.", build=_plain, asks_action=True),
+    Dialect(name="TradersPost", use="For alerts that speak TradersPost's dialect already; only the address changes.", build=_traderspost, asks_action=True),
+    Dialect(name="Plain words", use="For anything that can send a line of text.", build=_words, asks_action=True),
+)
+FILLED_IN = {  # what TradingView would put in, for a test
+    "{{strategy.order.action}}": "buy", "{{strategy.market_position}}": "long", "{{strategy.prev_market_position}}": "flat",
+    "{{strategy.order.id}}": "Long", "{{timenow}}": "2026-01-31T14:30:00Z", "{{close}}": "100.00",
+}  # fmt: skip
+
+
+def test_message(bot: Bot, action: str, request_id: str) -> str:
+    """A real alert for this bot, named by the form it is sent from: sent twice, it is one."""
+    return json.dumps({"action": action, "symbol": bot.symbol.text, "timeframe": bot.timeframe.text, "bot": str(bot.id), "id": f"test-{request_id}"})

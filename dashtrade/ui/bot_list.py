@@ -1,0 +1,113 @@
+"""All of one's bots, live."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashtrade.app import App
+from dashtrade.domain.bots import Bot
+from dashtrade.services import bots as service
+from dashtrade.tables.people import User
+from dashtrade.ui import bot_form, closing, data
+from dashtrade.ui.errors import trying
+from dashtrade.ui.page import empty, live, the_app
+from dashtrade.ui.parts import Cell, Column, Row, table
+from dashtrade.ui.words import ago, count, percent, quantity, signed, status, text, tone
+
+COLUMNS = [
+    Column(label="Bot"), Column(label="Status"), Column(label="Position", number=True, wide_only=True), Column(label="Open profit", number=True),
+    Column(label="Profit", number=True, wide_only=True), Column(label="Trend", wide_only=True), Column(label="Last signal", wide_only=True),
+]  # fmt: skip
+SHOWN = 200
+STATES = {"READY": ("Ready", "info"), "ORDER SUBMITTED": ("Order out", "warn"), "FILLED": ("In position", "up")}
+
+
+def state_of(bot: Bot) -> tuple[str, str]:
+    if not bot.is_active:
+        return ("Paused" if bot.paused_reason == "paused by its user" else "Stopped"), "warn" if bot.paused_reason == "paused by its user" else "down"
+    return STATES.get(bot.status, (bot.status.capitalize(), "info"))
+
+
+def show(app: App, user: User) -> None:
+    bots = data.bots(app, user)
+    if not bots:
+        if empty("A bot waits for alerts on one symbol and timeframe, and trades them at the size you give it.", "Make a bot", icon=":material/add:", key="bot"):
+            bot_form.ask_new()
+        return
+    if said := st.session_state.pop("said", None):
+        st.toast(said, icon=":material/check:")
+    _table()
+
+
+@live(every=2)
+def _table(user: User) -> None:
+    app = the_app()
+    held = data.holdings(app, user)
+    wanted = ""
+    if len(held) > 10:
+        wanted = st.text_input("Find", key="find", placeholder="Name or symbol", label_visibility="collapsed", icon=":material/search:").strip().casefold()
+    found = [h for h in held if wanted in f"{h.bot.name} {h.bot.symbol.short}".casefold()]
+    if len(found) > SHOWN:
+        st.caption(f"{count(len(found), 'bot')}; the first {SHOWN} are shown. Type a name or symbol to find others.")
+    latest = _last_outcomes(app, user)
+    trends = _trends(app, user)
+    rows = [_row(app, h, latest.get(h.bot.id), trends.get(h.bot.id, [])) for h in found[:SHOWN]]
+    with st.container(border=True, key="bots_panel"):
+        clicked = table("bots", "Your bots", COLUMNS, rows, opens=True)
+    if clicked:
+        _act(app, user, int(clicked[0]), clicked[1])
+
+
+def _row(app: App, held: data.Holding, last: tuple[str, str] | None, trend: list[float]) -> Row:
+    bot, words, mark = held.bot, *state_of(held.bot)
+    side = f"{bot.position.side.value.capitalize()} {quantity(abs(bot.position.quantity))}" if bot.position.quantity else "–"
+    open_cell = Cell(text=signed(held.unrealized), sub=percent(held.percent, sign=True), tone=tone(held.unrealized), flash=True) if bot.position.quantity else Cell(text="–")
+    outcome, outcome_tone = last or ("", "")
+    account = f" · {held.account.label}" if held.account is not None else ""
+    return Row(
+        id=str(bot.id), actions=(("pause", "Pause") if bot.is_active else ("resume", "Resume"),) + ((("close", "Close"),) if bot.position.quantity else ()),
+        cells=[
+            Cell(text=bot.name, sub=f"{bot.symbol.short} · {bot.timeframe.shown}{account}"), Cell(text=words, tone=mark, badge=True), Cell(text=side), open_cell,
+            Cell(text=signed(bot.total_pnl), sub=count(bot.total_trades, "trade"), tone=tone(bot.total_pnl)), Cell(text="–", spark=trend),
+            Cell(text=outcome or "None yet", tone=outcome_tone, badge=bool(outcome), sub=ago(app.clock.now(), bot.last_signal_at) if bot.last_signal_at else ""),
+        ],
+    )  # fmt: skip
+
+
+def _last_outcomes(app: App, user: User) -> dict[int, tuple[str, str]]:
+    """What became of the newest signal of each bot, as far as the latest hundred tell."""
+    from dashtrade.tables import signals as signal_table
+
+    found: dict[int, tuple[str, str]] = {}
+    with app.db.read() as conn:
+        newest = signal_table.list_page(conn, user.id, before=None, limit=40)
+        for row in newest:
+            for outcome in signal_table.bot_outcomes(conn, user.id, row.id):
+                found.setdefault(outcome.bot_id, status(outcome.status))
+    return found
+
+
+def _trends(app: App, user: User) -> dict[int, list[float]]:
+    """Each bot's profit, summed up day by day."""
+    by_bot: dict[int, list[tuple[object, object]]] = {}
+    for row in data.days(app, user):
+        by_bot.setdefault(row.bot_id, []).append((row.day, row.realized - row.fees))
+    return {bot_id: [0.0, *(float(total) for total in data.running(days))][-30:] for bot_id, days in by_bot.items()}  # type: ignore[arg-type]
+
+
+def _act(app: App, user: User, bot_id: int, wanted: str) -> None:
+    match wanted:
+        case "open":
+            st.query_params["bot"] = str(bot_id)
+            st.rerun()
+        case "close":
+            closing.ask(bot_id)
+        case "pause" | "resume":
+            with trying() as attempt:
+                service.set_active(app, user, bot_id, wanted == "resume")
+            if attempt.ok:
+                st.rerun(scope="fragment")
+
+
+def said(words: str) -> None:
+    st.toast(text(words), icon=":material/check:")

@@ -1,0 +1,3 @@
+from dashtrade import ui
+
+user = ui.page("admin")

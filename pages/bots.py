@@ -1,0 +1,22 @@
+"""The bots: what each is doing, making and changing them, and one bot's own view."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashtrade import ui
+from dashtrade.domain.access import Permission
+from dashtrade.ui import bot_form, bot_list, bot_view, closing
+
+user = ui.page("Bots", needs=Permission.TRADE)
+chosen = st.query_params.get("bot", "")
+if chosen.isascii() and chosen.isdigit() and len(chosen) < 19:
+    bot_view.show(ui.the_app(), user, int(chosen))
+else:
+    with ui.actions():
+        if st.button("New bot", type="primary", icon=":material/add:", key="new_bot"):
+            bot_form.ask_new()
+    bot_list.show(ui.the_app(), user)
+    if st.query_params.pop("new", ""):
+        bot_form.ask_new()
+closing.show(user)

@@ -1,0 +1,14 @@
+"""Where trading is connected: broker accounts, the webhook's address, and the alerts that use it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashtrade import ui
+from dashtrade.domain.access import Permission
+from dashtrade.ui import setup_accounts, setup_alerts, setup_webhook
+
+user = ui.page("Setup", needs=Permission.TRADE)
+PARTS = {"Accounts": setup_accounts.show, "Webhook": setup_webhook.show, "Alerts": setup_alerts.show}
+part = st.segmented_control("Part", list(PARTS), default="Accounts", required=True, key="part", bind="query-params", label_visibility="collapsed")
+PARTS[part or "Accounts"](ui.the_app(), user)
