@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from html import escape
+
 import streamlit as st
 
 from dashtrade.domain.access import Permission, may
 from dashtrade.settings import ROOT
-from dashtrade.ui import words
 from dashtrade.ui.page import guard, sign_out_button
 
 st.set_page_config(page_title="DashTrade", page_icon=str(ROOT / "static" / "icon.png"), layout="wide", initial_sidebar_state="auto")
@@ -33,6 +34,6 @@ if may(user.role, Permission.SEE_SYSTEM):
 st.logo(str(ROOT / "static" / "logo.svg"), icon_image=str(ROOT / "static" / "icon.png"), size="large")
 chosen = st.navigation(menu, position="sidebar", expanded=True)
 with st.sidebar, st.container(key="who"):
-    st.caption(f"{words.text(user.name)}  \n{words.text(user.email)}")
+    st.html(f'<div class="dt-who"><b>{escape(user.name)}</b><small>{escape(user.email)}</small></div>')
     sign_out_button()
 chosen.run()

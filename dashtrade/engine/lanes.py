@@ -26,30 +26,30 @@ class LaneLost(Exception):
 class Leases:
     def __init__(self, db: Database, owner: str, ttl: float = LEASE_SECONDS) -> None:
         self.db, self.owner, self.ttl = db, owner, ttl
-        self._tokens: dict[Lane, int] = {}
+        self._held: dict[Lane, tuple[int, float]] = {}  # token, and since when it is surely ours (before the database was asked)
         self._lock = threading.Lock()
-        self._renewed = time.monotonic()
 
     def hold(self, lane: Lane) -> Steps[int | None]:
         """The lane's token, claimed now if need be; None while another worker has it."""
-        token = self._tokens.get(lane)
-        if token is not None and self.fresh():
-            return token
+        held = self._held.get(lane)
+        if held is not None and self.fresh(lane):
+            return held[0]
         asked = time.monotonic()
         try:
             token = yield Write(lambda conn: table.claim(conn, lane, self.owner, self.ttl))
         except sa.exc.IntegrityError:  # two claimed a new lane at once, and the other was first
             return None
-        if token is not None:
-            with self._lock:
-                if not self._tokens:
-                    self._renewed = asked
-                self._tokens[lane] = token
+        with self._lock:
+            if token is None:
+                self._held.pop(lane, None)
+            else:
+                self._held[lane] = (token, asked)
         return token
 
-    def fresh(self) -> bool:
+    def fresh(self, lane: Lane) -> bool:
         """Is the lease surely still ours? By the monotonic clock: a wall clock may jump."""
-        return time.monotonic() - self._renewed < self.ttl * 0.8
+        held = self._held.get(lane)
+        return held is not None and time.monotonic() - held[1] < self.ttl * 0.8
 
     def check(self, conn: sa.Connection, lane: Lane, token: int) -> None:
         if not table.holds(conn, lane, token):
@@ -57,23 +57,26 @@ class Leases:
 
     def drop(self, lane: Lane) -> None:
         with self._lock:
-            self._tokens.pop(lane, None)
+            self._held.pop(lane, None)
 
     def renew(self) -> None:
-        """Called every third of a lease. After a pause longer than the lease nothing is ours any more."""
+        """Called every third of a lease. What was not renewed in time is not ours any more, and is claimed anew when needed."""
         asked = time.monotonic()
-        if asked - self._renewed >= self.ttl * 0.8:
-            with self._lock:
-                self._tokens.clear()
+        with self._lock:
+            self._held = {lane: held for lane, held in self._held.items() if asked - held[1] < self.ttl * 0.8}
+            renewed = list(self._held)
         self.db.write(self._renew)
-        self._renewed = asked
+        with self._lock:
+            for lane in renewed:
+                if lane in self._held:
+                    self._held[lane] = (self._held[lane][0], max(self._held[lane][1], asked))
 
     def _renew(self, conn: sa.Connection) -> None:
         table.beat(conn, self.owner)
-        if self._tokens:
+        if self._held:
             table.renew(conn, self.owner, self.ttl)
 
     def release(self) -> None:
         with self._lock:
-            self._tokens.clear()
+            self._held.clear()
         self.db.write(lambda conn: table.release(conn, self.owner))

@@ -87,7 +87,7 @@ class Sender:
 
     def send(self, order: Order, broker: Broker | None = None, *, again: bool = False) -> Steps[Order]:
         """An order that is SUBMITTING, and whose lane is ours, goes out. Once. `again`: an earlier try may have arrived."""
-        if not self.leases.fresh():  # stopped too long: whoever has the lane now will look the order up
+        if not self.leases.fresh(Lane(order.account_id, order.symbol)):  # stopped too long: whoever has the lane now will look the order up
             raise LaneLost("the lease ran out before sending")
         failpoint("before_send")
         try:

@@ -21,7 +21,7 @@ STYLE = """
 *{box-sizing:border-box}
 body{margin:0;min-height:100vh;display:grid;place-items:center;padding:24px 16px;color:var(--text);
 background:radial-gradient(60rem 32rem at 50% -8rem,var(--glow),transparent),var(--bg);
-font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
+font:15px/1.5 Inter,system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
 main{width:min(25rem,100%)}
 .brand{display:flex;align-items:center;gap:12px;margin:0 0 22px;font-size:19px;font-weight:650;letter-spacing:-.01em}
 .card{background:var(--card);border:1px solid var(--line);border-radius:14px;padding:28px;box-shadow:0 20px 60px #0004}
@@ -34,7 +34,7 @@ background:var(--field);color:inherit;font:inherit}
 input[aria-invalid=true]{border-color:var(--bad)}
 .check{display:flex;gap:9px;align-items:center;margin:16px 0 0;font-weight:400;color:var(--soft);cursor:pointer}
 .check input{width:17px;height:17px;margin:0;accent-color:#2F6FED}
-button{margin-top:20px;width:100%;padding:12px;border:0;border-radius:8px;background:#2F6FED;color:#fff;font:600 15px/1.4 inherit;font-family:inherit;cursor:pointer}
+button{margin-top:20px;width:100%;padding:12px;border:0;border-radius:8px;background:#2F6FED;color:#fff;font:600 15px/1.4 inherit;font:inherit;font-weight:600;cursor:pointer}
 button:hover{background:#2A63D6}
 :focus-visible{outline:2px solid var(--link);outline-offset:2px}
 .error{margin:0 0 18px;padding:11px 13px;border-radius:8px;background:var(--badbg);color:var(--bad)}
