@@ -269,7 +269,7 @@ def create_server(app: App) -> Flask:
     return flask
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings) -> int:
     """Until SIGTERM or SIGINT: then no new request, what is under way ends, the rest stays in the database."""
     import waitress
 
@@ -295,12 +295,14 @@ def serve(settings: Settings) -> None:
         server.close()
         worker.stop()
         app.close()
+    return EX_CONFIG if worker.refused else 0
 
 
 class WorkerProcess:
     """The receiver's worker, in a process of its own; started again when it dies."""
 
     def __init__(self) -> None:
+        self.refused = False
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="worker-keeper", daemon=True)
@@ -316,6 +318,10 @@ class WorkerProcess:
             self._process = subprocess.Popen([sys.executable, "-m", "dashtrade.worker"], cwd=ROOT, env=environ)
             code = self._process.wait()
             if self._stopping.is_set():
+                return
+            if code == EX_CONFIG:  # it has said why; a restart would change nothing
+                self.refused = True
+                os.kill(os.getpid(), signal.SIGTERM)
                 return
             delay = 0.5 if time.monotonic() - began > 60 else min(delay * 2, 30)
             log.error("the worker ended with code %s; it is started again in %.1f s", code, delay)
@@ -336,11 +342,10 @@ def main() -> int:
     try:
         settings = Settings.load()
         set_up(settings.log_level)
-        serve(settings)
+        return serve(settings)
     except (CannotStart, ValueError, OSError) as error:
         print(f"DashTrade's receiver cannot start. {error}", file=sys.stderr)
         return EX_CONFIG
-    return 0
 
 
 if __name__ == "__main__":

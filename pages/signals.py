@@ -1,3 +1,10 @@
-from dashtrade import ui
+"""Every alert and what became of it, refused ones too; and the whole story of one."""
 
-user = ui.page("signals")
+from __future__ import annotations
+
+from dashtrade import ui
+from dashtrade.domain.access import Permission
+from dashtrade.ui import signal_pages
+
+user = ui.page("Signals", needs=Permission.TRADE)
+signal_pages.show(ui.the_app(), user)

@@ -7,6 +7,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -213,30 +214,27 @@ def _sign_in(app: App, user_id: int) -> SignedIn:
 
 
 def by_access_token(app: App, token: str) -> User | None:
+    return _by_token(app, token, table.of_api_token, table.used_api_token)
+
+
+def by_webhook_token(app: App, token: str) -> User | None:
+    return _by_token(app, token, table.of_webhook_token, table.used_webhook_token)
+
+
+def _by_token(app: App, token: str, find: Callable[..., Any], used: Callable[..., None]) -> User | None:
+    """Asked at every request: a token that was revoked is dead at once."""
     now = app.clock.now()
     with app.db.read() as conn:
-        found = table.of_api_token(conn, sha256(token), now)
+        found = find(conn, sha256(token), now)
     if found is None:
         return None
     user, row = found
     if row.used_at is None or now - row.used_at > LOOKED_AT:
-        app.db.write(lambda conn: table.used_api_token(conn, row.token_id, now))
+        app.db.write(lambda conn: used(conn, row.token_id, now))
     return user
 
 
 # --- webhook tokens ------------------------------------------------------------------------------------------------------
-
-
-def by_webhook_token(app: App, token: str) -> User | None:
-    now = app.clock.now()
-    with app.db.read() as conn:
-        found = table.of_webhook_token(conn, sha256(token), now)
-    if found is None:
-        return None
-    user, row = found
-    if row.used_at is None or now - row.used_at > LOOKED_AT:
-        app.db.write(lambda conn: table.used_webhook_token(conn, row.token_id, now))
-    return user
 
 
 def rotate_webhook_token(app: App, user: User, *, overlap: timedelta = timedelta(0)) -> str:

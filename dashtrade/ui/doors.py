@@ -32,12 +32,17 @@ def routes(app: App) -> list[Route]:
         Route("/auth/logout", doors.guarded(doors.logout), methods=["GET", "POST"]),
         Route("/setup", doors.guarded(doors.setup), methods=["GET", "POST"]),
         Route("/join", doors.guarded(doors.join), methods=["GET", "POST"]),
+        Route("/auth/theme.js", _theme),
         Route("/favicon.png", _icon), Route("/favicon.ico", _icon),
     ]
 
 
 async def _icon(request: Request) -> Response:
     return FileResponse(ROOT / "static" / "icon.png", headers={"cache-control": "public, max-age=86400"})
+
+
+async def _theme(request: Request) -> Response:
+    return FileResponse(ROOT / "dashtrade" / "ui" / "assets" / "theme.js", media_type="text/javascript", headers={"cache-control": "no-cache"})
 
 
 class Doors:

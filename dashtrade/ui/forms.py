@@ -1,4 +1,5 @@
-"""The pages outside Streamlit: signing in, the first account, joining by invitation. Plain HTML that needs no script."""
+"""The pages outside Streamlit: signing in, the first account, joining by invitation. Plain HTML that works without
+a script; the one it has sets the dashboard's theme."""
 
 from __future__ import annotations
 
@@ -14,10 +15,8 @@ MARK = (
 )
 
 STYLE = """
-:root{color-scheme:dark light;--bg:#0B0E11;--card:#12161C;--line:#252C37;--edge:#2E3744;--text:#E6E8EB;--soft:#9AA5B5;--field:#0B0E11;
+:root{color-scheme:dark;--bg:#0B0E11;--card:#12161C;--line:#252C37;--edge:#2E3744;--text:#E6E8EB;--soft:#9AA5B5;--field:#0B0E11;
 --link:#6B9BFF;--bad:#FF8A99;--badbg:#34161D;--glow:#14305F55;--good:#2BD796}
-@media (prefers-color-scheme:light){:root{--bg:#F5F7FA;--card:#fff;--line:#DFE4EB;--edge:#C3CBD6;--text:#12171E;--soft:#536072;--field:#fff;
---link:#1F57C9;--bad:#B3192F;--badbg:#FDECEF;--glow:#2F6FED1c;--good:#067A50}}
 *{box-sizing:border-box}
 body{margin:0;min-height:100vh;display:grid;place-items:center;padding:24px 16px;color:var(--text);
 background:radial-gradient(60rem 32rem at 50% -8rem,var(--glow),transparent),var(--bg);
@@ -71,7 +70,7 @@ class Wrong:
 def page(title: str, body: str) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
-        f'<title>{escape(title)} · DashTrade</title><link rel="icon" href="/favicon.png"><style>{STYLE}</style></head>'
+        f'<title>{escape(title)} · DashTrade</title><link rel="icon" href="/favicon.png"><style>{STYLE}</style><script src="/auth/theme.js"></script></head>'
         f'<body><main><p class="brand">{MARK}<span>DashTrade</span></p><section class="card">{body}</section></main></body></html>'
     )
 
