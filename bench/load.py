@@ -44,7 +44,10 @@ class Client:
         at = lower.index(b"content-length:") + 15
         length = int(lower[at:].split(b"\r\n", 1)[0])
         while len(body) < length:
-            body += self.sock.recv(65536)
+            more = self.sock.recv(65536)
+            if not more:
+                raise ConnectionError("the server closed the connection")
+            body += more
         if b"connection: close" in lower:
             self.sock.close()
             self.sock = None

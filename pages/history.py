@@ -1,3 +1,10 @@
-from dashtrade import ui
+"""Every trade: filters in the address, pages by cursor, and all of it as a file."""
 
-user = ui.page("history")
+from __future__ import annotations
+
+from dashtrade import ui
+from dashtrade.domain.access import Permission
+from dashtrade.ui import trades
+
+user = ui.page("Trade history", needs=Permission.TRADE)
+trades.show(ui.the_app(), user)

@@ -69,7 +69,7 @@ def board(user: User) -> None:
     left, right = st.columns([1.85, 1], gap="small")
     with left:
         positions(user, held)
-        if found.days:
+        if any(net for _, net in found.days):
             with ui.panel("Profit so far", key="profit_panel"):
                 ui.profit_curve("profit", found.days, height=200)
     with right:

@@ -1,3 +1,10 @@
-from dashtrade import ui
+"""What it earned: in total, by day, by bot."""
 
-user = ui.page("performance")
+from __future__ import annotations
+
+from dashtrade import ui
+from dashtrade.domain.access import Permission
+from dashtrade.ui import results
+
+user = ui.page("Performance", needs=Permission.TRADE)
+results.show(ui.the_app(), user)

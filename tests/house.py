@@ -89,9 +89,9 @@ class Person:
     paper: int = 0  # the account that bots get unless told otherwise
 
     def call(self, method: str, path: str, body: Any = None, **query: Any) -> TestResponse:
-        given: dict[str, Any] = {} if body is None else {"json": body}
+        given: dict[str, Any] = ({} if body is None else {"json": body}) | ({"query_string": query} if query else {})
         return self.house.flask.test_client().open(
-            f"/api/v1{path}", method=method, query_string=query, headers={"Authorization": f"Bearer {self.access}"}, **given
+            f"/api/v1{path}", method=method, headers={"Authorization": f"Bearer {self.access}"}, **given
         )
 
     def get(self, path: str, **query: Any) -> Any:

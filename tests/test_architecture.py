@@ -33,9 +33,6 @@ LEVELS = [  # a module may import what stands above it here, and what stands in 
 ]  # fmt: skip
 LEVEL = {room: number for number, row in enumerate(LEVELS) for room in row}
 LONGEST = 500
-LONGER = {
-    "dashtrade/domain/dialects.py": 720,  # one table of names and the one reader of it; pure, and tested line by line
-}
 
 
 def modules() -> dict[str, Path]:
@@ -177,14 +174,9 @@ def test_every_query_takes_its_owner_or_is_named_as_the_systems(module: str):
 
 @pytest.mark.parametrize("module", MODULES)
 def test_a_file_can_be_read_in_one_sitting(module: str):
-    path = MODULES[module].relative_to(ROOT).as_posix()
-    assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) <= LONGER.get(path, LONGEST)
+    assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) <= LONGEST
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", [m for m in MODULES if room(m) != "pages"])
 def test_a_module_says_why_it_exists(module: str):
     assert ast.get_docstring(tree(module))
-
-
-def test_a_file_may_be_longer_only_where_it_is():
-    assert all(len((ROOT / path).read_text().splitlines()) > LONGEST for path in LONGER)

@@ -174,7 +174,7 @@ def trades_csv(user: User, query: TradeFilter) -> Response:
 
 
 def csv_chunks(rows: Iterator[tuple[Any, ...]]) -> Iterator[str]:
-    """CSV text, a few thousand lines at a time. A cell that a spreadsheet would take for a formula gets an apostrophe."""
+    """CSV text, a few thousand lines at a time; the cells come harmless from the query."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow(order_table.CSV_COLUMNS)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 
 import sqlalchemy as sa
 
 from dashtrade.domain.orders import Order, OrderStatus
-from dashtrade.domain.values import ZERO, plain
+from dashtrade.domain.values import ZERO, OrderSide, plain
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import signals as table
 
@@ -48,12 +49,17 @@ def _meaning(order: Order) -> tuple[str, str] | None:
         case OrderStatus.ATTENTION:
             return "attention", order.reason
         case OrderStatus.FILLED:
-            return ("filled", order.reason) if order.final else None
+            return ("filled", _done(order)) if order.final else None
         case OrderStatus.WORKING if order.rests:
             return "working", "resting at the venue"
         case OrderStatus.CANCELED | OrderStatus.EXPIRED | OrderStatus.REJECTED:
             return "filled" if order.filled_quantity else "failed", _why_short(order)
     return None
+
+
+def _done(order: Order) -> str:
+    price = plain((order.average_price or ZERO).quantize(Decimal("0.00000001")))
+    return f"{'bought' if order.side is OrderSide.BUY else 'sold'} {plain(order.filled_quantity)} at {price}"
 
 
 def _why_short(order: Order) -> str:

@@ -32,7 +32,7 @@ def check(password: str, *personal: str) -> None:
         )
     if "\x00" in password:
         raise Malformed("a password cannot contain a NUL character", where="password", hint="Type it on a keyboard.")
-    if _common(password.lower(), [part for own in personal for part in re.split(r"[@.\s]", own.lower()) if len(part) > 3]):
+    if _common(password.lower(), [part for own in personal for part in re.split(r"[@.\s]", own.lower()) if len(part) > 2]):
         raise Malformed("this password is one of those that are tried first", where="password", hint="Three or four words in a row make a good one.")
 
 
@@ -42,22 +42,23 @@ def _common(text: str, personal: list[str]) -> bool:
     for plain in (text, text.translate(_LEET)):
         core = re.sub(r"[^a-z]+", "", plain)
         left = core
-        for word in (*_WORDS, *personal):
+        for word in sorted((*_WORDS, *personal), key=len, reverse=True):  # "letmein" before "letme"
             left = left.replace(word, "")
         if core and not left:
             return True
     if re.fullmatch(r"(19|20)?\d{2}[01]?\d[0-3]?\d|\d{1,9}", text):
         return True
-    return any(_mostly(text, row) for row in _ROWS)
+    return _mostly_runs(text)
 
 
-def _mostly(text: str, row: str) -> bool:
-    """Is it made of runs along one row of keys, with hardly anything else?"""
+def _mostly_runs(text: str) -> bool:
+    """Is it made of runs along rows of keys, with hardly anything else?"""
     left = text
-    for size in range(len(row), 2, -1):
-        for start in range(len(row) - size + 1):
-            run = row[start : start + size]
-            left = left.replace(run, "").replace(run[::-1], "")
+    for size in range(max(map(len, _ROWS)), 2, -1):
+        for row in _ROWS:
+            for start in range(len(row) - size + 1):
+                run = row[start : start + size]
+                left = left.replace(run, "").replace(run[::-1], "")
     return len(left) <= 2
 
 

@@ -70,7 +70,7 @@ def register(app: App, *, email: str, password: str, name: str, code: str | None
     now = app.clock.now()
     with app.db.read() as conn:
         first = table.count(conn) == 0
-    invited = None if first else _may_join(app, code)
+    invited = None if first else _may_join(app, code, email)
     passwords.check(password, email, name)
     stored = passwords.hashed(password)
     role = Role.SUPERADMIN if first else Role(invited.role) if invited is not None else Role.STANDARD
@@ -90,14 +90,14 @@ def register(app: App, *, email: str, password: str, name: str, code: str | None
     return _sign_in(app, user_id)
 
 
-def _may_join(app: App, code: str | None) -> Any:
+def _may_join(app: App, code: str | None, email: str) -> Any:
     match app.settings.signup:
         case "open":
             return None
         case "invite" if code:
             with app.db.read() as conn:
                 found = table.invitation(conn, sha256(code), app.clock.now())
-            if found is not None:
+            if found is not None and found.email in ("", email):
                 return found
             raise Denied("the invitation is wrong, used or too old", "Ask an admin for a new one.")
         case "invite":

@@ -16,7 +16,7 @@ from dashtrade.ui.errors import trying
 from dashtrade.ui.lists import exits_said, signal_rows
 from dashtrade.ui.page import actions, guard, live, panel, the_app
 from dashtrade.ui.parts import Card, cards, profit_curve, table
-from dashtrade.ui.words import money, percent, price, quantity, sentence, signed, text, tone
+from dashtrade.ui.words import count, money, percent, price, quantity, sentence, signed, text, tone
 
 CANDLES = 120
 COLOURS = {"up": "green", "down": "red", "warn": "orange", "info": "blue"}
@@ -50,7 +50,7 @@ def show(app: App, user: User, bot_id: int) -> None:
     with right:
         _signals(bot_id)
         days = data.net_by_day(data.days(app, user, bot_id=bot_id))
-        if days:
+        if any(net for _, net in days):
             with panel("Profit so far", key="bot_profit"):
                 profit_curve("bot_curve", days, height=170)
 
@@ -94,7 +94,7 @@ def _now(user: User, bot_id: int) -> None:
     cards("bot_figures", [
         Card(label="Position", value=side, note=f"at {price(bot.position.average_price)}" if owns else "owns nothing now"),
         Card(label="Open profit", value=signed(held.unrealized), tone=tone(held.unrealized), note=percent(held.percent, sign=True) if owns else "–"),
-        Card(label="Realised, after fees", value=signed(bot.total_pnl), tone=tone(bot.total_pnl), note=f"{money(bot.fees)} fees in {bot.total_trades} trades"),
+        Card(label="Realised, after fees", value=signed(bot.total_pnl), tone=tone(bot.total_pnl), note=f"{money(bot.fees)} fees in {count(bot.total_trades, 'trade')}"),
         Card(label="Today", value=signed(_today(app, bot)), tone=tone(_today(app, bot)), note=exits_said(bot) or "no stop or target kept"),
     ])  # fmt: skip
 

@@ -16,7 +16,7 @@ from dashtrade.ui.parts import Cell, Column, Row
 from dashtrade.ui.words import ago, moment, percent, price, quantity, sentence, signed, status, tone
 
 ORIGINS = {"webhook": "Webhook", "api": "API", "user": "You", "risk": "Risk limit", "exit": "Exit"}
-STEP_TONES = {"refused": "warn", "filled": "up", "booked": "up", "message": "mute", "check": "mute", "order rejected": "down", "order attention": "down"}
+STEP_TONES = {"refused": "warn", "filled": "up", "booked": "up", "message": "mute", "check": "down", "checks": "up", "order rejected": "down", "order attention": "down"}
 
 
 def side_cell(side: Side) -> Cell:
@@ -99,14 +99,32 @@ def story_lines(user: User, told: dict[str, Any]) -> None:
     from datetime import datetime
 
     lines = []
-    for line in told["timeline"]:
-        at = datetime.fromisoformat(line["at"])
-        step, mark = line["step"], STEP_TONES.get(line["step"], "info")
-        if step == "check":
-            mark = "down" if ": no," in line["detail"] else "up"
-        when = f"{moment(user, at, seconds=True)}.{at.microsecond // 1000:03d}"
-        lines.append(f'<li class="dt-{mark}"><b>{escape(step.capitalize())}</b><span>{escape(line["detail"])}</span><time>{when}</time></li>')
+    for at, step, detail in _folded(told["timeline"]):
+        when = datetime.fromisoformat(at)
+        mark = STEP_TONES.get(step, "info")
+        clock = f"{moment(user, when, seconds=True)}.{when.microsecond // 1000:03d}"
+        words = {"check": "Failed check", "checks": "Checked"}.get(step, step.capitalize())
+        lines.append(f'<li class="dt-{mark}"><b>{escape(words)}</b><span>{escape(detail)}</span><time>{clock}</time></li>')
     st.html(f'<ol class="dt-story">{"".join(lines)}</ol>')
+
+
+def _folded(timeline: Sequence[dict[str, str]]) -> list[tuple[str, str, str]]:
+    """Checks that passed are one line; the one that did not is what the reader looks for."""
+    found: list[tuple[str, str, str]] = []
+    passed: list[str] = []
+    for line in timeline:
+        name, _, said = line["detail"].partition(": ")
+        if line["step"] == "check" and said.startswith("ok"):
+            passed.append(name)
+            at = line["at"]
+        elif line["step"] == "check":
+            found.append((line["at"], "check", f"{name}: {said.removeprefix('no, ')}"))
+        else:
+            if passed:
+                found.append((at, "checks", f"{len(passed)} passed: {', '.join(passed)}"))
+                passed = []
+            found.append((line["at"], line["step"], line["detail"]))
+    return found
 
 
 def exits_said(bot: Any) -> str:

@@ -1,0 +1,133 @@
+"""The trade history. It never counts rows: a million of them open as quickly as ten."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+import streamlit as st
+
+from dashtrade.app import App
+from dashtrade.domain.values import Malformed, Symbol
+from dashtrade.tables import orders as order_table
+from dashtrade.tables.people import User
+from dashtrade.ui import data
+from dashtrade.ui.errors import explained
+from dashtrade.ui.page import empty, panel
+from dashtrade.ui.parts import Cell, Column, Row, table
+from dashtrade.ui.words import moment, money, price, quantity, signed, tone, zone
+
+PAGE = 50
+COLUMNS = [
+    Column(label="Trade"), Column(label="Bot", wide_only=True), Column(label="Size", number=True, wide_only=True), Column(label="Price", number=True),
+    Column(label="Amount", number=True, wide_only=True), Column(label="Fee", number=True, wide_only=True), Column(label="Profit", number=True),
+    Column(label="Broker's id", wide_only=True), Column(label="Time", number=True),
+]  # fmt: skip
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_NUMBERS = frozenset({"quantity", "price", "notional", "fee", "realized_pnl"})
+
+
+def show(app: App, user: User) -> None:
+    with app.db.read() as conn:
+        any_at_all = order_table.list_trades(conn, user.id, before=None, limit=1)
+    if not any_at_all:
+        empty("No trade yet. The first fill of one of your bots will stand here.", "Send a test alert", to="pages/setup.py", icon=":material/bolt:")
+        return
+    names = data.bot_names(app, user)
+    try:
+        wanted = _filters(user, names)
+    except Malformed as error:
+        st.error(explained(error))
+        return
+    page = st.query_params.get("before", "")
+    before = int(page) if page.isascii() and page.isdigit() and len(page) < 19 else None
+    with app.db.read() as conn:
+        found = order_table.list_trades(conn, user.id, before=before, limit=PAGE + 1, **wanted)
+    _page(app, user, found, names)
+    _below(app, user, found, wanted, before)
+
+
+def _filters(user: User, names: dict[int, str]) -> dict[str, Any]:
+    first, second, third, fourth, fifth = st.columns([1, 1.3, 0.9, 1, 1], gap="small", vertical_alignment="bottom")
+    symbol = first.text_input("Symbol", key="symbol", placeholder="Any", bind="query-params", max_chars=40, on_change=_to_first_page)
+    bot = second.selectbox("Bot", ["", *map(str, names)], format_func=lambda key: names[int(key)] if key else "All bots", key="of_bot", bind="query-params", on_change=_to_first_page)
+    side = third.selectbox("Side", ["", "buy", "sell"], format_func=lambda key: key.capitalize() or "Both", key="side", bind="query-params", on_change=_to_first_page)
+    since = fourth.date_input("From", value=None, key="since", bind="query-params", on_change=_to_first_page)
+    until = fifth.date_input("To", value=None, key="until", bind="query-params", on_change=_to_first_page)
+    return {
+        "symbol": Symbol.parse(symbol) if symbol and symbol.strip() else None, "bot_id": int(bot) if bot else None, "action": side or None,
+        "since": _start_of(user, since), "until": _start_of(user, until + timedelta(days=1)) if isinstance(until, date) else None,
+    }  # fmt: skip
+
+
+def _to_first_page() -> None:
+    st.query_params.pop("before", None)
+
+
+def _start_of(user: User, day: Any) -> datetime | None:
+    """A day begins when it does where the user is."""
+    return datetime.combine(day, time(), tzinfo=zone(user)) if isinstance(day, date) else None
+
+
+def _page(app: App, user: User, found: list[Any], names: dict[int, str]) -> None:
+    with panel(key="trades_panel"):
+        if not found:
+            st.caption("No trade fits. Change the filters above.")
+            return
+        rows = [
+            Row(id=row.signal_id, cells=[
+                Cell(text=f"{row.action.capitalize()} {row.symbol.short}", sub=_effect(row)), Cell(text=names.get(row.bot_id, "Deleted bot")),
+                Cell(text=quantity(row.quantity)), Cell(text=price(row.price)), Cell(text=money(row.notional)),
+                Cell(text=money(row.fee) if row.fee else "–"),
+                Cell(text=signed(row.realized_pnl), tone=tone(row.realized_pnl)) if row.effect not in ("open", "add") else Cell(text="–"),
+                Cell(text=(row.broker_order_id or "")[:18]), Cell(text=moment(user, row.at, seconds=True)),
+            ])
+            for row in found[:PAGE]
+        ]  # fmt: skip
+        clicked = table("trades", "Trades, newest first", COLUMNS, rows, opens=True)
+    if clicked:
+        st.switch_page("pages/signals.py", query_params={"signal": clicked[0]})
+
+
+def _effect(row: Any) -> str:
+    said = {"open": "opens", "add": "adds", "close": "closes", "reduce": "reduces"}.get(row.effect, row.effect)
+    return said if row.status == "filled" else f"{said} · partly filled"
+
+
+def _below(app: App, user: User, found: list[Any], wanted: dict[str, Any], before: int | None) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.download_button(
+            "Download as CSV", data=lambda: csv_file(app, user, wanted), file_name="trades.csv", mime="text/csv", icon=":material/download:",
+            on_click="ignore", key="csv", help="All trades that fit the filters, not this page alone. Times are UTC.",
+        )  # fmt: skip
+        st.space("stretch")
+        if before is not None and st.button("Newest", icon=":material/first_page:", key="newest"):
+            _to_first_page()
+            st.rerun()
+        if len(found) > PAGE and st.button("Older", icon=":material/chevron_right:", icon_position="right", key="older"):
+            st.query_params["before"] = str(found[PAGE - 1].id)
+            st.rerun()
+
+
+def csv_file(app: App, user: User, wanted: dict[str, Any]) -> bytes:
+    """Made when it is asked for, by a request of its own; the page never waits for it."""
+    buffer = io.StringIO()
+    with app.db.read() as conn:
+        _write(buffer, order_table.stream_trades(conn, user.id, **wanted))
+    return buffer.getvalue().encode("utf-8-sig")
+
+
+def _write(buffer: io.StringIO, rows: Iterable[tuple[Any, ...]]) -> None:
+    writer = csv.writer(buffer, lineterminator="\r\n")
+    writer.writerow(order_table.CSV_COLUMNS)
+    texts = [name not in _NUMBERS for name in order_table.CSV_COLUMNS]
+    for row in rows:
+        writer.writerow([_harmless(cell) if is_text else cell for cell, is_text in zip(row, texts, strict=True)])
+
+
+def _harmless(cell: Any) -> Any:
+    """A cell that a spreadsheet would run as a formula gets an apostrophe."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
