@@ -24,6 +24,8 @@ from sqlalchemy import exc
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent
 BUSY_SECONDS = 1.0  # how long another process may keep SQLite's write lock before we say "try again"
+BUSY_BRIEFLY = 0.05
+_NEVER_LOCKED = (float("-inf"), float("-inf"))
 BUSY_POLL = 0.0002  # SQLite's own waiting backs off to 100 ms, which is longer than most of what it waits for
 GROUP = 64  # pieces of work in one commit
 GROUP_SECONDS = 0.004  # that a group may hold the lock before it commits
@@ -80,6 +82,7 @@ class Database:
         self._waiting: deque[_Work] = deque()
         self._leading = threading.Lock()
         self._writer: sa.Connection | None = None
+        self._locked = _NEVER_LOCKED  # since when the write lock is held by another process, and when that was last seen
         self._inside = threading.local()  # .conn: the transaction this thread is in
         self.slow_commit = float(os.environ.get("DASHTRADE_SLOW_COMMIT_MS", "0")) / 1000  # the bench's slow disk
 
@@ -204,7 +207,7 @@ class Database:
         try:
             conn = self._writing_connection()
             raw = conn.connection.driver_connection
-            _begin(raw)
+            self._begin(raw)
             self._inside.conn = conn
             try:
                 self._run_group(conn, raw, group)
@@ -223,6 +226,25 @@ class Database:
         for work in group:
             work.done = True
             work.gate.release()
+
+    def _begin(self, raw: sqlite3.Connection) -> None:
+        """Take SQLite's write lock, which another process may hold for a moment. Once it is held for longer, it is tried only
+        briefly until it is free again: else those who come meanwhile would wait for each other's waiting."""
+        now = time.monotonic()
+        since, last = self._locked
+        since = since if now - last < BUSY_SECONDS else now
+        end = max(since + BUSY_SECONDS, now + BUSY_BRIEFLY)
+        while True:
+            try:
+                raw.execute("BEGIN IMMEDIATE")
+                self._locked = _NEVER_LOCKED
+                return
+            except sqlite3.OperationalError as error:
+                now = time.monotonic()
+                self._locked = since, now
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or now > end:
+                    raise
+            time.sleep(BUSY_POLL)
 
     def _run_group(self, conn: sa.Connection, raw: Any, group: list[_Work]) -> None:
         """What waits, as long as it does not keep another process from the lock for too long."""
@@ -384,19 +406,6 @@ def check_sqlite_file(path: Path) -> None:
 def newest_migration() -> str:
     """The newest revision's id is its file's name, without asking Alembic (which costs a third of a second)."""
     return max(file.stem for file in (ROOT / "migrations" / "versions").glob("[0-9]*.py"))
-
-
-def _begin(raw: sqlite3.Connection) -> None:
-    """Take SQLite's write lock, which another process may hold for a moment."""
-    end = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            raw.execute("BEGIN IMMEDIATE")
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
-                raise
-        time.sleep(BUSY_POLL)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

@@ -1,6 +1,6 @@
 """The engine, crashed at every step of a signal's path, against a venue where everything goes wrong; then started again.
 
-    python -m bench.crash --runs 1000 --seed 7 --database sqlite|postgresql [--only NUMBER] [--keep]
+    python -m bench.crash --runs 1000 --seed 7 --database sqlite|postgresql [--only NUMBER]
 
 Each run is one small world made of (seed, number): some signals, a venue's manner and faults, and the failpoints at which the
 process ends by `os._exit`, the restarted ones too. When all has come to rest, the books of both sides are compared. One JSON

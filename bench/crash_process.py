@@ -211,8 +211,8 @@ class Life:
             orders = order_table.open_in_account(conn, self.account_id)
             waiting = signal_table.open_lanes(conn, self.clock.now() + timedelta(days=1))
         stopped = {o.symbol for o in orders if o.status is OrderStatus.ATTENTION}
-        resting = all(o.status is OrderStatus.ATTENTION or o.symbol in stopped or (o.status is OrderStatus.WORKING and o.rests and not o.cancel_requested) for o in orders)
-        return resting and all(lane.symbol in stopped for lane in waiting)
+        resting = {o.id for o in orders if o.status is OrderStatus.WORKING and o.rests and not o.cancel_requested}
+        return all(o.id in resting or o.symbol in stopped for o in orders) and all(lane.symbol in stopped for lane in waiting)
 
 
 def receipts(path: Path) -> list[tuple[int, str]]:

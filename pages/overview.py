@@ -73,9 +73,8 @@ def board(user: User) -> None:
             with ui.panel("Profit so far", key="profit_panel"):
                 ui.profit_curve("profit", found.days, height=200)
     with right:
-        worries = ui.data.worries(ui.the_app(), user)
         with ui.panel("Attention", key="attention_panel"):
-            worry_list(ui.the_app(), worries)
+            worry_list(ui.the_app(), ui.data.worries(ui.the_app(), user))
         latest(user)
 
 

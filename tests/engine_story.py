@@ -134,7 +134,7 @@ class Story:
 
     def rows(self, table: sa.Table) -> list[Any]:
         with self.app.db.read() as conn:
-            return list(conn.execute(sa.select(table)))
+            return list(conn.execute(sa.select(table).order_by(*table.primary_key)))
 
     def decided(self) -> list[tuple[Any, ...]]:
         """Everything that was decided and done, without the ids, which differ."""

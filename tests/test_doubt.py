@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -18,6 +19,7 @@ from dashtrade.domain.dialects import parse
 from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import Symbol
+from dashtrade.engine.effects import Write
 from dashtrade.services import bots as bot_service
 from dashtrade.services import orders as order_service
 from dashtrade.tables import bots as bot_table
@@ -243,8 +245,9 @@ def test_a_revoked_key_stops_the_account_tells_its_user_once_and_is_not_tried_ag
     desk.books.manner = replace(desk.books.manner, revoked=1.0)
     desk.later(1)
     asked = desk.books.asked.total()
+    order_service.cancel(desk.app, desk.user, desk.order.id)
     for _ in range(5):
-        desk.later(1)
+        desk.later(6)
     assert desk.books.asked.total() == asked
     assert desk.told("error") == ["Venue: the broker refused the key"]
     with desk.app.db.read() as conn:
@@ -272,3 +275,33 @@ def test_a_key_revoked_between_two_tries_leaves_the_first_in_doubt(desk: Desk):
     for _ in range(4):
         desk.later(10)
     assert desk.order.status is OrderStatus.FILLED and desk.owned() == 10
+
+
+# --- sleep ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_worker_that_slept_takes_its_lanes_anew_before_it_decides(lenient: Desk):
+    """Else it would decide, and then not dare to send: at this venue that is a question to its user for nothing."""
+    leases = lenient.app.engine.leases
+    leases.ttl = 0.3
+    lenient.alert("cancel")
+    time.sleep(0.3)
+    lenient.alert("buy")
+    assert lenient.order.status is OrderStatus.FILLED
+
+
+def test_an_order_is_not_sent_by_a_worker_whose_lane_was_taken_meanwhile(desk: Desk):
+    """It slept between the decision and the sending, and has taken its other lanes anew since."""
+    leases = desk.app.engine.leases
+    leases.ttl = 0.3
+    body = json.dumps({"action": "buy", "symbol": "AAPL", "timeframe": "15", "id": "1"})
+    desk.app.engine.accept(desk.user.id, parse(body.encode()), raw=body, origin=Origin.WEBHOOK)
+    steps, value = desk.app.engine.lane_steps(desk.lane), None
+    while not (desk.orders()):
+        effect = steps.send(value)
+        value = desk.app.db.write(effect.fn) if isinstance(effect, Write) else effect.fn()
+    time.sleep(0.3)
+    leases.renew()
+    with pytest.raises(StopIteration):
+        steps.send(value)
+    assert desk.books.asked["post"] == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,8 +14,7 @@ import pytest
 
 from bot_engine import Lane
 from dashtrade.app import App
-from dashtrade.domain.orders import OrderStatus
-from dashtrade.domain.ports import BadCredentials, Rejected, RetryLater, Unavailable, Unknown, VenueStatus
+from dashtrade.domain.ports import BadCredentials, Rejected, RetryLater, Unknown, VenueStatus
 from dashtrade.domain.values import Symbol
 from dashtrade.engine.effects import drive
 from dashtrade.tables import messages as message_table
@@ -116,6 +116,7 @@ def test_what_an_alert_does(
 
 
 @pytest.mark.parametrize(("sides", "entry", "other"), [("long", "buy", "sell"), ("short", "sell", "buy")])
+@sqlite
 def test_a_bot_of_one_side_closes_on_the_other_and_opens_nothing(ann: Person, sides: str, entry: str, other: str):
     bot = ann.bot(sides=sides)
     assert f"trades {sides} only" in ann.trades(other)["reason"]
@@ -456,12 +457,11 @@ def test_parts_late_repeated_and_out_of_order_are_each_booked_once(away: Person,
     assert away.get(f"/bots/{bot}")["total_trades"] == 1
 
 
+@sqlite
 def test_where_a_venue_tells_totals_alone_the_difference_is_booked(away: Person, bot: int, venue: Venue):
     venue.plan.append("work")
     story = away.trades("buy")
     name = first_order(story)["client_order_id"]
-    from dataclasses import replace
-
     for quantity, average, owned in ((20, "100", 20), (20, "100", 20), (50, "100.6", 50)):
         venue.reports[name] = replace(venue.report(name, VenueStatus.WORKING), filled_quantity=D(quantity), average_price=D(average))
         away.house.collect()
@@ -501,6 +501,7 @@ def test_a_flip_waits_for_its_closing_fill_and_the_next_alert_waits_behind_it(aw
     assert [request.reduces for request in venue.sent] == [False, True, False, True]
 
 
+@sqlite
 def test_a_flip_whose_close_is_refused_opens_nothing(away: Person, bot: int, venue: Venue):
     away.trades("buy")
     venue.plan.append(Rejected("the market is closed"))
@@ -509,6 +510,7 @@ def test_a_flip_whose_close_is_refused_opens_nothing(away: Person, bot: int, ven
     assert away.holds(bot) == 50 and len(venue.sent) == 2
 
 
+@sqlite
 def test_what_is_paused_meanwhile_stops_at_once(away: Person, bot: int, venue: Venue):
     away.trades("buy")
     venue.plan.append("work")
@@ -521,6 +523,7 @@ def test_what_is_paused_meanwhile_stops_at_once(away: Person, bot: int, venue: V
     assert len(venue.sent) == 2 and away.holds(bot) == 0
 
 
+@sqlite
 def test_a_close_takes_the_working_order_back_and_then_closes_what_was_filled(away: Person, bot: int, venue: Venue):
     venue.plan.append("work")
     entry = away.trades("buy", **RESTING)
@@ -531,6 +534,7 @@ def test_a_close_takes_the_working_order_back_and_then_closes_what_was_filled(aw
     assert orders_of(story) == [("sell", "close", "20")] and away.holds(bot) == 0
 
 
+@sqlite
 def test_a_venue_that_does_not_cancel_is_asked_again_and_nothing_passes(away: Person, bot: int, venue: Venue, clock: SetClock):
     venue.plan.append("work")
     entry = away.trades("buy", **RESTING)
@@ -562,6 +566,7 @@ def test_an_alert_may_be_carried_out_later(away: Person, bot: int, clock: SetClo
 # --- and its faults -----------------------------------------------------------------------------------------------------------------
 
 
+@sqlite
 def test_a_refusal_ends_the_order_frees_the_bot_and_is_told(away: Person, bot: int, venue: Venue):
     venue.plan.append(Rejected("AAPL is halted"))
     story = away.trades("buy")
@@ -570,6 +575,7 @@ def test_a_refusal_ends_the_order_frees_the_bot_and_is_told(away: Person, bot: i
     assert away.trades("buy")["status"] == "filled"
 
 
+@sqlite
 def test_when_told_to_wait_the_same_order_goes_again_when_it_may(away: Person, bot: int, venue: Venue, clock: SetClock):
     venue.plan.append(RetryLater("too many requests", after=timedelta(seconds=30)))
     story = away.trades("buy")
@@ -635,6 +641,7 @@ def test_an_order_in_doubt_that_was_placed_is_adopted(away: Person, bot: int, ve
     assert steps.index("order unknown") < steps.index("order filled")
 
 
+@sqlite
 def test_not_found_is_not_believed_before_the_venue_has_settled(away: Person, bot: int, venue: Venue, clock: SetClock):
     venue.plan.append(lost(TIME_OUT))
     venue.hidden.add("all of it")
@@ -659,6 +666,7 @@ def test_what_was_surely_not_placed_is_sent_again_under_the_same_id(away: Person
     assert len(venue.sent) == 2 and len({request.client_order_id for request in venue.sent}) == 1
 
 
+@sqlite
 def test_a_second_try_that_is_refused_as_a_repeat_is_the_first_one_and_adopted(away: Person, bot: int, venue: Venue, clock: SetClock):
     venue.plan.append(lost(TIME_OUT))
     story_id = away.sends(action="buy", symbol="AAPL")
@@ -699,6 +707,7 @@ def test_where_it_cannot_be_known_a_person_decides_and_the_symbol_waits(away: Pe
 
 
 @pytest.mark.parametrize("venue", [Venue(refuses_repeats=False)], ids=["takes repeats"])
+@sqlite
 def test_an_order_that_turns_up_by_itself_needs_no_attention_any_more(away: Person, bot: int, venue: Venue, clock: SetClock):
     venue.sent.clear()
     venue.plan.append(TIME_OUT)
@@ -711,6 +720,7 @@ def test_an_order_that_turns_up_by_itself_needs_no_attention_any_more(away: Pers
     assert away.story(story["id"])["status"] == "filled" and away.holds(bot) == 50
 
 
+@sqlite
 def test_a_look_up_that_fails_proves_nothing(away: Person, bot: int, venue: Venue, clock: SetClock):
     venue.plan.append(lost(TIME_OUT))
     story_id = away.sends(action="buy", symbol="AAPL")
@@ -789,7 +799,7 @@ def test_a_slow_venue_holds_up_no_other_lane(away: Person, venue: Venue, lanes: 
     venue.slow = 0.6
     slow = away.sends(action="buy", symbol="AAPL")
     lanes.wake(Lane(away.paper, AAPL))
-    until(lambda: threading.active_count() and any(t.name.startswith("call") for t in threading.enumerate()))
+    until(lambda: any(t.name.startswith("call") for t in threading.enumerate()))
     began = time.monotonic()
     for symbol in ("KO", "TSLA", "NVDA"):
         away.sends(action="buy", symbol=symbol)
@@ -831,10 +841,3 @@ def test_a_lane_that_fails_is_tried_again_and_the_others_go_on(away: Person, ven
     assert away.story(first)["status"] == "working"
     lanes.wake(Lane(away.paper, AAPL))
     until(lambda: away.story(first)["status"] == "filled")
-
-
-def test_every_order_that_is_open_is_in_a_status_of_the_table():
-    assert {status.value for status in OrderStatus} == {
-        "created", "submitting", "unknown", "working", "filled", "canceled", "expired", "rejected", "attention",
-    }  # fmt: skip
-    assert isinstance(GONE, Unavailable)

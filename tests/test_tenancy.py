@@ -152,6 +152,8 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "orders.for_signal": lambda c, o, of: orders.for_signal(c, o, of.signal),
     "orders.events_for_signal": lambda c, o, of: orders.events_for_signal(c, o, of.signal),
     "orders.fills_for_signal": lambda c, o, of: orders.fills_for_signal(c, o, of.signal),
+    "orders.by_venue_number": lambda c, o, of: orders.by_venue_number(
+        c, o, of.account, orders.load(c, of.order).broker_order_id, since=of.now - timedelta(days=1)),
     "orders.list_trades": lambda c, o, of: orders.list_trades(c, o, before=None, limit=9, bot_id=of.bot),
     "orders.stream_trades": lambda c, o, of: list(orders.stream_trades(c, o, bot_id=of.bot)),
     "orders.give_lots": lambda c, o, of: orders.give_lots(c, o, of.bot, of.other),
@@ -165,7 +167,7 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "people.revoke_api_token": lambda c, o, of: people.revoke_api_token(c, o, of.token, of.now),
     "people.current_webhook_token": lambda c, o, of: (t := people.current_webhook_token(c, o)) and t.user_id == of.ann,
     "people.end_webhook_tokens": lambda c, o, of: people.end_webhook_tokens(c, o, now=of.now, until=None) and o == of.ann,
-}
+}  # fmt: skip
 MAKES: dict[str, Query] = {  # what Bob makes is Bob's
     "accounts.add": lambda c, o, of: accounts.add(
         c, o, broker="paper", mode="paper", label="", credentials="", options={}, created_at=of.now, checked_at=None, check_result=None, deleted_at=None),

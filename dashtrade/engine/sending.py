@@ -189,6 +189,11 @@ class Sender:
     def cancel(self, order: Order, lane: Lane, token: int) -> Steps[None]:
         """Ask the venue to take it back; whether it did, its next report tells."""
         now = self.clock.now()
+        with self.db.read() as conn:
+            problem = account_table.problem(conn, order.account_id)
+        if problem:  # a key that was refused is not tried again until its user has changed it
+            yield Write(lambda conn: self._ask_again(conn, order.id, lane, token, now + ASK_AGAIN))
+            return
         broker = self.broker_of(order.account_id)
         try:
             yield Call(lambda: broker.cancel(order.ref))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 import threading
@@ -15,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from bot_database import DatabaseAway
 from dashtrade.domain.access import Role
 from dashtrade.domain.values import Malformed, sha256
 from dashtrade.services import passwords
@@ -230,7 +232,8 @@ def _by_token(app: App, token: str, find: Callable[..., Any], used: Callable[...
         return None
     user, row = found
     if row.used_at is None or now - row.used_at > LOOKED_AT:
-        app.db.write(lambda conn: used(conn, row.token_id, now))
+        with contextlib.suppress(DatabaseAway):  # who only reads can go on while nothing can be written
+            app.db.write(lambda conn: used(conn, row.token_id, now))
     return user
 
 

@@ -56,6 +56,6 @@ FILLED_IN = {  # what TradingView would put in, for a test
 }  # fmt: skip
 
 
-def test_message(bot: Bot, action: str, request_id: str) -> str:
+def message_to_try(bot: Bot, action: str, request_id: str) -> str:
     """A real alert for this bot, named by the form it is sent from: sent twice, it is one."""
     return json.dumps({"action": action, "symbol": bot.symbol.text, "timeframe": bot.timeframe.text, "bot": str(bot.id), "id": f"test-{request_id}"})

@@ -67,7 +67,7 @@ def _levels(made: go.Figure, bot: Bot) -> None:
 
 
 def daily_bars(days: Sequence[tuple[Any, Any]], height: int = 240) -> go.Figure:
-    made = figure(height, showlegend=False, bargap=0.25, yaxis_tickprefix="$")
+    made = figure(height, showlegend=False, bargap=0.25, yaxis_tickformat="$,.0f")
     values = [float(net) for _, net in days]
     made.add_bar(
         x=[day for day, _ in days], y=values, marker_color=[GREEN if value >= 0 else RED for value in values],
@@ -79,11 +79,11 @@ def daily_bars(days: Sequence[tuple[Any, Any]], height: int = 240) -> go.Figure:
 
 def profit_lines(series: Sequence[tuple[str, Sequence[tuple[Any, float]]]], height: int = 320) -> go.Figure:
     """Profit summed up over time; the first of the series is the total, and stands out."""
-    made = figure(height, hovermode="x unified", yaxis_tickprefix="$")
+    made = figure(height, hovermode="x unified", yaxis_tickformat="$,.0f")
     for index, (name, points) in enumerate(series):
         first = index == 0
         made.add_scatter(
-            x=[day for day, _ in points], y=[value for _, value in points], name=name, mode="lines+markers" if len(points) < 3 else "lines",
+            x=[day for day, _ in points], y=[value for _, value in points], name=name, mode="lines",
             line={"width": 2.5 if first else 1.3}, fill="tozeroy" if first else None, fillcolor="rgba(107,155,255,.12)" if first else None,
             hovertemplate="%{y:$,.2f}",
         )  # fmt: skip

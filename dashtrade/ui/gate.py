@@ -192,4 +192,4 @@ def host_allowed(header: str, names: frozenset[str]) -> bool:
 def _beside(host: str, names: frozenset[str]) -> bool:
     """dash.example.com beside hooks.example.com: behind a proxy the dashboard has a name of its own in the owner's domain."""
     parent = host.partition(".")[2]
-    return parent.count(".") >= 1 and any(name.partition(".")[2] == parent or name == parent for name in names)
+    return "." in parent and not parent[-1].isdigit() and any(name.partition(".")[2] == parent for name in names)

@@ -15,6 +15,7 @@ from dashtrade.ui.data import Holding, Worry
 from dashtrade.ui.parts import Cell, Column, Row
 from dashtrade.ui.words import ago, moment, percent, price, quantity, sentence, signed, status, tone
 
+SHOWN = 4  # worries; the worst come first
 ORIGINS = {"webhook": "Webhook", "api": "API", "user": "You", "risk": "Risk limit", "exit": "Exit"}
 STEP_TONES = {"refused": "warn", "filled": "up", "booked": "up", "message": "mute", "check": "down", "checks": "up", "order rejected": "down", "order attention": "down"}
 
@@ -85,12 +86,14 @@ def worry_list(app: App, worries: Sequence[Worry]) -> None:
     lines = [
         f'<li class="dt-{worry.tone}"><i></i><span><b>{escape(worry.title)}</b><small>{escape(sentence(worry.detail)) if worry.detail else ""}</small></span>'
         f"<time>{ago(now, worry.at) if worry.at else ''}</time></li>"
-        for worry in worries[:6]
+        for worry in worries[:SHOWN]
     ]
     st.html(f'<ul class="dt-list">{"".join(lines)}</ul>')
     pages = {"pages/signals.py": "See signals", "pages/bots.py": "See bots", "pages/setup.py": "See accounts"}
-    with st.container(horizontal=True):
-        for target in dict.fromkeys(worry.page for worry in worries[:6]):
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if len(worries) > SHOWN:
+            st.caption(f"and {len(worries) - SHOWN} more", width="content")
+        for target in dict.fromkeys(worry.page for worry in worries[:SHOWN]):
             st.page_link(target, label=pages[target])
 
 

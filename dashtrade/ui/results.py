@@ -88,10 +88,9 @@ def _figures(found: Totals) -> None:
     cards("totals", [
         Card(label="Profit after fees", value=signed(found.net), tone=tone(found.net), note=f"{money(found.fees)} in fees"),
         Card(label="Win rate", value=percent(found.win_rate), note=f"{found.wins} won, {found.losses} lost"),
-        Card(label="Profit factor, by day", value=found.profit_factor, note="gains for each dollar lost"),
-        Card(label="Deepest fall", value=signed(found.drawdown), tone=tone(found.drawdown), note="from a high of the profit"),
-        Card(label="Best day", value=signed(found.best[1]), tone=tone(found.best[1]), note=f"{found.best[0]:%d %b %Y}"),
-        Card(label="Worst day", value=signed(found.worst[1]), tone=tone(found.worst[1]), note=f"{found.worst[0]:%d %b %Y}"),
+        Card(label="Profit factor, by day", value=found.profit_factor, note="won for each $ lost"),
+        Card(label="Deepest fall", value=signed(found.drawdown), tone=tone(found.drawdown), note="from the highest point"),
+        Card(label="Best day", value=signed(found.best[1]), tone=tone(found.best[1]), note=f"worst {signed(found.worst[1])}"),
         Card(label="Traded", value=money(found.volume).partition(".")[0], note=count(found.trades, "trade")),
     ])  # fmt: skip
 
@@ -114,7 +113,9 @@ def _charts(rows: Sequence[Any], names: dict[int, str]) -> None:
 
 
 def _summed(days: Sequence[tuple[Any, Decimal]]) -> list[tuple[Any, float]]:
-    return [(day, float(total)) for (day, _), total in zip(days, data.running(days), strict=True)]
+    """From zero on the day before the first, so that a first day's profit is seen as one."""
+    sums = [(day, float(total)) for (day, _), total in zip(days, data.running(days), strict=True)]
+    return [(days[0][0] - timedelta(days=1), 0.0), *sums]
 
 
 def _by_bot(rows: Sequence[Any], names: dict[int, str]) -> None:
@@ -127,7 +128,7 @@ def _by_bot(rows: Sequence[Any], names: dict[int, str]) -> None:
         clicked = table("by_bot", "Profit of each bot", columns, [
             Row(id=str(bot_id), cells=[
                 Cell(text=names.get(bot_id, "Deleted bot")), Cell(text=signed(found.net), tone=tone(found.net)), Cell(text=percent(found.win_rate)),
-                Cell(text=f"{found.trades:,}"), Cell(text=money(found.fees)), Cell(text="–", spark=[0.0, *(value for _, value in _summed(data.net_by_day(own)))]),
+                Cell(text=f"{found.trades:,}"), Cell(text=money(found.fees)), Cell(text="–", spark=[value for _, value in _summed(data.net_by_day(own))]),
             ])
             for bot_id, found, own in shown
         ], opens=True)  # fmt: skip

@@ -15,7 +15,7 @@ from dashtrade.domain.values import Malformed, new_id, plain
 from dashtrade.services import story
 from dashtrade.tables.people import User
 from dashtrade.ui import data
-from dashtrade.ui.alerts import DIALECTS, test_message
+from dashtrade.ui.alerts import DIALECTS, message_to_try
 from dashtrade.ui.errors import explained, trying
 from dashtrade.ui.lists import story_lines
 from dashtrade.ui.page import empty, live, the_app
@@ -65,7 +65,7 @@ def _tester(app: App, user: User, bot: Bot) -> None:
     # The alert is named when the form is drawn: pressed twice, it is one alert, and one order.
     request_id = st.session_state.setdefault("test_id", new_id(app.clock.now()))
     if st.button("Send a test alert", type="primary", icon=":material/bolt:", key="send_test", disabled=not sure):
-        raw = test_message(bot, action or "buy", request_id)
+        raw = message_to_try(bot, action or "buy", request_id)
         with trying() as attempt:
             said = app.engine.accept(user.id, parse(raw.encode()), raw=raw, origin=Origin.USER, sender=user.email)
         if attempt.ok:

@@ -1,0 +1,199 @@
+"""The first ten minutes of a new user, in a real browser, with everything running as it does after ./start."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dashtrade.settings import ROOT
+
+CHROMIUM = next((path for path in ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome") if os.path.exists(path)), "")
+ARGUMENTS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")]
+PASSWORD = "correct horse battery"
+
+
+class Home:
+    """DashTrade on a fresh home."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as one, socket.socket() as two:
+            one.bind(("127.0.0.1", 0))
+            two.bind(("127.0.0.1", 0))
+            self.ui, self.hooks = (f"http://127.0.0.1:{s.getsockname()[1]}" for s in (one, two))
+        ports = {"DASHTRADE_UI_PORT": self.ui.rpartition(":")[2], "DASHTRADE_WEBHOOK_PORT": self.hooks.rpartition(":")[2]}
+        self.environ = {**os.environ, "DASHTRADE_HOME": str(folder), **ports}
+        self.children: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> None:
+        self._run(["webhook_server.py"], f"{self.hooks}/health")
+        self._run(["-m", "dashtrade.ui.serve"], f"{self.ui}/_stcore/health")
+
+    def _run(self, command: list[str], health: str) -> None:
+        self.children.append(subprocess.Popen([sys.executable, *command], cwd=ROOT, env=self.environ, stderr=subprocess.DEVNULL))
+        end = time.monotonic() + 40
+        while not _answers(health):
+            assert time.monotonic() < end, f"{command} did not start"
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        for child in self.children:
+            child.terminate()
+        for child in self.children:
+            child.wait(25)
+
+    def restart_dashboard(self) -> None:
+        dashboard = self.children.pop()
+        dashboard.terminate()
+        dashboard.wait(10)
+        self._run(["-m", "dashtrade.ui.serve"], f"{self.ui}/_stcore/health")
+
+    def setup_link(self) -> str:
+        command = [sys.executable, "-m", "dashtrade.cli", "setup-link"]
+        return subprocess.run(command, cwd=ROOT, env=self.environ, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=1) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    made = Home(tmp_path_factory.mktemp("home"))
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield opened
+        opened.close()
+
+
+def ready(tab: Any) -> None:
+    tab.wait_for_selector("[data-testid=stMain] h1", timeout=20_000)
+
+
+def sign_in(tab: Any, home: Home, email: str = "ann@example.com") -> None:
+    tab.goto(f"{home.ui}/auth/login")
+    tab.fill("#email", email)
+    tab.fill("#password", PASSWORD)
+    tab.click("button")
+    ready(tab)
+
+
+def shown(tab: Any, words: str, seconds: float = 12) -> Any:
+    found = tab.get_by_text(words).first
+    found.wait_for(timeout=seconds * 1000)
+    return found
+
+
+def press(tab: Any, name: str) -> None:
+    tab.get_by_role("button", name=name, exact=True).first.click()
+
+
+def test_from_the_set_up_link_to_a_fill_that_shows_without_a_reload(home: Home, browser: Any):
+    tab = browser.new_context(viewport={"width": 1300, "height": 900}).new_page()
+    troubles: list[str] = []
+    tab.on("pageerror", lambda error: troubles.append(str(error)))
+    tab.on("console", lambda line: troubles.append(line.text) if "Content Security Policy" in line.text else None)
+    tab.goto(home.setup_link())
+    tab.fill("#name", "Ann")
+    tab.fill("#email", "ann@example.com")
+    tab.fill("#password", PASSWORD)
+    tab.click("button")
+    ready(tab)
+    shown(tab, "From here to your first trade")
+    press(tab, "Open a paper account")
+    shown(tab, "$100,000.00")
+    press(tab, "Make a bot")
+    tab.get_by_label("Symbol").fill("not a symbol")
+    press(tab, "Make the bot")
+    shown(tab, "cannot be read")
+    tab.get_by_label("Symbol").fill("BTCUSD")
+    press(tab, "Make the bot")
+    shown(tab, "BTC/USD 15 Min")
+    tab.goto(f"{home.ui}/connect?part=Webhook")
+    press(tab, "Make my webhook address")
+    tab.get_by_text("Show it").click()
+    shown(tab, "token=usr_")
+    address = next(text for text in tab.locator("code").all_inner_texts() if "token=usr_" in text).strip()
+    tab.goto(f"{home.ui}/")
+    shown(tab, "Nothing is open")
+    tab.evaluate("window.notReloaded = true")
+    alert = json.dumps({"action": "buy", "symbol": "BTCUSD", "timeframe": "15 Min"}).encode()
+    with urllib.request.urlopen(urllib.request.Request(address, data=alert), timeout=10) as answer:
+        assert answer.status == 202
+    shown(tab, "Filled")
+    tab.get_by_role("button", name="Close BTC/USD").wait_for()
+    assert tab.evaluate("window.notReloaded") is True
+    assert not troubles
+
+
+def test_closing_with_a_double_click_is_one_order(home: Home, browser: Any):
+    tab = browser.new_context().new_page()
+    sign_in(tab, home)
+    tab.get_by_role("button", name="Close BTC/USD").click()
+    tab.get_by_role("button", name="Close at market").dblclick()
+    shown(tab, "Nothing is open")
+    tab.goto(f"{home.ui}/history")
+    shown(tab, "Sell BTC/USD")
+    assert tab.get_by_role("button", name="Sell BTC/USD").count() == 1
+
+
+def test_the_session_outlives_a_restart_and_ends_in_every_tab(home: Home, browser: Any):
+    context = browser.new_context()
+    one, two = context.new_page(), context.new_page()
+    sign_in(one, home)
+    home.restart_dashboard()
+    two.goto(f"{home.ui}/bots")
+    ready(two)
+    shown(two, "BTC/USD 15 Min")
+    assert two.get_by_role("link", name="Overview").count(), "the menu is there after a restart, on a page opened first"
+    one.goto(f"{home.ui}/")
+    ready(one)
+    one.get_by_role("button", name="Sign out").click()
+    one.wait_for_url("**/auth/login")
+    two.wait_for_url("**/auth/login", timeout=15_000)
+    other = browser.new_context().new_page()
+    other.goto(f"{home.ui}/bots")
+    assert other.url.endswith("/auth/login")
+
+
+@pytest.mark.parametrize("path", ["/", "/bots", "/bots?bot=1", "/connect", "/connect?part=Alerts", "/signals", "/history", "/performance", "/account", "/admin"])
+def test_nothing_is_wider_than_a_phone(home: Home, browser: Any, path: str, phone: Any):
+    phone.goto(home.ui + path)
+    ready(phone)
+    phone.wait_for_timeout(700)
+    assert phone.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
+
+
+@pytest.fixture(scope="module")
+def phone(home: Home, browser: Any) -> Any:
+    tab = browser.new_context(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True).new_page()
+    sign_in(tab, home)
+    return tab

@@ -1,0 +1,267 @@
+"""Every page, run as Streamlit runs it, by a stranger, a standard user and a superadmin; empty, full, and with hostile names."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from bot_database import DatabaseAway
+from dashtrade.app import App, build_app
+from dashtrade.domain.access import Role
+from dashtrade.domain.bots import Stop
+from dashtrade.domain.dialects import parse
+from dashtrade.services import bots as bot_service
+from dashtrade.services import people as people_service
+from dashtrade.settings import ROOT, Settings
+from dashtrade.tables import bots as bot_table
+from dashtrade.tables import orders as order_table
+from dashtrade.tables import people as people_table
+from dashtrade.tables.people import User
+from dashtrade.ui import runtime
+from dashtrade.ui.alerts import DIALECTS, FILLED_IN, message_to_try
+from dashtrade.ui.errors import explained
+from dashtrade.ui.page import START
+from dashtrade.ui.trades import csv_file
+from tests.house import House, Person
+
+PAGES = sorted(path.stem for path in (ROOT / "pages").glob("*.py"))
+HOSTILE = "<b onclick=x>*Fett* [l](javascript:1)</b> :red[x] 💥 ₹¥"
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    made = build_app(Settings.load({"DASHTRADE_HOME": str(tmp_path / "home")}, tmp_path))
+    runtime.use(made)
+    yield made
+    runtime.use(None)
+    made.close()
+
+
+@pytest.fixture
+def house(app: App) -> House:
+    return House(app)
+
+
+@pytest.fixture
+def ann(house: House) -> Person:
+    return house.join()
+
+
+@pytest.fixture
+def seen_as(monkeypatch: pytest.MonkeyPatch):
+    """Whose browser it is. AppTest has no cookies, so the one function that reads them is answered for."""
+
+    def see(user: User | None) -> None:
+        monkeypatch.setattr(runtime, "current_user", lambda: user)
+        monkeypatch.setattr(runtime, "session_token", lambda: "a-token")
+
+    return see
+
+
+def opened(page: str, **query: str) -> AppTest:
+    tab = AppTest.from_file(str(ROOT / "Home.py"), default_timeout=30)
+    for name, value in query.items():
+        tab.query_params[name] = value
+    tab.switch_page(f"pages/{page}.py")
+    return tab.run()
+
+
+def words(tab: AppTest) -> str:
+    parts = [*tab.title, *tab.markdown, *tab.caption, *tab.info, *tab.error, *tab.subheader, *tab.warning]
+    return "\n".join(str(part.value) for part in parts)
+
+
+def with_data(ann: Person, name: str = "Trend") -> int:
+    bot = ann.bot("AAPL", name=name, daily_loss_limit="500")
+    ann.trades("buy")
+    ann.trades("close")
+    ann.trades("buy")
+    ann.alert({"action": "buy", "symbol": "MSFT"})
+    ann.alert("nonsense " + HOSTILE)
+    return bot
+
+
+# --- who sees what ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_stranger_sees_nothing_of_any_page(page: str, app: App, seen_as: Any):
+    seen_as(None)
+    tab = opened(page)
+    assert not tab.exception
+    assert not tab.title and not tab.button and not tab.text_input
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_each_page_is_of_use_when_there_is_nothing_yet(page: str, ann: Person, seen_as: Any):
+    seen_as(ann.user)
+    tab = opened(page)
+    assert not tab.exception and not tab.error
+    if page == "admin":
+        assert tab.title[0].value == "Not for you"
+        assert not tab.button
+    else:
+        assert tab.title and tab.button
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_each_page_shows_what_a_superadmin_has(page: str, house: House, seen_as: Any):
+    boss = house.join("boss@example.com", Role.SUPERADMIN)
+    with_data(boss)
+    seen_as(boss.user)
+    tab = opened(page)
+    assert not tab.exception and not tab.error
+    assert tab.title[0].value != "Not for you"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_names_that_look_like_markup_stay_names(page: str, ann: Person, seen_as: Any):
+    with_data(ann, name=HOSTILE)
+    seen_as(ann.user)
+    tab = opened(page)
+    assert not tab.exception
+    assert ":red[x]" not in words(tab).replace("\\:red\\[x\\]", "")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "pages").glob("*.py")), ids=lambda path: path.stem)
+def test_every_page_opens_with_the_guard(path: Path):
+    """Before anything else runs: after a restart a page can be reached without Home.py."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    acts = [node for node in tree.body if not isinstance(node, (ast.Import, ast.ImportFrom, ast.FunctionDef)) and not _inert(node)]
+    assert ast.unparse(acts[0]).startswith("user = ui.page(")
+    assert "needs=Permission." in ast.unparse(acts[0])
+    decorators = [ast.unparse(d) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) for d in node.decorator_list]
+    assert not [d for d in decorators if "fragment" in d], "a fragment asks nobody: use ui.live"
+
+
+def _inert(node: ast.stmt) -> bool:
+    """The docstring, and constants that are made without reading anything."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return True
+    return isinstance(node, ast.Assign) and all(isinstance(target, ast.Name) and target.id.isupper() for target in node.targets)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "dashtrade" / "ui").glob("*.py")), ids=lambda path: path.stem)
+def test_parts_that_renew_themselves_ask_who_is_looking(path: Path):
+    if path.stem != "page":
+        assert "st.fragment" not in path.read_text(encoding="utf-8")
+    assert "cache_data" not in path.read_text(encoding="utf-8"), "a cache without the user in its key shows one user another's"
+
+
+def test_nobody_sees_anything_of_another(house: House, seen_as: Any):
+    ann, bob = house.join(), house.join("bob@example.com")
+    bot = with_data(ann, name="Anns secret bot")
+    signal = ann.get("/signals")["items"][0]["id"]
+    seen_as(bob.user)
+    for tab in (opened("bots", bot=str(bot)), opened("signals", signal=signal)):
+        assert not tab.exception
+        assert "no such" in words(tab).lower() and "secret" not in words(tab)
+
+
+def test_started_by_streamlit_it_says_how_to_start(seen_as: Any):
+    runtime.use(None)
+    tab = AppTest.from_file(str(ROOT / "Home.py"), default_timeout=30).run()
+    assert [error.value for error in tab.error] == [START]
+
+
+# --- what can be done --------------------------------------------------------------------------------------------------------
+
+
+def test_a_paper_account_is_opened_by_one_button(ann: Person, seen_as: Any):
+    seen_as(ann.user)
+    tab = opened("overview")
+    next(button for button in tab.button if button.label == "Open a paper account").click().run()
+    assert len(ann.get("/accounts")["items"]) == 1
+
+
+def test_stop_all_does_what_it_says(ann: Person, app: App, seen_as: Any):
+    with_data(ann)
+    seen_as(ann.user)
+    tab = opened("overview")
+    tab.radio(key="stop_choice").set_value(Stop.REDUCE_ONLY)
+    tab.button(key="stop_now").click().run()
+    with app.db.read() as conn:
+        assert [row.stop for row in bot_table.list_switches(conn, ann.user.id)] == ["reduce_only"]
+    tab.button(key="start_again").click().run()
+    assert ann.get("/switches")["items"] == []
+
+
+def test_a_double_click_on_a_test_alert_is_one_order(ann: Person, house: House, seen_as: Any):
+    ann.bot("AAPL")
+    seen_as(ann.user)
+    tab = opened("setup", part="Alerts")
+    first = tab.session_state["test_id"]
+    for _ in range(2):  # the second click comes before the page has been drawn anew
+        tab.session_state["test_id"] = first
+        tab.button(key="send_test").click().run()
+    house.work()
+    assert len(ann.get("/orders")["items"]) == 1
+
+
+def test_closing_twice_from_one_question_is_one_order(ann: Person, house: House, app: App):
+    bot = with_data(ann)
+    before = len(ann.get("/orders")["items"])
+    for _ in range(2):
+        bot_service.close_bot(app, ann.user, bot, request_id="asked-once")
+    house.work()
+    assert len(ann.get("/orders")["items"]) == before + 1
+
+
+def test_what_the_service_refuses_is_said_on_the_page(house: House, app: App, seen_as: Any):
+    user_id = people_service.add_user(app, email="cy@example.com", name="Cy", password="correct horse battery")
+    with app.db.read() as conn:
+        seen_as(people_table.by_id(conn, user_id))
+    tab = opened("account")
+    for field, value in zip([f for f in tab.text_input if "assword" in f.label], ("not it", "some other words", "some other words"), strict=True):
+        field.set_value(value)
+    next(button for button in tab.button if button.label == "Change the password").click().run()
+    assert not tab.exception
+    assert "current password is wrong" in tab.error[0].value
+
+
+@pytest.mark.parametrize("raw", ["", "{", '{"action": "buy"}', "BUY", '{"action":"{{x}}","symbol":"AAPL"}', "\u0000", "[" * 3000])
+def test_any_pasted_payload_is_read_or_explained(raw: str, ann: Person, seen_as: Any):
+    seen_as(ann.user)
+    tab = opened("setup", part="Alerts")
+    tab.text_area(key="payload").set_value(raw).run()
+    assert not tab.exception and tab.error
+
+
+def test_a_page_without_its_database_says_so(ann: Person, app: App, seen_as: Any, monkeypatch: pytest.MonkeyPatch):
+    assert "nothing was changed" in explained(DatabaseAway("locked"))
+    assert "log" in explained(RuntimeError("secret detail")) and "secret" not in explained(RuntimeError("secret detail"))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("action", ["buy", "sell", "close"])
+def test_the_message_of_the_alert_builder_reaches_its_bot(dialect: Any, action: str, ann: Person, app: App):
+    ann.bot("MSFT")
+    bot = bot_service.bot_of(app, ann.user, ann.bot("NASDAQ:AAPL", "1 Hour"))
+    message = dialect.build(bot, action)
+    for name, value in FILLED_IN.items():
+        message = message.replace(name, value)
+    signal = parse(message.encode()).signal
+    assert (signal.symbol, signal.timeframe) == (bot.symbol, bot.timeframe)
+    assert signal.action == (action if dialect.asks_action else "buy")
+    said = ann.alert(message)
+    assert said.status_code == 202, said.text
+
+
+def test_a_test_message_names_its_bot(ann: Person, app: App):
+    bot = bot_service.bot_of(app, ann.user, ann.bot("BTCUSD", "1 Hour"))
+    assert parse(message_to_try(bot, "buy", "1").encode()).signal.bot == str(bot.id)
+
+
+def test_the_file_of_trades_holds_all_of_one_users_and_no_formula(house: House, app: App):
+    ann, bob = house.join(), house.join("bob@example.com")
+    with_data(ann)
+    with_data(bob)
+    lines = csv_file(app, ann.user, {}).decode("utf-8-sig").splitlines()
+    assert lines[0] == ",".join(order_table.CSV_COLUMNS)
+    assert len(lines) == 4
+    assert not [cell for line in lines[1:] for cell in line.split(",") if cell[:1] in "=+@"[: len(cell)] and cell]
