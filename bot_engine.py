@@ -18,7 +18,7 @@ from bot_database import Database
 from dashtrade.domain.dialects import Reading, parse
 from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.ports import BadCredentials, Broker, BrokerError, Clock, Feed, Rejected
-from dashtrade.domain.signals import Origin, Signal
+from dashtrade.domain.signals import Action, Origin, Signal
 from dashtrade.engine import intake
 from dashtrade.engine.deciding import Market, decide_one
 from dashtrade.engine.effects import Call, Steps, Write, drive
@@ -28,6 +28,7 @@ from dashtrade.engine.lanes import LaneLost, Leases
 from dashtrade.engine.sending import Sender, is_local
 from dashtrade.failpoints import failpoint
 from dashtrade.tables import accounts as account_table
+from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import signals as signal_table
 from dashtrade.tables.accounts import Account
@@ -196,16 +197,27 @@ class Engine:
         self.on_change(task.signal_id)
 
     def _wait_for_venue(self, task: Waiting, lane: Lane, token: int, error: BrokerError) -> Steps[None]:
-        """The venue cannot be asked: the decision waits, and those behind it with it. After a minute it is given up, in so many words."""
+        """The venue cannot be asked: the decision waits, and those behind it with it. After a minute an entry is given up, in so
+        many words; a way out waits on, and its user is told."""
         now = self.clock.now()
-        if now - task.received_at > PATIENCE:
+        late = now - task.received_at > PATIENCE
+        signal = yield Write(lambda conn: self._signal(conn, task.signal_id))
+        leaves = signal.action in (Action.CLOSE, Action.REDUCE, Action.CANCEL)
+        if late and not leaves:
             yield from self._give_up(task, lane, token, f"the broker could not be reached for {PATIENCE.seconds} s: {error.message}")
             return
-        after = max(getattr(error, "after", timedelta(seconds=1)), timedelta(seconds=1))
+        after = max(getattr(error, "after", timedelta(seconds=1)), timedelta(seconds=5 if late else 1))
+        told = task.held_until is not None and task.held_until - task.received_at > PATIENCE
 
         def work(conn: sa.Connection) -> None:
             self.leases.check(conn, lane, token)
             signal_table.hold_back(conn, task.id, held_until=now + after)
+            if late and not told:
+                message_table.send(
+                    conn, task.user_id, level="error", title=f"{task.symbol.short}: the broker cannot be reached", now=now,
+                    text=f"Your {signal.action} of {task.symbol.short} waits for the broker ({error.message}) and goes out as soon as it "
+                    "answers. Look at your broker if that is too late for you.", signal_id=task.signal_id,
+                )
 
         yield Write(work)
 

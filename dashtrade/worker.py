@@ -197,6 +197,10 @@ class Worker:
                     self.lanes.wake(lane)
             except BrokerError as error:
                 log.warning("account %s: no news of its orders: %s", row.account_id, error.message)
+            except DatabaseAway:
+                raise
+            except Exception:  # one adapter's fault must not keep the other accounts from their fills
+                log.exception("account %s: its orders could not be asked after", row.account_id)
 
     def look(self) -> None:
         for lane in self.watch.look():

@@ -24,7 +24,7 @@ def figures(user: User, held: list[ui.data.Holding]) -> ui.data.Figures:
     total = [float(value) for value in ui.data.running(found.days)][-30:]
     ui.cards("figures", [
         ui.Card(
-            label="Equity", value=money(found.equity), note=f"{count(found.away, 'account')} not reached" if found.away else "in your broker accounts",
+            label="Equity", value=money(found.equity), note=f"{count(found.away, 'account')} not reached" if found.away else "all accounts",
             note_tone="warn" if found.away else "", spark=total,
         ),
         ui.Card(label="Today, realised", value=signed(found.today), tone=tone(found.today), note=count(found.trades_today, "trade")),

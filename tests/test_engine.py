@@ -348,11 +348,23 @@ def test_the_stop_its_event_and_the_pause_are_one_step(ann: Person, house: House
 
     with monkeypatch.context() as broken:
         broken.setattr(message_table, "send", power_cut)
-        with pytest.raises(RuntimeError):
-            house.watch.look()
+        assert house.watch.look() == []
     assert events(ann) == [] and ann.get(f"/bots/{bot}")["is_active"] is True
     assert len(ann.get("/signals")["items"]) == 1
     assert house.look() == 1 and len(events(ann)) == 1 and ann.holds(bot) == 0
+
+
+@sqlite
+def test_one_bot_that_cannot_be_looked_at_does_not_keep_the_others_from_their_stop(ann: Person, house: House, feed: SetFeed, monkeypatch: pytest.MonkeyPatch):
+    first, second = ann.bot("AAPL", risk_limit_percent="10"), ann.bot("MSFT", risk_limit_percent="10")
+    ann.trades("buy", "AAPL")
+    ann.trades("buy", "MSFT")
+    feed.set("AAPL", 80)
+    feed.set("MSFT", 80)
+    look_at = house.watch._look_at
+    monkeypatch.setattr(house.watch, "_look_at", lambda bot, quote: 1 / 0 if bot.id == first else look_at(bot, quote))
+    house.look()
+    assert ann.holds(first) > 0 and ann.holds(second) == 0
 
 
 @sqlite

@@ -16,7 +16,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from bot_database import Database
+from bot_database import Database, DatabaseAway
 from dashtrade.domain import exits as exit_rules
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.dialects import parse
@@ -65,7 +65,7 @@ class Watch:
             for bot in page:
                 if bot.position.quantity:
                     quote = self._quote(accounts[bot.account_id], bot, quotes)
-                    set_off += self._look_at(bot, quote) if quote else []
+                    set_off += self._safely_look_at(bot, quote) if quote else []
             after = page[-1].id
 
     def _quote(self, account: account_table.Account, bot: Bot, quotes: dict[tuple[int, Any], Quote | None]) -> Quote | None:
@@ -79,6 +79,16 @@ class Watch:
             log.warning("no price for %s, its positions are not watched now: %s", bot.symbol, error.message)
             quotes[(0, bot.symbol)] = None
             return None
+
+    def _safely_look_at(self, bot: Bot, quote: Quote) -> list[Lane]:
+        """One bot that cannot be looked at must not keep the others from being watched."""
+        try:
+            return self._look_at(bot, quote)
+        except DatabaseAway:
+            raise
+        except Exception:
+            log.exception("bot %s could not be looked at", bot.id)
+            return []
 
     def _look_at(self, bot: Bot, quote: Quote) -> list[Lane]:
         now = self.clock.now()
@@ -152,7 +162,8 @@ def _take_exit(conn: sa.Connection, seen: Bot, kept: Any, hit: exit_rules.Fired,
     receipt = _close(conn, bot, Origin.EXIT, f"{hit.kind}-{plain(hit.price)}", share, now)
     if receipt is None:
         return []
-    bot_table.change(conn, bot.user_id, bot.id, exits=hit.kept)
+    if hit.kept is not None:  # a step was taken; the others stay. A whole exit is asked for again until the position is gone
+        bot_table.change(conn, bot.user_id, bot.id, exits=hit.kept)
     name = "take-profit" if hit.kind == "take_profit" else "stop-loss"
     bot_table.add_risk_event(
         conn, bot, at=now, kind=hit.kind, threshold=hit.price, actual=mark, action="position closed" if not share else "position reduced",

@@ -94,9 +94,8 @@ def change_account(app: App, user: User, account_id: int, changes: dict[str, Any
         credentials = changes.get("credentials") or json.loads(app.vault.decrypt(account.credentials))
         app.brokers.kind(account.broker).check(dict(credentials), {**options, "mode": account.mode})
         values |= {"options": options, "credentials": app.vault.encrypt(json.dumps(credentials, sort_keys=True))}
-        values |= {"is_active": True, "disabled_reason": ""}
-        if changes.get("credentials") is not None:
-            values["session"] = None  # what was renewed belonged to the old ones
+        if changes.get("credentials") is not None:  # a refused key was replaced; what it had renewed goes with it
+            values |= {"is_active": True, "disabled_reason": "", "session": None}
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> None:

@@ -45,10 +45,10 @@ def show(app: App, user: User, bot_id: int) -> None:
         st.warning(f"{text(sentence(bot.paused_reason))} Resume it when you have looked into it.", icon=":material/pause_circle:")
     _now(bot_id)
     left, right = st.columns([1.7, 1], gap="small")
-    with left:
-        _chart(app, user, bot)
     with right:
         _signals(bot_id)
+    with left:
+        _chart(app, user, bot)
         days = data.net_by_day(data.days(app, user, bot_id=bot_id))
         if any(net for _, net in days):
             with panel("Profit so far", key="bot_profit"):
@@ -92,11 +92,16 @@ def _now(user: User, bot_id: int) -> None:
     owns = bool(bot.position.quantity)
     side = f"{bot.position.side.value.capitalize()} {quantity(abs(bot.position.quantity))}" if owns else "Flat"
     cards("bot_figures", [
-        Card(label="Position", value=side, note=f"at {price(bot.position.average_price)}" if owns else "owns nothing now"),
+        Card(label="Position", value=side, note=_held_at(bot) if owns else "owns nothing now"),
         Card(label="Open profit", value=signed(held.unrealized), tone=tone(held.unrealized), note=percent(held.percent, sign=True) if owns else "–"),
         Card(label="Realised, after fees", value=signed(bot.total_pnl), tone=tone(bot.total_pnl), note=f"{money(bot.fees)} fees in {count(bot.total_trades, 'trade')}"),
-        Card(label="Today", value=signed(_today(app, bot)), tone=tone(_today(app, bot)), note=exits_said(bot) or "no stop or target kept"),
+        Card(label="Today", value=signed(_today(app, bot)), tone=tone(_today(app, bot)), note=count(bot.day(app.clock.now().date()).trades, "trade")),
     ])  # fmt: skip
+
+
+def _held_at(bot: Bot) -> str:
+    kept = exits_said(bot)
+    return f"at {price(bot.position.average_price)}" + (f", {kept}" if kept else "")
 
 
 def _today(app: App, bot: Bot):  # noqa: ANN202

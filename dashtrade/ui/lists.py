@@ -106,7 +106,7 @@ def story_lines(user: User, told: dict[str, Any]) -> None:
         when = datetime.fromisoformat(at)
         mark = STEP_TONES.get(step, "info")
         clock = f"{moment(user, when, seconds=True)}.{when.microsecond // 1000:03d}"
-        words = {"check": "Failed check", "checks": "Checked"}.get(step, step.capitalize())
+        words = {"check": "Did not pass", "checks": "Checked"}.get(step, step.capitalize())
         lines.append(f'<li class="dt-{mark}"><b>{escape(words)}</b><span>{escape(detail)}</span><time>{clock}</time></li>')
     st.html(f'<ol class="dt-story">{"".join(lines)}</ol>')
 

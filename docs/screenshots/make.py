@@ -78,7 +78,7 @@ class Month:
         people.rotate_webhook_token(self.app, self.user)
         account = bots.add_account(
             self.app, self.user, broker="paper", mode="paper", label="Paper", credentials={},
-            options={"starting_cash": "100000", "fee_percent": "0.04", "slippage_percent": "0.01"},
+            options={"starting_cash": "100000", "fee_percent": "0.02", "slippage_percent": "0.01"},
         )  # fmt: skip
         self.bots = [bots.add_bot(self.app, self.user, {"account_id": account, **given}) for given in BOTS]
         while self.clock.at < self.end - timedelta(hours=3):
@@ -100,9 +100,9 @@ class Month:
         """Right a little more often than wrong: a bot that only lost would make a sad picture."""
         bot = bots.bot_of(self.app, self.user, bot_id)
         if not action:
-            feed, soon = self.app.feed, self.clock.at + timedelta(hours=7)
+            feed, soon = self.app.feed, self.clock.at + timedelta(hours=5)
             rises = feed.quote_at(bot.symbol, soon).mid > feed.quote_at(bot.symbol, self.clock.at).mid  # type: ignore[attr-defined]
-            right = self.chance.random() < 0.56
+            right = self.chance.random() < 0.64
             action = "close" if bot.position.quantity and self.chance.random() < 0.4 else "buy" if rises == right else "sell"
         body = {"action": action, "symbol": bot.written_symbol, "timeframe": bot.timeframe.shown, "id": f"{bot_id}-{self.clock.at:%Y%m%d%H%M%S}"}
         if action != "close" and self.chance.random() < 0.5:
