@@ -207,12 +207,12 @@ class Engine:
             yield from self._give_up(task, lane, token, f"the broker could not be reached for {PATIENCE.seconds} s: {error.message}")
             return
         after = max(getattr(error, "after", timedelta(seconds=1)), timedelta(seconds=5 if late else 1))
-        told = task.held_until is not None and task.held_until - task.received_at > PATIENCE
+        said = f"waits for the broker, which cannot be reached: {error.message}" if late else ""
 
         def work(conn: sa.Connection) -> None:
             self.leases.check(conn, lane, token)
-            signal_table.hold_back(conn, task.id, held_until=now + after)
-            if late and not told:
+            signal_table.hold_back(conn, task.id, held_until=now + after, reason=said)
+            if late and not task.reason:
                 message_table.send(
                     conn, task.user_id, level="error", title=f"{task.symbol.short}: the broker cannot be reached", now=now,
                     text=f"Your {signal.action} of {task.symbol.short} waits for the broker ({error.message}) and goes out as soon as it "

@@ -776,6 +776,21 @@ def test_a_venue_that_cannot_be_asked_holds_the_decision_for_a_minute(away: Pers
     assert away.story(story["id"])["status"] == "refused" and "could not be reached" in away.story(story["id"])["reason"]
 
 
+def test_a_way_out_waits_for_a_venue_that_cannot_be_asked_and_its_user_is_told_once(away: Person, bot: int, venue: Venue, clock: SetClock):
+    away.trades("buy")
+    venue.away = GONE
+    story = away.trades("close")
+    for _ in range(30):
+        clock.forward(10)
+        away.house.work()
+    assert away.story(story["id"])["status"] == "working" and away.holds(bot) > 0
+    assert sum("cannot be reached" in message["title"] for message in away.get("/messages")["items"]) == 1
+    venue.away = None
+    clock.forward(10)
+    away.house.work()
+    assert away.story(story["id"])["status"] == "filled" and away.holds(bot) == 0
+
+
 # --- turns ---------------------------------------------------------------------------------------------------------------------------
 
 

@@ -21,6 +21,7 @@ import pytest
 import sqlalchemy as sa
 
 from dashtrade.app import App, build_app
+from dashtrade.domain.values import sha256
 from dashtrade.services import people, sessions
 from dashtrade.settings import ROOT, Settings
 from dashtrade.tables import people as people_table
@@ -274,6 +275,17 @@ def test_a_made_up_cookie_gets_an_empty_socket_and_nobodys_session(desk: Desk):
     scope = {"headers": [(b"sec-websocket-protocol", b"streamlit, xsrf, someones-session")], "subprotocols": ["streamlit", "xsrf", "someones-session"]}
     assert without_session_id(scope)["headers"] == [(b"sec-websocket-protocol", b"streamlit,  xsrf")]
     assert without_session_id(scope)["subprotocols"] == ["streamlit", "xsrf"]
+
+
+def test_a_tab_that_only_asks_does_not_keep_its_session_alive(desk: Desk):
+    assert desk.ask("GET", "/auth/alive").status == 401
+    token = desk.sign_in(desk.person()).cookie
+    key = people_table.sessions.c.token_hash == sha256(token)
+    long_ago = desk.app.clock.now() - timedelta(hours=11)
+    desk.app.db.write(lambda conn: conn.execute(sa.update(people_table.sessions).where(key).values(seen_at=long_ago)))
+    assert desk.ask("GET", "/auth/alive", cookie=token).status == 204
+    with desk.app.db.read() as conn:
+        assert conn.scalar(sa.select(people_table.sessions.c.seen_at).where(key)) == long_ago
 
 
 def test_a_deactivated_user_is_out_at_once(desk: Desk):

@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
-from dashtrade.settings import ROOT
+from dashtrade.app import build_app
+from dashtrade.settings import ROOT, Settings
+from dashtrade.tables import people as people_table
 
 CHROMIUM = next((path for path in ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome") if os.path.exists(path)), "")
 ARGUMENTS = (
@@ -182,6 +185,21 @@ def test_the_session_outlives_a_restart_and_ends_in_every_tab(home: Home, browse
     other = browser.new_context().new_page()
     other.goto(f"{home.ui}/bots")
     assert other.url.endswith("/auth/login")
+
+
+def test_a_tab_left_open_goes_to_the_form_when_it_is_looked_at_again(home: Home, browser: Any):
+    tab = browser.new_context().new_page()
+    sign_in(tab, home)
+    tab.goto(f"{home.ui}/account")  # nothing on this page renews itself
+    ready(tab)
+    tab.get_by_role("button", name="Sign out", exact=True).wait_for()
+    app = build_app(Settings.load(home.environ))
+    try:
+        app.db.write(lambda conn: conn.execute(sa.delete(people_table.sessions)))
+    finally:
+        app.close()
+    tab.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    tab.wait_for_url("**/auth/login", timeout=10_000)
 
 
 @pytest.mark.parametrize("path", ["/", "/bots", "/bots?bot=1", "/connect", "/connect?part=Alerts", "/signals", "/history", "/performance", "/account", "/admin"])

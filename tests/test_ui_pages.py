@@ -57,7 +57,7 @@ def seen_as(monkeypatch: pytest.MonkeyPatch):
     """Whose browser it is. AppTest has no cookies, so the one function that reads them is answered for."""
 
     def see(user: User | None) -> None:
-        monkeypatch.setattr(runtime, "current_user", lambda: user)
+        monkeypatch.setattr(runtime, "current_user", lambda *, present=True: user)
         monkeypatch.setattr(runtime, "session_token", lambda: "a-token")
 
     return see

@@ -66,8 +66,8 @@ def begin(app: App, user_id: int, *, device: str, address: str, remember: bool, 
     return token
 
 
-def find(app: App, token: str | None) -> User | None:
-    """Whose session this is, if it still is one."""
+def find(app: App, token: str | None, *, present: bool = True) -> User | None:
+    """Whose session this is, if it still is one. `present`: somebody did something, which a page that renews itself is not."""
     if not token or len(token) > 100:
         return None
     now, key = app.clock.now(), sha256(token)
@@ -78,7 +78,7 @@ def find(app: App, token: str | None) -> User | None:
     user, row = found
     if not user.is_active or row.expires_at <= now or (not row.remember and now - row.seen_at > IDLE):
         return None
-    if now - row.seen_at > SEEN_EVERY:
+    if present and now - row.seen_at > SEEN_EVERY:
         app.db.write(lambda conn: table.touch_session(conn, key, now))
     return user
 

@@ -78,6 +78,7 @@ class Waiting:
     account_id: int
     symbol: Symbol
     status: str
+    reason: str
     alone: bool
     taken_back: int
     received_at: datetime

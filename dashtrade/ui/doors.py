@@ -32,7 +32,7 @@ def routes(app: App) -> list[Route]:
         Route("/auth/logout", doors.guarded(doors.logout), methods=["GET", "POST"]),
         Route("/setup", doors.guarded(doors.setup), methods=["GET", "POST"]),
         Route("/join", doors.guarded(doors.join), methods=["GET", "POST"]),
-        Route("/auth/theme.js", _theme),
+        Route("/auth/theme.js", _theme), Route("/auth/alive", doors.guarded(doors.alive)),
         Route("/favicon.png", _icon), Route("/favicon.ico", _icon),
     ]
 
@@ -177,6 +177,11 @@ class Doors:
         answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="lax")
         answer.delete_cookie(SECURE_COOKIE, path="/", httponly=True, samesite="lax", secure=True)
         return answer
+
+    async def alive(self, request: Request, given: dict[str, str]) -> Response:
+        """Asked by open tabs now and then: one whose session has ended goes to the form, though nobody touches it."""
+        user = await run_in_threadpool(sessions.find, self.app, token_of(request), present=False)
+        return Response(status_code=204 if user else 401)
 
     def _nobody(self) -> bool:
         with self.app.db.read() as conn:

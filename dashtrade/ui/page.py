@@ -31,13 +31,13 @@ def page(name: str, *, needs: Permission = Permission.TRADE) -> User:
     return user
 
 
-def guard(needs: Permission = Permission.TRADE) -> User:
+def guard(needs: Permission = Permission.TRADE, *, present: bool = True) -> User:
     """Asked anew on every run, whichever way the page was come to."""
     if not runtime.running():
         print(START, file=sys.stderr)
         st.error(START)
         st.stop()
-    user = runtime.current_user()
+    user = runtime.current_user(present=present)
     if user is None:
         _to_sign_in()
         st.stop()
@@ -102,7 +102,7 @@ def live(every: float) -> Callable[[Callable[..., None]], Callable[..., None]]:
     def decorate(draw: Callable[..., None]) -> Callable[..., None]:
         @st.fragment(run_every=every)
         def run(*given: Any, **more: Any) -> None:
-            draw(guard(), *given, **more)
+            draw(guard(present=False), *given, **more)
 
         return run
 

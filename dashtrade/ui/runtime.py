@@ -37,6 +37,6 @@ def session_token() -> str | None:
     return cookies.get(SECURE_COOKIE) or cookies.get(COOKIE)
 
 
-def current_user() -> User | None:
+def current_user(*, present: bool = True) -> User | None:
     """Asked of the database on every run and in every fragment: a session that was ended ends on the screen too."""
-    return sessions.find(the_app(), session_token())
+    return sessions.find(the_app(), session_token(), present=present)
