@@ -12,7 +12,7 @@ from dashtrade.ui import bot_form, closing, data
 from dashtrade.ui.errors import trying
 from dashtrade.ui.page import empty, live, the_app
 from dashtrade.ui.parts import Cell, Column, Row, table
-from dashtrade.ui.words import ago, count, percent, quantity, signed, status, text, tone
+from dashtrade.ui.words import ago, count, percent, quantity, signed, status, tone
 
 COLUMNS = [
     Column(label="Bot"), Column(label="Status"), Column(label="Position", number=True, wide_only=True), Column(label="Open profit", number=True),
@@ -34,8 +34,6 @@ def show(app: App, user: User) -> None:
         if empty("A bot waits for alerts on one symbol and timeframe, and trades them at the size you give it.", "Make a bot", icon=":material/add:", key="bot"):
             bot_form.ask_new()
         return
-    if said := st.session_state.pop("said", None):
-        st.toast(said, icon=":material/check:")
     _table()
 
 
@@ -107,7 +105,3 @@ def _act(app: App, user: User, bot_id: int, wanted: str) -> None:
                 service.set_active(app, user, bot_id, wanted == "resume")
             if attempt.ok:
                 st.rerun(scope="fragment")
-
-
-def said(words: str) -> None:
-    st.toast(text(words), icon=":material/check:")

@@ -30,8 +30,6 @@ def show(app: App, user: User, bot_id: int) -> None:
         if st.button("Back to all bots", icon=":material/arrow_back:"):
             _back()
         return
-    if said := st.session_state.pop("said", None):
-        st.toast(said, icon=":material/check:")
     with actions():
         if st.button("All bots", icon=":material/arrow_back:", key="back"):
             _back()

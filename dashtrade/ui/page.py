@@ -28,6 +28,8 @@ def page(name: str, *, needs: Permission = Permission.TRADE) -> User:
     """The user, or nothing at all below this line. Says the page's title and the state of trading."""
     user = guard(needs)
     title(name, user)
+    if said := st.session_state.pop("said", None):  # by what was done just before this run
+        st.toast(said, icon=":material/check:")
     return user
 
 
