@@ -36,6 +36,7 @@ T = TypeVar("T")
 _AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
 _WAITS_FOR_PRICE = frozenset({OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP})
 _MOST = Decimal(10) ** 12  # of anything in one order
+FRESH = timedelta(seconds=1)  # a mark for the account's value; orders are filled at the market of their moment
 _DIGITS = 60  # while money moves: enough for every product to be exact
 
 
@@ -188,6 +189,7 @@ class PaperBroker:
 
     def __init__(self, store: PaperStore, feed: Feed, clock: Clock, settings: PaperSettings) -> None:
         self._store, self._feed, self._clock, self._settings = store, feed, clock, settings
+        self._marks: dict[Symbol, tuple[datetime, Decimal]] = {}
         self.local = feed.demo  # nothing here waits for a network: the engine may use it inside a transaction
         self.capabilities = Capabilities(
             name="Paper", order_types=frozenset(OrderType),
@@ -239,9 +241,18 @@ class PaperBroker:
             return []
         return self._write(lambda book, quotes: self._advance(book, quotes, now), quotes)
 
+    def _mark(self, symbol: Symbol, now: datetime) -> Decimal:
+        """What one piece is worth, to the second: an account of many positions is valued at every order."""
+        at, mid = self._marks.get(symbol, (None, ZERO))
+        if at is None or not timedelta(0) <= now - at < FRESH:
+            mid = self._feed.quote(symbol).mid
+            self._marks[symbol] = (now, mid)
+        return mid
+
     def account(self) -> AccountState:
         cash, held = self._store.read(lambda book: (book.cash(), book.positions()))
-        values = [position.quantity * self._feed.quote(position.symbol).mid for position in held]
+        now = self._clock.now()
+        values = [position.quantity * self._mark(position.symbol, now) for position in held]
         equity = cash + sum(values)
         power = buying_power(cash, values, self._settings)
         return AccountState(equity=equity, cash=cash, buying_power=power, number="PAPER", can_withdraw=False)
