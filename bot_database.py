@@ -53,10 +53,6 @@ def savepoint(conn: sa.Connection) -> Iterator[None]:
         cursor.close()
 
 
-class NotMigrated(Exception):
-    """The database's tables are not those of this version."""
-
-
 class _Work:
     """One piece of work waiting for the writer."""
 
