@@ -16,8 +16,8 @@ import sqlalchemy as sa
 
 from bot_database import Database
 from dashtrade.domain.dialects import Reading, parse
-from dashtrade.domain.orders import Order, OrderStatus
-from dashtrade.domain.ports import BadCredentials, Broker, BrokerError, Clock, Feed, Rejected
+from dashtrade.domain.orders import FROM_VENUE, Order, OrderStatus
+from dashtrade.domain.ports import BadCredentials, Broker, BrokerError, Clock, Feed, OrderReport, Rejected
 from dashtrade.domain.signals import Action, Origin, Signal
 from dashtrade.engine import intake
 from dashtrade.engine.deciding import Market, decide_one
@@ -247,6 +247,18 @@ class Engine:
                 moved.add(Lane(account_id, order.symbol))
                 self.on_change(order.signal_id)
         return list(moved)
+
+    def hear(self, account_id: int, report: OrderReport) -> Lane | None:
+        """News that a venue tells by itself: booked like any others. The lane in which something moved."""
+        with self.db.read() as conn:
+            order = order_table.find(conn, account_id, report.client_order_id)
+        if order is None or (FROM_VENUE[report.status], report.filled_quantity) == (order.status, order.filled_quantity):
+            return None  # a stranger's, or known
+        after = drive(self.db, self.sender.book(order, report))
+        if after.status is order.status:
+            return None
+        self.on_change(order.signal_id)
+        return Lane(account_id, order.symbol)
 
     def open_lanes(self) -> list[Lane]:
         """Lanes with something to do: a decision to make, an order to send, to look up or to take back."""

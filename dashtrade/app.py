@@ -52,6 +52,7 @@ class BrokerKind:
     check: Callable[[dict[str, str], dict[str, Any]], None]  # credentials, and options with the mode, before they are stored
     make: Callable[[App, Account, dict[str, str]], Broker]
     starting_cash: Callable[[dict[str, Any]], Decimal] = lambda options: Decimal(0)
+    streams: bool = False  # its adapter is a ports.Streaming
 
 
 class PaperTables:
@@ -144,7 +145,7 @@ BROKERS: Mapping[str, BrokerKind] = {
     ),
     "crypto": BrokerKind(name="Crypto exchange", modes=("paper", "live"), check=_check_crypto, make=_make_crypto),
     "schwab": BrokerKind(name="Schwab", modes=("live",), check=_check_schwab, make=_make_schwab),
-    "alpaca": BrokerKind(name="Alpaca", modes=("paper", "live"), check=_check_alpaca, make=_make_alpaca),
+    "alpaca": BrokerKind(name="Alpaca", modes=("paper", "live"), check=_check_alpaca, make=_make_alpaca, streams=True),
 }
 
 
@@ -160,6 +161,10 @@ class Brokers:
         if broker not in self._kinds:
             raise Malformed(f"there is no broker {broker[:40]!r}", where="broker", hint=f"One of: {', '.join(self._kinds)}.")
         return self._kinds[broker]
+
+    @property
+    def streaming(self) -> list[str]:
+        return [name for name, kind in self._kinds.items() if kind.streams]
 
     def of(self, account: Account) -> Broker:
         stamp = (account.credentials, account.options)

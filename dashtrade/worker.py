@@ -27,9 +27,10 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from bot_database import DatabaseAway
 from dashtrade.app import App, CannotStart, build_app
-from dashtrade.domain.ports import BrokerError
+from dashtrade.domain.ports import BrokerError, OrderReport
 from dashtrade.engine.effects import Call, Steps, Write
 from dashtrade.engine.lanes import LEASE_SECONDS
+from dashtrade.engine.streams import Streams
 from dashtrade.engine.watch import Watch
 from dashtrade.nudge import WorkerEnd
 from dashtrade.settings import EX_CONFIG, Settings
@@ -42,7 +43,8 @@ log = logging.getLogger("dashtrade.worker")
 
 CALLS = 32  # network calls under way at once
 SCAN, COLLECT, WATCH = 0.5, 0.25, 2.0  # seconds between two looks
-YOUNG, SELDOM = timedelta(seconds=3), 6  # an older order is asked after at every sixth look
+YOUNG, SELDOM, HEARD = timedelta(seconds=3), 6, 12  # older orders are asked after at every sixth look, those we are told of at every twelfth
+COLLECTORS = 16  # accounts asked at once, so that a slow venue keeps nobody else waiting
 STOPPING = 15.0  # seconds for what is under way, when told to end
 
 
@@ -150,6 +152,9 @@ class Worker:
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self._only = contextlib.ExitStack()
         self._collected = 0
+        self._asking: set[int] = set()
+        self._collectors = ThreadPoolExecutor(COLLECTORS, thread_name_prefix="collect")
+        self.streams = Streams(app.db, app.brokers.streaming, app.brokers.of, self._hear)
 
     # --- life --------------------------------------------------------------------------------------------------------------
 
@@ -162,13 +167,15 @@ class Worker:
         self.nudges = WorkerEnd(self.app.settings.home, self.lanes.wake)
         self.engine.on_change = self.nudges.tell
         self.lanes.start()
-        for job, seconds in ((self.scan, SCAN), (self.collect, COLLECT), (self.look, WATCH), (self.renew, LEASE_SECONDS / 3), (self.tidy, 3600)):
+        for job, seconds in ((self.scan, SCAN), (self.collect, COLLECT), (self.look, WATCH), (self.listen, WATCH), (self.renew, LEASE_SECONDS / 3), (self.tidy, 3600)):
             self._scheduler.add_job(_safely(job), "interval", seconds=seconds, max_instances=1, coalesce=True, misfire_grace_time=None)
         self._scheduler.start()
         self.scan()
 
     def stop(self) -> None:
         self._scheduler.shutdown(wait=False)
+        self.streams.stop()
+        self._collectors.shutdown(wait=False, cancel_futures=True)
         self.lanes.stop()
         if self.nudges is not None:
             self.nudges.close()
@@ -190,17 +197,31 @@ class Worker:
             accounts = order_table.working_accounts(conn)
         now = self.app.clock.now()
         for row in accounts:
-            if now - row.newest > YOUNG and self._collected % SELDOM:
-                continue
-            try:
-                for lane in self.engine.collect(row.account_id):
-                    self.lanes.wake(lane)
-            except BrokerError as error:
-                log.warning("account %s: no news of its orders: %s", row.account_id, error.message)
-            except DatabaseAway:
-                raise
-            except Exception:  # one adapter's fault must not keep the other accounts from their fills
-                log.exception("account %s: its orders could not be asked after", row.account_id)
+            every = HEARD if self.streams.up(row.account_id) else 1 if now - row.newest <= YOUNG else SELDOM
+            if self._collected % every == 0 and row.account_id not in self._asking:
+                self._asking.add(row.account_id)
+                self._collectors.submit(self._collect, row.account_id)
+
+    def _collect(self, account_id: int) -> None:
+        try:
+            for lane in self.engine.collect(account_id):
+                self.lanes.wake(lane)
+        except BrokerError as error:
+            log.warning("account %s: no news of its orders: %s", account_id, error.message)
+        except DatabaseAway as away:
+            log.warning("account %s: its orders are asked after later: %s", account_id, away)
+        except Exception:  # one adapter's fault must not keep the other accounts from their fills
+            log.exception("account %s: its orders could not be asked after", account_id)
+        finally:
+            self._asking.discard(account_id)
+
+    def listen(self) -> None:
+        self.streams.look()
+
+    def _hear(self, account_id: int, report: OrderReport) -> None:
+        lane = self.engine.hear(account_id, report)
+        if lane is not None:
+            self.lanes.wake(lane)
 
     def look(self) -> None:
         for lane in self.watch.look():

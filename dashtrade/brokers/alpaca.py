@@ -328,8 +328,15 @@ class AlpacaBroker:
         """Tell `on_report` of news as it happens, from a thread of its own, for as long as the broker is open."""
         self._updates.start(on_report)
 
-    def close(self) -> None:
+    def stop_listening(self) -> None:
         self._updates.stop()
+
+    @property
+    def streaming(self) -> bool:
+        return self._updates.up
+
+    def close(self) -> None:
+        self.stop_listening()
         for client in (self._orders, self._stocks, self._coins):
             client._session.close()
 

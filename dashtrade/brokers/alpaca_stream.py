@@ -30,6 +30,13 @@ class TradeUpdates:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped: asyncio.Event | None = None
+        self._stream: Any = None
+
+    @property
+    def up(self) -> bool:
+        """Connected, as far as the library knows: it notices a dead line after three minutes at the latest."""
+        stream = self._stream
+        return stream is not None and stream._running
 
     def start(self, on_report: OnReport) -> None:
         with self._lock:
@@ -42,7 +49,7 @@ class TradeUpdates:
 
     def stop(self) -> None:
         with self._lock:
-            thread, self._thread = self._thread, None
+            thread, self._thread, self._stream = self._thread, None, None
             if thread is None or self._loop is None or self._stopped is None:
                 return
             self._loop.call_soon_threadsafe(self._stopped.set)
@@ -51,18 +58,18 @@ class TradeUpdates:
 
     def _run(self, on_report: OnReport, ready: threading.Event) -> None:
         try:
-            asyncio.run(self._stream(on_report, ready))
+            asyncio.run(self._listen(on_report, ready))
         except Exception:
             log.exception("the stream of trade updates ended; news come from polling alone")
         finally:
             ready.set()
 
-    async def _stream(self, on_report: OnReport, ready: threading.Event) -> None:
+    async def _listen(self, on_report: OnReport, ready: threading.Event) -> None:
         from alpaca.trading.stream import TradingStream
 
         stream = TradingStream(**self._made_of, raw_data=True)
         stream.subscribe_trade_updates(_handler(on_report))
-        self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
+        self._loop, self._stopped, self._stream = asyncio.get_running_loop(), asyncio.Event(), stream
         ready.set()
         # Its own `stop` fails before the loop runs and waits up to 5 s after; cancelling does neither.
         running = asyncio.create_task(stream._run_forever())

@@ -258,6 +258,17 @@ class Broker(Protocol):
         """Give back connections and threads."""
 
 
+class Streaming(Broker, Protocol):
+    """A venue that also tells of orders by itself. It only makes news arrive sooner; polling stays the truth."""
+
+    streaming: bool  # is the line up, as far as is known
+
+    def listen(self, on_report: Callable[[OrderReport], object]) -> None:
+        """Tell of news as they happen, from a thread of its own, reconnecting by itself; until told to stop, or closed."""
+
+    def stop_listening(self) -> None: ...
+
+
 class Feed(Protocol):
     """Where prices come from."""
 

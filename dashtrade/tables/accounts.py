@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,7 +21,7 @@ accounts = sa.Table(
     moment("checked_at", nullable=True), sa.Column("check_result", Json, nullable=True), moment("deleted_at", nullable=True),
 )
 
-SYSTEM = {"load", "hold", "problem", "sealed", "put_sealed", "sealed_sessions", "put_session"}
+SYSTEM = {"load", "active_at", "hold", "problem", "sealed", "put_sealed", "sealed_sessions", "put_session"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,12 @@ def list_all(conn: sa.Connection, owner: int) -> list[Account]:
 def change(conn: sa.Connection, owner: int, account_id: int, **values: Any) -> bool:
     mine = (accounts.c.user_id == owner) & (accounts.c.id == account_id) & accounts.c.deleted_at.is_(None)
     return conn.execute(sa.update(accounts).where(mine).values(**values)).rowcount == 1
+
+
+def active_at(conn: sa.Connection, brokers: Collection[str], limit: int) -> list[Account]:
+    """For the worker: accounts at these brokers that may trade, the oldest first."""
+    query = sa.select(accounts).where(accounts.c.broker.in_(brokers), accounts.c.is_active, accounts.c.deleted_at.is_(None))
+    return [_account(row) for row in conn.execute(query.order_by(accounts.c.id).limit(limit))]  # type: ignore[misc]
 
 
 _LOAD = sa.select(accounts).where(accounts.c.id == p("account_id"))

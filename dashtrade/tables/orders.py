@@ -14,7 +14,7 @@ from dashtrade.domain.ledger import Lot
 from dashtrade.domain.orders import Effect, Order, OrderStatus
 from dashtrade.domain.values import OrderSide, OrderType, Symbol, TimeInForce
 from dashtrade.tables.base import BigId, Exact, Instrument, Json, exact, flag, is_postgres, metadata, moment, number, owner_column, whole, words
-from dashtrade.tables.quick import one, rows, run, run_many, scalar
+from dashtrade.tables.quick import first, one, rows, run, run_many, scalar
 
 _OPEN = sa.text("status IN ('created', 'submitting', 'unknown', 'working', 'attention')")
 orders = sa.Table(
@@ -61,7 +61,7 @@ trades = sa.Table(
 )
 
 SYSTEM = {
-    "insert", "log", "load", "update", "open_in_lane", "open_in_account", "request_cancel", "of_signal", "add_fill", "held_lots",
+    "insert", "log", "load", "find", "update", "open_in_lane", "open_in_account", "request_cancel", "of_signal", "add_fill", "held_lots",
     "known_fills", "add_lot", "put_lot", "put_trade", "due_lanes", "working_accounts",
     "cancel_entries",
 }
@@ -113,6 +113,12 @@ def log(conn: sa.Connection, lines: list[tuple[Order, datetime, str, str]]) -> N
 
 def load(conn: sa.Connection, order_id: str) -> Order:
     return _order(one(conn, _LOAD, {"order_id": order_id}))
+
+
+def find(conn: sa.Connection, account_id: int, order_id: str) -> Order | None:
+    """Whoever asks has the id from the account's venue, where others than we may place orders too."""
+    row = first(conn, _LOAD, {"order_id": order_id})
+    return _order(row) if row is not None and row.account_id == account_id else None
 
 
 def update(conn: sa.Connection, before: Order, after: Order) -> bool:

@@ -1,0 +1,56 @@
+"""Listening to the venues that tell of orders by themselves: a fill is booked as it happens, and the lane behind it goes on.
+
+Nothing depends on it. What a stream tells goes through the same booking as what a poll tells, so that a repeat or an old piece
+of news changes nothing; what it does not tell, the next poll does.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection
+from functools import partial
+
+from bot_database import Database, DatabaseAway
+from dashtrade.domain.ports import OrderReport, Streaming
+from dashtrade.tables import accounts as account_table
+from dashtrade.tables.accounts import Account
+
+log = logging.getLogger("dashtrade.streams")
+
+MOST = 100  # each costs a thread and a connection; the accounts beyond are polled alone
+
+
+class Streams:
+    """One listener per account that may trade, at venues that have a stream. Each is driven by a thread of its adapter's."""
+
+    def __init__(self, db: Database, kinds: Collection[str], broker_of: Callable[[Account], Streaming], hear: Callable[[int, OrderReport], None]) -> None:
+        self._db, self._kinds, self._broker_of, self._hear = db, kinds, broker_of, hear
+        self._listening: dict[int, Streaming] = {}
+
+    def look(self) -> None:
+        """Listen to whom there is to listen to, and to nobody else: accounts come, go, and get other keys."""
+        with self._db.read() as conn:
+            wanted = {account.id: account for account in account_table.active_at(conn, self._kinds, MOST)}
+        for account_id in self._listening.keys() - wanted.keys():
+            self._listening.pop(account_id).stop_listening()
+            log.info("account %s: its stream ended", account_id)
+        for account in wanted.values():
+            broker = self._broker_of(account)
+            if self._listening.get(account.id) is not broker:  # new, or made anew with another key
+                broker.listen(partial(self._told, account.id))
+                self._listening[account.id] = broker
+
+    def up(self, account_id: int) -> bool:
+        """Does news of this account come by themselves now? A line that died unnoticed looks up for a while."""
+        broker = self._listening.get(account_id)
+        return broker is not None and broker.streaming
+
+    def stop(self) -> None:
+        while self._listening:
+            self._listening.popitem()[1].stop_listening()
+
+    def _told(self, account_id: int, report: OrderReport) -> None:
+        try:
+            self._hear(account_id, report)
+        except DatabaseAway as away:
+            log.warning("account %s: news could not be booked, the next poll brings them: %s", account_id, away)
