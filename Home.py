@@ -16,6 +16,7 @@ user = guard()
 menu = {
     "Trade": [
         st.Page("pages/overview.py", title="Overview", icon=":material/space_dashboard:", default=True),
+        st.Page("pages/positions.py", title="Live positions", icon=":material/swap_vert:"),
         st.Page("pages/bots.py", title="Bots", icon=":material/smart_toy:"),
         # /setup is the first account's link, so this page has an address of its own.
         st.Page("pages/setup.py", title="Setup", icon=":material/cable:", url_path="connect"),

@@ -26,7 +26,7 @@ from dashtrade.domain.access import Role
 from dashtrade.domain.bots import Stop
 from dashtrade.domain.values import Symbol
 from dashtrade.settings import Settings
-from dashtrade.tables import accounts, bots, messages, orders, people, signals
+from dashtrade.tables import accounts, bots, messages, orders, people, pulse, signals
 from dashtrade.tables.base import metadata
 from tests.conftest import KEY
 from tests.doubles import SetClock, SetFeed
@@ -141,6 +141,9 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "bots.days": lambda c, o, of: bots.days(c, o, bot_id=of.bot, since=None, until=None),
     "bots.list_risk_events": lambda c, o, of: bots.list_risk_events(c, o, before=None, limit=9),
     "bots.list_switches": lambda c, o, of: bots.list_switches(c, o),
+    "bots.owning": lambda c, o, of: [b for b in bots.owning(c, o) if b.id == of.bot],
+    "bots.stopped": lambda c, o, of: _stopped(c, o, of),
+    "pulse.of": lambda c, o, of: pulse.of(c, o) == pulse.of(c, of.ann),
     "signals.repeat_of": lambda c, o, of: signals.repeat_of(c, o, signals.get(c, of.ann, of.signal).dedupe_key),
     "signals.count_repeat": lambda c, o, of: signals.count_repeat(c, o, of.signal, of.now),
     "signals.get": lambda c, o, of: signals.get(c, o, of.signal),
@@ -186,6 +189,13 @@ MAKES: dict[str, Query] = {  # what Bob makes is Bob's
 def _bot_values(conn: sa.Connection, of: SimpleNamespace) -> dict[str, Any]:
     row = conn.execute(sa.select(bots.bots).where(bots.bots.c.id == of.bot)).one()._asdict()
     return {name: value for name, value in row.items() if name not in ("id", "user_id")}
+
+
+def _stopped(conn: sa.Connection, owner: int, of: SimpleNamespace) -> Any:
+    bots.change(conn, of.ann, of.bot, is_active=False, paused_reason="past its limit")
+    found = bots.stopped(conn, owner, limit=9)
+    bots.change(conn, of.ann, of.bot, is_active=True, paused_reason="")
+    return found
 
 
 class Undo(Exception):

@@ -369,17 +369,18 @@ def set_active(app: App, user: User, bot_id: int, active: bool) -> None:
     app.db.write(work)
 
 
-def close_bot(app: App, user: User, bot_id: int, *, request_id: str | None = None) -> Accepted:
-    """The user's own hand: a signal like any other, named by the form it came from, so that two clicks are one."""
+def close_bot(app: App, user: User, bot_id: int, *, request_id: str | None = None, part: str | None = None) -> Accepted:
+    """The user's own hand: a signal like any other, named by the form it came from, so that two clicks are one. `part` is a
+    quantity, or a share of the position such as "50%"; without it all of it."""
     bot = bot_of(app, user, bot_id)
-    return _ask(app, user, bot, "close", request_id)
+    return _ask(app, user, bot, "close", request_id, part)
 
 
-def _ask(app: App, user: User, bot: Bot, action: str, request_id: str | None) -> Accepted:
+def _ask(app: App, user: User, bot: Bot, action: str, request_id: str | None, part: str | None = None) -> Accepted:
     body = json.dumps({
         "action": action, "symbol": bot.symbol.text, "timeframe": bot.timeframe.text, "bot": str(bot.id),
         "id": request_id or new_id(app.clock.now()),
-    })
+    } | ({"quantity": part} if part else {}))
     return app.engine.accept(user.id, parse(body.encode()), raw=body, origin=Origin.USER, sender=user.email)
 
 

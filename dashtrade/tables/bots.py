@@ -103,6 +103,21 @@ def list_page(conn: sa.Connection, owner: int, *, after: int = 0, limit: int = 1
     return [_bot(row) for row in conn.execute(query.order_by(bots.c.id).limit(limit))]
 
 
+def stopped(conn: sa.Connection, owner: int, *, limit: int) -> list[Bot]:
+    """Bots that are paused, and not by their user; the latest first."""
+    mine = (bots.c.user_id == owner) & ~bots.c.is_active & bots.c.deleted_at.is_(None)
+    query = sa.select(bots).where(mine, bots.c.paused_reason.not_in(["", "paused by its user"])).order_by(bots.c.updated_at.desc())
+    return [_bot(row) for row in conn.execute(query.limit(limit))]
+
+
+def owning(conn: sa.Connection, owner: int) -> list[Bot]:
+    """Those with a position, or with an order out for one."""
+    return [bot for bot in map(_bot, rows(conn, _OWNING, {"owner": owner})) if bot.position.quantity]
+
+
+_OWNING = (
+    sa.select(bots).where(sa.text("status != 'READY'"), bots.c.user_id == p("owner"), bots.c.deleted_at.is_(None)).order_by(bots.c.id)
+)
 _HEARING = (
     sa.select(bots.c.id, bots.c.account_id, bots.c.symbol, bots.c.timeframe, bots.c.name)
     .where(bots.c.user_id == p("owner"), bots.c.symbol == p("symbol", type_=Instrument), bots.c.deleted_at.is_(None))

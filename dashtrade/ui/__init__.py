@@ -7,9 +7,9 @@ acts by one call into the services, inside `with ui.trying()`.
 from dashtrade.ui import data, words
 from dashtrade.ui.errors import trying
 from dashtrade.ui.page import actions, empty, live, page, panel, the_app
-from dashtrade.ui.parts import Card, Cell, Column, Row, cards, curve, profit_curve, table
+from dashtrade.ui.parts import Card, Cell, Column, Row, cards, lines, profit_curve, table
 
 __all__ = [
-    "Card", "Cell", "Column", "Row", "actions", "cards", "curve", "data", "empty", "live", "page", "panel", "profit_curve", "table",
+    "Card", "Cell", "Column", "Row", "actions", "cards", "data", "empty", "lines", "live", "page", "panel", "profit_curve", "table",
     "the_app", "trying", "words",
 ]  # fmt: skip

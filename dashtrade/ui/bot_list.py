@@ -8,11 +8,11 @@ from dashtrade.app import App
 from dashtrade.domain.bots import Bot
 from dashtrade.services import bots as service
 from dashtrade.tables.people import User
-from dashtrade.ui import bot_form, closing, data
+from dashtrade.ui import bot_form, cells, closing, data, prices
 from dashtrade.ui.errors import trying
 from dashtrade.ui.page import empty, live, the_app
 from dashtrade.ui.parts import Cell, Column, Row, table
-from dashtrade.ui.words import ago, count, percent, quantity, signed, status, tone
+from dashtrade.ui.words import ago, count, quantity, signed, status, tone
 
 COLUMNS = [
     Column(label="Bot"), Column(label="Status"), Column(label="Position", number=True, wide_only=True), Column(label="Open profit", number=True),
@@ -37,7 +37,7 @@ def show(app: App, user: User) -> None:
     _table()
 
 
-@live(every=2)
+@live
 def _table(user: User) -> None:
     app = the_app()
     held = data.holdings(app, user)
@@ -56,16 +56,15 @@ def _table(user: User) -> None:
         _act(app, user, int(clicked[0]), clicked[1])
 
 
-def _row(app: App, held: data.Holding, last: tuple[str, str] | None, trend: list[float]) -> Row:
+def _row(app: App, held: prices.Holding, last: tuple[str, str] | None, trend: list[float]) -> Row:
     bot, words, mark = held.bot, *state_of(held.bot)
     side = f"{bot.position.side.value.capitalize()} {quantity(abs(bot.position.quantity))}" if bot.position.quantity else "–"
-    open_cell = Cell(text=signed(held.unrealized), sub=percent(held.percent, sign=True), tone=tone(held.unrealized), flash=True) if bot.position.quantity else Cell(text="–")
     outcome, outcome_tone = last or ("", "")
     account = f" · {held.account.label}" if held.account is not None else ""
     return Row(
         id=str(bot.id), actions=(("pause", "Pause") if bot.is_active else ("resume", "Resume"),) + ((("close", "Close"),) if bot.position.quantity else ()),
         cells=[
-            Cell(text=bot.name, sub=f"{bot.symbol.short} · {bot.timeframe.shown}{account}"), Cell(text=words, tone=mark, badge=True), Cell(text=side), open_cell,
+            Cell(text=bot.name, sub=f"{bot.symbol.short} · {bot.timeframe.shown}{account}"), Cell(text=words, tone=mark, badge=True), Cell(text=side), cells.profit(held),
             Cell(text=signed(bot.total_pnl), sub=count(bot.total_trades, "trade"), tone=tone(bot.total_pnl)), Cell(text="–", spark=trend),
             Cell(text=outcome or "None yet", tone=outcome_tone, badge=bool(outcome), sub=ago(app.clock.now(), bot.last_signal_at) if bot.last_signal_at else ""),
         ],

@@ -10,7 +10,7 @@ from dashtrade.domain.ports import BrokerError
 from dashtrade.services import bots as service
 from dashtrade.tables import orders as order_table
 from dashtrade.tables.people import User
-from dashtrade.ui import bot_form, closing, data
+from dashtrade.ui import bot_form, cells, closing, data, prices
 from dashtrade.ui.bot_list import state_of
 from dashtrade.ui.errors import trying
 from dashtrade.ui.lists import exits_said, signal_rows
@@ -81,17 +81,17 @@ def _buttons(app: App, user: User, bot: Bot) -> None:
         _delete(bot)
 
 
-@live(every=2)
+@live
 def _now(user: User, bot_id: int) -> None:
     app = the_app()
     bot = service.bot_of(app, user, bot_id)
     account = next((a for a in data.accounts(app, user) if a.id == bot.account_id), None)
-    held = data.holding(app, bot, account)
+    held = prices.holding(app, bot, account)
     owns = bool(bot.position.quantity)
     side = f"{bot.position.side.value.capitalize()} {quantity(abs(bot.position.quantity))}" if owns else "Flat"
     cards("bot_figures", [
         Card(label="Position", value=side, note=_held_at(bot) if owns else "owns nothing now"),
-        Card(label="Open profit", value=signed(held.unrealized), tone=tone(held.unrealized), note=percent(held.percent, sign=True) if owns else "–"),
+        Card(label="Open profit", value=signed(held.unrealized), tone=tone(held.unrealized), live=cells.profit(held).live, note=percent(held.percent, sign=True) if owns else "–"),
         Card(label="Realised, after fees", value=signed(bot.total_pnl), tone=tone(bot.total_pnl), note=f"{money(bot.fees)} fees in {count(bot.total_trades, 'trade')}"),
         Card(label="Today", value=signed(_today(app, bot)), tone=tone(_today(app, bot)), note=count(bot.day(app.clock.now().date()).trades, "trade")),
     ])  # fmt: skip
@@ -107,7 +107,7 @@ def _today(app: App, bot: Bot):  # noqa: ANN202
     return day.realized - day.fees
 
 
-@live(every=5)
+@live
 def _signals(user: User, bot_id: int) -> None:
     with panel("Latest signals", key="bot_signals"):
         found = data.signals(the_app(), user, limit=8, bot_id=bot_id)

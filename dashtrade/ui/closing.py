@@ -1,56 +1,84 @@
-"""Closing a position by hand. The request gets its name when the question is asked, so that two clicks are one order."""
+"""Closing a position by hand, all of it or a part. The request gets its name when the question is asked, so that two clicks are
+one order."""
 
 from __future__ import annotations
+
+from decimal import Decimal
 
 import streamlit as st
 
 from bot_engine import Receipt
-from dashtrade.domain.values import new_id
+from dashtrade.domain.values import Malformed, exact, new_id, plain
 from dashtrade.services import bots as service
 from dashtrade.services import story
 from dashtrade.tables.people import User
-from dashtrade.ui import data
+from dashtrade.ui import data, prices
 from dashtrade.ui.errors import trying
 from dashtrade.ui.page import guard, the_app
-from dashtrade.ui.words import percent, quantity, sentence, signed, text
+from dashtrade.ui.words import money, percent, quantity, sentence, signed, text
 
 WAIT = 2.0  # seconds in which a market order usually has its fill
+SHARES = ("25%", "50%", "75%")
 
 
-def ask(bot_id: int) -> None:
+def ask(bot_id: int, *, part: bool = False) -> None:
     """Asked at the next full run: a part of the page that renews itself would take the question away with it."""
-    st.session_state["closing"] = (bot_id, new_id(the_app().clock.now()))
+    st.session_state["closing"] = (bot_id, part, new_id(the_app().clock.now()))
     st.rerun()
 
 
 def show(user: User) -> None:
     """At the end of a page from which positions can be closed."""
     if "closing" in st.session_state:
-        bot_id, request_id = st.session_state.pop("closing")
+        bot_id, part, request_id = st.session_state.pop("closing")
         with trying():
             bot = service.bot_of(the_app(), user, bot_id)
-            account = next((a for a in data.accounts(the_app(), user) if a.id == bot.account_id), None)
-            _question(data.holding(the_app(), bot, account), request_id)
+            held = prices.holding(the_app(), bot, data.account_by_id(the_app(), user, bot.account_id))
+            (_question_part if part else _question)(held, request_id)
+
+
+def _where(held: prices.Holding) -> str:
+    return "**with real money**" if held.account is not None and held.account.mode == "live" else "on paper"
 
 
 @st.dialog("Close position", icon=":material/close:")
-def _question(held: data.Holding, request_id: str) -> None:
+def _question(held: prices.Holding, request_id: str) -> None:
     bot = held.bot
-    place = "**with real money**" if held.account is not None and held.account.mode == "live" else "on paper"
-    st.markdown(f"Close {bot.position.side} **{quantity(abs(bot.position.quantity))} {text(bot.symbol.short)}** of {text(bot.name)} at the market, {place}?")
+    st.markdown(f"Close {bot.position.side} **{quantity(abs(bot.position.quantity))} {text(bot.symbol.short)}** of {text(bot.name)} at the market, {_where(held)}?")
     st.caption(f"It stands at {text(signed(held.unrealized))} ({text(percent(held.percent, sign=True))}). The bot stays on and follows its next alert.")
     with st.container(horizontal=True):
         pressed = st.button("Close at market", type="primary", key=f"close_yes_{bot.id}")
         if st.button("Keep it", key=f"close_no_{bot.id}"):
             st.rerun()
     if pressed:
-        _close(bot.id, bot.name, request_id)
+        _close(bot.id, bot.name, request_id, None)
 
 
-def _close(bot_id: int, name: str, request_id: str) -> None:
+@st.dialog("Close a part", icon=":material/content_cut:")
+def _question_part(held: prices.Holding, request_id: str) -> None:
+    bot = held.bot
+    owned = abs(bot.position.quantity)
+    st.markdown(f"{text(bot.name)} is {bot.position.side} **{quantity(owned)} {text(bot.symbol.short)}**. How much of it should be closed at the market, {_where(held)}?")
+    share = st.segmented_control("Share", SHARES, default="50%", key=f"share_{bot.id}", label_visibility="collapsed")
+    typed = st.text_input("Or so many", placeholder=quantity(owned / 2), key=f"many_{bot.id}", max_chars=40).replace(",", "").strip()
+    try:
+        many = exact(typed, "the amount") if typed else owned * Decimal((share or "0%")[:-1]) / 100
+    except Malformed as error:
+        st.error(f"**{text(sentence(error.message))}** {text(error.hint)}")
+        return
+    if not 0 < many < owned:
+        st.info("Choose a share, or type a number below what it owns.")
+        return
+    worth = f", worth about {text(money(many * held.mark))}" if held.mark is not None else ""
+    st.caption(f"Closes {quantity(many)} of {quantity(owned)}{worth}. Its stop and targets stay for the rest.")
+    if st.button("Close this part at market", type="primary", key=f"part_yes_{bot.id}"):
+        _close(bot.id, bot.name, request_id, plain(many) if typed else share)
+
+
+def _close(bot_id: int, name: str, request_id: str, part: str | None) -> None:
     user, app = guard(), the_app()
     with trying() as attempt:
-        said = service.close_bot(app, user, bot_id, request_id=request_id)
+        said = service.close_bot(app, user, bot_id, request_id=request_id, part=part)
     if not attempt.ok:
         return
     if not isinstance(said, Receipt):

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from bot_database import DatabaseAway
 from dashtrade.app import App
@@ -21,18 +21,19 @@ from dashtrade.tables import people as people_table
 from dashtrade.ui.forms import Field, Wrong, form, notice
 from dashtrade.ui.gate import MAX_FORM, token_of
 from dashtrade.ui.runtime import COOKIE, SECURE_COOKIE
+from dashtrade.ui.ticker import Ticker
 
 AWAY = Wrong(message="The database cannot be used right now; nothing was changed", hint="Try again in a moment.")
 
 
-def routes(app: App) -> list[Route]:
+def routes(app: App) -> list[BaseRoute]:
     doors = Doors(app)
     return [
         Route("/auth/login", doors.guarded(doors.login), methods=["GET", "POST"]),
         Route("/auth/logout", doors.guarded(doors.logout), methods=["GET", "POST"]),
         Route("/setup", doors.guarded(doors.setup), methods=["GET", "POST"]),
         Route("/join", doors.guarded(doors.join), methods=["GET", "POST"]),
-        Route("/auth/theme.js", _theme), Route("/auth/alive", doors.guarded(doors.alive)),
+        Route("/auth/theme.js", _theme), Route("/live.mjs", _live), WebSocketRoute("/live", Ticker(app).endpoint), Route("/auth/alive", doors.guarded(doors.alive)),
         Route("/favicon.png", _icon), Route("/favicon.ico", _icon),
     ]
 
@@ -43,6 +44,10 @@ async def _icon(request: Request) -> Response:
 
 async def _theme(request: Request) -> Response:
     return FileResponse(ROOT / "dashtrade" / "ui" / "assets" / "theme.js", media_type="text/javascript", headers={"cache-control": "no-cache"})
+
+
+async def _live(request: Request) -> Response:
+    return FileResponse(ROOT / "dashtrade" / "ui" / "assets" / "live.mjs", media_type="text/javascript", headers={"cache-control": "no-cache"})
 
 
 class Doors:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
 from html import escape
 from typing import Any
 
@@ -11,9 +13,11 @@ import streamlit as st
 from dashtrade.app import App
 from dashtrade.domain.values import Side, Timeframe, plain
 from dashtrade.tables.people import User
-from dashtrade.ui.data import Holding, Worry
-from dashtrade.ui.parts import Cell, Column, Row
-from dashtrade.ui.words import ago, moment, percent, price, quantity, sentence, signed, status, tone
+from dashtrade.ui import cells
+from dashtrade.ui.prices import Holding
+from dashtrade.ui.worries import Worry
+from dashtrade.ui.parts import Cell, Column, Row, table
+from dashtrade.ui.words import ago, moment, price, quantity, sentence, status
 
 SHOWN = 4  # worries; the worst come first
 ORIGINS = {"webhook": "Webhook", "api": "API", "user": "You", "risk": "Risk limit", "exit": "Exit"}
@@ -26,18 +30,27 @@ def side_cell(side: Side) -> Cell:
 
 def position_rows(held: Sequence[Holding]) -> tuple[list[Column], list[Row]]:
     columns = [
-        Column(label="Bot"), Column(label="Side", wide_only=True), Column(label="Size", number=True, wide_only=True),
-        Column(label="Entry", number=True, wide_only=True), Column(label="Price", number=True), Column(label="Profit", number=True),
+        Column(label="Market"), Column(label="Position", wide_only=True), Column(label="Entry", number=True, wide_only=True),
+        Column(label="Price", number=True), Column(label="Profit", number=True), Column(label="To the stop", wide_only=True),
     ]  # fmt: skip
     return columns, [
         Row(id=str(h.bot.id), actions=(("close", "Close"),), cells=[
-            Cell(text=h.bot.symbol.short, sub=f"{h.bot.name}{_live(h)}"), side_cell(h.bot.position.side),
-            Cell(text=quantity(abs(h.bot.position.quantity))), Cell(text=price(h.bot.position.average_price)),
-            Cell(text=price(h.mark), flash=True),
-            Cell(text=signed(h.unrealized), sub=percent(h.percent, sign=True), tone=tone(h.unrealized)),
+            Cell(text=h.bot.symbol.short, sub=f"{h.bot.name}{_live(h)}"),
+            replace(side_cell(h.bot.position.side), sub=quantity(abs(h.bot.position.quantity))), Cell(text=price(h.bot.position.average_price)),
+            cells.mark(h), cells.profit(h), stop_cell(h),
         ])
         for h in held
     ]  # fmt: skip
+
+
+def stop_cell(held: Holding) -> Cell:
+    """How much of the way from the entry to the stop the price has gone."""
+    stop, entry = (held.bot.exits or {}).get("stop"), held.bot.position.average_price
+    if stop is None or entry is None or held.mark is None:
+        return Cell(text="no stop", tone="mute")
+    way = entry - Decimal(stop)
+    gone = (entry - held.mark) / way * 100 if way else Decimal(100)
+    return Cell(text=price(Decimal(stop)), meter=round(float(min(max(gone, Decimal(0)), Decimal(100))), 1))
 
 
 def _live(held: Holding) -> str:
@@ -83,18 +96,18 @@ def worry_list(app: App, worries: Sequence[Worry]) -> None:
         st.html('<ul class="dt-list"><li class="dt-up"><i></i><span>Nothing wants your attention.</span></li></ul>')
         return
     now = app.clock.now()
-    lines = [
-        f'<li class="dt-{worry.tone}"><i></i><span><b>{escape(worry.title)}</b><small>{escape(sentence(worry.detail)) if worry.detail else ""}</small></span>'
-        f"<time>{ago(now, worry.at) if worry.at else ''}</time></li>"
-        for worry in worries[:SHOWN]
-    ]
-    st.html(f'<ul class="dt-list">{"".join(lines)}</ul>')
-    pages = {"pages/signals.py": "See signals", "pages/bots.py": "See bots", "pages/setup.py": "See accounts"}
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if len(worries) > SHOWN:
-            st.caption(f"and {len(worries) - SHOWN} more", width="content")
-        for target in dict.fromkeys(worry.page for worry in worries[:SHOWN]):
-            st.page_link(target, label=pages[target])
+    rows = [
+        Row(id=str(number), kind=f"mark-{worry.tone}", cells=[
+            Cell(text=worry.title, sub=sentence(worry.detail) if worry.detail else ""), Cell(text=ago(now, worry.at) if worry.at else ""),
+        ])
+        for number, worry in enumerate(worries[:SHOWN])
+    ]  # fmt: skip
+    clicked = table("worries", "What wants your attention", [Column(label="What"), Column(label="When", number=True)], rows, opens=True)
+    if len(worries) > SHOWN:
+        st.caption(f"and {len(worries) - SHOWN} more")
+    if clicked:
+        chosen = worries[int(clicked[0])]
+        st.switch_page(chosen.page, query_params=dict([chosen.query]) if chosen.query else None)
 
 
 def story_lines(user: User, told: dict[str, Any]) -> None:
@@ -139,6 +152,4 @@ def exits_said(bot: Any) -> str:
 
 
 def _number(written: Any) -> str:
-    from decimal import Decimal
-
     return price(Decimal(str(written))) if abs(Decimal(str(written))) >= 1 else plain(Decimal(str(written)))

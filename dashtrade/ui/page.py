@@ -6,6 +6,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from functools import partial
 from html import escape
 from typing import Any
 
@@ -14,9 +15,10 @@ import streamlit as st
 from dashtrade.domain.access import Permission, may
 from dashtrade.tables.people import User
 from dashtrade.ui import data, runtime
-from dashtrade.ui.parts import ASSETS, _mount
+from dashtrade.ui.parts import ASSETS, _mount, pulse
 
 START = "DashTrade's dashboard is started with ./start (or: python -m dashtrade.ui.serve), not with `streamlit run`."
+NOW_AND_THEN = 60  # seconds
 _SIGN_OUT = '<form method="post" action="/auth/logout"><button type="submit">Sign out</button></form>'
 
 
@@ -64,7 +66,7 @@ def title(name: str, user: User) -> None:
         st.title(name, anchor=False, width="content")
         st.space("stretch")
     _title_row.set(row)
-    st.html(f'<div class="dt-status">{"".join(_status(user))}</div>')
+    _status_bar()
 
 
 def actions() -> Any:
@@ -98,17 +100,25 @@ def _page_style() -> str:
     return f"<style>{(ASSETS / 'page.css').read_text(encoding='utf-8')}</style>"
 
 
-def live(every: float) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A part that renews itself. It asks who is looking each time: a fragment runs without the page above it."""
+def live(draw: Callable[..., None] | None = None, *, every: float = NOW_AND_THEN) -> Any:
+    """A part that renews itself when something of the user's changes (the ticker tells it), and now and then for "3 min ago".
+    It asks who is looking each time: a fragment runs without the page above it."""
+    if draw is None:
+        return partial(live, every=every)
 
-    def decorate(draw: Callable[..., None]) -> Callable[..., None]:
-        @st.fragment(run_every=every)
-        def run(*given: Any, **more: Any) -> None:
-            draw(guard(present=False), *given, **more)
+    @st.fragment(run_every=every)
+    def run(*given: Any, **more: Any) -> None:
+        user = guard(present=False)
+        seen = data.revision(the_app(), user)  # before it is read: what changes meanwhile is not missed
+        draw(user, *given, **more)
+        pulse(draw.__name__.strip("_"), seen)
 
-        return run
+    return run
 
-    return decorate
+
+@live
+def _status_bar(user: User) -> None:
+    st.html(f'<div class="dt-status">{"".join(_status(user))}</div>')
 
 
 @contextlib.contextmanager

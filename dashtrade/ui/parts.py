@@ -29,6 +29,7 @@ class Card:
     note: str = ""
     note_tone: str = ""
     spark: Sequence[float] = ()
+    live: str = ""  # the name under which its value is pushed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,8 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """`sub` is the small line below; `badge` puts the text into a coloured label; `spark` draws instead of writing."""
+    """`sub` is the small line below; `badge` puts the text into a coloured label; `spark` draws instead of writing; `meter` adds a
+    bar filled so many percent; `live` is the name under which the ticker pushes its words (see cells.py)."""
 
     text: str = ""
     sub: str = ""
@@ -48,6 +50,8 @@ class Cell:
     badge: bool = False
     spark: Sequence[float] = ()
     flash: bool = False  # shows a change by a short glow
+    meter: float | None = None
+    live: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +59,8 @@ class Row:
     id: str
     cells: Sequence[Cell]
     actions: Sequence[tuple[str, str]] = field(default=())  # (what it does, the button's words)
+    opens: bool = True  # in a table whose rows lead somewhere
+    kind: str = ""  # group: a line that stands over others
 
 
 @lru_cache(maxsize=1)
@@ -87,7 +93,7 @@ def table(key: str, caption: str, columns: Sequence[Column], rows: Sequence[Row]
     """(row's id, what) once after a click: what is "open" for the row itself, or one of its actions."""
     data = {
         "caption": caption, "opens": opens, "columns": [asdict(column) for column in columns],
-        "rows": [{"id": row.id, "cells": [asdict(cell) for cell in row.cells], "actions": [list(a) for a in row.actions]} for row in rows],
+        "rows": [{"id": row.id, "cells": [asdict(cell) for cell in row.cells], "actions": [list(a) for a in row.actions], "opens": row.opens, "kind": row.kind} for row in rows],
     }
     said = _mount("table", '<div class="scroll"><table><caption></caption><thead></thead><tbody></tbody></table></div>')(
         key=key, data=data, height="content", on_act_change=lambda: None
@@ -96,9 +102,17 @@ def table(key: str, caption: str, columns: Sequence[Column], rows: Sequence[Row]
     return (str(act["id"]), str(act["what"])) if act else None
 
 
-def curve(key: str, label: str, points: Sequence[tuple[int, float]], *, height: int = 220, money: bool = True) -> None:
-    """A line over time: (milliseconds since 1970, value). Gains lie above the line it started from, losses below."""
-    data = {"label": label, "points": [list(point) for point in points], "height": height, "money": money}
+def pulse(name: str, rev: str) -> None:
+    """Runs the part of the page it stands in again when something of the user's has changed since `rev`."""
+    _mount("pulse", "<i hidden></i>")(key=f"pulse_{name}", data={"rev": rev}, height="content", on_rev_change=lambda: None)
+
+
+def lines(key: str, label: str, series: Sequence[tuple[str, Sequence[Sequence[float]]]], *, height: int = 220, zero: bool = False,
+          unit: str = "money", colour: str = "") -> None:
+    """Lines over time, each of (milliseconds since 1970, value). With `zero` they are gains and losses, told from nought. The unit
+    is money or percent; without a colour the first line is green or red by how it went."""
+    shown = [{"name": name, "points": [list(point) for point in points]} for name, points in series if points]
+    data = {"label": label, "series": shown, "height": height, "zero": zero, "unit": unit, "colour": colour}
     _mount("curve", '<div class="curve"></div>')(key=key, data=data, height="content")
 
 
@@ -107,10 +121,10 @@ def profit_curve(key: str, days: Sequence[tuple[date, Decimal]], *, height: int 
     total, points = Decimal(0), []
     for day, net in days:
         total += net
-        points.append((_milliseconds(day), float(total)))
-    first = _milliseconds(days[0][0] - timedelta(days=1))
-    curve(key, "Realised profit after fees", [(first, 0.0), *points], height=height)
+        points.append((milliseconds(day), float(total)))
+    first = milliseconds(days[0][0] - timedelta(days=1))
+    lines(key, "Realised profit after fees", [("Profit", [(first, 0.0), *points])], height=height, zero=True)
 
 
-def _milliseconds(day: date) -> int:
+def milliseconds(day: date) -> int:
     return int(datetime(day.year, day.month, day.day, 12, tzinfo=UTC).timestamp() * 1000)

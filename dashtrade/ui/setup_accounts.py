@@ -11,7 +11,7 @@ from dashtrade.domain.ports import BrokerError
 from dashtrade.services import bots as service
 from dashtrade.tables.accounts import Account
 from dashtrade.tables.people import User
-from dashtrade.ui import data
+from dashtrade.ui import data, prices
 from dashtrade.ui.errors import trying
 from dashtrade.ui.page import empty, guard, the_app
 from dashtrade.ui.words import ago, count, money, sentence, text
@@ -34,7 +34,7 @@ def show(app: App, user: User) -> None:
 
 
 def _account(app: App, user: User, account: Account, bots: int) -> None:
-    state = data.state_of(app, account)
+    state = prices.state_of(app, account)
     with st.container(border=True, key=f"account_{account.id}"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{text(account.label)}**", width="content")

@@ -77,7 +77,7 @@ def _tester(app: App, user: User, bot: Bot) -> None:
         _watch(st.session_state["tested"])
 
 
-@live(every=2)
+@live
 def _watch(user: User, signal_id: str) -> None:
     told = story.story(the_app(), user.id, signal_id)
     if told is None:

@@ -54,7 +54,7 @@ def _list(app: App, user: User) -> None:
     _filtered(wanted, f"{symbol}|{bot}|{outcome}")
 
 
-@live(every=3)
+@live
 def _filtered(user: User, wanted: dict[str, Any], name: str) -> None:
     """Pages by cursor: the hundredth is as quick as the first. The way back is kept, for there is no counting."""
     before = st.session_state.setdefault("signal_pages", {}).setdefault(name, [])
@@ -96,7 +96,7 @@ def _one(app: App, user: User, signal_id: str) -> None:
             st.code(told["raw"], language="json" if told["raw"].lstrip().startswith("{") else None, wrap_lines=True)
 
 
-@live(every=2)
+@live
 def _story(user: User, signal_id: str) -> None:
     app = the_app()
     told = story.story(app, user.id, signal_id)

@@ -43,6 +43,7 @@ export default function ({ data, parentElement }) {
       element.className = `${name} ${tone || ''}`;
       if (element.textContent !== text) element.textContent = text;
     };
+    card.dataset.live = shown.live;
     write('label', shown.label);
     write('value', shown.value, shown.tone);
     write('note', shown.note, shown.note_tone);
@@ -53,4 +54,17 @@ export default function ({ data, parentElement }) {
       if (shown.spark.length > 1) card.prepend(spark(shown.spark, shown.tone || shown.note_tone));
     }
   });
+  if (!data.cards.some(card => card.live)) return;
+
+  let off = () => {}, gone = false;
+  import(new URL('/live.mjs', document.baseURI).href).then(live => {
+    if (gone) return;
+    off = live.subscribe(({ c }) => [...box.children].forEach(card => {
+      const pushed = card.dataset.live && c[card.dataset.live], value = card.querySelector('.value');
+      if (!pushed) return;
+      if (value.textContent !== pushed[0]) value.textContent = pushed[0];
+      value.className = `value ${pushed[1]}`;
+    }));
+  });
+  return () => { gone = true; off(); };
 }

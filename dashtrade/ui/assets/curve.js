@@ -1,9 +1,16 @@
-// One line over time, green above where it began and red below, with the figure under the pointer.
+// Lines over time. The first is filled and coloured by how it went; others are dashed beside it. The figure under the pointer is told.
 const SVG = 'http://www.w3.org/2000/svg';
 
 function draw(name, attributes, text) {
   const element = document.createElementNS(SVG, name);
   Object.entries(attributes).forEach(([key, v]) => element.setAttribute(key, v));
+  if (text) element.textContent = text;
+  return element;
+}
+
+function make(name, className, text) {
+  const element = document.createElement(name);
+  element.className = className;
   if (text) element.textContent = text;
   return element;
 }
@@ -16,51 +23,71 @@ const steps = (low, high) => {
   return found;
 };
 
+const day = t => new Date(t).toLocaleDateString(undefined, { day: 'numeric', month: 'short' });
+const SUFFIX = { money: '', percent: '%' };
+
 function paint(box, data) {
-  const { points, height } = data, width = Math.max(box.clientWidth, 240);
-  const signed = v => (v > 0 ? '+' : v < 0 ? '−' : '') + (data.money ? '$' : '')
-    + Math.abs(v).toLocaleString('en-US', { minimumFractionDigits: data.money ? 2 : 0, maximumFractionDigits: 2 });
-  const brief = v => (v < 0 ? '−' : '') + (data.money ? '$' : '') + Math.abs(v).toLocaleString('en-US', { notation: 'compact', maximumFractionDigits: 1 });
-  const day = t => new Date(t).toLocaleDateString(undefined, { day: 'numeric', month: 'short' });
-  const values = points.map(p => p[1]);
-  let low = Math.min(0, ...values), high = Math.max(0, ...values);
+  const { series, height, zero, unit } = data, width = Math.max(box.clientWidth, 240);
+  const all = series.flatMap(s => s.points.map(p => p[1])), main = series[0].points;
+  let low = Math.min(...all), high = Math.max(...all);
+  if (zero) { low = Math.min(0, low); high = Math.max(0, high); }
   if (low === high) { low -= 1; high += 1; }
-  const room = (high - low) * 0.08, left = 52, bottom = height - 22, top = 8;
-  low -= room; high += room;
-  const first = points[0][0], last = points.at(-1)[0] || 1;
+  const narrow = high - low < Math.abs(high) * 0.05;
+  const sign = v => (v < 0 ? '−' : zero && v > 0 ? '+' : '') + (unit === 'money' ? '$' : '');
+  const full = v => sign(v) + Math.abs(v).toLocaleString('en-US', { minimumFractionDigits: 2, maximumFractionDigits: 2 }) + SUFFIX[unit];
+  const brief = v => (v < 0 ? '−' : '') + (unit === 'money' ? '$' : '') + amount(v, narrow) + SUFFIX[unit];
+  const room = (high - low) * 0.08, left = 58, bottom = height - 22, top = 8;
+  low -= room; high += zero && high === 0 ? 0 : room;
+  const first = main[0][0], last = main.at(-1)[0] || 1;
   const x = t => left + ((width - left - 6) * (t - first)) / (last - first || 1);
   const y = v => bottom - ((bottom - top) * (v - low)) / (high - low);
+  const start = zero ? 0 : main[0][1], end = main.at(-1)[1];
+  const colour = data.colour ? `var(--st-${data.colour}-color)` : end >= start ? 'var(--st-green-color)' : 'var(--st-red-color)';
 
-  const svg = draw('svg', { viewBox: `0 0 ${width} ${height}`, height, role: 'img', 'aria-label': `${data.label}: ${signed(values.at(-1))} on ${day(last)}` });
+  const svg = draw('svg', { viewBox: `0 0 ${width} ${height}`, height, role: 'img', 'aria-label': `${data.label}: ${full(end)} on ${day(last)}` });
   steps(low, high).forEach(v => {
     svg.append(draw('line', { class: 'grid', x1: left, x2: width, y1: y(v), y2: y(v) }));
     svg.append(draw('text', { x: left - 8, y: y(v) + 4, 'text-anchor': 'end' }, brief(v)));
   });
-  const colour = values.at(-1) >= 0 ? 'var(--st-green-color)' : 'var(--st-red-color)';
-  const line = points.map(p => `${x(p[0]).toFixed(1)},${y(p[1]).toFixed(1)}`).join(' ');
-  svg.append(draw('polygon', { points: `${x(first)},${y(0)} ${line} ${x(last)},${y(0)}`, style: `fill:${colour};opacity:.13` }));
-  svg.append(draw('line', { class: 'start', x1: left, x2: width, y1: y(0), y2: y(0) }));
-  svg.append(draw('polyline', { points: line, style: `fill:none;stroke:${colour};stroke-width:2;stroke-linejoin:round` }));
-  const marks = Math.min(points.length, width > 520 ? 5 : 3);
+  const text = points => points.map(p => `${x(p[0]).toFixed(1)},${y(p[1]).toFixed(1)}`).join(' ');
+  svg.append(draw('polygon', { points: `${x(first)},${zero ? y(0) : bottom} ${text(main)} ${x(last)},${zero ? y(0) : bottom}`, style: `fill:${colour};opacity:.13` }));
+  svg.append(draw('line', { class: 'start', x1: left, x2: width, y1: y(start), y2: y(start) }));
+  series.slice(1).forEach(s => svg.append(draw('polyline', { class: 'other', points: text(s.points) })));
+  svg.append(draw('polyline', { points: text(main), style: `fill:none;stroke:${colour};stroke-width:2;stroke-linejoin:round` }));
+  const marks = Math.min(main.length, width > 520 ? 5 : 3);
   for (let i = 0; i < marks; i++) {
     const t = first + ((last - first) * i) / (marks - 1 || 1);
     svg.append(draw('text', { x: x(t), y: height - 5, 'text-anchor': i === 0 ? 'start' : i === marks - 1 ? 'end' : 'middle' }, day(t)));
   }
   const dot = draw('circle', { r: 4, style: `fill:${colour};visibility:hidden` });
   svg.append(dot);
-  const tip = document.createElement('div');
-  tip.className = 'tip';
+  const tip = make('div', 'tip'), parts = [svg, tip];
   svg.onpointermove = event => {
     const at = event.offsetX * (width / svg.clientWidth);
-    const near = points.reduce((a, b) => (Math.abs(x(b[0]) - at) < Math.abs(x(a[0]) - at) ? b : a));
+    const nearest = points => points.reduce((a, b) => (Math.abs(x(b[0]) - at) < Math.abs(x(a[0]) - at) ? b : a));
+    const near = nearest(main);
     dot.setAttribute('cx', x(near[0]));
     dot.setAttribute('cy', y(near[1]));
     dot.style.visibility = tip.style.visibility = 'visible';
-    tip.textContent = `${day(near[0])}  ${signed(near[1])}`;
-    tip.style.left = `${Math.min(Math.max(x(near[0]), 90), width - 80)}px`;
+    tip.textContent = [`${day(near[0])}  ${full(near[1])}`, ...series.slice(1).filter(s => s.points.length).map(s => `${s.name} ${full(nearest(s.points)[1])}`)].join('  ·  ');
+    tip.style.left = `${Math.min(Math.max(x(near[0]), tip.clientWidth / 2), width - tip.clientWidth / 2)}px`;
   };
   svg.onpointerleave = () => { dot.style.visibility = tip.style.visibility = 'hidden'; };
-  box.replaceChildren(svg, tip);
+  if (series.length > 1) {
+    const legend = make('div', 'legend');
+    series.forEach((s, i) => {
+      const entry = make('span', '', s.name), line = make('i', i ? 'other' : '');
+      if (!i) line.style.background = colour;
+      entry.prepend(line);
+      legend.append(entry);
+    });
+    parts.unshift(legend);
+  }
+  box.replaceChildren(...parts);
+}
+
+function amount(v, narrow) {
+  return Math.abs(v).toLocaleString('en-US', narrow ? { maximumFractionDigits: 2 } : { notation: 'compact', maximumFractionDigits: 1 });
 }
 
 export default function ({ data, parentElement }) {

@@ -25,12 +25,43 @@ function spark(numbers) {
 
 const value = text => parseFloat(text.replace(/−/g, '-').replace(/[^0-9.-]/g, ''));
 
+function meter(cell) {
+  const bar = make('div', 'meter');
+  bar.setAttribute('role', 'meter');
+  bar.setAttribute('aria-label', cell.text);
+  bar.setAttribute('aria-valuenow', cell.meter);
+  bar.setAttribute('aria-valuemin', '0');
+  bar.setAttribute('aria-valuemax', '100');
+  const filled = make('i', cell.meter >= 75 ? 'down' : cell.meter >= 50 ? 'warn' : 'up');
+  filled.style.width = `${Math.min(cell.meter, 100)}%`;
+  bar.append(filled);
+  return bar;
+}
+
 function fill(element, cell, opens) {
   if (cell.spark.length > 1) element.append(spark(cell.spark));
   else if (opens) element.append(make('button', 'open', cell.text));
   else if (cell.badge) element.append(make('span', `badge ${cell.tone}`, cell.text));
   else element.append(make(cell.tone ? 'b' : 'span', cell.tone, cell.text));
-  if (cell.sub) element.append(make('small', '', cell.sub));
+  if (cell.meter !== null) element.append(meter(cell));
+  if (cell.sub || cell.live) element.append(make('small', '', cell.sub));
+  if (cell.live) element.dataset.live = cell.live;
+}
+
+// A pushed cell: its words change in place, nothing is drawn anew.
+function put(element, [text, tone, sub]) {
+  const main = element.firstChild, small = element.querySelector('small');
+  const before = main.textContent;
+  if (before !== text) {
+    main.textContent = text;
+    if (element.dataset.flash) {
+      element.classList.remove('rise', 'fall');
+      void element.offsetWidth;
+      element.classList.add(value(text) >= value(before) ? 'rise' : 'fall');
+    }
+  }
+  if (tone !== undefined && !element.dataset.flash) main.className = tone;
+  if (small && small.textContent !== sub) small.textContent = sub;
 }
 
 export default function ({ data, parentElement, setTriggerValue }) {
@@ -48,12 +79,13 @@ export default function ({ data, parentElement, setTriggerValue }) {
 
   const had = table.getRootNode().activeElement?.dataset?.at;
   table.tBodies[0].replaceChildren(...data.rows.map(row => {
-    const tr = make('tr', data.opens ? 'opens' : '');
+    const tr = make('tr', `${data.opens && row.opens ? 'opens' : ''} ${row.kind}`.trim());
     row.cells.forEach((cell, i) => {
       const column = data.columns[i];
       const td = make(i ? 'td' : 'th', `${column.number ? 'n ' : ''}${column.wide_only ? 'wide' : ''}`);
       if (!i) td.scope = 'row';
-      fill(td, cell, data.opens && !i);
+      fill(td, cell, data.opens && row.opens && !i);
+      if (cell.live && cell.flash) td.dataset.flash = '1';
       const name = `${row.id}|${i}`;
       seen[name] = cell.text;
       if (cell.flash && before[name] !== undefined && before[name] !== cell.text)
@@ -61,7 +93,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
       tr.append(td);
     });
     const say = what => setTriggerValue('act', { id: row.id, what });
-    if (data.opens) {
+    if (data.opens && row.opens) {
       tr.onclick = event => { if (!event.target.closest('.act')) say('open'); };
       tr.querySelector('.open').dataset.at = `${row.id}|open`;
     }
@@ -79,4 +111,12 @@ export default function ({ data, parentElement, setTriggerValue }) {
     return tr;
   }));
   if (had) [...table.querySelectorAll('[data-at]')].find(e => e.dataset.at === had)?.focus();
+  if (!data.rows.some(row => row.cells.some(cell => cell.live))) return;
+
+  let off = () => {}, gone = false;
+  import(new URL('/live.mjs', document.baseURI).href).then(live => {
+    if (gone) return;
+    off = live.subscribe(({ c }) => table.querySelectorAll('[data-live]').forEach(td => { if (c[td.dataset.live]) put(td, c[td.dataset.live]); }));
+  });
+  return () => { gone = true; off(); };
 }

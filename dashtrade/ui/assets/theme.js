@@ -1,5 +1,5 @@
 // Dark unless chosen otherwise. Streamlit keeps the choice per address and starts with the system's; nothing else depends on this.
-for (const path of ['/', '/bots', '/connect', '/signals', '/history', '/performance', '/risk_events', '/account', '/admin']) {
+for (const path of ['/', '/positions', '/bots', '/connect', '/signals', '/history', '/performance', '/risk_events', '/account', '/admin']) {
   const key = `stActiveTheme-${path}-v2`;
   try {
     if (!localStorage.getItem(key)) localStorage.setItem(key, localStorage.getItem('stActiveTheme-/-v2') || '"Dark"');

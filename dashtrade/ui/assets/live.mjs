@@ -1,0 +1,36 @@
+// One WebSocket per tab, shared by all parts of the page: whoever subscribes gets the live cells that changed, and the mark of
+// the user's state. A tab that nobody looks at asks for silence.
+const subscribers = new Set();
+const known = {};
+let socket, rev = '', wait = 500, timer;
+
+const tell = message => subscribers.forEach(heard => { try { heard(message); } catch (error) { console.error(error); } });
+const say = () => { if (socket?.readyState === 1) socket.send(JSON.stringify({ asleep: document.hidden })); };
+
+function open() {
+  clearTimeout(timer);
+  socket = new WebSocket(`${location.origin.replace(/^http/, 'ws')}/live`);
+  socket.onopen = () => { wait = 500; say(); };
+  socket.onmessage = event => {
+    const message = JSON.parse(event.data);
+    Object.assign(known, message.c);
+    rev = message.rev;
+    tell(message);
+  };
+  socket.onclose = event => {
+    if (event.code === 4401) { location.replace('/auth/login'); return; }
+    if (subscribers.size) timer = setTimeout(open, wait = Math.min(wait * 2, 10000));
+  };
+}
+
+document.addEventListener('visibilitychange', () => {
+  say();
+  if (!document.hidden && rev) tell({ c: known, rev });
+});
+
+export function subscribe(heard) {
+  subscribers.add(heard);
+  if (!socket || socket.readyState > 1) open();
+  else if (rev) heard({ c: known, rev });
+  return () => { subscribers.delete(heard); };
+}

@@ -1,0 +1,78 @@
+"""What wants a person: worst first, each with the page where it is mended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from dashtrade.app import App
+from dashtrade.domain.orders import OrderStatus
+from dashtrade.tables import orders as order_table
+from dashtrade.tables import signals as signal_table
+from dashtrade.tables.people import User
+from dashtrade.ui import data
+
+RECENT = timedelta(days=1)
+MOST_REFUSED = 3
+# A bot that is long already and hears "buy", or owns nothing and hears "close": the alert was right, and so was the skip.
+HARMLESS = ("nothing to do", "nothing to close", "no position to close")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worry:
+    tone: str
+    title: str
+    detail: str
+    at: datetime | None
+    page: str
+    query: tuple[str, str] | None = None  # what of the page
+
+
+def of_user(app: App, user: User) -> list[Worry]:
+    found = [*_stuck(app, user), *_accounts(app, user), *_stopped(app, user), *_refused(app, user)]
+    return sorted(found, key=lambda worry: worry.tone != "down")
+
+
+def _stuck(app: App, user: User) -> Iterator[Worry]:
+    with app.db.read() as conn:
+        stuck = order_table.list_page(conn, user.id, before=None, limit=20, status=OrderStatus.ATTENTION)
+    for order in stuck:
+        yield Worry(
+            tone="down", title=f"{order.side.upper()} {order.symbol.short}: what became of this order is not known",
+            detail=order.reason or "Look at your broker, then say what happened.", at=order.updated_at, page="pages/signals.py",
+            query=("signal", order.signal_id),
+        )  # fmt: skip
+
+
+def _accounts(app: App, user: User) -> Iterator[Worry]:
+    """Switched off, or about to be: a broker's sign-in that ends soon says so when it is tested."""
+    for account in data.accounts(app, user):
+        if not account.is_active:
+            yield Worry(tone="down", title=f"{account.label} is disabled", detail=account.disabled_reason, at=None, page="pages/setup.py")
+        elif account.check_result and not account.check_result.get("ok"):
+            yield Worry(
+                tone="warn", title=f"{account.label} did not pass its last test", detail=str(account.check_result.get("message", "")),
+                at=account.checked_at, page="pages/setup.py",
+            )  # fmt: skip
+
+
+def _stopped(app: App, user: User) -> Iterator[Worry]:
+    for bot in data.stopped_bots(app, user):
+        yield Worry(
+            tone="warn", title=f"{bot.name} is stopped", detail=bot.paused_reason, at=bot.updated_at, page="pages/bots.py", query=("bot", str(bot.id)),
+        )  # fmt: skip
+
+
+def _refused(app: App, user: User) -> Iterator[Worry]:
+    with app.db.read() as conn:
+        refused = signal_table.list_page(conn, user.id, before=None, limit=30, status="refused")
+    now = app.clock.now()
+    wanted = [row for row in refused if now - row.received_at < RECENT and not any(words in row.reason for words in HARMLESS)]
+    for row in wanted[:MOST_REFUSED]:
+        yield Worry(tone="warn", title=f"{_what(row)} was refused", detail=row.reason, at=row.received_at, page="pages/signals.py", query=("signal", row.id))
+
+
+def _what(row: Any) -> str:
+    return f"{row.action.capitalize()} {row.symbol.short}" if row.symbol is not None else "An alert that could not be read"

@@ -1,0 +1,11 @@
+"""What every account holds now, straight from its broker: by bot, and what no bot owns."""
+
+from __future__ import annotations
+
+from dashtrade import ui
+from dashtrade.domain.access import Permission
+from dashtrade.ui import closing, positions
+
+user = ui.page("Live positions", needs=Permission.TRADE)
+positions.board()
+closing.show(user)
