@@ -122,7 +122,7 @@ def test_a_market_buy_fills_at_the_ask_and_takes_the_money():
     report = desk.order(BUY, 10)
     assert (report.status, report.filled_quantity, report.average_price) == (VenueStatus.FILLED, 10, D("100.01"))
     assert [fill.id for fill in report.fills] == [f"{report.client_order_id}-1"]
-    assert report.broker_order_id == "P-" + report.client_order_id[:12]
+    assert report.broker_order_id == "P-" + report.client_order_id
     assert desk.cash == 100_000 - D("1000.10") and desk.held() == {AAPL: 10}
 
 

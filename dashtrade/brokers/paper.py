@@ -93,7 +93,7 @@ def _quantity(request: OrderRequest, price: Decimal) -> Decimal:
 def _arrived(request: OrderRequest, quote: Quote, now: datetime) -> PaperOrder:
     price = request.limit_price or request.stop_price or quote.price_for(request.side)
     return PaperOrder(
-        client_order_id=request.client_order_id, broker_order_id=f"P-{request.client_order_id[:12]}", symbol=request.symbol,
+        client_order_id=request.client_order_id, broker_order_id=f"P-{request.client_order_id}", symbol=request.symbol,
         side=request.side, type=request.type, quantity=_quantity(request, price), limit_price=request.limit_price,
         stop_price=request.stop_price, trail_amount=request.trail_amount, trail_percent=request.trail_percent,
         time_in_force=request.time_in_force, extended_hours=request.extended_hours, reduces=request.reduces, created_at=now,

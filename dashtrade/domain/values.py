@@ -274,8 +274,22 @@ def new_id(now: datetime) -> str:
 
 
 def client_order_id(signal_id: str, bot_id: int, step: int, attempt: int = 0) -> str:
-    """The name under which one order is known at every venue: derived, so that a retry finds itself."""
-    return hashlib.sha256(f"{signal_id}|{bot_id}|{step}|{attempt}".encode()).hexdigest()[:32]
+    """The name under which one order is known at every venue: derived, so that a retry finds itself.
+
+    It says whose order it is even to a DashTrade that has forgotten it (a restored backup): the signal's time, so that ids
+    sort as orders came (and databases keep neighbours together), the bot, a digest, and a check over all of it.
+    """
+    digest = sha256(f"{signal_id}|{bot_id}|{step}|{attempt}")
+    time = signal_id[:12] if re.fullmatch("[0-9a-f]{12}", signal_id[:12]) else digest[20:32]
+    named = f"{time}{bot_id & 0xFFFFFFFF:08x}{digest[:8]}"
+    return named + sha256(named)[:4]
+
+
+def bot_of_order(client_order_id: str) -> int | None:
+    """Which bot's order this is; None if it is not the name of an order of ours."""
+    named, check = client_order_id[:28], client_order_id[28:]
+    ours = re.fullmatch("[0-9a-f]{32}", client_order_id) is not None and sha256(named)[:4] == check
+    return int(named[12:20], 16) if ours else None
 
 
 def sha256(text: str) -> str:
