@@ -22,7 +22,9 @@ from dashtrade.api.http import ENDPOINTS
 from dashtrade.app import App
 from dashtrade.domain.access import Role
 from dashtrade.domain.ports import OrderReport
+from dashtrade.domain.values import Symbol
 from dashtrade.services import passwords, people
+from dashtrade.tables import drifts as drift_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import people as people_table
 from tests.conftest import MakeApp
@@ -765,7 +767,7 @@ def test_openapi_says_of_each_what_it_does_takes_and_needs(described: Any):
             assert operation["summary"].endswith((".", "?")) and any(code.startswith("2") for code in operation["responses"])
             assert {p["name"] for p in operation["parameters"] if p["in"] == "path"} == set(re.findall(r"{(\w+)}", path))
             assert ("security" in operation) is (not path.startswith("/api/v1/auth/")), path
-            assert method in ("get", "delete") or "requestBody" in operation or path.endswith(("/pause", "/resume", "/test", "/reset", "/cancel")), path
+            assert method in ("get", "delete") or "requestBody" in operation or path.endswith(("/pause", "/resume", "/test", "/reset", "/cancel", "/unfreeze")), path
     assert len(names) == len(set(names))
 
 
@@ -775,6 +777,12 @@ def furnished(ann: Person) -> Iterator[Person]:
     ann.bot()
     ann.trades("buy")
     ann.trades("buy", order_type="limit", limit_price="90")
+    ann.does("POST", "/flatten", {"scope": "user"})
+    aapl, now = Symbol.parse("AAPL"), ann.house.app.clock.now()
+    ann.house.app.db.write(lambda conn: drift_table.open_one(
+        conn, ann.user.id, account_id=ann.paper, asset=aapl.text, symbol=aapl, kind="closed", ours=Decimal(50), outside=Decimal(0),
+        theirs=Decimal(0), average_price=None, mark=Decimal(100), ratio=None, detail="", opened_at=now, updated_at=now,
+    ))
     yield ann
 
 
@@ -784,7 +792,7 @@ def test_no_request_that_fits_the_description_or_does_not_is_answered_5xx(furnis
     assert len(operations) == len(ENDPOINTS)
     operations.sort(key=lambda operation: (operation.method.upper() == "DELETE", operation.path.endswith("token_id}")))
     order_id, signal_id = furnished.get("/orders")["items"][0]["order_id"], furnished.get("/signals")["items"][0]["id"]
-    real = {"bot_id": 1, "account_id": 1, "order_id": order_id, "signal_id": signal_id, "token_id": 10**6}
+    real = {"bot_id": 1, "account_id": 1, "order_id": order_id, "signal_id": signal_id, "token_id": 10**6, "drift_id": 1, "flatten_id": 1}
     asked: set[int] = set()
     for operation in operations:
 

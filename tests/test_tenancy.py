@@ -26,7 +26,7 @@ from dashtrade.domain.access import Role
 from dashtrade.domain.bots import Stop
 from dashtrade.domain.values import Symbol
 from dashtrade.settings import Settings
-from dashtrade.tables import accounts, bots, messages, orders, people, pulse, signals
+from dashtrade.tables import accounts, bots, drifts, flattens, messages, orders, people, pulse, signals
 from dashtrade.tables.base import metadata
 from tests.conftest import KEY
 from tests.doubles import SetClock, SetFeed
@@ -65,6 +65,15 @@ def settle(house: House) -> Town:
     now, app = house.app.clock.now(), house.app
 
     def more(conn: sa.Connection) -> int:
+        of.drift, of.bobs_drift = (drifts.open_one(
+            conn, person.user.id, account_id=person.paper, asset=AAPL.text, symbol=AAPL, kind="closed", ours=Decimal(5), outside=Decimal(0),
+            theirs=Decimal(0), average_price=None, mark=Decimal(100), ratio=None, detail="", opened_at=now, updated_at=now,
+        ) for person in (ann, bob))
+        drifts.put_outside(conn, ann.user.id, ann.paper, "KO", Decimal(3), now)
+        drifts.put_state(conn, drifts.State(
+            account_id=ann.paper, user_id=ann.user.id, first_at=now, at=now, failing_since=None, problem="", told=False,
+        ))
+        of.flatten = flattens.add(conn, ann.user.id, scope="bot", scope_id=bot, asked_by="", now=now, bots=[bots.load(conn, bot)])
         people.add_session(
             conn, ann.user.id, token_hash="s", created_at=now, seen_at=now, expires_at=now + timedelta(days=1), device="", address="", remember=False
         )
@@ -77,10 +86,10 @@ def settle(house: House) -> Town:
         )
         return people.list_api_tokens(conn, ann.user.id)[0].id
 
-    token = app.db.write(more)
     of = SimpleNamespace(
-        account=ann.paper, bot=bot, other=other, signal=story["id"], waiting=waiting, order=story["orders"][0]["order_id"], token=token, now=now,
+        account=ann.paper, bot=bot, other=other, signal=story["id"], waiting=waiting, order=story["orders"][0]["order_id"], now=now,
     )
+    of.token = app.db.write(more)
     return Town(house=house, ann=ann, bob=bob, of=of)
 
 
@@ -144,6 +153,13 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "bots.owning": lambda c, o, of: [b for b in bots.owning(c, o) if b.id == of.bot],
     "bots.stopped": lambda c, o, of: _stopped(c, o, of),
     "pulse.of": lambda c, o, of: pulse.of(c, o) == pulse.of(c, of.ann),
+    "drifts.get": lambda c, o, of: drifts.get(c, o, of.drift),
+    "drifts.list_page": lambda c, o, of: drifts.list_page(c, o, before=None, limit=9, account_id=of.account),
+    "drifts.outside_of": lambda c, o, of: drifts.outside_of(c, o, of.account, "KO"),
+    "drifts.states": lambda c, o, of: drifts.states(c, o),
+    "flattens.get": lambda c, o, of: flattens.get(c, o, of.flatten),
+    "flattens.parts": lambda c, o, of: flattens.parts(c, o, of.flatten),
+    "flattens.latest": lambda c, o, of: flattens.latest(c, o, limit=9),
     "signals.repeat_of": lambda c, o, of: signals.repeat_of(c, o, signals.get(c, of.ann, of.signal).dedupe_key),
     "signals.count_repeat": lambda c, o, of: signals.count_repeat(c, o, of.signal, of.now),
     "signals.get": lambda c, o, of: signals.get(c, o, of.signal),
@@ -178,6 +194,7 @@ MAKES: dict[str, Query] = {  # what Bob makes is Bob's
     "bots.put_switch": lambda c, o, of: bots.put_switch(
         c, o, scope="user", scope_id=o, stop=Stop.HALT, reason="", set_by=o, at=of.now),
     "signals.add": lambda c, o, of: signals.add(c, o, {k: v for k, v in signals.get(c, of.ann, of.signal)._asdict().items() if k != "user_id"} | {"id": "new"}, []),
+    "flattens.add": lambda c, o, of: flattens.add(c, o, scope="user", scope_id=o, asked_by="", now=of.now, bots=[bots.load(c, of.bot)]),
     "people.add_session": lambda c, o, of: people.add_session(
         c, o, token_hash="t", created_at=of.now, seen_at=of.now, expires_at=of.now, device="", address="", remember=False),
     "people.add_api_token": lambda c, o, of: people.add_api_token(c, o, token_hash="t", name="", revoked_at=None, **LIFE),
@@ -268,6 +285,10 @@ ROUTES: dict[tuple[str, str], tuple[str, Any, dict[str, Any]]] = {
     ("GET", "/api/v1/orders/<order_id>"): ("order", None, {}),
     ("POST", "/api/v1/orders/<order_id>/resolve"): ("order", {"outcome": "not_placed"}, {}),
     ("POST", "/api/v1/orders/<order_id>/cancel"): ("order", None, {}),
+    ("GET", "/api/v1/drifts/<int:drift_id>"): ("drift", None, {}),
+    ("POST", "/api/v1/drifts/<int:drift_id>/resolve"): ("drift", {"way": "freeze"}, {}),
+    ("POST", "/api/v1/drifts/<int:drift_id>/unfreeze"): ("drift", None, {}),
+    ("GET", "/api/v1/flatten/<int:flatten_id>"): ("flatten", None, {}),
     ("DELETE", "/api/v1/bots/<int:bot_id>"): ("other", None, {}),
     ("DELETE", "/api/v1/accounts/<int:account_id>"): ("account", None, {}),
     ("DELETE", "/api/v1/tokens/<int:token_id>"): ("token", None, {}),
@@ -321,6 +342,10 @@ FIELDS: dict[tuple[str, str, str], Callable[[Town], Any]] = {
     ("GET", "/api/v1/trades.csv", "bot_id"): lambda t: ("GET", "/trades.csv", None, {"bot_id": t.of.bot}),
     ("GET", "/api/v1/performance", "bot_id"): lambda t: ("GET", "/performance", None, {"bot_id": t.of.bot}),
     ("GET", "/api/v1/risk-events", "bot_id"): lambda t: ("GET", "/risk-events", None, {"bot_id": t.of.bot}),
+    ("GET", "/api/v1/drifts", "account_id"): lambda t: ("GET", "/drifts", None, {"account_id": t.of.account}),
+    ("POST", "/api/v1/drifts/<int:drift_id>/resolve", "bot_id"): lambda t: (
+        "POST", f"/drifts/{t.of.bobs_drift}/resolve", {"way": "give", "bot_id": t.of.bot}, {}),
+    ("POST", "/api/v1/flatten", "id"): lambda t: ("POST", "/flatten", {"scope": "bot", "id": t.of.bot}, {}),
     ("POST", "/api/v1/messages/read", "up_to"): lambda t: ("POST", "/messages/read", {"up_to": 2**40}, {}),
 }  # fmt: skip
 NOT_OF_THINGS = {"request_id"}  # made by the asker

@@ -64,6 +64,16 @@ def trailed(kept: dict[str, Any], mark: Decimal, sign: int) -> dict[str, Any]:
     return kept | {"best": str(mark), "stop": str(mark - sign * Decimal(kept["trail"]))}
 
 
+def split_exits(kept: dict[str, Any] | None, ratio: Decimal) -> dict[str, Any] | None:
+    """The same exits after a split: there are `ratio` times as many pieces, and prices are a `ratio`th."""
+    if not kept:
+        return kept
+    moved = {name: str(Decimal(value) / ratio) if name in ("stop", "trail", "best") else value for name, value in kept.items()}
+    if "take_profits" in kept:
+        moved["take_profits"] = [target | {"price": str(Decimal(target["price"]) / ratio)} for target in kept["take_profits"]]
+    return moved
+
+
 def fired(kept: dict[str, Any], mark: Decimal, sign: int) -> Fired | None:
     stop = kept.get("stop")
     if stop is not None and (mark - Decimal(stop)) * sign <= 0:

@@ -67,9 +67,10 @@ def book(position: Position, lots: Sequence[Lot], side: OrderSide, fill: BrokerF
             closed.append(replace(lot, remaining=lot.remaining + taken))
             left -= taken
     cost = position.cost - sum((taken_cost(lots, now) for now in closed), ZERO) + left * fill.price
+    quantity = position.quantity + received
     return Booking(
         closed=tuple(closed), opened=left, realized=realized, fee=fill.fee + fill.fee_base * fill.price,
-        position=Position(quantity=position.quantity + received, cost=cost),
+        position=Position(quantity=quantity, cost=cost if quantity else ZERO),  # after a split 3:1 a lot's price has no last digit
     )
 
 

@@ -44,6 +44,8 @@ class Origin(StrEnum):
     USER = "user"  # a button: the user's own hand
     RISK = "risk"  # DashTrade's own stop
     EXIT = "exit"  # a take-profit or stop-loss kept by DashTrade
+    ADOPTED = "adopted"  # an order of ours that was found at the venue and was not on record here
+    ADJUSTMENT = "adjustment"  # what was done at the venue by hand, given to a bot by its user
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,7 +58,7 @@ switches = sa.Table(
     whole("user_id"), words("stop"), words("reason"), whole("set_by"), moment("at"),
 )
 
-SYSTEM = {"load", "holding", "switches_for", "add_risk_event", "book", "put_day", "touch", "swap_exits", "pause_scope"}
+SYSTEM = {"load", "holding", "switches_for", "add_risk_event", "book", "put_day", "touch", "swap_exits", "pause_scope", "split_position"}
 
 
 def _bot(row: Any) -> Bot:
@@ -203,6 +203,11 @@ def book(conn: sa.Connection, bot: Bot, *, now: datetime) -> None:
 def swap_exits(conn: sa.Connection, bot_id: int, old: Any, new: Any) -> None:
     """A trailing stop moves on, unless the exits were changed meanwhile."""
     conn.execute(sa.update(bots).where(bots.c.id == bot_id, bots.c.exits == old).values(exits=new))
+
+
+def split_position(conn: sa.Connection, bot_id: int, position: Position, exits: Any, now: datetime) -> None:
+    values = {"position_quantity": position.quantity, "position_cost": position.cost, "exits": exits, "updated_at": now}
+    conn.execute(sa.update(bots).where(bots.c.id == bot_id).values(**values))
 
 
 def touch(conn: sa.Connection, bot: Bot) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
+from dashtrade.domain.drift import scaled
 from dashtrade.domain.ledger import Lot
 from dashtrade.domain.orders import Effect, Order, OrderStatus
 from dashtrade.domain.values import OrderSide, OrderType, Symbol, TimeInForce
@@ -62,7 +63,7 @@ trades = sa.Table(
 
 SYSTEM = {
     "insert", "log", "load", "find", "update", "open_in_lane", "open_in_account", "request_cancel", "of_signal", "add_fill", "held_lots",
-    "known_fills", "add_lot", "put_lot", "put_trade", "due_lanes", "working_accounts",
+    "known_fills", "add_lot", "put_lot", "split_lot", "put_trade", "due_lanes", "working_accounts",
     "cancel_entries",
 }
 
@@ -205,6 +206,13 @@ def add_lot(conn: sa.Connection, row: dict[str, Any]) -> None:
 
 def put_lot(conn: sa.Connection, lot: Lot, at: datetime) -> None:
     run(conn, _PUT_LOT, {"lot_id": lot.id, "left": lot.remaining, "closed": None if lot.remaining else at})
+
+
+def split_lot(conn: sa.Connection, lot: Lot, remaining: Decimal, ratio: Decimal) -> None:
+    """The same money in another number of pieces. Its first quantity is told in the new pieces too."""
+    row = conn.execute(sa.select(lots.c.quantity).where(lots.c.id == lot.id)).one()
+    values = {"remaining": remaining, "quantity": scaled(row.quantity, ratio), "price": lot.price * lot.remaining / remaining}
+    conn.execute(sa.update(lots).where(lots.c.id == lot.id).values(**values))
 
 
 def put_trade(conn: sa.Connection, order: Order, *, fee: Decimal, realized: Decimal, at: datetime, first: bool) -> None:

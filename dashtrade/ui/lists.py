@@ -20,7 +20,10 @@ from dashtrade.ui.parts import Cell, Column, Row, table
 from dashtrade.ui.words import ago, moment, price, quantity, sentence, status
 
 SHOWN = 4  # worries; the worst come first
-ORIGINS = {"webhook": "Webhook", "api": "API", "user": "You", "risk": "Risk limit", "exit": "Exit"}
+ORIGINS = {
+    "webhook": "Webhook", "api": "API", "user": "You", "risk": "Risk limit", "exit": "Exit", "adopted": "Found at broker",
+    "adjustment": "By hand at broker",
+}  # fmt: skip
 STEP_TONES = {"refused": "warn", "filled": "up", "booked": "up", "message": "mute", "check": "down", "checks": "up", "order rejected": "down", "order attention": "down"}
 
 

@@ -1,0 +1,74 @@
+"""Where the broker's books and ours differ, and closing everything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pydantic
+from flask import Blueprint
+
+from dashtrade.api.http import Body, Page, endpoint, number_cursor, page, the_app
+from dashtrade.domain.drift import Way
+from dashtrade.services import drifts as service
+from dashtrade.services import flatten as flatten_service
+from dashtrade.tables.people import User
+
+bp = Blueprint("drifts", __name__, url_prefix="/api/v1")
+_ID = pydantic.Field(None, ge=1, lt=2**62)
+
+
+class DriftList(Page):
+    account_id: int | None = _ID
+    status: str | None = pydantic.Field(None, pattern="^(unresolved|open|frozen|resolved|gone)$")
+
+
+class Resolution(Body):
+    way: Way
+    bot_id: int | None = _ID
+    price: str | None = None
+
+
+class Flatten(Body):
+    scope: str = pydantic.Field(pattern="^(bot|account|user)$")
+    id: int | None = _ID
+    pause: bool = False
+
+
+@endpoint(bp, "GET", "/drifts", query=DriftList)
+def drifts(user: User, query: DriftList) -> dict[str, Any]:
+    """Differences between what the broker says and what the bots own, newest first; and accounts that cannot be compared now."""
+    found = service.drifts(
+        the_app(), user, before=number_cursor(query.cursor), limit=query.limit + 1, account_id=query.account_id, status=query.status
+    )
+    return page(found, query.limit, lambda one: str(one["id"]), lambda one: one) | {"problems": service.troubles(the_app(), user)}
+
+
+@endpoint(bp, "GET", "/drifts/<int:drift_id>")
+def drift(user: User, drift_id: int) -> dict[str, Any]:
+    """One difference, and the bots it could be given to."""
+    return service.drift(the_app(), user, drift_id)
+
+
+@endpoint(bp, "POST", "/drifts/<int:drift_id>/resolve", body=Resolution)
+def resolve(user: User, given: Resolution, drift_id: int) -> dict[str, Any]:
+    """Say what it is: give it to a bot (which then bought or sold it, or was split), keep it outside, or freeze the symbol."""
+    return service.resolve(the_app(), user, drift_id, way=given.way, bot_id=given.bot_id, price=given.price)
+
+
+@endpoint(bp, "POST", "/drifts/<int:drift_id>/unfreeze")
+def unfreeze(user: User, drift_id: int) -> dict[str, Any]:
+    """Let entries of a frozen symbol pass again; the difference stays to be decided."""
+    return service.unfreeze(the_app(), user, drift_id)
+
+
+@endpoint(bp, "POST", "/flatten", body=Flatten, status=202)
+def flatten(user: User, given: Flatten) -> dict[str, Any]:
+    """Close everything of a bot, an account or yours, the largest risk first; with pause, entries stop meanwhile and stay stopped."""
+    app = the_app()
+    return flatten_service.view(app, user, flatten_service.start(app, user, scope=given.scope, scope_id=given.id, pause=given.pause))
+
+
+@endpoint(bp, "GET", "/flatten/<int:flatten_id>")
+def flattening(user: User, flatten_id: int) -> dict[str, Any]:
+    """How far it has come, bot by bot."""
+    return flatten_service.view(the_app(), user, flatten_id)

@@ -1,0 +1,139 @@
+"""Where the venue's books and ours differ: what is compared, and what a difference looks like. Pure.
+
+Per account and asset: what the bots own + what its user keeps there on their own account ("outside") = what the venue says.
+An asset is a stock, or a coin whatever money it was bought with: a venue holds SOL, not SOL/USDT beside SOL/USDC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from dashtrade.domain.values import ZERO, Symbol, plain
+
+SPLITS = tuple(Decimal(n) for n in (2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 40, 50, 100)) + (Decimal("1.5"),)
+NEAR = Decimal("0.2")  # a split changes the price by its ratio; buying more by hand does not, however roughly one looks
+
+
+class DriftStatus(StrEnum):
+    OPEN = "open"  # its user has not said yet what it is
+    FROZEN = "frozen"  # the same, and the symbol takes no entries meanwhile
+    RESOLVED = "resolved"
+    GONE = "gone"  # the books agree again by themselves
+
+
+class Way(StrEnum):
+    """What its user can do about a drift."""
+
+    GIVE = "give"  # a bot did it: book it there (a split: to all of them)
+    OUTSIDE = "outside"  # it is the user's own: leave it out
+    FREEZE = "freeze"  # nothing is opened until it is clear
+
+
+UNRESOLVED = frozenset({DriftStatus.OPEN, DriftStatus.FROZEN})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """One difference, from when it was seen until it is resolved. Quantities are signed: short is negative."""
+
+    id: int
+    user_id: int
+    account_id: int
+    asset: str
+    symbol: Symbol
+    status: DriftStatus
+    kind: str
+    ours: Decimal  # what the bots own together
+    outside: Decimal  # what the user keeps there besides
+    theirs: Decimal  # what the venue says
+    average_price: Decimal | None  # as the venue tells it
+    mark: Decimal | None
+    ratio: Decimal | None  # of what looks like a split
+    way: str
+    bot_id: int | None
+    detail: str
+    opened_at: datetime
+    updated_at: datetime
+    resolved_at: datetime | None
+
+    @property
+    def difference(self) -> Decimal:
+        return self.theirs - self.ours - self.outside
+
+    @property
+    def unresolved(self) -> bool:
+        return self.status in UNRESOLVED
+
+    def left_for(self, owned: Decimal) -> Decimal:
+        """How much of what a bot owns the venue still has for it, with all that is missing counted against this bot. Never negative."""
+        if owned * self.difference >= 0:
+            return abs(owned)
+        return max(abs(owned) - max(abs(self.difference) - abs(self.outside) * (self.outside * owned > 0), ZERO), ZERO)
+
+
+def asset_of(symbol: Symbol) -> str:
+    return f"CRYPTO:{symbol.base}" if symbol.is_crypto else symbol.text
+
+
+def by_asset(quantities: Iterable[tuple[Symbol, Decimal]]) -> dict[str, Decimal]:
+    found: dict[str, Decimal] = {}
+    for symbol, quantity in quantities:
+        found[asset_of(symbol)] = found.get(asset_of(symbol), ZERO) + quantity
+    return found
+
+
+def split_ratio(expected: Decimal, theirs: Decimal, average_before: Decimal | None, average_now: Decimal | None) -> Decimal | None:
+    """2 where there is twice as much at half the price; a half for one out of two. None: this is no split."""
+    if not expected or expected * theirs <= 0 or not average_before or not average_now:
+        return None
+    for ratio in SPLITS:
+        for each, fits in ((ratio, theirs == expected * ratio), (1 / ratio, theirs * ratio == expected)):
+            if fits and abs(average_now * each - average_before) <= average_before * NEAR:
+                return each
+    return None
+
+
+def scaled(quantity: Decimal, ratio: Decimal) -> Decimal:
+    """By a ratio or, where there are fewer now, by what it is one over: a third has no last digit."""
+    return quantity * ratio if ratio >= 1 else quantity / (1 / ratio).quantize(Decimal("0.01"))
+
+
+def kind_of(ours: Decimal, outside: Decimal, theirs: Decimal, ratio: Decimal | None) -> str:
+    expected = ours + outside
+    if ratio is not None:
+        return "split"
+    if not theirs:
+        return "closed"
+    if not expected:
+        return "appeared"
+    if expected * theirs < 0:
+        return "turned"
+    return "less" if abs(theirs) < abs(expected) else "more"
+
+
+def ratio_words(ratio: Decimal) -> str:
+    for below in (1, 2):
+        if ratio >= 1 and ratio * below == int(ratio * below):
+            return f"{int(ratio * below)}:{below}"
+    return f"1:{plain((1 / ratio).quantize(Decimal('0.01')))}"
+
+
+_GUESS = {
+    "closed": "It looks as if the position was closed there by hand.",
+    "less": "It looks as if a part was sold there by hand (or bought back, if it was short).",
+    "more": "It looks as if more was traded there by hand.",
+    "appeared": "It looks as if it was bought there by hand, assigned, or transferred in.",
+    "turned": "The position there has changed sides: a trade by hand, or an assignment.",
+}
+
+
+def words_of(kind: str, ratio: Decimal | None, *, symbol: Symbol, ours: Decimal, outside: Decimal, theirs: Decimal) -> str:
+    """What differs, and what it looks like."""
+    kept = f" and {plain(outside)} are yours outside of them" if outside else ""
+    said = f"The broker has {plain(theirs)} {symbol.short}; your bots own {plain(ours)}{kept}."
+    guess = f"It looks like a split {ratio_words(ratio)}." if ratio is not None else _GUESS[kind]
+    return f"{said} {guess}"

@@ -1,0 +1,154 @@
+"""Where a venue's books differ from ours, what its user keeps there outside of the bots, and when an account was compared last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam as p
+
+from dashtrade.domain.drift import Drift, DriftStatus, asset_of
+from dashtrade.domain.values import ZERO, Symbol
+from dashtrade.tables.base import BigId, Instrument, exact, flag, metadata, moment, number, owner_column, whole, words
+from dashtrade.tables.bots import bots
+from dashtrade.tables.quick import first
+
+_UNRESOLVED = sa.text("status IN ('open', 'frozen')")
+drifts = sa.Table(
+    "drifts", metadata, number(), owner_column(),
+    whole("account_id"), words("asset"), sa.Column("symbol", Instrument, nullable=False), words("status"), words("kind"),
+    exact("ours"), exact("outside"), exact("theirs"), exact("average_price", nullable=True), exact("mark", nullable=True),
+    exact("ratio", nullable=True), words("way"), whole("bot_id", nullable=True), words("detail"),
+    moment("opened_at"), moment("updated_at"), moment("resolved_at", nullable=True),
+    sa.Index("uq_drifts_unresolved", "account_id", "asset", unique=True, sqlite_where=_UNRESOLVED, postgresql_where=_UNRESOLVED),
+    sa.Index("ix_drifts_user", "user_id", "id"),
+)
+outside = sa.Table(
+    "outside_holdings", metadata,
+    sa.Column("account_id", BigId, primary_key=True, autoincrement=False), sa.Column("asset", sa.Text, primary_key=True),
+    owner_column(), exact("quantity"), moment("since"),
+)
+reconciliations = sa.Table(
+    "reconciliations", metadata,
+    sa.Column("account_id", BigId, sa.ForeignKey("user_api_keys.id"), primary_key=True, autoincrement=False), owner_column(),
+    moment("first_at", nullable=True), moment("at", nullable=True), moment("failing_since", nullable=True), words("problem"), flag("told"),
+)
+
+SYSTEM = {
+    "on", "unresolved", "open_one", "change", "held_outside", "put_outside", "state", "put_state", "owned", "everything_unresolved",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """How comparing an account goes."""
+
+    account_id: int
+    user_id: int
+    first_at: datetime | None  # since when it is compared
+    at: datetime | None  # the last time it could be, give or take a minute
+    failing_since: datetime | None
+    problem: str
+    told: bool
+
+
+def _drift(row: Any) -> Drift:
+    return Drift(**(row._asdict() | {"status": DriftStatus(row.status)}))
+
+
+# --- for the worker ------------------------------------------------------------------------------------------------------
+
+_ON = sa.select(drifts).where(drifts.c.account_id == p("account_id"), drifts.c.asset == p("asset"), _UNRESOLVED)
+
+
+def on(conn: sa.Connection, account_id: int, symbol: Symbol) -> Drift | None:
+    """The unresolved drift of this symbol's asset."""
+    row = first(conn, _ON, {"account_id": account_id, "asset": asset_of(symbol)})
+    return _drift(row) if row else None
+
+
+def unresolved(conn: sa.Connection, account_id: int) -> dict[str, Drift]:
+    found = conn.execute(sa.select(drifts).where(drifts.c.account_id == account_id, _UNRESOLVED))
+    return {row.asset: _drift(row) for row in found}
+
+
+def everything_unresolved(conn: sa.Connection) -> dict[tuple[int, str], Drift]:
+    return {(row.account_id, row.asset): _drift(row) for row in conn.execute(sa.select(drifts).where(_UNRESOLVED))}
+
+
+def open_one(conn: sa.Connection, user_id: int, **values: Any) -> int:
+    row = {"user_id": user_id, "status": DriftStatus.OPEN, "way": "", "bot_id": None, "resolved_at": None} | values
+    return conn.execute(sa.insert(drifts).values(**row)).inserted_primary_key[0]
+
+
+def change(conn: sa.Connection, drift_id: int, **values: Any) -> None:
+    """One that is unresolved."""
+    conn.execute(sa.update(drifts).where(drifts.c.id == drift_id, _UNRESOLVED).values(**values))
+
+
+def held_outside(conn: sa.Connection, account_id: int) -> dict[str, Decimal]:
+    found = conn.execute(sa.select(outside.c.asset, outside.c.quantity).where(outside.c.account_id == account_id))
+    return {row.asset: row.quantity for row in found}
+
+
+def put_outside(conn: sa.Connection, user_id: int, account_id: int, asset: str, quantity: Decimal, now: datetime) -> None:
+    mine = (outside.c.account_id == account_id) & (outside.c.asset == asset)
+    conn.execute(sa.delete(outside).where(mine))
+    if quantity:
+        row = {"account_id": account_id, "asset": asset, "user_id": user_id, "quantity": quantity, "since": now}
+        conn.execute(sa.insert(outside).values(**row))
+
+
+def state(conn: sa.Connection, account_id: int) -> State | None:
+    row = conn.execute(sa.select(reconciliations).where(reconciliations.c.account_id == account_id)).first()
+    return State(**row._asdict()) if row else None
+
+
+def put_state(conn: sa.Connection, now_is: State) -> None:
+    """Under the account's lock."""
+    values = {name: getattr(now_is, name) for name in State.__slots__}
+    mine = reconciliations.c.account_id == now_is.account_id
+    if not conn.execute(sa.update(reconciliations).where(mine).values(**values)).rowcount:
+        conn.execute(sa.insert(reconciliations).values(**values))
+
+
+def owned(conn: sa.Connection, account_id: int) -> list[Any]:
+    """(id, symbol, quantity, cost, deleted) of the account's bots: those that live, and those that still own something."""
+    b = bots.c
+    lives = sa.or_(b.deleted_at.is_(None), sa.text("status != 'READY'"))
+    query = sa.select(b.id, b.symbol, b.position_quantity, b.position_cost, b.deleted_at).where(b.account_id == account_id, lives)
+    return list(conn.execute(query.order_by(b.id)))
+
+
+# --- for its user --------------------------------------------------------------------------------------------------------
+
+
+def get(conn: sa.Connection, owner: int, drift_id: int) -> Drift | None:
+    row = conn.execute(sa.select(drifts).where(drifts.c.user_id == owner, drifts.c.id == drift_id)).first()
+    return _drift(row) if row else None
+
+
+def list_page(conn: sa.Connection, owner: int, *, before: int | None, limit: int, account_id: int | None = None,
+              status: str | None = None) -> list[Drift]:
+    query = sa.select(drifts).where(drifts.c.user_id == owner)
+    if before is not None:
+        query = query.where(drifts.c.id < before)
+    if account_id is not None:
+        query = query.where(drifts.c.account_id == account_id)
+    if status == "unresolved":
+        query = query.where(_UNRESOLVED)
+    elif status is not None:
+        query = query.where(drifts.c.status == status)
+    return [_drift(row) for row in conn.execute(query.order_by(drifts.c.id.desc()).limit(limit))]
+
+
+def outside_of(conn: sa.Connection, owner: int, account_id: int, asset: str) -> Decimal:
+    mine = (outside.c.user_id == owner) & (outside.c.account_id == account_id) & (outside.c.asset == asset)
+    return conn.scalar(sa.select(outside.c.quantity).where(mine)) or ZERO
+
+
+def states(conn: sa.Connection, owner: int) -> list[State]:
+    return [State(**row._asdict()) for row in conn.execute(sa.select(reconciliations).where(reconciliations.c.user_id == owner))]

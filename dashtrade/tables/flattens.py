@@ -1,0 +1,73 @@
+"""Closing everything of a bot, an account or a user: what was asked for, and how far each bot has come."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from dashtrade.tables.base import BigId, Instrument, exact, metadata, moment, number, owner_column, whole, words
+
+flattens = sa.Table(
+    "flattens", metadata, number(), owner_column(),
+    words("scope"), whole("scope_id"), words("status"), words("asked_by"), moment("created_at"), moment("ended_at", nullable=True),
+    sa.Index("ix_flattens_user", "user_id", "id"),
+    sa.Index("ix_flattens_running", "id", sqlite_where=sa.text("status = 'running'"), postgresql_where=sa.text("status = 'running'")),
+)
+items = sa.Table(
+    "flatten_items", metadata, number(), owner_column(),
+    sa.Column("flatten_id", BigId, sa.ForeignKey("flattens.id"), nullable=False, index=True),
+    whole("account_id"), sa.Column("bot_id", BigId, sa.ForeignKey("user_bot_configs.id"), nullable=False),
+    sa.Column("symbol", Instrument, nullable=False), exact("quantity"), words("status"), words("reason"), whole("tries"),
+    moment("next_at", nullable=True), words("signal_id", nullable=True),
+)
+
+SYSTEM = {"running", "items_of", "put_item", "end"}
+
+
+def add(conn: sa.Connection, owner: int, *, scope: str, scope_id: int, asked_by: str, now: datetime, bots: list[Any]) -> int:
+    """One row for each bot, in the order in which they are closed."""
+    row = {"user_id": owner, "scope": scope, "scope_id": scope_id, "status": "running", "asked_by": asked_by, "created_at": now, "ended_at": None}
+    flatten_id = conn.execute(sa.insert(flattens).values(**row)).inserted_primary_key[0]
+    for bot in bots:
+        conn.execute(sa.insert(items).values(
+            user_id=owner, flatten_id=flatten_id, account_id=bot.account_id, bot_id=bot.id, symbol=bot.symbol,
+            quantity=bot.position.quantity, status="waiting", reason="", tries=0, next_at=None, signal_id=None,
+        ))
+    return flatten_id
+
+
+def get(conn: sa.Connection, owner: int, flatten_id: int) -> Any | None:
+    return conn.execute(sa.select(flattens).where(flattens.c.user_id == owner, flattens.c.id == flatten_id)).first()
+
+
+def parts(conn: sa.Connection, owner: int, flatten_id: int) -> list[Any]:
+    mine = (items.c.user_id == owner) & (items.c.flatten_id == flatten_id)
+    return list(conn.execute(sa.select(items).where(mine).order_by(items.c.id)))
+
+
+def latest(conn: sa.Connection, owner: int, *, limit: int) -> list[Any]:
+    return list(conn.execute(sa.select(flattens).where(flattens.c.user_id == owner).order_by(flattens.c.id.desc()).limit(limit)))
+
+
+# --- for the worker ------------------------------------------------------------------------------------------------------
+
+
+def running(conn: sa.Connection) -> list[Any]:
+    return list(conn.execute(sa.select(flattens).where(sa.text("status = 'running'")).order_by(flattens.c.id)))
+
+
+def items_of(conn: sa.Connection, flatten_id: int) -> list[Any]:
+    return list(conn.execute(sa.select(items).where(items.c.flatten_id == flatten_id).order_by(items.c.id)))
+
+
+def put_item(conn: sa.Connection, seen: Any, **values: Any) -> bool:
+    """Unless another worker has carried it on meanwhile."""
+    same = (items.c.id == seen.id) & (items.c.status == seen.status) & (items.c.tries == seen.tries)
+    return conn.execute(sa.update(items).where(same).values(**values)).rowcount == 1
+
+
+def end(conn: sa.Connection, flatten_id: int, *, status: str, now: datetime) -> bool:
+    wanted = (flattens.c.id == flatten_id) & (flattens.c.status == "running")
+    return conn.execute(sa.update(flattens).where(wanted).values(status=status, ended_at=now)).rowcount == 1
