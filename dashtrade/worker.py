@@ -33,6 +33,7 @@ from dashtrade.engine.lanes import LEASE_SECONDS
 from dashtrade.engine.streams import Streams
 from dashtrade.engine.watch import Watch
 from dashtrade.nudge import WorkerEnd
+from dashtrade.services import flatten
 from dashtrade.settings import EX_CONFIG, Settings
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import people as people_table
@@ -167,7 +168,7 @@ class Worker:
         self.nudges = WorkerEnd(self.app.settings.home, self.lanes.wake)
         self.engine.on_change = self.nudges.tell
         self.lanes.start()
-        for job, seconds in ((self.scan, SCAN), (self.collect, COLLECT), (self.look, WATCH), (self.listen, WATCH), (self.renew, LEASE_SECONDS / 3), (self.tidy, 3600)):
+        for job, seconds in ((self.scan, SCAN), (self.collect, COLLECT), (self.look, WATCH), (self.listen, WATCH), (self.flatten, SCAN), (self.renew, LEASE_SECONDS / 3), (self.tidy, 3600)):
             self._scheduler.add_job(_safely(job), "interval", seconds=seconds, max_instances=1, coalesce=True, misfire_grace_time=None)
         self._scheduler.start()
         self.scan()
@@ -225,6 +226,10 @@ class Worker:
 
     def look(self) -> None:
         for lane in self.watch.look():
+            self.lanes.wake(lane)
+
+    def flatten(self) -> None:
+        for lane in flatten.advance(self.app):
             self.lanes.wake(lane)
 
     def renew(self) -> None:
