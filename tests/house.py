@@ -209,7 +209,7 @@ class Venue:
 
     def report(self, name: str, status: VenueStatus, *fills: BrokerFill, reason: str = "") -> OrderReport:
         made = OrderReport(
-            client_order_id=name, broker_order_id=f"V-{name[:6]}", status=status, filled_quantity=sum((f.quantity for f in fills), Decimal(0)),
+            client_order_id=name, broker_order_id=f"V-{name}", status=status, filled_quantity=sum((f.quantity for f in fills), Decimal(0)),
             average_price=fills and sum(f.quantity * f.price for f in fills) / sum(f.quantity for f in fills) or None, fills=tuple(fills), reason=reason,
         )  # fmt: skip
         self.reports[name] = made
@@ -217,7 +217,7 @@ class Venue:
 
     def execution(self, name: str, quantity: Any, price: Any = None, number: int = 1) -> BrokerFill:
         price = self.price if price is None else Decimal(price)
-        return BrokerFill(id=f"{name[:8]}-{number}", client_order_id=name, quantity=Decimal(quantity), price=price, at=self.at.now())
+        return BrokerFill(id=f"{name}-{number}", client_order_id=name, quantity=Decimal(quantity), price=price, at=self.at.now())
 
     def fill(self, name: str, quantity: Any, price: Any = None) -> OrderReport:
         return self.report(name, VenueStatus.FILLED, self.execution(name, quantity, price))
