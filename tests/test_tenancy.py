@@ -180,6 +180,7 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "messages.for_signal": lambda c, o, of: messages.for_signal(c, o, of.signal),
     "messages.mark_read": lambda c, o, of: messages.mark_read(c, o, up_to=2**40, now=of.now),
     "messages.recorded": lambda c, o, of: [r for r in messages.recorded(c, o, before=None, limit=99) if r.user_id == of.ann],
+    "messages.about_bot": lambda c, o, of: messages.about_bot(c, o, of.bot, limit=9),
     "people.change": lambda c, o, of: people.change(c, o, name="changed"),
     "people.remove_sessions": lambda c, o, of: people.remove_sessions(c, o),
     "people.list_api_tokens": lambda c, o, of: [t for t in people.list_api_tokens(c, o) if t.id == of.token],

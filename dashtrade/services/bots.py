@@ -17,6 +17,7 @@ from dashtrade.domain.dialects import parse
 from dashtrade.domain.ports import BrokerError
 from dashtrade.domain.signals import Origin, Size, SizeKind
 from dashtrade.domain.values import Malformed, OrderType, Symbol, Timeframe, exact, money, new_id, plain
+from dashtrade.services.bot_history import differences
 from dashtrade.services.people import read_zone
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as table
@@ -353,7 +354,7 @@ def change_bot(app: App, user: User, bot_id: int, given: Mapping[str, Any]) -> N
     def work(conn: sa.Connection) -> None:
         if values:
             table.change(conn, user.id, bot_id, **values, updated_at=now)
-            message_table.record(conn, actor=user.id, action="bot changed", now=now, subject=bot_id, detail={n: str(given[n])[:200] for n in given})
+            message_table.record(conn, actor=user.id, action="bot changed", now=now, subject=bot_id, detail=differences(bot, values))
 
     app.db.write(work)
 

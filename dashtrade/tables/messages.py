@@ -67,6 +67,12 @@ def recorded(conn: sa.Connection, owner: int, *, before: int | None, limit: int)
     return list(conn.execute(query.order_by(audit.c.id.desc()).limit(limit)))
 
 
+def about_bot(conn: sa.Connection, owner: int, bot_id: int, *, limit: int) -> list[Any]:
+    """What the owner did to a bot, newest first."""
+    mine = (audit.c.user_id == owner) & (audit.c.subject_id == bot_id) & audit.c.action.like("bot %")
+    return list(conn.execute(sa.select(audit).where(mine).order_by(audit.c.id.desc()).limit(limit)))
+
+
 def everything_recorded(conn: sa.Connection, *, before: int | None, limit: int) -> list[Any]:
     query = sa.select(audit)
     if before is not None:

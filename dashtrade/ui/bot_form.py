@@ -24,7 +24,8 @@ DAY_NAMES = dict(zip(DAYS, ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"), st
 
 
 @st.dialog("New bot", width="medium")
-def ask_new() -> None:
+def ask_new(like: Bot | None = None) -> None:
+    """`like`: a bot to begin from."""
     accounts = {account.id: account for account in data.accounts(the_app(), guard()) if account.is_active}
     if not accounts:
         st.markdown("A bot trades on a broker account, and there is none yet.")
@@ -33,11 +34,16 @@ def ask_new() -> None:
         return
     with st.form("new_bot_form", border=False, enter_to_submit=False):
         left, right = st.columns(2)
-        symbol = left.text_input("Symbol", placeholder="AAPL, NASDAQ:TSLA, BTCUSD", max_chars=40)
-        timeframe = right.selectbox("Timeframe", TIMEFRAMES, index=2, accept_new_options=True, help="As the alert says it. Type your own if it is not here.")
-        account = left.selectbox("Account", list(accounts), format_func=lambda key: f"{accounts[key].label} ({'live money' if accounts[key].mode == 'live' else 'paper'})")
+        symbol = left.text_input("Symbol", value=like.written_symbol if like else "", placeholder="AAPL, NASDAQ:TSLA, BTCUSD", max_chars=40)
+        frames = TIMEFRAMES if like is None or like.timeframe.shown in TIMEFRAMES else [*TIMEFRAMES, like.timeframe.shown]
+        timeframe = right.selectbox("Timeframe", frames, index=frames.index(like.timeframe.shown) if like else 2, accept_new_options=True, help="As the alert says it. Type your own if it is not here.")
+        places = list(accounts)
+        place = places.index(like.account_id) if like and like.account_id in accounts else 0
+        account = left.selectbox("Account", places, index=place, format_func=lambda key: f"{accounts[key].label} ({'live money' if accounts[key].mode == 'live' else 'paper'})")
         name = right.text_input("Name", placeholder="Symbol and timeframe", max_chars=100)
-        fields = _fields(None)
+        fields = _fields(like)
+        if like is not None:
+            st.caption("An account has one bot for each symbol and timeframe: change one of the three.")
         sent = st.form_submit_button("Make the bot", type="primary")
     if sent:
         given = {"account_id": account, "symbol": symbol.strip(), "timeframe": timeframe or "", **fields()}

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from html import escape
+
 import streamlit as st
 
 from dashtrade.app import App
-from dashtrade.domain.bots import Bot
+from dashtrade.domain.bots import Bot, Window
 from dashtrade.domain.ports import BrokerError
+from dashtrade.domain.values import plain
+from dashtrade.services import bot_history
 from dashtrade.services import bots as service
 from dashtrade.tables import orders as order_table
 from dashtrade.tables.people import User
-from dashtrade.ui import bot_form, cells, closing, data, prices
+from dashtrade.ui import bot_form, candles, cells, closing, data, prices
 from dashtrade.ui.bot_list import state_of
 from dashtrade.ui.errors import trying
 from dashtrade.ui.lists import exits_said, signal_rows
 from dashtrade.ui.page import actions, guard, live, panel, the_app
 from dashtrade.ui.parts import Card, cards, profit_curve, table
-from dashtrade.ui.words import count, money, percent, price, quantity, sentence, signed, text, tone
+from dashtrade.ui.words import count, moment, money, percent, price, quantity, sentence, signed, text, tone
 
 CANDLES = 120
 COLOURS = {"up": "green", "down": "red", "warn": "orange", "info": "blue"}
@@ -43,14 +47,15 @@ def show(app: App, user: User, bot_id: int) -> None:
         st.warning(f"{text(sentence(bot.paused_reason))} Resume it when you have looked into it.", icon=":material/pause_circle:")
     _now(bot_id)
     left, right = st.columns([1.7, 1], gap="small")
-    with right:
-        _signals(bot_id)
     with left:
-        _chart(app, user, bot)
+        _chart(bot_id)
         days = data.net_by_day(data.days(app, user, bot_id=bot_id))
         if any(net for _, net in days):
             with panel("Profit so far", key="bot_profit"):
                 profit_curve("bot_curve", days, height=170)
+    with right:
+        _signals(bot_id)
+        _settings(app, user, bot)
 
 
 def _size(bot: Bot) -> str:
@@ -75,8 +80,12 @@ def _buttons(app: App, user: User, bot: Bot) -> None:
             st.rerun()
     if bot.position.quantity and st.button("Close", icon=":material/close:", key="close"):
         closing.ask(bot.id)
+    if bot.position.quantity and st.button("Part", icon=":material/content_cut:", key="part"):
+        closing.ask(bot.id, part=True)
     if st.button("Change", icon=":material/tune:", key="change"):
         bot_form.ask_change(bot)
+    if st.button("Duplicate", icon=":material/content_copy:", key="duplicate"):
+        bot_form.ask_new(bot)
     if st.button("Delete", icon=":material/delete:", key="delete"):
         _delete(bot)
 
@@ -85,7 +94,7 @@ def _buttons(app: App, user: User, bot: Bot) -> None:
 def _now(user: User, bot_id: int) -> None:
     app = the_app()
     bot = service.bot_of(app, user, bot_id)
-    account = next((a for a in data.accounts(app, user) if a.id == bot.account_id), None)
+    account = data.account_by_id(app, user, bot.account_id)
     held = prices.holding(app, bot, account)
     owns = bool(bot.position.quantity)
     side = f"{bot.position.side.value.capitalize()} {quantity(abs(bot.position.quantity))}" if owns else "Flat"
@@ -99,7 +108,7 @@ def _now(user: User, bot_id: int) -> None:
 
 def _held_at(bot: Bot) -> str:
     kept = exits_said(bot)
-    return f"at {price(bot.position.average_price)}" + (f", {kept}" if kept else "")
+    return f"at {price(bot.position.average_price)}" + (f"; {kept}, kept by DashTrade" if kept else "; no stop")
 
 
 def _today(app: App, bot: Bot):  # noqa: ANN202
@@ -120,22 +129,57 @@ def _signals(user: User, bot_id: int) -> None:
             st.switch_page("pages/signals.py", query_params={"signal": clicked[0]})
 
 
-def _chart(app: App, user: User, bot: Bot) -> None:
-    account = next((a for a in data.accounts(app, user) if a.id == bot.account_id), None)
+@live(every=15)
+def _chart(user: User, bot_id: int) -> None:
+    app = the_app()
+    bot = service.bot_of(app, user, bot_id)
+    account = data.account_by_id(app, user, bot.account_id)
     with panel(f"{text(bot.symbol.short)}, {bot.timeframe.shown}", key="bot_chart"):
         if account is None:
             return
         try:
-            candles = app.brokers.feed(account).candles(bot.symbol, bot.timeframe, end=app.clock.now(), count=CANDLES)
+            found = app.brokers.feed(account).candles(bot.symbol, bot.timeframe, end=app.clock.now(), count=CANDLES)
         except BrokerError as error:
             st.caption(f"No prices now: {text(error.message)}")
             return
         with app.db.read() as conn:
             trades = order_table.list_trades(conn, user.id, before=None, limit=100, bot_id=bot.id)
-        from dashtrade.ui.charts import candle_chart  # plotly costs memory, and is wanted only here
+        candles.chart(user, bot, found, trades)
 
-        figure = candle_chart(user, candles, [trade for trade in trades if candles and trade.at >= candles[0].at], bot)
-        st.plotly_chart(figure, key="candles", config={"displayModeBar": False, "scrollZoom": False})
+
+def _settings(app: App, user: User, bot: Bot) -> None:
+    """As they are, and every change since it was made."""
+    with panel("Settings", key="bot_settings"):
+        st.html(f'<dl class="dt-facts">{"".join(f"<dt>{escape(name)}</dt><dd>{escape(said)}</dd>" for name, said in _facts(app, user, bot))}</dl>')
+        with st.expander("What was changed, and when"):
+            lines = [
+                f"<li><b>{escape(deed.what.removeprefix('bot ').capitalize())}</b><span>{escape(_changed(deed))}</span><time>{moment(user, deed.at)}</time></li>"
+                for deed in bot_history.history(app, user, bot.id)
+            ]
+            st.html(f'<ol class="dt-story">{"".join(lines)}</ol>')
+
+
+def _facts(app: App, user: User, bot: Bot) -> list[tuple[str, str]]:
+    account = data.account_by_id(app, user, bot.account_id)
+    place = f"{account.label} ({'live money' if account.mode == 'live' else 'paper'})" if account else "–"
+    limits = [
+        ("Daily loss limit", money(bot.daily_loss_limit) if bot.daily_loss_limit else "none"),
+        ("Stop loss", f"{plain(bot.risk_limit_percent)}% of the position" if bot.risk_limit_percent else "none"),
+        ("Largest position", money(bot.max_position_size) if bot.max_position_size else "none"),
+        ("Entries a day", str(bot.orders_per_day) if bot.orders_per_day else "no limit"),
+        ("Pause between entries", f"{bot.cooldown_seconds} s" if bot.cooldown_seconds else "none"),
+        ("Trading hours", f"{'; '.join(_window(w) for w in bot.windows)} ({bot.time_zone})" if bot.windows else "always"),
+    ]
+    return [("Account", place), ("Size", _size(bot)), ("Direction", bot_form.SIDES[str(bot.sides)]), ("Orders", str(bot.order_type).capitalize()), *limits]
+
+
+def _window(window: Window) -> str:
+    said = window.written()
+    return f"{', '.join(bot_form.DAY_NAMES[day] for day in said['days'])} {said['from']}–{said['to']}"  # type: ignore[attr-defined]
+
+
+def _changed(deed: bot_history.Deed) -> str:
+    return "; ".join(f"{name.replace('_', ' ')}: {f'{old} → ' if old else ''}{new}" for name, old, new in deed.changes)
 
 
 @st.dialog("Delete the bot")

@@ -8,10 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from dashtrade.domain.bots import Bot
-from dashtrade.domain.ports import Candle
-from dashtrade.tables.people import User
-from dashtrade.ui.words import signed, zone
+from dashtrade.ui.words import signed
 
 GREEN, RED, BLUE = "#16C784", "#F6465D", "#6B9BFF"
 CATEGORIES = [BLUE, GREEN, "#F5A524", "#B38CFF", RED, "#3FC8D8", "#8A94A6"]
@@ -33,37 +30,6 @@ def figure(height: int, **layout: Any) -> go.Figure:
     made = go.Figure()
     made.update_layout(template=template(), height=height, **layout)
     return made
-
-
-def candle_chart(user: User, candles: Sequence[Candle], trades: Sequence[Any], bot: Bot) -> go.Figure:
-    """Candles with the bot's fills and, while it owns something, its entry and its exits."""
-    here = zone(user)
-    made = figure(420, xaxis_rangeslider_visible=False, showlegend=False, yaxis_side="right", hovermode="x")
-    made.add_candlestick(
-        x=[c.at.astimezone(here) for c in candles], open=[float(c.open) for c in candles], high=[float(c.high) for c in candles],
-        low=[float(c.low) for c in candles], close=[float(c.close) for c in candles], name="Price",
-        increasing={"line": {"color": GREEN, "width": 1}, "fillcolor": GREEN}, decreasing={"line": {"color": RED, "width": 1}, "fillcolor": RED},
-    )  # fmt: skip
-    for side, mark, colour in (("buy", "triangle-up", BLUE), ("sell", "triangle-down", "#F5A524")):
-        own = [trade for trade in trades if trade.action == side]
-        if own:
-            made.add_scatter(
-                x=[t.at.astimezone(here) for t in own], y=[float(t.price) for t in own], mode="markers", name=side.capitalize(),
-                marker={"symbol": mark, "size": 12, "color": colour, "line": {"width": 1, "color": "#0B0E11"}},
-                hovertext=[f"{side.capitalize()} {t.quantity.normalize():f} at {t.price:,.2f}" for t in own], hoverinfo="text",
-            )  # fmt: skip
-    _levels(made, bot)
-    return made
-
-
-def _levels(made: go.Figure, bot: Bot) -> None:
-    entry = bot.position.average_price
-    kept = bot.exits or {}
-    levels = [(entry, "entry", BLUE)] if entry is not None else []
-    levels += [(kept["stop"], "stop", RED)] if kept.get("stop") else []
-    levels += [(target["price"], "target", GREEN) for target in kept.get("take_profits", [])]
-    for level, name, colour in levels:
-        made.add_hline(y=float(level), line={"color": colour, "width": 1, "dash": "dot"}, annotation={"text": name, "font": {"color": colour}}, annotation_position="top left")
 
 
 def daily_bars(days: Sequence[tuple[Any, Any]], height: int = 240) -> go.Figure:
