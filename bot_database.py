@@ -80,6 +80,7 @@ class Database:
         self._writer: sa.Connection | None = None
         self._locked = _NEVER_LOCKED  # since when the write lock is held by another process, and when that was last seen
         self._inside = threading.local()  # .conn: the transaction this thread is in
+        self.before_write: Callable[[], None] | None = None  # may refuse, by raising: the dashboard's, for those who only look
         self.slow_commit = float(os.environ.get("DASHTRADE_SLOW_COMMIT_MS", "0")) / 1000  # the bench's slow disk
 
     # --- engines ---------------------------------------------------------------------------------------------------------
@@ -137,6 +138,8 @@ class Database:
         outer = getattr(self._inside, "conn", None)
         if outer is not None:
             return fn(outer)
+        if self.before_write is not None:
+            self.before_write()
         if not self.is_sqlite:
             return self._write_postgres(fn)
         work = self.write_all([fn])[0]

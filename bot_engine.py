@@ -180,7 +180,7 @@ class Engine:
         def ask() -> Market:
             return Market(
                 rules=broker.rules(task.symbol), quote=feed.quote(task.symbol), account=broker.account(),
-                capabilities=broker.capabilities, open=broker.market_open(task.symbol),
+                capabilities=broker.capabilities, open=broker.market_open(task.symbol), simulated=account.simulated,
             )
 
         return ask() if is_local(broker) else (yield Call(ask))

@@ -31,7 +31,7 @@ from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import Malformed, iso, plain, sha256
 from dashtrade.engine.intake import record_refusal
 from dashtrade.lifeline import PARENT
-from dashtrade.services import people, story
+from dashtrade.services import demo, people, story
 from dashtrade.settings import EX_CONFIG, ROOT, Settings
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import signals as signal_table
@@ -61,6 +61,7 @@ def receive() -> Response:
         opened, problem = _open(raw)
         user = _sender(app, opened)
         _limit(app, user)
+        demo.check_alerts(app, user)
         if problem is not None:
             return _refuse(app, user, raw, opened, problem)
         try:

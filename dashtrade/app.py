@@ -32,6 +32,7 @@ from dashtrade.tables import orders as order_table
 from dashtrade.tables import people as people_table
 from dashtrade.tables import signals as signal_table
 from dashtrade.tables.accounts import Account
+from dashtrade.tables.base import metadata
 from dashtrade.tables.paper import TableBook
 from encryption import BadKey, Vault, WrongKey, load_or_create_key
 
@@ -155,6 +156,7 @@ class Brokers:
     def __init__(self, app: App, kinds: Mapping[str, BrokerKind]) -> None:
         self._app, self._kinds = app, kinds
         self._made: dict[int, tuple[object, Broker]] = {}
+        self._papers: dict[int, tuple[Feed, Broker]] = {}  # in the place of live accounts, for simulation mode
         self._lock = threading.Lock()
 
     def kind(self, broker: str) -> BrokerKind:
@@ -167,6 +169,22 @@ class Brokers:
         return [name for name, kind in self._kinds.items() if kind.streams]
 
     def of(self, account: Account) -> Broker:
+        """The venue's adapter; in simulation mode, for a live account, the paper broker in its place."""
+        return self._simulated(account) if account.simulated else self.venue(account)
+
+    def _simulated(self, account: Account) -> Broker:
+        """At the venue's own prices where it has them, with books of its own in our database."""
+        from dashtrade.brokers.paper import PaperBroker
+
+        feed = self.feed(account)
+        made = self._papers.get(account.id)
+        if made is None or made[0] is not feed:
+            made = (feed, PaperBroker(PaperTables(self._app.db, account.id), feed, self._app.clock, PaperSettings()))
+            self._papers[account.id] = made
+        return made[1]
+
+    def venue(self, account: Account) -> Broker:
+        """The adapter of the account's own venue, whatever the mode: to test a connection, and to ask for prices."""
         stamp = (account.credentials, account.options)
         made = self._made.get(account.id)
         if made is not None and made[0] == stamp:
@@ -186,7 +204,7 @@ class Brokers:
 
     def feed(self, account: Account) -> Feed:
         """Where the prices for this account come from: the venue itself where it has them, else the demo market."""
-        broker = self.of(account)
+        broker = self.venue(account)
         return broker if hasattr(broker, "quote") else self._app.feed  # type: ignore[return-value]
 
     def close(self) -> None:
@@ -230,6 +248,13 @@ class App:
             if self.nudges is not None:
                 self.nudges.forget(signal_id)
 
+    def in_memory(self, clock: Clock) -> App:
+        """The same application over an empty database in memory, at a time of its own, with demo prices: to live something
+        through by the very rules that hold here."""
+        db = Database("sqlite://")
+        metadata.create_all(db.engine)
+        return _assembled(self.settings, db, clock, self.vault, _demo_feed(clock), BROKERS)
+
     def close(self) -> None:
         if self.nudges is not None:
             self.nudges.close()
@@ -242,12 +267,8 @@ def build_app(settings: Settings, *, clock: Clock | None = None, feed: Feed | No
     """Open everything; raises CannotStart with words for the user. Migrates the database if it has to."""
     clock = clock or SystemClock()
     db = _open_database(settings)
-    app = App(
-        settings=settings, db=db, clock=clock, vault=_open_vault(settings, db), feed=feed or _demo_feed(clock), attempts=Attempts()
-    )
-    app.brokers = Brokers(app, BROKERS if brokers is None else {**BROKERS, **brokers})
-    owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-    app.engine = Engine(db=db, clock=clock, broker_of=app.brokers.of, feed_of=app.brokers.feed, owner=owner)
+    vault = _open_vault(settings, db)
+    app = _assembled(settings, db, clock, vault, feed or _demo_feed(clock), BROKERS if brokers is None else {**BROKERS, **brokers})
     try:
         keys.check_key(app)
     except WrongKey as error:
@@ -255,6 +276,14 @@ def build_app(settings: Settings, *, clock: Clock | None = None, feed: Feed | No
             "The encryption key does not fit this database: its secrets were sealed with another one, and nothing was changed.\n"
             "  Put the right key into ENCRYPTION_KEY or into the key file (several may be given, separated by commas)."
         ) from error
+    return app
+
+
+def _assembled(settings: Settings, db: Database, clock: Clock, vault: Vault, feed: Feed, kinds: Mapping[str, BrokerKind]) -> App:
+    app = App(settings=settings, db=db, clock=clock, vault=vault, feed=feed, attempts=Attempts())
+    app.brokers = Brokers(app, kinds)
+    owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    app.engine = Engine(db=db, clock=clock, broker_of=app.brokers.of, feed_of=app.brokers.feed, owner=owner)
     return app
 
 

@@ -33,7 +33,7 @@ from dashtrade.engine.lanes import LEASE_SECONDS
 from dashtrade.engine.streams import Streams
 from dashtrade.engine.watch import Watch
 from dashtrade.nudge import WorkerEnd
-from dashtrade.services import flatten
+from dashtrade.services import demo, flatten, removal
 from dashtrade.settings import EX_CONFIG, Settings
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import people as people_table
@@ -240,6 +240,8 @@ class Worker:
         old = now - timedelta(days=self.app.settings.retention_days)
         forgotten = self.app.db.write(lambda conn: signal_table.forget_raw(conn, old))
         self.app.db.write(lambda conn: people_table.forget_expired(conn, now))
+        demo.end_old(self.app)
+        removal.finish(self.app)
         for file in self.app.settings.logs.glob("*.log.*"):
             with contextlib.suppress(OSError):
                 if file.stat().st_mtime < old.timestamp():

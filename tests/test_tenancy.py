@@ -26,7 +26,7 @@ from dashtrade.domain.access import Role
 from dashtrade.domain.bots import Stop
 from dashtrade.domain.values import Symbol
 from dashtrade.settings import Settings
-from dashtrade.tables import accounts, bots, drifts, flattens, messages, orders, people, pulse, signals
+from dashtrade.tables import accounts, bots, drifts, export, flattens, messages, orders, people, proofs, pulse, signals
 from dashtrade.tables.base import metadata
 from tests.conftest import KEY
 from tests.doubles import SetClock, SetFeed
@@ -59,6 +59,7 @@ def settle(house: House) -> Town:
     ann, bob = house.join("ann@example.com"), house.join("bob@example.com")
     bot, other = ann.bot(name="Ann's Turtle"), ann.bot(timeframe="1H", name="Ann's Hare")
     bob.bot("MSFT")
+    ann.account()
     story = ann.trades("buy", timeframe="15 Min")
     waiting = ann.sends(action="buy", symbol="AAPL", timeframe="1H", delay=3600)
     ann.does("PUT", "/switches", {"scope": "bot", "id": other, "mode": "pause_entries"})
@@ -80,6 +81,8 @@ def settle(house: House) -> Town:
         people.add_invitation(
             conn, ann.user.id, code_hash="c", email="", role="standard", created_at=now, expires_at=now + timedelta(days=1), used_at=None
         )
+        proofs.put_factor(conn, ann.user.id, "sealed", 1)
+        proofs.put_codes(conn, ann.user.id, ["r"])
         own = bots.load(conn, bot)
         bots.add_risk_event(
             conn, own, at=now, kind="risk_limit", threshold=Decimal(1), actual=Decimal(2), action="none", detail="", signal_id=None
@@ -140,9 +143,11 @@ Query = Callable[[sa.Connection, int, SimpleNamespace], Any]
 READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, nothing for Bob
     "accounts.get": lambda c, o, of: accounts.get(c, o, of.account),
     "accounts.list_all": lambda c, o, of: [a for a in accounts.list_all(c, o) if a.id == of.account],
+    "accounts.ever_made": lambda c, o, of: accounts.ever_made(c, o) == 2,
     "accounts.change": lambda c, o, of: accounts.change(c, o, of.account, label="taken"),
     "bots.get": lambda c, o, of: bots.get(c, o, of.bot),
     "bots.list_page": lambda c, o, of: bots.list_page(c, o, account_id=of.account),
+    "bots.ever_made": lambda c, o, of: bots.ever_made(c, o) == 2,
     "bots.hearing": lambda c, o, of: bots.hearing(c, o, AAPL),
     "bots.named": lambda c, o, of: [b for b in bots.named(c, o) if b.id == of.bot],
     "bots.change": lambda c, o, of: bots.change(c, o, of.bot, name="taken"),
@@ -162,6 +167,7 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "flattens.latest": lambda c, o, of: flattens.latest(c, o, limit=9),
     "signals.repeat_of": lambda c, o, of: signals.repeat_of(c, o, signals.get(c, of.ann, of.signal).dedupe_key),
     "signals.count_repeat": lambda c, o, of: signals.count_repeat(c, o, of.signal, of.now),
+    "signals.room_for": lambda c, o, of: not signals.room_for(c, o, 1),
     "signals.get": lambda c, o, of: signals.get(c, o, of.signal),
     "signals.status_of": lambda c, o, of: signals.status_of(c, o, of.signal),
     "signals.bot_outcomes": lambda c, o, of: signals.bot_outcomes(c, o, of.signal),
@@ -182,6 +188,17 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "messages.recorded": lambda c, o, of: [r for r in messages.recorded(c, o, before=None, limit=99) if r.user_id == of.ann],
     "messages.about_bot": lambda c, o, of: messages.about_bot(c, o, of.bot, limit=9),
     "people.change": lambda c, o, of: people.change(c, o, name="changed"),
+    "people.list_sessions": lambda c, o, of: people.list_sessions(c, o, of.now),
+    "people.remove_session_named": lambda c, o, of: people.remove_session_named(c, o, "s"),
+    "people.trim_sessions": lambda c, o, of: people.trim_sessions(c, o, 0),
+    "people.revoke_api_tokens": lambda c, o, of: people.revoke_api_tokens(c, o, of.now) and o == of.ann,
+    "proofs.factor": lambda c, o, of: proofs.factor(c, o),
+    "proofs.put_factor": lambda c, o, of: proofs.put_factor(c, o, None, None),
+    "proofs.use_step": lambda c, o, of: proofs.use_step(c, o, 2) and o == of.ann,
+    "proofs.use_code": lambda c, o, of: proofs.use_code(c, o, "r", of.now),
+    "proofs.codes_left": lambda c, o, of: proofs.codes_left(c, o),
+    "export.profile": lambda c, o, of: export.profile(c, o).get("email") == "ann@example.com",
+    "export.rows": lambda c, o, of: [row for name in export.TABLES.values() for row in export.rows(c, o, name) if row.user_id == of.ann],
     "people.remove_sessions": lambda c, o, of: people.remove_sessions(c, o),
     "people.list_api_tokens": lambda c, o, of: [t for t in people.list_api_tokens(c, o) if t.id == of.token],
     "people.revoke_api_token": lambda c, o, of: people.revoke_api_token(c, o, of.token, of.now),
@@ -200,6 +217,8 @@ MAKES: dict[str, Query] = {  # what Bob makes is Bob's
         c, o, token_hash="t", created_at=of.now, seen_at=of.now, expires_at=of.now, device="", address="", remember=False),
     "people.add_api_token": lambda c, o, of: people.add_api_token(c, o, token_hash="t", name="", revoked_at=None, **LIFE),
     "people.add_webhook_token": lambda c, o, of: people.add_webhook_token(c, o, token_hash="t", secret="", revoked_at=None, **LIFE),
+    "proofs.put_codes": lambda c, o, of: proofs.put_codes(c, o, ["t"]),
+    "proofs.add_link": lambda c, o, of: proofs.add_link(c, o, code_hash="t", made_by=o, now=of.now, expires_at=of.now),
     "people.add_invitation": lambda c, o, of: people.add_invitation(c, o, code_hash="t", email="", role="standard", **LIFE),
 }  # fmt: skip
 

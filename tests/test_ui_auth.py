@@ -22,7 +22,7 @@ import sqlalchemy as sa
 
 from dashtrade.app import App, build_app
 from dashtrade.domain.values import sha256
-from dashtrade.services import people, sessions
+from dashtrade.services import credentials, people, sessions
 from dashtrade.settings import ROOT, Settings
 from dashtrade.tables import people as people_table
 from dashtrade.ui.gate import allowed_hosts, host_allowed
@@ -309,7 +309,7 @@ def test_changing_the_password_signs_the_others_out(desk: Desk):
     with desk.app.db.read() as conn:
         found = people_table.by_email(conn, email)
     assert found is not None
-    sessions.change_password(desk.app, found[0], old=PASSWORD, new="four other long words", address="", token=here)
+    credentials.change_password(desk.app, found[0], old=PASSWORD, new="four other long words", address="", token=here)
     assert desk.ask("GET", "/", cookie=here).status == 200
     assert desk.ask("GET", "/", cookie=there).status == 303
     assert desk.sign_in(email).status == 401

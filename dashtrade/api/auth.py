@@ -11,7 +11,7 @@ from flask import Blueprint
 from dashtrade.api.http import Body, Page, client_address, endpoint, number_cursor, page, the_app
 from dashtrade.domain.access import Permission, Role, may
 from dashtrade.domain.values import iso
-from dashtrade.services import people
+from dashtrade.services import people, second_factor
 from dashtrade.services.bots import NotFound
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as table
@@ -31,6 +31,7 @@ class Registration(Body):
 class Credentials(Body):
     email: str = pydantic.Field(max_length=254)
     password: str = pydantic.Field(max_length=500)
+    code: str = pydantic.Field("", max_length=60, description="of the authenticator app, or a recovery code, where the second factor is on")
 
 
 class UserChanges(Body):
@@ -54,7 +55,8 @@ def user_view(user: User) -> dict[str, Any]:
     return {
         "id": user.id, "email": user.email, "name": user.name, "role": str(user.role), "time_zone": user.time_zone,
         "tradingview_only": user.tradingview_only, "has_body_secret": user.body_secret_hash is not None,
-        "max_alert_age": user.max_alert_age, "created_at": iso(user.created_at),
+        "max_alert_age": user.max_alert_age, "created_at": iso(user.created_at), "second_factor": user.second_factor,
+        "demo_until": iso(user.demo_until) if user.demo_until else None,
     }
 
 
@@ -70,8 +72,11 @@ def register(given: Registration) -> dict[str, Any]:
 
 @endpoint(bp, "POST", "/auth/login", body=Credentials, open=True)
 def login(given: Credentials) -> dict[str, Any]:
-    """Sign in: an access token for 30 days."""
-    made = people.login(the_app(), email=given.email, password=given.password, address=client_address())
+    """Sign in: an access token for 30 days. Where the second factor is on, a code goes with the password."""
+    app, address = the_app(), client_address()
+    user = people.check_password(app, given.email, given.password, address)
+    second_factor.check(app, user, given.code, address)
+    made = people.sign_in(app, user.id)
     return {"access_token": made.access_token, "user": user_view(made.user)}
 
 

@@ -25,6 +25,7 @@ from dashtrade.domain.values import Malformed
 from dashtrade.services import people
 from dashtrade.services.bots import NotFound, Refusal
 from dashtrade.services.people import Denied
+from dashtrade.services.permission import Forbidden
 from dashtrade.tables.people import User
 
 log = logging.getLogger("dashtrade.api")
@@ -234,9 +235,13 @@ def handle_errors(flask: Flask) -> None:
     def _refusal(error: Refusal) -> Response:
         return reply({"error": "conflict", "message": _sentence(error.message), "hint": error.hint}, 409)
 
+    @flask.errorhandler(Forbidden)
+    def _forbidden(error: Forbidden) -> Response:
+        return reply({"error": "forbidden", "message": _sentence(error.message), "hint": error.hint}, 403)
+
     @flask.errorhandler(Denied)
     def _denied(error: Denied) -> Response:
-        body = {"error": "too_many_attempts" if error.retry_after else "denied", "message": _sentence(error.message), "hint": error.hint}
+        body = {"error": "too_many_attempts" if error.retry_after else error.error, "message": _sentence(error.message), "hint": error.hint}
         return reply(body, 429 if error.retry_after else 401, {"Retry-After": str(error.retry_after)} if error.retry_after else None)
 
     @flask.errorhandler(DatabaseAway)

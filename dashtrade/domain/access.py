@@ -33,3 +33,8 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
 
 def may(role: Role, permission: Permission) -> bool:
     return permission in PERMISSIONS[role]
+
+
+def may_manage(role: Role, other: Role) -> bool:
+    """May this role change an account of the other? Who manages users manages standard ones; who gives roles, everybody."""
+    return may(role, P.MANAGE_ROLES) or (may(role, P.MANAGE_USERS) and other is Role.STANDARD)

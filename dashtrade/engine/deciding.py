@@ -31,12 +31,13 @@ class Market:
     rules: Rules
     capabilities: Capabilities
     open: bool
+    simulated: bool  # a live account that was asked on paper
 
 
 def decide_one(conn: sa.Connection, task: table.Waiting, signal: Signal, market: Market, now: datetime) -> Order | None:
     """Decides, and writes it down. Returns the order to send now (already SUBMITTING), if there is one."""
     account_table.hold(conn, task.account_id)
-    bot, account_ok = bot_table.load(conn, task.bot_id), account_table.problem(conn, task.account_id)
+    bot, account_ok = bot_table.load(conn, task.bot_id), account_table.problem(conn, task.account_id, simulated=market.simulated)
     under_way = order_table.open_in_account(conn, task.account_id)
     view = View(
         bot=bot, working=tuple(o for o in under_way if o.bot_id == bot.id), reserved=sum((o.reserve for o in under_way), ZERO),

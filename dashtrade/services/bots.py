@@ -14,6 +14,7 @@ from sqlalchemy import exc
 from bot_engine import Accepted, Receipt
 from dashtrade.domain.bots import Bot, Sides, Stop, Window
 from dashtrade.domain.dialects import parse
+from dashtrade.domain.paper import PaperSettings
 from dashtrade.domain.ports import BrokerError
 from dashtrade.domain.signals import Origin, Size, SizeKind
 from dashtrade.domain.values import Malformed, OrderType, Symbol, Timeframe, exact, money, new_id, plain
@@ -34,6 +35,9 @@ SIZE_KINDS = {
     "dollars": SizeKind.DOLLARS, "quantity": SizeKind.QUANTITY, "percent_of_equity": SizeKind.EQUITY_PERCENT,
     "equity_percent": SizeKind.EQUITY_PERCENT,
 }
+
+
+DEMO_ACCOUNTS, DEMO_BOTS = 3, 12  # that a demo may ever make: strangers must not fill the disk
 
 
 class NotFound(Exception):
@@ -60,16 +64,22 @@ def add_account(app: App, user: User, *, broker: str, mode: str, label: str, cre
     if mode not in kind.modes:
         raise Malformed(f"{broker} has no mode {mode!r}", where="mode", hint=f"One of: {', '.join(kind.modes)}.")
     kind.check(dict(credentials), {**options, "mode": mode})
+    if user.demo_until is not None and broker != "paper":
+        raise Refusal("a demo trades on paper", "Turn it into a real account first, on the Account page.")
     label = (label or kind.name).strip()[:80]
     sealed = app.vault.encrypt(json.dumps(dict(credentials), sort_keys=True))
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> int:
+        if user.demo_until is not None and account_table.ever_made(conn, user.id) >= DEMO_ACCOUNTS:
+            raise Refusal(f"a demo has room for {DEMO_ACCOUNTS} accounts", "Turn it into a real account first, on the Account page.")
         account_id = account_table.add(
             conn, user.id, broker=broker, mode=mode, label=label, credentials=sealed, options=dict(options), created_at=now
         )
         if broker == "paper":
             paper_table.open_account(conn, account_id, kind.starting_cash(dict(options)))
+        elif mode == "live":  # for simulation mode
+            paper_table.open_account(conn, account_id, PaperSettings().starting_cash)
         message_table.record(conn, actor=user.id, action="account added", now=now, subject=account_id, detail={"broker": broker, "mode": mode})
         return account_id
 
@@ -126,7 +136,7 @@ def test_account(app: App, user: User, account_id: int) -> dict[str, Any]:
     account = account_of(app, user, account_id)
     started = app.clock.now()
     try:
-        state = app.brokers.of(account).account()
+        state = app.brokers.venue(account).account()
         result: dict[str, Any] = {
             "ok": True, "equity": str(state.equity), "cash": str(state.cash), "buying_power": str(state.buying_power),
             "currency": state.currency, "number": masked(state.number), "permissions": list(state.permissions),
@@ -307,6 +317,8 @@ def add_bot(app: App, user: User, given: Mapping[str, Any]) -> int:
 
 
 def _insert(conn: sa.Connection, user: User, values: dict[str, Any], now: Any) -> int:
+    if user.demo_until is not None and table.ever_made(conn, user.id) >= DEMO_BOTS:
+        raise Refusal(f"a demo has room for {DEMO_BOTS} bots, deleted ones too", "Turn it into a real account first, on the Account page.")
     bot_id = table.add(conn, user.id, **values)
     message_table.record(conn, actor=user.id, action="bot added", now=now, subject=bot_id, detail={"symbol": values["symbol"].text})
     return bot_id

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import people as people_table
+from dashtrade.tables import proofs as proof_table
 from encryption import WrongKey
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def rotate_all(app: App) -> int:
     moved = _rotate(app, account_table.sealed, account_table.put_sealed, "credentials")
     moved += _rotate(app, account_table.sealed_sessions, account_table.put_session, "session")
     moved += _rotate(app, people_table.webhook_secrets, people_table.put_webhook_secret, "secret")
+    moved += _rotate(app, proof_table.sealed_factors, proof_table.put_sealed_factor, "totp_secret")
 
     def own(conn: sa.Connection) -> int:
         sealed = people_table.setting(conn, CHECK)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 TOKEN_LIFE = timedelta(days=30)
 INVITATION_LIFE = timedelta(days=7)
 LOOKED_AT = timedelta(seconds=60)  # "last used" is as exact as this
+SIGN_IN = "sign-in"  # the name of an access token that signing in has made
 _SETUP = "setup_code_hash"
 _EMAIL = re.compile(r"[^@\s\x00-\x1f<>\"']{1,64}@[^@\s\x00-\x1f<>\"']+\.[^@\s\x00-\x1f<>\"'.]{2,}")
 
@@ -37,9 +38,17 @@ _EMAIL = re.compile(r"[^@\s\x00-\x1f<>\"']{1,64}@[^@\s\x00-\x1f<>\"']+\.[^@\s\x0
 class Denied(Exception):
     """Not with these credentials. The words are the same whatever was wrong with them."""
 
+    error = "denied"
+
     def __init__(self, message: str, hint: str, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.message, self.hint, self.retry_after = message, hint, retry_after
+
+
+class CodeNeeded(Denied):
+    """The password was right, and this account wants a code as well."""
+
+    error = "code_required"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +76,12 @@ def setup_link(app: App) -> str | None:
 
 
 def register(app: App, *, email: str, password: str, name: str, code: str | None, address: str) -> SignedIn:
-    """The first user needs the set-up code and becomes superadmin; the others what DASHTRADE_SIGNUP says."""
+    """The first user needs the set-up code and becomes superadmin; the others what the installation's sign-up says."""
     email = read_email(email)
     now = app.clock.now()
     with app.db.read() as conn:
         first = table.count(conn) == 0
-    invited = None if first else _may_join(app, code, email)
+    invited = None if first else may_join(app, code, email)
     passwords.check(password, email, name)
     stored = passwords.hashed(password)
     role = Role.SUPERADMIN if first else Role(invited.role) if invited is not None else Role.STANDARD
@@ -89,11 +98,21 @@ def register(app: App, *, email: str, password: str, name: str, code: str | None
         return user_id
 
     user_id = app.db.write(work)
-    return _sign_in(app, user_id)
+    return sign_in(app, user_id)
 
 
-def _may_join(app: App, code: str | None, email: str) -> Any:
-    match app.settings.signup:
+SIGNUP, DEMO = "signup", "demo"  # settings of the installation, by a superadmin
+
+
+def signup(app: App) -> str:
+    """open, invite or closed: as a superadmin chose it; before anybody did, as DASHTRADE_SIGNUP says."""
+    with app.db.read() as conn:
+        return table.setting(conn, SIGNUP) or app.settings.signup
+
+
+def may_join(app: App, code: str | None, email: str) -> Any:
+    """The invitation by which they may, None where none is needed; or Denied."""
+    match signup(app):
         case "open":
             return None
         case "invite" if code:
@@ -123,11 +142,15 @@ def add_user(app: App, *, email: str, name: str, password: str, role: Role = Rol
 
 def _insert(conn: sa.Connection, app: App, email: str, name: str, stored: str, role: Role) -> int:
     if table.by_email(conn, email):
-        raise Malformed("there is an account with this email already", where="email", hint="Sign in, or use another address.")
+        raise email_taken()
     shown = re.sub(r"[\x00-\x1f]", " ", name or email.split("@")[0]).strip()[:80]
     return table.add(
         conn, email=email, name=shown, password_hash=stored, role=role, time_zone="UTC", created_at=app.clock.now(), last_login_at=None,
     )
+
+
+def email_taken() -> Malformed:
+    return Malformed("there is an account with this email already", where="email", hint="Sign in, or use another address.")
 
 
 def read_email(text: str) -> str:
@@ -189,7 +212,7 @@ def check_password(app: App, email: str, password: str, address: str) -> User:
     with app.db.read() as conn:
         found = table.by_email(conn, email)
     right = passwords.matches(password, found[1] if found else passwords.NOBODY)
-    if not (found and right and found[0].is_active):
+    if not (found and right and found[0].is_active and found[0].demo_until is None):
         for key in keys:
             app.attempts.failed(key)
         raise Denied("email or password is wrong", "Check both. An admin can make you a new password.")
@@ -198,15 +221,22 @@ def check_password(app: App, email: str, password: str, address: str) -> User:
     return found[0]
 
 
-def login(app: App, *, email: str, password: str, address: str) -> SignedIn:
-    return _sign_in(app, check_password(app, email, password, address).id)
+def check_own_password(app: App, user: User, password: str, address: str, *, where: str) -> None:
+    """Before something that whoever merely found an open browser must not do."""
+    try:
+        check_password(app, user.email, password, address)
+    except Denied as denied:
+        if denied.retry_after:
+            raise
+        raise Malformed("the current password is wrong", where=where, hint="Type the one you sign in with.") from None
 
 
-def _sign_in(app: App, user_id: int) -> SignedIn:
+def sign_in(app: App, user_id: int) -> SignedIn:
+    """An access token for a program."""
     token, now = "dt_" + secrets.token_urlsafe(32), app.clock.now()
 
     def work(conn: sa.Connection) -> User:
-        table.add_api_token(conn, user_id, token_hash=sha256(token), name="sign-in", created_at=now, expires_at=now + TOKEN_LIFE, used_at=None, revoked_at=None)
+        table.add_api_token(conn, user_id, token_hash=sha256(token), name=SIGN_IN, created_at=now, expires_at=now + TOKEN_LIFE, used_at=None, revoked_at=None)
         table.change(conn, user_id, last_login_at=now)
         user = table.by_id(conn, user_id)
         assert user is not None
@@ -266,10 +296,10 @@ def revoke_webhook_tokens(app: App, user: User) -> int:
 
 
 def webhook_token(app: App, user: User) -> tuple[str, Any] | None:
-    """The current token in clear, for its owner, and its row."""
+    """The current token in clear, for its owner, and its row. Whoever else looks at the page could trade with it: they see none."""
     with app.db.read() as conn:
         row = table.current_webhook_token(conn, user.id)
-    return (app.vault.decrypt(row.secret), row) if row else None
+    return ("hidden-in-this-view" if user.viewer else app.vault.decrypt(row.secret), row) if row else None
 
 
 def change_options(app: App, user: User, changes: dict[str, Any]) -> None:

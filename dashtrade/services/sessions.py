@@ -1,4 +1,4 @@
-"""Who is signed in to the dashboard, from where, until when; and the two things they may change about signing in.
+"""Who is signed in to the dashboard, from where, until when.
 
 The browser keeps a random token, the database its SHA-256: who reads the database cannot sign in with what is there.
 A session ends by its age; one that is not remembered, by being left alone as well.
@@ -7,15 +7,16 @@ A session ends by its age; one that is not remembered, by being left alone as we
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from dashtrade.domain.access import Permission, may_manage
 from dashtrade.domain.values import Malformed, sha256
-from dashtrade.services import passwords, people
-from dashtrade.services.bots import NotFound
+from dashtrade.services.bots import NotFound, Refusal
+from dashtrade.services.permission import require, require_over
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as table
 from dashtrade.tables.people import User
@@ -27,7 +28,8 @@ SHORT, REMEMBERED = timedelta(hours=24), timedelta(days=30)
 IDLE = timedelta(hours=12)
 SEEN_EVERY = timedelta(seconds=60)  # "last seen" is as exact as this: a page that ticks must not write all the time
 MOST = 20  # sessions of one user; the oldest gives way
-_s = table.sessions.c
+MOST_TOKENS = 50
+DEMO_LIFE = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +54,7 @@ def begin(app: App, user_id: int, *, device: str, address: str, remember: bool, 
         if replaces:
             table.remove_session(conn, sha256(replaces))
         table.forget_expired(conn, now)
-        old = sa.select(_s.token_hash).where(_s.user_id == user_id).order_by(_s.seen_at.desc()).offset(MOST - 1).limit(100)
-        for row in conn.execute(old).all():
-            table.remove_session(conn, row.token_hash)
+        table.trim_sessions(conn, user_id, MOST - 1)
         table.add_session(
             conn, user_id, token_hash=sha256(token), created_at=now, seen_at=now,
             expires_at=now + (REMEMBERED if remember else SHORT), device=device[:120], address=address[:60], remember=remember,
@@ -67,20 +67,50 @@ def begin(app: App, user_id: int, *, device: str, address: str, remember: bool, 
 
 
 def find(app: App, token: str | None, *, present: bool = True) -> User | None:
-    """Whose session this is, if it still is one. `present`: somebody did something, which a page that renews itself is not."""
+    """Whose session this is, if it still is one; where an admin looks at somebody's pages, that somebody, with the admin's name.
+    `present`: somebody did something, which a page that renews itself is not."""
     if not token or len(token) > 100:
         return None
     now, key = app.clock.now(), sha256(token)
     with app.db.read() as conn:
         found = table.of_session(conn, key)
+        seen = table.by_id(conn, found[1].viewing) if found and found[1].viewing else None
     if found is None:
         return None
     user, row = found
     if not user.is_active or row.expires_at <= now or (not row.remember and now - row.seen_at > IDLE):
         return None
+    if seen is not None and may_manage(user.role, seen.role):
+        return replace(seen, viewer=user.email)
     if present and now - row.seen_at > SEEN_EVERY:
-        app.db.write(lambda conn: table.touch_session(conn, key, now))
+        app.db.write(lambda conn: _seen(conn, user, key, now))
     return user
+
+
+def _seen(conn: sa.Connection, user: User, key: str, now: datetime) -> None:
+    table.touch_session(conn, key, now)
+    if user.demo_until is not None:  # a demo that is used goes on
+        table.change(conn, user.id, demo_until=now + DEMO_LIFE)
+
+
+def view(app: App, actor: User, token: str | None, user_id: int) -> None:
+    """From now on this session shows another user's pages, and nothing can be done on them."""
+    require(actor, Permission.MANAGE_USERS)
+    now = app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        other = table.by_id(conn, user_id)
+        if other is None or other.id == actor.id:
+            raise NotFound("user")
+        require_over(actor, other)
+        table.view_session(conn, sha256(token or ""), user_id)
+        message_table.record(conn, actor=actor.id, action="looked at a user's pages", now=now, subject=user_id, detail={"email": other.email})
+
+    app.db.write(work)
+
+
+def leave_view(app: App, token: str | None) -> None:
+    app.db.write(lambda conn: table.view_session(conn, sha256(token or ""), None))
 
 
 def end(app: App, token: str | None) -> None:
@@ -91,7 +121,7 @@ def end(app: App, token: str | None) -> None:
 def listed(app: App, user: User, token: str | None) -> list[Session]:
     """The user's sessions, the latest used first."""
     with app.db.read() as conn:
-        rows = conn.execute(sa.select(table.sessions).where(_s.user_id == user.id).order_by(_s.seen_at.desc())).all()
+        rows = table.list_sessions(conn, user.id, app.clock.now())
     mine = sha256(token) if token else ""
     return [
         Session(
@@ -99,7 +129,6 @@ def listed(app: App, user: User, token: str | None) -> list[Session]:
             device=row.device, address=row.address, remember=row.remember, current=row.token_hash == mine,
         )
         for row in rows
-        if row.expires_at > app.clock.now()
     ]
 
 
@@ -107,10 +136,9 @@ def revoke(app: App, user: User, name: str) -> None:
     """End one of one's own sessions, by the name it is listed under."""
     now = app.clock.now()
 
-    def work(conn: sa.Connection) -> int:
-        mine = sa.and_(_s.user_id == user.id, _s.token_hash.like(name.replace("%", "").replace("_", "") + "%"))
+    def work(conn: sa.Connection) -> bool:
         message_table.record(conn, actor=user.id, action="session ended", now=now, subject=user.id)
-        return conn.execute(sa.delete(table.sessions).where(mine)).rowcount
+        return table.remove_session_named(conn, user.id, name)
 
     if len(name) != 16 or not app.db.write(work):
         raise NotFound("session")
@@ -122,28 +150,9 @@ def revoke_others(app: App, user: User, token: str | None) -> int:
 
     def work(conn: sa.Connection) -> int:
         message_table.record(conn, actor=user.id, action="other sessions ended", now=now, subject=user.id)
-        return conn.execute(sa.delete(table.sessions).where(_s.user_id == user.id, _s.token_hash != keep)).rowcount
+        return table.remove_sessions(conn, user.id, keep=keep)
 
     return app.db.write(work)
-
-
-def change_password(app: App, user: User, *, old: str, new: str, address: str, token: str | None) -> None:
-    """Asks for the old one again, and ends the other sessions: whoever knew it may be in one of them."""
-    try:
-        people.check_password(app, user.email, old, address)
-    except people.Denied as denied:
-        if denied.retry_after:
-            raise
-        raise Malformed("the current password is wrong", where="old", hint="Type the one you signed in with.") from None
-    passwords.check(new, user.email, user.name)
-    stored, keep, now = passwords.hashed(new), sha256(token or ""), app.clock.now()
-
-    def work(conn: sa.Connection) -> None:
-        table.change(conn, user.id, password_hash=stored)
-        conn.execute(sa.delete(table.sessions).where(_s.user_id == user.id, _s.token_hash != keep))
-        message_table.record(conn, actor=user.id, action="password changed", now=now, subject=user.id, address=address)
-
-    app.db.write(work)
 
 
 def add_api_token(app: App, user: User, *, name: str, days: int) -> str:
@@ -153,9 +162,13 @@ def add_api_token(app: App, user: User, *, name: str, days: int) -> str:
         raise Malformed("a token needs a name", where="name", hint="Say what will use it, such as: reporting script.")
     if not 1 <= days <= 365:
         raise Malformed("a token lives from 1 to 365 days", where="days", hint="Choose fewer days.")
+    if user.demo_until is not None:
+        raise Refusal("a demo has no API tokens", "Turn it into a real account first, on this page.")
     token, now = "dt_" + secrets.token_urlsafe(32), app.clock.now()
 
     def work(conn: sa.Connection) -> None:
+        if len(table.list_api_tokens(conn, user.id)) >= MOST_TOKENS:
+            raise Refusal(f"you have {MOST_TOKENS} tokens already", "Revoke those that nothing uses.")
         table.add_api_token(
             conn, user.id, token_hash=sha256(token), name=name, created_at=now, expires_at=now + timedelta(days=days),
             used_at=None, revoked_at=None,
@@ -169,12 +182,7 @@ def add_api_token(app: App, user: User, *, name: str, days: int) -> str:
 def drop_sign_in_token(app: App, access_token: str) -> None:
     """Signing up hands out an API token, as a program would want; a person in a browser gets a session instead."""
     now = app.clock.now()
-    a = table.api_tokens.c
-
-    def work(conn: sa.Connection) -> Any:
-        return conn.execute(sa.update(table.api_tokens).where(a.token_hash == sha256(access_token)).values(revoked_at=now))
-
-    app.db.write(work)
+    app.db.write(lambda conn: table.end_access_token(conn, sha256(access_token), now))
 
 
 def device_of(agent: str) -> str:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
 from dashtrade.tables.base import Json, flag, is_postgres, metadata, moment, number, owner_column, words
+from dashtrade.tables.people import system_settings
 from dashtrade.tables.quick import first, one, run
 
 accounts = sa.Table(
@@ -21,7 +22,13 @@ accounts = sa.Table(
     moment("checked_at", nullable=True), sa.Column("check_result", Json, nullable=True), moment("deleted_at", nullable=True),
 )
 
-SYSTEM = {"load", "active_at", "hold", "problem", "sealed", "put_sealed", "sealed_sessions", "put_session"}
+SYSTEM = {"load", "active_at", "hold", "hold_live", "problem", "sealed", "put_sealed", "sealed_sessions", "put_session"}
+
+SIMULATION = "simulation"  # the setting of the installation; while it is on, live accounts are traded on paper
+_SIMULATED = sa.and_(
+    accounts.c.mode == "live", sa.exists().where(system_settings.c.name == SIMULATION, system_settings.c.value == "on"),
+).label("simulated")
+_COLUMNS = (*accounts.c, _SIMULATED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +47,7 @@ class Account:
     checked_at: datetime | None
     check_result: dict[str, Any] | None
     deleted_at: datetime | None
+    simulated: bool = False  # live, and traded on the built-in paper broker now: as true as the row was read
 
     @property
     def problem(self) -> str:
@@ -64,12 +72,17 @@ def add(conn: sa.Connection, owner: int, **values: Any) -> int:
 
 def get(conn: sa.Connection, owner: int, account_id: int) -> Account | None:
     mine = (accounts.c.user_id == owner) & (accounts.c.id == account_id) & accounts.c.deleted_at.is_(None)
-    return _account(conn.execute(sa.select(accounts).where(mine)).first())
+    return _account(conn.execute(sa.select(*_COLUMNS).where(mine)).first())
 
 
 def list_all(conn: sa.Connection, owner: int) -> list[Account]:
-    query = sa.select(accounts).where(accounts.c.user_id == owner, accounts.c.deleted_at.is_(None)).order_by(accounts.c.id)
+    query = sa.select(*_COLUMNS).where(accounts.c.user_id == owner, accounts.c.deleted_at.is_(None)).order_by(accounts.c.id)
     return [_account(row) for row in conn.execute(query)]  # type: ignore[misc]
+
+
+def ever_made(conn: sa.Connection, owner: int) -> int:
+    """How many, removed ones too."""
+    return conn.scalar(sa.select(sa.func.count()).select_from(accounts).where(accounts.c.user_id == owner)) or 0
 
 
 def change(conn: sa.Connection, owner: int, account_id: int, **values: Any) -> bool:
@@ -79,11 +92,11 @@ def change(conn: sa.Connection, owner: int, account_id: int, **values: Any) -> b
 
 def active_at(conn: sa.Connection, brokers: Collection[str], limit: int) -> list[Account]:
     """For the worker: accounts at these brokers that may trade, the oldest first."""
-    query = sa.select(accounts).where(accounts.c.broker.in_(brokers), accounts.c.is_active, accounts.c.deleted_at.is_(None))
+    query = sa.select(*_COLUMNS).where(accounts.c.broker.in_(brokers), accounts.c.is_active, accounts.c.deleted_at.is_(None))
     return [_account(row) for row in conn.execute(query.order_by(accounts.c.id).limit(limit))]  # type: ignore[misc]
 
 
-_LOAD = sa.select(accounts).where(accounts.c.id == p("account_id"))
+_LOAD = sa.select(*_COLUMNS).where(accounts.c.id == p("account_id"))
 
 
 def load(conn: sa.Connection, account_id: int) -> Account:
@@ -103,12 +116,20 @@ def hold(conn: sa.Connection, account_id: int) -> None:
         run(conn, _HOLD, {"account_id": account_id})
 
 
-_STATE = sa.select(accounts.c.is_active, accounts.c.disabled_reason, accounts.c.deleted_at).where(accounts.c.id == p("account_id"))
+_STATE = sa.select(accounts.c.is_active, accounts.c.disabled_reason, accounts.c.deleted_at, _SIMULATED).where(accounts.c.id == p("account_id"))
 
 
-def problem(conn: sa.Connection, account_id: int) -> str:
-    """Why the account may not trade now; empty when it may."""
-    return _problem(one(conn, _STATE, {"account_id": account_id}))
+def problem(conn: sa.Connection, account_id: int, *, simulated: bool | None = None) -> str:
+    """Why the account may not trade now; empty when it may. `simulated`: what the caller was told when it chose the broker."""
+    row = one(conn, _STATE, {"account_id": account_id})
+    switched = simulated is not None and bool(row.simulated) is not simulated
+    return _problem(row) or ("simulation mode was switched at this moment: send it again" if switched else "")
+
+
+def hold_live(conn: sa.Connection) -> None:
+    """Every live account's lock: nothing is decided on one until this transaction ends."""
+    if is_postgres(conn):
+        conn.execute(sa.select(accounts.c.id).where(accounts.c.mode == "live").order_by(accounts.c.id).with_for_update()).all()
 
 
 def sealed(conn: sa.Connection, *, after: int, limit: int) -> list[Any]:

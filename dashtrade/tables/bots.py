@@ -136,6 +136,11 @@ def named(conn: sa.Connection, owner: int) -> list[Any]:
     return list(conn.execute(query.where(bots.c.user_id == owner, bots.c.deleted_at.is_(None)).order_by(bots.c.id).limit(10000)))
 
 
+def ever_made(conn: sa.Connection, owner: int) -> int:
+    """How many, removed ones too."""
+    return conn.scalar(sa.select(sa.func.count()).select_from(bots).where(bots.c.user_id == owner)) or 0
+
+
 def change(conn: sa.Connection, owner: int, bot_id: int, **values: Any) -> bool:
     mine = (bots.c.user_id == owner) & (bots.c.id == bot_id) & bots.c.deleted_at.is_(None)
     return conn.execute(sa.update(bots).where(mine).values(**values)).rowcount == 1

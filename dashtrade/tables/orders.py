@@ -328,14 +328,18 @@ def _harmless(column: sa.Column[str]) -> Any:
     return sa.case((sa.func.substr(column, 1, 1).in_(["=", "+", "-", "@", "\t", "\r"]), sa.literal("'") + column), else_=column)
 
 
-def stream_trades(conn: sa.Connection, owner: int, **wanted: Any) -> Iterator[tuple[Any, ...]]:
-    """All of them as text, newest first, a few thousand in memory at a time. The database writes the text: it is the quickest."""
-    if is_postgres(conn):
+def csv_cells(*, postgres: bool) -> list[Any]:
+    """Each of CSV_COLUMNS as text, harmless in a spreadsheet. The database writes the text: it is the quickest."""
+    if postgres:
         at: Any = sa.func.to_char(sa.func.timezone("UTC", trades.c.at), 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
     else:
         at = sa.func.strftime("%Y-%m-%dT%H:%M:%fZ", sa.type_coerce(trades.c.at, sa.BigInteger) / 1000000.0, "unixepoch")
-    as_text = sa.cast if is_postgres(conn) else sa.type_coerce  # where numbers are text already, there is nothing to do
+    as_text = sa.cast if postgres else sa.type_coerce  # where numbers are text already, there is nothing to do
     cells = {name: as_text(trades.c[name], sa.Text) for name in CSV_COLUMNS} | {"at": at, "broker_order_id": _harmless(trades.c.broker_order_id)}
-    columns = [cells[name] for name in CSV_COLUMNS]
-    query = _filtered(sa.select(*columns), owner, wanted).order_by(trades.c.id.desc())
+    return [cells[name] for name in CSV_COLUMNS]
+
+
+def stream_trades(conn: sa.Connection, owner: int, **wanted: Any) -> Iterator[tuple[Any, ...]]:
+    """All of them as text, newest first, a few thousand in memory at a time."""
+    query = _filtered(sa.select(*csv_cells(postgres=is_postgres(conn))), owner, wanted).order_by(trades.c.id.desc())
     yield from conn.execution_options(yield_per=2000).execute(query)

@@ -45,7 +45,7 @@ fills = sa.Table(
 
 # --- the books of one account --------------------------------------------------------------------------------------------
 
-SYSTEM = {"open_account", "TableBook"}
+SYSTEM = {"open_account", "open_for_live", "TableBook"}
 
 _CASH = sa.select(accounts.c.cash).where(accounts.c.account_id == p("account"))
 _LOCK = _CASH.with_for_update()
@@ -69,6 +69,14 @@ _DROP_POSITION = sa.delete(positions).where(positions.c.account_id == p("account
 
 def open_account(conn: sa.Connection, account_id: int, cash: Decimal) -> None:
     conn.execute(sa.insert(accounts).values(account_id=account_id, cash=cash))
+
+
+def open_for_live(conn: sa.Connection, cash: Decimal) -> None:
+    """Books for every live account that has none yet: simulation mode trades on them."""
+    live = metadata.tables["user_api_keys"]
+    without = sa.select(live.c.id).where(live.c.mode == "live", live.c.id.not_in(sa.select(accounts.c.account_id)))
+    for account_id in conn.scalars(without).all():
+        open_account(conn, account_id, cash)
 
 
 class TableBook:

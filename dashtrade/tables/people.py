@@ -19,11 +19,15 @@ users = sa.Table(
     words("name"), words("password_hash"), words("role"), flag("is_active"), words("time_zone"),
     flag("tradingview_only"), words("body_secret_hash", nullable=True), whole("max_alert_age", nullable=True),
     moment("created_at"), moment("last_login_at", nullable=True),
+    words("totp_secret", nullable=True), whole("totp_step", nullable=True),  # sealed; the last step whose code was used
+    moment("demo_until", nullable=True), words("demo_address", nullable=True), moment("removed_at", nullable=True),
+    sa.Index("ix_users_demo", "demo_until", sqlite_where=sa.text("demo_until IS NOT NULL"), postgresql_where=sa.text("demo_until IS NOT NULL")),
 )
 sessions = sa.Table(
     "sessions", metadata,
     sa.Column("token_hash", sa.Text, primary_key=True), owner_column(index=True),
     moment("created_at"), moment("seen_at"), moment("expires_at"), words("device"), words("address"), flag("remember"),
+    whole("viewing", nullable=True),  # an admin's: whose pages it shows, to look and not to act
 )
 api_tokens = sa.Table(
     "api_tokens", metadata, number(), owner_column(index=True),
@@ -47,7 +51,8 @@ system_settings = sa.Table(
 SYSTEM = {
     "add", "by_email", "by_id", "count", "everyone", "of_session", "of_api_token", "of_webhook_token", "setting", "put_setting",
     "drop_setting", "invitation", "use_invitation", "forget_expired", "webhook_secrets", "put_webhook_secret", "touch_session",
-    "used_webhook_token", "used_api_token", "remove_session",
+    "used_webhook_token", "used_api_token", "remove_session", "view_session", "end_access_token", "lock_superadmins", "removed",
+    "demos_alive", "demos_from", "demos_over",
 }
 
 
@@ -64,9 +69,12 @@ class User:
     max_alert_age: int | None
     created_at: datetime
     last_login_at: datetime | None
+    second_factor: bool = False
+    demo_until: datetime | None = None
+    viewer: str = ""  # the admin who looks at this user's pages, and may not act on them
 
 
-_USER = [c for c in users.c if c.name != "password_hash"]
+_USER = [c for c in users.c if c.name not in ("password_hash", "demo_address", "removed_at")]
 
 
 def _user(row: Any) -> User | None:
@@ -75,7 +83,7 @@ def _user(row: Any) -> User | None:
     return User(
         id=row.id, email=row.email, name=row.name, role=Role(row.role), is_active=row.is_active, time_zone=row.time_zone,
         tradingview_only=row.tradingview_only, body_secret_hash=row.body_secret_hash, max_alert_age=row.max_alert_age,
-        created_at=row.created_at, last_login_at=row.last_login_at,
+        created_at=row.created_at, last_login_at=row.last_login_at, second_factor=row.totp_secret is not None, demo_until=row.demo_until,
     )
 
 
@@ -88,7 +96,7 @@ def add(conn: sa.Connection, **values: Any) -> int:
 
 
 def count(conn: sa.Connection) -> int:
-    return conn.scalar(sa.select(sa.func.count()).select_from(users)) or 0
+    return conn.scalar(sa.select(sa.func.count()).select_from(users).where(users.c.removed_at.is_(None))) or 0
 
 
 def by_email(conn: sa.Connection, email: str) -> tuple[User, str] | None:
@@ -101,13 +109,47 @@ def by_id(conn: sa.Connection, user_id: int) -> User | None:
     return _user(conn.execute(sa.select(*_USER).where(users.c.id == user_id)).first())
 
 
-def everyone(conn: sa.Connection, *, after: int = 0, limit: int = 100) -> list[User]:
-    query = sa.select(*_USER).where(users.c.id > after).order_by(users.c.id).limit(limit)
-    return [_user(row) for row in conn.execute(query)]  # type: ignore[misc]
+def everyone(conn: sa.Connection, *, after: int = 0, limit: int = 100, named: str = "") -> list[User]:
+    """In the order they came; `named`: those whose name or email holds this text."""
+    query = sa.select(*_USER).where(users.c.id > after, users.c.removed_at.is_(None))
+    if named:
+        query = query.where(sa.or_(users.c.email.contains(named.lower(), autoescape=True), sa.func.lower(users.c.name).contains(named.lower(), autoescape=True)))
+    return [_user(row) for row in conn.execute(query.order_by(users.c.id).limit(limit))]  # type: ignore[misc]
 
 
 def change(conn: sa.Connection, owner: int, **values: Any) -> None:
     conn.execute(sa.update(users).where(users.c.id == owner).values(**values))
+
+
+def lock_superadmins(conn: sa.Connection) -> list[int]:
+    """Who they are, and nobody changes it before this transaction ends."""
+    query = sa.select(users.c.id).where(users.c.role == Role.SUPERADMIN, users.c.is_active, users.c.removed_at.is_(None))
+    return list(conn.scalars(query.order_by(users.c.id).with_for_update()))
+
+
+def removed(conn: sa.Connection) -> list[int]:
+    """Users who are gone, and of whom something may still be there."""
+    return list(conn.scalars(sa.select(users.c.id).where(users.c.removed_at.is_not(None)).limit(1000)))
+
+
+# --- demos ---------------------------------------------------------------------------------------------------------------
+
+
+_DEMO = sa.text("demo_until IS NOT NULL")
+
+
+def demos_alive(conn: sa.Connection) -> int:
+    return conn.scalar(sa.select(sa.func.count()).select_from(users).where(_DEMO, users.c.removed_at.is_(None))) or 0
+
+
+def demos_from(conn: sa.Connection, address: str, since: datetime) -> int:
+    """How many were begun from this address since then."""
+    query = sa.select(sa.func.count()).select_from(users).where(_DEMO, users.c.demo_address == address, users.c.created_at > since)
+    return conn.scalar(query) or 0
+
+
+def demos_over(conn: sa.Connection, now: datetime) -> list[int]:
+    return list(conn.scalars(sa.select(users.c.id).where(_DEMO, users.c.demo_until < now, users.c.removed_at.is_(None)).limit(1000)))
 
 
 # --- sessions of the dashboard -----------------------------------------------------------------------------------------
@@ -118,7 +160,8 @@ def add_session(conn: sa.Connection, owner: int, **values: Any) -> None:
 
 
 def of_session(conn: sa.Connection, token_hash: str) -> tuple[User, Any] | None:
-    query = sa.select(*_USER, sessions.c.seen_at, sessions.c.expires_at, sessions.c.remember, sessions.c.token_hash)
+    s = sessions.c
+    query = sa.select(*_USER, s.seen_at, s.expires_at, s.remember, s.token_hash, s.viewing)
     row = conn.execute(query.join(users, users.c.id == sessions.c.user_id).where(sessions.c.token_hash == token_hash)).first()
     return (_user(row), row) if row else None  # type: ignore[return-value]
 
@@ -131,8 +174,32 @@ def remove_session(conn: sa.Connection, token_hash: str) -> None:
     conn.execute(sa.delete(sessions).where(sessions.c.token_hash == token_hash))
 
 
-def remove_sessions(conn: sa.Connection, owner: int) -> None:
-    conn.execute(sa.delete(sessions).where(sessions.c.user_id == owner))
+def view_session(conn: sa.Connection, token_hash: str, user_id: int | None) -> None:
+    """Show this user's pages in the session from now on; None: its owner's own again."""
+    conn.execute(sa.update(sessions).where(sessions.c.token_hash == token_hash).values(viewing=user_id))
+
+
+def list_sessions(conn: sa.Connection, owner: int, now: datetime) -> list[Any]:
+    """The latest used first."""
+    query = sa.select(sessions).where(sessions.c.user_id == owner, sessions.c.expires_at > now)
+    return list(conn.execute(query.order_by(sessions.c.seen_at.desc())))
+
+
+def remove_sessions(conn: sa.Connection, owner: int, *, keep: str = "") -> int:
+    """All of them, but the one with this hash."""
+    return conn.execute(sa.delete(sessions).where(sessions.c.user_id == owner, sessions.c.token_hash != keep)).rowcount
+
+
+def remove_session_named(conn: sa.Connection, owner: int, name: str) -> bool:
+    """By the beginning of its hash, under which it is listed."""
+    mine = (sessions.c.user_id == owner) & (sa.func.substr(sessions.c.token_hash, 1, len(name)) == name)
+    return conn.execute(sa.delete(sessions).where(mine)).rowcount == 1
+
+
+def trim_sessions(conn: sa.Connection, owner: int, most: int) -> None:
+    """Only the newest stay."""
+    kept = sa.select(sessions.c.token_hash).where(sessions.c.user_id == owner).order_by(sessions.c.seen_at.desc()).limit(most)
+    conn.execute(sa.delete(sessions).where(sessions.c.user_id == owner, sessions.c.token_hash.not_in(list(conn.scalars(kept)))))
 
 
 # --- access tokens of the REST API -------------------------------------------------------------------------------------
@@ -170,6 +237,18 @@ def list_api_tokens(conn: sa.Connection, owner: int) -> list[Any]:
 def revoke_api_token(conn: sa.Connection, owner: int, token_id: int, now: datetime) -> bool:
     mine = (api_tokens.c.user_id == owner) & (api_tokens.c.id == token_id) & api_tokens.c.revoked_at.is_(None)
     return conn.execute(sa.update(api_tokens).where(mine).values(revoked_at=now)).rowcount == 1
+
+
+def revoke_api_tokens(conn: sa.Connection, owner: int, now: datetime, *, name: str | None = None) -> int:
+    """All of them, or those with this name."""
+    mine = (api_tokens.c.user_id == owner) & api_tokens.c.revoked_at.is_(None)
+    if name is not None:
+        mine &= api_tokens.c.name == name
+    return conn.execute(sa.update(api_tokens).where(mine).values(revoked_at=now)).rowcount
+
+
+def end_access_token(conn: sa.Connection, token_hash: str, now: datetime) -> None:
+    conn.execute(sa.update(api_tokens).where(api_tokens.c.token_hash == token_hash).values(revoked_at=now))
 
 
 # --- webhook tokens ----------------------------------------------------------------------------------------------------

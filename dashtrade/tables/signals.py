@@ -107,6 +107,11 @@ def repeat_of(conn: sa.Connection, owner: int, key: str) -> Any | None:
     return first(conn, _REPEAT_OF, {"owner": owner, "key": key})
 
 
+def room_for(conn: sa.Connection, owner: int, most: int) -> bool:
+    """Has the user fewer than so many?"""
+    return len(conn.execute(sa.select(signals.c.id).where(signals.c.user_id == owner).limit(most)).all()) < most
+
+
 def count_repeat(conn: sa.Connection, owner: int, signal_id: str, now: datetime) -> None:
     mine = (signals.c.id == signal_id) & (signals.c.user_id == owner)
     conn.execute(sa.update(signals).where(mine).values(duplicate_count=signals.c.duplicate_count + 1, repeated_at=now))

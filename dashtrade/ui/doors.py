@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
@@ -14,11 +14,11 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from bot_database import DatabaseAway
 from dashtrade.app import App
 from dashtrade.domain.values import Malformed
-from dashtrade.services import people, sessions
+from dashtrade.services import admin, credentials, demo, people, second_factor, sessions
 from dashtrade.services.people import Denied
 from dashtrade.settings import ROOT
 from dashtrade.tables import people as people_table
-from dashtrade.ui.forms import Field, Wrong, form, notice
+from dashtrade.ui.forms import DEMO_ASIDE, Field, Wrong, form, notice, sentence
 from dashtrade.ui.gate import MAX_FORM, token_of
 from dashtrade.ui.runtime import COOKIE, SECURE_COOKIE
 from dashtrade.ui.ticker import Ticker
@@ -30,6 +30,10 @@ def routes(app: App) -> list[BaseRoute]:
     doors = Doors(app)
     return [
         Route("/auth/login", doors.guarded(doors.login), methods=["GET", "POST"]),
+        Route("/auth/code", doors.guarded(doors.code), methods=["GET", "POST"]),
+        Route("/demo", doors.guarded(doors.demo), methods=["GET", "POST"]),
+        Route("/reset", doors.guarded(doors.reset), methods=["GET", "POST"]),
+        Route("/auth/leave", doors.guarded(doors.leave)),
         Route("/auth/logout", doors.guarded(doors.logout), methods=["GET", "POST"]),
         Route("/setup", doors.guarded(doors.setup), methods=["GET", "POST"]),
         Route("/join", doors.guarded(doors.join), methods=["GET", "POST"]),
@@ -78,20 +82,42 @@ class Doors:
                 return RedirectResponse("/", 303)
             if await run_in_threadpool(self._nobody):
                 return HTMLResponse(_first_time())
-            return HTMLResponse(self._login_form(given.get("email", ""), remember=False))
+            done = "Your new password is set: sign in with it." if given.get("said") == "new-password" else ""
+            return HTMLResponse(await run_in_threadpool(self._login_form, given.get("email", "")[:254], False, None, done))
         email, remember = given.get("email", "")[:254], given.get("remember") == "yes"
         try:
             user = await run_in_threadpool(people.check_password, self.app, email, given.get("password", "")[:500], _address(request))
         except Denied as denied:
             wrong = Wrong(message=denied.message, hint=denied.hint, field="password")
             headers = {"retry-after": str(denied.retry_after)} if denied.retry_after else None
-            return HTMLResponse(self._login_form(email, remember, wrong), 429 if denied.retry_after else 401, headers)
+            shown = await run_in_threadpool(self._login_form, email, remember, wrong)
+            return HTMLResponse(shown, 429 if denied.retry_after else 401, headers)
+        if user.second_factor:
+            return HTMLResponse(_code_form(second_factor.ticket(self.app, user, remember=remember)))
         return await self._let_in(request, user.id, remember=remember)
 
-    def _login_form(self, email: str, remember: bool, wrong: Wrong | None = None) -> str:
-        join = 'New here? <a href="/join">Create an account</a>' if self.app.settings.signup == "open" else ""
+    async def code(self, request: Request, given: dict[str, str]) -> Response:
+        """The second step, for those who switched it on."""
+        if request.method == "GET":
+            return RedirectResponse("/auth/login", 303)
+        ticket = given.get("ticket", "")
+        try:
+            user, remember = await run_in_threadpool(second_factor.of_ticket, self.app, ticket)
+        except Denied as denied:
+            wrong = Wrong(message=denied.message, hint=denied.hint)
+            return HTMLResponse(await run_in_threadpool(self._login_form, "", False, wrong), 401)
+        try:
+            await run_in_threadpool(second_factor.check, self.app, user, given.get("code", "")[:60], _address(request))
+        except Denied as denied:
+            wrong = Wrong(message=denied.message, hint=denied.hint, field="code")
+            return HTMLResponse(_code_form(ticket, wrong), 429 if denied.retry_after else 401)
+        return await self._let_in(request, user.id, remember=remember)
+
+    def _login_form(self, email: str, remember: bool, wrong: Wrong | None = None, done: str = "") -> str:
+        join = 'New here? <a href="/join">Create an account</a>' if people.signup(self.app) == "open" else ""
         return form(
-            title="Sign in", lead="Your bots keep working while you are away.", action="/auth/login", button="Sign in", wrong=wrong,
+            aside=DEMO_ASIDE if admin.demo_offered(self.app) else "",
+            title="Sign in", lead=done or "Your bots keep working while you are away.", action="/auth/login", button="Sign in", wrong=wrong,
             fields=[
                 Field(name="email", label="Email", kind="email", autocomplete="username", value=email, focus=not email, wrong=wrong is not None),
                 Field(name="password", label="Password", kind="password", autocomplete="current-password", focus=bool(email), wrong=wrong is not None),
@@ -112,6 +138,42 @@ class Doors:
         answer.set_cookie(SECURE_COOKIE if secure else COOKIE, token, max_age=age, httponly=True, samesite="lax", secure=secure, path="/")
         return answer
 
+    async def demo(self, request: Request, given: dict[str, str]) -> Response:
+        """One click: an account with a week behind it. Whoever is signed in already goes to their own pages."""
+        if request.method == "GET" or await run_in_threadpool(sessions.find, self.app, token_of(request)):
+            return RedirectResponse("/", 303)
+        try:
+            user_id = await run_in_threadpool(lambda: demo.start(self.app, address=_address(request)))
+        except Denied as denied:
+            shown = await run_in_threadpool(self._login_form, "", False, Wrong(message=denied.message, hint=denied.hint))
+            return HTMLResponse(shown, 429 if denied.retry_after else 403)
+        return await self._let_in(request, user_id, remember=True)
+
+    async def reset(self, request: Request, given: dict[str, str]) -> Response:
+        """A new password by an admin's link, which works once."""
+        code, key, wrong, status = given.get("code", "")[:200], f"reset:{_address(request)}", None, 200
+        try:
+            if self.app.attempts.wait(key):
+                raise Denied("too many attempts", f"Wait {self.app.attempts.wait(key)} seconds, then try again.", retry_after=1)
+            user = await run_in_threadpool(credentials.whose, self.app, code)
+            if request.method == "POST":
+                new = given.get("password", "")
+                await run_in_threadpool(lambda: credentials.use_link(self.app, code, new=new, address=_address(request)))
+                return RedirectResponse(f"/auth/login?{urlencode({'email': user.email, 'said': 'new-password'})}", 303)
+        except Malformed as error:
+            wrong, status = Wrong(message=error.message, hint=error.hint, field="password"), 400
+        except Denied as denied:
+            if not denied.retry_after:
+                self.app.attempts.failed(key)
+            sign_in = '<p><a href="/auth/login">Sign in</a></p>'
+            return HTMLResponse(notice("This link does not work", f"{sentence(denied.message)} {denied.hint}", sign_in), 429 if denied.retry_after else 403)
+        return HTMLResponse(_reset_form(code, user.email, wrong), status)
+
+    async def leave(self, request: Request, given: dict[str, str]) -> Response:
+        """Back from looking at somebody's pages to one's own."""
+        await run_in_threadpool(sessions.leave_view, self.app, token_of(request))
+        return RedirectResponse("/admin?part=People", 303)
+
     # --- new people --------------------------------------------------------------------------------------------------------
 
     async def setup(self, request: Request, given: dict[str, str]) -> Response:
@@ -125,8 +187,9 @@ class Doors:
 
     async def join(self, request: Request, given: dict[str, str]) -> Response:
         code = given.get("invitation", "")
-        if self.app.settings.signup == "closed" or (self.app.settings.signup == "invite" and not code):
-            lead = "Joining needs an invitation." if self.app.settings.signup == "invite" else "Nobody can sign up here by themselves."
+        signup = await run_in_threadpool(people.signup, self.app)
+        if signup == "closed" or (signup == "invite" and not code):
+            lead = "Joining needs an invitation." if signup == "invite" else "Nobody can sign up here by themselves."
             return HTMLResponse(notice("Ask an admin", lead, '<p>An admin of this installation can send you a link.</p><p><a href="/auth/login">Sign in</a></p>'), 403)
         if request.method == "GET":
             return HTMLResponse(self._join_form("/join", {"invitation": code}, {}))
@@ -191,6 +254,23 @@ class Doors:
     def _nobody(self) -> bool:
         with self.app.db.read() as conn:
             return people_table.count(conn) == 0
+
+
+def _code_form(ticket: str, wrong: Wrong | None = None) -> str:
+    return form(
+        title="One more step", lead="The code that your authenticator app shows now.", action="/auth/code", button="Sign in", wrong=wrong,
+        hidden={"ticket": ticket},
+        fields=[Field(name="code", label="Code", kind="code", autocomplete="one-time-code", hint="or a recovery code", focus=True, wrong=wrong is not None)],
+        note='<a href="/auth/login">Start again</a>',
+    )  # fmt: skip
+
+
+def _reset_form(code: str, email: str, wrong: Wrong | None) -> str:
+    return form(
+        title="A new password", lead=f"For {email}. Every device is signed out then.", action="/reset", button="Set the password", wrong=wrong,
+        hidden={"code": code},
+        fields=[Field(name="password", label="New password", kind="password", autocomplete="new-password", hint="8 characters or more", focus=True, wrong=wrong is not None)],
+    )  # fmt: skip
 
 
 async def _fields(request: Request) -> dict[str, str]:

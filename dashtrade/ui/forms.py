@@ -30,6 +30,7 @@ label{display:block;margin:14px 0 6px;font-size:13.5px;font-weight:550}
 label .hint{color:var(--soft);font-weight:400}
 input[type=email],input[type=password],input[type=text]{width:100%;padding:11px 12px;border-radius:8px;border:1px solid var(--edge);
 background:var(--field);color:inherit;font:inherit}
+input.code{font:18px ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;letter-spacing:.12em}
 input[aria-invalid=true]{border-color:var(--bad)}
 .check{display:flex;gap:9px;align-items:center;margin:16px 0 0;font-weight:400;color:var(--soft);cursor:pointer}
 .check input{width:17px;height:17px;margin:0;accent-color:#2F6FED}
@@ -38,11 +39,20 @@ button:hover{background:#2A63D6}
 :focus-visible{outline:2px solid var(--link);outline-offset:2px}
 .error{margin:0 0 18px;padding:11px 13px;border-radius:8px;background:var(--badbg);color:var(--bad)}
 .error b{display:block;font-weight:600}
+.aside{margin:22px 0 0;padding-top:20px;border-top:1px solid var(--line)}
+.aside button{margin:0;background:transparent;color:var(--text);border:1px solid var(--edge)}.aside button:hover{border-color:var(--link);background:transparent}
+.aside p{margin:10px 0 0;color:var(--soft);font-size:13.5px;text-align:center}
 .note{margin:20px 0 0;color:var(--soft);font-size:13.5px;text-align:center}
 a{color:var(--link);text-decoration:none}a:hover{text-decoration:underline}
 code{font:13px ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;background:var(--field);border:1px solid var(--line);border-radius:6px;padding:2px 6px;overflow-wrap:anywhere}
 .steps{margin:0;padding-left:20px}.steps li{margin:6px 0}
 """
+
+
+DEMO_ASIDE = (
+    '<form class="aside" method="post" action="/demo"><button type="submit">Try the demo</button>'
+    "<p>No form, no email: $100,000 of paper money and three bots with a week behind them.</p></form>"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +86,11 @@ def page(title: str, body: str) -> str:
 
 
 def form(*, title: str, lead: str, action: str, fields: Sequence[Field], button: str, wrong: Wrong | None = None,
-         hidden: dict[str, str] | None = None, remember: bool | None = None, note: str = "") -> str:
-    """`note` is our own HTML; everything else is escaped here."""
+         hidden: dict[str, str] | None = None, remember: bool | None = None, note: str = "", aside: str = "") -> str:
+    """`note` and `aside` are our own HTML; everything else is escaped here."""
     said = ""
     if wrong is not None:
-        said = f'<p class="error" role="alert" id="error"><b>{escape(_sentence(wrong.message))}</b>{escape(wrong.hint)}</p>'
+        said = f'<p class="error" role="alert" id="error"><b>{escape(sentence(wrong.message))}</b>{escape(wrong.hint)}</p>'
     kept = "".join(f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">' for name, value in (hidden or {}).items())
     tick = ""
     if remember is not None:
@@ -89,7 +99,7 @@ def form(*, title: str, lead: str, action: str, fields: Sequence[Field], button:
     shown = f'<p class="note">{note}</p>' if note else ""
     return page(title, (
         f'<h1>{escape(title)}</h1><p class="lead">{escape(lead)}</p>{said}<form method="post" action="{escape(action)}">{kept}'
-        f'{"".join(_field(field) for field in fields)}{tick}<button type="submit">{escape(button)}</button></form>{shown}'
+        f'{"".join(_field(field) for field in fields)}{tick}<button type="submit">{escape(button)}</button></form>{aside}{shown}'
     ))
 
 
@@ -97,8 +107,11 @@ def _field(field: Field) -> str:
     hint = f' <span class="hint">{escape(field.hint)}</span>' if field.hint else ""
     flags = (" required" if field.required else "") + (" autofocus" if field.focus else "")
     flags += ' aria-invalid="true" aria-describedby="error"' if field.wrong else ""
+    kind = field.kind
+    if kind == "code":
+        kind, flags = "text", flags + ' class="code" inputmode="text" maxlength="40" spellcheck="false" autocapitalize="off"'
     return (
-        f'<label for="{field.name}">{escape(field.label)}{hint}</label><input id="{field.name}" name="{field.name}" type="{field.kind}" '
+        f'<label for="{field.name}">{escape(field.label)}{hint}</label><input id="{field.name}" name="{field.name}" type="{kind}" '
         f'autocomplete="{field.autocomplete}" value="{escape(field.value)}"{flags}>'
     )
 
@@ -108,5 +121,5 @@ def notice(title: str, lead: str, body: str) -> str:
     return page(title, f'<h1>{escape(title)}</h1><p class="lead">{escape(lead)}</p>{body}')
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}".rstrip(".") + "."

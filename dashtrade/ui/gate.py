@@ -23,7 +23,7 @@ from dashtrade.ui.runtime import COOKIE, SECURE_COOKIE
 
 # host-config: without it a tab whose session has ended waits for ever instead of going to the form.
 OPEN = ("/auth/", "/static/", "/_stcore/health", "/_stcore/host-config")
-OPEN_EXACTLY = ("/setup", "/join", "/favicon.png", "/favicon.ico")
+OPEN_EXACTLY = ("/setup", "/join", "/reset", "/demo", "/favicon.png", "/favicon.ico")
 MAX_FORM, MAX_BODY = 16 * 1024, 1024 * 1024
 
 

@@ -7,7 +7,7 @@ from zoneinfo import available_timezones
 import streamlit as st
 
 from dashtrade.app import App
-from dashtrade.services import people
+from dashtrade.services import credentials, people
 from dashtrade.services import sessions as service
 from dashtrade.tables import people as people_table
 from dashtrade.tables.people import User
@@ -53,7 +53,7 @@ def password(app: App, user: User) -> None:
         return
     with trying() as attempt:
         address = getattr(st.context, "ip_address", None) or ""
-        service.change_password(app, user, old=old, new=new, address=address, token=runtime.session_token())
+        credentials.change_password(app, user, old=old, new=new, address=address, token=runtime.session_token())
     if attempt.ok:
         st.success("The password is changed, and every other device is signed out.")
 

@@ -15,6 +15,7 @@ import streamlit as st
 from dashtrade.domain.access import Permission, may
 from dashtrade.tables.people import User
 from dashtrade.ui import data, runtime
+from dashtrade.ui.banners import banners
 from dashtrade.ui.parts import ASSETS, _mount, pulse
 
 START = "DashTrade's dashboard is started with ./start (or: python -m dashtrade.ui.serve), not with `streamlit run`."
@@ -61,6 +62,7 @@ _title_row: ContextVar[Any] = ContextVar("title_row")
 
 def title(name: str, user: User) -> None:
     st.html(_page_style())
+    banners(the_app(), user)
     row = st.container(horizontal=True, vertical_alignment="center", key="title_row")
     with row:
         st.title(name, anchor=False, width="content")
@@ -83,7 +85,7 @@ def _status(user: User) -> Iterator[str]:
         name = account.label or account.broker
         live = account.mode == "live"
         tone = "down" if not account.is_active else "warn" if live else "up"
-        yield _badge(f"{name} · {'disabled' if not account.is_active else 'live money' if live else 'paper'}", tone, dot=True)
+        yield _badge(f"{name} · {'disabled' if not account.is_active else 'live, simulated' if account.simulated else 'live money' if live else 'paper'}", tone, dot=True)
     if len(state.accounts) > 4:
         yield _badge(f"{len(state.accounts) - 4} more", "mute")
     yield _badge("Demo prices" if state.demo else "Live prices", "info" if state.demo else "up")

@@ -51,7 +51,7 @@ _known = Brief()
 
 
 def _key(app: App, account: Account, what: str, *more: Any) -> tuple[Any, ...]:
-    return (id(app), account.user_id, account.id, account.credentials, what, *more)
+    return (id(app), account.user_id, account.id, account.credentials, account.simulated, what, *more)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from datetime import date
 from typing import TYPE_CHECKING
 
 from dashtrade.services import sessions
+from dashtrade.services.bots import Refusal
 
 if TYPE_CHECKING:
     from dashtrade.app import App
@@ -18,6 +21,8 @@ def use(app: App | None) -> None:
     """Called once by the process that serves (and by tests)."""
     global _app
     _app = app
+    if app is not None:
+        app.db.before_write = _may_write
 
 
 def running() -> bool:
@@ -35,6 +40,38 @@ def session_token() -> str | None:
 
     cookies = st.context.cookies
     return cookies.get(SECURE_COOKIE) or cookies.get(COOKIE)
+
+
+def _may_write() -> None:
+    """Asked before anything is written by whatever runs for a page: whoever looks at another's pages changes nothing, whichever
+    button they find; and a demo, which anybody may have, does not fill the disk."""
+    from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+    if get_script_run_ctx(suppress_warning=True) is None:
+        return  # not a page: signing in and out, and leaving the view
+    user = current_user(present=False)
+    if user is not None and user.viewer:
+        raise Refusal("you are looking at somebody else's pages, and cannot act on them", "Leave the view first, at the top of the page.")
+    if user is not None and user.demo_until is not None and not _budget.take(user.id, the_app().clock.now().date()):
+        raise Refusal("this demo has done enough for today", "Go on tomorrow, or turn it into a real account on the Account page.")
+
+
+class Budget:
+    """So many writes a day for each of those that are limited, in this process."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._day: date | None = None
+        self._taken: Counter[int] = Counter()
+
+    def take(self, key: int, today: date) -> bool:
+        if today != self._day:
+            self._day, self._taken = today, Counter()
+        self._taken[key] += 1
+        return self._taken[key] <= self.most
+
+
+_budget = Budget(2000)
 
 
 def current_user(*, present: bool = True) -> User | None:

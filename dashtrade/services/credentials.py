@@ -1,0 +1,95 @@
+"""Changing what one signs in with: the password, by oneself or by an admin's link, and the email."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from dashtrade.domain.access import Permission
+from dashtrade.domain.values import sha256
+from dashtrade.services import passwords, people
+from dashtrade.services.bots import NotFound, Refusal
+from dashtrade.services.people import Denied
+from dashtrade.services.permission import require, require_over
+from dashtrade.tables import messages as message_table
+from dashtrade.tables import people as people_table
+from dashtrade.tables import proofs as table
+from dashtrade.tables.people import User
+
+if TYPE_CHECKING:
+    from dashtrade.app import App
+
+LINK_LIFE = timedelta(hours=24)
+
+
+def change_password(app: App, user: User, *, old: str, new: str, address: str, token: str | None) -> None:
+    """Asks for the old one again, and ends the other sessions: whoever knew it may be in one of them."""
+    people.check_own_password(app, user, old, address, where="old")
+    passwords.check(new, user.email, user.name)
+    _put_password(app, user.id, passwords.hashed(new), keep=sha256(token or ""), action="password changed", address=address)
+
+
+def change_email(app: App, user: User, *, email: str, password: str, address: str) -> None:
+    people.check_own_password(app, user, password, address, where="password")
+    email, now = people.read_email(email), app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        if email != user.email and people_table.by_email(conn, email):
+            raise people.email_taken()
+        people_table.change(conn, user.id, email=email)
+        message_table.record(conn, actor=user.id, action="email changed", now=now, subject=user.id, detail={"from": user.email, "to": email}, address=address)
+
+    app.db.write(work)
+
+
+def make_link(app: App, actor: User, user_id: int) -> str:
+    """An address at which this user makes a new password: once, within a day. It ends the ones before it."""
+    require(actor, Permission.MANAGE_USERS)
+    code, now = secrets.token_urlsafe(24), app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        user = people_table.by_id(conn, user_id)
+        if user is None:
+            raise NotFound("user")
+        require_over(actor, user)
+        if user.demo_until is not None:
+            raise Refusal("a demo has no password", "Its user can turn it into a real account, on the Account page.")
+        table.add_link(conn, user_id, code_hash=sha256(code), made_by=actor.id, now=now, expires_at=now + LINK_LIFE)
+        message_table.record(conn, actor=actor.id, action="password link made", now=now, subject=user_id, detail={"email": user.email})
+
+    app.db.write(work)
+    return f"{app.settings.ui_url}/reset?code={code}"
+
+
+def whose(app: App, code: str) -> User:
+    """Whose link it is, while it works; or Denied."""
+    with app.db.read() as conn:
+        user_id = table.link(conn, sha256(code), app.clock.now())
+        user = people_table.by_id(conn, user_id) if user_id else None
+    if user is None or not user.is_active:
+        raise Denied("this link is wrong, used or too old", "Ask an admin for a new one.")
+    return user
+
+
+def use_link(app: App, code: str, *, new: str, address: str) -> None:
+    """Sets the password, and ends every session."""
+    user = whose(app, code)
+    passwords.check(new, user.email, user.name)
+    _put_password(app, user.id, passwords.hashed(new), link=sha256(code), action="password set by a link", address=address)
+
+
+def _put_password(app: App, user_id: int, stored: str, *, action: str, address: str, keep: str = "", link: str = "") -> None:
+    now = app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        if link and not table.use_link(conn, link, now):
+            raise Denied("this link is wrong, used or too old", "Ask an admin for a new one.")
+        people_table.change(conn, user_id, password_hash=stored)
+        people_table.remove_sessions(conn, user_id, keep=keep)
+        people_table.revoke_api_tokens(conn, user_id, now, name=people.SIGN_IN)
+        message_table.record(conn, actor=user_id, action=action, now=now, subject=user_id, address=address)
+
+    app.db.write(work)

@@ -1,0 +1,21 @@
+"""What a service asks before it acts for somebody: the table of permissions, and whose accounts one may manage."""
+
+from __future__ import annotations
+
+from dashtrade.domain.access import Permission, may, may_manage
+from dashtrade.services.bots import Refusal
+from dashtrade.tables.people import User
+
+
+class Forbidden(Refusal):
+    """Not with this role."""
+
+
+def require(actor: User, permission: Permission) -> None:
+    if not may(actor.role, permission):
+        raise Forbidden("your role does not allow this", "Ask a superadmin.")
+
+
+def require_over(actor: User, other: User) -> None:
+    if not may_manage(actor.role, other.role):
+        raise Forbidden(f"only a superadmin may change the account of {'an' if other.role[0] == 'a' else 'a'} {other.role}", "Ask one of them.")

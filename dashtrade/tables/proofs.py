@@ -1,0 +1,90 @@
+"""What proves who somebody is when a password alone does not: the second factor, its recovery codes, one-time links."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from dashtrade.tables.base import metadata, moment, number, owner_column, whole, words
+from dashtrade.tables.people import users
+
+recovery_codes = sa.Table(
+    "recovery_codes", metadata, number(), owner_column(index=True), words("code_hash"), moment("used_at", nullable=True),
+)
+reset_links = sa.Table(
+    "reset_links", metadata, number(), owner_column(index=True), sa.Column("code_hash", sa.Text, nullable=False, unique=True),
+    whole("made_by"), moment("created_at"), moment("expires_at"), moment("used_at", nullable=True),
+)
+
+SYSTEM = {"sealed_factors", "put_sealed_factor", "link", "use_link"}
+
+
+# --- the second factor -----------------------------------------------------------------------------------------------------
+
+
+def factor(conn: sa.Connection, owner: int) -> str | None:
+    """The sealed secret."""
+    return conn.scalar(sa.select(users.c.totp_secret).where(users.c.id == owner))
+
+
+def put_factor(conn: sa.Connection, owner: int, secret: str | None, step: int | None) -> None:
+    conn.execute(sa.update(users).where(users.c.id == owner).values(totp_secret=secret, totp_step=step))
+
+
+def use_step(conn: sa.Connection, owner: int, step: int) -> bool:
+    """A code works once, and none older than the last one used: of two who send it at once, one is told so."""
+    fresh = (users.c.id == owner) & sa.or_(users.c.totp_step.is_(None), users.c.totp_step < step)
+    return conn.execute(sa.update(users).where(fresh).values(totp_step=step)).rowcount == 1
+
+
+def sealed_factors(conn: sa.Connection, *, after: int, limit: int) -> list[Any]:
+    u = users.c
+    return list(conn.execute(sa.select(u.id, u.totp_secret).where(u.id > after, u.totp_secret.is_not(None)).order_by(u.id).limit(limit)))
+
+
+def put_sealed_factor(conn: sa.Connection, user_id: int, old: str, new: str) -> bool:
+    mine = (users.c.id == user_id) & (users.c.totp_secret == old)
+    return conn.execute(sa.update(users).where(mine).values(totp_secret=new)).rowcount == 1
+
+
+def put_codes(conn: sa.Connection, owner: int, hashes: list[str]) -> None:
+    """These recovery codes, and no others."""
+    conn.execute(sa.delete(recovery_codes).where(recovery_codes.c.user_id == owner))
+    if hashes:
+        conn.execute(sa.insert(recovery_codes), [{"user_id": owner, "code_hash": code, "used_at": None} for code in hashes])
+
+
+def use_code(conn: sa.Connection, owner: int, code_hash: str, now: datetime) -> bool:
+    r = recovery_codes.c
+    mine = (r.user_id == owner) & (r.code_hash == code_hash) & r.used_at.is_(None)
+    return conn.execute(sa.update(recovery_codes).where(mine).values(used_at=now)).rowcount == 1
+
+
+def codes_left(conn: sa.Connection, owner: int) -> int:
+    r = recovery_codes.c
+    return conn.scalar(sa.select(sa.func.count()).select_from(recovery_codes).where(r.user_id == owner, r.used_at.is_(None))) or 0
+
+
+# --- links by which a password is made anew ----------------------------------------------------------------------------------
+
+
+def add_link(conn: sa.Connection, owner: int, *, code_hash: str, made_by: int, now: datetime, expires_at: datetime) -> None:
+    """It ends the ones before it."""
+    conn.execute(sa.delete(reset_links).where(reset_links.c.user_id == owner))
+    conn.execute(sa.insert(reset_links).values(
+        user_id=owner, code_hash=code_hash, made_by=made_by, created_at=now, expires_at=expires_at, used_at=None,
+    ))
+
+
+def link(conn: sa.Connection, code_hash: str, now: datetime) -> int | None:
+    """Whose link this is, while it works."""
+    r = reset_links.c
+    return conn.scalar(sa.select(r.user_id).where(r.code_hash == code_hash, r.used_at.is_(None), r.expires_at > now))
+
+
+def use_link(conn: sa.Connection, code_hash: str, now: datetime) -> bool:
+    r = reset_links.c
+    mine = (r.code_hash == code_hash) & r.used_at.is_(None) & (r.expires_at > now)
+    return conn.execute(sa.update(reset_links).where(mine).values(used_at=now)).rowcount == 1
