@@ -19,11 +19,11 @@ from dashtrade.domain.dialects import Reading, parse
 from dashtrade.domain.orders import FROM_VENUE, Order, OrderStatus
 from dashtrade.domain.ports import BadCredentials, Broker, BrokerError, Clock, Feed, OrderReport, Rejected
 from dashtrade.domain.signals import Action, Origin, Signal
-from dashtrade.engine import intake
+from dashtrade.domain.values import new_id
 from dashtrade.engine.deciding import Market, decide_one
 from dashtrade.engine.effects import Call, Steps, Write, drive
 from dashtrade.engine.ending import end_signal
-from dashtrade.engine.intake import Accepted, Conflict, NoBot, Receipt
+from dashtrade.engine.intake import Accepted, Alert, Conflict, NoBot, Receipt
 from dashtrade.engine.lanes import LaneLost, Leases
 from dashtrade.engine.sending import Sender, is_local
 from dashtrade.failpoints import failpoint
@@ -52,25 +52,35 @@ class Engine:
         self._make_broker, self._feed_of = broker_of, feed_of
         self.leases = Leases(db, owner)
         self.sender = Sender(db, clock, self.leases, self.broker)
+        self.hand_over: Callable[[Alert], Accepted | None] = lambda alert: None  # to the process that has the writer
         self.on_work: Callable[[Lane, str], None] = lambda lane, signal_id: None  # wakes a worker; it would find the work anyway
         self.on_change: Callable[[str], None] = lambda signal_id: None  # something came of a signal
         self._hints: OrderedDict[str, Signal] = OrderedDict()
 
     # --- in ----------------------------------------------------------------------------------------------------------------
 
-    def accept(self, owner: int, reading: Reading, *, raw: str, origin: Origin, sender: str = "", max_age: timedelta | None = None) -> Accepted:
+    def accept(self, owner: int, reading: Reading, *, raw: str, origin: Origin, sender: str = "", max_age: timedelta | None = None, followed: bool = False) -> Accepted:
         """One durable commit; then the signal cannot be lost, and the same one sent again is recognised."""
         now = self.clock.now()
-        said = self.db.write(lambda conn: intake.accept(
-            conn, owner, reading, raw=raw, origin=origin, sender=sender, now=now, max_age=max_age,
-        ))
-        failpoint("after_accept_commit")
+        alert = Alert(
+            id=new_id(now), owner=owner, reading=reading, raw=raw, origin=origin, sender=sender, received_at=now, max_age=max_age,
+            followed=followed,
+        )
+        said = self.hand_over(alert)
+        if said is None:
+            said = self.db.write(alert.store)
+            failpoint("after_accept_commit")
+            self.accepted(alert, said)
+        return said
+
+    def accepted(self, alert: Alert, said: Accepted) -> None:
+        """It is durable: on with it."""
         if isinstance(said, Receipt) and not said.duplicate:
-            log.info("signal %s user %s: accepted %s %s", said.signal_id, owner, reading.signal.action, reading.signal.symbol)
-            self._remember(said.signal_id, reading.signal)
+            signal = alert.reading.signal
+            log.info("signal %s user %s: accepted %s %s", said.signal_id, alert.owner, signal.action, signal.symbol)
+            self._remember(said.signal_id, signal)
             for lane in said.lanes:
                 self.on_work(lane, said.signal_id)
-        return said
 
     def _remember(self, signal_id: str, signal: Signal) -> None:
         self._hints[signal_id] = signal

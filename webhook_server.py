@@ -75,7 +75,7 @@ def receive() -> Response:
 def _accept(app: App, user: User, reading: Reading, opened: Any, wait: float) -> Response:
     said = app.engine.accept(
         user.id, reading, raw=_stored(opened), origin=Origin.WEBHOOK, sender=client_address(),
-        max_age=timedelta(seconds=user.max_alert_age) if user.max_alert_age else None,
+        max_age=timedelta(seconds=user.max_alert_age) if user.max_alert_age else None, followed=bool(wait),
     )
     match said:
         case NoBot():
@@ -85,9 +85,9 @@ def _accept(app: App, user: User, reading: Reading, opened: Any, wait: float) ->
         case Conflict():
             raise Answer(409, "conflict", _sentence(said.message), "Use a new id for a new alert.", signal_id=said.signal_id)
     if wait:
-        app.wait(user.id, said.signal_id, wait, fresh=not said.duplicate)
+        told = app.wait(user.id, said.signal_id, wait, fresh=not said.duplicate)
         with TURN:
-            return reply((story.outcome(app, user.id, said.signal_id) or {}) | {"duplicate": said.duplicate})
+            return reply((told or story.outcome(app, user.id, said.signal_id) or {}) | {"duplicate": said.duplicate})
     return reply({"signal_id": said.signal_id, "status": "accepted", "duplicate": said.duplicate}, 202)
 
 

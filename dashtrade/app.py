@@ -23,7 +23,7 @@ from bot_engine import Engine
 from dashtrade.domain.paper import PaperBook, PaperSettings
 from dashtrade.domain.ports import Broker, Capabilities, Clock, Feed, SystemClock
 from dashtrade.domain.values import Malformed
-from dashtrade.nudge import AskerEnd
+from dashtrade.door import Caller
 from dashtrade.services import keys
 from dashtrade.services.people import Attempts
 from dashtrade.settings import BadSetting, Settings
@@ -222,31 +222,36 @@ class App:
     attempts: Attempts
     brokers: Brokers = field(init=False)
     engine: Engine = field(init=False)
-    nudges: AskerEnd | None = None
+    worker: Caller | None = None
 
     def connect(self) -> None:
         """For a process that takes signals in and leaves carrying them out to a worker: tell it, and hear from it."""
-        self.nudges = AskerEnd(self.settings.home)
-        self.engine.on_work, self.engine.on_change = self.nudges.work, self.nudges.heard
+        self.worker = Caller(self.settings.home)
+        self.engine.on_work, self.engine.on_change = self.worker.work, self.worker.heard
+        if self.db.is_sqlite:
+            self.engine.hand_over = self.worker.hand_over
 
-    def wait(self, owner: int, signal_id: str, seconds: float, *, fresh: bool = True) -> None:
-        """Until the signal has come to something (or rests at the venue), at most so long. Being told only hints; the
-        database knows, and is asked now and then as well."""
+    def wait(self, owner: int, signal_id: str, seconds: float, *, fresh: bool = True) -> dict[str, Any] | None:
+        """Until the signal has come to something (or rests at the venue), at most so long; what it came to, if the worker told.
+        Being told only saves asking: the database knows, and is asked now and then as well."""
         end = time.monotonic() + seconds
-        event = self.nudges.watch(signal_id) if self.nudges is not None else threading.Event()
+        event = self.worker.watch(signal_id) if self.worker is not None else threading.Event()
         if not fresh:
             event.set()  # a repeat: it may have ended long ago
         try:
             while True:
                 event.wait(max(min(POLL, end - time.monotonic()), 0))
                 event.clear()
+                told = self.worker.told(signal_id) if self.worker is not None and fresh else None
+                if told is not None:
+                    return told
                 with self.db.read() as conn:
                     status = signal_table.status_of(conn, owner, signal_id)
                 if status != "accepted" or time.monotonic() >= end:
-                    return
+                    return None
         finally:
-            if self.nudges is not None:
-                self.nudges.forget(signal_id)
+            if self.worker is not None:
+                self.worker.forget(signal_id)
 
     def in_memory(self, clock: Clock) -> App:
         """The same application over an empty database in memory, at a time of its own, with demo prices: to live something
@@ -256,8 +261,8 @@ class App:
         return _assembled(self.settings, db, clock, self.vault, _demo_feed(clock), BROKERS)
 
     def close(self) -> None:
-        if self.nudges is not None:
-            self.nudges.close()
+        if self.worker is not None:
+            self.worker.close()
         self.brokers.close()
         self.db.close()
 

@@ -4,7 +4,7 @@ One thread drives all lanes, step by step: the writes they come to at the same t
 a network waits in a pool of threads. (Threads that each run a lane were measured first: SQLite's driver lets go of Python's
 lock at every statement, and sixteen threads passing it around took three times as long as one.)
 
-The database says what there is to do. This process is nudged for what others accept, and looks around for the rest.
+The database says what there is to do. Other processes hand it alerts and tell it of work (`door.py`); it looks around for the rest.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,14 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from bot_database import DatabaseAway
 from dashtrade.app import App, CannotStart, build_app
 from dashtrade.domain.ports import BrokerError, OrderReport
+from dashtrade.door import Asker, Door
 from dashtrade.engine.effects import Call, Steps, Write
+from dashtrade.engine.intake import Alert
 from dashtrade.engine.lanes import LEASE_SECONDS
 from dashtrade.engine.streams import Streams
 from dashtrade.engine.watch import Watch
-from dashtrade.nudge import WorkerEnd
-from dashtrade.services import demo, flatten, removal
+from dashtrade.failpoints import failpoint
+from dashtrade.services import demo, flatten, removal, story
 from dashtrade.settings import EX_CONFIG, Settings
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import people as people_table
@@ -42,6 +45,7 @@ from dashtrade.tables.signals import Lane
 
 log = logging.getLogger("dashtrade.worker")
 
+AT_ONCE = 8  # lanes' writes in one commit
 CALLS = 32  # network calls under way at once
 SCAN, COLLECT, WATCH = 0.5, 0.25, 2.0  # seconds between two looks
 YOUNG, SELDOM, HEARD = timedelta(seconds=3), 6, 12  # older orders are asked after at every sixth look, those we are told of at every twelfth
@@ -54,10 +58,12 @@ class Lanes:
 
     def __init__(self, app: App) -> None:
         self._db, self._engine = app.db, app.engine
-        self._inbox: queue.SimpleQueue[tuple[Lane | None, Any, BaseException | None]] = queue.SimpleQueue()
+        self.on_accepted: Callable[[Asker, str, int | None], None] = lambda asker, signal_id, owner: None
+        self._inbox: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()  # each to be done by the lanes' thread
         self._pool = ThreadPoolExecutor(CALLS, thread_name_prefix="call")
         self._running: dict[Lane, Steps[None]] = {}
         self._again: set[Lane] = set()
+        self._alerts: list[tuple[Asker, int, Alert]] = []
         self._ready: deque[tuple[Lane, Any, BaseException | None]] = deque()
         self._writes: list[tuple[Lane, Write]] = []
         self._stopping = False
@@ -67,18 +73,23 @@ class Lanes:
         self._thread.start()
 
     def wake(self, lane: Lane) -> None:
-        self._inbox.put((lane, "wake", None))
+        self._inbox.put(lambda: self._wake(lane))
+
+    def accept(self, asker: Asker, number: int, alert: Alert) -> None:
+        """Another process hands over an alert; it is answered when the alert is durable."""
+        self._inbox.put(lambda: self._alerts.append((asker, number, alert)))
 
     def stop(self) -> None:
         """What is under way is carried to its next resting place; what is not begun stays in the database."""
         self._stopping = True
-        self._inbox.put((None, None, None))
+        self._inbox.put(lambda: None)
         self._thread.join(STOPPING)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _run(self) -> None:
         while not (self._stopping and not self._running):
-            self._take_in(block=not self._ready)
+            self._take_in(block=not self._ready and not self._writes)
+            self._accept()
             while self._ready:
                 self._step(*self._ready.popleft())
             self._commit()
@@ -86,16 +97,26 @@ class Lanes:
     def _take_in(self, *, block: bool) -> None:
         with contextlib.suppress(queue.Empty):
             while True:
-                lane, value, error = self._inbox.get(block=block, timeout=1.0 if block else None)
+                self._inbox.get(block=block, timeout=1.0 if block else None)()
                 block = False
-                if lane is None:
-                    continue
-                if value != "wake":
-                    self._ready.append((lane, value, error))
-                elif lane in self._running:
-                    self._again.add(lane)
-                elif not self._stopping:
-                    self._begin(lane)
+
+    def _accept(self) -> None:
+        """The alerts that were handed over, in one commit, before anything else: their senders wait."""
+        if not self._alerts:
+            return
+        alerts, self._alerts = self._alerts, []
+        for (asker, number, alert), work in zip(alerts, self._db.write_all([alert.store for _, _, alert in alerts]), strict=True):
+            if work.error is None:
+                failpoint("after_accept_commit")
+                self.on_accepted(asker, work.result.signal_id, alert.owner if alert.followed else None)
+                self._engine.accepted(alert, work.result)
+            asker.tell("accepted", number, work.result)
+
+    def _wake(self, lane: Lane) -> None:
+        if lane in self._running:
+            self._again.add(lane)
+        elif not self._stopping:
+            self._begin(lane)
 
     def _begin(self, lane: Lane) -> None:
         self._running[lane] = self._engine.lane_steps(lane)
@@ -131,15 +152,16 @@ class Lanes:
 
     def _call(self, lane: Lane, call: Call) -> None:
         try:
-            self._inbox.put((lane, call.fn(), None))
+            done: tuple[Lane, Any, BaseException | None] = lane, call.fn(), None
         except BaseException as error:
-            self._inbox.put((lane, None, error))
+            done = lane, None, error
+        self._inbox.put(lambda: self._ready.append(done))
 
     def _commit(self) -> None:
-        """What all lanes have to write by now, in one commit."""
+        """What lanes have to write by now, in one commit; not too much of it, as alerts wait meanwhile."""
         if not self._writes:
             return
-        wanted, self._writes = self._writes, []
+        wanted, self._writes = self._writes[:AT_ONCE], self._writes[AT_ONCE:]
         for (lane, _), work in zip(wanted, self._db.write_all([write.fn for _, write in wanted]), strict=True):
             self._ready.append((lane, work.result, work.error))
 
@@ -149,7 +171,7 @@ class Worker:
         self.app, self.engine = app, app.engine
         self.watch = Watch(app.db, app.clock, app.brokers.feed)
         self.lanes = Lanes(app)
-        self.nudges: WorkerEnd | None = None
+        self.door: Door | None = None
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self._only = contextlib.ExitStack()
         self._collected = 0
@@ -165,8 +187,9 @@ class Worker:
             self._only.enter_context(_only_worker(self.app.settings.home))
             self.app.db.write(signal_table.free_lanes)
         self.engine.leases.renew()
-        self.nudges = WorkerEnd(self.app.settings.home, self.lanes.wake)
-        self.engine.on_change = self.nudges.tell
+        self.engine.on_work = lambda lane, signal_id: self.lanes.wake(lane)
+        self.door = Door(self.app.settings.home, self.lanes.accept, self.lanes.wake, partial(story.settled, self.app))
+        self.engine.on_change, self.lanes.on_accepted = self.door.tell, self.door.remember
         self.lanes.start()
         for job, seconds in ((self.scan, SCAN), (self.collect, COLLECT), (self.look, WATCH), (self.listen, WATCH), (self.flatten, SCAN), (self.renew, LEASE_SECONDS / 3), (self.tidy, 3600)):
             self._scheduler.add_job(_safely(job), "interval", seconds=seconds, max_instances=1, coalesce=True, misfire_grace_time=None)
@@ -178,8 +201,8 @@ class Worker:
         self.streams.stop()
         self._collectors.shutdown(wait=False, cancel_futures=True)
         self.lanes.stop()
-        if self.nudges is not None:
-            self.nudges.close()
+        if self.door is not None:
+            self.door.close()
         with contextlib.suppress(DatabaseAway):
             self.engine.leases.release()
         self._only.close()

@@ -48,20 +48,43 @@ class Conflict:
 Accepted = Receipt | NoBot | Conflict
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """What came in, as it is handed to whoever makes it durable. It has its id already, so that two tries are one signal."""
+
+    id: str
+    owner: int
+    reading: Reading
+    raw: str
+    origin: Origin
+    sender: str
+    received_at: datetime
+    max_age: timedelta | None
+    followed: bool  # its sender waits for what comes of it
+
+    def store(self, conn: sa.Connection) -> Accepted:
+        return accept(
+            conn, self.owner, self.reading, raw=self.raw, origin=self.origin, sender=self.sender, now=self.received_at,
+            max_age=self.max_age, signal_id=self.id,
+        )
+
+
 def accept(conn: sa.Connection, owner: int, reading: Reading, *, raw: str, origin: Origin, sender: str, now: datetime,
-           max_age: timedelta | None) -> Accepted:
+           max_age: timedelta | None, signal_id: str | None = None) -> Accepted:
     """One transaction: recognise a repeat, find the bots, store the signal with a decision to make for each of them."""
     signal = reading.signal
     key, body = _dedupe_key(signal, reading.canonical), sha256(reading.canonical)
     table.lock_key(conn, f"{owner}|{key}")
     before = table.repeat_of(conn, owner, key)
+    if before is not None and before.id == signal_id:
+        return Receipt(signal_id=before.id, duplicate=False)  # our own first try, whose answer got lost
     if before is not None and (signal.key is not None or now - before.received_at <= RESEND_WINDOW):
         if before.body_hash != body:
             return Conflict(signal_id=before.id, message=f"the id {signal.key!r} was already used for {signal.symbol.short}, with other content")
         table.count_repeat(conn, owner, before.id, now)
         return Receipt(signal_id=before.id, duplicate=True)
     row = {
-        "id": new_id(now), "received_at": now, "origin": origin, "dialect": signal.dialect, "symbol": signal.symbol,
+        "id": signal_id or new_id(now), "received_at": now, "origin": origin, "dialect": signal.dialect, "symbol": signal.symbol,
         "written_symbol": signal.written_symbol, "timeframe": signal.timeframe.seconds if signal.timeframe else None,
         "action": signal.action, "status": "accepted", "reason": "", "dedupe_key": key, "body_hash": body, "raw": raw, "sender": sender,
     }

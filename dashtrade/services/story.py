@@ -17,6 +17,8 @@ from dashtrade.tables import signals as table
 if TYPE_CHECKING:
     from dashtrade.app import App
 
+UNDER_WAY_WORDS = "it is being carried out"
+
 
 def outcome(app: App, owner: int, signal_id: str) -> dict[str, Any] | None:
     """What came of it so far, in short: the answer to `?wait=`."""
@@ -29,13 +31,19 @@ def outcome(app: App, owner: int, signal_id: str) -> dict[str, Any] | None:
     waits = row.status == "accepted"
     said = {
         "signal_id": signal_id, "status": "working" if waits else row.status, "orders": [order_view(order) for order in orders],
-        "reason": "it is being carried out" if waits else row.reason,
+        "reason": UNDER_WAY_WORDS if waits else row.reason,
     }
     if len(decisions) > 1:
         said["bots"] = [
             {"bot_id": d.bot_id, "status": _status(d.status), "reason": d.reason} for d in decisions
         ]
     return said
+
+
+def settled(app: App, owner: int, signal_id: str) -> dict[str, Any] | None:
+    """What came of it; None while it is still under way."""
+    said = outcome(app, owner, signal_id)
+    return None if said is None or said["reason"] == UNDER_WAY_WORDS else said
 
 
 def _status(decision: str) -> str:

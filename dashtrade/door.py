@@ -1,0 +1,262 @@
+"""The worker's door to the other processes of its machine: they hand it alerts, tell it of work, and hear what came of it.
+
+On SQLite there is one writer at a time, and the worker is it most of the time: an alert that is handed over is made durable in
+the same commit as others and answered in a fraction of the time that two processes take to pass the database's lock to and fro.
+Nothing depends on it. Whoever is not answered in time writes to the database himself, under the same id, and whoever is not
+told finds everything there a moment later.
+
+The worker leaves its port and a secret in the home folder, readable by its user alone; nobody is listened to who does not
+begin with that secret.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import logging
+import os
+import pickle
+import secrets
+import socket
+import struct
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+log = logging.getLogger("dashtrade.door")
+REMEMBERED = 5000
+ANSWER_SECONDS = 1.0  # for an alert that was handed over; then it is written down by its receiver
+CALL_AGAIN = 0.5  # seconds between two tries to reach a worker
+SILENT_SECONDS = 5.0  # that a worker which did not answer is left alone
+LARGEST = 1024 * 1024
+_SIZE = struct.Struct("!I")
+
+
+def _frame(message: Any) -> bytes:
+    body = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+    return _SIZE.pack(len(body)) + body
+
+
+def _frames(sock: socket.socket) -> Iterator[bytes]:
+    """Until the other side is gone."""
+    with contextlib.suppress(OSError), sock.makefile("rb", 65536) as file:
+        while len(head := file.read(_SIZE.size)) == _SIZE.size:
+            size = _SIZE.unpack(head)[0]
+            if size > LARGEST or len(body := file.read(size)) < size:
+                return
+            yield body
+
+
+class Asker:
+    """The worker's end of one connection. Never waits: an asker that does not listen loses its connection, and no more."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock, self._lock = sock, threading.Lock()
+
+    def tell(self, *message: Any) -> None:
+        data = _frame(message)
+        with self._lock, contextlib.suppress(OSError):
+            if self._sock.send(data, socket.MSG_DONTWAIT) < len(data):
+                self._sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+
+
+class Door:
+    """The worker's. `accept(asker, number, alert)` and `wake(lane)` are called from threads of the door's own;
+    `outcome(owner, signal_id)` gives what came of a signal whose sender waits for it, None while it is under way."""
+
+    def __init__(
+        self, home: Path, accept: Callable[[Asker, int, Any], None], wake: Callable[[Any], None],
+        outcome: Callable[[int, str], dict[str, Any] | None],
+    ) -> None:
+        self._accept, self._wake, self._outcome = accept, wake, outcome
+        self._secret = secrets.token_hex(24).encode()
+        self._listening = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._askers: set[Asker] = set()
+        self._by_signal: OrderedDict[str, tuple[Asker, int | None]] = OrderedDict()
+        file = home / "worker.port"
+        file.unlink(missing_ok=True)
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+            out.write(f"{self._listening.getsockname()[1]} {self._secret.decode()}")
+        threading.Thread(target=self._open, name="door", daemon=True).start()
+
+    def _open(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listening.accept()
+            except OSError:  # closed: the worker is ending
+                return
+            threading.Thread(target=self._serve, args=(sock,), name="door-asker", daemon=True).start()
+
+    def _serve(self, sock: socket.socket) -> None:
+        sock.settimeout(5)
+        asker, frames = Asker(sock), _frames(sock)
+        if not hmac.compare_digest(next(frames, b""), self._secret):
+            sock.close()
+            return
+        sock.settimeout(None)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._askers.add(asker)
+        try:
+            for body in frames:
+                self._hear(asker, *pickle.loads(body))
+        except Exception:
+            log.exception("what an asker said could not be read")
+        finally:
+            self._askers.discard(asker)
+            sock.close()
+
+    def _hear(self, asker: Asker, what: str, *said: Any) -> None:
+        if what == "accept":
+            self._accept(asker, *said)
+        else:
+            lane, signal_id = said
+            self.remember(asker, signal_id)
+            self._wake(lane)
+
+    def remember(self, asker: Asker, signal_id: str, owner: int | None = None) -> None:
+        """Who is to be told when something comes of the signal, and whether of what (`owner`, whose signal it is)."""
+        self._by_signal[signal_id] = asker, owner
+        while len(self._by_signal) > REMEMBERED:
+            self._by_signal.popitem(last=False)
+
+    def tell(self, signal_id: str) -> None:
+        asker, owner = self._by_signal.get(signal_id, (None, None))
+        if asker is not None:
+            asker.tell("change", signal_id, self._outcome(owner, signal_id) if owner is not None else None)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        for asker in list(self._askers):
+            asker.close()
+
+
+class _Answer:
+    """Waited for by whoever handed an alert over."""
+
+    __slots__ = ("gate", "value")
+
+    def __init__(self) -> None:
+        self.value: Any = None
+        self.gate = threading.Lock()
+        self.gate.acquire()
+
+
+class Caller:
+    """The receiver's and the dashboard's end: hands alerts over, tells of work, waits for what comes of it."""
+
+    def __init__(self, home: Path) -> None:
+        self._file = home / "worker.port"
+        self._lock = threading.Lock()
+        self._sock: socket.socket | None = None
+        self._tried = float("-inf")
+        self._number = 0
+        self._answers: dict[int, _Answer] = {}
+        self._waiters: dict[str, threading.Event] = {}
+        self._told: OrderedDict[str, dict[str, Any] | None] = OrderedDict()
+
+    # --- calling -----------------------------------------------------------------------------------------------------------
+
+    def hand_over(self, alert: Any) -> Any | None:
+        """What the worker says of it once it is durable; None if it says nothing: it may have it, or not."""
+        answer = _Answer()
+        with self._lock:
+            self._number += 1
+            number = self._number
+            self._answers[number] = answer
+            sent = self._send(("accept", number, alert))
+        if sent and not answer.gate.acquire(timeout=ANSWER_SECONDS):
+            self._tried = time.monotonic() + SILENT_SECONDS
+            with self._lock:
+                self._hang_up()
+        self._answers.pop(number, None)
+        return answer.value
+
+    def work(self, lane: Any, signal_id: str) -> None:
+        with self._lock:
+            self._send(("work", lane, signal_id))
+
+    def _send(self, message: Any) -> bool:
+        try:
+            sock = self._sock or self._call()
+            if sock is None:
+                return False
+            sock.sendall(_frame(message))
+        except (OSError, ValueError):  # no worker, or one that is going
+            self._hang_up()
+            return False
+        return True
+
+    def _call(self) -> socket.socket | None:
+        """A connection to the worker there is now, if there is one."""
+        if time.monotonic() - self._tried < CALL_AGAIN:
+            return None
+        self._tried = time.monotonic()
+        port, secret = self._file.read_text().split()
+        sock = socket.create_connection(("127.0.0.1", int(port)), timeout=1)
+        sock.settimeout(None)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 1, 0))  # to send; hearing waits as long as it takes
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.sendall(_SIZE.pack(len(secret)) + secret.encode())
+        self._sock = sock
+        threading.Thread(target=self._listen, args=(sock,), name="caller", daemon=True).start()
+        return sock
+
+    def _hang_up(self) -> None:
+        sock, self._sock = self._sock, None
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        for answer in list(self._answers.values()):  # nobody waits for one who is gone
+            with contextlib.suppress(RuntimeError):
+                answer.gate.release()
+
+    # --- hearing -----------------------------------------------------------------------------------------------------------
+
+    def _listen(self, sock: socket.socket) -> None:
+        for body in _frames(sock):
+            match pickle.loads(body):
+                case ("accepted", number, value):
+                    answer = self._answers.get(number)
+                    if answer is not None:
+                        answer.value = value
+                        answer.gate.release()
+                case ("change", signal_id, outcome):
+                    self.heard(signal_id, outcome)
+        with self._lock:
+            if self._sock is sock:
+                self._hang_up()
+        sock.close()
+
+    def heard(self, signal_id: str, outcome: dict[str, Any] | None = None) -> None:
+        self._told[signal_id] = outcome  # nobody may be waiting yet
+        while len(self._told) > REMEMBERED:
+            self._told.popitem(last=False)
+        event = self._waiters.get(signal_id)
+        if event is not None:
+            event.set()
+
+    def watch(self, signal_id: str) -> threading.Event:
+        event = self._waiters.setdefault(signal_id, threading.Event())
+        if signal_id in self._told:
+            event.set()
+        return event
+
+    def told(self, signal_id: str) -> dict[str, Any] | None:
+        return self._told.get(signal_id)
+
+    def forget(self, signal_id: str) -> None:
+        self._waiters.pop(signal_id, None)
+
+    def close(self) -> None:
+        with self._lock:
+            self._tried = float("inf")
+            self._hang_up()

@@ -1,0 +1,110 @@
+"""The worker's door: alerts handed over, outcomes told, and nothing lost when the worker does not answer."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dashtrade.app import App
+from dashtrade.door import Asker, Caller, Door
+from tests.house import House
+
+
+class Rooms:
+    """What is behind the door in these tests: keeps what it hears, answers what it is told to answer."""
+
+    def __init__(self, home: Path, answer: Any = "stored") -> None:
+        self.heard: list[tuple[str, Any]] = []
+        self.answer = answer
+        self.door = Door(home, self.accept, lambda lane: self.heard.append(("work", lane)), lambda owner, signal: {"of": owner, "id": signal})
+
+    def accept(self, asker: Asker, number: int, alert: Any) -> None:
+        self.heard.append(("alert", alert))
+        if self.answer is not None:
+            self.door.remember(asker, alert, owner=7)
+            asker.tell("accepted", number, self.answer)
+
+
+@pytest.fixture
+def caller(tmp_path: Path) -> Iterator[Caller]:
+    made = Caller(tmp_path)
+    yield made
+    made.close()
+
+
+def test_an_alert_handed_over_is_answered_and_its_outcome_told(tmp_path: Path, caller: Caller):
+    rooms = Rooms(tmp_path)
+    assert caller.hand_over("s1") == "stored"
+    event = caller.watch("s1")
+    rooms.door.tell("s1")
+    assert event.wait(5)
+    assert caller.told("s1") == {"of": 7, "id": "s1"}
+    rooms.door.close()
+
+
+def test_without_a_worker_nothing_is_waited_for(caller: Caller):
+    began = time.monotonic()
+    assert caller.hand_over("s1") is None
+    assert time.monotonic() - began < 0.5
+
+
+def test_a_worker_that_goes_lets_everybody_go_at_once(tmp_path: Path, caller: Caller):
+    rooms = Rooms(tmp_path, answer=None)
+    answers: list[Any] = []
+    waiting = threading.Thread(target=lambda: answers.append(caller.hand_over("s1")))
+    began = time.monotonic()
+    waiting.start()
+    while not rooms.heard and time.monotonic() - began < 5:
+        time.sleep(0.01)
+    rooms.door.close()
+    waiting.join(5)
+    assert answers == [None]
+    assert time.monotonic() - began < 0.9  # sooner than by waiting for an answer
+
+
+def test_a_silent_worker_costs_a_second_once_and_is_then_left_alone(tmp_path: Path, caller: Caller):
+    rooms = Rooms(tmp_path, answer=None)
+    assert caller.hand_over("s1") is None
+    began = time.monotonic()
+    assert caller.hand_over("s2") is None
+    assert time.monotonic() - began < 0.5
+    assert rooms.heard == [("alert", "s1")]
+    rooms.door.close()
+
+
+def test_who_does_not_know_the_secret_is_not_listened_to(tmp_path: Path):
+    rooms = Rooms(tmp_path)
+    port = int((tmp_path / "worker.port").read_text().split()[0])
+    assert (tmp_path / "worker.port").stat().st_mode & 0o777 == 0o600
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as stranger:
+        stranger.sendall(b"\0\0\0\x05wrong\0\0\0\x05hello")
+        assert stranger.recv(10) == b""
+    assert rooms.heard == []
+    rooms.door.close()
+
+
+def test_an_alert_written_down_twice_under_its_id_is_one_signal_and_no_repeat(app: App):
+    """The worker stored it and died before it answered: the receiver writes it down again."""
+    house = House(app)
+    person = house.join()
+    person.bot("AAPL", "15")
+    handed: list[Any] = []
+    body = {"action": "buy", "symbol": "AAPL", "timeframe": "15"}
+
+    def store_and_die(alert: Any) -> None:
+        handed.append(alert)
+        house.app.db.write(alert.store)
+
+    house.app.engine.hand_over = store_and_die
+    said = person.alert(body)
+    assert said.status_code == 202
+    assert said.json["duplicate"] is False
+    assert said.json["signal_id"] == handed[0].id
+    house.app.engine.hand_over = lambda alert: None
+    assert person.alert(body).json == {"signal_id": handed[0].id, "status": "accepted", "duplicate": True}
