@@ -298,6 +298,7 @@ ROUTES: dict[tuple[str, str], tuple[str, Any, dict[str, Any]]] = {
     ("POST", "/api/v1/accounts/<int:account_id>/reset"): ("account", None, {}),
     ("GET", "/api/v1/bots/<int:bot_id>"): ("bot", None, {}),
     ("PATCH", "/api/v1/bots/<int:bot_id>"): ("bot", {"name": "taken"}, {}),
+    ("PATCH", "/api/v1/bots/<int:bot_id>/exits"): ("bot", {"stop_loss": "1"}, {}),
     ("POST", "/api/v1/bots/<int:bot_id>/pause"): ("bot", None, {}),
     ("POST", "/api/v1/bots/<int:bot_id>/resume"): ("bot", None, {}),
     ("POST", "/api/v1/bots/<int:bot_id>/close"): ("bot", {}, {}),

@@ -16,7 +16,9 @@ from dashtrade.domain.ports import BrokerError
 from dashtrade.domain.signals import SizeKind
 from dashtrade.domain.values import iso, plain
 from dashtrade.services import bots as service
+from dashtrade.services import exits as exit_service
 from dashtrade.services import story
+from dashtrade.services.bot_settings import shown_settings
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as table
 from dashtrade.tables.accounts import Account
@@ -124,6 +126,24 @@ class BotFields(Body):
     windows: Any = None
     time_zone: Any = None
     orders_per_day: Any = None
+    take_profit: Any = None
+    stop_loss: Any = None
+    break_even: Any = None
+    close_after_minutes: Any = None
+    close_at: Any = None
+    time_in_force: Any = None
+    extended_hours: Any = None
+    delay_seconds: Any = None
+    cancel_first: Any = None
+
+
+class ExitChanges(Body):
+    """What is not given stays as it is; null removes it. In the words of an alert: `{"stop_loss": {"stopPrice": "95"}}`."""
+
+    stop_loss: Any = None
+    take_profit: Any = None
+    break_even: Any = None
+    until: Any = None
 
 
 class BotList(Page):
@@ -139,7 +159,8 @@ class Deletion(Body):
     to: int | None = pydantic.Field(None, ge=1, lt=2**62)
 
 
-_SIZE_NAMES = {SizeKind.DOLLARS: "dollars", SizeKind.QUANTITY: "quantity", SizeKind.EQUITY_PERCENT: "percent_of_equity"}
+_SIZE_NAMES = {SizeKind.DOLLARS: "dollars", SizeKind.QUANTITY: "quantity", SizeKind.EQUITY_PERCENT: "percent_of_equity",
+               SizeKind.RISK_DOLLARS: "risk_dollars", SizeKind.RISK_PERCENT: "risk_percent"}  # fmt: skip
 
 
 def bot_view(bot: Bot, mark: Any, prices: str) -> dict[str, Any]:
@@ -159,6 +180,7 @@ def bot_view(bot: Bot, mark: Any, prices: str) -> dict[str, Any]:
             "average_price": _maybe(average), "unrealized_pnl": "0" if flat else _maybe(unrealized), "mark": _maybe(mark), "prices": prices,
             "exits": exit_rules.said(bot.exits),
         },
+        "exits": exit_rules.shown(bot.exits, bot.time_zone), **shown_settings(bot.exit_plan, bot.ordering),
         "realized_pnl": plain(bot.realized_pnl), "fees": plain(bot.fees), "total_pnl": plain(bot.total_pnl),
         "total_trades": bot.total_trades, "last_signal_at": iso(bot.last_signal_at) if bot.last_signal_at else None,
         "created_at": iso(bot.created_at), "updated_at": iso(bot.updated_at),
@@ -218,6 +240,13 @@ def get_bot(user: User, bot_id: int) -> dict[str, Any]:
 def change_bot(user: User, given: BotFields, bot_id: int) -> dict[str, Any]:
     """Change how a bot trades. Its account, symbol and timeframe stay: its history belongs to them."""
     service.change_bot(the_app(), user, bot_id, given.model_dump(exclude_unset=True))
+    return _shown(user, bot_id)
+
+
+@endpoint(bp, "PATCH", "/bots/<int:bot_id>/exits", body=ExitChanges)
+def change_exits(user: User, given: ExitChanges, bot_id: int) -> dict[str, Any]:
+    """Move the stop of an open position, set or remove its take-profits, or the moment by which it is closed."""
+    exit_service.change(the_app(), user, bot_id, given.model_dump(exclude_unset=True))
     return _shown(user, bot_id)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any, NoReturn, TypeVar
@@ -49,6 +49,9 @@ _NAMES = {thing: tuple(names.split()) for thing, names in {
     "limit_or_price": "limitprice price",  # these three inside takeProfit and stopLoss
     "stop_or_price": "stopprice price",
     "share": "share sharepercent",
+    "share_quantity": "quantity qty contracts",
+    "break_even": "breakeven movetobreakeven",
+    "close_after": "closeafterminutes closeafter",
 }.items()}
 
 ACTIONS: dict[str, tuple[Action, Side | None]] = {
@@ -232,6 +235,19 @@ def read_span(most: int, *, zero: bool) -> Read[timedelta]:
         return timedelta(microseconds=int(seconds * 1_000_000))
 
     return read
+
+
+def read_minutes(value: object, where: str) -> timedelta:
+    minutes = exact(value, where)
+    if not 0 < minutes <= 43_200:
+        raise Malformed(f"{where} is {plain(minutes)} minutes", where=where, hint="Send minutes, above 0 up to 43200 (30 days).")
+    return timedelta(seconds=int(minutes * 60) or 1)
+
+
+def read_time_of_day(value: object, where: str) -> time:
+    if isinstance(value, str) and re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value.strip()):
+        return time.fromisoformat(value.strip())
+    raise Malformed(f"{where} is not a time of day", where=where, hint='Send it as "15:55", in the bot\'s time zone.')
 
 
 def read_moment(value: object, where: str) -> datetime:

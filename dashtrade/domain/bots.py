@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from dashtrade.domain.ledger import Position
-from dashtrade.domain.signals import Size
-from dashtrade.domain.values import Malformed, OrderType, Side, Symbol, Timeframe
+from dashtrade.domain.signals import ExitPlan, Size
+from dashtrade.domain.values import Malformed, OrderType, Side, Symbol, Timeframe, TimeInForce
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _WINDOW_HINT = 'Write {"days": ["mon", "fri"], "from": "09:30", "to": "16:00"}.'
@@ -78,6 +78,34 @@ class Day:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrderDefaults:
+    """How a bot's entries go out where the alert does not say."""
+
+    time_in_force: TimeInForce | None = None
+    extended_hours: bool = False
+    delay: timedelta | None = None
+    cancel_first: bool = False  # take back what is not filled yet before acting
+
+    @classmethod
+    def read(cls, found: dict[str, Any] | None) -> OrderDefaults:
+        found = found or {}
+        when, delay = found.get("time_in_force"), found.get("delay")
+        return cls(
+            time_in_force=TimeInForce(when) if when else None, extended_hours=found.get("extended_hours", False),
+            delay=timedelta(seconds=delay) if delay else None, cancel_first=found.get("cancel_first", False),
+        )
+
+    def written(self) -> dict[str, Any] | None:
+        found: dict[str, Any] = {}
+        if self.time_in_force is not None:
+            found["time_in_force"] = str(self.time_in_force)
+        if self.delay is not None:
+            found["delay"] = int(self.delay.total_seconds())
+        found |= {name: True for name in ("extended_hours", "cancel_first") if getattr(self, name)}
+        return found or None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bot:
     id: int
     user_id: int
@@ -107,6 +135,8 @@ class Bot:
     total_trades: int
     last_day: Day  # the last one it did anything on
     exits: dict[str, Any] | None  # what DashTrade keeps for its position, see exits.py
+    exit_plan: ExitPlan  # for entries whose alert brings none
+    ordering: OrderDefaults
     last_entry_at: datetime | None
     last_signal_at: datetime | None
     created_at: datetime

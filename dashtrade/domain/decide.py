@@ -5,12 +5,16 @@ First what the signal means for this position (`_propose`), then whether it may 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 
-from dashtrade.domain.orders import Effect
+from dashtrade.domain import exits as exit_rules
+from dashtrade.domain.native import Entry, Held, held_natively, written_as_held
+from dashtrade.domain.orders import Effect, Order
 from dashtrade.domain.risk import Approved, Proposal, Refused, Step, View, review
-from dashtrade.domain.signals import Action, Signal, Target
+from dashtrade.domain.signals import Action, ExitPlan, Signal, Target
 from dashtrade.domain.sizing import NoSize, entry_size, exit_quantity
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, Side, TimeInForce, iso, plain, round_to
 
@@ -23,14 +27,24 @@ class CancelFirst:
     reason: str
 
 
-Decision = Approved | Refused | CancelFirst
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Later:
+    """The bot acts on its entries with a delay."""
+
+    due_at: datetime
+
+
+Decision = Approved | Refused | CancelFirst | Later
+ENTRIES = frozenset({Action.BUY, Action.SELL, Action.ADD, Action.REVERSE})
 
 
 def decide(signal: Signal, view: View) -> Decision:
     too_old = _too_old(view)
     if too_old:
         return too_old
-    proposal = _propose(signal, view)
+    if (delay := view.bot.ordering.delay) and signal.action in ENTRIES and view.now < view.received_at + delay:
+        return Later(due_at=view.received_at + delay)
+    proposal = _others_first(view, _cancelled_first(signal, view) or _propose(signal, view))
     return review(proposal, view) if isinstance(proposal, Proposal) else proposal
 
 
@@ -42,6 +56,21 @@ def _too_old(view: View) -> Refused | None:
         reason=f"the alert is too old: it was good until {iso(view.expires_at)}, {late:.0f} s ago",
         numbers={"good_until": iso(view.expires_at), "now": iso(view.now)},
     )
+
+
+def _cancelled_first(signal: Signal, view: View) -> CancelFirst | None:
+    """What is not filled yet, where the alert or the bot wants that out of the way. Exits at the venue stay: they protect."""
+    standing = _unfilled(view)
+    asked = signal.cancel_first or (view.bot.ordering.cancel_first and signal.action in ENTRIES)
+    return _take_back(standing, "the alert asked for it" if signal.cancel_first else "the bot is set so") if asked and standing else None
+
+
+def _others_first(view: View, proposal: Proposal | Refused | CancelFirst) -> Proposal | Refused | CancelFirst:
+    """Exits that the venue holds for other bots of this account and symbol stand in the way of an entry: it would be refused as
+    a wash trade, or take the shares that are kept for them. They are taken back, and DashTrade keeps them instead."""
+    if isinstance(proposal, Proposal) and proposal.entry and view.held_for_others:
+        return _take_back(view.held_for_others, "exits of another bot stand at the venue, which would refuse this order beside them")
+    return proposal
 
 
 def _propose(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
@@ -59,7 +88,7 @@ def _propose(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
         case Action.CANCEL:
             return _cancel(signal, view)
         case Action.BREAKEVEN:
-            return Refused(reason="there is no stop to move to break-even: send the alert with a stop-loss first")
+            return _break_even(view)
 
 
 def _enter(signal: Signal, view: View, side: Side) -> Proposal | Refused | CancelFirst:
@@ -74,7 +103,7 @@ def _enter(signal: Signal, view: View, side: Side) -> Proposal | Refused | Cance
             reason=f"an order to {same[0].side} {plain(same[0].quantity)} is still working: a second one is not stacked on it"
         )
     if against or (owned and view.working):
-        return _take_back(view, "a new direction")
+        return _take_back(view.working, "a new direction")
     exits = (_closing(signal, view, None),) if owned else ()
     if not bot.sides.allow(side):
         if exits:
@@ -88,10 +117,10 @@ def _exit(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
     if signal.only_side and owned and Side.of(owned) is not signal.only_side:
         return Refused(reason=f"the bot is {Side.of(owned)}, and the alert closes a {signal.only_side} only")
     if view.working:
-        return _take_back(view, "the position is being closed")
+        return _take_back(view.working, "the position is being closed")
     if not owned:
         if view.taken_back:
-            return Proposal(exits=(), entry=None, done=f"took back {view.taken_back} order(s); nothing was filled")
+            return Proposal(exits=(), entry=None, done=f"took back {view.taken_back} order(s); nothing is left to close")
         return Refused(reason="nothing to close: the bot owns nothing")
     if _is_dust(view):
         least = max(view.rules.min_quantity, view.rules.quantity_step)
@@ -111,13 +140,15 @@ def _add(signal: Signal, view: View) -> Proposal | Refused:
     entries = [order for order in view.working if not order.effect.reduces]
     if entries:
         return Refused(reason=f"an order to {entries[0].side} {plain(entries[0].quantity)} is still working")
+    if legs := [order for order in view.working if order.parent_id]:
+        return _take_back(legs, "the position grows, and its exits with it")
     return _with_entry(signal, view, (), _opening(signal, view, Side.of(owned), Effect.ADD, None))
 
 
 def _reverse(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
     owned = view.bot.position.quantity
     if view.working:
-        return _take_back(view, "the position is being reversed")
+        return _take_back(view.working, "the position is being reversed")
     if not owned:
         return Refused(reason="nothing to reverse: the bot owns nothing")
     side = Side.SHORT if owned > 0 else Side.LONG
@@ -129,11 +160,34 @@ def _reverse(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
 
 
 def _cancel(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
-    if view.working:
-        return _take_back(view, "the alert asked for it")
+    if standing := _unfilled(view):
+        return _take_back(standing, "the alert asked for it")
     if view.taken_back:
         return Proposal(exits=(), entry=None, done=f"took back {view.taken_back} order(s)")
     return Refused(reason="nothing to take back: no order is working")
+
+
+def _break_even(view: View) -> Proposal | Refused | CancelFirst:
+    """The stop goes to the entry price. Where the venue holds it, DashTrade keeps the exits from then on."""
+    bot, price = view.bot, view.bot.position.average_price
+    if price is None:
+        return Refused(reason="there is no stop to move to break-even: the bot owns nothing")
+    mark, sign = view.quote.bid if bot.position.quantity > 0 else view.quote.ask, bot.position.side.sign
+    if (mark - price) * sign <= 0:
+        return Refused(
+            reason=f"the price {plain(mark)} has not passed the entry price {plain(price)}: a stop there would close at once (send close if that is meant)"
+        )
+    kept = exit_rules.at_break_even(bot.exits or {}, bot.position)
+    if kept == bot.exits:
+        return Refused(reason=f"the stop stands at {plain(Decimal(kept['stop']))}, which is break-even or better already")
+    if legs := [order for order in view.working if order.parent_id]:
+        return _take_back(legs, "the stop is being moved")
+    return Proposal(exits=(), entry=None, done=f"the stop moves to the entry price, {plain(price)}", keeps=exit_rules.released(kept))
+
+
+def _unfilled(view: View) -> list[Order]:
+    """What is not filled yet. Exits at the venue end with their own entry and are otherwise left where they protect."""
+    return [order for order in view.working if order.parent_id is None]
 
 
 def _is_dust(view: View) -> bool:
@@ -141,8 +195,8 @@ def _is_dust(view: View) -> bool:
     return ZERO < abs(view.bot.position.quantity) < max(view.rules.min_quantity, view.rules.quantity_step)
 
 
-def _take_back(view: View, why: str) -> CancelFirst:
-    return CancelFirst(order_ids=tuple(order.id for order in view.working), reason=why)
+def _take_back(orders: Iterable[Order], why: str) -> CancelFirst:
+    return CancelFirst(order_ids=tuple(order.id for order in orders), reason=why)
 
 
 def _with_entry(signal: Signal, view: View, exits: tuple[Step, ...], entry: Step | NoSize) -> Proposal | Refused:
@@ -162,11 +216,28 @@ def _closing(signal: Signal, view: View, sized_by: Signal | None) -> Step:
     side = OrderSide.SELL if owned > 0 else OrderSide.BUY
     sized = exit_quantity(sized_by.size if sized_by else None, owned=abs(owned), price=view.quote.mid, rules=view.rules)
     kind = sized_by.order_type if sized_by and sized_by.order_type else OrderType.MARKET
+    limit = round_to(signal.limit_price, view.rules.price_step) if kind is not OrderType.MARKET and signal.limit_price else None
+    words = f"{side} {sized.words}"
+    if kind is OrderType.MARKET and _outside_hours(signal, view):
+        kind, limit = OrderType.LIMIT, _reaching(view, side)
+        words += f", at a limit of {plain(limit)} so that it trades outside the regular hours"
     whole = abs(owned) - sized.quantity < max(view.rules.min_quantity, view.rules.quantity_step)
     return _step(
         signal, view, side=side, effect=Effect.CLOSE if whole else Effect.REDUCE, quantity=sized.quantity, kind=kind,
-        limit=signal.limit_price if kind is not OrderType.MARKET else None, words=f"{side} {sized.words}",
+        limit=limit, words=words,
     )
+
+
+def _outside_hours(signal: Signal, view: View) -> bool:
+    """It is to trade outside the regular hours, and that is what it is."""
+    wanted = signal.extended_hours or view.bot.ordering.extended_hours
+    return wanted and not view.market_open and not view.bot.symbol.is_crypto and view.capabilities.extended_hours
+
+
+def _reaching(view: View, side: OrderSide) -> Decimal:
+    """A limit a hundredth past the market: there are no market orders outside the regular hours, and a way out has to fill."""
+    price = view.quote.price_for(side)
+    return round_to(price + side.sign * price / 100, view.rules.price_step)
 
 
 def _opening(signal: Signal, view: View, side: Side, effect: Effect, fixed: Decimal | None) -> Step | NoSize:
@@ -174,21 +245,59 @@ def _opening(signal: Signal, view: View, side: Side, effect: Effect, fixed: Deci
     order_side = OrderSide.BUY if side is Side.LONG else OrderSide.SELL
     kind = signal.order_type or bot.order_type
     price, limit = _prices(signal, view, order_side, kind)
+    plan = exit_rules.plan_for(signal, ExitPlan() if effect is Effect.ADD else bot.exit_plan)
+    if why := exit_rules.misplaced(plan, price, side) or _no_hours(signal, view, kind):
+        return NoSize(reason=why, numbers={"price": plain(price)})
     quantity, words = fixed, f"the same {plain(fixed)}" if fixed else ""
     if quantity is None:
         own = signal.size is not None and bot.size_override
         sized = entry_size(
             signal.size if own else bot.size, price=price, equity=view.account.equity, owned=abs(bot.position.quantity),
-            rules=view.rules, stop_distance=_stop_distance(signal.stop_loss, price),
+            rules=view.rules, stop_distance=_stop_distance(plan.stop_loss, price),
         )
         if isinstance(sized, NoSize):
             return sized
         ignored = " (the alert's own size is not allowed by the bot)" if signal.size is not None and not own else ""
         quantity, words = sized.quantity, sized.words + ignored
-    return _step(
+    step = _step(
         signal, view, side=order_side, effect=effect, quantity=quantity, kind=kind, limit=limit, price=price,
-        words=f"{order_side} {words}", exits=True,
+        words=f"{order_side} {words}{_limit_said(signal, kind, limit)}", entry=True,
     )
+    return _with_exits(step, plan, view)
+
+
+def _no_hours(signal: Signal, view: View, kind: OrderType) -> str:
+    """Why an entry cannot trade outside the regular hours, if it is to."""
+    can = view.capabilities
+    if not (signal.extended_hours or view.bot.ordering.extended_hours) or view.market_open or view.bot.symbol.is_crypto:
+        return ""
+    if not can.extended_hours:
+        return f"the market is closed, and {can.name} does not trade outside the regular hours"
+    return "" if kind is OrderType.LIMIT else f"outside the regular hours {can.name} takes limit orders only: send orderType limit"
+
+
+def _limit_said(signal: Signal, kind: OrderType, limit: Decimal | None) -> str:
+    """The rounding done to a limit, before and after."""
+    if limit is None or signal.limit_price in (None, limit):
+        return ""
+    return f", limit {plain(signal.limit_price)} rounded to {plain(limit)}"
+
+
+def _with_exits(step: Step, plan: ExitPlan, view: View) -> Step:
+    """The entry with its exits: at the venue where it can hold them, else kept by DashTrade."""
+    if plan.is_empty:
+        return step
+    can = view.capabilities
+    held = held_natively(plan, Entry(
+        symbol=view.bot.symbol, side=step.side, type=step.type, quantity=step.quantity, price=step.price, price_step=view.rules.price_step,
+        time_in_force=step.time_in_force, extended_hours=step.extended_hours, opens=step.effect is Effect.OPEN, alone=view.alone,
+    ), can)  # fmt: skip
+    if isinstance(held, Held):
+        prices = [plain(t.price) for t in (*held.plan.take_profits, held.plan.stop_loss) if t is not None]
+        words = f"{step.words}; exits at {' and '.join(prices)} held at {can.name}"
+        return replace(step, exits=written_as_held(held.plan), time_in_force=held.time_in_force, words=words)
+    why = f" ({held})" if held else ""
+    return replace(step, exits=exit_rules.written(plan), words=f"{step.words}; exits kept by DashTrade{why}")
 
 
 def _prices(signal: Signal, view: View, side: OrderSide, kind: OrderType) -> tuple[Decimal, Decimal | None]:
@@ -214,16 +323,17 @@ def _stop_distance(stop: Target | None, price: Decimal) -> Decimal | None:
 
 def _step(
     signal: Signal, view: View, *, side: OrderSide, effect: Effect, quantity: Decimal, kind: OrderType, limit: Decimal | None,
-    words: str, price: Decimal | None = None, exits: bool = False,
+    words: str, price: Decimal | None = None, entry: bool = False,
 ) -> Step:
     stops = kind in (OrderType.STOP, OrderType.STOP_LIMIT)
     trails = kind is OrderType.TRAILING_STOP
+    default = view.bot.ordering.time_in_force if entry else None
+    extended = (signal.extended_hours or view.bot.ordering.extended_hours) and kind is OrderType.LIMIT and view.capabilities.extended_hours
     return Step(
         side=side, effect=effect, quantity=quantity, type=kind, price=price or view.quote.price_for(side), limit_price=limit,
         stop_price=signal.stop_price if stops else None, trail_amount=signal.trail_amount if trails else None,
-        trail_percent=signal.trail_percent if trails else None, time_in_force=signal.time_in_force or _patience(view, kind),
-        extended_hours=signal.extended_hours, words=words,
-        take_profits=signal.take_profits if exits else (), stop_loss=signal.stop_loss if exits else None,
+        trail_percent=signal.trail_percent if trails else None, time_in_force=signal.time_in_force or default or _patience(view, kind),
+        extended_hours=extended and not view.bot.symbol.is_crypto, words=words,
     )
 
 

@@ -31,11 +31,13 @@ from dashtrade.domain.alert_fields import (
     read_choice,
     read_flag,
     read_label,
+    read_minutes,
     read_moment,
     read_percent,
     read_positive,
     read_share,
     read_span,
+    read_time_of_day,
     read_timeframe,
     without_sign,
 )
@@ -43,7 +45,7 @@ from dashtrade.domain.bodies import WORD, bare, canonical_text, fields_of_text, 
 from dashtrade.domain.signals import Action, Signal, Size, SizeKind, Target
 from dashtrade.domain.values import Malformed, OrderType, Side, Symbol, exact, plain
 
-__all__ = ["Reading", "open_body", "parse", "read", "redact", "secret_of"]
+__all__ = ["Reading", "open_body", "parse", "read", "read_loss", "read_profits", "redact", "secret_of"]
 
 MAX_TARGETS = 20
 
@@ -246,14 +248,14 @@ def _order(fields: Fields) -> dict[str, Any]:
     return {"order_type": kind or (implied if given else None), **prices}
 
 
-def _profits(value: object, where: str) -> tuple[Target, ...]:
+def read_profits(value: object, where: str) -> tuple[Target, ...]:
     if not isinstance(value, list):
         return (_profit(value, where),)
     if len(value) > MAX_TARGETS:
         raise Malformed(f"{where} has {len(value)} steps", where=where, hint=f"Send at most {MAX_TARGETS}.")
     steps = tuple(_profit(step, f"{where}[{number}]") for number, step in enumerate(value))
     total = sum(step.share_percent or 0 for step in steps)
-    alike = [step for step in steps if step.share_percent is None]
+    alike = [step for step in steps if step.share_percent is None and step.share_quantity is None]
     if total > HUNDRED or (alike and len(steps) > 1 and (alike != [steps[-1]] or total == HUNDRED)):
         hint = "Give each step a share, at most 100 percent together; the last may go without: it takes the rest."
         raise Malformed(f"the shares of {where} do not add up", where=where, hint=hint)
@@ -267,10 +269,13 @@ def _profit(value: object, where: str) -> Target:
     ways = {"price": fields.one("limit_or_price", read_positive), "percent": fields.one("percent", read_percent),
             "amount": fields.one("amount", read_positive)}
     _only_way(ways, where, "limitPrice, percent, amount")
-    return Target(**ways, share_percent=fields.one("share", read_share))
+    share, quantity = fields.one("share", read_share), fields.one("share_quantity", read_positive)
+    if share and quantity:
+        contradiction(fields.get("share")[0][0], fields.get("share_quantity")[0][0])
+    return Target(**ways, share_percent=share, share_quantity=quantity)
 
 
-def _loss(value: object, where: str) -> Target:
+def read_loss(value: object, where: str) -> Target:
     if not isinstance(value, dict):
         return Target(price=read_positive(value, where))
     fields = Fields.of(value, f"{where}.")
@@ -337,7 +342,9 @@ def _signal(fields: Fields, dialect: str | None) -> Signal:
         timeframe=fields.one("timeframe", read_timeframe), bot=fields.one("bot", read_label),
         key=fields.one("key", read_label), time_in_force=fields.one("tif", read_choice(TIMES_IN_FORCE)),
         extended_hours=fields.one("extendedhours", read_flag) or False,
-        take_profits=fields.one("profit", _profits) or (), stop_loss=fields.one("loss", _loss),
+        take_profits=fields.one("profit", read_profits) or (), stop_loss=fields.one("loss", read_loss),
+        break_even=fields.one("break_even", read_flag), close_after=fields.one("close_after", read_minutes),
+        close_at=fields.one("closeat", read_time_of_day),
         cancel_first=fields.one("cancel", read_flag) or False, delay=fields.one("delay", read_span(86_400, zero=True)),
         sent_at=fields.first("time", read_moment), max_age=fields.one("maxage", read_span(31_536_000, zero=False)),
         price=fields.first("price", read_positive),

@@ -100,6 +100,7 @@ class Order:
     status: OrderStatus
     reason: str
     broker_order_id: str | None
+    parent_id: str | None = None  # of an exit that the venue holds: the entry it came with
     filled_quantity: Decimal
     filled_notional: Decimal
     reserve: Decimal  # money it may need, for as long as the venue may not count it yet

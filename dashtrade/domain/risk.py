@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from dashtrade.domain.bots import Bot, Day, Stop, Switch
 from dashtrade.domain.orders import Effect, Order
 from dashtrade.domain.ports import AccountState, Capabilities, Quote, Rules
-from dashtrade.domain.signals import Target
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce, iso, money, plain
 
 _KEY = object()
@@ -39,6 +39,8 @@ class View:
     rules: Rules
     capabilities: Capabilities
     market_open: bool
+    alone: bool = True  # no other bot of the account trades this symbol
+    held_for_others: tuple[Order, ...] = ()  # exits of those that the venue holds
 
     @property
     def stop(self) -> Switch | None:
@@ -70,8 +72,7 @@ class Step:
     trail_percent: Decimal | None = None
     time_in_force: TimeInForce = TimeInForce.DAY
     extended_hours: bool = False
-    take_profits: tuple[Target, ...] = ()
-    stop_loss: Target | None = None
+    exits: dict[str, Any] | None = None  # the exits it brings, written as `exits.written` does
     words: str = ""
 
 
@@ -82,6 +83,7 @@ class Approved:
     steps: tuple[Step, ...]
     checks: tuple[Check, ...]
     reason: str = ""
+    keeps: dict[str, Any] | None = None  # the exits the bot is to keep from now on, where they change
     key: object = None
 
     def __post_init__(self) -> None:
@@ -106,6 +108,7 @@ class Proposal:
     exits: tuple[Step, ...]
     entry: Step | None
     done: str = ""  # already carried out (orders taken back), with nothing left to send
+    keeps: dict[str, Any] | None = None
 
 
 def review(proposal: Proposal, view: View) -> Approved | Refused:
@@ -119,7 +122,7 @@ def review(proposal: Proposal, view: View) -> Approved | Refused:
     if failed and not steps and not proposal.done:
         return Refused(reason=failed.detail, numbers=failed.numbers, would=_would(entry), checks=checks)
     reason = f"closes only: {failed.detail}" if failed else proposal.done
-    return Approved(steps=steps, checks=checks, reason=reason, key=_KEY)
+    return Approved(steps=steps, checks=checks, reason=reason, keeps=proposal.keeps, key=_KEY)
 
 
 def entry_still_allowed(bot: Bot, switches: tuple[Switch, ...]) -> str:
@@ -248,6 +251,8 @@ def _venue(entry: Step, view: View) -> Check:
         problem = f"{view.bot.symbol.short} cannot be traded at {can.name}"
     elif entry.type not in can.order_types:
         problem = f"{can.name} has no {entry.type.replace('_', '-')} orders"
+    elif entry.time_in_force not in can.times_in_force:
+        problem = f"{can.name} takes no {entry.time_in_force} orders"
     elif entry.side is OrderSide.SELL and not (can.shorts and view.rules.shortable):
         problem = f"{can.name} cannot sell {view.bot.symbol.short} short"
     return Check(name="venue", ok=not problem, detail=problem or f"{can.name} takes this order")

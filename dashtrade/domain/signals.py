@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
@@ -57,7 +57,23 @@ class Target:
     amount: Decimal | None = None
     limit_price: Decimal | None = None  # a stop-limit's limit
     trailing: bool = False
-    share_percent: Decimal | None = None  # of the position; None: all of it
+    share_percent: Decimal | None = None  # of the position as it was entered; neither share: all that is left
+    share_quantity: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExitPlan:
+    """How a position is to be left, as asked for by an alert or as a bot's own rule."""
+
+    take_profits: tuple[Target, ...] = ()
+    stop_loss: Target | None = None
+    break_even: bool = False  # after the first take-profit step the stop moves to the entry price
+    close_after: timedelta | None = None  # since the entry's fill
+    close_at: time | None = None  # in the bot's time zone
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.take_profits or self.stop_loss or self.close_after or self.close_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +94,9 @@ class Signal:
     extended_hours: bool = False
     take_profits: tuple[Target, ...] = ()
     stop_loss: Target | None = None
+    break_even: bool | None = None
+    close_after: timedelta | None = None
+    close_at: time | None = None
     cancel_first: bool = False
     delay: timedelta | None = None
     key: str | None = None  # the sender's own id for this alert

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 
 from dashtrade.domain.ports import Rules
 from dashtrade.domain.signals import Size, SizeKind
@@ -35,7 +35,7 @@ def entry_size(
     if isinstance(wanted, NoSize):
         return wanted
     quantity = floor_to(wanted, rules.quantity_step)
-    words = f"{_said(size)} at {plain(price)} is {plain(quantity)}"
+    words = f"{_said(size)} at {plain(price)} is {_rounded(wanted, quantity)}"
     if quantity <= 0 or quantity < rules.min_quantity:
         least = max(rules.min_quantity, rules.quantity_step)
         return NoSize(
@@ -83,8 +83,15 @@ def exit_quantity(size: Size | None, *, owned: Decimal, price: Decimal, rules: R
     if part >= owned:
         more = f" (asked for {plain(part)}, the bot owns {plain(owned)})" if part > owned else ""
         return _all_of(owned, rules, more)
-    part = floor_to(part, rules.quantity_step)
-    return Sized(quantity=part, words=f"{plain(part)} of {plain(owned)}")
+    whole, part = part, floor_to(part, rules.quantity_step)
+    return Sized(quantity=part, words=f"{_rounded(whole, part)} of {plain(owned)}")
+
+
+def _rounded(wanted: Decimal, quantity: Decimal) -> str:
+    """What is ordered, and what it was before it was cut to the venue's steps."""
+    if wanted == quantity:
+        return plain(quantity)
+    return f"{plain(wanted.quantize(Decimal('1e-12'), ROUND_DOWN))}, rounded down to {plain(quantity)}"
 
 
 def _all_of(owned: Decimal, rules: Rules, more: str) -> Sized:

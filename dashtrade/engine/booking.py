@@ -133,7 +133,7 @@ def _after_fills(bot: Bot, order: Order, fills: list[BrokerFill], position: Posi
         status = "FILLED" if position.quantity else "READY"
     return replace(
         bot, position=position, realized_pnl=bot.realized_pnl + realized, fees=bot.fees + fees, last_day=day, status=status,
-        total_trades=bot.total_trades + int(first), exits=kept_after(bot.exits, order.exits, position, order.side),
+        total_trades=bot.total_trades + int(first), exits=kept_after(bot.exits, order.exits, position, order.side, at=fills[-1].at, time_zone=bot.time_zone),
     )
 
 

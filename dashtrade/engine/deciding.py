@@ -8,11 +8,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dashtrade.domain.decide import CancelFirst, decide
+from dashtrade.domain.decide import CancelFirst, Later, decide
 from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.ports import AccountState, Capabilities, Quote, Rules
 from dashtrade.domain.risk import Approved, Check, Refused, Step, View
-from dashtrade.domain.signals import Signal, Target
+from dashtrade.domain.signals import Signal
 from dashtrade.domain.sizing import reserve_for
 from dashtrade.domain.values import ZERO, client_order_id, plain
 from dashtrade.engine.ending import end_signal
@@ -44,14 +44,20 @@ def decide_one(conn: sa.Connection, task: table.Waiting, signal: Signal, market:
         day=bot.day(now.date()), switches=bot_table.switches_for(conn, bot), account_ok=account_ok, received_at=task.received_at,
         now=now, expires_at=task.expires_at, taken_back=task.taken_back, quote=market.quote, account=market.account,
         rules=market.rules, capabilities=market.capabilities, market_open=market.open,
+        alone=False,  # the venue holds no exits yet: DashTrade keeps all of them
+        held_for_others=tuple(o for o in under_way if o.parent_id and o.bot_id != bot.id and o.symbol == bot.symbol),
     )
     match decide(signal, view):
         case CancelFirst() as wait:
             order_table.request_cancel(conn, list(wait.order_ids))
             table.hold_back(conn, task.id, taken_back=task.taken_back + len(wait.order_ids))
+        case Later() as later:
+            table.hold_back(conn, task.id, due_at=later.due_at)
         case Refused() as refused:
             _end(conn, task, view, "refused", refused.reason, refused.checks, now, numbers=refused.numbers, would=refused.would)
         case Approved() as approved if not approved.steps:
+            if approved.keeps is not None:
+                bot_table.change(conn, bot.user_id, bot.id, exits=approved.keeps)
             _end(conn, task, view, "filled", approved.reason, approved.checks, now)
         case Approved() as approved:
             return _approve(conn, task, view, approved, now)
@@ -96,7 +102,7 @@ def _order(task: table.Waiting, step: Step, number: int, steps: int, now: dateti
         trail_amount=step.trail_amount, trail_percent=step.trail_percent, time_in_force=step.time_in_force,
         extended_hours=step.extended_hours, status=OrderStatus.SUBMITTING if first else OrderStatus.CREATED, reason="",
         broker_order_id=None, filled_quantity=ZERO, filled_notional=ZERO,
-        reserve=ZERO if step.effect.reduces else reserve_for(step.quantity, step.price), exits=_exits(step), cancel_requested=False,
+        reserve=ZERO if step.effect.reduces else reserve_for(step.quantity, step.price), exits=step.exits, cancel_requested=False,
         sends=1 if first else 0, due_at=None, sent_at=now if first else None, created_at=now, updated_at=now,
     )
 
@@ -110,16 +116,3 @@ def _numbers(view: View) -> dict[str, str]:
         "bid": plain(view.quote.bid), "ask": plain(view.quote.ask), "position": plain(view.bot.position.quantity),
         "equity": plain(view.account.equity), "prices": "demo" if view.quote.demo else "live",
     }
-
-
-def _exits(step: Step) -> Any:
-    """Take-profits and stop-loss as written; they become prices when the entry is filled."""
-    if not step.take_profits and step.stop_loss is None:
-        return None
-    stop = _target(step.stop_loss) if step.stop_loss else None
-    return {"take_profits": [_target(t) for t in step.take_profits], "stop_loss": stop}
-
-
-def _target(target: Target) -> dict[str, Any]:
-    numbers = {name: getattr(target, name) for name in ("price", "percent", "amount", "limit_price", "share_percent")}
-    return {name: str(value) for name, value in numbers.items() if value is not None} | {"trailing": target.trailing}

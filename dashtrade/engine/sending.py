@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from bot_database import Database, DatabaseAway, savepoint
+from dashtrade.domain.native import leg_prices
 from dashtrade.domain.orders import Order, OrderStatus, check_transition
 from dashtrade.domain.ports import BadCredentials, Broker, BrokerError, Capabilities, Clock, OrderReport, OrderRequest, Rejected, RetryLater, Unavailable, Unknown
 from dashtrade.domain.risk import entry_still_allowed
@@ -39,7 +40,7 @@ def request_of(order: Order) -> OrderRequest:
         client_order_id=order.id, symbol=order.symbol, side=order.side, type=order.type, quantity=order.quantity,
         limit_price=order.limit_price, stop_price=order.stop_price, trail_amount=order.trail_amount,
         trail_percent=order.trail_percent, time_in_force=order.time_in_force, extended_hours=order.extended_hours,
-        reduces=order.effect.reduces,
+        reduces=order.effect.reduces, **leg_prices(order.exits),
     )
 
 

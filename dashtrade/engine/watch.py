@@ -6,7 +6,6 @@ tells why and with the bot's pause.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,12 +18,12 @@ import sqlalchemy as sa
 from bot_database import Database, DatabaseAway
 from dashtrade.domain import exits as exit_rules
 from dashtrade.domain.bots import Bot
-from dashtrade.domain.dialects import parse
 from dashtrade.domain.ports import BrokerError, Clock, Feed, Quote
 from dashtrade.domain.risk import day_result, loss_percent
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import money, plain
-from dashtrade.engine.intake import Receipt, accept
+from dashtrade.engine.exits import ask_to_close, follow, overtakes, set_off
+from dashtrade.engine.intake import Receipt
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import messages as message_table
@@ -100,10 +99,12 @@ class Watch:
             return self.db.write(lambda conn: _stop_bot(conn, bot, alarm, now))
         if not kept:
             return []
-        moved = exit_rules.trailed(kept, mark, sign)
-        hit = exit_rules.fired(moved, mark, sign)
+        moved = kept if "held_by" in kept else exit_rules.trailed(kept, mark, sign)
+        hit = exit_rules.fired(moved, mark, bot.position, now)
+        if "firing" in kept and not overtakes(hit, kept):
+            return follow(self.db, bot, kept, now)
         if hit is not None:
-            return self.db.write(lambda conn: _take_exit(conn, bot, kept, hit, mark, now))
+            return self.db.write(lambda conn: set_off(conn, bot, kept, hit, mark, now))
         if moved != kept:
             self.db.write(lambda conn: bot_table.swap_exits(conn, bot.id, kept, moved))
         return []
@@ -138,7 +139,7 @@ def _stop_bot(conn: sa.Connection, seen: Bot, alarm: Alarm, now: datetime) -> li
     bot = bot_table.load(conn, seen.id)
     if not bot.position.quantity:
         return []
-    receipt = _close(conn, bot, Origin.RISK, alarm.kind, {}, now)
+    receipt = _close(conn, bot, Origin.RISK, alarm.kind, now)
     if receipt is None:
         return []
     bot_table.change(conn, bot.user_id, bot.id, is_active=False, paused_reason=alarm.words, updated_at=now)
@@ -153,28 +154,8 @@ def _stop_bot(conn: sa.Connection, seen: Bot, alarm: Alarm, now: datetime) -> li
     return list(receipt.lanes)
 
 
-def _take_exit(conn: sa.Connection, seen: Bot, kept: Any, hit: exit_rules.Fired, mark: Decimal, now: datetime) -> list[Lane]:
-    account_table.hold(conn, seen.account_id)
-    bot = bot_table.load(conn, seen.id)
-    if not bot.position.quantity or bot.exits != kept:
-        return []
-    share = {"quantity": f"{plain(hit.share_percent)}%"} if hit.share_percent is not None else {}
-    receipt = _close(conn, bot, Origin.EXIT, f"{hit.kind}-{plain(hit.price)}", share, now)
-    if receipt is None:
-        return []
-    if hit.kept is not None:  # a step was taken; the others stay. A whole exit is asked for again until the position is gone
-        bot_table.change(conn, bot.user_id, bot.id, exits=hit.kept)
-    name = "take-profit" if hit.kind == "take_profit" else "stop-loss"
-    bot_table.add_risk_event(
-        conn, bot, at=now, kind=hit.kind, threshold=hit.price, actual=mark, action="position closed" if not share else "position reduced",
-        detail=f"the {name} at {plain(hit.price)} was reached at {plain(mark)}", signal_id=receipt.signal_id,
-    )
-    return list(receipt.lanes)
-
-
-def _close(conn: sa.Connection, bot: Bot, origin: Origin, why: str, share: dict[str, str], now: datetime) -> Receipt | None:
+def _close(conn: sa.Connection, bot: Bot, origin: Origin, why: str, now: datetime) -> Receipt | None:
     """A signal like anybody's. Its id is made of what the bot owns, so that the watch, looking every few seconds, asks once."""
     key = f"{why}-{plain(bot.position.quantity)}-{plain(bot.position.cost)}-{int(now.timestamp()) // AGAIN}"
-    body = json.dumps({"action": "close", "symbol": bot.symbol.text, "bot": str(bot.id), "id": key} | share)
-    said = accept(conn, bot.user_id, parse(body.encode()), raw=body, origin=origin, sender="DashTrade", now=now, max_age=None)
-    return said if isinstance(said, Receipt) and not said.duplicate else None
+    receipt = ask_to_close(conn, bot, origin, key, {}, now)
+    return receipt if receipt is not None and not receipt.duplicate else None

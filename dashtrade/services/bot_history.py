@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from dashtrade.domain.bots import Bot, Window
+from dashtrade.domain.exits import written
 from dashtrade.domain.values import plain
 from dashtrade.tables import messages as message_table
 from dashtrade.tables.people import User
@@ -28,7 +29,9 @@ def differences(bot: Bot, values: Mapping[str, Any]) -> dict[str, list[str]]:
     """What the new values change, as {field: [from, to]}; fields that stay as they are do not count."""
     found = {}
     for name, new in values.items():
-        old = {"size_kind": bot.size.kind, "size_value": bot.size.value}.get(name, getattr(bot, name, None))
+        old = {
+            "size_kind": bot.size.kind, "size_value": bot.size.value, "exit_plan": written(bot.exit_plan), "ordering": bot.ordering.written(),
+        }.get(name, getattr(bot, name, None))  # fmt: skip
         before, after = _written(old), _written(new)
         if before != after:
             found[name] = [before, after]
@@ -43,7 +46,11 @@ def _written(value: Any) -> str:
             return "yes" if value else "no"
         case Decimal():
             return plain(value)
+        case dict():
+            return ", ".join(f"{name.replace('_', ' ')} {_written(part)}" for name, part in value.items() if part not in (None, [], False))[:200]
         case list() | tuple():
+            if any("days" not in part for part in value if isinstance(part, dict)):
+                return "; ".join(map(_written, value))
             windows = [window.written() if isinstance(window, Window) else window for window in value]
             return "; ".join(f"{'/'.join(w['days'])} {w['from']}-{w['to']}" for w in windows)  # type: ignore[arg-type]
     return str(value)[:200]

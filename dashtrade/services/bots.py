@@ -12,13 +12,15 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from bot_engine import Accepted, Receipt
-from dashtrade.domain.bots import Bot, Sides, Stop, Window
+from dashtrade.domain import exits as exit_rules
+from dashtrade.domain.bots import Bot, OrderDefaults, Sides, Stop, Window
 from dashtrade.domain.dialects import parse
 from dashtrade.domain.paper import PaperSettings
 from dashtrade.domain.ports import BrokerError
-from dashtrade.domain.signals import Origin, Size, SizeKind
+from dashtrade.domain.signals import ExitPlan, Origin, Size, SizeKind
 from dashtrade.domain.values import Malformed, OrderType, Symbol, Timeframe, exact, money, new_id, plain
 from dashtrade.services.bot_history import differences
+from dashtrade.services.bot_settings import EXIT_FIELDS, ORDER_FIELDS, check_risk_size, read_settings
 from dashtrade.services.people import read_zone
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as table
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
 SIZE_KINDS = {
     "dollars": SizeKind.DOLLARS, "quantity": SizeKind.QUANTITY, "percent_of_equity": SizeKind.EQUITY_PERCENT,
-    "equity_percent": SizeKind.EQUITY_PERCENT,
+    "equity_percent": SizeKind.EQUITY_PERCENT, "risk_dollars": SizeKind.RISK_DOLLARS, "risk_percent": SizeKind.RISK_PERCENT,
 }
 
 
@@ -256,7 +258,7 @@ _DEFAULTS: dict[str, Any] = {
 _PLACE = ("account_id", "symbol", "timeframe")
 _SIZE = ("position_size", "position_size_type", "order_type")
 _NULLABLE = {"risk_limit_percent", "daily_loss_limit", "max_position_size", "orders_per_day"}
-BOT_FIELDS = (*_PLACE, *_SIZE, *_FIELDS)
+BOT_FIELDS = (*_PLACE, *_SIZE, *_FIELDS, *EXIT_FIELDS, *ORDER_FIELDS)
 
 
 def _read_fields(given: Mapping[str, Any], known: tuple[str, ...]) -> dict[str, Any]:
@@ -291,7 +293,7 @@ def _read_size(given: Mapping[str, Any]) -> dict[str, Any]:
     if kind not in SIZE_KINDS:
         raise Malformed(f"position_size_type cannot be {str(kind)[:30]!r}", where="position_size_type", hint=f"One of: {', '.join(SIZE_KINDS)}.")
     size = Size(kind=SIZE_KINDS[kind], value=_above_zero(written, "position_size") or Decimal(0))
-    if size.kind is SizeKind.EQUITY_PERCENT:
+    if size.kind in (SizeKind.EQUITY_PERCENT, SizeKind.RISK_PERCENT):
         _percent(size.value, "position_size")
     return {"size_kind": size.kind, "size_value": size.value}
 
@@ -300,12 +302,13 @@ def add_bot(app: App, user: User, given: Mapping[str, Any]) -> int:
     missing = [name for name in (*_PLACE, "position_size") if given.get(name) in (None, "")]
     if missing:
         raise Malformed(f"{missing[0]} is missing", where=missing[0], hint="A bot needs account_id, symbol, timeframe and position_size.")
-    values = _DEFAULTS | _read_fields(given, BOT_FIELDS)
+    values = _DEFAULTS | _read_fields(given, BOT_FIELDS) | read_settings(given, ExitPlan(), OrderDefaults())
     symbol, timeframe = Symbol.parse(given["symbol"]), Timeframe.parse(given["timeframe"])
     account = account_of(app, user, _account_id(given["account_id"]))
     values |= {"account_id": account.id, "symbol": symbol, "written_symbol": str(given["symbol"]).strip(), "timeframe": timeframe.seconds}
     values.setdefault("name", f"{symbol.short} {timeframe.shown}")
     _check_venue(app, account, symbol, values)
+    check_risk_size(values["size_kind"], values.get("exit_plan"), values["size_override"])
     now = app.clock.now()
     values |= {"created_at": now, "updated_at": now, "windows": values["windows"]}
     try:
@@ -342,6 +345,11 @@ def _check_venue(app: App, account: Account, symbol: Symbol, values: Mapping[str
         raise Refusal(f"{can.name} has no {values['order_type']} orders", "Choose another order type.")
     if values.get("sides") is Sides.SHORT and not can.shorts:
         raise Refusal(f"{can.name} cannot sell short", 'Set sides to "long".')
+    ordering = OrderDefaults.read(values.get("ordering"))
+    if ordering.time_in_force is not None and ordering.time_in_force not in can.times_in_force:
+        raise Refusal(f"{can.name} takes no {ordering.time_in_force} orders", f"One of: {', '.join(sorted(can.times_in_force))}.")
+    if ordering.extended_hours and not can.extended_hours:
+        raise Refusal(f"{can.name} does not trade outside the regular hours", "Set extended_hours to false.")
 
 
 def bot_of(app: App, user: User, bot_id: int) -> Bot:
@@ -359,8 +367,9 @@ def change_bot(app: App, user: User, bot_id: int, given: Mapping[str, Any]) -> N
             raise Refusal(f"a bot's {name} cannot be changed, as its history belongs to it", "Make another bot, and delete this one.")
     if "position_size" in given and "position_size_type" not in given and bot.size.kind is not SizeKind.DOLLARS:
         given = {**given, "position_size_type": next(name for name, kind in SIZE_KINDS.items() if kind is bot.size.kind)}
-    values = _read_fields(given, BOT_FIELDS)
+    values = _read_fields(given, BOT_FIELDS) | read_settings(given, bot.exit_plan, bot.ordering)
     _check_venue(app, account_of(app, user, bot.account_id), bot.symbol, values)
+    check_risk_size(values.get("size_kind", bot.size.kind), values.get("exit_plan", exit_rules.written(bot.exit_plan)), values.get("size_override", bot.size_override))
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> None:

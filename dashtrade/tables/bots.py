@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 from sqlalchemy.dialects import postgresql, sqlite
 
-from dashtrade.domain.bots import Bot, Day, Sides, Stop, Switch, Window
+from dashtrade.domain.bots import Bot, Day, OrderDefaults, Sides, Stop, Switch, Window
+from dashtrade.domain.exits import read_written
 from dashtrade.domain.ledger import Position
 from dashtrade.domain.signals import Size, SizeKind
 from dashtrade.domain.values import OrderType, Symbol, Timeframe
@@ -29,6 +30,7 @@ bots = sa.Table(
     exact("position_quantity"), exact("position_cost"), exact("realized_pnl"), exact("fees"), whole("total_trades"),
     sa.Column("day", sa.Date, nullable=False), exact("day_realized"), exact("day_fees"), exact("day_volume"), whole("day_entries"),
     whole("day_trades"), whole("day_wins"), whole("day_losses"), sa.Column("exits", Json, nullable=True),
+    sa.Column("exit_plan", Json, nullable=True), sa.Column("ordering", Json, nullable=True),
     moment("last_entry_at", nullable=True), moment("last_signal_at", nullable=True),
     moment("created_at"), moment("updated_at"), moment("deleted_at", nullable=True),
     sa.Index("ix_user_bot_configs_user_symbol", "user_id", "symbol"),
@@ -58,7 +60,7 @@ switches = sa.Table(
     whole("user_id"), words("stop"), words("reason"), whole("set_by"), moment("at"),
 )
 
-SYSTEM = {"load", "holding", "switches_for", "add_risk_event", "book", "put_day", "touch", "swap_exits", "pause_scope", "split_position"}
+SYSTEM = {"load", "holding", "switches_for", "add_risk_event", "book", "put_day", "touch", "swap_exits", "pause_scope", "split_position", "is_alone"}
 
 
 def _bot(row: Any) -> Bot:
@@ -72,6 +74,7 @@ def _bot(row: Any) -> Bot:
         orders_per_day=row.orders_per_day, is_active=row.is_active, paused_reason=row.paused_reason, status=row.status,
         position=Position(quantity=row.position_quantity, cost=row.position_cost), realized_pnl=row.realized_pnl, fees=row.fees,
         total_trades=row.total_trades, exits=row.exits,
+        exit_plan=read_written(row.exit_plan), ordering=OrderDefaults.read(row.ordering),
         last_day=Day(
             date=row.day, realized=row.day_realized, fees=row.day_fees, volume=row.day_volume, entries=row.day_entries,
             trades=row.day_trades, wins=row.day_wins, losses=row.day_losses,
@@ -186,6 +189,16 @@ def load(conn: sa.Connection, bot_id: int) -> Bot:
     if row is None:
         raise LookupError(f"bot {bot_id} does not exist")
     return _bot(row)
+
+
+_OTHERS = sa.select(bots.c.id).where(
+    bots.c.account_id == p("account_id"), bots.c.symbol == p("symbol", type_=Instrument), bots.c.id != p("bot_id"), bots.c.deleted_at.is_(None)
+).limit(1)
+
+
+def is_alone(conn: sa.Connection, bot: Bot) -> bool:
+    """No other bot of its account trades its symbol."""
+    return first(conn, _OTHERS, {"account_id": bot.account_id, "symbol": bot.symbol, "bot_id": bot.id}) is None
 
 
 def holding(conn: sa.Connection, *, after: int) -> list[Bot]:

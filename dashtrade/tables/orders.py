@@ -27,7 +27,7 @@ orders = sa.Table(
     sa.Column("symbol", Instrument, nullable=False), words("side"), words("effect"), words("type"), exact("quantity"),
     exact("limit_price", nullable=True), exact("stop_price", nullable=True), exact("trail_amount", nullable=True),
     exact("trail_percent", nullable=True), words("time_in_force"), flag("extended_hours"), words("status"), words("reason"),
-    words("broker_order_id", nullable=True), exact("filled_quantity"), exact("filled_notional"), exact("reserve"),
+    words("broker_order_id", nullable=True), words("parent_id", nullable=True), exact("filled_quantity"), exact("filled_notional"), exact("reserve"),
     sa.Column("exits", Json, nullable=True), flag("cancel_requested"), whole("sends"),
     moment("due_at", nullable=True), moment("sent_at", nullable=True), moment("created_at"), moment("updated_at"),
     sa.Index("ix_orders_open", "account_id", "symbol", sqlite_where=_OPEN, postgresql_where=_OPEN),
@@ -75,7 +75,7 @@ def _order(row: Any) -> Order:
         symbol=row.symbol, side=OrderSide(row.side), effect=Effect(row.effect), type=OrderType(row.type), quantity=row.quantity,
         limit_price=row.limit_price, stop_price=row.stop_price, trail_amount=row.trail_amount, trail_percent=row.trail_percent,
         time_in_force=TimeInForce(row.time_in_force), extended_hours=row.extended_hours, status=OrderStatus(row.status),
-        reason=row.reason, broker_order_id=row.broker_order_id, filled_quantity=row.filled_quantity,
+        reason=row.reason, broker_order_id=row.broker_order_id, parent_id=row.parent_id, filled_quantity=row.filled_quantity,
         filled_notional=row.filled_notional, reserve=row.reserve, exits=row.exits, cancel_requested=row.cancel_requested, sends=row.sends,
         due_at=row.due_at, sent_at=row.sent_at, created_at=row.created_at, updated_at=row.updated_at,
     )
