@@ -5,8 +5,8 @@ from alembic import op
 
 from dashtrade.tables import base
 
-revision = "0003_exits"
-down_revision = "0002_reconcile"
+revision = "0004_exits"
+down_revision = "0003_people"
 
 
 def upgrade() -> None:
