@@ -7,6 +7,8 @@ from sqlalchemy import bindparam as p
 
 from dashtrade.tables.accounts import accounts
 from dashtrade.tables.bots import bots, risk_events, switches
+from dashtrade.tables.drifts import drifts
+from dashtrade.tables.flattens import flattens
 from dashtrade.tables.messages import outbox
 from dashtrade.tables.orders import orders
 from dashtrade.tables.quick import rows
@@ -26,7 +28,9 @@ _ACCOUNTS = sa.select(accounts.c.id, accounts.c.label, accounts.c.is_active, acc
 )
 _TOLD = sa.select(sa.func.max(outbox.c.id).label("newest")).where(outbox.c.user_id == p("owner"))
 _EVENTS = sa.select(sa.func.max(risk_events.c.id).label("newest")).where(risk_events.c.user_id == p("owner"))
-_ALL = (_SIGNALS, _ORDERS, _BOTS, _SWITCHES, _ACCOUNTS, _TOLD, _EVENTS)
+_DRIFTS = sa.select(sa.func.count().label("drifts"), sa.func.max(drifts.c.updated_at).label("updated")).where(drifts.c.user_id == p("owner"))
+_FLATTENS = sa.select(flattens.c.id, flattens.c.status).where(flattens.c.user_id == p("owner")).order_by(flattens.c.id.desc()).limit(1)
+_ALL = (_SIGNALS, _ORDERS, _BOTS, _SWITCHES, _ACCOUNTS, _TOLD, _EVENTS, _DRIFTS, _FLATTENS)
 
 SYSTEM: set[str] = set()
 

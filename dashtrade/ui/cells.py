@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from dashtrade.app import App
+from dashtrade.domain.drift import asset_of
 from dashtrade.domain.ports import BrokerError, BrokerPosition
-from dashtrade.domain.values import ZERO
+from dashtrade.domain.values import ZERO, Symbol
 from dashtrade.tables.accounts import Account
 from dashtrade.tables.people import User
 from dashtrade.ui import data
@@ -43,18 +44,18 @@ def outside_profit(account: Account, position: BrokerPosition, outside: Decimal)
     return Cell(text=signed(gain), tone=tone(gain), live=f"ou{account.id}:{position.symbol.text}")
 
 
-def outside_of(account: Account, held: Sequence[Holding], at_broker: dict) -> list[tuple[BrokerPosition, Decimal]]:
-    """What the broker holds and no bot owns (negative: bots think they own more than there is)."""
-    found = []
-    ours: dict = {}
+def outside_of(account: Account, held: Sequence[Holding], at_broker: dict[Symbol, BrokerPosition]) -> list[tuple[BrokerPosition, Decimal]]:
+    """What the broker holds and no bot owns (negative: the bots' books say more than there is). By asset: a venue holds SOL, not
+    SOL/USDT beside SOL/USDC."""
+    ours: dict[str, Decimal] = {}
+    theirs = {asset_of(symbol): position for symbol, position in at_broker.items()}
     for h in held:
         if h.bot.account_id == account.id and h.bot.position.quantity:
-            ours[h.bot.symbol] = ours.get(h.bot.symbol, ZERO) + h.bot.position.quantity
-    for symbol in sorted(set(ours) | set(at_broker), key=lambda s: s.text):
-        position = at_broker.get(symbol) or BrokerPosition(symbol=symbol, quantity=ZERO)
-        if position.quantity != ours.get(symbol, ZERO):
-            found.append((position, position.quantity - ours.get(symbol, ZERO)))
-    return found
+            asset = asset_of(h.bot.symbol)
+            ours[asset] = ours.get(asset, ZERO) + h.bot.position.quantity
+            theirs.setdefault(asset, BrokerPosition(symbol=h.bot.symbol, quantity=ZERO))
+    split = [(position, position.quantity - ours.get(asset, ZERO)) for asset, position in sorted(theirs.items())]
+    return [(position, outside) for position, outside in split if outside]
 
 
 def of_user(app: App, user: User) -> dict[str, list[str]]:

@@ -61,6 +61,11 @@ def bots(app: App, user: User) -> list[Bot]:
         return bot_table.list_page(conn, user.id, limit=MOST_BOTS)
 
 
+def owning(app: App, user: User) -> list[Bot]:
+    with app.db.read() as conn:
+        return bot_table.owning(conn, user.id)
+
+
 def bot_names(app: App, user: User) -> dict[int, str]:
     with app.db.read() as conn:
         return {row.id: row.name for row in bot_table.named(conn, user.id)}
@@ -74,8 +79,7 @@ def account_by_id(app: App, user: User, account_id: int) -> Account | None:
 def holdings(app: App, user: User, *, open_only: bool = False) -> list[Holding]:
     """Those that own something come with what it is worth."""
     by_id = {account.id: account for account in accounts(app, user)}
-    with app.db.read() as conn:
-        found = bot_table.owning(conn, user.id) if open_only else bot_table.list_page(conn, user.id, limit=MOST_BOTS)
+    found = owning(app, user) if open_only else bots(app, user)
     return [holding(app, bot, by_id.get(bot.account_id)) for bot in found]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from dashtrade.tables.people import User
-from dashtrade.ui import closing, data, standing, worries
+from dashtrade.ui import closing, data, standing, stop_all, worries
 from dashtrade.ui.lists import position_rows, signal_rows, worry_list
 from dashtrade.ui.page import live, panel, the_app
 from dashtrade.ui.parts import Card, cards, lines, table
@@ -24,6 +24,7 @@ def board(user: User) -> None:
     held = data.holdings(app, user)
     found = standing.figures(app, user, held)
     _figures(found)
+    stop_all.progress(app, user)
     left, right = st.columns([1.85, 1], gap="small")
     with left:
         _equity(user, found, held)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 
 import streamlit as st
 
 from dashtrade.app import App
+from dashtrade.domain.drift import asset_of
 from dashtrade.domain.ports import AccountState, BrokerError, BrokerPosition
 from dashtrade.domain.values import Side, Symbol
+from dashtrade.services import drifts
 from dashtrade.tables.accounts import Account
 from dashtrade.tables.people import User
-from dashtrade.ui import cells, closing, data
+from dashtrade.ui import cells, closing, data, drifting
 from dashtrade.ui.lists import exits_said, side_cell
 from dashtrade.ui.page import empty, live, panel, the_app
 from dashtrade.ui.parts import Card, Cell, Column, Row, cards, table
@@ -35,11 +38,12 @@ def board(user: User) -> None:
         empty("There is no broker account yet, so nothing can be held.", "Open an account", to="pages/setup.py", icon=":material/add:")
         return
     held = data.holdings(app, user, open_only=True)
+    found = drifts.drifts(app, user)
     for account in accounts:
-        _account(app, account, [h for h in held if h.bot.account_id == account.id])
+        _account(app, account, [h for h in held if h.bot.account_id == account.id], [d for d in found if d["account_id"] == account.id])
 
 
-def _account(app: App, account: Account, held: Sequence[Holding]) -> None:
+def _account(app: App, account: Account, held: Sequence[Holding], differ: Sequence[dict[str, Any]]) -> None:
     state, at_broker = state_of(app, account), positions_of(app, account)
     with st.container(key=f"positions_{account.id}"):
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -51,6 +55,8 @@ def _account(app: App, account: Account, held: Sequence[Holding]) -> None:
                 f"**{text(account.label)} cannot be asked now.** {text(sentence(error.message))} What the bots own is shown from our own books.",  # type: ignore[union-attr]
                 icon=":material/cloud_off:",
             )
+        for drift in differ:
+            drifting.notice(drift)
         _money(account, state, held)
         _table(account, held, {} if isinstance(at_broker, BrokerError) else at_broker, known=not isinstance(at_broker, BrokerError))
 
@@ -72,7 +78,8 @@ def _table(account: Account, held: Sequence[Holding], at_broker: dict[Symbol, Br
         if not held and not outside:
             st.caption("Nothing is held here. What your bots buy shows up at once, and so does what you buy yourself at the broker.")
             return
-        rows = [_bot_row(h, at_broker.get(h.bot.symbol), known) for h in held] + [_outside_row(account, *found) for found in outside]
+        theirs = {asset_of(symbol): position for symbol, position in at_broker.items()}
+        rows = [_bot_row(h, theirs.get(asset_of(h.bot.symbol)), known) for h in held] + [_outside_row(account, *found) for found in outside]
         clicked = table(f"held_table_{account.id}", f"What {account.label} holds", COLUMNS, rows, opens=True)
     if clicked:
         _act(*clicked)

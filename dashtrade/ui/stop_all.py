@@ -1,22 +1,35 @@
-"""The big switch, with what each of its positions will do said before it is pressed."""
+"""The big switch, with what it will do said before it is pressed, and how far closing everything has come."""
 
 from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
 
 import streamlit as st
 
 from dashtrade.app import App
 from dashtrade.domain.bots import Stop
+from dashtrade.domain.values import ZERO, Symbol
 from dashtrade.services import bots as service
+from dashtrade.services import flatten
 from dashtrade.tables.people import User
 from dashtrade.ui import data
 from dashtrade.ui.errors import trying
-from dashtrade.ui.words import count
+from dashtrade.ui.page import panel
+from dashtrade.ui.parts import Cell, Column, Row, table
+from dashtrade.ui.standing import open_profit
+from dashtrade.ui.words import count, money, quantity, sentence, signed, text
 
-CHOICES = {
+FLATTEN = "flatten"
+CHOICES: dict[str, tuple[str, str]] = {
     Stop.PAUSE_ENTRIES: ("Pause entries", "Nothing new is opened. Orders already at the broker stay, and positions can still be closed."),
     Stop.REDUCE_ONLY: ("Reduce only", "Nothing new is opened, and entry orders that rest at the broker are taken back."),
     Stop.HALT: ("Halt", "The same, and every bot stops until you resume it, one by one. Positions stay open; exits still work."),
+    FLATTEN: ("Flatten", "Entries are paused, and every position of your bots is closed at the market, the largest first."),
 }
+SHOWN_FOR = timedelta(minutes=10)  # after it has ended
+TONES = {"done": ("Closed", "up"), "stuck": ("Stuck", "down"), "closing": ("Closing", "info"), "waiting": ("Tries again", "warn")}
 
 
 def button(app: App, user: User) -> None:
@@ -30,16 +43,28 @@ def button(app: App, user: User) -> None:
 
 
 def _choose(app: App, user: User) -> None:
-    bots = data.bots(app, user)
-    active, holding = sum(bot.is_active for bot in bots), sum(bool(bot.position.quantity) for bot in bots)
+    held = [h for h in data.holdings(app, user, open_only=True) if h.bot.position.quantity]
     st.markdown("**Stop your bots, at once.** Exits and closing always pass.")
     chosen = st.radio(
         "How far", list(CHOICES), format_func=lambda stop: CHOICES[stop][0], captions=[words for _, words in CHOICES.values()], key="stop_choice",
         label_visibility="collapsed",
     )  # fmt: skip
-    st.caption(f"You have {count(active, 'active bot')} and {count(holding, 'open position')}.")
-    if st.button("Stop now", type="primary", icon=":material/front_hand:", key="stop_now", width="stretch"):
-        _switch(app, user, chosen)
+    worth = sum((abs(h.value) for h in held if h.value is not None), ZERO)
+    real = sum(h.account is not None and h.account.mode == "live" for h in held)
+    if chosen != FLATTEN:
+        st.caption(f"You have {count(len(held), 'open position')}: they stay as they are.")
+    elif held:
+        st.caption(
+            f"Closes {count(len(held), 'position')} worth {text(money(worth))}{f', {real} of them with real money' if real else ''}; "
+            f"they stand at {text(signed(open_profit(held)))} now. You see each of them go."
+        )
+    else:
+        st.caption("Nothing is open, so nothing has to be closed; entries are paused.")
+    if st.button("Close everything now" if chosen == FLATTEN else "Stop now", type="primary", icon=":material/front_hand:", key="stop_now", width="stretch"):
+        if chosen == FLATTEN:
+            _flatten(app, user)
+        else:
+            _switch(app, user, Stop(chosen))
 
 
 def _back(app: App, user: User, state: data.TradingState) -> None:
@@ -48,6 +73,8 @@ def _back(app: App, user: User, state: data.TradingState) -> None:
         _switch(app, user, Stop.NONE)
     if state.said.endswith("everybody"):
         st.caption("A superadmin stopped trading for everybody; that stays until they lift it.")
+    elif any(bot.position.quantity for bot in data.owning(app, user)) and st.button("Also close everything", icon=":material/close:", key="flatten_too", width="stretch"):
+        _flatten(app, user)
 
 
 def _switch(app: App, user: User, stop: Stop) -> None:
@@ -55,3 +82,43 @@ def _switch(app: App, user: User, stop: Stop) -> None:
         service.put_switch(app, user, scope="user", scope_id=None, stop=stop, reason="by its user")
     if attempt.ok:
         st.rerun()
+
+
+def _flatten(app: App, user: User) -> None:
+    """Two clicks are one: while one runs, another is not begun."""
+    with trying() as attempt:
+        if not any(_runs(row) for row in flatten.latest(app, user, limit=1)):
+            flatten.start(app, user, scope="user", scope_id=None, pause=True)
+    if attempt.ok:
+        st.rerun()
+
+
+def _runs(row: dict[str, Any]) -> bool:
+    return row["ended_at"] is None
+
+
+def progress(app: App, user: User) -> None:
+    """On the overview, while everything is being closed and a little longer."""
+    row = next(iter(flatten.latest(app, user, limit=1)), None)
+    if row is None or not row["total"]:
+        return
+    if not _runs(row) and app.clock.now() - datetime.fromisoformat(row["ended_at"]) > SHOWN_FOR:
+        return
+    names = data.bot_names(app, user)
+    said = f"{row['done']} of {row['total']} closed"
+    with panel("Closing everything" if _runs(row) else "Everything was closed" if row["done"] == row["total"] else "Not everything could be closed", key="flatten_panel"):
+        st.progress(row["done"] / row["total"], text=said)
+        rows = [
+            Row(id=str(item["bot_id"]), cells=[
+                Cell(text=Symbol.parse(item["symbol"]).short, sub=names.get(item["bot_id"], "Deleted bot")), Cell(text=quantity(abs(Decimal(item["quantity"])))),
+                Cell(text=TONES.get(item["status"], (item["status"].capitalize(), "mute"))[0], tone=TONES.get(item["status"], ("", "mute"))[1], badge=True),
+                Cell(text=sentence(item["reason"]) if item["reason"] else ""),
+            ])
+            for item in row["items"][:50]
+        ]  # fmt: skip
+        columns = [Column(label="Position"), Column(label="Size", number=True), Column(label="State"), Column(label="Why", wide_only=True)]
+        clicked = table("flatten_items", "Positions that are being closed", columns, rows, opens=True)
+        if any(item["status"] == "stuck" for item in row["items"]):
+            st.caption("What is stuck needs you: open the bot, see what its order says, and close it there or at your broker.")
+    if clicked:
+        st.switch_page("pages/bots.py", query_params={"bot": clicked[0]})

@@ -9,10 +9,11 @@ from typing import Any
 
 from dashtrade.app import App
 from dashtrade.domain.orders import OrderStatus
+from dashtrade.services import drifts as drift_service
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import signals as signal_table
 from dashtrade.tables.people import User
-from dashtrade.ui import data
+from dashtrade.ui import data, drifting
 
 RECENT = timedelta(days=1)
 MOST_REFUSED = 3
@@ -31,7 +32,7 @@ class Worry:
 
 
 def of_user(app: App, user: User) -> list[Worry]:
-    found = [*_stuck(app, user), *_accounts(app, user), *_stopped(app, user), *_refused(app, user)]
+    found = [*_stuck(app, user), *_drifts(app, user), *_accounts(app, user), *_stopped(app, user), *_refused(app, user)]
     return sorted(found, key=lambda worry: worry.tone != "down")
 
 
@@ -43,6 +44,14 @@ def _stuck(app: App, user: User) -> Iterator[Worry]:
             tone="down", title=f"{order.side.upper()} {order.symbol.short}: what became of this order is not known",
             detail=order.reason or "Look at your broker, then say what happened.", at=order.updated_at, page="pages/signals.py",
             query=("signal", order.signal_id),
+        )  # fmt: skip
+
+
+def _drifts(app: App, user: User) -> Iterator[Worry]:
+    for drift in drift_service.drifts(app, user, limit=20):
+        yield Worry(
+            tone="down", title=f"{drifting.short(drift)}: your broker and your bots disagree", detail=drifting.summary(drift),
+            at=datetime.fromisoformat(drift["opened_at"]), page="pages/positions.py",
         )  # fmt: skip
 
 
