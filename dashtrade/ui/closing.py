@@ -38,7 +38,7 @@ def show(user: User) -> None:
 
 
 def _where(held: prices.Holding) -> str:
-    return "**with real money**" if held.account is not None and held.account.mode == "live" else "on paper"
+    return "**with real money**" if prices.real_money(held.account) else "on paper"
 
 
 @st.dialog("Close position", icon=":material/close:")

@@ -14,7 +14,7 @@ from dashtrade.app import App
 from dashtrade.domain.values import Side, Timeframe, plain
 from dashtrade.tables.people import User
 from dashtrade.ui import cells
-from dashtrade.ui.prices import Holding
+from dashtrade.ui.prices import Holding, real_money
 from dashtrade.ui.worries import Worry
 from dashtrade.ui.parts import Cell, Column, Row, table
 from dashtrade.ui.words import ago, moment, price, quantity, sentence, status
@@ -57,7 +57,7 @@ def stop_cell(held: Holding) -> Cell:
 
 
 def _live(held: Holding) -> str:
-    return " · live money" if held.account is not None and held.account.mode == "live" else ""
+    return " · live money" if real_money(held.account) else ""
 
 
 def signal_rows(user: User, found: Sequence[Any], *, brief: bool = False) -> tuple[list[Column], list[Row]]:

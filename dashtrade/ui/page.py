@@ -113,7 +113,7 @@ def live(draw: Callable[..., None] | None = None, *, every: float = NOW_AND_THEN
         user = guard(present=False)
         seen = data.revision(the_app(), user)  # before it is read: what changes meanwhile is not missed
         draw(user, *given, **more)
-        pulse(draw.__name__.strip("_"), seen)
+        pulse("_".join([draw.__name__.strip("_"), *(str(each) for each in given if isinstance(each, (int, str)))]), seen)
 
     return run
 

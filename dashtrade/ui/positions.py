@@ -19,7 +19,7 @@ from dashtrade.ui import cells, closing, data, drifting
 from dashtrade.ui.lists import exits_said, side_cell
 from dashtrade.ui.page import empty, live, panel, the_app
 from dashtrade.ui.parts import Card, Cell, Column, Row, cards, table
-from dashtrade.ui.prices import Holding, positions_of, state_of
+from dashtrade.ui.prices import Holding, money_badge, positions_of, state_of
 from dashtrade.ui.standing import open_profit
 from dashtrade.ui.words import count, money, price, quantity, sentence, signed, text, tone
 
@@ -48,7 +48,7 @@ def _account(app: App, account: Account, held: Sequence[Holding], differ: Sequen
     with st.container(key=f"positions_{account.id}"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.subheader(text(account.label), anchor=False, width="content")
-            st.badge("Live money" if account.mode == "live" else "Paper", color="orange" if account.mode == "live" else "green")
+            st.badge(money_badge(account)[0], color=money_badge(account)[1])
         if isinstance(state, BrokerError) or isinstance(at_broker, BrokerError):
             error = state if isinstance(state, BrokerError) else at_broker
             st.warning(

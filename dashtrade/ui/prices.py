@@ -54,6 +54,17 @@ def _key(app: App, account: Account, what: str, *more: Any) -> tuple[Any, ...]:
     return (id(app), account.user_id, account.id, account.credentials, account.simulated, what, *more)
 
 
+def real_money(account: Account | None) -> bool:
+    return account is not None and account.mode == "live" and not account.simulated
+
+
+def money_badge(account: Account) -> tuple[str, str]:
+    """What kind of money it is, and the badge's colour: said wherever an account is."""
+    if account.mode != "live":
+        return "Paper", "green"
+    return ("Live, simulated on paper", "blue") if account.simulated else ("Live money", "orange")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
     """A bot and what its position is worth now; `mark` is None where no price is to be had."""

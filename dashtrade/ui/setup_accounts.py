@@ -1,8 +1,6 @@
-"""Setup, broker accounts: add, test, change, reset, remove."""
+"""Setup, broker accounts: add, test, give a new key, rename, reset, remove."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import streamlit as st
 
@@ -12,21 +10,24 @@ from dashtrade.services import bots as service
 from dashtrade.tables.accounts import Account
 from dashtrade.tables.people import User
 from dashtrade.ui import data, prices
+from dashtrade.ui.broker_forms import FORMS, Form, confirm_live, credentials, form_of, paper_options
 from dashtrade.ui.errors import trying
-from dashtrade.ui.page import empty, guard, the_app
+from dashtrade.ui.page import empty, guard, live, the_app
 from dashtrade.ui.words import ago, count, money, sentence, text
+
+MODES = {"paper": "Paper or sandbox: play money", "live": "Live: real money"}
 
 
 def show(app: App, user: User) -> None:
     accounts = data.accounts(app, user)
     if not accounts:
-        if empty("A paper account is where to begin: $100,000 of play money, no key, nothing to lose.", "Open a paper account", icon=":material/add:", key="account"):
+        if empty("A paper account is where to begin: $100,000 of play money, no key, nothing to lose.", "Add an account", icon=":material/add:", key="account"):
             _add()
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(count(len(accounts), "account"), anchor=False, width="content")
         st.space("stretch")
-        if st.button("Add a paper account", icon=":material/add:", key="add_account"):
+        if st.button("Add an account", type="primary", icon=":material/add:", key="add_account"):
             _add()
     bots = data.bots(app, user)
     for account in accounts:
@@ -34,35 +35,52 @@ def show(app: App, user: User) -> None:
 
 
 def _account(app: App, user: User, account: Account, bots: int) -> None:
-    state = prices.state_of(app, account)
-    with st.container(border=True, key=f"account_{account.id}"):
+    real = account.mode == "live"
+    with st.container(border=True, key=f"account_{account.mode}_{account.id}"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{text(account.label)}**", width="content")
-            st.badge("Live money" if account.mode == "live" else "Paper", color="orange" if account.mode == "live" else "green")
+            words, colour = prices.money_badge(account)
+            st.badge(words, color=colour, icon=":material/warning:" if real else None)
+            st.caption(form_of(account.broker, account.options).title if account.broker != "paper" else "Built in", width="content")
             if not account.is_active:
                 st.badge("Disabled", color="red")
             st.space("stretch")
             _buttons(app, user, account)
         if account.disabled_reason:
-            st.error(text(sentence(account.disabled_reason)))
-        if isinstance(state, BrokerError):
-            st.warning(text(sentence(state.message)))
-        else:
-            with st.container(horizontal=True, gap="medium"):
-                for label, value in (("Equity", state.equity), ("Cash", state.cash), ("Buying power", state.buying_power)):
-                    st.markdown(f":gray[{label}]  \n**{text(money(value))}**", width="content")
-                st.markdown(f":gray[Bots]  \n**{bots}**", width="content")
-        if account.checked_at and account.check_result:
-            mark = ":green[:material/check_circle:]" if account.check_result.get("ok") else ":red[:material/error:]"
-            st.caption(f"{mark} Tested {ago(app.clock.now(), account.checked_at)}: {text(account.check_result.get('message', ''))}")
+            st.error(f"{text(sentence(account.disabled_reason))} Give it a new key under More.")
+        _state(account.id, bots)
+
+
+@live(every=30)
+def _state(user: User, account_id: int, bots: int) -> None:
+    """What the broker says; a fragment of its own, so that a slow one holds up nothing else."""
+    app = the_app()
+    account = data.account_by_id(app, user, account_id)
+    if account is None:
+        return
+    state = prices.state_of(app, account)
+    if isinstance(state, BrokerError):
+        st.warning(text(sentence(state.message)))
+    else:
+        with st.container(horizontal=True, gap="medium"):
+            for label, value in (("Equity", state.equity), ("Cash", state.cash), ("Buying power", state.buying_power)):
+                st.markdown(f":gray[{label}]  \n**{text(money(value))}**", width="content")
+            st.markdown(f":gray[Bots]  \n**{bots}**", width="content")
+        if state.can_withdraw:
+            st.warning("**This key may withdraw money.** DashTrade never does; make one without that right, so that nobody can.", icon=":material/key:")
+    if account.checked_at and account.check_result:
+        mark = ":green[:material/check_circle:]" if account.check_result.get("ok") else ":red[:material/error:]"
+        st.caption(f"{mark} Tested {ago(app.clock.now(), account.checked_at)}: {text(account.check_result.get('message', ''))}")
 
 
 def _buttons(app: App, user: User, account: Account) -> None:
     if st.button("Test", key=f"test_{account.id}", icon=":material/network_check:"):
-        with trying():
+        with st.spinner("Asking the broker…"), trying():
             service.test_account(app, user, account.id)
             st.rerun()
     with st.popover("More", key=f"more_{account.id}"):
+        if account.broker != "paper" and st.button("New key", key=f"key_{account.id}", width="stretch"):
+            _new_key(account)
         if st.button("Rename", key=f"rename_{account.id}", width="stretch"):
             _rename(account)
         if account.broker == "paper" and st.button("Reset its money", key=f"reset_{account.id}", width="stretch"):
@@ -71,28 +89,49 @@ def _buttons(app: App, user: User, account: Account) -> None:
             _remove(account)
 
 
-@st.dialog("Add a paper account")
+@st.dialog("Add an account", width="medium")
 def _add() -> None:
-    st.caption("Orders are filled on demo prices, at once, as a broker would. Nothing leaves this machine.")
-    with st.form("add_paper", border=False):
-        label = st.text_input("Name", value="Paper", max_chars=80)
-        cash = st.text_input("Starting money, in dollars", value="100000")
-        with st.expander("Make it more like a broker"):
-            left, right = st.columns(2)
-            fee = left.text_input("Fee per order, $", value="0")
-            rate = right.text_input("Fee, % of the amount", value="0")
-            slip = left.text_input("Slippage, %", value="0")
-            leverage = right.text_input("Leverage", value="1")
-            shorting = st.checkbox("Short selling allowed", value=True)
-        sent = st.form_submit_button("Open the account", type="primary")
-    if sent:
-        options: dict[str, Any] = {
-            "starting_cash": cash.replace(",", ""), "fee_per_order": fee, "fee_percent": rate, "slippage_percent": slip,
-            "leverage": leverage, "shorting": "yes" if shorting else "no",
-        }  # fmt: skip
+    titles = {form.title: form for form in FORMS}
+    form = titles[st.selectbox("Broker", list(titles), key="add_broker") or FORMS[0].title]
+    st.caption(form.where)
+    left, right = st.columns(2)
+    mode = left.radio("Money", form.modes, format_func=MODES.__getitem__, key=f"add_mode_{form.title}")
+    label = right.text_input("Name", placeholder=form.title, max_chars=80, key="add_label")
+    given = credentials(form, "add")
+    options = paper_options("add") if form.broker == "paper" else dict(form.options or {})
+    if mode == "live":
+        st.warning("**Real money.** Bots on this account buy and sell at your broker, with what you own there.", icon=":material/warning:")
+        st.text_input('Type "REAL MONEY"', key="add_confirm", max_chars=20, autocomplete="off")
+    if st.button("Add the live account" if mode == "live" else "Add the account", type="primary", key="add_yes"):
+        _save_new(form, mode or "paper", label or form.title, given, options)
+
+
+def _save_new(form: Form, mode: str, label: str, given: dict[str, str], options: dict[str, object]) -> None:
+    app, user = the_app(), guard()
+    with trying() as attempt:
+        if mode == "live":
+            confirm_live("add")
+        account_id = service.add_account(app, user, broker=form.broker, mode=mode, label=label, credentials=given, options=options)
+    if not attempt.ok:
+        return
+    if form.broker != "paper":
+        with st.spinner("Asking the broker…"):
+            service.test_account(app, user, account_id)  # what it says stands with the account
+    st.session_state["said"] = f"{text(label)} is added."
+    st.rerun()
+
+
+@st.dialog("New key")
+def _new_key(account: Account) -> None:
+    form = form_of(account.broker, account.options)
+    st.markdown(f"**{text(account.label)}** uses it from its next order on; the old one is forgotten. {form.where}")
+    given = credentials(form, f"key_{account.id}")
+    if st.button("Use the new key", type="primary", key=f"key_yes_{account.id}"):
         with trying() as attempt:
-            service.add_account(the_app(), guard(), broker="paper", mode="paper", label=label, credentials={}, options=options)
+            service.change_account(the_app(), guard(), account.id, {"credentials": given})
         if attempt.ok:
+            with st.spinner("Asking the broker…"):
+                service.test_account(the_app(), guard(), account.id)
             st.rerun()
 
 

@@ -14,7 +14,7 @@ from dashtrade.domain.values import ZERO
 from dashtrade.tables.accounts import Account
 from dashtrade.tables.people import User
 from dashtrade.ui import data
-from dashtrade.ui.prices import Holding, daily_candles, state_of
+from dashtrade.ui.prices import Holding, daily_candles, real_money, state_of
 
 RECENT = 30  # days
 MOST_HELD = 8  # symbols in the comparison with buy-and-hold
@@ -78,8 +78,8 @@ def figures(app: App, user: User, held: Sequence[Holding]) -> Figures:
 
 def money_in(accounts: Sequence[Account], states: Sequence[AccountState | BrokerError]) -> Money:
     known = [(account, state.equity) for account, state in zip(accounts, states, strict=True) if not isinstance(state, BrokerError)]
-    real = [equity for account, equity in known if account.mode == "live"]
-    play = [equity for account, equity in known if account.mode != "live"]
+    real = [equity for account, equity in known if real_money(account)]
+    play = [equity for account, equity in known if not real_money(account)]
     shown = real or play
     return Money(
         equity=sum(shown, ZERO) if shown else None, live=bool(real), play=sum(play, ZERO) if real else ZERO, away=len(accounts) - len(known),

@@ -18,6 +18,7 @@ from dashtrade.ui import data
 from dashtrade.ui.errors import trying
 from dashtrade.ui.page import panel
 from dashtrade.ui.parts import Cell, Column, Row, table
+from dashtrade.ui.prices import real_money
 from dashtrade.ui.standing import open_profit
 from dashtrade.ui.words import count, money, quantity, sentence, signed, text
 
@@ -50,7 +51,7 @@ def _choose(app: App, user: User) -> None:
         label_visibility="collapsed",
     )  # fmt: skip
     worth = sum((abs(h.value) for h in held if h.value is not None), ZERO)
-    real = sum(h.account is not None and h.account.mode == "live" for h in held)
+    real = sum(real_money(h.account) for h in held)
     if chosen != FLATTEN:
         st.caption(f"You have {count(len(held), 'open position')}: they stay as they are.")
     elif held:
