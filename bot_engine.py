@@ -246,7 +246,7 @@ class Engine:
         except BadCredentials as error:
             drive(self.db, self.sender.disable_account(account_id, account.user_id, error.message))
             return []
-        for report in reports:
+        for report in sorted(reports, key=lambda report: working[report.client_order_id].parent_id is not None):  # entries before their exits
             order = working[report.client_order_id]
             after = drive(self.db, self.sender.book(order, report))
             if after.status is not order.status:

@@ -106,13 +106,24 @@ class AlpacaBroker:
         except Exception as error:  # whatever it is: the order may be there
             return self._after_post(error, request)
         try:
-            return wire.report_of(answer, request.client_order_id)
-        except (ValueError, TypeError) as error:
+            report = wire.report_of(answer, request.client_order_id)
+        except (ValueError, TypeError, KeyError) as error:
             raise answers.in_doubt("its answer made no sense") from error
+        return report if report.legs or not wire.has_exits(request) else self._looked_up(request)
+
+    def _looked_up(self, request: OrderRequest) -> OrderReport:
+        """It was placed, and its exits were not told."""
+        try:
+            found = self._order(request.client_order_id)
+            if found is not None:
+                return self._report(found, legs=True)
+        except BrokerError as error:
+            raise answers.in_doubt(f"it has the order, and its exits could not be read: {error.message}") from error
+        raise answers.in_doubt("it has the order and does not show it yet")
 
     def find(self, order: OrderRef) -> OrderReport | None:
         found = self._order(order.client_order_id)
-        return None if found is None else self._report(found)
+        return None if found is None else self._report(found, legs=order.with_legs)
 
     def poll(self, orders: Sequence[OrderRef]) -> Sequence[OrderReport]:
         """Two or fewer are asked for by name; more come from one list, and what is not on it by name, some at each poll."""
@@ -190,7 +201,7 @@ class AlpacaBroker:
         try:
             found = self._order(request.client_order_id)
             if found is not None:
-                return self._report(found)
+                return self._report(found, legs=wire.has_exits(request))
         except BrokerError as error:
             raise answers.in_doubt(f"it refused this try, and an earlier one could not be looked up: {error.message}") from error
         raise refusal
@@ -200,7 +211,7 @@ class AlpacaBroker:
         try:
             found = self._order(request.client_order_id)
             if found is not None:
-                return self._report(found)
+                return self._report(found, legs=wire.has_exits(request))
         except BrokerError as error:
             raise answers.in_doubt(f"it has an order of this name, which could not be read: {error.message}") from error
         raise answers.in_doubt("it has an order of this name and does not show it yet")
@@ -208,7 +219,10 @@ class AlpacaBroker:
     def _order(self, client_order_id: str) -> dict[str, Any] | None:
         return self._read(lambda: self._orders.get_order_by_client_id(client_order_id), dict, absent=True)
 
-    def _report(self, order: dict[str, Any]) -> OrderReport:
+    def _report(self, order: dict[str, Any], *, legs: bool = False) -> OrderReport:
+        """`legs`: with its exits, which Alpaca rolls up in a look-up by its own id alone."""
+        if legs and not order.get("legs"):
+            order = self._read(lambda: self._orders.get(f"/orders/{order['id']}", {"nested": "true"}), dict)
         return self._followed(order)[0]
 
     def _followed(self, order: dict[str, Any]) -> tuple[OrderReport, dict[str, Any]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from dashtrade.brokers.alpaca_answers import clean
 from dashtrade.domain.ports import (
-    AccountState, BrokerPosition, Candle, Capabilities, OrderReport, OrderRequest, Quote, Rejected, Rules, VenueStatus,
+    AccountState, BrokerPosition, Candle, Capabilities, Leg, OrderReport, OrderRequest, Quote, Rejected, Rules, VenueStatus,
 )  # fmt: skip
 from dashtrade.domain.values import ZERO, Malformed, OrderSide, OrderType, Symbol, TimeInForce, exact, floor_to, plain
 
@@ -74,7 +74,16 @@ def report_of(order: Any, client_order_id: str | None = None) -> OrderReport:
     return OrderReport(
         client_order_id=order["client_order_id"], broker_order_id=str(order["id"]), status=status_of(order.get("status")),
         filled_quantity=number(order.get("filled_qty"), "filled_qty"), average_price=average if average > 0 else None,
-        reason=_REASONS.get(str(order.get("status")), ""),
+        reason=_REASONS.get(str(order.get("status")), ""), legs=tuple(_leg_of(leg) for leg in order.get("legs") or ()),
+    )  # fmt: skip
+
+
+def _leg_of(leg: Any) -> Leg:
+    when = str(leg.get("time_in_force"))
+    return Leg(
+        client_order_id=str(leg["client_order_id"]), broker_order_id=str(leg["id"]), side=OrderSide(leg["side"]), type=OrderType(leg["type"]),
+        quantity=exact(leg["qty"], "qty"), time_in_force=TimeInForce(when) if when in set(TimeInForce) else TimeInForce.GTC,
+        limit_price=number(leg.get("limit_price"), "limit_price") or None, stop_price=number(leg.get("stop_price"), "stop_price") or None,
     )  # fmt: skip
 
 
@@ -250,7 +259,7 @@ def wire_order(request: OrderRequest, rules: Rules) -> dict[str, Any]:
 def _amount(request: OrderRequest, rules: Rules) -> dict[str, str]:
     if request.notional is not None:
         return {"notional": plain(floor_to(request.notional, CENT))}
-    plain_buy = request.type is OrderType.MARKET and request.side is OrderSide.BUY and not _has_exits(request)
+    plain_buy = request.type is OrderType.MARKET and request.side is OrderSide.BUY and not has_exits(request)
     # Alpaca fills fractions in plain market orders only, and never short: an entry of 12.34 shares at a limit is 12, rather than
     # a refusal. A closing order is left as it is, as the rest of it would stay behind unseen.
     step = rules.quantity_step if request.symbol.is_crypto or request.reduces or plain_buy else WHOLE
@@ -273,12 +282,12 @@ def _market_time(request: OrderRequest, wire: dict[str, Any]) -> str:
     return "day" if fraction and when is TimeInForce.GTC else ""
 
 
-def _has_exits(request: OrderRequest) -> bool:
+def has_exits(request: OrderRequest) -> bool:
     return request.take_profit is not None or request.stop_loss is not None
 
 
 def _exits(request: OrderRequest, rules: Rules) -> dict[str, Any]:
-    if not _has_exits(request):
+    if not has_exits(request):
         return {}
     out, legs = request.side.opposite, {}
     if request.take_profit is not None:

@@ -295,7 +295,7 @@ def _with_exits(step: Step, plan: ExitPlan, view: View) -> Step:
     if isinstance(held, Held):
         prices = [plain(t.price) for t in (*held.plan.take_profits, held.plan.stop_loss) if t is not None]
         words = f"{step.words}; exits at {' and '.join(prices)} held at {can.name}"
-        return replace(step, exits=written_as_held(held.plan), time_in_force=held.time_in_force, words=words)
+        return replace(step, exits=written_as_held(held.plan, can.name), time_in_force=held.time_in_force, words=words)
     why = f" ({held})" if held else ""
     return replace(step, exits=exit_rules.written(plan), words=f"{step.words}; exits kept by DashTrade{why}")
 

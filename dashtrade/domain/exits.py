@@ -9,6 +9,7 @@ numbers as strings:
     size             the position the shares are of
     break_even       after the first step the stop moves to the entry price
     until            a moment at which all of it is closed
+    lost             why the venue holds one of them no longer, until the other is taken back too
     held_by          the venue whose orders hold stop and take-profit now; else DashTrade's watch keeps them, while it runs
     firing           an exit that was set off and is not done yet, see `Firing`
 """
@@ -166,7 +167,7 @@ def levels(kept: Kept, sign: int) -> Iterator[tuple[Decimal, int, str]]:
 
 def released(kept: Kept) -> Kept:
     """The venue holds them no longer: from here on DashTrade keeps them."""
-    return {name: value for name, value in kept.items() if name != "held_by"}
+    return {name: value for name, value in kept.items() if name not in ("held_by", "lost")}
 
 
 # --- the watch -----------------------------------------------------------------------------------------------------------

@@ -78,8 +78,8 @@ def _priced(target: Target, entry: Entry, sign: int) -> Target:
     return Target(price=round_to(price_of(target, entry.price, sign), entry.price_step), limit_price=limit)
 
 
-def written_as_held(plan: ExitPlan) -> Kept:
-    return (written(plan) or {}) | {"native": True}
+def written_as_held(plan: ExitPlan, venue: str) -> Kept:
+    return (written(plan) or {}) | {"native": venue}
 
 
 def is_native(asked: Kept | None) -> bool:

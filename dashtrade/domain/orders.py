@@ -134,4 +134,5 @@ class Order:
         return OrderRef(
             client_order_id=self.id, broker_order_id=self.broker_order_id, symbol=self.symbol, side=self.side,
             quantity=self.quantity, type=self.type, created_at=self.created_at,
+            with_legs=self.status in IN_DOUBT and bool(self.exits and self.exits.get("native")),
         )

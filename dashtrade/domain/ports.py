@@ -108,6 +108,7 @@ class OrderRef:
     quantity: Decimal | None
     type: OrderType
     created_at: datetime
+    with_legs: bool = False  # the exits it was sent with are to be told of, too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +126,20 @@ class BrokerFill:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """An exit that the venue holds for an order. The venue has named it: `client_order_id` is found like any of ours."""
+
+    client_order_id: str
+    broker_order_id: str
+    side: OrderSide
+    type: OrderType
+    quantity: Decimal
+    time_in_force: TimeInForce
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderReport:
     """What the venue says of an order now. `fills` are all executions it told us of so far (repeats are harmless); where a
     venue tells only totals, leave it empty: the engine books the difference from `filled_quantity` and `average_price`."""
@@ -136,6 +151,7 @@ class OrderReport:
     average_price: Decimal | None = None
     fills: tuple[BrokerFill, ...] = ()
     reason: str = ""
+    legs: tuple[Leg, ...] = ()  # with the answer to `submit` and to `find(with_legs)`; otherwise they may be left out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

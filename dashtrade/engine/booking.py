@@ -14,6 +14,7 @@ from dashtrade.domain.ledger import Booking, Position, book, fills_of
 from dashtrade.domain.orders import ENDED, FROM_VENUE, TRANSITIONS, Order, OrderStatus
 from dashtrade.domain.ports import BrokerFill, OrderReport
 from dashtrade.domain.values import ZERO, OrderSide, money, plain
+from dashtrade.engine import legs
 from dashtrade.engine.ending import settle
 from dashtrade.failpoints import failpoint
 from dashtrade.tables import accounts as account_table
@@ -36,6 +37,8 @@ def apply_report(conn: sa.Connection, order: Order, report: OrderReport, now: da
     The caller's order may have moved on meanwhile; then the update finds nothing, and it is read again.
     """
     account_table.hold(conn, order.account_id)
+    if legs.must_wait(conn, order, report):
+        return Booked(order=order, changed=False)
     booked = _apply(conn, order, report, now)
     if booked is None:
         booked = _apply(conn, order_table.load(conn, order.id), report, now)
@@ -53,12 +56,16 @@ def _apply(conn: sa.Connection, order: Order, report: OrderReport, now: datetime
         return Booked(order=order, changed=False)
     if not order_table.update(conn, order, after):
         return None
+    if report.legs:
+        legs.learn(conn, after, report.legs, now)
     said = after.reason or (f"{plain(after.filled_quantity)} at {_price(after.average_price)}" if new else "")
     order_table.log(conn, [(after, now, str(after.status), said)])
     if new:
         _book_fills(conn, order, after, new, now)
     elif not after.is_open:
         release_bot(conn, after)
+    if after.parent_id is not None and not after.is_open:
+        legs.ended(conn, after, now)
     settle(conn, after, now)
     return Booked(order=after, changed=True)
 
@@ -95,6 +102,8 @@ def _book_fills(conn: sa.Connection, before: Order, after: Order, fills: list[Br
     first = not before.filled_quantity
     order_table.put_trade(conn, after, fee=fees, realized=realized, at=fills[-1].at, first=first)
     changed = _after_fills(bot, after, fills, position, realized, fees, first, now)
+    if changed.exits and legs.are_held(conn, after):
+        changed = replace(changed, exits=changed.exits | {"held_by": after.exits["native"]})
     bot_table.book(conn, changed, now=now)
     bot_table.put_day(conn, changed)
     _tell(conn, bot, after, fills, realized, now)

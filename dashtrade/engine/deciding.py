@@ -44,7 +44,7 @@ def decide_one(conn: sa.Connection, task: table.Waiting, signal: Signal, market:
         day=bot.day(now.date()), switches=bot_table.switches_for(conn, bot), account_ok=account_ok, received_at=task.received_at,
         now=now, expires_at=task.expires_at, taken_back=task.taken_back, quote=market.quote, account=market.account,
         rules=market.rules, capabilities=market.capabilities, market_open=market.open,
-        alone=False,  # the venue holds no exits yet: DashTrade keeps all of them
+        alone=not market.capabilities.native_bracket or bot_table.is_alone(conn, bot),
         held_for_others=tuple(o for o in under_way if o.parent_id and o.bot_id != bot.id and o.symbol == bot.symbol),
     )
     match decide(signal, view):

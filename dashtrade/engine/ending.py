@@ -35,7 +35,7 @@ def end_signal(conn: sa.Connection, signal_id: str, *, alone: bool, status: str,
 def settle(conn: sa.Connection, order: Order, now: datetime) -> None:
     """An order has changed: what does that mean for its decision?"""
     found = _meaning(order)
-    if found is None:
+    if found is None or order.parent_id is not None:  # an exit at the venue is no part of what its entry's alert came to
         return
     status, reason = found
     if not order.is_open and order.status is not OrderStatus.FILLED:

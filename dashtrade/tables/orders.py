@@ -64,7 +64,7 @@ trades = sa.Table(
 SYSTEM = {
     "insert", "log", "load", "find", "update", "open_in_lane", "open_in_account", "request_cancel", "of_signal", "add_fill", "held_lots",
     "known_fills", "add_lot", "put_lot", "split_lot", "put_trade", "due_lanes", "working_accounts",
-    "cancel_entries",
+    "cancel_entries", "legs_of",
 }
 
 
@@ -147,6 +147,18 @@ def request_cancel(conn: sa.Connection, order_ids: list[str]) -> int:
 
 def of_signal(conn: sa.Connection, signal_id: str, bot_id: int) -> list[Order]:
     return [_order(row) for row in rows(conn, _OF_SIGNAL, {"signal_id": signal_id, "bot_id": bot_id})]
+
+
+_LEGS = sa.select(orders).where(
+    orders.c.signal_id == p("signal_id"), orders.c.parent_id == p("parent_id")
+).order_by(orders.c.step)
+_SIGNAL_OF = sa.select(orders.c.signal_id).where(orders.c.id == p("order_id"))
+
+
+def legs_of(conn: sa.Connection, order_id: str) -> list[Order]:
+    """The exits that the venue holds for an entry, ended ones too. By way of its signal, which has an index."""
+    signal_id = scalar(conn, _SIGNAL_OF, {"order_id": order_id})
+    return [_order(row) for row in rows(conn, _LEGS, {"signal_id": signal_id, "parent_id": order_id})]
 
 
 _DUE = sa.select(orders.c.account_id, orders.c.symbol).where(

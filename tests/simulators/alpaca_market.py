@@ -105,7 +105,7 @@ class Market:
 
     def _check_position(self, order: Order) -> None:
         asset, held = order.asset, self.quantity(order.asset)
-        opposite = next((o for o in self.working(asset) if o.side != order.side and o.parent is None), None)
+        opposite = next((o for o in self.working(asset) if o.side != order.side and o.status != "held"), None)
         if opposite is not None:
             raise forbidden(
                 "potential wash trade detected. use complex orders", existing_order_id=opposite.id,
@@ -197,6 +197,9 @@ class Market:
         done = order.notional is not None or order.filled >= order.quantity
         if done:
             order.at["filled"] = self.now()
+        for other in order.parent.legs if order.parent else ():  # both may not sell the same shares
+            if other is not order and other.is_open:
+                other.quantity -= quantity
         self._record(order, quantity, price, done)
         self._turn(order, "filled" if done else "partially_filled", "fill" if done else "partial_fill", quantity, price)
         if done:
@@ -236,7 +239,7 @@ class Market:
 
     def _after_fill(self, order: Order) -> None:
         for index, leg in enumerate(order.legs):
-            if index == 0:  # of two exits the second stays held: both may not sell the same shares
+            if index == 0 and leg.is_open:  # of two exits the second stays held: both may not sell the same shares
                 self._turn(leg, "new", "new")
         for other in order.parent.legs if order.parent else ():
             if other is not order and other.is_open:
@@ -246,7 +249,7 @@ class Market:
         """The second exit of a bracket fires although it is held: the first one gives way."""
         for parent in self.brackets:
             profit, stop = parent.legs
-            if stop.status == "held" and profit.status == "new" and (stop.asset.price - stop.stop) * stop.sign >= 0:
+            if stop.status == "held" and profit.status in ("new", "partially_filled") and (stop.asset.price - stop.stop) * stop.sign >= 0:
                 self._end(profit, "canceled")
                 self._turn(stop, "new", "new")
 
@@ -272,7 +275,7 @@ class Market:
             if leg.is_open:
                 self._end(leg, "canceled")
         for other in order.parent.legs if order.parent and status == "canceled" else ():
-            if other.status == "held" and order.parent.status == "filled" and not (other.stop and self._fires(other)):
+            if other.is_open and order.parent.status == "filled" and not (other.stop and self._fires(other)):
                 self._end(other, "canceled")
 
     def _fires(self, order: Order) -> bool:

@@ -129,7 +129,7 @@ class Order:
     def average(self) -> Decimal | None:
         return (self.cost / self.filled).quantize(D("0.00000001"), ROUND_HALF_UP).normalize() if self.filled else None
 
-    def wire(self) -> dict[str, Any]:
+    def wire(self, *, nested: bool = True) -> dict[str, Any]:
         stop = self.stop if self.type != "trailing_stop" else self.trail_stop()
         return {
             "id": self.id, "client_order_id": self.client_order_id, "created_at": stamp(self.at.get("created")),
@@ -141,7 +141,7 @@ class Order:
             "order_class": "" if self.order_class == "simple" else self.order_class, "order_type": self.type, "type": self.type,
             "side": self.side, "position_intent": f"{self.side}_to_open", "time_in_force": self.time_in_force,
             "limit_price": text(self.limit), "stop_price": text(stop), "status": self.status,
-            "extended_hours": self.extended_hours, "legs": [leg.wire() for leg in self.legs] or None,
+            "extended_hours": self.extended_hours, "legs": ([leg.wire() for leg in self.legs] or None) if nested else None,
             "trail_percent": text(self.trail_percent), "trail_price": text(self.trail_price), "hwm": text(self.hwm),
             "subtag": None, "source": None, "expires_at": None,
         }  # fmt: skip

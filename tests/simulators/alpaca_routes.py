@@ -38,15 +38,16 @@ def _list_orders(sim: AlpacaSimulator, request: Seen, faults: list[Fault]) -> Re
     limit = int(query.get("limit", 50))
     if not 1 <= limit <= 500:
         raise unprocessable("limit must be between 1 and 500")
-    return Reply(200, [order.wire() for order in found[:limit]])
+    nested = query.get("nested") == "true"
+    return Reply(200, [order.wire(nested=nested) for order in found[:limit]])
 
 
 def _get_order(sim: AlpacaSimulator, request: Seen, faults: list[Fault], order_id: str) -> Reply:
-    return Reply(200, sim.visible(sim.market.orders.get(order_id)).wire())
+    return Reply(200, sim.visible(sim.market.orders.get(order_id)).wire(nested=request.query.get("nested") == "true"))
 
 
 def _get_by_client_id(sim: AlpacaSimulator, request: Seen, faults: list[Fault]) -> Reply:
-    return Reply(200, sim.visible(sim.market.by_client.get(request.query.get("client_order_id", ""))).wire())
+    return Reply(200, sim.visible(sim.market.by_client.get(request.query.get("client_order_id", ""))).wire(nested=False))
 
 
 def _delete_order(sim: AlpacaSimulator, request: Seen, faults: list[Fault], order_id: str) -> Reply:
