@@ -19,13 +19,13 @@ from dashtrade.domain.dialects import Reading, parse
 from dashtrade.domain.orders import FROM_VENUE, Order, OrderStatus
 from dashtrade.domain.ports import BadCredentials, Broker, BrokerError, Clock, Feed, OrderReport, Rejected
 from dashtrade.domain.signals import Action, Origin, Signal
-from dashtrade.domain.values import Symbol, new_id
-from dashtrade.engine.deciding import Market, decide_one
+from dashtrade.domain.values import new_id
+from dashtrade.engine.asking import Asker
+from dashtrade.engine.deciding import AskAgain, Market, decide_one
 from dashtrade.engine.effects import Call, Steps, Write, drive
 from dashtrade.engine.ending import end_signal
 from dashtrade.engine.intake import Accepted, Alert, Conflict, NoBot, Receipt
 from dashtrade.engine.lanes import LaneLost, Leases
-from dashtrade.engine.reconcile import NotYet, Reconciler
 from dashtrade.engine.sending import Sender, is_local
 from dashtrade.failpoints import failpoint
 from dashtrade.tables import accounts as account_table
@@ -52,12 +52,11 @@ class Engine:
         self.db, self.clock = db, clock
         self._make_broker, self._feed_of = broker_of, feed_of
         self.leases = Leases(db, owner)
+        self.asker = Asker(clock)
         self.sender = Sender(db, clock, self.leases, self.broker)
         self.hand_over: Callable[[Alert], Accepted | None] = lambda alert: None  # to the process that has the writer
         self.on_work: Callable[[Lane, str], None] = lambda lane, signal_id: None  # wakes a worker; it would find the work anyway
         self.on_change: Callable[[str], None] = lambda signal_id: None  # something came of a signal
-        self.gate: Callable[[int, Symbol], str] = lambda account_id, symbol: ""  # why nothing new may be sent there yet
-        self.reconciler = Reconciler(db, clock, broker_of, self.sender, self.leases, self.collect)
         self._hints: OrderedDict[str, Signal] = OrderedDict()
 
     # --- in ----------------------------------------------------------------------------------------------------------------
@@ -142,8 +141,6 @@ class Engine:
             case OrderStatus.SUBMITTING | OrderStatus.UNKNOWN:
                 after = yield from self.sender.resolve(order, lane, token)
             case OrderStatus.CREATED if not any(_before(other, order) for other in orders):
-                if self.gate(order.account_id, order.symbol) and not is_local(self.broker(order.account_id)):
-                    return False
                 started = yield from self.sender.start(order, lane, token)
                 if started is not None:
                     after = yield from self.sender.send(started)
@@ -158,10 +155,10 @@ class Engine:
         self.on_change(order.signal_id)
         return (after.status, after.due_at) != (order.status, order.due_at)
 
-    def _decide(self, task: Waiting, account: Account, lane: Lane, token: int) -> Steps[Order | None]:
+    def _decide(self, task: Waiting, account: Account, lane: Lane, token: int, *, anew: bool = False) -> Steps[Order | None]:
         """The order that was sent, as it is now; None if there was nothing to send."""
         try:
-            market = yield from self._market(task, account)
+            market = yield from self._market(task, account, anew)
         except Rejected as error:
             return (yield from self._give_up(task, lane, token, error.message))
         except BadCredentials as error:
@@ -179,7 +176,10 @@ class Engine:
             failpoint("before_decide_commit")
             return order
 
-        order = yield Write(work)
+        try:
+            order = yield Write(work)
+        except AskAgain:
+            return (yield from self._decide(task, account, lane, token, anew=True))
         self._hints.pop(task.signal_id, None)
         failpoint("after_decide_commit")
         if order is not None and order.status is OrderStatus.SUBMITTING:
@@ -187,21 +187,13 @@ class Engine:
         self.on_change(task.signal_id)
         return order
 
-    def _market(self, task: Waiting, account: Account) -> Steps[Market]:
+    def _market(self, task: Waiting, account: Account, anew: bool) -> Steps[Market]:
         if account.problem:
             raise Rejected(account.problem)
         broker, feed = self._make_broker(account), self._feed_of(account)
-        waits = "" if is_local(broker) else self.gate(account.id, task.symbol)
-        if waits:
-            raise NotYet(waits)
-
-        def ask() -> Market:
-            return Market(
-                rules=broker.rules(task.symbol), quote=feed.quote(task.symbol), account=broker.account(),
-                capabilities=broker.capabilities, open=broker.market_open(task.symbol), simulated=account.simulated,
-            )
-
-        return ask() if is_local(broker) else (yield Call(ask))
+        if is_local(broker):
+            return self.asker.here(broker, feed, task.symbol, simulated=account.simulated)
+        return (yield Call(lambda: self.asker.far(broker, feed, task.symbol, anew=anew)))
 
     def _give_up(self, task: Waiting, lane: Lane, token: int, why: str) -> Steps[None]:
         now = self.clock.now()
@@ -225,12 +217,12 @@ class Engine:
             yield from self._give_up(task, lane, token, f"the broker could not be reached for {PATIENCE.seconds} s: {error.message}")
             return
         after = max(getattr(error, "after", timedelta(seconds=1)), timedelta(seconds=5 if late else 1))
-        said = f"waits for the broker, which cannot be reached: {error.message}" if late else error.message if isinstance(error, NotYet) else ""
+        said = f"waits for the broker, which cannot be reached: {error.message}" if late else ""
 
         def work(conn: sa.Connection) -> None:
             self.leases.check(conn, lane, token)
             signal_table.hold_back(conn, task.id, held_until=now + after, reason=said)
-            if late and not task.reason.startswith("waits for the broker,"):
+            if late and not task.reason:
                 message_table.send(
                     conn, task.user_id, level="error", title=f"{task.symbol.short}: the broker cannot be reached", now=now,
                     text=f"Your {signal.action} of {task.symbol.short} waits for the broker ({error.message}) and goes out as soon as it "
@@ -270,8 +262,9 @@ class Engine:
         """News that a venue tells by itself: booked like any others. The lane in which something moved."""
         with self.db.read() as conn:
             order = order_table.find(conn, account_id, report.client_order_id)
-        if order is None or (FROM_VENUE[report.status], report.filled_quantity) == (order.status, order.filled_quantity):
-            return None  # a stranger's, or known
+        if order is None or report.filled_quantity <= order.filled_quantity and FROM_VENUE[report.status] is OrderStatus.WORKING \
+                and order.status not in (OrderStatus.UNKNOWN, OrderStatus.ATTENTION):
+            return None  # a stranger's, or known: that it arrived, the answer to its sending says
         after = drive(self.db, self.sender.book(order, report))
         if after.status is order.status:
             return None

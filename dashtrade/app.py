@@ -263,6 +263,7 @@ class App:
     def close(self) -> None:
         if self.worker is not None:
             self.worker.close()
+        self.engine.asker.close()
         self.brokers.close()
         self.db.close()
 

@@ -24,6 +24,7 @@ def clients(
     from alpaca.data.historical.crypto import CryptoHistoricalDataClient
     from alpaca.data.historical.stock import StockHistoricalDataClient
     from alpaca.trading.client import TradingClient
+    from requests.utils import get_environ_proxies
 
     data = {"raw_data": True, "url_override": _base(data_url)}
     made = (
@@ -33,6 +34,8 @@ def clients(
     )
     for client in made:
         client._retry = 0  # it takes no argument for this; a 504 after placing would make four orders
+        client._session.proxies = get_environ_proxies(client._base_url)
+        client._session.trust_env = False  # the environment is not searched for proxies and passwords at each request
         client._session.request = functools.partial(client._session.request, timeout=timeouts)
     return made
 

@@ -9,14 +9,18 @@ import asyncio
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from dashtrade.brokers import alpaca_wire as wire
 from dashtrade.domain.ports import OrderReport
-from dashtrade.domain.values import Malformed
+from dashtrade.domain.values import ZERO, Malformed, exact
 
 log = logging.getLogger("dashtrade.brokers.alpaca")
+
+TOLD_GOOD = 5.0  # seconds that a position is believed as the stream told it: a split is not told
 
 OnReport = Callable[[OrderReport], object]
 
@@ -31,12 +35,24 @@ class TradeUpdates:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped: asyncio.Event | None = None
         self._stream: Any = None
+        self._held: dict[str, tuple[Any, float, Decimal]] = {}  # symbol: by which connection, when, and how much
 
     @property
     def up(self) -> bool:
         """Connected, as far as the library knows: it notices a dead line after three minutes at the latest."""
         stream = self._stream
         return stream is not None and stream._running
+
+    def held(self, name: str) -> Decimal | None:
+        """The account's position, by hand or by us, as it was told a moment ago; None where the line may have missed something."""
+        line, at, quantity = self._held.get(name, (None, 0.0, ZERO))
+        if line is None or not self.up or line is not self._stream._ws or time.monotonic() - at > TOLD_GOOD:
+            return None
+        return quantity
+
+    def _note(self, data: Any) -> None:
+        if data.get("position_qty") is not None and self._stream is not None:
+            self._held[data["order"]["symbol"]] = self._stream._ws, time.monotonic(), exact(data["position_qty"], "position_qty")
 
     def start(self, on_report: OnReport) -> None:
         with self._lock:
@@ -68,7 +84,7 @@ class TradeUpdates:
         from alpaca.trading.stream import TradingStream
 
         stream = TradingStream(**self._made_of, raw_data=True)
-        stream.subscribe_trade_updates(_handler(on_report))
+        stream.subscribe_trade_updates(_handler(on_report, self._note))
         self._loop, self._stopped, self._stream = asyncio.get_running_loop(), asyncio.Event(), stream
         ready.set()
         # Its own `stop` fails before the loop runs and waits up to 5 s after; cancelling does neither.
@@ -80,10 +96,11 @@ class TradeUpdates:
             await asyncio.wait_for(stream.close(), 1)
 
 
-def _handler(on_report: OnReport) -> Callable[[Any], Any]:
+def _handler(on_report: OnReport, note: Callable[[Any], None]) -> Callable[[Any], Any]:
     async def handle(message: Any) -> None:
         try:
             order = message["data"]["order"]
+            note(message["data"])
             if order.get("status") == "replaced":  # it lives on under another id, which a poll follows
                 return
             on_report(wire.report_of(order))

@@ -18,7 +18,6 @@ from dashtrade.domain.values import ZERO, client_order_id, plain
 from dashtrade.engine.ending import end_signal
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
-from dashtrade.tables import drifts as drift_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import signals as table
 
@@ -33,6 +32,11 @@ class Market:
     capabilities: Capabilities
     open: bool
     simulated: bool  # a live account that was asked on paper
+    kept: bool  # some of it was asked for a moment ago, for another decision
+
+
+class AskAgain(Exception):
+    """What was kept speaks against it. Money may have come free meanwhile, so it is asked for anew and decided again."""
 
 
 def decide_one(conn: sa.Connection, task: table.Waiting, signal: Signal, market: Market, now: datetime) -> Order | None:
@@ -47,9 +51,12 @@ def decide_one(conn: sa.Connection, task: table.Waiting, signal: Signal, market:
         rules=market.rules, capabilities=market.capabilities, market_open=market.open,
         alone=not market.capabilities.native_bracket or bot_table.is_alone(conn, bot),
         held_for_others=tuple(o for o in under_way if o.parent_id and o.bot_id != bot.id and o.symbol == bot.symbol),
-        drift=drift_table.on(conn, task.account_id, task.symbol),
     )
-    match decide(signal, view):
+    decision = decide(signal, view)
+    if market.kept and not isinstance(decision, CancelFirst):
+        if isinstance(decision, Refused) or not all(check.ok for check in decision.checks):
+            raise AskAgain
+    match decision:
         case CancelFirst() as wait:
             order_table.request_cancel(conn, list(wait.order_ids))
             table.hold_back(conn, task.id, taken_back=task.taken_back + len(wait.order_ids))

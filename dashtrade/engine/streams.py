@@ -30,7 +30,8 @@ class Streams:
     def look(self) -> None:
         """Listen to whom there is to listen to, and to nobody else: accounts come, go, and get other keys."""
         with self._db.read() as conn:
-            wanted = {account.id: account for account in account_table.active_at(conn, self._kinds, MOST)}
+            found = account_table.active_at(conn, self._kinds, MOST)
+            wanted = {account.id: account for account in found if not account.simulated}
         for account_id in self._listening.keys() - wanted.keys():
             self._listening.pop(account_id).stop_listening()
             log.info("account %s: its stream ended", account_id)

@@ -16,7 +16,7 @@ from sqlalchemy import bindparam as p
 
 from dashtrade.domain.values import Symbol
 from dashtrade.tables.base import BigId, Instrument, Json, flag, is_postgres, metadata, moment, number, owner_column, whole, words
-from dashtrade.tables.quick import first, rows, run, run_many, scalar
+from dashtrade.tables.quick import first, one, rows, run, run_many, scalar
 
 signals = sa.Table(
     "signals", metadata,
@@ -57,7 +57,7 @@ workers = sa.Table(
 
 SYSTEM = {
     "claim", "free_lanes", "renew", "release", "holds", "open_lanes", "next_waiting", "decided", "end_decision", "decisions_of",
-    "end_signal", "raw_of", "hold_back", "oldest_waiting", "forget_raw", "waiting_count", "waiting_in_account", "lock_key", "beat", "last_beat",
+    "end_signal", "raw_of", "hold_back", "oldest_waiting", "forget_raw", "waiting_count", "lock_key", "beat", "last_beat",
 }
 
 
@@ -224,11 +224,6 @@ def next_waiting(conn: sa.Connection, lane: Lane, now: datetime) -> list[Waiting
     return [Waiting(**row._asdict()) for row in found]
 
 
-def waiting_in_account(conn: sa.Connection, account_id: int) -> list[Waiting]:
-    query = sa.select(*_TASK).where(decisions.c.account_id == account_id, _WAITING).order_by(decisions.c.id)
-    return [Waiting(**row._asdict()) for row in conn.execute(query)]
-
-
 _BY_SIGNAL = sa.select(*_TASK).where(decisions.c.signal_id == p("signal_id")).order_by(decisions.c.id)
 
 
@@ -270,9 +265,12 @@ def end_signal(conn: sa.Connection, signal_id: str, *, status: str, reason: str,
     run(conn, _SIGNAL_END, {"signal_id": signal_id, "new_status": status, "why": reason, "ended": ended})
 
 
+_RAW = sa.select(signals.c.raw, signals.c.origin).where(signals.c.id == p("signal_id"))
+
+
 def raw_of(conn: sa.Connection, signal_id: str) -> tuple[str, str]:
     """(the stored body, who asked)."""
-    row = conn.execute(sa.select(signals.c.raw, signals.c.origin).where(signals.c.id == signal_id)).one()
+    row = one(conn, _RAW, {"signal_id": signal_id})
     return row.raw, row.origin
 
 

@@ -36,9 +36,9 @@ class AlpacaSimulator:
 
     def __init__(
         self, port: int = 0, stream_port: int = 0, *, key: str = "PKSIMULATOR", secret: str = "simulator-secret",
-        cash: Decimal = Decimal(100_000), latency: float = 0.0, plan: str = "paid",
+        cash: Decimal = Decimal(100_000), latency: float = 0.0, plan: str = "paid", away: float = 0.0,
     ) -> None:  # fmt: skip
-        self.key, self.secret, self.latency, self.plan = key, secret, latency, plan
+        self.key, self.secret, self.latency, self.plan, self.away = key, secret, latency, plan, away
         self.clock_ahead = timedelta(0)
         self.market = Market(cash=cash, now=data.utc_now)
         self.seen: deque[Seen] = deque(maxlen=10_000)
@@ -105,21 +105,35 @@ class AlpacaSimulator:
 
     def answer(self, request: Seen, headers: Any) -> Reply | None:
         """None: no answer at all, the connection is dropped."""
-        self.seen.append(request)
         if request.path.startswith("/_"):
             return _control(self, request)
+        self.seen.append(request)
+        if not self.away:
+            return self._answer(request, headers)
+        self._stopping.wait(self.away / 2)
+        reply = self._answer(request, headers)
+        self._stopping.wait(self.away / 2)
+        return reply
+
+    def _answer(self, request: Seen, headers: Any) -> Reply | None:
         faults = self._due(request)
         for fault in faults:
             if fault.kind in BEFORE:
                 return refusing(fault)
         try:
-            if (headers.get("APCA-API-KEY-ID"), headers.get("APCA-API-SECRET-KEY")) != (self.key, self.secret):
+            key = headers.get("APCA-API-KEY-ID")
+            if not self.knows(key, headers.get("APCA-API-SECRET-KEY")):
                 raise Refused(401, None, "unauthorized.")
             with self.market.lock:
+                self.market.asker = key
                 reply = routed(self, request, faults)
         except Refused as refused:
             reply = Reply(refused.status, refused.body)
         return self._spoiled(reply, faults)
+
+    def knows(self, key: object, secret: object) -> bool:
+        """Its own key, and any that begins with it and a dash: those share its money, and hear of their own orders alone."""
+        return secret == self.secret and str(key).partition("-")[0] == self.key
 
     def _due(self, request: Seen) -> list[Fault]:
         with self.market.lock:
@@ -177,7 +191,7 @@ POST /_price   {"symbol": "AAPL", "price": "101.5"}
 POST /_faults  {"kind": "time_out"} or a list of them; DELETE /_faults forgets them
 POST /_market  {"session": "open" | "extended" | "closed", "parts": "next" | "finish", "stream": "drop"}
 POST /_hold    {"symbol": "AAPL", "qty": "20", "price": "50"}: what happens outside, such as a split or a sale by hand
-GET  /_orders"""
+GET  /_orders; GET /_arrivals: when each order came, by time.monotonic(); DELETE /_arrivals forgets them"""
 
 
 def _control(sim: AlpacaSimulator, request: Seen) -> Reply:
@@ -195,6 +209,10 @@ def _control(sim: AlpacaSimulator, request: Seen) -> Reply:
             case "POST", "/_hold":
                 with sim.market.lock:
                     sim.market.set_position(sim.market.asset(body["symbol"]), Decimal(body["qty"]), Decimal(body["price"]))
+            case "GET", "/_arrivals":
+                return Reply(200, [seen.at for seen in sim.requests("POST", "/v2/orders")])
+            case "DELETE", "/_arrivals":
+                sim.seen.clear()
             case "GET", "/_orders":
                 return Reply(200, [order.wire() for order in sim.orders])
             case _:
@@ -272,9 +290,11 @@ def main() -> None:
                                      formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--port", type=int, default=9001, help="0 for any free one")
     parser.add_argument("--stream-port", type=int, help="of the trade updates; the next one if left out")
+    parser.add_argument("--away", type=float, default=0.0, help="seconds there and back")
+    parser.add_argument("--cash", type=Decimal, default=Decimal(100_000))
     given = parser.parse_args()
     stream_port = given.port + bool(given.port) if given.stream_port is None else given.stream_port
-    with AlpacaSimulator(given.port, stream_port) as sim:
+    with AlpacaSimulator(given.port, stream_port, away=given.away, cash=given.cash) as sim:
         print(f"ALPACA_API_URL={sim.url}\nALPACA_DATA_URL={sim.url}\nALPACA_STREAM_URL={sim.stream_url}")
         print(f"key {sim.key}, secret {sim.secret}; Ctrl-C ends it\n\n{CONTROLS}", flush=True)
         try:

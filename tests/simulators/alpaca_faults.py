@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 BEFORE = {"rate_limited": 429, "server_error": 500, "bad_key": 401, "forbidden": 403}  # nothing is done
@@ -41,6 +41,7 @@ class Seen:
     path: str
     query: dict[str, str]
     body: str
+    at: float = field(default_factory=time.monotonic)  # by a clock that all processes of this machine share
 
     @property
     def json(self) -> Any:

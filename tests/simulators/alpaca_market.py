@@ -34,6 +34,7 @@ class Market:
         self.held: dict[str, tuple[Decimal, Decimal]] = {}  # symbol: (signed quantity, average price)
         self.activities: list[dict[str, Any]] = []
         self.on_event: Callable[[str, Order, dict[str, Any]], None] = lambda event, order, more: None
+        self.asker = ""  # whose request is being answered
         self.next_in_parts = False
         self.ids_last = False  # which of its checks comes first, the vendor does not say
         for asset in (
@@ -97,6 +98,7 @@ class Market:
             raise invalid("client_order_id must be unique")
 
     def _enter(self, order: Order) -> None:
+        order.owner = self.asker
         order.at["created"] = order.at["updated"] = self.now()
         self.orders[order.id] = self.by_client[order.client_order_id] = self.open[order.id] = order
         order.hwm = order.asset.price if order.type == "trailing_stop" else None

@@ -109,6 +109,7 @@ class Order:
     replaced_by: str | None = None
     hwm: Decimal | None = None
     triggered: bool = False
+    owner: str = ""  # the key it was placed with
     parts: bool = False  # fills by half, and waits
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     at: dict[str, datetime] = field(default_factory=dict)

@@ -21,8 +21,8 @@ class StreamServer:
 
     def __init__(self, sim: AlpacaSimulator, port: int) -> None:
         self._sim, self._port = sim, port
-        self._events: queue.Queue[dict[str, Any] | None] = queue.Queue(MOST_WAITING)
-        self._listening: set[Any] = set()
+        self._events: queue.Queue[tuple[str, dict[str, Any]] | None] = queue.Queue(MOST_WAITING)
+        self._listening: dict[Any, str] = {}  # connection: its key
         self._connected: set[Any] = set()
         self._server: Any = None
         self.url = ""
@@ -57,45 +57,48 @@ class StreamServer:
         if self._listening:
             at = stamp(self._sim.market.now())
             data = {"event": event, "execution_id": str(uuid.uuid4()), "timestamp": at, "order": order.wire(), **more}
-            self._events.put_nowait({"stream": "trade_updates", "data": data})
+            self._events.put_nowait((order.owner, {"stream": "trade_updates", "data": data}))
 
     def _send(self) -> None:
         from websockets.exceptions import WebSocketException
 
-        while (event := self._events.get()) is not None:
+        while (told := self._events.get()) is not None:
+            owner, event = told
             frame = json.dumps(event).encode()
-            for connection in list(self._listening):
+            for connection, key in list(self._listening.items()):
                 try:
-                    connection.send(frame)
+                    if key == owner:
+                        connection.send(frame)
                 except (WebSocketException, OSError):
-                    self._listening.discard(connection)
+                    self._listening.pop(connection, None)
 
     def _talk(self, connection: Any) -> None:
         from websockets.exceptions import WebSocketException
 
         self._connected.add(connection)
         try:
-            if self._authorized(connection):
+            key = self._authorized(connection)
+            if key:
                 for message in connection:
-                    self._heard(connection, json.loads(message))
+                    self._heard(connection, key, json.loads(message))
         except (WebSocketException, OSError, ValueError, KeyError, TypeError):
             return
         finally:
             self._connected.discard(connection)
-            self._listening.discard(connection)
+            self._listening.pop(connection, None)
 
-    def _authorized(self, connection: Any) -> bool:
+    def _authorized(self, connection: Any) -> str:
         asked = json.loads(connection.recv(timeout=10))
         given = asked.get("data", {})
-        fits = (given.get("key_id"), given.get("secret_key")) == (self._sim.key, self._sim.secret)
-        good = fits and asked.get("action") == "authenticate"
+        key = str(given.get("key_id"))
+        good = self._sim.knows(key, given.get("secret_key")) and asked.get("action") == "authenticate"
         status = "authorized" if good else "unauthorized"
         connection.send(json.dumps({"stream": "authorization", "data": {"status": status, "action": "authenticate"}}).encode())
-        return good
+        return key if good else ""
 
-    def _heard(self, connection: Any, message: dict[str, Any]) -> None:
+    def _heard(self, connection: Any, key: str, message: dict[str, Any]) -> None:
         if message["action"] == "listen":
             streams = [name for name in message["data"]["streams"] if name == "trade_updates"]
             if streams:
-                self._listening.add(connection)
+                self._listening[connection] = key
             connection.send(json.dumps({"stream": "listening", "data": {"streams": streams}}).encode())

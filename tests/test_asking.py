@@ -1,0 +1,84 @@
+"""What a decision asks of a venue far away: little, and never too little."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.alpaca_desk import AAPL, eventually  # noqa: I001
+
+from dashtrade.app import App
+from dashtrade.brokers.alpaca import AlpacaBroker
+from dashtrade.engine.asking import Asker
+from tests.conftest import MakeApp
+from tests.doubles import SetClock
+from tests.house import House, Person
+from tests.simulators.alpaca import AlpacaSimulator
+
+
+@pytest.fixture
+def sim() -> Iterator[AlpacaSimulator]:
+    with AlpacaSimulator() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def ann(make_app: MakeApp, sim: AlpacaSimulator) -> Person:
+    app: App = make_app(ALPACA_API_URL=sim.url, ALPACA_DATA_URL=sim.url, ALPACA_STREAM_URL=sim.stream_url)
+    return House(app).join()
+
+
+def account(ann: Person, sim: AlpacaSimulator) -> int:
+    keys = {"key": sim.key, "secret": sim.secret}
+    return ann.does("POST", "/accounts", {"broker": "alpaca", "mode": "paper", "label": "A", "credentials": keys})["id"]
+
+
+@pytest.fixture
+def broker(sim: AlpacaSimulator) -> Iterator[AlpacaBroker]:
+    made = AlpacaBroker(sim.key, sim.secret, "paper", api_url=sim.url, data_url=sim.url)
+    yield made
+    made.close()
+
+
+def test_a_burst_of_alerts_asks_for_account_and_price_once(sim: AlpacaSimulator, broker: AlpacaBroker):
+    clock = SetClock()
+    asker = Asker(clock)
+    broker.rules(AAPL)  # kept for an hour, and takes a look at the price
+    sim.seen.clear()
+    markets = [asker.far(broker, broker, AAPL, anew=False) for _ in range(5)]
+    assert [market.kept for market in markets] == [False, True, True, True, True]
+    assert len(sim.requests("GET", "/v2/account")) == len(sim.requests("GET", "/v2/stocks/quotes")) == 1
+    asker.close()
+
+
+def test_a_price_is_kept_for_half_a_second_and_an_account_for_five(sim: AlpacaSimulator, broker: AlpacaBroker):
+    clock = SetClock()
+    asker = Asker(clock)
+    asker.far(broker, broker, AAPL, anew=False)
+    clock.forward(0.6)
+    sim.set_price("AAPL", 120)
+    assert asker.far(broker, broker, AAPL, anew=False).quote.mid == 120 and len(sim.requests("GET", "/v2/account")) == 1
+    clock.forward(5)
+    assert not asker.far(broker, broker, AAPL, anew=False).kept and len(sim.requests("GET", "/v2/account")) == 2
+    asker.close()
+
+
+def test_money_that_came_free_a_moment_ago_is_seen(ann: Person, sim: AlpacaSimulator):
+    """The first purchase took the money, its sale gave it back; what is kept of the account says that there is none."""
+    one = account(ann, sim)
+    ann.bot("AAPL", account=one, position_size="1900", position_size_type="quantity")
+    big = ann.bot("MSFT", account=one, position_size="900", position_size_type="quantity")
+    ann.trades("buy", "AAPL")
+    assert "buying power" in ann.trades("buy", "MSFT")["reason"]
+    ann.trades("close", "AAPL")
+    assert eventually(lambda: ann.trades("buy", "MSFT")["status"] == "filled") and ann.holds(big) == 900
+
+
+def test_a_refusal_is_never_made_of_what_was_kept(ann: Person, sim: AlpacaSimulator):
+    one = account(ann, sim)
+    ann.bot("AAPL", account=one, position_size="10", position_size_type="quantity")
+    ann.trades("buy", "AAPL")
+    before = len(sim.requests("GET", "/v2/account"))
+    assert "already long" in ann.trades("buy", "AAPL")["reason"]
+    assert len(sim.requests("GET", "/v2/account")) == before + 1
