@@ -234,12 +234,12 @@ class Engine:
     # --- what the venues tell ------------------------------------------------------------------------------------------------
 
     def collect(self, account_id: int) -> list[Lane]:
-        """News of the account's working orders; the lanes in which something moved."""
+        """News of the account's working orders, and of those that ended a moment ago; the lanes in which something moved."""
         with self.db.read() as conn:
             account, orders = account_table.load(conn, account_id), order_table.open_in_account(conn, account_id)
         if account.problem:
             return []  # a key that was refused is not tried again until its user has changed it
-        working = {o.id: o for o in orders if o.status is OrderStatus.WORKING}
+        working = {o.id: o for o in orders if o.status is OrderStatus.WORKING} | {o.id: o for o in self.sender.lately_ended(account_id)}
         moved: set[Lane] = set()
         try:
             reports = self._make_broker(account).poll([o.ref for o in working.values()]) if working else []
@@ -249,7 +249,7 @@ class Engine:
         for report in sorted(reports, key=lambda report: working[report.client_order_id].parent_id is not None):  # entries before their exits
             order = working[report.client_order_id]
             after = drive(self.db, self.sender.book(order, report))
-            if after.status is not order.status:
+            if (after.status, after.filled_quantity) != (order.status, order.filled_quantity):
                 moved.add(Lane(account_id, order.symbol))
                 self.on_change(order.signal_id)
         for order in orders:

@@ -48,6 +48,7 @@ log = logging.getLogger("dashtrade.worker")
 AT_ONCE = 8  # lanes' writes in one commit
 CALLS = 32  # network calls under way at once
 SCAN, COLLECT, WATCH = 0.5, 0.25, 2.0  # seconds between two looks
+ENDED = 20  # at every twentieth look, orders that ended a moment ago: a fill may come late
 YOUNG, SELDOM, HEARD = timedelta(seconds=3), 6, 12  # older orders are asked after at every sixth look, those we are told of at every twelfth
 COLLECTORS = 16  # accounts asked at once, so that a slow venue keeps nobody else waiting
 STOPPING = 15.0  # seconds for what is under way, when told to end
@@ -222,9 +223,16 @@ class Worker:
         now = self.app.clock.now()
         for row in accounts:
             every = HEARD if self.streams.up(row.account_id) else 1 if now - row.newest <= YOUNG else SELDOM
-            if self._collected % every == 0 and row.account_id not in self._asking:
-                self._asking.add(row.account_id)
-                self._collectors.submit(self._collect, row.account_id)
+            if self._collected % every == 0:
+                self._ask(row.account_id)
+        if self._collected % ENDED == 0:
+            for account_id in {order.account_id for order in self.engine.sender.lately_ended()}:
+                self._ask(account_id)
+
+    def _ask(self, account_id: int) -> None:
+        if account_id not in self._asking:
+            self._asking.add(account_id)
+            self._collectors.submit(self._collect, account_id)
 
     def _collect(self, account_id: int) -> None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -79,6 +79,27 @@ def taken_cost(before: Sequence[Lot], now: Lot) -> Decimal:
     return (old.remaining - now.remaining) * old.price
 
 
+def new_fills(report: OrderReport, known: Set[str], booked_quantity: Decimal, booked_notional: Decimal, at: datetime) -> tuple[BrokerFill, ...]:
+    """What of the report is not booked yet, each execution once.
+
+    Once a total was booked (the venue told no executions then), executions that are told later are a part of it: of them only what
+    goes beyond what is booked is new, and is booked as a difference of totals too.
+    """
+    if report.fills and any(name.startswith(_total(report)) for name in known):
+        told = {fill.id: fill for fill in report.fills}.values()
+        quantity = sum((fill.quantity for fill in told), ZERO)
+        if quantity >= report.filled_quantity or report.average_price is None:
+            average = sum((fill.quantity * fill.price for fill in told), ZERO) / quantity
+            report = replace(report, filled_quantity=quantity, average_price=average)
+        report = replace(report, fills=())
+    fills = fills_of(report, booked_quantity, booked_notional, at)
+    return tuple(fill for fill in {fill.id: fill for fill in fills}.values() if fill.id not in known)  # a report may repeat itself
+
+
+def _total(report: OrderReport) -> str:
+    return f"{report.client_order_id}@"
+
+
 def fills_of(report: OrderReport, booked_quantity: Decimal, booked_notional: Decimal, at: datetime) -> tuple[BrokerFill, ...]:
     """The report's fills; where the venue told totals alone, the difference to what is booked, as one fill named by the total."""
     if report.fills or report.filled_quantity <= booked_quantity or report.average_price is None:
@@ -87,7 +108,7 @@ def fills_of(report: OrderReport, booked_quantity: Decimal, booked_notional: Dec
     notional = report.filled_quantity * report.average_price - booked_notional
     return (
         BrokerFill(
-            id=f"{report.client_order_id}@{report.filled_quantity.normalize():f}", client_order_id=report.client_order_id,
+            id=f"{_total(report)}{report.filled_quantity.normalize():f}", client_order_id=report.client_order_id,
             quantity=quantity, price=notional / quantity, at=at,
         ),
     )

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.exits import kept_after
-from dashtrade.domain.ledger import Booking, Position, book, fills_of
+from dashtrade.domain.ledger import Booking, Position, book, new_fills
 from dashtrade.domain.orders import ENDED, FROM_VENUE, TRANSITIONS, Order, OrderStatus
 from dashtrade.domain.ports import BrokerFill, OrderReport
 from dashtrade.domain.values import ZERO, OrderSide, money, plain
@@ -48,9 +48,9 @@ def apply_report(conn: sa.Connection, order: Order, report: OrderReport, now: da
 
 
 def _apply(conn: sa.Connection, order: Order, report: OrderReport, now: datetime) -> Booked | None:
-    fills = fills_of(report, order.filled_quantity, order.filled_notional, now)
-    known = order_table.known_fills(conn, order.id) if order.filled_quantity and fills else set()
-    new = [fill for fill in {fill.id: fill for fill in fills}.values() if fill.id not in known]  # a report may repeat itself
+    told = report.fills or report.filled_quantity > order.filled_quantity
+    known = order_table.known_fills(conn, order.id) if order.filled_quantity and told else set()
+    new = list(new_fills(report, known, order.filled_quantity, order.filled_notional, now)) if told else []
     after = _advance(order, report, new, now)
     if after == replace(order, updated_at=after.updated_at):
         return Booked(order=order, changed=False)

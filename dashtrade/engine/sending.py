@@ -32,6 +32,8 @@ log = logging.getLogger("dashtrade.orders")
 MAX_SENDS = 6
 TOO_LATE = timedelta(minutes=10)  # an order found unsent after this is not sent behind its user's back
 LOOK_AGAIN = timedelta(seconds=1)
+LATE = timedelta(seconds=60)  # a fill may come so long after the cancellation; later ones the comparison of the books finds
+_MAY_FILL_LATE = frozenset({OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED})
 ASK_AGAIN = timedelta(seconds=5)  # a cancellation that nothing came of
 
 
@@ -58,6 +60,7 @@ class Sender:
 
     def __init__(self, db: Database, clock: Clock, leases: Leases, broker_of: Callable[[int], Broker]) -> None:
         self.db, self.clock, self.leases, self.broker_of = db, clock, leases, broker_of
+        self.ended: dict[str, tuple[Order, datetime]] = {}  # ended unfilled a moment ago, and until when fills may come late
 
     # --- sending ---------------------------------------------------------------------------------------------------------
 
@@ -140,8 +143,20 @@ class Sender:
         failpoint("after_book_commit")
         if booked.changed:
             after = booked.order
+            if after.status in _MAY_FILL_LATE:
+                self.ended[after.id] = (after, now + LATE)
+            else:
+                self.ended.pop(after.id, None)
             log.info("order %s signal %s account %s: %s %s", after.id, after.signal_id, after.account_id, after.status, plain(after.filled_quantity))
         return booked.order
+
+    def lately_ended(self, account_id: int | None = None) -> list[Order]:
+        """Orders that ended so short ago that a fill of theirs may still be on its way."""
+        now = self.clock.now()
+        for name, (_, until) in list(self.ended.items()):
+            if until < now:
+                self.ended.pop(name, None)
+        return [order for order, _ in list(self.ended.values()) if account_id in (None, order.account_id)]
 
     # --- doubt -----------------------------------------------------------------------------------------------------------
 
