@@ -180,6 +180,7 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "orders.by_venue_number": lambda c, o, of: orders.by_venue_number(
         c, o, of.account, orders.load(c, of.order).broker_order_id, since=of.now - timedelta(days=1)),
     "orders.list_trades": lambda c, o, of: orders.list_trades(c, o, before=None, limit=9, bot_id=of.bot),
+    "orders.results": lambda c, o, of: orders.results(c, o, limit=9, bot_id=of.bot),
     "orders.stream_trades": lambda c, o, of: list(orders.stream_trades(c, o, bot_id=of.bot)),
     "orders.give_lots": lambda c, o, of: orders.give_lots(c, o, of.bot, of.other),
     "messages.list_page": lambda c, o, of: messages.list_page(c, o, before=None, limit=9),

@@ -329,6 +329,13 @@ def list_trades(conn: sa.Connection, owner: int, *, before: int | None, limit: i
     return list(conn.execute(query.order_by(trades.c.id.desc()).limit(limit)))
 
 
+def results(conn: sa.Connection, owner: int, *, limit: int, **wanted: Any) -> list[Any]:
+    """What the latest trades made, oldest first: enough of each to measure by."""
+    columns = [trades.c[name] for name in ("id", "bot_id", "symbol", "effect", "at", "realized_pnl", "fee")]
+    query = _filtered(sa.select(*columns), owner, wanted).order_by(trades.c.id.desc()).limit(limit)
+    return list(conn.execute(query))[::-1]
+
+
 CSV_COLUMNS = (
     "id", "at", "bot_id", "account_id", "symbol", "action", "effect", "quantity", "price", "notional", "fee", "realized_pnl",
     "status", "signal_id", "order_id", "broker_order_id",

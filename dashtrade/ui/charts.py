@@ -43,8 +43,8 @@ def daily_bars(days: Sequence[tuple[Any, Any]], height: int = 240) -> go.Figure:
     return made
 
 
-def profit_lines(series: Sequence[tuple[str, Sequence[tuple[Any, float]]]], height: int = 320) -> go.Figure:
-    """Profit summed up over time; the first of the series is the total, and stands out."""
+def profit_lines(series: Sequence[tuple[str, Sequence[tuple[Any, float]]]], height: int = 320, *, dashed: tuple[str, Sequence[tuple[Any, float]]] = ("", ())) -> go.Figure:
+    """Profit summed up over time; the first of the series is the total, and stands out. `dashed` is what they are held against."""
     made = figure(height, hovermode="x unified", yaxis_tickformat="$,.0f")
     for index, (name, points) in enumerate(series):
         first = index == 0
@@ -53,5 +53,22 @@ def profit_lines(series: Sequence[tuple[str, Sequence[tuple[Any, float]]]], heig
             line={"width": 2.5 if first else 1.3}, fill="tozeroy" if first else None, fillcolor="rgba(107,155,255,.12)" if first else None,
             hovertemplate="%{y:$,.2f}",
         )  # fmt: skip
+    if dashed[1]:
+        made.add_scatter(
+            x=[day for day, _ in dashed[1]], y=[value for _, value in dashed[1]], name=dashed[0], mode="lines",
+            line={"width": 1.6, "dash": "dot", "color": "#8A94A6"}, hovertemplate="%{y:$,.2f}",
+        )  # fmt: skip
     made.update_xaxes(type="date", tickformat="%d %b", nticks=8)
+    return made
+
+
+def grouped_bars(groups: Sequence[tuple[str, Any]], height: int = 200) -> go.Figure:
+    """Profit by hour, by weekday: one bar each, in their own order."""
+    made = figure(height, showlegend=False, bargap=0.25, yaxis_tickformat="$,.0f")
+    values = [float(net) for _, net in groups]
+    made.add_bar(
+        x=[name for name, _ in groups], y=values, marker_color=[GREEN if value >= 0 else RED for value in values],
+        hovertext=[f"{name}: {signed(net)}" for name, net in groups], hoverinfo="text",
+    )  # fmt: skip
+    made.update_xaxes(type="category")
     return made

@@ -12,6 +12,7 @@ from dashtrade.domain.bots import Bot, Stop
 from dashtrade.domain.values import ZERO
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
+from dashtrade.tables import orders as order_table
 from dashtrade.tables import pulse
 from dashtrade.tables import signals as signal_table
 from dashtrade.tables.accounts import Account
@@ -86,6 +87,12 @@ def holdings(app: App, user: User, *, open_only: bool = False) -> list[Holding]:
 def days(app: App, user: User, *, bot_id: int | None = None, since: Any = None) -> list[Any]:
     with app.db.read() as conn:
         return bot_table.days(conn, user.id, bot_id=bot_id, since=since, until=None)
+
+
+def any_day(app: App, user: User) -> bool:
+    """Has anything ever been traded?"""
+    with app.db.read() as conn:
+        return bool(order_table.list_trades(conn, user.id, before=None, limit=1))
 
 
 def net_by_day(rows: Sequence[Any]) -> list[tuple[Any, Decimal]]:

@@ -1,10 +1,10 @@
-"""Performance: totals, profit over time, day by day, bot by bot. All of it realised and after fees."""
+"""Performance: the figures, profit over time, day by day, and by whatever one asks. Realised, after fees."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from html import escape
 from typing import Any
@@ -12,144 +12,135 @@ from typing import Any
 import streamlit as st
 
 from dashtrade.app import App
+from dashtrade.domain import measures
 from dashtrade.domain.values import ZERO
+from dashtrade.tables import orders as order_table
 from dashtrade.tables.people import User
-from dashtrade.ui import data
+from dashtrade.ui import breakdowns, data, standing
 from dashtrade.ui.page import empty, panel
-from dashtrade.ui.parts import Card, Cell, Column, Row, cards, table
-from dashtrade.ui.words import count, money, percent, signed, tone
+from dashtrade.ui.parts import Card, cards, lines, milliseconds
+from dashtrade.ui.words import count, money, percent, signed, span, tone
 
-SPANS = {"7": "7 days", "30": "30 days", "90": "90 days", "all": "All"}
+SPANS = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "A year", "all": "All"}
 MOST_LINES = 6  # bots in the chart; the table has all of them
+MOST_TRADES = 20_000  # that are measured one by one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Totals:
-    net: Decimal
-    fees: Decimal
-    volume: Decimal
-    trades: int
-    wins: int
-    losses: int
-    best: tuple[Any, Decimal]
-    worst: tuple[Any, Decimal]
-    drawdown: Decimal
-    gained: Decimal
-    lost: Decimal
+class Seen:
+    """What the page is about: the days (exact, and complete) and the latest trades of a span."""
 
-    @property
-    def win_rate(self) -> Decimal | None:
-        ended = self.wins + self.losses
-        return Decimal(100 * self.wins) / ended if ended else None
-
-    @property
-    def profit_factor(self) -> str:
-        return f"{self.gained / self.lost:.2f}" if self.lost else "–"
+    days: Sequence[Any]
+    by_day: Sequence[tuple[date, Decimal]]
+    trades: Sequence[measures.Ended]
+    cut: bool  # there were more trades than are measured
+    base: Decimal | None  # the money at the start, as far as it is known
 
 
-def totals(rows: Sequence[Any]) -> Totals:
-    days = data.net_by_day(rows)
+def show(app: App, user: User) -> None:
+    names = data.bot_names(app, user)
+    left, right = st.columns([1.6, 1], gap="small", vertical_alignment="bottom")
+    chosen = left.segmented_control("Span", list(SPANS), default="30", required=True, format_func=SPANS.__getitem__, key="span", bind="query-params", label_visibility="collapsed")
+    bot = right.selectbox("Bot", ["", *map(str, names)], format_func=lambda key: names[int(key)] if key else "All bots", key="of_bot", bind="query-params", label_visibility="collapsed")
+    seen = look(app, user, days=None if chosen == "all" else int(chosen or 30), bot_id=int(bot) if bot else None)
+    if not seen.days:
+        if not data.any_day(app, user):
+            empty("Nothing has been earned or lost yet. This page fills with your bots' first trades.", "See your bots", to="pages/bots.py", icon=":material/smart_toy:")
+        else:
+            st.info("No trade in this span. Choose a longer one.")
+        return
+    _figures(seen)
+    _charts(app, user, seen, names, whole=not bot)
+    breakdowns.show(user, seen.days, seen.trades, seen.by_day, names)
+
+
+def look(app: App, user: User, *, days: int | None, bot_id: int | None) -> Seen:
+    now = app.clock.now()
+    since = None if days is None else (now - timedelta(days=days - 1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    rows = data.days(app, user, since=since.date() if since else None, bot_id=bot_id)
+    with app.db.read() as conn:
+        found = order_table.results(conn, user.id, limit=MOST_TRADES, since=since, bot_id=bot_id)
+    by_day = data.net_by_day(rows)
+    held = data.holdings(app, user, open_only=True)
+    line = standing.equity_line(standing.figures(app, user, held), by_day) if bot_id is None else []
+    return Seen(
+        days=rows, by_day=by_day, trades=measures.ended([tuple(row)[1:] for row in found]), cut=len(found) == MOST_TRADES,
+        base=Decimal(str(line[0][1])) if line else None,
+    )  # fmt: skip
+
+
+def _figures(seen: Seen) -> None:
+    found = measures.measure(seen.trades)
+    net, fees = sum((row.realized - row.fees for row in seen.days), ZERO), sum((row.fees for row in seen.days), ZERO)
+    wins, losses = sum(row.wins for row in seen.days), sum(row.losses for row in seen.days)
+    daily = measures.returns(seen.by_day, seen.base) if seen.base is not None else []
+    deepest = min((share for _, share in measures.underwater(seen.by_day, seen.base)), default=None) if seen.base else None
+    fall = _deepest_fall(seen.by_day)
+    best_day = max(seen.by_day, key=lambda one: one[1])
+    worst_day = min(seen.by_day, key=lambda one: one[1])
+    cards("totals", [
+        Card(label="Profit after fees", value=signed(net), tone=tone(net), note=f"{money(fees)} in fees"),
+        Card(label="Win rate", value=percent(Decimal(100 * wins) / (wins + losses)) if wins + losses else "–", note=f"{wins:,} won, {losses:,} lost"),
+        Card(label="Profit factor", value=_ratio(found.profit_factor), note="won for each $ lost"),
+        Card(label="A trade makes", value=signed(found.expectancy), tone=tone(found.expectancy), note=f"won {signed(found.average_win)}, lost {signed(found.average_loss)}"),
+        Card(label="Sharpe", value=_ratio(measures.sharpe(daily)), note="a year's, from daily returns" if daily else "with all bots only"),
+        Card(label="Sortino", value=_ratio(measures.sortino(daily)), note="bad days as the risk" if daily else "with all bots only"),
+        Card(label="Deepest fall", value=signed(fall), tone=tone(fall), note=f"{percent(deepest)} of the equity" if deepest is not None else "from the highest point"),
+        Card(label="Best day", value=signed(best_day[1]), tone=tone(best_day[1]), note=f"worst {signed(worst_day[1])}"),
+        Card(label="Best trade", value=signed(found.best.net) if found.best else "–", tone=tone(found.best.net) if found.best else "", note=found.best.symbol.short if found.best else ""),
+        Card(label="Worst trade", value=signed(found.worst.net) if found.worst else "–", tone=tone(found.worst.net) if found.worst else "", note=found.worst.symbol.short if found.worst else ""),
+        Card(label="Held on average", value=span(found.held), note=count(found.count, "closing trade")),
+        Card(label="Traded", value=money(sum((row.volume for row in seen.days), ZERO)).partition(".")[0], note=count(sum(row.trades for row in seen.days), "trade")),
+    ])  # fmt: skip
+    if seen.cut:
+        st.caption(f"Figures of single trades, and the breakdowns below, are of the latest {MOST_TRADES:,}; profit, fees and days are of all.")
+
+
+def _ratio(number: float | None) -> str:
+    return f"{number:.2f}".replace("-", "−") if number is not None else "–"
+
+
+def _deepest_fall(days: Sequence[tuple[date, Decimal]]) -> Decimal:
     high = low = total = ZERO
     for _, net in days:
         total += net
         high = max(high, total)
         low = min(low, total - high)
-    return Totals(
-        net=total, fees=sum((r.fees for r in rows), ZERO), volume=sum((r.volume for r in rows), ZERO), trades=sum(r.trades for r in rows),
-        wins=sum(r.wins for r in rows), losses=sum(r.losses for r in rows), best=max(days, key=lambda d: d[1]), worst=min(days, key=lambda d: d[1]),
-        drawdown=low, gained=sum((net for _, net in days if net > 0), ZERO), lost=-sum((net for _, net in days if net < 0), ZERO),
-    )  # fmt: skip
+    return low
 
 
-def show(app: App, user: User) -> None:
-    if not data.days(app, user):
-        empty("Nothing has been earned or lost yet. This page fills with your bots' first trades.", "See your bots", to="pages/bots.py", icon=":material/smart_toy:")
-        return
-    names = data.bot_names(app, user)
-    left, right = st.columns([1.6, 1], gap="small", vertical_alignment="bottom")
-    span = left.segmented_control("Span", list(SPANS), default="30", required=True, format_func=SPANS.__getitem__, key="span", bind="query-params", label_visibility="collapsed")
-    bot = right.selectbox("Bot", ["", *map(str, names)], format_func=lambda key: names[int(key)] if key else "All bots", key="of_bot", bind="query-params", label_visibility="collapsed")
-    since = None if span == "all" else (app.clock.now() - timedelta(days=int(span or 30) - 1)).date()
-    rows = data.days(app, user, since=since, bot_id=int(bot) if bot else None)
-    if not rows:
-        st.info("No trade in this span. Choose a longer one.")
-        return
-    found = totals(rows)
-    _figures(found)
-    _charts(rows, names)
-    left, right = st.columns([1.25, 1], gap="small")
-    with left:
-        _by_bot(rows, names)
-    with right:
-        _calendar(data.net_by_day(rows))
-
-
-def _figures(found: Totals) -> None:
-    cards("totals", [
-        Card(label="Profit after fees", value=signed(found.net), tone=tone(found.net), note=f"{money(found.fees)} in fees"),
-        Card(label="Win rate", value=percent(found.win_rate), note=f"{found.wins} won, {found.losses} lost"),
-        Card(label="Profit factor, by day", value=found.profit_factor, note="won for each $ lost"),
-        Card(label="Deepest fall", value=signed(found.drawdown), tone=tone(found.drawdown), note="from the highest point"),
-        Card(label="Best day", value=signed(found.best[1]), tone=tone(found.best[1]), note=f"worst {signed(found.worst[1])}"),
-        Card(label="Traded", value=money(found.volume).partition(".")[0], note=count(found.trades, "trade")),
-    ])  # fmt: skip
-
-
-def _charts(rows: Sequence[Any], names: dict[int, str]) -> None:
+def _charts(app: App, user: User, seen: Seen, names: dict[int, str], *, whole: bool) -> None:
     from dashtrade.ui.charts import daily_bars, profit_lines  # plotly costs memory, and is wanted only here
 
-    days = data.net_by_day(rows)
-    series = [("All bots", _summed(days))]
     by_bot: dict[int, list[Any]] = {}
-    for row in rows:
+    for row in seen.days:
         by_bot.setdefault(row.bot_id, []).append(row)
+    series = [("Profit", _summed(seen.by_day))]
     if len(by_bot) > 1:
         ranked = sorted(by_bot.items(), key=lambda item: -abs(sum((r.realized - r.fees for r in item[1]), ZERO)))
         series += [(escape(names.get(bot_id, "Deleted bot")), _summed(data.net_by_day(own))) for bot_id, own in ranked[:MOST_LINES]]
+    held = _held_instead(app, user, seen) if whole else []
     with panel("Profit over time", key="profit_panel"):
-        st.plotly_chart(profit_lines(series), key="profit_lines", config={"displayModeBar": False})
-    with panel("Day by day", key="days_panel"):
-        st.plotly_chart(daily_bars(days), key="daily_bars", config={"displayModeBar": False})
+        st.plotly_chart(profit_lines(series, dashed=("Bought and held", held)), key="profit_lines", config={"displayModeBar": False})
+    left, right = st.columns([1.6, 1] if seen.base else [1, 0.001], gap="small")
+    with left, panel("Day by day", key="days_panel"):
+        st.plotly_chart(daily_bars(seen.by_day), key="daily_bars", config={"displayModeBar": False})
+    if seen.base:
+        with right, panel("Below the highest point", key="underwater_panel"):
+            points = [[milliseconds(day), share] for day, share in measures.underwater(seen.by_day, seen.base)]
+            lines("underwater", "Below the highest point", [("Underwater", points)], height=240, zero=True, unit="percent", colour="red")
 
 
-def _summed(days: Sequence[tuple[Any, Decimal]]) -> list[tuple[Any, float]]:
+def _held_instead(app: App, user: User, seen: Seen) -> list[tuple[date, float]]:
+    """What the same money would have made, bought on the first day and left alone."""
+    if not seen.base:
+        return []
+    line = [(day, float(seen.base)) for day, _ in _summed(seen.by_day)]
+    held = data.holdings(app, user)
+    return [(day, value - float(seen.base)) for day, value in standing.held_instead(app, user, held, line)]
+
+
+def _summed(days: Sequence[tuple[date, Decimal]]) -> list[tuple[date, float]]:
     """From zero on the day before the first, so that a first day's profit is seen as one."""
     sums = [(day, float(total)) for (day, _), total in zip(days, data.running(days), strict=True)]
     return [(days[0][0] - timedelta(days=1), 0.0), *sums]
-
-
-def _by_bot(rows: Sequence[Any], names: dict[int, str]) -> None:
-    by_bot: dict[int, list[Any]] = {}
-    for row in rows:
-        by_bot.setdefault(row.bot_id, []).append(row)
-    shown = sorted(((bot_id, totals(own), own) for bot_id, own in by_bot.items()), key=lambda item: -item[1].net)
-    columns = [Column(label="Bot"), Column(label="Profit", number=True), Column(label="Win rate", number=True), Column(label="Trades", number=True, wide_only=True), Column(label="Fees", number=True, wide_only=True), Column(label="Trend", wide_only=True)]
-    with panel("Bot by bot", key="bots_panel"):
-        clicked = table("by_bot", "Profit of each bot", columns, [
-            Row(id=str(bot_id), cells=[
-                Cell(text=names.get(bot_id, "Deleted bot")), Cell(text=signed(found.net), tone=tone(found.net)), Cell(text=percent(found.win_rate)),
-                Cell(text=f"{found.trades:,}"), Cell(text=money(found.fees)), Cell(text="–", spark=[value for _, value in _summed(data.net_by_day(own))]),
-            ])
-            for bot_id, found, own in shown
-        ], opens=True)  # fmt: skip
-    if clicked and int(clicked[0]) in names:
-        st.switch_page("pages/bots.py", query_params={"bot": clicked[0]})
-
-
-def _calendar(days: Sequence[tuple[Any, Decimal]]) -> None:
-    """The latest six weeks as a calendar: the sign stands with the colour."""
-    results = dict(days)
-    last = days[-1][0]
-    monday = last - timedelta(days=last.weekday())
-    most = max((abs(net) for net in results.values()), default=ZERO) or Decimal(1)
-    cells = []
-    for offset in range(-35, 7):
-        day = monday + timedelta(days=offset)
-        net = results.get(day)
-        shade = f"--share:{min(float(abs(net) / most), 1):.2f};" if net else ""
-        words = signed(net).partition(".")[0] if net is not None else ""
-        cells.append(f'<td class="{tone(net) if net is not None else ""}" style="{shade}"><small>{day.day}</small>{words}</td>')
-    weeks = "".join(f"<tr>{''.join(cells[start : start + 7])}</tr>" for start in range(0, 42, 7))
-    head = "".join(f"<th scope='col'>{name}</th>" for name in ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"))
-    with panel("Calendar", key="calendar_panel"):
-        st.html(f'<table class="dt-calendar"><thead><tr>{head}</tr></thead><tbody>{weeks}</tbody></table>')

@@ -118,13 +118,14 @@ def risk_used(held: Sequence[Holding], today: date) -> Risk | None:
     return max(found, key=lambda risk: risk.percent, default=None)
 
 
-def equity_line(found: Figures) -> list[tuple[date, float]]:
+def equity_line(found: Figures, days: Sequence[tuple[date, Decimal]] | None = None) -> list[tuple[date, float]]:
     """Worked back from today's equity by what the bots made: what was paid in or out at a broker is not known to us."""
-    if found.money.equity is None or found.open_profit is None or not found.days:
+    days = found.days if days is None else days
+    if found.money.equity is None or found.open_profit is None or not days:
         return []
-    value = found.money.equity - found.open_profit - sum((net for _, net in found.days), ZERO)
-    line = [(found.days[0][0] - timedelta(days=1), float(value))]
-    for day, net in found.days:
+    value = found.money.equity - found.open_profit - sum((net for _, net in days), ZERO)
+    line = [(days[0][0] - timedelta(days=1), float(value))]
+    for day, net in days:
         value += net
         line.append((day, float(value)))
     return [*line[:-1], (line[-1][0], float(found.money.equity))]

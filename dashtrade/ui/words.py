@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from zoneinfo import ZoneInfo
 
@@ -110,6 +110,17 @@ def ago(now: datetime, at: datetime | None) -> str:
             count = int(seconds // size)
             return f"{count} {name}{'s' if name == 'day' and count > 1 else ''} ago"
     return "just now" if seconds < 10 else f"{int(seconds)} s ago"
+
+
+def span(length: timedelta | None) -> str:
+    """How long, in the largest two units."""
+    if length is None:
+        return "–"
+    minutes = int(length.total_seconds() // 60)
+    days, hours = minutes // 1440, minutes // 60 % 24
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {minutes % 60} min" if hours else f"{minutes} min" if minutes else "under a minute"
 
 
 def status(raw: str) -> tuple[str, str]:

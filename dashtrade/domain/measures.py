@@ -1,0 +1,118 @@
+"""How well it went, in the figures people compare: from what each trade and each day made. Pure.
+
+Money stays exact; ratios are floats, as they are estimates of something that is not exact itself.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from dashtrade.domain.values import ZERO, Symbol
+
+DAYS_A_YEAR = 365  # coins trade every day, and a stock's idle days count as such
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """One closing trade: what it made after its fee, and since when the position was held."""
+
+    bot_id: int
+    symbol: Symbol
+    at: datetime
+    net: Decimal
+    held: timedelta | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measures:
+    count: int
+    wins: int
+    profit_factor: float | None  # won for each unit lost
+    expectancy: Decimal | None  # what a trade made on average
+    average_win: Decimal | None
+    average_loss: Decimal | None
+    best: Ended | None
+    worst: Ended | None
+    held: timedelta | None  # on average
+
+
+def ended(rows: Iterable[tuple[int, Symbol, str, datetime, Decimal, Decimal]]) -> list[Ended]:
+    """From trades as (bot, symbol, effect, when, realised, fee), oldest first. The fees of what was opened count when it closes."""
+    opened: dict[int, datetime] = {}
+    fees: dict[int, Decimal] = defaultdict(lambda: ZERO)
+    found = []
+    for bot_id, symbol, effect, at, realized, fee in rows:
+        fees[bot_id] += fee
+        if effect in ("open", "add"):
+            opened.setdefault(bot_id, at)
+            continue
+        since = opened.get(bot_id)
+        found.append(Ended(bot_id=bot_id, symbol=symbol, at=at, net=realized - fees.pop(bot_id), held=at - since if since else None))
+        if effect == "close":
+            opened.pop(bot_id, None)
+    return found
+
+
+def measure(trades: Sequence[Ended]) -> Measures:
+    won = [trade.net for trade in trades if trade.net > 0]
+    lost = [-trade.net for trade in trades if trade.net < 0]
+    held = [trade.held for trade in trades if trade.held is not None]
+    return Measures(
+        count=len(trades), wins=len(won), profit_factor=float(sum(won) / sum(lost)) if lost else None,
+        expectancy=sum((trade.net for trade in trades), ZERO) / len(trades) if trades else None,
+        average_win=sum(won, ZERO) / len(won) if won else None, average_loss=-sum(lost, ZERO) / len(lost) if lost else None,
+        best=max(trades, key=lambda trade: trade.net, default=None), worst=min(trades, key=lambda trade: trade.net, default=None),
+        held=sum(held, timedelta()) / len(held) if held else None,
+    )  # fmt: skip
+
+
+def summed(trades: Iterable[Ended], key: Callable[[Ended], Hashable]) -> dict[Hashable, tuple[Decimal, int, int]]:
+    """(net, trades, wins) by whatever `key` tells them apart."""
+    found: dict[Hashable, tuple[Decimal, int, int]] = {}
+    for trade in trades:
+        net, count, wins = found.get(key(trade), (ZERO, 0, 0))
+        found[key(trade)] = (net + trade.net, count + 1, wins + (trade.net > 0))
+    return found
+
+
+def returns(days: Sequence[tuple[date, Decimal]], base: Decimal) -> list[float]:
+    """Each day's return on what there was in the morning, idle days included."""
+    if not days or base <= 0:
+        return []
+    by_day, found, value = dict(days), [], float(base)
+    for offset in range((days[-1][0] - days[0][0]).days + 1):
+        net = float(by_day.get(days[0][0] + timedelta(days=offset), ZERO))
+        if value <= 0:
+            break
+        found.append(net / value)
+        value += net
+    return found
+
+
+def sharpe(daily: Sequence[float]) -> float | None:
+    """A year's, without a riskless rate."""
+    spread = statistics.pstdev(daily) if len(daily) > 4 else 0
+    return statistics.fmean(daily) / spread * math.sqrt(DAYS_A_YEAR) if spread else None
+
+
+def sortino(daily: Sequence[float]) -> float | None:
+    """The same, with the bad days alone as the risk."""
+    below = math.sqrt(statistics.fmean([min(day, 0) ** 2 for day in daily])) if len(daily) > 4 else 0
+    return statistics.fmean(daily) / below * math.sqrt(DAYS_A_YEAR) if below else None
+
+
+def underwater(days: Sequence[tuple[date, Decimal]], base: Decimal) -> list[tuple[date, float]]:
+    """Percent below the highest point so far, day by day."""
+    value = high = float(base)
+    found = []
+    for day, net in days:
+        value += float(net)
+        high = max(high, value)
+        found.append((day, (value - high) / high * 100 if high > 0 else 0.0))
+    return found

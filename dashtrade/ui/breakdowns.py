@@ -1,0 +1,113 @@
+"""Performance by bot, by symbol, by hour, by weekday, and as a month's calendar."""
+
+from __future__ import annotations
+
+import calendar
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import streamlit as st
+
+from dashtrade.domain import measures
+from dashtrade.domain.values import ZERO
+from dashtrade.tables.people import User
+from dashtrade.ui import data
+from dashtrade.ui.page import panel
+from dashtrade.ui.parts import Cell, Column, Row, table
+from dashtrade.ui.words import money, percent, signed, tone, zone
+
+MOST_ROWS = 100
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+def show(user: User, days: Sequence[Any], trades: Sequence[measures.Ended], by_day: Sequence[tuple[date, Decimal]], names: dict[int, str]) -> None:
+    left, right = st.columns([1.25, 1], gap="small")
+    with left:
+        _by_bot(days, names)
+        _by_symbol(trades)
+    with right:
+        _calendar(by_day)
+        _by_time(user, trades)
+
+
+def _by_bot(days: Sequence[Any], names: dict[int, str]) -> None:
+    by_bot: dict[int, list[Any]] = {}
+    for row in days:
+        by_bot.setdefault(row.bot_id, []).append(row)
+    shown = sorted(by_bot.items(), key=lambda item: -sum((r.realized - r.fees for r in item[1]), ZERO))
+    columns = [Column(label="Bot"), Column(label="Profit", number=True), Column(label="Win rate", number=True), Column(label="Trades", number=True, wide_only=True), Column(label="Fees", number=True, wide_only=True), Column(label="Trend", wide_only=True)]
+    with panel("By bot", key="bots_panel"):
+        clicked = table("by_bot", "Profit of each bot", columns, [_bot_row(bot_id, own, names) for bot_id, own in shown[:MOST_ROWS]], opens=True)
+        if len(shown) > MOST_ROWS:
+            st.caption(f"The {MOST_ROWS} best of {len(shown):,} are shown.")
+    if clicked and int(clicked[0]) in names:
+        st.switch_page("pages/bots.py", query_params={"bot": clicked[0]})
+
+
+def _bot_row(bot_id: int, own: Sequence[Any], names: dict[int, str]) -> Row:
+    net, wins, losses = sum((r.realized - r.fees for r in own), ZERO), sum(r.wins for r in own), sum(r.losses for r in own)
+    trend = [0.0, *(float(total) for total in data.running(data.net_by_day(own)))]
+    return Row(id=str(bot_id), cells=[
+        Cell(text=names.get(bot_id, "Deleted bot")), Cell(text=signed(net), tone=tone(net)), Cell(text=_rate(wins, wins + losses)),
+        Cell(text=f"{sum(r.trades for r in own):,}"), Cell(text=money(sum((r.fees for r in own), ZERO))), Cell(text="–", spark=trend),
+    ])  # fmt: skip
+
+
+def _rate(wins: int, ended: int) -> str:
+    return percent(Decimal(100 * wins) / ended) if ended else "–"
+
+
+def _by_symbol(trades: Sequence[measures.Ended]) -> None:
+    found = sorted(measures.summed(trades, lambda trade: trade.symbol.short).items(), key=lambda item: -item[1][0])
+    columns = [Column(label="Symbol"), Column(label="Profit", number=True), Column(label="Win rate", number=True), Column(label="Closing trades", number=True, wide_only=True)]
+    rows = [
+        Row(id=str(name), cells=[Cell(text=str(name)), Cell(text=signed(net), tone=tone(net)), Cell(text=_rate(wins, count)), Cell(text=f"{count:,}")])
+        for name, (net, count, wins) in found[:MOST_ROWS]
+    ]
+    if rows:
+        with panel("By symbol", key="symbols_panel"):
+            table("by_symbol", "Profit of each symbol", columns, rows)
+
+
+def _by_time(user: User, trades: Sequence[measures.Ended]) -> None:
+    """In the user's own time, by when a trade was closed."""
+    from dashtrade.ui.charts import grouped_bars
+
+    if not trades:
+        return
+    here = zone(user)
+    hours = measures.summed(trades, lambda trade: trade.at.astimezone(here).hour)
+    weekdays = measures.summed(trades, lambda trade: trade.at.astimezone(here).weekday())
+    with panel("By hour", key="hours_panel"):
+        st.plotly_chart(grouped_bars([(f"{hour:02d}", hours.get(hour, (ZERO,))[0]) for hour in range(24)]), key="by_hour", config={"displayModeBar": False})
+    with panel("By weekday", key="weekdays_panel"):
+        st.plotly_chart(grouped_bars([(name, weekdays.get(day, (ZERO,))[0]) for day, name in enumerate(DAYS)]), key="by_weekday", config={"displayModeBar": False})
+
+
+def _calendar(days: Sequence[tuple[date, Decimal]]) -> None:
+    """One month; the sign stands with the colour."""
+    results = dict(days)
+    months = sorted({(day.year, day.month) for day in results}, reverse=True)
+    with panel(key="calendar_panel"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.subheader("Calendar", anchor=False, width="content")
+            st.space("stretch")
+            year, month = st.selectbox(
+                "Month", months, format_func=lambda one: f"{calendar.month_name[one[1]]} {one[0]}", key="month", label_visibility="collapsed", width=190,
+            ) or months[0]  # fmt: skip
+        total = sum((net for day, net in days if (day.year, day.month) == (year, month)), ZERO)
+        most = max((abs(net) for net in results.values()), default=ZERO) or Decimal(1)
+        weeks = "".join(f"<tr>{''.join(_day(day, month, results, most) for day in week)}</tr>" for week in calendar.Calendar().monthdatescalendar(year, month))
+        head = "".join(f"<th scope='col'>{name}</th>" for name in DAYS)
+        st.html(f'<table class="dt-calendar"><thead><tr>{head}</tr></thead><tbody>{weeks}</tbody></table>')
+        st.caption(f"{calendar.month_name[month]}: {signed(total)}".replace("$", "\\$"))
+
+
+def _day(day: date, month: int, results: dict[date, Decimal], most: Decimal) -> str:
+    net = results.get(day) if day.month == month else None
+    shade = f"--share:{min(float(abs(net) / most), 1):.2f};" if net else ""
+    words = signed(net).partition(".")[0] if net is not None else ""
+    number = day.day if day.month == month else ""
+    return f'<td class="{tone(net) if net is not None else ""}" style="{shade}"><small>{number}</small>{words}</td>'
