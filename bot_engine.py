@@ -19,13 +19,14 @@ from dashtrade.domain.dialects import Reading, parse
 from dashtrade.domain.orders import FROM_VENUE, Order, OrderStatus
 from dashtrade.domain.ports import BadCredentials, Broker, BrokerError, Clock, Feed, OrderReport, Rejected
 from dashtrade.domain.signals import Action, Origin, Signal
-from dashtrade.domain.values import new_id
+from dashtrade.domain.values import Symbol, new_id
 from dashtrade.engine.asking import Asker
 from dashtrade.engine.deciding import AskAgain, Market, decide_one
 from dashtrade.engine.effects import Call, Steps, Write, drive
 from dashtrade.engine.ending import end_signal
 from dashtrade.engine.intake import Accepted, Alert, Conflict, NoBot, Receipt
 from dashtrade.engine.lanes import LaneLost, Leases
+from dashtrade.engine.reconcile import NotYet, Reconciler
 from dashtrade.engine.sending import Sender, is_local
 from dashtrade.failpoints import failpoint
 from dashtrade.tables import accounts as account_table
@@ -57,6 +58,8 @@ class Engine:
         self.hand_over: Callable[[Alert], Accepted | None] = lambda alert: None  # to the process that has the writer
         self.on_work: Callable[[Lane, str], None] = lambda lane, signal_id: None  # wakes a worker; it would find the work anyway
         self.on_change: Callable[[str], None] = lambda signal_id: None  # something came of a signal
+        self.gate: Callable[[int, Symbol], str] = lambda account_id, symbol: ""  # why nothing new may be sent there yet
+        self.reconciler = Reconciler(db, clock, broker_of, self.sender, self.leases, self.collect)
         self._hints: OrderedDict[str, Signal] = OrderedDict()
 
     # --- in ----------------------------------------------------------------------------------------------------------------
@@ -141,6 +144,8 @@ class Engine:
             case OrderStatus.SUBMITTING | OrderStatus.UNKNOWN:
                 after = yield from self.sender.resolve(order, lane, token)
             case OrderStatus.CREATED if not any(_before(other, order) for other in orders):
+                if self.gate(order.account_id, order.symbol) and not is_local(self.broker(order.account_id)):
+                    return False
                 started = yield from self.sender.start(order, lane, token)
                 if started is not None:
                     after = yield from self.sender.send(started)
@@ -193,6 +198,9 @@ class Engine:
         broker, feed = self._make_broker(account), self._feed_of(account)
         if is_local(broker):
             return self.asker.here(broker, feed, task.symbol, simulated=account.simulated)
+        waits = self.gate(account.id, task.symbol)
+        if waits:
+            raise NotYet(waits)
         return (yield Call(lambda: self.asker.far(broker, feed, task.symbol, anew=anew)))
 
     def _give_up(self, task: Waiting, lane: Lane, token: int, why: str) -> Steps[None]:
@@ -217,12 +225,12 @@ class Engine:
             yield from self._give_up(task, lane, token, f"the broker could not be reached for {PATIENCE.seconds} s: {error.message}")
             return
         after = max(getattr(error, "after", timedelta(seconds=1)), timedelta(seconds=5 if late else 1))
-        said = f"waits for the broker, which cannot be reached: {error.message}" if late else ""
+        said = f"waits for the broker, which cannot be reached: {error.message}" if late else error.message if isinstance(error, NotYet) else ""
 
         def work(conn: sa.Connection) -> None:
             self.leases.check(conn, lane, token)
             signal_table.hold_back(conn, task.id, held_until=now + after, reason=said)
-            if late and not task.reason:
+            if late and not task.reason.startswith("waits for the broker,"):
                 message_table.send(
                     conn, task.user_id, level="error", title=f"{task.symbol.short}: the broker cannot be reached", now=now,
                     text=f"Your {signal.action} of {task.symbol.short} waits for the broker ({error.message}) and goes out as soon as it "

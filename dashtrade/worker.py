@@ -50,6 +50,7 @@ CALLS = 32  # network calls under way at once
 SCAN, COLLECT, WATCH = 0.5, 0.25, 2.0  # seconds between two looks
 ENDED = 20  # at every twentieth look, orders that ended a moment ago: a fill may come late
 YOUNG, SELDOM, HEARD = timedelta(seconds=3), 6, 12  # older orders are asked after at every sixth look, those we are told of at every twelfth
+RECONCILE = 1.0  # between two looks for accounts to compare with their venues
 COLLECTORS = 16  # accounts asked at once, so that a slow venue keeps nobody else waiting
 STOPPING = 15.0  # seconds for what is under way, when told to end
 
@@ -178,6 +179,8 @@ class Worker:
         self._collected = 0
         self._asking: set[int] = set()
         self._collectors = ThreadPoolExecutor(COLLECTORS, thread_name_prefix="collect")
+        self._comparing: set[int] = set()
+        self._comparers = ThreadPoolExecutor(COLLECTORS, thread_name_prefix="compare")
         self.streams = Streams(app.db, app.brokers.streaming, app.brokers.of, self._hear)
 
     # --- life --------------------------------------------------------------------------------------------------------------
@@ -191,8 +194,10 @@ class Worker:
         self.engine.on_work = lambda lane, signal_id: self.lanes.wake(lane)
         self.door = Door(self.app.settings.home, self.lanes.accept, self.lanes.wake, partial(story.settled, self.app))
         self.engine.on_change, self.lanes.on_accepted = self.door.tell, self.door.remember
+        self.engine.gate = self.engine.reconciler.gate
         self.lanes.start()
-        for job, seconds in ((self.scan, SCAN), (self.collect, COLLECT), (self.look, WATCH), (self.listen, WATCH), (self.flatten, SCAN), (self.renew, LEASE_SECONDS / 3), (self.tidy, 3600)):
+        self.reconcile()
+        for job, seconds in ((self.scan, SCAN), (self.collect, COLLECT), (self.look, WATCH), (self.listen, WATCH), (self.flatten, SCAN), (self.reconcile, RECONCILE), (self.renew, LEASE_SECONDS / 3), (self.tidy, 3600)):
             self._scheduler.add_job(_safely(job), "interval", seconds=seconds, max_instances=1, coalesce=True, misfire_grace_time=None)
         self._scheduler.start()
         self.scan()
@@ -200,7 +205,8 @@ class Worker:
     def stop(self) -> None:
         self._scheduler.shutdown(wait=False)
         self.streams.stop()
-        self._collectors.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._collectors, self._comparers):
+            pool.shutdown(wait=False, cancel_futures=True)
         self.lanes.stop()
         if self.door is not None:
             self.door.close()
@@ -258,6 +264,22 @@ class Worker:
     def look(self) -> None:
         for lane in self.watch.look():
             self.lanes.wake(lane)
+
+    def reconcile(self) -> None:
+        for account_id in self.engine.reconciler.due():
+            if account_id not in self._comparing:
+                self._comparing.add(account_id)
+                self._comparers.submit(self._compare, account_id)
+
+    def _compare(self, account_id: int) -> None:
+        try:
+            self.engine.reconciler.look(account_id)
+        except DatabaseAway as away:
+            log.warning("account %s: it is compared later: %s", account_id, away)
+        except Exception:  # one account that cannot be compared must not keep the others from it; its gate stays closed
+            log.exception("account %s could not be compared with its broker", account_id)
+        finally:
+            self._comparing.discard(account_id)
 
     def flatten(self) -> None:
         for lane in flatten.advance(self.app):
@@ -317,7 +339,6 @@ def main() -> int:
     from dashtrade.logs import set_up
 
     watch_parent()
-    sys.setswitchinterval(0.0005)
     ended = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: ended.set())

@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashtrade import ui
 from dashtrade.domain.access import Permission
-from dashtrade.ui import bot_form, bot_list, bot_view, closing
+from dashtrade.ui import bot_form, bot_list, bot_view, closing, moving
 
 user = ui.page("Bots", needs=Permission.TRADE)
 chosen = st.query_params.get("bot", "")
@@ -20,3 +20,4 @@ else:
     if st.query_params.pop("new", ""):
         bot_form.ask_new()
 closing.show(user)
+moving.show(user)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dashtrade import ui
 from dashtrade.domain.access import Permission
-from dashtrade.ui import closing, drifting, positions
+from dashtrade.ui import closing, drifting, moving, positions
 
 user = ui.page("Live positions", needs=Permission.TRADE)
 positions.board()
 closing.show(user)
 drifting.show(user)
+moving.show(user)

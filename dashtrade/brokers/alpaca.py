@@ -24,10 +24,10 @@ from dashtrade.brokers.alpaca_sdk import answer_of, bar_length, clients, no_answ
 from dashtrade.brokers.alpaca_stream import OnReport, TradeUpdates
 from dashtrade.brokers.alpaca_wire import CAPABILITIES
 from dashtrade.domain.ports import (
-    AccountState, BadCredentials, BrokerError, BrokerPosition, Candle, Clock, OrderRef, OrderReport, OrderRequest, Quote, Rejected,
+    AccountState, BadCredentials, BrokerError, BrokerPosition, Candle, Clock, FoundOrder, OrderRef, OrderReport, OrderRequest, Quote, Rejected,
     RetryLater, Rules, SystemClock, Unavailable, VenueStatus,
 )  # fmt: skip
-from dashtrade.domain.values import ZERO, Malformed, Symbol, Timeframe, floor_to
+from dashtrade.domain.values import ZERO, Malformed, Symbol, Timeframe, bot_of_order, floor_to
 
 __all__ = ["CAPABILITIES", "AlpacaBroker", "Timeouts", "check"]
 
@@ -35,6 +35,7 @@ T = TypeVar("T")
 MODES = ("paper", "live")
 FEEDS = ("iex", "sip")
 PAGE = 500  # orders in one list, Alpaca's maximum
+MOST_PAGES = 20
 SINGLY = 20  # look-ups one by one in one poll, of 200 requests a minute
 FEE_SHARE = Decimal("0.01")  # a coin's fee is taken out of the coin: so much less than was bought is still all of it
 
@@ -245,6 +246,18 @@ class AlpacaBroker:
         wanted = {order.client_order_id for order in orders}
         ours = self._parsed(lambda: [order for order in found if order["client_order_id"] in wanted])
         return {order["client_order_id"]: self._report(order) for order in ours}
+
+    def ours(self, since: datetime, symbols: Sequence[Symbol]) -> Sequence[FoundOrder]:
+        found: dict[str, Any] = {}
+        for _ in range(MOST_PAGES):
+            query = {"status": "all", "limit": PAGE, "after": since.isoformat(), "direction": "asc", "nested": "false"}
+            page = self._read(lambda: self._orders.get("/orders", query), list)  # noqa: B023
+            fresh = [order for order in page if order["id"] not in found]
+            found |= self._parsed(lambda: {order["id"]: order for order in fresh})  # noqa: B023
+            if len(page) < PAGE or not fresh:
+                return self._parsed(lambda: [wire.found_of(each) for each in found.values() if bot_of_order(str(each["client_order_id"]))])
+            since = self._parsed(lambda: wire.moment(page[-1]["created_at"])) - timedelta(microseconds=1)  # noqa: B023
+        raise answers.silent("it lists more orders than can be looked through")
 
     # --- the account ---
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from dashtrade.brokers.alpaca_answers import clean
 from dashtrade.domain.ports import (
-    AccountState, BrokerPosition, Candle, Capabilities, Leg, OrderReport, OrderRequest, Quote, Rejected, Rules, VenueStatus,
+    AccountState, BrokerPosition, Candle, Capabilities, FoundOrder, Leg, OrderReport, OrderRequest, Quote, Rejected, Rules,
+    VenueStatus,
 )  # fmt: skip
 from dashtrade.domain.values import ZERO, Malformed, OrderSide, OrderType, Symbol, TimeInForce, exact, floor_to, plain
 
@@ -25,7 +26,7 @@ COIN_TIMES = frozenset({TimeInForce.GTC, TimeInForce.IOC})
 CAPABILITIES = Capabilities(
     name="Alpaca", order_types=frozenset(OrderType), times_in_force=frozenset(TimeInForce), shorts=True, fractional=True,
     notional=True, extended_hours=True, native_bracket=True, refuses_repeats=True, settle=timedelta(seconds=5), sandbox=True,
-    requests_per_minute=200, stocks=True, crypto=True,
+    requests_per_minute=200, stocks=True, crypto=True, lists_orders=True, unseen_coin_fee=Decimal("0.01"),
     notes=(
         "Fractions of a share and amounts of money: market orders of the day, never short.",
         "Shorts: whole shares of easy-to-borrow stocks, with an equity of 2,000 dollars or more.",
@@ -84,6 +85,16 @@ def _leg_of(leg: Any) -> Leg:
         client_order_id=str(leg["client_order_id"]), broker_order_id=str(leg["id"]), side=OrderSide(leg["side"]), type=OrderType(leg["type"]),
         quantity=exact(leg["qty"], "qty"), time_in_force=TimeInForce(when) if when in set(TimeInForce) else TimeInForce.GTC,
         limit_price=number(leg.get("limit_price"), "limit_price") or None, stop_price=number(leg.get("stop_price"), "stop_price") or None,
+    )  # fmt: skip
+
+
+def found_of(order: Any) -> FoundOrder:
+    symbol = coin_pair(order["symbol"]) if order.get("asset_class") == "crypto" else Symbol.parse(f"NYSE:{order['symbol']}")
+    filled = number(order.get("filled_qty"), "filled_qty")
+    return FoundOrder(
+        client_order_id=order["client_order_id"], broker_order_id=str(order["id"]), symbol=symbol, side=OrderSide(order["side"]),
+        type=OrderType(order["type"]), quantity=number(order.get("qty"), "qty") or filled, filled_quantity=filled,
+        limit_price=number(order.get("limit_price"), "limit_price") or None, created_at=moment(order["created_at"]),
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from dashtrade.domain.orders import Effect, Order
 from dashtrade.domain.risk import Approved, Proposal, Refused, Step, View, review
 from dashtrade.domain.signals import Action, ExitPlan, Signal, Target
 from dashtrade.domain.sizing import NoSize, entry_size, exit_quantity
-from dashtrade.domain.values import ZERO, OrderSide, OrderType, Side, TimeInForce, iso, plain, round_to
+from dashtrade.domain.values import ZERO, OrderSide, OrderType, Side, TimeInForce, floor_to, iso, plain, round_to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +105,8 @@ def _enter(signal: Signal, view: View, side: Side) -> Proposal | Refused | Cance
     if against or (owned and view.working):
         return _take_back(view.working, "a new direction")
     exits = (_closing(signal, view, None),) if owned else ()
+    if exits and _missing(view):
+        return _no_further(exits, view)
     if not bot.sides.allow(side):
         if exits:
             return Proposal(exits=exits, entry=None)
@@ -128,6 +130,8 @@ def _exit(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
             reason=f"what is left, {plain(abs(owned))}, is less than the smallest order here, {plain(least)}: it stays, and counts as nothing"
         )
     step = _closing(signal, view, signal)
+    if step.quantity <= 0 and _missing(view):
+        return _no_further((step,), view)
     if step.quantity <= 0:
         return Refused(reason=f"the part to close is smaller than the smallest order here, {plain(view.rules.quantity_step)}")
     return Proposal(exits=(step,), entry=None)
@@ -153,6 +157,8 @@ def _reverse(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
         return Refused(reason="nothing to reverse: the bot owns nothing")
     side = Side.SHORT if owned > 0 else Side.LONG
     exits = (_closing(signal, view, None),)
+    if _missing(view):
+        return _no_further(exits, view)
     if not view.bot.sides.allow(side):
         return Proposal(exits=exits, entry=None)
     own_size = signal.size is not None and view.bot.size_override
@@ -190,6 +196,27 @@ def _unfilled(view: View) -> list[Order]:
     return [order for order in view.working if order.parent_id is None]
 
 
+def _missing(view: View) -> str:
+    """What the broker lacks of what the bot owns, where their books differ; empty if nothing."""
+    owned, drift = view.bot.position.quantity, view.drift
+    if drift is None or drift.left_for(owned) >= abs(owned):
+        return ""
+    left, name = drift.left_for(owned), view.bot.symbol.short
+    return (
+        f"the broker has {plain(left)} of the {plain(abs(owned))} {name} this bot owns, and no more is sent than that. "
+        "Say what happened to the rest: give the difference to a bot, or keep it outside"
+    )
+
+
+def _no_further(exits: tuple[Step, ...], view: View) -> Proposal | Refused:
+    """What the broker still has is closed; nothing is opened on top of what it lacks."""
+    if exits[0].quantity > 0:
+        return Proposal(exits=exits, entry=None, done=_missing(view))
+    drift = view.drift
+    assert drift is not None
+    return Refused(reason=_missing(view), numbers={"broker": plain(drift.theirs), "bots": plain(drift.ours), "drift": str(drift.id)})
+
+
 def _is_dust(view: View) -> bool:
     """Less than the venue takes in one order, as a fee paid in the bought coin leaves behind."""
     return ZERO < abs(view.bot.position.quantity) < max(view.rules.min_quantity, view.rules.quantity_step)
@@ -216,14 +243,16 @@ def _closing(signal: Signal, view: View, sized_by: Signal | None) -> Step:
     side = OrderSide.SELL if owned > 0 else OrderSide.BUY
     sized = exit_quantity(sized_by.size if sized_by else None, owned=abs(owned), price=view.quote.mid, rules=view.rules)
     kind = sized_by.order_type if sized_by and sized_by.order_type else OrderType.MARKET
+    quantity, words = sized.quantity, f"{side} {sized.words}"
+    if view.drift is not None and (left := floor_to(view.drift.left_for(owned), view.rules.quantity_step)) < quantity:
+        quantity, words = left, f"{side} {plain(left)}: the broker has no more of the {plain(abs(owned))} on record"
     limit = round_to(signal.limit_price, view.rules.price_step) if kind is not OrderType.MARKET and signal.limit_price else None
-    words = f"{side} {sized.words}"
     if kind is OrderType.MARKET and _outside_hours(signal, view):
         kind, limit = OrderType.LIMIT, _reaching(view, side)
         words += f", at a limit of {plain(limit)} so that it trades outside the regular hours"
-    whole = abs(owned) - sized.quantity < max(view.rules.min_quantity, view.rules.quantity_step)
+    whole = abs(owned) - quantity < max(view.rules.min_quantity, view.rules.quantity_step)
     return _step(
-        signal, view, side=side, effect=Effect.CLOSE if whole else Effect.REDUCE, quantity=sized.quantity, kind=kind,
+        signal, view, side=side, effect=Effect.CLOSE if whole else Effect.REDUCE, quantity=quantity, kind=kind,
         limit=limit, words=words,
     )
 

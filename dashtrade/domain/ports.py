@@ -155,6 +155,28 @@ class OrderReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FoundOrder:
+    """An order that carries an id of ours, as the venue lists it: whoever asks may have forgotten it."""
+
+    client_order_id: str
+    broker_order_id: str
+    symbol: Symbol
+    side: OrderSide
+    type: OrderType
+    quantity: Decimal
+    limit_price: Decimal | None
+    filled_quantity: Decimal
+    created_at: datetime
+
+    @property
+    def ref(self) -> OrderRef:
+        return OrderRef(
+            client_order_id=self.client_order_id, broker_order_id=self.broker_order_id, symbol=self.symbol, side=self.side,
+            quantity=self.quantity, type=self.type, created_at=self.created_at,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountState:
     """The account as the venue sees it."""
 
@@ -237,6 +259,8 @@ class Capabilities:
     stocks: bool = True
     crypto: bool = False
     always_open: bool = False
+    lists_orders: bool = False  # tells of orders that carry our ids though we have forgotten them
+    unseen_coin_fee: Decimal = ZERO  # share of a bought coin that is taken as a fee without being told with the order
     notes: tuple[str, ...] = field(default=())
 
 
@@ -283,6 +307,14 @@ class Streaming(Broker, Protocol):
         """Tell of news as they happen, from a thread of its own, reconnecting by itself; until told to stop, or closed."""
 
     def stop_listening(self) -> None: ...
+
+
+class Listing(Broker, Protocol):
+    """A venue that lists the account's orders with our ids on them (`capabilities.lists_orders`)."""
+
+    def ours(self, since: datetime, symbols: Sequence[Symbol]) -> Sequence[FoundOrder]:
+        """Every order placed since then that carries an id of ours, ended or not, oldest first; where the venue lists orders by
+        symbol, of these symbols."""
 
 
 class Feed(Protocol):

@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from dashtrade.domain.bots import Bot, Day, Stop, Switch
+from dashtrade.domain.drift import Drift, DriftStatus
 from dashtrade.domain.orders import Effect, Order
 from dashtrade.domain.ports import AccountState, Capabilities, Quote, Rules
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce, iso, money, plain
@@ -41,6 +42,7 @@ class View:
     market_open: bool
     alone: bool = True  # no other bot of the account trades this symbol
     held_for_others: tuple[Order, ...] = ()  # exits of those that the venue holds
+    drift: Drift | None = None  # where the venue's books differ from ours, not yet resolved by its user
 
     @property
     def stop(self) -> Switch | None:
@@ -258,7 +260,16 @@ def _venue(entry: Step, view: View) -> Check:
     return Check(name="venue", ok=not problem, detail=problem or f"{can.name} takes this order")
 
 
+def _frozen(entry: Step, view: View) -> Check:
+    drift = view.drift
+    if drift is None or drift.status is not DriftStatus.FROZEN:
+        return Check(name="frozen", ok=True, detail="the symbol is not frozen")
+    numbers = {"broker": plain(drift.theirs), "bots": plain(drift.ours), "outside": plain(drift.outside), "drift": str(drift.id)}
+    said = f"{view.bot.symbol.short} is frozen: the broker has {numbers['broker']}, the bots own {numbers['bots']}"
+    return Check(name="frozen", ok=False, detail=f"{said}. Resolve the difference, or unfreeze the symbol", numbers=numbers)
+
+
 Rule = Callable[[Step, View], Check]
 RULES: tuple[Rule, ...] = (
-    _active, _switches, _window, _cooldown, _orders_per_day, _max_position, _daily_loss, _risk_limit, _venue, _buying_power,
+    _active, _switches, _frozen, _window, _cooldown, _orders_per_day, _max_position, _daily_loss, _risk_limit, _venue, _buying_power,
 )

@@ -18,6 +18,7 @@ from dashtrade.domain.values import ZERO, client_order_id, plain
 from dashtrade.engine.ending import end_signal
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
+from dashtrade.tables import drifts as drift_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import signals as table
 
@@ -51,6 +52,7 @@ def decide_one(conn: sa.Connection, task: table.Waiting, signal: Signal, market:
         rules=market.rules, capabilities=market.capabilities, market_open=market.open,
         alone=not market.capabilities.native_bracket or bot_table.is_alone(conn, bot),
         held_for_others=tuple(o for o in under_way if o.parent_id and o.bot_id != bot.id and o.symbol == bot.symbol),
+        drift=drift_table.on(conn, task.account_id, task.symbol),
     )
     decision = decide(signal, view)
     if market.kept and not isinstance(decision, CancelFirst):

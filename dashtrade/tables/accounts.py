@@ -22,7 +22,7 @@ accounts = sa.Table(
     moment("checked_at", nullable=True), sa.Column("check_result", Json, nullable=True), moment("deleted_at", nullable=True),
 )
 
-SYSTEM = {"load", "active_at", "hold", "hold_live", "problem", "sealed", "put_sealed", "sealed_sessions", "put_session"}
+SYSTEM = {"load", "active", "active_at", "hold", "hold_live", "problem", "sealed", "put_sealed", "sealed_sessions", "put_session"}
 
 SIMULATION = "simulation"  # the setting of the installation; while it is on, live accounts are traded on paper
 _SIMULATED = sa.and_(
@@ -94,6 +94,11 @@ def active_at(conn: sa.Connection, brokers: Collection[str], limit: int) -> list
     """For the worker: accounts at these brokers that may trade, the oldest first."""
     query = sa.select(*_COLUMNS).where(accounts.c.broker.in_(brokers), accounts.c.is_active, accounts.c.deleted_at.is_(None))
     return [_account(row) for row in conn.execute(query.order_by(accounts.c.id).limit(limit))]  # type: ignore[misc]
+
+
+def active(conn: sa.Connection) -> list[int]:
+    """Every account that may trade."""
+    return list(conn.scalars(sa.select(accounts.c.id).where(accounts.c.is_active, accounts.c.deleted_at.is_(None)).order_by(accounts.c.id)))
 
 
 _LOAD = sa.select(*_COLUMNS).where(accounts.c.id == p("account_id"))

@@ -64,7 +64,7 @@ trades = sa.Table(
 SYSTEM = {
     "insert", "log", "load", "find", "update", "open_in_lane", "open_in_account", "request_cancel", "of_signal", "add_fill", "held_lots",
     "known_fills", "add_lot", "put_lot", "split_lot", "put_trade", "due_lanes", "working_accounts",
-    "cancel_entries", "legs_of",
+    "cancel_entries", "legs_of", "ever_traded",
 }
 
 
@@ -198,6 +198,10 @@ _ADD_FILL, _ADD_LOT, _ADD_TRADE = sa.insert(fills).returning(fills.c.id), sa.ins
 _PUT_TRADE = sa.update(trades).where(trades.c.order_id == p("order")).values(
     {name: p(name, type_=trades.c[name].type) for name in ("quantity", "price", "notional", "fee", "realized_pnl", "status", "at")}
 )
+
+
+def ever_traded(conn: sa.Connection, account_id: int) -> bool:
+    return conn.scalar(sa.select(fills.c.id).where(fills.c.account_id == account_id).limit(1)) is not None
 
 
 def known_fills(conn: sa.Connection, order_id: str) -> set[str]:

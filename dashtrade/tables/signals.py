@@ -57,7 +57,7 @@ workers = sa.Table(
 
 SYSTEM = {
     "claim", "free_lanes", "renew", "release", "holds", "open_lanes", "next_waiting", "decided", "end_decision", "decisions_of",
-    "end_signal", "raw_of", "hold_back", "oldest_waiting", "forget_raw", "waiting_count", "lock_key", "beat", "last_beat",
+    "end_signal", "raw_of", "hold_back", "oldest_waiting", "forget_raw", "waiting_count", "waiting_in_account", "lock_key", "beat", "last_beat",
 }
 
 
@@ -222,6 +222,11 @@ def next_waiting(conn: sa.Connection, lane: Lane, now: datetime) -> list[Waiting
     """The next two in turn. One that is held (`held_until`) keeps its turn; one that was sent with a delay has none until it is due."""
     found = rows(conn, _FIRST, {"account_id": lane.account_id, "symbol": lane.symbol, "now": now})
     return [Waiting(**row._asdict()) for row in found]
+
+
+def waiting_in_account(conn: sa.Connection, account_id: int) -> list[Waiting]:
+    query = sa.select(*_TASK).where(decisions.c.account_id == account_id, _WAITING).order_by(decisions.c.id)
+    return [Waiting(**row._asdict()) for row in conn.execute(query)]
 
 
 _BY_SIGNAL = sa.select(*_TASK).where(decisions.c.signal_id == p("signal_id")).order_by(decisions.c.id)

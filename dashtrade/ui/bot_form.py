@@ -11,13 +11,19 @@ from dashtrade.domain.bots import DAYS, Bot
 from dashtrade.domain.signals import SizeKind
 from dashtrade.domain.values import plain
 from dashtrade.services import bots as service
-from dashtrade.ui import data
+from dashtrade.ui import data, exit_fields
 from dashtrade.ui.errors import trying
 from dashtrade.ui.page import guard, the_app
 from dashtrade.ui.words import text
 
-SIZES = {"dollars": "Dollars", "quantity": "Shares or coins", "percent_of_equity": "% of equity"}
-SIZE_NAMES = {SizeKind.DOLLARS: "dollars", SizeKind.QUANTITY: "quantity", SizeKind.EQUITY_PERCENT: "percent_of_equity"}
+SIZES = {
+    "dollars": "Dollars", "quantity": "Shares or coins", "percent_of_equity": "% of equity", "risk_dollars": "Dollars lost at the stop",
+    "risk_percent": "% of equity lost at the stop",
+}  # fmt: skip
+SIZE_NAMES = {
+    SizeKind.DOLLARS: "dollars", SizeKind.QUANTITY: "quantity", SizeKind.EQUITY_PERCENT: "percent_of_equity", SizeKind.RISK_DOLLARS: "risk_dollars",
+    SizeKind.RISK_PERCENT: "risk_percent",
+}  # fmt: skip
 SIDES = {"both": "Long and short", "long": "Long only", "short": "Short only"}
 TIMEFRAMES = ["1 Min", "5 Min", "15 Min", "30 Min", "1 Hour", "4 Hour", "1 Day", "1 Week"]
 DAY_NAMES = dict(zip(DAYS, ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"), strict=True))
@@ -89,6 +95,7 @@ def _fields(bot: Bot | None) -> Any:
         cool = left.number_input("Pause between entries, seconds", min_value=0, max_value=7 * 86400, value=bot.cooldown_seconds if bot else 0, step=30)
         offset = right.text_input("Limit orders: % better than the market", value=_written(bot.limit_offset_percent if bot else Decimal(0)) or "0")
         override = st.checkbox("An alert may name its own size", value=bot.size_override if bot else False)
+    exits = exit_fields.fields(bot)
     windows = _window(bot)
 
     def read() -> dict[str, Any]:
@@ -96,7 +103,7 @@ def _fields(bot: Bot | None) -> Any:
             "position_size": size.replace(",", "").strip(), "position_size_type": kind, "sides": side, "order_type": order,
             "daily_loss_limit": _number(loss), "max_position_size": _number(most), "risk_limit_percent": _number(risk),
             "orders_per_day": _number(count), "cooldown_seconds": int(cool), "limit_offset_percent": offset.strip() or "0",
-            "size_override": override, **windows(),
+            "size_override": override, **exits(), **windows(),
         }  # fmt: skip
 
     return read

@@ -14,7 +14,7 @@ from dashtrade.services import bot_history
 from dashtrade.services import bots as service
 from dashtrade.tables import orders as order_table
 from dashtrade.tables.people import User
-from dashtrade.ui import bot_form, candles, cells, closing, data, prices
+from dashtrade.ui import bot_form, candles, cells, closing, data, moving, prices
 from dashtrade.ui.bot_list import state_of
 from dashtrade.ui.errors import trying
 from dashtrade.ui.lists import exits_said, signal_rows
@@ -59,7 +59,10 @@ def show(app: App, user: User, bot_id: int) -> None:
 
 
 def _size(bot: Bot) -> str:
-    kinds = {"dollars": f"${plain_number(bot)} a trade", "quantity": f"{plain_number(bot)} a trade", "percent_of_equity": f"{plain_number(bot)}% of equity a trade"}
+    kinds = {
+        "dollars": f"${plain_number(bot)} a trade", "quantity": f"{plain_number(bot)} a trade", "percent_of_equity": f"{plain_number(bot)}% of equity a trade",
+        "risk_dollars": f"${plain_number(bot)} at risk a trade", "risk_percent": f"{plain_number(bot)}% of equity at risk a trade",
+    }  # fmt: skip
     return kinds[bot_form.SIZE_NAMES[bot.size.kind]]
 
 
@@ -80,6 +83,8 @@ def _buttons(app: App, user: User, bot: Bot) -> None:
             st.rerun()
     if bot.position.quantity and st.button("Close", icon=":material/close:", key="close"):
         closing.ask(bot.id)
+    if bot.position.quantity and st.button("Stop and target", icon=":material/vertical_align_center:", key="move"):
+        moving.ask(bot.id)
     if bot.position.quantity and st.button("Part", icon=":material/content_cut:", key="part"):
         closing.ask(bot.id, part=True)
     if st.button("Change", icon=":material/tune:", key="change"):
@@ -107,8 +112,8 @@ def _now(user: User, bot_id: int) -> None:
 
 
 def _held_at(bot: Bot) -> str:
-    kept = exits_said(bot)
-    return f"at {price(bot.position.average_price)}" + (f"; {kept}, kept by DashTrade" if kept else "; no stop")
+    kept, by = exits_said(bot)
+    return f"at {price(bot.position.average_price)}" + (f"; {kept}, {by}" if kept else "; no stop")
 
 
 def _today(app: App, bot: Bot):  # noqa: ANN202

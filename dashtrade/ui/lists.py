@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -11,7 +12,8 @@ from typing import Any
 import streamlit as st
 
 from dashtrade.app import App
-from dashtrade.domain.values import Side, Timeframe, plain
+from dashtrade.domain import exits as rules
+from dashtrade.domain.values import Side, Timeframe
 from dashtrade.tables.people import User
 from dashtrade.ui import cells
 from dashtrade.ui.prices import Holding, real_money
@@ -146,13 +148,9 @@ def _folded(timeline: Sequence[dict[str, str]]) -> list[tuple[str, str, str]]:
     return found
 
 
-def exits_said(bot: Any) -> str:
-    """Stop and take-profits that DashTrade keeps for a position, in one line."""
-    kept = bot.exits or {}
-    said = [f"stop at {_number(kept['stop'])}"] if kept.get("stop") else []
-    said += [f"take profit at {_number(target['price'])}" for target in kept.get("take_profits", [])]
-    return ", ".join(said)
-
-
-def _number(written: Any) -> str:
-    return price(Decimal(str(written))) if abs(Decimal(str(written))) >= 1 else plain(Decimal(str(written)))
+def exits_said(bot: Any) -> tuple[str, str]:
+    """Stop and take-profits in one line, and who keeps them: the venue holds them by itself, DashTrade while it runs."""
+    lines = rules.shown(bot.exits, bot.time_zone)
+    holders = dict.fromkeys("kept by DashTrade" if line["held_by"] == "DashTrade" else f"held at {line['held_by']}" for line in lines)
+    said = [re.sub(r"\d+\.\d{5,}", lambda found: price(Decimal(found[0])), line["words"].partition(" (")[0]) for line in lines]
+    return ", ".join(said), ", ".join(holders)

@@ -15,7 +15,7 @@ from dashtrade.domain.values import Side, Symbol
 from dashtrade.services import drifts
 from dashtrade.tables.accounts import Account
 from dashtrade.tables.people import User
-from dashtrade.ui import cells, closing, data, drifting
+from dashtrade.ui import cells, closing, data, drifting, moving
 from dashtrade.ui.lists import exits_said, side_cell
 from dashtrade.ui.page import empty, live, panel, the_app
 from dashtrade.ui.parts import Card, Cell, Column, Row, cards, table
@@ -88,11 +88,11 @@ def _table(account: Account, held: Sequence[Holding], at_broker: dict[Symbol, Br
 def _bot_row(held: Holding, theirs: BrokerPosition | None, known: bool) -> Row:
     bot = held.bot
     part = "" if not known or theirs is None or theirs.quantity == bot.position.quantity else f"of {quantity(theirs.quantity)} at the broker"
-    kept = exits_said(bot)
-    return Row(id=str(bot.id), actions=(("part", "Part"), ("close", "Close")), cells=[
+    kept, by = exits_said(bot)
+    return Row(id=str(bot.id), actions=(("move", "Stop"), ("part", "Part"), ("close", "Close")), cells=[
         Cell(text=bot.symbol.short, sub=bot.name), side_cell(bot.position.side), Cell(text=quantity(abs(bot.position.quantity)), sub=part),
         Cell(text=price(bot.position.average_price)), cells.mark(held), cells.value(held), cells.profit(held),
-        Cell(text=kept or "none", tone="" if kept else "mute", sub="kept by DashTrade" if kept else ""),
+        Cell(text=kept or "none", tone="" if kept else "mute", sub=by),
     ])  # fmt: skip
 
 
@@ -112,5 +112,7 @@ def _act(name: str, what: str) -> None:
     match what:
         case "close" | "part":
             closing.ask(int(name), part=what == "part")
+        case "move":
+            moving.ask(int(name))
         case _:
             st.switch_page("pages/bots.py", query_params={"bot": name})
