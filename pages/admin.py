@@ -1,4 +1,4 @@
-"""The installation: its people, invitations, and whether all is well."""
+"""The installation: how it does, its people, everybody's trades, the machine, and what was done."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import streamlit as st
 
 from dashtrade import ui
 from dashtrade.domain.access import Permission
-from dashtrade.ui import admin
+from dashtrade.ui import admin, admin_people, admin_system, admin_trades
 
 user = ui.page("Admin", needs=Permission.SEE_SYSTEM)
-PARTS = {"System": admin.system, "People": admin.people, "Log of deeds": admin.deeds}
-part = st.segmented_control("Part", list(PARTS), default="System", required=True, key="part", bind="query-params", label_visibility="collapsed")
-PARTS[part or "System"](ui.the_app(), user)
+PARTS = {"Overview": admin.overview, "People": admin_people.show, "Trades": admin_trades.show, "System": admin_system.show, "Log of deeds": admin.deeds}
+part = st.segmented_control("Part", list(PARTS), default="Overview", required=True, key="part", bind="query-params", label_visibility="collapsed")
+PARTS[part or "Overview"](ui.the_app(), user)

@@ -33,6 +33,7 @@ from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as table
 from dashtrade.tables import signals as signal_table
 from dashtrade.tables.base import metadata
+from dashtrade.tables.overall import HISTORY
 from dashtrade.tables.people import User
 
 if TYPE_CHECKING:
@@ -206,7 +207,7 @@ def _crossings(past: App, start: datetime, end: datetime) -> Iterator[tuple[date
 
 def _tell(past: App, user: User, sample: Sample, action: str, at: datetime) -> None:
     raw = json.dumps({"action": action, "symbol": sample.bot["symbol"], "timeframe": sample.bot["timeframe"], "id": f"{at:%Y%m%d%H%M}"})
-    past.engine.accept(user.id, parse(raw.encode()), raw=raw, origin=Origin.WEBHOOK, sender="the demo's history")
+    past.engine.accept(user.id, parse(raw.encode()), raw=raw, origin=Origin.WEBHOOK, sender=HISTORY)
     for lane in past.engine.open_lanes():
         past.engine.run_lane(lane)
 

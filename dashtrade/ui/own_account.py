@@ -2,41 +2,88 @@
 
 from __future__ import annotations
 
+from html import escape
 from zoneinfo import available_timezones
 
 import streamlit as st
 
 from dashtrade.app import App
-from dashtrade.services import credentials, people
+from dashtrade.domain.access import Permission
+from dashtrade.domain.values import Malformed
+from dashtrade.services import credentials, demo, people, removal
 from dashtrade.services import sessions as service
+from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as people_table
 from dashtrade.tables.people import User
 from dashtrade.ui import runtime
+from dashtrade.ui.downloads import MY_DATA
 from dashtrade.ui.errors import trying
 from dashtrade.ui.page import guard, panel, the_app
 from dashtrade.ui.parts import Cell, Column, Row, table
-from dashtrade.ui.words import ago, day
+from dashtrade.ui.words import ago, count, day, moment
 
 BROWSER = "UTC"  # what is stored for: read times by the browser's clock
 
 
+def keep_demo(app: App, user: User) -> None:
+    """A demo's way to a real account: everything in it stays."""
+    with panel("Keep this as your account", key="keep_demo"), st.form("keep_form", border=False):
+        st.caption("Your bots, their history and your settings stay. From then on you sign in with this email and password.")
+        name = st.text_input("Your name", max_chars=80, autocomplete="name")
+        email = st.text_input("Email", max_chars=254, autocomplete="username")
+        word = st.text_input("Password", type="password", max_chars=500, autocomplete="new-password", help="8 to 128 characters.")
+        code = ""
+        if people.signup(app) == "invite":
+            code = st.text_input("Invitation", max_chars=400, help="Joining needs one here: the link an admin sent you, or its code.") or ""
+        if st.form_submit_button("Keep it", type="primary"):
+            with trying() as attempt:
+                demo.claim(
+                    app, user, email=email or "", name=name or "", password=word or "", code=code.rpartition("=")[2].strip(), address=runtime.address(),
+                )
+            if attempt.ok:
+                st.session_state["said"] = "This account is yours now."
+                st.rerun()
+
+
 def profile(app: App, user: User) -> None:
-    with panel("Profile", key="profile"), st.form("profile_form", border=False):
-        name = st.text_input("Name", value=user.name, max_chars=80)
-        st.text_input("Email", value=user.email, disabled=True, help="An admin can change it.")
-        zones = [BROWSER, "Etc/UTC", *sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith("Etc/"))]
-        if user.time_zone not in zones:
-            zones.append(user.time_zone)
-        here = st.context.timezone or "UTC"
-        zone = st.selectbox(
-            "Time zone", zones, index=zones.index(user.time_zone),
-            format_func=lambda key: f"As in this browser ({here})" if key == BROWSER else "UTC" if key == "Etc/UTC" else key.replace("_", " "),
-        )  # fmt: skip
-        if st.form_submit_button("Save"):
-            clean = " ".join("".join(c for c in name if ord(c) >= 32).split())
+    with panel("Profile", key="profile"):
+        with st.form("profile_form", border=False):
+            name = st.text_input("Name", value=user.name, max_chars=80)
+            zones = [BROWSER, "Etc/UTC", *sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith("Etc/"))]
+            if user.time_zone not in zones:
+                zones.append(user.time_zone)
+            here = st.context.timezone or "UTC"
+            zone = st.selectbox(
+                "Time zone", zones, index=zones.index(user.time_zone), help="Every time on these pages is shown in it.",
+                format_func=lambda key: f"As in this browser ({here})" if key == BROWSER else "UTC" if key == "Etc/UTC" else key.replace("_", " "),
+            )  # fmt: skip
+            saved = st.form_submit_button("Save")
+        if saved:
+            clean = " ".join("".join(c for c in name or "" if ord(c) >= 32).split())
             with trying() as attempt:
                 people.change_options(app, user, {"time_zone": zone, **({"name": clean} if clean else {})})
             if attempt.ok:
+                st.session_state["said"] = "Saved."
+                st.rerun()
+        if user.demo_until is None:
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.html(f"Email: <b>{escape(user.email)}</b>", width="content")
+                st.space("stretch")
+                if st.button("Change", key="change_email"):
+                    _change_email()
+
+
+@st.dialog("Change your email")
+def _change_email() -> None:
+    user, app = guard(), the_app()
+    with st.form("email_form", border=False):
+        email = st.text_input("New email", max_chars=254, autocomplete="email")
+        word = st.text_input("Your password", type="password", max_chars=500, autocomplete="current-password")
+        if st.form_submit_button("Change it", type="primary"):
+            with trying() as attempt:
+                credentials.change_email(app, user, email=email or "", password=word or "", address=runtime.address())
+            if attempt.ok:
+                st.session_state["said"] = "From now on you sign in with the new email."
                 st.rerun()
 
 
@@ -52,8 +99,7 @@ def password(app: App, user: User) -> None:
         st.error("**The two new passwords differ.** Type the same one twice.")
         return
     with trying() as attempt:
-        address = getattr(st.context, "ip_address", None) or ""
-        credentials.change_password(app, user, old=old, new=new, address=address, token=runtime.session_token())
+        credentials.change_password(app, user, old=old, new=new, address=runtime.address(), token=runtime.session_token())
     if attempt.ok:
         st.success("The password is changed, and every other device is signed out.")
 
@@ -72,8 +118,10 @@ def sessions(app: App, user: User) -> None:
     with panel("Where you are signed in", key="sessions"):
         clicked = table("session_list", "Sessions", columns, rows)
         if len(found) > 1 and st.button("Sign out everywhere else", key="others"):
-            service.revoke_others(app, user, token)
-            st.rerun()
+            with trying() as ended:
+                service.revoke_others(app, user, token)
+            if ended.ok:
+                st.rerun()
     if clicked:
         with trying() as attempt:
             service.revoke(app, user, clicked[0])
@@ -100,8 +148,10 @@ def tokens(app: App, user: User) -> None:
         if st.button("New token", icon=":material/add:", key="new_token"):
             _new_token()
     if clicked:
-        app.db.write(lambda conn: people_table.revoke_api_token(conn, user.id, int(clicked[0]), now))
-        st.rerun()
+        with trying() as attempt:
+            app.db.write(lambda conn: people_table.revoke_api_token(conn, user.id, int(clicked[0]), now))
+        if attempt.ok:
+            st.rerun()
 
 
 @st.dialog("New API token")
@@ -116,3 +166,63 @@ def _new_token() -> None:
         if attempt.ok:
             st.markdown("**Copy it now: it is not shown again.**")
             st.code(token, language=None, wrap_lines=True)
+
+
+# --- messages, data, the end ------------------------------------------------------------------------------------------------------
+
+MESSAGES = 8
+MARKS = {"error": "dt-down", "warning": "dt-warn", "info": "dt-info"}
+
+
+def messages(app: App, user: User) -> None:
+    """What DashTrade told its user, here in the application."""
+    with panel("Messages", key="messages"):
+        only = st.segmented_control("Which", ["All", "Problems"], default="All", required=True, key="messages_which", label_visibility="collapsed")
+        with app.db.read() as conn:
+            found = message_table.list_page(conn, user.id, before=None, limit=MESSAGES * 10)
+        unread = [row for row in found if row.read_at is None]
+        shown = [row for row in found if only == "All" or row.level != "info"][:MESSAGES]
+        if not shown:
+            st.caption("Nothing yet. Fills, stops and whatever wants your attention show up here.")
+            return
+        lines = [
+            f'<li class="{MARKS.get(row.level, "dt-info")}"><i></i><span>{"<b>" if row.read_at is None else ""}{escape(row.title)}'
+            f'{"</b>" if row.read_at is None else ""}<small>{escape(row.text)}</small></span><time>{moment(user, row.created_at)}</time></li>'
+            for row in shown
+        ]
+        st.html(f'<ul class="dt-list">{"".join(lines)}</ul>')
+        if unread and st.button(f"Mark {count(len(unread), 'message')} as read", key="messages_read"):
+            with trying() as attempt:
+                app.db.write(lambda conn: message_table.mark_read(conn, user.id, up_to=unread[0].id, now=app.clock.now()))
+            if attempt.ok:
+                st.rerun()
+
+
+def data(user: User) -> None:
+    with panel("Your data", key="own_data"):
+        st.caption("Everything DashTrade keeps of you, as CSV files in one ZIP: bots, signals, orders, trades. Passwords, tokens and broker keys are left out.")
+        st.link_button("Download my data", MY_DATA, icon=":material/download:", disabled=bool(user.viewer))
+        st.divider()
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption("Leaving takes everything with you; it cannot be undone.", width="content")
+            st.space("stretch")
+            if st.button("Delete the account", icon=":material/delete:", key="delete_account"):
+                _delete()
+
+
+@st.dialog("Delete your account")
+def _delete() -> None:
+    user, app = guard(Permission.TRADE), the_app()
+    st.markdown("**Your bots, their history, your accounts and settings are deleted for good.** It is refused while a bot holds something on a live account.")
+    with st.form("delete_form", border=False):
+        word = "" if user.demo_until is not None else st.text_input("Your password", type="password", max_chars=500, autocomplete="current-password")
+        typed = st.text_input("Type DELETE", max_chars=20, autocomplete="off")
+        if st.form_submit_button("Delete it for good", type="primary"):
+            with trying() as attempt:
+                if (typed or "").strip() != "DELETE":
+                    raise Malformed("the word is not there", where="typed", hint="Type DELETE, in capitals.")
+                if user.demo_until is None:
+                    people.check_own_password(app, user, word or "", runtime.address(), where="password")
+                removal.remove(app, user.id, actor=user.id, action="deleted their own account", address=runtime.address())
+            if attempt.ok:
+                st.rerun()

@@ -74,6 +74,13 @@ class Budget:
 _budget = Budget(2000)
 
 
+def address() -> str:
+    """Where the browser is, for the log of deeds."""
+    import streamlit as st
+
+    return getattr(st.context, "ip_address", None) or ""
+
+
 def current_user(*, present: bool = True) -> User | None:
     """Asked of the database on every run and in every fragment: a session that was ended ends on the screen too."""
     return sessions.find(the_app(), session_token(), present=present)

@@ -42,7 +42,7 @@ def make_asgi(app: App) -> Any:
     import streamlit as st
     from starlette.middleware import Middleware
 
-    from dashtrade.ui import doors, runtime
+    from dashtrade.ui import doors, downloads, runtime
     from dashtrade.ui.errors import show_error
     from dashtrade.ui.gate import Gate, Headers, Proxy, csp
 
@@ -52,7 +52,7 @@ def make_asgi(app: App) -> Any:
     middleware = [
         Middleware(Headers, policy=csp(inline_script_hashes(page))), Middleware(Proxy, hops=app.settings.proxy_hops), Middleware(Gate, trade=app),
     ]  # fmt: skip
-    return st.App(ROOT / "Home.py", routes=doors.routes(app), middleware=middleware, lifespan=settled_heap, on_script_error=show_error)
+    return st.App(ROOT / "Home.py", routes=[*doors.routes(app), *downloads.routes(app)], middleware=middleware, lifespan=settled_heap, on_script_error=show_error)
 
 
 def _run_home_first() -> None:

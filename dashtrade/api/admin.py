@@ -1,0 +1,171 @@
+"""The installation, its people and everybody's trades, for admins; its settings, for superadmins."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pydantic
+from flask import Blueprint, Response, stream_with_context
+
+from dashtrade.api.auth import user_view
+from dashtrade.api.history import trade_view
+from dashtrade.api.http import Body, Page, endpoint, number_cursor, page, read_moment, the_app
+from dashtrade.domain.access import Permission, Role
+from dashtrade.domain.values import Symbol, iso
+from dashtrade.services import admin, credentials, export, people, simulation
+from dashtrade.tables import messages as message_table
+from dashtrade.tables import overall
+from dashtrade.tables import people as table
+from dashtrade.tables.people import User
+
+bp = Blueprint("admin", __name__, url_prefix="/api/v1/admin")
+P = Permission
+
+
+@endpoint(bp, "GET", "/overview", needs=P.SEE_SYSTEM)
+def overview(user: User) -> dict[str, Any]:
+    """Everybody's figures: people, bots, trades and volume by day, the symbols traded most, what went wrong in the last day."""
+    app = the_app()
+    found = admin.overview(app)
+    return {
+        "counts": found["counts"],
+        "days": [{"day": day.isoformat(), "trades": trades, "volume": round(volume, 2)} for day, trades, volume in found["days"]],
+        "symbols": [{"symbol": symbol.text, "trades": trades, "volume": round(volume, 2)} for symbol, trades, volume in found["symbols"]],
+        "latency_ms": [{"what": what, "count": count, **shares} for what, count, shares in admin.latencies(app)],
+    }
+
+
+# --- people ------------------------------------------------------------------------------------------------------------------------
+
+
+class UserList(Page):
+    search: str = pydantic.Field("", max_length=100)
+
+
+class AccountChanges(Body):
+    role: Role | None = None
+    is_active: bool | None = None
+
+
+class Confirmation(Body):
+    confirm: str = pydantic.Field(max_length=254, description="the user's email, typed")
+
+
+def _view(user: User) -> dict[str, Any]:
+    return user_view(user) | {"is_active": user.is_active, "last_login_at": iso(user.last_login_at) if user.last_login_at else None}
+
+
+@endpoint(bp, "GET", "/users", query=UserList, needs=P.MANAGE_USERS)
+def users(user: User, query: UserList) -> dict[str, Any]:
+    """Everybody who has an account."""
+    with the_app().db.read() as conn:
+        rows = table.everyone(conn, after=number_cursor(query.cursor) or 0, limit=query.limit + 1, named=query.search.strip())
+    return page(rows, query.limit, lambda row: str(row.id), _view)
+
+
+@endpoint(bp, "PATCH", "/users/<int:user_id>", body=AccountChanges, needs=P.MANAGE_USERS)
+def change(user: User, given: AccountChanges, user_id: int) -> dict[str, Any]:
+    """Give a role (superadmins), activate, deactivate: then sessions and tokens are dead, and the bots open nothing."""
+    app = the_app()
+    if given.role is not None:
+        admin.set_role(app, user, user_id, given.role)
+    if given.is_active is not None:
+        admin.set_active(app, user, user_id, given.is_active)
+    return _view(admin.user_of(app, user, user_id))
+
+
+@endpoint(bp, "POST", "/users/<int:user_id>/reset-link", needs=P.MANAGE_USERS, status=201)
+def reset_link(user: User, user_id: int) -> dict[str, Any]:
+    """A link by which they make a new password, once, within a day."""
+    return {"url": credentials.make_link(the_app(), user, user_id)}
+
+
+@endpoint(bp, "DELETE", "/users/<int:user_id>/second-factor", needs=P.MANAGE_USERS)
+def reset_second_factor(user: User, user_id: int) -> dict[str, Any]:
+    """Take off the second factor of somebody who lost it."""
+    admin.reset_second_factor(the_app(), user, user_id)
+    return {"id": user_id, "second_factor": False}
+
+
+@endpoint(bp, "DELETE", "/users/<int:user_id>", body=Confirmation, needs=P.MANAGE_USERS)
+def delete(user: User, given: Confirmation, user_id: int) -> dict[str, Any]:
+    """Delete a user with everything of theirs. Refused while a bot of theirs holds something on a live account."""
+    admin.delete(the_app(), user, user_id, confirm=given.confirm)
+    return {"id": user_id, "status": "deleted"}
+
+
+# --- everybody's trades --------------------------------------------------------------------------------------------------------------
+
+
+class AllTradesFilter(Body):
+    model_config = pydantic.ConfigDict(extra="forbid", str_max_length=100, populate_by_name=True)
+    of_user: int | None = pydantic.Field(None, ge=1, lt=2**62)
+    symbol: str | None = None
+    action: str | None = pydantic.Field(None, pattern="^(buy|sell)$")
+    since: str | None = pydantic.Field(None, alias="from")
+    until: str | None = pydantic.Field(None, alias="to")
+
+    def wanted(self) -> dict[str, Any]:
+        return {
+            "user_id": self.of_user, "symbol": Symbol.parse(self.symbol) if self.symbol else None, "action": self.action,
+            "since": read_moment(self.since, "from"), "until": read_moment(self.until, "to"),
+        }
+
+
+class AllTradesList(AllTradesFilter, Page):
+    pass
+
+
+@endpoint(bp, "GET", "/trades", query=AllTradesList, needs=P.SEE_ALL_TRADES)
+def trades(user: User, query: AllTradesList) -> dict[str, Any]:
+    """Everybody's trades, newest first."""
+    with the_app().db.read() as conn:
+        rows = overall.all_trades(conn, before=number_cursor(query.cursor), limit=query.limit + 1, **query.wanted())
+    return page(rows, query.limit, lambda row: str(row.id), lambda row: {"user_id": row.user_id, "email": row.email} | trade_view(row))
+
+
+@endpoint(bp, "GET", "/trades.csv", query=AllTradesFilter, needs=P.SEE_ALL_TRADES)
+def trades_csv(user: User, query: AllTradesFilter) -> Response:
+    """The same as a CSV file, all of them, streamed."""
+    chunks = export.all_trades(the_app(), query.wanted())
+    return Response(stream_with_context(chunks), mimetype="text/csv", headers={"Content-Disposition": "attachment; filename=all-trades.csv"})
+
+
+@endpoint(bp, "GET", "/audit", query=Page, needs=P.SEE_SYSTEM)
+def audit(user: User, query: Page) -> dict[str, Any]:
+    """Who did what, newest first."""
+    with the_app().db.read() as conn:
+        rows = message_table.everything_recorded(conn, before=number_cursor(query.cursor), limit=query.limit + 1)
+    return page(rows, query.limit, lambda row: str(row.id), lambda row: {
+        "id": row.id, "at": iso(row.at), "user_id": row.user_id, "subject_id": row.subject_id, "action": row.action, "detail": row.detail,
+        "address": row.address,
+    })
+
+
+# --- settings of the installation ------------------------------------------------------------------------------------------------------
+
+
+class Installation(Body):
+    signup: Literal["open", "invite", "closed"] | None = None
+    demo: bool | None = None
+    simulation: bool | None = None
+
+
+@endpoint(bp, "GET", "/settings", needs=P.SEE_SYSTEM)
+def settings(user: User) -> dict[str, Any]:
+    """Who may sign up, whether a demo is offered, whether live accounts are traded on paper."""
+    app = the_app()
+    return {"signup": people.signup(app), "demo": admin.demo_offered(app), "simulation": simulation.is_on(app)}
+
+
+@endpoint(bp, "PATCH", "/settings", body=Installation, needs=P.MANAGE_SYSTEM)
+def put_settings(user: User, given: Installation) -> dict[str, Any]:
+    """Change them. Simulation mode is refused while a bot on a live account owns something or has an order out."""
+    app = the_app()
+    if given.simulation is not None:
+        simulation.switch(app, user, given.simulation)
+    if given.signup is not None:
+        admin.put_setting(app, user, people.SIGNUP, given.signup)
+    if given.demo is not None:
+        admin.put_setting(app, user, people.DEMO, "on" if given.demo else "off")
+    return settings.__wrapped__(user)

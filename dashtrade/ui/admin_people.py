@@ -1,0 +1,151 @@
+"""The people of an installation: invited, given roles, shut out, helped when they cannot get in, looked over the shoulder."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from dashtrade.app import App
+from dashtrade.domain.access import Permission, Role, may, may_manage
+from dashtrade.services import admin as service
+from dashtrade.services import credentials, sessions
+from dashtrade.services import people as people_service
+from dashtrade.tables import people as people_table
+from dashtrade.tables.people import User
+from dashtrade.ui import runtime
+from dashtrade.ui.admin import PAGE, cursor, turn
+from dashtrade.ui.errors import trying
+from dashtrade.ui.page import guard, panel, the_app
+from dashtrade.ui.parts import Cell, Column, Row, table
+from dashtrade.ui.words import ago, day, moment
+
+TONES = {Role.SUPERADMIN: "warn", Role.ADMIN: "info", Role.STANDARD: "mute"}
+SIGNUP = {"open": "Anybody who reaches this address can make an account.", "invite": "Joining needs an invitation.", "closed": "Nobody can join by themselves."}
+
+
+def show(app: App, user: User) -> None:
+    after = cursor("after")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        named = st.text_input("Find", key="find", placeholder="Name or email", bind="query-params", max_chars=80, label_visibility="collapsed", width=260)
+        st.space("stretch")
+        if st.button("Invite somebody", type="primary", icon=":material/person_add:", key="invite"):
+            _invite()
+    with app.db.read() as conn:
+        found = people_table.everyone(conn, after=after, limit=PAGE + 1, named=(named or "").strip())
+    with panel(key="people_panel"):
+        clicked = table("people", "People", COLUMNS, [_row(app, user, who) for who in found[:PAGE]], opens=True) if found else None
+        if not found:
+            st.caption("Nobody is called that.")
+        st.caption(f"{SIGNUP[people_service.signup(app)]} A superadmin can change that under System.")
+    turn(found, after, "after", lambda who: who.id)
+    if clicked:
+        _manage(int(clicked[0]))
+
+
+COLUMNS = [
+    Column(label="Who"), Column(label="Role"), Column(label="Two-factor", wide_only=True), Column(label="Joined", number=True, wide_only=True),
+    Column(label="Last here", number=True),
+]  # fmt: skip
+
+
+def _row(app: App, user: User, who: User) -> Row:
+    now = app.clock.now()
+    state = "Deactivated" if not who.is_active else "Demo" if who.demo_until is not None else str(who.role).capitalize()
+    tone = "down" if not who.is_active else "mute" if who.demo_until is not None else TONES[who.role]
+    me = " · you" if who.id == user.id else ""
+    return Row(id=str(who.id), cells=[
+        Cell(text=who.name + me, sub=who.email), Cell(text=state, tone=tone, badge=True), Cell(text="On" if who.second_factor else "–"),
+        Cell(text=day(user, who.created_at)), Cell(text=ago(now, who.last_login_at)),
+    ])  # fmt: skip
+
+
+# --- one of them ---------------------------------------------------------------------------------------------------------------
+
+
+@st.dialog("Account", on_dismiss="rerun")
+def _manage(user_id: int) -> None:
+    actor, app = guard(Permission.MANAGE_USERS), the_app()
+    with app.db.read() as conn:
+        who = people_table.by_id(conn, user_id)
+    if who is None:
+        st.info("This account is gone.")
+        return
+    st.html(f"<b>{escape(who.name)}</b> · {escape(who.email)}")
+    st.caption(f"{str(who.role).capitalize()} · joined {day(actor, who.created_at)} · last signed in {moment(actor, who.last_login_at)}")
+    if who.id == actor.id:
+        st.info("This is you. What is yours is on the Account page.", icon=":material/person:")
+        return
+    if not may_manage(actor.role, who.role):
+        st.info("Only a superadmin may change this account.", icon=":material/lock:")
+        return
+    if may(actor.role, Permission.MANAGE_ROLES) and who.demo_until is None:
+        _role(app, actor, who)
+    _help(app, actor, who)
+    _end(app, actor, who)
+
+
+def _role(app: App, actor: User, who: User) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        role = st.selectbox("Role", list(Role), index=list(Role).index(who.role), format_func=lambda one: str(one).capitalize(), key="role")
+        if st.button("Give", key="give_role", disabled=role is who.role):
+            _try(lambda: service.set_role(app, actor, who.id, role or who.role), f"{who.email} is now {role}.")
+
+
+def _help(app: App, actor: User, who: User) -> None:
+    with st.container(horizontal=True):
+        if st.button("Look at their pages", icon=":material/visibility:", key="view", help="To read: no button acts. The log of deeds has it."):
+            with trying() as attempt:
+                sessions.view(app, actor, runtime.session_token(), who.id)
+            if attempt.ok:
+                st.switch_page("pages/overview.py")
+        if who.demo_until is None and st.button("Password link", icon=":material/key:", key="reset_link"):
+            with trying() as attempt:
+                link = credentials.make_link(app, actor, who.id)
+            if attempt.ok:
+                st.markdown("**Send them this link.** They make a new password with it, once, within a day.")
+                st.code(link, language=None, wrap_lines=True)
+        if who.second_factor and st.button("Take off two-factor", icon=":material/phonelink_off:", key="reset_factor"):
+            _try(lambda: service.reset_second_factor(app, actor, who.id), f"{who.email} signs in with the password alone now.")
+
+
+def _end(app: App, actor: User, who: User) -> None:
+    st.divider()
+    if who.is_active:
+        st.caption("Deactivated: every session and token is dead at once, alerts are refused, and the bots open nothing. Positions stay, and exits pass.")
+        if st.button("Deactivate", icon=":material/block:", key="deactivate"):
+            _try(lambda: service.set_active(app, actor, who.id, False), f"{who.email} is deactivated.")
+    elif st.button("Activate", type="primary", icon=":material/check:", key="activate"):
+        _try(lambda: service.set_active(app, actor, who.id, True), f"{who.email} can sign in again; their bots wait to be resumed.")
+    with st.expander("Delete with everything of theirs"), st.form("delete_user", border=False):
+        st.caption("Bots, history, accounts and settings go for good. It is refused while a bot of theirs holds something on a live account.")
+        typed = st.text_input("Their email, to be sure", max_chars=254, autocomplete="off")
+        if st.form_submit_button("Delete for good"):
+            _try(lambda: service.delete(app, actor, who.id, confirm=typed or ""), f"{who.email} is gone.")
+
+
+def _try(act: Any, said: str) -> None:
+    with trying() as attempt:
+        act()
+    if attempt.ok:
+        st.session_state["said"] = said
+        st.rerun()
+
+
+@st.dialog("Invite somebody")
+def _invite() -> None:
+    user, app = guard(Permission.INVITE), the_app()
+    with st.form("invite_form", border=False):
+        email = st.text_input("Their email", placeholder="Optional: then only they can use it", max_chars=254)
+        roles = [Role.STANDARD, Role.ADMIN, Role.SUPERADMIN] if may(user.role, Permission.MANAGE_ROLES) else [Role.STANDARD]
+        role = st.selectbox("Role", roles, format_func=lambda one: str(one).capitalize())
+        sent = st.form_submit_button("Make the link", type="primary")
+    if sent:
+        with trying() as attempt:
+            code = people_service.invite(app, user, email=(email or "").strip(), role=role or Role.STANDARD)
+        if attempt.ok:
+            st.markdown("**Send them this link.** It works once, for a week, and is not shown again.")
+            st.code(f"{app.settings.ui_url}/join?invitation={code}", language=None, wrap_lines=True)
+            if people_service.signup(app) == "closed":
+                st.warning("Sign-up is closed on this installation: the link works once a superadmin opens it for invitations, under System.")

@@ -1,0 +1,67 @@
+"""Files that are too large for a page: they are streamed by routes of our own, behind the gate as everything is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from dashtrade.app import App
+from dashtrade.domain.access import Permission, may
+from dashtrade.domain.values import Malformed, Symbol
+from dashtrade.services import export, sessions
+from dashtrade.services.bots import Refusal
+from dashtrade.tables.people import User
+from dashtrade.ui.forms import sentence
+from dashtrade.ui.gate import token_of
+
+MY_DATA, ALL_TRADES = "/files/my-data.zip", "/files/all-trades.csv"
+
+
+def routes(app: App) -> list[Route]:
+    return [
+        Route(MY_DATA, _door(app, Permission.TRADE, _my_data), methods=["GET"]),
+        Route(ALL_TRADES, _door(app, Permission.SEE_ALL_TRADES, _all_trades), methods=["GET"]),
+    ]
+
+
+def _door(app: App, needs: Permission, make: Callable[[App, User, Request], Response]) -> Any:
+    async def open_door(request: Request) -> Response:
+        user = await run_in_threadpool(sessions.find, app, token_of(request))
+        if user is None or not may(user.role, needs):
+            return PlainTextResponse("Your role does not allow this.\n", 403)
+        try:
+            answer = await run_in_threadpool(make, app, user, request)
+        except (Refusal, Malformed) as error:
+            return PlainTextResponse(f"{sentence(error.message)} {error.hint}\n", 409)
+        answer.headers["cache-control"] = "no-store"
+        return answer
+
+    return open_door
+
+
+def _my_data(app: App, user: User, request: Request) -> Response:
+    address = request.client.host if request.client else ""
+    return _file(export.own_data(app, user, address), "application/zip", "dashtrade-data.zip")
+
+
+def _all_trades(app: App, user: User, request: Request) -> Response:
+    return _file(export.all_trades(app, wanted(dict(request.query_params))), "text/csv", "all-trades.csv")
+
+
+def wanted(given: dict[str, str]) -> dict[str, Any]:
+    """The filters of everybody's trades, as they stand in an address."""
+    number = given.get("of_user", "")
+    return {
+        "user_id": int(number) if number.isascii() and number.isdigit() and len(number) < 19 else None,
+        "symbol": Symbol.parse(given["symbol"]) if given.get("symbol") else None,
+        "action": given["action"] if given.get("action") in ("buy", "sell") else None,
+    }
+
+
+def _file(chunks: Any, kind: str, name: str) -> Response:
+    return StreamingResponse(chunks, media_type=kind, headers={"content-disposition": f"attachment; filename={name}"})

@@ -1,0 +1,115 @@
+"""The second factor on the account page: scan, type a code, keep the recovery codes."""
+
+from __future__ import annotations
+
+import base64
+
+import streamlit as st
+
+from dashtrade.app import App
+from dashtrade.domain import totp
+from dashtrade.services import second_factor as service
+from dashtrade.tables.people import User
+from dashtrade.ui import runtime
+from dashtrade.ui.errors import trying
+from dashtrade.ui.page import guard, panel, the_app
+from dashtrade.ui.words import count
+
+FEW = 3  # recovery codes
+
+
+def show(app: App, user: User) -> None:
+    with panel("Two-factor sign-in", key="second_factor"):
+        if not user.second_factor:
+            st.caption("A code from an app on your phone, besides the password: who learns your password still stays out.")
+            if st.button("Switch it on", icon=":material/phonelink_lock:", key="factor_on"):
+                st.session_state["totp_secret"] = service.new_secret()
+                _enable()
+            return
+        left = service.codes_left(app, user)
+        st.markdown(f":green-badge[:material/check: On] {count(left, 'recovery code')} left")
+        if left <= FEW:
+            st.warning("Few recovery codes are left. Make new ones before you need them.", icon=":material/warning:")
+        with st.container(horizontal=True):
+            if st.button("New recovery codes", key="factor_codes"):
+                _renew()
+            if st.button("Switch it off", key="factor_off"):
+                _disable()
+
+
+@st.dialog("Switch on two-factor sign-in", on_dismiss="rerun")
+def _enable() -> None:
+    user, app = guard(), the_app()
+    if codes := st.session_state.get("recovery_codes"):
+        return _kept(codes)
+    secret = st.session_state.setdefault("totp_secret", service.new_secret())
+    address = totp.address(secret, user.email)
+    st.markdown("**1.** Scan this with an authenticator app: Google Authenticator, Aegis, 1Password, any will do.")
+    st.html(f'<img class="dt-qr" alt="QR code of the secret" src="data:image/svg+xml;base64,{base64.b64encode(qr_svg(address)).decode()}">')
+    with st.expander("Cannot scan it?"):
+        st.caption("Type this key into the app, as a time-based one.")
+        st.code(" ".join(secret[at : at + 4] for at in range(0, len(secret), 4)), language=None, wrap_lines=True)
+    with st.form("factor_form", border=False):
+        code = st.text_input("**2.** The code that the app shows now", max_chars=10, autocomplete="one-time-code", placeholder="123 456")
+        password = st.text_input("**3.** Your password", type="password", max_chars=500, autocomplete="current-password")
+        if st.form_submit_button("Switch it on", type="primary"):
+            with trying() as attempt:
+                st.session_state["recovery_codes"] = service.enable(
+                    app, user, secret=secret, code=code or "", password=password or "", address=runtime.address(), token=runtime.session_token(),
+                )
+            if attempt.ok:
+                st.session_state.pop("totp_secret", None)
+                st.rerun(scope="fragment")
+
+
+def _kept(codes: list[str]) -> None:
+    """Shown once: what is stored is their hashes."""
+    st.success("From now on signing in takes a code. Your other devices were signed out.", icon=":material/check:")
+    st.markdown("**Keep these recovery codes**, in another place than your phone. Each signs you in once, and they are not shown again.")
+    st.code("\n".join(codes), language=None)
+    if st.button("I have kept them", type="primary", key="factor_kept"):
+        st.session_state.pop("recovery_codes", None)
+        st.rerun()
+
+
+@st.dialog("New recovery codes", on_dismiss="rerun")
+def _renew() -> None:
+    user, app = guard(), the_app()
+    if codes := st.session_state.get("recovery_codes"):
+        st.markdown("**These replace the old ones.** Each signs you in once, and they are not shown again.")
+        st.code("\n".join(codes), language=None)
+        if st.button("I have kept them", type="primary", key="codes_kept"):
+            st.session_state.pop("recovery_codes", None)
+            st.rerun()
+        return
+    with st.form("codes_form", border=False):
+        password = st.text_input("Your password", type="password", max_chars=500, autocomplete="current-password")
+        if st.form_submit_button("Make new codes", type="primary"):
+            with trying() as attempt:
+                st.session_state["recovery_codes"] = service.renew_codes(app, user, password=password or "", address=runtime.address())
+            if attempt.ok:
+                st.rerun(scope="fragment")
+
+
+@st.dialog("Switch off two-factor sign-in")
+def _disable() -> None:
+    user, app = guard(), the_app()
+    st.markdown("Your password alone will open your account again, and the recovery codes are worth nothing.")
+    with st.form("factor_off_form", border=False):
+        password = st.text_input("Your password", type="password", max_chars=500, autocomplete="current-password")
+        if st.form_submit_button("Switch it off", type="primary"):
+            with trying() as attempt:
+                service.disable(app, user, password=password or "", address=runtime.address())
+            if attempt.ok:
+                st.session_state["said"] = "Two-factor sign-in is off."
+                st.rerun()
+
+
+def qr_svg(text: str) -> bytes:
+    import io
+
+    import segno
+
+    drawn = io.BytesIO()
+    segno.make(text, error="m").save(drawn, kind="svg", scale=5, border=3, dark="#0B0E11", light="#FFFFFF", xmldecl=False)
+    return drawn.getvalue()
