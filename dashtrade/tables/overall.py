@@ -85,6 +85,7 @@ def by_symbol(conn: sa.Connection, since: date, limit: int) -> list[Any]:
     return list(conn.execute(query.order_by(traded.desc(), bots.c.symbol).limit(limit)))
 
 
+_SENT = ("webhook", "api", "user")
 HISTORY = "the demo's history"  # the sender of alerts that a demo was given a past with: nobody waited for those
 
 
@@ -92,7 +93,7 @@ def latencies(conn: sa.Connection, limit: int) -> list[Any]:
     """Of the newest decisions that were made at once: when the alert came, was decided, and its first fill was booked."""
     d = decisions.c
     newest = sa.select(d.id, d.signal_id, d.bot_id, d.received_at, d.decided_at).join(signals, signals.c.id == d.signal_id)
-    newest = newest.where(d.decided_at.is_not(None), d.due_at.is_(None), signals.c.sender != HISTORY)
+    newest = newest.where(d.decided_at.is_not(None), d.due_at.is_(None), signals.c.origin.in_(_SENT), signals.c.sender != HISTORY)
     found = newest.order_by(d.id.desc()).limit(limit).subquery()
     first = (
         sa.select(sa.func.min(fills.c.booked_at)).join(orders, orders.c.id == fills.c.order_id)

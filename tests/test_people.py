@@ -1,0 +1,461 @@
+"""Roles, removal, demos, export and simulation mode: what the services allow, to whom, and what is left afterwards."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+import sqlalchemy as sa
+
+from dashtrade.app import App
+from dashtrade.domain.access import Permission, Role, may, may_manage
+from dashtrade.domain.values import Malformed, sha256
+from dashtrade.services import admin, bots, demo, export, people, removal, sessions, simulation
+from dashtrade.services.bots import NotFound, Refusal
+from dashtrade.services.people import Denied
+from dashtrade.services.permission import Forbidden
+from dashtrade.tables import export as export_table
+from dashtrade.tables import messages, overall
+from dashtrade.tables import orders as order_table
+from dashtrade.tables import people as people_table
+from dashtrade.tables.base import metadata
+from dashtrade.tables.people import User
+from tests.doubles import SetClock
+from tests.house import House, Person, Venue
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def house(app: App) -> House:
+    return House(app)
+
+
+@pytest.fixture
+def boss(house: House) -> User:
+    return house.join("boss@example.com", Role.SUPERADMIN).user
+
+
+def reread(app: App, user_id: int) -> User:
+    with app.db.read() as conn:
+        found = people_table.by_id(conn, user_id)
+    assert found is not None
+    return found
+
+
+def rows_of(app: App, user_id: int) -> dict[str, int]:
+    """How many rows of theirs each table holds."""
+    with app.db.read() as conn:
+        return {
+            t.name: n for t in metadata.sorted_tables if "user_id" in t.c and t.name != "audit_log"
+            if (n := conn.scalar(sa.select(sa.func.count()).select_from(t).where(t.c.user_id == user_id)))
+        }  # fmt: skip
+
+
+def deeds(app: App) -> list[str]:
+    with app.db.read() as conn:
+        return [row.action for row in messages.everything_recorded(conn, before=None, limit=200)]
+
+
+# --- roles -------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("role", "other", "allowed"),
+    [
+        (Role.STANDARD, Role.STANDARD, False), (Role.ADMIN, Role.STANDARD, True), (Role.ADMIN, Role.ADMIN, False),
+        (Role.ADMIN, Role.SUPERADMIN, False), (Role.SUPERADMIN, Role.ADMIN, True), (Role.SUPERADMIN, Role.SUPERADMIN, True),
+    ],
+)  # fmt: skip
+def test_who_may_manage_whom(role: Role, other: Role, allowed: bool):
+    assert may_manage(role, other) is allowed
+
+
+def test_each_role_may_what_the_one_below_it_may():
+    ladder = [{p for p in Permission if may(role, p)} for role in (Role.STANDARD, Role.ADMIN, Role.SUPERADMIN)]
+    assert ladder[0] < ladder[1] < ladder[2] == set(Permission)
+
+
+def test_only_a_superadmin_gives_roles(app: App, house: House, boss: User):
+    ann, ada = house.join().user, house.join("ada@example.com", Role.ADMIN).user
+    admin.set_role(app, boss, ann.id, Role.ADMIN)
+    assert reread(app, ann.id).role is Role.ADMIN
+    with pytest.raises(Forbidden):
+        admin.set_role(app, ada, ann.id, Role.SUPERADMIN)
+    assert "role given" in deeds(app)
+
+
+def test_the_last_superadmin_cannot_be_locked_out(app: App, house: House, boss: User):
+    other = house.join("other@example.com", Role.SUPERADMIN).user
+    admin.set_role(app, boss, other.id, Role.ADMIN)
+    for take_away in (
+        lambda: admin.set_role(app, boss, boss.id, Role.STANDARD), lambda: admin.set_active(app, boss, boss.id, False),
+        lambda: removal.remove(app, boss.id, actor=boss.id, action="deleted their own account"),
+    ):  # fmt: skip
+        with pytest.raises(Refusal, match="last superadmin"):
+            take_away()
+    admin.set_role(app, boss, other.id, Role.SUPERADMIN)
+    admin.set_role(app, other, boss.id, Role.STANDARD)
+    assert reread(app, boss.id).role is Role.STANDARD
+
+
+def test_a_deactivated_user_is_out_their_alerts_are_refused_and_their_bots_open_nothing(app: App, house: House, boss: User):
+    ann = house.join()
+    bot = ann.bot()
+    ann.trades("buy")
+    session = sessions.begin(app, ann.user.id, device="", address="", remember=True)
+    admin.set_active(app, boss, ann.user.id, False)
+    assert sessions.find(app, session) is None
+    assert ann.call("GET", "/users/me").status_code == 401
+    assert ann.alert({"action": "buy", "symbol": "AAPL", "id": "x"}).status_code == 401
+    assert not bots.bot_of(app, ann.user, bot).is_active
+    admin.set_active(app, boss, ann.user.id, True)
+    assert ann.call("GET", "/users/me").status_code == 401, "the tokens from before stay dead"
+    assert ann.alert({"action": "close", "symbol": "AAPL", "id": "y"}).status_code == 202
+    house.work()
+    assert not bots.bot_of(app, ann.user, bot).position.quantity, "a way out passes"
+    ann.alert({"action": "buy", "symbol": "AAPL", "id": "z"})
+    house.work()
+    assert not bots.bot_of(app, ann.user, bot).position.quantity, "until its owner resumes the bot"
+
+
+def test_a_superadmin_chooses_who_may_sign_up(app: App, house: House, boss: User):
+    assert people.signup(app) == "invite"
+    admin.put_setting(app, boss, people.SIGNUP, "open")
+    people.register(app, email="new@example.com", password=PASSWORD, name="", code=None, address="")
+    admin.put_setting(app, boss, people.SIGNUP, "closed")
+    with pytest.raises(Denied):
+        people.register(app, email="newer@example.com", password=PASSWORD, name="", code=None, address="")
+    with pytest.raises(Malformed):
+        admin.put_setting(app, boss, people.SIGNUP, "perhaps")
+    with pytest.raises(Forbidden):
+        admin.put_setting(app, house.join("ada@example.com", Role.ADMIN).user, people.SIGNUP, "open")
+
+
+# --- going -------------------------------------------------------------------------------------------------------------------------
+
+
+def test_who_is_deleted_leaves_nothing_but_the_log_of_deeds(app: App, house: House, boss: User):
+    ann, bob = house.join(), house.join("bob@example.com")
+    for person in (ann, bob):
+        person.bot()
+        person.trades("buy")
+    before = rows_of(app, bob.user.id)
+    assert {"orders", "fills", "bot_trades", "user_api_keys", "outbox"} <= rows_of(app, ann.user.id).keys()
+    with pytest.raises(Malformed):
+        admin.delete(app, boss, ann.user.id, confirm="bob@example.com")
+    admin.delete(app, boss, ann.user.id, confirm="Ann@example.com ")
+    assert rows_of(app, ann.user.id) == {} and rows_of(app, bob.user.id) == before
+    with app.db.read() as conn:
+        assert people_table.by_id(conn, ann.user.id) is None
+        left = conn.execute(sa.select(metadata.tables["paper_orders"].c.account_id).distinct()).scalars().all()
+    assert left == [bob.paper]
+    assert "user deleted" in deeds(app)
+    people.add_user(app, email="ann@example.com", name="Another Ann", password=PASSWORD)
+
+
+def test_a_deletion_cut_off_is_finished_later(app: App, house: House, boss: User, monkeypatch: pytest.MonkeyPatch):
+    ann = house.join()
+    ann.bot()
+    ann.trades("buy")
+
+    def cut_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(removal, "_remove_rows", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        admin.delete(app, boss, ann.user.id, confirm=ann.user.email)
+    assert ann.call("GET", "/users/me").status_code == 401 and "orders" in rows_of(app, ann.user.id)
+    with app.db.read() as conn:
+        assert [user.email for user in people_table.everyone(conn)] == [boss.email]
+    monkeypatch.undo()
+    assert removal.finish(app) == 1
+    assert rows_of(app, ann.user.id) == {} and removal.finish(app) == 0
+
+
+def live_account(person: Person) -> int:
+    return bots.add_account(person.house.app, person.user, broker="venue", mode="live", label="Live", credentials={}, options={})
+
+
+def live_kind(venue: Venue):  # noqa: ANN201
+    from dataclasses import replace
+
+    return {"venue": replace(venue.kind()["venue"], modes=("paper", "live"))}
+
+
+@pytest.fixture
+def venue() -> Venue:
+    made = Venue()
+    made.demo = False  # type: ignore[attr-defined]
+    return made
+
+
+@pytest.fixture
+def real(make_app, clock: SetClock, feed, venue: Venue) -> House:  # noqa: ANN001
+    return House(make_app(clock=clock, feed=feed, brokers=live_kind(venue)))
+
+
+def test_nobody_goes_while_a_bot_of_theirs_holds_something_for_real(real: House):
+    app, boss, ann = real.app, real.join("boss@example.com", Role.SUPERADMIN).user, real.join()
+    bot = ann.bot(account=live_account(ann))
+    ann.trades("buy")
+    assert ann.holds(bot)
+    with pytest.raises(Refusal, match="live account"):
+        admin.delete(app, boss, ann.user.id, confirm=ann.user.email)
+    with pytest.raises(Refusal):
+        removal.remove(app, ann.user.id, actor=ann.user.id, action="deleted their own account")
+    ann.trades("close")
+    admin.delete(app, boss, ann.user.id, confirm=ann.user.email)
+    assert rows_of(app, ann.user.id) == {}
+
+
+# --- simulation --------------------------------------------------------------------------------------------------------------------
+
+
+def test_in_simulation_a_live_account_is_traded_on_paper(real: House, venue: Venue):
+    app, boss, ann = real.app, real.join("boss@example.com", Role.SUPERADMIN).user, real.join()
+    bot = ann.bot(account=live_account(ann))
+    simulation.switch(app, boss, True)
+    assert simulation.is_on(app)
+    story = ann.trades("buy")
+    assert story["status"] == "filled" and not venue.sent, "no real order went out"
+    assert ann.holds(bot) == Decimal("50")
+    account = bots.account_of(app, ann.user, bots.bot_of(app, ann.user, bot).account_id)
+    assert account.simulated and app.brokers.of(account).positions()[0].quantity == Decimal("50")
+    with pytest.raises(Refusal, match="ann@example.com"):
+        simulation.switch(app, boss, False)
+    ann.trades("close")
+    simulation.switch(app, boss, False)
+    ann.trades("buy")
+    assert len(venue.sent) == 1
+
+
+def test_simulation_is_refused_while_real_money_is_at_work(real: House):
+    app, boss, ann = real.app, real.join("boss@example.com", Role.SUPERADMIN).user, real.join()
+    ann.bot(account=live_account(ann), name="Turtle")
+    ann.bot("MSFT")
+    ann.trades("buy")
+    ann.trades("buy", symbol="MSFT")
+    with pytest.raises(Refusal, match="Turtle"):
+        simulation.switch(app, boss, True)
+    assert [bot.name for bot in simulation.in_the_way(app)] == ["Turtle"], "what is held on paper is in nobody's way"
+    assert not simulation.is_on(app)
+
+
+def test_a_switch_of_simulation_acts_at_once_in_another_process(real: House, make_app, venue: Venue, clock: SetClock, feed) -> None:  # noqa: ANN001
+    other = House(make_app(clock=clock, feed=feed, brokers=live_kind(venue)))
+    boss, ann = real.join("boss@example.com", Role.SUPERADMIN).user, real.join()
+    ann.bot(account=live_account(ann))
+    ann.trades("buy")
+    ann.trades("close")
+    sent = len(venue.sent)
+    simulation.switch(other.app, boss, True)
+    ann.trades("buy")
+    assert len(venue.sent) == sent
+
+
+def test_a_decision_made_for_the_other_broker_is_refused(real: House):
+    """Between the choice of the broker and the decision the mode may be switched: then nothing is sent anywhere."""
+    from dashtrade.tables import accounts as account_table
+
+    boss, ann = real.join("boss@example.com", Role.SUPERADMIN).user, real.join()
+    account = live_account(ann)
+    simulation.switch(real.app, boss, True)
+    with real.app.db.read() as conn:
+        assert account_table.problem(conn, account, simulated=True) == ""
+        assert "switched" in account_table.problem(conn, account, simulated=False)
+
+
+def test_only_a_superadmin_switches_simulation(real: House):
+    with pytest.raises(Forbidden):
+        simulation.switch(real.app, real.join("ada@example.com", Role.ADMIN).user, True)
+
+
+# --- looking over a shoulder -------------------------------------------------------------------------------------------------------
+
+
+def test_an_admin_looks_at_anothers_pages_and_it_is_recorded(app: App, house: House, boss: User):
+    ada, ann = house.join("ada@example.com", Role.ADMIN).user, house.join().user
+    token = sessions.begin(app, ada.id, device="", address="", remember=False)
+    sessions.view(app, ada, token, ann.id)
+    seen = sessions.find(app, token)
+    assert seen is not None and (seen.id, seen.viewer) == (ann.id, ada.email)
+    assert people.webhook_token(app, seen)[0] == "hidden-in-this-view"  # type: ignore[index]
+    with pytest.raises(Refusal):
+        export.own_data(app, seen, "")
+    assert "looked at a user's pages" in deeds(app)
+    for other in (boss.id, ada.id, 999):
+        with pytest.raises((Forbidden, NotFound)):
+            sessions.view(app, ada, token, other)
+    sessions.leave_view(app, token)
+    assert sessions.find(app, token) == reread(app, ada.id)
+
+
+def test_a_view_ends_with_the_right_to_it(app: App, house: House, boss: User):
+    ada, ann = house.join("ada@example.com", Role.ADMIN).user, house.join().user
+    token = sessions.begin(app, ada.id, device="", address="", remember=False)
+    sessions.view(app, ada, token, ann.id)
+    admin.set_role(app, boss, ada.id, Role.STANDARD)
+    found = sessions.find(app, token)
+    assert found is not None and (found.id, found.viewer) == (ada.id, "")
+
+
+# --- one's data -------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_export_holds_everything_of_ones_own_and_nothing_that_opens_anything(app: App, house: House):
+    ann, bob = house.join(), house.join("bob@example.com")
+    ann.bot(name="=cmd()|'A'!B1")
+    bob.bot(name="Bobs bot")
+    ann.trades("buy")
+    whole = b"".join(export.own_data(app, ann.user, "203.0.113.7"))
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        assert archive.testzip() is None
+        texts = {name: archive.read(name).decode() for name in archive.namelist()}
+    everything = "\n".join(texts.values())
+    assert "ann@example.com" in texts["profile.json"] and "Bobs bot" not in everything
+    for secret in (ann.token, ann.access, sha256(ann.token), sha256(ann.access)):
+        assert secret not in everything
+    with app.db.read() as conn:
+        sealed = conn.execute(sa.text("SELECT credentials FROM user_api_keys")).scalars().all()
+    assert sealed and not [text for text in sealed if text in everything]
+    named = next(csv.DictReader(io.StringIO(texts["bots.csv"])))
+    assert named["name"].startswith("'=cmd")
+    assert len(list(csv.DictReader(io.StringIO(texts["trades.csv"])))) == 1
+    assert "data exported" in deeds(app)
+
+
+def test_every_table_of_users_is_exported_or_left_out_on_purpose():
+    left_out = {"invitations", "switches", "recovery_codes", "reset_links", "reconciliations", "flatten_items"}
+    owned = {t.name for t in metadata.sorted_tables if "user_id" in t.c}
+    assert owned == left_out | set(export_table.TABLES.values()), "decide whether to export it"
+
+
+# --- demos -------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def demo_app(make_app, clock: SetClock) -> App:  # noqa: ANN001
+    return make_app(clock=clock)
+
+
+def test_a_demo_has_a_week_behind_it_that_adds_up(demo_app: App):
+    """Booked by the engine: what its fills say is what the bots say, and the paper account holds what the bots own."""
+    app, user = demo_app, reread(demo_app, demo.start(demo_app, address="203.0.113.7"))
+    assert user.demo_until == app.clock.now() + timedelta(days=30) and user.role is Role.STANDARD
+    with app.db.read() as conn:
+        trades = order_table.list_trades(conn, user.id, before=None, limit=500)
+        fills = conn.execute(sa.select(order_table.fills).where(order_table.fills.c.user_id == user.id)).all()
+    assert len(trades) >= 10
+    age = app.clock.now() - min(trade.at for trade in trades)
+    assert timedelta(days=5) < age < timedelta(days=7, hours=1) and max(trade.at for trade in trades) <= app.clock.now()
+    found = [bots.bot_of(app, user, n) for n in {trade.bot_id for trade in trades}]
+    assert len(found) == 3 and all(bot.is_active for bot in found)
+    for bot in found:
+        own = [fill for fill in fills if fill.bot_id == bot.id]
+        assert bot.realized_pnl == sum((fill.realized for fill in own), Decimal(0))
+        assert bot.position.quantity == sum((fill.quantity if fill.side == "buy" else -fill.quantity for fill in own), Decimal(0))
+    account = bots.account_of(app, user, found[0].account_id)
+    held = {position.symbol: position.quantity for position in app.brokers.of(account).positions()}
+    assert held == {bot.symbol: bot.position.quantity for bot in found if bot.position.quantity}
+    equity = app.brokers.of(account).account().equity
+    open_profit = sum((bot.position.unrealized(app.feed.quote(bot.symbol).mid) for bot in found if bot.position.quantity), Decimal(0))
+    fees = sum((bot.fees for bot in found), Decimal(0))
+    assert abs(equity - (Decimal(100_000) + sum(bot.realized_pnl for bot in found) + open_profit - fees)) < Decimal("0.01")
+
+
+def test_a_demo_goes_on_from_where_it_is(demo_app: App):
+    house = House(demo_app)
+    user = reread(demo_app, demo.start(demo_app, address=""))
+    token = people.rotate_webhook_token(demo_app, user)
+    said = house.flask.test_client().post("/webhook", query_string={"token": token}, json={"action": "close", "symbol": "NASDAQ:AAPL", "timeframe": "1 Hour"})
+    assert said.status_code == 202
+    house.work()
+    with demo_app.db.read() as conn:
+        assert not [b for b in conn.execute(sa.text("SELECT symbol, position_quantity FROM user_bot_configs")) if "AAPL" in b[0] and Decimal(str(b[1]))]
+
+
+def test_two_demos_share_nothing(demo_app: App):
+    one, two = (demo.start(demo_app, address="") for _ in range(2))
+    assert rows_of(demo_app, one) == rows_of(demo_app, two)
+    removal.remove(demo_app, one, actor=None, action="demo ended")
+    assert rows_of(demo_app, one) == {} and rows_of(demo_app, two)
+
+
+def test_a_demo_becomes_an_account_with_everything_in_it(demo_app: App, boss: User):
+    user = reread(demo_app, demo.start(demo_app, address=""))
+    before = rows_of(demo_app, user.id)
+    given = {"email": "dora@example.com", "name": "Dora", "password": PASSWORD, "address": ""}
+    with pytest.raises(Denied, match="invitation"):
+        demo.claim(demo_app, user, code=None, **given)
+    code = people.invite(demo_app, boss, email="", role=Role.STANDARD)
+    demo.claim(demo_app, user, code=code, **given)
+    kept = people.check_password(demo_app, "dora@example.com", PASSWORD, "")
+    assert (kept.id, kept.demo_until, kept.name) == (user.id, None, "Dora")
+    assert rows_of(demo_app, user.id) == before
+    with pytest.raises(Denied):
+        demo.claim(demo_app, reread(demo_app, demo.start(demo_app, address="")), code=code, **given | {"email": "other@example.com"})
+
+
+def test_a_demo_in_use_is_renewed_and_a_forgotten_one_goes(demo_app: App, clock: SetClock):
+    used, forgotten = (demo.start(demo_app, address="") for _ in range(2))
+    token = sessions.begin(demo_app, used, device="", address="", remember=True)
+    clock.forward(20 * 86400)
+    assert sessions.find(demo_app, token) is not None
+    clock.forward(11 * 86400)
+    assert demo.end_old(demo_app) == 1
+    assert rows_of(demo_app, forgotten) == {} and rows_of(demo_app, used)
+
+
+def test_strangers_cannot_fill_the_disk_with_demos(demo_app: App, clock: SetClock, boss: User, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(demo, "PER_HOUR", 2)
+    users = [demo.start(demo_app, address="203.0.113.7") for _ in range(2)]
+    with pytest.raises(Denied, match="from your address"):
+        demo.start(demo_app, address="203.0.113.7")
+    clock.forward(3601)
+    demo.start(demo_app, address="203.0.113.7")
+    monkeypatch.setattr(demo, "MOST", 3)
+    with pytest.raises(Denied, match="taken"):
+        demo.start(demo_app, address="198.51.100.1")
+    user = reread(demo_app, users[0])
+    with pytest.raises(Refusal, match="on paper"):
+        bots.add_account(demo_app, user, broker="alpaca", mode="paper", label="", credentials={"key": "k" * 20, "secret": "s" * 40}, options={})
+    with pytest.raises(Refusal, match="no API tokens"):
+        sessions.add_api_token(demo_app, user, name="x", days=1)
+    monkeypatch.setattr(bots, "DEMO_BOTS", 4)
+    with demo_app.db.read() as conn:
+        account = conn.scalar(sa.text(f"SELECT id FROM user_api_keys WHERE user_id = {user.id}"))
+    wanted = {"account_id": account, "timeframe": "1 Hour", "position_size": "100"}
+    bots.delete_bot(demo_app, user, bots.add_bot(demo_app, user, wanted | {"symbol": "MSFT"}), position=None, hand_to=None)
+    with pytest.raises(Refusal, match="room for 4 bots"):
+        bots.add_bot(demo_app, user, wanted | {"symbol": "KO"})
+    admin.put_setting(demo_app, boss, people.DEMO, "off")
+    with pytest.raises(Denied, match="no demo"):
+        demo.start(demo_app, address="198.51.100.2")
+
+
+def test_a_demo_takes_so_many_alerts_and_no_more(demo_app: App, monkeypatch: pytest.MonkeyPatch):
+    user = reread(demo_app, demo.start(demo_app, address=""))
+    token = people.rotate_webhook_token(demo_app, user)
+    with demo_app.db.read() as conn:
+        had = conn.scalar(sa.text(f"SELECT count(*) FROM signals WHERE user_id = {user.id}"))
+    monkeypatch.setattr(demo, "ALERTS", had + 1)
+    client = House(demo_app).flask.test_client()
+    said = [client.post("/webhook", query_string={"token": token}, json={"action": "buy", "symbol": "BTCUSD", "id": str(n)}).status_code for n in range(2)]
+    assert said == [202, 409]
+
+
+def test_nobody_signs_in_to_a_demo_with_a_password(demo_app: App):
+    user = reread(demo_app, demo.start(demo_app, address=""))
+    with pytest.raises(Denied):
+        people.check_password(demo_app, user.email, "", "")
+
+
+def test_the_pace_is_measured_on_alerts_that_somebody_waited_for(demo_app: App):
+    demo.start(demo_app, address="")
+    with demo_app.db.read() as conn:
+        assert overall.latencies(conn, 100) == []
