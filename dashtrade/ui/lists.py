@@ -80,7 +80,7 @@ def signal_rows(user: User, found: Sequence[Any], *, brief: bool = False) -> tup
         Row(id=row.id, cells=[
             Cell(text=what(row), sub=_frame(row)), Cell(text=status(row.status)[0], tone=status(row.status)[1], badge=True),
             Cell(text=sentence(row.reason) if row.reason else "–"),
-            Cell(text=ORIGINS.get(row.origin, row.origin.capitalize()), sub=row.sender if row.origin == "webhook" else ""),
+            Cell(text="Replay" if row.sender.startswith("replay of ") else ORIGINS.get(row.origin, row.origin.capitalize()), sub=row.sender if row.origin == "webhook" else ""),
             Cell(text=moment(user, row.received_at, seconds=True), sub=f"repeated {row.duplicate_count}×" if row.duplicate_count else ""),
         ])
         for row in found

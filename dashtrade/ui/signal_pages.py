@@ -6,11 +6,11 @@ from typing import Any
 
 import streamlit as st
 
-from bot_engine import Lane
+from bot_engine import Lane, Receipt
 from dashtrade.app import App
-from dashtrade.domain.values import Malformed, Symbol
+from dashtrade.domain.values import Malformed, Symbol, new_id
 from dashtrade.services import orders as order_service
-from dashtrade.services import story
+from dashtrade.services import replay, story
 from dashtrade.tables.people import User
 from dashtrade.ui import data
 from dashtrade.ui.errors import explained, trying
@@ -88,12 +88,38 @@ def _one(app: App, user: User, signal_id: str) -> None:
     if told is None:
         st.info("There is no such signal of yours.")
         return
+    with actions():
+        if told["raw"] is not None and told["symbol"] and st.button("Replay on paper", icon=":material/replay:", key="replay"):
+            _replay(signal_id, new_id(app.clock.now()))
     _story(signal_id)
     with panel("What was sent", key="raw_panel"):
         if told["raw"] is None:
             st.caption("The message itself is kept for a while only; what became of it stays.")
         else:
             st.code(told["raw"], language="json" if told["raw"].lstrip().startswith("{") else None, wrap_lines=True)
+
+
+@st.dialog("Replay on paper", icon=":material/replay:")
+def _replay(signal_id: str, request_id: str) -> None:
+    """The request gets its name when the question is asked, so that two clicks are one."""
+    app, user = the_app(), guard()
+    bots = {bot.id: bot for bot in replay.bots_for(app, user, signal_id)}
+    if not bots:
+        st.markdown("None of your bots on a paper account trades this symbol. Make one, then the alert can be tried on it.")
+        if st.button("Make a bot", type="primary", key="replay_bot"):
+            st.switch_page("pages/bots.py", query_params={"new": "yes"})
+        return
+    st.markdown("The same message is sent once more, as a signal of its own, to a bot on **paper**. Nothing happens on a live account.")
+    bot_id = st.selectbox("Bot", list(bots), format_func=lambda key: f"{bots[key].name} · {bots[key].timeframe.shown}", key="replay_to")
+    if st.button("Replay it", type="primary", key="replay_yes"):
+        with trying() as attempt:
+            said = replay.on_paper(app, user, signal_id, bot_id=bot_id, request_id=request_id)
+        if attempt.ok and not isinstance(said, Receipt):
+            st.error(text(sentence(said.message)))
+        elif attempt.ok:
+            app.wait(user.id, said.signal_id, 2.0, fresh=not said.duplicate)
+            st.query_params["signal"] = said.signal_id
+            st.rerun()
 
 
 @live

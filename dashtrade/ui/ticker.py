@@ -28,7 +28,7 @@ from dashtrade.ui.gate import token_of
 
 log = logging.getLogger("dashtrade.ui")
 EVERY, CHECK, WHOLE = 1.0, 5.0, 20.0  # seconds between looks, between checks of the session, between complete messages
-MOST_TABS = 40  # of one user
+MOST_TABS = 100  # of one user
 ENDED = 4401
 
 Cells = dict[str, list[str]]
