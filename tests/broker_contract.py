@@ -18,7 +18,7 @@ from datetime import timedelta
 import pytest
 
 from dashtrade.domain.ports import BadCredentials, OrderRequest, Rejected, RetryLater, Unavailable, Unknown
-from dashtrade.domain.values import OrderType, Timeframe, TimeInForce
+from dashtrade.domain.values import OrderType, Timeframe, TimeInForce, client_order_id, new_id
 from tests.broker_venue import (
     AFTER_PLACING, BUY, CANCELED, FAULTS, FILLED, SELL, WORKING, D, Venue, eventually, filled, in_words, near, seen,
 )  # fmt: skip
@@ -362,6 +362,20 @@ class BrokerContract:
         venue.broker.account()
         venue.broker.close()
         venue.broker.close()
+
+    def test_39_orders_that_were_forgotten_are_listed_by_our_ids(self, venue: Venue):
+        if not venue.can.lists_orders:
+            pytest.skip(f"{venue.can.name} does not list orders by our ids, which its capabilities say")
+        started, names = venue.now() - timedelta(minutes=1), [client_order_id(new_id(venue.now()), 7, step) for step in (0, 1)]
+        venue.trade(venue.request(BUY, client_order_id=names[0]))
+        venue.broker.submit(venue.request(BUY, OrderType.LIMIT, limit_price="90", time_in_force=_resting(venue), client_order_id=names[1]))
+        venue.buy()  # under a name that is none of ours
+        found = {order.client_order_id: order for order in venue.restarted().ours(started, [venue.symbol])}
+        assert sorted(found) == sorted(names)
+        ended, rests = (found[name] for name in names)
+        assert (ended.symbol, ended.side, rests.type, rests.limit_price) == (venue.symbol, BUY, OrderType.LIMIT, D(90))
+        assert near(ended.filled_quantity, venue.quantity) and rests.filled_quantity == 0 and rests.quantity == venue.quantity
+        assert venue.broker.find(ended.ref).client_order_id == names[0]
 
 
 def _resting(venue: Venue) -> TimeInForce:

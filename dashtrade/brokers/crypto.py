@@ -13,13 +13,14 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
+from dashtrade.brokers import crypto_listing as listing
 from dashtrade.brokers import crypto_reports as reports
 from dashtrade.brokers.crypto_errors import reading, sending
 from dashtrade.brokers.crypto_keys import KEY_INFO, nothing_told
 from dashtrade.brokers.crypto_venues import COLLAR, Exchange, capabilities_of, check, exchange_of, no_sandbox
 from dashtrade.brokers.crypto_wire import Wire
 from dashtrade.domain.ports import (
-    AccountState, BrokerPosition, Candle, Capabilities, Clock, OrderRef, OrderReport, OrderRequest, Quote, Rejected, RetryLater,
+    AccountState, BrokerPosition, Candle, Capabilities, Clock, FoundOrder, OrderRef, OrderReport, OrderRequest, Quote, Rejected, RetryLater,
     Rules, SystemClock, Unavailable, Unknown, VenueStatus,
 )  # fmt: skip
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, Symbol, Timeframe, TimeInForce, floor_to, plain, round_to
@@ -87,6 +88,9 @@ class CryptoBroker:
                 trouble = reading(self._wire, client, error)
                 if not isinstance(trouble, Unavailable) or not self._has_ended(client, order):
                     raise trouble from error
+
+    def ours(self, since: datetime, symbols: Sequence[Symbol]) -> Sequence[FoundOrder]:
+        return self._ask(lambda client: listing.ours(client, self.venue, since, [s for s in symbols if s.short in client.markets]))
 
     # --- the account ---
 

@@ -35,6 +35,7 @@ class Exchange:
     # identity of orders
     client_id: str = "clientOrderId"  # the parameter under which our id is sent
     lookup: str = "list"  # fetch | open_closed | list | status: how an order is found by our id
+    lists: str = ""  # symbol | open_closed | pages: how orders we may have forgotten are listed; empty: they are not
     known_lookup: bool = True  # False: nobody has proved that our id is kept
     refuses_repeats: bool = False  # a repeat makes no second order, not even after the first has ended
     settle: timedelta = timedelta(seconds=5)
@@ -82,7 +83,7 @@ EXCHANGES: dict[str, Exchange] = {
     each.id: each
     for each in (
         Exchange(
-            id="binance", name="Binance", quote="USDT", sandbox=True, lookup="fetch", create_tells=True, burst=10, candles_page=1000,
+            id="binance", name="Binance", quote="USDT", sandbox=True, lookup="fetch", lists="symbol", create_tells=True, burst=10, candles_page=1000,
             order_types=frozenset({MARKET, LIMIT, STOP, STOP_LIMIT}), can_resync=True,
             # With keys, all market types and margins ccxt makes seven calls at the start; with these, one.
             options={"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}, "fetchMargins": False},
@@ -109,7 +110,7 @@ EXCHANGES: dict[str, Exchange] = {
             ),
         ),
         Exchange(
-            id="kraken", name="Kraken", quote="USD", lookup="open_closed", trades="ids", nonces=True, burst=45, candles_page=720,
+            id="kraken", name="Kraken", quote="USD", lookup="open_closed", lists="open_closed", trades="ids", nonces=True, burst=45, candles_page=720,
             order_types=frozenset({MARKET, LIMIT, STOP, STOP_LIMIT}), times_in_force=frozenset({GTC, IOC}),
             settle=timedelta(seconds=10),
             create_params={"oflags": "fciq"},  # fees in the quote currency, as ccxt takes them to be
@@ -125,7 +126,7 @@ EXCHANGES: dict[str, Exchange] = {
             ),
         ),
         Exchange(
-            id="coinbase", name="Coinbase", quote="USD", client_id="client_order_id", lookup="list", trades="filter", burst=1,
+            id="coinbase", name="Coinbase", quote="USD", client_id="client_order_id", lookup="list", lists="pages", trades="filter", burst=1,
             order_types=frozenset({MARKET, LIMIT, STOP_LIMIT}), refuses_repeats=True,
             # A market buy here is a sum of money, fees included, and buys some other quantity than was asked for.
             collared=frozenset({OrderSide.BUY}),
@@ -201,7 +202,7 @@ def capabilities_of(exchange: str, *, settle: timedelta | None = None) -> Capabi
     return Capabilities(
         name=row.name, order_types=row.order_types, times_in_force=row.times_in_force, fractional=True, client_ids=row.known_lookup,
         refuses_repeats=row.refuses_repeats, settle=row.settle if settle is None else settle, sandbox=row.sandbox, stocks=False,
-        crypto=True, always_open=True, notes=row.notes,
+        crypto=True, always_open=True, lists_orders=bool(row.lists), notes=row.notes,
     )  # fmt: skip
 
 
