@@ -25,8 +25,9 @@ COIN_TIMES = frozenset({TimeInForce.GTC, TimeInForce.IOC})
 
 CAPABILITIES = Capabilities(
     name="Alpaca", order_types=frozenset(OrderType), times_in_force=frozenset(TimeInForce), shorts=True, fractional=True,
-    notional=True, extended_hours=True, native_bracket=True, refuses_repeats=True, settle=timedelta(seconds=5), sandbox=True,
-    requests_per_minute=200, stocks=True, crypto=True, lists_orders=True, unseen_coin_fee=Decimal("0.01"),
+    whole_shares_beyond_market=True, notional=True, extended_hours=True, native_bracket=True, refuses_repeats=True,
+    settle=timedelta(seconds=5), sandbox=True, requests_per_minute=200, stocks=True, crypto=True, lists_orders=True,
+    unseen_coin_fee=Decimal("0.01"),
     notes=(
         "Fractions of a share and amounts of money: market orders of the day, never short.",
         "Shorts: whole shares of easy-to-borrow stocks, with an equity of 2,000 dollars or more.",

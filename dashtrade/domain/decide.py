@@ -13,6 +13,7 @@ from decimal import Decimal
 from dashtrade.domain import exits as exit_rules
 from dashtrade.domain.native import Entry, Held, held_natively, written_as_held
 from dashtrade.domain.orders import Effect, Order
+from dashtrade.domain.ports import Rules
 from dashtrade.domain.risk import Approved, Proposal, Refused, Step, View, review
 from dashtrade.domain.signals import Action, ExitPlan, Signal, Target
 from dashtrade.domain.sizing import NoSize, entry_size, exit_quantity
@@ -35,6 +36,7 @@ class Later:
 
 
 Decision = Approved | Refused | CancelFirst | Later
+ONE = Decimal(1)
 ENTRIES = frozenset({Action.BUY, Action.SELL, Action.ADD, Action.REVERSE})
 
 
@@ -282,17 +284,26 @@ def _opening(signal: Signal, view: View, side: Side, effect: Effect, fixed: Deci
         own = signal.size is not None and bot.size_override
         sized = entry_size(
             signal.size if own else bot.size, price=price, equity=view.account.equity, owned=abs(bot.position.quantity),
-            rules=view.rules, stop_distance=_stop_distance(plan.stop_loss, price),
+            rules=_rules_for(view, order_side, kind), stop_distance=_stop_distance(plan.stop_loss, price),
         )
         if isinstance(sized, NoSize):
             return sized
         ignored = " (the alert's own size is not allowed by the bot)" if signal.size is not None and not own else ""
         quantity, words = sized.quantity, sized.words + ignored
+    if plan.stop_loss is not None and plan.stop_loss.limit_price and quantity % 1 and view.capabilities.whole_shares_beyond_market and not bot.symbol.is_crypto:
+        return NoSize(reason=f"{view.capabilities.name} takes a stop-limit for whole shares only: use a stop, or a size in shares", numbers={})
     step = _step(
         signal, view, side=order_side, effect=effect, quantity=quantity, kind=kind, limit=limit, price=price,
         words=f"{order_side} {words}{_limit_said(signal, kind, limit)}", entry=True,
     )
     return _with_exits(step, plan, view)
+
+
+def _rules_for(view: View, side: OrderSide, kind: OrderType) -> Rules:
+    """What may be ordered in this way: some venues take fractions of a share in market buys alone."""
+    if not view.capabilities.whole_shares_beyond_market or view.bot.symbol.is_crypto or (kind is OrderType.MARKET and side is OrderSide.BUY):
+        return view.rules
+    return replace(view.rules, quantity_step=max(view.rules.quantity_step, ONE), min_quantity=max(view.rules.min_quantity, ONE))
 
 
 def _no_hours(signal: Signal, view: View, kind: OrderType) -> str:

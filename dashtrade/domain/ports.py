@@ -248,6 +248,7 @@ class Capabilities:
     times_in_force: frozenset[TimeInForce] = frozenset({TimeInForce.DAY, TimeInForce.GTC})
     shorts: bool = False
     fractional: bool = False
+    whole_shares_beyond_market: bool = False  # fractions of a share in plain market buys alone
     notional: bool = False
     extended_hours: bool = False
     native_bracket: bool = False
