@@ -165,6 +165,7 @@ def test_a_bot_of_extended_hours_gets_out_there_too(ann: Person, sim: AlpacaSimu
     ann.trades("buy", orderType="limit", limitPrice="101", stopLoss=95)
     assert ann.holds(bot) == 10 and "none in extended hours" in told(ann.story(ann.get("/signals")["items"][0]["id"]))
     sim.set_price("AAPL", 94)
+    clock.forward(6)
     ann.house.look()
     ann.house.work()
     assert (wire(sim)["type"], wire(sim)["limit_price"], wire(sim)["extended_hours"]) == ("limit", "93.05", True) and ann.holds(bot) == 0

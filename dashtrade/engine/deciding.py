@@ -55,7 +55,7 @@ def decide_one(conn: sa.Connection, task: table.Waiting, signal: Signal, market:
         drift=drift_table.on(conn, task.account_id, task.symbol),
     )
     decision = decide(signal, view)
-    if market.kept and not isinstance(decision, CancelFirst):
+    if market.kept and not isinstance(decision, (CancelFirst, Later)):
         if isinstance(decision, Refused) or not all(check.ok for check in decision.checks):
             raise AskAgain
     match decision:
