@@ -24,6 +24,8 @@ from bench.history import fill
 from bench.rig import ROOT, STOCKS, Rig, free_port, rig, show
 from bench.tabs import Tab
 from dashtrade.app import App, build_app
+from dashtrade.domain.dialects import parse
+from dashtrade.domain.signals import Origin
 from dashtrade.services import bots, people, sessions
 from dashtrade.settings import Settings
 from dashtrade.tables import people as people_table
@@ -98,6 +100,8 @@ class House:
         account = bots.add_account(self.app, user, broker="paper", mode="paper", label="Paper", credentials={}, options={})
         for symbol in STOCKS[:5]:
             bots.add_bot(self.app, user, {"account_id": account, "symbol": symbol, "timeframe": "15", "position_size": "1000"})
+            body = f'{{"action": "buy", "symbol": "{symbol}", "timeframe": "15", "id": "open"}}'
+            self.app.engine.accept(user.id, parse(body.encode()), raw=body, origin=Origin.USER)
 
     def processor_seconds(self) -> float:
         assert self.process is not None

@@ -16,6 +16,7 @@ from dashtrade.domain.access import Role
 from dashtrade.domain.bots import Stop
 from dashtrade.domain.dialects import parse
 from dashtrade.services import bots as bot_service
+from dashtrade.services import export
 from dashtrade.services import people as people_service
 from dashtrade.settings import ROOT, Settings
 from dashtrade.tables import bots as bot_table
@@ -26,7 +27,6 @@ from dashtrade.ui import runtime
 from dashtrade.ui.alerts import DIALECTS, FILLED_IN, message_to_try
 from dashtrade.ui.errors import explained
 from dashtrade.ui.page import START
-from dashtrade.ui.trades import csv_file
 from tests.house import House, Person
 
 PAGES = sorted(path.stem for path in (ROOT / "pages").glob("*.py"))
@@ -261,7 +261,7 @@ def test_the_file_of_trades_holds_all_of_one_users_and_no_formula(house: House, 
     ann, bob = house.join(), house.join("bob@example.com")
     with_data(ann)
     with_data(bob)
-    lines = csv_file(app, ann.user, {}).decode("utf-8-sig").splitlines()
+    lines = "".join(export.my_trades(app, ann.user, {})).splitlines()
     assert lines[0] == ",".join(order_table.CSV_COLUMNS)
     assert len(lines) == 4
     assert not [cell for line in lines[1:] for cell in line.split(",") if cell[:1] in "=+@"[: len(cell)] and cell]

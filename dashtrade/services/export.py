@@ -16,6 +16,7 @@ from dashtrade.services.bots import Refusal
 from dashtrade.tables import export as table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import overall
+from dashtrade.tables import orders as order_table
 from dashtrade.tables.people import User
 
 if TYPE_CHECKING:
@@ -91,6 +92,14 @@ _ABOUT = (
     "Your data in DashTrade: profile.json, and one CSV file per kind of record, oldest first. Times are UTC, money is exact.\r\n"
     "Passwords, tokens, broker credentials and secrets are left out: they open things, and DashTrade itself keeps most of them sealed.\r\n"
 )
+
+
+# --- one's own trades ------------------------------------------------------------------------------------------------------------------
+
+
+def my_trades(app: App, user: User, wanted: dict[str, Any]) -> Iterator[str]:
+    with app.db.read() as conn:
+        yield from csv_text(order_table.CSV_COLUMNS, order_table.stream_trades(conn, user.id, **wanted))
 
 
 # --- everybody's trades, for admins --------------------------------------------------------------------------------------------------

@@ -121,3 +121,9 @@ def stopped_bots(app: App, user: User) -> list[Bot]:
     """Those that something other than their user has stopped."""
     with app.db.read() as conn:
         return bot_table.stopped(conn, user.id, limit=20)
+
+
+def bots_of(app: App, user: User, bot_ids: set[int]) -> list[Bot]:
+    with app.db.read() as conn:
+        found = [bot_table.get(conn, user.id, bot_id) for bot_id in sorted(bot_ids)]
+    return [bot for bot in found if bot is not None]

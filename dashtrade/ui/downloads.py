@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from dashtrade.app import App
 from dashtrade.domain.access import Permission, may
+from dashtrade.domain.alert_fields import read_moment
 from dashtrade.domain.values import Malformed, Symbol
 from dashtrade.services import export, sessions
 from dashtrade.services.bots import Refusal
@@ -19,12 +20,13 @@ from dashtrade.tables.people import User
 from dashtrade.ui.forms import sentence
 from dashtrade.ui.gate import token_of
 
-MY_DATA, ALL_TRADES = "/files/my-data.zip", "/files/all-trades.csv"
+MY_DATA, MY_TRADES, ALL_TRADES = "/files/my-data.zip", "/files/trades.csv", "/files/all-trades.csv"
 
 
 def routes(app: App) -> list[Route]:
     return [
         Route(MY_DATA, _door(app, Permission.TRADE, _my_data), methods=["GET"]),
+        Route(MY_TRADES, _door(app, Permission.TRADE, _my_trades), methods=["GET"]),
         Route(ALL_TRADES, _door(app, Permission.SEE_ALL_TRADES, _all_trades), methods=["GET"]),
     ]
 
@@ -47,6 +49,22 @@ def _door(app: App, needs: Permission, make: Callable[[App, User, Request], Resp
 def _my_data(app: App, user: User, request: Request) -> Response:
     address = request.client.host if request.client else ""
     return _file(export.own_data(app, user, address), "application/zip", "dashtrade-data.zip")
+
+
+def _my_trades(app: App, user: User, request: Request) -> Response:
+    return _file(export.my_trades(app, user, wanted_of_mine(dict(request.query_params))), "text/csv", "trades.csv")
+
+
+def wanted_of_mine(given: dict[str, str]) -> dict[str, Any]:
+    """The filters of one's own trades, as they stand in an address; days are told as moments."""
+    bot = given.get("bot", "")
+    found = wanted(given) | {
+        "bot_id": int(bot) if bot.isascii() and bot.isdigit() and len(bot) < 19 else None,
+        "since": read_moment(given["since"], "since") if given.get("since") else None,
+        "until": read_moment(given["until"], "until") if given.get("until") else None,
+    }
+    found.pop("user_id")
+    return found
 
 
 def _all_trades(app: App, user: User, request: Request) -> Response:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import streamlit as st
 
 from dashtrade.app import App
-from dashtrade.domain.values import Malformed, Symbol
+from dashtrade.domain.values import Malformed, Symbol, iso
 from dashtrade.tables import orders as order_table
 from dashtrade.tables.people import User
 from dashtrade.ui import data
+from dashtrade.ui.downloads import MY_TRADES
 from dashtrade.ui.errors import explained
 from dashtrade.ui.page import empty, panel
 from dashtrade.ui.parts import Cell, Column, Row, table
@@ -26,8 +25,6 @@ COLUMNS = [
     Column(label="Amount", number=True, wide_only=True), Column(label="Fee", number=True, wide_only=True), Column(label="Profit", number=True),
     Column(label="Broker's id", wide_only=True), Column(label="Time", number=True),
 ]  # fmt: skip
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_NUMBERS = frozenset({"quantity", "price", "notional", "fee", "realized_pnl"})
 
 
 def show(app: App, user: User) -> None:
@@ -47,7 +44,7 @@ def show(app: App, user: User) -> None:
     with app.db.read() as conn:
         found = order_table.list_trades(conn, user.id, before=before, limit=PAGE + 1, **wanted)
     _page(app, user, found, names)
-    _below(app, user, found, wanted, before)
+    _below(found, wanted, before)
 
 
 def _filters(user: User, names: dict[int, str]) -> dict[str, Any]:
@@ -97,11 +94,11 @@ def _effect(row: Any) -> str:
     return said if row.status == "filled" else f"{said} · partly filled"
 
 
-def _below(app: App, user: User, found: list[Any], wanted: dict[str, Any], before: int | None) -> None:
+def _below(found: list[Any], wanted: dict[str, Any], before: int | None) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.download_button(
-            "Download as CSV", data=lambda: csv_file(app, user, wanted), file_name="trades.csv", mime="text/csv", icon=":material/download:",
-            on_click="ignore", key="csv", help="All trades that fit the filters, not this page alone. Times are UTC.",
+        st.link_button(
+            "Download as CSV", f"{MY_TRADES}?{urlencode(_told(wanted))}", icon=":material/download:",
+            help="All trades that fit the filters, not this page alone. Times are UTC.",
         )  # fmt: skip
         st.space("stretch")
         if before is not None and st.button("Newest", icon=":material/first_page:", key="newest"):
@@ -112,22 +109,8 @@ def _below(app: App, user: User, found: list[Any], wanted: dict[str, Any], befor
             st.rerun()
 
 
-def csv_file(app: App, user: User, wanted: dict[str, Any]) -> bytes:
-    """Made when it is asked for, by a request of its own; the page never waits for it."""
-    buffer = io.StringIO()
-    with app.db.read() as conn:
-        _write(buffer, order_table.stream_trades(conn, user.id, **wanted))
-    return buffer.getvalue().encode("utf-8-sig")
-
-
-def _write(buffer: io.StringIO, rows: Iterable[tuple[Any, ...]]) -> None:
-    writer = csv.writer(buffer, lineterminator="\r\n")
-    writer.writerow(order_table.CSV_COLUMNS)
-    texts = [name not in _NUMBERS for name in order_table.CSV_COLUMNS]
-    for row in rows:
-        writer.writerow([_harmless(cell) if is_text else cell for cell, is_text in zip(row, texts, strict=True)])
-
-
-def _harmless(cell: Any) -> Any:
-    """A cell that a spreadsheet would run as a formula gets an apostrophe."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+def _told(wanted: dict[str, Any]) -> dict[str, str]:
+    """The filters as the file's address names them."""
+    named = {"symbol": wanted["symbol"] and wanted["symbol"].text, "bot": wanted["bot_id"], "action": wanted["action"]}
+    moments = {name: iso(wanted[name]) for name in ("since", "until") if wanted[name] is not None}
+    return {name: str(value) for name, value in (named | moments).items() if value is not None}
