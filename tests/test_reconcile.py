@@ -271,6 +271,31 @@ def test_a_bot_does_not_sell_what_the_broker_does_not_have(holding: Desk):
     assert len(holding.sim.requests("POST", "/v2/orders")) == posts and holding.ann.holds(1) == 10
 
 
+def test_a_stop_does_not_ask_again_and_again_for_what_is_not_there(holding: Desk):
+    holding.ann.does("PATCH", "/bots/1", {"risk_limit_percent": "5"})
+    holding.sim.set_price("AAPL", 50)
+    holding.by_hand("AAPL", 0)
+    holding.look(2)
+    for _ in range(5):
+        assert holding.house.look() == 0
+        holding.clock.forward(40)
+    assert not holding.ann.get("/risk-events")["items"] and holding.ann.get("/bots/1")["is_active"]
+
+
+def test_a_split_is_not_taken_for_a_crash_by_the_stops(holding: Desk):
+    holding.ann.does("PATCH", "/bots/1", {"risk_limit_percent": "5"})
+    holding.by_hand("AAPL", 20, "50.005")
+    holding.look(2)
+    holding.sim.set_price("AAPL", 50)
+    assert holding.house.look() == 0 and holding.told("of before the split") == 1
+    holding.resolve(holding.drift(), "give")
+    assert holding.house.look() == 0 and holding.ann.holds(1) == 20
+    holding.sim.set_price("AAPL", 40)
+    assert holding.house.look() == 1
+    holding.house.work()
+    assert holding.ann.holds(1) == 0
+
+
 def test_a_closing_order_is_limited_to_what_the_broker_has_left(holding: Desk):
     holding.by_hand("AAPL", 6)
     holding.look(2)

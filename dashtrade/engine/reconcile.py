@@ -344,10 +344,13 @@ def _write_one(conn: sa.Connection, account: Account, drift: Drift | None, findi
         return
     drift_id = table.open_one(conn, account.user_id, account_id=account.id, asset=finding.asset, opened_at=now, **figures)
     log.warning("account %s: drift %s: %s", account.id, drift_id, words)
+    meanwhile = "bots sell no more than the broker has for them, and otherwise go on"
+    if ratio is not None:
+        meanwhile = "DashTrade's own stops and targets for it rest, as their prices are of before the split"
     message_table.send(
         conn, account.user_id, level="warning", title=f"{symbol.short}: your broker and your bots differ", now=now,
-        text=f"{account.label}: {words} Until you say what it is, bots sell no more than the broker has for them, and otherwise go on. "
-        "Give the difference to a bot, keep it as your own, or freeze the symbol.",
+        text=f"{account.label}: {words} Until you say what it is, {meanwhile}. "
+        "Give the difference to a bot (a split: to all that hold it), keep it as your own, or freeze the symbol.",
     )
 
 

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from bot_database import Database, DatabaseAway
 from dashtrade.domain import exits as exit_rules
 from dashtrade.domain.bots import Bot
+from dashtrade.domain.drift import Drift, asset_of
 from dashtrade.domain.ports import BrokerError, Clock, Feed, Quote
 from dashtrade.domain.risk import day_result, loss_percent
 from dashtrade.domain.signals import Origin
@@ -26,6 +27,7 @@ from dashtrade.engine.exits import ask_to_close, follow, overtakes, set_off
 from dashtrade.engine.intake import Receipt
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
+from dashtrade.tables import drifts as drift_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables.signals import Lane
 
@@ -53,6 +55,8 @@ class Watch:
         accounts: dict[int, account_table.Account] = {}
         set_off: list[Lane] = []
         after = 0
+        with self.db.read() as conn:
+            drifts = drift_table.everything_unresolved(conn)
         while True:
             with self.db.read() as conn:
                 page = bot_table.holding(conn, after=after)
@@ -62,7 +66,7 @@ class Watch:
             if not page:
                 return set_off
             for bot in page:
-                if bot.position.quantity:
+                if bot.position.quantity and not _pointless(bot, drifts):
                     quote = self._quote(accounts[bot.account_id], bot, quotes)
                     set_off += self._safely_look_at(bot, quote) if quote else []
             after = page[-1].id
@@ -108,6 +112,12 @@ class Watch:
         if moved != kept:
             self.db.write(lambda conn: bot_table.swap_exits(conn, bot.id, kept, moved))
         return []
+
+
+def _pointless(bot: Bot, drifts: dict[tuple[int, str], Drift]) -> bool:
+    """The broker has nothing left of it to close; or its prices are of before a split, and look like a crash. Its user was told."""
+    drift = drifts.get((bot.account_id, asset_of(bot.symbol)))
+    return drift is not None and (drift.ratio is not None or not drift.left_for(bot.position.quantity))
 
 
 def _risk_alarm(bot: Bot, mark: Decimal) -> Alarm | None:
