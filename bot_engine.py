@@ -11,6 +11,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 import sqlalchemy as sa
 
@@ -163,7 +164,7 @@ class Engine:
     def _decide(self, task: Waiting, account: Account, lane: Lane, token: int, *, anew: bool = False) -> Steps[Order | None]:
         """The order that was sent, as it is now; None if there was nothing to send."""
         try:
-            market = yield from self._market(task, account, anew)
+            order = yield from self._decide_with(self._make_broker(account), task, account, lane, token, anew)
         except Rejected as error:
             return (yield from self._give_up(task, lane, token, error.message))
         except BadCredentials as error:
@@ -171,37 +172,34 @@ class Engine:
             return (yield from self._give_up(task, lane, token, error.message))
         except BrokerError as error:
             return (yield from self._wait_for_venue(task, lane, token, error))
-        now, broker = self.clock.now(), self._make_broker(account)
-
-        def work(conn: sa.Connection) -> Order | None:
-            self.leases.check(conn, lane, token)
-            order = decide_one(conn, task, self._signal(conn, task.signal_id), market, now)
-            if order is not None and is_local(broker):
-                order = self.sender.carry_out(conn, order, broker)
-            failpoint("before_decide_commit")
-            return order
-
-        try:
-            order = yield Write(work)
         except AskAgain:
             return (yield from self._decide(task, account, lane, token, anew=True))
         self._hints.pop(task.signal_id, None)
         failpoint("after_decide_commit")
         if order is not None and order.status is OrderStatus.SUBMITTING:
-            order = yield from self.sender.send(order, broker)
+            order = yield from self.sender.send(order)
         self.on_change(task.signal_id)
         return order
 
-    def _market(self, task: Waiting, account: Account, anew: bool) -> Steps[Market]:
+    def _decide_with(self, broker: Broker, task: Waiting, account: Account, lane: Lane, token: int, anew: bool) -> Steps[Order | None]:
+        """A venue is asked before the transaction opens; a broker of our own database within it, and there it fills, too."""
         if account.problem:
             raise Rejected(account.problem)
-        broker, feed = self._make_broker(account), self._feed_of(account)
-        if is_local(broker):
-            return self.asker.here(broker, feed, task.symbol, simulated=account.simulated)
-        waits = self.gate(account.id, task.symbol)
+        local, feed = is_local(broker), self._feed_of(account)
+        waits = "" if local else self.gate(account.id, task.symbol)
         if waits:
             raise NotYet(waits)
-        return (yield Call(lambda: self.asker.far(broker, feed, task.symbol, anew=anew)))
+        asked = None if local else (yield Call(lambda: self.asker.far(broker, feed, task.symbol, anew=anew)))
+
+        def work(conn: sa.Connection) -> Order | None:
+            self.leases.check(conn, lane, token)
+            market = asked or self.asker.here(broker, feed, task.symbol, simulated=account.simulated)
+            carry_out = partial(self.sender.carry_out, broker=broker) if local else None
+            order = decide_one(conn, task, self._signal(conn, task.signal_id), market, self.clock.now(), carry_out)
+            failpoint("before_decide_commit")
+            return order
+
+        return (yield Write(work))
 
     def _give_up(self, task: Waiting, lane: Lane, token: int, why: str) -> Steps[None]:
         now = self.clock.now()

@@ -31,28 +31,31 @@ class Booked:
     changed: bool
 
 
-def apply_report(conn: sa.Connection, order: Order, report: OrderReport, now: datetime) -> Booked:
+def apply_report(conn: sa.Connection, order: Order, report: OrderReport, now: datetime, bot: Bot | None = None) -> Booked:
     """Book what is new in the report. A report that is old news, or older than what we know, changes nothing.
 
-    The caller's order may have moved on meanwhile; then the update finds nothing, and it is read again.
+    The caller's order may have moved on meanwhile; then the update finds nothing, and it is read again. A caller in the middle
+    of a transaction may bring the order's bot, which is then written down here.
     """
     account_table.hold(conn, order.account_id)
     if legs.must_wait(conn, order, report):
         return Booked(order=order, changed=False)
-    booked = _apply(conn, order, report, now)
+    booked = _apply(conn, order, report, now, bot)
     if booked is None:
-        booked = _apply(conn, order_table.load(conn, order.id), report, now)
+        booked = _apply(conn, order_table.load(conn, order.id), report, now, bot)
     assert booked is not None, "the account is locked: an order just read cannot have changed"
     failpoint("before_book_commit")
     return booked
 
 
-def _apply(conn: sa.Connection, order: Order, report: OrderReport, now: datetime) -> Booked | None:
+def _apply(conn: sa.Connection, order: Order, report: OrderReport, now: datetime, bot: Bot | None) -> Booked | None:
     told = report.fills or report.filled_quantity > order.filled_quantity
     known = order_table.known_fills(conn, order.id) if order.filled_quantity and told else set()
     new = list(new_fills(report, known, order.filled_quantity, order.filled_notional, now)) if told else []
     after = _advance(order, report, new, now)
-    if after == replace(order, updated_at=after.updated_at):
+    if not new and _news(after) == _news(order):
+        if bot is not None:
+            bot_table.touch(conn, bot)
         return Booked(order=order, changed=False)
     if not order_table.update(conn, order, after):
         return None
@@ -61,13 +64,20 @@ def _apply(conn: sa.Connection, order: Order, report: OrderReport, now: datetime
     said = after.reason or (f"{plain(after.filled_quantity)} at {_price(after.average_price)}" if new else "")
     order_table.log(conn, [(after, now, str(after.status), said)])
     if new:
-        _book_fills(conn, order, after, new, now)
+        _book_fills(conn, order, after, new, now, bot or bot_table.load(conn, after.bot_id))
     elif not after.is_open:
-        release_bot(conn, after)
+        release_bot(conn, after, bot)
+    elif bot is not None:
+        bot_table.touch(conn, bot)
     if after.parent_id is not None and not after.is_open:
         legs.ended(conn, after, now)
     settle(conn, after, now)
     return Booked(order=after, changed=True)
+
+
+def _news(order: Order) -> tuple[object, ...]:
+    """What a report without fills may change."""
+    return order.status, order.reason, order.broker_order_id, order.reserve, order.due_at
 
 
 def _advance(order: Order, report: OrderReport, new: list[BrokerFill], now: datetime) -> Order:
@@ -93,8 +103,7 @@ def _complete(status: OrderStatus, report: OrderReport, filled: Decimal) -> bool
     return filled >= report.filled_quantity and (filled > 0 or status is not OrderStatus.FILLED)
 
 
-def _book_fills(conn: sa.Connection, before: Order, after: Order, fills: list[BrokerFill], now: datetime) -> None:
-    bot = bot_table.load(conn, after.bot_id)
+def _book_fills(conn: sa.Connection, before: Order, after: Order, fills: list[BrokerFill], now: datetime, bot: Bot) -> None:
     position, realized, fees = bot.position, ZERO, ZERO
     for fill in fills:
         booking = _book_one(conn, after, position, fill, now)
@@ -146,9 +155,9 @@ def _after_fills(bot: Bot, order: Order, fills: list[BrokerFill], position: Posi
     )
 
 
-def release_bot(conn: sa.Connection, order: Order) -> None:
+def release_bot(conn: sa.Connection, order: Order, bot: Bot | None = None) -> None:
     """The order ended with nothing new filled: the bot shows what it owns again."""
-    bot = bot_table.load(conn, order.bot_id)
+    bot = bot or bot_table.load(conn, order.bot_id)
     bot_table.touch(conn, replace(bot, status="FILLED" if bot.position.quantity else "READY"))
 
 

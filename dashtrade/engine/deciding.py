@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from dashtrade.domain.bots import Bot
 from dashtrade.domain.decide import CancelFirst, Later, decide
 from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.ports import AccountState, Capabilities, Quote, Rules
@@ -21,6 +23,9 @@ from dashtrade.tables import bots as bot_table
 from dashtrade.tables import drifts as drift_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import signals as table
+
+
+CarryOut = Callable[[sa.Connection, Order, Bot], Order]  # fills an order in this very transaction, and writes down its bot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +45,9 @@ class AskAgain(Exception):
     """What was kept speaks against it. Money may have come free meanwhile, so it is asked for anew and decided again."""
 
 
-def decide_one(conn: sa.Connection, task: table.Waiting, signal: Signal, market: Market, now: datetime) -> Order | None:
-    """Decides, and writes it down. Returns the order to send now (already SUBMITTING), if there is one."""
+def decide_one(conn: sa.Connection, task: table.Waiting, signal: Signal, market: Market, now: datetime,
+               carry_out: CarryOut | None = None) -> Order | None:
+    """Decides, and writes it down. Returns the order to send now (already SUBMITTING), or as `carry_out` has left it."""
     account_table.hold(conn, task.account_id)
     bot, account_ok = bot_table.load(conn, task.bot_id), account_table.problem(conn, task.account_id, simulated=market.simulated)
     under_way = order_table.open_in_account(conn, task.account_id)
@@ -71,7 +77,7 @@ def decide_one(conn: sa.Connection, task: table.Waiting, signal: Signal, market:
                 bot_table.change(conn, bot.user_id, bot.id, exits=approved.keeps)
             _end(conn, task, view, "filled", approved.reason, approved.checks, now)
         case Approved() as approved:
-            return _approve(conn, task, view, approved, now)
+            return _approve(conn, task, view, approved, now, carry_out)
     return None
 
 
@@ -86,7 +92,8 @@ def _end(conn: sa.Connection, task: table.Waiting, view: View, status: str, reas
         end_signal(conn, task.signal_id, alone=task.alone, status=status, reason=reason, now=now)
 
 
-def _approve(conn: sa.Connection, task: table.Waiting, view: View, approved: Approved, now: datetime) -> Order | None:
+def _approve(conn: sa.Connection, task: table.Waiting, view: View, approved: Approved, now: datetime,
+             carry_out: CarryOut | None) -> Order | None:
     if not table.decided(
         conn, task.id, status="sending", reason=approved.reason, would="", checks=_written(approved.checks), numbers=_numbers(view),
         now=now, ended=False,
@@ -100,7 +107,10 @@ def _approve(conn: sa.Connection, task: table.Waiting, view: View, approved: App
     bot, day = view.bot, view.day
     if any(not step.effect.reduces for step in approved.steps):
         bot = replace(bot, last_entry_at=now, last_day=replace(day, entries=day.entries + 1))
-    bot_table.touch(conn, replace(bot, status="ORDER SUBMITTED", last_signal_at=task.received_at))
+    bot = replace(bot, status="ORDER SUBMITTED", last_signal_at=task.received_at)
+    if carry_out is not None:
+        return carry_out(conn, orders[0], bot)
+    bot_table.touch(conn, bot)
     return orders[0]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from bot_database import Database, DatabaseAway, savepoint
+from dashtrade.domain.bots import Bot
 from dashtrade.domain.native import leg_prices
 from dashtrade.domain.orders import Order, OrderStatus, check_transition
 from dashtrade.domain.ports import BadCredentials, Broker, BrokerError, Capabilities, Clock, OrderReport, OrderRequest, Rejected, RetryLater, Unavailable, Unknown
@@ -89,13 +90,13 @@ class Sender:
         bot = bot_table.load(conn, order.bot_id)
         return entry_still_allowed(bot, bot_table.switches_for(conn, bot))
 
-    def send(self, order: Order, broker: Broker | None = None, *, again: bool = False) -> Steps[Order]:
+    def send(self, order: Order, *, again: bool = False) -> Steps[Order]:
         """An order that is SUBMITTING, and whose lane is ours, goes out. Once. `again`: an earlier try may have arrived."""
         if not self.leases.fresh(Lane(order.account_id, order.symbol)):  # stopped too long: whoever has the lane now will look the order up
             raise LaneLost("the lease ran out before sending")
         failpoint("before_send")
         try:
-            return (yield from self._send(order, broker or self.broker_of(order.account_id)))
+            return (yield from self._send(order, self.broker_of(order.account_id)))
         except Rejected as error:
             return (yield from (self._refused_again(order, error.message) if again else self._refused(order, error.message)))
         except RetryLater as error:
@@ -115,7 +116,7 @@ class Sender:
     def _send(self, order: Order, broker: Broker) -> Steps[Order]:
         request = request_of(order)
         if is_local(broker):
-            return (yield Write(lambda conn: self.carry_out(conn, order, broker)))
+            return (yield Write(lambda conn: self.carry_out(conn, order, None, broker)))
         report = yield Call(lambda: broker.submit(request))
         failpoint("after_send")
         return (yield from self.book(order, report))
@@ -128,14 +129,16 @@ class Sender:
             return (yield from self._in_doubt(order, f"it refused this try ({why}), and an earlier one could not be looked up: {error.message}"))
         return (yield from self.book(order, report)) if report is not None else (yield from self._refused(order, why))
 
-    def carry_out(self, conn: sa.Connection, order: Order, broker: Broker) -> Order:
-        """An order to a local broker, filled or refused, within this transaction."""
+    def carry_out(self, conn: sa.Connection, order: Order, bot: Bot | None, broker: Broker) -> Order:
+        """An order to a local broker, filled or refused, within this transaction; so is its bot, if it is not written down yet."""
         try:
             with savepoint(conn):
                 report = broker.submit(request_of(order))
         except Rejected as error:
+            if bot is not None:
+                bot_table.touch(conn, bot)
             return self._move(conn, order, status=OrderStatus.REJECTED, reason=error.message, reserve=ZERO)
-        return booking.apply_report(conn, order, report, self.clock.now()).order
+        return booking.apply_report(conn, order, report, self.clock.now(), bot).order
 
     def book(self, order: Order, report: OrderReport) -> Steps[Order]:
         now = self.clock.now()

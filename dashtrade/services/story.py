@@ -26,7 +26,7 @@ def outcome(app: App, owner: int, signal_id: str) -> dict[str, Any] | None:
         row = table.get(conn, owner, signal_id)
         if row is None:
             return None
-        decisions = table.bot_outcomes(conn, owner, signal_id)
+        decisions = table.bot_statuses(conn, owner, signal_id)
         orders = order_table.for_signal(conn, owner, signal_id)
     waits = row.status == "accepted"
     said = {

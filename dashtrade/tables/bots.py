@@ -173,7 +173,7 @@ _BOOK = (
     .values(
         status=p("new_status"), position_quantity=p("quantity", type_=Exact), position_cost=p("cost", type_=Exact),
         realized_pnl=p("realized", type_=Exact), fees=p("fees_", type_=Exact), total_trades=p("trades"),
-        exits=p("exits_", type_=Json), updated_at=p("now"), day=p("date_", type_=sa.Date),
+        exits=p("exits_", type_=Json), updated_at=p("now"), last_signal_at=p("signal_at"), last_entry_at=p("entry_at"), day=p("date_", type_=sa.Date),
         **{f"day_{name}": p(f"d_{name}", type_=bots.c[f"day_{name}"].type) for name in _DAY_COLUMNS},
     )
 )
@@ -215,6 +215,7 @@ def book(conn: sa.Connection, bot: Bot, *, now: datetime) -> None:
     run(conn, _BOOK, _day_values(bot.last_day) | {
         "bot_id": bot.id, "new_status": bot.status, "quantity": bot.position.quantity, "cost": bot.position.cost,
         "realized": bot.realized_pnl, "fees_": bot.fees, "trades": bot.total_trades, "exits_": bot.exits, "now": now,
+        "signal_at": bot.last_signal_at, "entry_at": bot.last_entry_at,
     })
 
 

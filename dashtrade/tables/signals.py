@@ -310,6 +310,17 @@ def bot_outcomes(conn: sa.Connection, owner: int, signal_id: str) -> list[Any]:
     return rows(conn, _OUTCOMES, {"owner": owner, "signal_id": signal_id})
 
 
+_STATUSES = (
+    sa.select(decisions.c.bot_id, decisions.c.status, decisions.c.reason)
+    .where(decisions.c.user_id == p("owner"), decisions.c.signal_id == p("signal_id")).order_by(decisions.c.id)
+)
+
+
+def bot_statuses(conn: sa.Connection, owner: int, signal_id: str) -> list[Any]:
+    """What came of it for each bot, in short."""
+    return rows(conn, _STATUSES, {"owner": owner, "signal_id": signal_id})
+
+
 def list_page(conn: sa.Connection, owner: int, *, before: str | None, limit: int, status: str | None = None,
               symbol: Symbol | None = None, bot_id: int | None = None) -> list[Any]:
     query = sa.select(*[c for c in signals.c if c.name != "raw"]).where(signals.c.user_id == owner)
