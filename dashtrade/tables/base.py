@@ -174,5 +174,11 @@ def whole(name: str, *, nullable: bool = False) -> sa.Column[int]:
     return sa.Column(name, BigId, nullable=nullable)
 
 
+def unindexed(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    """`+column`: compared, but not looked up by. Between an index on the owner and one on what is wanted, SQLite may take the
+    owner's, and walk through everything the owner ever had."""
+    return sa.UnaryExpression(column, operator=sa.sql.operators.custom_op("+"), type_=column.type)
+
+
 def is_postgres(conn: sa.Connection) -> bool:
     return conn.dialect.name == "postgresql"

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dashtrade.tables.base import BigId, Json, metadata, moment, number, owner_column, whole, words
+from dashtrade.tables.base import BigId, Json, metadata, moment, number, owner_column, unindexed, whole, words
 from dashtrade.tables.quick import run
 
 outbox = sa.Table(
@@ -45,7 +45,7 @@ def list_page(conn: sa.Connection, owner: int, *, before: int | None, limit: int
 
 
 def for_signal(conn: sa.Connection, owner: int, signal_id: str) -> list[Any]:
-    query = sa.select(outbox).where(outbox.c.user_id == owner, outbox.c.signal_id == signal_id)
+    query = sa.select(outbox).where(unindexed(outbox.c.user_id) == owner, outbox.c.signal_id == signal_id)
     return list(conn.execute(query.order_by(outbox.c.id)))
 
 

@@ -14,7 +14,7 @@ from dashtrade.domain.drift import scaled
 from dashtrade.domain.ledger import Lot
 from dashtrade.domain.orders import Effect, Order, OrderStatus
 from dashtrade.domain.values import OrderSide, OrderType, Symbol, TimeInForce
-from dashtrade.tables.base import BigId, Exact, Instrument, Json, exact, flag, is_postgres, metadata, moment, number, owner_column, whole, words
+from dashtrade.tables.base import BigId, Exact, Instrument, Json, exact, flag, is_postgres, metadata, moment, number, owner_column, unindexed, whole, words
 from dashtrade.tables.quick import first, one, rows, run, run_many, scalar
 
 _OPEN = sa.text("status IN ('created', 'submitting', 'unknown', 'working', 'attention')")
@@ -266,7 +266,7 @@ def cancel_entries(conn: sa.Connection, *, scope: str, scope_id: int) -> int:
 
 
 _FOR_SIGNAL = (
-    sa.select(orders).where(orders.c.user_id == p("owner"), orders.c.signal_id == p("signal_id")).order_by(orders.c.bot_id, orders.c.step)
+    sa.select(orders).where(unindexed(orders.c.user_id) == p("owner"), orders.c.signal_id == p("signal_id")).order_by(orders.c.bot_id, orders.c.step)
 )
 
 
@@ -302,12 +302,12 @@ def for_signal(conn: sa.Connection, owner: int, signal_id: str) -> list[Order]:
 
 def events_for_signal(conn: sa.Connection, owner: int, signal_id: str) -> list[Any]:
     query = sa.select(events).join(orders, orders.c.id == events.c.order_id)
-    return list(conn.execute(query.where(orders.c.user_id == owner, orders.c.signal_id == signal_id).order_by(events.c.id)))
+    return list(conn.execute(query.where(unindexed(orders.c.user_id) == owner, orders.c.signal_id == signal_id).order_by(events.c.id)))
 
 
 def fills_for_signal(conn: sa.Connection, owner: int, signal_id: str) -> list[Any]:
     query = sa.select(fills).join(orders, orders.c.id == fills.c.order_id)
-    return list(conn.execute(query.where(orders.c.user_id == owner, orders.c.signal_id == signal_id).order_by(fills.c.id)))
+    return list(conn.execute(query.where(unindexed(orders.c.user_id) == owner, orders.c.signal_id == signal_id).order_by(fills.c.id)))
 
 
 def _filtered(query: sa.Select[Any], owner: int, wanted: dict[str, Any]) -> sa.Select[Any]:
