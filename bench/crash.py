@@ -1,10 +1,11 @@
 """The engine, crashed at every step of a signal's path, against a venue where everything goes wrong; then started again.
 
-    python -m bench.crash --runs 1000 --seed 7 --database sqlite|postgresql [--only NUMBER]
+    python -m bench.crash --runs 1000 --seed 7 --database sqlite|postgresql [--broker default|alpaca|binance] [--only NUMBER]
 
 Each run is one small world made of (seed, number): some signals, a venue's manner and faults, and the failpoints at which the
 process ends by `os._exit`, the restarted ones too. When all has come to rest, the books of both sides are compared. One JSON
-line at the end; a run that fails is printed with what repeats it.
+line at the end; a run that fails is printed with what repeats it. The default venue is a small one of our own, where anything can
+be made to happen; `alpaca` and `binance` are the real adapters and libraries at the simulators of those venues.
 """
 
 from __future__ import annotations
@@ -22,25 +23,25 @@ from typing import Any
 
 from bench.crash_checks import Finding, attention, check
 from bench.crash_process import BROKEN, NOT_QUIET, SharedClock, Zygote, receipts
+from bench.crash_venues import BROKERS, LIBRARIES, VENUES
 from bench.crash_world import Plan, World, make_world, plan
 from dashtrade.failpoints import CRASHED
 from dashtrade.services import bots as bot_service
 from tests.doubles import MORNING
 from tests.servers import SqliteFiles, postgres
-from tests.simulators.venue import Venue
 
 
 class Crashes:
     """Many runs, with one venue, one process to fork from, and a fresh database for each."""
 
-    def __init__(self, seed: int, zygote: Zygote, clock: SharedClock, fresh: Any, folder: Path) -> None:
-        self.seed, self.zygote, self.clock, self.folder, self._fresh = seed, zygote, clock, folder, fresh
-        self.venue = Venue(clock.now)
+    def __init__(self, seed: int, broker: str, zygote: Zygote, clock: SharedClock, fresh: Any, folder: Path) -> None:
+        self.seed, self.broker, self.zygote, self.clock, self.folder, self._fresh = seed, broker, zygote, clock, folder, fresh
+        self.venue = VENUES[broker](clock.now)
         self.counts: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
 
     def one(self, number: int) -> list[Finding]:
-        of = plan(self.seed, number)
+        of = plan(self.seed, number, self.broker)
         self.clock.set(MORNING)
         home = self.folder / f"run{number}"
         home.mkdir(parents=True)
@@ -70,14 +71,14 @@ class Crashes:
 
     def _calm(self, world: World) -> None:
         """The venue has recovered, and the user has put the key right."""
-        self.venue.books.manner = self.venue.books.manner.calmed()
+        self.venue.recover()
         bot_service.change_account(world.app, world.user, world.account_id, {"credentials": {"key": "right"}})
 
     def _job(self, world: World, url: str, of: Plan, life: int, crash: tuple[str, int]) -> dict[str, Any]:
         home = world.home
         answered = {number for number, _ in receipts(home / "receipts")}
         return {
-            "home": str(home), "database_url": url, "port": self.venue.port, "refuses_repeats": of.manner.refuses_repeats,
+            "home": str(home), "database_url": url, "port": self.venue.port, "broker": of.broker, "refuses_repeats": of.manner.refuses_repeats,
             "user_id": world.user.id, "account_id": world.account_id, "seed": f"{self.seed}/{of.number}/{life}", "crash": crash,
             "bots": sorted(world.bots.values()), "busy": of.busy_user,
             "to_come": [(n, body) for n, body in enumerate(of.bodies) if n not in answered],
@@ -93,10 +94,10 @@ class Crashes:
 
 
 @contextlib.contextmanager
-def crashes(seed: int, database: str) -> Iterator[Crashes]:
+def crashes(seed: int, database: str, broker: str) -> Iterator[Crashes]:
     """Everything for many runs; the process to fork from is made first, while this one has no threads."""
     clock = SharedClock(MORNING)
-    zygote = Zygote(clock)
+    zygote = Zygote(clock, LIBRARIES[broker])
     with contextlib.ExitStack() as stack:
         stack.callback(zygote.close)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dashtrade-crash-")))
@@ -115,7 +116,7 @@ def crashes(seed: int, database: str) -> Iterator[Crashes]:
             def fresh(home: Path) -> Iterator[str]:
                 yield files.fresh(home / "dashtrade.db")
 
-        made = Crashes(seed, zygote, clock, fresh, folder)
+        made = Crashes(seed, broker, zygote, clock, fresh, folder)
         stack.callback(made.venue.close)
         yield made
 
@@ -125,18 +126,19 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument("--broker", choices=BROKERS, default="default")
     parser.add_argument("--only", type=int, help="repeat one run")
     given = parser.parse_args()
     began, found = time.monotonic(), Counter[str]()
     numbers = [given.only] if given.only is not None else range(given.runs)
-    with crashes(given.seed, given.database) as all_of_it:
+    with crashes(given.seed, given.database, given.broker) as all_of_it:
         for number in numbers:
             findings = all_of_it.one(number)
             found.update(kind for kind, _ in findings)
             if findings:
                 report(given, number, findings, all_of_it.folder)
         line = {
-            "bench": "crash", "runs": len(numbers), "seed": given.seed, "database": given.database,
+            "bench": "crash", "runs": len(numbers), "seed": given.seed, "database": given.database, "broker": given.broker,
             **{name: all_of_it.counts[name] for name in ("signals", "orders", "crashes")}, "faults": dict(sorted(all_of_it.faults.items())),
             **{name: found[name] for name in ("lost", "double", "stuck", "mismatch")}, "attention": all_of_it.counts["attention"],
             "seconds": round(time.monotonic() - began, 1),
@@ -146,7 +148,7 @@ def main() -> int:
 
 
 def report(given: argparse.Namespace, number: int, findings: list[Finding], folder: Path) -> None:
-    again = f"python -m bench.crash --seed {given.seed} --database {given.database} --only {number}"
+    again = f"python -m bench.crash --seed {given.seed} --database {given.database} --broker {given.broker} --only {number}"
     print(f"run {number} failed; again: {again}", file=sys.stderr)
     for kind, what in findings:
         print(f"  {kind}: {what}", file=sys.stderr)

@@ -16,7 +16,6 @@ from dashtrade.tables import bots as bot_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import signals as signal_table
-from tests.simulators.venue import START_CASH, Books
 
 ZERO = Decimal(0)
 Finding = tuple[str, str]  # ("lost" | "double" | "stuck" | "mismatch", what)
@@ -44,7 +43,7 @@ class Facts:
         return [fill for fill in self.fills if all(getattr(fill, name) == value for name, value in wanted.items())]
 
 
-def check(world: World, of: Plan, answered: list[tuple[int, str]], books: Books) -> list[Finding]:
+def check(world: World, of: Plan, answered: list[tuple[int, str]], books: Any) -> list[Finding]:
     facts = Facts(world)
     every = (
         _lost(world, of, answered, facts), _double(facts, books), _stuck(facts, books), _orders_agree(facts, books),
@@ -71,7 +70,7 @@ def _lost(world: World, of: Plan, answered: list[tuple[int, str]], facts: Facts)
         yield "double", f"{len(of.bodies)} alerts, {len(ids)} answered, {len(facts.signals)} signals"
 
 
-def _double(facts: Facts, books: Books) -> Iterator[Finding]:
+def _double(facts: Facts, books: Any) -> Iterator[Finding]:
     ours = {client_order_id(order.signal_id, order.bot_id, order.step): order for order in facts.orders.values()}
     for client, times in books.placed.items():
         if client not in ours:
@@ -83,7 +82,7 @@ def _double(facts: Facts, books: Books) -> Iterator[Finding]:
             yield "double", f"decision {decision} has {count} orders for step {step}"
 
 
-def _stuck(facts: Facts, books: Books) -> Iterator[Finding]:
+def _stuck(facts: Facts, books: Any) -> Iterator[Finding]:
     stopped = {order.symbol for order in facts.orders.values() if order.status is OrderStatus.ATTENTION}
     for order in facts.orders.values():
         there = books.placed[order.id]
@@ -101,7 +100,7 @@ def _stuck(facts: Facts, books: Books) -> Iterator[Finding]:
             yield "stuck", f"decision {decision.id} is {decision.status} with no order open"
 
 
-def _orders_agree(facts: Facts, books: Books) -> Iterator[Finding]:
+def _orders_agree(facts: Facts, books: Any) -> Iterator[Finding]:
     there = {order.client_order_id: order for order in books.orders}
     for order in facts.orders.values():
         venue = there.get(order.id)
@@ -113,19 +112,19 @@ def _orders_agree(facts: Facts, books: Books) -> Iterator[Finding]:
             yield "mismatch", f"order {order.id} has {order.filled_quantity} filled and {booked} in fills"
         if venue and order.status is not OrderStatus.ATTENTION and str(order.status) != venue.status:
             yield "mismatch", f"order {order.id} is {order.status}, at the venue {venue.status}"
-    if not books.manner.totals_only:
-        ours = {(f.broker_fill_id, f.order_id, f.quantity, f.price, f.fee) for f in facts.fills}
-        theirs = {(f.id, o.client_order_id, f.quantity, f.price, f.fee) for o in books.orders for f in o.fills}
+    if not books.totals_only:
+        ours = {(f.broker_fill_id, f.order_id, f.quantity, f.price, f.fee, f.fee_base) for f in facts.fills}
+        theirs = {(f.id, o.client_order_id, f.quantity, f.price, f.fee, f.fee_base) for o in books.orders for f in o.fills}
         if ours != theirs:
             yield "mismatch", f"fills differ: {len(ours - theirs)} only here, {len(theirs - ours)} only at the venue"
 
 
-def _ledger_agrees(facts: Facts, books: Books) -> Iterator[Finding]:
+def _ledger_agrees(facts: Facts, books: Any) -> Iterator[Finding]:
     net: dict[str, Decimal] = defaultdict(Decimal)
     for bot in facts.bots.values():
         net[bot.symbol.text] += bot.position.quantity
         fills = facts.fills_of(bot_id=bot.id)
-        signed = sum((f.quantity if f.side == "buy" else -f.quantity for f in fills), ZERO)
+        signed = sum(((f.quantity if f.side == "buy" else -f.quantity) - f.fee_base for f in fills), ZERO)
         lots = [lot for lot in facts.lots if lot.bot_id == bot.id]
         days = [day for day in facts.days if day.bot_id == bot.id]
         pairs = {
@@ -134,7 +133,7 @@ def _ledger_agrees(facts: Facts, books: Books) -> Iterator[Finding]:
             "cost and lots": (bot.position.cost, sum((lot.remaining * lot.price for lot in lots), ZERO)),
             "profit and fills": (bot.realized_pnl, sum((f.realized for f in fills), ZERO)),
             "profit and days": (bot.realized_pnl, sum((day.realized for day in days), ZERO)),
-            "fees and days": (sum((f.fee for f in fills), ZERO), sum((day.fees for day in days), ZERO)),
+            "fees and days": (sum((_fees(f) for f in fills), ZERO), sum((day.fees for day in days), ZERO)),
             "volume and days": (sum((f.quantity * f.price for f in fills), ZERO), sum((day.volume for day in days), ZERO)),
             "trades and days": (Decimal(len({f.order_id for f in fills})), Decimal(sum(day.trades for day in days))),
             "trades and bot": (Decimal(len({f.order_id for f in fills})), Decimal(bot.total_trades)),
@@ -147,18 +146,23 @@ def _ledger_agrees(facts: Facts, books: Books) -> Iterator[Finding]:
             yield "mismatch", f"{symbol}: bots own {net[symbol]}, the venue holds {books.position(symbol)}"
 
 
-def _same(one: Decimal, other: Decimal, books: Books) -> bool:
+def _same(one: Decimal, other: Decimal, books: Any) -> bool:
     """To the last digit, where the venue tells its executions; an average price has been rounded already."""
-    return abs(one - other) < Decimal("0.000001") if books.manner.totals_only else one == other
+    return abs(one - other) < Decimal("0.000001") if books.totals_only else one == other
 
 
-def _cash_agrees(facts: Facts, books: Books) -> Iterator[Finding]:
+def _fees(fill: Any) -> Decimal:
+    """Those taken out of the bought coin at what it cost."""
+    return fill.fee + fill.fee_base * fill.price
+
+
+def _cash_agrees(facts: Facts, books: Any) -> Iterator[Finding]:
     paid = sum(((f.quantity * f.price if f.side == "buy" else -f.quantity * f.price) + f.fee for f in facts.fills), ZERO)
-    if not _same(START_CASH - paid, books.cash, books):
-        yield "mismatch", f"cash by our fills {START_CASH - paid}, at the venue {books.cash}"
-    kept = sum((bot.realized_pnl - bot.position.cost for bot in facts.bots.values()), ZERO) - sum((f.fee for f in facts.fills), ZERO)
-    if not _same(START_CASH + kept, books.cash, books):
-        yield "mismatch", f"cash by profit and cost {START_CASH + kept}, at the venue {books.cash}"
+    if not _same(books.start_cash - paid, books.cash, books):
+        yield "mismatch", f"cash by our fills {books.start_cash - paid}, at the venue {books.cash}"
+    kept = sum((bot.realized_pnl - bot.position.cost for bot in facts.bots.values()), ZERO) - sum((_fees(f) for f in facts.fills), ZERO)
+    if not _same(books.start_cash + kept, books.cash, books):
+        yield "mismatch", f"cash by profit and cost {books.start_cash + kept}, at the venue {books.cash}"
 
 
 def _story_agrees(facts: Facts) -> Iterator[Finding]:

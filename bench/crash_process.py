@@ -8,6 +8,7 @@ threads would mix them, but the same way each time.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import mmap
 import os
@@ -15,10 +16,12 @@ import random
 import struct
 import sys
 import traceback
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from bench.crash_venues import kind
 from bench.crash_world import open_app
 from dashtrade import failpoints
 from dashtrade.app import App
@@ -58,12 +61,14 @@ class SharedClock:
 class Zygote:
     """Forked before its owner starts any thread. `run(job)` forks once more, and tells how that process ended."""
 
-    def __init__(self, clock: SharedClock) -> None:
+    def __init__(self, clock: SharedClock, libraries: Sequence[str] = ()) -> None:
         (there, self._jobs), (self._codes, back) = os.pipe(), os.pipe()
         self._pid = os.fork()
         if self._pid == 0:
             os.close(self._jobs)
             os.close(self._codes)
+            for library in libraries:
+                importlib.import_module(library)
             _serve(there, back, clock)
         os.close(there)
         os.close(back)
@@ -94,7 +99,7 @@ def _live(job: dict[str, Any], clock: SharedClock) -> int:
     os.dup2(log, 2)
     try:
         home = Path(job["home"])
-        app = open_app(home, job["database_url"], job["port"], job["refuses_repeats"], clock)
+        app = open_app(home, job["database_url"], kind(job["broker"], job["port"], refuses_repeats=job["refuses_repeats"]), clock)
         failpoints.arm(*job["crash"])
         return 0 if Life(app, clock, job).run() else NOT_QUIET
     except BaseException:

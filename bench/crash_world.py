@@ -8,18 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dashtrade.app import App, build_app
+from bench.crash_venues import PLACES, kind
+from dashtrade.app import App, BrokerKind, build_app
 from dashtrade.failpoints import NAMES
 from dashtrade.services import bots as bot_service
 from dashtrade.settings import Settings
 from dashtrade.tables.people import User
 from tests.doubles import SetClock, SetFeed, add_user
 from tests.simulators.venue import Manner
-from tests.simulators.venue_adapter import kind
 
 KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 ACTIONS = {"buy": 30, "sell": 22, "close": 18, "reverse": 10, "add": 10, "reduce": 5, "cancel": 5}
-PLACES = (("AAPL", "15"), ("AAPL", "60"), ("MSFT", "15"))
 LIVES = 5  # starts of the engine in one run; the last ones are let live
 
 
@@ -28,6 +27,7 @@ class Plan:
     """What happens in one run."""
 
     number: int
+    broker: str
     manner: Manner
     places: tuple[tuple[str, str], ...]
     limit_bots: bool
@@ -36,9 +36,9 @@ class Plan:
     crashes: tuple[tuple[str, int], ...]  # for each start: the failpoint and how often it is passed first; "" lets it live
 
 
-def plan(seed: int, number: int) -> Plan:
+def plan(seed: int, number: int, broker: str = "default") -> Plan:
     rng = random.Random(f"{seed}/{number}")
-    places = tuple(rng.sample(PLACES, rng.randint(1, 3)))
+    places = tuple(rng.sample(PLACES[broker], rng.randint(1, 3)))
     bodies = tuple(_body(rng, n, *rng.choice(places)) for n in range(rng.randint(3, 10)))
     crashes = [(rng.choice(NAMES), rng.randint(1, 6)) if n == 0 or rng.random() < 0.5 else ("", 0) for n in range(LIVES - 1)]
     if number % (len(NAMES) + 1) == 0:
@@ -46,7 +46,7 @@ def plan(seed: int, number: int) -> Plan:
     else:
         crashes[0] = (NAMES[number % (len(NAMES) + 1) - 1], rng.randint(1, 4))
     return Plan(
-        number=number, places=places, limit_bots=rng.random() < 0.25, bodies=bodies, crashes=tuple(crashes),
+        number=number, broker=broker, places=places, limit_bots=rng.random() < 0.25, bodies=bodies, crashes=tuple(crashes),
         busy_user=rng.random() < 0.4,
         manner=Manner(
             seed=rng.randrange(2**32), refuses_repeats=rng.random() < 0.7, totals_only=rng.random() < 0.15,
@@ -74,14 +74,13 @@ class World:
     bots: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
-def open_app(home: Path, database_url: str, port: int, refuses_repeats: bool, clock: Any) -> App:
+def open_app(home: Path, database_url: str, venue: BrokerKind, clock: Any) -> App:
     given = {"DASHTRADE_HOME": str(home), "DATABASE_URL": database_url, "ENCRYPTION_KEY": KEY}
-    brokers = {"venue": kind(port, refuses_repeats=refuses_repeats)}
-    return build_app(Settings.load(given, home), clock=clock, feed=SetFeed(clock), brokers=brokers)
+    return build_app(Settings.load(given, home), clock=clock, feed=SetFeed(clock), brokers={"venue": venue})
 
 
 def make_world(home: Path, database_url: str, port: int, of: Plan) -> World:
-    app = open_app(home, database_url, port, of.manner.refuses_repeats, SetClock())
+    app = open_app(home, database_url, kind(of.broker, port, refuses_repeats=of.manner.refuses_repeats), SetClock())
     user = add_user(app)
     account_id = bot_service.add_account(app, user, broker="venue", mode="paper", label="Venue", credentials={}, options={})
     world = World(app=app, home=home, user=user, account_id=account_id)

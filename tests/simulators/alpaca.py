@@ -16,6 +16,7 @@ import socket
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import fields, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -43,6 +44,8 @@ class AlpacaSimulator:
         self.market = Market(cash=cash, now=data.utc_now)
         self.seen: deque[Seen] = deque(maxlen=10_000)
         self.late: dict[str, float] = {}  # order id: until when look-ups do not show it
+        self.chaos: Callable[[Seen], list[Fault]] | None = None  # what else befalls a request
+        self._before: dict[tuple[str, str], Reply] = {}  # for stale answers, where there is chaos
         self._faults: list[Fault] = []
         self._stopping = threading.Event()
         self._server = _Server(("127.0.0.1", port), _Handler)
@@ -118,6 +121,8 @@ class AlpacaSimulator:
     def _answer(self, request: Seen, headers: Any) -> Reply | None:
         faults = self._due(request)
         for fault in faults:
+            if fault.kind == "lost":
+                return None
             if fault.kind in BEFORE:
                 return refusing(fault)
         try:
@@ -129,7 +134,12 @@ class AlpacaSimulator:
                 reply = routed(self, request, faults)
         except Refused as refused:
             reply = Reply(refused.status, refused.body)
-        return self._spoiled(reply, faults)
+        return self._spoiled(self._aged(request, reply, faults) if self.chaos else reply, faults)
+
+    def _aged(self, request: Seen, reply: Reply, faults: list[Fault]) -> Reply:
+        asked = request.method, f"{request.path}?{sorted(request.query.items())}"
+        before, self._before[asked] = self._before.get(asked, reply), reply
+        return before if any(fault.kind == "stale" for fault in faults) else reply
 
     def knows(self, key: object, secret: object) -> bool:
         """Its own key, and any that begins with it and a dash: those share its money, and hear of their own orders alone."""
@@ -148,7 +158,7 @@ class AlpacaSimulator:
                     if fault.times != 1:
                         left.append(replace(fault, times=max(fault.times - 1, 0)))
             self._faults = left
-            return due
+            return due + (self.chaos(request) if self.chaos else [])
 
     def _spoiled(self, reply: Reply, faults: list[Fault]) -> Reply | None:
         for fault in faults:
@@ -165,7 +175,7 @@ class AlpacaSimulator:
         shown = order.wire()
         for fault in faults:
             if fault.kind == "late_visibility":
-                self.late[order.id] = time.monotonic() + fault.seconds
+                self.late[order.id] = self.market.now().timestamp() + fault.seconds
         if self.latency:
             later = threading.Timer(self.latency, self._advance)
             later.daemon = True
@@ -179,7 +189,7 @@ class AlpacaSimulator:
             self.market.advance()
 
     def visible(self, order: Order | None) -> Order:
-        if order is None or self.late.get(order.id, 0) > time.monotonic():
+        if order is None or self.late.get(order.id, 0) > self.market.now().timestamp():
             raise not_found("order not found")
         return order
 

@@ -9,7 +9,7 @@ from typing import Any
 
 BEFORE = {"rate_limited": 429, "server_error": 500, "bad_key": 401, "forbidden": 403}  # nothing is done
 AFTER = ("time_out", "gateway_error", "garbage", "empty", "cut_off", "redirect", "drop", "unknown_status", "numbers")
-OTHER = ("late_visibility", "slow")
+OTHER = ("late_visibility", "slow", "lost", "stale")  # lost: nothing arrives; stale: the answer to the same question before
 KINDS = (*BEFORE, *AFTER, *OTHER)
 
 

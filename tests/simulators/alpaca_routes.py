@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +27,7 @@ def _list_orders(sim: AlpacaSimulator, request: Seen, faults: list[Fault]) -> Re
     state = query.get("status", "open")
     for order in sim.market.orders.values():
         created = order.at["created"]
-        if sim.late.get(order.id, 0) > time.monotonic() or (after and created <= after) or (until and created > until):
+        if sim.late.get(order.id, 0) > sim.market.now().timestamp() or (after and created <= after) or (until and created > until):
             continue
         if (state == "all" or order.is_open == (state == "open")) and (not symbols or order.asset.plain in symbols):
             if query.get("nested") != "true" or order.parent is None:

@@ -130,6 +130,7 @@ class Simulator:
         self.faults: list[dict[str, Any]] = []
         self.lasting: set[str] = set()
         self.requests: list[Request] = []
+        self.chaos: Callable[[str], dict[str, Any] | None] | None = None  # what else befalls a request of that kind
         self.hold = 1.5  # seconds that a time-out lasts at most
         self._closing = threading.Event()
         self._server = _Server(("127.0.0.1", port), _handler(self))
@@ -179,6 +180,11 @@ class Simulator:
         if before is not None:
             return before
         fault = self._take(kind)
+        if self.chaos and not fault:
+            with self.core.lock:
+                fault = self.chaos(kind)
+        if fault and fault["name"] == "lost":
+            return None
         if fault and fault["name"] == "rate_limited":
             seconds = str(fault.get("seconds", 1))
             return Answer(status=429, body=self.front.limited(), headers={"Retry-After": seconds})
@@ -223,6 +229,8 @@ class Simulator:
         match fault["name"]:
             case "time_out":
                 self._closing.wait(self.hold)
+                return None
+            case "drop":
                 return None
             case "gateway_error":
                 return Answer(status=fault.get("status", 504), body="<html><body><h1>504 Gateway Time-out</h1></body></html>")

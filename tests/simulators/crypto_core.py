@@ -96,6 +96,7 @@ class Core:
         self.next_share = D(1)
         self.repeats = "open"  # refuse a client id while "open", "ever" or "never"; "return" gives the first order
         self.lock = threading.RLock()
+        self.now = time.time
         self._ids = 1000
 
     # --- the market ---
@@ -178,7 +179,7 @@ class Core:
             raise Refusal("min_notional", str(worth))
         if side == "buy" and worth > self.free(market.quote) or side == "sell" and quantity > self.free(market.base):
             raise Refusal("funds", market.quote if side == "buy" else market.base)
-        now = time.time()
+        now = self.now()
         self._ids += 1
         return Order(
             id=self._ids, client_id=client_id, market=market, side=side, type=type, quantity=quantity, cost=cost, limit=limit, stop=stop,
@@ -227,12 +228,11 @@ class Core:
         self.balances[base] += quantity if buys else -quantity
         self.balances[quote] += -cost if buys else cost
         self.balances[coin] = self.balances.get(coin, ZERO) - fee
-        order.trades.append(Trade(id=self._ids, price=price, quantity=quantity, fee=fee, fee_coin=coin, at=time.time()))
-        order.updated = time.time()
+        order.trades.append(Trade(id=self._ids, price=price, quantity=quantity, fee=fee, fee_coin=coin, at=self.now()))
+        order.updated = self.now()
 
-    @staticmethod
-    def _end(order: Order, status: str) -> None:
-        order.status, order.updated = status, time.time()
+    def _end(self, order: Order, status: str) -> None:
+        order.status, order.updated = status, self.now()
 
     def cancel(self, order: Order) -> Order:
         with self.lock:
@@ -248,17 +248,17 @@ class Core:
         with self.lock:
             for order in reversed(self.orders):
                 wanted = str(order.id) == str(id) if id not in (None, "") else client_id and order.client_id == client_id
-                if wanted and order.visible_at <= time.time():
+                if wanted and order.visible_at <= self.now():
                     return order
         raise Refusal("not_found", str(id or client_id))
 
     def shown(self) -> list[Order]:
         with self.lock:
-            return [order for order in self.orders if order.visible_at <= time.time()]
+            return [order for order in self.orders if order.visible_at <= self.now()]
 
     def trades_of(self, order: Order) -> list[Trade]:
         with self.lock:
-            return [trade for trade in order.trades if trade.at + self.trade_lag <= time.time()]
+            return [trade for trade in order.trades if trade.at + self.trade_lag <= self.now()]
 
     def held(self, coin: str) -> Decimal:
         """Put aside for open orders."""

@@ -38,6 +38,7 @@ class Fill:
     price: Decimal
     fee: Decimal
     at: datetime
+    fee_base: Decimal = Decimal(0)
 
     def told(self) -> dict[str, str]:
         return {
@@ -178,6 +179,12 @@ class Books:
 
     # --- totals ---
 
+    start_cash = START_CASH
+
+    @property
+    def totals_only(self) -> bool:
+        return self.manner.totals_only
+
     def position(self, symbol: str) -> Decimal:
         return sum((o.sign * o.filled for o in self.orders if o.symbol == symbol), Decimal(0))
 
@@ -246,6 +253,10 @@ class Venue:
         with self.lock:
             self.books = Books(manner, self.now)
             return self.books
+
+    def recover(self) -> None:
+        """Nothing goes wrong any more."""
+        self.books.manner = self.books.manner.calmed()
 
     def close(self) -> None:
         self._server.shutdown()
