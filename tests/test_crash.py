@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SEED = 20
 
 
-def crash(database: str, runs: int) -> dict[str, object]:
-    command = [sys.executable, "-m", "bench.crash", "--runs", str(runs), "--seed", str(SEED), "--database", database]
+def crash(database: str, runs: int, broker: str = "default") -> dict[str, object]:
+    command = [sys.executable, "-m", "bench.crash", "--runs", str(runs), "--seed", str(SEED), "--database", database, "--broker", broker]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr[-5000:] + done.stdout
     return json.loads(done.stdout.splitlines()[-1])
@@ -36,3 +36,12 @@ def test_crashes_lose_nothing_double_nothing_and_leave_books_that_agree_with_the
     assert (told["lost"], told["double"], told["stuck"], told["mismatch"]) == (0, 0, 0, 0)
     assert told["crashes"] >= runs // 2, "the failpoints are not reached any more"
     assert len(told["faults"]) >= 10, "the venue behaves too well"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("broker", ["alpaca", "binance"])
+@pytest.mark.parametrize(("database", "runs"), [("sqlite", 12), pytest.param("postgresql", 5, marks=pytest.mark.postgres)])
+def test_so_they_do_through_the_real_libraries(database: str, runs: int, broker: str):
+    told = crash(database, runs, broker)
+    assert (told["lost"], told["double"], told["stuck"], told["mismatch"]) == (0, 0, 0, 0)
+    assert told["crashes"] >= runs // 2 and told["orders"] >= runs and len(told["faults"]) >= 8
