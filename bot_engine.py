@@ -216,7 +216,7 @@ class Engine:
         """The venue cannot be asked: the decision waits, and those behind it with it. After a minute an entry is given up, in so
         many words; a way out waits on, and its user is told."""
         now = self.clock.now()
-        late = now - task.received_at > PATIENCE
+        late = now - task.ready_at > PATIENCE
         signal = yield Write(lambda conn: self._signal(conn, task.signal_id))
         leaves = signal.action in (Action.CLOSE, Action.REDUCE, Action.CANCEL)
         if late and not leaves:

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -179,6 +179,7 @@ class Venue:
         self.hidden: set[str] = set()  # placed, but not shown yet
         self.away: Exception | None = None  # raised by whatever only reads
         self.slow = 0.0
+        self.opens: datetime | None = None  # set: the market is closed until then
         self.cancels = True
         self.asked: list[str] = []  # look-ups
         self.at: Any = None
@@ -250,7 +251,10 @@ class Venue:
         return Rules(quantity_step=Decimal("0.000001"), price_step=Decimal("0.01"))
 
     def market_open(self, symbol: Symbol) -> bool:
-        return True
+        return self.opens is None
+
+    def opens_at(self, symbol: Symbol) -> datetime | None:
+        return self.opens
 
     def close(self) -> None: ...
 

@@ -26,7 +26,7 @@ from dashtrade.domain.access import Role
 from dashtrade.domain.bots import Stop
 from dashtrade.domain.values import Symbol
 from dashtrade.settings import Settings
-from dashtrade.tables import accounts, bots, drifts, export, flattens, messages, orders, people, proofs, pulse, signals
+from dashtrade.tables import accounts, bots, drifts, export, flattens, messages, orders, people, proofs, protections, pulse, signals
 from dashtrade.tables.base import metadata
 from tests.conftest import KEY
 from tests.doubles import SetClock, SetFeed
@@ -83,6 +83,16 @@ def settle(house: House) -> Town:
         )
         proofs.put_factor(conn, ann.user.id, "sealed", 1)
         proofs.put_codes(conn, ann.user.id, ["r"])
+        of.protection, of.spare = (
+            protections.add(
+                conn, ann.user.id, kind="cooldown", scope="bot", scope_id=bot, settings={}, created_at=now, updated_at=now, deleted_at=None
+            )
+            for _ in range(2)
+        )
+        of.lock = protections.add_lock(
+            conn, user_id=ann.user.id, protection_id=of.protection, kind="cooldown", scope="bot", scope_id=bot, symbol=None, bot_id=bot,
+            signal_id=story["id"], reason="Ann's stop", numbers={}, since=now, until=None,
+        )
         own = bots.load(conn, bot)
         bots.add_risk_event(
             conn, own, at=now, kind="risk_limit", threshold=Decimal(1), actual=Decimal(2), action="none", detail="", signal_id=None
@@ -165,6 +175,12 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "flattens.get": lambda c, o, of: flattens.get(c, o, of.flatten),
     "flattens.parts": lambda c, o, of: flattens.parts(c, o, of.flatten),
     "flattens.latest": lambda c, o, of: flattens.latest(c, o, limit=9),
+    "protections.get": lambda c, o, of: protections.get(c, o, of.protection),
+    "protections.list_all": lambda c, o, of: protections.list_all(c, o),
+    "protections.change": lambda c, o, of: protections.change(c, o, of.protection, is_active=False),
+    "protections.get_lock": lambda c, o, of: protections.get_lock(c, o, of.lock),
+    "protections.list_locks": lambda c, o, of: protections.list_locks(c, o, before=None, limit=9),
+    "protections.unlock": lambda c, o, of: protections.unlock(c, o, by=o, now=of.now, lock_id=of.lock),
     "signals.repeat_of": lambda c, o, of: signals.repeat_of(c, o, signals.get(c, of.ann, of.signal).dedupe_key),
     "signals.count_repeat": lambda c, o, of: signals.count_repeat(c, o, of.signal, of.now),
     "signals.room_for": lambda c, o, of: not signals.room_for(c, o, 1),
@@ -210,6 +226,8 @@ MAKES: dict[str, Query] = {  # what Bob makes is Bob's
     "accounts.add": lambda c, o, of: accounts.add(
         c, o, broker="paper", mode="paper", label="", credentials="", options={}, created_at=of.now, checked_at=None, check_result=None, deleted_at=None),
     "bots.add": lambda c, o, of: bots.add(c, o, **_bot_values(c, of) | {"symbol": Symbol.parse("KO")}),
+    "protections.add": lambda c, o, of: protections.add(
+        c, o, kind="cooldown", scope="user", scope_id=o, settings={}, created_at=of.now, updated_at=of.now, deleted_at=None),
     "bots.put_switch": lambda c, o, of: bots.put_switch(
         c, o, scope="user", scope_id=o, stop=Stop.HALT, reason="", set_by=o, at=of.now),
     "signals.add": lambda c, o, of: signals.add(c, o, {k: v for k, v in signals.get(c, of.ann, of.signal)._asdict().items() if k != "user_id"} | {"id": "new"}, []),
@@ -304,6 +322,9 @@ ROUTES: dict[tuple[str, str], tuple[str, Any, dict[str, Any]]] = {
     ("POST", "/api/v1/bots/<int:bot_id>/resume"): ("bot", None, {}),
     ("POST", "/api/v1/bots/<int:bot_id>/close"): ("bot", {}, {}),
     ("GET", "/api/v1/signals/<signal_id>"): ("signal", None, {}),
+    ("PATCH", "/api/v1/protections/<int:protection_id>"): ("protection", {"settings": {"minutes": 5}}, {}),
+    ("POST", "/api/v1/protection-locks/<int:lock_id>/unlock"): ("lock", None, {}),
+    ("DELETE", "/api/v1/protections/<int:protection_id>"): ("spare", None, {}),
     ("GET", "/api/v1/orders/<order_id>"): ("order", None, {}),
     ("POST", "/api/v1/orders/<order_id>/resolve"): ("order", {"outcome": "not_placed"}, {}),
     ("POST", "/api/v1/orders/<order_id>/cancel"): ("order", None, {}),
@@ -360,6 +381,8 @@ FIELDS: dict[tuple[str, str, str], Callable[[Town], Any]] = {
     ("PATCH", "/api/v1/bots/<int:bot_id>", "account_id"): lambda t: ("PATCH", f"/bots/{t.of.bot}", {"account_id": t.of.account}, {}),
     ("GET", "/api/v1/bots", "account_id"): lambda t: ("GET", "/bots", None, {"account_id": t.of.account}),
     ("DELETE", "/api/v1/bots/<int:bot_id>", "to"): lambda t: ("DELETE", f"/bots/{t.of.bot}", None, {"position": "hand_over", "to": t.of.other}),
+    ("POST", "/api/v1/protections", "scope_id"): lambda t: (
+        "POST", "/protections", {"kind": "cooldown", "scope": "bot", "scope_id": t.of.bot}, {}),
     ("PUT", "/api/v1/switches", "id"): lambda t: ("PUT", "/switches", {"scope": "bot", "id": t.of.bot, "mode": "halt"}, {}),
     ("GET", "/api/v1/signals", "bot_id"): lambda t: ("GET", "/signals", None, {"bot_id": t.of.bot}),
     ("GET", "/api/v1/orders", "bot_id"): lambda t: ("GET", "/orders", None, {"bot_id": t.of.bot}),

@@ -126,6 +126,7 @@ class BotFields(Body):
     windows: Any = None
     time_zone: Any = None
     orders_per_day: Any = None
+    when_closed: Any = None
     take_profit: Any = None
     stop_loss: Any = None
     break_even: Any = None
@@ -174,7 +175,7 @@ def bot_view(bot: Bot, mark: Any, prices: str) -> dict[str, Any]:
         "daily_loss_limit": _maybe(bot.daily_loss_limit), "max_position_size": _maybe(bot.max_position_size), "sides": str(bot.sides),
         "order_type": str(bot.order_type), "limit_offset_percent": plain(bot.limit_offset_percent),
         "cooldown_seconds": bot.cooldown_seconds, "windows": [w.written() for w in bot.windows], "time_zone": bot.time_zone,
-        "orders_per_day": bot.orders_per_day, "is_active": bot.is_active, "paused_reason": bot.paused_reason, "status": bot.status,
+        "orders_per_day": bot.orders_per_day, "when_closed": str(bot.when_closed), "is_active": bot.is_active, "paused_reason": bot.paused_reason, "status": bot.status,
         "position": {
             "side": str(bot.position.side), "quantity": plain(abs(bot.position.quantity)),
             "average_price": _maybe(average), "unrealized_pnl": "0" if flat else _maybe(unrealized), "mark": _maybe(mark), "prices": prices,

@@ -89,7 +89,7 @@ class AlpacaBroker:
         self._updates = TradeUpdates(key, secret, mode == "paper", stream_url)
         self._lock = threading.Lock()
         self._rules: dict[Symbol, tuple[datetime, Rules]] = {}
-        self._hours: tuple[datetime, bool] | None = None  # until when, and whether open
+        self._hours: tuple[datetime, bool, datetime] | None = None  # until when that is believed; whether open; when that changes
         self._turn = 0
         if on_report is not None:
             self.listen(on_report)
@@ -295,8 +295,13 @@ class AlpacaBroker:
             return known[1]
         body = self._read(self._orders.get_clock, dict)
         opened, next_change = self._parsed(lambda: wire.hours_of(body))
-        self._hours = now + min(timedelta(seconds=self._timeouts.hours), next_change), opened
+        self._hours = now + min(timedelta(seconds=self._timeouts.hours), next_change), opened, now + next_change
         return opened
+
+    def opens_at(self, symbol: Symbol) -> datetime | None:
+        """By Alpaca's own calendar, as its clock tells it."""
+        opened, known = self.market_open(symbol), self._hours
+        return known[2] if known is not None and not opened else None
 
     def clock_skew(self) -> timedelta:
         """How far Alpaca's clock is ahead of ours; half of the round trip is taken for the way back."""

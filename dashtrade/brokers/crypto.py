@@ -122,6 +122,10 @@ class CryptoBroker:
     def market_open(self, symbol: Symbol) -> bool:
         return self.rules(symbol).tradable
 
+    def opens_at(self, symbol: Symbol) -> datetime | None:
+        """A halted market says not when it goes on."""
+        return None
+
     def close(self) -> None:
         self._wire.close()
 

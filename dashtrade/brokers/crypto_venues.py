@@ -202,7 +202,7 @@ def capabilities_of(exchange: str, *, settle: timedelta | None = None) -> Capabi
     return Capabilities(
         name=row.name, order_types=row.order_types, times_in_force=row.times_in_force, fractional=True, client_ids=row.known_lookup,
         refuses_repeats=row.refuses_repeats, settle=row.settle if settle is None else settle, sandbox=row.sandbox, stocks=False,
-        crypto=True, always_open=True, lists_orders=bool(row.lists), notes=row.notes,
+        crypto=True, always_open=True, queues_when_closed=False, lists_orders=bool(row.lists), notes=row.notes,
     )  # fmt: skip
 
 

@@ -115,6 +115,15 @@ def _in_session(moment: datetime, *, extended: bool) -> bool:
     return local.weekday() < 5 and opens <= local.time() < closes
 
 
+def _session_start(moment: datetime) -> datetime:
+    """The next regular opening."""
+    local = moment.astimezone(_new_york())
+    day = local.date() + timedelta(days=local.time() >= time(9, 30))
+    while day.weekday() >= 5:
+        day += timedelta(days=1)
+    return datetime.combine(day, time(9, 30), _new_york()).astimezone(UTC)
+
+
 def _session_end(moment: datetime, *, extended: bool) -> datetime:
     """The end of the session that `moment` lies in, or of the next one."""
     local, closes = moment.astimezone(_new_york()), time(20) if extended else time(16)
@@ -272,6 +281,9 @@ class PaperBroker:
 
     def market_open(self, symbol: Symbol) -> bool:
         return self._always_open(symbol) or _in_session(self._clock.now(), extended=False)
+
+    def opens_at(self, symbol: Symbol) -> datetime | None:
+        return _session_start(self._clock.now())
 
     def close(self) -> None:
         """There is nothing to give back."""

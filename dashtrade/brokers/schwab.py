@@ -29,6 +29,7 @@ __all__ = ["CAPABILITIES", "SchwabBroker", "authorize_url", "check", "exchange_c
 log = logging.getLogger("dashtrade.schwab")
 RULES_ARE_FRESH = timedelta(hours=1)
 HOURS_ARE_FRESH = timedelta(minutes=1)
+DAYS_AHEAD = 6
 SINCE = timedelta(seconds=3)  # an order's time is told in whole seconds, and clocks differ a little
 LONGEST = timedelta(days=60)  # Schwab searches no further back
 
@@ -79,6 +80,7 @@ class SchwabBroker:
         self._ahead, self._lock = timedelta(0), threading.Lock()
         self._rules: dict[Symbol, tuple[datetime, Rules]] = {}
         self._hours: tuple[datetime, bool] | None = None
+        self._opens: datetime | None = None
 
     # --- the sign-in ---
 
@@ -176,10 +178,23 @@ class SchwabBroker:
     def market_open(self, symbol: Symbol) -> bool:
         now = self._clock.now()
         if self._hours is None or now - self._hours[0] > HOURS_ARE_FRESH:
-            said = self._ask("GET", "/marketdata/v1/markets", params={"markets": "equity"}).get("equity") or {}
-            sessions = [each for kind in said.values() for each in (kind.get("sessionHours") or {}).get("regularMarket") or ()]
-            self._hours = (now, any(_moment(each["start"]) <= now < _moment(each["end"]) for each in sessions))
+            self._hours = (now, any(start <= now < end for start, end in self._sessions()))
         return self._hours[1]
+
+    @wire.readable
+    def opens_at(self, symbol: Symbol) -> datetime | None:
+        """Schwab tells the hours of one day at a time: the days ahead are asked for one by one, over a long weekend at most."""
+        now = self._clock.now()
+        if self._opens is None or self._opens <= now:
+            days = (now + timedelta(days=ahead) for ahead in range(DAYS_AHEAD))
+            self._opens = next((start for day in days for start, _ in self._sessions(day) if start > now), None)
+        return self._opens
+
+    def _sessions(self, day: datetime | None = None) -> list[tuple[datetime, datetime]]:
+        params = {"markets": "equity"} | ({"date": f"{day:%Y-%m-%d}"} if day else {})
+        said = self._ask("GET", "/marketdata/v1/markets", params=params).get("equity") or {}
+        sessions = [each for kind in said.values() for each in (kind.get("sessionHours") or {}).get("regularMarket") or ()]
+        return [(_moment(each["start"]), _moment(each["end"])) for each in sessions]
 
     def close(self) -> None:
         self._http.close()

@@ -27,6 +27,13 @@ class Sides(StrEnum):
         return self is Sides.BOTH or self.value == side.value
 
 
+class WhenClosed(StrEnum):
+    """What becomes of an entry that comes while the market is closed."""
+
+    REFUSE = "refuse"
+    WAIT = "wait"  # until the venue's next open, and is then looked at anew
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
     """When entries are allowed. `until` before `since` runs over midnight and belongs to the day it began."""
@@ -126,6 +133,7 @@ class Bot:
     windows: tuple[Window, ...]
     time_zone: str
     orders_per_day: int | None
+    when_closed: WhenClosed
     is_active: bool
     paused_reason: str
     status: str

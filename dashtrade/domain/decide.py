@@ -14,7 +14,7 @@ from dashtrade.domain import exits as exit_rules
 from dashtrade.domain.native import Entry, Held, held_natively, written_as_held
 from dashtrade.domain.orders import Effect, Order
 from dashtrade.domain.ports import Rules
-from dashtrade.domain.risk import Approved, Proposal, Refused, Step, View, review
+from dashtrade.domain.risk import Approved, Proposal, Refused, Step, View, Wait, WaitingEntry, review
 from dashtrade.domain.signals import Action, ExitPlan, Signal, Target
 from dashtrade.domain.sizing import NoSize, entry_size, exit_quantity
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, Side, TimeInForce, floor_to, iso, plain, round_to
@@ -35,7 +35,7 @@ class Later:
     due_at: datetime
 
 
-Decision = Approved | Refused | CancelFirst | Later
+Decision = Approved | Refused | CancelFirst | Later | Wait
 ONE = Decimal(1)
 ENTRIES = frozenset({Action.BUY, Action.SELL, Action.ADD, Action.REVERSE})
 
@@ -46,8 +46,16 @@ def decide(signal: Signal, view: View) -> Decision:
         return too_old
     if (delay := view.bot.ordering.delay) and signal.action in ENTRIES and view.now < view.received_at + delay:
         return Later(due_at=view.received_at + delay)
-    proposal = _others_first(view, _cancelled_first(signal, view) or _propose(signal, view))
-    return review(proposal, view) if isinstance(proposal, Proposal) else proposal
+    proposal = _cancelled_first(signal, view) or _propose(signal, view)
+    return _others_first(view, review(proposal, view)) if isinstance(proposal, Proposal) else proposal
+
+
+def superseded(signal: Signal, view: View) -> tuple[WaitingEntry, ...]:
+    """Entries that wait for the open, and that this later word takes the place of: a new direction, a close, a cancel."""
+    if _too_old(view) or signal.action not in (Action.BUY, Action.SELL, Action.CLOSE, Action.CANCEL):
+        return ()
+    sides = {Action.BUY: Side.LONG, Action.SELL: Side.SHORT}
+    return tuple(one for one in view.waiting if signal.only_side in (None, sides.get(one.action, signal.only_side)))
 
 
 def _too_old(view: View) -> Refused | None:
@@ -67,12 +75,12 @@ def _cancelled_first(signal: Signal, view: View) -> CancelFirst | None:
     return _take_back(standing, "the alert asked for it" if signal.cancel_first else "the bot is set so") if asked and standing else None
 
 
-def _others_first(view: View, proposal: Proposal | Refused | CancelFirst) -> Proposal | Refused | CancelFirst:
+def _others_first(view: View, said: Approved | Refused | Wait) -> Decision:
     """Exits that the venue holds for other bots of this account and symbol stand in the way of an entry: it would be refused as
     a wash trade, or take the shares that are kept for them. They are taken back, and DashTrade keeps them instead."""
-    if isinstance(proposal, Proposal) and proposal.entry and view.held_for_others:
+    if isinstance(said, Approved) and view.held_for_others and any(not step.effect.reduces for step in said.steps):
         return _take_back(view.held_for_others, "exits of another bot stand at the venue, which would refuse this order beside them")
-    return proposal
+    return said
 
 
 def _propose(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
@@ -120,11 +128,16 @@ def _exit(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
     owned = view.bot.position.quantity
     if signal.only_side and owned and Side.of(owned) is not signal.only_side:
         return Refused(reason=f"the bot is {Side.of(owned)}, and the alert closes a {signal.only_side} only")
+    queued = [order for order in view.working if order.effect is Effect.CLOSE and not order.rests and not order.cancel_requested]
+    if queued and not view.market_open:
+        return Refused(reason=f"an order to {queued[0].side} {plain(queued[0].quantity)} waits at {view.capabilities.name} for the market to open already")
     if view.working:
         return _take_back(view.working, "the position is being closed")
     if not owned:
         if view.taken_back:
             return Proposal(exits=(), entry=None, done=f"took back {view.taken_back} order(s); nothing is left to close")
+        if superseded(signal, view):
+            return Proposal(exits=(), entry=None, done="took back the entry that waited for the market to open")
         return Refused(reason="nothing to close: the bot owns nothing")
     if _is_dust(view):
         least = max(view.rules.min_quantity, view.rules.quantity_step)
@@ -172,6 +185,8 @@ def _cancel(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
         return _take_back(standing, "the alert asked for it")
     if view.taken_back:
         return Proposal(exits=(), entry=None, done=f"took back {view.taken_back} order(s)")
+    if superseded(signal, view):
+        return Proposal(exits=(), entry=None, done="took back the entry that waited for the market to open")
     return Refused(reason="nothing to take back: no order is working")
 
 

@@ -260,6 +260,7 @@ class Capabilities:
     stocks: bool = True
     crypto: bool = False
     always_open: bool = False
+    queues_when_closed: bool = True  # takes orders while its market is closed, and holds them for the open
     lists_orders: bool = False  # tells of orders that carry our ids though we have forgotten them
     unseen_coin_fee: Decimal = ZERO  # share of a bought coin that is taken as a fee without being told with the order
     notes: tuple[str, ...] = field(default=())
@@ -294,6 +295,9 @@ class Broker(Protocol):
         """What may be ordered; raises Rejected when the venue does not trade the symbol. Cached by the adapter."""
 
     def market_open(self, symbol: Symbol) -> bool: ...
+
+    def opens_at(self, symbol: Symbol) -> datetime | None:
+        """When a closed market opens next; None where that is not known. Asked only while it is closed."""
 
     def close(self) -> None:
         """Give back connections and threads."""

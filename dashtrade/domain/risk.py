@@ -8,17 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from dashtrade.domain.bots import Bot, Day, Stop, Switch
+from dashtrade.domain.bots import Bot, Day, Stop, Switch, WhenClosed
 from dashtrade.domain.drift import Drift, DriftStatus
 from dashtrade.domain.orders import Effect, Order
 from dashtrade.domain.ports import AccountState, Capabilities, Quote, Rules
+from dashtrade.domain.protections import Fired, Guard, MarketClosed, Scope, Seen, Standing, locked_words
+from dashtrade.domain.signals import Action
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce, iso, money, plain
 
 _KEY = object()
+SOON = timedelta(seconds=1)  # clocks differ: a market whose time has come may be closed a moment longer
+ASK_AGAIN = timedelta(minutes=1)  # whether a market has opened, where nobody can say when it will
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingEntry:
+    """An entry of this bot that waits for the market to open."""
+
+    decision_id: int
+    signal_id: str
+    alone: bool
+    action: Action
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +57,10 @@ class View:
     alone: bool = True  # no other bot of the account trades this symbol
     held_for_others: tuple[Order, ...] = ()  # exits of those that the venue holds
     drift: Drift | None = None  # where the venue's books differ from ours, not yet resolved by its user
+    opens_at: datetime | None = None  # of a closed market, where the venue tells
+    waiting: tuple[WaitingEntry, ...] = ()
+    locks: tuple[Standing, ...] = ()
+    guards: tuple[Guard, ...] = ()
 
     @property
     def stop(self) -> Switch | None:
@@ -57,6 +75,7 @@ class Check:
     ok: bool
     detail: str
     numbers: dict[str, str] = field(default_factory=dict)
+    fired: tuple[Fired, ...] = ()  # the protections that said no
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +123,15 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Not now: decided anew at that time. An entry gives up its turn until then, so that nothing waits behind it."""
+
+    until: datetime
+    reason: str
+    entry: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
     """What the signal comes to before risk has spoken: reductions first, then at most one entry."""
 
@@ -113,11 +141,16 @@ class Proposal:
     keeps: dict[str, Any] | None = None
 
 
-def review(proposal: Proposal, view: View) -> Approved | Refused:
+def review(proposal: Proposal, view: View) -> Approved | Refused | Wait:
     """Exits pass. An entry passes when every rule does; if one fails, the exits before it still go out."""
     entry = proposal.entry
     checks = tuple(rule(entry, view) for rule in RULES) if entry else ()
     failed = next((check for check in checks if not check.ok), None)
+    wait = _wait(proposal, failed, view) if not view.market_open else None
+    if wait is not None and not view.account_ok:
+        return wait
+    if failed and proposal.exits and all(check.ok or _waits(check, view) for check in checks):
+        failed = None  # the way out is queued for the open, and the entry follows its fill as in any change of sides
     steps = proposal.exits + ((entry,) if entry and not failed else ())
     if view.account_ok:
         return Refused(reason=view.account_ok, would=_would(entry or (steps[0] if steps else None)), checks=checks)
@@ -125,6 +158,26 @@ def review(proposal: Proposal, view: View) -> Approved | Refused:
         return Refused(reason=failed.detail, numbers=failed.numbers, would=_would(entry), checks=checks)
     reason = f"closes only: {failed.detail}" if failed else proposal.done
     return Approved(steps=steps, checks=checks, reason=reason, keeps=proposal.keeps, key=_KEY)
+
+
+def _wait(proposal: Proposal, failed: Check | None, view: View) -> Wait | Refused | None:
+    """At a closed market: a way out waits where the venue would not take it; an entry waits where its bot says so."""
+    name, opens = view.bot.symbol.short, view.opens_at
+    if proposal.exits and not view.capabilities.queues_when_closed:
+        known = f", which is expected at {iso(opens)}" if opens else "; it is asked every minute"
+        return Wait(until=max(opens, view.now + SOON) if opens else view.now + ASK_AGAIN, reason=f"waits for the market of {name} to open{known}", entry=False)
+    if proposal.exits or failed is None or not _waits(failed, view):
+        return None
+    if view.expires_at is not None and view.expires_at < opens:
+        return Refused(
+            reason=f"{failed.detail}, and the alert is good until {iso(view.expires_at)} only", numbers=failed.numbers, would=_would(proposal.entry),
+        )
+    return Wait(until=max(opens, view.now + SOON), reason=f"waits for the market of {name} to open at {iso(opens)}, and is then looked at anew", entry=True)
+
+
+def _waits(check: Check, view: View) -> bool:
+    """Is the closed market all that stands in the way, and may that be waited out?"""
+    return check.name == _MARKET and view.bot.when_closed is WhenClosed.WAIT and view.opens_at is not None
 
 
 def entry_still_allowed(bot: Bot, switches: tuple[Switch, ...]) -> str:
@@ -163,6 +216,45 @@ def _switches(entry: Step, view: View) -> Check:
         name="switches", ok=False, detail=f"{_SCOPES[stop.scope]} is switched to {stop.stop.replace('_', ' ')}{why}",
         numbers={"scope": stop.scope, "switch": str(stop.stop)},
     )
+
+
+_MARKET = "market"
+_ALL = Guard(id=0, scope=Scope.USER, scope_id=0, rule=MarketClosed())  # holds for everybody
+
+
+def _seen(guard: Guard, entry: Step, view: View) -> Seen:
+    bot = view.bot
+    return Seen(
+        now=view.now, bot_id=bot.id, symbol=bot.symbol, quote=view.quote, equity=view.account.equity, market_open=view.market_open,
+        owned=abs(bot.position.quantity) if entry.effect is Effect.ADD else ZERO, opens_at=view.opens_at, exits=guard.exits, sent=guard.sent,
+        others=guard.others,
+    )  # fmt: skip
+
+
+def _market(entry: Step, view: View) -> Check:
+    closed = _ALL.rule.judge(entry, _seen(_ALL, entry, view))
+    if closed is None:
+        return Check(name=_MARKET, ok=True, detail="the market is open" if view.market_open else "the order is one for outside of the market's hours")
+    return Check(name=_MARKET, ok=False, detail=closed.reason, numbers=closed.numbers)
+
+
+def _locks(entry: Step, view: View) -> Check:
+    if not view.locks:
+        return Check(name="locks", ok=True, detail="nothing is locked")
+    lock = max(view.locks, key=lambda one: (one.until is None, one.until or view.now))
+    return Check(
+        name="locks", ok=False, detail=f"{locked_words(lock.scope, lock.symbol, lock.until)}: {lock.reason}",
+        numbers={"lock": str(lock.id), "protection": lock.kind} | ({"until": iso(lock.until)} if lock.until else {}),
+    )
+
+
+def _protections(entry: Step, view: View) -> Check:
+    fired = tuple(Fired(guard=one, lock=lock) for one in view.guards if (lock := one.rule.judge(entry, _seen(one, entry, view))) is not None)
+    if not fired:
+        return Check(name="protections", ok=True, detail="no protection objects")
+    lock = fired[0].lock
+    numbers = {"protection": fired[0].guard.rule.kind, "actual": plain(lock.actual), "limit": plain(lock.limit)} | lock.numbers
+    return Check(name="protections", ok=False, detail="; ".join(one.lock.reason for one in fired), numbers=numbers, fired=fired)
 
 
 def _window(entry: Step, view: View) -> Check:
@@ -271,5 +363,6 @@ def _frozen(entry: Step, view: View) -> Check:
 
 Rule = Callable[[Step, View], Check]
 RULES: tuple[Rule, ...] = (
-    _active, _switches, _frozen, _window, _cooldown, _orders_per_day, _max_position, _daily_loss, _risk_limit, _venue, _buying_power,
+    _active, _switches, _frozen, _market, _locks, _protections, _window, _cooldown, _orders_per_day, _max_position, _daily_loss, _risk_limit, _venue,
+    _buying_power,
 )

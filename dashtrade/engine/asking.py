@@ -42,9 +42,10 @@ class Asker:
 
     def here(self, broker: Broker, feed: Feed, symbol: Symbol, *, simulated: bool) -> Market:
         """Of a broker in our own database, where nothing is far."""
+        is_open = broker.market_open(symbol)
         return Market(
-            rules=broker.rules(symbol), quote=feed.quote(symbol), account=broker.account(), capabilities=broker.capabilities,
-            open=broker.market_open(symbol), simulated=simulated, kept=False,
+            rules=broker.rules(symbol), quote=feed.quote(symbol), account=broker.account(), capabilities=broker.capabilities, open=is_open,
+            opens_at=None if is_open else broker.opens_at(symbol), simulated=simulated, kept=False,
         )
 
     def far(self, broker: Broker, feed: Feed, symbol: Symbol, *, anew: bool) -> Market:
@@ -62,7 +63,8 @@ class Asker:
         if symbol not in kept.quotes or kept.quotes[symbol][1] is not quote:
             kept.quotes[symbol] = now, quote
         return Market(
-            rules=rules, quote=quote, account=account, capabilities=broker.capabilities, open=is_open, simulated=False, kept=known
+            rules=rules, quote=quote, account=account, capabilities=broker.capabilities, open=is_open,
+            opens_at=None if is_open else broker.opens_at(symbol), simulated=False, kept=known,
         )
 
     def close(self) -> None:

@@ -10,13 +10,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from dashtrade.domain.bots import Bot
-from dashtrade.domain.decide import CancelFirst, Later, decide
+from dashtrade.domain.decide import CancelFirst, Later, decide, superseded
 from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.ports import AccountState, Capabilities, Quote, Rules
-from dashtrade.domain.risk import Approved, Check, Refused, Step, View
+from dashtrade.domain.risk import Approved, Check, Refused, Step, View, Wait
 from dashtrade.domain.signals import Signal
 from dashtrade.domain.sizing import reserve_for
 from dashtrade.domain.values import ZERO, client_order_id, plain
+from dashtrade.engine import protecting
 from dashtrade.engine.ending import end_signal
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
@@ -39,6 +40,7 @@ class Market:
     open: bool
     simulated: bool  # a live account that was asked on paper
     kept: bool  # some of it was asked for a moment ago, for another decision
+    opens_at: datetime | None = None
 
 
 class AskAgain(Exception):
@@ -51,20 +53,24 @@ def decide_one(conn: sa.Connection, task: table.Waiting, signal: Signal, market:
     account_table.hold(conn, task.account_id)
     bot, account_ok = bot_table.load(conn, task.bot_id), account_table.problem(conn, task.account_id, simulated=market.simulated)
     under_way = order_table.open_in_account(conn, task.account_id)
+    over, guards = protecting.look(conn, bot, now)
     view = View(
         bot=bot, working=tuple(o for o in under_way if o.bot_id == bot.id), reserved=sum((o.reserve for o in under_way), ZERO),
-        day=bot.day(now.date()), switches=bot_table.switches_for(conn, bot), account_ok=account_ok, received_at=task.received_at,
+        day=bot.day(now.date()), switches=over.switches, account_ok=account_ok, received_at=task.received_at,
         now=now, expires_at=task.expires_at, taken_back=task.taken_back, quote=market.quote, account=market.account,
         rules=market.rules, capabilities=market.capabilities, market_open=market.open,
         alone=not market.capabilities.native_bracket or bot_table.is_alone(conn, bot),
         held_for_others=tuple(o for o in under_way if o.parent_id and o.bot_id != bot.id and o.symbol == bot.symbol),
+        opens_at=market.opens_at, waiting=protecting.waiting_of(conn, task, now), locks=over.locks, guards=guards,
         drift=drift_table.on(conn, task.account_id, task.symbol),
     )
     decision = decide(signal, view)
-    if market.kept and not isinstance(decision, (CancelFirst, Later)):
-        if isinstance(decision, Refused) or not all(check.ok for check in decision.checks):
-            raise AskAgain
+    if market.kept and (isinstance(decision, Refused | Wait) or (isinstance(decision, Approved) and not all(check.ok for check in decision.checks))):
+        raise AskAgain
+    protecting.take_place_of(conn, superseded(signal, view), now)
     match decision:
+        case Wait() as wait:
+            protecting.wait(conn, bot, task, wait, now)
         case CancelFirst() as wait:
             order_table.request_cancel(conn, list(wait.order_ids))
             table.hold_back(conn, task.id, taken_back=task.taken_back + len(wait.order_ids))
@@ -88,6 +94,7 @@ def _end(conn: sa.Connection, task: table.Waiting, view: View, status: str, reas
         conn, task.id, status=status, reason=reason, would=would, checks=_written(checks),
         numbers=_numbers(view) | (numbers or {}), now=now, ended=True,
     ):
+        protecting.put_locks(conn, view.bot, checks, task.signal_id, now)
         bot_table.touch(conn, replace(view.bot, last_signal_at=task.received_at))
         end_signal(conn, task.signal_id, alone=task.alone, status=status, reason=reason, now=now)
 
@@ -99,6 +106,7 @@ def _approve(conn: sa.Connection, task: table.Waiting, view: View, approved: App
         now=now, ended=False,
     ):
         return None  # decided already: whoever did has the orders
+    protecting.put_locks(conn, view.bot, approved.checks, task.signal_id, now)
     orders = [_order(task, step, number, len(approved.steps), now) for number, step in enumerate(approved.steps)]
     order_table.insert(conn, orders)
     said = [step.words for step in approved.steps]

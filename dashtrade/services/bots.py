@@ -13,7 +13,7 @@ from sqlalchemy import exc
 
 from bot_engine import Accepted, Receipt
 from dashtrade.domain import exits as exit_rules
-from dashtrade.domain.bots import Bot, OrderDefaults, Sides, Stop, Window
+from dashtrade.domain.bots import Bot, OrderDefaults, Sides, Stop, WhenClosed, Window
 from dashtrade.domain.dialects import parse
 from dashtrade.domain.paper import PaperSettings
 from dashtrade.domain.ports import BrokerError
@@ -248,12 +248,12 @@ _FIELDS: dict[str, Any] = {
     "name": _name, "risk_limit_percent": _percent, "daily_loss_limit": _above_zero, "max_position_size": _above_zero,
     "sides": _choice(Sides), "limit_offset_percent": _offset, "cooldown_seconds": _count(7 * 86400),
     "orders_per_day": _count(100000, 1), "windows": _windows, "time_zone": lambda value, where: read_zone(str(value)),
-    "size_override": _flag,
+    "size_override": _flag, "when_closed": _choice(WhenClosed),
 }
 _DEFAULTS: dict[str, Any] = {
     "risk_limit_percent": None, "daily_loss_limit": None, "max_position_size": None, "sides": Sides.BOTH,
     "order_type": OrderType.MARKET, "limit_offset_percent": Decimal(0), "cooldown_seconds": 0, "windows": [], "time_zone": "UTC",
-    "orders_per_day": None, "size_override": False,
+    "orders_per_day": None, "size_override": False, "when_closed": WhenClosed.REFUSE,
 }
 _PLACE = ("account_id", "symbol", "timeframe")
 _SIZE = ("position_size", "position_size_type", "order_type")
@@ -457,7 +457,7 @@ def put_switch(app: App, user: User, *, scope: str, scope_id: int | None, stop: 
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> None:
-        number = _check_scope(conn, user, scope, scope_id)
+        number = check_scope(conn, user, scope, scope_id)
         owner = 0 if scope == "all" else user.id
         table.put_switch(conn, owner, scope=scope, scope_id=number, stop=stop, reason=reason[:200], set_by=user.id, at=now)
         message_table.record(conn, actor=user.id, action="switch", now=now, subject=number, detail={"scope": scope, "stop": stop})
@@ -469,7 +469,8 @@ def put_switch(app: App, user: User, *, scope: str, scope_id: int | None, stop: 
     app.db.write(work)
 
 
-def _check_scope(conn: sa.Connection, user: User, scope: str, scope_id: int | None) -> int:
+def check_scope(conn: sa.Connection, user: User, scope: str, scope_id: int | None) -> int:
+    """The number of what is meant, if it is this user's."""
     match scope:
         case "all":
             return 0

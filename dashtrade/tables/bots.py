@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 from sqlalchemy.dialects import postgresql, sqlite
 
-from dashtrade.domain.bots import Bot, Day, OrderDefaults, Sides, Stop, Switch, Window
+from dashtrade.domain.bots import Bot, Day, OrderDefaults, Sides, Stop, Switch, WhenClosed, Window
 from dashtrade.domain.exits import read_written
 from dashtrade.domain.ledger import Position
 from dashtrade.domain.signals import Size, SizeKind
@@ -26,6 +26,7 @@ bots = sa.Table(
     exact("risk_limit_percent", nullable=True), exact("daily_loss_limit", nullable=True), exact("max_position_size", nullable=True),
     words("sides"), words("order_type"), exact("limit_offset_percent"), whole("cooldown_seconds"),
     sa.Column("windows", Json, nullable=False), words("time_zone"), whole("orders_per_day", nullable=True),
+    sa.Column("when_closed", sa.Text, nullable=False, server_default="refuse"),
     flag("is_active"), words("paused_reason"), words("status"),
     exact("position_quantity"), exact("position_cost"), exact("realized_pnl"), exact("fees"), whole("total_trades"),
     sa.Column("day", sa.Date, nullable=False), exact("day_realized"), exact("day_fees"), exact("day_volume"), whole("day_entries"),
@@ -53,6 +54,7 @@ risk_events = sa.Table(
     "bot_risk_events", metadata, number(), owner_column(),
     whole("account_id"), whole("bot_id"), moment("at"), words("kind"), exact("threshold"), exact("actual"), words("action"),
     words("detail"), words("signal_id", nullable=True), sa.Index("ix_bot_risk_events_user_id", "user_id", "id"),
+    sa.Index("ix_bot_risk_events_at", "user_id", "at"),
 )
 switches = sa.Table(
     "switches", metadata,
@@ -71,7 +73,7 @@ def _bot(row: Any) -> Bot:
         risk_limit_percent=row.risk_limit_percent, daily_loss_limit=row.daily_loss_limit, max_position_size=row.max_position_size,
         sides=Sides(row.sides), order_type=OrderType(row.order_type), limit_offset_percent=row.limit_offset_percent,
         cooldown_seconds=row.cooldown_seconds, windows=tuple(Window.parse(w) for w in row.windows), time_zone=row.time_zone,
-        orders_per_day=row.orders_per_day, is_active=row.is_active, paused_reason=row.paused_reason, status=row.status,
+        orders_per_day=row.orders_per_day, when_closed=WhenClosed(row.when_closed), is_active=row.is_active, paused_reason=row.paused_reason, status=row.status,
         position=Position(quantity=row.position_quantity, cost=row.position_cost), realized_pnl=row.realized_pnl, fees=row.fees,
         total_trades=row.total_trades, exits=row.exits,
         exit_plan=read_written(row.exit_plan), ordering=OrderDefaults.read(row.ordering),

@@ -57,7 +57,7 @@ workers = sa.Table(
 
 SYSTEM = {
     "claim", "free_lanes", "renew", "release", "holds", "open_lanes", "next_waiting", "decided", "end_decision", "decisions_of",
-    "end_signal", "raw_of", "hold_back", "oldest_waiting", "forget_raw", "waiting_count", "waiting_in_account", "lock_key", "beat", "last_beat",
+    "end_signal", "raw_of", "hold_back", "waiting_for_open", "wait_for_open", "oldest_waiting", "forget_raw", "waiting_count", "waiting_in_account", "lock_key", "beat", "last_beat",
 }
 
 
@@ -82,8 +82,14 @@ class Waiting:
     alone: bool
     taken_back: int
     received_at: datetime
+    due_at: datetime | None
     held_until: datetime | None
     expires_at: datetime | None
+
+    @property
+    def ready_at(self) -> datetime:
+        """From when on it could be decided: an alert sent with a delay, or for the next open, is not late before that."""
+        return max(self.received_at, self.due_at or self.received_at)
 
 
 # --- receiving -----------------------------------------------------------------------------------------------------------
@@ -227,6 +233,26 @@ def next_waiting(conn: sa.Connection, lane: Lane, now: datetime) -> list[Waiting
 def waiting_in_account(conn: sa.Connection, account_id: int) -> list[Waiting]:
     query = sa.select(*_TASK).where(decisions.c.account_id == account_id, _WAITING).order_by(decisions.c.id)
     return [Waiting(**row._asdict()) for row in conn.execute(query)]
+
+
+_WAITING_FOR_OPEN = (
+    sa.select(decisions.c.id, decisions.c.signal_id, decisions.c.alone, signals.c.action).join(signals, signals.c.id == decisions.c.signal_id)
+    .where(
+        decisions.c.account_id == p("account_id"), decisions.c.symbol == p("symbol", type_=Instrument), _WAITING, decisions.c.bot_id == p("bot_id"),
+        decisions.c.due_at > p("now"), decisions.c.held_until == decisions.c.due_at, decisions.c.id != p("decision_id"),
+    ).order_by(decisions.c.id)
+)  # fmt: skip
+
+
+def waiting_for_open(conn: sa.Connection, task: Waiting, now: datetime) -> list[Any]:
+    """Other entries of the task's bot that wait for the market to open: they are due when it does (`wait_for_open`)."""
+    given = {"account_id": task.account_id, "symbol": task.symbol, "bot_id": task.bot_id, "now": now, "decision_id": task.id}
+    return rows(conn, _WAITING_FOR_OPEN, given)
+
+
+def wait_for_open(conn: sa.Connection, decision_id: int, *, until: datetime, reason: str) -> None:
+    """It gives up its turn until then, and is known by the two times being one."""
+    hold_back(conn, decision_id, due_at=until, held_until=until, reason=reason)
 
 
 _BY_SIGNAL = sa.select(*_TASK).where(decisions.c.signal_id == p("signal_id")).order_by(decisions.c.id)

@@ -109,6 +109,9 @@ class VenueBroker:
     def market_open(self, symbol: Symbol) -> bool:
         return True
 
+    def opens_at(self, symbol: Symbol) -> None:
+        return None
+
     def close(self) -> None:
         connection = getattr(self._here, "connection", None)
         if connection is not None:

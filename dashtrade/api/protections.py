@@ -1,0 +1,106 @@
+"""Protections, and the locks they put on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pydantic
+from flask import Blueprint
+
+from dashtrade.api.http import Body, Page, endpoint, number_cursor, page, the_app
+from dashtrade.domain import protections as domain
+from dashtrade.domain.protections import Scope
+from dashtrade.domain.values import iso
+from dashtrade.services import protections as service
+from dashtrade.tables import protections as table
+from dashtrade.tables.people import User
+
+bp = Blueprint("protections", __name__, url_prefix="/api/v1")
+
+
+class NewProtection(Body):
+    kind: str = pydantic.Field(max_length=60)
+    scope: Scope = Scope.USER
+    scope_id: int | None = pydantic.Field(None, ge=1, lt=2**62, description="The bot or the account; nothing for the scope user.")
+    settings: dict[str, Any] = {}
+
+
+class ProtectionChanges(Body):
+    settings: dict[str, Any] | None = None
+    is_active: bool | None = None
+
+
+class LockList(Page):
+    standing: bool = pydantic.Field(False, description="Only those that hold now.")
+
+
+def protection_view(row: Any) -> dict[str, Any]:
+    return {
+        "id": row.id, "kind": row.kind, "title": domain.KINDS[row.kind].title, "scope": row.scope,
+        "scope_id": row.scope_id if row.scope != Scope.USER else None, "settings": row.settings, "is_active": row.is_active,
+        "created_at": iso(row.created_at), "updated_at": iso(row.updated_at),
+    }
+
+
+def lock_view(row: Any) -> dict[str, Any]:
+    now = the_app().clock.now()
+    return {
+        "id": row.id, "protection_id": row.protection_id, "kind": row.kind, "title": domain.KINDS[row.kind].title, "scope": row.scope,
+        "scope_id": row.scope_id if row.scope != Scope.USER else None, "symbol": row.symbol.text if row.symbol else None, "bot_id": row.bot_id,
+        "signal_id": row.signal_id, "reason": row.reason, "numbers": row.numbers, "since": iso(row.since), "until": _maybe(row.until),
+        "unlocked_at": _maybe(row.unlocked_at), "unlocked_by": row.unlocked_by,
+        "standing": row.unlocked_at is None and (row.until is None or row.until > now),
+    }
+
+
+def _maybe(moment: Any) -> str | None:
+    return iso(moment) if moment else None
+
+
+@endpoint(bp, "GET", "/protection-kinds")
+def kinds(user: User) -> dict[str, Any]:
+    """Every kind of protection, with its settings and their defaults."""
+    return {"items": domain.describe(), "next_cursor": None}
+
+
+@endpoint(bp, "GET", "/protections")
+def list_protections(user: User) -> dict[str, Any]:
+    """The protections one has set up."""
+    with the_app().db.read() as conn:
+        return {"items": [protection_view(row) for row in table.list_all(conn, user.id)], "next_cursor": None}
+
+
+@endpoint(bp, "POST", "/protections", body=NewProtection, status=201)
+def add_protection(user: User, given: NewProtection) -> dict[str, Any]:
+    """Set up a protection for a bot, an account or oneself. Any number may watch side by side; each has to agree."""
+    made = service.add(the_app(), user, kind=given.kind, scope=given.scope, scope_id=given.scope_id, settings=given.settings)
+    return protection_view(service.of(the_app(), user, made))
+
+
+@endpoint(bp, "PATCH", "/protections/<int:protection_id>", body=ProtectionChanges)
+def change_protection(user: User, given: ProtectionChanges, protection_id: int) -> dict[str, Any]:
+    """Change its settings, or switch it off and on. Switched off, it lets go of what it has locked."""
+    service.change(the_app(), user, protection_id, settings=given.settings, is_active=given.is_active)
+    return protection_view(service.of(the_app(), user, protection_id))
+
+
+@endpoint(bp, "DELETE", "/protections/<int:protection_id>")
+def remove_protection(user: User, protection_id: int) -> dict[str, Any]:
+    """Remove a protection and its locks; that they were, stays on record."""
+    service.remove(the_app(), user, protection_id)
+    return {"id": protection_id, "status": "removed"}
+
+
+@endpoint(bp, "GET", "/protection-locks", query=LockList)
+def list_locks(user: User, query: LockList) -> dict[str, Any]:
+    """What protections have locked, newest first: why, until when, and who unlocked it."""
+    now = the_app().clock.now() if query.standing else None
+    with the_app().db.read() as conn:
+        found = table.list_locks(conn, user.id, before=number_cursor(query.cursor), limit=query.limit + 1, standing_at=now)
+    return page(found, query.limit, lambda row: str(row.id), lock_view)
+
+
+@endpoint(bp, "POST", "/protection-locks/<int:lock_id>/unlock")
+def unlock(user: User, lock_id: int) -> dict[str, Any]:
+    """Let entries pass again at once. What led to the lock no longer counts."""
+    return lock_view(service.unlock(the_app(), user, lock_id))

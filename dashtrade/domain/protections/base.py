@@ -1,0 +1,261 @@
+"""What all protections share: what they are shown, what they may answer, and how their settings are read.
+
+A protection looks at an entry and at what has happened (`Seen`), and answers None or a `Lock`. It is a pure function of these,
+so that a backtest asks the very same code. Nobody asks it about an exit: giving up risk is never stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
+from decimal import Decimal
+from difflib import get_close_matches
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+
+from dashtrade.domain.ports import Quote
+from dashtrade.domain.values import ZERO, Malformed, Symbol, exact, plain
+
+if TYPE_CHECKING:
+    from dashtrade.domain.risk import Step
+
+T = TypeVar("T")
+MONTH = 30 * 24 * 60  # in minutes: no protection looks back further
+
+
+class Scope(StrEnum):
+    """Whose trading a protection watches and locks."""
+
+    BOT = "bot"
+    ACCOUNT = "account"
+    USER = "user"
+
+
+class Needs(StrEnum):
+    """What has to be read before a protection can judge; what none of them needs is not read."""
+
+    EXITS = "exits"
+    ORDERS = "orders"
+    HOLDINGS = "holdings"
+
+
+class Target(StrEnum):
+    """What a lock holds back: everything in the protection's scope, or there only one symbol or one bot."""
+
+    SCOPE = "scope"
+    SYMBOL = "symbol"
+    BOT = "bot"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exit:
+    """An order that closed or reduced a position, and what it made after its fee."""
+
+    bot_id: int
+    account_id: int
+    symbol: Symbol
+    at: datetime
+    made: Decimal
+    stopped: bool  # a stop-loss or a limit on losses did it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """An order that was decided, an entry or not."""
+
+    bot_id: int
+    account_id: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """What another bot owns, or is about to by an entry under way. Quantities without their sign."""
+
+    bot_id: int
+    account_id: int
+    symbol: Symbol
+    quantity: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What has happened within a protection's scope, up to this moment and since its last unlocking."""
+
+    now: datetime
+    bot_id: int
+    symbol: Symbol
+    quote: Quote
+    equity: Decimal
+    owned: Decimal  # by the entry's own bot once the exits before the entry are done; without its sign
+    market_open: bool = True
+    opens_at: datetime | None = None
+    exits: tuple[Exit, ...] = ()  # oldest first
+    sent: tuple[Sent, ...] = ()
+    others: tuple[Holding, ...] = ()  # one for each other bot of the scope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lock:
+    """Entries stop: until a time, or until somebody unlocks them (None). One that ends now stops this one entry only."""
+
+    reason: str
+    until: datetime | None
+    limit: Decimal = ZERO  # what was set, and what was found, in the protection's own measure
+    actual: Decimal = ZERO
+    numbers: dict[str, str] = field(default_factory=dict)  # what else explains it
+    target: Target = Target.SCOPE
+
+    def lasts(self, now: datetime) -> bool:
+        return self.until is None or self.until > now
+
+
+class Protection(Protocol):
+    """One kind, with its settings as the fields of a frozen dataclass."""
+
+    kind: ClassVar[str]
+    title: ClassVar[str]
+    needs: ClassVar[Needs | None]
+
+    def judge(self, entry: Step, seen: Seen) -> Lock | None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """A protection at its post: whose trading it watches, and what has happened there."""
+
+    id: int  # 0: one that nobody set up, as it holds for everybody
+    scope: Scope
+    scope_id: int
+    rule: Protection
+    exits: tuple[Exit, ...] = ()
+    sent: tuple[Sent, ...] = ()
+    others: tuple[Holding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fired:
+    """A protection that said no."""
+
+    guard: Guard
+    lock: Lock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A lock that holds now."""
+
+    id: int
+    protection_id: int
+    kind: str
+    scope: Scope
+    symbol: Symbol | None
+    reason: str
+    until: datetime | None
+
+
+def lock_end(since: datetime, minutes: int | None) -> datetime | None:
+    return None if minutes is None else since + timedelta(minutes=minutes)
+
+
+def several(number: int, what: str) -> str:
+    return f"{number} {what if number == 1 else what + 's'}"
+
+
+def recent(seen: Seen, minutes: int) -> tuple[Exit, ...]:
+    """Its exits of the last minutes."""
+    since = seen.now - timedelta(minutes=minutes)
+    return tuple(one for one in seen.exits if one.at > since)
+
+
+def within(exits: tuple[Exit, ...], per: str, seen: Seen) -> tuple[Exit, ...]:
+    """Those of the entry's own bot, of its symbol, or all of the scope's."""
+    match Target(per):
+        case Target.BOT:
+            return tuple(one for one in exits if one.bot_id == seen.bot_id)
+        case Target.SYMBOL:
+            return tuple(one for one in exits if one.symbol == seen.symbol)
+    return exits
+
+
+def counting(exits: tuple[Exit, ...], counts: str) -> tuple[Exit, ...]:
+    """`stops`, `losses` or all `exits`."""
+    return tuple(one for one in exits if counts == "exits" or (one.stopped if counts == "stops" else one.made < 0))
+
+
+# --- settings --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """How one setting is read, and told to people."""
+
+    words: str
+    of: tuple[str, ...] = ()  # one of these words
+    least: Decimal = ZERO
+    most: Decimal = ZERO
+    whole: bool = False
+    empty: str = ""  # what null means; without it, null is refused
+
+    def read(self, value: object, where: str) -> Any:
+        if value is None and self.empty:
+            return None
+        if self.of:
+            if value not in self.of:
+                raise Malformed(f"{where} cannot be {str(value)[:30]!r}", where=where, hint=f"One of: {', '.join(self.of)}.")
+            return value
+        if value is None:
+            raise Malformed(f"{where} is null", where=where, hint=f"{self.range} Leave it out for its default.")
+        number = exact(value, where)
+        if not self.least <= number <= self.most or (self.whole and number != int(number)):
+            raise Malformed(f"{where} cannot be {plain(number)}", where=where, hint=self.range)
+        return int(number) if self.whole else number
+
+    @property
+    def range(self) -> str:
+        more = f", or null: {self.empty}" if self.empty else ""
+        return f"A {'whole ' if self.whole else ''}number from {plain(self.least)} to {plain(self.most)}{more}."
+
+
+def counted(default: int | None, least: int, most: int, words: str, *, empty: str = "") -> Any:
+    return field(default=default, metadata={"setting": Setting(words=words, least=Decimal(least), most=Decimal(most), whole=True, empty=empty)})
+
+
+def measured(default: str | None, least: str, most: str, words: str, *, empty: str = "") -> Any:
+    value = None if default is None else Decimal(default)
+    return field(default=value, metadata={"setting": Setting(words=words, least=Decimal(least), most=Decimal(most), empty=empty)})
+
+
+def chosen(default: str, of: tuple[str, ...], words: str) -> Any:
+    return field(default=default, metadata={"setting": Setting(words=words, of=of)})
+
+
+def locking(default: int | None, *, least: int = 1) -> Any:
+    """How long entries stay locked. From 0 where only the entry itself need be refused, the next one being judged anew."""
+    words = "minutes that entries stay locked" + ("; 0 refuses this entry only" if least == 0 else "")
+    return counted(default, least, MONTH, words, empty="until somebody unlocks it")
+
+
+def settings_of(made: type) -> dict[str, Setting]:
+    return {one.name: one.metadata["setting"] for one in fields(made)}
+
+
+def read_settings(made: type[T], given: Mapping[str, Any]) -> T:
+    """The protection with these settings; raises Malformed, with a hint, for what cannot be."""
+    known = settings_of(made)
+    values = {}
+    for name, value in given.items():
+        if name not in known:
+            close = get_close_matches(name, known, 1)
+            has = f"It has: {', '.join(known)}." if known else "It has no settings."
+            raise Malformed(f"{made.kind} has no setting {name[:60]!r}", where=f"settings.{name[:60]}",  # type: ignore[attr-defined]
+                            hint=f"Did you mean {close[0]}?" if close else has)
+        values[name] = known[name].read(value, f"settings.{name}")
+    return made(**values)
+
+
+def written_settings(protection: Any) -> dict[str, Any]:
+    """As they are stored and shown: numbers that are not whole as text."""
+    values = {one.name: getattr(protection, one.name) for one in fields(protection)}
+    return {name: plain(value) if isinstance(value, Decimal) else value for name, value in values.items()}

@@ -1,0 +1,40 @@
+"""After a stop (or any exit) no entry for a while: the market that just stopped you out is the same a minute later."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, ClassVar
+
+from dashtrade.domain.protections.base import MONTH, Lock, Needs, Seen, Target, chosen, counted, counting, recent, within
+from dashtrade.domain.values import iso
+
+if TYPE_CHECKING:
+    from dashtrade.domain.risk import Step
+
+_WORDS = {"stops": "a stop", "losses": "a loss", "exits": "an exit"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cooldown:
+    """No entry for some minutes after a stop, a losing exit or any exit."""
+
+    kind: ClassVar[str] = "cooldown"
+    title: ClassVar[str] = "Cooldown"
+    needs: ClassVar[Needs | None] = Needs.EXITS
+
+    minutes: int = counted(30, 1, MONTH, "minutes without an entry")
+    after: str = chosen("stops", ("stops", "losses", "exits"), "what it begins with")
+    per: str = chosen("bot", ("bot", "symbol", "scope"), "who pauses: the bot that exited, all on its symbol, or the whole scope")
+
+    def judge(self, entry: Step, seen: Seen) -> Lock | None:
+        ends = counting(within(recent(seen, self.minutes), self.per, seen), self.after)
+        if not ends:
+            return None
+        last = max(one.at for one in ends)
+        until = last + timedelta(minutes=self.minutes)
+        return Lock(
+            reason=f"{_WORDS[self.after]} at {iso(last)} is less than {self.minutes} minutes ago", until=until, target=Target(self.per),
+            limit=Decimal(self.minutes), actual=Decimal(int((seen.now - last).total_seconds() // 60)), numbers={"last": iso(last)},
+        )

@@ -1,0 +1,40 @@
+"""A symbol that keeps losing is left alone for a while, and the others trade on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, ClassVar
+
+from dashtrade.domain.protections.base import MONTH, Lock, Needs, Seen, Target, measured, counted, lock_end, locking, recent, several, within
+from dashtrade.domain.values import ZERO, money
+
+if TYPE_CHECKING:
+    from dashtrade.domain.risk import Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LosingSymbol:
+    """A symbol whose exits within a look-back lost money in sum is locked."""
+
+    kind: ClassVar[str] = "losing_symbol"
+    title: ClassVar[str] = "Losing symbol"
+    needs: ClassVar[Needs | None] = Needs.EXITS
+
+    exits: int = counted(2, 1, 1000, "so many exits are looked at at least")
+    loss: Decimal = measured("0", "0", "1000000000000", "a loss above this locks the symbol")
+    look_back_minutes: int = counted(1440, 1, MONTH, "minutes within which exits count")
+    lock_minutes: int | None = locking(1440)
+
+    def judge(self, entry: Step, seen: Seen) -> Lock | None:
+        found = within(recent(seen, self.look_back_minutes), Target.SYMBOL, seen)
+        lost = -sum((one.made for one in found), ZERO)
+        if len(found) < self.exits or lost <= self.loss:
+            return None
+        until = lock_end(max(one.at for one in found), self.lock_minutes)
+        if until is not None and until <= seen.now:
+            return None
+        return Lock(
+            reason=f"{seen.symbol.short} lost {money(lost)} in {several(len(found), 'exit')} within {self.look_back_minutes} minutes, past the limit of {money(self.loss)}",
+            until=until, target=Target.SYMBOL, actual=lost, limit=self.loss, numbers={"exits": str(len(found))},
+        )

@@ -1,0 +1,30 @@
+"""At a closed market an order would lie in wait for the first price of the next session, whatever that is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from dashtrade.domain.protections.base import Lock, Needs, Seen
+from dashtrade.domain.values import TimeInForce, iso
+
+if TYPE_CHECKING:
+    from dashtrade.domain.risk import Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketClosed:
+    """No entry while the market is closed. Holds for everybody; the bot says whether the alert is refused or waits for the open."""
+
+    kind: ClassVar[str] = "market_closed"
+    title: ClassVar[str] = "Market closed"
+    needs: ClassVar[Needs | None] = None
+
+    def judge(self, entry: Step, seen: Seen) -> Lock | None:
+        if seen.market_open or entry.extended_hours or entry.time_in_force is TimeInForce.OPG:
+            return None
+        opens = f"it opens at {iso(seen.opens_at)}" if seen.opens_at else "when it opens is not known"
+        return Lock(
+            reason=f"the market for {seen.symbol.short} is closed: {opens}", until=seen.now,
+            numbers={"now": iso(seen.now)} | ({"opens_at": iso(seen.opens_at)} if seen.opens_at else {}),
+        )

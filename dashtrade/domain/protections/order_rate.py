@@ -1,0 +1,36 @@
+"""An alert that fires on every tick empties an account by fees alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, ClassVar
+
+from dashtrade.domain.protections.base import Lock, Needs, Seen, counted, lock_end, locking, several
+
+if TYPE_CHECKING:
+    from dashtrade.domain.risk import Step
+
+MINUTE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRate:
+    """More orders within a minute than anybody means to send: a runaway alert."""
+
+    kind: ClassVar[str] = "orders_per_minute"
+    title: ClassVar[str] = "Orders per minute"
+    needs: ClassVar[Needs | None] = Needs.ORDERS
+
+    orders: int = counted(10, 1, 10000, "orders a minute, exits included")
+    lock_minutes: int | None = locking(15)
+
+    def judge(self, entry: Step, seen: Seen) -> Lock | None:
+        sent = sum(one.at > seen.now - MINUTE for one in seen.sent)
+        if sent < self.orders:
+            return None
+        return Lock(
+            reason=f"{several(sent, 'order')} within a minute reached the limit of {self.orders}", until=lock_end(seen.now, self.lock_minutes),
+            actual=Decimal(sent), limit=Decimal(self.orders),
+        )

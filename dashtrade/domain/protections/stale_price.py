@@ -1,0 +1,36 @@
+"""A price that is old is no price: what an entry at market would cost is then not known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, ClassVar
+
+from dashtrade.domain.protections.base import Lock, Needs, Seen, counted, lock_end, locking
+from dashtrade.domain.values import OrderType, iso
+
+if TYPE_CHECKING:
+    from dashtrade.domain.risk import Step
+
+NAMED = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})  # these say themselves what they may cost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StalePrice:
+    """No entry at market on a quote older than so many seconds. Holds for everybody; set it to replace the default."""
+
+    kind: ClassVar[str] = "stale_price"
+    title: ClassVar[str] = "Stale price"
+    needs: ClassVar[Needs | None] = None
+
+    seconds: int = counted(60, 1, 86400, "seconds that a quote may be old")
+    lock_minutes: int | None = locking(0, least=0)
+
+    def judge(self, entry: Step, seen: Seen) -> Lock | None:
+        age = (seen.now - seen.quote.at).total_seconds()
+        if seen.quote.demo or entry.type in NAMED or age <= self.seconds or not seen.market_open:
+            return None
+        return Lock(
+            reason=f"the price of {seen.symbol.short} is {age:.0f} s old, from {iso(seen.quote.at)}; {self.seconds} s are allowed",
+            until=lock_end(seen.now, self.lock_minutes), actual=Decimal(int(age)), limit=Decimal(self.seconds), numbers={"quoted": iso(seen.quote.at)},
+        )

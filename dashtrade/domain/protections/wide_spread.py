@@ -1,0 +1,37 @@
+"""Between a low bid and a high ask a market order pays for the whole gap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, ClassVar
+
+from dashtrade.domain.protections.base import Lock, Needs, Seen, Target, measured, lock_end, locking
+from dashtrade.domain.protections.stale_price import NAMED
+from dashtrade.domain.values import plain
+
+if TYPE_CHECKING:
+    from dashtrade.domain.risk import Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WideSpread:
+    """No entry at market while ask and bid are further apart than so many percent."""
+
+    kind: ClassVar[str] = "wide_spread"
+    title: ClassVar[str] = "Spread too wide"
+    needs: ClassVar[Needs | None] = None
+
+    percent: Decimal = measured("1", "0.001", "100", "percent of the middle between bid and ask")
+    lock_minutes: int | None = locking(0, least=0)
+
+    def judge(self, entry: Step, seen: Seen) -> Lock | None:
+        quote = seen.quote
+        spread = (quote.ask - quote.bid) / quote.mid * 100
+        if entry.type in NAMED or spread <= self.percent:
+            return None
+        return Lock(
+            reason=f"the spread of {seen.symbol.short} is {spread:.3f}% ({plain(quote.bid)} to {plain(quote.ask)}); {plain(self.percent)}% is allowed",
+            until=lock_end(seen.now, self.lock_minutes), target=Target.SYMBOL,
+            actual=round(spread, 3), limit=self.percent, numbers={"bid": plain(quote.bid), "ask": plain(quote.ask)},
+        )
