@@ -767,7 +767,7 @@ def test_openapi_says_of_each_what_it_does_takes_and_needs(described: Any):
             assert operation["summary"].endswith((".", "?")) and any(code.startswith("2") for code in operation["responses"])
             assert {p["name"] for p in operation["parameters"] if p["in"] == "path"} == set(re.findall(r"{(\w+)}", path))
             assert ("security" in operation) is (not path.startswith("/api/v1/auth/")), path
-            assert method in ("get", "delete") or "requestBody" in operation or path.endswith(("/pause", "/resume", "/test", "/reset", "/cancel", "/unfreeze")), path
+            assert method in ("get", "delete") or "requestBody" in operation or path.endswith(("/pause", "/resume", "/test", "/reset", "/cancel", "/unfreeze", "/unlock")), path
     assert len(names) == len(set(names))
 
 

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from dashtrade.app import App
 from dashtrade.domain import protections as domain
-from dashtrade.domain.bots import Bot, Day, Sides, WhenClosed
+from dashtrade.domain.bots import Bot, Day, OrderDefaults, Sides, WhenClosed
 from dashtrade.domain.decide import decide
 from dashtrade.domain.ledger import Position
 from dashtrade.domain.orders import Effect
 from dashtrade.domain.ports import AccountState, Capabilities, Quote, Rules
 from dashtrade.domain.protections import KINDS, Exit, Guard, Holding, Lock, Scope, Seen, Sent, Standing, Target
 from dashtrade.domain.risk import Approved, Refused, Step, View
-from dashtrade.domain.signals import Action, Signal, Size, SizeKind
+from dashtrade.domain.signals import Action, ExitPlan, Signal, Size, SizeKind
 from dashtrade.domain.values import Malformed, OrderSide, OrderType, Symbol, Timeframe, TimeInForce
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import messages
@@ -344,14 +344,17 @@ def test_a_cooldown_of_a_bot_leaves_the_other_bots_alone(ann: Person, house: Hou
     assert ann.trades("buy", timeframe="15 Min")["status"] == "filled"
 
 
-def test_a_take_profit_is_no_stop(ann: Person, house: House, feed: SetFeed, clock: SetClock):
-    ann.bot()
+@pytest.mark.parametrize(("price", "locked"), [(106, False), (94, True)])
+def test_a_stop_loss_counts_as_a_stop_and_a_take_profit_does_not(
+    ann: Person, house: House, feed: SetFeed, clock: SetClock, price: int, locked: bool
+):  # fmt: skip
+    bot = ann.bot()
     protect(ann, "cooldown", minutes=30)
-    ann.trades("buy", take_profit={"percent": 5})
-    feed.set("AAPL", 106)
-    assert house.look() == 1
+    ann.trades("buy", takeProfit={"percent": 5}, stopLoss={"percent": 5})
+    feed.set("AAPL", price)
+    assert house.look() == 1 and ann.holds(bot) == 0
     clock.forward(1)
-    assert ann.trades("buy")["status"] == "filled"
+    assert ann.trades("buy")["status"] == ("refused" if locked else "filled")
 
 
 def test_a_losing_symbol_is_locked_and_another_trades_on(ann: Person, feed: SetFeed, clock: SetClock):
@@ -490,7 +493,7 @@ def view_of(exits: list[Exit], locked: bool, closed: bool, when_closed: WhenClos
         id=1, user_id=1, account_id=1, name="Bot", symbol=AAPL, written_symbol="AAPL", timeframe=Timeframe(900), size_override=False,
         size=Size(kind=SizeKind.QUANTITY, value=Decimal(1)), risk_limit_percent=None, daily_loss_limit=None, max_position_size=None, sides=Sides.BOTH,
         order_type=OrderType.MARKET, limit_offset_percent=Decimal(0), cooldown_seconds=0, windows=(), time_zone="UTC", orders_per_day=None,
-        when_closed=when_closed, is_active=True, paused_reason="", status="FILLED", position=Position(quantity=Decimal(10), cost=Decimal(1000)),
+        when_closed=when_closed, exit_plan=ExitPlan(), ordering=OrderDefaults(), is_active=True, paused_reason="", status="FILLED", position=Position(quantity=Decimal(10), cost=Decimal(1000)),
         realized_pnl=Decimal(0), fees=Decimal(0), total_trades=1, last_day=Day(date=MORNING.date()), exits=None, last_entry_at=None,
         last_signal_at=None, created_at=MORNING, updated_at=MORNING,
     )  # fmt: skip

@@ -54,7 +54,6 @@ risk_events = sa.Table(
     "bot_risk_events", metadata, number(), owner_column(),
     whole("account_id"), whole("bot_id"), moment("at"), words("kind"), exact("threshold"), exact("actual"), words("action"),
     words("detail"), words("signal_id", nullable=True), sa.Index("ix_bot_risk_events_user_id", "user_id", "id"),
-    sa.Index("ix_bot_risk_events_at", "user_id", "at"),
 )
 switches = sa.Table(
     "switches", metadata,

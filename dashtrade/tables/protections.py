@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -13,12 +13,14 @@ from sqlalchemy import bindparam as p
 from dashtrade.domain.bots import Bot, Stop, Switch
 from dashtrade.domain.orders import Effect
 from dashtrade.domain.protections import Exit, Holding, Scope, Sent, Standing
+from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import ZERO, OrderType, Symbol
 from dashtrade.tables.accounts import accounts
 from dashtrade.tables.base import BigId, Instrument, Json, Moment, flag, metadata, moment, number, owner_column, whole, words
-from dashtrade.tables.bots import bots, risk_events, switches
+from dashtrade.tables.bots import bots, switches
 from dashtrade.tables.orders import orders, trades
 from dashtrade.tables.quick import rows
+from dashtrade.tables.signals import signals
 
 protections = sa.Table(
     "protections", metadata, number(), owner_column(index=True),
@@ -37,8 +39,6 @@ locks = sa.Table(
 )
 
 SYSTEM = {"standing", "add_lock", "resets", "exits", "sent", "holdings"}
-STOPS = ("risk_limit", "daily_loss", "stop_loss")  # risk events that ended a position to stop its loss
-_STOP_ORDERS = frozenset({OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP})
 MOST = 5000  # exits or orders that are looked at, the newest ones
 
 
@@ -135,30 +135,27 @@ def _of(table: sa.Table, bot: Bot, scope: Scope) -> Any:
     return sa.and_(mine, table.c.bot_id == bot.id) if scope is Scope.BOT else mine
 
 
+_STOPPED = sa.or_(
+    orders.c.type.in_([OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP]), signals.c.origin == Origin.RISK,
+    sa.and_(signals.c.origin == Origin.EXIT, signals.c.dedupe_key.like("%|stop\\_loss-%", escape="\\")),  # as `engine/exits.py` names them
+)
+
+
 def exits(conn: sa.Connection, bot: Bot, scope: Scope, since: datetime) -> list[Exit]:
-    """What was closed or reduced, oldest first."""
-    query = sa.select(
-        trades.c.bot_id, trades.c.account_id, trades.c.symbol, trades.c.at, trades.c.signal_id, trades.c.realized_pnl, trades.c.fee, orders.c.type,
-    ).join(orders, orders.c.id == trades.c.order_id).where(
-        _of(trades, bot, scope), trades.c.at > since, trades.c.effect.in_([Effect.REDUCE, Effect.CLOSE])
-    )  # fmt: skip
-    found = list(conn.execute(query.order_by(trades.c.at.desc(), trades.c.id.desc()).limit(MOST)))
-    stopped = _stopped(conn, bot, since) if found else set()
-    return [
-        Exit(
-            bot_id=r.bot_id, account_id=r.account_id, symbol=r.symbol, at=r.at, made=r.realized_pnl - r.fee,
-            stopped=r.type in _STOP_ORDERS or (r.bot_id, r.signal_id) in stopped,
+    """What was closed or reduced, oldest first; of many the newest."""
+    query = (
+        sa.select(
+            trades.c.bot_id, trades.c.account_id, trades.c.symbol, trades.c.at, trades.c.realized_pnl, trades.c.fee,
+            _STOPPED.label("stopped"),
         )
-        for r in reversed(found)
-    ]  # fmt: skip
-
-
-def _stopped(conn: sa.Connection, bot: Bot, since: datetime) -> set[tuple[int, str]]:
-    """Which signals were stops. The event is written when the stop is sent, its fill may come later: hence an hour more."""
-    query = sa.select(risk_events.c.bot_id, risk_events.c.signal_id).where(
-        risk_events.c.user_id == bot.user_id, risk_events.c.at > since - timedelta(hours=1), risk_events.c.kind.in_(STOPS)
-    )
-    return {(r.bot_id, r.signal_id) for r in conn.execute(query)}
+        .join(orders, orders.c.id == trades.c.order_id).join(signals, signals.c.id == trades.c.signal_id)
+        .where(_of(trades, bot, scope), trades.c.at > since, trades.c.effect.in_([Effect.REDUCE, Effect.CLOSE]))
+        .order_by(trades.c.at.desc(), trades.c.id.desc()).limit(MOST)
+    )  # fmt: skip
+    return [
+        Exit(bot_id=r.bot_id, account_id=r.account_id, symbol=r.symbol, at=r.at, made=r.realized_pnl - r.fee, stopped=bool(r.stopped))
+        for r in reversed(list(conn.execute(query)))
+    ]
 
 
 def sent(conn: sa.Connection, bot: Bot, scope: Scope, since: datetime) -> list[Sent]:

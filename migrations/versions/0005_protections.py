@@ -57,5 +57,4 @@ def upgrade() -> None:
         sqlite_where=sa.text("unlocked_at IS NULL"),
         postgresql_where=sa.text("unlocked_at IS NULL"),
     )
-    op.create_index("ix_bot_risk_events_at", "bot_risk_events", ["user_id", "at"], unique=False)
     op.add_column("user_bot_configs", sa.Column("when_closed", sa.Text(), nullable=False, server_default="refuse"))
