@@ -767,7 +767,7 @@ def test_openapi_says_of_each_what_it_does_takes_and_needs(described: Any):
             assert operation["summary"].endswith((".", "?")) and any(code.startswith("2") for code in operation["responses"])
             assert {p["name"] for p in operation["parameters"] if p["in"] == "path"} == set(re.findall(r"{(\w+)}", path))
             assert ("security" in operation) is (not path.startswith("/api/v1/auth/")), path
-            assert method in ("get", "delete") or "requestBody" in operation or path.endswith(("/pause", "/resume", "/test", "/reset", "/cancel", "/unfreeze", "/unlock")), path
+            assert method in ("get", "delete") or "requestBody" in operation or path.endswith(("/pause", "/resume", "/test", "/reset", "/cancel", "/unfreeze", "/unlock", "/reset-link")), path
     assert len(names) == len(set(names))
 
 
@@ -792,7 +792,7 @@ def test_no_request_that_fits_the_description_or_does_not_is_answered_5xx(furnis
     assert len(operations) == len(ENDPOINTS)
     operations.sort(key=lambda operation: (operation.method.upper() == "DELETE", operation.path.endswith("token_id}")))
     order_id, signal_id = furnished.get("/orders")["items"][0]["order_id"], furnished.get("/signals")["items"][0]["id"]
-    real = {"bot_id": 1, "account_id": 1, "order_id": order_id, "signal_id": signal_id, "token_id": 10**6, "drift_id": 1, "flatten_id": 1}
+    real = {"bot_id": 1, "account_id": 1, "order_id": order_id, "signal_id": signal_id, "token_id": 10**6, "drift_id": 1, "flatten_id": 1, "protection_id": 1, "lock_id": 1, "user_id": 1}
     asked: set[int] = set()
     for operation in operations:
 
