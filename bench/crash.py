@@ -31,6 +31,9 @@ from tests.doubles import MORNING
 from tests.servers import SqliteFiles, postgres
 
 
+LATE = 20.0  # seconds: the longest that a venue here hides an order
+
+
 class Crashes:
     """Many runs, with one venue, one process to fork from, and a fresh database for each."""
 
@@ -70,7 +73,8 @@ class Crashes:
         return [("stuck", words.get(ends[-1], f"it ended with {ends[-1]}"))] if ends[-1] != 0 else []
 
     def _calm(self, world: World) -> None:
-        """The venue has recovered, and the user has put the key right."""
+        """The venue has recovered and shows what it showed late, and the user has put the key right."""
+        self.clock.forward(LATE)
         self.venue.recover()
         bot_service.change_account(world.app, world.user, world.account_id, {"credentials": {"key": "right"}})
 

@@ -17,6 +17,7 @@ from bot_engine import Lane
 from dashtrade.app import App
 from dashtrade.domain.dialects import parse
 from dashtrade.domain.orders import Order, OrderStatus
+from dashtrade.domain.ports import Rejected
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import Symbol
 from dashtrade.engine.effects import Write
@@ -170,6 +171,30 @@ def test_a_second_try_that_was_put_off_is_still_in_doubt_and_cannot_be_taken_bac
     for _ in range(4):
         desk.later(10)
     assert desk.order.status is OrderStatus.FILLED and desk.owned() == 10
+
+
+@pytest.mark.parametrize("placed", [True, False])
+def test_a_refused_second_try_is_looked_for_longer_than_the_venue_promised(desk: Desk, placed: bool):
+    """Sent without an answer, looked up in vain, and refused by then: the position is closed, the money is spent. Perhaps by the
+    first try, which the venue shows later than it promised."""
+    desk.books.script["post"] = ["later_than_promised" if placed else "drop"]
+    broker = desk.app.engine.broker(desk.account)
+    submit, tries = broker.submit, []
+
+    def once(request: Any) -> Any:
+        tries.append(request)
+        if len(tries) > 1:
+            raise Rejected("there is nothing left to close")
+        return submit(request)
+
+    broker.submit = once
+    desk.alert("buy")
+    desk.later(SETTLE.total_seconds())
+    assert desk.order.status is OrderStatus.UNKNOWN and len(tries) == 2
+    for _ in range(8):
+        desk.later(SETTLE.total_seconds())
+    assert desk.order.status is (OrderStatus.FILLED if placed else OrderStatus.REJECTED)
+    assert desk.owned() == (10 if placed else 0)
 
 
 def test_a_first_try_that_was_put_off_waits_as_told_and_goes_again(desk: Desk):

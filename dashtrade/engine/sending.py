@@ -122,11 +122,14 @@ class Sender:
         return (yield from self.book(order, report))
 
     def _refused_again(self, order: Order, why: str) -> Steps[Order]:
-        """A refusal of a second try may be for the sake of the first: the id is in use, the money is spent. So it is looked up."""
+        """A refusal of a second try may be for the sake of the first: the id is in use, the money is spent, the position closed. So it
+        is looked up, again and again, as the venue may show it later than it promised; the last refusal is believed."""
         try:
             report = yield Call(lambda: self.broker_of(order.account_id).find(order.ref))
         except BrokerError as error:
             return (yield from self._in_doubt(order, f"it refused this try ({why}), and an earlier one could not be looked up: {error.message}"))
+        if report is None and order.sends < MAX_SENDS:
+            return (yield from self._in_doubt(order, f"it refused this try ({why}), and an earlier one may yet turn up"))
         return (yield from self.book(order, report)) if report is not None else (yield from self._refused(order, why))
 
     def carry_out(self, conn: sa.Connection, order: Order, bot: Bot | None, broker: Broker) -> Order:
