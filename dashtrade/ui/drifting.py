@@ -49,9 +49,7 @@ def show(user: User) -> None:
 
 @st.dialog("Your broker and your bots disagree", width="medium", icon=":material/difference:")
 def _question(drift: dict[str, Any]) -> None:
-    st.markdown(f"**{text(short(drift))}** on {text(drift['account'])}. {text(summary(drift))}")
-    if drift["detail"]:
-        st.caption(text(sentence(drift["detail"])))
+    st.markdown(f"**{text(short(drift))}** on {text(drift['account'])}. {text(sentence(drift['detail'] or summary(drift)))}")
     more = Decimal(drift["difference"]) > 0
     said = {Way.GIVE: _give_words(drift, more), Way.OUTSIDE: _outside_words(drift, more)}
     if drift["status"] != "frozen":

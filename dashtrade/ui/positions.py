@@ -99,7 +99,7 @@ def _bot_row(held: Holding, theirs: BrokerPosition | None, known: bool) -> Row:
 def _outside_row(account: Account, position: BrokerPosition, outside: Decimal) -> Row:
     """Bought by hand, by another program, or by a split; negative: the bots' books say more than the broker has."""
     missing = abs(position.quantity) < abs(position.quantity - outside) or position.quantity * outside < 0
-    said = "the bots' books say more than the broker has" if missing else "no bot owns it; DashTrade leaves it alone"
+    said = "the bots' books say more than the broker has" if missing else "not a bot's"
     return Row(id=f"outside:{position.symbol.text}", opens=False, kind="outside", cells=[
         Cell(text=position.symbol.short, sub="Outside DashTrade"), side_cell(Side.of(outside)),
         Cell(text=quantity(abs(outside)), sub=f"of {quantity(position.quantity)} at the broker" if position.quantity != outside else ""),

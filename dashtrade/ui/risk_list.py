@@ -72,7 +72,7 @@ def _list(user: User, before: int | None) -> None:
 def _row(user: User, row: Any, bot: Bot | None, *, latest: bool) -> Row:
     """Only a bot's latest event can still be waiting for its user."""
     waits = latest and bot is not None and not bot.is_active and row.kind in NOW
-    now = NOW[row.kind] if waits else "Nothing; the bot is at work." if bot is not None and bot.is_active else "Nothing."
+    now = NOW[row.kind] if waits else "–"
     return Row(id=f"{row.bot_id}:{row.id}", actions=(("resume", "Resume"),) if waits else (), cells=[
         Cell(text=NAMES.get(row.kind, row.kind.replace("_", " ").capitalize()), sub=sentence(row.detail)), Cell(text=bot.name if bot else "Deleted bot"),
         Cell(text=_figure(row.kind, row.threshold)), Cell(text=_figure(row.kind, row.actual)),

@@ -42,7 +42,7 @@ function fill(element, cell, opens) {
   if (cell.spark.length > 1) element.append(spark(cell.spark));
   else if (opens) element.append(make('button', 'open', cell.text));
   else if (cell.badge) element.append(make('span', `badge ${cell.tone}`, cell.text));
-  else element.append(make(cell.tone ? 'b' : 'span', cell.tone, cell.text));
+  else element.append(make(cell.tone && cell.tone !== 'mute' ? 'b' : 'span', cell.tone, cell.text));
   if (cell.meter !== null) element.append(meter(cell));
   if (cell.sub || cell.live) element.append(make('small', '', cell.sub));
   if (cell.live) element.dataset.live = cell.live;
@@ -74,7 +74,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
     th.scope = 'col';
     head.append(th);
   });
-  if (data.rows.some(row => row.actions.length)) head.append(make('th'));
+  const acts = data.rows.some(row => row.actions.length);
+  if (acts) head.append(make('th'));
   table.tHead.replaceChildren(head);
 
   const had = table.getRootNode().activeElement?.dataset?.at;
@@ -97,7 +98,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
       tr.onclick = event => { if (!event.target.closest('.act')) say('open'); };
       tr.querySelector('.open').dataset.at = `${row.id}|open`;
     }
-    if (row.actions.length) {
+    if (acts) {
       const td = make('td', 'acts');
       row.actions.forEach(([what, words]) => {
         const button = make('button', `act ${/close|remove|end|revoke|delete/i.test(what) ? 'danger' : ''}`, words);
