@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal as D
@@ -11,6 +12,10 @@ import pytest
 
 pytest.importorskip("alpaca", reason="alpaca-py is not installed")
 
+import bot_engine
+from bot_database import DatabaseAway
+from dashtrade.domain.ports import OrderReport, VenueStatus
+from dashtrade.engine import booking, sending
 from tests.conftest import MakeApp
 from tests.doubles import SetClock
 from tests.house import House, Person
@@ -228,6 +233,54 @@ def test_exits_of_an_entry_whose_answer_was_lost_are_known_by_looking_it_up(ann:
     assert agree(ann, bot, sim) == 0
 
 
+class Killed(BaseException):
+    """Nothing of ours catches it, and nothing is tidied up after it. Inside a transaction the database goes away instead, which
+    undoes it, as the end of a process does."""
+
+
+INSIDE = {"before_decide_commit", "before_book_commit", "in_booking"}
+
+
+@pytest.mark.parametrize("point", [
+    "before_decide_commit", "after_decide_commit", "before_send", "after_send", "before_book_commit", "in_booking", "after_book_commit",
+])  # fmt: skip
+@pytest.mark.parametrize("moment", ["entry", "exit", "close"])
+@sqlite
+def test_killed_anywhere_the_next_worker_finds_entry_and_exits(
+    ann: Person, bot: int, sim: AlpacaSimulator, clock: SetClock, make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, point: str, moment: str
+):
+    armed = [moment == "entry"]
+
+    def failpoint(name: str) -> None:
+        if name == point and armed[0]:
+            armed[0] = False
+            raise DatabaseAway("the power went") if name in INSIDE else Killed
+
+    for module in (bot_engine, booking, sending):
+        monkeypatch.setattr(module, "failpoint", failpoint)
+    ann.sends(action="buy", **BOTH)
+    with contextlib.suppress(Killed, DatabaseAway):
+        go_on(ann, clock)
+    if moment == "exit":
+        sim.set_price("AAPL", "94")
+    elif moment == "close":
+        ann.sends(action="close")
+    armed[0] = moment != "entry"
+    with contextlib.suppress(Killed, DatabaseAway):
+        go_on(ann, clock)
+    armed[0] = False
+    urls = {"ALPACA_API_URL": sim.url, "ALPACA_DATA_URL": sim.url, "ALPACA_STREAM_URL": sim.stream_url}
+    ann.house.app.engine.leases.release()
+    ann.house = House(make_app(clock=clock, **urls))
+    go_on(ann, clock, rounds=8)
+    assert len([order for order in sim.orders if order.side == "buy"]) == 1
+    if moment == "entry":
+        assert (agree(ann, bot, sim), held_by(ann, bot)) == (50, AT_ALPACA)
+        sim.set_price("AAPL", "94")
+        go_on(ann, clock)
+    assert agree(ann, bot, sim) == 0 and not [leg for leg in legs(sim) if leg.is_open]
+
+
 def test_the_exits_are_known_after_a_restart(ann: Person, bot: int, sim: AlpacaSimulator, clock: SetClock, make_app: MakeApp):
     ann.trades("buy", **BOTH)
     sim.set_price("AAPL", "94")
@@ -290,6 +343,22 @@ def test_exits_of_another_bot_are_taken_back_before_an_entry_that_alpaca_would_r
     sim.set_price("AAPL", "94")
     go_on(ann, clock)
     assert (ann.holds(bot), ann.holds(other), held(sim)) == (0, 10, 10)
+
+
+@sqlite
+def test_news_of_an_exits_fill_wait_for_those_of_its_entry(ann: Person, bot: int, sim: AlpacaSimulator, clock: SetClock):
+    ann.trades("buy", orderType="limit", limitPrice="98", timeInForce="gtc", **BOTH)
+    sim.set_price("AAPL", "97")
+    sim.set_price("AAPL", "111")
+    profit = legs(sim)[0]
+    told = OrderReport(
+        client_order_id=profit.client_order_id, broker_order_id=profit.id, status=VenueStatus.FILLED, filled_quantity=profit.filled,
+        average_price=profit.average,
+    )  # fmt: skip
+    assert ann.house.app.engine.hear(ann.paper, told) is None and ann.holds(bot) == 0
+    go_on(ann, clock)
+    assert agree(ann, bot, sim) == 0
+    assert [(t["action"], t["quantity"]) for t in reversed(ann.get("/trades")["items"])] == [("buy", "50"), ("sell", "50")]
 
 
 @sqlite

@@ -157,13 +157,15 @@ def live_through(database_url: str, home: Path, sign: int, story: list[tuple[Any
     with race(database_url, home, sign) as told:
         for step in story:
             told.happen(step)
+            assert told.person.holds(told.bot) * sign >= 0, "booked in the wrong order"
         told.rest()
         owned = told.agree()
         assert told.worst >= 0, "an exit has opened the opposite of what it was to close"
         exits = told.person.get(f"/bots/{told.bot}")["exits"]
         standing = [order for order in told.sim.market.open.values() if order.parent is not None]
         assert owned or (not exits and not standing), "exits of nothing"
-        assert {line["held_by"] for line in exits if line["kind"] != "time_limit"} == {"Alpaca"} or not standing, "both hold the exits, or neither knows"
+        holders = {line["held_by"] for line in exits if line["kind"] != "time_limit"}
+        assert (holders == {"Alpaca"}) == bool(standing), f"held by {holders or 'nobody'} on record, and {len(standing)} stand at Alpaca"
         told.person.sends(action="close")
         told.rest()
         assert told.agree() == 0 and told.worst >= 0

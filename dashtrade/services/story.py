@@ -54,7 +54,7 @@ def order_view(order: Order) -> dict[str, Any]:
     average = order.average_price
     return {
         "order_id": order.id, "client_order_id": order.id, "broker_order_id": order.broker_order_id, "signal_id": order.signal_id,
-        "bot_id": order.bot_id, "account_id": order.account_id, "symbol": order.symbol.text, "side": str(order.side),
+        "parent_order_id": order.parent_id, "bot_id": order.bot_id, "account_id": order.account_id, "symbol": order.symbol.text, "side": str(order.side),
         "effect": str(order.effect), "type": str(order.type), "quantity": plain(order.quantity), "status": str(order.status),
         "reason": order.reason, "filled_quantity": plain(order.filled_quantity),
         "average_price": plain(average) if average is not None else None, "limit_price": _maybe(order.limit_price),
