@@ -17,6 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from dashtrade.app import build_app
+from dashtrade.services import people as people_service
 from dashtrade.settings import ROOT, Settings
 from dashtrade.tables import people as people_table
 
@@ -153,19 +154,98 @@ def test_from_the_set_up_link_to_a_fill_that_shows_without_a_reload(home: Home, 
         assert answer.status == 202
     shown(tab, "Filled")
     tab.get_by_role("button", name="Close BTC/USD").wait_for()
+    price = tab.locator("td[data-live^=m]").first
+    before = price.inner_text()
+    tab.wait_for_function("before => [...document.querySelectorAll('[data-testid=stMain] *')].some(e => { const td = e.shadowRoot?.querySelector('td[data-live^=m]'); return td && td.innerText !== before; })", arg=before, timeout=15_000)
     assert tab.evaluate("window.notReloaded") is True
+    tab.goto(f"{home.ui}/history")
+    with tab.expect_download() as download:
+        tab.get_by_role("link", name="Download as CSV").click()
+    lines = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 2 and "CRYPTO:BTC/USD,buy,open" in lines[1]
     assert not troubles
+
+
+def test_a_part_is_closed_and_the_stop_is_moved_from_the_page_of_positions(home: Home, browser: Any):
+    tab = browser.new_context(viewport={"width": 1400, "height": 900}).new_page()
+    sign_in(tab, home)
+    tab.goto(f"{home.ui}/positions")
+    tab.get_by_role("button", name="Part BTC/USD").click()
+    tab.get_by_role("button", name="Close this part at market").dblclick()
+    tab.get_by_role("dialog").wait_for(state="hidden")
+    tab.get_by_role("button", name="Stop BTC/USD").click()
+    tab.get_by_text("At a price", exact=True).click()
+    tab.get_by_label("Stop at").fill("1000")
+    tab.get_by_label("Stop at").press("Enter")
+    press(tab, "Move them")
+    shown(tab, "stop at 1,000")
+    shown(tab, "kept by DashTrade")
+    tab.goto(f"{home.ui}/history")
+    shown(tab, "Sell BTC/USD")
+    assert tab.get_by_role("button", name="Sell BTC/USD").count() == 1
+
+
+def test_two_users_side_by_side_see_their_own(home: Home, browser: Any):
+    app = build_app(Settings.load(home.environ))
+    try:
+        people_service.add_user(app, email="bob@example.com", name="Bob", password=PASSWORD)
+    finally:
+        app.close()
+    ann, bob = browser.new_context().new_page(), browser.new_context().new_page()
+    sign_in(ann, home)
+    sign_in(bob, home, "bob@example.com")
+    for path in ("/", "/positions", "/bots", "/bots?bot=1", "/signals", "/history", "/performance", "/connect"):
+        ann.goto(home.ui + path)
+        bob.goto(home.ui + path)
+        ready(bob)
+        bob.wait_for_timeout(600)
+        assert "BTC/USD" not in bob.locator("[data-testid=stMain]").inner_text(), path
+    shown(ann, "Paper")
+    bob.goto(f"{home.ui}/admin")
+    shown(bob, "Not for you")
+
+
+def test_real_money_is_asked_for_by_its_name(home: Home, browser: Any):
+    tab = browser.new_context().new_page()
+    sign_in(tab, home, "bob@example.com")
+    tab.goto(f"{home.ui}/connect")
+    press(tab, "Add an account")
+    tab.get_by_role("combobox", name="Broker").click()
+    tab.get_by_role("option", name="Kraken").click()
+    tab.get_by_label("API key").fill("key")
+    tab.get_by_role("textbox", name="API secret").fill("c2VjcmV0")
+    press(tab, "Add the live account")
+    shown(tab, "This account trades with real money")
+
+
+def test_stop_all_closes_everything_and_tells_how_far_it_is(home: Home, browser: Any):
+    tab = browser.new_context(viewport={"width": 1400, "height": 1000}).new_page()
+    sign_in(tab, home)
+    shown(tab, "1 open position")
+    press(tab, "Stop all")
+    tab.get_by_text("Flatten", exact=True).click()
+    shown(tab, "Closes 1 position")
+    press(tab, "Close everything now")
+    shown(tab, "1 of 1 closed", 25)
+    shown(tab, "Nothing is open")
+    press(tab, "Entries paused")
+    press(tab, "Let my bots trade again")
+    shown(tab, "Automatic trading on")
 
 
 def test_closing_with_a_double_click_is_one_order(home: Home, browser: Any):
     tab = browser.new_context().new_page()
     sign_in(tab, home)
+    tab.goto(f"{home.ui}/connect?part=Alerts")
+    press(tab, "Send a test alert")
+    tab.locator(".dt-story").first.wait_for()
+    tab.goto(f"{home.ui}/")
     tab.get_by_role("button", name="Close BTC/USD").click()
     tab.get_by_role("button", name="Close at market").dblclick()
     shown(tab, "Nothing is open")
     tab.goto(f"{home.ui}/history")
     shown(tab, "Sell BTC/USD")
-    assert tab.get_by_role("button", name="Sell BTC/USD").count() == 1
+    assert tab.get_by_role("button", name="Sell BTC/USD").count() == 3, "a part, by flattening, and now"
 
 
 def test_the_session_outlives_a_restart_and_ends_in_every_tab(home: Home, browser: Any):
@@ -202,7 +282,7 @@ def test_a_tab_left_open_goes_to_the_form_when_it_is_looked_at_again(home: Home,
     tab.wait_for_url("**/auth/login", timeout=10_000)
 
 
-@pytest.mark.parametrize("path", ["/", "/bots", "/bots?bot=1", "/connect", "/connect?part=Alerts", "/signals", "/history", "/performance", "/account", "/admin"])
+@pytest.mark.parametrize("path", ["/", "/positions", "/bots", "/bots?bot=1", "/connect", "/connect?part=Alerts", "/signals", "/risk_events", "/history", "/performance", "/account", "/admin"])
 def test_nothing_is_wider_than_a_phone(home: Home, browser: Any, path: str, phone: Any):
     phone.goto(home.ui + path)
     ready(phone)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import time
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +17,17 @@ from dashtrade.app import App, build_app
 from dashtrade.domain.access import Role
 from dashtrade.domain.bots import Stop
 from dashtrade.domain.dialects import parse
+from dashtrade.domain.drift import asset_of
 from dashtrade.services import bots as bot_service
-from dashtrade.services import export
+from dashtrade.services import bot_history, export
 from dashtrade.services import people as people_service
 from dashtrade.settings import ROOT, Settings
 from dashtrade.tables import bots as bot_table
+from dashtrade.tables import drifts as drift_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import people as people_table
 from dashtrade.tables.people import User
-from dashtrade.ui import runtime
+from dashtrade.ui import runtime, worries
 from dashtrade.ui.alerts import DIALECTS, FILLED_IN, message_to_try
 from dashtrade.ui.errors import explained
 from dashtrade.ui.page import START
@@ -151,6 +155,72 @@ def test_parts_that_renew_themselves_ask_who_is_looking(path: Path):
     if path.stem != "page":
         assert "st.fragment" not in path.read_text(encoding="utf-8")
     assert "cache_data" not in path.read_text(encoding="utf-8"), "a cache without the user in its key shows one user another's"
+
+
+def test_ten_thousand_bots_are_shown_in_a_moment(ann: Person, app: App, seen_as: Any):
+    ann.bot("AAPL", name="The first")
+
+    def many(conn: Any) -> None:
+        row = conn.execute(bot_table.bots.select()).one()._asdict()
+        row.pop("id")
+        conn.execute(bot_table.bots.insert(), [row | {"timeframe": 60 * n, "name": f"Number {n} {HOSTILE}"} for n in range(16, 10_015)])
+
+    app.db.write(many)
+    seen_as(ann.user)
+    for page in ("overview", "positions", "bots"):
+        began = time.monotonic()
+        tab = opened(page)
+        assert not tab.exception and not tab.error
+        assert time.monotonic() - began < 8, page
+    assert "10,000 bots" in words(tab)
+
+
+def test_flattening_says_what_it_will_close_and_begins_once(ann: Person, app: App, house: House, seen_as: Any):
+    with_data(ann)
+    seen_as(ann.user)
+    tab = opened("overview")
+    tab.radio(key="stop_choice").set_value("flatten").run()
+    assert any("Closes 1 position" in caption.value for caption in tab.caption)
+    tab.button(key="stop_now").click().run()
+    from dashtrade.services import flatten
+
+    (row,) = flatten.latest(app, ann.user)
+    assert row["total"] == 1
+    assert ann.get("/switches")["items"][0]["mode"] == "pause_entries"
+
+
+def test_a_drift_is_a_worry_and_stands_on_the_page_of_positions(ann: Person, app: App, seen_as: Any):
+    bot = with_data(ann)
+    account = bot_service.bot_of(app, ann.user, bot).account_id
+    symbol = bot_service.bot_of(app, ann.user, bot).symbol
+    now = app.clock.now()
+    app.db.write(lambda conn: conn.execute(drift_table.drifts.insert().values(
+        user_id=ann.user.id, account_id=account, asset=asset_of(symbol), symbol=symbol, status="open", kind="bought", ours=Decimal(10), outside=Decimal(0),
+        theirs=Decimal(15), average_price=Decimal(100), mark=Decimal(101), ratio=None, way="", bot_id=None, detail="", opened_at=now, updated_at=now,
+    )))
+    seen_as(ann.user)
+    assert any("disagree" in worry.title for worry in worries.of_user(app, ann.user))
+    tab = opened("positions")
+    next(button for button in tab.button if button.label == "Sort it out").click().run()
+    assert not tab.exception and not tab.error
+    assert [option for option in tab.radio[0].options] == ["A bot should count it: it bought 5", "It is mine: I bought it myself", "I do not know yet"]
+
+
+def test_a_skip_that_did_no_harm_is_nothing_to_worry_about(ann: Person, app: App):
+    with_data(ann)
+    ann.trades("buy")
+    assert not [worry for worry in worries.of_user(app, ann.user) if "lready long" in worry.detail]
+    assert [worry for worry in worries.of_user(app, ann.user) if "could not be read" in worry.title]
+
+
+def test_changes_of_a_bot_are_told_with_what_was_before(ann: Person, app: App, seen_as: Any):
+    bot = with_data(ann)
+    ann.does("PATCH", f"/bots/{bot}", {"daily_loss_limit": "250", "name": "Trend"})
+    (newest, *_) = bot_history.history(app, ann.user, bot)
+    assert (newest.what, newest.changes) == ("bot changed", (("daily_loss_limit", "500", "250"),))
+    seen_as(ann.user)
+    tab = opened("bots", bot=str(bot))
+    assert not tab.exception and not tab.error
 
 
 def test_nobody_sees_anything_of_another(house: House, seen_as: Any):
