@@ -189,7 +189,7 @@ class Engine:
         waits = "" if local else self.gate(account.id, task.symbol)
         if waits:
             raise NotYet(waits)
-        asked = None if local else (yield Call(lambda: self.asker.far(broker, feed, task.symbol, anew=anew)))
+        asked = None if local else (yield Call(lambda: self.asker.far(broker, feed, task.symbol, anew=anew, simulated=account.simulated)))
 
         def work(conn: sa.Connection) -> Order | None:
             self.leases.check(conn, lane, token)

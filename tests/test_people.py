@@ -13,7 +13,8 @@ import sqlalchemy as sa
 
 from dashtrade.app import App
 from dashtrade.domain.access import Permission, Role, may, may_manage
-from dashtrade.domain.values import Malformed, sha256
+from dashtrade.domain.ports import Quote
+from dashtrade.domain.values import Malformed, Symbol, sha256
 from dashtrade.services import admin, bots, demo, export, people, removal, sessions, simulation
 from dashtrade.services.bots import NotFound, Refusal
 from dashtrade.services.people import Denied
@@ -187,11 +188,19 @@ def live_kind(venue: Venue):  # noqa: ANN201
     return {"venue": replace(venue.kind()["venue"], modes=("paper", "live"))}
 
 
-@pytest.fixture
-def venue() -> Venue:
-    made = Venue()
-    made.demo = False  # type: ignore[attr-defined]
-    return made
+class PricedVenue(Venue):
+    """It has prices of its own, as every real one has."""
+
+    demo = False
+
+    def quote(self, symbol: Symbol) -> Quote:
+        self._read()
+        return Quote(symbol=symbol, bid=self.price, ask=self.price, at=self.at.now(), demo=False)
+
+
+@pytest.fixture(params=[Venue, PricedVenue])
+def venue(request: pytest.FixtureRequest) -> Venue:
+    return request.param()
 
 
 @pytest.fixture

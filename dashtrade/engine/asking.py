@@ -48,7 +48,7 @@ class Asker:
             opens_at=None if is_open else broker.opens_at(symbol), simulated=simulated, kept=False,
         )
 
-    def far(self, broker: Broker, feed: Feed, symbol: Symbol, *, anew: bool) -> Market:
+    def far(self, broker: Broker, feed: Feed, symbol: Symbol, *, anew: bool, simulated: bool = False) -> Market:
         """Of a venue. `anew`: nothing that was kept will do."""
         now, kept = self._clock.now(), self._of.setdefault(broker, _Kept())
         rules, is_open = broker.rules(symbol), broker.market_open(symbol)
@@ -64,7 +64,7 @@ class Asker:
             kept.quotes[symbol] = now, quote
         return Market(
             rules=rules, quote=quote, account=account, capabilities=broker.capabilities, open=is_open,
-            opens_at=None if is_open else broker.opens_at(symbol), simulated=False, kept=known,
+            opens_at=None if is_open else broker.opens_at(symbol), simulated=simulated, kept=known,
         )
 
     def close(self) -> None:
