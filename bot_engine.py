@@ -145,7 +145,7 @@ class Engine:
             case OrderStatus.SUBMITTING | OrderStatus.UNKNOWN:
                 after = yield from self.sender.resolve(order, lane, token)
             case OrderStatus.CREATED if not any(_before(other, order) for other in orders):
-                if self.gate(order.account_id, order.symbol) and not is_local(self.broker(order.account_id)):
+                if self._gated(order.account_id, order.symbol):
                     return False
                 started = yield from self.sender.start(order, lane, token)
                 if started is not None:
@@ -181,12 +181,20 @@ class Engine:
         self.on_change(task.signal_id)
         return order
 
+    def _gated(self, account_id: int, symbol: Symbol) -> bool:
+        """Must what is to be sent wait for the venue's books? What is traded on paper has them here."""
+        if not self.gate(account_id, symbol):
+            return False
+        with self.db.read() as conn:
+            account = account_table.load(conn, account_id)
+        return not (account.simulated or is_local(self._make_broker(account)))
+
     def _decide_with(self, broker: Broker, task: Waiting, account: Account, lane: Lane, token: int, anew: bool) -> Steps[Order | None]:
         """A venue is asked before the transaction opens; a broker of our own database within it, and there it fills, too."""
         if account.problem:
             raise Rejected(account.problem)
         local, feed = is_local(broker), self._feed_of(account)
-        waits = "" if local else self.gate(account.id, task.symbol)
+        waits = "" if local or account.simulated else self.gate(account.id, task.symbol)
         if waits:
             raise NotYet(waits)
         asked = None if local else (yield Call(lambda: self.asker.far(broker, feed, task.symbol, anew=anew, simulated=account.simulated)))

@@ -228,6 +228,7 @@ def test_nobody_goes_while_a_bot_of_theirs_holds_something_for_real(real: House)
 def test_in_simulation_a_live_account_is_traded_on_paper(real: House, venue: Venue):
     app, boss, ann = real.app, real.join("boss@example.com", Role.SUPERADMIN).user, real.join()
     bot = ann.bot(account=live_account(ann))
+    app.engine.gate = lambda account_id, symbol: "waits until the venue's books were compared"
     simulation.switch(app, boss, True)
     assert simulation.is_on(app)
     story = ann.trades("buy")
@@ -239,6 +240,7 @@ def test_in_simulation_a_live_account_is_traded_on_paper(real: House, venue: Ven
         simulation.switch(app, boss, False)
     ann.trades("close")
     simulation.switch(app, boss, False)
+    app.engine.gate = lambda account_id, symbol: ""
     ann.trades("buy")
     assert len(venue.sent) == 1
 

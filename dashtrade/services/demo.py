@@ -9,9 +9,12 @@ From then on the bots wait for alerts, as everybody's do. A demo that nobody use
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import secrets
 from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -50,17 +53,18 @@ RESTED = timedelta(hours=12)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """A bot, and the two moving averages whose crossing it is told of."""
+    """A bot, and the two moving averages whose crossing it is told of: to go with it, or against it."""
 
     bot: dict[str, Any]
     fast: int
     slow: int
+    against: bool = False
 
 
 SAMPLES = (
     Sample(bot={"name": "Bitcoin trend", "symbol": "BTCUSD", "timeframe": "1 Hour", "position_size": "12000", "daily_loss_limit": "600"}, fast=6, slow=18),
-    Sample(bot={"name": "Ether swing", "symbol": "ETHUSD", "timeframe": "4 Hour", "position_size": "9000", "risk_limit_percent": "4"}, fast=3, slow=8),
-    Sample(bot={"name": "Apple reversal", "symbol": "NASDAQ:AAPL", "timeframe": "1 Hour", "position_size": "8000", "cooldown_seconds": 600}, fast=5, slow=14),
+    Sample(bot={"name": "Ether swing", "symbol": "ETHUSD", "timeframe": "4 Hour", "position_size": "9000", "risk_limit_percent": "4"}, fast=3, slow=8, against=True),
+    Sample(bot={"name": "Apple reversal", "symbol": "NASDAQ:AAPL", "timeframe": "1 Hour", "position_size": "8000", "cooldown_seconds": 600}, fast=5, slow=14, against=True),
 )
 
 
@@ -82,7 +86,8 @@ def start(app: App, *, address: str) -> int:
     """A new demo user; Denied where there are enough of them."""
     _check_room(app, address)
     now = app.clock.now()
-    past = _live_a_week(app, now)
+    with _unlogged():
+        past = _live_a_week(app, now)
     try:
         with past.db.read() as old:
             return app.db.write(lambda conn: _move_in(conn, old, now=now, address=address))
@@ -144,6 +149,25 @@ def end_old(app: App) -> int:
 # --- the week --------------------------------------------------------------------------------------------------------------------
 
 
+_replaying: ContextVar[bool] = ContextVar("replaying", default=False)
+
+
+@contextlib.contextmanager
+def _unlogged() -> Iterator[None]:
+    """The log tells what happens here; what is lived through again in memory does not."""
+    for name in ("dashtrade.engine", "dashtrade.orders", "dashtrade.watch"):
+        logging.getLogger(name).addFilter(_happened)  # a second time changes nothing
+    token = _replaying.set(True)
+    try:
+        yield
+    finally:
+        _replaying.reset(token)
+
+
+def _happened(record: logging.LogRecord) -> bool:
+    return not _replaying.get()
+
+
 def _live_a_week(app: App, end: datetime) -> App:
     """An application in memory in which a user has lived through the last seven days."""
     clock = ReplayClock(end - WEEK - timedelta(hours=1))
@@ -202,7 +226,7 @@ def _crossings(past: App, start: datetime, end: datetime) -> Iterator[tuple[date
             fast, slow = (sum((c.close for c in closed[place - size : place]), Decimal(0)) / size for size in (sample.fast, sample.slow))
             at, was, above = closed[place - 1].at + span, above, fast > slow
             if was is not None and was is not above and at > start:
-                yield at, sample, "buy" if above else "sell"
+                yield at, sample, "buy" if above is not sample.against else "sell"
 
 
 def _tell(past: App, user: User, sample: Sample, action: str, at: datetime) -> None:

@@ -18,7 +18,7 @@ from dashtrade.ui import runtime
 from dashtrade.ui.admin import PAGE, cursor, turn
 from dashtrade.ui.errors import trying
 from dashtrade.ui.page import guard, panel, the_app
-from dashtrade.ui.parts import Cell, Column, Row, table
+from dashtrade.ui.parts import Cell, Column, Row, go, table
 from dashtrade.ui.words import ago, day, moment
 
 TONES = {Role.SUPERADMIN: "warn", Role.ADMIN: "info", Role.STANDARD: "mute"}
@@ -99,7 +99,7 @@ def _help(app: App, actor: User, who: User) -> None:
             with trying() as attempt:
                 sessions.view(app, actor, runtime.session_token(), who.id)
             if attempt.ok:
-                st.switch_page("pages/overview.py")
+                go("/")
         if who.demo_until is None and st.button("Password link", icon=":material/key:", key="reset_link"):
             with trying() as attempt:
                 link = credentials.make_link(app, actor, who.id)

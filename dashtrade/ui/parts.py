@@ -107,6 +107,11 @@ def pulse(name: str, rev: str) -> None:
     _mount("pulse", "<i hidden></i>")(key=f"pulse_{name}", data={"rev": rev}, height="content", on_rev_change=lambda: None)
 
 
+def go(to: str) -> None:
+    """Leave for another page of ours, which the browser asks for anew."""
+    _mount("go", "<p>One moment …</p>")(key="go", data={"to": to}, height="content")
+
+
 def lines(key: str, label: str, series: Sequence[tuple[str, Sequence[Sequence[float]]]], *, height: int = 220, zero: bool = False,
           unit: str = "money", colour: str = "") -> None:
     """Lines over time, each of (milliseconds since 1970, value). With `zero` they are gains and losses, told from nought. The unit

@@ -1,0 +1,4 @@
+// To another page with everything anew: whose pages these are has just changed.
+export default function ({ data }) {
+  window.location.assign(data.to);
+}
