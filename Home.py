@@ -35,6 +35,7 @@ if may(user.role, Permission.SEE_SYSTEM):
 st.logo(str(ROOT / "static" / "logo.svg"), icon_image=str(ROOT / "static" / "icon.png"), size="large")
 chosen = st.navigation(menu, position="sidebar", expanded=True)
 with st.sidebar, st.container(key="who"):
-    st.html(f'<div class="dt-who"><b>{escape(user.name)}</b><small>{escape(user.email)}</small></div>')
+    shown = user.email if user.demo_until is None else "a demo account"
+    st.html(f'<div class="dt-who"><b>{escape(user.name)}</b><small>{escape(shown)}</small></div>')
     sign_out_button()
 chosen.run()

@@ -67,7 +67,8 @@ def hashed(password: str) -> str:
 
 
 def matches(password: str, stored: str) -> bool:
-    return bcrypt.checkpw(_material(password[: 4 * LONGEST]), stored.encode())
+    known = stored.startswith("$2")  # else there is none: the same work, and no password fits
+    return bcrypt.checkpw(_material(password[: 4 * LONGEST]), (stored if known else NOBODY).encode()) and known
 
 
 def _material(password: str) -> bytes:

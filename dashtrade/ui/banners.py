@@ -15,7 +15,7 @@ from dashtrade.ui.words import day
 def banners(app: App, user: User) -> None:
     if user.viewer:
         _banner(
-            "warn", f"You are looking at {user.email}'s pages", f"as {user.viewer}, to read: no button acts, and the log of deeds has it.",
+            "warn", f"You are looking at {user.email}'s pages", f"You are {user.viewer}, and read them only: no button acts, and the log of deeds has it.",
             '<a href="/auth/leave" target="_self">Leave the view</a>',
         )  # fmt: skip
     if simulation.is_on(app):
