@@ -15,7 +15,8 @@ TABLES = {  # the file's name: the table
     "broker_accounts": "user_api_keys", "bots": "user_bot_configs", "signals": "signals", "decisions": "decisions", "orders": "orders",
     "order_events": "order_events", "fills": "fills", "lots": "lots", "trades": "bot_trades", "performance": "bot_performance",
     "risk_events": "bot_risk_events", "messages": "outbox", "sessions": "sessions", "api_tokens": "api_tokens",
-    "webhook_tokens": "user_webhook_tokens", "drifts": "drifts", "outside_holdings": "outside_holdings", "flattens": "flattens", "log": "audit_log",
+    "webhook_tokens": "user_webhook_tokens", "drifts": "drifts", "outside_holdings": "outside_holdings", "flattens": "flattens", "protections": "protections",
+    "protection_locks": "protection_locks", "log": "audit_log",
 }  # fmt: skip
 SECRET = {"password_hash", "body_secret_hash", "totp_secret", "totp_step", "credentials", "session", "secret", "token_hash", "code_hash", "demo_address"}
 
