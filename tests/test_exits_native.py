@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal as D
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -359,6 +360,23 @@ def test_news_of_an_exits_fill_wait_for_those_of_its_entry(ann: Person, bot: int
     go_on(ann, clock)
     assert agree(ann, bot, sim) == 0
     assert [(t["action"], t["quantity"]) for t in reversed(ann.get("/trades")["items"])] == [("buy", "50"), ("sell", "50")]
+
+
+@sqlite
+def test_an_entry_found_at_alpaca_after_a_restored_backup_brings_its_exits(
+    ann: Person, bot: int, sim: AlpacaSimulator, clock: SetClock, tmp_path: Path, make_app: MakeApp
+):
+    copy = tmp_path / "copy.db"
+    ann.house.app.db.backup(copy)
+    ann.trades("buy", **BOTH)
+    urls = {"ALPACA_API_URL": sim.url, "ALPACA_DATA_URL": sim.url, "ALPACA_STREAM_URL": sim.stream_url}
+    ann.house = House(make_app(clock=clock, DATABASE_URL=f"sqlite:///{copy}", **urls))
+    assert ann.holds(bot) == 0
+    ann.house.app.engine.reconciler.look(ann.paper)
+    assert (agree(ann, bot, sim), held_by(ann, bot)) == (50, AT_ALPACA)
+    sim.set_price("AAPL", "94")
+    go_on(ann, clock)
+    assert agree(ann, bot, sim) == 0 and held_by(ann, bot) == []
 
 
 @sqlite

@@ -225,7 +225,7 @@ class AlpacaBroker:
 
     def _report(self, order: dict[str, Any], *, legs: bool = False) -> OrderReport:
         """`legs`: with its exits, which Alpaca rolls up in a look-up by its own id alone."""
-        if legs and not order.get("legs"):
+        if legs and not order.get("legs") and order.get("order_class") in ("bracket", "oto"):
             order = self._read(lambda: self._orders.get(f"/orders/{order['id']}", {"nested": "true"}), dict)
         return self._followed(order)[0]
 

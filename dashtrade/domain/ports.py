@@ -172,7 +172,7 @@ class FoundOrder:
     def ref(self) -> OrderRef:
         return OrderRef(
             client_order_id=self.client_order_id, broker_order_id=self.broker_order_id, symbol=self.symbol, side=self.side,
-            quantity=self.quantity, type=self.type, created_at=self.created_at,
+            quantity=self.quantity, type=self.type, created_at=self.created_at, with_legs=True,
         )
 
 

@@ -16,7 +16,7 @@ from dashtrade.domain.orders import ENDED, Order, OrderStatus
 from dashtrade.domain.ports import Clock, FoundOrder, Listing, OrderReport
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import bot_of_order, client_order_id, plain
-from dashtrade.engine import booking, foreign
+from dashtrade.engine import booking, foreign, legs
 from dashtrade.engine.effects import drive
 from dashtrade.engine.sending import Sender
 from dashtrade.tables import accounts as account_table
@@ -53,7 +53,8 @@ class Adopter:
                 report = broker.find(order.ref)
                 changed |= report is not None and drive(self.db, self._sender.book(order, report)).filled_quantity > order.filled_quantity
         if forgotten:
-            changed |= self.db.write(lambda conn: self._take_over(conn, account, forgotten))
+            venue = broker.capabilities.name
+            changed |= self.db.write(lambda conn: self._take_over(conn, account, venue, forgotten))
         return changed
 
     def _was_sent(self, conn: sa.Connection, order: Order) -> bool:
@@ -66,7 +67,7 @@ class Adopter:
         order_table.log(conn, [(after, now, str(after.status), "found at the broker, to which it was sent before")])
         return True
 
-    def _take_over(self, conn: sa.Connection, account: Account, found: Sequence[tuple[FoundOrder, OrderReport | None]]) -> bool:
+    def _take_over(self, conn: sa.Connection, account: Account, venue: str, found: Sequence[tuple[FoundOrder, OrderReport | None]]) -> bool:
         account_table.hold(conn, account.id)
         waiting = {
             client_order_id(task.signal_id, task.bot_id, step): (task, step)
@@ -87,12 +88,12 @@ class Adopter:
                 self._nobodys(conn, account, each, report)
                 continue
             task, step = waiting.get(name, (None, 0))
-            self._take_one(conn, bot, each, report, task, step, final=task is None or step == last[task.id])
+            self._take_one(conn, bot, venue, each, report, task, step, final=task is None or step == last[task.id])
             changed = True
         return changed
 
-    def _take_one(self, conn: sa.Connection, bot: Bot, found: FoundOrder, report: OrderReport, task: signal_table.Waiting | None, step: int, *,
-                  final: bool) -> None:
+    def _take_one(self, conn: sa.Connection, bot: Bot, venue: str, found: FoundOrder, report: OrderReport, task: signal_table.Waiting | None,
+                  step: int, *, final: bool) -> None:
         now, name = self.clock.now(), found.client_order_id
         said = "found at the broker: it carries this bot's id and was not on record here, as after a restored backup. It was taken over"
         if task is None:
@@ -106,6 +107,7 @@ class Adopter:
         order = foreign.enter(
             conn, bot, signal_id, decision_id, order_id=name, side=found.side, quantity=found.quantity, now=now, said=said, at=found.created_at,
             type=found.type, limit_price=found.limit_price, broker_order_id=found.broker_order_id, step=step, final=final,
+            exits=legs.plan_of(report.legs, venue),
         )
         message_table.send(
             conn, bot.user_id, level="warning", title=f"{bot.name}: an order was found at the broker", now=now, signal_id=signal_id,

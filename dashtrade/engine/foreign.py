@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -54,14 +55,14 @@ def effect_on(position: Position, side: OrderSide, quantity: Decimal) -> Effect:
 
 def enter(conn: sa.Connection, bot: Bot, signal_id: str, decision_id: int, *, order_id: str, side: OrderSide, quantity: Decimal, now: datetime,
           said: str, at: datetime, type: OrderType = OrderType.MARKET, limit_price: Decimal | None = None,
-          broker_order_id: str | None = None, step: int = 0, final: bool = True) -> Order:
+          broker_order_id: str | None = None, step: int = 0, final: bool = True, exits: dict[str, Any] | None = None) -> Order:
     """The order as one that works, under a decision that is made with it."""
     order = Order(
         id=order_id, user_id=bot.user_id, account_id=bot.account_id, bot_id=bot.id, signal_id=signal_id, decision_id=decision_id, step=step,
         final=final, alone=True, symbol=bot.symbol, side=side, effect=effect_on(bot.position, side, quantity), type=type, quantity=quantity,
         limit_price=limit_price, stop_price=None, trail_amount=None, trail_percent=None, time_in_force=TimeInForce.GTC, extended_hours=False,
         status=OrderStatus.WORKING, reason="", broker_order_id=broker_order_id, filled_quantity=ZERO, filled_notional=ZERO, reserve=ZERO,
-        exits=None, cancel_requested=False, sends=1, due_at=None, sent_at=at, created_at=at, updated_at=now,
+        exits=exits, cancel_requested=False, sends=1, due_at=None, sent_at=at, created_at=at, updated_at=now,
     )
     signal_table.decided(conn, decision_id, status="sending", reason=said, would="", checks=None, numbers=None, now=now, ended=False)
     order_table.insert(conn, [order])

@@ -13,9 +13,10 @@ import sqlalchemy as sa
 
 from dashtrade.domain import exits as rules
 from dashtrade.domain.bots import Bot
-from dashtrade.domain.native import is_native
+from dashtrade.domain.native import is_native, written_as_held
 from dashtrade.domain.orders import ENDED, FROM_VENUE, IN_DOUBT, Effect, Order, OrderStatus
 from dashtrade.domain.ports import Leg, OrderReport
+from dashtrade.domain.signals import ExitPlan, Target
 from dashtrade.domain.values import ZERO, OrderType, plain
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import messages as message_table
@@ -40,6 +41,17 @@ def learn(conn: sa.Connection, entry: Order, told: tuple[Leg, ...], now: datetim
         order_table.insert(conn, new)
         by = (entry.exits or {}).get("native", "the venue")
         order_table.log(conn, [(leg, now, str(leg.status), f"{kind_of(leg)} at {_price(leg)}, held at {by}") for leg in new])
+
+
+def plan_of(told: tuple[Leg, ...], venue: str) -> rules.Kept | None:
+    """The plan that an entry found at the venue was sent with."""
+    if not told:
+        return None
+    stop = next((leg for leg in told if leg.stop_price is not None), None)
+    return written_as_held(ExitPlan(
+        take_profits=tuple(Target(price=leg.limit_price) for leg in told if leg.type is OrderType.LIMIT),
+        stop_loss=Target(price=stop.stop_price, limit_price=stop.limit_price) if stop else None,
+    ), venue)  # fmt: skip
 
 
 def _order(entry: Order, leg: Leg, number: int, now: datetime) -> Order:
