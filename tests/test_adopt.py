@@ -32,8 +32,9 @@ def clock() -> SetClock:
 
 
 @pytest.fixture
-def sim() -> Iterator[AlpacaSimulator]:
+def sim(clock: SetClock) -> Iterator[AlpacaSimulator]:
     with AlpacaSimulator() as simulator:
+        simulator.market.now = clock.now
         yield simulator
 
 
@@ -89,6 +90,7 @@ def history(ann: Person) -> list[tuple[str, str, str]]:
 def test_orders_placed_after_the_backup_are_taken_over_by_their_bot(shop: Shop):
     shop.back_up()
     first = shop.ann.trades("buy")
+    shop.clock.forward(1)
     shop.ann.trades("add")
     owned = shop.ann.holds(1)
     assert owned == 20

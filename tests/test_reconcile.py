@@ -28,8 +28,9 @@ def clock() -> SetClock:
 
 
 @pytest.fixture
-def sim() -> Iterator[AlpacaSimulator]:
+def sim(clock: SetClock) -> Iterator[AlpacaSimulator]:
     with AlpacaSimulator() as simulator:
+        simulator.market.now = clock.now
         yield simulator
 
 
@@ -203,6 +204,20 @@ def test_an_assignment_like_change_is_a_drift_like_any(holding: Desk):
 # --- the three ways out ------------------------------------------------------------------------------------------------------
 
 
+def test_a_bot_is_not_made_short_by_the_sale_of_what_was_its_users_own(desk: Desk):
+    desk.by_hand("AAPL", 6)
+    desk.bot()
+    desk.look()
+    desk.ann.trades("buy")
+    desk.by_hand("AAPL", 2)
+    desk.look(2)
+    assert desk.drift()["difference"] == "-14"
+    desk.resolve(desk.drift(), "give")
+    assert desk.ann.holds(1) == 0 and D(desk.ann.get("/trades")["items"][0]["quantity"]) == 10
+    desk.look(3)
+    assert not desk.drifts(), "the other four came out of what was outside"
+
+
 def test_left_outside_it_is_its_users_own_from_then_on(holding: Desk):
     holding.by_hand("AAPL", 15)
     holding.look(2)
@@ -344,7 +359,8 @@ def test_a_venue_that_stays_silent_at_the_start_is_told_once_and_the_entry_given
     desk.sim.clear_faults()
     desk.look(2)
     assert desk.told("the broker answers again") == 1 and not desk.ann.get("/drifts")["problems"]
-    assert desk.ann.trades("buy")["status"] == "filled"
+    after = desk.ann.trades("buy")
+    assert after["status"] == "filled", after["reason"]
 
 
 def test_a_way_out_waits_for_the_comparison_and_then_sells_only_what_is_there(make_app: MakeApp, holding: Desk):

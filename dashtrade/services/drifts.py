@@ -159,14 +159,25 @@ def _give(conn: sa.Connection, user: User, drift: Drift, bot_id: int | None, pri
         raise NotFound("bot") if bot_table.get(conn, user.id, bot_id) is None else Refusal(
             "the bot trades something else or elsewhere", f"Give it to a bot that trades {drift.symbol.short} on this account."
         )
-    order = foreign.give(conn, replace(drift), bots[bot_id], price, now)
+    order = foreign.give(conn, _share(conn, drift, bots[bot_id], now), bots[bot_id], price, now)
+    given = order.quantity
     verb, kept = ("bought" if drift.difference > 0 else "sold"), bot_table.load(conn, bot_id)
     message_table.send(
         conn, user.id, level="info", title=f"{kept.name}: the books agree again", now=now, signal_id=order.signal_id,
-        text=f"You gave it the difference at the broker: it counts as if it had {verb} {plain(abs(drift.difference))} {drift.symbol.short} "
+        text=f"You gave it the difference at the broker: it counts as if it had {verb} {plain(given)} {drift.symbol.short} "
         f"at {money(price) if price >= 1 else plain(price)}. It now owns {plain(kept.position.quantity)}.",
     )
     return bot_id
+
+
+def _share(conn: sa.Connection, drift: Drift, bot: Bot, now: Any) -> Drift:
+    """A bot is not made short by what was its user's own: beyond what the bot owns, a sale by hand comes out of what was outside."""
+    beyond = bot.position.quantity + drift.difference
+    if bot.position.quantity * drift.difference >= 0 or bot.position.quantity * beyond >= 0 or drift.outside * beyond >= 0:
+        return drift
+    own = max(beyond, -drift.outside) if beyond < 0 else min(beyond, -drift.outside)
+    table.put_outside(conn, drift.user_id, drift.account_id, drift.asset, drift.outside + own, now)
+    return replace(drift, theirs=drift.theirs - own)
 
 
 def _price(app: App, user: User, drift: Drift, said: str | None) -> Decimal:

@@ -101,7 +101,7 @@ def _check_plan(query: Mapping[str, str], crypto: bool, plan: str, recent: bool)
 def latest_quotes(market: Market, query: Mapping[str, str], *, crypto: bool, plan: str) -> dict[str, Any]:
     if query.get("feed") == "sip":
         _check_plan(query, crypto, plan, recent=True)
-    now, quotes = stamp(utc_now()), {}
+    now, quotes = stamp(market.now()), {}
     for name, asset in _wanted(market, query, crypto).items():
         quotes[name] = {"ap": float(asset.price + asset.spread), "as": 3, "bp": float(asset.price - asset.spread), "bs": 2, "t": now}
         if not crypto:
