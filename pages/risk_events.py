@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import streamlit as st
+
 from dashtrade import ui
 from dashtrade.domain.access import Permission
-from dashtrade.ui import risk_list
+from dashtrade.ui import protecting, risk_list
 
 user = ui.page("Risk events", needs=Permission.TRADE)
-risk_list.show(ui.the_app(), user)
+part = st.segmented_control("Part", ["Events", "Protections"], default="Events", required=True, key="part", bind="query-params", label_visibility="collapsed")
+if part == "Protections":
+    protecting.show()
+    protecting.ask(user)
+else:
+    risk_list.show(ui.the_app(), user)

@@ -11,6 +11,7 @@ from dashtrade.tables.drifts import drifts
 from dashtrade.tables.flattens import flattens
 from dashtrade.tables.messages import outbox
 from dashtrade.tables.orders import orders
+from dashtrade.tables.protections import locks
 from dashtrade.tables.quick import rows
 from dashtrade.tables.signals import signals
 
@@ -30,7 +31,10 @@ _TOLD = sa.select(sa.func.max(outbox.c.id).label("newest")).where(outbox.c.user_
 _EVENTS = sa.select(sa.func.max(risk_events.c.id).label("newest")).where(risk_events.c.user_id == p("owner"))
 _DRIFTS = sa.select(sa.func.count().label("drifts"), sa.func.max(drifts.c.updated_at).label("updated")).where(drifts.c.user_id == p("owner"))
 _FLATTENS = sa.select(flattens.c.id, flattens.c.status).where(flattens.c.user_id == p("owner")).order_by(flattens.c.id.desc()).limit(1)
-_ALL = (_SIGNALS, _ORDERS, _BOTS, _SWITCHES, _ACCOUNTS, _TOLD, _EVENTS, _DRIFTS, _FLATTENS)
+_LOCKS = sa.select(sa.func.count().label("locks"), sa.func.max(locks.c.since).label("newest"), sa.func.max(locks.c.unlocked_at).label("opened")).where(
+    locks.c.user_id == p("owner")
+)
+_ALL = (_SIGNALS, _ORDERS, _BOTS, _SWITCHES, _ACCOUNTS, _TOLD, _EVENTS, _DRIFTS, _FLATTENS, _LOCKS)
 
 SYSTEM: set[str] = set()
 

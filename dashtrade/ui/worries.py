@@ -9,8 +9,10 @@ from typing import Any
 
 from dashtrade.app import App
 from dashtrade.domain.orders import OrderStatus
+from dashtrade.domain.protections import KINDS
 from dashtrade.services import drifts as drift_service
 from dashtrade.tables import orders as order_table
+from dashtrade.tables import protections as protection_table
 from dashtrade.tables import signals as signal_table
 from dashtrade.tables.people import User
 from dashtrade.ui import data, drifting
@@ -32,7 +34,7 @@ class Worry:
 
 
 def of_user(app: App, user: User) -> list[Worry]:
-    found = [*_stuck(app, user), *_drifts(app, user), *_accounts(app, user), *_stopped(app, user), *_refused(app, user)]
+    found = [*_stuck(app, user), *_drifts(app, user), *_accounts(app, user), *_stopped(app, user), *_locked(app, user), *_refused(app, user)]
     return sorted(found, key=lambda worry: worry.tone != "down")
 
 
@@ -71,6 +73,16 @@ def _stopped(app: App, user: User) -> Iterator[Worry]:
     for bot in data.stopped_bots(app, user):
         yield Worry(
             tone="warn", title=f"{bot.name} is stopped", detail=bot.paused_reason, at=bot.updated_at, page="pages/bots.py", query=("bot", str(bot.id)),
+        )  # fmt: skip
+
+
+def _locked(app: App, user: User) -> Iterator[Worry]:
+    with app.db.read() as conn:
+        found = protection_table.list_locks(conn, user.id, before=None, limit=10, standing_at=app.clock.now())
+    for row in found:
+        yield Worry(
+            tone="warn", title=f"{KINDS[row.kind].title}: entries are locked", detail=row.reason, at=row.since, page="pages/risk_events.py",
+            query=("part", "Protections"),
         )  # fmt: skip
 
 
