@@ -223,8 +223,10 @@ def list_bots(user: User, query: BotList) -> dict[str, Any]:
 
 @endpoint(bp, "POST", "/bots", body=BotFields, status=201)
 def add_bot(user: User, given: BotFields) -> dict[str, Any]:
-    """Make a bot: a symbol and a timeframe on one account."""
-    return _shown(user, service.add_bot(the_app(), user, given.model_dump(exclude_unset=True)))
+    """Make a bot: a symbol and a timeframe on one account. `warnings` tells what could not be checked, or may go wrong."""
+    warnings: list[str] = []
+    made = service.add_bot(the_app(), user, given.model_dump(exclude_unset=True), warnings.append)
+    return _shown(user, made) | {"warnings": warnings}
 
 
 def _shown(user: User, bot_id: int) -> dict[str, Any]:
@@ -240,8 +242,9 @@ def get_bot(user: User, bot_id: int) -> dict[str, Any]:
 @endpoint(bp, "PATCH", "/bots/<int:bot_id>", body=BotFields)
 def change_bot(user: User, given: BotFields, bot_id: int) -> dict[str, Any]:
     """Change how a bot trades. Its account, symbol and timeframe stay: its history belongs to them."""
-    service.change_bot(the_app(), user, bot_id, given.model_dump(exclude_unset=True))
-    return _shown(user, bot_id)
+    warnings: list[str] = []
+    service.change_bot(the_app(), user, bot_id, given.model_dump(exclude_unset=True), warnings.append)
+    return _shown(user, bot_id) | {"warnings": warnings}
 
 
 @endpoint(bp, "PATCH", "/bots/<int:bot_id>/exits", body=ExitChanges)

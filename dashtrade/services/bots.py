@@ -19,9 +19,11 @@ from dashtrade.domain.paper import PaperSettings
 from dashtrade.domain.ports import BrokerError
 from dashtrade.domain.signals import ExitPlan, Origin, Size, SizeKind
 from dashtrade.domain.values import Malformed, OrderType, Symbol, Timeframe, exact, money, new_id, plain
+from dashtrade.services import venue_check
 from dashtrade.services.bot_history import differences
 from dashtrade.services.bot_settings import EXIT_FIELDS, ORDER_FIELDS, check_risk_size, read_settings
 from dashtrade.services.people import read_zone
+from dashtrade.services.venue_check import Warn
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as table
 from dashtrade.tables import messages as message_table
@@ -258,6 +260,7 @@ _DEFAULTS: dict[str, Any] = {
 _PLACE = ("account_id", "symbol", "timeframe")
 _SIZE = ("position_size", "position_size_type", "order_type")
 _NULLABLE = {"risk_limit_percent", "daily_loss_limit", "max_position_size", "orders_per_day"}
+_OF_VENUE = {"sides", "order_type", "size_kind", "size_value", "ordering"}  # a change of these is held against what the venue can do
 BOT_FIELDS = (*_PLACE, *_SIZE, *_FIELDS, *EXIT_FIELDS, *ORDER_FIELDS)
 
 
@@ -298,7 +301,8 @@ def _read_size(given: Mapping[str, Any]) -> dict[str, Any]:
     return {"size_kind": size.kind, "size_value": size.value}
 
 
-def add_bot(app: App, user: User, given: Mapping[str, Any]) -> int:
+def add_bot(app: App, user: User, given: Mapping[str, Any], warn: Warn = lambda what: None) -> int:
+    """`warn` is told what may go wrong at the venue, or could not be found out."""
     missing = [name for name in (*_PLACE, "position_size") if given.get(name) in (None, "")]
     if missing:
         raise Malformed(f"{missing[0]} is missing", where=missing[0], hint="A bot needs account_id, symbol, timeframe and position_size.")
@@ -307,7 +311,9 @@ def add_bot(app: App, user: User, given: Mapping[str, Any]) -> int:
     account = account_of(app, user, _account_id(given["account_id"]))
     values |= {"account_id": account.id, "symbol": symbol, "written_symbol": str(given["symbol"]).strip(), "timeframe": timeframe.seconds}
     values.setdefault("name", f"{symbol.short} {timeframe.shown}")
-    _check_venue(app, account, symbol, values)
+    if "sides" not in given and not app.brokers.capabilities(account).shorts:
+        values["sides"] = Sides.LONG
+    venue_check.check(app, account, symbol, values, warn)
     check_risk_size(values["size_kind"], values.get("exit_plan"), values["size_override"])
     now = app.clock.now()
     values |= {"created_at": now, "updated_at": now, "windows": values["windows"]}
@@ -334,24 +340,6 @@ def _account_id(given: Any) -> int:
     return int(number)
 
 
-def _check_venue(app: App, account: Account, symbol: Symbol, values: Mapping[str, Any]) -> None:
-    """What the venue cannot do is said when the bot is saved, not when the alert comes."""
-    can = app.brokers.capabilities(account)
-    if symbol.is_crypto and not can.crypto:
-        raise Refusal(f"{can.name} does not trade coins", "Use an account of a crypto exchange, or a paper account.")
-    if not symbol.is_crypto and not can.stocks:
-        raise Refusal(f"{can.name} does not trade stocks", "Use an account of a stock broker, or a paper account.")
-    if values.get("order_type") and values["order_type"] not in can.order_types:
-        raise Refusal(f"{can.name} has no {values['order_type']} orders", "Choose another order type.")
-    if values.get("sides") is Sides.SHORT and not can.shorts:
-        raise Refusal(f"{can.name} cannot sell short", 'Set sides to "long".')
-    ordering = OrderDefaults.read(values.get("ordering"))
-    if ordering.time_in_force is not None and ordering.time_in_force not in can.times_in_force:
-        raise Refusal(f"{can.name} takes no {ordering.time_in_force} orders", f"One of: {', '.join(sorted(can.times_in_force))}.")
-    if ordering.extended_hours and not can.extended_hours:
-        raise Refusal(f"{can.name} does not trade outside the regular hours", "Set extended_hours to false.")
-
-
 def bot_of(app: App, user: User, bot_id: int) -> Bot:
     with app.db.read() as conn:
         bot = table.get(conn, user.id, bot_id)
@@ -360,7 +348,7 @@ def bot_of(app: App, user: User, bot_id: int) -> Bot:
     return bot
 
 
-def change_bot(app: App, user: User, bot_id: int, given: Mapping[str, Any]) -> None:
+def change_bot(app: App, user: User, bot_id: int, given: Mapping[str, Any], warn: Warn = lambda what: None) -> None:
     bot = bot_of(app, user, bot_id)
     for name in _PLACE:
         if name in given:
@@ -368,7 +356,8 @@ def change_bot(app: App, user: User, bot_id: int, given: Mapping[str, Any]) -> N
     if "position_size" in given and "position_size_type" not in given and bot.size.kind is not SizeKind.DOLLARS:
         given = {**given, "position_size_type": next(name for name, kind in SIZE_KINDS.items() if kind is bot.size.kind)}
     values = _read_fields(given, BOT_FIELDS) | read_settings(given, bot.exit_plan, bot.ordering)
-    _check_venue(app, account_of(app, user, bot.account_id), bot.symbol, values)
+    if not values.keys().isdisjoint(_OF_VENUE):
+        venue_check.check(app, account_of(app, user, bot.account_id), bot.symbol, values, warn, bot)
     check_risk_size(values.get("size_kind", bot.size.kind), values.get("exit_plan", exit_rules.written(bot.exit_plan)), values.get("size_override", bot.size_override))
     now = app.clock.now()
 
