@@ -45,7 +45,7 @@ from dashtrade.tables.signals import Lane
 
 log = logging.getLogger("dashtrade.worker")
 
-AT_ONCE = 8  # lanes' writes in one commit
+AT_ONCE = 4  # lanes' writes in one commit
 CALLS = 32  # network calls under way at once
 SCAN, COLLECT, WATCH = 0.5, 0.25, 2.0  # seconds between two looks
 ENDED = 20  # at every twentieth look, orders that ended a moment ago: a fill may come late
