@@ -385,6 +385,23 @@ def test_a_way_out_waits_for_the_comparison_and_then_sells_only_what_is_there(ma
     assert len(holding.sim.requests("POST", "/v2/orders")) == 1
 
 
+def test_an_account_that_begins_to_trade_is_compared_soon(desk: Desk):
+    def asked() -> int:
+        for account in desk.reconciler.due():
+            desk.reconciler.look(account)
+        return len([seen for seen in desk.sim.requests("GET", "/v2/positions") if seen.path == "/v2/positions"])
+
+    assert (asked(), asked()) == (1, 1)
+    desk.clock.forward(11)
+    assert asked() == 1, "without bots once a minute is enough"
+    desk.bot()
+    desk.ann.trades("buy")
+    desk.clock.forward(11)
+    assert asked() == 2
+    desk.clock.forward(11)
+    assert asked() == 3
+
+
 def test_a_key_that_is_refused_stops_the_account_as_everywhere(holding: Desk):
     holding.sim.inject(Fault("bad_key", method="GET", path="/v2/positions", times=0))
     holding.look(3)
