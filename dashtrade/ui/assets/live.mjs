@@ -34,3 +34,11 @@ export function subscribe(heard) {
   else if (rev) heard({ c: known, rev });
   return () => { subscribers.delete(heard); };
 }
+
+// Streamlit sends what happens at the same moment as one message, which can renew one part of the page alone: so they take turns.
+const GAP = 150;
+let turn = Promise.resolve();
+
+export function inTurn(act) {
+  turn = turn.then(() => { act(); return new Promise(done => setTimeout(done, GAP)); });
+}
