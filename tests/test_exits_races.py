@@ -141,6 +141,7 @@ def race(database_url: str, home: Path, sign: int) -> Iterator[Race]:
             "ALPACA_DATA_URL": sim.url, "ALPACA_STREAM_URL": sim.stream_url,
         }  # fmt: skip
         clock = SetClock(datetime.now(UTC))
+        sim.market.now = clock.now  # so that its prices are not old ones
         app = build_app(Settings.load(given, home), clock=clock)
         try:
             person = House(app).join()
