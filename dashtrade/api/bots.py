@@ -16,6 +16,7 @@ from dashtrade.domain.ports import BrokerError
 from dashtrade.domain.signals import SizeKind
 from dashtrade.domain.values import iso, plain
 from dashtrade.services import bots as service
+from dashtrade.services import connections, schwab_sign_in
 from dashtrade.services import exits as exit_service
 from dashtrade.services import story
 from dashtrade.services.bot_settings import shown_settings
@@ -37,6 +38,11 @@ class NewAccount(Body):
     label: str = pydantic.Field("", max_length=80, pattern=r"^[^\x00-\x1f]*$")
     credentials: dict[str, str] = {}
     options: dict[str, Any] = {}
+    acknowledge: str = pydantic.Field("", max_length=40, description='"REAL MONEY", for a live account')
+
+
+class SignIn(Body):
+    redirected_to: str = pydantic.Field("", max_length=4000)
 
 
 class AccountChanges(Body):
@@ -65,7 +71,8 @@ def add_account(user: User, given: NewAccount) -> dict[str, Any]:
     """Connect a broker account; its credentials are sealed before they are stored."""
     app = the_app()
     account_id = service.add_account(
-        app, user, broker=given.broker, mode=given.mode, label=given.label, credentials=given.credentials, options=given.options
+        app, user, broker=given.broker, mode=given.mode, label=given.label, credentials=given.credentials, options=given.options,
+        acknowledge=given.acknowledge,
     )
     return account_view(service.account_of(app, user, account_id))
 
@@ -92,8 +99,16 @@ def remove_account(user: User, account_id: int) -> dict[str, Any]:
 
 @endpoint(bp, "POST", "/accounts/<int:account_id>/test")
 def test_account(user: User, account_id: int) -> dict[str, Any]:
-    """Reach the broker with the stored credentials and say what it answered."""
-    return service.test_account(the_app(), user, account_id)
+    """Reach the broker with the stored credentials, within ten seconds, and say what it answered."""
+    return connections.test(the_app(), user, account_id)
+
+
+@endpoint(bp, "POST", "/accounts/<int:account_id>/renew", body=SignIn)
+def renew_sign_in(user: User, given: SignIn, account_id: int) -> dict[str, Any]:
+    """Sign in at the broker again, where a person has to: first the address to go to, then with the one that it led back to."""
+    if not given.redirected_to:
+        return {"id": account_id, "url": schwab_sign_in.renew_address(the_app(), user, account_id)}
+    return {"id": account_id, **schwab_sign_in.renew(the_app(), user, account_id, given.redirected_to)}
 
 
 @endpoint(bp, "POST", "/accounts/<int:account_id>/reset")

@@ -126,6 +126,18 @@ class CryptoBroker:
         """A halted market says not when it goes on."""
         return None
 
+    def clock_skew(self) -> timedelta | None:
+        """How far the exchange's clock is ahead of ours, where it tells."""
+
+        def ask(client: Any) -> timedelta | None:
+            if not client.has.get("fetchTime"):
+                return None
+            before = self._clock.now()
+            there = datetime.fromtimestamp(int(client.fetch_time()) / 1000, UTC)
+            return there - (before + (self._clock.now() - before) / 2)
+
+        return self._ask(ask)
+
     def close(self) -> None:
         self._wire.close()
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from dashtrade.brokers import schwab_wire as wire
-from dashtrade.brokers.schwab_auth import TOKEN_HINT, URL, SignIn, Token, authorize_url, exchange_code, expires_in, warning
+from dashtrade.brokers.schwab_auth import URL, SignIn, Token, authorize_url, exchange_code, expires_in, warning, warning_of
 from dashtrade.brokers.schwab_reports import WORDS, candles_of, entered, fits, number, order_report, positions_of, spelled
 from dashtrade.domain.ports import (
     AccountState, BadCredentials, BrokerPosition, Candle, Capabilities, Clock, OrderRef, OrderReport, OrderRequest, Quote, Rejected,
@@ -58,22 +59,23 @@ def check(credentials: dict[str, str], options: dict[str, Any]) -> None:
             "Schwab has no sandbox", where="mode", hint="Choose live, or use the built-in paper account with made-up money."
         )
     if not credentials.get("token"):
-        raise Malformed("the sign-in is missing", where="credentials.token", hint=TOKEN_HINT)
+        return  # the account waits for somebody to sign in
     Token.read(credentials["token"])
 
 
 class SchwabBroker:
-    """One account. `save_token` is given the token's text whenever it was renewed; `owner_of` tells, where the app knows it,
-    which order of ours already carries a number of Schwab's."""
+    """One account. `load_token` gives the token's text as it was kept last, `save_token` keeps it whenever it was renewed, and `alone`
+    lets one process in at a time; `owner_of` tells, where the app knows it, which order of ours carries a number of Schwab's."""
 
     demo = False
 
-    def __init__(self, key: str, secret: str, token: str, save_token: Callable[[str], None], *, url: str | None = None,
+    def __init__(self, key: str, secret: str, load_token: Callable[[], str], save_token: Callable[[str], None], *, url: str | None = None,
                  account: str | None = None, clock: Clock | None = None, timeout: float = 10.0, settle: timedelta | None = None,
-                 owner_of: Callable[[str], str | None] = lambda number: None) -> None:  # fmt: skip
+                 owner_of: Callable[[str], str | None] = lambda number: None,
+                 alone: Callable[[], AbstractContextManager[Any]] = nullcontext) -> None:  # fmt: skip
         self.capabilities = CAPABILITIES if settle is None else replace(CAPABILITIES, settle=settle)
         self._clock, self._http = clock or SystemClock(), wire.Http((url or URL).rstrip("/"), timeout)
-        self._sign_in = SignIn(key.strip(), secret.strip(), token, save_token, self._http.form, self._clock)
+        self._sign_in = SignIn(key.strip(), secret.strip(), load_token, save_token, self._http.form, self._clock, alone)
         self._wanted, self._owner_of = account, owner_of
         self._account_of: str | None = None
         self._numbers: dict[str, str] = {}  # our id -> Schwab's number, as far as this process has seen
@@ -86,6 +88,10 @@ class SchwabBroker:
 
     def expires_in(self) -> timedelta:
         return self._sign_in.ends() - self._clock.now()
+
+    def warning(self) -> str:
+        """Words for the user when the sign-in ends soon; empty otherwise."""
+        return warning_of(self.expires_in())
 
     # --- orders ---
 
@@ -195,6 +201,11 @@ class SchwabBroker:
         said = self._ask("GET", "/marketdata/v1/markets", params=params).get("equity") or {}
         sessions = [each for kind in said.values() for each in (kind.get("sessionHours") or {}).get("regularMarket") or ()]
         return [(_moment(each["start"]), _moment(each["end"])) for each in sessions]
+
+    def clock_skew(self) -> timedelta:
+        """To the second, as Schwab tells it with each answer; below two seconds it counts as none."""
+        self._ask("GET", "/trader/v1/accounts/accountNumbers")
+        return self._ahead
 
     def close(self) -> None:
         self._http.close()

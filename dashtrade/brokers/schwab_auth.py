@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -59,40 +60,54 @@ class Token:
     def ends(self) -> datetime:
         return self.created + LIFE
 
+    def is_good(self, now: datetime, refused: str | None) -> bool:
+        return bool(self.access) and self.access != refused and now < self.access_ends - EARLY
+
 
 class SignIn:
-    """Keeps one account let in. Several threads may ask; one renews."""
+    """Keeps one account let in. Several threads and processes may ask; one renews, and the others find what it kept."""
 
     def __init__(
-        self, key: str, secret: str, token: str, save: Callable[[str], None], post: Callable[..., Any], clock: Clock
-    ) -> None:
-        self._key, self._secret, self._save, self._post, self._clock = key, secret, save, post, clock
-        self._token, self._lock = Token.read(token), threading.Lock()
+        self, key: str, secret: str, load: Callable[[], str], save: Callable[[str], None], post: Callable[..., Any], clock: Clock,
+        alone: Callable[[], AbstractContextManager[Any]],
+    ) -> None:  # fmt: skip
+        self._key, self._secret, self._load, self._save, self._post, self._clock = key, secret, load, save, post, clock
+        self._alone, self._lock, self._token = alone, threading.Lock(), None
 
     def access(self, *, refused: str | None = None) -> str:
         """A token that is good now; not `refused`, which the venue did not take although it should be good."""
         with self._lock:
             now = self._clock.now()
-            if self._token.access and self._token.access != refused and now < self._token.access_ends - EARLY:
+            if self._token is not None and self._token.is_good(now, refused):
                 return self._token.access
-            if now >= self._token.ends:
-                raise BadCredentials(f"Schwab lets nobody in for longer than seven days, and they are over. {SIGN_IN}")
-            self._token = self._renewed(now)
-            self._save(self._token.text)
-            return self._token.access
+            with self._alone():
+                self._token = self._kept()  # somebody else may have renewed it, or signed in anew
+                if self._token.is_good(now, refused):
+                    return self._token.access
+                if now >= self._token.ends:
+                    raise BadCredentials(f"Schwab lets nobody in for longer than seven days, and they are over. {SIGN_IN}")
+                self._token = self._renewed(self._token, now)
+                self._save(self._token.text)
+                return self._token.access
 
     def ends(self) -> datetime:
-        return self._token.ends
+        return self._kept().ends
 
-    def _renewed(self, now: datetime) -> Token:
-        asked = {"grant_type": "refresh_token", "refresh_token": self._token.values["refresh_token"]}
+    def _kept(self) -> Token:
+        text = self._load()
+        if not text:
+            raise BadCredentials(f"Nobody has signed in at Schwab for this account yet. {SIGN_IN}")
+        return Token.read(text)
+
+    def _renewed(self, token: Token, now: datetime) -> Token:
+        asked = {"grant_type": "refresh_token", "refresh_token": token.values["refresh_token"]}
         said = granted(self._post, self._key, self._secret, asked)
         values = {
-            **self._token.values,
+            **token.values,
             **said,
             "expires_at": (now + timedelta(seconds=int(said.get("expires_in", 1800)))).timestamp(),
         }
-        return replace(self._token, values=values)
+        return replace(token, values=values)
 
 
 def granted(post: Callable[..., Any], key: str, secret: str, asked: dict[str, str]) -> dict[str, Any]:
@@ -152,7 +167,10 @@ def expires_in(token: str, now: datetime) -> timedelta:
 
 def warning(token: str, now: datetime, before: timedelta = WARN) -> str:
     """Words for the user when the end is near; empty while it is not."""
-    left = expires_in(token, now)
+    return warning_of(expires_in(token, now), before)
+
+
+def warning_of(left: timedelta, before: timedelta = WARN) -> str:
     if left > before:
         return ""
     if left <= timedelta(0):

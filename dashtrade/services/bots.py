@@ -16,9 +16,8 @@ from dashtrade.domain import exits as exit_rules
 from dashtrade.domain.bots import Bot, OrderDefaults, Sides, Stop, WhenClosed, Window
 from dashtrade.domain.dialects import parse
 from dashtrade.domain.paper import PaperSettings
-from dashtrade.domain.ports import BrokerError
 from dashtrade.domain.signals import ExitPlan, Origin, Size, SizeKind
-from dashtrade.domain.values import Malformed, OrderType, Symbol, Timeframe, exact, money, new_id, plain
+from dashtrade.domain.values import Malformed, OrderType, Symbol, Timeframe, exact, new_id, plain
 from dashtrade.services import venue_check
 from dashtrade.services.bot_history import differences
 from dashtrade.services.bot_settings import EXIT_FIELDS, ORDER_FIELDS, check_risk_size, read_settings
@@ -44,6 +43,9 @@ SIZE_KINDS = {
 DEMO_ACCOUNTS, DEMO_BOTS = 3, 12  # that a demo may ever make: strangers must not fill the disk
 
 
+REAL_MONEY = "REAL MONEY"
+
+
 class NotFound(Exception):
     """There is no such thing of this user's; whether there is one of somebody else's is nobody's business."""
 
@@ -63,11 +65,15 @@ class Refusal(Exception):
 # --- accounts ------------------------------------------------------------------------------------------------------------
 
 
-def add_account(app: App, user: User, *, broker: str, mode: str, label: str, credentials: Mapping[str, str], options: Mapping[str, Any]) -> int:
+def add_account(app: App, user: User, *, broker: str, mode: str, label: str, credentials: Mapping[str, str], options: Mapping[str, Any],
+                acknowledge: str = "") -> int:
+    """`acknowledge` is what a person types for an account that trades with real money."""
     kind = app.brokers.kind(broker)
     if mode not in kind.modes:
         raise Malformed(f"{broker} has no mode {mode!r}", where="mode", hint=f"One of: {', '.join(kind.modes)}.")
     kind.check(dict(credentials), {**options, "mode": mode})
+    if mode == "live" and acknowledge.strip().upper() != REAL_MONEY:
+        raise Malformed("this account trades with real money", where="acknowledge", hint=f'Send acknowledge: "{REAL_MONEY}" to say that you mean it.')
     if user.demo_until is not None and broker != "paper":
         raise Refusal("a demo trades on paper", "Turn it into a real account first, on the Account page.")
     label = (label or kind.name).strip()[:80]
@@ -78,7 +84,8 @@ def add_account(app: App, user: User, *, broker: str, mode: str, label: str, cre
         if user.demo_until is not None and account_table.ever_made(conn, user.id) >= DEMO_ACCOUNTS:
             raise Refusal(f"a demo has room for {DEMO_ACCOUNTS} accounts", "Turn it into a real account first, on the Account page.")
         account_id = account_table.add(
-            conn, user.id, broker=broker, mode=mode, label=label, credentials=sealed, options=dict(options), created_at=now
+            conn, user.id, broker=broker, mode=mode, label=label, credentials=sealed, options=dict(options), created_at=now,
+            is_active=not kind.lacks(dict(credentials)), disabled_reason=kind.lacks(dict(credentials)),
         )
         if broker == "paper":
             paper_table.open_account(conn, account_id, kind.starting_cash(dict(options)))
@@ -99,7 +106,7 @@ def account_of(app: App, user: User, account_id: int) -> Account:
 
 
 def change_account(app: App, user: User, account_id: int, changes: dict[str, Any]) -> None:
-    """New credentials make a stopped account usable again; its bots stay paused until their user resumes them."""
+    """A stopped account with new credentials is tested, and usable again if that succeeds; its bots stay paused until resumed."""
     account = account_of(app, user, account_id)
     values: dict[str, Any] = {}
     if changes.get("label"):
@@ -110,7 +117,9 @@ def change_account(app: App, user: User, account_id: int, changes: dict[str, Any
         app.brokers.kind(account.broker).check(dict(credentials), {**options, "mode": account.mode})
         values |= {"options": options, "credentials": app.vault.encrypt(json.dumps(credentials, sort_keys=True))}
         if changes.get("credentials") is not None:  # a refused key was replaced; what it had renewed goes with it
-            values |= {"is_active": True, "disabled_reason": "", "session": None}
+            values["session"] = None
+            if not account.is_active:
+                values["disabled_reason"] = "its new key has not passed a test of the connection yet."
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> None:
@@ -119,6 +128,10 @@ def change_account(app: App, user: User, account_id: int, changes: dict[str, Any
             message_table.record(conn, actor=user.id, action="account changed", now=now, subject=account_id, detail={"fields": sorted(changes)})
 
     app.db.write(work)
+    if "session" in values and not account.is_active:
+        from dashtrade.services import connections  # which needs this module
+
+        connections.test(app, user, account_id)
 
 
 def remove_account(app: App, user: User, account_id: int) -> None:
@@ -133,29 +146,6 @@ def remove_account(app: App, user: User, account_id: int) -> None:
         message_table.record(conn, actor=user.id, action="account removed", now=now, subject=account_id)
 
     app.db.write(work)
-
-
-def test_account(app: App, user: User, account_id: int) -> dict[str, Any]:
-    """Reach the venue, and say what it said."""
-    account = account_of(app, user, account_id)
-    started = app.clock.now()
-    try:
-        state = app.brokers.venue(account).account()
-        result: dict[str, Any] = {
-            "ok": True, "equity": str(state.equity), "cash": str(state.cash), "buying_power": str(state.buying_power),
-            "currency": state.currency, "number": masked(state.number), "permissions": list(state.permissions),
-            "message": f"connected: equity {money(state.equity)} {state.currency}",
-        }
-    except BrokerError as error:
-        result = {"ok": False, "message": error.message}
-    checked = app.clock.now()
-    result["latency_ms"] = round((checked - started).total_seconds() * 1000)
-    app.db.write(lambda conn: account_table.change(conn, user.id, account_id, checked_at=checked, check_result=result))
-    return result
-
-
-def masked(number: str) -> str:
-    return f"{'•' * max(len(number) - 4, 0)}{number[-4:]}" if len(number) > 4 else number
 
 
 def reset_paper(app: App, user: User, account_id: int) -> None:

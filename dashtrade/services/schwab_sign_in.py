@@ -1,17 +1,35 @@
-"""Signing in at Schwab, which only a person can do, every seven days: where to go, and what comes back."""
+"""Signing in at Schwab, which only a person can do, every seven days: where to go, what comes back, and being told in time."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import sqlalchemy as sa
+
+from dashtrade.domain.ports import BrokerError
+from dashtrade.domain.values import Malformed
+from dashtrade.engine.effects import drive
+from dashtrade.services import connections
+from dashtrade.services.bots import Refusal, account_of
+from dashtrade.tables import accounts as account_table
+from dashtrade.tables import messages as message_table
+from dashtrade.tables import people as people_table
+from dashtrade.tables.accounts import Account
+from dashtrade.tables.people import User
 
 if TYPE_CHECKING:
     from dashtrade.app import App
 
+CALLBACK = "https://127.0.0.1"  # what people register at Schwab for an app without a website
+MOST = 10_000
 
-def address(app: App, *, key: str, callback: str) -> str:
+
+def address(app: App, *, key: str, callback: str, state: str = "") -> str:
     from dashtrade.brokers.schwab_auth import authorize_url
 
-    return authorize_url(key.strip(), callback.strip(), url=app.settings.broker_urls.get("SCHWAB_URL"))
+    return authorize_url(key.strip(), callback.strip(), state=state, url=app.settings.broker_urls.get("SCHWAB_URL"))
 
 
 def token(app: App, *, key: str, secret: str, callback: str, pasted: str) -> str:
@@ -20,3 +38,65 @@ def token(app: App, *, key: str, secret: str, callback: str, pasted: str) -> str
 
     url = app.settings.broker_urls.get("SCHWAB_URL")
     return exchange_code(key.strip(), secret.strip(), callback.strip(), pasted, url=url, clock=app.clock)
+
+
+def renew_address(app: App, user: User, account_id: int) -> str:
+    account, keys = _mine(app, user, account_id)
+    return address(app, key=keys["key"], callback=_callback(account), state=str(account.id))
+
+
+def renew(app: App, user: User, account_id: int, pasted: str) -> dict[str, Any]:
+    """Let in for seven more days; the connection is tested, and an account that was stopped for this is usable again."""
+    account, keys = _mine(app, user, account_id)
+    state = parse_qs(urlsplit(pasted).query).get("state", [str(account.id)])
+    if state != [str(account.id)]:
+        raise Malformed("this address belongs to the sign-in of another account", where="redirected_to", hint="Begin anew with this account's link.")
+    try:
+        text = token(app, key=keys["key"], secret=keys["secret"], callback=_callback(account), pasted=pasted)
+    except BrokerError as error:
+        raise Refusal(error.message, "Sign in again, and paste the address within 30 seconds.") from error
+    now = app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        account_table.put_session(conn, account.id, None, app.vault.encrypt(text))
+        message_table.record(conn, actor=user.id, action="signed in at the broker", now=now, subject=account.id)
+
+    with app.db.alone(f"schwab-{account.id}"):  # not while another process renews the one before
+        app.db.write(work)
+    return connections.test(app, user, account.id)
+
+
+def remind(app: App) -> None:
+    """Days before a sign-in ends its user is told, once a day; when it has ended, the account stops in so many words."""
+    with app.db.read() as conn:
+        accounts = account_table.active_at(conn, ["schwab"], MOST)
+    for account in accounts:
+        words = app.brokers.sign_in_warning(account)
+        if words and "has ended" in words:
+            drive(app.db, app.engine.sender.disable_account(account.id, account.user_id, words))
+        elif words:
+            _tell(app, account, words)
+
+
+def _tell(app: App, account: Account, words: str) -> None:
+    now = app.clock.now()
+    name, today = f"sign_in_warned:{account.id}", now.date().isoformat()
+
+    def work(conn: sa.Connection) -> None:
+        if people_table.setting(conn, name) == today:
+            return
+        people_table.put_setting(conn, name, today)
+        message_table.send(conn, account.user_id, level="warning", title=f"{account.label}: sign in at Schwab again", text=words, now=now)
+
+    app.db.write(work)
+
+
+def _mine(app: App, user: User, account_id: int) -> tuple[Account, dict[str, str]]:
+    account = account_of(app, user, account_id)
+    if account.broker != "schwab":
+        raise Refusal("this account needs no sign-in", "Give it a new key instead.")
+    return account, json.loads(app.vault.decrypt(account.credentials))
+
+
+def _callback(account: Account) -> str:
+    return str(account.options.get("callback") or CALLBACK)

@@ -8,12 +8,11 @@ from typing import Any
 
 import streamlit as st
 
-from dashtrade.domain.values import Malformed
 from dashtrade.services import schwab_sign_in
+from dashtrade.services.schwab_sign_in import CALLBACK
 from dashtrade.ui.errors import trying
 from dashtrade.ui.page import the_app
 
-CALLBACK = "https://127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,10 +113,3 @@ def paper_options(name: str) -> dict[str, Any]:
         "starting_cash": cash.replace(",", ""), "fee_per_order": fee, "fee_percent": rate, "slippage_percent": slip,
         "leverage": leverage, "shorting": "yes" if shorting else "no",
     }  # fmt: skip
-
-
-def confirm_live(name: str) -> None:
-    """Real money is asked for by its name. Raises Malformed until it was typed."""
-    typed = st.session_state.get(f"{name}_confirm", "")
-    if typed.strip().upper() != "REAL MONEY":
-        raise Malformed("this account trades with real money", where="confirm", hint='Type "REAL MONEY" into the last field to say that you mean it.')

@@ -7,10 +7,12 @@ import streamlit as st
 from dashtrade.app import App
 from dashtrade.domain.ports import BrokerError
 from dashtrade.services import bots as service
+from dashtrade.services import connections, schwab_sign_in
+from dashtrade.services.schwab_sign_in import CALLBACK
 from dashtrade.tables.accounts import Account
 from dashtrade.tables.people import User
 from dashtrade.ui import data, prices
-from dashtrade.ui.broker_forms import FORMS, Form, confirm_live, credentials, form_of, paper_options
+from dashtrade.ui.broker_forms import FORMS, Form, credentials, form_of, paper_options
 from dashtrade.ui.errors import trying
 from dashtrade.ui.page import empty, guard, live, the_app
 from dashtrade.ui.words import ago, count, money, sentence, text
@@ -70,17 +72,21 @@ def _state(user: User, account_id: int, bots: int) -> None:
             st.warning("**This key may withdraw money.** DashTrade never does; make one without that right, so that nobody can.", icon=":material/key:")
     if account.checked_at and account.check_result:
         mark = ":green[:material/check_circle:]" if account.check_result.get("ok") else ":red[:material/error:]"
+        for warning in account.check_result.get("warnings", ()):
+            st.warning(text(warning))
         st.caption(f"{mark} Tested {ago(app.clock.now(), account.checked_at)}: {text(account.check_result.get('message', ''))}")
 
 
 def _buttons(app: App, user: User, account: Account) -> None:
     if st.button("Test", key=f"test_{account.id}", icon=":material/network_check:"):
         with st.spinner("Asking the broker…"), trying():
-            service.test_account(app, user, account.id)
+            connections.test(app, user, account.id)
             st.rerun()
     with st.popover("More", key=f"more_{account.id}"):
         if account.broker != "paper" and st.button("New key", key=f"key_{account.id}", width="stretch"):
             _new_key(account)
+        if account.broker == "schwab" and st.button("Sign in again", key=f"sign_in_{account.id}", width="stretch"):
+            _sign_in(account)
         if st.button("Rename", key=f"rename_{account.id}", width="stretch"):
             _rename(account)
         if account.broker == "paper" and st.button("Reset its money", key=f"reset_{account.id}", width="stretch"):
@@ -99,6 +105,8 @@ def _add() -> None:
     label = right.text_input("Name", placeholder=form.title, max_chars=80, key="add_label")
     given = credentials(form, "add")
     options = paper_options("add") if form.broker == "paper" else dict(form.options or {})
+    if form.broker == "schwab":
+        options["callback"] = st.session_state.get("add_callback", CALLBACK)
     if mode == "live":
         st.warning("**Real money.** Bots on this account buy and sell at your broker, with what you own there.", icon=":material/warning:")
         st.text_input('Type "REAL MONEY"', key="add_confirm", max_chars=20, autocomplete="off")
@@ -109,14 +117,15 @@ def _add() -> None:
 def _save_new(form: Form, mode: str, label: str, given: dict[str, str], options: dict[str, object]) -> None:
     app, user = the_app(), guard()
     with trying() as attempt:
-        if mode == "live":
-            confirm_live("add")
-        account_id = service.add_account(app, user, broker=form.broker, mode=mode, label=label, credentials=given, options=options)
+        account_id = service.add_account(
+            app, user, broker=form.broker, mode=mode, label=label, credentials=given, options=options,
+            acknowledge=st.session_state.get("add_confirm", ""),
+        )
     if not attempt.ok:
         return
-    if form.broker != "paper":
+    if form.broker != "paper" and service.account_of(app, user, account_id).is_active:
         with st.spinner("Asking the broker…"):
-            service.test_account(app, user, account_id)  # what it says stands with the account
+            connections.test(app, user, account_id)  # what it says stands with the account
     st.session_state["said"] = f"{text(label)} is added."
     st.rerun()
 
@@ -131,7 +140,20 @@ def _new_key(account: Account) -> None:
             service.change_account(the_app(), guard(), account.id, {"credentials": given})
         if attempt.ok:
             with st.spinner("Asking the broker…"):
-                service.test_account(the_app(), guard(), account.id)
+                connections.test(the_app(), guard(), account.id)
+            st.rerun()
+
+
+@st.dialog("Sign in at Schwab")
+def _sign_in(account: Account) -> None:
+    app, user = the_app(), guard()
+    st.caption("That is needed every seven days. The page you are sent back to may not load; its address is what counts.")
+    st.link_button("1. Sign in at Schwab", schwab_sign_in.renew_address(app, user, account.id), icon=":material/open_in_new:")
+    pasted = st.text_input("2. Paste the address you were sent back to", key=f"pasted_{account.id}", max_chars=4000)
+    if st.button("Save the sign-in", type="primary", key=f"sign_in_yes_{account.id}") and pasted:
+        with st.spinner("Asking the broker…"), trying() as attempt:
+            schwab_sign_in.renew(app, user, account.id, pasted)
+        if attempt.ok:
             st.rerun()
 
 
