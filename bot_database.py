@@ -137,14 +137,18 @@ class Database:
         outer = getattr(self._inside, "conn", None)
         if outer is not None:
             return fn(outer)
-        if self.before_write is not None:
-            self.before_write()
+        self.may_write()
         if not self.is_sqlite:
             return self._write_postgres(fn)
         work = self.write_all([fn])[0]
         if work.error is not None:
             raise work.error
         return work.result
+
+    def may_write(self) -> None:
+        """Raises where `before_write` refuses: asked by `write`, and before work is handed to another process that writes it."""
+        if self.before_write is not None:
+            self.before_write()
 
     def _write_postgres(self, fn: Callable[[sa.Connection], T]) -> T:
         for attempt in range(RETRIES):

@@ -72,6 +72,7 @@ class Engine:
             id=new_id(now), owner=owner, reading=reading, raw=raw, origin=origin, sender=sender, received_at=now, max_age=max_age,
             followed=followed,
         )
+        self.db.may_write()
         said = self.hand_over(alert)
         if said is None:
             said = self.db.write(alert.store)

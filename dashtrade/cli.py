@@ -54,6 +54,19 @@ def user_add(settings: Settings, given: argparse.Namespace) -> int:
     return 0
 
 
+def user_rescue(settings: Settings, given: argparse.Namespace) -> int:
+    from dashtrade.app import build_app
+    from dashtrade.services import credentials
+    from dashtrade.services.bots import NotFound, Refusal
+
+    try:
+        link = credentials.rescue(build_app(settings), given.email)
+    except (NotFound, Refusal) as refused:
+        raise Refused(f"Not done: {refused.message}.\n  {refused.hint}") from None
+    print(f"{link}\nGood once, for a day. The second factor of {given.email} is off.")
+    return 0
+
+
 def backup(settings: Settings, given: argparse.Namespace) -> int:
     from bot_database import Database
 
@@ -179,6 +192,8 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("email", metavar="EMAIL")
     add.add_argument("--name", help="the name shown (default: the part before the @)")
     add.add_argument("--role", choices=("standard", "admin", "superadmin"), default="standard")
+    rescue = command(users, "rescue", user_rescue, "Print a link that makes a new password, and take off the second factor.")
+    rescue.add_argument("email", metavar="EMAIL")
     save = command(commands, "backup", backup, "Save the database into a file; DashTrade may be running.")
     save.add_argument("file", metavar="FILE", type=Path)
     back = command(commands, "restore", restore, "Replace the database by a backup; DashTrade must be stopped.")

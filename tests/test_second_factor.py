@@ -219,3 +219,11 @@ def test_an_email_is_changed_with_the_password_and_to_none_that_is_taken(app: Ap
         credentials.change_email(app, ann, email="bob@example.com", password=PASSWORD, address="")
     credentials.change_email(app, ann, email="New@Example.com", password=PASSWORD, address="")
     assert people.check_password(app, "new@example.com", PASSWORD, "").id == ann.id
+
+
+def test_whoever_has_the_machine_can_let_somebody_in_again(app: App, ann: User):
+    switched_on(app, ann)
+    code = credentials.rescue(app, ann.email).rpartition("=")[2]
+    credentials.use_link(app, code, new=OTHER, address="")
+    user = people.check_password(app, ann.email, OTHER, "")
+    assert not user.second_factor

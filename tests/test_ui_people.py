@@ -192,6 +192,21 @@ def test_what_is_refused_in_the_view_is_said(ann: Person, app: App, seen_as: Any
     assert "cannot act on them" in tab.error[0].value
 
 
+def test_an_onlookers_alert_is_not_handed_to_the_worker_either(ann: Person, app: App, seen_as: Any):
+    """In the served dashboard the worker writes what is accepted: it must be refused before it goes there."""
+    with_data(ann)
+    seen_as(replace(ann.user, viewer="ada@example.com"))
+    handed: list[Any] = []
+    app.engine.hand_over = handed.append
+    tab = opened("setup", part="Alerts")
+    tab.button(key="send_test").click().run()
+    assert not tab.exception and "cannot act on them" in tab.error[0].value
+    assert not handed
+    seen_as(ann.user)
+    opened("setup", part="Alerts").button(key="send_test").click().run()
+    assert len(handed) == 1
+
+
 def test_a_demo_writes_so_much_a_day_and_no_more(app: App, seen_as: Any, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(runtime, "_budget", Budget(1))
     seen_as(reread(app, demo.start(app, address="")))

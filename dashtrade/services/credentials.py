@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from dashtrade.domain.access import Permission
 from dashtrade.domain.values import sha256
-from dashtrade.services import passwords, people
+from dashtrade.services import passwords, people, second_factor
 from dashtrade.services.bots import NotFound, Refusal
 from dashtrade.services.people import Denied
 from dashtrade.services.permission import require, require_over
@@ -48,17 +48,32 @@ def change_email(app: App, user: User, *, email: str, password: str, address: st
 def make_link(app: App, actor: User, user_id: int) -> str:
     """An address at which this user makes a new password: once, within a day. It ends the ones before it."""
     require(actor, Permission.MANAGE_USERS)
+    with app.db.read() as conn:
+        user = people_table.by_id(conn, user_id)
+    if user is None:
+        raise NotFound("user")
+    require_over(actor, user)
+    return _link(app, user, actor=actor.id)
+
+
+def rescue(app: App, email: str) -> str:
+    """For whoever has the machine, when nobody can sign in: the same link, and the second factor is off."""
+    with app.db.read() as conn:
+        found = people_table.by_email(conn, people.read_email(email))
+    if found is None:
+        raise NotFound("user")
+    second_factor.remove(app, found[0].id, actor=None, action="second factor taken off on the machine")
+    return _link(app, found[0], actor=None)
+
+
+def _link(app: App, user: User, *, actor: int | None) -> str:
+    if user.demo_until is not None:
+        raise Refusal("a demo has no password", "Its user can turn it into a real account, on the Account page.")
     code, now = secrets.token_urlsafe(24), app.clock.now()
 
     def work(conn: sa.Connection) -> None:
-        user = people_table.by_id(conn, user_id)
-        if user is None:
-            raise NotFound("user")
-        require_over(actor, user)
-        if user.demo_until is not None:
-            raise Refusal("a demo has no password", "Its user can turn it into a real account, on the Account page.")
-        table.add_link(conn, user_id, code_hash=sha256(code), made_by=actor.id, now=now, expires_at=now + LINK_LIFE)
-        message_table.record(conn, actor=actor.id, action="password link made", now=now, subject=user_id, detail={"email": user.email})
+        table.add_link(conn, user.id, code_hash=sha256(code), made_by=actor or 0, now=now, expires_at=now + LINK_LIFE)
+        message_table.record(conn, actor=actor, action="password link made", now=now, subject=user.id, detail={"email": user.email})
 
     app.db.write(work)
     return f"{app.settings.ui_url}/reset?code={code}"

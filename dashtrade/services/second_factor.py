@@ -58,7 +58,7 @@ def disable(app: App, user: User, *, password: str, address: str) -> None:
     remove(app, user.id, actor=user.id, action="second factor switched off", address=address)
 
 
-def remove(app: App, user_id: int, *, actor: int, action: str, address: str = "") -> None:
+def remove(app: App, user_id: int, *, actor: int | None, action: str, address: str = "") -> None:
     """The caller has checked that the actor may."""
     now = app.clock.now()
 

@@ -12,7 +12,7 @@ from dashtrade.domain.bots import Bot
 from dashtrade.domain.dialects import parse
 from dashtrade.domain.signals import Origin, Signal
 from dashtrade.domain.values import Malformed, new_id, plain
-from dashtrade.services import story
+from dashtrade.services import demo, story
 from dashtrade.tables.people import User
 from dashtrade.ui import data
 from dashtrade.ui.alerts import DIALECTS, message_to_try
@@ -67,6 +67,7 @@ def _tester(app: App, user: User, bot: Bot) -> None:
     if st.button("Send a test alert", type="primary", icon=":material/bolt:", key="send_test", disabled=not sure):
         raw = message_to_try(bot, action or "buy", request_id)
         with trying() as attempt:
+            demo.check_alerts(app, user)
             said = app.engine.accept(user.id, parse(raw.encode()), raw=raw, origin=Origin.USER, sender=user.email)
         if attempt.ok:
             st.session_state.pop("test_id", None)
