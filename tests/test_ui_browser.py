@@ -178,7 +178,7 @@ def test_a_part_is_closed_and_the_stop_is_moved_from_the_page_of_positions(home:
     tab.get_by_label("Stop at").fill("1000")
     tab.get_by_label("Stop at").press("Enter")
     press(tab, "Move them")
-    shown(tab, "stop at 1,000")
+    shown(tab, "stop at 1,000.00")
     shown(tab, "kept by DashTrade")
     tab.goto(f"{home.ui}/history")
     shown(tab, "Sell BTC/USD")

@@ -152,5 +152,5 @@ def exits_said(bot: Any) -> tuple[str, str]:
     """Stop and take-profits in one line, and who keeps them: the venue holds them by itself, DashTrade while it runs."""
     lines = rules.shown(bot.exits, bot.time_zone)
     holders = dict.fromkeys("kept by DashTrade" if line["held_by"] == "DashTrade" else f"held at {line['held_by']}" for line in lines)
-    said = [re.sub(r"\d+\.\d{3,}", lambda found: price(Decimal(found[0])), line["words"].partition(" (")[0]) for line in lines]
+    said = [re.sub(r"(?<= at )\d+(\.\d+)?(?![\d:-])", lambda found: price(Decimal(found[0])), line["words"].partition(" (")[0]) for line in lines]
     return ", ".join(said), ", ".join(holders)

@@ -29,7 +29,8 @@ from dashtrade.domain.access import Role  # noqa: E402
 from dashtrade.domain.dialects import parse  # noqa: E402
 from dashtrade.domain.signals import Origin  # noqa: E402
 from dashtrade.engine.watch import Watch  # noqa: E402
-from dashtrade.services import bots, people  # noqa: E402
+from dashtrade.domain.protections import Scope  # noqa: E402
+from dashtrade.services import bots, people, protections  # noqa: E402
 from dashtrade.settings import Settings  # noqa: E402
 from dashtrade.tables import orders as order_table  # noqa: E402
 from dashtrade.tables import people as people_table  # noqa: E402
@@ -80,6 +81,8 @@ class Month:
             self.app, self.user, broker="paper", mode="paper", label="Paper", credentials={},
             options={"starting_cash": "100000", "fee_percent": "0.02", "slippage_percent": "0.01"},
         )  # fmt: skip
+        protections.add(self.app, self.user, kind="stop_streak", scope=Scope.USER, scope_id=None, settings={"stops": 4, "look_back_minutes": 720})
+        protections.add(self.app, self.user, kind="orders_per_minute", scope=Scope.USER, scope_id=None, settings={})
         self.bots = [bots.add_bot(self.app, self.user, {"account_id": account, **given}) for given in BOTS]
         while self.clock.at < self.end - timedelta(hours=3):
             self.clock.at += timedelta(hours=self.chance.uniform(0.7, 2.6))
@@ -133,6 +136,7 @@ class Month:
         self.clock.at += timedelta(minutes=9)
         self.send('{"action": "sell", "symbol": "SOLUSD", "timeframe": "1 Hour", "id": "short-1"}')
         bots.set_active(self.app, self.user, self.bots[4], False)
+        bots.change_bot(self.app, self.user, self.bots[3], {"daily_loss_limit": "500"})
         self.clock.at += timedelta(minutes=4)
         self.send('{"action": "buy", "symbol": "NASDAQ:TSLA", "timeframe": "30 Min", "id": "paused-1"}')
 
@@ -165,7 +169,7 @@ def pictures(base: str) -> None:
 
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        desk = browser.new_context(viewport={"width": 1440, "height": 1000}, timezone_id="Europe/Berlin", color_scheme="dark")
+        desk = browser.new_context(viewport={"width": 1440, "height": 1120}, timezone_id="Europe/Berlin", color_scheme="dark")
         tab = desk.new_page()
         tab.goto(f"{base}/auth/login")
         tab.screenshot(path=HERE / "sign-in.png")
@@ -178,19 +182,21 @@ def pictures(base: str) -> None:
         tab.goto(f"{base}/auth/login")
         sign_in(tab)
         shoot(tab, f"{base}/", "phone")
-        light = browser.new_context(viewport={"width": 1440, "height": 1000}, timezone_id="Europe/Berlin", color_scheme="light")
+        shoot(tab, f"{base}/positions", "phone-positions")
+        light = browser.new_context(viewport={"width": 1440, "height": 1120}, timezone_id="Europe/Berlin", color_scheme="light")
         tab = light.new_page()
-        tab.add_init_script("localStorage.setItem('stActiveTheme-/-v2', '\"Light\"')")
+        tab.add_init_script("for (const path of ['/', '/bots', '/performance']) localStorage.setItem(`stActiveTheme-${path}-v2`, '\"Light\"')")
         tab.goto(f"{base}/auth/login")
         sign_in(tab)
         shoot(tab, f"{base}/", "overview-light")
+        shoot(tab, f"{base}/bots?bot=4", "bot-light")
         browser.close()
 
 
 PAGES = {
-    "overview": "/", "bots": "/bots", "bot": "/bots?bot=1", "setup-accounts": "/connect", "setup-webhook": "/connect?part=Webhook",
+    "overview": "/", "positions": "/positions", "bots": "/bots", "bot": "/bots?bot=4", "setup-accounts": "/connect", "setup-webhook": "/connect?part=Webhook",
     "setup-alerts": "/connect?part=Alerts", "signals": "/signals", "history": "/history", "performance": "/performance",
-    "risk-events": "/risk_events", "account": "/account", "admin": "/admin", "people": "/admin?part=People",
+    "risk-events": "/risk_events", "protections": "/risk_events?part=Protections", "account": "/account", "admin": "/admin", "people": "/admin?part=People",
 }  # fmt: skip
 
 
