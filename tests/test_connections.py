@@ -121,6 +121,7 @@ def test_a_revoked_key_pauses_all_bots_tells_once_and_leaves_the_venue_alone(ann
     for symbol in symbols:
         sim.set_price(symbol, 100)
         ann.bot(symbol, account=one)
+    sim.seen.clear()
     sim.inject(Fault("bad_key", method="*", path="/", times=0))
     for symbol in symbols:
         ann.sends(action="buy", symbol=symbol)
