@@ -92,8 +92,8 @@ class Reconciler:
 
     def gate(self, account_id: int, symbol: Symbol) -> str:
         """Why nothing may be sent for the symbol yet; empty when it may. Who trades is compared more often from then on."""
-        soon = self.clock.now() + EVERY
-        self._next[account_id] = min(self._next.get(account_id, soon), soon)
+        if account_id in self._next:  # one that was never compared is due at once
+            self._next[account_id] = min(self._next[account_id], self.clock.now() + EVERY)
         if account_id not in self._compared:
             why = self._why.get(account_id)
             return "waits until the account has been compared with the broker's books" + (f": {why}" if why else ", as always after a start")
