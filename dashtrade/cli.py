@@ -42,6 +42,18 @@ def doctor(settings: Settings, given: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
+def brokers(settings: Settings, given: argparse.Namespace) -> int:
+    from dashtrade.brokers import guide
+
+    if given.markdown:
+        print(guide.as_markdown(), end="")
+        return 0
+    for one in guide.guides():
+        name = f"{one.broker} {one.exchange or ''}".strip()
+        print(f"{name:<16} {one.can.name}, {' and '.join(one.modes)}{'' if one.proven else ' (unproven)'}: {one.steps}")
+    return 0
+
+
 def user_add(settings: Settings, given: argparse.Namespace) -> int:
     from dashtrade.app import build_app
     from dashtrade.domain.access import Role
@@ -187,6 +199,8 @@ def parser() -> argparse.ArgumentParser:
     command(commands, "up", up, "Run the receiver and the dashboard until stopped.")
     command(commands, "migrate", migrate, "Bring the database to the newest schema (./start does it too).")
     command(commands, "doctor", doctor, "Look for what would keep DashTrade from working, and say what to do.")
+    table = command(commands, "brokers", brokers, "What each broker can and cannot do, and how to connect it.")
+    table.add_argument("--markdown", action="store_true", help="as the table of the README")
     users = commands.add_parser("user", help="Manage accounts.").add_subparsers(required=True, metavar="COMMAND")
     add = command(users, "add", user_add, "Make an account; the password is asked for, or read from standard input.")
     add.add_argument("email", metavar="EMAIL")

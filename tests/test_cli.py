@@ -39,7 +39,7 @@ def commands(parser: argparse.ArgumentParser, before: str = "") -> set[str]:
 
 def test_the_commands_are_these():
     assert commands(cli.parser()) == {
-        "up", "migrate", "doctor", "user add", "user rescue", "backup", "restore", "key new", "key rotate", "setup-link",
+        "up", "brokers", "migrate", "doctor", "user add", "user rescue", "backup", "restore", "key new", "key rotate", "setup-link",
     }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from dashtrade.app import BROKERS
+from dashtrade.brokers import guide
 from dashtrade.cli import parser
 from dashtrade.settings import Settings
 
@@ -22,6 +23,11 @@ def test_the_readme_names_every_broker() -> None:
     assert [name for name in BROKERS if f"| `{name}`" not in README] == []
 
 
+def test_what_each_broker_can_do_stands_in_the_readme_as_the_program_goes_by_it() -> None:
+    made = re.search(r"<!-- brokers -->\n(.*)<!-- /brokers -->", README, re.DOTALL)
+    assert made is not None and made.group(1) == guide.as_markdown(), "put in what `dashtrade brokers --markdown` prints"
+
+
 def test_every_file_and_folder_the_readme_names_exists() -> None:
     named = set(re.findall(r"`([\w./-]+/|[\w./-]+\.(?:py|md|key))`", README))
     assert named and [name for name in sorted(named) if not name.startswith("data/") and not (ROOT / name).exists()] == []
@@ -29,7 +35,7 @@ def test_every_file_and_folder_the_readme_names_exists() -> None:
 
 def test_every_command_of_the_readme_is_one_of_the_programs() -> None:
     commands = parser().format_help()
-    for name in ("up", "migrate", "doctor", "user", "backup", "restore", "key", "setup-link"):
+    for name in ("up", "brokers", "migrate", "doctor", "user", "backup", "restore", "key", "setup-link"):
         assert name in commands and f"`{name}" in README
 
 

@@ -7,7 +7,7 @@ may be chosen; what we have not proved of it is told in its notes, and an order 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from difflib import get_close_matches
@@ -165,6 +165,12 @@ UNPROVEN = (
 )
 
 
+OTHER = Exchange(
+    id="", name="Any other exchange of ccxt", quote="USDT", known_lookup=False, trades="guess", settle=timedelta(seconds=30), nonces=True, notes=UNPROVEN,
+    proven=False, options={"defaultType": "spot"}, times_in_force=frozenset({GTC}),
+)  # fmt: skip
+
+
 def exchange_of(written: object) -> Exchange:
     """The row of an exchange, by its name; loads ccxt only for one that is not in the table."""
     name = re.sub(r"[\s.\-_]", "", str(written or "")).lower()
@@ -188,17 +194,18 @@ def _other(name: str) -> Exchange:
         raise Malformed(
             f"{about.name} cannot be traded through ccxt", where="options.exchange", hint=f"Proven are {', '.join(EXCHANGES)}."
         )
-    return Exchange(
-        id=name, name=about.name, quote="USDT", known_lookup=False, trades="guess", settle=timedelta(seconds=30), nonces=True,
-        sandbox=bool(about.urls.get("test")), passphrase=bool(about.requiredCredentials.get("password")), notes=UNPROVEN,
-        proven=False, options={"defaultType": "spot"}, times_in_force=frozenset({GTC}),
+    return replace(
+        OTHER, id=name, name=about.name, sandbox=bool(about.urls.get("test")), passphrase=bool(about.requiredCredentials.get("password")),
         spends_on_market_buy=bool(about.options.get("createMarketBuyOrderRequiresPrice")),
     )  # fmt: skip
 
 
 def capabilities_of(exchange: str, *, settle: timedelta | None = None) -> Capabilities:
     """What this exchange can do, without a key and without the network."""
-    row = exchange_of(exchange)
+    return table_of(exchange_of(exchange), settle=settle)
+
+
+def table_of(row: Exchange, *, settle: timedelta | None = None) -> Capabilities:
     return Capabilities(
         name=row.name, order_types=row.order_types, times_in_force=row.times_in_force, fractional=True, client_ids=row.known_lookup,
         refuses_repeats=row.refuses_repeats, settle=row.settle if settle is None else settle, sandbox=row.sandbox, stocks=False,

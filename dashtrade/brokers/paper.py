@@ -193,6 +193,15 @@ def _report(order: PaperOrder, fills: Iterable[BrokerFill]) -> OrderReport:
 # --- the venue -----------------------------------------------------------------------------------------------------------
 
 
+def capabilities_of(settings: PaperSettings) -> Capabilities:
+    return Capabilities(
+        name="Paper", order_types=frozenset(OrderType),
+        times_in_force=frozenset({TimeInForce.DAY, TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK}),
+        shorts=settings.shorting, fractional=True, notional=True, extended_hours=True, refuses_repeats=True,
+        settle=timedelta(0), sandbox=True, stocks=True, crypto=True, always_open=settings.hours == "always",
+    )  # fmt: skip
+
+
 class PaperBroker:
     """One paper account. Call `tick` every few seconds: working orders move on then, and only then."""
 
@@ -200,12 +209,7 @@ class PaperBroker:
         self._store, self._feed, self._clock, self._settings = store, feed, clock, settings
         self._marks: dict[Symbol, tuple[datetime, Decimal]] = {}
         self.local = feed.demo  # nothing here waits for a network: the engine may use it inside a transaction
-        self.capabilities = Capabilities(
-            name="Paper", order_types=frozenset(OrderType),
-            times_in_force=frozenset({TimeInForce.DAY, TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK}),
-            shorts=settings.shorting, fractional=True, notional=True, extended_hours=True, refuses_repeats=True,
-            settle=timedelta(0), sandbox=True, stocks=True, crypto=True, always_open=settings.hours == "always",
-        )  # fmt: skip
+        self.capabilities = capabilities_of(settings)
 
     def submit(self, request: OrderRequest) -> OrderReport:
         _check(request, self.capabilities)

@@ -1,0 +1,19 @@
+"""What each broker can and cannot do, and how to connect it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint
+
+from dashtrade.api.http import endpoint
+from dashtrade.brokers import guide
+from dashtrade.tables.people import User
+
+bp = Blueprint("brokers", __name__, url_prefix="/api/v1")
+
+
+@endpoint(bp, "GET", "/brokers")
+def brokers(user: User) -> dict[str, Any]:
+    """Every broker with its capabilities, the credentials it needs and its modes; of crypto exchanges each proven one, and any other."""
+    return {"items": [guide.as_json(one) for one in guide.guides()], "next_cursor": None}
