@@ -1,6 +1,6 @@
 """The dashboard as its users feel it: first load, reload and rerun in a real browser, alone and beside others; and open tabs at rest.
 
-    python -m bench.dashboard [--trades 1000000] [--users 20] [--tabs 50]
+    python -m bench.dashboard [--trades 1000000] [--users 20] [--tabs 50] [--home FOLDER]
 
 The first user has all the trades and a few open positions. The browser is Chromium; the others are tabs without one, each of which
 runs its page anew every two seconds. "Ready" is when figures or rows stand on the page, by the browser's own clock.
@@ -15,13 +15,15 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from bench.history import fill
-from bench.rig import ROOT, STOCKS, Rig, free_port, rig, show
+from bench.rig import ROOT, STOCKS, Rig, free_port, show
 from bench.tabs import Tab
 from dashtrade.app import App, build_app
 from dashtrade.domain.dialects import parse
@@ -36,7 +38,7 @@ ARGUMENTS = (
     "--disable-component-update --disable-sync"
 ).split()
 PAGES = {"Overview": "/", "History": "/history"}
-LOADS, RERUNS, REST = 5, 9, 15
+LOADS, RERUNS, REST = 4, 9, 12
 READY = """() => new Promise(done => {
   const look = () => {
     for (const e of document.querySelectorAll('[data-testid=stMain] *'))
@@ -215,32 +217,51 @@ def buy_everything(one: Rig) -> None:
     time.sleep(2)
 
 
+def furnish(one: Rig, trades: int) -> None:
+    one.join()
+    one.add_bots(STOCKS[:20])
+    buy_everything(one)
+    one.stop()
+    fill(one.home / "dashtrade.db", trades)
+    one.start()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--trades", type=int, default=1_000_000)
     parser.add_argument("--users", type=int, default=20)
     parser.add_argument("--tabs", type=int, default=50)
-    parser.add_argument("--only", choices=("browser", "rest"), default=None)
+    parser.add_argument("--only", choices=("fill", "browser", "rest"), default=None)
+    parser.add_argument("--home", type=Path, default=None, help="kept, and used again: filling it takes longer than measuring")
     given = parser.parse_args()
-    with rig() as one:
-        one.add_bots(STOCKS[:20])
-        buy_everything(one)
-        one.stop()
-        fill(one.home / "dashtrade.db", given.trades)
+    with tempfile.TemporaryDirectory(prefix="dashtrade-bench-") as folder:
+        one = Rig(home=given.home or Path(folder), port=free_port())
+        one.home.mkdir(parents=True, exist_ok=True)
+        fresh = not (one.home / "dashtrade.db").exists()
         one.start()
-        house = House(one)
         try:
-            show({"bench": "dashboard start", "trades": given.trades, "seconds": round(house.start(), 2)})
-            mine = house.cookie("bench@example.com")
-            cookies = [house.cookie(f"user{n}@example.com") for n in range(given.users - 1)]
-            if given.only != "rest":
-                for users in (1, given.users):
-                    in_browser(house, mine, users)
-            if given.only != "browser":
-                asyncio.run(at_rest(house, [mine] * given.tabs))
-                asyncio.run(at_rest(house, [(cookies + [mine])[n % (len(cookies) + 1)] for n in range(given.tabs)]))
+            if fresh:
+                furnish(one, given.trades)
+            if given.only != "fill":
+                measure(one, given)
         finally:
-            house.stop()
+            one.stop()
+
+
+def measure(one: Rig, given: argparse.Namespace) -> None:
+    house = House(one)
+    try:
+        show({"bench": "dashboard start", "trades": given.trades, "seconds": round(house.start(), 2)})
+        mine = house.cookie("bench@example.com")
+        cookies = [house.cookie(f"user{n}@example.com") for n in range(given.users - 1)]
+        if given.only != "rest":
+            for users in (1, given.users):
+                in_browser(house, mine, users)
+        if given.only != "browser":
+            asyncio.run(at_rest(house, [mine] * given.tabs))
+            asyncio.run(at_rest(house, [(cookies + [mine])[n % (len(cookies) + 1)] for n in range(given.tabs)]))
+    finally:
+        house.stop()
 
 
 if __name__ == "__main__":
