@@ -362,6 +362,21 @@ def list_page(conn: sa.Connection, owner: int, *, before: str | None, limit: int
     return list(conn.execute(query.order_by(signals.c.id.desc()).limit(limit)))
 
 
+def last_outcomes(conn: sa.Connection, owner: int, bot_ids: list[int]) -> dict[int, str]:
+    """What each bot's newest signal came to: one look into the index for each."""
+    found = {}
+    for bot_id in bot_ids:
+        row = first(conn, _LAST_OUTCOME, {"owner": owner, "bot_id": bot_id})
+        if row is not None:
+            found[bot_id] = row.status
+    return found
+
+
+_LAST_OUTCOME = (
+    sa.select(decisions.c.status).where(decisions.c.bot_id == p("bot_id"), decisions.c.user_id == p("owner")).order_by(decisions.c.id.desc()).limit(1)
+)
+
+
 def forget_raw(conn: sa.Connection, older_than: datetime) -> int:
     """Retention: what was sent is forgotten, what became of it is not. What still waits keeps its body."""
     old = (signals.c.received_at < older_than) & signals.c.raw.is_not(None) & signals.c.ended_at.is_not(None)

@@ -7,6 +7,7 @@ import streamlit as st
 from dashtrade.app import App
 from dashtrade.domain.bots import Bot
 from dashtrade.services import bots as service
+from dashtrade.tables import signals as signal_table
 from dashtrade.tables.people import User
 from dashtrade.ui import bot_form, cells, closing, data, prices
 from dashtrade.ui.errors import trying
@@ -47,7 +48,7 @@ def _table(user: User) -> None:
     found = [h for h in held if wanted in f"{h.bot.name} {h.bot.symbol.short}".casefold()]
     if len(found) > SHOWN:
         st.caption(f"{count(len(found), 'bot')}; the first {SHOWN} are shown. Type a name or symbol to find others.")
-    latest = _last_outcomes(app, user)
+    latest = _last_outcomes(app, user, [h.bot.id for h in found[:SHOWN]])
     trends = _trends(app, user)
     rows = [_row(app, h, latest.get(h.bot.id), trends.get(h.bot.id, [])) for h in found[:SHOWN]]
     with st.container(border=True, key="bots_panel"):
@@ -71,17 +72,10 @@ def _row(app: App, held: prices.Holding, last: tuple[str, str] | None, trend: li
     )  # fmt: skip
 
 
-def _last_outcomes(app: App, user: User) -> dict[int, tuple[str, str]]:
-    """What became of the newest signal of each bot, as far as the latest hundred tell."""
-    from dashtrade.tables import signals as signal_table
-
-    found: dict[int, tuple[str, str]] = {}
+def _last_outcomes(app: App, user: User, bot_ids: list[int]) -> dict[int, tuple[str, str]]:
+    """What became of the newest signal of each bot."""
     with app.db.read() as conn:
-        newest = signal_table.list_page(conn, user.id, before=None, limit=40)
-        for row in newest:
-            for outcome in signal_table.bot_outcomes(conn, user.id, row.id):
-                found.setdefault(outcome.bot_id, status(outcome.status))
-    return found
+        return {bot_id: status(said) for bot_id, said in signal_table.last_outcomes(conn, user.id, bot_ids).items()}
 
 
 def _trends(app: App, user: User) -> dict[int, list[float]]:
