@@ -13,7 +13,8 @@ from dashtrade.domain.ports import Quote, Unavailable
 from dashtrade.domain.values import Symbol
 from tests.conftest import MakeApp
 from tests.doubles import MORNING, SetClock, SetFeed
-from tests.house import House, Person, Venue
+from tests.house import House, Person, Venue, until
+from tests.simulators.alpaca import AlpacaSimulator
 
 EVENING = datetime(2025, 6, 6, 22, 0, tzinfo=UTC)  # a Friday, after the close
 MONDAY = datetime(2025, 6, 9, 13, 30, tzinfo=UTC)
@@ -214,6 +215,31 @@ def test_where_a_venue_takes_nothing_while_closed_an_exit_waits_and_its_user_is_
     away.house.work()
     assert away.story(closing["id"])["status"] == "filled" and away.holds(bot) == 0
     assert len([text for text in away.messages() if "the close waits" in text]) == 1
+
+
+def test_at_alpaca_a_closed_market_refuses_entries_by_its_own_calendar_and_queues_exits(make_app: MakeApp):
+    pytest.importorskip("alpaca", reason="alpaca-py is not installed")
+    clock = SetClock(datetime.now(UTC))
+    with AlpacaSimulator() as sim:
+        ann = House(make_app(clock=clock, ALPACA_API_URL=sim.url, ALPACA_DATA_URL=sim.url, ALPACA_STREAM_URL=sim.stream_url)).join()
+        body = {"broker": "alpaca", "mode": "paper", "label": "A", "credentials": {"key": sim.key, "secret": sim.secret}}
+        ann.paper = ann.does("POST", "/accounts", body)["id"]
+        bot = ann.bot(position_size="10", position_size_type="quantity")
+        ann.sends(action="buy")
+        until(lambda: ann.house.work() or ann.holds(bot) == 10)
+        sim.set_session("closed")
+        clock.forward(120)
+        refused = ann.trades("add")
+        assert refused["status"] == "refused" and "the market for AAPL is closed: it opens at 20" in refused["reason"]
+        ann.does("PATCH", f"/bots/{bot}", {"when_closed": "wait"})
+        waits = ann.trades("add")
+        assert waits["status"] == "working" and waits["orders"] == []
+        closing = ann.trades("close")
+        assert [order["status"] for order in closing["orders"]] == ["working"], "Alpaca holds it for the open"
+        assert ann.story(waits["id"])["status"] == "refused", "the close took the place of what waited"
+        sim.set_session("open")
+        clock.forward(120)
+        until(lambda: ann.house.work() or ann.holds(bot) == 0)
 
 
 # --- a price that is old -------------------------------------------------------------------------------------------------------
