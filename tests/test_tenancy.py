@@ -188,7 +188,6 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "signals.status_of": lambda c, o, of: signals.status_of(c, o, of.signal),
     "signals.bot_statuses": lambda c, o, of: signals.bot_statuses(c, o, of.signal),
     "signals.bot_outcomes": lambda c, o, of: signals.bot_outcomes(c, o, of.signal),
-    "signals.bot_statuses": lambda c, o, of: signals.bot_statuses(c, o, of.signal),
     "signals.last_outcomes": lambda c, o, of: signals.last_outcomes(c, o, [of.bot]),
     "signals.list_page": lambda c, o, of: signals.list_page(c, o, before=None, limit=9, bot_id=of.bot),
     "orders.get": lambda c, o, of: orders.get(c, o, of.order),
