@@ -189,6 +189,7 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "signals.bot_statuses": lambda c, o, of: signals.bot_statuses(c, o, of.signal),
     "signals.bot_outcomes": lambda c, o, of: signals.bot_outcomes(c, o, of.signal),
     "signals.last_outcomes": lambda c, o, of: signals.last_outcomes(c, o, [of.bot]),
+    "signals.recently_refused": lambda c, o, of: _refused(c, o, of),
     "signals.list_page": lambda c, o, of: signals.list_page(c, o, before=None, limit=9, bot_id=of.bot),
     "orders.get": lambda c, o, of: orders.get(c, o, of.order),
     "orders.list_page": lambda c, o, of: orders.list_page(c, o, before=None, limit=9, bot_id=of.bot),
@@ -247,6 +248,14 @@ MAKES: dict[str, Query] = {  # what Bob makes is Bob's
 def _bot_values(conn: sa.Connection, of: SimpleNamespace) -> dict[str, Any]:
     row = conn.execute(sa.select(bots.bots).where(bots.bots.c.id == of.bot)).one()._asdict()
     return {name: value for name, value in row.items() if name not in ("id", "user_id")}
+
+
+def _refused(conn: sa.Connection, owner: int, of: SimpleNamespace) -> Any:
+    row = signals.get(conn, of.ann, of.signal)
+    signals.end_signal(conn, of.signal, status="refused", reason="", ended=of.now)
+    found = signals.recently_refused(conn, owner, since=row.received_at - timedelta(days=1))
+    signals.end_signal(conn, of.signal, status=row.status, reason=row.reason, ended=row.ended_at)
+    return found
 
 
 def _stopped(conn: sa.Connection, owner: int, of: SimpleNamespace) -> Any:

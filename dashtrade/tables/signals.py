@@ -372,6 +372,16 @@ def last_outcomes(conn: sa.Connection, owner: int, bot_ids: list[int]) -> dict[i
     return found
 
 
+def recently_refused(conn: sa.Connection, owner: int, *, since: datetime, among: int = 2000) -> list[Any]:
+    """Of the owner's newest signals alone: a year of them is not walked through for a glance."""
+    first_id = f"{int(since.timestamp() * 1000):012x}"  # an id begins with its moment
+    newest = sa.select(signals.c.id).where(signals.c.user_id == owner, signals.c.id > first_id).order_by(signals.c.id.desc()).limit(among).subquery()
+    query = sa.select(*[c for c in signals.c if c.name != "raw"]).where(
+        signals.c.id.in_(sa.select(newest.c.id)), signals.c.user_id == owner, signals.c.status == "refused"
+    )
+    return list(conn.execute(query.order_by(signals.c.id.desc()).limit(30)))
+
+
 _LAST_OUTCOME = (
     sa.select(decisions.c.status).where(decisions.c.bot_id == p("bot_id"), decisions.c.user_id == p("owner")).order_by(decisions.c.id.desc()).limit(1)
 )

@@ -39,9 +39,10 @@ def of_user(app: App, user: User) -> list[Worry]:
 
 
 def _stuck(app: App, user: User) -> Iterator[Worry]:
-    with app.db.read() as conn:
-        stuck = order_table.list_page(conn, user.id, before=None, limit=20, status=OrderStatus.ATTENTION)
-    for order in stuck:
+    mine = [account.id for account in data.accounts(app, user)]
+    with app.db.read() as conn:  # by account: what is open is in an index, however long the history is
+        opened = [order for account_id in mine for order in order_table.open_in_account(conn, account_id)]
+    for order in [order for order in opened if order.status is OrderStatus.ATTENTION]:
         yield Worry(
             tone="down", title=f"{order.side.upper()} {order.symbol.short}: what became of this order is not known",
             detail=order.reason or "Look at your broker, then say what happened.", at=order.updated_at, page="pages/signals.py",
@@ -88,9 +89,8 @@ def _locked(app: App, user: User) -> Iterator[Worry]:
 
 def _refused(app: App, user: User) -> Iterator[Worry]:
     with app.db.read() as conn:
-        refused = signal_table.list_page(conn, user.id, before=None, limit=30, status="refused")
-    now = app.clock.now()
-    wanted = [row for row in refused if now - row.received_at < RECENT and not any(words in row.reason for words in HARMLESS)]
+        refused = signal_table.recently_refused(conn, user.id, since=app.clock.now() - RECENT)
+    wanted = [row for row in refused if not any(words in row.reason for words in HARMLESS)]
     for row in wanted[:MOST_REFUSED]:
         yield Worry(tone="warn", title=f"{_what(row)} was refused", detail=row.reason, at=row.received_at, page="pages/signals.py", query=("signal", row.id))
 
