@@ -46,7 +46,7 @@ def show(app: App, user: User) -> None:
 
 COLUMNS = [
     Column(label="Who"), Column(label="Role"), Column(label="Two-factor", wide_only=True), Column(label="Joined", number=True, wide_only=True),
-    Column(label="Last here", number=True),
+    Column(label="Last here", number=True, wide_only=True),
 ]  # fmt: skip
 
 
@@ -56,7 +56,7 @@ def _row(app: App, user: User, who: User) -> Row:
     tone = "down" if not who.is_active else "mute" if who.demo_until is not None else TONES[who.role]
     me = " · you" if who.id == user.id else ""
     return Row(id=str(who.id), cells=[
-        Cell(text=who.name + me, sub=who.email), Cell(text=state, tone=tone, badge=True), Cell(text="On" if who.second_factor else "–"),
+        Cell(text=who.name + me, sub=who.email if who.demo_until is None else f"no. {who.id}"), Cell(text=state, tone=tone, badge=True), Cell(text="On" if who.second_factor else "–"),
         Cell(text=day(user, who.created_at)), Cell(text=ago(now, who.last_login_at)),
     ])  # fmt: skip
 

@@ -19,7 +19,7 @@ from dashtrade.ui.parts import Cell, Column, Row, table
 from dashtrade.ui.words import moment, money, price, quantity, signed, tone
 
 COLUMNS = [
-    Column(label="Trade"), Column(label="User"), Column(label="Size", number=True, wide_only=True), Column(label="Price", number=True, wide_only=True),
+    Column(label="Trade"), Column(label="Size", number=True, wide_only=True), Column(label="Price", number=True, wide_only=True),
     Column(label="Amount", number=True, wide_only=True), Column(label="Profit", number=True), Column(label="Time", number=True),
 ]  # fmt: skip
 
@@ -45,7 +45,7 @@ def show(app: App, user: User) -> None:
             return
         rows = [
             Row(id=str(t.id), cells=[
-                Cell(text=f"{t.action.capitalize()} {t.symbol.short}", sub=t.effect, tone="up" if t.action == "buy" else "down"), Cell(text=t.email),
+                Cell(text=f"{t.action.capitalize()} {t.symbol.short}", sub=t.email, tone="up" if t.action == "buy" else "down"),
                 Cell(text=quantity(t.quantity)), Cell(text=price(t.price)), Cell(text=money(t.notional)),
                 Cell(text=signed(t.realized_pnl) if t.realized_pnl else "–", tone=tone(t.realized_pnl)), Cell(text=moment(user, t.at, seconds=True)),
             ])
