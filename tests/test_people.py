@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
-from datetime import timedelta
 from decimal import Decimal
 
 import pytest
