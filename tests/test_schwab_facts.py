@@ -412,6 +412,16 @@ def test_on_a_holiday_the_market_is_closed(desk):
     assert not desk.broker.market_open(AAPL) and desk.paths().count("/marketdata/v1/markets") == 1
 
 
+def test_the_next_open_is_sought_day_by_day_over_a_long_weekend(desk):
+    desk.front.trades_today, desk.front.closed_days = False, 4
+    opens = desk.broker.opens_at(AAPL)
+    assert timedelta(days=3, hours=22) < opens - datetime.now(UTC) < timedelta(days=4)
+    asked = desk.paths().count("/marketdata/v1/markets")
+    assert asked == 5 and desk.broker.opens_at(AAPL) == opens and desk.paths().count("/marketdata/v1/markets") == asked
+    desk.front.closed_days = 30
+    assert desk.another().opens_at(AAPL) is None, "further ahead it is not known"
+
+
 @pytest.mark.parametrize("frame", ["1h", "2h", "15m", "1d", "1w"])
 def test_candles_that_schwab_lacks_are_put_together(desk, frame):
     candles = desk.broker.candles(AAPL, Timeframe.parse(frame), end=datetime.now(UTC), count=5)

@@ -13,7 +13,7 @@ import importlib
 import json
 import threading
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -51,6 +51,7 @@ class SchwabFront(Front):
         self.silent_fills = False  # no Location where an order filled at once
         self.rejects_later = ""  # orders are taken with 201, and then rejected for this
         self.trades_today = True
+        self.closed_days = 1  # when it does not trade today: for how many days, today counted
 
     def token(self, *, created: datetime | None = None, life: timedelta = timedelta(minutes=30)) -> str:
         """As the app would keep it."""
@@ -230,7 +231,11 @@ class SchwabFront(Front):
     def hours(self, request: Request) -> Any:
         now = datetime.now(UTC)
         begins, ends = ((now + timedelta(hours=by)).isoformat(timespec="seconds") for by in (-1, 1))
-        if not self.trades_today:
+        day = request.params.get("date")
+        ahead = (date.fromisoformat(day) - now.date()).days if day else 0
+        if ahead:
+            begins, ends = ((now + timedelta(days=ahead, hours=by)).isoformat(timespec="seconds") for by in (-1, 1))
+        if not self.trades_today and ahead < self.closed_days:
             return {"equity": {"equity": {"isOpen": False, "marketType": "EQUITY"}}}
         return {
             "equity": {
