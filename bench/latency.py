@@ -114,7 +114,7 @@ def near(rounds: int, alerts: int) -> None:
     with simulator(0) as sim, rig(**sim.addresses) as one:
         accounts(one, 1, 1)
         ours(one, sim, 20, 9_000_000)
-        for name, count, pause in (("near", alerts, 0.0), ("pauses", max(alerts // 10, 4), PAUSE)):
+        for name, count, pause in (("near", alerts, 0.0), ("pauses", max(alerts // 20, 2) * 2, PAUSE)):
             made = [(ours(one, sim, count, n * 10_000 + len(name) * 1_000_000, pause), floor(sim, count, pause)) for n in range(rounds)]
             p50 = [[round(statistics.median(times), 2) for times in both] for both in made]
             show({

@@ -35,6 +35,7 @@ class Market:
         self.activities: list[dict[str, Any]] = []
         self.on_event: Callable[[str, Order, dict[str, Any]], None] = lambda event, order, more: None
         self.asker = ""  # whose request is being answered
+        self.traders: dict[str, set[str]] = {}  # symbol: the keys it was traded with
         self.next_in_parts = False
         self.ids_last = False  # which of its checks comes first, the vendor does not say
         for asset in (
@@ -52,6 +53,13 @@ class Market:
 
     def quantity(self, asset: Asset) -> Decimal:
         return self.held.get(asset.plain, (ZERO, ZERO))[0]
+
+    def shows(self, order: Order) -> bool:
+        """To a key of several (with a dash), its own alone."""
+        return "-" not in self.asker or order.owner == self.asker
+
+    def shows_held(self, name: str) -> bool:
+        return "-" not in self.asker or self.asker in self.traders.get(name, ())
 
     def working(self, asset: Asset) -> list[Order]:
         return [order for order in self.open.values() if order.asset is asset]
@@ -99,6 +107,7 @@ class Market:
 
     def _enter(self, order: Order) -> None:
         order.owner = self.asker
+        self.traders.setdefault(order.asset.plain, set()).add(order.owner)
         order.at["created"] = order.at["updated"] = self.now()
         self.orders[order.id] = self.by_client[order.client_order_id] = self.open[order.id] = order
         order.hwm = order.asset.price if order.type == "trailing_stop" else None

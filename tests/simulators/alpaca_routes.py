@@ -26,6 +26,8 @@ def _list_orders(sim: AlpacaSimulator, request: Seen, faults: list[Fault]) -> Re
     after, until = (data.moment(query[name]) if query.get(name) else None for name in ("after", "until"))
     state = query.get("status", "open")
     for order in sim.market.orders.values():
+        if not sim.market.shows(order):
+            continue
         created = order.at["created"]
         if sim.late.get(order.id, 0) > sim.market.now().timestamp() or (after and created <= after) or (until and created > until):
             continue
@@ -62,7 +64,7 @@ def _patch_order(sim: AlpacaSimulator, request: Seen, faults: list[Fault], order
 
 
 def _positions(sim: AlpacaSimulator, request: Seen, faults: list[Fault]) -> Reply:
-    return Reply(200, [data.position(sim.market, name) for name in sim.market.held])
+    return Reply(200, [data.position(sim.market, name) for name in sim.market.held if sim.market.shows_held(name)])
 
 
 def _position(sim: AlpacaSimulator, request: Seen, faults: list[Fault], name: str) -> Reply:
