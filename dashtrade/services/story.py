@@ -143,7 +143,7 @@ def _decided(decisions: list[Any]) -> list[Line]:
 
 def _sent(conn: sa.Connection, owner: int, signal_id: str) -> list[Line]:
     return [
-        (e.at, 20, f"order {e.status}", f"{e.detail or e.status} ({e.order_id[:8]})")
+        (e.at, 20, f"order {e.status}", f"{e.detail or e.status} ({e.order_id[-8:]})")
         for e in order_table.events_for_signal(conn, owner, signal_id)
     ]
 

@@ -80,7 +80,7 @@ def _page(app: App, user: User, found: list[Any], names: dict[int, str]) -> None
                 Cell(text=quantity(row.quantity)), Cell(text=price(row.price)), Cell(text=money(row.notional)),
                 Cell(text=money(row.fee) if row.fee else "–"),
                 Cell(text=signed(row.realized_pnl), tone=tone(row.realized_pnl)) if row.effect not in ("open", "add") else Cell(text="–"),
-                Cell(text=(row.broker_order_id or "")[:18]), Cell(text=moment(user, row.at, seconds=True)),
+                Cell(text=(row.broker_order_id or "")[-14:]), Cell(text=moment(user, row.at, seconds=True)),
             ])
             for row in found[:PAGE]
         ]  # fmt: skip
