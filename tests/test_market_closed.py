@@ -273,3 +273,20 @@ def test_the_answer_says_what_when_closed_may_be(paper: Person):
         said: Any = paper.call("PATCH", f"/bots/{bot}", {"when_closed": wrong})
         assert (said.status_code, said.json["field"]) == (400, "when_closed")
     assert paper.does("PATCH", f"/bots/{bot}", {"when_closed": "wait"})["when_closed"] == "wait"
+
+
+def test_a_risk_stop_at_a_closed_market_is_asked_for_once(paper: Person, clock: SetClock, feed: SetFeed):
+    """Its order waits at the venue all night; the watch looks every few seconds."""
+    clock.time = EVENING - timedelta(hours=4)
+    bot = paper.bot(risk_limit_percent="10")
+    assert paper.trades("buy")["status"] == "filled"
+    clock.time = EVENING
+    feed.set("AAPL", "80")
+    for _ in range(5):
+        paper.house.look()
+        paper.house.work()
+        clock.forward(60)
+    stops = [signal for signal in paper.get("/signals")["items"] if signal["origin"] == "risk"]
+    assert len(stops) == 1 and paper.holds(bot) == 50
+    open_market(paper, clock)
+    assert paper.holds(bot) == 0

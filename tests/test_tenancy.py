@@ -332,6 +332,7 @@ ROUTES: dict[tuple[str, str], tuple[str, Any, dict[str, Any]]] = {
     ("POST", "/api/v1/bots/<int:bot_id>/pause"): ("bot", None, {}),
     ("POST", "/api/v1/bots/<int:bot_id>/resume"): ("bot", None, {}),
     ("POST", "/api/v1/bots/<int:bot_id>/close"): ("bot", {}, {}),
+    ("POST", "/api/v1/accounts/<int:account_id>/renew"): ("account", {}, {}),
     ("GET", "/api/v1/signals/<signal_id>"): ("signal", None, {}),
     ("PATCH", "/api/v1/protections/<int:protection_id>"): ("protection", {"settings": {"minutes": 5}}, {}),
     ("POST", "/api/v1/protection-locks/<int:lock_id>/unlock"): ("lock", None, {}),

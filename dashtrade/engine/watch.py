@@ -19,6 +19,7 @@ from bot_database import Database, DatabaseAway
 from dashtrade.domain import exits as exit_rules
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.drift import Drift, asset_of
+from dashtrade.domain.orders import Effect
 from dashtrade.domain.ports import BrokerError, Clock, Feed, Quote
 from dashtrade.domain.risk import day_result, loss_percent
 from dashtrade.domain.signals import Origin
@@ -29,6 +30,7 @@ from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import drifts as drift_table
 from dashtrade.tables import messages as message_table
+from dashtrade.tables import orders as order_table
 from dashtrade.tables.signals import Lane
 
 log = logging.getLogger("dashtrade.watch")
@@ -147,7 +149,7 @@ def _stop_bot(conn: sa.Connection, seen: Bot, alarm: Alarm, now: datetime) -> li
     """Close the position and stop the bot, once: signal, event, pause and message in this transaction, or none of them."""
     account_table.hold(conn, seen.account_id)
     bot = bot_table.load(conn, seen.id)
-    if not bot.position.quantity:
+    if not bot.position.quantity or _is_leaving(conn, bot):
         return []
     receipt = _close(conn, bot, Origin.RISK, alarm.kind, now)
     if receipt is None:
@@ -162,6 +164,14 @@ def _stop_bot(conn: sa.Connection, seen: Bot, alarm: Alarm, now: datetime) -> li
         text=f"{alarm.words[0].upper()}{alarm.words[1:]}. Its position is being closed and the bot is paused; resume it when you have looked.",
     )
     return list(receipt.lanes)
+
+
+def _is_leaving(conn: sa.Connection, bot: Bot) -> bool:
+    """An order to close it at market is out already; where the market is closed, it waits at the venue all night."""
+    return any(
+        order.bot_id == bot.id and order.effect is Effect.CLOSE and not order.rests and not order.cancel_requested
+        for order in order_table.open_in_account(conn, bot.account_id)
+    )
 
 
 def _close(conn: sa.Connection, bot: Bot, origin: Origin, why: str, now: datetime) -> Receipt | None:
