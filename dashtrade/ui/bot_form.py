@@ -25,6 +25,7 @@ SIZE_NAMES = {
     SizeKind.RISK_PERCENT: "risk_percent",
 }  # fmt: skip
 SIDES = {"both": "Long and short", "long": "Long only", "short": "Short only"}
+CLOSED = {"refuse": "Is refused", "wait": "Waits for the open, and is then looked at anew"}
 TIMEFRAMES = ["1 Min", "5 Min", "15 Min", "30 Min", "1 Hour", "4 Hour", "1 Day", "1 Week"]
 DAY_NAMES = dict(zip(DAYS, ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"), strict=True))
 
@@ -56,9 +57,11 @@ def ask_new(like: Bot | None = None) -> None:
         if name.strip():
             given["name"] = name
         with trying() as attempt:
-            bot_id = service.add_bot(the_app(), guard(), given)
+            unproven: list[str] = []
+            bot_id = service.add_bot(the_app(), guard(), given, unproven.append)
         if attempt.ok:
-            st.session_state["said"] = f"{text(service.bot_of(the_app(), guard(), bot_id).name)} is ready for its first alert."
+            ready = f"{text(service.bot_of(the_app(), guard(), bot_id).name)} is ready for its first alert."
+            st.session_state["said"] = " ".join([ready, *map(text, unproven)])
             st.rerun()
 
 
@@ -70,9 +73,10 @@ def ask_change(bot: Bot) -> None:
         sent = st.form_submit_button("Save", type="primary")
     if sent:
         with trying() as attempt:
-            service.change_bot(the_app(), guard(), bot.id, {"name": name, **fields()})
+            unproven: list[str] = []
+            service.change_bot(the_app(), guard(), bot.id, {"name": name, **fields()}, unproven.append)
         if attempt.ok:
-            st.session_state["said"] = "Saved. It holds from the next alert on."
+            st.session_state["said"] = " ".join(["Saved. It holds from the next alert on.", *map(text, unproven)])
             st.rerun()
 
 
@@ -94,6 +98,10 @@ def _fields(bot: Bot | None) -> Any:
         count = right.text_input("Entries a day", value=str(bot.orders_per_day or "") if bot else "", placeholder="No limit")
         cool = left.number_input("Pause between entries, seconds", min_value=0, max_value=7 * 86400, value=bot.cooldown_seconds if bot else 0, step=30)
         offset = right.text_input("Limit orders: % better than the market", value=_written(bot.limit_offset_percent if bot else Decimal(0)) or "0")
+        closed = st.selectbox(
+            "An entry while the market is closed", list(CLOSED), index=list(CLOSED).index(str(bot.when_closed)) if bot else 0,
+            format_func=CLOSED.__getitem__,
+        )
         override = st.checkbox("An alert may name its own size", value=bot.size_override if bot else False)
     exits = exit_fields.fields(bot)
     windows = _window(bot)
@@ -103,7 +111,7 @@ def _fields(bot: Bot | None) -> Any:
             "position_size": size.replace(",", "").strip(), "position_size_type": kind, "sides": side, "order_type": order,
             "daily_loss_limit": _number(loss), "max_position_size": _number(most), "risk_limit_percent": _number(risk),
             "orders_per_day": _number(count), "cooldown_seconds": int(cool), "limit_offset_percent": offset.strip() or "0",
-            "size_override": override, **exits(), **windows(),
+            "size_override": override, "when_closed": closed, **exits(), **windows(),
         }  # fmt: skip
 
     return read
