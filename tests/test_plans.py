@@ -28,3 +28,17 @@ def test_what_belongs_to_a_signal_is_found_by_the_signal(tmp_path: Path, query):
     assert plans
     assert not [plan for plan in plans if "SCAN" in plan or "(user_id=?)" in plan], plans
     db.close()
+
+
+@pytest.mark.parametrize("status", sorted(signals.RARE))
+def test_rare_signals_are_found_by_what_became_of_them(tmp_path: Path, status: str):
+    db = Database(f"sqlite:///{tmp_path}/plans.db")
+    db.migrate()
+    with db.read() as conn:
+        raw, asked = conn.connection.driver_connection, []
+        raw.set_trace_callback(asked.append)
+        signals.list_page(conn, 1, before=None, limit=10, status=status)
+        raw.set_trace_callback(None)
+        [plan] = [row[3] for text in asked if text.lstrip().startswith("SELECT") for row in raw.execute(f"EXPLAIN QUERY PLAN {text}")]
+    assert "ix_signals_rare" in plan
+    db.close()

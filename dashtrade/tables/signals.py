@@ -18,6 +18,8 @@ from dashtrade.domain.values import Symbol
 from dashtrade.tables.base import BigId, Instrument, Json, flag, is_postgres, metadata, moment, number, owner_column, whole, words
 from dashtrade.tables.quick import first, one, rows, run, run_many, scalar
 
+_RARE = sa.text("status IN ('working', 'attention', 'failed', 'refused')")  # few among many, and looked for
+RARE = frozenset({"working", "attention", "failed", "refused"})
 signals = sa.Table(
     "signals", metadata,
     sa.Column("id", sa.Text, primary_key=True), owner_column(),
@@ -27,6 +29,7 @@ signals = sa.Table(
     words("raw", nullable=True), words("sender"), moment("ended_at", nullable=True),
     sa.Index("ix_signals_user_id", "user_id", "id"),
     sa.Index("ix_signals_dedupe", "user_id", "dedupe_key", "id"),
+    sa.Index("ix_signals_rare", "user_id", "status", "id", sqlite_where=_RARE, postgresql_where=_RARE),
     sqlite_with_rowid=False,
 )
 _WAITING = sa.text("decisions.status = 'waiting'")  # spelled out: a partial index serves only what plainly implies it
@@ -353,7 +356,7 @@ def list_page(conn: sa.Connection, owner: int, *, before: str | None, limit: int
     if before:
         query = query.where(signals.c.id < before)
     if status:
-        query = query.where(signals.c.status == status)
+        query = query.where(signals.c.status == status, *([_RARE] if status in RARE else []))
     if symbol:
         query = query.where(signals.c.symbol == symbol)
     if bot_id is not None:
