@@ -176,7 +176,7 @@ def test_what_a_venue_cannot_do_is_said_when_the_bot_is_saved(ann: Person):
     said = ann.call("POST", "/bots", {
         "account_id": paper, "symbol": "AAPL", "timeframe": "15", "position_size": "5000", "time_in_force": "opg",
     })  # fmt: skip
-    assert said.status_code == 409 and "takes no opg orders" in said.json["message"]
+    assert said.status_code == 400 and "takes no opg orders" in said.json["message"]
 
 
 # --- when ----------------------------------------------------------------------------------------------------------------
