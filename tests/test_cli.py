@@ -10,17 +10,15 @@ import pytest
 from dashtrade import cli, doctor
 from dashtrade.settings import Settings
 from encryption import Vault, new_key
+from tests.ports import free_port
 
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     for row in Settings.TABLE:
         monkeypatch.delenv(row.name, raising=False)
-    with socket.socket() as first, socket.socket() as second:
-        first.bind(("127.0.0.1", 0))
-        second.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("DASHTRADE_UI_PORT", str(first.getsockname()[1]))
-        monkeypatch.setenv("DASHTRADE_WEBHOOK_PORT", str(second.getsockname()[1]))
+    monkeypatch.setenv("DASHTRADE_UI_PORT", str(free_port()))
+    monkeypatch.setenv("DASHTRADE_WEBHOOK_PORT", str(free_port()))
     monkeypatch.setenv("DASHTRADE_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     return tmp_path / "home"

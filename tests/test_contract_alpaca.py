@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -14,6 +13,7 @@ from dashtrade.brokers.alpaca import AlpacaBroker, Timeouts  # noqa: E402
 from dashtrade.domain.ports import Broker  # noqa: E402
 from dashtrade.domain.values import Symbol  # noqa: E402
 from tests.broker_contract import FAULTS, BrokerContract, Venue  # noqa: E402
+from tests.ports import free_port  # noqa: E402
 from tests.simulators.alpaca import AlpacaSimulator, Fault  # noqa: E402
 
 QUICK = Timeouts(connect=1, read=0.15, second_look=0.01)
@@ -60,10 +60,7 @@ class AlpacaVenue(Venue):
         return self._adapter(self.sim.url)
 
     def unreachable_broker(self) -> Broker:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        return self._adapter(f"http://127.0.0.1:{port}")
+        return self._adapter(f"http://127.0.0.1:{free_port()}")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
@@ -13,6 +12,7 @@ from dashtrade.brokers.crypto import CryptoBroker
 from dashtrade.domain.ports import Broker
 from dashtrade.domain.values import Symbol
 from tests.broker_contract import FAULTS, BrokerContract, Venue
+from tests.ports import free_port
 from tests.simulators.crypto import KEY, PASSPHRASE, SECRET, Simulator
 
 WAITS = 0.5  # seconds until an answer that does not come is given up
@@ -53,9 +53,7 @@ class CryptoVenue(Venue):
         return self.made(self.simulator.url)
 
     def unreachable_broker(self) -> Broker:
-        with socket.socket() as taken:
-            taken.bind(("127.0.0.1", 0))
-            return self.made(f"http://127.0.0.1:{taken.getsockname()[1]}")
+        return self.made(f"http://127.0.0.1:{free_port()}")
 
     def close(self):
         self.broker.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
@@ -12,6 +11,7 @@ import pytest
 from dashtrade.brokers.schwab import SchwabBroker
 from dashtrade.domain.ports import Broker
 from tests.broker_contract import FAULTS, BrokerContract, Venue
+from tests.ports import free_port
 from tests.simulators.crypto import Simulator
 from tests.simulators.schwab import KEY, SECRET, SchwabFront
 
@@ -50,9 +50,7 @@ class SchwabVenue(Venue):
         return self.made(self.simulator.url)
 
     def unreachable_broker(self) -> Broker:
-        with socket.socket() as taken:
-            taken.bind(("127.0.0.1", 0))
-            return self.made(f"http://127.0.0.1:{taken.getsockname()[1]}")
+        return self.made(f"http://127.0.0.1:{free_port()}")
 
     def close(self):
         self.broker.close()

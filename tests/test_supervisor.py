@@ -20,6 +20,7 @@ from dashtrade import supervisor
 from dashtrade.lifeline import PARENT
 from dashtrade.netcheck import BusyPort, answers, holder, require_free
 from dashtrade.settings import ROOT, Settings
+from tests.ports import free_port
 
 LIMIT = 15.0
 
@@ -60,12 +61,6 @@ RUN = """
     pace = Pace(first_delay=0.05, longest_delay=0.2, settled=60, grace={grace}, tick=0.05, idle=0.1, port_patience=0)
     sys.exit(supervisor.up(settings, wanted, pace))
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Running:

@@ -7,7 +7,6 @@ import os
 import re
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ from dashtrade.services import credentials, people, sessions
 from dashtrade.settings import ROOT, Settings
 from dashtrade.tables import people as people_table
 from dashtrade.ui.gate import allowed_hosts, host_allowed
+from tests.ports import free_port
 
 PASSWORD = "correct horse battery"
 UPGRADE = {
@@ -86,9 +86,7 @@ class Desk:
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     home = tmp_path_factory.mktemp("desk")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     given = {"DASHTRADE_HOME": str(home), "DASHTRADE_UI_PORT": str(port), "DASHTRADE_PUBLIC_URL": "https://hooks.example.com"}
     app = build_app(Settings.load(given, home))
     process = subprocess.Popen([sys.executable, "-m", "dashtrade.ui.serve"], cwd=ROOT, env={**os.environ, **given}, stderr=subprocess.DEVNULL)

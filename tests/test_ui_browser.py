@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from dashtrade.app import build_app
 from dashtrade.services import people as people_service
 from dashtrade.settings import ROOT, Settings
 from dashtrade.tables import people as people_table
+from tests.ports import free_port
 
 CHROMIUM = next((path for path in ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome") if os.path.exists(path)), "")
 ARGUMENTS = (
@@ -34,10 +34,7 @@ class Home:
     """DashTrade on a fresh home."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.socket() as one, socket.socket() as two:
-            one.bind(("127.0.0.1", 0))
-            two.bind(("127.0.0.1", 0))
-            self.ui, self.hooks = (f"http://127.0.0.1:{s.getsockname()[1]}" for s in (one, two))
+        self.ui, self.hooks = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
         ports = {"DASHTRADE_UI_PORT": self.ui.rpartition(":")[2], "DASHTRADE_WEBHOOK_PORT": self.hooks.rpartition(":")[2]}
         self.environ = {**os.environ, "DASHTRADE_HOME": str(folder), **ports}
         self.children: list[subprocess.Popen[bytes]] = []
