@@ -31,7 +31,7 @@ class Desk:
 
     def __init__(self, sim: AlpacaSimulator, **more: object) -> None:
         self.sim, self.sent = sim, 0
-        quick = Timeouts(connect=1, read=0.15, second_look=0.01)
+        quick = Timeouts(connect=1, read=0.6, second_look=0.01)
         given = {"timeouts": quick, "stream_url": sim.stream_url, "api_url": sim.url, "data_url": sim.url}
         self.broker = AlpacaBroker(sim.key, sim.secret, "paper", **{**given, **more})
 

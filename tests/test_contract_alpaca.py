@@ -16,7 +16,7 @@ from tests.broker_contract import FAULTS, BrokerContract, Venue  # noqa: E402
 from tests.ports import free_port  # noqa: E402
 from tests.simulators.alpaca import AlpacaSimulator, Fault  # noqa: E402
 
-QUICK = Timeouts(connect=1, read=0.15, second_look=0.01)
+QUICK = Timeouts(connect=1, read=0.6, second_look=0.01)
 FOR_EVER = {"late_visibility": ("POST", "/v2/orders"), "unknown_status": ("*", "/v2/orders"), "bad_key": ("*", "/v2")}
 
 
