@@ -256,6 +256,14 @@ def test_the_dialect_is_named(fields, dialect):
     assert alert(**fields).dialect == dialect
 
 
+def test_3commas_own_name_of_a_bot_is_no_name_of_one_here_but_a_number_is_an_id():
+    assert alert(bot_uuid="8f3a0c3e-55b1-4a6e-9c1d-0d1f2b3c4d5e").bot is None
+    assert any("bot_uuid" in note for note in alert(bot_uuid="8f3a0c3e-55b1").notes)
+    assert alert(bot_uuid="3").bot == "3" and alert(bot_uuid=3, bot="3").bot == "3" and not alert(bot_uuid=3).notes
+    assert "contradict" in refused(bot_uuid=3, bot=4).message
+    assert alert(bot_uuid="8f3a0c3e-55b1", bot="Turtle").bot == "Turtle"
+
+
 @pytest.mark.parametrize("fields", [
     {"symbol": "{{ticker}}"}, {"comment": "at {{close}}"}, {"extras": {"list": ["{{plot_0}}"]}},
     {"quantity": "{{qty}}"},

@@ -195,9 +195,17 @@ def test_who_waits_in_vain_is_told_that_it_is_being_carried_out(ann: Person):
     assert body["status"] == "working" and body["reason"] == "it is being carried out"
 
 
-@pytest.mark.parametrize("wait", ["2.6", "-1", "nan", "inf", "1e400", "two", "0x1", " "])
 @sqlite
-def test_a_wait_that_is_too_long_or_no_number_is_refused(ann: Person, wait: str):
+def test_who_would_wait_longer_than_tradingview_does_is_answered_sooner_and_the_alert_is_not_lost(ann: Person):
+    began = perf_counter()
+    body = ann.alert(BUY, wait="99").json
+    assert LONGEST_WAIT - 0.1 < perf_counter() - began < 3.5
+    assert body["status"] == "working"
+
+
+@pytest.mark.parametrize("wait", ["-1", "nan", "inf", "1e400", "two", "0x1", " "])
+@sqlite
+def test_a_wait_that_is_no_number_is_refused(ann: Person, wait: str):
     assert str(LONGEST_WAIT) in told(ann.alert(BUY, wait=wait), 400)["hint"]
 
 
@@ -414,6 +422,8 @@ def test_an_alert_goes_to_one_bot_per_account_and_the_outcome_names_each(running
     by_bot = {bot["bot_id"]: bot for bot in body["bots"]}
     assert len(by_bot) == 2 and by_bot[second]["status"] == "refused" and "buying power" in by_bot[second]["reason"]
     assert [order["bot_id"] for order in body["orders"]] == [bot for bot in by_bot if bot != second]
+    assert body["reason"].startswith("bought 50 at"), "the reason is that of the bot whose status is shown"
+    assert "buying power" not in running.story(body["signal_id"])["reason"]
 
 
 # --- too much, too often, and a database that is away ----------------------------------------------------------------------------

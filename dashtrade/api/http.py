@@ -255,7 +255,7 @@ def handle_errors(flask: Flask) -> None:
         status = error.code or 400
         name = (error.name or "error").lower().replace(" ", "_")
         headers = {"Allow": ", ".join(error.valid_methods)} if getattr(error, "valid_methods", None) else None
-        return reply({"error": name, "message": f"{error.name}.", "hint": _HTTP_HINTS.get(status, "See /api/v1/openapi.json.")}, status, headers)
+        return reply({"error": name, "message": _HTTP_WORDS.get(status, f"{error.name}."), "hint": _HTTP_HINTS.get(status, "See /api/v1/openapi.json.")}, status, headers)
 
     @flask.errorhandler(Exception)
     def _unforeseen(error: Exception) -> Response:
@@ -264,6 +264,11 @@ def handle_errors(flask: Flask) -> None:
         return reply(body, 500)
 
 
+_HTTP_WORDS = {
+    404: "There is nothing at this address.",
+    405: "This address does not take this method.",
+    413: "The body is larger than 64 KiB.",
+}
 _HTTP_HINTS = {
     404: "Check the address; all of them are listed in /api/v1/openapi.json.",
     405: "Use another method; all of them are listed in /api/v1/openapi.json.",

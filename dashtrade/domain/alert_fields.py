@@ -37,7 +37,7 @@ _NAMES = {thing: tuple(names.split()) for thing, names in {
     "price": "price signalprice close triggerprice orderprice",
     "key": "id signalid alerttimestamp alertid idempotencykey",
     "time": "sentat timenow timestamp time",  # timenow is when the alert fired, time often the bar's
-    "bot": "bot botid botuuid botname",
+    "bot": "bot botid botname",
     "maxage": "maxlag maxage",
     "limit_price": "limitprice orderlimitprice",
     "stop_price": "stopprice orderstopprice",

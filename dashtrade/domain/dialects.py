@@ -335,11 +335,20 @@ def read(opened: dict[str, Any] | str) -> Reading:
     return Reading(signal=signal, secret=secret_of(opened), body=body, canonical=canonical)
 
 
+def _bot(fields: Fields) -> str | None:
+    """3Commas names its own bots in bot_uuid, and they are unknown here; a number there is the id of one of ours."""
+    ours = [(path, name) for path, name in fields.read("botuuid", read_label) if name.isdecimal()]
+    return agreed(fields.read("bot", read_label) + ours)
+
+
 def _signal(fields: Fields, dialect: str | None) -> Signal:
     symbol, written = _symbol(fields)
+    bot, move = _bot(fields), _move(fields)
+    if bot is None and fields.get("botuuid"):
+        move["notes"] = (*move["notes"], "bot_uuid is 3Commas' own and not used: send bot or bot_id to name a bot")
     return Signal(
-        symbol=symbol, written_symbol=written, dialect=dialect or _dialect(fields), **_move(fields), **_order(fields),
-        timeframe=fields.one("timeframe", read_timeframe), bot=fields.one("bot", read_label),
+        symbol=symbol, written_symbol=written, dialect=dialect or _dialect(fields), **move, **_order(fields),
+        timeframe=fields.one("timeframe", read_timeframe), bot=bot,
         key=fields.one("key", read_label), time_in_force=fields.one("tif", read_choice(TIMES_IN_FORCE)),
         extended_hours=fields.one("extendedhours", read_flag) or False,
         take_profits=fields.one("profit", read_profits) or (), stop_loss=fields.one("loss", read_loss),

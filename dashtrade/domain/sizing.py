@@ -59,6 +59,8 @@ def _wanted(size: Size, *, price: Decimal, equity: Decimal, owned: Decimal, stop
             return size.value / price
         case SizeKind.EQUITY_PERCENT:
             return equity * size.value / HUNDRED / price
+        case SizeKind.POSITION_PERCENT if not owned:
+            return NoSize(reason=f"{_said(size)} was asked for, and the bot owns nothing", numbers={})
         case SizeKind.POSITION_PERCENT:
             return owned * size.value / HUNDRED
         case SizeKind.RISK_DOLLARS | SizeKind.RISK_PERCENT if not stop_distance:

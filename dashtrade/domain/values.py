@@ -80,7 +80,7 @@ def exact(value: object, where: str = "number") -> Decimal:
         raise Malformed(f"{where} is not a number", where=where, hint='Send a number such as 10 or "10.5".')
     text = repr(value) if isinstance(value, float) else str(value).strip().replace("_", "!")
     try:
-        number = Decimal(text)
+        number = Decimal(text if text.isascii() else "")
     except InvalidOperation:
         raise Malformed(
             f"{where} is not a number: {text[:40]!r}", where=where, hint='Send a number such as 10 or "10.5".'

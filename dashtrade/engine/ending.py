@@ -23,10 +23,11 @@ def end_decision(conn: sa.Connection, decision_id: int, *, status: str, reason: 
 
 
 def end_signal(conn: sa.Connection, signal_id: str, *, alone: bool, status: str, reason: str, now: datetime) -> None:
-    """Carry a decision's status up to its signal: of several, the most pressing."""
+    """Carry a decision's status up to its signal: of several, the most pressing, with its reason."""
     if not alone:
-        every = {d.status for d in table.decisions_of(conn, signal_id)}
-        status = next(known for known in _WORST_FIRST if known in every)
+        every = table.decisions_of(conn, signal_id)
+        foremost = min(every, key=lambda d: _WORST_FIRST.index(d.status))
+        status, reason = foremost.status, foremost.reason
         if status in UNDER_WAY:
             status, reason = "accepted", ""
     table.end_signal(conn, signal_id, status=status, reason=reason, ended=now if status in ENDED else None)
