@@ -46,7 +46,8 @@ STAND_IN = """
 """
 
 RUN = """
-    import sys
+    import signal, sys
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background job would hand on that it is ignored
     sys.path.insert(0, {root!r})
     from pathlib import Path
     from dashtrade import supervisor

@@ -18,7 +18,7 @@ from dashtrade.services import people
 from dashtrade.settings import ROOT, Settings
 from dashtrade.tables import people as people_table
 from dashtrade.tables.people import User
-from tests.test_ui_browser import CHROMIUM, PASSWORD, Home, browser, home, press, ready, shown  # noqa: F401
+from tests.test_ui_browser import CHROMIUM, PASSWORD, Home, at_the_form, browser, home, press, ready, shown  # noqa: F401
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")]
 
@@ -187,7 +187,7 @@ def test_a_page_left_open_overnight_goes_to_the_form(tab: Any, home: Home, door:
     mine = people_table.sessions.c.user_id == user.id
     door.db.write(lambda conn: conn.execute(sa.update(people_table.sessions).where(mine).values(seen_at=past)))
     tab.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # somebody looks at it again
-    tab.wait_for_url("**/auth/login", timeout=25_000)
+    at_the_form(tab)
 
 
 def test_an_admin_looks_at_pages_on_which_nothing_can_be_done(tab: Any, home: Home, door: App, tmp_path: Path):  # noqa: F811
@@ -233,6 +233,6 @@ def test_an_account_goes_with_password_and_word(tab: Any, home: Home, door: App)
     shown(tab, "The word is not there")
     dialog.get_by_label("Type DELETE").fill("DELETE")
     dialog.get_by_role("button", name="Delete it for good").click()
-    tab.wait_for_url("**/auth/login", timeout=20_000)
+    at_the_form(tab)
     with door.db.read() as conn:
         assert people_table.by_id(conn, user.id) is None
