@@ -27,6 +27,7 @@ from bot_engine import Conflict, NoBot
 from dashtrade.api import admin, auth, bots, brokers, drifts, history, openapi, protections
 from dashtrade.api.http import Answer, bearer, client_address, handle_errors, reply, the_app
 from dashtrade.app import App, CannotStart, build_app
+from dashtrade.domain.bodies import secrets_in
 from dashtrade.domain.dialects import Reading, open_body, parse, read, redact, secret_of
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import Malformed, iso, plain, sha256
@@ -126,9 +127,11 @@ def _sender(app: App, opened: Any) -> User:
 def _check_secret(user: User, opened: Any) -> None:
     if user.body_secret_hash is None:
         return
-    given = [opened.get(name) for name in ("secret", "passphrase", "key") if isinstance(opened, dict)]
-    if not any(isinstance(secret, str) and sha256(secret) == user.body_secret_hash for secret in given):
-        raise Answer(401, "unauthorized", "This user requires a secret in the alert's body, and it is missing or wrong.", 'Add "secret": "…" to the alert.')
+    if user.body_secret_hash not in map(sha256, secrets_in(opened)):
+        raise Answer(
+            401, "unauthorized", "This user requires a secret in the alert's body, and it is missing or wrong.",
+            'Add "secret": "…" to the alert, or secret=… to its text.',
+        )
 
 
 def _refuse(app: App, user: User, raw: bytes, opened: Any, error: Malformed) -> Response:

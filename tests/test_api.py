@@ -526,7 +526,8 @@ def test_the_strongest_switch_counts_and_another_users_does_not(house: House):
     assert "all trading is switched to reduce only" in bob.trades("buy")["reason"]
     assert [s["scope"] for s in ann.get("/switches")["items"]] == ["all"]
     told(ann.call("PUT", "/switches", {"scope": "user", "mode": "stop"}), 400, "mode")
-    told(ann.call("PUT", "/switches", {"scope": "bot", "mode": "halt"}), 404)
+    assert told(ann.call("PUT", "/switches", {"scope": "bot", "mode": "halt"}), 400)["field"] == "id"
+    told(ann.call("PUT", "/switches", {"scope": "bot", "id": 4711, "mode": "halt"}), 404)
 
 
 # --- signals and their stories -----------------------------------------------------------------------------------------------
@@ -604,7 +605,8 @@ def traded(ann: Person, clock: SetClock, feed: SetFeed) -> Person:
 
 FILTERS: list[tuple[dict[str, Any], list[int]]] = [
     ({}, [6, 5, 4, 3, 2, 1]), ({"symbol": "aapl"}, [6, 5, 2, 1]), ({"action": "sell"}, [6, 4, 2]), ({"status": "filled"}, [6, 5, 4, 3, 2, 1]),
-    ({"status": "partial"}, []), ({"from": "2025-06-05"}, [6, 5, 4, 3]), ({"to": "2025-06-05"}, [2, 1]),
+    ({"status": "partial"}, []), ({"from": "2025-06-05"}, [6, 5, 4, 3]), ({"to": "2025-06-04"}, [2, 1]), ({"to": "2025-06-05"}, [4, 3, 2, 1]),
+    ({"to": "2025-06-05T00:00:00Z"}, [2, 1]), ({"from": "2025-06-05", "to": "2025-06-05"}, [4, 3]),
     ({"from": "2025-06-05T15:00:00Z", "to": "2025-06-05T17:00:00+01:00"}, [4, 3]), ({"bot_id": 2}, [4, 3]), ({"bot_id": 2, "action": "buy"}, [3]),
 ]  # fmt: skip
 
@@ -636,6 +638,9 @@ def test_trades_are_read_page_by_page_while_more_come(traded: Person):
     assert [t["id"] for t in first["items"] + rest["items"]] == [6, 5, 4, 3, 2, 1] and rest["next_cursor"] is None
     for wrong in ({"cursor": "x"}, {"cursor": "9" * 25}, {"cursor": "0" * 30 + "9" * 30}, {"limit": 0}, {"limit": 501}, {"from": "yesterday"}, {"bot": 1}, {"action": "hold"}):
         told(traded.call("GET", "/trades", **wrong), 400)
+    assert "from, to" in told(traded.call("GET", "/trades", bot=1), 400)["hint"]
+    for wrong in ({"cursor": "x"}, {"status": "done"}):
+        told(traded.call("GET", "/signals", **wrong), 400)
 
 
 def test_no_cell_of_the_csv_is_a_formula(make_app: MakeApp, clock: SetClock, feed: SetFeed):

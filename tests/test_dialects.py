@@ -199,6 +199,14 @@ def test_a_symbol_goes_by_many_names(name):
     assert alert(**{"symbol": ..., name: "nasdaq:aapl"}).symbol.text == "NYSE:AAPL-EQ"
 
 
+@pytest.mark.parametrize(("written", "pair"), [
+    ("KRAKEN:XBTUSD", "BTC/USD"), ("COINBASE:DOTUSD", "DOT/USD"), ("COINBASE:ARBUSD", "ARB/USD"), ("BATUSD", "BAT/USD"),
+    ("COINBASE:MNTUSD", "MNT/USD"), ("BINANCE:BTCTUSD", "BTC/TUSD"), ("BINANCE:BNBBUSD", "BNB/BUSD"), ("BINANCE:XYZFDUSD", "XYZ/FDUSD"),
+])
+def test_a_pair_without_its_slash_is_split_where_the_coin_ends(written, pair):
+    assert alert(symbol=written).symbol.short == pair
+
+
 def test_the_same_symbol_twice_is_fine_and_two_symbols_are_not():
     assert alert(ticker="NASDAQ:AAPL", pair="AAPL").symbol.base == "AAPL"
     assert alert(ticker="VOD", symbol="LSE:VOD").symbol.text == "LSE:VOD-EQ"

@@ -119,7 +119,10 @@ def test_what_an_alert_does(
 @sqlite
 def test_a_bot_of_one_side_closes_on_the_other_and_opens_nothing(ann: Person, sides: str, entry: str, other: str):
     bot = ann.bot(sides=sides)
-    assert f"trades {sides} only" in ann.trades(other)["reason"]
+    refused = ann.trades(other)
+    assert f"trades {sides} only" in refused["reason"]
+    assert refused["bots"][0]["would"].startswith(f"would have {'sold' if other == 'sell' else 'bought'} 5")
+    assert refused["bots"][0]["numbers"]["sides"] == sides
     assert ann.trades(entry)["status"] == "filled"
     assert [effect for _, effect, _ in orders_of(ann.trades(other))] == ["close"]
     assert ann.holds(bot) == 0
@@ -199,7 +202,8 @@ RULES: dict[str, tuple[dict[str, Any], Any, str, dict[str, str]]] = {
     "switches": ({}, switched, "this bot is switched to pause entries (holiday)", {"scope": "bot", "switch": "pause_entries"}),
     "trading window": (
         {"windows": [{"days": ["mon"], "from": "09:30", "to": "16:00"}], "time_zone": "America/New_York"}, None,
-        "outside the bot's trading windows (America/New_York)", {"now": "2025-06-04T15:00:00.000Z"}),
+        "outside the bot's trading windows (America/New_York): it is Wed 11:00 there, and they are Mon 09:30–16:00",
+        {"now": "2025-06-04T15:00:00.000Z", "local": "Wed 11:00", "windows": "Mon 09:30–16:00"}),
     "cooldown": ({"cooldown_seconds": 600}, lambda ann, bot: (ann.trades("buy"), ann.trades("close")),
                  "the cooldown of 600 s has 600 s to go", {"cooldown": "600", "left": "600"}),
     "orders per day": ({"orders_per_day": 1}, lambda ann, bot: (ann.trades("buy"), ann.trades("close")),

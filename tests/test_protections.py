@@ -470,7 +470,8 @@ def test_a_bad_protection_is_a_clear_400(ann: Person):
     ):
         said = ann.call("POST", "/protections", body)
         assert (said.status_code, said.json["field"]) == (400, field) and hint in said.json["hint"]
-    assert ann.call("POST", "/protections", {"kind": "cooldown", "scope": "bot"}).status_code == 404
+    assert ann.call("POST", "/protections", {"kind": "cooldown", "scope": "bot"}).json["field"] == "id"
+    assert ann.call("POST", "/protections", {"kind": "cooldown", "scope": "bot", "scope_id": 4711}).status_code == 404
     assert ann.call("POST", "/protections", {"kind": "cooldown", "scope": "all"}).status_code == 400
 
 

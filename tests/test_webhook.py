@@ -518,6 +518,11 @@ def test_who_requires_a_secret_in_the_body_gets_it_or_refuses(ann: Person):
     told(ann.alert("BUY AAPL"), 401)
     for name in ("secret", "passphrase", "key"):
         assert ann.alert(BUY | {name: "open sesame", "id": name}).status_code == 202
+    assert ann.alert(BUY | {"Secret": "open sesame", "id": "written large"}).status_code == 202
+    ann.does("PATCH", "/users/me", {"body_secret": "sesame"})
+    told(ann.alert("BUY AAPL 15 Min secret=sesam"), 401)
+    told(ann.alert("BUY AAPL 15 Min token=sesame"), 401)
+    assert ann.alert("BUY AAPL 15 Min secret=sesame").status_code == 202
     ann.does("PATCH", "/users/me", {"body_secret": None})
     assert ann.alert(BUY).status_code == 202
 

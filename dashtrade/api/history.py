@@ -14,7 +14,7 @@ from flask import Blueprint, Response, stream_with_context
 
 from bot_engine import Lane
 from dashtrade.api.bots import shown_bots
-from dashtrade.api.http import Answer, Body, Page, endpoint, number_cursor, page, read_day, read_moment, the_app
+from dashtrade.api.http import Answer, Body, Page, endpoint, number_cursor, page, read_day, read_end, read_moment, the_app
 from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.ports import BrokerError
 from dashtrade.domain.values import Symbol, iso, plain
@@ -35,7 +35,8 @@ _ID = pydantic.Field(None, ge=1, lt=2**62)
 
 
 class SignalList(Page):
-    status: str | None = pydantic.Field(None, max_length=20)
+    cursor: str | None = pydantic.Field(None, pattern="^[0-9a-f]{32}$")
+    status: str | None = pydantic.Field(None, pattern="^(accepted|working|filled|refused|failed|attention)$")
     symbol: str | None = pydantic.Field(None, max_length=60)
     bot_id: int | None = _ID
 
@@ -135,7 +136,7 @@ class TradeFilter(Body):
     def wanted(self) -> dict[str, Any]:
         return {
             "bot_id": self.bot_id, "symbol": Symbol.parse(self.symbol) if self.symbol else None, "action": self.action,
-            "status": self.status, "since": read_moment(self.since, "from"), "until": read_moment(self.until, "to"),
+            "status": self.status, "since": read_moment(self.since, "from"), "until": read_end(self.until, "to"),
         }
 
 

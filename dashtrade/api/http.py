@@ -10,7 +10,7 @@ import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import wraps
 from typing import Any
 
@@ -170,7 +170,7 @@ def _read(model: type[Body], given: Any, where: str) -> Any:
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"])
-        known = ", ".join(model.model_fields)
+        known = ", ".join(about.alias or name for name, about in model.model_fields.items())
         raise Answer(400, "bad_request", f"{field}: {first['msg']}".strip(": "), f"The {where} may hold: {known}.", field=field) from None
     except TypeError:
         raise Answer(400, "bad_request", f"The {where} has a field name that cannot be used.", "Use plain names.") from None
@@ -206,6 +206,12 @@ def read_moment(text: str | None, where: str) -> datetime | None:
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise Answer(400, "bad_request", f"{where} is not a time: {text[:40]!r}.", "Write it as 2026-01-31 or 2026-01-31T09:30:00Z.", field=where) from None
+
+
+def read_end(text: str | None, where: str) -> datetime | None:
+    """A moment; a day alone is meant to its end."""
+    moment = read_moment(text, where)
+    return moment + timedelta(days=1) if text and moment and moment.year < 9999 and re.fullmatch(r"\d{4}-?\d\d-?\d\d", text) else moment
 
 
 def read_day(text: str | None, where: str) -> date | None:

@@ -121,6 +121,12 @@ def is_auth(key: str, value: object) -> bool:
     return name in _AUTH and (name != "key" or (isinstance(value, str) and bool(_TOKEN.fullmatch(value.strip()))))
 
 
+def secrets_in(opened: dict[str, Any] | str | None) -> list[str]:
+    """What may be the secret that a user requires in the body: of that, the token is no proof."""
+    pairs = _named_in(opened) if isinstance(opened, str) else list((opened or {}).items())
+    return [value for key, value in pairs if bare(key) in _AUTH[1:] and isinstance(value, str)]
+
+
 def secret_of(opened: dict[str, Any] | str) -> str | None:
     pairs = _named_in(opened) if isinstance(opened, str) else list(opened.items())
     for name in _AUTH:

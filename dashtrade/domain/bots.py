@@ -57,6 +57,10 @@ class Window:
     def written(self) -> dict[str, object]:
         return {"days": [DAYS[day] for day in sorted(self.days)], "from": f"{self.since:%H:%M}", "to": f"{self.until:%H:%M}"}
 
+    def said(self) -> str:
+        days = "" if len(self.days) == len(DAYS) else f"{', '.join(DAYS[day].title() for day in sorted(self.days))} "
+        return f"{days}{self.since:%H:%M}–{self.until:%H:%M}"
+
     def covers(self, local: datetime) -> bool:
         now, day = local.time().replace(tzinfo=None), local.weekday()
         if self.since <= self.until:

@@ -14,7 +14,7 @@ from dashtrade.domain import exits as exit_rules
 from dashtrade.domain.native import Entry, Held, held_natively, written_as_held
 from dashtrade.domain.orders import Effect, Order
 from dashtrade.domain.ports import Rules
-from dashtrade.domain.risk import Approved, Proposal, Refused, Step, View, Wait, WaitingEntry, review
+from dashtrade.domain.risk import Approved, Proposal, Refused, Step, View, Wait, WaitingEntry, review, would_have
 from dashtrade.domain.signals import Action, ExitPlan, Signal, Target
 from dashtrade.domain.sizing import NoSize, entry_size, exit_quantity
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, Side, TimeInForce, floor_to, iso, plain, round_to
@@ -120,8 +120,16 @@ def _enter(signal: Signal, view: View, side: Side) -> Proposal | Refused | Cance
     if not bot.sides.allow(side):
         if exits:
             return Proposal(exits=exits, entry=None)
-        return Refused(reason=f"the bot trades {bot.sides} only, and there is no position to close")
+        return _wrong_side(signal, view, side)
     return _with_entry(signal, view, exits, _opening(signal, view, side, Effect.OPEN, None))
+
+
+def _wrong_side(signal: Signal, view: View, side: Side) -> Refused:
+    entry = _opening(signal, view, side, Effect.OPEN, None)
+    return Refused(
+        reason=f"the bot trades {view.bot.sides} only, and there is no position to close",
+        numbers={"sides": str(view.bot.sides), "asked_for": str(side)}, would=would_have(entry if isinstance(entry, Step) else None),
+    )
 
 
 def _exit(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from dashtrade.domain.bots import Bot, Day, Stop, Switch, WhenClosed
 from dashtrade.domain.drift import Drift, DriftStatus
@@ -153,9 +154,9 @@ def review(proposal: Proposal, view: View) -> Approved | Refused | Wait:
         failed = None  # the way out is queued for the open, and the entry follows its fill as in any change of sides
     steps = proposal.exits + ((entry,) if entry and not failed else ())
     if view.account_ok:
-        return Refused(reason=view.account_ok, would=_would(entry or (steps[0] if steps else None)), checks=checks)
+        return Refused(reason=view.account_ok, would=would_have(entry or (steps[0] if steps else None)), checks=checks)
     if failed and not steps and not proposal.done:
-        return Refused(reason=failed.detail, numbers=failed.numbers, would=_would(entry), checks=checks)
+        return Refused(reason=failed.detail, numbers=failed.numbers, would=would_have(entry), checks=checks)
     reason = f"closes only: {failed.detail}" if failed else proposal.done
     return Approved(steps=steps, checks=checks, reason=reason, keeps=proposal.keeps, key=_KEY)
 
@@ -170,7 +171,7 @@ def _wait(proposal: Proposal, failed: Check | None, view: View) -> Wait | Refuse
         return None
     if view.expires_at is not None and view.expires_at < opens:
         return Refused(
-            reason=f"{failed.detail}, and the alert is good until {iso(view.expires_at)} only", numbers=failed.numbers, would=_would(proposal.entry),
+            reason=f"{failed.detail}, and the alert is good until {iso(view.expires_at)} only", numbers=failed.numbers, would=would_have(proposal.entry),
         )
     return Wait(until=max(opens, view.now + SOON), reason=f"waits for the market of {name} to open at {iso(opens)}, and is then looked at anew", entry=True)
 
@@ -188,7 +189,8 @@ def entry_still_allowed(bot: Bot, switches: tuple[Switch, ...]) -> str:
     return f"{_SCOPES[on.scope]} was switched to {on.stop.replace('_', ' ')} before the order was sent" if on else ""
 
 
-def _would(step: Step | None) -> str:
+def would_have(step: Step | None) -> str:
+    """For a refusal: what would have been ordered."""
     if step is None:
         return ""
     at = f" at {plain(step.limit_price)}" if step.limit_price is not None else ""
@@ -259,8 +261,11 @@ def _protections(entry: Step, view: View) -> Check:
 
 def _window(entry: Step, view: View) -> Check:
     ok = view.bot.in_window(view.now)
-    said = "inside the trading window" if ok else f"outside the bot's trading windows ({view.bot.time_zone})"
-    return Check(name="trading window", ok=ok, detail=said, numbers={} if ok else {"now": iso(view.now)})
+    if ok:
+        return Check(name="trading window", ok=True, detail="inside the trading window")
+    local, windows = f"{view.now.astimezone(ZoneInfo(view.bot.time_zone)):%a %H:%M}", "; ".join(window.said() for window in view.bot.windows)
+    said = f"outside the bot's trading windows ({view.bot.time_zone}): it is {local} there, and they are {windows}"
+    return Check(name="trading window", ok=False, detail=said, numbers={"now": iso(view.now), "local": local, "windows": windows})
 
 
 def _cooldown(entry: Step, view: View) -> Check:

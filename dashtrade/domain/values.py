@@ -120,7 +120,8 @@ CRYPTO_MARKETS = frozenset(
     "CRYPTO BINANCE BINANCEUS COINBASE KRAKEN OKX OKEX GEMINI BITSTAMP BITFINEX BYBIT KUCOIN HUOBI HTX GATEIO MEXC "
     "BITGET POLONIEX BITTREX BITMEX DERIBIT UPBIT BITHUMB CRYPTOCOM PHEMEX INDEX WHITEBIT BITVAVO ALPACA".split()
 )
-QUOTE_COINS = ("FDUSD", "TUSD", "USDT", "USDC", "BUSD", "USD", "EUR", "GBP", "JPY", "AUD", "CAD", "CHF", "TRY", "BTC", "ETH", "BNB", "DAI")
+# USD before TUSD and BUSD: COINBASE:MNTUSD is MNT/USD, and a known coin decides by itself (BTCTUSD).
+QUOTE_COINS = ("FDUSD", "USDT", "USDC", "USD", "TUSD", "BUSD", "EUR", "GBP", "JPY", "AUD", "CAD", "CHF", "TRY", "BTC", "ETH", "BNB", "DAI")
 COINS = frozenset(
     "BTC XBT ETH SOL XRP ADA DOGE DOT AVAX LINK MATIC POL LTC BCH UNI ATOM XLM ETC FIL APT ARB OP NEAR ICP VET HBAR ALGO "
     "AAVE MKR SNX CRV COMP SUSHI YFI BAT ZRX GRT SAND MANA AXS ENJ CHZ FTM EOS XTZ XMR ZEC DASH NEO TRX BNB SHIB PEPE "
@@ -201,11 +202,10 @@ def _split_pair(name: str, *, any_base: bool) -> tuple[str, str] | None:
         if found:
             fits = _COIN.fullmatch(base) and (quote in QUOTE_COINS or (quote in COINS and base in COINS))
             return (base, quote) if fits else None
-    for quote in QUOTE_COINS:
-        base = name.removesuffix(quote)
-        if base and base != name and (base in COINS or (any_base and _COIN.fullmatch(base))):
-            return base, quote
-    return None
+    pairs = [(name.removesuffix(quote), quote) for quote in QUOTE_COINS if name.endswith(quote)]
+    known = (pair for pair in pairs if pair[0] in COINS)
+    likely = (pair for pair in pairs if any_base and _COIN.fullmatch(pair[0]))
+    return next(known, None) or next(likely, None)
 
 
 # --- timeframes --------------------------------------------------------------------------------------------------------

@@ -459,4 +459,6 @@ def check_scope(conn: sa.Connection, user: User, scope: str, scope_id: int | Non
             return scope_id
         case "bot" if scope_id and table.get(conn, user.id, scope_id):
             return scope_id
-    raise NotFound(scope if scope in ("account", "bot") else "scope")
+    if scope_id is None:
+        raise Malformed(f"the scope {scope} needs an id", where="id", hint=f"Send the id of the {scope} that is meant.")
+    raise NotFound(scope)
