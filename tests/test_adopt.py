@@ -5,10 +5,8 @@ The backup is the product's own; trading goes on, and it is put back."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,24 +16,13 @@ from dashtrade.app import App, build_app  # noqa: E402
 from dashtrade.domain.values import bot_of_order, client_order_id, new_id  # noqa: E402
 from dashtrade.settings import Settings  # noqa: E402
 from tests.alpaca_desk import raw  # noqa: E402
+from tests.at_alpaca import account, addresses, clock, sim  # noqa: E402, F401
 from tests.conftest import KEY  # noqa: E402
 from tests.doubles import SetClock  # noqa: E402
 from tests.house import House, Person  # noqa: E402
 from tests.simulators.alpaca import AlpacaSimulator  # noqa: E402
 
 D = Decimal
-
-
-@pytest.fixture
-def clock() -> SetClock:
-    return SetClock(datetime.now(UTC))
-
-
-@pytest.fixture
-def sim(clock: SetClock) -> Iterator[AlpacaSimulator]:
-    with AlpacaSimulator() as simulator:
-        simulator.market.now = clock.now
-        yield simulator
 
 
 class Shop:
@@ -45,14 +32,13 @@ class Shop:
         self.folder, self.sim, self.clock, self.apps = folder, sim, clock, []
         self.open()
         self.ann = self.house.join()
-        body = {"broker": "alpaca", "mode": "paper", "label": "Alpaca", "credentials": {"key": sim.key, "secret": sim.secret}, "options": {}}
-        self.account = self.ann.does("POST", "/accounts", body)["id"]
+        self.account = account(self.ann, sim)
         self.ann.bot(account=self.account, position_size="10", position_size_type="quantity")
         self.look()
 
     def open(self) -> None:
-        urls = {"ALPACA_API_URL": self.sim.url, "ALPACA_DATA_URL": self.sim.url, "ALPACA_STREAM_URL": self.sim.stream_url}
-        given = {"DASHTRADE_HOME": str(self.folder), "DATABASE_URL": f"sqlite:///{self.folder / 'db.sqlite'}", "ENCRYPTION_KEY": KEY} | urls
+        where = {"DASHTRADE_HOME": str(self.folder), "DATABASE_URL": f"sqlite:///{self.folder / 'db.sqlite'}", "ENCRYPTION_KEY": KEY}
+        given = where | addresses(self.sim)
         app: App = build_app(Settings.load(given, self.folder), clock=self.clock)
         self.apps.append(app)
         self.house = House(app)

@@ -11,6 +11,7 @@ from tests.alpaca_desk import AAPL, eventually  # noqa: I001
 from dashtrade.app import App
 from dashtrade.brokers.alpaca import AlpacaBroker
 from dashtrade.engine.asking import Asker
+from tests.at_alpaca import account, addresses
 from tests.conftest import MakeApp
 from tests.doubles import SetClock
 from tests.house import House, Person
@@ -25,13 +26,8 @@ def sim() -> Iterator[AlpacaSimulator]:
 
 @pytest.fixture
 def ann(make_app: MakeApp, sim: AlpacaSimulator) -> Person:
-    app: App = make_app(ALPACA_API_URL=sim.url, ALPACA_DATA_URL=sim.url, ALPACA_STREAM_URL=sim.stream_url)
+    app: App = make_app(**addresses(sim))
     return House(app).join()
-
-
-def account(ann: Person, sim: AlpacaSimulator) -> int:
-    keys = {"key": sim.key, "secret": sim.secret}
-    return ann.does("POST", "/accounts", {"broker": "alpaca", "mode": "paper", "label": "A", "credentials": keys})["id"]
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -17,6 +16,7 @@ from dashtrade.app import App
 from dashtrade.brokers.schwab_auth import Token
 from dashtrade.services import connections, schwab_sign_in
 from dashtrade.tables import accounts as account_table
+from tests.at_alpaca import account, addresses
 from tests.conftest import MakeApp
 from tests.house import House, Person
 from tests.simulators import schwab as schwab_sim
@@ -44,9 +44,7 @@ def schwab() -> Iterator[Simulator]:
 
 @pytest.fixture
 def app(make_app: MakeApp, sim: AlpacaSimulator, binance: Simulator, schwab: Simulator) -> App:
-    return make_app(
-        ALPACA_API_URL=sim.url, ALPACA_DATA_URL=sim.url, ALPACA_STREAM_URL=sim.stream_url, CCXT_URL_BINANCE=binance.url, SCHWAB_URL=schwab.url
-    )
+    return make_app(**addresses(sim), CCXT_URL_BINANCE=binance.url, SCHWAB_URL=schwab.url)
 
 
 @pytest.fixture
@@ -54,13 +52,8 @@ def ann(app: App) -> Person:
     return House(app).join()
 
 
-def alpaca(ann: Person, sim: AlpacaSimulator, **more: Any) -> int:
-    given = {"broker": "alpaca", "mode": "paper", "label": "A", "credentials": {"key": sim.key, "secret": sim.secret}}
-    return ann.does("POST", "/accounts", given | more)["id"]
-
-
 def test_a_connection_tells_number_money_permissions_latency_and_clock(ann: Person, sim: AlpacaSimulator):
-    one = alpaca(ann, sim)
+    one = account(ann, sim)
     said = ann.does("POST", f"/accounts/{one}/test")
     assert said["ok"] and said["number"].endswith("ATOR") and "•" in said["number"] and "PA3" not in said["number"]
     assert (said["equity"], said["buying_power"], said["warnings"]) == ("100000", "200000", [])
@@ -70,13 +63,13 @@ def test_a_connection_tells_number_money_permissions_latency_and_clock(ann: Pers
 
 def test_a_clock_that_is_off_is_warned_of(ann: Person, sim: AlpacaSimulator):
     sim.clock_ahead = timedelta(seconds=42)
-    (warning,) = ann.does("POST", f"/accounts/{alpaca(ann, sim)}/test")["warnings"]
+    (warning,) = ann.does("POST", f"/accounts/{account(ann, sim)}/test")["warnings"]
     assert "42 s behind" in warning
 
 
 def test_a_venue_that_hangs_is_given_up_in_bounded_time(ann: Person, sim: AlpacaSimulator, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(connections, "LONGEST", 0.3)
-    one = alpaca(ann, sim)
+    one = account(ann, sim)
     sim.inject(Fault("slow", method="GET", path="/v2", times=0, seconds=5))
     began = time.monotonic()
     said = ann.does("POST", f"/accounts/{one}/test")
@@ -85,7 +78,7 @@ def test_a_venue_that_hangs_is_given_up_in_bounded_time(ann: Person, sim: Alpaca
 
 
 def test_a_wrong_key_is_told_in_words(ann: Person, sim: AlpacaSimulator):
-    one = alpaca(ann, sim, credentials={"key": "PKWRONG", "secret": "nothing"})
+    one = account(ann, sim, credentials={"key": "PKWRONG", "secret": "nothing"})
     said = ann.does("POST", f"/accounts/{one}/test")
     assert not said["ok"] and "refused the key" in said["message"]
 
@@ -116,7 +109,7 @@ def test_a_live_account_wants_its_money_called_by_its_name(ann: Person, sim: Alp
 
 
 def test_a_revoked_key_pauses_all_bots_tells_once_and_leaves_the_venue_alone(ann: Person, sim: AlpacaSimulator):
-    one = alpaca(ann, sim)
+    one = account(ann, sim)
     symbols = [f"SYM{chr(65 + n)}" for n in range(12)]
     for symbol in symbols:
         sim.set_price(symbol, 100)
@@ -136,7 +129,7 @@ def test_a_revoked_key_pauses_all_bots_tells_once_and_leaves_the_venue_alone(ann
 
 
 def test_a_new_key_makes_the_account_usable_after_a_test_and_bots_are_resumed_by_hand(ann: Person, sim: AlpacaSimulator):
-    one = alpaca(ann, sim, credentials={"key": "PKOLD", "secret": "old"})
+    one = account(ann, sim, credentials={"key": "PKOLD", "secret": "old"})
     bot = ann.bot(account=one)
     ann.sends(action="buy")
     ann.house.work()
@@ -161,9 +154,9 @@ def at_schwab(ann: Person, **keys: str) -> int:
     return ann.does("POST", "/accounts", given)["id"]
 
 
-def back(ann: Person, account: int) -> str:
+def back(ann: Person, number: int) -> str:
     """The address that Schwab sends a person back to."""
-    asked = parse_qs(urlsplit(ann.does("POST", f"/accounts/{account}/renew", {})["url"]).query)
+    asked = parse_qs(urlsplit(ann.does("POST", f"/accounts/{number}/renew", {})["url"]).query)
     return f"{asked['redirect_uri'][0]}?code={schwab_sim.CODE.replace('@', '%40')}&session=1&state={asked['state'][0]}"
 
 
@@ -188,7 +181,7 @@ def test_a_wrong_or_foreign_address_is_told(ann: Person):
 
 
 def test_only_an_account_that_a_person_signs_in_at_has_a_link(ann: Person, sim: AlpacaSimulator):
-    assert ann.call("POST", f"/accounts/{alpaca(ann, sim)}/renew", {}).status_code in (400, 409, 422)
+    assert ann.call("POST", f"/accounts/{account(ann, sim)}/renew", {}).status_code in (400, 409, 422)
 
 
 def test_the_end_of_a_sign_in_is_told_once_a_day_and_then_stops_the_account(app: App, ann: Person, schwab: Simulator):
@@ -211,8 +204,8 @@ def test_of_two_processes_one_renews_and_the_other_takes_what_it_kept(app: App, 
     one = at_schwab(ann, token=schwab.front.token(life=timedelta(0)))
     other = make_app(SCHWAB_URL=schwab.url)
     with app.db.read() as conn:
-        account = account_table.load(conn, one)
-    threads = [threading.Thread(target=each.brokers.venue(account).positions) for each in (app, other) for _ in range(3)]
+        kept = account_table.load(conn, one)
+    threads = [threading.Thread(target=each.brokers.venue(kept).positions) for each in (app, other) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -224,8 +217,8 @@ def test_a_sign_in_made_in_one_process_is_found_by_the_others(app: App, make_app
     one = at_schwab(ann, token=schwab.front.token(created=datetime.now(UTC) - timedelta(days=8), life=timedelta(0)))
     other = make_app(SCHWAB_URL=schwab.url)
     with app.db.read() as conn:
-        account = account_table.load(conn, one)
-    worker = other.brokers.venue(account)
+        kept = account_table.load(conn, one)
+    worker = other.brokers.venue(kept)
     assert "has ended" in worker.warning()
     ann.does("POST", f"/accounts/{one}/renew", {"redirected_to": back(ann, one)})
     assert worker.warning() == "" and worker.positions() == []

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from decimal import Decimal as D
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ import bot_engine
 from bot_database import DatabaseAway
 from dashtrade.domain.ports import OrderReport, VenueStatus
 from dashtrade.engine import booking, sending
-from tests.conftest import MakeApp
+from tests.at_alpaca import ann, clock, sim  # noqa: F401
 from tests.doubles import SetClock
 from tests.house import House, Person
 from tests.simulators.alpaca import AlpacaSimulator
@@ -26,26 +24,6 @@ from tests.simulators.alpaca_orders import Order
 
 sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 BOTH = {"takeProfit": {"limitPrice": "110"}, "stopLoss": {"type": "stop", "stopPrice": "95"}}
-
-
-@pytest.fixture
-def sim() -> Iterator[AlpacaSimulator]:
-    with AlpacaSimulator() as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def clock() -> SetClock:
-    return SetClock(datetime.now(UTC))
-
-
-@pytest.fixture
-def ann(make_app: MakeApp, clock: SetClock, sim: AlpacaSimulator) -> Person:
-    urls = {"ALPACA_API_URL": sim.url, "ALPACA_DATA_URL": sim.url, "ALPACA_STREAM_URL": sim.stream_url}
-    person = House(make_app(clock=clock, **urls)).join()
-    credentials = {"key": sim.key, "secret": sim.secret}
-    person.paper = person.does("POST", "/accounts", {"broker": "alpaca", "mode": "paper", "label": "A", "credentials": credentials})["id"]
-    return person
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from dashtrade.app import build_app
 from dashtrade.domain.ports import BrokerError
 from dashtrade.settings import Settings
+from tests.at_alpaca import account, addresses
 from tests.conftest import KEY
 from tests.doubles import SetClock
 from tests.house import House, Person
@@ -137,16 +138,14 @@ class Race:
 def race(database_url: str, home: Path, sign: int) -> Iterator[Race]:
     with AlpacaSimulator() as sim:
         given = {
-            "DASHTRADE_HOME": str(home), "DATABASE_URL": database_url, "ENCRYPTION_KEY": KEY, "ALPACA_API_URL": sim.url,
-            "ALPACA_DATA_URL": sim.url, "ALPACA_STREAM_URL": sim.stream_url,
+            "DASHTRADE_HOME": str(home), "DATABASE_URL": database_url, "ENCRYPTION_KEY": KEY, **addresses(sim),
         }  # fmt: skip
         clock = SetClock(datetime.now(UTC))
         sim.market.now = clock.now  # so that its prices are not old ones
         app = build_app(Settings.load(given, home), clock=clock)
         try:
             person = House(app).join()
-            body = {"broker": "alpaca", "mode": "paper", "label": "A", "credentials": {"key": sim.key, "secret": sim.secret}}
-            person.paper = person.does("POST", "/accounts", body)["id"]
+            person.paper = account(person, sim)
             bot = person.bot(position_size="10", position_size_type="quantity", sides="long" if sign > 0 else "short")
             yield Race(person, bot, sim, clock, sign)
         finally:

@@ -3,8 +3,6 @@ has three ways out, and nothing is concluded from silence."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +11,7 @@ import pytest
 pytest.importorskip("alpaca", reason="alpaca-py is not installed")
 
 from dashtrade.domain.values import Symbol  # noqa: E402
+from tests.at_alpaca import account, addresses, clock, sim  # noqa: E402, F401
 from tests.conftest import MakeApp  # noqa: E402
 from tests.doubles import SetClock  # noqa: E402
 from tests.house import House, Person  # noqa: E402
@@ -22,25 +21,12 @@ from tests.simulators.alpaca_faults import Fault  # noqa: E402
 D = Decimal
 
 
-@pytest.fixture
-def clock() -> SetClock:
-    return SetClock(datetime.now(UTC))
-
-
-@pytest.fixture
-def sim(clock: SetClock) -> Iterator[AlpacaSimulator]:
-    with AlpacaSimulator() as simulator:
-        simulator.market.now = clock.now
-        yield simulator
-
-
 class Desk:
     """Ann with an Alpaca account; `look` compares it as the worker does, some seconds apart."""
 
     def __init__(self, house: House, sim: AlpacaSimulator, clock: SetClock) -> None:
         self.house, self.sim, self.clock, self.ann = house, sim, clock, house.join()
-        body = {"broker": "alpaca", "mode": "paper", "label": "Alpaca", "credentials": {"key": sim.key, "secret": sim.secret}, "options": {}}
-        self.account = self.ann.does("POST", "/accounts", body)["id"]
+        self.account = account(self.ann, sim)
         self.reconciler = house.app.engine.reconciler
         house.app.engine.gate = self.reconciler.gate
 
@@ -73,8 +59,7 @@ class Desk:
 
 @pytest.fixture
 def desk(make_app: MakeApp, clock: SetClock, sim: AlpacaSimulator) -> Desk:
-    urls = {"ALPACA_API_URL": sim.url, "ALPACA_DATA_URL": sim.url, "ALPACA_STREAM_URL": sim.stream_url}
-    return Desk(House(make_app(clock=clock, **urls)), sim, clock)
+    return Desk(House(make_app(clock=clock, **addresses(sim))), sim, clock)
 
 
 @pytest.fixture
@@ -366,9 +351,8 @@ def test_a_venue_that_stays_silent_at_the_start_is_told_once_and_the_entry_given
 def test_a_way_out_waits_for_the_comparison_and_then_sells_only_what_is_there(make_app: MakeApp, holding: Desk):
     """Closed by hand while DashTrade was down: the first thing after the start must not open a short."""
     holding.by_hand("AAPL", 0)
-    urls = {"ALPACA_API_URL": holding.sim.url, "ALPACA_DATA_URL": holding.sim.url, "ALPACA_STREAM_URL": holding.sim.stream_url}
     holding.house.app.engine.leases.release()
-    later = House(make_app(clock=holding.clock, **urls))
+    later = House(make_app(clock=holding.clock, **addresses(holding.sim)))
     later.app.engine.gate = later.app.engine.reconciler.gate
     ann = Person(house=later, user=holding.ann.user, access=holding.ann.access, token=holding.ann.token)
     story = ann.trades("close")

@@ -2,41 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 pytest.importorskip("alpaca", reason="alpaca-py is not installed")
 
-from tests.conftest import MakeApp
+from tests.at_alpaca import ann, clock, sim  # noqa: F401
 from tests.doubles import SetClock
-from tests.house import House, Person
+from tests.house import Person
 from tests.simulators.alpaca import AlpacaSimulator
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 STOP = {"stopLoss": {"type": "stop", "amount": "4"}}
-
-
-@pytest.fixture
-def sim() -> Iterator[AlpacaSimulator]:
-    with AlpacaSimulator() as simulator:  # AAPL is offered at 100.01, and the account holds 100,000
-        yield simulator
-
-
-@pytest.fixture
-def clock() -> SetClock:
-    return SetClock(datetime.now(UTC))
-
-
-@pytest.fixture
-def ann(make_app: MakeApp, clock: SetClock, sim: AlpacaSimulator) -> Person:
-    urls = {"ALPACA_API_URL": sim.url, "ALPACA_DATA_URL": sim.url, "ALPACA_STREAM_URL": sim.stream_url}
-    person = House(make_app(clock=clock, **urls)).join()
-    credentials = {"key": sim.key, "secret": sim.secret}
-    person.paper = person.does("POST", "/accounts", {"broker": "alpaca", "mode": "paper", "label": "A", "credentials": credentials})["id"]
-    return person
 
 
 def wire(sim: AlpacaSimulator) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from dashtrade import worker as worker_module
 from dashtrade.app import App
 from dashtrade.tables import orders as order_table
 from dashtrade.worker import Worker
+from tests.at_alpaca import account, addresses
 from tests.conftest import MakeApp
 from tests.house import House, Person
 from tests.simulators.alpaca import AlpacaSimulator, Fault
@@ -32,7 +33,7 @@ def sim() -> Iterator[AlpacaSimulator]:
 
 @pytest.fixture
 def app(make_app: MakeApp, sim: AlpacaSimulator) -> App:
-    return make_app(ALPACA_API_URL=sim.url, ALPACA_DATA_URL=sim.url, ALPACA_STREAM_URL=sim.stream_url)
+    return make_app(**addresses(sim))
 
 
 @pytest.fixture
@@ -50,11 +51,6 @@ def worker(app: App, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
     made.start()
     yield made
     made.stop()
-
-
-def account(ann: Person, sim: AlpacaSimulator) -> int:
-    keys = {"key": sim.key, "secret": sim.secret}
-    return ann.does("POST", "/accounts", {"broker": "alpaca", "mode": "paper", "label": "A", "credentials": keys})["id"]
 
 
 def listening(worker: Worker, sim: AlpacaSimulator, account_id: int) -> None:
