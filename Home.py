@@ -9,6 +9,7 @@ import streamlit as st
 from dashtrade.domain.access import Permission, may
 from dashtrade.settings import ROOT
 from dashtrade.ui.page import guard, sign_out_button
+from dashtrade.ui.turns import turn
 
 st.set_page_config(page_title="DashTrade", page_icon=str(ROOT / "static" / "icon.png"), layout="wide", initial_sidebar_state="auto")
 user = guard()
@@ -38,4 +39,5 @@ with st.sidebar, st.container(key="who"):
     shown = user.email if user.demo_until is None else "a demo account"
     st.html(f'<div class="dt-who"><b>{escape(user.name)}</b><small>{escape(shown)}</small></div>')
     sign_out_button()
-chosen.run()
+with turn():
+    chosen.run()

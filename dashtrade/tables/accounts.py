@@ -12,7 +12,7 @@ from sqlalchemy import bindparam as p
 
 from dashtrade.tables.base import Json, flag, is_postgres, metadata, moment, number, owner_column, words
 from dashtrade.tables.people import system_settings
-from dashtrade.tables.quick import first, one, run
+from dashtrade.tables.quick import first, one, rows, run
 
 accounts = sa.Table(
     "user_api_keys", metadata, number(), owner_column(index=True),
@@ -75,9 +75,11 @@ def get(conn: sa.Connection, owner: int, account_id: int) -> Account | None:
     return _account(conn.execute(sa.select(*_COLUMNS).where(mine)).first())
 
 
+_MINE = sa.select(*_COLUMNS).where(accounts.c.user_id == p("owner"), accounts.c.deleted_at.is_(None)).order_by(accounts.c.id)
+
+
 def list_all(conn: sa.Connection, owner: int) -> list[Account]:
-    query = sa.select(*_COLUMNS).where(accounts.c.user_id == owner, accounts.c.deleted_at.is_(None)).order_by(accounts.c.id)
-    return [_account(row) for row in conn.execute(query)]  # type: ignore[misc]
+    return [_account(row) for row in rows(conn, _MINE, {"owner": owner})]  # type: ignore[misc]
 
 
 def ever_made(conn: sa.Connection, owner: int) -> int:

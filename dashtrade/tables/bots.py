@@ -101,10 +101,17 @@ def get(conn: sa.Connection, owner: int, bot_id: int) -> Bot | None:
 
 
 def list_page(conn: sa.Connection, owner: int, *, after: int = 0, limit: int = 100, account_id: int | None = None) -> list[Bot]:
-    query = sa.select(bots).where(bots.c.user_id == owner, bots.c.deleted_at.is_(None), bots.c.id > after)
+    given = {"owner": owner, "after": after, "limit": limit}
     if account_id is not None:
-        query = query.where(bots.c.account_id == account_id)
-    return [_bot(row) for row in conn.execute(query.order_by(bots.c.id).limit(limit))]
+        return [_bot(row) for row in rows(conn, _PAGE_OF_ACCOUNT, given | {"account_id": account_id})]
+    return [_bot(row) for row in rows(conn, _PAGE, given)]
+
+
+_PAGE = (
+    sa.select(bots).where(bots.c.user_id == p("owner"), bots.c.deleted_at.is_(None), bots.c.id > p("after"))
+    .order_by(bots.c.id).limit(p("limit", type_=sa.Integer))
+)
+_PAGE_OF_ACCOUNT = _PAGE.where(bots.c.account_id == p("account_id"))
 
 
 def stopped(conn: sa.Connection, owner: int, *, limit: int) -> list[Bot]:

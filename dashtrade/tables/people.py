@@ -159,10 +159,14 @@ def add_session(conn: sa.Connection, owner: int, **values: Any) -> None:
     conn.execute(sa.insert(sessions).values(user_id=owner, **values))
 
 
+_OF_SESSION = (
+    sa.select(*_USER, sessions.c.seen_at, sessions.c.expires_at, sessions.c.remember, sessions.c.token_hash, sessions.c.viewing)
+    .join(users, users.c.id == sessions.c.user_id).where(sessions.c.token_hash == p("token_hash"))
+)
+
+
 def of_session(conn: sa.Connection, token_hash: str) -> tuple[User, Any] | None:
-    s = sessions.c
-    query = sa.select(*_USER, s.seen_at, s.expires_at, s.remember, s.token_hash, s.viewing)
-    row = conn.execute(query.join(users, users.c.id == sessions.c.user_id).where(sessions.c.token_hash == token_hash)).first()
+    row = first(conn, _OF_SESSION, {"token_hash": token_hash})
     return (_user(row), row) if row else None  # type: ignore[return-value]
 
 

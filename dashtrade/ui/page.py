@@ -17,6 +17,7 @@ from dashtrade.tables.people import User
 from dashtrade.ui import data, runtime
 from dashtrade.ui.banners import banners
 from dashtrade.ui.parts import ASSETS, _mount, pulse
+from dashtrade.ui.turns import turn
 
 START = "DashTrade's dashboard is started with ./start (or: python -m dashtrade.ui.serve), not with `streamlit run`."
 NOW_AND_THEN = 60  # seconds
@@ -110,10 +111,11 @@ def live(draw: Callable[..., None] | None = None, *, every: float = NOW_AND_THEN
 
     @st.fragment(run_every=every)
     def run(*given: Any, **more: Any) -> None:
-        user = guard(present=False)
-        seen = data.revision(the_app(), user)  # before it is read: what changes meanwhile is not missed
-        draw(user, *given, **more)
-        pulse("_".join([draw.__name__.strip("_"), *(str(each) for each in given if isinstance(each, (int, str)))]), seen)
+        with turn():
+            user = guard(present=False)
+            seen = data.revision(the_app(), user)  # before it is read: what changes meanwhile is not missed
+            draw(user, *given, **more)
+            pulse("_".join([draw.__name__.strip("_"), *(str(each) for each in given if isinstance(each, (int, str)))]), seen)
 
     return run
 
