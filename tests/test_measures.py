@@ -66,6 +66,13 @@ def test_bad_days_alone_are_the_risk_of_sortino():
     assert measures.sortino(both) < measures.sortino(up)  # type: ignore[operator]
 
 
+def test_a_years_sharpe_and_sortino_of_five_days():
+    """1, -1, 2, 0 and 3 percent: 1 on average. Squares of what is off that: 0, 4, 1, 1, 4, so a spread of √2. Of the bad days: 1 in 5, √0.2."""
+    daily = [0.01, -0.01, 0.02, 0.0, 0.03]
+    assert measures.sharpe(daily) == pytest.approx(1 / 2**0.5 * 365**0.5) == pytest.approx(13.509, abs=0.001)
+    assert measures.sortino(daily) == pytest.approx(1 / 0.2**0.5 * 365**0.5) == pytest.approx(42.720, abs=0.001)
+
+
 def test_underwater_is_nought_at_a_new_high():
     days = [(date(2026, 1, 5), D(100)), (date(2026, 1, 6), D(-220)), (date(2026, 1, 7), D(400))]
     assert [round(share, 2) for _, share in measures.underwater(days, D(1000))] == [0.0, -20.0, 0.0]

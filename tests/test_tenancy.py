@@ -203,6 +203,7 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "orders.stream_trades": lambda c, o, of: list(orders.stream_trades(c, o, bot_id=of.bot)),
     "orders.give_lots": lambda c, o, of: orders.give_lots(c, o, of.bot, of.other),
     "messages.list_page": lambda c, o, of: messages.list_page(c, o, before=None, limit=9),
+    "messages.unread": lambda c, o, of: messages.unread(c, o).number,
     "messages.for_signal": lambda c, o, of: messages.for_signal(c, o, of.signal),
     "messages.mark_read": lambda c, o, of: messages.mark_read(c, o, up_to=2**40, now=of.now),
     "messages.recorded": lambda c, o, of: [r for r in messages.recorded(c, o, before=None, limit=99) if r.user_id == of.ann],

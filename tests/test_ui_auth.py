@@ -158,6 +158,16 @@ def test_what_a_stranger_needs_is_open(desk: Desk, path: str):
     assert desk.ask("GET", path).status == 200
 
 
+def test_an_address_below_a_page_leads_to_the_overview(desk: Desk):
+    """Streamlit's page would look for its scripts below that address, and stay empty."""
+    cookie = desk.sign_in(desk.person()).cookie
+    for path in ("/admin/x", "/bots/5", "/pages/overview.py"):
+        answer = desk.ask("GET", path, cookie=cookie, Sec_Fetch_Mode="navigate")
+        assert (answer.status, answer.headers["location"]) == (303, "/")
+    for path in ("/", "/bots", "/files/trades.csv", "/_stcore/health"):
+        assert desk.ask("GET", path, cookie=cookie, Sec_Fetch_Mode="navigate").status == 200
+
+
 def test_no_socket_without_a_session_or_from_another_site(desk: Desk):
     cookie = desk.sign_in(desk.person()).cookie
     assert desk.socket() == 403

@@ -27,10 +27,11 @@ from dashtrade.tables import drifts as drift_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import people as people_table
 from dashtrade.tables.people import User
-from dashtrade.ui import runtime, worries
+from dashtrade.ui import cells, data, runtime, worries
 from dashtrade.ui.alerts import DIALECTS, FILLED_IN, message_to_try
 from dashtrade.ui.errors import explained
 from dashtrade.ui.page import START
+from dashtrade.ui.prices import positions_of
 from tests.house import House, Person
 
 PAGES = sorted(path.stem for path in (ROOT / "pages").glob("*.py"))
@@ -113,21 +114,30 @@ def test_each_page_is_of_use_when_there_is_nothing_yet(page: str, ann: Person, s
         assert tab.title and tab.button
 
 
+@pytest.mark.parametrize("role", list(Role))
 @pytest.mark.parametrize("page", PAGES)
-def test_each_page_shows_what_a_superadmin_has(page: str, house: House, seen_as: Any):
-    boss = house.join("boss@example.com", Role.SUPERADMIN)
-    with_data(boss)
-    seen_as(boss.user)
+def test_each_page_shows_each_role_what_it_has_and_no_more(page: str, role: Role, house: House, seen_as: Any):
+    with_data(house.join("other@example.com"), name="Of another")
+    me = house.join("me@example.com", role)
+    with_data(me)
+    seen_as(me.user)
     tab = opened(page)
     assert not tab.exception and not tab.error
-    assert tab.title[0].value != "Not for you"
+    assert (tab.title[0].value == "Not for you") is (page == "admin" and role is Role.STANDARD)
+    assert "Of another" not in words(tab)
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_names_that_look_like_markup_stay_names(page: str, ann: Person, seen_as: Any):
+@pytest.mark.parametrize(
+    ("page", "query"),
+    [*((page, {}) for page in PAGES), ("bots", {"bot": "1"}), *(("setup", {"part": part}) for part in ("Webhook", "Alerts")), ("risk_events", {"part": "Protections"}),
+     *(("admin", {"part": part}) for part in ("People", "Trades", "System", "Log of deeds"))],
+)  # fmt: skip
+def test_names_that_look_like_markup_stay_names(page: str, query: dict[str, str], house: House, seen_as: Any):
+    ann = house.join("ann@example.com", Role.SUPERADMIN)
     with_data(ann, name=HOSTILE)
+    ann.does("PATCH", "/accounts/1", {"label": HOSTILE})
     seen_as(ann.user)
-    tab = opened(page)
+    tab = opened(page, **query)
     assert not tab.exception
     assert ":red[x]" not in words(tab).replace("\\:red\\[x\\]", "")
 
@@ -239,6 +249,20 @@ def test_started_by_streamlit_it_says_how_to_start(seen_as: Any):
     assert [error.value for error in tab.error] == [START]
 
 
+def test_one_asset_in_two_currencies_is_counted_together(ann: Person, app: App):
+    """BTC/USD and BTC/EUR are both BTC: neither is missing because of the other."""
+    dollars, euros = (bot_service.bot_of(app, ann.user, ann.bot(symbol)) for symbol in ("BTCUSD", "BTC/EUR"))
+    ann.alert({"action": "buy", "symbol": "BTCUSD"})
+    ann.alert({"action": "buy", "symbol": "BTC/EUR"})
+    ann.house.work()
+    held = data.holdings(app, ann.user, open_only=True)
+    assert {h.bot.id for h in held} == {dollars.id, euros.id}
+    account = data.account_by_id(app, ann.user, dollars.account_id)
+    at_broker = positions_of(app, account)
+    assert len(at_broker) == 2
+    assert cells.outside_of(account, held, at_broker) == []
+
+
 # --- what can be done --------------------------------------------------------------------------------------------------------
 
 
@@ -292,6 +316,18 @@ def test_what_the_service_refuses_is_said_on_the_page(house: House, app: App, se
     next(button for button in tab.button if button.label == "Change the password").click().run()
     assert not tab.exception
     assert "current password is wrong" in tab.error[0].value
+
+
+@pytest.mark.parametrize(
+    ("symbol", "goes"), [("AAPL", "Trend"), ("MSFT", "nobody now: no bot trades MSFT")],
+)  # fmt: skip
+def test_a_pasted_alert_says_which_bot_would_hear_it(symbol: str, goes: str, ann: Person, seen_as: Any):
+    ann.bot("AAPL", name="Trend")
+    seen_as(ann.user)
+    tab = opened("setup", part="Alerts")
+    tab.text_area(key="payload").set_value(f"buy {symbol}").run()
+    assert not tab.exception and not tab.error
+    assert f"<b>Goes to</b><span>{goes}</span>" in "".join(str(part.proto.body) for part in tab.get("html"))
 
 
 @pytest.mark.parametrize("raw", ["", "{", '{"action": "buy"}', "BUY", '{"action":"{{x}}","symbol":"AAPL"}', "\u0000", "[" * 3000])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
 from typing import Any
@@ -20,6 +21,7 @@ from dashtrade.tables import people as people_table
 from dashtrade.tables.base import metadata
 from dashtrade.tables.people import User
 from dashtrade.ui import runtime
+from dashtrade.ui.admin import _detail
 from dashtrade.ui.runtime import Budget
 from tests.house import House, Person
 from tests.test_ui_pages import HOSTILE, PAGES, ann, app, house, opened, seen_as, with_data, words  # noqa: F401
@@ -103,6 +105,40 @@ def test_messages_are_listed_and_marked_as_read(ann: Person, app: App, seen_as: 
     read.click().run()
     with app.db.read() as conn:
         assert messages.list_page(conn, ann.user.id, before=None, limit=9, unread_only=True) == []
+
+
+def test_older_messages_are_a_click_away_and_problems_are_found_among_them(ann: Person, app: App, seen_as: Any):
+    def many(conn: Any) -> None:
+        for number in range(20):
+            messages.send(conn, ann.user.id, level="error" if number == 0 else "info", title=f"Message {number:02d}", text="", now=app.clock.now())
+
+    app.db.write(many)
+    seen_as(ann.user)
+
+    def titles(tab: AppTest) -> list[str]:
+        return sorted(set(re.findall(r"Message \d\d", "".join(str(part.proto.body) for part in tab.get("html")))), reverse=True)
+
+    tab = opened("account")
+    assert titles(tab)[0] == "Message 19" and "Message 00" not in titles(tab)
+    assert "Mark 20 messages as read" in labels(tab)
+    tab.button(key="messages_older").click().run()
+    tab.button(key="messages_older").click().run()
+    assert titles(tab)[-1] == "Message 00" and "messages_older" not in {one.key for one in tab.button}
+    tab.button(key="messages_newest").click().run()
+    assert titles(tab)[0] == "Message 19"
+    tab.button_group(key="messages_which").set_value("Problems").run()
+    assert titles(tab) == ["Message 00"]
+
+
+def test_the_log_of_deeds_reads_as_sentences(app: App, house: House, seen_as: Any):
+    boss = house.join("boss@example.com", Role.SUPERADMIN)
+    bot = boss.bot("AAPL", daily_loss_limit="400")
+    boss.does("PATCH", f"/bots/{bot}", {"daily_loss_limit": "500"})
+    seen_as(boss.user)
+    with app.db.read() as conn:
+        newest = messages.everything_recorded(conn, before=None, limit=1)[0]
+    assert newest.subject_id == bot == boss.user.id, "the bot has the number its owner has: it is named all the same"
+    assert _detail(newest) == "no. 1, daily loss limit: 400 → 500"
 
 
 def test_a_demo_is_kept_on_the_account_page(app: App, house: House, seen_as: Any):

@@ -88,7 +88,7 @@ def accept(conn: sa.Connection, owner: int, reading: Reading, *, raw: str, origi
         "written_symbol": signal.written_symbol, "timeframe": signal.timeframe.seconds if signal.timeframe else None,
         "action": signal.action, "status": "accepted", "reason": "", "dedupe_key": key, "body_hash": body, "raw": raw, "sender": sender,
     }
-    listeners = _listeners(conn, owner, signal)
+    listeners = listeners_of(conn, owner, signal)
     if isinstance(listeners, str):
         table.add(conn, owner, row | {"status": "refused", "reason": listeners, "dedupe_key": None, "ended_at": now}, [])
         return NoBot(signal_id=row["id"], message=listeners, bots=_choices(conn, owner))
@@ -120,7 +120,7 @@ def _expiry(signal: Signal, now: datetime, max_age: timedelta | None) -> datetim
     return min(signal.sent_at or now, now) + min(limits) if limits else None
 
 
-def _listeners(conn: sa.Connection, owner: int, signal: Signal) -> Sequence[Any] | str:
+def listeners_of(conn: sa.Connection, owner: int, signal: Signal) -> Sequence[Any] | str:
     """The bots it is for, or why there are none."""
     shown = signal.symbol.short
     if signal.bot is not None:

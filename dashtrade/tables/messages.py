@@ -35,13 +35,22 @@ def send(conn: sa.Connection, user_id: int, *, level: str, title: str, text: str
     })
 
 
-def list_page(conn: sa.Connection, owner: int, *, before: int | None, limit: int, unread_only: bool = False) -> list[Any]:
+def list_page(conn: sa.Connection, owner: int, *, before: int | None, limit: int, unread_only: bool = False,
+              problems_only: bool = False) -> list[Any]:
     query = sa.select(outbox).where(outbox.c.user_id == owner)
     if before is not None:
         query = query.where(outbox.c.id < before)
     if unread_only:
         query = query.where(outbox.c.read_at.is_(None))
+    if problems_only:
+        query = query.where(outbox.c.level != "info")
     return list(conn.execute(query.order_by(outbox.c.id.desc()).limit(limit)))
+
+
+def unread(conn: sa.Connection, owner: int, *, among: int = 1000) -> Any:
+    """(count, newest) of the unread ones among the latest: a long history is not gone through for a figure."""
+    latest = sa.select(outbox.c.id, outbox.c.read_at).where(outbox.c.user_id == owner).order_by(outbox.c.id.desc()).limit(among).subquery()
+    return conn.execute(sa.select(sa.func.count().label("number"), sa.func.max(latest.c.id).label("newest")).where(latest.c.read_at.is_(None))).one()
 
 
 def for_signal(conn: sa.Connection, owner: int, signal_id: str) -> list[Any]:

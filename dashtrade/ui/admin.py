@@ -16,6 +16,7 @@ from dashtrade.ui.parts import Card, Cell, Column, Row, cards, lines, millisecon
 from dashtrade.ui.words import count, moment
 
 PAGE = 50
+THINGS = {"bot", "account", "protection", "position", "order", "drift", "exits"}  # have numbers of their own, beside those of people
 
 
 def overview(app: App, user: User) -> None:
@@ -83,10 +84,23 @@ def deeds(app: App, user: User) -> None:
 
 
 def _detail(row: Any) -> str:
-    about = [f"no. {row.subject_id}"] if row.subject_id and row.subject_id != row.user_id else []
+    theirs = row.subject_id != row.user_id or row.action.partition(" ")[0] in THINGS
+    about = [f"no. {row.subject_id}"] if row.subject_id and theirs else []
     if isinstance(row.detail, dict):
-        about += [f"{name.replace('_', ' ')}: {value}" for name, value in row.detail.items() if value not in ("", None)]
+        about += [f"{name.replace('_', ' ')}: {_said(value)}" for name, value in row.detail.items() if value not in ("", None)]
     return ", ".join(about)[:160]
+
+
+def _said(value: Any) -> str:
+    """A change is kept as [before, after]."""
+    match value:
+        case [before, after]:
+            return f"{before} → {after}"
+        case list():
+            return ", ".join(map(str, value))
+        case float():
+            return f"{value:g}"
+    return str(value)
 
 
 def _name(number: int | None, who: dict[int, User | None]) -> str:

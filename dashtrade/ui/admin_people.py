@@ -19,7 +19,7 @@ from dashtrade.ui.admin import PAGE, cursor, turn
 from dashtrade.ui.errors import trying
 from dashtrade.ui.page import guard, panel, the_app
 from dashtrade.ui.parts import Cell, Column, Row, go, table
-from dashtrade.ui.words import ago, day, moment
+from dashtrade.ui.words import ago, day, moment, text
 
 TONES = {Role.SUPERADMIN: "warn", Role.ADMIN: "info", Role.STANDARD: "mute"}
 SIGNUP = {"open": "Anybody who reaches this address can make an account.", "invite": "Joining needs an invitation.", "closed": "Nobody can join by themselves."}
@@ -46,7 +46,7 @@ def show(app: App, user: User) -> None:
 
 COLUMNS = [
     Column(label="Who"), Column(label="Role"), Column(label="Two-factor", wide_only=True), Column(label="Joined", number=True, wide_only=True),
-    Column(label="Last here", number=True, wide_only=True),
+    Column(label="Last signed in", number=True, wide_only=True),
 ]  # fmt: skip
 
 
@@ -90,7 +90,7 @@ def _role(app: App, actor: User, who: User) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         role = st.selectbox("Role", list(Role), index=list(Role).index(who.role), format_func=lambda one: str(one).capitalize(), key="role")
         if st.button("Give", key="give_role", disabled=role is who.role):
-            _try(lambda: service.set_role(app, actor, who.id, role or who.role), f"{who.email} is now {role}.")
+            _try(lambda: service.set_role(app, actor, who.id, role or who.role), f"{text(who.email)} is now {role}.")
 
 
 def _help(app: App, actor: User, who: User) -> None:
@@ -107,7 +107,7 @@ def _help(app: App, actor: User, who: User) -> None:
                 st.markdown("**Send them this link.** They make a new password with it, once, within a day.")
                 st.code(link, language=None, wrap_lines=True)
         if who.second_factor and st.button("Take off two-factor", icon=":material/phonelink_off:", key="reset_factor"):
-            _try(lambda: service.reset_second_factor(app, actor, who.id), f"{who.email} signs in with the password alone now.")
+            _try(lambda: service.reset_second_factor(app, actor, who.id), f"{text(who.email)} signs in with the password alone now.")
 
 
 def _end(app: App, actor: User, who: User) -> None:
@@ -115,14 +115,14 @@ def _end(app: App, actor: User, who: User) -> None:
     if who.is_active:
         st.caption("Deactivated: every session and token is dead at once, alerts are refused, and the bots open nothing. Positions stay, and exits pass.")
         if st.button("Deactivate", icon=":material/block:", key="deactivate"):
-            _try(lambda: service.set_active(app, actor, who.id, False), f"{who.email} is deactivated.")
+            _try(lambda: service.set_active(app, actor, who.id, False), f"{text(who.email)} is deactivated.")
     elif st.button("Activate", type="primary", icon=":material/check:", key="activate"):
-        _try(lambda: service.set_active(app, actor, who.id, True), f"{who.email} can sign in again; their bots wait to be resumed.")
+        _try(lambda: service.set_active(app, actor, who.id, True), f"{text(who.email)} can sign in again; their bots wait to be resumed.")
     with st.expander("Delete with everything of theirs"), st.form("delete_user", border=False):
         st.caption("Bots, history, accounts and settings go for good. It is refused while a bot of theirs holds something on a live account.")
         typed = st.text_input("Their email, to be sure", max_chars=254, autocomplete="off")
         if st.form_submit_button("Delete for good"):
-            _try(lambda: service.delete(app, actor, who.id, confirm=typed or ""), f"{who.email} is gone.")
+            _try(lambda: service.delete(app, actor, who.id, confirm=typed or ""), f"{text(who.email)} is gone.")
 
 
 def _try(act: Any, said: str) -> None:

@@ -202,7 +202,7 @@ def _versions(app: App) -> None:
         shown = [("DashTrade", _version("dashtrade")), ("Python", platform.python_version()), ("Streamlit", _version("streamlit")), ("SQLAlchemy", _version("sqlalchemy"))]
         shown.append(("Database schema", app.db.version() or "–"))
         st.html('<dl class="dt-facts">' + "".join(f"<dt>{name}</dt><dd>{escape(number)}</dd>" for name, number in shown) + "</dl>")
-        st.caption(f"Webhooks come in at {app.settings.public_url}/webhook")
+        st.html(f'<small class="dt-mute">Webhooks come in at {escape(app.settings.public_url)}/webhook</small>')
 
 
 def _version(name: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from dashtrade.app import App
@@ -44,11 +45,20 @@ def outside_profit(account: Account, position: BrokerPosition, outside: Decimal)
     return Cell(text=signed(gain), tone=tone(gain), live=f"ou{account.id}:{position.symbol.text}")
 
 
+def assets_of(at_broker: Mapping[Symbol, BrokerPosition]) -> dict[str, BrokerPosition]:
+    """What the broker holds of each asset: BTC/USD and BTC/EUR are both BTC."""
+    found: dict[str, BrokerPosition] = {}
+    for symbol, position in at_broker.items():
+        first = found.get(asset_of(symbol))
+        found[asset_of(symbol)] = position if first is None else replace(first, quantity=first.quantity + position.quantity)
+    return found
+
+
 def outside_of(account: Account, held: Sequence[Holding], at_broker: dict[Symbol, BrokerPosition]) -> list[tuple[BrokerPosition, Decimal]]:
     """What the broker holds and no bot owns (negative: the bots' books say more than there is). By asset: a venue holds SOL, not
     SOL/USDT beside SOL/USDC."""
     ours: dict[str, Decimal] = {}
-    theirs = {asset_of(symbol): position for symbol, position in at_broker.items()}
+    theirs = assets_of(at_broker)
     for h in held:
         if h.bot.account_id == account.id and h.bot.position.quantity:
             asset = asset_of(h.bot.symbol)

@@ -9,7 +9,9 @@ from typing import Any
 
 from dashtrade.app import App
 from dashtrade.domain.bots import Bot, Stop
+from dashtrade.domain.signals import Signal
 from dashtrade.domain.values import ZERO
+from dashtrade.engine.intake import listeners_of
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import orders as order_table
@@ -70,6 +72,13 @@ def owning(app: App, user: User) -> list[Bot]:
 def bot_names(app: App, user: User) -> dict[int, str]:
     with app.db.read() as conn:
         return {row.id: row.name for row in bot_table.named(conn, user.id)}
+
+
+def listeners(app: App, user: User, signal: Signal) -> list[str] | str:
+    """The names of the bots that would hear it, or why there are none."""
+    with app.db.read() as conn:
+        found = listeners_of(conn, user.id, signal)
+        return found if isinstance(found, str) else [bot.name for each in found if (bot := bot_table.get(conn, user.id, each.id)) is not None]
 
 
 def account_by_id(app: App, user: User, account_id: int) -> Account | None:

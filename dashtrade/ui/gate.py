@@ -103,6 +103,8 @@ class Gate:
             return await _refuse(scope, receive, send, PlainTextResponse(words, 503, {"retry-after": "2"}))
         if user is None:
             return await self._stranger(scope, conn, receive, send, token)
+        if nowhere(scope, conn):
+            return await _refuse(scope, receive, send, RedirectResponse("/", 303))
         await self.app(scope, limited(receive, MAX_BODY), send)
 
     def _refusal(self, scope: Any, conn: HTTPConnection) -> Response | None:
@@ -130,6 +132,13 @@ async def _refuse(scope: Any, receive: Any, send: Any, answer: Response) -> None
         await receive()
         return await send({"type": "websocket.close", "code": 4401})  # before accepting: the client sees a 403
     await answer(scope, receive, send)
+
+
+def nowhere(scope: Any, conn: HTTPConnection) -> bool:
+    """An address below a page's, typed or out of date. Streamlit answers with its page, whose parts are then looked for below that
+    address: the screen stays empty for ever."""
+    visits = scope["type"] == "http" and scope["method"] == "GET" and conn.headers.get("sec-fetch-mode") == "navigate"
+    return visits and scope["path"].strip("/").count("/") > 0 and not scope["path"].startswith(("/files/", "/_stcore/", "/media/", "/component/"))
 
 
 def without_session_id(scope: Any) -> Any:

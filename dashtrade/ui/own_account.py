@@ -177,25 +177,39 @@ MARKS = {"error": "dt-down", "warning": "dt-warn", "info": "dt-info"}
 def messages(app: App, user: User) -> None:
     """What DashTrade told its user, here in the application."""
     with panel("Messages", key="messages"):
-        only = st.segmented_control("Which", ["All", "Problems"], default="All", required=True, key="messages_which", label_visibility="collapsed")
+        only = st.segmented_control("Which", ["All", "Problems"], default="All", required=True, key="messages_which", label_visibility="collapsed", on_change=_newest)
+        before = st.session_state.get("messages_before")
         with app.db.read() as conn:
-            found = message_table.list_page(conn, user.id, before=None, limit=MESSAGES * 10)
-        unread = [row for row in found if row.read_at is None]
-        shown = [row for row in found if only == "All" or row.level != "info"][:MESSAGES]
-        if not shown:
+            found = message_table.list_page(conn, user.id, before=before, limit=MESSAGES + 1, problems_only=only == "Problems")
+            unread = message_table.unread(conn, user.id)
+        if not found:
             st.caption("Nothing yet. Fills, stops and whatever wants your attention show up here.")
             return
         lines = [
             f'<li class="{MARKS.get(row.level, "dt-info")}"><i></i><span>{"<b>" if row.read_at is None else ""}{escape(row.title)}'
             f'{"</b>" if row.read_at is None else ""}<small>{escape(row.text)}</small></span><time>{moment(user, row.created_at)}</time></li>'
-            for row in shown
+            for row in found[:MESSAGES]
         ]
         st.html(f'<ul class="dt-list">{"".join(lines)}</ul>')
-        if unread and st.button(f"Mark {count(len(unread), 'message')} as read", key="messages_read"):
-            with trying() as attempt:
-                app.db.write(lambda conn: message_table.mark_read(conn, user.id, up_to=unread[0].id, now=app.clock.now()))
-            if attempt.ok:
-                st.rerun()
+        with st.container(horizontal=True, vertical_alignment="center"):
+            if unread.number and st.button(f"Mark {count(unread.number, 'message')} as read", key="messages_read"):
+                with trying() as attempt:
+                    app.db.write(lambda conn: message_table.mark_read(conn, user.id, up_to=unread.newest, now=app.clock.now()))
+                if attempt.ok:
+                    st.rerun()
+            st.space("stretch")
+            if before is not None:
+                st.button("Newest", icon=":material/first_page:", key="messages_newest", on_click=_newest)
+            if len(found) > MESSAGES:
+                st.button("Older", icon=":material/chevron_right:", icon_position="right", key="messages_older", on_click=_older, args=(found[MESSAGES - 1].id,))
+
+
+def _newest() -> None:
+    st.session_state.pop("messages_before", None)
+
+
+def _older(than: int) -> None:
+    st.session_state["messages_before"] = than
 
 
 def data(user: User) -> None:

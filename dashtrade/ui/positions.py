@@ -78,7 +78,7 @@ def _table(account: Account, held: Sequence[Holding], at_broker: dict[Symbol, Br
         if not held and not outside:
             st.caption("Nothing is held here. What your bots buy shows up at once, and so does what you buy yourself at the broker.")
             return
-        theirs = {asset_of(symbol): position for symbol, position in at_broker.items()}
+        theirs = cells.assets_of(at_broker)
         rows = [_bot_row(h, theirs.get(asset_of(h.bot.symbol)), known) for h in held] + [_outside_row(account, *found) for found in outside]
         clicked = table(f"held_table_{account.id}", f"What {account.label} holds", COLUMNS, rows, opens=True)
     if clicked:

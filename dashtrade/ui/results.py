@@ -110,7 +110,7 @@ def _deepest_fall(days: Sequence[tuple[date, Decimal]]) -> Decimal:
 
 
 def _charts(app: App, user: User, seen: Seen, names: dict[int, str], *, whole: bool) -> None:
-    from dashtrade.ui.charts import daily_bars, profit_lines  # plotly costs memory, and is wanted only here
+    from dashtrade.ui.charts import daily_bars, legend, profit_lines  # plotly costs memory, and is wanted only here
 
     by_bot: dict[int, list[Any]] = {}
     for row in seen.days:
@@ -121,6 +121,7 @@ def _charts(app: App, user: User, seen: Seen, names: dict[int, str], *, whole: b
         series += [(escape(names.get(bot_id, "Deleted bot")), _summed(data.net_by_day(own))) for bot_id, own in ranked[:MOST_LINES]]
     held = _held_instead(app, user, seen) if whole else []
     with panel("Profit over time", key="profit_panel"):
+        st.html(legend([name for name, _ in series], "Bought and held" if held else ""))
         st.plotly_chart(profit_lines(series, dashed=("Bought and held", held)), key="profit_lines", config={"displayModeBar": False})
     left, right = st.columns([1.6, 1] if seen.base else [1, 0.001], gap="small")
     with left, panel("Day by day", key="days_panel"):

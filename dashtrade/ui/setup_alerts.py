@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 import streamlit as st
@@ -29,14 +30,14 @@ def show(app: App, user: User) -> None:
     bots = data.bots(app, user)
     if not bots:
         empty("An alert needs a bot that listens for it.", "Make a bot", to="pages/bots.py", icon=":material/add:")
-        _reader()
+        _reader(app, user)
         return
     left, right = st.columns(2, gap="small")
     with left, st.container(border=True, key="builder"):
         bot = _builder(bots)
     with right, st.container(border=True, key="tester"):
         _tester(app, user, bot)
-    _reader()
+    _reader(app, user)
 
 
 def _builder(bots: list[Bot]) -> Bot:
@@ -59,7 +60,7 @@ def _tester(app: App, user: User, bot: Bot) -> None:
     account = next((a for a in data.accounts(app, user) if a.id == bot.account_id), None)
     real = account is not None and account.mode == "live"
     where = "with real money" if real else "on paper"
-    st.caption(f"Sends {bot.name} a real alert, which it carries out {where}. Nothing needs to be reachable from outside.")
+    st.caption(f"Sends {text(bot.name)} a real alert, which it carries out {where}. Nothing needs to be reachable from outside.")
     action = st.segmented_control("Action", ["buy", "sell", "close"], default="buy", required=True, key="test_action", label_visibility="collapsed")
     sure = not real or st.text_input("Type the bot's name, as this trades real money", key="sure") == bot.name
     # The alert is named when the form is drawn: pressed twice, it is one alert, and one order.
@@ -91,7 +92,7 @@ def _watch(user: User, signal_id: str) -> None:
     story_lines(user, told)
 
 
-def _reader() -> None:
+def _reader(app: App, user: User) -> None:
     with st.container(border=True, key="reader"):
         st.subheader("How is my message read?", anchor=False)
         st.caption("Paste any alert, from wherever you come. Nothing is sent or traded here.")
@@ -103,10 +104,10 @@ def _reader() -> None:
             except Malformed as error:
                 st.error(explained(error), icon=":material/error:")
                 return
-            _reading(reading.signal)
+            _reading(reading.signal, data.listeners(app, user, reading.signal))
 
 
-def _reading(signal: Signal) -> None:
+def _reading(signal: Signal, heard_by: Sequence[str] | str) -> None:
     frame = f" on {signal.timeframe.shown}" if signal.timeframe else ""
     lines = [("Does", f"{signal.action.capitalize()} {signal.symbol.short}{frame}"), ("Read as", signal.dialect)]
     if signal.size is not None:
@@ -118,5 +119,7 @@ def _reading(signal: Signal) -> None:
         if value is not None:
             lines.append((label, plain(value) if hasattr(value, "quantize") else str(value)))
     lines += [("Note", note) for note in signal.notes]
-    rows = "".join(f'<li class="dt-up"><b>{escape(label)}</b><span>{escape(sentence(value) if label == "Note" else value)}</span></li>' for label, value in lines)
+    nobody = isinstance(heard_by, str)
+    lines.append(("Goes to", f"nobody now: {heard_by}" if nobody else ", ".join(heard_by)))
+    rows = "".join(f'<li class="dt-{"warn" if nobody and label == "Goes to" else "up"}"><b>{escape(label)}</b><span>{escape(sentence(value) if label == "Note" else value)}</span></li>' for label, value in lines)
     st.html(f'<ol class="dt-story">{rows}</ol>')

@@ -21,7 +21,7 @@ from dashtrade.ui.words import moment, money, price, quantity, signed, tone, zon
 
 PAGE = 50
 COLUMNS = [
-    Column(label="Trade"), Column(label="Bot", wide_only=True), Column(label="Size", number=True, wide_only=True), Column(label="Price", number=True),
+    Column(label="Trade"), Column(label="Bot", wide_only=True), Column(label="Size", number=True, wide_only=True), Column(label="Price", number=True, wide_only=True),
     Column(label="Amount", number=True, wide_only=True), Column(label="Fee", number=True, wide_only=True), Column(label="Profit", number=True),
     Column(label="Broker's id", wide_only=True), Column(label="Time", number=True),
 ]  # fmt: skip

@@ -75,7 +75,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     head.append(th);
   });
   const acts = data.rows.some(row => row.actions.length);
-  if (acts) head.append(make('th'));
+  if (acts) head.append(make('td'));  // a header without words would be read out as one
   table.tHead.replaceChildren(head);
 
   const had = table.getRootNode().activeElement?.dataset?.at;
