@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import secrets
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -176,6 +179,77 @@ def test_roles_by_address_after_a_restart(tab: Any, home: Home, door: App):  # n
         assert tab.get_by_text(text).count() == 0
     answer = tab.context.request.get(f"{home.ui}/files/all-trades.csv")
     assert answer.status == 200 and answer.text().startswith("user_id,email,id,")
+
+
+TITLES = {
+    "/admin": "Admin", "/": "Overview", "/positions": "Live positions", "/bots": "Bots", "/connect": "Setup", "/signals": "Signals", "/history": "Trade history",
+    "/performance": "Performance", "/risk_events": "Risk events", "/account": "Account",
+}  # fmt: skip
+ALONE = {  # parts of the admin page and what a superadmin alone finds there
+    "Overview": "", "People": "", "Trades": "", "System": "Switch simulation on", "Log of deeds": "",
+}
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_each_page_by_its_address_after_a_restart_is_for_whom_it_is(tab: Any, home: Home, door: App, role: Role):  # noqa: F811
+    """The first request after a restart is for a page, not for Home.py; and nobody is let in further than their role."""
+    knock(tab, home, person(door, role).email)
+    ready(tab)
+    home.restart_dashboard()
+    for path, title in TITLES.items():
+        tab.goto(home.ui + path)
+        wanted = "Overview" if title == "Admin" and role is Role.STANDARD else title
+        tab.get_by_role("heading", name=wanted, level=1, exact=True).wait_for(timeout=20_000)
+        tab.get_by_text(str(role).capitalize(), exact=True).first.wait_for()  # the status bar, on every page
+        assert tab.get_by_role("link", name="Admin", exact=True).count() == (role is not Role.STANDARD)
+    if role is not Role.STANDARD:
+        for part, alone in ALONE.items():
+            tab.goto(f"{home.ui}/admin?part={part}")
+            tab.get_by_role("radio", name=part, checked=True).wait_for(timeout=20_000)
+            tab.wait_for_timeout(700)
+            assert not alone or tab.get_by_role("button", name=alone).count() == (role is Role.SUPERADMIN)
+    assert tab.context.request.get(f"{home.ui}/files/all-trades.csv").status == (403 if role is Role.STANDARD else 200)
+    tab.context.clear_cookies()
+    for path in TITLES:
+        tab.goto(home.ui + path)
+        assert tab.url.endswith("/auth/login"), path
+
+
+def test_a_session_that_is_ended_from_elsewhere_ends_on_the_screen_and_a_deactivated_user_is_out(tab: Any, other_tab: Any, home: Home, door: App):  # noqa: F811
+    user, admin = person(door), person(door, Role.ADMIN)
+    token = people.rotate_webhook_token(door, user)
+    knock(tab, home, user.email)
+    ready(tab)
+    other_tab.goto(f"{home.ui}/auth/login")
+    other_tab.fill("#email", user.email)
+    other_tab.fill("#password", PASSWORD)
+    other_tab.get_by_label("Remember me").check()
+    other_tab.get_by_role("button", name="Sign in").click()
+    ready(other_tab)
+    kept = other_tab.context.cookies()[0]
+    assert kept["httpOnly"] and kept["sameSite"] == "Lax" and 29 < (kept["expires"] - time.time()) / 86400 <= 30
+    tab.goto(f"{home.ui}/account")
+    tab.get_by_role("button", name="Sign out Chrome on Linux").click()
+    other_tab.wait_for_url("**/auth/login", timeout=25_000)
+    assert _alert(home, token) == 404  # no bot listens yet, but the address is known
+    knock(other_tab, home, admin.email)
+    ready(other_tab)
+    other_tab.goto(f"{home.ui}/admin?part=People&find={user.email}")
+    other_tab.locator("button.open").first.click()
+    other_tab.get_by_role("dialog").get_by_role("button", name="Deactivate").click()
+    tab.wait_for_url("**/auth/login", timeout=25_000)
+    assert _alert(home, token) == 401
+    knock(tab, home, user.email)
+    shown(tab, "Email or password is wrong")
+
+
+def _alert(home: Home, token: str) -> int:  # noqa: F811
+    asked = urllib.request.Request(f"{home.hooks}/webhook?token={token}", data=b'{"action": "buy", "symbol": "AAPL"}')
+    try:
+        with urllib.request.urlopen(asked, timeout=10) as answer:
+            return answer.status
+    except urllib.error.HTTPError as refused:
+        return refused.code
 
 
 def test_a_page_left_open_overnight_goes_to_the_form(tab: Any, home: Home, door: App):  # noqa: F811
