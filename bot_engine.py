@@ -273,14 +273,14 @@ class Engine:
                 self.on_change(order.signal_id)
         return list(moved)
 
-    def hear(self, account_id: int, report: OrderReport) -> Lane | None:
+    def hear(self, account_id: int, report: OrderReport) -> Steps[Lane | None]:
         """News that a venue tells by itself: booked like any others. The lane in which something moved."""
         with self.db.read() as conn:
             order = order_table.find(conn, account_id, report.client_order_id)
         if order is None or report.filled_quantity <= order.filled_quantity and FROM_VENUE[report.status] is OrderStatus.WORKING \
                 and order.status not in (OrderStatus.UNKNOWN, OrderStatus.ATTENTION):
             return None  # a stranger's, or known: that it arrived, the answer to its sending says
-        after = drive(self.db, self.sender.book(order, report))
+        after = yield from self.sender.book(order, report)
         if after.status is order.status:
             return None
         self.on_change(order.signal_id)

@@ -63,11 +63,11 @@ class Lanes:
         self.on_accepted: Callable[[Asker, str, int | None], None] = lambda asker, signal_id, owner: None
         self._inbox: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()  # each to be done by the lanes' thread
         self._pool = ThreadPoolExecutor(CALLS, thread_name_prefix="call")
-        self._running: dict[Lane, Steps[None]] = {}
-        self._again: set[Lane] = set()
+        self._running: dict[object, Steps[None]] = {}  # by lane, or by nothing that anybody else has
+        self._again: set[object] = set()
         self._alerts: list[tuple[Asker, int, Alert]] = []
-        self._ready: deque[tuple[Lane, Any, BaseException | None]] = deque()
-        self._writes: list[tuple[Lane, Write]] = []
+        self._ready: deque[tuple[object, Any, BaseException | None]] = deque()
+        self._writes: list[tuple[object, Write]] = []
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="lanes", daemon=True)
 
@@ -80,6 +80,10 @@ class Lanes:
     def accept(self, asker: Asker, number: int, alert: Alert) -> None:
         """Another process hands over an alert; it is answered when the alert is durable."""
         self._inbox.put(lambda: self._alerts.append((asker, number, alert)))
+
+    def beside(self, steps: Steps[None]) -> None:
+        """Steps that belong to no lane's turn, such as booking news: their writes share the lanes' commits. From any thread."""
+        self._inbox.put(lambda: None if self._stopping else self._begin(object(), steps))
 
     def stop(self) -> None:
         """What is under way is carried to its next resting place; what is not begun stays in the database."""
@@ -118,13 +122,13 @@ class Lanes:
         if lane in self._running:
             self._again.add(lane)
         elif not self._stopping:
-            self._begin(lane)
+            self._begin(lane, self._engine.lane_steps(lane))
 
-    def _begin(self, lane: Lane) -> None:
-        self._running[lane] = self._engine.lane_steps(lane)
+    def _begin(self, lane: object, steps: Steps[None]) -> None:
+        self._running[lane] = steps
         self._ready.append((lane, None, None))
 
-    def _step(self, lane: Lane, value: Any, error: BaseException | None) -> None:
+    def _step(self, lane: object, value: Any, error: BaseException | None) -> None:
         """On to the lane's next effect."""
         steps = self._running[lane]
         try:
@@ -145,16 +149,16 @@ class Lanes:
             else:
                 self._pool.submit(self._call, lane, Call(lambda: self._db.write(effect.fn)))
 
-    def _end(self, lane: Lane, *, again: bool = True) -> None:
+    def _end(self, lane: object, *, again: bool = True) -> None:
         del self._running[lane]
         wanted = lane in self._again
         self._again.discard(lane)
-        if wanted and again and not self._stopping:
-            self._begin(lane)
+        if wanted and again and isinstance(lane, Lane):
+            self._wake(lane)
 
-    def _call(self, lane: Lane, call: Call) -> None:
+    def _call(self, lane: object, call: Call) -> None:
         try:
-            done: tuple[Lane, Any, BaseException | None] = lane, call.fn(), None
+            done: tuple[object, Any, BaseException | None] = lane, call.fn(), None
         except BaseException as error:
             done = lane, None, error
         self._inbox.put(lambda: self._ready.append(done))
@@ -257,9 +261,19 @@ class Worker:
         self.streams.look()
 
     def _hear(self, account_id: int, report: OrderReport) -> None:
-        lane = self.engine.hear(account_id, report)
-        if lane is not None:
-            self.lanes.wake(lane)
+        """By the lanes' thread: a stream's own thread would fight with it for Python's lock at every statement."""
+        self.lanes.beside(self._booked(account_id, report))
+
+    def _booked(self, account_id: int, report: OrderReport) -> Steps[None]:
+        try:
+            lane = yield from self.engine.hear(account_id, report)
+        except DatabaseAway as away:
+            log.warning("account %s: news could not be booked, the next poll brings them: %s", account_id, away)
+        except Exception:
+            log.exception("account %s: what came of news failed; the next poll tells the same", account_id)
+        else:
+            if lane is not None:
+                self.lanes.wake(lane)
 
     def look(self) -> None:
         for lane in self.watch.look():

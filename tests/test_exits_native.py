@@ -15,6 +15,7 @@ import bot_engine
 from bot_database import DatabaseAway
 from dashtrade.domain.ports import OrderReport, VenueStatus
 from dashtrade.engine import booking, sending
+from dashtrade.engine.effects import drive
 from tests.at_alpaca import ann, clock, sim  # noqa: F401
 from tests.doubles import SetClock
 from tests.house import House, Person
@@ -334,7 +335,7 @@ def test_news_of_an_exits_fill_wait_for_those_of_its_entry(ann: Person, bot: int
         client_order_id=profit.client_order_id, broker_order_id=profit.id, status=VenueStatus.FILLED, filled_quantity=profit.filled,
         average_price=profit.average,
     )  # fmt: skip
-    assert ann.house.app.engine.hear(ann.paper, told) is None and ann.holds(bot) == 0
+    assert drive(ann.house.app.db, ann.house.app.engine.hear(ann.paper, told)) is None and ann.holds(bot) == 0
     go_on(ann, clock)
     assert agree(ann, bot, sim) == 0
     assert [(t["action"], t["quantity"]) for t in reversed(ann.get("/trades")["items"])] == [("buy", "50"), ("sell", "50")]

@@ -109,10 +109,9 @@ def test_news_told_twice_and_in_the_wrong_order_are_booked_once(app: App, ann: P
 
 
 def test_a_strangers_order_is_heard_and_left_alone(app: App, ann: Person, worker: Worker, sim: AlpacaSimulator):
-    one = account(ann, sim)
-    listening(worker, sim, one)
     heard: list[str] = []
     told, worker.streams._hear = worker.streams._hear, lambda number, report: heard.append(report.client_order_id) or told(number, report)
+    listening(worker, sim, one := account(ann, sim))
     raw(sim, "POST", "/v2/orders", {"symbol": "AAPL", "qty": "1", "side": "buy", "type": "market", "time_in_force": "day"})
     eventually(lambda: heard)
     with app.db.read() as conn:

@@ -7,6 +7,7 @@ last word on money; and a price for half a second, which is less than the venues
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,9 +15,11 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
-from dashtrade.domain.ports import AccountState, Broker, Clock, Feed, Quote
+from dashtrade.domain.ports import AccountState, Broker, BrokerError, Clock, Feed, Quote
 from dashtrade.domain.values import Symbol
 from dashtrade.engine.deciding import Market
+
+log = logging.getLogger("dashtrade.asking")
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -26,10 +29,11 @@ ASKERS = 32
 
 @dataclass(slots=True)
 class _Kept:
-    """Of one account: what it said, and when it was asked."""
+    """Of one account: what it said, and when it was asked; and what it is being asked anew."""
 
     account: tuple[datetime, AccountState] | None = None
     quotes: dict[Symbol, tuple[datetime, Quote]] = field(default_factory=dict)
+    coming: set[Symbol | None] = field(default_factory=set)  # prices; None: the account
 
 
 class Asker:
@@ -55,13 +59,13 @@ class Asker:
         account = None if anew else _young(kept.account, now, ACCOUNT_GOOD)
         quote = None if anew or feed is not broker else _young(kept.quotes.get(symbol), now, QUOTE_GOOD)
         known = account is not None or quote is not None
+        if account is not None and _young(kept.account, now, ACCOUNT_GOOD / 2) is None:
+            self._ahead(kept, None, lambda: self._account(kept, broker))
+        if quote is not None and _young(kept.quotes.get(symbol), now, QUOTE_GOOD / 2) is None:
+            self._ahead(kept, symbol, lambda: self._quote(kept, feed, symbol))
         if account is None and quote is None:
-            account, quote = self._both(broker.account, lambda: feed.quote(symbol))
-        account, quote = account or broker.account(), quote or feed.quote(symbol)
-        if kept.account is None or kept.account[1] is not account:
-            kept.account = now, account
-        if symbol not in kept.quotes or kept.quotes[symbol][1] is not quote:
-            kept.quotes[symbol] = now, quote
+            account, quote = self._both(lambda: self._account(kept, broker), lambda: self._quote(kept, feed, symbol))
+        account, quote = account or self._account(kept, broker), quote or self._quote(kept, feed, symbol)
         return Market(
             rules=rules, quote=quote, account=account, capabilities=broker.capabilities, open=is_open,
             opens_at=None if is_open else broker.opens_at(symbol), simulated=simulated, kept=known,
@@ -69,6 +73,32 @@ class Asker:
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _account(self, kept: _Kept, broker: Broker) -> AccountState:
+        at, account = self._clock.now(), broker.account()
+        kept.account = at, account
+        return account
+
+    def _quote(self, kept: _Kept, feed: Feed, symbol: Symbol) -> Quote:
+        at, quote = self._clock.now(), feed.quote(symbol)
+        kept.quotes[symbol] = at, quote
+        return quote
+
+    def _ahead(self, kept: _Kept, what: Symbol | None, ask: Callable[[], object]) -> None:
+        """Where alerts come one upon the other, what is about to be too old is asked for before somebody waits for it."""
+        if what in kept.coming:
+            return
+        kept.coming.add(what)
+
+        def work() -> None:
+            try:
+                ask()
+            except BrokerError as error:
+                log.debug("not asked ahead: %s", error.message)  # whoever needs it asks himself, and meets the error
+            finally:
+                kept.coming.discard(what)
+
+        self._pool.submit(work)
 
     def _both(self, one: Callable[[], T], other: Callable[[], S]) -> tuple[T, S]:
         coming = self._pool.submit(other)

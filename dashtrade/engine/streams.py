@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Collection
 from functools import partial
 
-from bot_database import Database, DatabaseAway
+from bot_database import Database
 from dashtrade.domain.ports import OrderReport, Streaming
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables.accounts import Account
@@ -38,7 +38,7 @@ class Streams:
         for account in wanted.values():
             broker = self._broker_of(account)
             if self._listening.get(account.id) is not broker:  # new, or made anew with another key
-                broker.listen(partial(self._told, account.id))
+                broker.listen(partial(self._hear, account.id))
                 self._listening[account.id] = broker
 
     def up(self, account_id: int) -> bool:
@@ -49,9 +49,3 @@ class Streams:
     def stop(self) -> None:
         while self._listening:
             self._listening.popitem()[1].stop_listening()
-
-    def _told(self, account_id: int, report: OrderReport) -> None:
-        try:
-            self._hear(account_id, report)
-        except DatabaseAway as away:
-            log.warning("account %s: news could not be booked, the next poll brings them: %s", account_id, away)
