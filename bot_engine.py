@@ -198,7 +198,9 @@ class Engine:
         waits = "" if local or account.simulated else self.gate(account.id, task.symbol)
         if waits:
             raise NotYet(waits)
-        asked = None if local else (yield Call(lambda: self.asker.far(broker, feed, task.symbol, anew=anew, simulated=account.simulated)))
+        asked = self.asker.at_hand(broker, task.symbol) if feed is broker and not (local or anew or account.simulated) else None
+        if asked is None and not local:
+            asked = yield Call(lambda: self.asker.far(broker, feed, task.symbol, anew=anew, simulated=account.simulated))
 
         def work(conn: sa.Connection) -> Order | None:
             self.leases.check(conn, lane, token)
@@ -275,12 +277,14 @@ class Engine:
 
     def hear(self, account_id: int, report: OrderReport) -> Steps[Lane | None]:
         """News that a venue tells by itself: booked like any others. The lane in which something moved."""
+        if report.client_order_id in self.sender.sending and _only_arrived(report):
+            return None
         with self.db.read() as conn:
             order = order_table.find(conn, account_id, report.client_order_id)
         if order is None or report.filled_quantity <= order.filled_quantity and FROM_VENUE[report.status] is OrderStatus.WORKING \
                 and order.status not in (OrderStatus.UNKNOWN, OrderStatus.ATTENTION):
             return None  # a stranger's, or known: that it arrived, the answer to its sending says
-        after = yield from self.sender.book(order, report)
+        after = yield from self.sender.write_down(order, report)
         if after.status is order.status:
             return None
         self.on_change(order.signal_id)
@@ -300,6 +304,10 @@ def _blocks(order: Order, now: datetime) -> bool:
     if order.status is not OrderStatus.WORKING:
         return True
     return order.cancel_requested or (not order.rests and now - order.created_at < SOON)
+
+
+def _only_arrived(report: OrderReport) -> bool:
+    return not report.filled_quantity and FROM_VENUE[report.status] is OrderStatus.WORKING
 
 
 def _before(other: Order, order: Order) -> bool:

@@ -128,8 +128,12 @@ class Door:
 
     def tell(self, signal_id: str) -> None:
         asker, owner = self._by_signal.get(signal_id, (None, None))
-        if asker is not None:
-            asker.tell("change", signal_id, self._outcome(owner, signal_id) if owner is not None else None)
+        if asker is None:
+            return
+        outcome = self._outcome(owner, signal_id) if owner is not None else None
+        if outcome is not None:  # what was waited for; whoever asks again looks it up himself
+            self._by_signal.pop(signal_id, None)
+        asker.tell("change", signal_id, outcome)
 
     def close(self) -> None:
         with contextlib.suppress(OSError):

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
-from dashtrade.domain.ports import AccountState, Broker, BrokerError, Clock, Feed, Quote
+from dashtrade.domain.ports import AccountState, Broker, BrokerError, Clock, Feed, Quote, Rules
 from dashtrade.domain.values import Symbol
 from dashtrade.engine.deciding import Market
 
@@ -27,13 +27,23 @@ ACCOUNT_GOOD, QUOTE_GOOD = timedelta(seconds=5), timedelta(seconds=0.5)
 ASKERS = 32
 
 
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """What a venue says of a symbol."""
+
+    quote: Quote
+    rules: Rules
+    is_open: bool
+    opens_at: datetime | None
+
+
 @dataclass(slots=True)
 class _Kept:
     """Of one account: what it said, and when it was asked; and what it is being asked anew."""
 
     account: tuple[datetime, AccountState] | None = None
-    quotes: dict[Symbol, tuple[datetime, Quote]] = field(default_factory=dict)
-    coming: set[Symbol | None] = field(default_factory=set)  # prices; None: the account
+    scenes: dict[Symbol, tuple[datetime, _Scene]] = field(default_factory=dict)
+    coming: set[Symbol | None] = field(default_factory=set)  # scenes; None: the account
 
 
 class Asker:
@@ -46,30 +56,30 @@ class Asker:
 
     def here(self, broker: Broker, feed: Feed, symbol: Symbol, *, simulated: bool) -> Market:
         """Of a broker in our own database, where nothing is far."""
-        is_open = broker.market_open(symbol)
-        return Market(
-            rules=broker.rules(symbol), quote=feed.quote(symbol), account=broker.account(), capabilities=broker.capabilities, open=is_open,
-            opens_at=None if is_open else broker.opens_at(symbol), simulated=simulated, kept=False,
-        )
+        return _market(broker, _scene(broker, feed, symbol), broker.account(), simulated=simulated, kept=False)
+
+    def at_hand(self, broker: Broker, symbol: Symbol) -> Market | None:
+        """Of a venue that is its own feed, if all of it is kept and good. Never waits."""
+        now, kept = self._clock.now(), self._of.setdefault(broker, _Kept())
+        account, scene = _young(kept.account, now, ACCOUNT_GOOD), _young(kept.scenes.get(symbol), now, QUOTE_GOOD)
+        if account is None or scene is None:
+            return None
+        if _young(kept.account, now, ACCOUNT_GOOD / 2) is None:
+            self._ahead(kept, None, lambda: self._account(kept, broker))
+        if _young(kept.scenes.get(symbol), now, QUOTE_GOOD / 2) is None:
+            self._ahead(kept, symbol, lambda: self._look(kept, broker, broker, symbol))  # type: ignore[arg-type]
+        return _market(broker, scene, account, simulated=False, kept=True)
 
     def far(self, broker: Broker, feed: Feed, symbol: Symbol, *, anew: bool, simulated: bool = False) -> Market:
         """Of a venue. `anew`: nothing that was kept will do."""
         now, kept = self._clock.now(), self._of.setdefault(broker, _Kept())
-        rules, is_open = broker.rules(symbol), broker.market_open(symbol)
         account = None if anew else _young(kept.account, now, ACCOUNT_GOOD)
-        quote = None if anew or feed is not broker else _young(kept.quotes.get(symbol), now, QUOTE_GOOD)
-        known = account is not None or quote is not None
-        if account is not None and _young(kept.account, now, ACCOUNT_GOOD / 2) is None:
-            self._ahead(kept, None, lambda: self._account(kept, broker))
-        if quote is not None and _young(kept.quotes.get(symbol), now, QUOTE_GOOD / 2) is None:
-            self._ahead(kept, symbol, lambda: self._quote(kept, feed, symbol))
-        if account is None and quote is None:
-            account, quote = self._both(lambda: self._account(kept, broker), lambda: self._quote(kept, feed, symbol))
-        account, quote = account or self._account(kept, broker), quote or self._quote(kept, feed, symbol)
-        return Market(
-            rules=rules, quote=quote, account=account, capabilities=broker.capabilities, open=is_open,
-            opens_at=None if is_open else broker.opens_at(symbol), simulated=simulated, kept=known,
-        )
+        scene = None if anew or feed is not broker else _young(kept.scenes.get(symbol), now, QUOTE_GOOD)
+        known = account is not None or scene is not None
+        if account is None and scene is None:
+            account, scene = self._both(lambda: self._account(kept, broker), lambda: self._look(kept, broker, feed, symbol))
+        account, scene = account or self._account(kept, broker), scene or self._look(kept, broker, feed, symbol)
+        return _market(broker, scene, account, simulated=simulated, kept=known)
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -79,10 +89,10 @@ class Asker:
         kept.account = at, account
         return account
 
-    def _quote(self, kept: _Kept, feed: Feed, symbol: Symbol) -> Quote:
-        at, quote = self._clock.now(), feed.quote(symbol)
-        kept.quotes[symbol] = at, quote
-        return quote
+    def _look(self, kept: _Kept, broker: Broker, feed: Feed, symbol: Symbol) -> _Scene:
+        at, scene = self._clock.now(), _scene(broker, feed, symbol)
+        kept.scenes[symbol] = at, scene
+        return scene
 
     def _ahead(self, kept: _Kept, what: Symbol | None, ask: Callable[[], object]) -> None:
         """Where alerts come one upon the other, what is about to be too old is asked for before somebody waits for it."""
@@ -107,3 +117,15 @@ class Asker:
 
 def _young(known: tuple[datetime, T] | None, now: datetime, good: timedelta) -> T | None:
     return known[1] if known is not None and timedelta(0) <= now - known[0] < good else None
+
+
+def _scene(broker: Broker, feed: Feed, symbol: Symbol) -> _Scene:
+    rules, is_open = broker.rules(symbol), broker.market_open(symbol)
+    return _Scene(feed.quote(symbol), rules, is_open, None if is_open else broker.opens_at(symbol))
+
+
+def _market(broker: Broker, scene: _Scene, account: AccountState, *, simulated: bool, kept: bool) -> Market:
+    return Market(
+        rules=scene.rules, quote=scene.quote, account=account, capabilities=broker.capabilities, open=scene.is_open,
+        opens_at=scene.opens_at, simulated=simulated, kept=kept,
+    )

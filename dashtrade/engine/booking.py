@@ -48,8 +48,17 @@ def apply_report(conn: sa.Connection, order: Order, report: OrderReport, now: da
     return booked
 
 
+def is_news(order: Order, report: OrderReport, now: datetime) -> bool:
+    """May booking it change the order as it is now?"""
+    return _may_fill(order, report) or _news(_advance(order, report, [], now)) != _news(order)
+
+
+def _may_fill(order: Order, report: OrderReport) -> bool:
+    return bool(report.fills) or report.filled_quantity > order.filled_quantity
+
+
 def _apply(conn: sa.Connection, order: Order, report: OrderReport, now: datetime, bot: Bot | None) -> Booked | None:
-    told = report.fills or report.filled_quantity > order.filled_quantity
+    told = _may_fill(order, report)
     known = order_table.known_fills(conn, order.id) if order.filled_quantity and told else set()
     new = list(new_fills(report, known, order.filled_quantity, order.filled_notional, now)) if told else []
     after = _advance(order, report, new, now)

@@ -61,6 +61,7 @@ class Sender:
 
     def __init__(self, db: Database, clock: Clock, leases: Leases, broker_of: Callable[[int], Broker]) -> None:
         self.db, self.clock, self.leases, self.broker_of = db, clock, leases, broker_of
+        self.sending: set[str] = set()  # on their way at this moment: the answer will say that they arrived
         self.ended: dict[str, tuple[Order, datetime]] = {}  # ended unfilled a moment ago, and until when fills may come late
 
     # --- sending ---------------------------------------------------------------------------------------------------------
@@ -117,7 +118,11 @@ class Sender:
         request = request_of(order)
         if is_local(broker):
             return (yield Write(lambda conn: self.carry_out(conn, order, None, broker)))
-        report = yield Call(lambda: broker.submit(request))
+        self.sending.add(order.id)
+        try:
+            report = yield Call(lambda: broker.submit(request))
+        finally:
+            self.sending.discard(order.id)
         failpoint("after_send")
         return (yield from self.book(order, report))
 
@@ -144,6 +149,12 @@ class Sender:
         return booking.apply_report(conn, order, report, self.clock.now(), bot).order
 
     def book(self, order: Order, report: OrderReport) -> Steps[Order]:
+        """What polls tell, and answers that a stream was ahead of, is mostly known: then nothing is written."""
+        with self.db.read() as conn:
+            current = order_table.load(conn, order.id)
+        return (yield from self.write_down(current, report)) if booking.is_news(current, report, self.clock.now()) else current
+
+    def write_down(self, order: Order, report: OrderReport) -> Steps[Order]:
         now = self.clock.now()
         booked = yield Write(lambda conn: booking.apply_report(conn, order, report, now))
         failpoint("after_book_commit")
