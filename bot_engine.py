@@ -198,7 +198,7 @@ class Engine:
         waits = "" if local or account.simulated else self.gate(account.id, task.symbol)
         if waits:
             raise NotYet(waits)
-        asked = self.asker.at_hand(broker, task.symbol) if feed is broker and not (local or anew or account.simulated) else None
+        asked = None if local or anew or account.simulated else self.asker.at_hand(broker, feed, task.symbol)
         if asked is None and not local:
             asked = yield Call(lambda: self.asker.far(broker, feed, task.symbol, anew=anew, simulated=account.simulated))
 

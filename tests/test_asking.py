@@ -10,12 +10,13 @@ from tests.alpaca_desk import AAPL, eventually  # noqa: I001
 
 from dashtrade.app import App
 from dashtrade.brokers.alpaca import AlpacaBroker
+from dashtrade.domain.ports import Unavailable
 from dashtrade.engine.asking import Asker
 from tests.at_alpaca import account, addresses
 from tests.conftest import MakeApp
 from tests.doubles import SetClock
 from tests.house import House, Person
-from tests.simulators.alpaca import AlpacaSimulator
+from tests.simulators.alpaca import AlpacaSimulator, Fault
 
 
 @pytest.fixture
@@ -57,6 +58,40 @@ def test_a_price_is_kept_for_half_a_second_and_an_account_for_five(sim: AlpacaSi
     assert asker.far(broker, broker, AAPL, anew=False).quote.mid == 120 and len(sim.requests("GET", "/v2/account")) == 1
     clock.forward(5)
     assert not asker.far(broker, broker, AAPL, anew=False).kept and len(sim.requests("GET", "/v2/account")) == 2
+    asker.close()
+
+
+def test_what_is_in_steady_use_is_asked_for_again_before_it_is_too_old(sim: AlpacaSimulator, broker: AlpacaBroker):
+    clock = SetClock()
+    asker = Asker(clock)
+    assert asker.at_hand(broker, broker, AAPL) is None
+    asker.far(broker, broker, AAPL, anew=False)
+    sim.set_price("AAPL", 120)
+    clock.forward(0.2)
+    assert asker.at_hand(broker, broker, AAPL).quote.mid != 120 and not sim.requests("GET", "/v2/stocks/quotes")[2:]  # type: ignore[union-attr]
+    clock.forward(0.2)
+    eventually(lambda: asker.at_hand(broker, broker, AAPL).quote.mid == 120)  # type: ignore[union-attr]
+    clock.forward(0.4)
+    assert asker.at_hand(broker, broker, AAPL) is not None
+    eventually(lambda: len(sim.requests("GET", "/v2/stocks/quotes")) == 4)
+    clock.forward(0.6)
+    assert asker.at_hand(broker, broker, AAPL) is None
+    asker.close()
+
+
+def test_what_cannot_be_learned_ahead_stops_nobody_while_the_old_is_good(sim: AlpacaSimulator, broker: AlpacaBroker):
+    clock = SetClock()
+    asker = Asker(clock)
+    asker.far(broker, broker, AAPL, anew=False)
+    sim.inject(Fault("server_error", method="GET", path="/v2/stocks/quotes", times=0))
+    clock.forward(0.4)
+    for tries in range(3, 6):  # the library's look at the price for the rules, the first decision's, and then each that fails
+        assert asker.at_hand(broker, broker, AAPL) is not None
+        eventually(lambda: len(sim.requests("GET", "/v2/stocks/quotes")) == tries)  # noqa: B023
+        eventually(lambda: not asker._of[broker].coming)
+    clock.forward(0.2)
+    with pytest.raises(Unavailable):
+        asker.far(broker, broker, AAPL, anew=False)
     asker.close()
 
 

@@ -22,7 +22,12 @@ class Rooms:
     def __init__(self, home: Path, answer: Any = "stored") -> None:
         self.heard: list[tuple[str, Any]] = []
         self.answer = answer
-        self.door = Door(home, self.accept, lambda lane: self.heard.append(("work", lane)), lambda owner, signal: {"of": owner, "id": signal})
+        self.looked_up: list[str] = []
+        self.door = Door(home, self.accept, lambda lane: self.heard.append(("work", lane)), self.outcome)
+
+    def outcome(self, owner: int, signal_id: str) -> dict[str, Any]:
+        self.looked_up.append(signal_id)
+        return {"of": owner, "id": signal_id}
 
     def accept(self, asker: Asker, number: int, alert: Any) -> None:
         self.heard.append(("alert", alert))
@@ -45,6 +50,8 @@ def test_an_alert_handed_over_is_answered_and_its_outcome_told(tmp_path: Path, c
     rooms.door.tell("s1")
     assert event.wait(5)
     assert caller.told("s1") == {"of": 7, "id": "s1"}
+    rooms.door.tell("s1")  # it changes on; whoever waited has his answer
+    assert rooms.looked_up == ["s1"]
     rooms.door.close()
 
 

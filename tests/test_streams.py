@@ -15,6 +15,8 @@ from tests.alpaca_desk import eventually, raw  # noqa: I001
 
 from dashtrade import worker as worker_module
 from dashtrade.app import App
+from dashtrade.domain.ports import OrderReport, VenueStatus
+from dashtrade.engine import sending
 from dashtrade.tables import orders as order_table
 from dashtrade.worker import Worker
 from tests.at_alpaca import account, addresses
@@ -68,6 +70,20 @@ def test_a_fill_is_booked_as_the_stream_tells_of_it(ann: Person, worker: Worker,
     assert ann.holds(bot) > 49
     listed = [seen for seen in sim.requests("GET", "/v2/orders") if seen.query.get("direction") == "asc"]
     assert sim.requests("GET", "/v2/orders") == listed, "nobody had to ask: the one list is of the comparison at the start"
+
+
+def test_an_order_far_away_is_booked_once_though_its_arrival_its_fill_and_its_answer_are_told(
+    ann: Person, worker: Worker, sim: AlpacaSimulator, monkeypatch: pytest.MonkeyPatch
+):
+    ann.bot(account=(one := account(ann, sim)))
+    listening(worker, sim, one)
+    sim.inject(Fault("slow", seconds=1.5))  # the stream is ahead of the answer
+    booked: list[OrderReport] = []
+    book = sending.booking.apply_report
+    monkeypatch.setattr(sending.booking, "apply_report", lambda conn, order, report, *more: booked.append(report) or book(conn, order, report, *more))
+    filled(ann, ann.sends(action="buy"))
+    eventually(lambda: not worker.lanes._running)  # the answer is in
+    assert [report.status for report in booked] == [VenueStatus.FILLED]
 
 
 def test_a_line_that_drops_between_two_parts_of_a_fill_loses_nothing(

@@ -3,6 +3,7 @@
 A venue 50 ms away would otherwise cost each order three such ways, and three of the 200 requests a minute that it allows. Kept are
 the account, for some seconds, as a decision that goes wrong by it is made again with what is asked anew, and the venue has the
 last word on money; and a price for half a second, which is less than the venues' own prices age. Adapters keep rules and hours.
+What is in steady use is asked for again when it has reached half of its age, so that nobody waits for it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
-from dashtrade.domain.ports import AccountState, Broker, BrokerError, Clock, Feed, Quote, Rules
+from dashtrade.domain.ports import AccountState, Broker, Clock, Feed, Quote, Rules
 from dashtrade.domain.values import Symbol
 from dashtrade.engine.deciding import Market
 
@@ -58,16 +59,16 @@ class Asker:
         """Of a broker in our own database, where nothing is far."""
         return _market(broker, _scene(broker, feed, symbol), broker.account(), simulated=simulated, kept=False)
 
-    def at_hand(self, broker: Broker, symbol: Symbol) -> Market | None:
-        """Of a venue that is its own feed, if all of it is kept and good. Never waits."""
+    def at_hand(self, broker: Broker, feed: Feed, symbol: Symbol) -> Market | None:
+        """Of a venue, if all of it is kept and good. Never waits."""
         now, kept = self._clock.now(), self._of.setdefault(broker, _Kept())
         account, scene = _young(kept.account, now, ACCOUNT_GOOD), _young(kept.scenes.get(symbol), now, QUOTE_GOOD)
-        if account is None or scene is None:
+        if account is None or scene is None or feed is not broker:
             return None
         if _young(kept.account, now, ACCOUNT_GOOD / 2) is None:
             self._ahead(kept, None, lambda: self._account(kept, broker))
         if _young(kept.scenes.get(symbol), now, QUOTE_GOOD / 2) is None:
-            self._ahead(kept, symbol, lambda: self._look(kept, broker, broker, symbol))  # type: ignore[arg-type]
+            self._ahead(kept, symbol, lambda: self._look(kept, broker, feed, symbol))
         return _market(broker, scene, account, simulated=False, kept=True)
 
     def far(self, broker: Broker, feed: Feed, symbol: Symbol, *, anew: bool, simulated: bool = False) -> Market:
@@ -103,8 +104,8 @@ class Asker:
         def work() -> None:
             try:
                 ask()
-            except BrokerError as error:
-                log.debug("not asked ahead: %s", error.message)  # whoever needs it asks himself, and meets the error
+            except Exception as error:  # whoever needs it asks himself, and meets it
+                log.debug("nothing was learned ahead: %r", error)
             finally:
                 kept.coming.discard(what)
 
