@@ -190,6 +190,19 @@ def test_profit_fees_and_the_days_figures_are_those_of_the_fills(ann: Person, fe
     assert D(day["volume"]) == sum(D(t["notional"]) for t in fills)
 
 
+def test_a_close_that_fills_in_parts_is_lost_or_won_once(ann: Person, feed: SetFeed, clock: SetClock):
+    bot = ann.bot(account=ann.account(fill_percent=40))
+    for price in (100, 103):
+        feed.set("AAPL", price)
+        ann.trades("buy" if price == 100 else "close")
+        for _ in range(3):
+            clock.forward(2)
+            ann.house.work()
+    assert ann.holds(bot) == 0 and len(ann.get("/orders", bot_id=bot)["items"]) == 2
+    [day] = ann.get("/performance")["items"]
+    assert (day["trades"], day["wins"], day["losses"]) == (2, 1, 0)
+
+
 # --- what risk refuses: entries, with the numbers -------------------------------------------------------------------------------
 
 

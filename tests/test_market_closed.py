@@ -46,10 +46,13 @@ def test_unless_told_otherwise_an_entry_is_refused_and_says_when_the_market_open
 
 def test_an_entry_that_may_wait_is_bought_at_the_open_and_says_so_until_then(paper: Person, clock: SetClock):
     bot = paper.bot(when_closed="wait")
-    signal = paper.trades("buy")["id"]
+    signal = paper.trades("buy", id="once")["id"]
     waiting = paper.story(signal)
     assert waiting["status"] == "working" and waiting["orders"] == []
-    assert waiting["bots"][0]["reason"] == "waits for the market of AAPL to open at 2025-06-09T13:30:00.000Z, and is then looked at anew"
+    held = "waits for the market of AAPL to open at 2025-06-09T13:30:00.000Z, and is then looked at anew"
+    assert waiting["bots"][0]["reason"] == held and waiting["reason"] == held
+    said = paper.alert({"symbol": "AAPL", "id": "once", "action": "buy"}, wait="0.1").json
+    assert (said["signal_id"], said["status"], said["reason"]) == (signal, "working", held), "the repeat's sender hears it too"
     assert [text for text in paper.messages() if "waits for the market" in text] and len(paper.messages()) == 1
     clock.forward(3600)
     paper.house.work()

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import sqlalchemy as sa
 
-from dashtrade.domain.bots import Bot
+from dashtrade.domain.bots import Bot, Day
 from dashtrade.domain.exits import kept_after
 from dashtrade.domain.ledger import Booking, Position, book, new_fills
 from dashtrade.domain.orders import ENDED, FROM_VENUE, TRANSITIONS, Order, OrderStatus
@@ -118,8 +118,10 @@ def _book_fills(conn: sa.Connection, before: Order, after: Order, fills: list[Br
         booking = _book_one(conn, after, position, fill, now)
         position, realized, fees = booking.position, realized + booking.realized, fees + booking.fee
     first = not before.filled_quantity
-    order_table.put_trade(conn, after, fee=fees, realized=realized, at=fills[-1].at, first=first)
+    earlier = order_table.put_trade(conn, after, fee=fees, realized=realized, at=fills[-1].at, first=first)
     changed = _after_fills(bot, after, fills, position, realized, fees, first, now)
+    if after.effect.reduces:
+        changed = replace(changed, last_day=_counted(changed.last_day, earlier, earlier + realized))
     if changed.exits and legs.are_held(conn, after):
         changed = replace(changed, exits=changed.exits | {"held_by": after.exits["native"]})
     bot_table.book(conn, changed, now=now)
@@ -148,11 +150,10 @@ def _book_one(conn: sa.Connection, order: Order, position: Position, fill: Broke
 
 def _after_fills(bot: Bot, order: Order, fills: list[BrokerFill], position: Position, realized: Decimal, fees: Decimal,
                  first: bool, now: datetime) -> Bot:
-    day, closing = bot.day(now.date()), order.effect.reduces
+    day = bot.day(now.date())
     day = replace(
         day, realized=day.realized + realized, fees=day.fees + fees, trades=day.trades + int(first),
         volume=day.volume + sum((fill.quantity * fill.price for fill in fills), ZERO),
-        wins=day.wins + int(closing and realized > 0), losses=day.losses + int(closing and realized < 0),
     )
     if order.is_open or not order.final:
         status = "ORDER SUBMITTED"
@@ -162,6 +163,12 @@ def _after_fills(bot: Bot, order: Order, fills: list[BrokerFill], position: Posi
         bot, position=position, realized_pnl=bot.realized_pnl + realized, fees=bot.fees + fees, last_day=day, status=status,
         total_trades=bot.total_trades + int(first), exits=kept_after(bot.exits, order.exits, position, order.side, at=fills[-1].at, time_zone=bot.time_zone),
     )
+
+
+def _counted(day: Day, earlier: Decimal, realized: Decimal) -> Day:
+    """A closing order is won or lost once, by what it made in sum, in however many parts it fills."""
+    wins, losses = (realized > 0) - (earlier > 0), (realized < 0) - (earlier < 0)
+    return replace(day, wins=max(day.wins + wins, 0), losses=max(day.losses + losses, 0))  # the earlier part may be of another day
 
 
 def release_bot(conn: sa.Connection, order: Order, bot: Bot | None = None) -> None:

@@ -22,6 +22,18 @@ UNDER_WAY_WORDS = "it is being carried out"
 
 def outcome(app: App, owner: int, signal_id: str) -> dict[str, Any] | None:
     """What came of it so far, in short: the answer to `?wait=`."""
+    found = _so_far(app, owner, signal_id)
+    return found[0] if found else None
+
+
+def settled(app: App, owner: int, signal_id: str) -> dict[str, Any] | None:
+    """What came of it; None while it is still under way."""
+    said, under_way = _so_far(app, owner, signal_id) or (None, True)
+    return None if under_way else said
+
+
+def _so_far(app: App, owner: int, signal_id: str) -> tuple[dict[str, Any], bool] | None:
+    """And whether it is still under way."""
     with app.db.read() as conn:
         row = table.get(conn, owner, signal_id)
         if row is None:
@@ -31,19 +43,18 @@ def outcome(app: App, owner: int, signal_id: str) -> dict[str, Any] | None:
     waits = row.status == "accepted"
     said = {
         "signal_id": signal_id, "status": "working" if waits else row.status, "orders": [order_view(order) for order in orders],
-        "reason": UNDER_WAY_WORDS if waits else row.reason,
+        "reason": _awaited(decisions) if waits else row.reason,
     }
     if len(decisions) > 1:
         said["bots"] = [
             {"bot_id": d.bot_id, "status": _status(d.status), "reason": d.reason} for d in decisions
         ]
-    return said
+    return said, waits
 
 
-def settled(app: App, owner: int, signal_id: str) -> dict[str, Any] | None:
-    """What came of it; None while it is still under way."""
-    said = outcome(app, owner, signal_id)
-    return None if said is None or said["reason"] == UNDER_WAY_WORDS else said
+def _awaited(decisions: list[Any]) -> str:
+    """What holds it up, where something does: a closed market, a broker that does not answer."""
+    return next((d.reason for d in decisions if d.status == "waiting" and d.reason), UNDER_WAY_WORDS)
 
 
 def _status(decision: str) -> str:
@@ -80,7 +91,7 @@ def story(app: App, owner: int, signal_id: str) -> dict[str, Any] | None:
     lines.sort(key=lambda line: (line[0], line[1]))
     waits = row.status == "accepted"
     return signal_view(row) | {
-        "status": "working" if waits else row.status, "raw": row.raw,
+        "status": "working" if waits else row.status, "reason": _awaited(decisions) if waits else row.reason, "raw": row.raw,
         "timeline": [{"at": iso(at), "step": step, "detail": detail} for at, _, step, detail in lines],
         "orders": [order_view(order) for order in orders],
         "bots": [

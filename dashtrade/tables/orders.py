@@ -13,7 +13,7 @@ from sqlalchemy import bindparam as p
 from dashtrade.domain.drift import scaled
 from dashtrade.domain.ledger import Lot
 from dashtrade.domain.orders import Effect, Order, OrderStatus
-from dashtrade.domain.values import OrderSide, OrderType, Symbol, TimeInForce
+from dashtrade.domain.values import ZERO, OrderSide, OrderType, Symbol, TimeInForce
 from dashtrade.tables.base import BigId, Exact, Instrument, Json, exact, flag, is_postgres, metadata, moment, number, owner_column, unindexed, whole, words
 from dashtrade.tables.quick import first, one, rows, run, run_many, scalar
 
@@ -231,8 +231,8 @@ def split_lot(conn: sa.Connection, lot: Lot, remaining: Decimal, ratio: Decimal)
     conn.execute(sa.update(lots).where(lots.c.id == lot.id).values(**values))
 
 
-def put_trade(conn: sa.Connection, order: Order, *, fee: Decimal, realized: Decimal, at: datetime, first: bool) -> None:
-    """One row per order that got a fill; it grows with its fills."""
+def put_trade(conn: sa.Connection, order: Order, *, fee: Decimal, realized: Decimal, at: datetime, first: bool) -> Decimal:
+    """One row per order that got a fill; it grows with its fills. Gives what it had realised before."""
     now = {
         "quantity": order.filled_quantity, "price": order.average_price, "notional": order.filled_notional,
         "status": "filled" if order.status is OrderStatus.FILLED else "partial", "at": at,
@@ -243,9 +243,10 @@ def put_trade(conn: sa.Connection, order: Order, *, fee: Decimal, realized: Deci
             "order_id": order.id, "symbol": order.symbol, "action": order.side, "effect": order.effect, "fee": fee,
             "realized_pnl": realized, "broker_order_id": order.broker_order_id,
         })
-        return
+        return ZERO
     old = conn.execute(sa.select(trades.c.fee, trades.c.realized_pnl).where(trades.c.order_id == order.id)).one()
     run(conn, _PUT_TRADE, now | {"order": order.id, "fee": old.fee + fee, "realized_pnl": old.realized_pnl + realized})
+    return old.realized_pnl
 
 
 def give_lots(conn: sa.Connection, owner: int, bot_id: int, heir_id: int) -> None:
