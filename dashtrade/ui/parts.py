@@ -82,7 +82,13 @@ def _made(name: str, html: str, runtime_id: int) -> Any:
 def _mount(name: str, html: str) -> Any:
     from streamlit import runtime
 
-    return _made(name, html, id(runtime.get_instance()) if runtime.exists() else 0)
+    made = _made(name, html, id(runtime.get_instance()) if runtime.exists() else 0)
+
+    def mount(*, data: Any = None, **more: Any) -> Any:
+        # In a list: Streamlit looks for data frames in a bare dict, and loads pandas to do so (a second and 80 MB).
+        return made(data=None if data is None else [data], **more)
+
+    return mount
 
 
 def cards(key: str, shown: Sequence[Card]) -> None:

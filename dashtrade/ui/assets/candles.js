@@ -99,7 +99,7 @@ function paint(box, data) {
   return move;
 }
 
-export default function ({ data, parentElement }) {
+export default function ({ data: [data], parentElement }) {
   const box = parentElement.querySelector('.candles');
   const state = JSON.stringify(data);
   if (box.state !== state || !box.move) { box.state = state; box.move = paint(box, data); }

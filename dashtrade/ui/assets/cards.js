@@ -28,7 +28,7 @@ function part(card, name) {
   return found;
 }
 
-export default function ({ data, parentElement }) {
+export default function ({ data: [data], parentElement }) {
   const box = parentElement.querySelector('.cards');
   while (box.children.length > data.cards.length) box.lastChild.remove();
   data.cards.forEach((shown, i) => {

@@ -90,7 +90,7 @@ function amount(v, narrow) {
   return Math.abs(v).toLocaleString('en-US', narrow ? { maximumFractionDigits: 2 } : { notation: 'compact', maximumFractionDigits: 1 });
 }
 
-export default function ({ data, parentElement }) {
+export default function ({ data: [data], parentElement }) {
   const box = parentElement.querySelector('.curve');
   const state = JSON.stringify(data);
   if (box.state !== state) { box.state = state; paint(box, data); }

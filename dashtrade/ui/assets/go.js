@@ -1,4 +1,4 @@
 // To another page with everything anew: whose pages these are has just changed.
-export default function ({ data }) {
+export default function ({ data: [data] }) {
   window.location.assign(data.to);
 }

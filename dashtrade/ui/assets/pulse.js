@@ -1,7 +1,7 @@
 // Renews the part of the page it stands in when something of the user's changed; at most every second and a half.
 const PAUSE = 1500;
 
-export default function ({ data, parentElement, setTriggerValue }) {
+export default function ({ data: [data], parentElement, setTriggerValue }) {
   const box = parentElement.querySelector('i');
   box.rev = data.rev; // what the page was drawn with
   let off = () => {}, gone = false, timer;

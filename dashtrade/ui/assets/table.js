@@ -64,7 +64,7 @@ function put(element, [text, tone, sub]) {
   if (small && small.textContent !== sub) small.textContent = sub;
 }
 
-export default function ({ data, parentElement, setTriggerValue }) {
+export default function ({ data: [data], parentElement, setTriggerValue }) {
   const table = parentElement.querySelector('table');
   const before = table.seen || {}, seen = (table.seen = {});
   table.caption.textContent = data.caption;
