@@ -369,6 +369,36 @@ def test_a_way_out_waits_for_the_comparison_and_then_sells_only_what_is_there(ma
     assert len(holding.sim.requests("POST", "/v2/orders")) == 1
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_second_worker_that_starts_amid_a_difference_looks_until_it_knows(make_app: MakeApp, holding: Desk):
+    """One worker keeps the account's lane and compares it; what another found unsure at its start must not stay shut there."""
+    account = holding.account
+    holding.clock.forward(11)
+    assert holding.reconciler.due() == [account], "the first worker has the account's lane"
+    holding.look()
+    second = make_app(clock=holding.clock, **addresses(holding.sim)).engine.reconciler
+    holding.by_hand("AAPL", 7)
+    assert second.due() == [account]
+    second.look(account)
+    assert "once more" in second.gate(account, Symbol.parse("AAPL"))
+    holding.by_hand("AAPL", 10)
+    holding.clock.forward(11)
+    assert second.due() == [account]
+    second.look(account)
+    assert second.gate(account, Symbol.parse("AAPL")) == ""
+    holding.clock.forward(11)
+    assert second.due() == [] and holding.reconciler.due() == [account] and not holding.drifts()
+
+
+def test_two_workers_that_find_the_same_difference_tell_of_it_once(make_app: MakeApp, holding: Desk):
+    second = make_app(clock=holding.clock, **addresses(holding.sim)).engine.reconciler
+    holding.by_hand("AAPL", 4)
+    for _ in range(3):
+        second.look(holding.account)
+        holding.look()
+    assert len(holding.drifts()) == 1 and holding.told("your broker and your bots differ") == 1
+
+
 def test_an_account_that_begins_to_trade_is_compared_soon(desk: Desk):
     def asked() -> int:
         for account in desk.reconciler.due():

@@ -102,7 +102,7 @@ class Reconciler:
         return ""
 
     def due(self) -> list[int]:
-        """Accounts to be compared now. Each process looks at each once; then, of several, the one that holds its lane."""
+        """Accounts to be compared now. Each process looks until it is sure of each; then, of several, the one that holds its lane."""
         now = self.clock.now()
         with self.db.read() as conn:
             every = account_table.active(conn)
@@ -111,7 +111,7 @@ class Reconciler:
             self._next[account_id] = now + EVERY
         if self.db.is_sqlite:
             return wanted
-        return [i for i in wanted if i not in self._compared or drive(self.db, self._leases.hold(Lane(i, WHOLE))) is not None]
+        return [i for i in wanted if i not in self._compared or self._unsure[i] or drive(self.db, self._leases.hold(Lane(i, WHOLE))) is not None]
 
     def look(self, account_id: int) -> None:
         """Compare one account. May take as long as its venue takes."""
