@@ -77,7 +77,7 @@ def opened(page: str, **query: str) -> AppTest:
 
 
 def words(tab: AppTest) -> str:
-    parts = [*tab.title, *tab.markdown, *tab.caption, *tab.info, *tab.error, *tab.subheader, *tab.warning]
+    parts = [*tab.title, *tab.markdown, *tab.caption, *tab.info, *tab.error, *tab.header, *tab.warning]
     return "\n".join(str(part.value) for part in parts)
 
 

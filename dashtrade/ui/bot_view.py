@@ -40,7 +40,7 @@ def show(app: App, user: User, bot_id: int) -> None:
         _buttons(app, user, bot)
     words, mark = state_of(bot)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(text(bot.name), anchor=False, width="content")
+        st.header(text(bot.name), anchor=False, width="content")
         st.badge(words, color=COLOURS.get(mark, "gray"))
         st.caption(f"{text(bot.symbol.short)} · {bot.timeframe.shown} · {text(_size(bot))}", width="content")
     if not bot.is_active and bot.paused_reason != "paused by its user":

@@ -92,7 +92,7 @@ def _calendar(days: Sequence[tuple[date, Decimal]]) -> None:
     months = sorted({(day.year, day.month) for day in results}, reverse=True)
     with panel(key="calendar_panel"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.subheader("Calendar", anchor=False, width="content")
+            st.header("Calendar", anchor=False, width="content")
             st.space("stretch")
             year, month = st.selectbox(
                 "Month", months, format_func=lambda one: f"{calendar.month_name[one[1]]} {one[0]}", key="month", label_visibility="collapsed", width=190,

@@ -17,7 +17,7 @@ def show(app: App, user: User) -> None:
         return
     ahead = next(index for index, step in enumerate(steps) if not step[0])
     with st.container(border=True, key="first_steps"):
-        st.subheader("From here to your first trade", anchor=False)
+        st.header("From here to your first trade", anchor=False)
         lines = [
             f'<li class="{"done" if done else ""}"><i></i><span><b>{title}</b>{"" if done else f"<small>{words}</small>"}</span></li>'
             for done, title, words in steps

@@ -130,7 +130,7 @@ def panel(heading: str = "", *, key: str | None = None) -> Iterator[Any]:
     """A framed part of a page."""
     with st.container(border=True, key=key) as box:
         if heading:
-            st.subheader(heading, anchor=False)
+            st.header(heading, anchor=False)
         yield box
 
 

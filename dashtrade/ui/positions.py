@@ -47,7 +47,7 @@ def _account(app: App, account: Account, held: Sequence[Holding], differ: Sequen
     state, at_broker = state_of(app, account), positions_of(app, account)
     with st.container(key=f"positions_{account.id}"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.subheader(text(account.label), anchor=False, width="content")
+            st.header(text(account.label), anchor=False, width="content")
             st.badge(money_badge(account)[0], color=money_badge(account)[1])
         if isinstance(state, BrokerError) or isinstance(at_broker, BrokerError):
             error = state if isinstance(state, BrokerError) else at_broker

@@ -27,7 +27,7 @@ def show(app: App, user: User) -> None:
             _add()
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(count(len(accounts), "account"), anchor=False, width="content")
+        st.header(count(len(accounts), "account"), anchor=False, width="content")
         st.space("stretch")
         if st.button("Add an account", type="primary", icon=":material/add:", key="add_account"):
             _add()

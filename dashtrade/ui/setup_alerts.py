@@ -41,7 +41,7 @@ def show(app: App, user: User) -> None:
 
 
 def _builder(bots: list[Bot]) -> Bot:
-    st.subheader("The message for your alert", anchor=False)
+    st.header("The message for your alert", anchor=False)
     by_id = {bot.id: bot for bot in bots}
     chosen = st.selectbox("Bot", list(by_id), format_func=lambda bot_id: f"{by_id[bot_id].name} · {by_id[bot_id].symbol.short} · {by_id[bot_id].timeframe.shown}", key="alert_bot")
     bot = by_id[chosen]
@@ -56,7 +56,7 @@ def _builder(bots: list[Bot]) -> Bot:
 
 
 def _tester(app: App, user: User, bot: Bot) -> None:
-    st.subheader("Try it now", anchor=False)
+    st.header("Try it now", anchor=False)
     account = next((a for a in data.accounts(app, user) if a.id == bot.account_id), None)
     real = account is not None and account.mode == "live"
     where = "with real money" if real else "on paper"
@@ -94,7 +94,7 @@ def _watch(user: User, signal_id: str) -> None:
 
 def _reader(app: App, user: User) -> None:
     with st.container(border=True, key="reader"):
-        st.subheader("How is my message read?", anchor=False)
+        st.header("How is my message read?", anchor=False)
         st.caption("Paste any alert, from wherever you come. Nothing is sent or traded here.")
         left, right = st.columns(2, gap="medium")
         raw = left.text_area("Message", value=EXAMPLE, height=190, key="payload", max_chars=20000, label_visibility="collapsed")

@@ -25,7 +25,7 @@ def show(app: App, user: User) -> None:
         return
     token, row = found
     with st.container(border=True, key="webhook_panel"):
-        st.subheader("Your webhook address", anchor=False)
+        st.header("Your webhook address", anchor=False)
         shown = st.toggle("Show it", key="reveal")
         url = f"{app.settings.public_url}/webhook?token="
         st.code(url + (token if shown else "•" * 12), language=None, wrap_lines=True)
@@ -76,7 +76,7 @@ def _revoke() -> None:
 
 def _options(app: App, user: User) -> None:
     with st.container(border=True, key="webhook_options"):
-        st.subheader("Which alerts are taken", anchor=False)
+        st.header("Which alerts are taken", anchor=False)
         with st.form("options", border=False):
             only = st.checkbox("From TradingView's own addresses alone", value=user.tradingview_only)
             age = st.number_input(

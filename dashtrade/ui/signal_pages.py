@@ -131,7 +131,7 @@ def _story(user: User, signal_id: str) -> None:
     words, tone = status(told["status"])
     name = Symbol.parse(told["symbol"]).short if told["symbol"] else ""
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(text(f"{told['action'].capitalize()} {name}") if name else "An alert that could not be read", anchor=False, width="content")
+        st.header(text(f"{told['action'].capitalize()} {name}") if name else "An alert that could not be read", anchor=False, width="content")
         st.badge(words, color=COLOURS.get(tone, "gray"))
     if told["reason"]:
         st.markdown(text(sentence(told["reason"])))
