@@ -23,7 +23,7 @@ from dashtrade.services import sessions
 from dashtrade.settings import Settings
 from dashtrade.tables import pulse
 from dashtrade.ui import cells, data, ticker
-from dashtrade.ui.prices import holding
+from dashtrade.services.prices import holding
 from dashtrade.ui.ticker import Ticker
 from tests.doubles import SetClock, SetFeed
 from tests.house import House, Person, until
@@ -37,7 +37,7 @@ def feed(clock: SetClock) -> SetFeed:
 @pytest.fixture
 def app(tmp_path: Path, clock: SetClock, feed: SetFeed, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
     monkeypatch.setattr(ticker, "EVERY", 0.05)
-    monkeypatch.setattr("dashtrade.ui.prices.PAPER_LIFE", 0.0)
+    monkeypatch.setattr("dashtrade.services.prices.PAPER_LIFE", 0.0)
     made = build_app(Settings.load({"DASHTRADE_HOME": str(tmp_path / "home")}, tmp_path), clock=clock, feed=feed)
     yield made
     made.close()

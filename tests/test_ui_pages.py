@@ -31,7 +31,7 @@ from dashtrade.ui import cells, data, runtime, worries
 from dashtrade.ui.alerts import DIALECTS, FILLED_IN, message_to_try
 from dashtrade.ui.errors import explained
 from dashtrade.ui.page import START
-from dashtrade.ui.prices import positions_of
+from dashtrade.services.prices import positions_of
 from tests.house import House, Person
 
 PAGES = sorted(path.stem for path in (ROOT / "pages").glob("*.py"))

@@ -12,14 +12,14 @@ from dashtrade.api.http import Answer, Body, Page, endpoint, number_cursor, page
 from dashtrade.domain import exits as exit_rules
 from dashtrade.domain.access import Permission, may
 from dashtrade.domain.bots import Bot, Stop
-from dashtrade.domain.ports import BrokerError
 from dashtrade.domain.signals import SizeKind
 from dashtrade.domain.values import iso, plain
 from dashtrade.services import bots as service
-from dashtrade.services import connections, schwab_sign_in
+from dashtrade.services import connections, prices, schwab_sign_in
 from dashtrade.services import exits as exit_service
 from dashtrade.services import story
 from dashtrade.services.bot_settings import shown_settings
+from dashtrade.services.prices import Holding
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as table
 from dashtrade.tables.accounts import Account
@@ -179,10 +179,8 @@ _SIZE_NAMES = {SizeKind.DOLLARS: "dollars", SizeKind.QUANTITY: "quantity", SizeK
                SizeKind.RISK_DOLLARS: "risk_dollars", SizeKind.RISK_PERCENT: "risk_percent"}  # fmt: skip
 
 
-def bot_view(bot: Bot, mark: Any, prices: str) -> dict[str, Any]:
-    average = bot.position.average_price
-    unrealized = bot.position.unrealized(mark) if mark is not None and bot.position.quantity else None
-    flat = not bot.position.quantity
+def bot_view(held: Holding, kind: str) -> dict[str, Any]:
+    bot = held.bot
     return {
         "id": bot.id, "account_id": bot.account_id, "name": bot.name, "symbol": bot.symbol.text, "written_symbol": bot.written_symbol,
         "timeframe": bot.timeframe.shown, "position_size": plain(bot.size.value), "position_size_type": _SIZE_NAMES[bot.size.kind],
@@ -193,7 +191,7 @@ def bot_view(bot: Bot, mark: Any, prices: str) -> dict[str, Any]:
         "orders_per_day": bot.orders_per_day, "when_closed": str(bot.when_closed), "is_active": bot.is_active, "paused_reason": bot.paused_reason, "status": bot.status,
         "position": {
             "side": str(bot.position.side), "quantity": plain(abs(bot.position.quantity)),
-            "average_price": _maybe(average), "unrealized_pnl": "0" if flat else _maybe(unrealized), "mark": _maybe(mark), "prices": prices,
+            "average_price": _maybe(bot.position.average_price), "unrealized_pnl": _maybe(held.unrealized), "mark": _maybe(held.mark), "prices": kind,
             "exits": exit_rules.said(bot.exits),
         },
         "exits": exit_rules.shown(bot.exits, bot.time_zone), **shown_settings(bot.exit_plan, bot.ordering),
@@ -212,19 +210,8 @@ def shown_bots(user: User, bots: list[Bot]) -> list[dict[str, Any]]:
     app = the_app()
     with app.db.read() as conn:
         accounts = {account.id: account for account in account_table.list_all(conn, user.id)}
-    marks: dict[Any, Any] = {}
     demo = {account.id for account in accounts.values() if app.brokers.feed(account).demo}
-    for bot in bots:
-        if bot.position.quantity and bot.account_id in accounts:
-            feed = app.brokers.feed(accounts[bot.account_id])
-            key = (id(feed), bot.symbol)
-            if key not in marks:
-                try:
-                    marks[key] = feed.quote(bot.symbol).mid
-                except BrokerError:
-                    marks[key] = None
-            marks[bot.id] = marks[key]
-    return [bot_view(bot, marks.get(bot.id), "demo" if bot.account_id in demo else "live") for bot in bots]
+    return [bot_view(prices.holding(app, bot, accounts.get(bot.account_id)), "demo" if bot.account_id in demo else "live") for bot in bots]
 
 
 @endpoint(bp, "GET", "/bots", query=BotList)

@@ -7,9 +7,10 @@ import streamlit as st
 from dashtrade.app import App
 from dashtrade.domain.bots import Bot
 from dashtrade.services import bots as service
+from dashtrade.services import prices
 from dashtrade.tables import signals as signal_table
 from dashtrade.tables.people import User
-from dashtrade.ui import bot_form, cells, closing, data, prices
+from dashtrade.ui import bot_form, cells, closing, data
 from dashtrade.ui.errors import trying
 from dashtrade.ui.page import empty, live, the_app
 from dashtrade.ui.parts import Cell, Column, Row, table

@@ -11,10 +11,11 @@ from dashtrade.domain.bots import Bot, Window
 from dashtrade.domain.ports import BrokerError
 from dashtrade.domain.values import plain
 from dashtrade.services import bot_history
+from dashtrade.services import prices
 from dashtrade.services import bots as service
 from dashtrade.tables import orders as order_table
 from dashtrade.tables.people import User
-from dashtrade.ui import bot_form, candles, cells, closing, data, moving, prices
+from dashtrade.ui import bot_form, candles, cells, closing, data, moving
 from dashtrade.ui.bot_list import state_of
 from dashtrade.ui.errors import trying
 from dashtrade.ui.lists import exits_said, signal_rows

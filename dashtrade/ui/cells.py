@@ -14,7 +14,7 @@ from dashtrade.tables.accounts import Account
 from dashtrade.tables.people import User
 from dashtrade.ui import data
 from dashtrade.ui.parts import Cell
-from dashtrade.ui.prices import Holding, positions_of, state_of
+from dashtrade.services.prices import Holding, positions_of, state_of
 from dashtrade.ui.standing import money_in, open_profit
 from dashtrade.ui.words import money, percent, price, signed, tone
 

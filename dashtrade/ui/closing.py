@@ -10,9 +10,10 @@ import streamlit as st
 from bot_engine import Receipt
 from dashtrade.domain.values import Malformed, exact, new_id, plain
 from dashtrade.services import bots as service
+from dashtrade.services import prices
 from dashtrade.services import story
 from dashtrade.tables.people import User
-from dashtrade.ui import data, prices
+from dashtrade.ui import data
 from dashtrade.ui.errors import trying
 from dashtrade.ui.page import guard, the_app
 from dashtrade.ui.words import money, percent, quantity, sentence, signed, text

@@ -19,7 +19,7 @@ from dashtrade.tables import pulse
 from dashtrade.tables import signals as signal_table
 from dashtrade.tables.accounts import Account
 from dashtrade.tables.people import User
-from dashtrade.ui.prices import Holding, holding
+from dashtrade.services.prices import Holding, holding
 
 MOST_BOTS = 10_000
 STOPS = {

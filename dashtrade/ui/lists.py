@@ -16,7 +16,7 @@ from dashtrade.domain import exits as rules
 from dashtrade.domain.values import Side, Timeframe
 from dashtrade.tables.people import User
 from dashtrade.ui import cells
-from dashtrade.ui.prices import Holding, real_money
+from dashtrade.services.prices import Holding, real_money
 from dashtrade.ui.worries import Worry
 from dashtrade.ui.parts import Cell, Column, Row, table
 from dashtrade.ui.words import ago, moment, price, quantity, sentence, status

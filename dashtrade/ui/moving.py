@@ -9,9 +9,10 @@ import streamlit as st
 
 from dashtrade.domain import exits as rules
 from dashtrade.services import bots as bot_service
+from dashtrade.services import prices
 from dashtrade.services import exits as service
 from dashtrade.tables.people import User
-from dashtrade.ui import data, prices
+from dashtrade.ui import data
 from dashtrade.ui.errors import trying
 from dashtrade.ui.page import guard, the_app
 from dashtrade.ui.words import price, quantity, text

@@ -11,7 +11,7 @@ from dashtrade.ui import closing, data, standing, stop_all, worries
 from dashtrade.ui.lists import position_rows, signal_rows, worry_list
 from dashtrade.ui.page import live, panel, the_app
 from dashtrade.ui.parts import Card, cards, lines, table
-from dashtrade.ui.prices import Holding
+from dashtrade.services.prices import Holding
 from dashtrade.ui.standing import Figures
 from dashtrade.ui.words import count, money, percent, signed, tone
 

@@ -19,7 +19,7 @@ from dashtrade.ui import cells, closing, data, drifting, moving
 from dashtrade.ui.lists import exits_said, side_cell
 from dashtrade.ui.page import empty, live, panel, the_app
 from dashtrade.ui.parts import Card, Cell, Column, Row, cards, table
-from dashtrade.ui.prices import Holding, money_badge, positions_of, state_of
+from dashtrade.services.prices import Holding, money_badge, positions_of, state_of
 from dashtrade.ui.standing import open_profit
 from dashtrade.ui.words import count, money, price, quantity, sentence, signed, text, tone
 

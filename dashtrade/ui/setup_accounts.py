@@ -7,11 +7,12 @@ import streamlit as st
 from dashtrade.app import App
 from dashtrade.domain.ports import BrokerError
 from dashtrade.services import bots as service
+from dashtrade.services import prices
 from dashtrade.services import connections, schwab_sign_in
 from dashtrade.services.schwab_sign_in import CALLBACK
 from dashtrade.tables.accounts import Account
 from dashtrade.tables.people import User
-from dashtrade.ui import data, prices
+from dashtrade.ui import data
 from dashtrade.ui.broker_forms import FORMS, Form, credentials, form_of, paper_options
 from dashtrade.ui.errors import trying
 from dashtrade.ui.page import empty, guard, live, the_app

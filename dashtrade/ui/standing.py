@@ -14,7 +14,7 @@ from dashtrade.domain.values import ZERO
 from dashtrade.tables.accounts import Account
 from dashtrade.tables.people import User
 from dashtrade.ui import data
-from dashtrade.ui.prices import Holding, daily_candles, real_money, state_of
+from dashtrade.services.prices import Holding, daily_candles, real_money, state_of
 
 RECENT = 30  # days
 MOST_HELD = 8  # symbols in the comparison with buy-and-hold

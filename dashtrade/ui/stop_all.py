@@ -18,7 +18,7 @@ from dashtrade.ui import data
 from dashtrade.ui.errors import trying
 from dashtrade.ui.page import panel
 from dashtrade.ui.parts import Cell, Column, Row, table
-from dashtrade.ui.prices import real_money
+from dashtrade.services.prices import real_money
 from dashtrade.ui.standing import open_profit
 from dashtrade.ui.words import count, money, quantity, sentence, signed, text
 

@@ -1,4 +1,5 @@
-"""What positions are worth and what brokers say of them: one place, so that every page and every pushed tick agree to the cent.
+"""What positions are worth and what brokers say of them: one place, so that every page, every pushed tick and the API agree to
+the cent.
 
 Answers are remembered for moments, under the user and the account they are of: a venue is asked once for all tabs, and one that
 is away does not hold up every one of them.
@@ -12,13 +13,15 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dashtrade.app import App
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.ports import AccountState, BrokerError, BrokerPosition, Candle
 from dashtrade.domain.values import ZERO, Symbol, Timeframe
 from dashtrade.tables.accounts import Account
+
+if TYPE_CHECKING:
+    from dashtrade.app import App
 
 PAPER_LIFE, VENUE_LIFE, STATE_LIFE, HISTORY_LIFE = 0.9, 3.0, 15.0, 600.0  # seconds
 
