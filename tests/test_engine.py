@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -171,6 +172,19 @@ def test_two_bots_on_one_symbol_and_account_own_only_their_own(ann: Person):
     assert (ann.holds(slow), ann.holds(fast)) == (0, -30)
     [held] = ann.get("/positions")["items"]
     assert (held["quantity"], held["broker_quantity"], held["outside"]) == ("-30", "-30", "0")
+
+
+def test_symbols_of_one_account_that_turn_at_once_never_block_each_other(ann: Person, feed: SetFeed, app: App):
+    """On PostgreSQL every lock is taken in one order; else two turns wait for each other until the database ends one of them."""
+    symbols = ("AAPL", "MSFT", "NVDA", "TSLA")
+    for symbol in symbols:
+        feed.set(symbol, 100)
+        ann.bot(symbol, position_size="100")
+    sent = [ann.sends(symbol=symbol, action=action) for action in ("buy", "sell") * 5 for symbol in symbols]
+    with ThreadPoolExecutor(len(symbols)) as pool:
+        list(pool.map(app.engine.run_lane, app.engine.open_lanes()))
+    assert {ann.story(signal_id)["status"] for signal_id in sent} == {"filled"}
+    assert len(ann.get("/orders", limit=500)["items"]) == len(symbols) * (1 + 9 * 2)
 
 
 def test_profit_fees_and_the_days_figures_are_those_of_the_fills(ann: Person, feed: SetFeed):

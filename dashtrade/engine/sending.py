@@ -117,7 +117,7 @@ class Sender:
     def _send(self, order: Order, broker: Broker) -> Steps[Order]:
         request = request_of(order)
         if is_local(broker):
-            return (yield Write(lambda conn: self.carry_out(conn, order, None, broker)))
+            return (yield Write(lambda conn: self._carry_out_alone(conn, order, broker)))
         self.sending.add(order.id)
         try:
             report = yield Call(lambda: broker.submit(request))
@@ -136,6 +136,10 @@ class Sender:
         if report is None and order.sends < MAX_SENDS:
             return (yield from self._in_doubt(order, f"it refused this try ({why}), and an earlier one may yet turn up"))
         return (yield from self.book(order, report)) if report is not None else (yield from self._refused(order, why))
+
+    def _carry_out_alone(self, conn: sa.Connection, order: Order, broker: Broker) -> Order:
+        account_table.hold(conn, order.account_id)  # before the local broker locks its books, as a decision does: else two orders wait for each other
+        return self.carry_out(conn, order, None, broker)
 
     def carry_out(self, conn: sa.Connection, order: Order, bot: Bot | None, broker: Broker) -> Order:
         """An order to a local broker, filled or refused, within this transaction; so is its bot, if it is not written down yet."""
