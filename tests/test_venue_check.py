@@ -177,3 +177,11 @@ def test_a_size_that_is_too_small_today_is_a_warning(away: Person, feed: SetFeed
     feed.set("AAPL", 10**9)
     said = saved(away, position_size="100")
     assert said.status_code == 201 and "At today's price an entry would not make an order" in said.json["warnings"][0]
+
+
+@pytest.mark.parametrize(("symbol", "said"), [("BTC/JPY", "priced in JPY"), ("NSE:RELIANCE", "the money of its market, NSE"), ("BTCUSDT", ""), ("AAPL", "")])
+def test_a_price_in_yen_or_rupees_is_no_dollar_and_that_is_said(symbol: str, said: str, make_app: MakeApp):
+    ann = House(make_app()).join()
+    answer = ann.does("POST", "/bots", {"account_id": ann.account(), "symbol": symbol, "timeframe": "15 Min", "position_size": "5000"})
+    found = [warning for warning in answer["warnings"] if "Nothing is converted" in warning]
+    assert len(found) == bool(said) and all(said in warning for warning in found)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Warn = Callable[[str], Any]
+DOLLARS = frozenset("USD USDT USDC FDUSD TUSD BUSD DAI".split())
 PATIENCE = 5.0  # seconds that the saving of a bot waits for its venue
 
 
@@ -44,6 +45,8 @@ def check(app: App, account: Account, symbol: Symbol, values: Mapping[str, Any],
     wish = _wish(symbol, values, before)
     can = app.brokers.capabilities(account)
     _check_table(wish, can)
+    if before is None and (money_of := _other_money(symbol)):
+        warn(f"{symbol.short} is priced in {money_of}: this bot's size, limits and profit are in it too. Nothing is converted; pages write $ all the same.")
     if wish.sides is Sides.BOTH and not can.shorts:
         warn(f"{can.name} cannot sell short: a SELL closes what the bot owns, and opens nothing.")
     try:
@@ -55,6 +58,13 @@ def check(app: App, account: Account, symbol: Symbol, values: Mapping[str, Any],
         return
     _check_rules(wish, can, rules)
     _check_size(wish, can, rules, quote, warn)
+
+
+def _other_money(symbol: Symbol) -> str:
+    """What it is priced in, where that is no dollar. Pages and limits know one money."""
+    if symbol.is_crypto:
+        return "" if symbol.quote in DOLLARS else symbol.quote
+    return "" if symbol.market == "NYSE" else f"the money of its market, {symbol.market}"
 
 
 def _wish(symbol: Symbol, values: Mapping[str, Any], before: Bot | None) -> _Wish:
