@@ -12,14 +12,17 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from bot_engine import Lane
 from dashtrade.app import App
 from dashtrade.domain.ports import BadCredentials, Rejected, RetryLater, Unknown, VenueStatus
 from dashtrade.domain.values import Symbol
 from dashtrade.engine.effects import drive
+from dashtrade.engine.ending import end_decision, end_signal
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
+from dashtrade.tables import signals as signal_table
 from dashtrade.worker import Lanes
 from tests.conftest import MakeApp
 from tests.doubles import SetClock, SetFeed
@@ -185,6 +188,29 @@ def test_symbols_of_one_account_that_turn_at_once_never_block_each_other(ann: Pe
         list(pool.map(app.engine.run_lane, app.engine.open_lanes()))
     assert {ann.story(signal_id)["status"] for signal_id in sent} == {"filled"}
     assert len(ann.get("/orders", limit=500)["items"]) == len(symbols) * (1 + 9 * 2)
+
+
+def test_two_bots_of_one_alert_that_end_at_the_same_moment_end_the_signal(ann: Person, app: App):
+    ann.bot()
+    ann.bot(account=ann.account())
+    signal_id = ann.sends(action="close")
+    with app.db.read() as conn:
+        one, other = signal_table.decisions_of(conn, signal_id)
+    now = app.clock.now()
+
+    def end(conn: sa.Connection, decision_id: int) -> None:
+        end_decision(conn, decision_id, status="refused", reason="nothing to close", now=now)
+        end_signal(conn, signal_id, alone=False, status="refused", reason="nothing to close", now=now)
+
+    def first(conn: sa.Connection) -> threading.Thread:
+        end(conn, one.id)
+        beside = threading.Thread(target=lambda: app.db.write(lambda conn: end(conn, other.id)))
+        beside.start()
+        beside.join(0.3)  # it comes as far as it can while this is not committed
+        return beside
+
+    app.db.write(first).join()
+    assert ann.story(signal_id)["status"] == "refused"
 
 
 def test_profit_fees_and_the_days_figures_are_those_of_the_fills(ann: Person, feed: SetFeed):

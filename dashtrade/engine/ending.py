@@ -25,6 +25,7 @@ def end_decision(conn: sa.Connection, decision_id: int, *, status: str, reason: 
 def end_signal(conn: sa.Connection, signal_id: str, *, alone: bool, status: str, reason: str, now: datetime) -> None:
     """Carry a decision's status up to its signal: of several, the most pressing, with its reason."""
     if not alone:
+        table.hold(conn, signal_id)  # two that end at once must each see the other, or neither ends the signal
         every = table.decisions_of(conn, signal_id)
         foremost = min(every, key=lambda d: _WORST_FIRST.index(d.status))
         status, reason = foremost.status, foremost.reason

@@ -59,7 +59,7 @@ workers = sa.Table(
 )
 
 SYSTEM = {
-    "claim", "free_lanes", "renew", "release", "holds", "open_lanes", "next_waiting", "decided", "end_decision", "decisions_of",
+    "claim", "free_lanes", "renew", "release", "holds", "open_lanes", "next_waiting", "decided", "end_decision", "decisions_of", "hold",
     "end_signal", "raw_of", "hold_back", "waiting_for_open", "wait_for_open", "oldest_waiting", "forget_raw", "waiting_count", "waiting_in_account", "lock_key", "beat", "last_beat",
 }
 
@@ -259,6 +259,15 @@ def wait_for_open(conn: sa.Connection, decision_id: int, *, until: datetime, rea
 
 
 _BY_SIGNAL = sa.select(*_TASK).where(decisions.c.signal_id == p("signal_id")).order_by(decisions.c.id)
+
+
+_HOLD = sa.select(signals.c.id).where(signals.c.id == p("signal_id")).with_for_update()
+
+
+def hold(conn: sa.Connection, signal_id: str) -> None:
+    """Only the lock, where there is more than one writer."""
+    if is_postgres(conn):
+        run(conn, _HOLD, {"signal_id": signal_id})
 
 
 def decisions_of(conn: sa.Connection, signal_id: str) -> list[Waiting]:
