@@ -15,10 +15,10 @@ from functools import partial
 
 import sqlalchemy as sa
 
-from bot_database import Database
+from bot_database import Database, DatabaseAway
 from dashtrade.domain.dialects import Reading, parse
 from dashtrade.domain.orders import FROM_VENUE, Order, OrderStatus
-from dashtrade.domain.ports import BadCredentials, Broker, BrokerError, Clock, Feed, OrderReport, Rejected
+from dashtrade.domain.ports import BadCredentials, Broker, BrokerError, Clock, Feed, OrderReport, Rejected, Unavailable
 from dashtrade.domain.signals import Action, Origin, Signal
 from dashtrade.domain.values import Symbol, new_id
 from dashtrade.engine.asking import Asker
@@ -43,6 +43,8 @@ log = logging.getLogger("dashtrade.engine")
 
 SOON = timedelta(seconds=15)  # a market order is waited for this long before the next signal passes it
 PATIENCE = timedelta(seconds=60)  # for a venue that cannot be asked; after that an entry is given up
+MOST_TRIES = 4  # of a decision that fails by a mistake of ours
+LEAVES = frozenset({Action.CLOSE, Action.REDUCE, Action.CANCEL})
 HINTS = 2000  # signals remembered as read, so that they need not be read twice
 
 
@@ -61,6 +63,7 @@ class Engine:
         self.on_change: Callable[[str], None] = lambda signal_id: None  # something came of a signal
         self.gate: Callable[[int, Symbol], str] = lambda account_id, symbol: ""  # why nothing new may be sent there yet
         self.reconciler = Reconciler(db, clock, broker_of, self.sender, self.leases, self.collect)
+        self._tries: dict[int, int] = {}  # decisions that failed in a way nobody foresaw: how often
         self._hints: OrderedDict[str, Signal] = OrderedDict()
 
     # --- in ----------------------------------------------------------------------------------------------------------------
@@ -162,19 +165,26 @@ class Engine:
         self.on_change(order.signal_id)
         return (after.status, after.due_at) != (order.status, order.due_at)
 
-    def _decide(self, task: Waiting, account: Account, lane: Lane, token: int, *, anew: bool = False) -> Steps[Order | None]:
+    def _decide(self, task: Waiting, account: Account, lane: Lane, token: int, *, anew: bool = False, priceless: bool = False) -> Steps[Order | None]:
         """The order that was sent, as it is now; None if there was nothing to send."""
         try:
-            order = yield from self._decide_with(self._make_broker(account), task, account, lane, token, anew)
+            order = yield from self._decide_with(self._make_broker(account), task, account, lane, token, anew, priceless)
         except Rejected as error:
             return (yield from self._give_up(task, lane, token, error.message))
         except BadCredentials as error:
             yield from self.sender.disable_account(task.account_id, task.user_id, error.message)
             return (yield from self._give_up(task, lane, token, error.message))
         except BrokerError as error:
-            return (yield from self._wait_for_venue(task, lane, token, error))
+            action = yield Write(lambda conn: self._signal(conn, task.signal_id).action)
+            if action in LEAVES and not priceless and isinstance(error, Unavailable) and not isinstance(error, NotYet):
+                return (yield from self._decide(task, account, lane, token, anew=True, priceless=True))
+            return (yield from self._wait_for_venue(task, lane, token, error, action))
         except AskAgain:
             return (yield from self._decide(task, account, lane, token, anew=True))
+        except (LaneLost, DatabaseAway, sa.exc.OperationalError, self.db.engine.dialect.loaded_dbapi.OperationalError):
+            raise
+        except Exception as error:  # nothing was sent: what is sent is decided and committed first
+            return (yield from self._unforeseen(task, lane, token, error))
         self._hints.pop(task.signal_id, None)
         failpoint("after_decide_commit")
         if order is not None and order.status is OrderStatus.SUBMITTING:
@@ -190,7 +200,7 @@ class Engine:
             account = account_table.load(conn, account_id)
         return not (account.simulated or is_local(self._make_broker(account)))
 
-    def _decide_with(self, broker: Broker, task: Waiting, account: Account, lane: Lane, token: int, anew: bool) -> Steps[Order | None]:
+    def _decide_with(self, broker: Broker, task: Waiting, account: Account, lane: Lane, token: int, anew: bool, priceless: bool) -> Steps[Order | None]:
         """A venue is asked before the transaction opens; a broker of our own database within it, and there it fills, too."""
         if account.problem:
             raise Rejected(account.problem)
@@ -200,7 +210,10 @@ class Engine:
             raise NotYet(waits)
         asked = None if local or anew or account.simulated else self.asker.at_hand(broker, feed, task.symbol)
         if asked is None and not local:
-            asked = yield Call(lambda: self.asker.far(broker, feed, task.symbol, anew=anew, simulated=account.simulated))
+            asked = yield Call(
+                (lambda: self.asker.priceless(broker, feed, task.symbol, simulated=account.simulated)) if priceless
+                else lambda: self.asker.far(broker, feed, task.symbol, anew=anew, simulated=account.simulated)
+            )
 
         def work(conn: sa.Connection) -> Order | None:
             self.leases.check(conn, lane, token)
@@ -212,29 +225,47 @@ class Engine:
 
         return (yield Write(work))
 
-    def _give_up(self, task: Waiting, lane: Lane, token: int, why: str) -> Steps[None]:
+    def _give_up(self, task: Waiting, lane: Lane, token: int, why: str, *, tell: bool = False) -> Steps[None]:
         now = self.clock.now()
 
         def work(conn: sa.Connection) -> None:
             self.leases.check(conn, lane, token)
             if signal_table.decided(conn, task.id, status="refused", reason=why, would="", checks=None, numbers=None, now=now, ended=True):
                 end_signal(conn, task.signal_id, alone=task.alone, status="refused", reason=why, now=now)
+                if tell:
+                    message_table.send(conn, task.user_id, level="error", title=f"{task.symbol.short}: an alert failed", now=now, text=f"{why}.", signal_id=task.signal_id)
 
         yield Write(work)
         self.on_change(task.signal_id)
 
-    def _wait_for_venue(self, task: Waiting, lane: Lane, token: int, error: BrokerError) -> Steps[None]:
+    def _unforeseen(self, task: Waiting, lane: Lane, token: int, error: Exception) -> Steps[None]:
+        """A mistake of ours: tried again a few times, and then given up in so many words, as others wait behind it."""
+        log.exception("signal %s of bot %s could not be decided", task.signal_id, task.bot_id)
+        tries = self._tries.pop(task.id, 0) + 1
+        why = f"it failed in an unforeseen way ({type(error).__name__})"
+        if tries >= MOST_TRIES:
+            yield from self._give_up(task, lane, token, f"{why} {tries} times, and nothing was sent: send it again, and look into the log if this stays", tell=True)
+            return
+        self._tries[task.id] = tries
+        until = self.clock.now() + timedelta(seconds=tries)
+
+        def work(conn: sa.Connection) -> None:
+            self.leases.check(conn, lane, token)
+            signal_table.hold_back(conn, task.id, held_until=until, reason=f"{why}, and is tried again")
+
+        yield Write(work)
+
+    def _wait_for_venue(self, task: Waiting, lane: Lane, token: int, error: BrokerError, action: Action) -> Steps[None]:
         """The venue cannot be asked: the decision waits, and those behind it with it. After a minute an entry is given up, in so
         many words; a way out waits on, and its user is told."""
         now = self.clock.now()
         late = now - task.ready_at > PATIENCE
-        signal = yield Write(lambda conn: self._signal(conn, task.signal_id))
-        leaves = signal.action in (Action.CLOSE, Action.REDUCE, Action.CANCEL)
-        if late and not leaves:
+        if late and action not in LEAVES:
             yield from self._give_up(task, lane, token, f"the broker could not be reached for {PATIENCE.seconds} s: {error.message}")
             return
         after = max(getattr(error, "after", timedelta(seconds=1)), timedelta(seconds=5 if late else 1))
-        said = f"waits for the broker, which cannot be reached: {error.message}" if late else error.message if isinstance(error, NotYet) else ""
+        asked = error.message if isinstance(error, NotYet) else f"the broker is asked again: {error.message}"
+        said = f"waits for the broker, which cannot be reached: {error.message}" if late else asked
 
         def work(conn: sa.Connection) -> None:
             self.leases.check(conn, lane, token)
@@ -242,7 +273,7 @@ class Engine:
             if late and not task.reason.startswith("waits for the broker,"):
                 message_table.send(
                     conn, task.user_id, level="error", title=f"{task.symbol.short}: the broker cannot be reached", now=now,
-                    text=f"Your {signal.action} of {task.symbol.short} waits for the broker ({error.message}) and goes out as soon as it "
+                    text=f"Your {action} of {task.symbol.short} waits for the broker ({error.message}) and goes out as soon as it "
                     "answers. Look at your broker if that is too late for you.", signal_id=task.signal_id,
                 )
 

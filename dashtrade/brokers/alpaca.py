@@ -20,12 +20,12 @@ from typing import Any, TypeVar
 
 from dashtrade.brokers import alpaca_answers as answers
 from dashtrade.brokers import alpaca_wire as wire
-from dashtrade.brokers.alpaca_sdk import answer_of, bar_length, clients, no_answer, was_never_sent
+from dashtrade.brokers.alpaca_sdk import answer_of, bar_length, clients, no_answer, own_server, was_never_sent
 from dashtrade.brokers.alpaca_stream import OnReport, TradeUpdates
 from dashtrade.brokers.alpaca_wire import CAPABILITIES
 from dashtrade.domain.ports import (
-    AccountState, BadCredentials, BrokerError, BrokerPosition, Candle, Clock, FoundOrder, OrderRef, OrderReport, OrderRequest, Quote, Rejected,
-    RetryLater, Rules, SystemClock, Unavailable, VenueStatus,
+    AccountState, BadCredentials, BrokerError, BrokerPosition, Candle, Clock, FoundOrder, NotOffered, OrderRef, OrderReport, OrderRequest, Quote,
+    Rejected, RetryLater, Rules, SystemClock, Unavailable, VenueStatus,
 )  # fmt: skip
 from dashtrade.domain.values import ZERO, Malformed, Symbol, Timeframe, bot_of_order, floor_to
 
@@ -83,13 +83,14 @@ class AlpacaBroker:
             raise Malformed(f"an Alpaca account cannot be {mode[:20]!r}", where="mode", hint="paper or live.")
         self.capabilities = CAPABILITIES if settle is None else replace(CAPABILITIES, settle=settle)
         self._clock, self._timeouts, self._feed = clock or SystemClock(), timeouts or Timeouts(), feed
+        data_url, stream_url = own_server(api_url, data_url, stream_url)
         self._orders, self._stocks, self._coins = clients(
             key, secret, mode, api_url, data_url, (self._timeouts.connect, self._timeouts.read)
         )
         self._updates = TradeUpdates(key, secret, mode == "paper", stream_url)
         self._lock = threading.Lock()
         self._rules: dict[Symbol, tuple[datetime, Rules]] = {}
-        self._hours: tuple[datetime, bool, datetime] | None = None  # until when that is believed; whether open; when that changes
+        self._hours: tuple[datetime, bool, datetime | None] | None = None  # until when that is believed; whether open; when that changes
         self._turn = 0
         if on_report is not None:
             self.listen(on_report)
@@ -244,7 +245,7 @@ class AlpacaBroker:
         query = {"status": "all", "limit": PAGE, "after": oldest.isoformat(), "direction": "desc", "nested": "false"}
         found = self._read(lambda: self._orders.get("/orders", query), list)
         wanted = {order.client_order_id for order in orders}
-        ours = self._parsed(lambda: [order for order in found if order["client_order_id"] in wanted])
+        ours = self._parsed(lambda: [order for order in found if order.get("client_order_id") in wanted])
         return {order["client_order_id"]: self._report(order) for order in ours}
 
     def ours(self, since: datetime, symbols: Sequence[Symbol]) -> Sequence[FoundOrder]:
@@ -255,7 +256,7 @@ class AlpacaBroker:
             fresh = [order for order in page if order["id"] not in found]
             found |= self._parsed(lambda: {order["id"]: order for order in fresh})  # noqa: B023
             if len(page) < PAGE or not fresh:
-                return self._parsed(lambda: [wire.found_of(each) for each in found.values() if bot_of_order(str(each["client_order_id"]))])
+                return self._parsed(lambda: [wire.found_of(each) for each in found.values() if bot_of_order(str(each.get("client_order_id")))])
             since = self._parsed(lambda: wire.moment(page[-1]["created_at"])) - timedelta(microseconds=1)  # noqa: B023
         raise answers.silent("it lists more orders than can be looked through")
 
@@ -273,7 +274,14 @@ class AlpacaBroker:
         now, known = self._clock.now(), self._rules.get(symbol)
         if known is not None and abs((now - known[0]).total_seconds()) < self._timeouts.assets:
             return known[1]
-        asset = self._read(lambda: self._orders.get(f"/assets/{wire.name_in_path(symbol)}"), dict, absent=True)
+        try:
+            asset = self._read(lambda: self._orders.get(f"/assets/{wire.name_in_path(symbol)}"), dict, absent=True)
+        except NotOffered:
+            return known[1] if known is not None else wire.assumed_rules(symbol)
+        except Unavailable:
+            if known is None:
+                raise
+            return known[1]
         if asset is None:
             raise Rejected(f"Alpaca does not trade {symbol.short}. Look at its spelling, or use another broker account for it.")
         price = None if symbol.is_crypto else self._about(symbol)
@@ -293,9 +301,13 @@ class AlpacaBroker:
         now, known = self._clock.now(), self._hours
         if known is not None and known[0] - timedelta(seconds=self._timeouts.hours) <= now < known[0]:
             return known[1]
-        body = self._read(self._orders.get_clock, dict)
-        opened, next_change = self._parsed(lambda: wire.hours_of(body))
-        self._hours = now + min(timedelta(seconds=self._timeouts.hours), next_change), opened, now + next_change
+        try:
+            body = self._read(self._orders.get_clock, dict)
+        except NotOffered:  # it queues or refuses what comes at the wrong time
+            body = {"is_open": True}
+        opened, lasts = self._parsed(lambda: wire.hours_of(body))
+        good = timedelta(seconds=self._timeouts.hours)
+        self._hours = now + (good if lasts is None else min(good, lasts)), opened, None if lasts is None else now + lasts
         return opened
 
     def opens_at(self, symbol: Symbol) -> datetime | None:
@@ -313,6 +325,17 @@ class AlpacaBroker:
     # --- prices ---
 
     def quote(self, symbol: Symbol) -> Quote:
+        """Bid and ask; the last trade, where nobody tells them."""
+        for ask in (self._bid_and_ask, self._last_trade):
+            try:
+                found = ask(symbol)
+            except NotOffered:
+                continue
+            if found is not None:
+                return found
+        raise Unavailable(f"Alpaca has no price of {symbol.short} now. Look at its spelling, or wait until it trades.")
+
+    def _bid_and_ask(self, symbol: Symbol) -> Quote | None:
         from alpaca.data.requests import CryptoLatestQuoteRequest, StockLatestQuoteRequest
 
         name = wire.name_at_alpaca(symbol)
@@ -323,9 +346,19 @@ class AlpacaBroker:
             found = self._of_stocks(
                 lambda feed: self._stocks.get_stock_latest_quote(StockLatestQuoteRequest(symbol_or_symbols=name, feed=feed))
             )
-        if not isinstance(found.get(name), dict):
-            raise Unavailable(f"Alpaca has no price of {symbol.short} now. Look at its spelling, or wait until it trades.")
-        return self._parsed(lambda: wire.quote_of(symbol, found[name]))
+        return self._parsed(lambda: wire.quote_of(symbol, found[name])) if isinstance(found.get(name), dict) else None
+
+    def _last_trade(self, symbol: Symbol) -> Quote | None:
+        from alpaca.data.requests import CryptoLatestTradeRequest, StockLatestTradeRequest
+
+        name = wire.name_at_alpaca(symbol)
+        if symbol.is_crypto:
+            found = self._read(lambda: self._coins.get_crypto_latest_trade(CryptoLatestTradeRequest(symbol_or_symbols=name)), dict)
+        else:
+            found = self._of_stocks(
+                lambda feed: self._stocks.get_stock_latest_trade(StockLatestTradeRequest(symbol_or_symbols=name, feed=feed))
+            )
+        return self._parsed(lambda: wire.last_trade(symbol, found[name])) if isinstance(found.get(name), dict) else None
 
     def candles(self, symbol: Symbol, timeframe: Timeframe, *, end: datetime, count: int) -> Sequence[Candle]:
         """Adjusted for splits, as a strategy would take one for a crash. Asked for newest first: how far back `count` candles
@@ -383,7 +416,7 @@ class AlpacaBroker:
         try:
             answer = call()
         except Exception as error:
-            if absent and (told := answer_of(error)) is not None and told.status == 404 and told.code // 10000 == 4041:
+            if absent and (told := answer_of(error)) is not None and answers.says_absent(told):
                 return None  # type: ignore[return-value]
             raise self._after_read(error) from error
         if not isinstance(answer, kind):

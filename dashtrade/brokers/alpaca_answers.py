@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from dashtrade.domain.ports import BadCredentials, BrokerError, OrderRequest, Rejected, RetryLater, Unavailable, Unknown
+from dashtrade.domain.ports import BadCredentials, BrokerError, NotOffered, OrderRequest, Rejected, RetryLater, Unavailable, Unknown
 from dashtrade.domain.values import ZERO, Malformed, exact, money, plain
 
 WAIT = timedelta(seconds=3)  # where a 429 does not say how long
@@ -80,7 +80,16 @@ def after_read(answer: Answer, now: datetime) -> BrokerError:
         return limited(answer, now, "It is asked again then.")
     if answer.status == 401 or (answer.status == 403 and answer.body):
         return bad_key(answer.said)
-    return silent(f"error {answer.status}" + (f": {answer.said}" if answer.said else ""))
+    what = f"error {answer.status}" + (f": {answer.said}" if answer.said else "")
+    if answer.status in (404, 405, 501):
+        return NotOffered(f"Alpaca could not be read ({what}): its server has nothing at that address. Look at ALPACA_API_URL and ALPACA_DATA_URL.")
+    return silent(what)
+
+
+def says_absent(answer: Answer) -> bool:
+    """Alpaca's own "not found", by its code or its words; anybody else's 404 proves nothing."""
+    known = re.search(r"\b(order|position|asset)\b.*(not found|does not exist)", answer.said)
+    return answer.status == 404 and (answer.code // 10000 == 4041 or (not answer.code and known is not None))
 
 
 def silent(what: str) -> Unavailable:

@@ -6,8 +6,10 @@ The library is imported inside the functions: 120 MB that only an Alpaca account
 from __future__ import annotations
 
 import functools
+import re
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from dashtrade.brokers import alpaca_answers as answers
 from dashtrade.brokers.alpaca_answers import Answer
@@ -38,6 +40,18 @@ def clients(
         client._session.trust_env = False  # the environment is not searched for proxies and passwords at each request
         client._session.request = functools.partial(client._session.request, timeout=timeouts)
     return made
+
+
+def own_server(api_url: str | None, data_url: str | None, stream_url: str | None) -> tuple[str | None, str | None]:
+    """The addresses of prices and of the stream: what is not said follows a trading API that is not Alpaca's own, as the keys of
+    one server are nothing that another should see."""
+    base = _base(api_url)
+    if base is not None and not (urlsplit(base).hostname or "").endswith("alpaca.markets"):
+        data_url, stream_url = data_url or base, stream_url or f"{base}/stream"
+    if stream_url:
+        stream_url = re.sub("^http", "ws", stream_url)
+        stream_url += "" if urlsplit(stream_url).path.strip("/") else "/stream"
+    return data_url, stream_url
 
 
 def _base(url: str | None) -> str | None:

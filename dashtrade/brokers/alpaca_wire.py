@@ -90,12 +90,12 @@ def _leg_of(leg: Any) -> Leg:
 
 
 def found_of(order: Any) -> FoundOrder:
-    symbol = coin_pair(order["symbol"]) if order.get("asset_class") == "crypto" else Symbol.parse(f"NYSE:{order['symbol']}")
+    symbol = coin_pair(order["symbol"]) if _class_of(order) == "crypto" else Symbol.parse(f"NYSE:{order['symbol']}")
     filled = number(order.get("filled_qty"), "filled_qty")
     return FoundOrder(
         client_order_id=order["client_order_id"], broker_order_id=str(order["id"]), symbol=symbol, side=OrderSide(order["side"]),
-        type=OrderType(order["type"]), quantity=number(order.get("qty"), "qty") or filled, filled_quantity=filled,
-        limit_price=number(order.get("limit_price"), "limit_price") or None, created_at=moment(order["created_at"]),
+        type=OrderType(order.get("type") or order["order_type"]), quantity=number(order.get("qty"), "qty") or filled, filled_quantity=filled,
+        limit_price=number(order.get("limit_price"), "limit_price") or None, created_at=moment(order.get("created_at") or order["submitted_at"]),
     )  # fmt: skip
 
 
@@ -109,11 +109,12 @@ def continued(before: OrderReport, after: OrderReport) -> OrderReport:
     )  # fmt: skip
 
 
-def hours_of(body: Any) -> tuple[bool, timedelta]:
-    """Whether the market is open, and for how long that holds, by the venue's own clock."""
-    now = moment(body["timestamp"])
-    change = moment(body["next_close" if body["is_open"] else "next_open"])
-    return bool(body["is_open"]), max(change - now, timedelta(0))
+def hours_of(body: Any) -> tuple[bool, timedelta | None]:
+    """Whether the market is open, and for how long that holds by the venue's own clock, where it tells."""
+    change = body.get("next_close" if body["is_open"] else "next_open")
+    if change is None or body.get("timestamp") is None:
+        return bool(body["is_open"]), None
+    return bool(body["is_open"]), max(moment(change) - moment(body["timestamp"]), timedelta(0))
 
 
 def moment(written: object) -> datetime:
@@ -129,17 +130,18 @@ def account_of(body: Any) -> AccountState:
     blocked = [name for name in ("trading_blocked", "account_blocked", "trade_suspended_by_user") if body.get(name) is True]
     allowed = () if blocked or body.get("status", "ACTIVE") != "ACTIVE" else ("trade",)
     more = [("short", body.get("shorting_enabled") is True), ("crypto", body.get("crypto_status") == "ACTIVE")]
-    options = body.get("options_approved_level")
+    options, cash = body.get("options_approved_level"), exact(body["cash"], "cash")
+    equity, power = (next((body[name] for name in names if body.get(name) is not None), cash) for names in (("equity", "portfolio_value"), ("buying_power",)))
     return AccountState(
-        equity=exact(body["equity"], "equity"), cash=exact(body["cash"], "cash"), currency=clean(body.get("currency") or "USD"),
-        buying_power=exact(body["buying_power"], "buying_power"), number=clean(body["account_number"]),
+        equity=exact(equity, "equity"), cash=cash, currency=clean(body.get("currency") or "USD"), buying_power=exact(power, "buying_power"),
+        number=clean(body.get("account_number") or body.get("id") or ""),
         permissions=(*allowed, *(name for name, yes in more if yes), *([f"options level {options}"] if options else []), *blocked),
     )  # fmt: skip
 
 
 def position_of(body: Any) -> BrokerPosition | None:
     """None: something DashTrade does not trade, such as an option."""
-    kind = body.get("asset_class")
+    kind = _class_of(body)
     if kind not in ("us_equity", "crypto"):
         return None
     size = exact(body["qty"], "qty")
@@ -150,6 +152,10 @@ def position_of(body: Any) -> BrokerPosition | None:
         quantity=-abs(size) if short else size, average_price=number(body.get("avg_entry_price"), "avg_entry_price") or None,
         mark=mark or None,
     )  # fmt: skip
+
+
+def _class_of(body: Any) -> object:
+    return body.get("asset_class") or ("crypto" if "/" in str(body["symbol"]) else "us_equity")
 
 
 def coin_pair(written: str) -> Symbol:
@@ -177,6 +183,23 @@ def rules_of(asset: Any, price: Decimal | None) -> Rules:
         min_quantity=ZERO if fractions else WHOLE, min_notional=Decimal(1) if fractions else ZERO,
         shortable=asset.get("shortable") is True and borrow is not False, tradable=tradable, fractionable=fractions,
     )  # fmt: skip
+
+
+def assumed_rules(symbol: Symbol) -> Rules:
+    """Of a server that does not tell of its assets: what any of them takes. The order itself is its to refuse."""
+    note = f"Alpaca's server does not tell about its assets: {'its finest steps' if symbol.is_crypto else 'whole shares'} are assumed"
+    step = SHARE_STEP if symbol.is_crypto else WHOLE
+    return Rules(
+        quantity_step=step, price_step=SHARE_STEP if symbol.is_crypto else CENT, min_quantity=step, shortable=not symbol.is_crypto,
+        fractionable=symbol.is_crypto, note=note,
+    )  # fmt: skip
+
+
+def last_trade(symbol: Symbol, body: Any) -> Quote:
+    price = exact(body["p"], "price")
+    if price <= 0:
+        raise Malformed(f"the last trade of {symbol.short} has no price", where="trade")
+    return Quote(symbol=symbol, bid=price, ask=price, at=moment(body["t"]), note="no quote is told: the last trade's price stands in for it")
 
 
 def quote_of(symbol: Symbol, body: Any) -> Quote:

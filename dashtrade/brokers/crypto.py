@@ -144,11 +144,14 @@ class CryptoBroker:
     # --- prices ---
 
     def quote(self, symbol: Symbol) -> Quote:
-        ticker = self._ask(lambda client: client.fetch_ticker(self._market(client, symbol)["symbol"]))
-        bid, ask = reports.number(ticker.get("bid")), reports.number(ticker.get("ask"))
+        ticker = self._ask(lambda client: reports.ticker(client, self._market(client, symbol)["symbol"]))
+        bid, ask, note = reports.number(ticker.get("bid")), reports.number(ticker.get("ask")), ""
+        if "bid" not in ticker and "ask" not in ticker:
+            bid = ask = reports.number(ticker.get("last"))
+            note = "no quote is told: the last price stands in for it"
         if not bid or not ask:
             raise Unavailable(f"{self.venue.name} shows no bid and ask for {symbol.short} now. Nothing is decided without a price.")
-        found = Quote(symbol=symbol, bid=bid, ask=ask, at=self._clock.now())
+        found = Quote(symbol=symbol, bid=bid, ask=ask, at=self._clock.now(), note=note)
         self._seen[symbol] = found
         return found
 
@@ -293,7 +296,7 @@ class CryptoBroker:
         if f"{coin}/{money}" not in client.markets:
             return None
         try:
-            return reports.number(client.fetch_ticker(f"{coin}/{money}").get("last"))
+            return reports.mid(reports.ticker(client, f"{coin}/{money}"))
         except Exception as error:
             log.warning("%s: no price of %s to value a fee with: %s", self.venue.name, coin, type(error).__name__)
             return None

@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from dashtrade.brokers.crypto_venues import Exchange
-from dashtrade.domain.ports import BadCredentials, BrokerError, Rejected, RetryLater, Unavailable, Unknown
+from dashtrade.domain.ports import BadCredentials, BrokerError, NotOffered, Rejected, RetryLater, Unavailable, Unknown
 
 if TYPE_CHECKING:
     from dashtrade.brokers.crypto_wire import Wire
@@ -62,9 +62,18 @@ def reading(wire: Wire, client: Any, error: Exception) -> BrokerError:
     sure = _sure(wire, client, error)
     if isinstance(sure, BadCredentials) or (isinstance(sure, RetryLater) and client.heard.status is not None):
         return sure
+    if not_offered(client, error):
+        return NotOffered(f"{wire.venue.name} has no such service at its address ({_kind(error, client.heard)}). Look at CCXT_URL_{wire.venue.id.upper()}, if that is set.")
     return Unavailable(
         f"{wire.venue.name} could not be asked ({_kind(error, client.heard)}). Nothing is known from it now; it is asked again."
     )
+
+
+def not_offered(client: Any, error: Exception) -> bool:
+    """There is nothing at that address, or ccxt knows no such question: asking again will not help."""
+    import ccxt
+
+    return isinstance(error, ccxt.NotSupported) or client.heard.status in (404, 405, 501)
 
 
 def _sure(wire: Wire, client: Any, error: Exception) -> BrokerError | None:

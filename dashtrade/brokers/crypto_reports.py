@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from dashtrade.brokers.crypto_errors import not_offered
 from dashtrade.brokers.crypto_venues import Exchange
 from dashtrade.domain.ports import BrokerFill, Candle, OrderRef, OrderReport, Rules, Unavailable, VenueStatus
 from dashtrade.domain.values import ZERO, OrderSide, Timeframe, round_to
@@ -90,12 +91,47 @@ def prices(client: Any, coins: Sequence[str], money: str) -> dict[str, Decimal]:
     if not names:
         return {}
     few = len(names) <= 3 or not client.has.get("fetchTickers")
-    tickers = {name: client.fetch_ticker(name) for name in names} if few else client.fetch_tickers(names)
-    found = {name: _mid(tickers[name]) for name in names if name in tickers}
+    tickers = {name: ticker(client, name) for name in names} if few else client.fetch_tickers(names)
+    found = {name: mid(tickers[name]) for name in names if name in tickers}
     return {name.partition("/")[0]: price for name, price in found.items() if price}
 
 
-def _mid(ticker: Any) -> Decimal | None:
+def ticker(client: Any, name: str) -> Any:
+    """With bid and ask, where the exchange tells them at all; else with the last price alone."""
+    seen: dict[str, Any] = {}
+    trouble: list[Exception] = []
+    for ask in (_whole_ticker, _best_of, _top_of_book, _last_price):
+        try:
+            seen |= {key: said for key, said in ask(client, name).items() if said is not None}
+        except Exception as error:
+            if ask is _whole_ticker and not not_offered(client, error):
+                raise
+            trouble.append(error)
+        if number(seen.get("bid")) and number(seen.get("ask")):
+            break
+    if not seen:
+        raise trouble[0]
+    return seen
+
+
+def _whole_ticker(client: Any, name: str) -> Any:
+    return client.fetch_ticker(name)
+
+
+def _best_of(client: Any, name: str) -> Any:
+    return client.fetch_bids_asks([name])[name]
+
+
+def _top_of_book(client: Any, name: str) -> Any:
+    book = client.fetch_order_book(name, 5)
+    return {side: book[f"{side}s"][0][0] if book[f"{side}s"] else "0" for side in ("bid", "ask")}
+
+
+def _last_price(client: Any, name: str) -> Any:
+    return {"last": client.fetch_last_prices([name])[name]["price"]}
+
+
+def mid(ticker: Any) -> Decimal | None:
     bid, ask = number(ticker.get("bid")), number(ticker.get("ask"))
     return (bid + ask) / 2 if bid and ask else number(ticker.get("last"))
 
@@ -205,11 +241,11 @@ def report(client: Any, venue: Exchange, ref: OrderRef, order: Any, money: Money
     has ended counts as working until its executions are all there, or until they can no longer be expected."""
     status, reason = _status(order)
     filled = number(order.get("filled")) or ZERO
-    fills, notes = _fills(client, venue, ref, order, money) if filled else ((), "")
+    offered, fills, notes = _told_fills(client, venue, ref, order, money) if filled else (True, (), "")
     have = sum((fill.quantity for fill in fills), ZERO)
     average = number(order.get("average"))
     complete = have > filled - money.rules.quantity_step
-    if not complete and status is not VenueStatus.WORKING and _late(order, ref, money):
+    if not complete and (not offered or (status is not VenueStatus.WORKING and _late(order, ref, money))):
         fills, have = (), filled  # the totals are all there is
     elif not complete and status is not VenueStatus.WORKING:
         status, reason = VenueStatus.WORKING, "it has ended; its executions are still to come"
@@ -235,6 +271,16 @@ def _late(order: Any, ref: OrderRef, money: Money) -> bool:
     said = order.get("lastUpdateTimestamp") or order.get("lastTradeTimestamp") or order.get("timestamp")
     ended = datetime.fromtimestamp(int(said) / 1000, UTC) if said else ref.created_at
     return money.now - ended > money.lag
+
+
+def _told_fills(client: Any, venue: Exchange, ref: OrderRef, order: Any, money: Money) -> tuple[bool, tuple[BrokerFill, ...], str]:
+    """False, where the exchange has no list of executions: the totals will have to do."""
+    try:
+        return (True, *_fills(client, venue, ref, order, money))
+    except Exception as error:
+        if not_offered(client, error):
+            return False, (), "Its executions and their fees are not told."
+        raise
 
 
 def _fills(client: Any, venue: Exchange, ref: OrderRef, order: Any, money: Money) -> tuple[tuple[BrokerFill, ...], str]:

@@ -62,6 +62,10 @@ class Unavailable(BrokerError):
     """A reading call (quote, account, positions, look-up) failed: nothing is known, least of all that something is absent."""
 
 
+class NotOffered(Unavailable):
+    """There is nothing at the address of that reading call: asking again will not help, and an order must not hang on it."""
+
+
 # --- what flows to and from a broker -------------------------------------------------------------------------------------
 
 
@@ -210,6 +214,7 @@ class Rules:
     shortable: bool = True
     tradable: bool = True
     fractionable: bool = True
+    note: str = ""  # what of it was assumed, as the venue does not tell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +224,7 @@ class Quote:
     ask: Decimal
     at: datetime
     demo: bool = False
+    note: str = ""  # what stands in for bid and ask, where nobody tells them
 
     @property
     def mid(self) -> Decimal:

@@ -11,13 +11,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
-from dashtrade.domain.ports import AccountState, Broker, Clock, Feed, Quote, Rules
-from dashtrade.domain.values import Symbol
+from dashtrade.domain.ports import AccountState, Broker, BrokerError, Clock, Feed, Quote, Rules
+from dashtrade.domain.values import Symbol, iso
 from dashtrade.engine.deciding import Market
 
 log = logging.getLogger("dashtrade.asking")
@@ -57,7 +57,7 @@ class Asker:
 
     def here(self, broker: Broker, feed: Feed, symbol: Symbol, *, simulated: bool) -> Market:
         """Of a broker in our own database, where nothing is far."""
-        return _market(broker, _scene(broker, feed, symbol), broker.account(), simulated=simulated, kept=False)
+        return _market(broker, _scene(broker, symbol, feed.quote), broker.account(), simulated=simulated, kept=False)
 
     def at_hand(self, broker: Broker, feed: Feed, symbol: Symbol) -> Market | None:
         """Of a venue, if all of it is kept and good. Never waits."""
@@ -82,6 +82,24 @@ class Asker:
         account, scene = account or self._account(kept, broker), scene or self._look(kept, broker, feed, symbol)
         return _market(broker, scene, account, simulated=simulated, kept=known)
 
+    def priceless(self, broker: Broker, feed: Feed, symbol: Symbol, *, simulated: bool) -> Market:
+        """For a way out, which is not held up by a price that nobody tells: it needs one for its words and its rounding alone."""
+        kept = self._of.setdefault(broker, _Kept())
+        account = self._account(kept, broker)
+        try:
+            scene = self._look(kept, broker, feed, symbol)
+        except BrokerError:
+            mark = next((position.mark for position in broker.positions() if position.symbol == symbol), None)
+            if mark is not None:
+                note = "no price is told: what the broker values the position at stands in for it"
+                scene = _scene(broker, symbol, lambda _: Quote(symbol=symbol, bid=mark, ask=mark, at=self._clock.now(), note=note))
+            elif symbol in kept.scenes:
+                at, last = kept.scenes[symbol]
+                scene = replace(last, quote=replace(last.quote, note=f"no price is told: the last known one, of {iso(at)}, stands in for it"))
+            else:
+                raise
+        return _market(broker, scene, account, simulated=simulated, kept=False)
+
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
@@ -91,7 +109,7 @@ class Asker:
         return account
 
     def _look(self, kept: _Kept, broker: Broker, feed: Feed, symbol: Symbol) -> _Scene:
-        at, scene = self._clock.now(), _scene(broker, feed, symbol)
+        at, scene = self._clock.now(), _scene(broker, symbol, feed.quote)
         kept.scenes[symbol] = at, scene
         return scene
 
@@ -120,9 +138,9 @@ def _young(known: tuple[datetime, T] | None, now: datetime, good: timedelta) -> 
     return known[1] if known is not None and timedelta(0) <= now - known[0] < good else None
 
 
-def _scene(broker: Broker, feed: Feed, symbol: Symbol) -> _Scene:
+def _scene(broker: Broker, symbol: Symbol, quote: Callable[[Symbol], Quote]) -> _Scene:
     rules, is_open = broker.rules(symbol), broker.market_open(symbol)
-    return _Scene(feed.quote(symbol), rules, is_open, None if is_open else broker.opens_at(symbol))
+    return _Scene(quote(symbol), rules, is_open, None if is_open else broker.opens_at(symbol))
 
 
 def _market(broker: Broker, scene: _Scene, account: AccountState, *, simulated: bool, kept: bool) -> Market:

@@ -110,7 +110,7 @@ def _approve(conn: sa.Connection, task: table.Waiting, view: View, approved: App
     orders = [_order(task, step, number, len(approved.steps), now) for number, step in enumerate(approved.steps)]
     order_table.insert(conn, orders)
     said = [step.words for step in approved.steps]
-    said[-1] += f"; {approved.reason}" if approved.reason else ""
+    said[-1] += "".join(f"; {words}" for words in (approved.reason, view.rules.note, view.quote.note) if words)
     order_table.log(conn, [(order, now, str(order.status), words) for order, words in zip(orders, said, strict=True)])
     bot, day = view.bot, view.day
     if any(not step.effect.reduces for step in approved.steps):

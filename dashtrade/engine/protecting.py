@@ -117,13 +117,16 @@ def _put_lock(conn: sa.Connection, bot: Bot, fired: Fired, signal_id: str, now: 
     )
 
 
+FOR_OPEN = "waits for the market of"
+
+
 def wait(conn: sa.Connection, bot: Bot, task: signal_table.Waiting, said: Wait, now: datetime) -> None:
     """Not now. Its user is told once, however often it has to wait."""
     if said.entry:
         signal_table.wait_for_open(conn, task.id, until=said.until, reason=said.reason)
     else:
         signal_table.hold_back(conn, task.id, held_until=said.until, reason=said.reason)
-    if not task.reason:
+    if not task.reason.startswith(FOR_OPEN):
         what, more = ("entry", " A later close, cancel or new direction takes its place.") if said.entry else ("close", "")
         message_table.send(
             conn, bot.user_id, level="info" if said.entry else "warning", title=f"{bot.symbol.short}: the {what} waits", now=now,

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from bot_database import Database
 from dashtrade.domain.drift import Drift, DriftStatus, asset_of, by_asset, kind_of, split_ratio, words_of
 from dashtrade.domain.orders import IN_DOUBT, Order, OrderStatus
-from dashtrade.domain.ports import BadCredentials, Broker, BrokerError, BrokerPosition, Clock, Rejected, Unavailable
+from dashtrade.domain.ports import BadCredentials, Broker, BrokerError, BrokerPosition, Clock, NotOffered, Rejected, Unavailable
 from dashtrade.domain.values import ZERO, Symbol, plain
 from dashtrade.engine.adopt import Adopter
 from dashtrade.engine.effects import drive
@@ -122,7 +122,7 @@ class Reconciler:
         broker = self._broker_of(account)
         try:
             if account_id not in self._compared and broker.capabilities.lists_orders:
-                self.adopter.look(account, broker, self._since(account))
+                self._adopt(account, broker)
             before = self._ledger(account)
             if any(before.orders.values()) and not is_local(broker):
                 self._collect(account_id)
@@ -134,6 +134,13 @@ class Reconciler:
             self._failed(account, error)
         else:
             self._compare(account, broker, before, self._ledger(account), found)
+
+    def _adopt(self, account: Account, broker: Broker) -> None:
+        """What orders of ours did that we do not know, the positions tell as well: a venue that lists none is no reason not to trade."""
+        try:
+            self.adopter.look(account, broker, self._since(account))
+        except NotOffered as error:
+            log.warning("account %s: orders of ours that are not on record cannot be looked for: %s", account.id, error.message)
 
     def _since(self, account: Account) -> datetime:
         """Orders of before this were seen to agree. After a restored backup that is the backup's time."""

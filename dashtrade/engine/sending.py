@@ -146,11 +146,17 @@ class Sender:
         try:
             with savepoint(conn):
                 report = broker.submit(request_of(order))
+                return booking.apply_report(conn, order, report, self.clock.now(), bot).order
+        except (LaneLost, DatabaseAway, sa.exc.DBAPIError, conn.dialect.loaded_dbapi.Error):
+            raise
         except Rejected as error:
-            if bot is not None:
-                bot_table.touch(conn, bot)
-            return self._move(conn, order, status=OrderStatus.REJECTED, reason=error.message, reserve=ZERO)
-        return booking.apply_report(conn, order, report, self.clock.now(), bot).order
+            why = error.message
+        except Exception as error:  # what it did is taken back, so that nothing was traded for certain
+            log.exception("%s could not be carried out", order.id)
+            why = f"the paper broker failed in an unforeseen way ({type(error).__name__}), and nothing was traded: send it again, and look into the log if this stays"
+        if bot is not None:
+            bot_table.touch(conn, bot)
+        return self._move(conn, order, status=OrderStatus.REJECTED, reason=why, reserve=ZERO)
 
     def book(self, order: Order, report: OrderReport) -> Steps[Order]:
         """What polls tell, and answers that a stream was ahead of, is mostly known: then nothing is written."""

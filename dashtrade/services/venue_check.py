@@ -56,6 +56,8 @@ def check(app: App, account: Account, symbol: Symbol, values: Mapping[str, Any],
     except BrokerError as error:
         warn(f"{can.name} could not be asked about {symbol.short}: whether it can be traded there as the bot says is not known. {error.message}")
         return
+    if rules.note:
+        warn(f"{rules.note}. Try the bot with a small order first.")
     _check_rules(wish, can, rules)
     _check_size(wish, can, rules, quote, warn)
 

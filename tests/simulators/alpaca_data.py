@@ -109,6 +109,11 @@ def latest_quotes(market: Market, query: Mapping[str, str], *, crypto: bool, pla
     return {"quotes": quotes}
 
 
+def latest_trades(market: Market, query: Mapping[str, str], *, crypto: bool) -> dict[str, Any]:
+    now = stamp(market.now())
+    return {"trades": {name: {"p": float(asset.price), "s": 1, "t": now} for name, asset in _wanted(market, query, crypto).items()}}
+
+
 def bars(market: Market, query: Mapping[str, str], *, crypto: bool, plan: str) -> dict[str, Any]:
     """A gentle saw around the price, the same at every asking; the newest bar closes at the price of now."""
     found = re.fullmatch(r"(\d{1,2})([A-Za-z]+)", query.get("timeframe", ""))

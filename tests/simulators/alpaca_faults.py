@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 BEFORE = {"rate_limited": 429, "server_error": 500, "bad_key": 401, "forbidden": 403}  # nothing is done
-AFTER = ("time_out", "gateway_error", "garbage", "empty", "cut_off", "redirect", "drop", "unknown_status", "numbers")
+AFTER = ("time_out", "gateway_error", "garbage", "empty", "cut_off", "redirect", "drop", "unknown_status", "numbers", "no_route")
 OTHER = ("late_visibility", "slow", "lost", "stale")  # lost: nothing arrives; stale: the answer to the same question before
 KINDS = (*BEFORE, *AFTER, *OTHER)
 
@@ -85,6 +85,7 @@ SPOILS = {
     "garbage": lambda reply: Reply(200, "<html><body>We will be back soon</body></html>"),
     "empty": lambda reply: Reply(200, ""),
     "cut_off": lambda reply: Reply(200, json.dumps(reply.body)[: len(json.dumps(reply.body)) // 2]),
+    "no_route": lambda reply: Reply(404, "<html><body><h1>404 Not Found</h1></body></html>"),
     "redirect": lambda reply: Reply(301, "", (("Location", "https://127.0.0.1:1/v2/orders"),)),
     "unknown_status": lambda reply: replace(reply, body=_other_status(reply.body)),
     "numbers": lambda reply: replace(reply, body=_as_numbers(reply.body)),

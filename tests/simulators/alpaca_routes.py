@@ -116,6 +116,10 @@ def _quotes(sim: AlpacaSimulator, request: Seen, faults: list[Fault]) -> Reply:
     return Reply(200, data.latest_quotes(sim.market, request.query, crypto="crypto" in request.path, plan=sim.plan))
 
 
+def _trades(sim: AlpacaSimulator, request: Seen, faults: list[Fault]) -> Reply:
+    return Reply(200, data.latest_trades(sim.market, request.query, crypto="crypto" in request.path))
+
+
 def _bars(sim: AlpacaSimulator, request: Seen, faults: list[Fault]) -> Reply:
     return Reply(200, data.bars(sim.market, request.query, crypto="crypto" in request.path, plan=sim.plan))
 
@@ -130,6 +134,7 @@ _ROUTES = [
         ("DELETE", r"/v2/positions/([A-Z.]+)", _close_position), ("GET", r"/v2/account", _account), ("GET", r"/v2/clock", _clock),
         ("GET", r"/v2/calendar", _calendar), ("GET", r"/v2/assets", _assets), ("GET", r"/v2/assets/([A-Z.]+)", _asset),
         ("GET", r"/v2/account/activities/FILL", _activities), ("GET", r"/v2/stocks/quotes/latest", _quotes),
+        ("GET", r"/v2/stocks/trades/latest", _trades), ("GET", r"/v1beta3/crypto/us/latest/trades", _trades),
         ("GET", r"/v2/stocks/bars", _bars), ("GET", r"/v1beta3/crypto/us/latest/quotes", _quotes),
         ("GET", r"/v1beta3/crypto/us/bars", _bars),
     )

@@ -87,6 +87,21 @@ class BinanceFront(Front):
             "volume": "1000.0", "quoteVolume": "100000.0", "openTime": ms(self.now()) - 86_400_000, "closeTime": ms(self.now()),
         }  # fmt: skip
 
+    def book_ticker(self, request: Request) -> Any:
+        said = self.ticker(request)
+        keep = ("symbol", "bidPrice", "bidQty", "askPrice", "askQty")
+        return [{name: each[name] for name in keep} for each in said] if isinstance(said, list) else {name: said[name] for name in keep}
+
+    def last_price(self, request: Request) -> Any:
+        market = self._market(request.params["symbol"]) if "symbol" in request.params else None
+        markets = [market] if market else list(self.core.markets.values())
+        said = [{"symbol": each.base + each.quote, "price": text(self.core.prices[each.name])} for each in markets]
+        return said[0] if market else said
+
+    def depth(self, request: Request) -> Any:
+        name = self._market(request.params["symbol"]).name
+        return {"lastUpdateId": 1, "bids": [[text(self.core.bid(name)), "10.0"]], "asks": [[text(self.core.ask(name)), "10.0"]]}
+
     def klines(self, request: Request) -> Any:
         asked = request.params
         market, seconds = self._market(asked["symbol"]), _SECONDS[asked["interval"]]
@@ -203,7 +218,8 @@ class BinanceFront(Front):
 
     routes = {
         ("GET", "/api/v3/exchangeInfo"): ("public", info), ("GET", "/api/v3/time"): ("public", time),
-        ("GET", "/api/v3/ticker/24hr"): ("public", ticker), ("GET", "/api/v3/klines"): ("public", klines),
+        ("GET", "/api/v3/ticker/24hr"): ("public", ticker), ("GET", "/api/v3/ticker/bookTicker"): ("public", book_ticker),
+        ("GET", "/api/v3/ticker/price"): ("public", last_price), ("GET", "/api/v3/depth"): ("public", depth), ("GET", "/api/v3/klines"): ("public", klines),
         ("GET", "/api/v3/account"): ("read", account), ("GET", "/sapi/v1/account/apiRestrictions"): ("read", restrictions),
         ("POST", "/api/v3/order"): ("create", create), ("GET", "/api/v3/order"): ("read", order),
         ("DELETE", "/api/v3/order"): ("cancel", cancel), ("GET", "/api/v3/openOrders"): ("read", open_orders),
