@@ -364,8 +364,8 @@ class Database:
         os.chmod(partial, 0o600)
         os.replace(partial, path)
 
-    def restore(self, path: Path) -> Path:
-        """Put a verified backup in the database's place; what was there is kept beside it. Nothing may be running."""
+    def restore(self, path: Path) -> Path | None:
+        """Put a verified backup in the database's place; where what was there is kept beside it. Nothing may be running."""
         if not self.is_sqlite:
             raise PostgresHasItsOwnTools
         check_sqlite_file(path)
@@ -375,14 +375,15 @@ class Database:
         incoming = current.with_name(current.name + ".incoming")
         shutil.copyfile(path, incoming)
         os.chmod(incoming, 0o600)
-        if current.exists():
+        replaced = current.exists()
+        if replaced:
             with contextlib.closing(sqlite3.connect(current)) as old:
                 old.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             os.replace(current, kept)
         for tail in ("-wal", "-shm"):
             Path(f"{current}{tail}").unlink(missing_ok=True)
         os.replace(incoming, current)
-        return kept
+        return kept if replaced else None
 
 
 class PostgresHasItsOwnTools(Exception):

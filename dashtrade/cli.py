@@ -95,10 +95,11 @@ def restore(settings: Settings, given: argparse.Namespace) -> int:
     if not given.file.is_file():
         raise Refused(f"There is no file {given.file}.\n  Give the file that `dashtrade backup` wrote.")
     _require_stopped(settings)
-    _confirm(f"This replaces everything in {settings.database_label} by what is in {given.file}.", given.yes)
+    _confirm(f"This replaces everything in {settings.database_label} by what is in {given.file}; what is there now is kept beside it.", given.yes)
     _make_home(settings)
     kept = Database(settings.database_url).restore(given.file)
-    print(f"Restored from {given.file}; what was there before is kept in {kept}.\nStart DashTrade with ./start")
+    before = f"; what was there before is kept in {kept}" if kept else ""
+    print(f"Restored from {given.file}{before}.\nStart DashTrade with ./start")
     return 0
 
 
@@ -160,11 +161,8 @@ def _require_stopped(settings: Settings) -> None:
 
 
 def _confirm(consequence: str, yes: bool) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise Refused(f"{consequence}\n  Say --yes if that is meant.")
-    if input(f"{consequence}\nGo on? [y/N] ").strip().lower() not in ("y", "yes"):
+    """A person is asked; a script that says so means it."""
+    if not yes and sys.stdin.isatty() and input(f"{consequence}\nGo on? [y/N] ").strip().lower() not in ("y", "yes"):
         raise Refused("Nothing was changed.")
 
 

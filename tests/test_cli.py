@@ -59,11 +59,24 @@ def test_a_backup_never_overwrites(home, tmp_path, capsys):
     assert (tmp_path / "there").read_text() == "precious"
 
 
-def test_a_restore_asks_first(home, tmp_path, capsys):
+def test_a_restore_asks_a_person_first(home, tmp_path, capsys, monkeypatch):
     (tmp_path / "saved").write_text("")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda question: "n" if "is kept beside it" in question else "y")
     assert cli.main(["restore", str(tmp_path / "saved")]) == 1
-    assert "Say --yes" in capsys.readouterr().err
+    assert "Nothing was changed" in capsys.readouterr().err
     assert not home.exists()
+
+
+def test_a_script_restores_with_one_command_and_what_was_there_is_kept(home, tmp_path, capsys):
+    assert cli.main(["migrate"]) == 0 and cli.main(["backup", str(tmp_path / "saved")]) == 0
+    assert cli.main(["restore", str(tmp_path / "saved")]) == 0
+    assert "what was there before is kept in" in capsys.readouterr().out and list(home.glob("dashtrade.db.before-restore-*"))
+    (home / "dashtrade.db").unlink()
+    assert cli.main(["restore", str(tmp_path / "saved")]) == 0
+    assert "kept in" not in capsys.readouterr().out
+    (tmp_path / "cut").write_bytes((tmp_path / "saved").read_bytes()[:50_000])
+    assert cli.main(["restore", str(tmp_path / "cut")]) == 1
 
 
 def test_a_restore_under_a_running_dashtrade_is_refused(home, tmp_path, capsys):
