@@ -266,6 +266,18 @@ def test_one_asset_in_two_currencies_is_counted_together(ann: Person, app: App):
 # --- what can be done --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("page", "query", "leads_to"), [("history", {}, "Alerts"), ("signals", {}, "Alerts"), ("setup", {"part": "Alerts"}, "New bot")])
+def test_the_button_of_an_empty_page_leads_to_what_it_says(page: str, query: dict[str, str], leads_to: str, ann: Person, seen_as: Any):
+    seen_as(ann.user)
+    tab = opened(page, **query)
+    next(button for button in tab.button if button.key.startswith("empty_button_")).click().run()
+    assert not tab.exception
+    if leads_to == "Alerts":
+        assert tab.title[0].value == "Setup" and tab.session_state["part"] == "Alerts"
+    else:
+        assert tab.title[0].value == "Bots" and any(button.label == "Open a paper account first" for button in tab.button), "the dialog of a new bot is open"
+
+
 def test_a_paper_account_is_opened_by_one_button(ann: Person, seen_as: Any):
     seen_as(ann.user)
     tab = opened("overview")

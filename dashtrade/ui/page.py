@@ -134,7 +134,7 @@ def panel(heading: str = "", *, key: str | None = None) -> Iterator[Any]:
         yield box
 
 
-def empty(words: str, button: str = "", *, to: str = "", icon: str = "", key: str = "") -> bool:
+def empty(words: str, button: str = "", *, to: str = "", query: dict[str, str] | None = None, icon: str = "", key: str = "") -> bool:
     """Nothing here yet: one sentence, and one button that leads on. True when a button without a page was pressed."""
     with st.container(border=True, horizontal_alignment="center", key=f"empty_{key or to or button}".replace("/", "_").replace(".", "_").replace(" ", "_")):
         st.html(f'<p class="dt-empty">{escape(words)}</p>')
@@ -142,7 +142,7 @@ def empty(words: str, button: str = "", *, to: str = "", icon: str = "", key: st
             return False
         pressed = st.button(button, type="primary", icon=icon or None, key=f"empty_button_{key or to or button}")
         if pressed and to:
-            st.switch_page(to)
+            st.switch_page(to, query_params=query)
         return pressed and not to
 
 

@@ -29,7 +29,7 @@ EXAMPLE = '{\n  "action": "buy",\n  "symbol": "NASDAQ:AAPL",\n  "timeframe": "15
 def show(app: App, user: User) -> None:
     bots = data.bots(app, user)
     if not bots:
-        empty("An alert needs a bot that listens for it.", "Make a bot", to="pages/bots.py", icon=":material/add:")
+        empty("An alert needs a bot that listens for it.", "Make a bot", to="pages/bots.py", query={"new": "yes"}, icon=":material/add:")
         _reader(app, user)
         return
     left, right = st.columns(2, gap="small")

@@ -37,7 +37,7 @@ def show(app: App, user: User) -> None:
 
 def _list(app: App, user: User) -> None:
     if not data.signals(app, user, limit=1):
-        empty("No alert has come in yet. Each one will stand here with its whole story, the refused ones too.", "Set up an alert", to="pages/setup.py", icon=":material/bolt:")
+        empty("No alert has come in yet. Each one will stand here with its whole story, the refused ones too.", "Set up an alert", to="pages/setup.py", query={"part": "Alerts"}, icon=":material/bolt:")
         return
     bots = data.bot_names(app, user)
     left, middle, right = st.columns([1, 1, 1.2], gap="small", vertical_alignment="bottom")

@@ -31,7 +31,7 @@ def show(app: App, user: User) -> None:
     with app.db.read() as conn:
         any_at_all = order_table.list_trades(conn, user.id, before=None, limit=1)
     if not any_at_all:
-        empty("No trade yet. The first fill of one of your bots will stand here.", "Send a test alert", to="pages/setup.py", icon=":material/bolt:")
+        empty("No trade yet. The first fill of one of your bots will stand here.", "Send a test alert", to="pages/setup.py", query={"part": "Alerts"}, icon=":material/bolt:")
         return
     names = data.bot_names(app, user)
     try:
