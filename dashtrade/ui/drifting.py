@@ -89,7 +89,8 @@ def _details(drift: dict[str, Any]) -> tuple[int | None, str]:
     names = {bot["bot_id"]: f"{bot['name']} (owns {quantity(Decimal(bot['quantity']))})" for bot in drift["bots"]}
     left, right = st.columns(2)
     bot_id = left.selectbox("Bot", list(names), format_func=names.__getitem__, key=f"drift_bot_{drift['id']}")
-    guess = drift["average_price"] or drift["mark"]
+    all_new = not Decimal(drift["bots_quantity"]) + Decimal(drift["outside"])
+    guess = drift["average_price"] if all_new and drift["average_price"] else drift["mark"]  # what it is booked at when nothing is said
     typed = right.text_input(
         "At which price", placeholder=f"about {price(Decimal(guess))}" if guess else "The market's", max_chars=30, key=f"drift_price_{drift['id']}",
     )  # fmt: skip

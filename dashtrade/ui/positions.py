@@ -99,12 +99,17 @@ def _bot_row(held: Holding, theirs: BrokerPosition | None, known: bool) -> Row:
 def _outside_row(account: Account, position: BrokerPosition, outside: Decimal) -> Row:
     """Bought by hand, by another program, or by a split; negative: the bots' books say more than the broker has."""
     missing = abs(position.quantity) < abs(position.quantity - outside) or position.quantity * outside < 0
-    said = "the bots' books say more than the broker has" if missing else "not a bot's"
+    if missing:
+        return Row(id=f"outside:{position.symbol.text}", opens=False, kind="outside", cells=[
+            Cell(text=position.symbol.short, sub="not at the broker"), Cell(text="Missing", tone="warn", badge=True),
+            Cell(text=quantity(abs(outside)), sub=f"{quantity(position.quantity)} at the broker"), Cell(text="–"), cells.outside_mark(account, position),
+            Cell(text="–"), Cell(text="–"), Cell(text="the bots' books say more than the broker has", tone="warn"),
+        ])  # fmt: skip
     return Row(id=f"outside:{position.symbol.text}", opens=False, kind="outside", cells=[
         Cell(text=position.symbol.short, sub="Outside DashTrade"), side_cell(Side.of(outside)),
         Cell(text=quantity(abs(outside)), sub=f"of {quantity(position.quantity)} at the broker" if position.quantity != outside else ""),
         Cell(text=price(position.average_price)), cells.outside_mark(account, position), Cell(text=money(abs(outside) * position.mark) if position.mark else "–"),
-        cells.outside_profit(account, position, outside), Cell(text=said, tone="warn" if missing else "mute"),
+        cells.outside_profit(account, position, outside), Cell(text="not a bot's", tone="mute"),
     ])  # fmt: skip
 
 
