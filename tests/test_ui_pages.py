@@ -18,6 +18,7 @@ from dashtrade.domain.access import Role
 from dashtrade.domain.bots import Stop
 from dashtrade.domain.dialects import parse
 from dashtrade.domain.drift import asset_of
+from dashtrade.domain.values import Malformed
 from dashtrade.services import bots as bot_service
 from dashtrade.services import bot_history, export
 from dashtrade.services import people as people_service
@@ -348,6 +349,16 @@ def test_any_pasted_payload_is_read_or_explained(raw: str, ann: Person, seen_as:
     tab = opened("setup", part="Alerts")
     tab.text_area(key="payload").set_value(raw).run()
     assert not tab.exception and tab.error
+
+
+def test_a_field_is_named_in_words(ann: Person):
+    said = explained(Malformed("daily_loss_limit is not a number: 'abc'", where="daily_loss_limit", hint="Send a number."))
+    assert said.startswith("**Daily loss limit is not a number")
+
+
+def test_bots_of_one_name_are_told_apart(ann: Person, app: App):
+    first, second, third = ann.bot("AAPL", name="Trend"), ann.bot("MSFT", name="Trend"), ann.bot("TSLA", name="Swing")
+    assert data.bot_names(app, ann.user) == {first: f"Trend (no. {first})", second: f"Trend (no. {second})", third: "Swing"}
 
 
 def test_a_page_without_its_database_says_so(ann: Person, app: App, seen_as: Any, monkeypatch: pytest.MonkeyPatch):

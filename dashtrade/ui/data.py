@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -70,8 +71,11 @@ def owning(app: App, user: User) -> list[Bot]:
 
 
 def bot_names(app: App, user: User) -> dict[int, str]:
+    """Two of the same name are told apart by their number: a list of choices knows its entries by their words."""
     with app.db.read() as conn:
-        return {row.id: row.name for row in bot_table.named(conn, user.id)}
+        rows = bot_table.named(conn, user.id)
+    often = Counter(row.name for row in rows)
+    return {row.id: row.name if often[row.name] == 1 else f"{row.name} (no. {row.id})" for row in rows}
 
 
 def listeners(app: App, user: User, signal: Signal) -> list[str] | str:

@@ -27,7 +27,9 @@ def explained(error: Exception) -> str:
             return "**The database cannot be used right now; nothing was changed.** Try again in a moment."
         case BrokerError():
             return f"**The broker did not do it.** {text(sentence(error.message))}"
-        case Malformed() | Refusal() | NotFound() | Denied():
+        case Malformed():  # the API's name of a field, as words
+            return f"**{text(sentence(error.message.replace(error.where, error.where.replace('_', ' '))))}** {text(error.hint)}"
+        case Refusal() | NotFound() | Denied():
             return f"**{text(sentence(error.message))}** {text(error.hint)}"
     return "**Something went wrong on our side.** It was written to the log; reload the page, and look there if it stays."
 

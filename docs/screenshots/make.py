@@ -176,7 +176,7 @@ def pictures(base: str) -> None:
         sign_in(tab)
         for name, path in PAGES.items():
             shoot(tab, base + path, name)
-        shoot(tab, f"{base}/signals?outcome=filled", "signal-story", opens=True)
+        shoot(tab, f"{base}/signals?outcome=Filled", "signal-story", opens=True)
         phone = browser.new_context(viewport={"width": 390, "height": 844}, device_scale_factor=2, timezone_id="Europe/Berlin", color_scheme="dark", is_mobile=True)
         tab = phone.new_page()
         tab.goto(f"{base}/auth/login")
