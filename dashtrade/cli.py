@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -222,6 +223,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     given = parser().parse_args(arguments)
+    os.umask(0o077)  # what is made in the home is its owner's alone, whatever the folder allows
     try:
         return given.run(Settings.load(), given)
     except KeyboardInterrupt:

@@ -6,6 +6,7 @@ What children print goes to a log file each; the console says only what a person
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from logging import Formatter, LogRecord
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import IO
 
 from dashtrade.lifeline import PARENT
 from dashtrade.netcheck import BusyPort, answers, require_free
@@ -240,6 +242,7 @@ def up(settings: Settings, wanted: tuple[Service, ...] | None = None, pace: Pace
         make_home(settings)
         for service in wanted:
             require_free(settings.host, service.port, service.setting, pace.port_patience)
+        held = hold_home(settings)
     except (BusyPort, BadHome) as problem:
         say(f"DashTrade cannot start. {problem}")
         return EX_CONFIG
@@ -251,7 +254,8 @@ def up(settings: Settings, wanted: tuple[Service, ...] | None = None, pace: Pace
         # nohup sets SIGHUP to be ignored, and means it.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, supervisor.stop)
-    code = supervisor.run()
+    with held:
+        code = supervisor.run()
     say("DashTrade is stopped.")
     return code
 
@@ -269,6 +273,20 @@ def make_home(settings: Settings) -> None:
             f"It cannot write to its home, {settings.home} ({error.strerror or error}).\n"
             "  Make that folder writable, or set DASHTRADE_HOME to another one."
         ) from None
+
+
+def hold_home(settings: Settings) -> IO[str]:
+    """One DashTrade per home. The lock goes with this process, however it ends; its children do not inherit it."""
+    file = open(settings.home / "running.lock", "w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise BadHome(
+            f"Another DashTrade runs on {settings.home} already.\n"
+            "  Use that one, stop it first, or give this one a home of its own: DASHTRADE_HOME."
+        ) from None
+    return file
 
 
 def announce(settings: Settings) -> None:

@@ -41,6 +41,16 @@ def test_the_commands_are_these():
     }  # fmt: skip
 
 
+def test_what_is_made_in_a_home_that_others_may_enter_is_its_owners_alone(home):
+    home.mkdir(mode=0o755)
+    before = os.umask(0o022)
+    try:
+        assert cli.main(["migrate"]) == 0
+    finally:
+        os.umask(before)
+    assert {file.name: oct(file.stat().st_mode & 0o077) for file in home.iterdir() if file.is_file() and file.stat().st_mode & 0o077} == {}
+
+
 def test_a_bad_setting_ends_any_command_with_78(home, monkeypatch, capsys):
     monkeypatch.setenv("DASHTRADE_SIGNUP", "everyone")
     assert cli.main(["up"]) == 78

@@ -217,6 +217,17 @@ def test_a_home_that_cannot_be_made_is_said_with_the_setting(tmp_path, capsys):
     assert "set DASHTRADE_HOME to another one" in capsys.readouterr().out
 
 
+def test_a_second_dashtrade_on_the_same_home_is_refused_before_anything_starts(tmp_path, capsys):
+    ports = {"DASHTRADE_UI_PORT": str(free_port()), "DASHTRADE_WEBHOOK_PORT": str(free_port())}
+    settings = Settings.load({"DASHTRADE_HOME": str(tmp_path / "home")} | ports, tmp_path)
+    supervisor.make_home(settings)
+    with supervisor.hold_home(settings):
+        assert supervisor.up(settings) == 78
+    said = capsys.readouterr().out
+    assert "runs on" in said and "DASHTRADE_HOME" in said and "Starting" not in said
+    supervisor.hold_home(settings).close()
+
+
 def test_silence_and_refusals_do_not_count_as_health():
     with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))
