@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from dashtrade.app import App
 from dashtrade.domain.ports import Rejected, RetryLater, Unknown
+from dashtrade.domain.values import Symbol
 from dashtrade.services import flatten
 from tests.conftest import MakeApp
 from tests.doubles import SetClock, SetFeed
@@ -156,3 +158,13 @@ def test_an_order_in_doubt_is_looked_at_by_a_person_first(make_app: MakeApp, clo
     ended = carry_on(house, clock, ann, said["id"])
     assert ended["status"] == "incomplete" and "looked at first" in ended["items"][0]["reason"]
     assert len(venue.sent) == 2, "the purchase and one sale, which is not sent again on doubt"
+
+
+def test_dust_that_nobody_can_sell_keeps_no_closing_from_its_end(far: Any, clock: SetClock, monkeypatch: pytest.MonkeyPatch):
+    house, ann, venue, bots = far
+    whole = replace(venue.rules(Symbol.parse("AAPL")), quantity_step=D(40), min_quantity=D(40))
+    monkeypatch.setattr(venue, "rules", lambda symbol: whole)  # of the 50 shares each bot has, 40 can be sold
+    ended = carry_on(house, clock, ann, ann.does("POST", "/flatten", {"scope": "user"})["id"])
+    assert (ended["status"], ended["done"]) == ("done", 4), ended
+    assert [ann.holds(bot) for bot in bots] == [10, 10, 10, 10]
+    assert all("less than the smallest order here, 40: it stays" in item["reason"] for item in ended["items"])

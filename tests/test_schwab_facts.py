@@ -406,6 +406,13 @@ def test_an_answer_of_another_shape_is_unavailable(desk):
             desk.broker.positions()
 
 
+def test_a_price_is_as_old_as_schwab_says_and_never_of_the_future(desk):
+    desk.front.quotes_late = 900.0
+    assert timedelta(seconds=890) < datetime.now(UTC) - desk.broker.quote(AAPL).at < timedelta(seconds=910)
+    desk.front.quotes_late = -60.0
+    assert desk.broker.quote(AAPL).at <= datetime.now(UTC)
+
+
 def test_on_a_holiday_the_market_is_closed(desk):
     desk.front.trades_today = False
     assert not desk.broker.market_open(AAPL)

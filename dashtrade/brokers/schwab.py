@@ -218,10 +218,13 @@ class SchwabBroker:
         said = self._ask("GET", "/marketdata/v1/quotes", params={"symbols": name, "fields": "quote"})
         if name not in said:
             raise Rejected(f"Schwab does not trade {symbol.short}. Nothing was placed; choose another symbol.")
-        bid, ask = (number(said[name].get("quote", {}).get(field)) for field in ("bidPrice", "askPrice"))
+        quote, now = said[name].get("quote", {}), self._clock.now()
+        bid, ask = (number(quote.get(field)) for field in ("bidPrice", "askPrice"))
         if not bid or not ask:
             raise Unavailable(f"Schwab shows no bid and ask for {symbol.short} now. Nothing is decided without a price.")
-        return Quote(symbol=symbol, bid=bid, ask=ask, at=self._clock.now())
+        told = quote.get("quoteTime")  # without the right to real-time prices Schwab tells those of a quarter of an hour ago
+        at = datetime.fromtimestamp(int(told) / 1000, UTC) - self._ahead if told else now
+        return Quote(symbol=symbol, bid=bid, ask=ask, at=min(at, now))
 
     @wire.readable
     def candles(self, symbol: Symbol, timeframe: Timeframe, *, end: datetime, count: int) -> Sequence[Candle]:

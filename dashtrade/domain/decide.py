@@ -150,7 +150,8 @@ def _exit(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
     if _is_dust(view):
         least = max(view.rules.min_quantity, view.rules.quantity_step)
         return Refused(
-            reason=f"what is left, {plain(abs(owned))}, is less than the smallest order here, {plain(least)}: it stays, and counts as nothing"
+            reason=f"what is left, {plain(abs(owned))}, is less than the smallest order here, {plain(least)}: it stays, and counts as nothing",
+            numbers={"dust": plain(owned)},
         )
     step = _closing(signal, view, signal)
     if step.quantity <= 0 and _missing(view):

@@ -140,6 +140,9 @@ def _put(app: App, item: Any, **values: Any) -> None:
 def _after(app: App, item: Any, asked: Any, now: Any) -> None:
     """A try has ended, and the bot is not flat."""
     refused = asked.status == "refused"
+    if refused and (asked.numbers or {}).get("dust"):  # a fee taken in coins leaves some, and nobody can sell it
+        _put(app, item, status="done", reason=asked.reason)
+        return
     if item.tries >= (MOST_REFUSALS if refused else MOST_FAILURES):
         _put(app, item, status="stuck", reason=asked.reason)
         return

@@ -51,6 +51,7 @@ class SchwabFront(Front):
         self.silent_fills = False  # no Location where an order filled at once
         self.rejects_later = ""  # orders are taken with 201, and then rejected for this
         self.trades_today = True
+        self.quotes_late = 0.0  # seconds: prices without the right to those of now
         self.closed_days = 1  # when it does not trade today: for how many days, today counted
 
     def token(self, *, created: datetime | None = None, life: timedelta = timedelta(minutes=30)) -> str:
@@ -201,7 +202,7 @@ class SchwabFront(Front):
                 at = f"{name}/USD"
                 said[name] = {"assetMainType": "EQUITY", "symbol": name, "realtime": True, "quote": {
                     "bidPrice": float(self.core.bid(at)), "askPrice": float(self.core.ask(at)), "lastPrice": float(self.core.prices[at]),
-                    "quoteTime": ms(time.time()),
+                    "quoteTime": ms(time.time() - self.quotes_late),
                 }}  # fmt: skip
             else:
                 said.setdefault("errors", {}).setdefault("invalidSymbols", []).append(name)
