@@ -73,8 +73,8 @@ class Settings:
             ("DASHTRADE_WEBHOOK_RATE", "1000", "alerts a second that one webhook token may send"),
             ("DASHTRADE_LOG_LEVEL", "INFO", "`DEBUG`, `INFO`, `WARNING` or `ERROR`"),
             ("ALPACA_API_URL", "Alpaca's own", "address of Alpaca's trading API"),
-            ("ALPACA_DATA_URL", "Alpaca's own", "address of Alpaca's market data"),
-            ("ALPACA_STREAM_URL", "Alpaca's own", "address of Alpaca's stream of order updates"),
+            ("ALPACA_DATA_URL", "Alpaca's own, or that of `ALPACA_API_URL`", "address of Alpaca's market data"),
+            ("ALPACA_STREAM_URL", "Alpaca's own, or that of `ALPACA_API_URL`", "address of Alpaca's stream of order updates"),
             ("CCXT_URL_<EXCHANGE>", "the exchange's own", "address of a crypto exchange, such as `CCXT_URL_BINANCE`"),
             ("SCHWAB_URL", "Schwab's own", "address of Schwab's API"),
         )
