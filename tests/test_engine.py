@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from dashtrade.engine.ending import end_decision, end_signal
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import signals as signal_table
-from dashtrade.worker import Lanes
+from dashtrade.worker import Lanes, Worker
 from tests.conftest import MakeApp
 from tests.doubles import SetClock, SetFeed
 from tests.house import GONE, House, Person, Venue, lost, until
@@ -211,6 +212,29 @@ def test_two_bots_of_one_alert_that_end_at_the_same_moment_end_the_signal(ann: P
 
     app.db.write(first).join()
     assert ann.story(signal_id)["status"] == "refused"
+
+
+def test_after_the_days_of_retention_what_was_sent_is_forgotten_and_what_came_of_it_is_not(
+    ann: Person, app: App, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+):
+    ann.bot()
+    ended = ann.trades("buy", comment="a private remark")["id"]
+    resting = ann.trades("add", order_type="limit", limit_price="1", time_in_force="gtc")["id"]
+    before = (ann.get("/trades"), ann.get("/orders"), ann.get("/performance"))
+    monkeypatch.setattr(app, "settings", replace(app.settings, retention_days=2))
+    clock.forward(2 * 86400 - 60)
+    Worker(app).tidy()
+    assert "a private remark" in ann.story(ended)["raw"]
+    clock.forward(120)
+    app.settings.logs.mkdir(parents=True, exist_ok=True)
+    for name, days in (("receiver.log", 3), ("receiver.log.1", 1), ("receiver.log.2", 3)):
+        (app.settings.logs / name).touch()
+        at = (clock.now() - timedelta(days=days)).timestamp()
+        os.utime(app.settings.logs / name, times=(at, at))
+    Worker(app).tidy()
+    assert ann.story(ended)["raw"] is None and ann.story(ended)["timeline"] and ann.story(resting)["raw"], "what is not over keeps its words"
+    assert (ann.get("/trades"), ann.get("/orders"), ann.get("/performance")) == before
+    assert sorted(file.name for file in app.settings.logs.glob("receiver*")) == ["receiver.log", "receiver.log.1"]
 
 
 def test_profit_fees_and_the_days_figures_are_those_of_the_fills(ann: Person, feed: SetFeed):
