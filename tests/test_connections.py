@@ -102,10 +102,18 @@ def at_binance(ann: Person) -> int:
 
 def test_a_live_account_wants_its_money_called_by_its_name(ann: Person, sim: AlpacaSimulator):
     given = {"broker": "alpaca", "mode": "live", "label": "L", "credentials": {"key": sim.key, "secret": sim.secret}}
-    refused = ann.call("POST", "/accounts", given)
-    assert refused.status_code == 400 and "acknowledge" in refused.json["hint"] and "REAL MONEY" in refused.json["hint"]
-    assert ann.call("POST", "/accounts", given | {"acknowledge": "yes"}).status_code == 400
-    assert ann.does("POST", "/accounts", given | {"acknowledge": "REAL MONEY"})["mode"] == "live"
+    refused = ann.call("POST", "/accounts", given | {"acknowledge": "yes"})
+    assert refused.status_code == 400 and "REAL MONEY" in refused.json["hint"]
+    assert ann.does("POST", "/accounts", given | {"acknowledge": "REAL MONEY"})["problem"] == ""
+    silent = ann.does("POST", "/accounts", given)
+    assert silent["acknowledged_at"] is None and "real money" in silent["problem"]
+    ann.bot(account=silent["id"])
+    story = ann.trades("buy")
+    assert story["status"] == "refused" and "nobody has said yet that it may" in story["reason"] and not sim.requests("POST", "/v2/orders")
+    assert ann.does("POST", f"/accounts/{silent['id']}/test")["ok"]
+    assert ann.call("PATCH", f"/accounts/{silent['id']}", {"acknowledge": "sure"}).status_code == 400
+    assert ann.does("PATCH", f"/accounts/{silent['id']}", {"acknowledge": "real money"})["problem"] == ""
+    assert ann.trades("buy")["status"] in ("filled", "working")
 
 
 def test_a_revoked_key_pauses_all_bots_tells_once_and_leaves_the_venue_alone(ann: Person, sim: AlpacaSimulator):

@@ -38,7 +38,7 @@ class NewAccount(Body):
     label: str = pydantic.Field("", max_length=80, pattern=r"^[^\x00-\x1f]*$")
     credentials: dict[str, str] = {}
     options: dict[str, Any] = {}
-    acknowledge: str = pydantic.Field("", max_length=40, description='"REAL MONEY", for a live account')
+    acknowledge: str = pydantic.Field("", max_length=40, description='"REAL MONEY": without it a live account does not trade yet')
 
 
 class SignIn(Body):
@@ -49,6 +49,7 @@ class AccountChanges(Body):
     label: str | None = pydantic.Field(None, max_length=80, pattern=r"^[^\x00-\x1f]*$")
     credentials: dict[str, str] | None = None
     options: dict[str, Any] | None = None
+    acknowledge: str | None = pydantic.Field(None, max_length=40, description='"REAL MONEY": a live account may trade from now on')
 
 
 def account_view(account: Account) -> dict[str, Any]:
@@ -56,6 +57,7 @@ def account_view(account: Account) -> dict[str, Any]:
         "id": account.id, "broker": account.broker, "mode": account.mode, "label": account.label, "options": account.options,
         "is_active": account.is_active, "disabled_reason": account.disabled_reason, "created_at": iso(account.created_at),
         "checked_at": iso(account.checked_at) if account.checked_at else None, "check_result": account.check_result,
+        "acknowledged_at": iso(account.acknowledged_at) if account.acknowledged_at else None, "problem": account.problem,
     }
 
 
@@ -85,7 +87,7 @@ def get_account(user: User, account_id: int) -> dict[str, Any]:
 
 @endpoint(bp, "PATCH", "/accounts/<int:account_id>", body=AccountChanges)
 def change_account(user: User, given: AccountChanges, account_id: int) -> dict[str, Any]:
-    """Rename it, change its options, or replace its credentials."""
+    """Rename it, change its options, replace its credentials, or say that it may trade with real money."""
     service.change_account(the_app(), user, account_id, given.model_dump(exclude_unset=True))
     return get_account.__wrapped__(user, account_id=account_id)
 

@@ -67,13 +67,12 @@ class Refusal(Exception):
 
 def add_account(app: App, user: User, *, broker: str, mode: str, label: str, credentials: Mapping[str, str], options: Mapping[str, Any],
                 acknowledge: str = "") -> int:
-    """`acknowledge` is what a person types for an account that trades with real money."""
+    """`acknowledge` is what a person types for an account that trades with real money; without it the account does not trade yet."""
     kind = app.brokers.kind(broker)
     if mode not in kind.modes:
         raise Malformed(f"{broker} has no mode {mode!r}", where="mode", hint=f"One of: {', '.join(kind.modes)}.")
     kind.check(dict(credentials), {**options, "mode": mode})
-    if mode == "live" and acknowledge.strip().upper() != REAL_MONEY:
-        raise Malformed("this account trades with real money", where="acknowledge", hint=f'Send acknowledge: "{REAL_MONEY}" to say that you mean it.')
+    confirmed = mode == "live" and bool(acknowledge) and confirm(acknowledge)
     if user.demo_until is not None and broker != "paper":
         raise Refusal("a demo trades on paper", "Turn it into a real account first, on the Account page.")
     label = (label or kind.name).strip()[:80]
@@ -86,6 +85,7 @@ def add_account(app: App, user: User, *, broker: str, mode: str, label: str, cre
         account_id = account_table.add(
             conn, user.id, broker=broker, mode=mode, label=label, credentials=sealed, options=dict(options), created_at=now,
             is_active=not kind.lacks(dict(credentials)), disabled_reason=kind.lacks(dict(credentials)),
+            acknowledged_at=now if confirmed else None,
         )
         if broker == "paper":
             paper_table.open_account(conn, account_id, kind.starting_cash(dict(options)))
@@ -95,6 +95,12 @@ def add_account(app: App, user: User, *, broker: str, mode: str, label: str, cre
         return account_id
 
     return app.db.write(work)
+
+
+def confirm(word: str) -> bool:
+    if word.strip().upper() != REAL_MONEY:
+        raise Malformed("this account trades with real money", where="acknowledge", hint=f'Type or send "{REAL_MONEY}" to say that you mean it.')
+    return True
 
 
 def account_of(app: App, user: User, account_id: int) -> Account:
@@ -121,6 +127,8 @@ def change_account(app: App, user: User, account_id: int, changes: dict[str, Any
             if not account.is_active:
                 values["disabled_reason"] = "its new key has not passed a test of the connection yet."
     now = app.clock.now()
+    if changes.get("acknowledge") is not None and confirm(changes["acknowledge"]) and account.mode == "live":
+        values["acknowledged_at"] = account.acknowledged_at or now
 
     def work(conn: sa.Connection) -> None:
         if values:

@@ -20,10 +20,12 @@ accounts = sa.Table(
     sa.Column("options", Json, nullable=False),
     flag("is_active"), words("disabled_reason"), moment("created_at"),
     moment("checked_at", nullable=True), sa.Column("check_result", Json, nullable=True), moment("deleted_at", nullable=True),
+    moment("acknowledged_at", nullable=True),
 )
 
 SYSTEM = {"load", "active", "active_at", "hold", "hold_live", "problem", "sealed", "put_sealed", "sealed_sessions", "put_session"}
 
+UNCONFIRMED = 'the account trades with real money, and nobody has said yet that it may: confirm it on the Setup page, or send acknowledge: "REAL MONEY"'
 SIMULATION = "simulation"  # the setting of the installation; while it is on, live accounts are traded on paper
 _SIMULATED = sa.and_(
     accounts.c.mode == "live", sa.exists().where(system_settings.c.name == SIMULATION, system_settings.c.value == "on"),
@@ -47,6 +49,7 @@ class Account:
     checked_at: datetime | None
     check_result: dict[str, Any] | None
     deleted_at: datetime | None
+    acknowledged_at: datetime | None  # when a person said that it may trade with real money
     simulated: bool = False  # live, and traded on the built-in paper broker now: as true as the row was read
 
     @property
@@ -58,7 +61,9 @@ def _problem(row: Any) -> str:
     """Why it may not trade; empty when it may."""
     if row.deleted_at:
         return "the broker account was removed"
-    return "" if row.is_active else f"the broker account is disabled: {row.disabled_reason}"
+    if not row.is_active:
+        return f"the broker account is disabled: {row.disabled_reason}"
+    return UNCONFIRMED if row.mode == "live" and row.acknowledged_at is None else ""
 
 
 def _account(row: Any) -> Account | None:
@@ -123,7 +128,9 @@ def hold(conn: sa.Connection, account_id: int) -> None:
         run(conn, _HOLD, {"account_id": account_id})
 
 
-_STATE = sa.select(accounts.c.is_active, accounts.c.disabled_reason, accounts.c.deleted_at, _SIMULATED).where(accounts.c.id == p("account_id"))
+_STATE = sa.select(
+    accounts.c.is_active, accounts.c.disabled_reason, accounts.c.deleted_at, accounts.c.mode, accounts.c.acknowledged_at, _SIMULATED,
+).where(accounts.c.id == p("account_id"))  # fmt: skip
 
 
 def problem(conn: sa.Connection, account_id: int, *, simulated: bool | None = None) -> str:

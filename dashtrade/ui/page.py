@@ -85,8 +85,8 @@ def _status(user: User) -> Iterator[str]:
     for account in state.accounts[:4]:
         name = account.label or account.broker
         live = account.mode == "live"
-        tone = "down" if not account.is_active else "warn" if live else "up"
-        yield _badge(f"{name} · {'disabled' if not account.is_active else 'live, simulated' if account.simulated else 'live money' if live else 'paper'}", tone, dot=True)
+        tone = "down" if account.problem else "warn" if live else "up"
+        yield _badge(f"{name} · {'disabled' if not account.is_active else 'not confirmed' if account.problem else 'live, simulated' if account.simulated else 'live money' if live else 'paper'}", tone, dot=True)
     if len(state.accounts) > 4:
         yield _badge(f"{len(state.accounts) - 4} more", "mute")
     yield _badge("Demo prices" if state.demo else "Live prices", "info" if state.demo else "up")

@@ -10,7 +10,7 @@ from dashtrade.services import bots as service
 from dashtrade.services import prices
 from dashtrade.services import connections, schwab_sign_in
 from dashtrade.services.schwab_sign_in import CALLBACK
-from dashtrade.tables.accounts import Account
+from dashtrade.tables.accounts import UNCONFIRMED, Account
 from dashtrade.tables.people import User
 from dashtrade.ui import data
 from dashtrade.ui.broker_forms import FORMS, Form, credentials, form_of, paper_options
@@ -45,10 +45,14 @@ def _account(app: App, user: User, account: Account, bots: int) -> None:
             words, colour = prices.money_badge(account)
             st.badge(words, color=colour, icon=":material/warning:" if real else None)
             st.caption(form_of(account.broker, account.options).title if account.broker != "paper" else "Built in", width="content")
-            if not account.is_active:
-                st.badge("Disabled", color="red")
+            if account.problem:
+                st.badge("Not confirmed" if account.is_active else "Disabled", color="red")
             st.space("stretch")
             _buttons(app, user, account)
+        if account.is_active and account.problem:
+            st.warning(text(sentence(UNCONFIRMED)))
+            if st.button("Let it trade", key=f"confirm_{account.id}"):
+                _confirm(account)
         if account.disabled_reason:
             st.error(f"{text(sentence(account.disabled_reason))} Give it a new key under More.")
         _state(account.id, bots)
@@ -109,18 +113,25 @@ def _add() -> None:
     if form.broker == "schwab":
         options["callback"] = st.session_state.get("add_callback", CALLBACK)
     if mode == "live":
-        st.warning("**Real money.** Bots on this account buy and sell at your broker, with what you own there.", icon=":material/warning:")
-        st.text_input('Type "REAL MONEY"', key="add_confirm", max_chars=20, autocomplete="off")
+        _real_money("add_confirm")
     if st.button("Add the live account" if mode == "live" else "Add the account", type="primary", key="add_yes"):
         _save_new(form, mode or "paper", label or form.title, given, options)
 
 
+def _real_money(key: str) -> None:
+    st.warning("**Real money.** Bots on this account buy and sell at your broker, with what you own there.", icon=":material/warning:")
+    st.text_input(f'Type "{service.REAL_MONEY}"', key=key, max_chars=20, autocomplete="off")
+
+
 def _save_new(form: Form, mode: str, label: str, given: dict[str, str], options: dict[str, object]) -> None:
     app, user = the_app(), guard()
+    confirmed = st.session_state.get("add_confirm", "") if mode == "live" else ""
     with trying() as attempt:
+        if mode == "live":
+            service.confirm(confirmed)
         account_id = service.add_account(
             app, user, broker=form.broker, mode=mode, label=label, credentials=given, options=options,
-            acknowledge=st.session_state.get("add_confirm", ""),
+            acknowledge=confirmed,
         )
     if not attempt.ok:
         return
@@ -154,6 +165,16 @@ def _sign_in(account: Account) -> None:
     if st.button("Save the sign-in", type="primary", key=f"sign_in_yes_{account.id}") and pasted:
         with st.spinner("Asking the broker…"), trying() as attempt:
             schwab_sign_in.renew(app, user, account.id, pasted)
+        if attempt.ok:
+            st.rerun()
+
+
+@st.dialog("Real money")
+def _confirm(account: Account) -> None:
+    _real_money(f"confirm_word_{account.id}")
+    if st.button("Let it trade", type="primary", key=f"confirm_yes_{account.id}"):
+        with trying() as attempt:
+            service.change_account(the_app(), guard(), account.id, {"acknowledge": st.session_state.get(f"confirm_word_{account.id}", "")})
         if attempt.ok:
             st.rerun()
 

@@ -63,6 +63,8 @@ def _accounts(app: App, user: User) -> Iterator[Worry]:
     for account in data.accounts(app, user):
         if not account.is_active:
             yield Worry(tone="down", title=f"{account.label} is disabled", detail=account.disabled_reason, at=None, page="pages/setup.py")
+        elif account.problem:
+            yield Worry(tone="warn", title=f"{account.label} does not trade yet", detail=account.problem, at=None, page="pages/setup.py")
         elif account.check_result and not account.check_result.get("ok"):
             yield Worry(
                 tone="warn", title=f"{account.label} did not pass its last test", detail=str(account.check_result.get("message", "")),
