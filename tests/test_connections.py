@@ -15,6 +15,7 @@ pytest.importorskip("alpaca", reason="alpaca-py is not installed")
 from dashtrade.app import App
 from dashtrade.brokers.schwab_auth import Token
 from dashtrade.services import connections, schwab_sign_in
+from dashtrade.services.bots import account_of
 from dashtrade.tables import accounts as account_table
 from tests.at_alpaca import account, addresses
 from tests.conftest import MakeApp
@@ -199,6 +200,7 @@ def test_the_end_of_a_sign_in_is_told_once_a_day_and_then_stops_the_account(app:
         schwab_sign_in.remind(app)
     assert sum("sign in at Schwab again" in message for message in ann.messages()) == 1
     assert any("ends in" in warning for warning in ann.does("POST", f"/accounts/{one}/test")["warnings"])
+    assert ann.get(f"/accounts/{one}")["check_result"]["warnings"] == [], "it would be untrue tomorrow"
     ended = schwab.front.token(created=begun - timedelta(days=2))
     app.db.write(lambda conn: account_table.put_session(conn, one, None, app.vault.encrypt(ended)))
     schwab_sign_in.remind(app)
@@ -206,6 +208,17 @@ def test_the_end_of_a_sign_in_is_told_once_a_day_and_then_stops_the_account(app:
     assert not stopped["is_active"] and "has ended" in stopped["disabled_reason"]
     ann.does("POST", f"/accounts/{one}/renew", {"redirected_to": back(ann, one)})
     assert ann.get(f"/accounts/{one}")["is_active"]
+
+
+def test_a_new_key_without_a_sign_in_is_told_and_holds_up_nobody_elses_reminder(app: App, ann: Person, schwab: Simulator):
+    ending = schwab.front.token(created=datetime.now(UTC) - timedelta(days=5, hours=12))
+    first, _ = (at_schwab(ann, token=ending) for _ in range(2))
+    ann.does("PATCH", f"/accounts/{first}", {"credentials": {"key": schwab_sim.KEY, "secret": schwab_sim.SECRET}})
+    schwab_sign_in.remind(app)
+    told = [message for message in ann.messages() if "sign in at Schwab again" in message]
+    assert len(told) == 2 and "ends in" in told[0] + told[1] and "Nobody has signed in" in told[0] + told[1]
+    ann.does("POST", f"/accounts/{first}/renew", {"redirected_to": back(ann, first)})
+    assert app.brokers.sign_in_warning(account_of(app, ann.user, first)) == ""
 
 
 def test_of_two_processes_one_renews_and_the_other_takes_what_it_kept(app: App, make_app: MakeApp, ann: Person, schwab: Simulator):

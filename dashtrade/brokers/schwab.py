@@ -90,8 +90,11 @@ class SchwabBroker:
         return self._sign_in.ends() - self._clock.now()
 
     def warning(self) -> str:
-        """Words for the user when the sign-in ends soon; empty otherwise."""
-        return warning_of(self.expires_in())
+        """Words for the user when the sign-in ends soon, or is not there; empty otherwise."""
+        try:
+            return warning_of(self.expires_in())
+        except BadCredentials as error:
+            return error.message
 
     # --- orders ---
 

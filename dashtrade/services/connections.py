@@ -46,7 +46,8 @@ def test(app: App, user: User, account_id: int) -> dict[str, Any]:
         account_table.change(conn, user.id, account_id, **values)
 
     app.db.write(work)
-    return result
+    sign_in = app.brokers.sign_in_warning(account) if result["ok"] else ""
+    return {**result, "warnings": [*result["warnings"], sign_in]} if sign_in else result  # not kept: it would be untrue tomorrow
 
 
 def within(seconds: float, work: Callable[[], T]) -> T:
@@ -105,8 +106,7 @@ def _warnings(app: App, account: Account, state: AccountState, skew: timedelta |
             f"This machine's clock is {abs(skew).total_seconds():.0f} s {'behind' if skew > timedelta(0) else 'ahead of'} the broker's: set it by a time "
             "server, or orders may be refused."
         )
-    sign_in = app.brokers.sign_in_warning(account)
-    return [*found, sign_in] if sign_in else found
+    return found
 
 
 def masked(number: str) -> str:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import sqlalchemy as sa
 
-from dashtrade.domain.ports import BrokerError
+from dashtrade.domain.ports import BadCredentials, BrokerError
 from dashtrade.domain.values import Malformed
 from dashtrade.engine.effects import drive
 from dashtrade.services import connections
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from dashtrade.app import App
 
 CALLBACK = "https://127.0.0.1"  # what people register at Schwab for an app without a website
+REFUSED = (
+    "Schwab did not take this sign-in: the address is more than 30 seconds old or was used before, or the app's key, its secret or the callback "
+    "address differ from those registered there"
+)
+AGAIN = "Sign in again by the link, and paste the new address within 30 seconds."
 MOST = 10_000
 
 
@@ -33,11 +38,16 @@ def address(app: App, *, key: str, callback: str, state: str = "") -> str:
 
 
 def token(app: App, *, key: str, secret: str, callback: str, pasted: str) -> str:
-    """The token for the address that Schwab sent the person back to. Raises Malformed, BadCredentials or Unavailable."""
+    """The token for the address that Schwab sent the person back to. Raises Malformed or Refusal."""
     from dashtrade.brokers.schwab_auth import exchange_code
 
     url = app.settings.broker_urls.get("SCHWAB_URL")
-    return exchange_code(key.strip(), secret.strip(), callback.strip(), pasted, url=url, clock=app.clock)
+    try:
+        return exchange_code(key.strip(), secret.strip(), callback.strip(), pasted, url=url, clock=app.clock)
+    except BadCredentials as error:
+        raise Refusal(REFUSED, AGAIN) from error
+    except BrokerError as error:
+        raise Refusal(error.message, AGAIN) from error
 
 
 def renew_address(app: App, user: User, account_id: int) -> str:
@@ -51,10 +61,7 @@ def renew(app: App, user: User, account_id: int, pasted: str) -> dict[str, Any]:
     state = parse_qs(urlsplit(pasted).query).get("state", [str(account.id)])
     if state != [str(account.id)]:
         raise Malformed("this address belongs to the sign-in of another account", where="redirected_to", hint="Begin anew with this account's link.")
-    try:
-        text = token(app, key=keys["key"], secret=keys["secret"], callback=_callback(account), pasted=pasted)
-    except BrokerError as error:
-        raise Refusal(error.message, "Sign in again, and paste the address within 30 seconds.") from error
+    text = token(app, key=keys["key"], secret=keys["secret"], callback=_callback(account), pasted=pasted)
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> None:

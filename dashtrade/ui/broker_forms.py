@@ -95,7 +95,7 @@ def _schwab(given: dict[str, str], name: str) -> dict[str, str]:
             st.session_state[kept] = (pasted, token)
     found = st.session_state.get(kept)
     if found and found[0] == pasted:
-        st.success("Schwab has let you in. Save it now.")
+        st.success("Schwab has let you in: finish this form, and the account can trade.")
         return {"token": found[1]}
     return {}
 

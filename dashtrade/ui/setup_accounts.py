@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashtrade.app import App
-from dashtrade.domain.ports import BrokerError
+from dashtrade.domain.ports import BadCredentials, BrokerError
 from dashtrade.services import bots as service
 from dashtrade.services import prices
 from dashtrade.services import connections, schwab_sign_in
@@ -53,9 +53,22 @@ def _account(app: App, user: User, account: Account, bots: int) -> None:
             st.warning(text(sentence(UNCONFIRMED)))
             if st.button("Let it trade", key=f"confirm_{account.id}"):
                 _confirm(account)
-        if account.disabled_reason:
+        if account.broker == "schwab":
+            _signed_in(app, account)
+        elif account.disabled_reason:
             st.error(f"{text(sentence(account.disabled_reason))} Give it a new key under More.")
         _state(account.id, bots)
+
+
+def _signed_in(app: App, account: Account) -> None:
+    """Where a person has to sign in: why, and the way there."""
+    soon = app.brokers.sign_in_warning(account)
+    if account.disabled_reason:
+        st.error(text(sentence(account.disabled_reason)))
+    elif soon:
+        st.warning(text(sentence(soon)))
+    if (account.disabled_reason or soon) and st.button("Sign in at Schwab", key=f"sign_in_now_{account.id}", type="primary", icon=":material/login:"):
+        _sign_in(account)
 
 
 @live(every=30)
@@ -67,7 +80,8 @@ def _state(user: User, account_id: int, bots: int) -> None:
         return
     state = prices.state_of(app, account)
     if isinstance(state, BrokerError):
-        st.warning(text(sentence(state.message)))
+        if not (account.disabled_reason and isinstance(state, BadCredentials)):  # which is said above
+            st.warning(text(sentence(state.message)))
     else:
         with st.container(horizontal=True, gap="medium"):
             for label, value in (("Equity", state.equity), ("Cash", state.cash), ("Buying power", state.buying_power)):
@@ -162,10 +176,11 @@ def _sign_in(account: Account) -> None:
     st.caption("That is needed every seven days. The page you are sent back to may not load; its address is what counts.")
     st.link_button("1. Sign in at Schwab", schwab_sign_in.renew_address(app, user, account.id), icon=":material/open_in_new:")
     pasted = st.text_input("2. Paste the address you were sent back to", key=f"pasted_{account.id}", max_chars=4000)
-    if st.button("Save the sign-in", type="primary", key=f"sign_in_yes_{account.id}") and pasted:
+    if st.button("Save the sign-in", type="primary", key=f"sign_in_yes_{account.id}"):
         with st.spinner("Asking the broker…"), trying() as attempt:
             schwab_sign_in.renew(app, user, account.id, pasted)
         if attempt.ok:
+            st.session_state["said"] = f"{text(account.label)}: signed in for seven days."
             st.rerun()
 
 
