@@ -241,6 +241,8 @@ def test_in_simulation_a_live_account_is_traded_on_paper(real: House, venue: Ven
     app.engine.gate = lambda account_id, symbol: ""
     ann.trades("buy")
     assert len(venue.sent) == 1
+    assert [trade["simulated"] for trade in ann.get("/trades")["items"]] == [False, True, True]
+    assert [line.rpartition(",")[2] for line in ann.call("GET", "/trades.csv").text.splitlines()] == ["simulated", "", "yes", "yes"]
 
 
 def test_simulation_is_refused_while_real_money_is_at_work(real: House):

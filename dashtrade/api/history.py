@@ -149,7 +149,7 @@ def trade_view(row: Any) -> dict[str, Any]:
         "id": row.id, "at": iso(row.at), "bot_id": row.bot_id, "account_id": row.account_id, "signal_id": row.signal_id,
         "order_id": row.order_id, "client_order_id": row.order_id, "broker_order_id": row.broker_order_id, "symbol": row.symbol.text,
         "action": row.action, "effect": row.effect, "quantity": plain(row.quantity), "price": plain(row.price),
-        "notional": plain(row.notional), "fee": plain(row.fee), "realized_pnl": plain(row.realized_pnl), "status": row.status,
+        "notional": plain(row.notional), "fee": plain(row.fee), "realized_pnl": plain(row.realized_pnl), "status": row.status, "simulated": bool(row.simulated),
     }
 
 

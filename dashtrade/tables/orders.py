@@ -14,6 +14,7 @@ from dashtrade.domain.drift import scaled
 from dashtrade.domain.ledger import Lot
 from dashtrade.domain.orders import Effect, Order, OrderStatus
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, Symbol, TimeInForce
+from dashtrade.tables.accounts import accounts
 from dashtrade.tables.base import BigId, Exact, Instrument, Json, exact, flag, is_postgres, metadata, moment, number, owner_column, unindexed, whole, words
 from dashtrade.tables.quick import first, one, rows, run, run_many, scalar
 
@@ -327,8 +328,13 @@ def _filtered(query: sa.Select[Any], owner: int, wanted: dict[str, Any]) -> sa.S
     return query
 
 
+MADE_UP = sa.and_(  # on a live account in simulation mode: the paper broker's ids tell
+    sa.func.substr(trades.c.broker_order_id, 1, 2) == "P-", trades.c.account_id.in_(sa.select(accounts.c.id).where(accounts.c.mode == "live")),
+)
+
+
 def list_trades(conn: sa.Connection, owner: int, *, before: int | None, limit: int, **wanted: Any) -> list[Any]:
-    query = _filtered(sa.select(trades), owner, wanted)
+    query = _filtered(sa.select(trades, MADE_UP.label("simulated")), owner, wanted)
     if before is not None:
         query = query.where(trades.c.id < before)
     return list(conn.execute(query.order_by(trades.c.id.desc()).limit(limit)))
@@ -343,7 +349,7 @@ def results(conn: sa.Connection, owner: int, *, limit: int, **wanted: Any) -> li
 
 CSV_COLUMNS = (
     "id", "at", "bot_id", "account_id", "symbol", "action", "effect", "quantity", "price", "notional", "fee", "realized_pnl",
-    "status", "signal_id", "order_id", "broker_order_id",
+    "status", "signal_id", "order_id", "broker_order_id", "simulated",
 )
 
 
@@ -359,7 +365,8 @@ def csv_cells(*, postgres: bool) -> list[Any]:
     else:
         at = sa.func.strftime("%Y-%m-%dT%H:%M:%fZ", sa.type_coerce(trades.c.at, sa.BigInteger) / 1000000.0, "unixepoch")
     as_text = sa.cast if postgres else sa.type_coerce  # where numbers are text already, there is nothing to do
-    cells = {name: as_text(trades.c[name], sa.Text) for name in CSV_COLUMNS} | {"at": at, "broker_order_id": _harmless(trades.c.broker_order_id)}
+    cells = {column.name: as_text(column, sa.Text) for column in trades.c}
+    cells |= {"at": at, "broker_order_id": _harmless(trades.c.broker_order_id), "simulated": sa.case((MADE_UP, "yes"), else_="")}
     return [cells[name] for name in CSV_COLUMNS]
 
 

@@ -91,7 +91,7 @@ def _page(app: App, user: User, found: list[Any], names: dict[int, str]) -> None
 
 def _effect(row: Any) -> str:
     said = {"open": "opens", "add": "adds", "close": "closes", "reduce": "reduces"}.get(row.effect, row.effect)
-    return said if row.status == "filled" else f"{said} · partly filled"
+    return said + (" · partly filled" if row.status != "filled" else "") + (" · simulated" if row.simulated else "")
 
 
 def _below(found: list[Any], wanted: dict[str, Any], before: int | None) -> None:
