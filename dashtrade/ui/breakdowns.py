@@ -69,6 +69,7 @@ def _by_symbol(trades: Sequence[measures.Ended]) -> None:
     if rows:
         with panel("By symbol", key="symbols_panel"):
             table("by_symbol", "Profit of each symbol", columns, rows)
+            st.caption("What was closed, less its fees. The fees of what is still open stand with its bot.")
 
 
 def _by_time(user: User, trades: Sequence[measures.Ended]) -> None:
