@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from dashtrade.domain.ports import BadCredentials, Unavailable
+from dashtrade.domain.values import Symbol
 from dashtrade.services import venue_check
+from dashtrade.services.bots import account_of
 from tests.conftest import MakeApp
 from tests.doubles import SetClock, SetFeed
 from tests.house import House, Person, Venue
@@ -120,6 +122,13 @@ def test_a_spot_exchange_sells_nothing_short_and_trades_no_stocks(binance: Perso
     refused(saved(binance), "symbol", "Binance does not trade stocks")
     refused(saved(binance, symbol="SOLUSDT", extended_hours=True), "extended_hours", "regular hours")
     refused(saved(binance, symbol="SOLUSDT", time_in_force="day"), "time_in_force", "takes no day orders")
+
+
+@pytest.mark.parametrize(("symbol", "beside", "coin"), [("ETH/BTC", "BTC/USDT", "BTC"), ("BTC/USDT", "ETH/BTC", "BTC"), ("ETH/USDT", "BTC/USDT", "")])
+def test_a_pair_that_pays_with_another_bots_coin_is_warned_of(binance: Person, symbol: str, beside: str, coin: str):
+    account, said = account_of(binance.house.app, binance.user, binance.paper), []
+    venue_check.check_beside(binance.house.app, account, Symbol.parse(symbol), [Symbol.parse(beside)], said.append)
+    assert [words.partition(" ")[0] for words in said] == ([coin] if coin else []) and all("paid with by another" in words for words in said)
 
 
 def test_the_minimum_of_an_exchange_is_named_when_the_bot_is_saved(binance: Person):

@@ -312,6 +312,8 @@ def add_bot(app: App, user: User, given: Mapping[str, Any], warn: Warn = lambda 
     if "sides" not in given and not app.brokers.capabilities(account).shorts:
         values["sides"] = Sides.LONG
     venue_check.check(app, account, symbol, values, warn)
+    with app.db.read() as conn:
+        venue_check.check_beside(app, account, symbol, [bot.symbol for bot in table.list_page(conn, user.id, limit=500, account_id=account.id)], warn)
     check_risk_size(values["size_kind"], values.get("exit_plan"), values["size_override"])
     now = app.clock.now()
     values |= {"created_at": now, "updated_at": now, "windows": values["windows"]}

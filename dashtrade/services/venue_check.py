@@ -6,7 +6,7 @@ where it does not answer, the bot is saved all the same, and its user is told wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -60,6 +60,18 @@ def check(app: App, account: Account, symbol: Symbol, values: Mapping[str, Any],
         warn(f"{rules.note}. Try the bot with a small order first.")
     _check_rules(wish, can, rules)
     _check_size(wish, can, rules, quote, warn)
+
+
+def check_beside(app: App, account: Account, symbol: Symbol, others: Iterable[Symbol], warn: Warn) -> None:
+    """A pair of two coins pays with one that another bot may own: a broker holds one heap of it, and books count what was bought."""
+    if not symbol.is_crypto or is_local(app.brokers.of(account)):
+        return
+    shared = {one.quote for one in (symbol, *others) if one.is_crypto} & {one.base for one in (symbol, *others) if one.is_crypto}
+    for coin in sorted(shared & {symbol.base, symbol.quote}):
+        warn(
+            f"{coin} is traded by one bot of this account and paid with by another: what is paid is missing where it is owned, and shows as a "
+            "difference with the broker. Give one of them an account, or a sub-account, of its own."
+        )
 
 
 def _other_money(symbol: Symbol) -> str:
