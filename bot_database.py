@@ -218,16 +218,19 @@ class Database:
             if self.slow_commit:
                 time.sleep(self.slow_commit)
             raw.execute("COMMIT")
-        except Exception as error:  # the disk, the lock, the file: nothing of the group is durable
+        except BaseException as error:  # the disk, the lock, the file, an end of the process: nothing of the group is durable
             self._drop_writer()
             group += [self._waiting.popleft() for _ in range(len(self._waiting))] if not group else []
             away = DatabaseAway(_words(error))
             away.__cause__ = error
             for work in group:
                 work.error, work.result = away, None
-        for work in group:
-            work.done = True
-            work.gate.release()
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            for work in group:
+                work.done = True
+                work.gate.release()
 
     def _begin(self, raw: sqlite3.Connection) -> None:
         """Take SQLite's write lock, which another process may hold for a moment. Once it is held for longer, it is tried only
@@ -423,6 +426,6 @@ def _is_bug(error: Exception) -> bool:
     return getattr(getattr(error, "orig", None) or error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
 
 
-def _words(error: Exception) -> str:
+def _words(error: BaseException) -> str:
     cause = getattr(error, "orig", None) or error
     return f"the database cannot be used now ({str(cause).splitlines()[0][:200] if str(cause) else type(cause).__name__})"
