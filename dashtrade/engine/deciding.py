@@ -51,19 +51,8 @@ def decide_one(conn: sa.Connection, task: table.Waiting, signal: Signal, market:
                carry_out: CarryOut | None = None) -> Order | None:
     """Decides, and writes it down. Returns the order to send now (already SUBMITTING), or as `carry_out` has left it."""
     account_table.hold(conn, task.account_id)
-    bot, account_ok = bot_table.load(conn, task.bot_id), account_table.problem(conn, task.account_id, simulated=market.simulated)
-    under_way = order_table.open_in_account(conn, task.account_id)
-    over, guards = protecting.look(conn, bot, now)
-    view = View(
-        bot=bot, working=tuple(o for o in under_way if o.bot_id == bot.id), reserved=sum((o.reserve for o in under_way), ZERO),
-        day=bot.day(now.date()), switches=over.switches, account_ok=account_ok, received_at=task.received_at,
-        now=now, expires_at=task.expires_at, taken_back=task.taken_back, quote=market.quote, account=market.account,
-        rules=market.rules, capabilities=market.capabilities, market_open=market.open,
-        alone=not market.capabilities.native_bracket or bot_table.is_alone(conn, bot),
-        held_for_others=tuple(o for o in under_way if o.parent_id and o.bot_id != bot.id and o.symbol == bot.symbol),
-        opens_at=market.opens_at, waiting=protecting.waiting_of(conn, task, now), locks=over.locks, guards=guards,
-        drift=drift_table.on(conn, task.account_id, task.symbol),
-    )
+    view = look(conn, task, market, now)
+    bot = view.bot
     decision = decide(signal, view)
     if market.kept and (isinstance(decision, Refused | Wait) or (isinstance(decision, Approved) and not all(check.ok for check in decision.checks))):
         raise AskAgain
@@ -85,6 +74,23 @@ def decide_one(conn: sa.Connection, task: table.Waiting, signal: Signal, market:
         case Approved() as approved:
             return _approve(conn, task, view, approved, now, carry_out)
     return None
+
+
+def look(conn: sa.Connection, task: table.Waiting, market: Market, now: datetime) -> View:
+    """All that is known at this moment. Reads alone: a dry run looks through the same eyes."""
+    bot, account_ok = bot_table.load(conn, task.bot_id), account_table.problem(conn, task.account_id, simulated=market.simulated)
+    under_way = order_table.open_in_account(conn, task.account_id)
+    over, guards = protecting.look(conn, bot, now)
+    return View(
+        bot=bot, working=tuple(o for o in under_way if o.bot_id == bot.id), reserved=sum((o.reserve for o in under_way), ZERO),
+        day=bot.day(now.date()), switches=over.switches, account_ok=account_ok, received_at=task.received_at,
+        now=now, expires_at=task.expires_at, taken_back=task.taken_back, quote=market.quote, account=market.account,
+        rules=market.rules, capabilities=market.capabilities, market_open=market.open,
+        alone=not market.capabilities.native_bracket or bot_table.is_alone(conn, bot),
+        held_for_others=tuple(o for o in under_way if o.parent_id and o.bot_id != bot.id and o.symbol == bot.symbol),
+        opens_at=market.opens_at, waiting=protecting.waiting_of(conn, task, now), locks=over.locks, guards=guards,
+        drift=drift_table.on(conn, task.account_id, task.symbol),
+    )
 
 
 def _end(conn: sa.Connection, task: table.Waiting, view: View, status: str, reason: str, checks: tuple[Check, ...], now: datetime,
