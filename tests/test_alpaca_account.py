@@ -25,13 +25,14 @@ from tests.simulators.alpaca import AlpacaSimulator
 # --- rules ---------------------------------------------------------------------------------------------------------------
 
 
-def test_an_asset_without_the_field_that_is_going_away_is_read(desk: Desk):
-    rules = desk.broker.rules(Symbol.parse("NEWER"))
+def test_an_asset_that_says_nothing_of_borrowing_is_believed_to_be_shortable(desk: Desk):
+    rules = desk.broker.rules(Symbol.parse("BARE"))
     assert rules.tradable and rules.shortable and rules.fractionable
 
 
-def test_what_is_hard_to_borrow_is_not_shortable(desk: Desk):
-    hard = Symbol.parse("HARD")
+@pytest.mark.parametrize("name", ["HARD", "OLDER"])
+def test_what_is_hard_to_borrow_is_not_shortable_in_new_bodies_and_in_old(desk: Desk, name: str):
+    hard = Symbol.parse(name)
     assert not desk.broker.rules(hard).shortable
     with pytest.raises(Rejected, match="sold short"):
         desk.order(SELL, 1, symbol=hard)
@@ -40,6 +41,8 @@ def test_what_is_hard_to_borrow_is_not_shortable(desk: Desk):
 def test_shortable_alone_is_not_enough_when_it_is_hard_to_borrow():
     asset = {"class": "us_equity", "tradable": True, "shortable": True, "easy_to_borrow": False}
     assert not wire.rules_of(asset, None).shortable and wire.rules_of(asset | {"easy_to_borrow": True}, None).shortable
+    assert wire.rules_of(asset | {"borrow_status": "easy_to_borrow"}, None).shortable, "the newer field counts"
+    assert not wire.rules_of(asset | {"easy_to_borrow": True, "borrow_status": "hard_to_borrow"}, None).shortable
 
 
 def test_a_stock_of_whole_shares_has_a_step_of_one(desk: Desk):
@@ -71,20 +74,22 @@ def test_a_fraction_or_an_amount_of_money_goes_as_a_day_order(desk: Desk):
 
 
 def test_entries_that_take_no_fraction_become_whole_shares(desk: Desk):
-    desk.order(BUY, "12.34", LIMIT, limit_price="101")
+    desk.order(BUY, "12.34", LIMIT, limit_price="101", time_in_force=TimeInForce.GTC)
     assert desk.last["qty"] == "12"
+    desk.order(BUY, "2.5", OrderType.TRAILING_STOP, trail_percent="1", time_in_force=TimeInForce.DAY)
+    assert desk.last["qty"] == "2"
     desk.order(BUY, "2.9", take_profit="120", stop_loss="80")
     assert desk.last["qty"] == "2"
     with pytest.raises(Rejected, match="less than Alpaca takes in an order like this, 1"):
-        desk.order(BUY, "0.5", LIMIT, limit_price="101")
+        desk.order(BUY, "0.5", LIMIT, limit_price="101", time_in_force=TimeInForce.GTC)
     desk.order(SELL, "3.7", symbol=Symbol.parse("MSFT"))
     assert desk.last["qty"] == "3" and desk.held(Symbol.parse("MSFT")) == -3
 
 
 def test_an_exit_of_a_fraction_is_not_shortened_unseen(desk: Desk):
     desk.order(BUY, "1.5")
-    with pytest.raises(Rejected, match="Use whole shares, or a market order of the day"):
-        desk.order(SELL, "1.5", LIMIT, limit_price="120", reduces=True)
+    with pytest.raises(Rejected, match="Use whole shares, or an order of the day"):
+        desk.order(SELL, "1.5", LIMIT, limit_price="120", reduces=True, time_in_force=TimeInForce.GTC)
     desk.order(SELL, "1.5", reduces=True, time_in_force=TimeInForce.GTC)
     assert desk.held() == 0
 

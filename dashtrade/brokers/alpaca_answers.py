@@ -158,7 +158,7 @@ _HINTS = {
     "sub-penny": "Use two decimals for prices of a dollar or more, four below.",
     "sold short": "Short whole shares of a stock that is easy to borrow.",
     "simple orders": "Use whole shares for orders with exits.",
-    "fractional": "Use whole shares, or a market order of the day.",
+    "fractional": "Use whole shares, or an order of the day.",
     "not found": "Look at the symbol's spelling: Alpaca trades US-listed stocks and some coins.",
     "extended": "Outside the regular hours Alpaca takes limit orders only.",
     "unauthorized": "Look at what this account may trade, at Alpaca.",

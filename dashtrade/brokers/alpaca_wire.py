@@ -25,11 +25,12 @@ COIN_TIMES = frozenset({TimeInForce.GTC, TimeInForce.IOC})
 
 CAPABILITIES = Capabilities(
     name="Alpaca", order_types=frozenset(OrderType), times_in_force=frozenset(TimeInForce), shorts=True, fractional=True,
-    whole_shares_beyond_market=True, notional=True, extended_hours=True, native_bracket=True, refuses_repeats=True,
+    fractions_by_the_day=frozenset(OrderType) - {OrderType.TRAILING_STOP}, notional=True, extended_hours=True,
+    native_bracket=True, refuses_repeats=True,
     settle=timedelta(seconds=5), sandbox=True, requests_per_minute=200, stocks=True, crypto=True, lists_orders=True,
     unseen_coin_fee=Decimal("0.01"),
     notes=(
-        "Fractions of a share and amounts of money: market orders of the day, never short.",
+        "Fractions of a share: market, limit, stop and stop-limit orders of the day, never short, with no exits held at Alpaca.",
         "Shorts: whole shares of easy-to-borrow stocks, with an equity of 2,000 dollars or more.",
         "Outside the regular hours: limit orders.",
         "Coins: market, limit and stop-limit orders, good till cancelled or immediate; no shorts, no brackets; the fee is taken "
@@ -170,18 +171,19 @@ def coin_pair(written: str) -> Symbol:
 
 
 def rules_of(asset: Any, price: Decimal | None) -> Rules:
-    """From the raw asset: the library's own model insists on a field that Alpaca is about to drop."""
+    """From the raw asset: the library's own model insists on `easy_to_borrow`, which Alpaca replaced by `borrow_status`."""
     tradable = asset.get("tradable") is True and asset.get("status", "active") == "active"
     if asset.get("class") == "crypto":
         return Rules(
             quantity_step=exact(asset["min_trade_increment"]), price_step=exact(asset["price_increment"]),
             min_quantity=exact(asset["min_order_size"]), shortable=False, tradable=tradable, fractionable=True,
         )  # fmt: skip
-    fractions, borrow = asset.get("fractionable") is True, asset.get("easy_to_borrow")
+    fractions, borrow = asset.get("fractionable") is True, asset.get("borrow_status")
+    hard = borrow == "hard_to_borrow" if borrow else asset.get("easy_to_borrow") is False
     return Rules(
         quantity_step=SHARE_STEP if fractions else WHOLE, price_step=SUB_CENT if price is not None and price < 1 else CENT,
         min_quantity=ZERO if fractions else WHOLE, min_notional=Decimal(1) if fractions else ZERO,
-        shortable=asset.get("shortable") is True and borrow is not False, tradable=tradable, fractionable=fractions,
+        shortable=asset.get("shortable") is True and not hard, tradable=tradable, fractionable=fractions,
     )  # fmt: skip
 
 
@@ -294,9 +296,11 @@ def wire_order(request: OrderRequest, rules: Rules) -> dict[str, Any]:
 def _amount(request: OrderRequest, rules: Rules) -> dict[str, str]:
     if request.notional is not None:
         return {"notional": plain(floor_to(request.notional, CENT))}
-    plain_buy = request.type is OrderType.MARKET and request.side is OrderSide.BUY and not has_exits(request)
-    # Alpaca fills fractions in plain market orders only, and never short: an entry of 12.34 shares at a limit is 12, rather than
-    # a refusal. A closing order is left as it is, as the rest of it would stay behind unseen.
+    by_the_day = request.type is OrderType.MARKET or request.time_in_force is TimeInForce.DAY
+    takes = by_the_day and request.type in CAPABILITIES.fractions_by_the_day
+    plain_buy = takes and request.side is OrderSide.BUY and not has_exits(request)
+    # Alpaca takes fractions in plain day orders only, and never short: an entry of 12.34 shares good till cancelled is 12, rather
+    # than a refusal. A closing order is left as it is, as the rest of it would stay behind unseen.
     step = rules.quantity_step if request.symbol.is_crypto or request.reduces or plain_buy else WHOLE
     quantity = floor_to(request.quantity, step)
     if quantity <= 0 or quantity < rules.min_quantity:

@@ -308,14 +308,12 @@ def _opening(signal: Signal, view: View, side: Side, effect: Effect, fixed: Deci
         own = signal.size is not None and bot.size_override
         sized = entry_size(
             signal.size if own else bot.size, price=price, equity=view.account.equity, owned=abs(bot.position.quantity),
-            rules=_rules_for(view, order_side, kind), stop_distance=_stop_distance(plan.stop_loss, price),
+            rules=_rules_for(signal, view, order_side, kind), stop_distance=_stop_distance(plan.stop_loss, price),
         )
         if isinstance(sized, NoSize):
             return sized
         ignored = " (the alert's own size is not allowed by the bot)" if signal.size is not None and not own else ""
         quantity, words = sized.quantity, sized.words + ignored
-    if plan.stop_loss is not None and plan.stop_loss.limit_price and quantity % 1 and view.capabilities.whole_shares_beyond_market and not bot.symbol.is_crypto:
-        return NoSize(reason=f"{view.capabilities.name} takes a stop-limit for whole shares only: use a stop, or a size in shares", numbers={})
     step = _step(
         signal, view, side=order_side, effect=effect, quantity=quantity, kind=kind, limit=limit, price=price,
         words=f"{order_side} {words}{_limit_said(signal, kind, limit)}", entry=True,
@@ -323,9 +321,11 @@ def _opening(signal: Signal, view: View, side: Side, effect: Effect, fixed: Deci
     return _with_exits(step, plan, view)
 
 
-def _rules_for(view: View, side: OrderSide, kind: OrderType) -> Rules:
-    """What may be ordered in this way: some venues take fractions of a share in market buys alone."""
-    if not view.capabilities.whole_shares_beyond_market or view.bot.symbol.is_crypto or (kind is OrderType.MARKET and side is OrderSide.BUY):
+def _rules_for(signal: Signal, view: View, side: OrderSide, kind: OrderType) -> Rules:
+    """What an entry may be: some venues take fractions of a share in day orders alone, and never short."""
+    by_the_day = kind is OrderType.MARKET or _lasts(signal, view, kind, entry=True) is TimeInForce.DAY
+    kinds = _fractions_by_the_day(view)
+    if not kinds or (kind in kinds and by_the_day and side is OrderSide.BUY):
         return view.rules
     return replace(view.rules, quantity_step=max(view.rules.quantity_step, ONE), min_quantity=max(view.rules.min_quantity, ONE))
 
@@ -391,14 +391,25 @@ def _step(
 ) -> Step:
     stops = kind in (OrderType.STOP, OrderType.STOP_LIMIT)
     trails = kind is OrderType.TRAILING_STOP
-    default = view.bot.ordering.time_in_force if entry else None
+    lasts = _lasts(signal, view, kind, entry=entry)
+    if quantity % 1 and lasts is not TimeInForce.DAY and kind is not OrderType.MARKET and kind in _fractions_by_the_day(view):  # an exit
+        lasts, words = TimeInForce.DAY, f"{words}, as a day order: {view.capabilities.name} takes fractions of a share in no other"
     extended = (signal.extended_hours or view.bot.ordering.extended_hours) and kind is OrderType.LIMIT and view.capabilities.extended_hours
     return Step(
         side=side, effect=effect, quantity=quantity, type=kind, price=price or view.quote.price_for(side), limit_price=limit,
         stop_price=signal.stop_price if stops else None, trail_amount=signal.trail_amount if trails else None,
-        trail_percent=signal.trail_percent if trails else None, time_in_force=signal.time_in_force or default or _patience(view, kind),
+        trail_percent=signal.trail_percent if trails else None, time_in_force=lasts,
         extended_hours=extended and not view.bot.symbol.is_crypto, words=words,
     )
+
+
+def _lasts(signal: Signal, view: View, kind: OrderType, *, entry: bool) -> TimeInForce:
+    default = view.bot.ordering.time_in_force if entry else None
+    return signal.time_in_force or default or _patience(view, kind)
+
+
+def _fractions_by_the_day(view: View) -> frozenset[OrderType]:
+    return frozenset() if view.bot.symbol.is_crypto else view.capabilities.fractions_by_the_day
 
 
 def _patience(view: View, kind: OrderType) -> TimeInForce:

@@ -254,7 +254,7 @@ class Capabilities:
     times_in_force: frozenset[TimeInForce] = frozenset({TimeInForce.DAY, TimeInForce.GTC})
     shorts: bool = False
     fractional: bool = False
-    whole_shares_beyond_market: bool = False  # fractions of a share in plain market buys alone
+    fractions_by_the_day: frozenset[OrderType] = frozenset()  # fractions of a share in day orders of these types alone, never short
     notional: bool = False
     extended_hours: bool = False
     native_bracket: bool = False

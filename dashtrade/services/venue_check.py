@@ -145,7 +145,7 @@ def _check_rules(wish: _Wish, can: Capabilities, rules: Rules) -> None:
         raise Malformed(
             f"{can.name} takes whole shares of {name} only, not {plain(wish.size.value)}", where="position_size", hint="Write a whole number, or a size in dollars."
         )
-    if fraction and wish.sides is Sides.SHORT and can.whole_shares_beyond_market and not wish.symbol.is_crypto:
+    if fraction and wish.sides is Sides.SHORT and can.fractions_by_the_day and not wish.symbol.is_crypto:
         raise Malformed(f"{can.name} sells whole shares short only, not {plain(wish.size.value)}", where="position_size", hint="Write a whole number.")
 
 

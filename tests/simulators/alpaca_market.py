@@ -40,8 +40,9 @@ class Market:
         self.ids_last = False  # which of its checks comes first, the vendor does not say
         for asset in (
             Asset("AAPL", D(100)), Asset("MSFT", D(200)), Asset("SPY", D(500)), Asset("PENNY", D("0.5")),
-            Asset("HARD", D(50), shortable=False, easy_to_borrow=False), Asset("WHOLE", D(20), fractionable=False),
-            Asset("NEWER", D(30), easy_to_borrow=None), Asset("HALT", D(10), tradable=False),
+            Asset("HARD", D(50), hard_to_borrow=True), Asset("WHOLE", D(20), fractionable=False),
+            Asset("OLDER", D(30), hard_to_borrow=True, told_as="easy_to_borrow"), Asset("BARE", D(30), told_as=""),
+            Asset("HALT", D(10), tradable=False),
             Asset("BTC/USD", D(50_000), crypto=True), Asset("ETH/USD", D(2_500), crypto=True),
         ):  # fmt: skip
             self.assets[asset.plain] = asset
@@ -146,7 +147,7 @@ class Market:
     def _check_short(self, order: Order) -> None:
         if order.notional is not None or order.quantity % 1:
             raise unprocessable("fractional orders cannot be sold short")
-        if not order.asset.shortable or order.asset.easy_to_borrow is False:
+        if not order.asset.shortable or order.asset.hard_to_borrow:
             raise unprocessable(f'asset "{order.asset.symbol}" cannot be sold short')
         long, short = self.values()
         if self.cash + long + short < 2000:

@@ -59,7 +59,8 @@ class Asset:
     crypto: bool = False
     tradable: bool = True
     shortable: bool = True
-    easy_to_borrow: bool | None = True  # None: the field is left out, as the vendor announced
+    hard_to_borrow: bool = False
+    told_as: str = "borrow_status"  # easy_to_borrow: as bodies were until 2026-09-22; empty: neither, as both fields are optional
     fractionable: bool = True
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
@@ -72,14 +73,20 @@ class Asset:
         return D("0.01") if self.price >= 1 else D("0.0001")
 
     def wire(self) -> dict[str, Any]:
+        """Documented: the asset schema with `borrow_status` and the two margin requirements, which the vendor's change log of
+        2026-06-05 and 2026-07-16 puts in the place of `easy_to_borrow` and `maintenance_margin_requirement` from 2026-09-22 on.
+        The words of `borrow_status` follow the names that it replaces; no body that carries it was found recorded."""
         body: dict[str, Any] = {
             "id": self.id, "class": "crypto" if self.crypto else "us_equity", "exchange": "CRYPTO" if self.crypto else "NASDAQ",
             "symbol": self.symbol, "name": f"{self.symbol} of the simulator", "status": "active", "tradable": self.tradable,
-            "marginable": not self.crypto, "maintenance_margin_requirement": 100 if self.crypto else 30,
+            "marginable": not self.crypto, "margin_requirement_long": "100" if self.crypto else "30", "margin_requirement_short": "100" if self.crypto else "30",
             "shortable": self.shortable and not self.crypto, "fractionable": self.fractionable or self.crypto, "attributes": [],
         }  # fmt: skip
-        if self.easy_to_borrow is not None:
-            body["easy_to_borrow"] = self.easy_to_borrow and not self.crypto
+        hard = self.hard_to_borrow or self.crypto
+        if self.told_as == "borrow_status":
+            body["borrow_status"] = "hard_to_borrow" if hard else "easy_to_borrow"
+        elif self.told_as == "easy_to_borrow":
+            body |= {"easy_to_borrow": not hard, "maintenance_margin_requirement": 100 if self.crypto else 30}
         if self.crypto:
             body |= {"min_order_size": "0.0001", "min_trade_increment": "0.000000001", "price_increment": "0.01"}
         return body

@@ -133,19 +133,21 @@ def _check_stock(order: Order) -> None:
         return
     if not order.asset.fractionable:
         raise forbidden(f'asset "{order.asset.symbol}" is not fractionable')
+    # Recorded, both: in a report against a client library of 2023-11, and in a vendor's answer to one. Documented: limit, stop and
+    # stop-limit orders of the day take fractions (change log of 2024-08-20). Invented: the words against a trailing stop.
     if order.order_class != "simple":
         raise unprocessable("fractional orders must be simple orders")
-    if order.type != "market":
-        raise unprocessable("fractional orders must be market orders")
     if order.time_in_force != "day":
         raise unprocessable("fractional orders must be DAY orders")
+    if order.type == "trailing_stop":
+        raise unprocessable("fractional orders must not be trailing stop orders")
 
 
 def _check_coin(order: Order) -> None:
     if order.type not in ("market", "limit", "stop_limit"):
         raise invalid("invalid order type for crypto order")
     if order.time_in_force not in ("gtc", "ioc"):
-        raise invalid("invalid crypto time_in_force")
+        raise unprocessable("invalid crypto time_in_force")  # recorded, with this code, in a vendor's review of 2026-07-01
     if order.order_class != "simple":
         raise invalid(f"crypto orders not allowed for advanced order_class: {order.order_class}")
 
