@@ -278,11 +278,11 @@ NOT_SAID = [
     ("okx", 200, '{"code": "50026", "msg": "System error", "data": []}'), ("okx", 200, '{"code": "2", "msg": "", "data": []}'),
     ("okx", 200, '{"code": "1", "data": [{"ordId": "", "sCode": "50013", "sMsg": "Systems are busy"}]}'),
     ("kraken", 200, '{"error": ["EService:Timeout"]}'), ("kraken", 200, '{"error": ["EService:Unavailable"]}'),
-    ("kraken", 200, '{"error": ["EGeneral:Internal error"]}'), ("kraken", 200, '{"error": ["EAPI:Invalid nonce"]}'),
+    ("kraken", 200, '{"error": ["EGeneral:Internal error"]}'),
     ("kraken", 200, '{"error": ["EGeneral:Temporary lockout"]}'), ("kraken", 520, GATEWAY), ("kraken", 200, '{"error": [], "result": {}}'),
     ("coinbase", 200, '{"success": true}'), ("coinbase", 500, '{"error": "INTERNAL", "message": "x"}'), ("coinbase", 200, '{"error": "unknown", "message": "x"}'),
     ("gemini", 200, "null"), ("gemini", 200, '{"order_id": "12"}'), ("gemini", 400, '{"result": "error", "reason": "System", "message": "We are experiencing technical issues"}'),
-    ("gemini", 200, "Internal Server Error"), ("gemini", 502, GATEWAY), ("gemini", 200, '{"result": "error", "reason": "InvalidNonce", "message": "nonce"}'),
+    ("gemini", 200, "Internal Server Error"), ("gemini", 502, GATEWAY),
 ]  # fmt: skip
 
 
@@ -349,6 +349,7 @@ LIMITS = [
     ("okx", 200, '{"code": "50061", "msg": "sub-account limit", "data": []}'), ("kraken", 200, '{"error": ["EOrder:Rate limit exceeded"]}'),
     ("kraken", 200, '{"error": ["EAPI:Rate limit exceeded"]}'), ("coinbase", 429, "too many"),
     ("gemini", 429, '{"result": "error", "reason": "RateLimit", "message": "slow down"}'),
+    ("kraken", 200, '{"error": ["EAPI:Invalid nonce"]}'), ("gemini", 400, '{"result": "error", "reason": "InvalidNonce", "message": "nonce"}'),
 ]  # fmt: skip
 
 

@@ -115,7 +115,7 @@ class CryptoBroker:
     def rules(self, symbol: Symbol) -> Rules:
         known, now = self._rules.get(symbol), self._clock.now()
         if known is None or now - known[0] > RULES_ARE_FRESH:
-            known = (now, reports.rules_of(self._ask(lambda client: self._market(client, symbol))))
+            known = (now, reports.rules_of(self._ask(lambda client: self._market(client, symbol, anew=True))))
             self._rules[symbol] = known
         return known[1]
 
@@ -197,14 +197,27 @@ class CryptoBroker:
         params: dict[str, Any] = {self.venue.client_id: request.client_order_id, **self.venue.create_params}
         if stop is not None:
             params[self.venue.stop_param] = plain(stop)
-        if limit is not None:
+        if limit is not None and (stop is None or self.venue.stop_says_time):
             params["timeInForce"] = request.time_in_force.upper()
         kind, sent = ("limit" if limit is not None else "market"), limit
         if request.type is OrderType.MARKET and request.side in self.venue.collared:
-            kind, sent, params["timeInForce"] = "limit", _collared(request.side, price, rules), TimeInForce.IOC.upper()
+            sent = self._affordable(request, quantity, price, _collared(request.side, price, rules), rules)
+            kind, params["timeInForce"] = "limit", TimeInForce.IOC.upper()
         if request.type is OrderType.MARKET and self.venue.spends_on_market_buy and request.side is OrderSide.BUY:
             sent = price
         return kind, str(request.side), plain(quantity), plain(sent) if sent is not None else None, params
+
+    def _affordable(self, request: OrderRequest, quantity: Decimal, price: Decimal, limit: Decimal, rules: Rules) -> Decimal:
+        """A limit that the free money covers: the exchange sets limit x quantity and a fee aside, although it costs less. Where
+        not even the price is covered the order goes at it, and the exchange says no in its own words."""
+        if request.side is not OrderSide.BUY or not self.venue.reserved_fee:
+            return limit
+        try:
+            free = self._balances()[1].get(request.symbol.quote, ZERO)
+        except (Unavailable, RetryLater):
+            return limit
+        most = floor_to(free / (quantity * (1 + self.venue.reserved_fee)), rules.price_step)
+        return min(limit, max(most, round_to(price, rules.price_step)))
 
     def _price_now(self, request: OrderRequest) -> Decimal | None:
         """An order that needs no price is not held up by a ticker that fails: it may be an exit."""
@@ -329,14 +342,14 @@ class CryptoBroker:
             except Exception as error:
                 raise reading(self._wire, client, error) from error
 
-    def _market(self, client: Any, symbol: Symbol) -> Any:
+    def _market(self, client: Any, symbol: Symbol, *, anew: bool = False) -> Any:
         name = f"{symbol.base}/{symbol.quote}"
         market = client.markets.get(name) if symbol.is_crypto else None
         if market is None or not market.get("spot", True):
             others = sorted(each["quote"] for each in client.markets.values() if each["base"] == symbol.base and each.get("spot"))
             hint = f" It trades {symbol.base} against {', '.join(others[:6])}." if symbol.is_crypto and others else ""
             raise Rejected(f"{self.venue.name} does not trade {symbol.short}.{hint} Nothing was placed; choose another symbol.")
-        lacks = market["precision"].get("amount") is None
+        lacks = anew or market["precision"].get("amount") is None
         return reports.detail(client, market) if lacks and self.venue.details_on_demand else market
 
     def _balances(self) -> tuple[dict[str, Decimal], dict[str, Decimal]]:

@@ -97,6 +97,11 @@ def _sure(wire: Wire, client: Any, error: Exception) -> BrokerError | None:
         return RetryLater(
             f"{venue.name} says this machine's clock is off; the difference was measured, and the request goes again."
         )
+    if venue.says("stale", heard.body):
+        return RetryLater(
+            f"{venue.name} refused the number of this request, which has to rise from one to the next: nothing was looked at, and it goes "
+            "again. If this repeats, another program uses the same key: make a key for DashTrade alone.",
+        )
     if venue.says("later", heard.body):
         return RetryLater(
             f"{venue.name} takes no more requests for a moment. This one was not taken and goes later.", timedelta(seconds=3)

@@ -12,7 +12,7 @@ from typing import Any
 from dashtrade.brokers.crypto_errors import not_offered
 from dashtrade.brokers.crypto_venues import Exchange
 from dashtrade.domain.ports import BrokerFill, Candle, OrderRef, OrderReport, Rules, Unavailable, VenueStatus
-from dashtrade.domain.values import ZERO, OrderSide, Timeframe, round_to
+from dashtrade.domain.values import ZERO, OrderSide, Timeframe, plain, round_to
 
 MOST_PAGES = 20
 _STATUS = {
@@ -62,10 +62,16 @@ def _step(said: object) -> Decimal:
 
 
 def detail(client: Any, market: Any) -> Any:
-    """The list of markets lacks steps and minimums, and without them ccxt fails with a bare AssertionError."""
+    """The list of markets lacks steps and minimums, and without them ccxt fails with a bare AssertionError. Nothing else is
+    taken from the details: a spot pair names there in what it is paid for, which ccxt takes for the mark of a perpetual."""
     said = client.publicGetV1SymbolsDetailsSymbol({"symbol": market["id"]})
-    client.markets[market["symbol"]].update(client.safe_market_structure(client.parse_market(said)))
-    return client.markets[market["symbol"]]
+    if str(said.get("symbol", "")).lower() != market["id"] or said.get("product_type", "spot") != "spot":
+        raise Unavailable(f"{client.name} told the details of another pair than {market['symbol']}. Nothing is known from it now; it is asked again.")
+    steps = [plain(_step(said.get(name))) for name in ("tick_size", "quote_increment")]
+    market["precision"] |= {"amount": steps[0], "price": steps[1]}
+    market["limits"] = {**market["limits"], "amount": {"min": said.get("min_order_size"), "max": None}}
+    market["active"] = said.get("status") not in ("closed", "cancel_only")
+    return market
 
 
 def balances(client: Any) -> tuple[dict[str, Decimal], dict[str, Decimal]]:

@@ -44,7 +44,9 @@ class Exchange:
     create_tells: bool = False  # the answer carries status and fills; else the order is fetched afterwards
     spends_on_market_buy: bool = False  # a market buy is an amount of money, so it needs a price
     collared: frozenset[OrderSide] = frozenset()  # sides whose market orders go as a limit through the book, immediate or cancel
+    reserved_fee: Decimal = Decimal(0)  # what an order to buy sets aside for its fee, as a part of limit x quantity
     stop_param: str = "stopLossPrice"
+    stop_says_time: bool = True  # whether a stop carries a time in force
     create_params: dict[str, str] = field(default_factory=dict)
 
     # executions
@@ -61,6 +63,7 @@ class Exchange:
 
     # what its words mean
     credentials: str = r"(?!)"  # the key is wrong, revoked or may not do this
+    stale: str = r"(?!)"  # a nonce came out of order: certain, as nothing was looked at
     later: str = r"(?!)"  # its own words for "not taken, come back": certain, as nothing was looked at
     skewed: str = r"(?!)"  # our clock is off; certain as well
     ours: str = r"(?!)"  # it has an order of this name already: it may be ours
@@ -115,6 +118,7 @@ EXCHANGES: dict[str, Exchange] = {
             settle=timedelta(seconds=10),
             create_params={"oflags": "fciq"},  # fees in the quote currency, as ccxt takes them to be
             credentials=r"EAPI:Invalid (key|signature)|EGeneral:Permission denied|ESession:Invalid session",
+            stale=r"EAPI:Invalid nonce",
             later=r"E(API|Order):Rate limit exceeded|EGeneral:Too many requests", ours=r"[Dd]uplicate cl_ord_id|cl_ord_id.*(exists|in use)",
             absent=r"EOrder:(Unknown|Invalid) order", refused=r'"E(Order|Trade|Query|Funding|Account):|"EGeneral:Invalid arguments',
             doubt=r'"EService:|"EDatabase:|EGeneral:(Internal error|Temporary lockout)',
@@ -145,8 +149,9 @@ EXCHANGES: dict[str, Exchange] = {
         Exchange(
             id="gemini", name="Gemini", quote="USD", sandbox=True, client_id="client_order_id", lookup="status", trades="in_order",
             order_types=frozenset({MARKET, LIMIT, STOP_LIMIT}), nonces=True, burst=2, details_on_demand=True,
-            collared=frozenset(OrderSide), stop_param="triggerPrice", candles_page=500,
+            collared=frozenset(OrderSide), reserved_fee=Decimal("0.004"), stop_param="triggerPrice", stop_says_time=False, candles_page=500,
             credentials=r'"reason":\s*"(InvalidSignature|InvalidApiKey|MissingRole|InvalidSignatureHeader)"',
+            stale=r'"reason":\s*"InvalidNonce"', ours=r'"reason":\s*"Duplicate',
             later=r'"reason":\s*"RateLimit"', doubt=r'"reason":\s*"System"', refused=r'"result":\s*"error"',
             key_form=r"account", key_hint="Gemini needs a key of one account (account-…), not a master key.",
             notes=(

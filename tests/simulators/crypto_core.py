@@ -92,6 +92,7 @@ class Core:
         self.balances = {market.base: ZERO for market in markets} | cash
         self.fee_rate, self.fee_in = D(fee_rate), fee_in  # fee_in: bought | quote | a coin's name
         self.orders: list[Order] = []
+        self.reserved_fee = ZERO  # of an order to buy at a limit, beside limit x quantity
         self.lag = self.trade_lag = 0.0  # seconds until orders and executions are shown
         self.next_share = D(1)
         self.repeats = "open"  # refuse a client id while "open", "ever" or "never"; "return" gives the first order
@@ -177,7 +178,8 @@ class Core:
         worth = cost if quantity is None else quantity * price
         if worth < market.least_cost:
             raise Refusal("min_notional", str(worth))
-        if side == "buy" and worth > self.free(market.quote) or side == "sell" and quantity > self.free(market.base):
+        reserved = worth * (1 + self.reserved_fee) if limit is not None else worth
+        if side == "buy" and reserved > self.free(market.quote) or side == "sell" and quantity > self.free(market.base):
             raise Refusal("funds", market.quote if side == "buy" else market.base)
         now = self.now()
         self._ids += 1
