@@ -353,7 +353,7 @@ class CryptoBroker:
         return reports.detail(client, market) if lacks and self.venue.details_on_demand else market
 
     def _balances(self) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
-        return self._ask(reports.balances)
+        return self._ask(lambda client: reports.balances(client, self.venue))
 
     def _symbol_of(self, coin: str) -> Symbol:
         return Symbol(market="CRYPTO", base=coin, quote=self._quotes_by_coin.get(coin, self._quote))

@@ -103,8 +103,9 @@ def _sure(wire: Wire, client: Any, error: Exception) -> BrokerError | None:
             "again. If this repeats, another program uses the same key: make a key for DashTrade alone.",
         )
     if venue.says("later", heard.body):
+        after = _until(heard.body, wire.clock.now().timestamp())
         return RetryLater(
-            f"{venue.name} takes no more requests for a moment. This one was not taken and goes later.", timedelta(seconds=3)
+            f"{venue.name} takes no more requests for {after:.0f} s. This one was not taken and goes later.", timedelta(seconds=after)
         )
     if venue.says("credentials", heard.body) or heard.status == 401 or _is_credentials(ccxt, heard, error):
         return BadCredentials(
@@ -112,6 +113,12 @@ def _sure(wire: Wire, client: Any, error: Exception) -> BrokerError | None:
             "Nothing was placed. Make a new key that may read and trade, and save it under Setup."
         )
     return None
+
+
+def _until(body: str, now: float) -> float:
+    """Seconds until the moment that Kraken names, in seconds since 1970; three where none is named."""
+    told = re.search(r"Throttled: ?(\d{10})\b", body)
+    return min(max(int(told[1]) - now, 1.0), 60.0) if told else 3.0
 
 
 def _is_credentials(ccxt: Any, heard: Heard, error: Exception) -> bool:
@@ -131,6 +138,8 @@ def _is_refusal(venue: Exchange, heard: Heard, error: Exception) -> bool:
     """A plain ExchangeError is what ccxt raises when it does not know the words: time-outs come as that, too."""
     import ccxt
 
+    if venue.says("certain", heard.body):
+        return True
     if venue.says("doubt", heard.body) or isinstance(error, ccxt.OperationFailed) or not isinstance(error, ccxt.ExchangeError):
         return False
     return type(error) is not ccxt.ExchangeError or venue.says("refused", heard.body)

@@ -40,8 +40,17 @@ def _by_symbol(client: Any, since: int, symbols: Sequence[Symbol]) -> Iterator[A
 
 
 def _open_and_closed(client: Any, since: int, symbols: Sequence[Symbol]) -> Iterator[Any]:
+    """Those that ended come by pages, the newest first: one that ends meanwhile moves the others on, and none is missed."""
     yield from client.fetch_open_orders()
-    yield from client.fetch_closed_orders(None, since)
+    told = 0
+    for _ in range(MOST_PAGES):
+        page = client.fetch_closed_orders(None, since, None, {"ofs": told} if told else {})
+        yield from page
+        told += len(page)
+        count = client.heard.answer["result"].get("count")
+        if not page or (count is not None and told >= int(count)):
+            return
+    raise Unavailable("The exchange lists more orders than can be looked through.")
 
 
 def _paged(fetch: Callable[[int], Sequence[Any]], since: int) -> Iterator[Any]:

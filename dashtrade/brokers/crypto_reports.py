@@ -74,18 +74,22 @@ def detail(client: Any, market: Any) -> Any:
     return market
 
 
-def balances(client: Any) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
+def balances(client: Any, venue: Exchange) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
     """All of each coin, and what of it is free. Coinbase tells its accounts by pages, of which ccxt reads the first."""
     total: dict[str, Decimal] = {}
     free: dict[str, Decimal] = {}
     asked: dict[str, str] = {}
     for _ in range(MOST_PAGES):
         page = client.fetch_balance(dict(asked))
-        total |= {coin: amount for coin, said in page["total"].items() if (amount := number(said))}
-        free |= {coin: number(said) or ZERO for coin, said in page["free"].items()}
+        for coin in page["total"]:
+            name = coin.removesuffix(venue.rewards)
+            if venue.rewards and "." in name:
+                continue
+            total[name] = total.get(name, ZERO) + (number(page["total"][coin]) or ZERO)
+            free[name] = free.get(name, ZERO) + (number(page["free"].get(coin)) or ZERO)
         info = page.get("info")
         if not (isinstance(info, dict) and info.get("has_next") and info.get("cursor")):
-            return total, free
+            return {coin: amount for coin, amount in total.items() if amount}, free
         asked = {"cursor": info["cursor"]}
     raise Unavailable("The exchange lists more coins than can be read. Close the accounts that are empty there.")
 
@@ -343,7 +347,9 @@ def _trades_by_ids(client: Any, order: Any) -> Sequence[Any]:
     ids = [trade["id"] for trade in order.get("trades") or ()]
     if not ids:  # an order found by our id may come without them
         ids = [trade["id"] for trade in client.fetch_order(order["id"], order["symbol"]).get("trades") or ()]
-    return client.fetch_order_trades(order["id"], order["symbol"], None, None, {"trades": ids}) if ids else ()
+    # Kraken tells twenty at a time, and ccxt asks once more, for none, after every full twenty.
+    some = [ids[first : first + 19] for first in range(0, len(ids), 19)]
+    return [trade for part in some for trade in client.fetch_order_trades(order["id"], order["symbol"], None, None, {"trades": part})]
 
 
 def _trades_filtered(client: Any, order: Any) -> Sequence[Any]:

@@ -53,6 +53,9 @@ class Exchange:
     trades: str = "order"  # order | ids | filter | in_order: how the fills of an order are asked for
     old_trades: dict[str, str] = field(default_factory=dict)  # asked with, where the first answer lacks some
 
+    # what it holds
+    rewards: str = ""  # ending of what earns and is traded like the plain coin; what else follows a point is not traded
+
     # the connection
     nonces: bool = False  # each request must carry a higher number than the last one: one at a time
     burst: float = 1.0  # seconds' worth of requests that may go at once, at the pace ccxt knows
@@ -68,6 +71,7 @@ class Exchange:
     skewed: str = r"(?!)"  # our clock is off; certain as well
     ours: str = r"(?!)"  # it has an order of this name already: it may be ours
     refused: str = r"(?!)"  # a refusal that ccxt has no class for
+    certain: str = r"(?!)"  # a refusal, although ccxt or `doubt` takes it for passing trouble
     doubt: str = r"(?!)"  # looks like a refusal and is none
     absent: str = ""  # there is no such order, where ccxt has another class for it
 
@@ -116,10 +120,13 @@ EXCHANGES: dict[str, Exchange] = {
             id="kraken", name="Kraken", quote="USD", lookup="open_closed", lists="open_closed", trades="ids", nonces=True, burst=45, candles_page=720,
             order_types=frozenset({MARKET, LIMIT, STOP, STOP_LIMIT}), times_in_force=frozenset({GTC, IOC}),
             settle=timedelta(seconds=10),
-            create_params={"oflags": "fciq"},  # fees in the quote currency, as ccxt takes them to be
+            # Fees in the quote currency, as ccxt takes them to be; without the agreement nobody in Germany can trade, others do not mind it.
+            create_params={"oflags": "fciq", "trading_agreement": "agree"}, rewards=".F",
             credentials=r"EAPI:Invalid (key|signature)|EGeneral:Permission denied|ESession:Invalid session",
             stale=r"EAPI:Invalid nonce",
-            later=r"E(API|Order):Rate limit exceeded|EGeneral:Too many requests", ours=r"[Dd]uplicate cl_ord_id|cl_ord_id.*(exists|in use)",
+            later=r"E(API|Order):(Domain rate|Rate) limit exceeded|EGeneral:Too many requests|EService: ?(Throttled|Deadline elapsed)",
+            ours=r"cl_ord_id not unique",
+            certain=r"EService:Market in (cancel|post|limit)_only mode|EAPI:(Feature disabled|Bad request)|EGeneral:Unknown method",
             absent=r"EOrder:(Unknown|Invalid) order", refused=r'"E(Order|Trade|Query|Funding|Account):|"EGeneral:Invalid arguments',
             doubt=r'"EService:|"EDatabase:|EGeneral:(Internal error|Temporary lockout)',
             secret_hint="Kraken's private key is base64 text of 88 characters: copy it whole.",

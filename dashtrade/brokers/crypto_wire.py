@@ -65,7 +65,7 @@ class Wire:
         paced: bool,
         clock: Clock,
     ) -> None:
-        self.venue, self._keys, self._sandbox, self._url, self._cache, self._clock = venue, keys, sandbox, url, cache, clock
+        self.venue, self._keys, self._sandbox, self._url, self._cache, self.clock = venue, keys, sandbox, url, cache, clock
         self._timeout, self._pace = timeout, Pace(venue.burst, patience, venue.name) if paced else None
         self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
         for _ in range(1 if venue.nonces else MOST_AT_ONCE):
@@ -180,7 +180,7 @@ class Wire:
         try:
             kept = json.loads(self._cache.read_text()) if self._cache else None
             if kept and kept["exchange"] == self.venue.id and kept["sandbox"] == self._sandbox and kept["url"] == self._url:
-                return kept, self._clock.now().timestamp() - self._cache.stat().st_mtime
+                return kept, self.clock.now().timestamp() - self._cache.stat().st_mtime
         except (OSError, ValueError, KeyError, TypeError):
             log.info("%s: the kept list of markets cannot be used and is read anew", self.venue.name)
         return None, 0.0

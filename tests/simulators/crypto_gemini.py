@@ -46,7 +46,7 @@ class GeminiFront(Front):
         super().__init__()
         self._nonces: dict[str, int] = {}  # of each key the highest
         self.core.reserved_fee = D("0.004")  # what an order to buy sets aside beside limit x quantity
-        self.answers_in_list = False  # a look-up by our id may come as a list [doc]
+        self.answers_in_list = False  # a look-up by our id may come as a list [invented]
         self.states: dict[str, str] = {}  # of a market: open, closed, cancel_only, post_only, limit_only [doc]
 
     def verify(self, request: Request) -> None:

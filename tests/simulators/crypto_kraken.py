@@ -1,4 +1,8 @@
-"""Kraken spot as ccxt calls it: /0/public and /0/private, each private request under a higher nonce than the last."""
+"""Kraken spot as ccxt calls it: /0/public and /0/private, each private request under a higher nonce than the last.
+
+Each body says where it is from: [rec] recorded from Kraken by somebody who published it, [doc] in Kraken's documentation,
+[meas] found with a live key by somebody who wrote it down, [invented] none of these. `tests/recorded.md` has the list.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +10,19 @@ import base64
 import hashlib
 import hmac
 import re
+from decimal import Decimal
 from typing import Any
 
 from tests.simulators.crypto import KEY, SECRET, Answer, Front, Refused, Request
 from tests.simulators.crypto_core import D, Market, Order, Refusal, text
 
 _STATUS = {"open": "open", "filled": "closed", "canceled": "canceled", "expired": "canceled"}
+# Words [doc]: docs.kraken.com, "Error messages" and "Spot Error Messages". That of a repeat [meas], and that an order never made is
+# "Invalid order" and one that has ended "Unknown order" [meas]. What beside the category is wrong with a step or an id: [invented].
 _REFUSALS = {
     "funds": "EOrder:Insufficient funds", "min_quantity": "EGeneral:Invalid arguments:volume minimum not met",
     "step": "EGeneral:Invalid arguments:volume", "tick": "EOrder:Invalid price", "min_notional": "EOrder:Cost minimum not met",
-    "symbol": "EQuery:Unknown asset pair", "duplicate": "EOrder:Duplicate cl_ord_id", "not_found": "EOrder:Unknown order",
+    "symbol": "EQuery:Unknown asset pair", "duplicate": "EGeneral:Invalid arguments:cl_ord_id not unique", "not_found": "EOrder:Invalid order",
     "ended": "EOrder:Unknown order", "value": "EGeneral:Invalid arguments:cl_ord_id", "type": "EGeneral:Invalid arguments:ordertype",
 }  # fmt: skip
 _ASSETS = {"BTC": "XXBT", "ETH": "XETH", "USD": "ZUSD"}
@@ -26,12 +33,16 @@ def _asset(coin: str) -> str:
     return _ASSETS.get(coin, coin)
 
 
+def _altcoin(coin: str) -> str:
+    return coin.replace("BTC", "XBT")
+
+
 def _pair(market: Market) -> str:
     return _asset(market.base) + _asset(market.quote) if market.base in _ASSETS else market.base + market.quote
 
 
 def _altname(market: Market) -> str:
-    return market.base.replace("BTC", "XBT") + market.quote
+    return _altcoin(market.base) + market.quote
 
 
 def _said(words: str) -> Refused:
@@ -47,7 +58,10 @@ class KrakenFront(Front):
 
     def __init__(self) -> None:
         super().__init__()
-        self._nonce = 0
+        self._nonces: dict[str, int] = {}  # of each key the highest
+        self.earning: dict[str, Decimal] = {}  # what of a coin lies in Kraken Rewards, under its own name
+        self.others: dict[str, str] = {}  # balances under other names: bonded, staked, held back
+        self.page = 50  # orders at a time
         self.trades_asked: list[str] = []
 
     def verify(self, request: Request) -> None:
@@ -59,9 +73,9 @@ class KrakenFront(Front):
         if request.headers.get("api-sign") != base64.b64encode(right).decode():
             raise _said("EAPI:Invalid signature")
         with self.core.lock:
-            if int(nonce) <= self._nonce:
-                raise _said("EAPI:Invalid nonce")
-            self._nonce = int(nonce)
+            if int(nonce) <= self._nonces.get(KEY, 0):
+                raise _said("EAPI:Invalid nonce")  # [doc]
+            self._nonces[KEY] = int(nonce)
 
     def refusal(self, request: Request, refusal: Refusal) -> Refused:
         return _said(_REFUSALS[refusal.kind])
@@ -75,25 +89,28 @@ class KrakenFront(Front):
     # --- public ---
 
     def pairs(self, request: Request) -> Any:
+        """[rec: ccxt] The names of the fields; the figures are the simulated market's."""
         return _given({_pair(market): self._listed(market) for market in self.core.markets.values()})
 
     @staticmethod
     def _listed(market: Market) -> dict[str, Any]:
         return {
             "altname": _altname(market), "wsname": market.name, "aclass_base": "currency", "base": _asset(market.base),
-            "aclass_quote": "currency", "quote": _asset(market.quote), "cost_decimals": 5, "pair_decimals": 2, "lot_decimals": 5,
-            "lot_multiplier": 1, "leverage_buy": [], "leverage_sell": [], "fees": [[0, 0.4]], "fees_maker": [[0, 0.25]],
-            "fee_volume_currency": "ZUSD", "ordermin": text(market.least), "costmin": text(market.least_cost), "tick_size": "0.01",
+            "aclass_quote": "currency", "quote": _asset(market.quote), "lot": "unit", "cost_decimals": 5, "pair_decimals": 2,
+            "lot_decimals": 5, "lot_multiplier": 1, "leverage_buy": [], "leverage_sell": [], "fees": [[0, 0.4]], "fees_maker": [[0, 0.25]],
+            "fee_volume_currency": "ZUSD", "margin_call": 80, "margin_stop": 40, "ordermin": text(market.least), "costmin": text(market.least_cost), "tick_size": "0.01",
             "status": "online",
         }  # fmt: skip
 
     def time(self, request: Request) -> Any:
+        """[doc]"""
         return _given({"unixtime": int(self.now()), "rfc1123": ""})
 
     def ticker(self, request: Request) -> Any:
         return _given({_pair(market): self._ticker(market) for market in map(self._market, request.params["pair"].split(","))})
 
     def _ticker(self, market: Market) -> dict[str, Any]:
+        """[rec: ccxt]"""
         price, bid, ask = (
             text(at) for at in (self.core.prices[market.name], self.core.bid(market.name), self.core.ask(market.name))
         )
@@ -104,6 +121,7 @@ class KrakenFront(Front):
         }  # fmt: skip
 
     def candles(self, request: Request) -> Any:
+        """[rec: ccxt], 720 of them [doc]."""
         asked = request.params
         market, seconds = self._market(asked["pair"]), int(asked.get("interval", 1)) * 60
         if seconds // 60 not in (1, 5, 15, 30, 60, 240, 1440, 10080, 21600):
@@ -118,11 +136,17 @@ class KrakenFront(Front):
     # --- the account ---
 
     def balance(self, request: Request) -> Any:
-        return _given({
-            _asset(coin): {"balance": text(total), "hold_trade": text(self.core.held(coin))} for coin, total in self.core.balances.items()
-        })  # fmt: skip
+        """[doc] That .F is traded like the plain coin, .B, .S and .M are not: [doc, code ×2]. That what open orders hold is told of
+        the plain coin alone, which may lie in .F: [invented]."""
+        said = {
+            _asset(coin): {"balance": text(total - self.earning.get(coin, D(0)), 10), "hold_trade": text(self.core.held(coin), 10)}
+            for coin, total in self.core.balances.items()
+        }
+        moved = {_altcoin(coin) + ".F": text(much, 10) for coin, much in self.earning.items()} | self.others
+        return _given(said | {name: {"balance": much, "hold_trade": "0.0000000000"} for name, much in moved.items()})
 
     def key_info(self, request: Request) -> Any:
+        """[doc]"""
         granted = ["query-funds", "modify-trades", "query-open-trades", "query-closed-trades", "close-trades"]
         return _given(
             {
@@ -149,7 +173,7 @@ class KrakenFront(Front):
             quantity=D(asked["volume"]), limit=limit, stop=first if kind.startswith("stop") else None,
             tif=asked.get("timeinforce", "GTC").upper(),
         )  # fmt: skip
-        return _given({"descr": {"order": _words(order)}, "txid": [_txid(order)]})
+        return _given({"txid": [_txid(order)], "descr": {"order": _words(order)}})  # [rec: ccxt]
 
     def query(self, request: Request) -> Any:
         return _given({named: self._order(self._asked(named), request) for named in request.params["txid"].split(",")})
@@ -158,17 +182,24 @@ class KrakenFront(Front):
         return _given({"open": {_txid(of): self._order(of, request) for of in self._named(request) if of.status == "open"}})
 
     def closed_orders(self, request: Request) -> Any:
-        ended = {_txid(of): self._order(of, request) for of in self._named(request) if of.status != "open"}
-        return _given({"closed": ended, "count": len(ended)})
+        """[doc] 50 at a time, the newest first, from `ofs` on; `count` is how many there are."""
+        since, start = float(request.params.get("start", 0)), int(request.params.get("ofs", 0))
+        ended = [of for of in self._named(request) if of.status != "open" and of.updated > since]
+        ended.sort(key=lambda of: of.updated, reverse=True)
+        told = {_txid(of): self._order(of, request) for of in ended[start : start + self.page]}
+        return _given({"closed": told, "count": len(ended)})
 
     def cancel(self, request: Request) -> Any:
         asked = request.params
         named = self.core.find(client_id=asked["cl_ord_id"]) if "cl_ord_id" in asked else self._asked(asked["txid"])
         self.core.cancel(named)
-        return _given({"count": 1})
+        return _given({"count": 1})  # [doc]
 
     def trades(self, request: Request) -> Any:
+        """[doc] At most 20 at a time; what none or more get: [invented]."""
         wanted = request.params["txid"].split(",")
+        if len(wanted) > 20 or not wanted[0]:
+            raise _said("EGeneral:Invalid arguments:txid")
         self.trades_asked += wanted
         return _given({
             _tid(trade): self._trade(order, trade) for order in self.core.shown() for trade in self.core.trades_of(order)
@@ -177,14 +208,16 @@ class KrakenFront(Front):
 
     @staticmethod
     def _trade(order: Order, trade: Any) -> dict[str, Any]:
+        """[doc] "Query Trades Info"."""
         return {
             "ordertxid": _txid(order), "postxid": "T", "pair": _pair(order.market), "time": trade.at, "type": order.side,
             "ordertype": order.type, "price": text(trade.price), "cost": text(trade.price * trade.quantity), "fee": text(trade.fee),
-            "vol": text(trade.quantity), "margin": "0.0", "misc": "", "maker": False,
+            "vol": text(trade.quantity), "margin": "0.00000", "leverage": "0", "misc": "", "trade_id": trade.id, "maker": False,
+            "ledgers": [f"L{trade.id:05d}-SIMUL-BASE00", f"L{trade.id:05d}-SIMUL-QUOTE0"],
         }  # fmt: skip
 
     def _order(self, order: Order, request: Request) -> dict[str, Any]:
-        """Its executions are named only where they are asked for."""
+        """[rec: ccxt] open, closed and cancelled ones. Its executions are named only where they are asked for [doc]."""
         named = (
             {"trades": [_tid(trade) for trade in self.core.trades_of(order)]}
             if request.params.get("trades", "").lower() == "true"
@@ -194,13 +227,14 @@ class KrakenFront(Front):
         first = order.stop if order.stop is not None else order.limit
         second = order.limit if order.stop is not None else None
         return {
-            "refid": None, "userref": None, "cl_ord_id": order.client_id, "status": self.status_of(order, _STATUS), "opentm": order.created,
-            "closetm": order.updated if order.status != "open" else 0, "expiretm": 0, "starttm": 0,
+            "refid": None, "userref": 0, "cl_ord_id": order.client_id, "status": self.status_of(order, _STATUS), "opentm": order.created,
+            "expiretm": 0,
+            **({"closetm": order.updated} if order.status != "open" else {}), "starttm": 0,
             "descr": {"pair": _altname(order.market), "type": order.side, "ordertype": kind, "price": text(first), "price2": text(second),
                       "leverage": "none", "order": _words(order), "close": ""},
             "vol": text(order.quantity), "vol_exec": text(order.filled), "cost": text(order.spent), "fee": text(order.fee),
-            "price": text(order.average), "stopprice": "0.0", "limitprice": "0.0", "misc": "", "oflags": "fciq", "reason": None,
-            **named,
+            "price": text(order.average), "stopprice": "0.000000", "limitprice": "0.000000", "misc": "", "oflags": "fciq",
+            "reason": "User requested" if order.status == "canceled" else None, **named,
         }  # fmt: skip
 
     def _named(self, request: Request) -> list[Order]:
@@ -211,7 +245,7 @@ class KrakenFront(Front):
         return [order for order in self.core.shown() if name in (None, order.client_id)]
 
     def _asked(self, txid: str) -> Order:
-        if not re.fullmatch(r"O[0-9A-Z]{5}-SIMUL-ORDERS", txid):
+        if not re.fullmatch(r"O[0-9]{5}-SIMUL-ORDERS", txid):
             raise _said("EOrder:Invalid order")
         return self.core.find(id=int(txid[1:6]))
 
