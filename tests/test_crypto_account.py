@@ -211,7 +211,8 @@ def test_many_coins_are_valued_in_one_call(each):
 def test_money_in_open_orders_buys_nothing_else(each):
     each.broker.submit(each.request(BUY, LIMIT, "10", limit_price="90"))
     account = each.broker.account()
-    assert (account.cash, account.buying_power) == (100_000, 99_100)
+    put_aside = 900 * (1 + each.core.reserved_fee)
+    assert (account.cash, account.buying_power) == (100_000, 100_000 - put_aside)
 
 
 def test_coinbase_tells_its_coins_by_pages():

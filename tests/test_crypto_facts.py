@@ -227,7 +227,7 @@ def test_a_create_that_tells_no_status_is_followed_by_a_look(exchange):
 def test_when_that_look_fails_the_order_stands(exchange):
     with desk(exchange) as made:
         made.broker.quote(made.sol)
-        request = made.request()
+        request = made.request(BUY, LIMIT, limit_price="110")
         made.answers(500, "<html>", on="read")
         report = made.broker.submit(request)
         assert report.status is VenueStatus.WORKING and report.broker_order_id and report.filled_quantity == 0

@@ -55,6 +55,7 @@ class CryptoBroker:
         self._wire = Wire(self.venue, keys, sandbox=mode == "paper", url=url, cache=markets_cache, timeout=timeout, patience=patience,
                           paced=paced, clock=self._clock)  # fmt: skip
         self._seen: dict[Symbol, Quote] = {}
+        self._ended: dict[str, datetime] = {}  # orders that have ended before their executions were told, by when that was seen
         self._rules: dict[Symbol, tuple[datetime, Rules]] = {}
         self._key_told: tuple[datetime, tuple[str, tuple[str, ...], bool | None]] | None = None
 
@@ -214,9 +215,10 @@ class CryptoBroker:
             return limit
         try:
             free = self._balances()[1].get(request.symbol.quote, ZERO)
+            fee = self._ask(lambda client: reports.taker_fee(self._market(client, request.symbol))) or self.venue.reserved_fee
         except (Unavailable, RetryLater):
             return limit
-        most = floor_to(free / (quantity * (1 + self.venue.reserved_fee)), rules.price_step)
+        most = floor_to(free / (quantity * (1 + fee)), rules.price_step)
         return min(limit, max(most, round_to(price, rules.price_step)))
 
     def _price_now(self, request: OrderRequest) -> Decimal | None:
@@ -299,10 +301,14 @@ class CryptoBroker:
         return self._report(client, ref, order) if order else None
 
     def _report(self, client: Any, ref: OrderRef, order: Any) -> OrderReport:
-        return reports.report(client, self.venue, ref, order, reports.Money(
-            rules=reports.rules_of(client.market(order["symbol"] or ref.symbol.short)), now=self._clock.now(), lag=self._trades_lag,
-            price=lambda coin: self._price_in(client, coin, ref.symbol.quote),
+        now = self._clock.now()
+        found = reports.report(client, self.venue, ref, order, reports.Money(
+            rules=reports.rules_of(client.market(order["symbol"] or ref.symbol.short)), now=now, lag=self._trades_lag,
+            ended=lambda number: self._ended.setdefault(number, now), price=lambda coin: self._price_in(client, coin, ref.symbol.quote),
         ))  # fmt: skip
+        if found.status is not VenueStatus.WORKING:
+            self._ended.pop(str(order["id"]), None)
+        return found
 
     def _price_in(self, client: Any, coin: str, money: str) -> Decimal | None:
         """What a third coin, in which a fee was taken, costs in the quote currency; None if nobody says."""

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("dashtrade.crypto")
 
-_SAYS_WHERE = ("msg", "message", "error_description", "preview_failure_reason", "error", "reason")
+_SAYS_WHERE = ("msg", "message", "error_description", "error_details", "preview_failure_reason", "new_order_failure_reason", "error", "reason")
+_NO_WORDS = re.compile(r"UNKNOWN_[A-Z_]+")  # a blank of a form, where Coinbase has nothing to say
 
 
 @dataclass(slots=True)
@@ -110,7 +111,7 @@ def _sure(wire: Wire, client: Any, error: Exception) -> BrokerError | None:
     if venue.says("credentials", heard.body) or heard.status == 401 or _is_credentials(ccxt, heard, error):
         return BadCredentials(
             f"{venue.name} refused the key: {_said(heard) or 'it is wrong, was revoked, or may not do this'}. "
-            "Nothing was placed. Make a new key that may read and trade, and save it under Setup."
+            f"Nothing was placed. Make a new key that may read and trade, and save it under Setup. {venue.refused_key}".rstrip()
         )
     return None
 
@@ -178,7 +179,7 @@ def _said(heard: Heard) -> str:
 
 def _dig(answer: Any) -> str:
     if isinstance(answer, str):
-        return answer
+        return "" if _NO_WORDS.fullmatch(answer) else answer
     if isinstance(answer, list):
         return next((words for item in answer if (words := _dig(item))), "")
     if not isinstance(answer, dict):
@@ -187,7 +188,9 @@ def _dig(answer: Any) -> str:
         deeper = answer.get(inner)
         if isinstance(deeper, (dict, list)) and (words := _dig(deeper)):
             return words
-    return next((words for name in ("sMsg", *_SAYS_WHERE) if (words := _dig(answer.get(name)))), "")
+    words = next((words for name in ("sMsg", *_SAYS_WHERE) if (words := _dig(answer.get(name)))), "")
+    details = _dig(answer.get("error_details"))
+    return words if details in words else f"{words}: {details}"
 
 
 def _clean(words: str) -> str:

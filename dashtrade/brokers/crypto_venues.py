@@ -20,6 +20,8 @@ MARKET, LIMIT, STOP, STOP_LIMIT = OrderType.MARKET, OrderType.LIMIT, OrderType.S
 GTC, IOC, FOK = TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK
 _NO_DAY = "Coins trade at all hours, so there are no day orders: a limit order rests until it is taken back."
 
+OKX_SITES = "A key made at OKX's site for Europe or the US works at https://eea.okx.com or https://us.okx.com only: set CCXT_URL_OKX to it."
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
@@ -50,8 +52,7 @@ class Exchange:
     create_params: dict[str, str] = field(default_factory=dict)
 
     # executions
-    trades: str = "order"  # order | ids | filter | in_order: how the fills of an order are asked for
-    old_trades: dict[str, str] = field(default_factory=dict)  # asked with, where the first answer lacks some
+    trades: str = "order"  # order | ids | fills | filter | in_order: how the fills of an order are asked for
 
     # what it holds
     rewards: str = ""  # ending of what earns and is traded like the plain coin; what else follows a point is not traded
@@ -78,12 +79,13 @@ class Exchange:
     key_form: str = ""  # pattern of its keys
     key_hint: str = ""
     secret_hint: str = ""
+    refused_key: str = ""  # what else may be wrong with a key that is refused
     passphrase: bool = False
     notes: tuple[str, ...] = ()
     proven: bool = True
 
     def says(self, what: str, body: str) -> bool:
-        return re.search(getattr(self, what), body) is not None
+        return re.search(getattr(self, what), body, re.DOTALL) is not None
 
 
 EXCHANGES: dict[str, Exchange] = {
@@ -96,7 +98,7 @@ EXCHANGES: dict[str, Exchange] = {
             options={"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}, "fetchMargins": False},
             credentials=r'"code":\s*-(2014|2015|2008|1022|1002)\b',
             later=r'"code":\s*-(1003|1015)\b', skewed=r'"code":\s*-1021\b', ours=r"Duplicate order sent",
-            doubt=r'"code":\s*-(1000|1001|1006|1007)\b',
+            doubt=r'"code":\s*-(1000|1001|1006|1007)\b', refused=r'"code":\s*-(1112|2016|2039)\b',
             notes=(
                 "Binance refuses a repeated client id only while the first order is open, so an order in doubt is never sent again.",
                 "A fee may be taken in the bought coin or in BNB.", _NO_DAY,
@@ -104,15 +106,15 @@ EXCHANGES: dict[str, Exchange] = {
         ),
         Exchange(
             id="okx", name="OKX", quote="USDT", sandbox=True, lookup="fetch", passphrase=True, burst=2, can_resync=True,
-            options={"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}, "fetchMyTrades": {"method": "privateGetTradeFills"}},
-            old_trades={"method": "privateGetTradeFillsHistory"},  # the quicker call knows three days
+            options={"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}}, trades="fills",
             create_params={"tgtCcy": "base_ccy", "tdMode": "cash"},
-            credentials=r'"code":\s*"50(030|100|101|103|104|105|106|107|110|111|112|113|114|119|120)"', later=r'"s?[cC]ode":\s*"(50011|50061)"',
-            skewed=r'"code":\s*"50102"', ours=r'"51016"', refused=r'"sCode":\s*"5[1-4]\d{3}"',
+            credentials=r'"code":\s*"50(030|100|101|103|104|105|106|107|110|111|113|114|119|120)"', later=r'"s?[cC]ode":\s*"(50011|50061)"',
+            skewed=r'"code":\s*"(50102|50112)"', ours=r'"51016"', refused=r'"sCode":\s*"5[1-4]\d{3}"',
             doubt=r'"s?[cC]ode":\s*"(50001|50004|50005|50013|50026)"',
+            refused_key=OKX_SITES,
             notes=(
                 "OKX forgets a client id once its order has ended, so an order in doubt is never sent again.",
-                "The fee of a purchase is taken in the bought coin.",
+                "The fee of a purchase is taken in the bought coin.", OKX_SITES,
                 "Stops are kept by DashTrade: OKX holds them as another kind of order, without our id.", _NO_DAY,
             ),
         ),
@@ -140,12 +142,15 @@ EXCHANGES: dict[str, Exchange] = {
             id="coinbase", name="Coinbase", quote="USD", client_id="client_order_id", lookup="list", lists="pages", trades="filter", burst=1,
             order_types=frozenset({MARKET, LIMIT, STOP_LIMIT}), refuses_repeats=True,
             # A market buy here is a sum of money, fees included, and buys some other quantity than was asked for.
-            collared=frozenset({OrderSide.BUY}),
+            collared=frozenset({OrderSide.BUY}), reserved_fee=Decimal("0.012"),  # the highest; an account's own rate is told
             settle=timedelta(seconds=10), candles_page=300,
             options={"fetchBalance": "v3PrivateGetBrokerageAccounts"},  # the older call does not tell what open orders hold
             credentials=r"PERMISSION_DENIED|Unauthorized|unauthorized|invalid_token|revoked_token",
             refused=r'"success":\s*false|"error":\s*"(INVALID_ARGUMENT|NOT_FOUND|UNSUPPORTED)', absent=r'"error":\s*"NOT_FOUND"',
-            doubt=r'"error":\s*"(INTERNAL|internal|UNKNOWN|unknown)|internal_server_error',
+            # A failure of which every reason is empty or UNKNOWN_… says nothing; one reason in one field is a refusal.
+            doubt=r'"error":\s*"(INTERNAL|internal|UNKNOWN"|unknown)|internal_server_error|'
+                  r'^(?!.*"(?:error|message|error_details|(?:preview|new_order)_failure_reason)":\s*"(?!UNKNOWN_|")).*"success":\s*false',
+            ours=r'"DUPLICATE_CLIENT_ORDER_ID"',
             key_hint="The key's name begins with organizations/; its private key is the text from -----BEGIN to END-----.",
             notes=(
                 "Coinbase has no sandbox: use the built-in paper account to practise.",

@@ -79,7 +79,12 @@ def taken_cost(before: Sequence[Lot], now: Lot) -> Decimal:
     return (old.remaining - now.remaining) * old.price
 
 
-def new_fills(report: OrderReport, known: Set[str], booked_quantity: Decimal, booked_notional: Decimal, at: datetime) -> tuple[BrokerFill, ...]:
+Fees = tuple[Decimal, Decimal]  # in the quote currency, and in the bought coin
+
+
+def new_fills(
+    report: OrderReport, known: Set[str], booked_quantity: Decimal, booked_notional: Decimal, at: datetime, booked_fees: Fees = (ZERO, ZERO)
+) -> tuple[BrokerFill, ...]:
     """What of the report is not booked yet, each execution once.
 
     Once a total was booked (the venue told no executions then), executions that are told later are a part of it: of them only what
@@ -90,9 +95,10 @@ def new_fills(report: OrderReport, known: Set[str], booked_quantity: Decimal, bo
         quantity = sum((fill.quantity for fill in told), ZERO)
         if quantity >= report.filled_quantity or report.average_price is None:
             average = sum((fill.quantity * fill.price for fill in told), ZERO) / quantity
-            report = replace(report, filled_quantity=quantity, average_price=average)
+            fee, fee_base = (sum((part(fill) for fill in told), ZERO) for part in (lambda f: f.fee, lambda f: f.fee_base))
+            report = replace(report, filled_quantity=quantity, average_price=average, total_fee=fee, total_fee_base=fee_base)
         report = replace(report, fills=())
-    fills = fills_of(report, booked_quantity, booked_notional, at)
+    fills = fills_of(report, booked_quantity, booked_notional, at, booked_fees)
     return tuple(fill for fill in {fill.id: fill for fill in fills}.values() if fill.id not in known)  # a report may repeat itself
 
 
@@ -100,7 +106,9 @@ def _total(report: OrderReport) -> str:
     return f"{report.client_order_id}@"
 
 
-def fills_of(report: OrderReport, booked_quantity: Decimal, booked_notional: Decimal, at: datetime) -> tuple[BrokerFill, ...]:
+def fills_of(
+    report: OrderReport, booked_quantity: Decimal, booked_notional: Decimal, at: datetime, booked_fees: Fees = (ZERO, ZERO)
+) -> tuple[BrokerFill, ...]:
     """The report's fills; where the venue told totals alone, the difference to what is booked, as one fill named by the total."""
     if report.fills or report.filled_quantity <= booked_quantity or report.average_price is None:
         return report.fills
@@ -110,5 +118,7 @@ def fills_of(report: OrderReport, booked_quantity: Decimal, booked_notional: Dec
         BrokerFill(
             id=f"{_total(report)}{report.filled_quantity.normalize():f}", client_order_id=report.client_order_id,
             quantity=quantity, price=notional / quantity, at=at,
+            fee=report.total_fee - booked_fees[0] if report.total_fee else ZERO,
+            fee_base=report.total_fee_base - booked_fees[1] if report.total_fee_base else ZERO,
         ),
     )

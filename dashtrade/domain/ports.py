@@ -154,6 +154,8 @@ class OrderReport:
     filled_quantity: Decimal = ZERO
     average_price: Decimal | None = None
     fills: tuple[BrokerFill, ...] = ()
+    total_fee: Decimal = ZERO  # of all that is filled, where the venue tells totals alone: in the quote currency
+    total_fee_base: Decimal = ZERO  # likewise, taken from the bought coin
     reason: str = ""
     legs: tuple[Leg, ...] = ()  # with the answer to `submit` and to `find(with_legs)`; otherwise they may be left out
 

@@ -189,7 +189,7 @@ def working_accounts(conn: sa.Connection) -> list[Any]:
 
 # --- booking -------------------------------------------------------------------------------------------------------------
 
-_KNOWN = sa.select(fills.c.broker_fill_id).where(fills.c.order_id == p("order_id"))
+_KNOWN = sa.select(fills.c.broker_fill_id, fills.c.fee, fills.c.fee_base).where(fills.c.order_id == p("order_id"))
 _HELD_LOTS = (
     sa.select(lots.c.id, lots.c.remaining, lots.c.price, lots.c.opened_at)
     .where(lots.c.bot_id == p("bot_id"), _HELD).order_by(lots.c.id)
@@ -205,8 +205,9 @@ def ever_traded(conn: sa.Connection, account_id: int) -> bool:
     return conn.scalar(sa.select(fills.c.id).where(fills.c.account_id == account_id).limit(1)) is not None
 
 
-def known_fills(conn: sa.Connection, order_id: str) -> set[str]:
-    return {row[0] for row in rows(conn, _KNOWN, {"order_id": order_id})}
+def known_fills(conn: sa.Connection, order_id: str) -> dict[str, tuple[Decimal, Decimal]]:
+    """The executions that are booked, each with its fees in the quote currency and in the bought coin."""
+    return {row[0]: (row[1], row[2]) for row in rows(conn, _KNOWN, {"order_id": order_id})}
 
 
 def add_fill(conn: sa.Connection, row: dict[str, Any]) -> int:

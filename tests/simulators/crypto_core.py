@@ -272,7 +272,7 @@ class Core:
             if order.side == "sell" and order.market.base == coin:
                 total += left
             if order.side == "buy" and order.market.quote == coin and order.limit is not None:
-                total += left * order.limit
+                total += left * order.limit * (1 + self.reserved_fee)
         return total
 
     def free(self, coin: str) -> Decimal:
