@@ -16,7 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -37,6 +37,10 @@ class DatabaseAway(Exception):
     """The database cannot be used now: locked, full or gone. Nothing was half done; the same call may be made again."""
 
 
+class NotMyTurn(Exception):
+    """Another one holds it, for longer than was to be waited."""
+
+
 @contextlib.contextmanager
 def savepoint(conn: sa.Connection) -> Iterator[None]:
     """Within a transaction: what is done inside is undone alone when it raises."""
@@ -50,6 +54,38 @@ def savepoint(conn: sa.Connection) -> Iterator[None]:
     finally:
         cursor.execute("RELEASE SAVEPOINT part")
         cursor.close()
+
+
+def _flock(lock: TextIO, patience: float | None) -> None:
+    import fcntl
+
+    if patience is None:
+        return fcntl.flock(lock, fcntl.LOCK_EX)
+
+    def once() -> bool:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    _poll(once, patience)
+
+
+def _lock_postgres(conn: sa.Connection, name: str, patience: float | None) -> None:
+    if patience is None:
+        conn.execute(sa.text("SELECT pg_advisory_lock(hashtextextended(:name, 0))"), {"name": name})
+    else:
+        once = sa.text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))")
+        _poll(lambda: bool(conn.scalar(once, {"name": name})), patience)
+
+
+def _poll(once: Callable[[], bool], patience: float) -> None:
+    end = time.monotonic() + patience
+    while not once():
+        if time.monotonic() > end:
+            raise NotMyTurn
+        time.sleep(0.002)
 
 
 class _Work:
@@ -134,10 +170,15 @@ class Database:
             raise DatabaseAway(_words(error)) from error
 
     def write(self, fn: Callable[[sa.Connection], T]) -> T:
+        if getattr(self._inside, "conn", None) is None:
+            self.may_write()
+        return self.write_unasked(fn)
+
+    def write_unasked(self, fn: Callable[[sa.Connection], T]) -> T:
+        """As `write`, of what is no deed of anybody's: `before_write` has no say in it."""
         outer = getattr(self._inside, "conn", None)
         if outer is not None:
             return fn(outer)
-        self.may_write()
         if not self.is_sqlite:
             return self._write_postgres(fn)
         work = self.write_all([fn])[0]
@@ -331,23 +372,35 @@ class Database:
         command.upgrade(config, revision)
 
     @contextlib.contextmanager
-    def alone(self, name: str) -> Iterator[None]:
-        """One at a time among all processes on this database. No transaction is open meanwhile."""
+    def alone(self, name: str, *, patience: float | None = None) -> Iterator[None]:
+        """One at a time among all processes on this database. No transaction is open meanwhile. NotMyTurn after so many
+        seconds of `patience`, where that is given."""
         if self._in_memory:
             yield
         elif self.is_sqlite:
-            import fcntl
-
             with open(f"{self.url.database}.{name}", "w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+                _flock(lock, patience)
                 yield
         else:
-            with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
-                conn.execute(sa.text("SELECT pg_advisory_lock(hashtextextended(:name, 0))"), {"name": f"dashtrade {name}"})
+            with self._advisory(f"dashtrade {name}", patience):
+                yield
+
+    @contextlib.contextmanager
+    def _advisory(self, name: str, patience: float | None) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            try:
+                conn = stack.enter_context(self.engine.connect().execution_options(isolation_level="AUTOCOMMIT"))
+                _lock_postgres(conn, name, patience)
+            except (exc.OperationalError, exc.TimeoutError, exc.InterfaceError) as error:
+                self._forget_dead(error)
+                raise DatabaseAway(_words(error)) from error
+            try:
+                yield
+            finally:
                 try:
-                    yield
-                finally:
-                    conn.execute(sa.text("SELECT pg_advisory_unlock(hashtextextended(:name, 0))"), {"name": f"dashtrade {name}"})
+                    conn.execute(sa.text("SELECT pg_advisory_unlock(hashtextextended(:name, 0))"), {"name": name})
+                except exc.DBAPIError:
+                    conn.invalidate()  # with the connection the lock is gone; what was done in the turn stands
 
     # --- backup ------------------------------------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from dashtrade.domain.ports import Broker, Capabilities, Clock, Feed, SystemCloc
 from dashtrade.domain.values import Malformed
 from dashtrade.door import Caller
 from dashtrade.services import keys
+from dashtrade.services.nonces import SharedNonces
 from dashtrade.services.people import Attempts
 from dashtrade.settings import BadSetting, Settings
 from dashtrade.tables import accounts as account_table
@@ -106,6 +107,7 @@ def _make_crypto(app: App, account: Account, credentials: dict[str, str]) -> Bro
         name, credentials["key"], credentials["secret"], credentials.get("passphrase"), account.mode, clock=app.clock,
         url=app.settings.broker_urls.get(f"CCXT_URL_{name.upper()}"), quote=account.options.get("quote"),
         quotes=account.options.get("quotes"), markets_cache=app.settings.home / "markets" / f"{name}-{account.mode}.json",
+        nonces=SharedNonces(app.db, name, credentials["key"]),
     )
 
 

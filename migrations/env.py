@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import context
 
-from dashtrade.tables import accounts, bots, drifts, flattens, messages, orders, paper, people, proofs, protections, signals  # noqa: F401  (they declare the tables)
+from dashtrade.tables import accounts, bots, drifts, flattens, messages, nonces, orders, paper, people, proofs, protections, signals  # noqa: F401  (they declare the tables)
 from dashtrade.tables.base import metadata
 
 engine: sa.Engine = context.config.attributes["engine"]

@@ -18,7 +18,7 @@ from dashtrade.brokers import crypto_reports as reports
 from dashtrade.brokers.crypto_errors import reading, sending
 from dashtrade.brokers.crypto_keys import KEY_INFO, nothing_told
 from dashtrade.brokers.crypto_venues import COLLAR, Exchange, capabilities_of, check, exchange_of, no_sandbox
-from dashtrade.brokers.crypto_wire import Wire
+from dashtrade.brokers.crypto_wire import Nonces, Wire
 from dashtrade.domain.ports import (
     AccountState, BrokerPosition, Candle, Capabilities, Clock, FoundOrder, OrderRef, OrderReport, OrderRequest, Quote, Rejected, RetryLater,
     Rules, SystemClock, Unavailable, Unknown, VenueStatus,
@@ -44,7 +44,8 @@ class CryptoBroker:
     def __init__(self, exchange: str, key: str, secret: str, passphrase: str | None = None, mode: str = "live", *,
                  url: str | None = None, markets_cache: Path | None = None, clock: Clock | None = None, quote: str | None = None,
                  quotes: Mapping[str, str] | None = None, timeout: float = 10.0, patience: float = 3.0, paced: bool = True,
-                 settle: timedelta | None = None, trades_lag: timedelta = timedelta(seconds=20)) -> None:  # fmt: skip
+                 settle: timedelta | None = None, trades_lag: timedelta = timedelta(seconds=20),
+                 nonces: Nonces | None = None) -> None:  # fmt: skip
         self.venue: Exchange = exchange_of(exchange)
         if mode == "paper" and not self.venue.sandbox:
             raise no_sandbox(self.venue)
@@ -53,7 +54,7 @@ class CryptoBroker:
         self._key, self._live, self._clock, self._trades_lag = key, mode == "live", clock or SystemClock(), trades_lag
         keys = {"key": key.strip(), "secret": secret.strip().replace("\\n", "\n"), "passphrase": passphrase or ""}
         self._wire = Wire(self.venue, keys, sandbox=mode == "paper", url=url, cache=markets_cache, timeout=timeout, patience=patience,
-                          paced=paced, clock=self._clock)  # fmt: skip
+                          paced=paced, clock=self._clock, nonces=nonces)  # fmt: skip
         self._seen: dict[Symbol, Quote] = {}
         self._ended: dict[str, datetime] = {}  # orders that have ended before their executions were told, by when that was seen
         self._rules: dict[Symbol, tuple[datetime, Rules]] = {}

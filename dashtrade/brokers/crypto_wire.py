@@ -10,7 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,21 @@ class Pace:
             time.sleep(wait)
 
 
+Nonces = Callable[[int], AbstractContextManager[int]]  # a number of at least so much, and the turn to use it until the answer is here
+
+
+class OwnNonces:
+    """For a key that nobody else uses."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    @contextmanager
+    def __call__(self, least: int) -> Iterator[int]:
+        self._last = max(self._last + 1, least)
+        yield self._last
+
+
 class Wire:
     """The ccxt clients of one account: made when needed, lent to one thread at a time, all with the same markets."""
 
@@ -64,6 +79,7 @@ class Wire:
         patience: float,
         paced: bool,
         clock: Clock,
+        nonces: Nonces | None = None,
     ) -> None:
         self.venue, self._keys, self._sandbox, self._url, self._cache, self.clock = venue, keys, sandbox, url, cache, clock
         self._timeout, self._pace = timeout, Pace(venue.burst, patience, venue.name) if paced else None
@@ -71,7 +87,8 @@ class Wire:
         for _ in range(1 if venue.nonces else MOST_AT_ONCE):
             self._idle.put(None)
         self._first: Any = None
-        self._loading, self._loaded_at, self._nonce, self._ahead = threading.Lock(), 0.0, 0, 0
+        self._nonces = nonces or OwnNonces()
+        self._loading, self._loaded_at, self._ahead = threading.Lock(), 0.0, 0
 
     @contextmanager
     def lent(self, *, markets: bool = True) -> Iterator[Any]:
@@ -90,6 +107,8 @@ class Wire:
             client.heard = Heard()
             yield client
         finally:
+            if client is not None:
+                client.turn.close()
             self._idle.put(client)
 
     def close(self) -> None:
@@ -137,8 +156,9 @@ class Wire:
         return client
 
     def _next_nonce(self, client: Any) -> int:
-        self._nonce = max(self._nonce + 1, client.milliseconds() - self._ahead)
-        return self._nonce
+        """ccxt asks for it as it signs, right before it sends; the turn ends with the answer."""
+        client.turn.close()
+        return client.turn.enter_context(self._nonces(client.milliseconds() - self._ahead))
 
     # --- markets ---
 
@@ -215,7 +235,8 @@ def _listen(client: Any) -> None:
 
     def sending(*args: Any, **rest: Any) -> Any:
         client.heard = Heard(left=True)
-        return fetch(*args, **rest)
+        with client.turn:
+            return fetch(*args, **rest)
 
     def hearing(code: int, reason: str, url: str, method: str, headers: Any, body: str, *rest: Any) -> Any:
         heard = client.heard
@@ -223,7 +244,7 @@ def _listen(client: Any) -> None:
         heard.retry_after = _seconds(headers.get("Retry-After"))
         return on_response(code, reason, url, method, headers, body, *rest)
 
-    client.heard, client.fetch, client.on_rest_response = Heard(), sending, hearing
+    client.heard, client.turn, client.fetch, client.on_rest_response = Heard(), ExitStack(), sending, hearing
 
 
 def _quick_jwt(client: Any) -> Callable[..., str]:

@@ -44,7 +44,8 @@ class GeminiFront(Front):
 
     def __init__(self) -> None:
         super().__init__()
-        self._nonces: dict[str, int] = {}  # of each key the highest
+        self.taken: list[int] = []  # the nonces of the key, as they came
+        self.stale = 0  # how many came out of order
         self.core.reserved_fee = D("0.004")  # what an order to buy sets aside beside limit x quantity
         self.answers_in_list = False  # a look-up by our id may come as a list [invented]
         self.states: dict[str, str] = {}  # of a market: open, closed, cancel_only, post_only, limit_only [doc]
@@ -61,11 +62,12 @@ class GeminiFront(Front):
         if asked["request"] != request.path:
             raise _said(400, "EndpointMismatch", "EndpointMismatch")
         with self.core.lock:
-            if int(asked["nonce"]) <= self._nonces.get(KEY, 0):
+            if self.taken and int(asked["nonce"]) <= self.taken[-1]:
+                self.stale += 1
                 raise _said(
                     400, "InvalidNonce", f"Nonce '{asked['nonce']}' has not increased since your last call to the Gemini API."
                 )
-            self._nonces[KEY] = int(asked["nonce"])
+            self.taken.append(int(asked["nonce"]))
 
     def refusal(self, request: Request, refusal: Refusal) -> Refused:
         status, reason, words = _REFUSALS[refusal.kind]

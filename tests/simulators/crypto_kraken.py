@@ -58,7 +58,8 @@ class KrakenFront(Front):
 
     def __init__(self) -> None:
         super().__init__()
-        self._nonces: dict[str, int] = {}  # of each key the highest
+        self.taken: list[int] = []  # the nonces of the key, as they came
+        self.stale = 0  # how many came out of order
         self.earning: dict[str, Decimal] = {}  # what of a coin lies in Kraken Rewards, under its own name
         self.others: dict[str, str] = {}  # balances under other names: bonded, staked, held back
         self.page = 50  # orders at a time
@@ -73,9 +74,10 @@ class KrakenFront(Front):
         if request.headers.get("api-sign") != base64.b64encode(right).decode():
             raise _said("EAPI:Invalid signature")
         with self.core.lock:
-            if int(nonce) <= self._nonces.get(KEY, 0):
+            if self.taken and int(nonce) <= self.taken[-1]:
+                self.stale += 1
                 raise _said("EAPI:Invalid nonce")  # [doc]
-            self._nonces[KEY] = int(nonce)
+            self.taken.append(int(nonce))
 
     def refusal(self, request: Request, refusal: Refusal) -> Refused:
         return _said(_REFUSALS[refusal.kind])

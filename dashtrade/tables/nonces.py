@@ -1,0 +1,29 @@
+"""The highest nonce used under each exchange key: one row a key, for all processes on this database and all their restarts.
+
+A key is everybody's who put it in, so its row has no owner; the key itself is not in it, only a digest.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from dashtrade.tables.base import is_postgres, metadata
+
+nonces = sa.Table(
+    "nonces", metadata, sa.Column("key_digest", sa.Text, primary_key=True), sa.Column("number", sa.BigInteger, nullable=False),
+)  # fmt: skip
+
+SYSTEM = {"take"}
+
+
+def take(conn: sa.Connection, key_digest: str, least: int) -> int:
+    """A number above every one that was given before, `least` or more."""
+    insert: Any = postgresql.insert if is_postgres(conn) else sqlite.insert
+    following = nonces.c.number + 1
+    higher = sa.case((following > least, following), else_=least)
+    added = insert(nonces).values(key_digest=key_digest, number=least)
+    taken = added.on_conflict_do_update(index_elements=[nonces.c.key_digest], set_={"number": higher}).returning(nonces.c.number)
+    return int(conn.execute(taken).scalar_one())
