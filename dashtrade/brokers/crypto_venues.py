@@ -98,7 +98,7 @@ EXCHANGES: dict[str, Exchange] = {
             options={"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}, "fetchMargins": False},
             credentials=r'"code":\s*-(2014|2015|2008|1022|1002)\b',
             later=r'"code":\s*-(1003|1015)\b', skewed=r'"code":\s*-1021\b', ours=r"Duplicate order sent",
-            doubt=r'"code":\s*-(1000|1001|1006|1007)\b', refused=r'"code":\s*-(1112|2016|2039)\b',
+            doubt=r'"code":\s*-(1000|1001|1006|1007)\b', certain=r'"code":\s*-(1112|2016|2039)\b',
             notes=(
                 "Binance refuses a repeated client id only while the first order is open, so an order in doubt is never sent again.",
                 "A fee may be taken in the bought coin or in BNB.", _NO_DAY,

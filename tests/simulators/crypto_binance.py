@@ -1,4 +1,7 @@
-"""Binance spot as ccxt calls it: /api/v3 and the one /sapi call that tells what a key may do."""
+"""Binance spot as ccxt calls it: /api/v3 and the one /sapi call that tells what a key may do.
+
+The bodies are documented, field by field: Binance keeps its documents of the spot API in a public repository. What is not is said.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from tests.simulators.crypto import KEY, SECRET, Answer, Front, Refused, Request
 from tests.simulators.crypto_core import D, Market, Order, Refusal, ms, text
 
 _STATUS = {"open": "NEW", "filled": "FILLED", "canceled": "CANCELED", "expired": "EXPIRED"}
+# Documented: the codes and words. Invented: nothing but which filter is named first where an order fails two.
 _REFUSALS = {
     "funds": (-2010, "Account has insufficient balance for requested action."), "min_quantity": (-1013, "Filter failure: LOT_SIZE"),
     "step": (-1013, "Filter failure: LOT_SIZE"), "tick": (-1013, "Filter failure: PRICE_FILTER"),
@@ -63,7 +67,11 @@ class BinanceFront(Front):
         return {
             "symbol": market.base + market.quote, "status": "TRADING", "baseAsset": market.base, "quoteAsset": market.quote,
             "baseAssetPrecision": 8, "quotePrecision": 8, "quoteAssetPrecision": 8, "isSpotTradingAllowed": True,
-            "orderTypes": ["LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT"], "permissions": ["SPOT"],
+            "orderTypes": ["LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"],
+            "permissions": [], "permissionSets": [["SPOT", "MARGIN", "TRD_GRP_004"]], "baseCommissionPrecision": 8, "quoteCommissionPrecision": 8,
+            "icebergAllowed": True, "ocoAllowed": True, "otoAllowed": True, "quoteOrderQtyMarketAllowed": True, "allowTrailingStop": True,
+            "cancelReplaceAllowed": True, "amendAllowed": True, "isMarginTradingAllowed": True, "defaultSelfTradePreventionMode": "EXPIRE_MAKER",
+            "allowedSelfTradePreventionModes": ["EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH"],
             "filters": [
                 {"filterType": "PRICE_FILTER", "minPrice": text(market.tick), "maxPrice": "1000000.00000000", "tickSize": text(market.tick)},
                 {"filterType": "LOT_SIZE", "minQty": text(market.least), "maxQty": "9000.00000000", "stepSize": text(market.step)},
@@ -145,7 +153,20 @@ class BinanceFront(Front):
             type="limit" if "price" in asked else "market", quantity=number.get("quantity"), cost=number.get("quoteOrderQty"),
             limit=number.get("price"), stop=number.get("stopPrice"), tif=asked.get("timeInForce", "GTC"),
         )  # fmt: skip
-        return self._order(order) | {"transactTime": ms(order.updated), "fills": self._fills(order)}
+        return self._placed(order, asked.get("newOrderRespType", "FULL" if kind in ("MARKET", "LIMIT") else "ACK"))
+
+    def _placed(self, order: Order, form: str) -> dict[str, Any]:
+        """The answer to an order tells one time, `transactTime`; its short form tells nothing of the order's state."""
+        said = self._changed(order)
+        if form == "ACK":
+            return {name: said[name] for name in ("symbol", "orderId", "orderListId", "clientOrderId", "transactTime")}
+        return said | {"workingTime": self._working(order)} | ({"fills": self._fills(order)} if form == "FULL" else {})
+
+    def _changed(self, order: Order) -> dict[str, Any]:
+        said = self._order(order)
+        for name in ("time", "updateTime", "isWorking", "workingTime", "icebergQty", *(() if order.stop else ("stopPrice",))):
+            del said[name]
+        return said | {"transactTime": ms(order.updated)}
 
     def _fills(self, order: Order) -> list[dict[str, Any]]:
         return [
@@ -173,7 +194,7 @@ class BinanceFront(Front):
             order = self._asked(request)
         except Refusal:
             raise Refusal("ended") from None
-        return self._order(self.core.cancel(order)) | {"origClientOrderId": order.client_id, "clientOrderId": "Yc4Hw1cancel"}
+        return self._changed(self.core.cancel(order)) | {"origClientOrderId": order.client_id, "clientOrderId": "Yc4Hw1cancel"}
 
     def trades(self, request: Request) -> Any:
         asked = request.params
@@ -189,6 +210,7 @@ class BinanceFront(Front):
             "symbol": order.market.base + order.market.quote, "id": trade.id, "orderId": order.id, "price": text(trade.price),
             "qty": text(trade.quantity), "quoteQty": text(trade.quantity * trade.price), "commission": text(trade.fee),
             "commissionAsset": trade.fee_coin, "time": ms(trade.at), "isBuyer": order.side == "buy", "isMaker": False, "isBestMatch": True,
+            "orderListId": -1,
         }  # fmt: skip
 
     def _order(self, order: Order) -> dict[str, Any]:
@@ -203,15 +225,24 @@ class BinanceFront(Front):
             "price": text(order.limit), "origQty": text(order.quantity), "executedQty": text(order.filled),
             "cummulativeQuoteQty": text(order.spent), "status": status, "timeInForce": order.tif, "side": order.side.upper(),
             "type": kind[order.limit is not None, order.stop is not None], "stopPrice": text(order.stop), "time": ms(order.created),
-            "updateTime": ms(order.updated), "isWorking": True,
+            "updateTime": ms(order.updated), "isWorking": not order.waits, "workingTime": self._working(order), "icebergQty": "0.00000000",
+            "origQuoteOrderQty": text(order.cost), "selfTradePreventionMode": "EXPIRE_MAKER",
         }  # fmt: skip
+
+    @staticmethod
+    def _working(order: Order) -> int:
+        """When it came into the book: -1 while it waits for its stop."""
+        return -1 if order.waits else ms(order.created)
 
     def _asked(self, request: Request) -> Order:
         asked = request.params
         self._market(asked["symbol"])
         if "orderId" not in asked and "origClientOrderId" not in asked:
             raise _said(-1102, "Param 'origClientOrderId' or 'orderId' must be sent, but both were empty/null!")
-        return self.core.find(id=asked.get("orderId"), client_id=asked.get("origClientOrderId"))
+        found = self.core.find(id=asked.get("orderId"), client_id=asked.get("origClientOrderId"))
+        if asked.get("origClientOrderId", found.client_id) != found.client_id:
+            raise _said(-2039, "Client order ID is not correct for this order ID.")
+        return found
 
     def _market(self, written: str) -> Market:
         return self.market_named(next((name for name in self.core.markets if name.replace("/", "") == written), written))

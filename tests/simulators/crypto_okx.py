@@ -1,4 +1,7 @@
-"""OKX spot as ccxt calls it: /api/v5, orders through trade/batch-orders."""
+"""OKX spot as ccxt calls it: /api/v5, orders through trade/batch-orders.
+
+Which bodies are recorded, which documented and which invented is said at each; the sources are named in tests/recorded.md.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,9 @@ from typing import Any
 from tests.simulators.crypto import KEY, PASSPHRASE, SECRET, Answer, Front, Refused, Request
 from tests.simulators.crypto_core import D, Market, Order, Refusal, ms, text
 
+DAYS = 86_400.0
 _STATUS = {"open": "live", "filled": "filled", "canceled": "canceled", "expired": "canceled"}
+# Documented: the codes, each with one of its messages as OKX lists them. Invented: which code OKX gives where two would fit.
 _REFUSALS = {
     "funds": ("51008", "Order failed. Insufficient balance in account"), "min_quantity": ("51020", "Order quantity must be greater than the minimum"),
     "step": ("51121", "Order quantity must be a multiple of the lot size"), "tick": ("51006", "Order price is not within the price limit"),
@@ -46,9 +51,17 @@ def _given(*data: Any) -> dict[str, Any]:
 class OkxFront(Front):
     quotes, money, fee_in, repeats = ("USDT", "USDC"), "USDT", "bought", "open"
     demo_only = False  # refuse whatever does not carry the demo header
+    elsewhere = False  # the key was made at another of OKX's sites
+    page = 100
+
+    def now(self) -> float:
+        """Executions are asked for by their age: the books and the front keep one time."""
+        return self.core.now() + self.clock_ahead
 
     def verify(self, request: Request) -> None:
         heads = request.headers
+        if self.elsewhere:
+            raise _said("50119", "API key doesn't exist", 401)  # documented
         if heads.get("ok-access-key") != KEY:
             raise _said("50111", "Invalid OK-ACCESS-KEY", 401)
         if heads.get("ok-access-passphrase") != PASSPHRASE:
@@ -58,6 +71,8 @@ class OkxFront(Front):
         right = hmac.new(SECRET.encode(), f"{at}{request.method}{path}{request.body}".encode(), hashlib.sha256).digest()
         if heads.get("ok-access-sign") != base64.b64encode(right).decode():
             raise _said("50113", "Invalid Sign", 401)
+        if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", at):
+            raise _said("50112", "Invalid OK-ACCESS-TIMESTAMP", 401)  # documented
         if abs(datetime.fromisoformat(at).timestamp() - self.now()) > 30:
             raise _said("50102", "Timestamp request expired", 401)
         if self.demo_only and heads.get("x-simulated-trading") != "1":
@@ -121,8 +136,10 @@ class OkxFront(Front):
     # --- the account ---
 
     def balance(self, request: Request) -> Any:
+        """Recorded, without the fields of margin accounts."""
         details = [
-            {"ccy": coin, "eq": text(total), "cashBal": text(total), "availBal": text(self.core.free(coin)), "availEq": text(self.core.free(coin)),
+            {"eqUsd": text(total), "disEq": text(total), "fixedBal": "0", "ordFrozen": text(self.core.held(coin)), "liab": "0", "interest": "0", "upl": "0",
+             "spotBal": "", "rewardBal": "", "ccy": coin, "eq": text(total), "cashBal": text(total), "availBal": text(self.core.free(coin)), "availEq": text(self.core.free(coin)),
              "frozenBal": text(self.core.held(coin)), "uTime": str(ms(self.now()))}
             for coin, total in self.core.balances.items() if total
         ]  # fmt: skip
@@ -149,8 +166,8 @@ class OkxFront(Front):
             tif={"ioc": "IOC", "fok": "FOK"}.get(asked["ordType"], "GTC"),
         )  # fmt: skip
         return _given(
-            {"clOrdId": order.client_id, "ordId": str(order.id), "tag": "", "ts": str(ms(self.now())), "sCode": "0", "sMsg": ""}
-        )
+            {"clOrdId": order.client_id, "ordId": str(order.id), "tag": "", "ts": str(ms(self.now())), "sCode": "0", "sMsg": "Order placed"}
+        )  # recorded
 
     def order(self, request: Request) -> Any:
         return _given(self._order(self._asked(request.params)))
@@ -163,19 +180,41 @@ class OkxFront(Front):
         return _given({"ordId": str(order.id), "clOrdId": order.client_id, "sCode": "0", "sMsg": ""})
 
     def fills(self, request: Request) -> Any:
+        """Documented: of the last three days."""
+        return self._fills(request, 3 * DAYS)
+
+    def fills_history(self, request: Request) -> Any:
+        """Documented: of the last three months; `instType` must be given."""
+        if "instType" not in request.params:
+            raise _said("50014", "Parameter instType can not be empty.", 400)
+        return self._fills(request, 90 * DAYS)
+
+    def _fills(self, request: Request, age: float) -> Any:
+        """The newest first, a hundred at a time. The real one ignores what it does not know; here a stray word is to be found."""
         asked = request.params
-        orders = [order for order in self.core.shown() if asked.get("ordId", str(order.id)) == str(order.id)]
-        return _given(*(self._fill(order, trade) for order in orders for trade in self.core.trades_of(order)))
+        if stray := asked.keys() - {"instType", "instId", "ordId", "after", "before", "begin", "end", "limit"}:
+            raise _said("51000", f"Parameter {sorted(stray)[0]} error", 400)
+        told = [
+            self._fill(order, trade) for order in reversed(self.core.shown()) for trade in reversed(self.core.trades_of(order))
+            if asked.get("ordId", str(order.id)) == str(order.id) and self.core.now() - trade.at < age
+        ]  # fmt: skip
+        told = [each for each in told if "after" not in asked or int(each["billId"]) < int(asked["after"])]
+        return _given(*[each for each in told if asked.get("instId", each["instId"]) == each["instId"]][: self.page])
 
     @staticmethod
     def _fill(order: Order, trade: Any) -> dict[str, Any]:
+        """Documented, field by field; ccxt recorded a shorter one."""
         return {
             "instType": "SPOT", "instId": f"{order.market.base}-{order.market.quote}", "tradeId": str(trade.id), "ordId": str(order.id),
             "clOrdId": order.client_id, "billId": str(trade.id), "fillPx": text(trade.price), "fillSz": text(trade.quantity),
             "side": order.side, "execType": "T", "feeCcy": trade.fee_coin, "fee": text(-trade.fee), "ts": str(ms(trade.at)),
+            "fillTime": str(ms(trade.at)), "subType": "1" if order.side == "buy" else "2", "tag": "", "posSide": "net", "fillIdxPx": "", "fillPnl": "0",
+            "fillPxVol": "", "fillPxUsd": "", "fillMarkVol": "", "fillFwdPx": "", "fillMarkPx": "", "tradeQuoteCcy": order.market.quote,
         }  # fmt: skip
 
     def _order(self, order: Order) -> dict[str, Any]:
+        """Recorded of spot orders, live and filled: `fillPx` and `tradeId` are those of the last execution."""
+        last = order.trades[-1] if order.trades else None
         state = (
             "partially_filled"
             if order.status == "open" and order.trades and not self.strange_status
@@ -186,7 +225,13 @@ class OkxFront(Front):
             "px": text(order.limit) if order.limit else "", "sz": text(order.quantity if order.quantity is not None else order.cost),
             "ordType": "market" if order.type == "market" else "limit", "side": order.side, "accFillSz": text(order.filled),
             "avgPx": text(order.average) if order.trades else "", "state": state, "fee": text(-order.fee),
-            "feeCcy": order.trades[0].fee_coin if order.trades else "", "tgtCcy": "base_ccy", "cTime": str(ms(order.created)),
+            "feeCcy": order.trades[0].fee_coin if order.trades else "", "tgtCcy": "base_ccy" if order.type == "market" else "",
+            "rebate": "0", "rebateCcy": order.market.quote if order.side == "buy" else order.market.base, "fillPx": text(last.price) if last else "",
+            "fillSz": text(last.quantity) if last else "0", "fillTime": str(ms(last.at)) if last else "", "tradeId": str(last.id) if last else "",
+            "ccy": "", "tag": "", "posSide": "net", "lever": "", "pnl": "0", "category": "normal", "source": "", "reduceOnly": "false",
+            "algoId": "", "algoClOrdId": "", "attachAlgoClOrdId": "", "attachAlgoOrds": [], "linkedAlgoOrd": {"algoId": ""}, "isTpLimit": "false",
+            "stpId": "", "stpMode": "cancel_maker", "quickMgnType": "", "pxType": "", "pxUsd": "", "pxVol": "", "tradeQuoteCcy": order.market.quote,
+            "cTime": str(ms(order.created)),
             "uTime": str(ms(order.updated)), "tdMode": "cash", "cancelSource": "", "cancelSourceReason": "",
         }  # fmt: skip
 
@@ -205,7 +250,7 @@ class OkxFront(Front):
         ("GET", "/api/v5/account/config"): ("read", config), ("POST", "/api/v5/trade/batch-orders"): ("create", create),
         ("GET", "/api/v5/trade/order"): ("read", order), ("GET", "/api/v5/trade/orders-pending"): ("read", pending),
         ("POST", "/api/v5/trade/cancel-order"): ("cancel", cancel), ("GET", "/api/v5/trade/fills"): ("read", fills),
-        ("GET", "/api/v5/trade/fills-history"): ("read", fills),
+        ("GET", "/api/v5/trade/fills-history"): ("read", fills_history),
     }  # fmt: skip
 
 
