@@ -18,12 +18,14 @@ from typing import Any
 
 from dashtrade.brokers import schwab_wire as wire
 from dashtrade.brokers.schwab_auth import URL, SignIn, Token, authorize_url, exchange_code, expires_in, warning, warning_of
-from dashtrade.brokers.schwab_reports import WORDS, candles_of, entered, fits, number, order_report, positions_of, spelled
+from dashtrade.brokers.schwab_reports import (
+    WORDS, candles_of, cash_of, entered, fees_of, fits, number, order_report, positions_of, spelled,
+)  # fmt: skip
 from dashtrade.domain.ports import (
     AccountState, BadCredentials, BrokerPosition, Candle, Capabilities, Clock, OrderRef, OrderReport, OrderRequest, Quote, Rejected,
     RetryLater, Rules, SystemClock, Unavailable, VenueStatus,
 )  # fmt: skip
-from dashtrade.domain.values import ZERO, Malformed, OrderType, Symbol, Timeframe, TimeInForce, plain, round_to
+from dashtrade.domain.values import ZERO, Malformed, OrderSide, OrderType, Symbol, Timeframe, TimeInForce, plain, round_to
 
 __all__ = ["CAPABILITIES", "SchwabBroker", "authorize_url", "check", "exchange_code", "expires_in", "warning"]
 
@@ -33,6 +35,7 @@ HOURS_ARE_FRESH = timedelta(minutes=1)
 DAYS_AHEAD = 6
 SINCE = timedelta(seconds=3)  # an order's time is told in whole seconds, and clocks differ a little
 LONGEST = timedelta(days=60)  # Schwab searches no further back
+FEES_LAG = timedelta(seconds=5)  # how long the fees of a sale that has ended are waited for
 
 CAPABILITIES = Capabilities(
     name="Schwab", order_types=frozenset({OrderType.MARKET, OrderType.LIMIT}), times_in_force=frozenset({TimeInForce.DAY, TimeInForce.GTC}),
@@ -40,6 +43,7 @@ CAPABILITIES = Capabilities(
     notes=(
         "Schwab keeps no order id of ours: after a time-out the account's orders are searched, and what stays unclear is asked of you.",
         "A person signs in at Schwab every seven days; DashTrade warns two days before.",
+        "The fees of a sale come from the account's transactions; a sale is booked five seconds later where they are late, and then without.",
         "Whole shares, long only; stops are kept by DashTrade. Schwab has no sandbox: use the built-in paper account to practise.",
     ),
 )  # fmt: skip
@@ -78,6 +82,7 @@ class SchwabBroker:
         self._sign_in = SignIn(key.strip(), secret.strip(), load_token, save_token, self._http.form, self._clock, alone)
         self._wanted, self._owner_of = account, owner_of
         self._account_of: str | None = None
+        self._ended: dict[str, datetime] = {}  # sales whose fees are not told yet, by when they were first seen ended
         self._numbers: dict[str, str] = {}  # our id -> Schwab's number, as far as this process has seen
         self._ahead, self._lock = timedelta(0), threading.Lock()
         self._rules: dict[Symbol, tuple[datetime, Rules]] = {}
@@ -121,7 +126,7 @@ class SchwabBroker:
         if number_there is None:
             return self._search(order, self._orders_since(order.created_at))
         answer = self._ask("GET", f"{self._home()}/orders/{number_there}", missing=True)
-        return order_report(order, answer) if answer is not None else None
+        return self._report(order, answer) if answer is not None else None
 
     @wire.readable
     def poll(self, orders: Sequence[OrderRef]) -> Sequence[OrderReport]:
@@ -136,7 +141,7 @@ class SchwabBroker:
             if number_there is None:
                 found.append(self._search(order, listed))
             elif number_there in by_number:
-                found.append(order_report(order, by_number[number_there]))
+                found.append(self._report(order, by_number[number_there]))
             else:
                 found.append(self.find(order))
         return [report for report in found if report]
@@ -160,9 +165,8 @@ class SchwabBroker:
     def account(self) -> AccountState:
         said = self._ask("GET", self._home())["securitiesAccount"]
         now = said.get("currentBalances") or {}
-        cash = _first(now, "cashBalance", "totalCash", "cashAvailableForTrading")
         return AccountState(
-            equity=_first(now, "liquidationValue", "equity", "accountValue"), cash=cash, number=str(said.get("accountNumber", "")),
+            equity=_first(now, "liquidationValue", "equity", "accountValue"), cash=cash_of(now), number=str(said.get("accountNumber", "")),
             buying_power=_first(now, "buyingPower", "cashAvailableForTrading", "availableFunds"), permissions=(str(said.get("type", "")).lower(),),
             can_withdraw=False,  # the API has no way to move money out
         )  # fmt: skip
@@ -312,7 +316,35 @@ class SchwabBroker:
                 order.client_order_id,
                 ", ".join(str(each["orderId"]) for each in free),
             )
-        return order_report(order, free[0]) if len(free) == 1 else None
+        return self._report(order, free[0]) if len(free) == 1 else None
+
+    def _report(self, order: OrderRef, said: Any) -> OrderReport:
+        """Of a sale the authorities take fees, which are told with the account's transactions alone. Its last execution carries
+        them; that they come late holds it up for a moment, that they do not come at all no longer."""
+        report = order_report(order, said)
+        if order.side is not OrderSide.SELL or report.status is VenueStatus.WORKING or not report.fills:
+            return report
+        number_there, now = str(said["orderId"]), self._clock.now()
+        fees = self._fees(order, number_there)
+        if fees is None and now - self._ended.setdefault(number_there, now) < FEES_LAG:
+            return replace(
+                report, status=VenueStatus.WORKING, fills=(), filled_quantity=ZERO, average_price=None,
+                reason="it has ended; its fees are still to come",
+            )  # fmt: skip
+        self._ended.pop(number_there, None)
+        last = max(report.fills, key=lambda fill: fill.at)
+        return replace(report, fills=tuple(replace(fill, fee=fees or ZERO) if fill is last else fill for fill in report.fills))
+
+    def _fees(self, order: OrderRef, number_there: str) -> Decimal | None:
+        now = self._clock.now() + self._ahead
+        since = max(order.created_at + self._ahead - timedelta(minutes=1), now - LONGEST)
+        asked = {"startDate": _written(since), "endDate": _written(now + timedelta(minutes=5)), "types": "TRADE", "symbol": spelled(order.symbol)}
+        try:
+            told = self._ask("GET", f"{self._home()}/transactions", params=asked)
+        except (Unavailable, RetryLater) as error:
+            log.info("Schwab does not tell its transactions now: %s", error.message)
+            return None
+        return fees_of(told if isinstance(told, list) else (), number_there)
 
     def _orders_since(self, moment: datetime) -> Sequence[Any]:
         now = self._clock.now() + self._ahead

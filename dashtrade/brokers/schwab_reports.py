@@ -83,8 +83,8 @@ def order_report(ref: OrderRef, order: Any) -> OrderReport:
 def _fills(ref: OrderRef, order: Any) -> Iterable[BrokerFill]:
     seen: dict[str, int] = {}
     for activity in order.get("orderActivityCollection") or ():
-        if activity.get("activityType") != "EXECUTION":
-            continue
+        if activity.get("activityType") != "EXECUTION" or activity.get("executionType") != "FILL":
+            continue  # a cancellation is told as an execution, too
         for leg in activity.get("executionLegs") or ():
             price, quantity = number(leg.get("price")), number(leg.get("quantity"))
             if not price or not quantity:
@@ -95,6 +95,20 @@ def _fills(ref: OrderRef, order: Any) -> Iterable[BrokerFill]:
                 id=f"{named}:{seen[named]}", client_order_id=ref.client_order_id, quantity=quantity, price=price,
                 at=moment(leg.get("time") or order["enteredTime"]),
             )  # fmt: skip
+
+
+def fees_of(transactions: Iterable[Any], number_there: str) -> Decimal | None:
+    """What was taken for an order, as the account's transactions tell it; None while they do not."""
+    ours = [each for each in transactions if str(each.get("orderId")) == number_there]
+    items = [item for each in ours for item in each.get("transferItems") or () if item.get("feeType")]
+    return -sum((number(item.get("cost")) or ZERO for item in items), ZERO) if ours else None
+
+
+def cash_of(balances: Any) -> Decimal:
+    """Where an account's cash is swept into a fund or a bank overnight, `cashBalance` tells 0 and other fields tell the money."""
+    swept = (number(balances.get("moneyMarketFund")) or ZERO) + (number(balances.get("savings")) or ZERO)
+    told = (number(balances.get(name)) or ZERO for name in ("cashBalance", "totalCash"))
+    return next((cash for cash in (*told, swept) if cash), number(balances.get("cashAvailableForTrading")) or ZERO)
 
 
 def positions_of(listed: Iterable[Any]) -> list[BrokerPosition]:

@@ -112,6 +112,11 @@ def certain(answer: Answer) -> BrokerError | None:
         after = answer.retry_after if answer.retry_after is not None else 10.0
         return RetryLater(f"Schwab takes no more requests for {after:.0f} s: about 120 a minute are allowed. This one was not taken and goes later.",
                           timedelta(seconds=after))  # fmt: skip
+    if answer.status == 401 and "Client not authorized" in answer.text:
+        return BadCredentials(
+            "Schwab does not let this app ask: it lacks a product. Nothing was placed. Add both Accounts and Trading Production and "
+            "Market Data Production to the app at developer.schwab.com; signing in again does not help."
+        )
     if answer.status == 401 or (answer.status == 403 and answer.json is not None):
         return BadCredentials(
             "Schwab does not let DashTrade into this account. Nothing was placed. Sign in at Schwab again under Setup."
@@ -165,13 +170,16 @@ def unheard(error: NoAnswer) -> Unavailable:
 
 
 def said(answer: Answer) -> str:
-    """Schwab's own words for people."""
+    """Schwab's own words for people: its message says that something is wrong, the errors beside it say what."""
     found = answer.json if isinstance(answer.json, dict) else {}
-    errors = found.get("errors")
-    inner = errors[0] if isinstance(errors, list) and errors else ""
-    words = (
-        found.get("message")
-        or (inner.get("detail") or inner.get("title") if isinstance(inner, dict) else inner)
-        or "it gave no reason"
-    )
-    return re.sub(r"\s+", " ", re.sub(r"[{}<>]", " ", str(words))).strip().rstrip(".")[:200]
+    told = found.get("errors")
+    errors = [_words(each) for each in (told if isinstance(told, list) else [told])]
+    message = _words(found.get("message"))
+    why = "; ".join(dict.fromkeys(error for error in errors if error and error != message))
+    return ": ".join(filter(None, (message, why)))[:300] or "it gave no reason"
+
+
+def _words(told: object) -> str:
+    if isinstance(told, dict):
+        told = told.get("detail") or told.get("title")
+    return re.sub(r"\s+", " ", re.sub(r"[{}<>]", " ", str(told or ""))).strip().rstrip(".")
