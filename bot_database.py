@@ -373,8 +373,8 @@ class Database:
 
     @contextlib.contextmanager
     def alone(self, name: str, *, patience: float | None = None) -> Iterator[None]:
-        """One at a time among all processes on this database. No transaction is open meanwhile. NotMyTurn after so many
-        seconds of `patience`, where that is given."""
+        """One at a time among all processes on this database. No transaction is open meanwhile. NotMyTurn after so
+        many seconds of `patience`, where that is given."""
         if self._in_memory:
             yield
         elif self.is_sqlite:
@@ -389,18 +389,19 @@ class Database:
     def _advisory(self, name: str, patience: float | None) -> Iterator[None]:
         with contextlib.ExitStack() as stack:
             try:
-                conn = stack.enter_context(self.engine.connect().execution_options(isolation_level="AUTOCOMMIT"))
-                _lock_postgres(conn, name, patience)
+                conn = stack.enter_context(self.engine.connect())
+                _lock_postgres(conn.execution_options(isolation_level="AUTOCOMMIT"), name, patience)
             except (exc.OperationalError, exc.TimeoutError, exc.InterfaceError) as error:
                 self._forget_dead(error)
                 raise DatabaseAway(_words(error)) from error
             try:
                 yield
             finally:
+                unlock = sa.text("SELECT pg_advisory_unlock(hashtextextended(:name, 0))")
                 try:
-                    conn.execute(sa.text("SELECT pg_advisory_unlock(hashtextextended(:name, 0))"), {"name": name})
+                    conn.execute(unlock, {"name": name})
                 except exc.DBAPIError:
-                    conn.invalidate()  # with the connection the lock is gone; what was done in the turn stands
+                    conn.invalidate()  # with the connection the lock is gone; what was done meanwhile stands
 
     # --- backup ------------------------------------------------------------------------------------------------------------
 

@@ -12,23 +12,24 @@ from dashtrade.domain.ports import Rejected, RetryLater, Unavailable, VenueStatu
 from dashtrade.domain.values import OrderType, Symbol, TimeInForce
 from tests.crypto_desk import BUY, LIMIT, SELL, D, desk
 
-# Recorded: https://api.gemini.com/v1/symbols/details/btcusd and …/btcgusdperp, as several projects keep them for their tests.
+# Recorded: /v1/symbols/details/btcusd and …/btcgusdperp, as several projects keep them for their tests.
 BTCUSD = {
-    "symbol": "BTCUSD", "base_currency": "BTC", "quote_currency": "USD", "tick_size": 1e-08, "quote_increment": 0.01,
-    "min_order_size": "0.00001", "status": "open", "wrap_enabled": False, "product_type": "spot", "contract_type": "vanilla",
-    "contract_price_currency": "USD",
+    "symbol": "BTCUSD", "base_currency": "BTC", "quote_currency": "USD", "tick_size": 1e-08,
+    "quote_increment": 0.01, "min_order_size": "0.00001", "status": "open", "wrap_enabled": False,
+    "product_type": "spot", "contract_type": "vanilla", "contract_price_currency": "USD",
 }  # fmt: skip
 PERPETUAL = {
-    "symbol": "BTCGUSDPERP", "base_currency": "BTC", "quote_currency": "GUSD", "tick_size": 0.0001, "quote_increment": 0.5,
-    "min_order_size": "0.0001", "status": "open", "wrap_enabled": False, "product_type": "swap", "contract_type": "linear",
-    "contract_price_currency": "GUSD",
+    "symbol": "BTCGUSDPERP", "base_currency": "BTC", "quote_currency": "GUSD", "tick_size": 0.0001,
+    "quote_increment": 0.5, "min_order_size": "0.0001", "status": "open", "wrap_enabled": False,
+    "product_type": "swap", "contract_type": "linear", "contract_price_currency": "GUSD",
 }  # fmt: skip
 # Recorded in 2023 by a project that trades there: an order that nobody took at once.
 NOT_TAKEN = {
-    "order_id": "199089183428", "id": "199089183428", "symbol": "solusd", "exchange": "gemini", "avg_execution_price": "0.00",
-    "side": "buy", "type": "exchange limit", "timestamp": "1698507931", "timestampms": 1698507931799, "is_live": False,
-    "is_cancelled": True, "is_hidden": False, "was_forced": False, "executed_amount": "0", "reason": "ImmediateOrCancelWouldPost",
-    "options": ["immediate-or-cancel"], "price": "34205.19", "original_amount": "0.0001", "remaining_amount": "0.0001",
+    "order_id": "199089183428", "id": "199089183428", "symbol": "btcusd", "exchange": "gemini",
+    "avg_execution_price": "0.00", "side": "buy", "type": "exchange limit", "timestamp": "1698507931",
+    "timestampms": 1698507931799, "is_live": False, "is_cancelled": True, "is_hidden": False,
+    "was_forced": False, "executed_amount": "0", "reason": "ImmediateOrCancelWouldPost", "options": ["immediate-or-cancel"],
+    "price": "34205.19", "original_amount": "0.0001", "remaining_amount": "0.0001",
 }  # fmt: skip
 
 
@@ -49,7 +50,7 @@ def _sent(request) -> dict:
     return json.loads(base64.b64decode(request.headers["x-gemini-payload"]))
 
 
-# --- what it trades ------------------------------------------------------------------------------------------------------
+# --- what it trades -----------------------------------------------------------------------------------------
 
 
 def test_a_spot_pair_that_says_in_what_it_is_paid_is_no_contract(gemini):
@@ -57,7 +58,11 @@ def test_a_spot_pair_that_says_in_what_it_is_paid_is_no_contract(gemini):
     gemini.broker.rules(gemini.sol)  # the list of markets is read, and the details of another pair
     gemini.answers(200, BTCUSD, on="public")
     rules = gemini.broker.rules(symbol)
-    assert (rules.quantity_step, rules.price_step, rules.min_quantity) == (D("0.00000001"), D("0.01"), D("0.00001"))
+    assert (rules.quantity_step, rules.price_step, rules.min_quantity) == (
+        D("0.00000001"),
+        D("0.01"),
+        D("0.00001"),
+    )
     assert rules.tradable and gemini.broker.quote(symbol).bid > 0
 
 
@@ -76,7 +81,9 @@ def test_the_list_of_markets_keeps_its_names_whatever_the_details_say(gemini):
     gemini.answers(200, BTCUSD, on="public")
     gemini.broker.rules(Symbol.parse("BTC/USD"))
     client = gemini.client()
-    assert set(client.markets) == names and all(market["symbol"] == name for name, market in client.markets.items())
+    assert set(client.markets) == names and all(
+        market["symbol"] == name for name, market in client.markets.items()
+    )
     assert client.markets["BTC/USD"]["spot"] and not client.markets["BTC/USD"]["contract"]
 
 
@@ -95,7 +102,8 @@ def test_a_perpetual_of_the_list_is_not_taken_for_the_pair_of_its_coins(gemini):
 
 
 @pytest.mark.parametrize(
-    ("state", "trades"), [("open", True), ("limit_only", True), ("post_only", True), ("cancel_only", False), ("closed", False)]
+    ("state", "trades"),
+    [("open", True), ("limit_only", True), ("post_only", True), ("cancel_only", False), ("closed", False)],
 )
 def test_a_market_trades_as_its_state_says(gemini, state, trades):
     gemini.front.states["SOL/USD"] = state
@@ -112,7 +120,7 @@ def test_a_market_that_opens_again_is_noticed_within_the_hour():
         assert gemini.broker.market_open(gemini.sol)
 
 
-# --- orders --------------------------------------------------------------------------------------------------------------
+# --- orders -------------------------------------------------------------------------------------------------
 
 
 def test_why_an_order_was_cancelled_is_told(gemini):
@@ -124,8 +132,8 @@ def test_why_an_order_was_cancelled_is_told(gemini):
 
 
 def test_a_recorded_order_that_nobody_took_has_ended_unfilled(gemini):
-    request = gemini.request(quantity="0.0001")
-    gemini.broker.rules(gemini.sol)
+    request = gemini.request(quantity="0.0001", symbol=Symbol.parse("BTC/USD"))
+    gemini.broker.rules(request.symbol)
     gemini.answers(200, NOT_TAKEN, on="read")
     report = gemini.broker.find(gemini.ref(request, "199089183428"))
     assert (report.status, report.filled_quantity) == (VenueStatus.CANCELED, 0)
@@ -145,7 +153,7 @@ def test_a_limit_order_says_how_long_it_may_rest(gemini):
     assert _sent(gemini.creates()[-1])["options"] == ["immediate-or-cancel"]
 
 
-# --- a market buy with little money left ---------------------------------------------------------------------------------
+# --- a market buy with little money left --------------------------------------------------------------------
 
 
 def test_a_market_buy_of_nearly_all_the_money_is_not_refused_for_its_collar(gemini):
@@ -175,7 +183,7 @@ def test_a_market_buy_goes_with_its_whole_collar_where_the_money_is_not_told(gem
     assert gemini.core.orders[-1].limit == D("102.01")
 
 
-# --- nonces --------------------------------------------------------------------------------------------------------------
+# --- nonces -------------------------------------------------------------------------------------------------
 
 STALE = {
     "result": "error", "reason": "InvalidNonce",

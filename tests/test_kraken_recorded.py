@@ -1,4 +1,4 @@
-"""Kraken as it answers: what others recorded or measured of it, or what it documents, held against the adapter."""
+"""Kraken as it answers: what others recorded or measured, or what it documents, held against the adapter."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.crypto_desk import BUY, LIMIT, SELL, D, desk
 # Recorded in 2024, in ccxt's tests: an order that rests; its owner gave it neither userref nor cl_ord_id.
 RESTING = {
     "refid": None, "userref": 0, "status": "open", "opentm": 1705259439.563, "starttm": 0, "expiretm": 0,
-    "descr": {"pair": "SOLUSD", "type": "buy", "ordertype": "limit", "price": "50.00000", "price2": "0", "leverage": "none",
-              "order": "buy 0.10000000 SOLUSD @ limit 50.00000", "close": ""},
+    "descr": {"pair": "SOLUSD", "type": "buy", "ordertype": "limit", "price": "50.00000", "price2": "0",
+              "leverage": "none", "order": "buy 0.10000000 SOLUSD @ limit 50.00000", "close": ""},
     "vol": "0.10000000", "vol_exec": "0.00000000", "cost": "0.000000", "fee": "0.000000", "price": "0.000000",
     "stopprice": "0.000000", "limitprice": "0.000000", "misc": "", "oflags": "post,fciq", "reason": None,
 }  # fmt: skip
@@ -27,7 +27,7 @@ def kraken():
         yield made
 
 
-# --- Kraken Rewards ------------------------------------------------------------------------------------------------------
+# --- Kraken Rewards -----------------------------------------------------------------------------------------
 
 
 def test_money_that_earns_in_rewards_buys_like_any_other(kraken):
@@ -39,7 +39,8 @@ def test_money_that_earns_in_rewards_buys_like_any_other(kraken):
 def test_coins_that_earn_in_rewards_are_the_position(kraken):
     kraken.core.balances |= {"SOL": D(3), "BTC": D("0.5")}
     kraken.front.earning |= {"SOL": D(3), "BTC": D("0.2")}  # XBT.F
-    assert {held.symbol.base: held.quantity for held in kraken.broker.positions()} == {"SOL": D(3), "BTC": D("0.5")}
+    held = {each.symbol.base: each.quantity for each in kraken.broker.positions()}
+    assert held == {"SOL": D(3), "BTC": D("0.5")}
     assert kraken.broker.submit(kraken.request(SELL, quantity="3")).status is VenueStatus.FILLED
 
 
@@ -57,14 +58,15 @@ def test_bonded_staked_and_held_coins_are_no_position_and_no_money(kraken):
     assert kraken.broker.account().equity == 100_000
 
 
-# --- our order ids -------------------------------------------------------------------------------------------------------
+# --- our order ids ------------------------------------------------------------------------------------------
 
 
 def test_a_repeat_while_the_first_still_rests_is_our_own_order(kraken):
     request = kraken.request(BUY, LIMIT, limit_price="90")
     first = kraken.broker.submit(request)
     again = kraken.broker.submit(request)
-    assert again.status is VenueStatus.WORKING and again.broker_order_id == first.broker_order_id and len(kraken.core.orders) == 1
+    assert again.status is VenueStatus.WORKING and again.broker_order_id == first.broker_order_id
+    assert len(kraken.core.orders) == 1
 
 
 def test_an_order_of_somebody_else_without_a_name_is_nobodys_of_ours(kraken):
@@ -75,7 +77,7 @@ def test_an_order_of_somebody_else_without_a_name_is_nobodys_of_ours(kraken):
     assert kraken.broker.ours(since, [kraken.sol]) == []
 
 
-# --- pages ---------------------------------------------------------------------------------------------------------------
+# --- pages --------------------------------------------------------------------------------------------------
 
 
 def _ended(kraken, count: int) -> list[str]:
@@ -92,7 +94,8 @@ def test_closed_orders_are_read_to_the_last_page(kraken):
     names = _ended(kraken, 120)
     found = kraken.broker.ours(datetime.now(UTC) - timedelta(days=1), [kraken.sol])
     assert {order.client_order_id for order in found} == set(names)
-    assert [asked.params.get("ofs", "0") for asked in kraken.simulator.requests if "ClosedOrders" in asked.path] == ["0", "50", "100"]
+    asked = [request.params for request in kraken.simulator.requests if "ClosedOrders" in request.path]
+    assert [page.get("ofs", "0") for page in asked] == ["0", "50", "100"]
 
 
 def test_a_page_that_is_just_full_and_the_last_ends_the_reading(kraken):
@@ -120,17 +123,32 @@ def test_executions_are_asked_for_a_few_at_a_time(kraken, fills, requests):
     assert kraken.paths().count("/0/private/QueryTrades") == requests
 
 
-# --- refusals ------------------------------------------------------------------------------------------------------------
+# --- refusals -----------------------------------------------------------------------------------------------
 
 CERTAIN = [
-    "EService:Market in cancel_only mode", "EService:Market in post_only mode", "EService:Market in limit_only mode",
-    "EAPI:Feature disabled", "EAPI:Bad request", "EGeneral:Unknown method", "EOrder:Trading agreement required",
-]  # fmt: skip
+    "EService:Market in cancel_only mode",
+    "EService:Market in post_only mode",
+    "EService:Market in limit_only mode",
+    "EAPI:Feature disabled",
+    "EAPI:Bad request",
+    "EGeneral:Unknown method",
+    "EOrder:Trading agreement required",
+]
 LATER = [
-    "EService:Deadline elapsed", "EOrder:Domain rate limit exceeded", "EAPI:Invalid nonce", "EAPI:Rate limit exceeded",
-    "EService: Throttled: 1700000000", "EService:Throttled: 1700000000",
-]  # fmt: skip
-DOUBT = ["EService:Unavailable", "EService:Busy", "EService:Timeout", "EGeneral:Internal error", "EDatabase:Internal error"]
+    "EService:Deadline elapsed",
+    "EOrder:Domain rate limit exceeded",
+    "EAPI:Invalid nonce",
+    "EAPI:Rate limit exceeded",
+    "EService: Throttled: 1700000000",
+    "EService:Throttled: 1700000000",
+]
+DOUBT = [
+    "EService:Unavailable",
+    "EService:Busy",
+    "EService:Timeout",
+    "EGeneral:Internal error",
+    "EDatabase:Internal error",
+]
 
 
 @pytest.mark.parametrize("words", CERTAIN)
@@ -175,7 +193,7 @@ def test_a_time_that_makes_no_sense_is_not_waited_for(kraken):
         assert 1 <= refused.value.after.total_seconds() <= 60
 
 
-# --- orders --------------------------------------------------------------------------------------------------------------
+# --- orders -------------------------------------------------------------------------------------------------
 
 
 def test_every_order_agrees_to_trade_as_residents_of_germany_have_to(kraken):

@@ -1,4 +1,4 @@
-"""Numbers that rise: one source for each exchange key, whichever process sends under it, and however often it was started."""
+"""Numbers that rise: one source for each exchange key, for all processes and all their restarts."""
 
 from __future__ import annotations
 
@@ -44,12 +44,13 @@ def db(database_url: str):
     made.close()
 
 
-# --- the numbers ---------------------------------------------------------------------------------------------------------
+# --- the numbers --------------------------------------------------------------------------------------------
 
 
 def test_a_number_is_above_every_one_before_and_at_least_what_is_asked(db: Database):
     asked = [100, 100, 50, 200, 199, 201]
-    assert [db.write(lambda conn, least=least: nonces.take(conn, "a", least)) for least in asked] == [100, 101, 102, 200, 201, 202]
+    taken = [db.write(lambda conn, least=least: nonces.take(conn, "a", least)) for least in asked]
+    assert taken == [100, 101, 102, 200, 201, 202]
     assert db.write(lambda conn: nonces.take(conn, "b", 7)) == 7
 
 
@@ -76,18 +77,21 @@ def test_the_key_itself_is_not_kept(db: Database):
     assert EXCHANGE_KEY not in row.key_digest and len(row.key_digest) == 32
 
 
-# --- turns ---------------------------------------------------------------------------------------------------------------
+# --- turns --------------------------------------------------------------------------------------------------
 
 
 def test_a_turn_that_is_held_is_waited_for_so_long_and_no_longer(db: Database):
-    with db.alone("x"):
-        with pytest.raises(NotMyTurn), Database(db.url.render_as_string(hide_password=False)).alone("x", patience=0.1):
-            pass
+    other = Database(db.url.render_as_string(hide_password=False))
+    with db.alone("x"), pytest.raises(NotMyTurn), other.alone("x", patience=0.1):
+        pass
+    other.close()
     with db.alone("x", patience=0.1):
         pass
 
 
-def test_a_request_that_hangs_holds_up_no_other_process_for_long(desk: Desk, db: Database, monkeypatch: pytest.MonkeyPatch):
+def test_a_request_that_hangs_holds_up_no_other_process_for_long(
+    desk: Desk, db: Database, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(service, "PATIENCE", 0.2)
     worker = _shared(desk, db)
     worker.positions()
@@ -97,7 +101,9 @@ def test_a_request_that_hangs_holds_up_no_other_process_for_long(desk: Desk, db:
         assert time.monotonic() - began < 2
 
 
-def test_a_database_that_gives_no_number_sends_nothing(desk: Desk, db: Database, monkeypatch: pytest.MonkeyPatch):
+def test_a_database_that_gives_no_number_sends_nothing(
+    desk: Desk, db: Database, monkeypatch: pytest.MonkeyPatch
+):
     broker = _shared(desk, db)
     broker.quote(desk.sol)
 
@@ -120,7 +126,7 @@ def test_whoever_only_looks_gets_numbers_too(desk: Desk, db: Database):
     assert _shared(desk, db).positions() == []
 
 
-# --- processes -----------------------------------------------------------------------------------------------------------
+# --- processes ----------------------------------------------------------------------------------------------
 
 
 def test_numbers_rise_over_a_restart_with_a_clock_that_was_set_back(desk: Desk, db: Database):
@@ -168,27 +174,36 @@ RACER = """if True:
 
 
 @pytest.mark.parametrize("exchange", ["kraken", "gemini"])
-def test_two_processes_that_race_under_one_key_are_never_refused(exchange: str, make_app: MakeApp, database_url: str, tmp_path: Path):
+def test_two_processes_that_race_under_one_key_are_never_refused(
+    exchange: str, make_app: MakeApp, database_url: str, tmp_path: Path
+):
     rounds = 40
     with Simulator(exchange) as simulator:
         url = {f"CCXT_URL_{exchange.upper()}": simulator.url}
         app = make_app(**url)
         ann = House(app).join()
         account = ann.does("POST", "/accounts", {
-            "broker": "crypto", "mode": "live", "acknowledge": "REAL MONEY", "label": "K", "options": {"exchange": exchange},
-            "credentials": {"key": EXCHANGE_KEY, "secret": SECRET},
+            "broker": "crypto", "mode": "live", "acknowledge": "REAL MONEY", "label": "K",
+            "options": {"exchange": exchange}, "credentials": {"key": EXCHANGE_KEY, "secret": SECRET},
         })["id"]  # fmt: skip
-        environ = {"DASHTRADE_HOME": str(tmp_path / "home"), "DATABASE_URL": database_url, "ENCRYPTION_KEY": app.settings.encryption_keys[0], "PATH": "", **url}
+        environ = {"DASHTRADE_HOME": str(tmp_path / "home"), "DATABASE_URL": database_url, "PATH": "", **url}
+        environ["ENCRYPTION_KEY"] = app.settings.encryption_keys[0]
         start = str(time.time() + 3)
         racers = [
             subprocess.Popen(
-                [sys.executable, "-c", RACER, str(account), ahead, str(rounds), start], cwd=ROOT, env=environ, text=True,
-                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                [sys.executable, "-c", RACER, str(account), ahead, str(rounds), start],
+                cwd=ROOT,
+                env=environ,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
             )
             for ahead in ("0", "250")  # the second one's clock is a quarter of a second ahead
-        ]  # fmt: skip
+        ]
         said = [racer.communicate(timeout=120) for racer in racers]
-        assert [out.strip() for out, _ in said] == [f"done {rounds}"] * 2, [error[-2000:] for _, error in said]
+        assert [out.strip() for out, _ in said] == [f"done {rounds}"] * 2, [
+            error[-2000:] for _, error in said
+        ]
         assert simulator.front.stale == 0
         taken = simulator.front.taken
         assert len(taken) >= 2 * rounds and taken == sorted(set(taken))

@@ -209,9 +209,11 @@ class CryptoBroker:
             sent = price
         return kind, str(request.side), plain(quantity), plain(sent) if sent is not None else None, params
 
-    def _affordable(self, request: OrderRequest, quantity: Decimal, price: Decimal, limit: Decimal, rules: Rules) -> Decimal:
-        """A limit that the free money covers: the exchange sets limit x quantity and a fee aside, although it costs less. Where
-        not even the price is covered the order goes at it, and the exchange says no in its own words."""
+    def _affordable(
+        self, request: OrderRequest, quantity: Decimal, price: Decimal, limit: Decimal, rules: Rules
+    ) -> Decimal:
+        """A limit that the free money covers: the exchange sets limit x quantity and a fee aside, although it costs less.
+        Where not even the price is covered the order goes at it, and the exchange says no in its own words."""
         if request.side is not OrderSide.BUY or not self.venue.reserved_fee:
             return limit
         try:

@@ -100,13 +100,15 @@ def _sure(wire: Wire, client: Any, error: Exception) -> BrokerError | None:
         )
     if venue.says("stale", heard.body):
         return RetryLater(
-            f"{venue.name} refused the number of this request, which has to rise from one to the next: nothing was looked at, and it goes "
-            "again. If this repeats, another program uses the same key: make a key for DashTrade alone.",
+            f"{venue.name} refused the number of this request, which has to rise from one to the next: nothing was looked "
+            "at, and it goes again. If this repeats, another program uses the same key, or this machine's clock is off: make "
+            "a key for DashTrade alone, and set the clock.",
         )
     if venue.says("later", heard.body):
         after = _until(heard.body, wire.clock.now().timestamp())
         return RetryLater(
-            f"{venue.name} takes no more requests for {after:.0f} s. This one was not taken and goes later.", timedelta(seconds=after)
+            f"{venue.name} takes no more requests for {after:.0f} s. This one was not taken and goes later.",
+            timedelta(seconds=after),
         )
     if venue.says("credentials", heard.body) or heard.status == 401 or _is_credentials(ccxt, heard, error):
         return BadCredentials(

@@ -40,7 +40,7 @@ def _by_symbol(client: Any, since: int, symbols: Sequence[Symbol]) -> Iterator[A
 
 
 def _open_and_closed(client: Any, since: int, symbols: Sequence[Symbol]) -> Iterator[Any]:
-    """Those that ended come by pages, the newest first: one that ends meanwhile moves the others on, and none is missed."""
+    """Those that ended come by pages, the newest first: one that ends meanwhile moves the others on; none is missed."""
     yield from client.fetch_open_orders()
     told = 0
     for _ in range(MOST_PAGES):

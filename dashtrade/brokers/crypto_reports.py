@@ -70,11 +70,13 @@ def _step(said: object) -> Decimal:
 
 
 def detail(client: Any, market: Any) -> Any:
-    """The list of markets lacks steps and minimums, and without them ccxt fails with a bare AssertionError. Nothing else is
-    taken from the details: a spot pair names there in what it is paid for, which ccxt takes for the mark of a perpetual."""
+    """The list of markets lacks steps and minimums, and without them ccxt fails with a bare AssertionError. Of the
+    details nothing else is taken: a spot pair names there in what it is paid for, which ccxt takes for a perpetual."""
     said = client.publicGetV1SymbolsDetailsSymbol({"symbol": market["id"]})
     if str(said.get("symbol", "")).lower() != market["id"] or said.get("product_type", "spot") != "spot":
-        raise Unavailable(f"{client.name} told the details of another pair than {market['symbol']}. Nothing is known from it now; it is asked again.")
+        raise Unavailable(
+            f"{client.name} told the details of another pair than {market['symbol']}. Nothing is known from it now; it is asked again."
+        )
     steps = [plain(_step(said.get(name))) for name in ("tick_size", "quote_increment")]
     market["precision"] |= {"amount": steps[0], "price": steps[1]}
     market["limits"] = {**market["limits"], "amount": {"min": said.get("min_order_size"), "max": None}}
@@ -352,7 +354,8 @@ def _trades_by_ids(client: Any, order: Any) -> Sequence[Any]:
         ids = [trade["id"] for trade in client.fetch_order(order["id"], order["symbol"]).get("trades") or ()]
     # Kraken tells twenty at a time, and ccxt asks once more, for none, after every full twenty.
     some = [ids[first : first + 19] for first in range(0, len(ids), 19)]
-    return [trade for part in some for trade in client.fetch_order_trades(order["id"], order["symbol"], None, None, {"trades": part})]
+    told = [client.fetch_order_trades(order["id"], order["symbol"], None, None, {"trades": part}) for part in some]
+    return [trade for part in told for trade in part]
 
 
 def _trades_by_fills(client: Any, order: Any) -> Sequence[Any]:

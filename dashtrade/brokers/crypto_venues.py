@@ -46,7 +46,7 @@ class Exchange:
     create_tells: bool = False  # the answer carries status and fills; else the order is fetched afterwards
     spends_on_market_buy: bool = False  # a market buy is an amount of money, so it needs a price
     collared: frozenset[OrderSide] = frozenset()  # sides whose market orders go as a limit through the book, immediate or cancel
-    reserved_fee: Decimal = Decimal(0)  # what an order to buy sets aside for its fee, as a part of limit x quantity
+    reserved_fee: Decimal = Decimal(0)  # an order to buy sets this part of limit x quantity aside for its fee
     stop_param: str = "stopLossPrice"
     stop_says_time: bool = True  # whether a stop carries a time in force
     create_params: dict[str, str] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class Exchange:
     trades: str = "order"  # order | ids | fills | filter | in_order: how the fills of an order are asked for
 
     # what it holds
-    rewards: str = ""  # ending of what earns and is traded like the plain coin; what else follows a point is not traded
+    rewards: str = ""  # ending of what earns and is traded like the plain coin; any other after a point is not traded
 
     # the connection
     nonces: bool = False  # each request must carry a higher number than the last one: one at a time
@@ -122,13 +122,15 @@ EXCHANGES: dict[str, Exchange] = {
             id="kraken", name="Kraken", quote="USD", lookup="open_closed", lists="open_closed", trades="ids", nonces=True, burst=45, candles_page=720,
             order_types=frozenset({MARKET, LIMIT, STOP, STOP_LIMIT}), times_in_force=frozenset({GTC, IOC}),
             settle=timedelta(seconds=10),
-            # Fees in the quote currency, as ccxt takes them to be; without the agreement nobody in Germany can trade, others do not mind it.
+            # Fees in the quote currency, as ccxt takes them to be. Without the agreement nobody in Germany can trade.
             create_params={"oflags": "fciq", "trading_agreement": "agree"}, rewards=".F",
             credentials=r"EAPI:Invalid (key|signature)|EGeneral:Permission denied|ESession:Invalid session",
             stale=r"EAPI:Invalid nonce",
-            later=r"E(API|Order):(Domain rate|Rate) limit exceeded|EGeneral:Too many requests|EService: ?(Throttled|Deadline elapsed)",
+            later=r"E(API|Order):(Domain rate|Rate) limit exceeded|EGeneral:Too many requests"
+                  r"|EService: ?(Throttled|Deadline elapsed)",
             ours=r"cl_ord_id not unique",
-            certain=r"EService:Market in (cancel|post|limit)_only mode|EAPI:(Feature disabled|Bad request)|EGeneral:Unknown method",
+            certain=r"EService:Market in (cancel|post|limit)_only mode|EAPI:(Feature disabled|Bad request)"
+                    r"|EGeneral:Unknown method",
             absent=r"EOrder:(Unknown|Invalid) order", refused=r'"E(Order|Trade|Query|Funding|Account):|"EGeneral:Invalid arguments',
             doubt=r'"EService:|"EDatabase:|EGeneral:(Internal error|Temporary lockout)',
             secret_hint="Kraken's private key is base64 text of 88 characters: copy it whole.",
@@ -161,7 +163,8 @@ EXCHANGES: dict[str, Exchange] = {
         Exchange(
             id="gemini", name="Gemini", quote="USD", sandbox=True, client_id="client_order_id", lookup="status", trades="in_order",
             order_types=frozenset({MARKET, LIMIT, STOP_LIMIT}), nonces=True, burst=2, details_on_demand=True,
-            collared=frozenset(OrderSide), reserved_fee=Decimal("0.004"), stop_param="triggerPrice", stop_says_time=False, candles_page=500,
+            collared=frozenset(OrderSide), reserved_fee=Decimal("0.004"), stop_param="triggerPrice",
+            stop_says_time=False, candles_page=500,
             credentials=r'"reason":\s*"(InvalidSignature|InvalidApiKey|MissingRole|InvalidSignatureHeader)"',
             stale=r'"reason":\s*"InvalidNonce"', ours=r'"reason":\s*"Duplicate',
             later=r'"reason":\s*"RateLimit"', doubt=r'"reason":\s*"System"', refused=r'"result":\s*"error"',

@@ -49,7 +49,8 @@ class Pace:
             time.sleep(wait)
 
 
-Nonces = Callable[[int], AbstractContextManager[int]]  # a number of at least so much, and the turn to use it until the answer is here
+# A number of at least so much, and the turn to use it until the answer is here.
+Nonces = Callable[[int], AbstractContextManager[int]]
 
 
 class OwnNonces:

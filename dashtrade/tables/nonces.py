@@ -1,4 +1,4 @@
-"""The highest nonce used under each exchange key: one row a key, for all processes on this database and all their restarts.
+"""The highest nonce used under each exchange key: a row for each, for all processes on this database.
 
 A key is everybody's who put it in, so its row has no owner; the key itself is not in it, only a digest.
 """
@@ -13,7 +13,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from dashtrade.tables.base import is_postgres, metadata
 
 nonces = sa.Table(
-    "nonces", metadata, sa.Column("key_digest", sa.Text, primary_key=True), sa.Column("number", sa.BigInteger, nullable=False),
+    "nonces", metadata, sa.Column("key_digest", sa.Text, primary_key=True),
+    sa.Column("number", sa.BigInteger, nullable=False),
 )  # fmt: skip
 
 SYSTEM = {"take"}
@@ -25,5 +26,5 @@ def take(conn: sa.Connection, key_digest: str, least: int) -> int:
     following = nonces.c.number + 1
     higher = sa.case((following > least, following), else_=least)
     added = insert(nonces).values(key_digest=key_digest, number=least)
-    taken = added.on_conflict_do_update(index_elements=[nonces.c.key_digest], set_={"number": higher}).returning(nonces.c.number)
-    return int(conn.execute(taken).scalar_one())
+    taken = added.on_conflict_do_update(index_elements=[nonces.c.key_digest], set_={"number": higher})
+    return int(conn.execute(taken.returning(nonces.c.number)).scalar_one())
