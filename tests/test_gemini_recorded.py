@@ -28,8 +28,8 @@ NOT_TAKEN = {
     "order_id": "199089183428", "id": "199089183428", "symbol": "btcusd", "exchange": "gemini",
     "avg_execution_price": "0.00", "side": "buy", "type": "exchange limit", "timestamp": "1698507931",
     "timestampms": 1698507931799, "is_live": False, "is_cancelled": True, "is_hidden": False,
-    "was_forced": False, "executed_amount": "0", "reason": "ImmediateOrCancelWouldPost", "options": ["immediate-or-cancel"],
-    "price": "34205.19", "original_amount": "0.0001", "remaining_amount": "0.0001",
+    "was_forced": False, "executed_amount": "0", "reason": "ImmediateOrCancelWouldPost",
+    "options": ["immediate-or-cancel"], "price": "34205.19", "original_amount": "0.0001", "remaining_amount": "0.0001",
 }  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """Numbers that rise from one request to the next, for exchanges that refuse any other: one source for each key.
 
 The worker and the dashboard send under the same key, and may run on several machines whose clocks differ. The
-number is taken from a row of the database; and as a higher one may overtake a lower one on its way, a request has
-its turn until it is answered.
+number is taken from a row of the database; and as a higher one may overtake a lower one on its way, a request
+has its turn until it is answered.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class SharedNonces:
                 number = self._db.write_unasked(lambda conn: nonces.take(conn, self._digest, least))
             except DatabaseAway as error:
                 raise RetryLater(
-                    f"The database gave no number for the request ({error}): nothing was sent, and it goes again."
+                    f"The database gave no number for the request ({error}): nothing was sent; it goes again."
                 ) from error
             yield number
 
