@@ -24,7 +24,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from bot_database import DatabaseAway
 from bot_engine import Conflict, NoBot
-from dashtrade.api import admin, auth, bots, brokers, drifts, history, openapi, protections
+from dashtrade.api import admin, auth, bots, brokers, drifts, history, openapi, protections, round_trips
 from dashtrade.api.http import Answer, bearer, client_address, handle_errors, reply, the_app
 from dashtrade.app import App, CannotStart, build_app
 from dashtrade.domain.bodies import secrets_in
@@ -266,7 +266,7 @@ def create_server(app: App) -> Flask:
     flask.config.update(DASHTRADE=app, MAX_CONTENT_LENGTH=MAX_BODY, PROPAGATE_EXCEPTIONS=False)
     flask.url_map.strict_slashes = False
     handle_errors(flask)
-    for blueprint in (bp, admin.bp, auth.bp, bots.bp, brokers.bp, drifts.bp, history.bp, openapi.bp, protections.bp):
+    for blueprint in (bp, admin.bp, auth.bp, bots.bp, brokers.bp, drifts.bp, history.bp, openapi.bp, protections.bp, round_trips.bp):
         flask.register_blueprint(blueprint)
     _rates[id(app)] = Rate(app.settings.webhook_rate)
     if app.settings.proxy_hops:

@@ -38,7 +38,7 @@ def fill(path: Path, count: int) -> None:
 
 
 def _rows(bots: list[tuple[int, int, int, str]], start: datetime, step: timedelta, numbers: range) -> dict[str, list[dict[str, object]]]:
-    made: dict[str, list[dict[str, object]]] = {name: [] for name in ("signals", "decisions", "orders", "order_events", "fills", "lots", "bot_trades")}
+    made: dict[str, list[dict[str, object]]] = {name: [] for name in ("signals", "decisions", "orders", "order_events", "fills", "lots", "bot_trades", "round_trips")}
     for n in numbers:
         bot, account, user, symbol = bots[n % len(bots)]
         moment = start + n * step
@@ -73,7 +73,20 @@ def _rows(bots: list[tuple[int, int, int, str]], start: datetime, step: timedelt
             "effect": "close" if side == "sell" else "open", "quantity": "10", "price": price, "notional": f"{float(price) * 10:.2f}",
             "fee": "0.35", "realized_pnl": f"{n % 401 - 200}.25", "status": "filled", "broker_order_id": f"P-{n}", "at": at,
         })
+        if side == "sell":
+            made["round_trips"].append(own | _trip(n, bots, at, int(step.total_seconds() * 1_000_000) * len(bots), signal, price))
     return made
+
+
+def _trip(n: int, bots: list[tuple[int, int, int, str]], at: int, held: int, signal: str, price: str) -> dict[str, object]:
+    bot, account, _, symbol = bots[n % len(bots)]
+    net = n % 401 - 200 + 0.25
+    return {
+        "account_id": account, "bot_id": bot, "symbol": symbol, "currency": "USD", "side": "long", "entry_quantity": "10",
+        "entry_notional": f"{float(price) * 10 - net:.2f}", "exit_quantity": "10", "exit_notional": f"{float(price) * 10:.2f}", "realized": f"{net:.2f}",
+        "fees": "0", "opened_at": at - held, "closed_at": at, "entry_signal_id": signal, "exit_signal_id": signal, "exit_reason": "alert",
+        "on_paper": 1, "net_value": net, "percent_value": net / 10, "held_seconds": held // 1_000_000,
+    }
 
 
 def memory_mb(pid: int) -> float:
@@ -119,11 +132,15 @@ def main() -> None:
             "by symbol and side": "/api/v1/trades?limit=100&symbol=NVDA&action=sell",
             "by side": "/api/v1/trades?limit=100&action=buy", "deep page": f"/api/v1/trades?limit=100&cursor={given.trades // 2}",
             "by time": f"/api/v1/trades?limit=100&from={(datetime.now(UTC) - timedelta(days=200)):%Y-%m-%d}&to={(datetime.now(UTC) - timedelta(days=199)):%Y-%m-%d}",
+            "round trips": "/api/v1/round-trips?limit=100", "round trips by profit": "/api/v1/round-trips?limit=100&sort=pnl",
+            "round trips of a bot": f"/api/v1/round-trips?limit=100&bot_id={bots[3]}", "round trips of a symbol": "/api/v1/round-trips?limit=100&symbol=NVDA",
+            "round trips, longest last": "/api/v1/round-trips?limit=100&symbol=NVDA&sort=duration&order=asc",
             "signals": "/api/v1/signals?limit=100", "orders": "/api/v1/orders?limit=100",
         }
         show({"bench": "history", "trades": given.trades, "filled_in_s": round(filled, 1), "page_ms": {name: page_ms(one, path) for name, path in pages.items()}})
         show({"bench": "history csv", **stream(one, "/api/v1/trades.csv")})
         show({"bench": "history csv of one bot", **stream(one, f"/api/v1/trades.csv?bot_id={bots[3]}")})
+        show({"bench": "history csv of round trips", **stream(one, "/api/v1/round-trips.csv")})
 
 
 if __name__ == "__main__":

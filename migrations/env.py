@@ -3,7 +3,9 @@
 import sqlalchemy as sa
 from alembic import context
 
-from dashtrade.tables import accounts, bots, drifts, flattens, messages, nonces, orders, paper, people, proofs, protections, signals  # noqa: F401  (they declare the tables)
+from dashtrade.tables import (  # noqa: F401  (they declare the tables)
+    accounts, bots, drifts, flattens, messages, nonces, orders, paper, people, proofs, protections, round_trips, signals,
+)  # fmt: skip
 from dashtrade.tables.base import metadata
 
 engine: sa.Engine = context.config.attributes["engine"]

@@ -456,6 +456,9 @@ def contents(engine: sa.Engine, tables: sa.MetaData) -> dict[str, Any]:
         return {t.name: [row._asdict() for row in conn.execute(sa.select(t))] for t in tables.sorted_tables if t.name != "alembic_version"}
 
 
+RECOUNTED = {"wins", "losses", "day_wins", "day_losses"}  # once by closing order, then by round trip
+
+
 def test_an_upgrade_from_the_first_migration_keeps_what_was_there(empty_database_url: str):
     database = Database(empty_database_url)
     first, *later = revisions()
@@ -472,7 +475,7 @@ def test_an_upgrade_from_the_first_migration_keeps_what_was_there(empty_database
     for name, [row] in before.items():
         if name in after:
             assert len(after[name]) == 1, name
-            kept = {column: value for column, value in row.items() if column in after[name][0]}
+            kept = {column: value for column, value in row.items() if column in after[name][0] and column not in RECOUNTED}
             assert kept.items() <= after[name][0].items()
     assert _can_be_read(database)
     database.close()

@@ -18,31 +18,26 @@ def at(hours: float) -> datetime:
     return START + timedelta(hours=hours)
 
 
-TRADES = [
-    (1, AAPL, "open", at(0), D(0), D(1)), (1, AAPL, "close", at(2), D("101"), D(1)),  # +99 after both fees, held 2 h
-    (2, BTC, "open", at(1), D(0), D(0)), (2, BTC, "reduce", at(3), D("-20"), D(0)), (2, BTC, "close", at(5), D("-30"), D(0)),
-]  # fmt: skip
+def trip(bot: int, symbol: Symbol, hours: float, net: int, held: float) -> measures.Ended:
+    return measures.Ended(bot_id=bot, symbol=symbol, at=at(hours), net=D(net), held=timedelta(hours=held))
 
 
-def test_a_trade_made_what_is_left_after_the_fees_of_its_way_in_and_out():
-    assert [(trade.net, trade.held) for trade in measures.ended(TRADES)] == [
-        (D(99), timedelta(hours=2)), (D(-20), timedelta(hours=2)), (D(-30), timedelta(hours=4)),
-    ]  # fmt: skip
-
-
-def test_a_closing_whose_opening_is_not_among_them_has_no_time_held():
-    assert measures.ended(TRADES[1:2])[0].held is None
+TRIPS = [trip(1, AAPL, 2, 99, 2), trip(2, BTC, 3, -20, 2), trip(2, BTC, 5, -30, 4), trip(2, BTC, 6, 0, 0)]
 
 
 def test_the_figures_of_a_small_ledger():
-    found = measures.measure(measures.ended(TRADES))
-    assert (found.count, found.wins) == (3, 1)
+    found = measures.measure(TRIPS)
+    assert (found.count, found.wins, found.losses) == (4, 1, 2)
     assert found.profit_factor == pytest.approx(99 / 50)
-    assert found.expectancy is not None and round(found.expectancy, 2) == D("16.33")
+    assert found.expectancy == D("12.25")
     assert (found.average_win, found.average_loss) == (D(99), D(-25))
     assert found.best is not None and found.worst is not None
     assert (found.best.net, found.worst.net) == (D(99), D(-30))
-    assert found.held == timedelta(hours=8) / 3
+    assert found.held == timedelta(hours=2)
+
+
+def test_what_made_nothing_was_neither_won_nor_lost():
+    assert measures.win_rate(1, 2) == D(100) / 3 and measures.win_rate(0, 0) is None
 
 
 def test_nothing_traded_has_no_figures_and_no_errors():
@@ -52,7 +47,9 @@ def test_nothing_traded_has_no_figures_and_no_errors():
 
 
 def test_sums_by_symbol():
-    assert measures.summed(measures.ended(TRADES), lambda trade: trade.symbol) == {AAPL: (D(99), 1, 1), BTC: (D(-50), 2, 0)}
+    assert measures.summed(TRIPS, lambda trade: trade.symbol) == {
+        AAPL: measures.Sum(net=D(99), count=1, wins=1), BTC: measures.Sum(net=D(-50), count=3, losses=2),
+    }  # fmt: skip
 
 
 def test_idle_days_are_days_without_a_return():

@@ -26,7 +26,7 @@ from dashtrade.domain.access import Role
 from dashtrade.domain.bots import Stop
 from dashtrade.domain.values import Symbol
 from dashtrade.settings import Settings
-from dashtrade.tables import accounts, bots, drifts, export, flattens, messages, orders, people, proofs, protections, pulse, signals
+from dashtrade.tables import accounts, bots, drifts, export, flattens, messages, orders, people, proofs, protections, pulse, round_trips, signals
 from dashtrade.tables.base import metadata
 from tests.conftest import KEY
 from tests.doubles import SetClock, SetFeed
@@ -199,9 +199,15 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "orders.by_venue_number": lambda c, o, of: orders.by_venue_number(
         c, o, of.account, orders.load(c, of.order).broker_order_id, since=of.now - timedelta(days=1)),
     "orders.list_trades": lambda c, o, of: orders.list_trades(c, o, before=None, limit=9, bot_id=of.bot),
-    "orders.results": lambda c, o, of: orders.results(c, o, limit=9, bot_id=of.bot),
     "orders.stream_trades": lambda c, o, of: list(orders.stream_trades(c, o, bot_id=of.bot)),
     "orders.give_lots": lambda c, o, of: orders.give_lots(c, o, of.bot, of.other),
+    "round_trips.list_page": lambda c, o, of: round_trips.list_page(c, o, limit=9, open=True, bot_id=of.bot),
+    "round_trips.get": lambda c, o, of: [row for number in range(1, 9) if (row := round_trips.get(c, o, number)) and row.bot_id == of.bot],
+    "round_trips.totals": lambda c, o, of: round_trips.totals(c, o, open=True, bot_id=of.bot),
+    "round_trips.stream": lambda c, o, of: list(round_trips.stream(c, o, open=True, bot_id=of.bot)),
+    "round_trips.traded_symbols": lambda c, o, of: round_trips.traded_symbols(c, o),
+    "round_trips.ended": lambda c, o, of: _ended(c, o, of),
+    "round_trips.hand_over": lambda c, o, of: round_trips.hand_over(c, o, of.bot, of.other),
     "messages.list_page": lambda c, o, of: messages.list_page(c, o, before=None, limit=9),
     "messages.unread": lambda c, o, of: messages.unread(c, o).number,
     "messages.for_signal": lambda c, o, of: messages.for_signal(c, o, of.signal),
@@ -263,6 +269,14 @@ def _stopped(conn: sa.Connection, owner: int, of: SimpleNamespace) -> Any:
     bots.change(conn, of.ann, of.bot, is_active=False, paused_reason="past its limit")
     found = bots.stopped(conn, owner, limit=9)
     bots.change(conn, of.ann, of.bot, is_active=True, paused_reason="")
+    return found
+
+
+def _ended(conn: sa.Connection, owner: int, of: SimpleNamespace) -> Any:
+    trips = round_trips.trips
+    conn.execute(sa.update(trips).where(trips.c.bot_id == of.bot).values(closed_at=of.now))
+    found = round_trips.ended(conn, owner, limit=9, bot_id=of.bot)
+    conn.execute(sa.update(trips).where(trips.c.bot_id == of.bot).values(closed_at=None))
     return found
 
 
@@ -401,6 +415,10 @@ FIELDS: dict[tuple[str, str, str], Callable[[Town], Any]] = {
     ("GET", "/api/v1/orders", "bot_id"): lambda t: ("GET", "/orders", None, {"bot_id": t.of.bot}),
     ("GET", "/api/v1/trades", "bot_id"): lambda t: ("GET", "/trades", None, {"bot_id": t.of.bot}),
     ("GET", "/api/v1/trades.csv", "bot_id"): lambda t: ("GET", "/trades.csv", None, {"bot_id": t.of.bot}),
+    ("GET", "/api/v1/round-trips", "bot_id"): lambda t: ("GET", "/round-trips", None, {"status": "open", "bot_id": t.of.bot}),
+    ("GET", "/api/v1/round-trips", "account_id"): lambda t: ("GET", "/round-trips", None, {"status": "open", "account_id": t.of.account}),
+    ("GET", "/api/v1/round-trips.csv", "bot_id"): lambda t: ("GET", "/round-trips.csv", None, {"status": "open", "bot_id": t.of.bot}),
+    ("GET", "/api/v1/round-trips.csv", "account_id"): lambda t: ("GET", "/round-trips.csv", None, {"status": "open", "account_id": t.of.account}),
     ("GET", "/api/v1/performance", "bot_id"): lambda t: ("GET", "/performance", None, {"bot_id": t.of.bot}),
     ("GET", "/api/v1/risk-events", "bot_id"): lambda t: ("GET", "/risk-events", None, {"bot_id": t.of.bot}),
     ("GET", "/api/v1/drifts", "account_id"): lambda t: ("GET", "/drifts", None, {"account_id": t.of.account}),

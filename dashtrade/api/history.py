@@ -15,6 +15,7 @@ from flask import Blueprint, Response, stream_with_context
 from bot_engine import Lane
 from dashtrade.api.bots import shown_bots
 from dashtrade.api.http import Answer, Body, Page, endpoint, number_cursor, page, read_day, read_end, read_moment, the_app
+from dashtrade.domain.measures import win_rate
 from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.ports import BrokerError
 from dashtrade.domain.values import Symbol, iso, plain
@@ -233,7 +234,7 @@ class PerformanceQuery(Body):
 
 @endpoint(bp, "GET", "/performance", query=PerformanceQuery)
 def performance(user: User, query: PerformanceQuery) -> dict[str, Any]:
-    """Realised profit per bot and day, and in total."""
+    """Realised profit per bot and UTC day, and in total. `wins` and `losses` count round trips that closed, after fees; `trades` filled orders."""
     with the_app().db.read() as conn:
         rows = bot_table.days(
             conn, user.id, bot_id=query.bot_id, since=read_day(query.since, "from"), until=read_day(query.until, "to")
@@ -248,11 +249,12 @@ def performance(user: User, query: PerformanceQuery) -> dict[str, Any]:
     ]
     total, fees = sum((r.realized for r in rows), Decimal(0)), sum((r.fees for r in rows), Decimal(0))
     wins, losses = sum(r.wins for r in rows), sum(r.losses for r in rows)
+    share = win_rate(wins, losses)
     return {
         "items": items, "next_cursor": None,
         "total": {
             "realized_pnl": plain(total), "fees": plain(fees), "net_pnl": plain(total - fees), "trades": sum(r.trades for r in rows),
-            "wins": wins, "losses": losses, "win_rate": f"{100 * wins / (wins + losses):.1f}" if wins + losses else None,
+            "wins": wins, "losses": losses, "win_rate": None if share is None else f"{share:.1f}",
         },
     }
 

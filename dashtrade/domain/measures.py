@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -20,19 +19,20 @@ DAYS_A_YEAR = 365  # coins trade every day, and a stock's idle days count as suc
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """One closing trade: what it made after its fee, and since when the position was held."""
+    """A round trip that is over: what it made after its fees, and how long the position was held."""
 
     bot_id: int
     symbol: Symbol
     at: datetime
     net: Decimal
-    held: timedelta | None
+    held: timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measures:
     count: int
     wins: int
+    losses: int
     profit_factor: float | None  # won for each unit lost
     expectancy: Decimal | None  # what a trade made on average
     average_win: Decimal | None
@@ -42,43 +42,42 @@ class Measures:
     held: timedelta | None  # on average
 
 
-def ended(rows: Iterable[tuple[int, Symbol, str, datetime, Decimal, Decimal]]) -> list[Ended]:
-    """From trades as (bot, symbol, effect, when, realised, fee), oldest first. The fees of what was opened count when it closes."""
-    opened: dict[int, datetime] = {}
-    fees: dict[int, Decimal] = defaultdict(lambda: ZERO)
-    found = []
-    for bot_id, symbol, effect, at, realized, fee in rows:
-        fees[bot_id] += fee
-        if effect in ("open", "add"):
-            opened.setdefault(bot_id, at)
-            continue
-        since = opened.get(bot_id)
-        found.append(Ended(bot_id=bot_id, symbol=symbol, at=at, net=realized - fees.pop(bot_id), held=at - since if since else None))
-        if effect == "close":
-            opened.pop(bot_id, None)
-    return found
-
-
 def measure(trades: Sequence[Ended]) -> Measures:
     won = [trade.net for trade in trades if trade.net > 0]
     lost = [-trade.net for trade in trades if trade.net < 0]
-    held = [trade.held for trade in trades if trade.held is not None]
     return Measures(
-        count=len(trades), wins=len(won), profit_factor=float(sum(won) / sum(lost)) if lost else None,
+        count=len(trades), wins=len(won), losses=len(lost), profit_factor=float(sum(won) / sum(lost)) if lost else None,
         expectancy=sum((trade.net for trade in trades), ZERO) / len(trades) if trades else None,
         average_win=sum(won, ZERO) / len(won) if won else None, average_loss=-sum(lost, ZERO) / len(lost) if lost else None,
         best=max(trades, key=lambda trade: trade.net, default=None), worst=min(trades, key=lambda trade: trade.net, default=None),
-        held=sum(held, timedelta()) / len(held) if held else None,
+        held=sum((trade.held for trade in trades), timedelta()) / len(trades) if trades else None,
     )  # fmt: skip
 
 
-def summed(trades: Iterable[Ended], key: Callable[[Ended], Hashable]) -> dict[Hashable, tuple[Decimal, int, int]]:
-    """(net, trades, wins) by whatever `key` tells them apart."""
-    found: dict[Hashable, tuple[Decimal, int, int]] = {}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sum:
+    """Of several round trips."""
+
+    net: Decimal = ZERO
+    count: int = 0
+    wins: int = 0
+    losses: int = 0
+
+
+def summed(trades: Iterable[Ended], key: Callable[[Ended], Hashable]) -> dict[Hashable, Sum]:
+    """By whatever `key` tells them apart."""
+    found: dict[Hashable, Sum] = {}
     for trade in trades:
-        net, count, wins = found.get(key(trade), (ZERO, 0, 0))
-        found[key(trade)] = (net + trade.net, count + 1, wins + (trade.net > 0))
+        old = found.get(key(trade), Sum())
+        found[key(trade)] = Sum(
+            net=old.net + trade.net, count=old.count + 1, wins=old.wins + (trade.net > 0), losses=old.losses + (trade.net < 0),
+        )
     return found
+
+
+def win_rate(wins: int, losses: int) -> Decimal | None:
+    """Percent of the round trips that were won or lost; those that made nothing are neither."""
+    return Decimal(100 * wins) / (wins + losses) if wins + losses else None
 
 
 def returns(days: Sequence[tuple[date, Decimal]], base: Decimal) -> list[float]:

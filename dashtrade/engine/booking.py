@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import sqlalchemy as sa
 
-from dashtrade.domain.bots import Bot, Day
+from dashtrade.domain.bots import Bot
 from dashtrade.domain.exits import kept_after
 from dashtrade.domain.ledger import Booking, Position, book, new_fills
 from dashtrade.domain.orders import ENDED, FROM_VENUE, TRANSITIONS, Order, OrderStatus
@@ -21,6 +21,7 @@ from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
+from dashtrade.tables import round_trips as trip_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,14 +116,16 @@ def _complete(status: OrderStatus, report: OrderReport, filled: Decimal) -> bool
 
 def _book_fills(conn: sa.Connection, before: Order, after: Order, fills: list[BrokerFill], now: datetime, bot: Bot) -> None:
     position, realized, fees = bot.position, ZERO, ZERO
+    booked = []
     for fill in fills:
         booking = _book_one(conn, after, position, fill, now)
+        booked.append((position, fill, booking))
         position, realized, fees = booking.position, realized + booking.realized, fees + booking.fee
     first = not before.filled_quantity
-    earlier = order_table.put_trade(conn, after, fee=fees, realized=realized, at=fills[-1].at, first=first)
+    order_table.put_trade(conn, after, fee=fees, realized=realized, at=fills[-1].at, first=first)
     changed = _after_fills(bot, after, fills, position, realized, fees, first, now)
-    if after.effect.reduces:
-        changed = replace(changed, last_day=_counted(changed.last_day, earlier, earlier + realized))
+    ended = trip_table.book(conn, after, booked, trailing=bool(bot.exits and "trail" in bot.exits))
+    changed = replace(changed, last_day=ended.counted(changed.last_day))
     if changed.exits and legs.are_held(conn, after):
         changed = replace(changed, exits=changed.exits | {"held_by": after.exits["native"]})
     bot_table.book(conn, changed, now=now)
@@ -164,12 +167,6 @@ def _after_fills(bot: Bot, order: Order, fills: list[BrokerFill], position: Posi
         bot, position=position, realized_pnl=bot.realized_pnl + realized, fees=bot.fees + fees, last_day=day, status=status,
         total_trades=bot.total_trades + int(first), exits=kept_after(bot.exits, order.exits, position, order.side, at=fills[-1].at, time_zone=bot.time_zone),
     )
-
-
-def _counted(day: Day, earlier: Decimal, realized: Decimal) -> Day:
-    """A closing order is won or lost once, by what it made in sum, in however many parts it fills."""
-    wins, losses = (realized > 0) - (earlier > 0), (realized < 0) - (earlier < 0)
-    return replace(day, wins=max(day.wins + wins, 0), losses=max(day.losses + losses, 0))  # the earlier part may be of another day
 
 
 def release_bot(conn: sa.Connection, order: Order, bot: Bot | None = None) -> None:

@@ -25,6 +25,7 @@ from dashtrade.engine import booking
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
+from dashtrade.tables import round_trips as trip_table
 from dashtrade.tables import signals as signal_table
 
 
@@ -91,6 +92,7 @@ def split(conn: sa.Connection, bot: Bot, ratio: Decimal, words: str, now: dateti
     """Of everything the bot owns there is `ratio` times as much at a `ratio`th of the price; what it cost stays, to the digit."""
     for lot in order_table.held_lots(conn, bot.id):
         order_table.split_lot(conn, lot, scaled(lot.remaining, ratio), ratio)
+    trip_table.split(conn, bot.id, ratio)
     after = Position(quantity=scaled(bot.position.quantity, ratio), cost=bot.position.cost)
     bot_table.split_position(conn, bot.id, after, split_exits(bot.exits, ratio), now)
     bot_table.add_risk_event(

@@ -28,6 +28,7 @@ from dashtrade.tables import bots as table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import paper as paper_table
+from dashtrade.tables import round_trips as trip_table
 from dashtrade.tables.accounts import Account
 from dashtrade.tables.people import User
 
@@ -433,6 +434,7 @@ def _hand_over(conn: sa.Connection, user: User, bot: Bot, hand_to: int, now: Any
     if heir.position.quantity or heir.status != "READY":
         raise Refusal("the other bot owns something itself or has an order out", "Hand it to a bot that owns nothing.")
     order_table.give_lots(conn, user.id, bot.id, heir.id)
+    trip_table.hand_over(conn, user.id, bot.id, heir.id)
     table.book(conn, replace(heir, position=bot.position, exits=bot.exits, status="FILLED"), now=now)
     table.book(conn, replace(bot, position=heir.position, exits=None, status="READY"), now=now)
     message_table.record(conn, actor=user.id, action="position handed over", now=now, subject=bot.id, detail={"to": heir.id})

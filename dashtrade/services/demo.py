@@ -240,7 +240,8 @@ def _tell(past: App, user: User, sample: Sample, action: str, at: datetime) -> N
 
 _MOVED = (  # in this order: what is referred to comes first
     "user_api_keys", "paper_accounts", "paper_positions", "paper_orders", "paper_fills", "user_bot_configs", "bot_performance", "signals",
-    "decisions", "orders", "order_events", "fills", "lots", "bot_trades", "bot_risk_events", "outbox",
+    "decisions", "orders", "order_events", "fills", "lots", "bot_trades", "round_trips", "bot_risk_events",
+    "outbox",
 )
 _REFERS = {"user_id": "users", "account_id": "user_api_keys", "bot_id": "user_bot_configs", "decision_id": "decisions"}
 _REFERRED = {"user_api_keys", "user_bot_configs", "decisions", "fills"}

@@ -13,7 +13,7 @@ SYSTEM: set[str] = set()
 
 TABLES = {  # the file's name: the table
     "broker_accounts": "user_api_keys", "bots": "user_bot_configs", "signals": "signals", "decisions": "decisions", "orders": "orders",
-    "order_events": "order_events", "fills": "fills", "lots": "lots", "trades": "bot_trades", "performance": "bot_performance",
+    "order_events": "order_events", "fills": "fills", "lots": "lots", "trades": "bot_trades", "round_trips": "round_trips", "performance": "bot_performance",
     "risk_events": "bot_risk_events", "messages": "outbox", "sessions": "sessions", "api_tokens": "api_tokens",
     "webhook_tokens": "user_webhook_tokens", "drifts": "drifts", "outside_holdings": "outside_holdings", "flattens": "flattens", "protections": "protections",
     "protection_locks": "protection_locks", "log": "audit_log",

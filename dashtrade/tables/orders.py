@@ -233,8 +233,8 @@ def split_lot(conn: sa.Connection, lot: Lot, remaining: Decimal, ratio: Decimal)
     conn.execute(sa.update(lots).where(lots.c.id == lot.id).values(**values))
 
 
-def put_trade(conn: sa.Connection, order: Order, *, fee: Decimal, realized: Decimal, at: datetime, first: bool) -> Decimal:
-    """One row per order that got a fill; it grows with its fills. Gives what it had realised before."""
+def put_trade(conn: sa.Connection, order: Order, *, fee: Decimal, realized: Decimal, at: datetime, first: bool) -> None:
+    """One row per order that got a fill; it grows with its fills."""
     now = {
         "quantity": order.filled_quantity, "price": order.average_price, "notional": order.filled_notional,
         "status": "filled" if order.status is OrderStatus.FILLED else "partial", "at": at,
@@ -245,10 +245,9 @@ def put_trade(conn: sa.Connection, order: Order, *, fee: Decimal, realized: Deci
             "order_id": order.id, "symbol": order.symbol, "action": order.side, "effect": order.effect, "fee": fee,
             "realized_pnl": realized, "broker_order_id": order.broker_order_id,
         })
-        return ZERO
+        return
     old = conn.execute(sa.select(trades.c.fee, trades.c.realized_pnl).where(trades.c.order_id == order.id)).one()
     run(conn, _PUT_TRADE, now | {"order": order.id, "fee": old.fee + fee, "realized_pnl": old.realized_pnl + realized})
-    return old.realized_pnl
 
 
 def give_lots(conn: sa.Connection, owner: int, bot_id: int, heir_id: int) -> None:
@@ -339,13 +338,6 @@ def list_trades(conn: sa.Connection, owner: int, *, before: int | None, limit: i
     if before is not None:
         query = query.where(trades.c.id < before)
     return list(conn.execute(query.order_by(trades.c.id.desc()).limit(limit)))
-
-
-def results(conn: sa.Connection, owner: int, *, limit: int, **wanted: Any) -> list[Any]:
-    """What the latest trades made, oldest first: enough of each to measure by."""
-    columns = [trades.c[name] for name in ("id", "bot_id", "symbol", "effect", "at", "realized_pnl", "fee")]
-    query = _filtered(sa.select(*columns), owner, wanted).order_by(trades.c.id.desc()).limit(limit)
-    return list(conn.execute(query))[::-1]
 
 
 CSV_COLUMNS = (

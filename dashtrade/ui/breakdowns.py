@@ -16,75 +16,76 @@ from dashtrade.tables.people import User
 from dashtrade.ui import data
 from dashtrade.ui.page import panel
 from dashtrade.ui.parts import Cell, Column, Row, table
-from dashtrade.ui.words import money, percent, signed, tone, zone
+from dashtrade.ui.words import money, rate, signed, tone, zone
 
 MOST_ROWS = 100
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
-def show(user: User, days: Sequence[Any], trades: Sequence[measures.Ended], by_day: Sequence[tuple[date, Decimal]], names: dict[int, str]) -> None:
+def show(user: User, days: Sequence[Any], trips: Sequence[measures.Ended], by_day: Sequence[tuple[date, Decimal]], names: dict[int, str]) -> None:
     left, right = st.columns([1.25, 1], gap="small")
     with left:
-        _by_bot(days, names)
-        _by_symbol(trades)
+        _by_bot(days, trips, names)
+        _by_symbol(trips)
     with right:
         _calendar(by_day)
-        _by_time(user, trades)
+        _by_time(user, trips)
 
 
-def _by_bot(days: Sequence[Any], names: dict[int, str]) -> None:
+def _by_bot(days: Sequence[Any], trips: Sequence[measures.Ended], names: dict[int, str]) -> None:
     by_bot: dict[int, list[Any]] = {}
+    over = measures.summed(trips, lambda trip: trip.bot_id)
     for row in days:
         by_bot.setdefault(row.bot_id, []).append(row)
     shown = sorted(by_bot.items(), key=lambda item: -sum((r.realized - r.fees for r in item[1]), ZERO))
-    columns = [Column(label="Bot"), Column(label="Profit", number=True), Column(label="Win rate", number=True), Column(label="Trades", number=True, wide_only=True), Column(label="Fees", number=True, wide_only=True), Column(label="Trend", wide_only=True)]
+    columns = [Column(label="Bot"), Column(label="Profit", number=True), Column(label="Win rate", number=True), Column(label="Round trips", number=True, wide_only=True), Column(label="Fees", number=True, wide_only=True), Column(label="Trend", wide_only=True)]
     with panel("By bot", key="bots_panel"):
-        clicked = table("by_bot", "Profit of each bot", columns, [_bot_row(bot_id, own, names) for bot_id, own in shown[:MOST_ROWS]], opens=True)
+        clicked = table("by_bot", "Profit of each bot", columns, [_bot_row(bot_id, own, over.get(bot_id, measures.Sum()), names) for bot_id, own in shown[:MOST_ROWS]], opens=True)
         if len(shown) > MOST_ROWS:
             st.caption(f"The {MOST_ROWS} best of {len(shown):,} are shown.")
     if clicked and int(clicked[0]) in names:
         st.switch_page("pages/bots.py", query_params={"bot": clicked[0]})
 
 
-def _bot_row(bot_id: int, own: Sequence[Any], names: dict[int, str]) -> Row:
-    net, wins, losses = sum((r.realized - r.fees for r in own), ZERO), sum(r.wins for r in own), sum(r.losses for r in own)
+def _bot_row(bot_id: int, own: Sequence[Any], over: measures.Sum, names: dict[int, str]) -> Row:
+    net = sum((r.realized - r.fees for r in own), ZERO)
     trend = [0.0, *(float(total) for total in data.running(data.net_by_day(own)))]
     return Row(id=str(bot_id), cells=[
-        Cell(text=names.get(bot_id, "Deleted bot")), Cell(text=signed(net), tone=tone(net)), Cell(text=_rate(wins, wins + losses)),
-        Cell(text=f"{sum(r.trades for r in own):,}"), Cell(text=money(sum((r.fees for r in own), ZERO))), Cell(text="–", spark=trend),
+        Cell(text=names.get(bot_id, "Deleted bot")), Cell(text=signed(net), tone=tone(net)), Cell(text=_rate(over)),
+        Cell(text=f"{over.count:,}"), Cell(text=money(sum((r.fees for r in own), ZERO))), Cell(text="–", spark=trend),
     ])  # fmt: skip
 
 
-def _rate(wins: int, ended: int) -> str:
-    return percent(Decimal(100 * wins) / ended) if ended else "–"
+def _rate(over: measures.Sum) -> str:
+    return rate(measures.win_rate(over.wins, over.losses))
 
 
-def _by_symbol(trades: Sequence[measures.Ended]) -> None:
-    found = sorted(measures.summed(trades, lambda trade: trade.symbol.short).items(), key=lambda item: -item[1][0])
-    columns = [Column(label="Symbol"), Column(label="Profit", number=True), Column(label="Win rate", number=True), Column(label="Closing trades", number=True, wide_only=True)]
+def _by_symbol(trips: Sequence[measures.Ended]) -> None:
+    found = sorted(measures.summed(trips, lambda trip: trip.symbol.short).items(), key=lambda item: -item[1].net)
+    columns = [Column(label="Symbol"), Column(label="Profit", number=True), Column(label="Win rate", number=True), Column(label="Round trips", number=True, wide_only=True)]
     rows = [
-        Row(id=str(name), cells=[Cell(text=str(name)), Cell(text=signed(net), tone=tone(net)), Cell(text=_rate(wins, count)), Cell(text=f"{count:,}")])
-        for name, (net, count, wins) in found[:MOST_ROWS]
+        Row(id=str(name), cells=[Cell(text=str(name)), Cell(text=signed(over.net), tone=tone(over.net)), Cell(text=_rate(over)), Cell(text=f"{over.count:,}")])
+        for name, over in found[:MOST_ROWS]
     ]
     if rows:
         with panel("By symbol", key="symbols_panel"):
             table("by_symbol", "Profit of each symbol", columns, rows)
-            st.caption("What was closed, less its fees. The fees of what is still open stand with its bot.")
+            st.caption("Closed round trips, after their fees. What is still open is in no figure here.")
 
 
-def _by_time(user: User, trades: Sequence[measures.Ended]) -> None:
-    """In the user's own time, by when a trade was closed."""
+def _by_time(user: User, trips: Sequence[measures.Ended]) -> None:
+    """In the user's own time, by when a round trip ended."""
     from dashtrade.ui.charts import grouped_bars
 
-    if not trades:
+    if not trips:
         return
     here = zone(user)
-    hours = measures.summed(trades, lambda trade: trade.at.astimezone(here).hour)
-    weekdays = measures.summed(trades, lambda trade: trade.at.astimezone(here).weekday())
+    hours = measures.summed(trips, lambda trip: trip.at.astimezone(here).hour)
+    weekdays = measures.summed(trips, lambda trip: trip.at.astimezone(here).weekday())
     with panel("By hour", key="hours_panel"):
-        st.plotly_chart(grouped_bars([(f"{hour:02d}", hours.get(hour, (ZERO,))[0]) for hour in range(24)]), key="by_hour", config={"displayModeBar": False})
+        st.plotly_chart(grouped_bars([(f"{hour:02d}", hours.get(hour, measures.Sum()).net) for hour in range(24)]), key="by_hour", config={"displayModeBar": False})
     with panel("By weekday", key="weekdays_panel"):
-        st.plotly_chart(grouped_bars([(name, weekdays.get(day, (ZERO,))[0]) for day, name in enumerate(DAYS)]), key="by_weekday", config={"displayModeBar": False})
+        st.plotly_chart(grouped_bars([(name, weekdays.get(day, measures.Sum()).net) for day, name in enumerate(DAYS)]), key="by_weekday", config={"displayModeBar": False})
 
 
 def _calendar(days: Sequence[tuple[date, Decimal]]) -> None:

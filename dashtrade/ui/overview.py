@@ -13,7 +13,7 @@ from dashtrade.ui.page import live, panel, the_app
 from dashtrade.ui.parts import Card, cards, lines, table
 from dashtrade.services.prices import Holding
 from dashtrade.ui.standing import Figures
-from dashtrade.ui.words import count, money, percent, signed, tone
+from dashtrade.ui.words import count, money, percent, rate, signed, tone
 
 SHOWN = 30  # positions; the page of positions has them all
 
@@ -47,7 +47,7 @@ def _figures(found: Figures) -> None:
         ),
         Card(label="Open profit", value=signed(found.open_profit), tone=tone(found.open_profit), note=count(found.positions, "open position"), live="open"),
         Card(label="Today, realised", value=signed(found.today), tone=tone(found.today), note=count(found.trades_today, "trade")),
-        Card(label="Win rate, 30 days", value=f"{found.win_rate:.1f}%" if found.win_rate is not None else "–", note=f"{found.wins} won, {found.losses} lost"),
+        Card(label="Win rate, 30 days", value=rate(found.win_rate), note=f"{found.wins} round trips won, {found.losses} lost"),
         Card(
             label="Drawdown", value=percent(found.drawdown) if found.drawdown is not None else "–", tone=tone(found.drawdown),
             note=f"deepest in 30 days {percent(found.deepest)}" if found.deepest is not None else "nothing to measure yet",

@@ -37,12 +37,13 @@ class Column:
     label: str
     number: bool = False
     wide_only: bool = False  # left out on a phone
+    sort: str = ""  # a click on it sorts by that
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
     """`sub` is the small line below; `badge` puts the text into a coloured label; `spark` draws instead of writing; `meter` adds a
-    bar filled so many percent; `live` is the name under which the ticker pushes its words (see cells.py)."""
+    bar filled so many percent; `live` is the name under which the ticker pushes its words (see cells.py); `hint` is told when pointed at."""
 
     text: str = ""
     sub: str = ""
@@ -52,6 +53,7 @@ class Cell:
     flash: bool = False  # shows a change by a short glow
     meter: float | None = None
     live: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,10 +97,11 @@ def cards(key: str, shown: Sequence[Card]) -> None:
     _mount("cards", '<div class="cards"></div>')(key=key, data={"cards": [asdict(card) for card in shown]}, height="content")
 
 
-def table(key: str, caption: str, columns: Sequence[Column], rows: Sequence[Row], *, opens: bool = False) -> tuple[str, str] | None:
-    """(row's id, what) once after a click: what is "open" for the row itself, or one of its actions."""
+def table(key: str, caption: str, columns: Sequence[Column], rows: Sequence[Row], *, opens: bool = False,
+          sorted_by: tuple[str, bool] = ("", False)) -> tuple[str, str] | None:
+    """(row's id, what) once after a click: what is "open" for the row itself, or one of its actions; (a column's name, "sort")."""
     data = {
-        "caption": caption, "opens": opens, "columns": [asdict(column) for column in columns],
+        "caption": caption, "opens": opens, "sorted": list(sorted_by), "columns": [asdict(column) for column in columns],
         "rows": [{"id": row.id, "cells": [asdict(cell) for cell in row.cells], "actions": [list(a) for a in row.actions], "opens": row.opens, "kind": row.kind} for row in rows],
     }
     said = _mount("table", '<div class="scroll"><table><caption></caption><thead></thead><tbody></tbody></table></div>')(
@@ -111,6 +114,11 @@ def table(key: str, caption: str, columns: Sequence[Column], rows: Sequence[Row]
 def pulse(name: str, rev: str) -> None:
     """Runs the part of the page it stands in again when something of the user's has changed since `rev`."""
     _mount("pulse", "<i hidden></i>")(key=f"pulse_{name}", data={"rev": rev}, height="content", on_rev_change=lambda: None)
+
+
+def to_top(turned: int) -> None:
+    """Scrolls the page up whenever the number has changed."""
+    _mount("top", "<i hidden></i>")(key="to_top", data={"turned": turned}, height="content")
 
 
 def go(to: str) -> None:

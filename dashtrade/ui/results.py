@@ -14,26 +14,26 @@ import streamlit as st
 from dashtrade.app import App
 from dashtrade.domain import measures
 from dashtrade.domain.values import ZERO
-from dashtrade.tables import orders as order_table
+from dashtrade.tables import round_trips as trip_table
 from dashtrade.tables.people import User
 from dashtrade.ui import breakdowns, data, standing
 from dashtrade.ui.page import empty, panel
 from dashtrade.ui.parts import Card, cards, lines, milliseconds
-from dashtrade.ui.words import count, money, percent, signed, span, tone
+from dashtrade.ui.words import count, money, percent, rate, signed, span, tone
 
 SPANS = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "A year", "all": "All"}
 MOST_LINES = 6  # bots in the chart; the table has all of them
-MOST_TRADES = 20_000  # that are measured one by one
+MOST_TRIPS = 20_000  # that are measured one by one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What the page is about: the days (exact, and complete) and the latest trades of a span."""
+    """What the page is about: the days (exact, and complete) and the latest closed round trips of a span."""
 
     days: Sequence[Any]
     by_day: Sequence[tuple[date, Decimal]]
-    trades: Sequence[measures.Ended]
-    cut: bool  # there were more trades than are measured
+    trips: Sequence[measures.Ended]
+    cut: bool  # there were more of them than are measured
     base: Decimal | None  # the money at the start, as far as it is known
 
 
@@ -51,7 +51,7 @@ def show(app: App, user: User) -> None:
         return
     _figures(seen)
     _charts(app, user, seen, names, whole=not bot)
-    breakdowns.show(user, seen.days, seen.trades, seen.by_day, names)
+    breakdowns.show(user, seen.days, seen.trips, seen.by_day, names)
 
 
 def look(app: App, user: User, *, days: int | None, bot_id: int | None) -> Seen:
@@ -59,18 +59,18 @@ def look(app: App, user: User, *, days: int | None, bot_id: int | None) -> Seen:
     since = None if days is None else (now - timedelta(days=days - 1)).replace(hour=0, minute=0, second=0, microsecond=0)
     rows = data.days(app, user, since=since.date() if since else None, bot_id=bot_id)
     with app.db.read() as conn:
-        found = order_table.results(conn, user.id, limit=MOST_TRADES, since=since, bot_id=bot_id)
+        found = trip_table.ended(conn, user.id, limit=MOST_TRIPS, since=since, bot_id=bot_id)
     by_day = data.net_by_day(rows)
     held = data.holdings(app, user, open_only=True)
     line = standing.equity_line(standing.figures(app, user, held), by_day) if bot_id is None else []
     return Seen(
-        days=rows, by_day=by_day, trades=measures.ended([tuple(row)[1:] for row in found]), cut=len(found) == MOST_TRADES,
+        days=rows, by_day=by_day, trips=found, cut=len(found) == MOST_TRIPS,
         base=Decimal(str(line[0][1])) if line else None,
     )  # fmt: skip
 
 
 def _figures(seen: Seen) -> None:
-    found = measures.measure(seen.trades)
+    found = measures.measure(seen.trips)
     net, fees = sum((row.realized - row.fees for row in seen.days), ZERO), sum((row.fees for row in seen.days), ZERO)
     wins, losses = sum(row.wins for row in seen.days), sum(row.losses for row in seen.days)
     daily = measures.returns(seen.by_day, seen.base) if seen.base is not None else []
@@ -80,7 +80,7 @@ def _figures(seen: Seen) -> None:
     worst_day = min(seen.by_day, key=lambda one: one[1])
     cards("totals", [
         Card(label="Profit after fees", value=signed(net), tone=tone(net), note=f"{money(fees)} in fees"),
-        Card(label="Win rate", value=percent(Decimal(100 * wins) / (wins + losses)) if wins + losses else "–", note=f"{wins:,} won, {losses:,} lost"),
+        Card(label="Win rate", value=rate(measures.win_rate(wins, losses)), note=f"{wins:,} round trips won, {losses:,} lost"),
         Card(label="Profit factor", value=_ratio(found.profit_factor), note="won for each $ lost"),
         Card(label="A trade makes", value=signed(found.expectancy), tone=tone(found.expectancy), note=f"won {signed(found.average_win)}, lost {signed(found.average_loss)}"),
         Card(label="Sharpe", value=_ratio(measures.sharpe(daily)), note="a year's, from daily returns" if daily else "with all bots only"),
@@ -89,11 +89,11 @@ def _figures(seen: Seen) -> None:
         Card(label="Best day", value=signed(best_day[1]), tone=tone(best_day[1]), note=f"worst {signed(worst_day[1])}"),
         Card(label="Best trade", value=signed(found.best.net) if found.best else "–", tone=tone(found.best.net) if found.best else "", note=found.best.symbol.short if found.best else ""),
         Card(label="Worst trade", value=signed(found.worst.net) if found.worst else "–", tone=tone(found.worst.net) if found.worst else "", note=found.worst.symbol.short if found.worst else ""),
-        Card(label="Held on average", value=span(found.held), note=count(found.count, "closing trade")),
-        Card(label="Traded", value=money(sum((row.volume for row in seen.days), ZERO)).partition(".")[0], note=count(sum(row.trades for row in seen.days), "trade")),
+        Card(label="Held on average", value=span(found.held), note=count(found.count, "round trip")),
+        Card(label="Traded", value=money(sum((row.volume for row in seen.days), ZERO)).partition(".")[0], note=count(sum(row.trades for row in seen.days), "filled order")),
     ])  # fmt: skip
     if seen.cut:
-        st.caption(f"Figures of single trades, and the breakdowns below, are of the latest {MOST_TRADES:,}; profit, fees and days are of all.")
+        st.caption(f"Figures of single round trips, and the breakdowns below, are of the latest {MOST_TRIPS:,}; profit, fees and days are of all.")
 
 
 def _ratio(number: float | None) -> str:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from dashtrade.app import App
+from dashtrade.domain.measures import win_rate
 from dashtrade.domain.ports import AccountState, BrokerError
 from dashtrade.domain.values import ZERO
 from dashtrade.tables.accounts import Account
@@ -47,8 +48,7 @@ class Figures:
 
     @property
     def win_rate(self) -> Decimal | None:
-        ended = self.wins + self.losses
-        return Decimal(100 * self.wins) / ended if ended else None
+        return win_rate(self.wins, self.losses)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

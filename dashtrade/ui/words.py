@@ -55,10 +55,21 @@ def percent(number: Decimal | float | None, *, sign: bool = False) -> str:
     return f"{mark if number >= 0 else MINUS}{abs(number):.2f}%"
 
 
+def rate(share: Decimal | None) -> str:
+    """How many of a hundred were won."""
+    return "–" if share is None else f"{share:.1f}%"
+
+
 def quantity(number: Decimal) -> str:
     """Without trailing zeros; thousands separated."""
     whole, dot, rest = plain(abs(number)).partition(".")
     return f"{MINUS if number < 0 else ''}{int(whole):,}{dot}{rest}"
+
+
+def size(number: Decimal) -> str:
+    """Six significant digits at most: a table is read across. All of them stand in the cell's hint."""
+    whole = abs(number) >= 100_000
+    return quantity(number.quantize(Decimal(1)) if whole else round(number, 5 - number.adjusted()) if number else number)
 
 
 def price(number: Decimal | None) -> str:
@@ -83,6 +94,18 @@ def zone(user: User) -> ZoneInfo:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         return ZoneInfo("UTC")
+
+
+def zone_said(user: User) -> str:
+    """The zone that times are shown in, as its name says it."""
+    return str(zone(user))
+
+
+def day_turn(user: User, now: datetime) -> str:
+    """Days of figures and daily limits are UTC days; when that is where the user is."""
+    midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    local = midnight.astimezone(zone(user))
+    return "UTC day" if f"{local:%H:%M}" == "00:00" else f"UTC day, turns at {local:%H:%M} your time"
 
 
 def moment(user: User, at: datetime | None, *, seconds: bool = False) -> str:
@@ -121,6 +144,23 @@ def span(length: timedelta | None) -> str:
     if days:
         return f"{days} d {hours} h"
     return f"{hours} h {minutes % 60} min" if hours else f"{minutes} min" if minutes else "under a minute"
+
+
+EXITS = {  # why a round trip ended
+    "alert": "Alert", "stop_loss": "Stop loss", "trailing_stop": "Trailing stop", "take_profit": "Take profit", "time_limit": "Time limit",
+    "risk_limit": "Risk limit", "daily_loss": "Daily loss limit", "manual": "Closed by hand", "flatten": "Flatten",
+    "broker_stop_loss": "Stop loss at the broker", "broker_take_profit": "Take profit at the broker", "external": "Outside DashTrade",
+    "recovered": "Recovered order",
+}  # fmt: skip
+
+
+def exit_said(code: str) -> str:
+    return EXITS.get(code, code.replace("_", " ").capitalize())
+
+
+def sign_of(currency: str) -> str:
+    """What stands before an amount of it."""
+    return "$" if currency in ("USD", "") else f"{currency} "
 
 
 def status(raw: str) -> tuple[str, str]:

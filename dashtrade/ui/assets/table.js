@@ -68,17 +68,25 @@ export default function ({ data: [data], parentElement, setTriggerValue }) {
   const table = parentElement.querySelector('table');
   const before = table.seen || {}, seen = (table.seen = {});
   table.caption.textContent = data.caption;
+  const had = table.getRootNode().activeElement?.dataset?.at;
   const head = make('tr');
   data.columns.forEach(column => {
-    const th = make('th', `${column.number ? 'n ' : ''}${column.wide_only ? 'wide' : ''}`, column.label);
+    const th = make('th', `${column.number ? 'n ' : ''}${column.wide_only ? 'wide' : ''}`, column.sort ? '' : column.label);
     th.scope = 'col';
+    if (column.sort) {
+      const [by, rising] = data.sorted, now = by === column.sort;
+      const button = make('button', 'sort', `${column.label}${now ? (rising ? ' ↑' : ' ↓') : ''}`);
+      button.dataset.at = `${column.sort}|sort`;
+      button.onclick = () => setTriggerValue('act', { id: column.sort, what: 'sort' });
+      if (now) th.setAttribute('aria-sort', rising ? 'ascending' : 'descending');
+      th.append(button);
+    }
     head.append(th);
   });
   const acts = data.rows.some(row => row.actions.length);
   if (acts) head.append(make('td'));  // a header without words would be read out as one
   table.tHead.replaceChildren(head);
 
-  const had = table.getRootNode().activeElement?.dataset?.at;
   table.tBodies[0].replaceChildren(...data.rows.map(row => {
     const tr = make('tr', `${data.opens && row.opens ? 'opens' : ''} ${row.kind}`.trim());
     row.cells.forEach((cell, i) => {
@@ -86,6 +94,7 @@ export default function ({ data: [data], parentElement, setTriggerValue }) {
       const td = make(i ? 'td' : 'th', `${column.number ? 'n ' : ''}${column.wide_only ? 'wide' : ''}`);
       if (!i) td.scope = 'row';
       fill(td, cell, data.opens && row.opens && !i);
+      if (cell.hint) td.title = cell.hint;
       if (cell.live && cell.flash) td.dataset.flash = '1';
       const name = `${row.id}|${i}`;
       seen[name] = cell.text;

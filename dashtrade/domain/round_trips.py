@@ -1,0 +1,233 @@
+"""Round trips: what a bot made from the moment it owned something until it owned nothing again. Pure.
+
+A round trip runs from flat to flat. Partial exits belong to it; an execution that goes through zero ends one and begins the next.
+A closing order that is filled ends it too, where less is left than can be ordered (a fee paid in the bought coin leaves some):
+what happens to that rest later is added to the trip that left it. Every execution's profit and fee stands in exactly one trip,
+so that the trips of a bot add up to what its ledger realised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+from dashtrade.domain.bots import Day
+from dashtrade.domain.signals import Origin
+from dashtrade.domain.values import ZERO, OrderSide, OrderType, Side, Symbol
+
+_FEE_STEP = Decimal("1E-12")
+_HUNDRED = Decimal(100)
+
+
+class ExitReason(StrEnum):
+    """Why a round trip ended. A code; pages make words of it."""
+
+    ALERT = "alert"
+    STOP_LOSS = "stop_loss"
+    TRAILING_STOP = "trailing_stop"
+    TAKE_PROFIT = "take_profit"
+    TIME_LIMIT = "time_limit"
+    RISK_LIMIT = "risk_limit"
+    DAILY_LOSS = "daily_loss"
+    MANUAL = "manual"
+    FLATTEN = "flatten"
+    BROKER_STOP_LOSS = "broker_stop_loss"
+    BROKER_TAKE_PROFIT = "broker_take_profit"
+    EXTERNAL = "external"  # done at the broker by hand, and given to the bot
+    RECOVERED = "recovered"  # an order of ours that was found at the broker and was not on record
+
+
+_STOPS = {
+    OrderType.STOP: ExitReason.STOP_LOSS, OrderType.STOP_LIMIT: ExitReason.STOP_LOSS, OrderType.TRAILING_STOP: ExitReason.TRAILING_STOP,
+}
+
+
+def exit_reason(*, origin: str, key: str | None, order_type: OrderType, held_at_broker: bool, trailing: bool) -> ExitReason:
+    """From the signal that closed (its origin, and the id it was sent with), the order's type, who kept the exit."""
+    if held_at_broker:
+        return ExitReason.BROKER_TAKE_PROFIT if order_type is OrderType.LIMIT else ExitReason.BROKER_STOP_LOSS
+    name = (key or "").rpartition("|")[2]
+    match origin:
+        case Origin.EXIT:
+            kind = _named(name, ExitReason.STOP_LOSS)
+            return ExitReason.TRAILING_STOP if trailing and kind is ExitReason.STOP_LOSS else kind
+        case Origin.RISK:
+            return _named(name, ExitReason.RISK_LIMIT)
+        case Origin.USER:
+            return ExitReason.FLATTEN if name.startswith("flatten-") else ExitReason.MANUAL
+        case Origin.ADJUSTMENT:
+            return ExitReason.EXTERNAL
+        case Origin.ADOPTED:
+            return ExitReason.RECOVERED
+    return _STOPS.get(order_type, ExitReason.ALERT)
+
+
+def _named(name: str, default: ExitReason) -> ExitReason:
+    """`stop_loss-01ab…`, as the watch names what it sends."""
+    kind = name.partition("-")[0]
+    return ExitReason(kind) if kind in set(ExitReason) else default
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundTrip:
+    """Quantities have no sign; `realized` is before fees. `closed_at` is None while it is open."""
+
+    id: int = 0  # 0: not in the database yet
+    user_id: int
+    account_id: int
+    bot_id: int
+    symbol: Symbol
+    side: Side
+    entry_quantity: Decimal
+    entry_notional: Decimal
+    exit_quantity: Decimal
+    exit_notional: Decimal
+    realized: Decimal
+    fees: Decimal
+    opened_at: datetime
+    closed_at: datetime | None
+    entry_signal_id: str
+    exit_signal_id: str | None
+    exit_reason: str  # empty while it is open
+    on_paper: bool  # filled by the paper broker, which on a live account means simulated
+
+    @property
+    def is_open(self) -> bool:
+        return self.closed_at is None
+
+    @property
+    def net(self) -> Decimal:
+        return self.realized - self.fees
+
+    @property
+    def entry_price(self) -> Decimal | None:
+        return self.entry_notional / self.entry_quantity if self.entry_quantity else None
+
+    @property
+    def exit_price(self) -> Decimal | None:
+        return self.exit_notional / self.exit_quantity if self.exit_quantity else None
+
+    @property
+    def percent(self) -> Decimal | None:
+        """Of what was put in."""
+        return self.net / self.entry_notional * _HUNDRED if self.entry_notional else None
+
+    @property
+    def held(self) -> timedelta | None:
+        return self.closed_at - self.opened_at if self.closed_at is not None else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """One booked fill, as a round trip sees it."""
+
+    user_id: int
+    account_id: int
+    bot_id: int
+    symbol: Symbol
+    signal_id: str
+    held: Decimal  # what the bot owned before, signed
+    side: OrderSide
+    quantity: Decimal  # by which the position moves, without a sign
+    price: Decimal
+    realized: Decimal
+    fee: Decimal
+    at: datetime
+    completes: bool  # the last fill of an order that closes the position
+    reason: ExitReason
+    on_paper: bool
+
+
+Change = tuple[RoundTrip | None, RoundTrip]  # as it was, None if it begins; as it is
+
+
+def follow(trip: RoundTrip | None, seen: Execution) -> tuple[RoundTrip | None, RoundTrip | None]:
+    """(the bot's latest trip as it is now, None if it did not change; the trip that begins, if one does)."""
+    closing = min(seen.quantity, abs(seen.held)) if seen.held * seen.side.sign < 0 else ZERO
+    opening = seen.quantity - closing
+    if not closing:
+        if trip is None or not trip.is_open:
+            return None, _begin(seen, opening, seen.fee)
+        return replace(
+            trip, entry_quantity=trip.entry_quantity + opening, entry_notional=trip.entry_notional + opening * seen.price,
+            realized=trip.realized + seen.realized, fees=trip.fees + seen.fee,
+        ), None
+    fee = (seen.fee * closing / seen.quantity).quantize(_FEE_STEP) if opening else seen.fee
+    flat = bool(opening) or closing == abs(seen.held) or seen.completes
+    return _leave(trip or _unrecorded(seen, closing), seen, closing, fee, flat), _begin(seen, opening, seen.fee - fee) if opening else None
+
+
+def changes(before: RoundTrip | None, seen: Execution) -> list[Change]:
+    now, begun = follow(before, seen)
+    return [*([(before, now)] if now is not None else []), *([(None, begun)] if begun is not None else [])]
+
+
+def follow_all(trip: RoundTrip | None, executions: Iterable[Execution]) -> list[Change]:
+    """Each trip that these begin or change, oldest first."""
+    found: list[Change] = []
+    for seen in executions:
+        for before, after in changes(trip, seen):
+            if found and before is found[-1][1]:
+                found[-1] = (found[-1][0], after)
+            else:
+                found.append((before, after))
+            trip = after
+    return found
+
+
+def _begin(seen: Execution, quantity: Decimal, fee: Decimal) -> RoundTrip:
+    return RoundTrip(
+        user_id=seen.user_id, account_id=seen.account_id, bot_id=seen.bot_id, symbol=seen.symbol,
+        side=Side.LONG if seen.side is OrderSide.BUY else Side.SHORT, entry_quantity=quantity, entry_notional=quantity * seen.price,
+        exit_quantity=ZERO, exit_notional=ZERO, realized=ZERO, fees=fee, opened_at=seen.at, closed_at=None, entry_signal_id=seen.signal_id,
+        exit_signal_id=None, exit_reason="", on_paper=seen.on_paper,
+    )
+
+
+def _leave(trip: RoundTrip, seen: Execution, quantity: Decimal, fee: Decimal, flat: bool) -> RoundTrip:
+    """What comes after it ended changes its figures, not when and why it ended."""
+    after = replace(
+        trip, exit_quantity=trip.exit_quantity + quantity, exit_notional=trip.exit_notional + quantity * seen.price,
+        realized=trip.realized + seen.realized, fees=trip.fees + fee,
+    )
+    if not flat or not trip.is_open:
+        return after
+    return replace(after, closed_at=max(seen.at, trip.opened_at), exit_signal_id=seen.signal_id, exit_reason=seen.reason)
+
+
+def _unrecorded(seen: Execution, quantity: Decimal) -> RoundTrip:
+    """A position without a trip, as of a bot that was handed a rest: what it cost follows from what leaving it made."""
+    side = Side.of(seen.held)
+    cost = seen.price * quantity - side.sign * seen.realized
+    begun = _begin(seen, quantity, ZERO)
+    return replace(begun, side=side, entry_notional=cost)
+
+
+def outcome(trip: RoundTrip | None) -> int:
+    """1 won, -1 lost, 0 neither or not over: after fees."""
+    if trip is None or trip.is_open:
+        return 0
+    return (trip.net > 0) - (trip.net < 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How many more were won and lost."""
+
+    wins: int = 0
+    losses: int = 0
+
+    def counted(self, day: Day) -> Day:
+        if not self.wins and not self.losses:
+            return day
+        return replace(day, wins=max(day.wins + self.wins, 0), losses=max(day.losses + self.losses, 0))  # it may have ended on another day
+
+
+def tally(found: Iterable[Change]) -> Tally:
+    pairs = [(outcome(before), outcome(after)) for before, after in found]
+    return Tally(
+        wins=sum((now > 0) - (was > 0) for was, now in pairs), losses=sum((now < 0) - (was < 0) for was, now in pairs),
+    )
