@@ -136,6 +136,7 @@ EXCHANGES: dict[str, Exchange] = {
             secret_hint="Kraken's private key is base64 text of 88 characters: copy it whole.",
             notes=(
                 "Kraken has no sandbox: use the built-in paper account to practise.",
+                "Coins and money in Kraken Rewards are traded like any other; what is bonded, staked or on hold is not counted.",
                 "Kraken refuses a repeated client id only while the first order is open, so an order in doubt is never sent again.",
                 _NO_DAY,
             ),

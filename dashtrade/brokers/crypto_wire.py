@@ -108,9 +108,11 @@ class Wire:
             client.heard = Heard()
             yield client
         finally:
-            if client is not None:
-                client.turn.close()
-            self._idle.put(client)
+            try:
+                if client is not None:
+                    client.turn.close()
+            finally:
+                self._idle.put(client)
 
     def close(self) -> None:
         for _ in range(self._idle.qsize()):

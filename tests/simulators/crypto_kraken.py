@@ -232,7 +232,7 @@ class KrakenFront(Front):
             "refid": None, "userref": 0, "cl_ord_id": order.client_id, "status": self.status_of(order, _STATUS), "opentm": order.created,
             "expiretm": 0,
             **({"closetm": order.updated} if order.status != "open" else {}), "starttm": 0,
-            "descr": {"pair": _altname(order.market), "type": order.side, "ordertype": kind, "price": text(first), "price2": text(second),
+            "descr": {"pair": _altname(order.market), "type": order.side, "ordertype": kind, "price": _descr(first), "price2": _descr(second),
                       "leverage": "none", "order": _words(order), "close": ""},
             "vol": text(order.quantity), "vol_exec": text(order.filled), "cost": text(order.spent), "fee": text(order.fee),
             "price": text(order.average), "stopprice": "0.000000", "limitprice": "0.000000", "misc": "", "oflags": "fciq",
@@ -263,6 +263,10 @@ class KrakenFront(Front):
         ("POST", "/0/private/OpenOrders"): ("read", open_orders), ("POST", "/0/private/ClosedOrders"): ("read", closed_orders),
         ("POST", "/0/private/CancelOrder"): ("cancel", cancel), ("POST", "/0/private/QueryTrades"): ("read", trades),
     }  # fmt: skip
+
+
+def _descr(price: Decimal | None) -> str:
+    return text(price, 5) if price is not None else "0"
 
 
 def _txid(order: Order) -> str:
