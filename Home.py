@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashtrade.domain.access import Permission, may
 from dashtrade.settings import ROOT
-from dashtrade.ui.page import guard, sign_out_button
+from dashtrade.ui.page import guard, foot
 from dashtrade.ui.turns import turn
 
 st.set_page_config(page_title="DashTrade", page_icon=str(ROOT / "static" / "icon.png"), layout="wide", initial_sidebar_state="auto")
@@ -38,6 +38,6 @@ chosen = st.navigation(menu, position="sidebar", expanded=True)
 with st.sidebar, st.container(key="who"):
     shown = user.email if user.demo_until is None else "a demo account"
     st.html(f'<div class="dt-who"><b>{escape(user.name)}</b><small>{escape(shown)}</small></div>')
-    sign_out_button()
+    foot()
 with turn():
     chosen.run()

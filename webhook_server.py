@@ -243,7 +243,8 @@ def user_bots(user_id: int) -> Response:
 
 @bp.get("/health")
 def health() -> Response:
-    """Is everything well? 503 when the database or the worker is not."""
+    """Is everything well? 503 when the database or the worker is not. Any page may read it: the dashboard's own asks here whether
+    the engine still works when the dashboard does not answer."""
     app = the_app()
     body: dict[str, Any] = {"status": "ok", "process": "ok", "database": "ok", "worker": "ok", "oldest_waiting_seconds": 0, "waiting": 0}
     try:
@@ -255,7 +256,9 @@ def health() -> Response:
             body |= {"status": "failing", "worker": "not seen yet" if quiet is None else f"silent for {quiet:.0f} s"}
     except DatabaseAway as away:
         body |= {"status": "failing", "database": str(away), "worker": "unknown"}
-    return reply(body, 200 if body["status"] == "ok" else 503)
+    answer = reply(body, 200 if body["status"] == "ok" else 503)
+    answer.headers["access-control-allow-origin"] = "*"
+    return answer
 
 
 # --- the process -----------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from dashtrade.ui import bot_form, candles, cells, closing, data, moving
 from dashtrade.ui.bot_list import state_of
 from dashtrade.ui.errors import trying
 from dashtrade.ui.lists import exits_said, signal_rows
-from dashtrade.ui.page import actions, guard, live, panel, the_app
+from dashtrade.ui.page import actions, guard, live, panel, tab_title, the_app
 from dashtrade.ui.parts import Card, cards, profit_curve, table
 from dashtrade.ui.words import count, moment, money, percent, price, quantity, sentence, signed, text, tone
 
@@ -35,6 +35,7 @@ def show(app: App, user: User, bot_id: int) -> None:
         if st.button("Back to all bots", icon=":material/arrow_back:"):
             _back()
         return
+    tab_title(bot.name)
     with actions():
         if st.button("All bots", icon=":material/arrow_back:", key="back"):
             _back()

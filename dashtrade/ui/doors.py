@@ -19,7 +19,7 @@ from dashtrade.services.people import Denied
 from dashtrade.settings import ROOT
 from dashtrade.tables import people as people_table
 from dashtrade.ui.forms import DEMO_ASIDE, Field, Wrong, form, notice, sentence
-from dashtrade.ui.gate import MAX_FORM, token_of
+from dashtrade.ui.gate import MAX_FORM, local_path, token_of
 from dashtrade.ui.runtime import COOKIE, SECURE_COOKIE
 from dashtrade.ui.ticker import Ticker
 
@@ -37,21 +37,13 @@ def routes(app: App) -> list[BaseRoute]:
         Route("/auth/logout", doors.guarded(doors.logout), methods=["GET", "POST"]),
         Route("/setup", doors.guarded(doors.setup), methods=["GET", "POST"]),
         Route("/join", doors.guarded(doors.join), methods=["GET", "POST"]),
-        Route("/auth/theme.js", _theme), Route("/live.mjs", _live), WebSocketRoute("/live", Ticker(app).endpoint), Route("/auth/alive", doors.guarded(doors.alive)),
+        WebSocketRoute("/live", Ticker(app).endpoint), Route("/auth/alive", doors.guarded(doors.alive)),
         Route("/favicon.png", _icon), Route("/favicon.ico", _icon),
     ]
 
 
 async def _icon(request: Request) -> Response:
     return FileResponse(ROOT / "static" / "icon.png", headers={"cache-control": "public, max-age=86400"})
-
-
-async def _theme(request: Request) -> Response:
-    return FileResponse(ROOT / "dashtrade" / "ui" / "assets" / "theme.js", media_type="text/javascript", headers={"cache-control": "no-cache"})
-
-
-async def _live(request: Request) -> Response:
-    return FileResponse(ROOT / "dashtrade" / "ui" / "assets" / "live.mjs", media_type="text/javascript", headers={"cache-control": "no-cache"})
 
 
 class Doors:
@@ -77,43 +69,44 @@ class Doors:
     # --- in ----------------------------------------------------------------------------------------------------------------
 
     async def login(self, request: Request, given: dict[str, str]) -> Response:
+        to = local_path(given.get("next", "/"))
         if request.method == "GET":
             if await run_in_threadpool(sessions.find, self.app, token_of(request)):
-                return RedirectResponse("/", 303)
+                return RedirectResponse(to, 303)
             if await run_in_threadpool(self._nobody):
                 return HTMLResponse(_first_time())
             done = "Your new password is set: sign in with it." if given.get("said") == "new-password" else ""
-            return HTMLResponse(await run_in_threadpool(self._login_form, given.get("email", "")[:254], False, None, done))
+            return HTMLResponse(await run_in_threadpool(self._login_form, given.get("email", "")[:254], False, None, done, to))
         email, remember = given.get("email", "")[:254], given.get("remember") == "yes"
         try:
             user = await run_in_threadpool(people.check_password, self.app, email, given.get("password", "")[:500], _address(request))
         except Denied as denied:
             wrong = Wrong(message=denied.message, hint=denied.hint, field="password")
             headers = {"retry-after": str(denied.retry_after)} if denied.retry_after else None
-            shown = await run_in_threadpool(self._login_form, email, remember, wrong)
+            shown = await run_in_threadpool(self._login_form, email, remember, wrong, "", to)
             return HTMLResponse(shown, 429 if denied.retry_after else 401, headers)
         if user.second_factor:
-            return HTMLResponse(_code_form(second_factor.ticket(self.app, user, remember=remember)))
-        return await self._let_in(request, user.id, remember=remember)
+            return HTMLResponse(_code_form(second_factor.ticket(self.app, user, remember=remember), to))
+        return await self._let_in(request, user.id, remember=remember, to=to)
 
     async def code(self, request: Request, given: dict[str, str]) -> Response:
         """The second step, for those who switched it on."""
         if request.method == "GET":
             return RedirectResponse("/auth/login", 303)
-        ticket = given.get("ticket", "")
+        ticket, to = given.get("ticket", ""), local_path(given.get("next", "/"))
         try:
             user, remember = await run_in_threadpool(second_factor.of_ticket, self.app, ticket)
         except Denied as denied:
             wrong = Wrong(message=denied.message, hint=denied.hint)
-            return HTMLResponse(await run_in_threadpool(self._login_form, "", False, wrong), 401)
+            return HTMLResponse(await run_in_threadpool(self._login_form, "", False, wrong, "", to), 401)
         try:
             await run_in_threadpool(second_factor.check, self.app, user, given.get("code", "")[:60], _address(request))
         except Denied as denied:
             wrong = Wrong(message=denied.message, hint=denied.hint, field="code")
-            return HTMLResponse(_code_form(ticket, wrong), 429 if denied.retry_after else 401)
-        return await self._let_in(request, user.id, remember=remember)
+            return HTMLResponse(_code_form(ticket, to, wrong), 429 if denied.retry_after else 401)
+        return await self._let_in(request, user.id, remember=remember, to=to)
 
-    def _login_form(self, email: str, remember: bool, wrong: Wrong | None = None, done: str = "") -> str:
+    def _login_form(self, email: str, remember: bool, wrong: Wrong | None = None, done: str = "", to: str = "/") -> str:
         join = 'New here? <a href="/join">Create an account</a>' if people.signup(self.app) == "open" else ""
         return form(
             aside=DEMO_ASIDE if admin.demo_offered(self.app) else "",
@@ -122,17 +115,17 @@ class Doors:
                 Field(name="email", label="Email", kind="email", autocomplete="username", value=email, focus=not email, wrong=wrong is not None),
                 Field(name="password", label="Password", kind="password", autocomplete="current-password", focus=bool(email), wrong=wrong is not None),
             ],
-            remember=remember, note=join,
+            remember=remember, note=join, hidden={"next": to} if to != "/" else {},
         )
 
-    async def _let_in(self, request: Request, user_id: int, *, remember: bool) -> Response:
+    async def _let_in(self, request: Request, user_id: int, *, remember: bool, to: str = "/") -> Response:
         token = await run_in_threadpool(
             lambda: sessions.begin(
                 self.app, user_id, device=sessions.device_of(request.headers.get("user-agent", "")), address=_address(request),
                 remember=remember, replaces=token_of(request),
             )
         )
-        answer = RedirectResponse("/", 303)
+        answer = RedirectResponse(to, 303)
         secure = request.url.scheme == "https"
         age = int(sessions.REMEMBERED.total_seconds()) if remember else None
         answer.set_cookie(SECURE_COOKIE if secure else COOKIE, token, max_age=age, httponly=True, samesite="lax", secure=secure, path="/")
@@ -256,10 +249,10 @@ class Doors:
             return people_table.count(conn) == 0
 
 
-def _code_form(ticket: str, wrong: Wrong | None = None) -> str:
+def _code_form(ticket: str, to: str, wrong: Wrong | None = None) -> str:
     return form(
         title="One more step", lead="The code that your authenticator app shows now.", action="/auth/code", button="Sign in", wrong=wrong,
-        hidden={"ticket": ticket},
+        hidden={"ticket": ticket, "next": to},
         fields=[Field(name="code", label="Code", kind="code", autocomplete="one-time-code", hint="or a recovery code", focus=True, wrong=wrong is not None)],
         note='<a href="/auth/login">Start again</a>',
     )  # fmt: skip

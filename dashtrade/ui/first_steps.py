@@ -2,28 +2,56 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import streamlit as st
 
 from dashtrade.app import App
 from dashtrade.services import bots as bot_service
+from dashtrade.services import story
 from dashtrade.tables.people import User
 from dashtrade.ui import data
 from dashtrade.ui.errors import trying
+from dashtrade.ui.page import live, the_app
 
 
 def show(app: App, user: User) -> None:
+    """For whoever has not walked it yet; a tab that has shown it shows its end, too."""
+    if "first_steps" in st.session_state or not all(done for done, *_ in _steps(app, user)):
+        st.session_state["first_steps"] = "shown"
+        _way()
+
+
+@live
+def _way(user: User) -> None:
+    app = the_app()
     steps = _steps(app, user)
-    if all(done for done, *_ in steps):
-        return
-    ahead = next(index for index, step in enumerate(steps) if not step[0])
+    ahead = next((index for index, step in enumerate(steps) if not step[0]), None)
     with st.container(border=True, key="first_steps"):
-        st.header("From here to your first trade", anchor=False)
+        st.header("From here to your first trade" if ahead is not None else "Your first trade is made", anchor=False)
         lines = [
             f'<li class="{"done" if done else ""}"><i></i><span><b>{title}</b>{"" if done else f"<small>{words}</small>"}</span></li>'
             for done, title, words in steps
         ]
         st.html(f'<ul class="dt-steps">{"".join(lines)}</ul>')
-        _button(app, user, ahead)
+        if ahead is not None:
+            _button(app, user, ahead)
+        else:
+            _finished(app, user)
+
+
+def _finished(app: App, user: User) -> None:
+    """How fast it was, and where it is told step by step."""
+    filled = data.signals(app, user, limit=1, status="filled")
+    told = story.story(app, user.id, filled[0].id) if filled else None
+    if told is None:
+        return
+    at = next((line["at"] for line in told["timeline"] if line["step"] == "filled"), None)
+    if at is not None:
+        took = datetime.fromisoformat(at) - datetime.fromisoformat(told["received_at"])
+        st.caption(f"Filled {took // timedelta(milliseconds=1):,} ms after the alert came in.")
+    if st.button("See each step of it", icon=":material/timeline:", key="first_story"):
+        st.switch_page("pages/signals.py", query_params={"signal": told["id"]})
 
 
 def _steps(app: App, user: User) -> list[tuple[bool, str, str]]:

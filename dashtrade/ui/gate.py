@@ -7,9 +7,11 @@ sign-in kept in its session state alone, a client that presented another's sessi
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
+from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
@@ -25,25 +27,16 @@ from dashtrade.ui.runtime import COOKIE, SECURE_COOKIE
 OPEN = ("/auth/", "/static/", "/_stcore/health", "/_stcore/host-config")
 OPEN_EXACTLY = ("/setup", "/join", "/reset", "/demo", "/favicon.png", "/favicon.ico")
 MAX_FORM, MAX_BODY = 16 * 1024, 1024 * 1024
-
-
-def csp(script_hashes: tuple[str, ...]) -> bytes:
-    """No script but our own origin's, the one inline script of Streamlit's page (by its hash) and component code (blob:)."""
-    scripts = " ".join(f"'sha256-{found}'" for found in script_hashes)
-    return (
-        f"default-src 'self'; script-src 'self' blob: {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-        "font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; "
-        "form-action 'self'; frame-ancestors 'none'"
-    ).encode()
+LONGEST_NEXT = 1000  # characters
 
 
 class Headers:
-    """Security headers on every answer."""
+    """Security headers on every answer. `policy`: what the browser may load, for this request's origin."""
 
-    def __init__(self, app: Any, policy: bytes) -> None:
-        self.app = app
+    def __init__(self, app: Any, policy: Callable[[Any], bytes]) -> None:
+        self.app, self.policy = app, policy
         self.fixed = [
-            (b"content-security-policy", policy), (b"x-content-type-options", b"nosniff"), (b"x-frame-options", b"DENY"),
+            (b"x-content-type-options", b"nosniff"), (b"x-frame-options", b"DENY"),
             (b"referrer-policy", b"same-origin"), (b"cross-origin-opener-policy", b"same-origin"),
             (b"permissions-policy", b"camera=(), microphone=(), geolocation=(), payment=(), usb=()"),
         ]
@@ -51,10 +44,11 @@ class Headers:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         async def with_headers(message: Any) -> None:
             if message["type"] == "http.response.start":
-                known = {name for name, _ in self.fixed}
+                fixed = [(b"content-security-policy", self.policy(scope)), *self.fixed]
+                known = {name for name, _ in fixed}
                 kept = [(name, value) for name, value in message.get("headers", []) if name.lower() not in known]
                 secure = [(b"strict-transport-security", b"max-age=31536000")] if scope.get("scheme") == "https" else []
-                message = {**message, "headers": [*kept, *self.fixed, *secure]}
+                message = {**message, "headers": [*kept, *fixed, *secure]}
             await send(message)
 
         await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
@@ -122,9 +116,22 @@ class Gate:
                 return await self.app(without_session_id(scope), receive, send)
             return await _refuse(scope, receive, send, PlainTextResponse("", 403))
         visits = scope["method"] == "GET" and conn.headers.get("sec-fetch-mode", "navigate") == "navigate"
-        answer = RedirectResponse("/auth/login", 303) if visits else PlainTextResponse("Sign in first.\n", 401)
+        answer = RedirectResponse(sign_in_address(scope), 303) if visits else PlainTextResponse("Sign in first.\n", 401)
         answer.headers["cache-control"] = "no-store"
         await _refuse(scope, receive, send, answer)
+
+
+def sign_in_address(scope: Any) -> str:
+    """The form, and where to go on from there."""
+    query = scope.get("query_string", b"").decode("latin-1")
+    wanted = local_path(scope["path"] + (f"?{query}" if query else ""))
+    return "/auth/login" if wanted == "/" else f"/auth/login?{urlencode({'next': wanted})}"
+
+
+def local_path(wanted: str) -> str:
+    """A page of ours, or the first one: nobody is sent elsewhere by a link to the form."""
+    page = re.fullmatch(r"/[a-z_]*(\?[^\s\\]*)?", wanted)
+    return wanted if page and len(wanted) <= LONGEST_NEXT else "/"
 
 
 async def _refuse(scope: Any, receive: Any, send: Any, answer: Response) -> None:

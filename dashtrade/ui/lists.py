@@ -35,8 +35,8 @@ def side_cell(side: Side) -> Cell:
 
 def position_rows(held: Sequence[Holding]) -> tuple[list[Column], list[Row]]:
     columns = [
-        Column(label="Market"), Column(label="Position", wide_only=True), Column(label="Entry", number=True, wide_only=True),
-        Column(label="Price", number=True), Column(label="Profit", number=True), Column(label="To the stop", wide_only=True),
+        Column(label="Market"), Column(label="Position"), Column(label="Entry", number=True, wide_only=True),
+        Column(label="Price", number=True, wide_only=True), Column(label="Profit", number=True), Column(label="To the stop", wide_only=True),
     ]  # fmt: skip
     return columns, [
         Row(id=str(h.bot.id), actions=(("close", "Close"),), cells=[

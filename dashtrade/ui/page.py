@@ -16,12 +16,18 @@ from dashtrade.domain.access import Permission, may
 from dashtrade.tables.people import User
 from dashtrade.ui import data, runtime
 from dashtrade.ui.banners import banners
-from dashtrade.ui.parts import ASSETS, _mount, pulse
+from dashtrade.ui.parts import _mount, pulse
 from dashtrade.ui.turns import turn
+from dashtrade.ui.words import zone
 
 START = "DashTrade's dashboard is started with ./start (or: python -m dashtrade.ui.serve), not with `streamlit run`."
 NOW_AND_THEN = 60  # seconds
-_SIGN_OUT = '<form method="post" action="/auth/logout"><button type="submit">Sign out</button></form>'
+_THEMES = (("System", "Auto"), ("Light", "Light"), ("Dark", "Dark"))
+_FOOT = (
+    '<div class="foot"><div class="themes" role="group" aria-label="Colours">'
+    + "".join(f'<button type="button" name="theme" value="{name}">{words}</button>' for name, words in _THEMES)
+    + '</div><form method="post" action="/auth/logout"><button type="submit" class="act">Sign out</button></form></div>'
+)
 
 
 def the_app() -> Any:
@@ -62,7 +68,7 @@ _title_row: ContextVar[Any] = ContextVar("title_row")
 
 
 def title(name: str, user: User) -> None:
-    st.html(_page_style())
+    tab_title(name)
     banners(the_app(), user)
     row = st.container(horizontal=True, vertical_alignment="center", key="title_row")
     with row:
@@ -70,6 +76,11 @@ def title(name: str, user: User) -> None:
         st.space("stretch")
     _title_row.set(row)
     _status_bar()
+
+
+def tab_title(name: str) -> None:
+    """What the tab, the history and a bookmark call the page."""
+    st.set_page_config(page_title=f"{name} · DashTrade")
 
 
 def actions() -> Any:
@@ -99,10 +110,6 @@ def _badge(words: str, tone: str, *, dot: bool = False) -> str:
     return f'<span class="dt-badge {tone}">{mark}{escape(words)}</span>'
 
 
-def _page_style() -> str:
-    return f"<style>{(ASSETS / 'page.css').read_text(encoding='utf-8')}</style>"
-
-
 def live(draw: Callable[..., None] | None = None, *, every: float = NOW_AND_THEN) -> Any:
     """A part that renews itself when something of the user's changes (the ticker tells it), and now and then for "3 min ago".
     It asks who is looking each time: a fragment runs without the page above it."""
@@ -122,7 +129,7 @@ def live(draw: Callable[..., None] | None = None, *, every: float = NOW_AND_THEN
 
 @live
 def _status_bar(user: User) -> None:
-    st.html(f'<div class="dt-status">{"".join(_status(user))}</div>')
+    st.html(f'<div class="dt-status" data-zone="{zone(user).key}">{"".join(_status(user))}</div>')
 
 
 @contextlib.contextmanager
@@ -150,6 +157,7 @@ def _to_sign_in() -> None:
     _mount("sign_in", "<p>Your session has ended.</p>")(key="to_sign_in")
 
 
-def sign_out_button() -> None:
-    """A form of its own: it works when nothing else on the page does, and the browser says where it comes from."""
-    _mount("sign_out", _SIGN_OUT)(key="sign_out", height="content")
+def foot() -> None:
+    """Light or dark, and the way out: a form of its own, which works when nothing else on the page does, and the browser says where
+    it comes from."""
+    _mount("foot", _FOOT)(key="foot", height="content")

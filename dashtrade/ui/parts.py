@@ -98,10 +98,11 @@ def cards(key: str, shown: Sequence[Card]) -> None:
 
 
 def table(key: str, caption: str, columns: Sequence[Column], rows: Sequence[Row], *, opens: bool = False,
-          sorted_by: tuple[str, bool] = ("", False)) -> tuple[str, str] | None:
-    """(row's id, what) once after a click: what is "open" for the row itself, or one of its actions; (a column's name, "sort")."""
+          stacked: bool = False, sorted_by: tuple[str, bool] = ("", False)) -> tuple[str, str] | None:
+    """(row's id, what) once after a click: what is "open" for the row itself, or one of its actions; (a column's name, "sort").
+    `stacked`: on a phone each row is a card, with the columns' labels beside its figures."""
     data = {
-        "caption": caption, "opens": opens, "sorted": list(sorted_by), "columns": [asdict(column) for column in columns],
+        "caption": caption, "opens": opens, "stacked": stacked, "sorted": list(sorted_by), "columns": [asdict(column) for column in columns],
         "rows": [{"id": row.id, "cells": [asdict(cell) for cell in row.cells], "actions": [list(a) for a in row.actions], "opens": row.opens, "kind": row.kind} for row in rows],
     }
     said = _mount("table", '<div class="scroll"><table><caption></caption><thead></thead><tbody></tbody></table></div>')(

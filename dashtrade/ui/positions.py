@@ -24,9 +24,8 @@ from dashtrade.ui.standing import open_profit
 from dashtrade.ui.words import count, money, price, quantity, sentence, signed, text, tone
 
 COLUMNS = [
-    Column(label="Market"), Column(label="Side", wide_only=True), Column(label="Size", number=True), Column(label="Entry", number=True, wide_only=True),
-    Column(label="Price", number=True, wide_only=True), Column(label="Value", number=True, wide_only=True), Column(label="Profit", number=True),
-    Column(label="Exits", wide_only=True),
+    Column(label="Market"), Column(label="Side"), Column(label="Size", number=True), Column(label="Entry", number=True), Column(label="Price", number=True),
+    Column(label="Value", number=True, wide_only=True), Column(label="Profit", number=True), Column(label="Exits"),
 ]  # fmt: skip
 
 
@@ -80,7 +79,7 @@ def _table(account: Account, held: Sequence[Holding], at_broker: dict[Symbol, Br
             return
         theirs = cells.assets_of(at_broker)
         rows = [_bot_row(h, theirs.get(asset_of(h.bot.symbol)), known) for h in held] + [_outside_row(account, *found) for found in outside]
-        clicked = table(f"held_table_{account.id}", f"What {account.label} holds", COLUMNS, rows, opens=True)
+        clicked = table(f"held_table_{account.id}", f"What {account.label} holds", COLUMNS, rows, opens=True, stacked=True)
     if clicked:
         _act(*clicked)
 

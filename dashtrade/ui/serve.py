@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import gc
-import hashlib
 import logging
 import os
-import re
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -21,12 +18,6 @@ from dashtrade.settings import EX_CONFIG, ROOT, BadSetting, Settings
 
 log = logging.getLogger("dashtrade.ui")
 LONGEST_STOP = 4  # seconds that open connections get after SIGTERM
-
-
-def inline_script_hashes(html: str) -> tuple[str, ...]:
-    """Streamlit's page has one inline script; which one depends on its version, so it is read and not remembered."""
-    scripts = re.findall(r"<script(?![^>]*\bsrc=)[^>]*>(.*?)</script>", html, re.DOTALL)
-    return tuple(base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
 
 
 @contextlib.asynccontextmanager
@@ -44,15 +35,17 @@ def make_asgi(app: App) -> Any:
 
     from dashtrade.ui import doors, downloads, runtime
     from dashtrade.ui.errors import show_error
-    from dashtrade.ui.gate import Gate, Headers, Proxy, csp
+    from dashtrade.ui.gate import Gate, Headers, Proxy
+    from dashtrade.ui.shell import Shell
 
     runtime.use(app)
     _run_home_first()
-    page = (Path(st.__file__).parent / "static" / "index.html").read_text(encoding="utf-8")
+    shell = Shell(app.settings, (Path(st.__file__).parent / "static" / "index.html").read_text(encoding="utf-8"))
     middleware = [
-        Middleware(Headers, policy=csp(inline_script_hashes(page))), Middleware(Proxy, hops=app.settings.proxy_hops), Middleware(Gate, trade=app),
+        Middleware(Headers, policy=shell.policy), Middleware(Proxy, hops=app.settings.proxy_hops), Middleware(Gate, trade=app),
     ]  # fmt: skip
-    return st.App(ROOT / "Home.py", routes=[*doors.routes(app), *downloads.routes(app)], middleware=middleware, lifespan=settled_heap, on_script_error=show_error)
+    routes = [*doors.routes(app), *downloads.routes(app), *shell.routes()]
+    return st.App(ROOT / "Home.py", routes=routes, middleware=middleware, lifespan=settled_heap, on_script_error=show_error)
 
 
 def _run_home_first() -> None:

@@ -19,6 +19,25 @@ function spark(numbers, tone) {
   return svg;
 }
 
+// A figure is never cut off: it is written as large as its card and the fonts of this machine allow, and breaks below 12 px.
+const SMALLEST = 12;
+
+function fit(value) {
+  value.style.fontSize = value.style.whiteSpace = '';
+  if (value.scrollWidth <= value.clientWidth) return;
+  const size = parseFloat(getComputedStyle(value).fontSize) * (value.clientWidth / value.scrollWidth) * 0.98;
+  value.style.fontSize = `${Math.max(size, SMALLEST)}px`;
+  if (size < SMALLEST) value.style.whiteSpace = 'normal';
+}
+
+// Its width is measured only where it can have changed: with another number of characters.
+function figure(value, text) {
+  if (value.textContent === text) return;
+  const longer = value.textContent.length !== text.length;
+  value.textContent = text;
+  if (longer) fit(value);
+}
+
 function part(card, name) {
   let found = card.querySelector(`.${name}`);
   if (!found) {
@@ -41,7 +60,8 @@ export default function ({ data: [data], parentElement }) {
     const write = (name, text, tone) => {
       const element = part(card, name);
       element.className = `${name} ${tone || ''}`;
-      if (element.textContent !== text) element.textContent = text;
+      if (name === 'value') figure(element, text);
+      else if (element.textContent !== text) element.textContent = text;
     };
     card.dataset.live = shown.live;
     write('label', shown.label);
@@ -54,7 +74,10 @@ export default function ({ data: [data], parentElement }) {
       if (shown.spark.length > 1) card.prepend(spark(shown.spark, shown.tone || shown.note_tone));
     }
   });
-  if (!data.cards.some(card => card.live)) return;
+  const sized = new ResizeObserver(() => box.querySelectorAll('.value').forEach(fit));
+  sized.observe(box);
+  document.fonts?.ready.then(() => box.querySelectorAll('.value').forEach(fit));
+  if (!data.cards.some(card => card.live)) return () => sized.disconnect();
 
   let off = () => {}, gone = false;
   import(new URL('/live.mjs', document.baseURI).href).then(live => {
@@ -62,9 +85,9 @@ export default function ({ data: [data], parentElement }) {
     off = live.subscribe(({ c }) => [...box.children].forEach(card => {
       const pushed = card.dataset.live && c[card.dataset.live], value = card.querySelector('.value');
       if (!pushed) return;
-      if (value.textContent !== pushed[0]) value.textContent = pushed[0];
+      figure(value, pushed[0]);
       value.className = `value ${pushed[1]}`;
     }));
   });
-  return () => { gone = true; off(); };
+  return () => { gone = true; off(); sized.disconnect(); };
 }

@@ -13,12 +13,13 @@ function open() {
   socket.onopen = () => { wait = 500; say(); };
   socket.onmessage = event => {
     const message = JSON.parse(event.data);
+    window.dashtrade.seen = Date.now();
     Object.assign(known, message.c);
     rev = message.rev;
     tell(message);
   };
   socket.onclose = event => {
-    if (event.code === 4401) { location.replace('/auth/login'); return; }
+    if (event.code === 4401) { window.dashtrade.signIn(); return; }
     if (subscribers.size) timer = setTimeout(open, wait = Math.min(wait * 2, 10000));
   };
 }

@@ -1,4 +1,4 @@
-// This tab's session has ended: to the form. replace(), so that the way back does not lead here again.
+// This tab's session has ended: to the form.
 export default function () {
-  window.location.replace('/auth/login');
+  window.dashtrade.signIn();
 }

@@ -38,9 +38,16 @@ function meter(cell) {
   return bar;
 }
 
+function opener(text) {
+  const button = make('button', 'open'), words = make('span', 'clamp', text);
+  words.title = text; // a long name ends after two lines
+  button.append(words);
+  return button;
+}
+
 function fill(element, cell, opens) {
   if (cell.spark.length > 1) element.append(spark(cell.spark));
-  else if (opens) element.append(make('button', 'open', cell.text));
+  else if (opens) element.append(opener(cell.text));
   else if (cell.badge) element.append(make('span', `badge ${cell.tone}`, cell.text));
   else element.append(make(cell.tone && cell.tone !== 'mute' ? 'b' : 'span', cell.tone, cell.text));
   if (cell.meter !== null) element.append(meter(cell));
@@ -68,6 +75,7 @@ export default function ({ data: [data], parentElement, setTriggerValue }) {
   const table = parentElement.querySelector('table');
   const before = table.seen || {}, seen = (table.seen = {});
   table.caption.textContent = data.caption;
+  table.className = data.stacked ? 'stacked' : '';
   const had = table.getRootNode().activeElement?.dataset?.at;
   const head = make('tr');
   data.columns.forEach(column => {
@@ -93,6 +101,7 @@ export default function ({ data: [data], parentElement, setTriggerValue }) {
       const column = data.columns[i];
       const td = make(i ? 'td' : 'th', `${column.number ? 'n ' : ''}${column.wide_only ? 'wide' : ''}`);
       if (!i) td.scope = 'row';
+      else if (data.stacked) td.dataset.label = column.label;
       fill(td, cell, data.opens && row.opens && !i);
       if (cell.hint) td.title = cell.hint;
       if (cell.live && cell.flash) td.dataset.flash = '1';
