@@ -82,7 +82,7 @@
     html.classList.remove('dt-away');
   }
 
-  const look = () => (connected() ? back() : opened && lost());
+  const look = () => (connected() ? back() : opened && (hung || find('stApp')) && lost()); // no page at all is another matter: below
   let opened = false; // was there ever a connection? Before it, the page is only slow
 
   // A tab that is open asks now and then: a session that has ended goes to the form, a server that takes the question and gives
@@ -147,7 +147,8 @@
     if (drawn()) {
       emptySince = 0;
       try { sessionStorage.removeItem(AGAIN); } catch { /* no storage */ }
-    } else if (document.hidden || lostAt || (running && running !== 'notRunning')) emptySince = 0;
+    } else if (opened && !find('stApp')) again('it broke');
+    else if (document.hidden || lostAt || (running && running !== 'notRunning')) emptySince = 0;
     else if (!emptySince) emptySince = Date.now();
     else if (Date.now() - emptySince > EMPTY) again('it stayed empty');
   }, 1000);
