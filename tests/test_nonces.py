@@ -6,9 +6,11 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from bot_database import Database, DatabaseAway, NotMyTurn
 from dashtrade.brokers.crypto import CryptoBroker
@@ -99,6 +101,22 @@ def test_a_request_that_hangs_holds_up_no_other_process_for_long(
         began = time.monotonic()
         assert worker.positions() == []
         assert time.monotonic() - began < 2
+
+
+@pytest.mark.postgres
+def test_a_connection_that_is_lost_in_a_turn_spoils_nothing_that_was_done_in_it(postgres_database: str):
+    db = Database(postgres_database)
+    other = sa.create_engine(postgres_database, poolclass=sa.NullPool)
+    with db.alone("x", patience=1), other.connect() as admin:
+        ours = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'dashtrade'"
+        admin.execute(sa.text(f"{ours} AND datname = current_database()"))
+        done = "the order is placed"
+    assert done
+    for _ in range(2):  # a connection of the pool may be found dead once
+        with suppress(DatabaseAway), db.alone("x", patience=1):
+            done = "again"
+    assert done == "again"
+    db.close()
 
 
 def test_a_database_that_gives_no_number_sends_nothing(

@@ -49,7 +49,7 @@ class SharedNonces:
         try:
             turn.enter_context(self._db.alone(f"nonce-{self._digest}", patience=PATIENCE))
         except NotMyTurn:
-            log.warning(
+            log.info(
                 "a request under the same key is not answered for %s s: the next one goes all the same",
                 PATIENCE,
             )
