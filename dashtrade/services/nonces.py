@@ -1,4 +1,4 @@
-"""Numbers that rise from one request to the next, for exchanges that refuse any other: one source for each key.
+"""Numbers that rise from one request to the next, for exchanges that refuse any other: one source a key.
 
 The worker and the dashboard send under the same key, and may run on several machines whose clocks differ. The
 number is taken from a row of the database; and as a higher one may overtake a lower one on its way, a request
