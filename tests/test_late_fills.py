@@ -114,3 +114,40 @@ def test_however_totals_and_executions_are_mixed_the_sums_are_the_venues(news: l
             booked |= {fill.id: fill for fill in new_fills(report, booked.keys(), have, worth, AT)}
     assert sum(fill.quantity for fill in booked.values()) == 10
     assert abs(sum(fill.quantity * fill.price for fill in booked.values()) - 998) < D("1e-20")
+
+
+# --- fees of totals ------------------------------------------------------------------------------------------------------
+
+
+def total(quantity: int, fee: str, fee_base: str = "0") -> OrderReport:
+    return OrderReport(
+        client_order_id="o", broker_order_id="v", status=VenueStatus.FILLED, filled_quantity=D(quantity), average_price=D(100),
+        total_fee=D(fee), total_fee_base=D(fee_base),
+    )  # fmt: skip
+
+
+def test_a_total_is_booked_with_what_of_its_fees_is_not_booked_yet():
+    (first,) = new_fills(total(4, "0.4", "0.01"), set(), D(0), D(0), AT)
+    assert (first.fee, first.fee_base) == (D("0.4"), D("0.01"))
+    (second,) = new_fills(total(10, "1", "0.03"), {first.id}, D(4), D(400), AT, (first.fee, first.fee_base))
+    assert (second.quantity, second.fee, second.fee_base) == (6, D("0.6"), D("0.02"))
+
+
+def test_a_total_without_fees_takes_none_back():
+    (fill,) = new_fills(total(10, "0"), {"e0"}, D(4), D(400), AT, (D("0.4"), D(0)))
+    assert fill.fee == 0
+
+
+def test_executions_told_after_their_total_bring_the_fees_of_what_is_new():
+    told = tuple(BrokerFill(id=f"e{n}", client_order_id="o", quantity=D(5), price=D(100), at=AT, fee=D("0.5")) for n in range(2))
+    report = replace(total(10, "0"), fills=told)
+    (fill,) = new_fills(report, {"o@5"}, D(5), D(500), AT, (D("0.5"), D(0)))
+    assert (fill.quantity, fill.fee) == (5, D("0.5"))
+
+
+def test_the_fees_of_a_total_reach_the_books(house: House, ann: Person, venue: Venue, resting: str):
+    with house.app.db.read() as conn:
+        order = order_table.load(conn, resting)
+    report = replace(venue.reports[resting], status=VenueStatus.FILLED, filled_quantity=D(10), average_price=D(100), total_fee=D("1.5"))
+    drive(house.app.db, house.app.engine.sender.book(order, report))
+    assert ann.get("/trades")["items"][0]["fee"] == "1.5"
