@@ -1,4 +1,4 @@
-"""Fractions of a share at Alpaca, from the alert to the wire: day orders take them, orders good till cancelled do not."""
+"""Fractions of a share at Alpaca, from the alert to the wire: day orders take them, others do not."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ def test_a_short_entry_of_the_day_sells_whole_shares(ann: Person, sim: AlpacaSim
     assert last(sim) == ("limit", "day", "1")
 
 
-def test_an_exit_of_a_fraction_that_was_to_wait_goes_as_a_day_order_and_says_so(ann: Person, sim: AlpacaSimulator):  # noqa: F811
+def test_an_exit_of_a_fraction_that_was_to_wait_goes_as_a_day_order_and_says_so(
+    ann: Person, sim: AlpacaSimulator
+):  # noqa: F811
     ann.bot(position_size="1.5", position_size_type="quantity")
     ann.trades("buy")
     story = ann.trades("close", orderType="limit", limitPrice="120", timeInForce="gtc")
@@ -49,7 +51,7 @@ def test_an_exit_of_a_fraction_that_was_to_wait_goes_as_a_day_order_and_says_so(
 
 
 def test_a_stop_limit_protects_a_fraction_from_within_dashtrade(ann: Person, sim: AlpacaSimulator):  # noqa: F811
-    """Alpaca holds no exits for fractions; when DashTrade's own stop fires, the limit order that it sends is one of the day."""
+    """Alpaca holds no exits for fractions; DashTrade's own stop sends a limit order of the day."""
     bot = ann.bot(position_size="1.5", position_size_type="quantity")
     ann.trades("buy", stopLoss={"type": "stop_limit", "stopPrice": "95", "limitPrice": "90"})
     sim.set_price("AAPL", 94)

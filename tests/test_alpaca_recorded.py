@@ -1,4 +1,7 @@
-"""Alpaca as it answers: fractions of a share in day orders of every plain kind. Which bodies are whose: tests/recorded.md."""
+"""Alpaca as it answers: fractions of a share in day orders of every plain kind.
+
+Where the bodies come from: tests/recorded.md.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,15 @@ DAY, GTC, STOP, STOP_LIMIT = TimeInForce.DAY, TimeInForce.GTC, OrderType.STOP, O
 
 @pytest.mark.parametrize(
     ("kind", "prices"),
-    [(LIMIT, {"limit_price": "101"}), (STOP, {"stop_price": "99"}), (STOP_LIMIT, {"stop_price": "99", "limit_price": "101"})],
+    [
+        (LIMIT, {"limit_price": "101"}),
+        (STOP, {"stop_price": "99"}),
+        (STOP_LIMIT, {"stop_price": "99", "limit_price": "101"}),
+    ],
 )
-def test_a_fraction_is_bought_by_a_day_order_of_every_plain_kind(desk: Desk, kind: OrderType, prices: dict[str, str]):
+def test_a_fraction_is_bought_by_a_day_order_of_every_plain_kind(
+    desk: Desk, kind: OrderType, prices: dict[str, str]
+):
     report = desk.order(BUY, "1.25", kind, time_in_force=DAY, **prices)
     assert desk.last["qty"] == "1.25" and desk.last["time_in_force"] == "day"
     assert desk.find(report.client_order_id).status is VenueStatus.FILLED and desk.held() == D("1.25")

@@ -1,4 +1,4 @@
-"""Binance as it answers: the refusals that ccxt has no class for, the short answer to an order, the fields of a cancel."""
+"""Binance as it answers: refusals that ccxt has no class for, the short answer to an order, a cancel."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from dashtrade.domain.values import OrderType
 from tests.crypto_desk import BUY, LIMIT, SELL, Desk, binance  # noqa: F401
 
 
-@pytest.mark.parametrize(("code", "words"), [
-    (-1112, "No orders on book for symbol."), (-2016, "No trading window could be found for the symbol. Try ticker/24hrs instead."),
-    (-2039, "Client order ID is not correct for this order ID."),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (-1112, "No orders on book for symbol."),
+        (-2016, "No trading window could be found for the symbol. Try ticker/24hrs instead."),
+        (-2039, "Client order ID is not correct for this order ID."),
+    ],
+)
 def test_a_refusal_that_ccxt_has_no_class_for_is_one(binance: Desk, code: int, words: str):  # noqa: F811
     binance.broker.quote(binance.sol)
     binance.answers(400, {"code": code, "msg": words})

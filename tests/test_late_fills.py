@@ -116,12 +116,13 @@ def test_however_totals_and_executions_are_mixed_the_sums_are_the_venues(news: l
     assert abs(sum(fill.quantity * fill.price for fill in booked.values()) - 998) < D("1e-20")
 
 
-# --- fees of totals ------------------------------------------------------------------------------------------------------
+# --- fees of totals --------------------------------------------------------------------------
 
 
 def total(quantity: int, fee: str, fee_base: str = "0") -> OrderReport:
     return OrderReport(
-        client_order_id="o", broker_order_id="v", status=VenueStatus.FILLED, filled_quantity=D(quantity), average_price=D(100),
+        client_order_id="o", broker_order_id="v", status=VenueStatus.FILLED, filled_quantity=D(quantity),
+        average_price=D(100),
         total_fee=D(fee), total_fee_base=D(fee_base),
     )  # fmt: skip
 
@@ -139,7 +140,9 @@ def test_a_total_without_fees_takes_none_back():
 
 
 def test_executions_told_after_their_total_bring_the_fees_of_what_is_new():
-    told = tuple(BrokerFill(id=f"e{n}", client_order_id="o", quantity=D(5), price=D(100), at=AT, fee=D("0.5")) for n in range(2))
+    told = tuple(
+        BrokerFill(id=f"e{n}", client_order_id="o", quantity=D(5), price=D(100), at=AT, fee=D("0.5")) for n in range(2)
+    )
     report = replace(total(10, "0"), fills=told)
     (fill,) = new_fills(report, {"o@5"}, D(5), D(500), AT, (D("0.5"), D(0)))
     assert (fill.quantity, fill.fee) == (5, D("0.5"))
@@ -148,6 +151,7 @@ def test_executions_told_after_their_total_bring_the_fees_of_what_is_new():
 def test_the_fees_of_a_total_reach_the_books(house: House, ann: Person, venue: Venue, resting: str):
     with house.app.db.read() as conn:
         order = order_table.load(conn, resting)
-    report = replace(venue.reports[resting], status=VenueStatus.FILLED, filled_quantity=D(10), average_price=D(100), total_fee=D("1.5"))
+    filled = {"status": VenueStatus.FILLED, "filled_quantity": D(10), "average_price": D(100), "total_fee": D("1.5")}
+    report = replace(venue.reports[resting], **filled)
     drive(house.app.db, house.app.engine.sender.book(order, report))
     assert ann.get("/trades")["items"][0]["fee"] == "1.5"

@@ -1,5 +1,5 @@
-"""OKX as it answers: executions in two lists, a quick one of three days and a slow one of three months; keys of other sites; a
-time stamp that it cannot read. Where the bodies come from: tests/recorded.md."""
+"""OKX as it answers: executions in two lists, a quick one of three days and a slow one of three months; keys
+of other sites; a time stamp that it cannot read. Where the bodies come from: tests/recorded.md."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ def asked(made: Desk, path: str) -> list[dict[str, str]]:
 def test_executions_are_read_from_the_quick_list_and_by_the_orders_number_alone(okx: Desk):
     report = okx.buy("2")
     assert report.status is VenueStatus.FILLED and report.fills[0].fee_base == D("0.002")
-    assert asked(okx, QUICK) == [{"instType": "SPOT", "instId": "SOL-USDT", "ordId": report.broker_order_id}] and not asked(okx, SLOW)
+    assert asked(okx, QUICK) == [
+        {"instType": "SPOT", "instId": "SOL-USDT", "ordId": report.broker_order_id}
+    ] and not asked(okx, SLOW)
 
 
 @pytest.fixture
@@ -38,7 +40,14 @@ def old() -> Any:
     with desk("okx", clock=clock) as made:
         made.core.now = lambda: clock.now().timestamp()
         request = made.request(BUY, LIMIT, "2", limit_price="101")
-        made.core.place(client_id=request.client_order_id, name="SOL/USDT", side="buy", type="limit", quantity=D(2), limit=D(101))
+        made.core.place(
+            client_id=request.client_order_id,
+            name="SOL/USDT",
+            side="buy",
+            type="limit",
+            quantity=D(2),
+            limit=D(101),
+        )
         clock.forward(4 * 86_400)
         made.simulator.front.verify = lambda request: None  # the client signs with this machine's time
         yield made, made.ref(request)
@@ -47,16 +56,26 @@ def old() -> Any:
 def test_executions_older_than_three_days_are_read_from_the_slow_list(old: Any):
     made, ref = old
     report = made.broker.find(ref)
-    assert report.status is VenueStatus.FILLED and len(report.fills) == 1 and report.fills[0].fee_base == D("0.002")
+    assert (
+        report.status is VenueStatus.FILLED
+        and len(report.fills) == 1
+        and report.fills[0].fee_base == D("0.002")
+    )
     assert len(asked(made, QUICK)) == len(asked(made, SLOW)) == 1
 
 
 def test_more_executions_than_a_page_holds_are_all_read(okx: Desk):
     okx.front.page = 2
-    placed = okx.core.place(client_id="a" * 32, name="SOL/USDT", side="buy", type="limit", quantity=D(5), limit=D(101))
+    placed = okx.core.place(
+        client_id="a" * 32, name="SOL/USDT", side="buy", type="limit", quantity=D(5), limit=D(101)
+    )
     one = placed.trades.pop()
     for number in range(5):
-        placed.trades.append(type(one)(id=one.id + number, price=one.price, quantity=D(1), fee=D("0.001"), fee_coin="SOL", at=one.at))
+        placed.trades.append(
+            type(one)(
+                id=one.id + number, price=one.price, quantity=D(1), fee=D("0.001"), fee_coin="SOL", at=one.at
+            )
+        )
     from dashtrade.brokers import crypto_reports
 
     with pytest.MonkeyPatch.context() as patch:

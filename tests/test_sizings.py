@@ -14,6 +14,7 @@ from tests.house import Person
 from tests.simulators.alpaca import AlpacaSimulator
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+AT_A_LIMIT = {"orderType": "limit", "limitPrice": "99.005"}
 STOP = {"stopLoss": {"type": "stop", "amount": "4"}}
 
 
@@ -36,8 +37,8 @@ BY_ALERT: list[tuple[dict[str, Any], str, str]] = [
     ({"quantity": 200, "quantityType": "risk_dollar_amount"} | STOP, "50", "a risk of $200.00"),
     ({"quantity": "1", "quantityType": "risk_percent", "stopLoss": {"type": "stop", "stopPrice": "95.01"}}, "200", "a risk of 1% of the equity"),
     ({"quantity": 1, "quantityType": "risk_percent", "stopLoss": {"type": "trailing_stop", "trailPercent": "10"}}, "99.990000999", "a risk of 1%"),
-    ({"quantity": 2500, "quantityType": "dollar_amount", "orderType": "limit", "limitPrice": "99.005"}, "25.24997475", "rounded down to 25.24997475"),
-    ({"quantity": 2500, "quantityType": "dollar_amount", "orderType": "limit", "limitPrice": "99.005", "timeInForce": "gtc"}, "25", "rounded down to 25"),
+    ({"quantity": 2500, "quantityType": "dollar_amount"} | AT_A_LIMIT, "25.24997475", "rounded down to 25.24997475"),
+    ({"quantity": 2500, "quantityType": "dollar_amount", "timeInForce": "gtc"} | AT_A_LIMIT, "25", "rounded down to 25"),
 ]  # fmt: skip
 
 

@@ -30,7 +30,8 @@ CAPABILITIES = Capabilities(
     settle=timedelta(seconds=5), sandbox=True, requests_per_minute=200, stocks=True, crypto=True, lists_orders=True,
     unseen_coin_fee=Decimal("0.01"),
     notes=(
-        "Fractions of a share: market, limit, stop and stop-limit orders of the day, never short, with no exits held at Alpaca.",
+        "Fractions of a share: market, limit, stop and stop-limit orders of the day, never short, with no exits held "
+        "at Alpaca.",
         "Shorts: whole shares of easy-to-borrow stocks, with an equity of 2,000 dollars or more.",
         "Outside the regular hours: limit orders.",
         "Coins: market, limit and stop-limit orders, good till cancelled or immediate; no shorts, no brackets; the fee is taken "
@@ -171,7 +172,7 @@ def coin_pair(written: str) -> Symbol:
 
 
 def rules_of(asset: Any, price: Decimal | None) -> Rules:
-    """From the raw asset: the library's own model insists on `easy_to_borrow`, which Alpaca replaced by `borrow_status`."""
+    """From the raw asset: the library's model insists on `easy_to_borrow`, which `borrow_status` has replaced."""
     tradable = asset.get("tradable") is True and asset.get("status", "active") == "active"
     if asset.get("class") == "crypto":
         return Rules(
@@ -299,8 +300,8 @@ def _amount(request: OrderRequest, rules: Rules) -> dict[str, str]:
     by_the_day = request.type is OrderType.MARKET or request.time_in_force is TimeInForce.DAY
     takes = by_the_day and request.type in CAPABILITIES.fractions_by_the_day
     plain_buy = takes and request.side is OrderSide.BUY and not has_exits(request)
-    # Alpaca takes fractions in plain day orders only, and never short: an entry of 12.34 shares good till cancelled is 12, rather
-    # than a refusal. A closing order is left as it is, as the rest of it would stay behind unseen.
+    # Alpaca takes fractions in plain day orders only, and never short: an entry of 12.34 shares good till cancelled
+    # is 12, rather than a refusal. A closing order is left as it is, as its rest would stay behind unseen.
     step = rules.quantity_step if request.symbol.is_crypto or request.reduces or plain_buy else WHOLE
     quantity = floor_to(request.quantity, step)
     if quantity <= 0 or quantity < rules.min_quantity:

@@ -56,7 +56,7 @@ class CryptoBroker:
         self._wire = Wire(self.venue, keys, sandbox=mode == "paper", url=url, cache=markets_cache, timeout=timeout, patience=patience,
                           paced=paced, clock=self._clock, nonces=nonces)  # fmt: skip
         self._seen: dict[Symbol, Quote] = {}
-        self._ended: dict[str, datetime] = {}  # orders that have ended before their executions were told, by when that was seen
+        self._ended: dict[str, datetime] = {}  # orders without all executions yet, by when they were first seen ended
         self._rules: dict[Symbol, tuple[datetime, Rules]] = {}
         self._key_told: tuple[datetime, tuple[str, tuple[str, ...], bool | None]] | None = None
 
@@ -218,7 +218,8 @@ class CryptoBroker:
             return limit
         try:
             free = self._balances()[1].get(request.symbol.quote, ZERO)
-            fee = self._ask(lambda client: reports.taker_fee(self._market(client, request.symbol))) or self.venue.reserved_fee
+            told = self._ask(lambda client: reports.taker_fee(self._market(client, request.symbol)))
+            fee = told or self.venue.reserved_fee
         except (Unavailable, RetryLater):
             return limit
         most = floor_to(free / (quantity * (1 + fee)), rules.price_step)
@@ -306,8 +307,10 @@ class CryptoBroker:
     def _report(self, client: Any, ref: OrderRef, order: Any) -> OrderReport:
         now = self._clock.now()
         found = reports.report(client, self.venue, ref, order, reports.Money(
-            rules=reports.rules_of(client.market(order["symbol"] or ref.symbol.short)), now=now, lag=self._trades_lag,
-            ended=lambda number: self._ended.setdefault(number, now), price=lambda coin: self._price_in(client, coin, ref.symbol.quote),
+            rules=reports.rules_of(client.market(order["symbol"] or ref.symbol.short)), now=now,
+            lag=self._trades_lag,
+            ended=lambda number: self._ended.setdefault(number, now),
+            price=lambda coin: self._price_in(client, coin, ref.symbol.quote),
         ))  # fmt: skip
         if found.status is not VenueStatus.WORKING:
             self._ended.pop(str(order["id"]), None)

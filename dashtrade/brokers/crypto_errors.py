@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("dashtrade.crypto")
 
-_SAYS_WHERE = ("msg", "message", "error_description", "error_details", "preview_failure_reason", "new_order_failure_reason", "error", "reason")
+_SAYS_WHERE = (
+    "msg", "message", "error_description", "error_details", "preview_failure_reason", "new_order_failure_reason",
+    "error", "reason",
+)  # fmt: skip
 _NO_WORDS = re.compile(r"UNKNOWN_[A-Z_]+")  # a blank of a form, where Coinbase has nothing to say
 
 
@@ -113,7 +116,8 @@ def _sure(wire: Wire, client: Any, error: Exception) -> BrokerError | None:
     if venue.says("credentials", heard.body) or heard.status == 401 or _is_credentials(ccxt, heard, error):
         return BadCredentials(
             f"{venue.name} refused the key: {_said(heard) or 'it is wrong, was revoked, or may not do this'}. "
-            f"Nothing was placed. Make a new key that may read and trade, and save it under Setup. {venue.refused_key}".rstrip()
+            "Nothing was placed. Make a new key that may read and trade, and save it under Setup."
+            f"{' ' if venue.refused_key else ''}{venue.refused_key}"
         )
     return None
 

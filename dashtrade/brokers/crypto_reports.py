@@ -32,7 +32,7 @@ class Money:
     rules: Rules
     now: datetime
     lag: timedelta  # how long executions may come after their order was first seen ended
-    ended: Callable[[str], datetime]  # when that was: told times do not serve, as Coinbase tells the hour of placing alone
+    ended: Callable[[str], datetime]  # when that was; told times do not serve, as Coinbase tells that of placing alone
     price: Callable[[str], Decimal | None]
 
 
@@ -265,7 +265,8 @@ def report(client: Any, venue: Exchange, ref: OrderRef, order: Any, money: Money
     have = sum((fill.quantity for fill in fills), ZERO)
     average = number(order.get("average"))
     complete, fee, fee_base = have > filled - money.rules.quantity_step, ZERO, ZERO
-    if not complete and (not offered or (status is not VenueStatus.WORKING and money.now - money.ended(str(order["id"])) >= money.lag)):
+    ended = status is not VenueStatus.WORKING
+    if not complete and (not offered or (ended and money.now - money.ended(str(order["id"])) >= money.lag)):
         fills, have = (), filled  # the totals are all there is
         said: list[str] = []
         fee, fee_base = _fees(ref, order, average or ZERO, money, said)
@@ -276,7 +277,8 @@ def report(client: Any, venue: Exchange, ref: OrderRef, order: Any, money: Money
         average = sum(fill.quantity * fill.price for fill in fills) / have
     return OrderReport(
         client_order_id=ref.client_order_id, broker_order_id=str(order.get("id") or ref.broker_order_id or "") or None, status=status,
-        filled_quantity=have, average_price=average if have else None, fills=fills, total_fee=fee, total_fee_base=fee_base, reason=" ".join(filter(None, (reason, notes))),
+        filled_quantity=have, average_price=average if have else None, fills=fills, total_fee=fee,
+        total_fee_base=fee_base, reason=" ".join(filter(None, (reason, notes))),
     )  # fmt: skip
 
 
@@ -285,7 +287,8 @@ def _status(order: Any) -> tuple[VenueStatus, str]:
     info = order.get("info") or {}
     raw = str(info.get("status") or info.get("state") or "")
     status = _RAW_STATUS.get(raw) or _STATUS.get(str(order.get("status")), VenueStatus.WORKING)
-    why = next((str(info[name]) for name in _WHY if info.get(name) not in (None, "", _NO_WHY)), "") if status is not VenueStatus.FILLED else ""
+    told = (str(info[name]) for name in _WHY if info.get(name) not in (None, "", _NO_WHY))
+    why = next(told, "") if status is not VenueStatus.FILLED else ""
     unheard = status is VenueStatus.WORKING and order.get("status") not in ("open", None)
     return status, f"the exchange says {raw or order.get('status')}" if unheard else why
 
@@ -359,11 +362,12 @@ def _trades_by_ids(client: Any, order: Any) -> Sequence[Any]:
 
 
 def _trades_by_fills(client: Any, order: Any) -> Sequence[Any]:
-    """OKX. Of the last three days first, at 60 in 2 s; then of three months, at 10 in 2 s. ccxt asks the slow list alone."""
+    """OKX. Of three days first, at 60 in 2 s; then of three months, at 10 in 2 s. ccxt asks the slow list alone."""
     market, wanted = client.market(order["symbol"]), number(order.get("filled")) or ZERO
     trades: list[Any] = []
     for ask in (client.privateGetTradeFills, client.privateGetTradeFillsHistory):
-        trades = client.parse_trades(_all_fills(ask, {"instType": "SPOT", "instId": market["id"], "ordId": order["id"]}), market)
+        asked = {"instType": "SPOT", "instId": market["id"], "ordId": order["id"]}
+        trades = client.parse_trades(_all_fills(ask, asked), market)
         if sum((number(trade["amount"]) or ZERO for trade in trades), ZERO) >= wanted:
             break
     return trades
@@ -400,7 +404,8 @@ def _trades_guessed(client: Any, order: Any) -> Sequence[Any]:
 
 
 TRADES: dict[str, Callable[[Any, Any], Sequence[Any]]] = {
-    "order": _trades_of_order, "ids": _trades_by_ids, "fills": _trades_by_fills, "filter": _trades_filtered, "in_order": _trades_in_order, "guess": _trades_guessed,
+    "order": _trades_of_order, "ids": _trades_by_ids, "fills": _trades_by_fills, "filter": _trades_filtered,
+    "in_order": _trades_in_order, "guess": _trades_guessed,
 }  # fmt: skip
 
 

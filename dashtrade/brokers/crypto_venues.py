@@ -20,7 +20,10 @@ MARKET, LIMIT, STOP, STOP_LIMIT = OrderType.MARKET, OrderType.LIMIT, OrderType.S
 GTC, IOC, FOK = TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK
 _NO_DAY = "Coins trade at all hours, so there are no day orders: a limit order rests until it is taken back."
 
-OKX_SITES = "A key made at OKX's site for Europe or the US works at https://eea.okx.com or https://us.okx.com only: set CCXT_URL_OKX to it."
+OKX_SITES = (
+    "A key made at OKX's site for Europe or the US works at https://eea.okx.com or https://us.okx.com only: "
+    "set CCXT_URL_OKX to it."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +111,8 @@ EXCHANGES: dict[str, Exchange] = {
             id="okx", name="OKX", quote="USDT", sandbox=True, lookup="fetch", passphrase=True, burst=2, can_resync=True,
             options={"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}}, trades="fills",
             create_params={"tgtCcy": "base_ccy", "tdMode": "cash"},
-            credentials=r'"code":\s*"50(030|100|101|103|104|105|106|107|110|111|113|114|119|120)"', later=r'"s?[cC]ode":\s*"(50011|50061)"',
+            credentials=r'"code":\s*"50(030|100|101|103|104|105|106|107|110|111|113|114|119|120)"',
+            later=r'"s?[cC]ode":\s*"(50011|50061)"',
             skewed=r'"code":\s*"(50102|50112)"', ours=r'"51016"', refused=r'"sCode":\s*"5[1-4]\d{3}"',
             doubt=r'"s?[cC]ode":\s*"(50001|50004|50005|50013|50026)"',
             refused_key=OKX_SITES,
@@ -145,14 +149,16 @@ EXCHANGES: dict[str, Exchange] = {
             id="coinbase", name="Coinbase", quote="USD", client_id="client_order_id", lookup="list", lists="pages", trades="filter", burst=1,
             order_types=frozenset({MARKET, LIMIT, STOP_LIMIT}), refuses_repeats=True,
             # A market buy here is a sum of money, fees included, and buys some other quantity than was asked for.
-            collared=frozenset({OrderSide.BUY}), reserved_fee=Decimal("0.012"),  # the highest; an account's own rate is told
+            collared=frozenset({OrderSide.BUY}),
+            reserved_fee=Decimal("0.012"),  # the highest; an account's own rate is told
             settle=timedelta(seconds=10), candles_page=300,
             options={"fetchBalance": "v3PrivateGetBrokerageAccounts"},  # the older call does not tell what open orders hold
             credentials=r"PERMISSION_DENIED|Unauthorized|unauthorized|invalid_token|revoked_token",
             refused=r'"success":\s*false|"error":\s*"(INVALID_ARGUMENT|NOT_FOUND|UNSUPPORTED)', absent=r'"error":\s*"NOT_FOUND"',
-            # A failure of which every reason is empty or UNKNOWN_… says nothing; one reason in one field is a refusal.
+            # A failure of which every reason is empty or UNKNOWN_… says nothing; one reason is a refusal.
             doubt=r'"error":\s*"(INTERNAL|internal|UNKNOWN"|unknown)|internal_server_error|'
-                  r'^(?!.*"(?:error|message|error_details|(?:preview|new_order)_failure_reason)":\s*"(?!UNKNOWN_|")).*"success":\s*false',
+                  r'^(?!.*"(?:error|message|error_details|(?:preview|new_order)_failure_reason)":\s*"(?!UNKNOWN_|"))'
+                  r'.*"success":\s*false',
             ours=r'"DUPLICATE_CLIENT_ORDER_ID"',
             key_hint="The key's name begins with organizations/; its private key is the text from -----BEGIN to END-----.",
             notes=(

@@ -25,7 +25,9 @@ from dashtrade.domain.ports import (
     AccountState, BadCredentials, BrokerPosition, Candle, Capabilities, Clock, OrderRef, OrderReport, OrderRequest, Quote, Rejected,
     RetryLater, Rules, SystemClock, Unavailable, VenueStatus,
 )  # fmt: skip
-from dashtrade.domain.values import ZERO, Malformed, OrderSide, OrderType, Symbol, Timeframe, TimeInForce, plain, round_to
+from dashtrade.domain.values import (
+    ZERO, Malformed, OrderSide, OrderType, Symbol, Timeframe, TimeInForce, plain, round_to,
+)  # fmt: skip
 
 __all__ = ["CAPABILITIES", "SchwabBroker", "authorize_url", "check", "exchange_code", "expires_in", "warning"]
 
@@ -43,7 +45,8 @@ CAPABILITIES = Capabilities(
     notes=(
         "Schwab keeps no order id of ours: after a time-out the account's orders are searched, and what stays unclear is asked of you.",
         "A person signs in at Schwab every seven days; DashTrade warns two days before.",
-        "The fees of a sale come from the account's transactions; a sale is booked five seconds later where they are late, and then without.",
+        "The fees of a sale come from the account's transactions. Where those are late, the sale is booked five seconds "
+        "later, and without them if need be.",
         "Whole shares, long only; stops are kept by DashTrade. Schwab has no sandbox: use the built-in paper account to practise.",
     ),
 )  # fmt: skip
@@ -82,7 +85,7 @@ class SchwabBroker:
         self._sign_in = SignIn(key.strip(), secret.strip(), load_token, save_token, self._http.form, self._clock, alone)
         self._wanted, self._owner_of = account, owner_of
         self._account_of: str | None = None
-        self._ended: dict[str, datetime] = {}  # sales whose fees are not told yet, by when they were first seen ended
+        self._ended: dict[str, datetime] = {}  # sales without their fees yet, by when they were first seen ended
         self._numbers: dict[str, str] = {}  # our id -> Schwab's number, as far as this process has seen
         self._ahead, self._lock = timedelta(0), threading.Lock()
         self._rules: dict[Symbol, tuple[datetime, Rules]] = {}
@@ -166,7 +169,8 @@ class SchwabBroker:
         said = self._ask("GET", self._home())["securitiesAccount"]
         now = said.get("currentBalances") or {}
         return AccountState(
-            equity=_first(now, "liquidationValue", "equity", "accountValue"), cash=cash_of(now), number=str(said.get("accountNumber", "")),
+            equity=_first(now, "liquidationValue", "equity", "accountValue"), cash=cash_of(now),
+            number=str(said.get("accountNumber", "")),
             buying_power=_first(now, "buyingPower", "cashAvailableForTrading", "availableFunds"), permissions=(str(said.get("type", "")).lower(),),
             can_withdraw=False,  # the API has no way to move money out
         )  # fmt: skip
@@ -319,8 +323,8 @@ class SchwabBroker:
         return self._report(order, free[0]) if len(free) == 1 else None
 
     def _report(self, order: OrderRef, said: Any) -> OrderReport:
-        """Of a sale the authorities take fees, which are told with the account's transactions alone. Its last execution carries
-        them; that they come late holds it up for a moment, that they do not come at all no longer."""
+        """Of a sale the authorities take fees, which are told with the account's transactions alone. Its last
+        execution carries them. That they come late holds it up for a moment, and no longer."""
         report = order_report(order, said)
         if order.side is not OrderSide.SELL or report.status is VenueStatus.WORKING or not report.fills:
             return report
@@ -333,12 +337,16 @@ class SchwabBroker:
             )  # fmt: skip
         self._ended.pop(number_there, None)
         last = max(report.fills, key=lambda fill: fill.at)
-        return replace(report, fills=tuple(replace(fill, fee=fees or ZERO) if fill is last else fill for fill in report.fills))
+        with_fees = (replace(fill, fee=fees or ZERO) if fill is last else fill for fill in report.fills)
+        return replace(report, fills=tuple(with_fees))
 
     def _fees(self, order: OrderRef, number_there: str) -> Decimal | None:
         now = self._clock.now() + self._ahead
         since = max(order.created_at + self._ahead - timedelta(minutes=1), now - LONGEST)
-        asked = {"startDate": _written(since), "endDate": _written(now + timedelta(minutes=5)), "types": "TRADE", "symbol": spelled(order.symbol)}
+        asked = {
+            "startDate": _written(since), "endDate": _written(now + timedelta(minutes=5)), "types": "TRADE",
+            "symbol": spelled(order.symbol),
+        }  # fmt: skip
         try:
             told = self._ask("GET", f"{self._home()}/transactions", params=asked)
         except (Unavailable, RetryLater) as error:

@@ -105,10 +105,11 @@ def fees_of(transactions: Iterable[Any], number_there: str) -> Decimal | None:
 
 
 def cash_of(balances: Any) -> Decimal:
-    """Where an account's cash is swept into a fund or a bank overnight, `cashBalance` tells 0 and other fields tell the money."""
+    """Where cash is swept into a fund or a bank overnight, `cashBalance` tells 0 and other fields tell the money."""
     swept = (number(balances.get("moneyMarketFund")) or ZERO) + (number(balances.get("savings")) or ZERO)
     told = (number(balances.get(name)) or ZERO for name in ("cashBalance", "totalCash"))
-    return next((cash for cash in (*told, swept) if cash), number(balances.get("cashAvailableForTrading")) or ZERO)
+    may_trade = number(balances.get("cashAvailableForTrading")) or ZERO
+    return next((cash for cash in (*told, swept) if cash), may_trade)
 
 
 def positions_of(listed: Iterable[Any]) -> list[BrokerPosition]:

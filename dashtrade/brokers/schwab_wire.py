@@ -114,8 +114,8 @@ def certain(answer: Answer) -> BrokerError | None:
                           timedelta(seconds=after))  # fmt: skip
     if answer.status == 401 and "Client not authorized" in answer.text:
         return BadCredentials(
-            "Schwab does not let this app ask: it lacks a product. Nothing was placed. Add both Accounts and Trading Production and "
-            "Market Data Production to the app at developer.schwab.com; signing in again does not help."
+            "Schwab does not let this app ask: it lacks a product. Nothing was placed. Add both Accounts and Trading "
+            "Production and Market Data Production to the app at developer.schwab.com; signing in again does not help."
         )
     if answer.status == 401 or (answer.status == 403 and answer.json is not None):
         return BadCredentials(
@@ -170,7 +170,7 @@ def unheard(error: NoAnswer) -> Unavailable:
 
 
 def said(answer: Answer) -> str:
-    """Schwab's own words for people: its message says that something is wrong, the errors beside it say what."""
+    """Schwab's own words: its message says that something is wrong, the errors beside it say what."""
     found = answer.json if isinstance(answer.json, dict) else {}
     told = found.get("errors")
     errors = [_words(each) for each in (told if isinstance(told, list) else [told])]

@@ -308,7 +308,8 @@ def _opening(signal: Signal, view: View, side: Side, effect: Effect, fixed: Deci
         own = signal.size is not None and bot.size_override
         sized = entry_size(
             signal.size if own else bot.size, price=price, equity=view.account.equity, owned=abs(bot.position.quantity),
-            rules=_rules_for(signal, view, order_side, kind), stop_distance=_stop_distance(plan.stop_loss, price),
+            rules=_rules_for(signal, view, order_side, kind),
+            stop_distance=_stop_distance(plan.stop_loss, price),
         )
         if isinstance(sized, NoSize):
             return sized
@@ -392,8 +393,10 @@ def _step(
     stops = kind in (OrderType.STOP, OrderType.STOP_LIMIT)
     trails = kind is OrderType.TRAILING_STOP
     lasts = _lasts(signal, view, kind, entry=entry)
-    if quantity % 1 and lasts is not TimeInForce.DAY and kind is not OrderType.MARKET and kind in _fractions_by_the_day(view):  # an exit
-        lasts, words = TimeInForce.DAY, f"{words}, as a day order: {view.capabilities.name} takes fractions of a share in no other"
+    waits = lasts is not TimeInForce.DAY and kind is not OrderType.MARKET
+    if quantity % 1 and waits and kind in _fractions_by_the_day(view):  # an exit: entries are sized by it
+        lasts = TimeInForce.DAY
+        words += f", as a day order: {view.capabilities.name} takes fractions of a share in no other"
     extended = (signal.extended_hours or view.bot.ordering.extended_hours) and kind is OrderType.LIMIT and view.capabilities.extended_hours
     return Step(
         side=side, effect=effect, quantity=quantity, type=kind, price=price or view.quote.price_for(side), limit_price=limit,

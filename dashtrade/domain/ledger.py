@@ -83,7 +83,8 @@ Fees = tuple[Decimal, Decimal]  # in the quote currency, and in the bought coin
 
 
 def new_fills(
-    report: OrderReport, known: Set[str], booked_quantity: Decimal, booked_notional: Decimal, at: datetime, booked_fees: Fees = (ZERO, ZERO)
+    report: OrderReport, known: Set[str], booked_quantity: Decimal, booked_notional: Decimal, at: datetime,
+    booked_fees: Fees = (ZERO, ZERO),
 ) -> tuple[BrokerFill, ...]:
     """What of the report is not booked yet, each execution once.
 
@@ -95,8 +96,10 @@ def new_fills(
         quantity = sum((fill.quantity for fill in told), ZERO)
         if quantity >= report.filled_quantity or report.average_price is None:
             average = sum((fill.quantity * fill.price for fill in told), ZERO) / quantity
-            fee, fee_base = (sum((part(fill) for fill in told), ZERO) for part in (lambda f: f.fee, lambda f: f.fee_base))
-            report = replace(report, filled_quantity=quantity, average_price=average, total_fee=fee, total_fee_base=fee_base)
+            report = replace(
+                report, filled_quantity=quantity, average_price=average, total_fee=sum((fill.fee for fill in told), ZERO),
+                total_fee_base=sum((fill.fee_base for fill in told), ZERO),
+            )  # fmt: skip
         report = replace(report, fills=())
     fills = fills_of(report, booked_quantity, booked_notional, at, booked_fees)
     return tuple(fill for fill in {fill.id: fill for fill in fills}.values() if fill.id not in known)  # a report may repeat itself
@@ -107,7 +110,8 @@ def _total(report: OrderReport) -> str:
 
 
 def fills_of(
-    report: OrderReport, booked_quantity: Decimal, booked_notional: Decimal, at: datetime, booked_fees: Fees = (ZERO, ZERO)
+    report: OrderReport, booked_quantity: Decimal, booked_notional: Decimal, at: datetime,
+    booked_fees: Fees = (ZERO, ZERO),
 ) -> tuple[BrokerFill, ...]:
     """The report's fills; where the venue told totals alone, the difference to what is booked, as one fill named by the total."""
     if report.fills or report.filled_quantity <= booked_quantity or report.average_price is None:

@@ -154,7 +154,7 @@ class OrderReport:
     filled_quantity: Decimal = ZERO
     average_price: Decimal | None = None
     fills: tuple[BrokerFill, ...] = ()
-    total_fee: Decimal = ZERO  # of all that is filled, where the venue tells totals alone: in the quote currency
+    total_fee: Decimal = ZERO  # of all that is filled, where totals alone are told: in the quote currency
     total_fee_base: Decimal = ZERO  # likewise, taken from the bought coin
     reason: str = ""
     legs: tuple[Leg, ...] = ()  # with the answer to `submit` and to `find(with_legs)`; otherwise they may be left out
@@ -256,7 +256,7 @@ class Capabilities:
     times_in_force: frozenset[TimeInForce] = frozenset({TimeInForce.DAY, TimeInForce.GTC})
     shorts: bool = False
     fractional: bool = False
-    fractions_by_the_day: frozenset[OrderType] = frozenset()  # fractions of a share in day orders of these types alone, never short
+    fractions_by_the_day: frozenset[OrderType] = frozenset()  # fractions of shares in day orders of these alone, not short
     notional: bool = False
     extended_hours: bool = False
     native_bracket: bool = False

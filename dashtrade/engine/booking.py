@@ -62,7 +62,8 @@ def _apply(conn: sa.Connection, order: Order, report: OrderReport, now: datetime
     told = _may_fill(order, report)
     known = order_table.known_fills(conn, order.id) if order.filled_quantity and told else {}
     fees = sum((fee for fee, _ in known.values()), ZERO), sum((fee for _, fee in known.values()), ZERO)
-    new = list(new_fills(report, known.keys(), order.filled_quantity, order.filled_notional, now, fees)) if told else []
+    booked = order.filled_quantity, order.filled_notional
+    new = list(new_fills(report, known.keys(), *booked, now, fees)) if told else []
     after = _advance(order, report, new, now)
     if not new and _news(after) == _news(order):
         if bot is not None:

@@ -189,7 +189,9 @@ def working_accounts(conn: sa.Connection) -> list[Any]:
 
 # --- booking -------------------------------------------------------------------------------------------------------------
 
-_KNOWN = sa.select(fills.c.broker_fill_id, fills.c.fee, fills.c.fee_base).where(fills.c.order_id == p("order_id"))
+_KNOWN = sa.select(fills.c.broker_fill_id, fills.c.fee, fills.c.fee_base).where(
+    fills.c.order_id == p("order_id")
+)
 _HELD_LOTS = (
     sa.select(lots.c.id, lots.c.remaining, lots.c.price, lots.c.opened_at)
     .where(lots.c.bot_id == p("bot_id"), _HELD).order_by(lots.c.id)

@@ -41,7 +41,8 @@ class Market:
         for asset in (
             Asset("AAPL", D(100)), Asset("MSFT", D(200)), Asset("SPY", D(500)), Asset("PENNY", D("0.5")),
             Asset("HARD", D(50), hard_to_borrow=True), Asset("WHOLE", D(20), fractionable=False),
-            Asset("OLDER", D(30), hard_to_borrow=True, told_as="easy_to_borrow"), Asset("BARE", D(30), told_as=""),
+            Asset("OLDER", D(30), hard_to_borrow=True, told_as="easy_to_borrow"),
+            Asset("BARE", D(30), told_as=""),
             Asset("HALT", D(10), tradable=False),
             Asset("BTC/USD", D(50_000), crypto=True), Asset("ETH/USD", D(2_500), crypto=True),
         ):  # fmt: skip

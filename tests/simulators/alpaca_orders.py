@@ -60,7 +60,7 @@ class Asset:
     tradable: bool = True
     shortable: bool = True
     hard_to_borrow: bool = False
-    told_as: str = "borrow_status"  # easy_to_borrow: as bodies were until 2026-09-22; empty: neither, as both fields are optional
+    told_as: str = "borrow_status"  # easy_to_borrow: as bodies were until 2026-09-22; empty: both are optional
     fractionable: bool = True
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
@@ -73,13 +73,14 @@ class Asset:
         return D("0.01") if self.price >= 1 else D("0.0001")
 
     def wire(self) -> dict[str, Any]:
-        """Documented: the asset schema with `borrow_status` and the two margin requirements, which the vendor's change log of
-        2026-06-05 and 2026-07-16 puts in the place of `easy_to_borrow` and `maintenance_margin_requirement` from 2026-09-22 on.
-        The words of `borrow_status` follow the names that it replaces; no body that carries it was found recorded."""
+        """Documented: `borrow_status` and the two margin requirements, which the vendor's change log of 2026-06-05 and
+        2026-07-16 puts in the place of `easy_to_borrow` and `maintenance_margin_requirement` from 2026-09-22 on. Its
+        words follow the name that it replaces; no body that carries it was found recorded."""
         body: dict[str, Any] = {
             "id": self.id, "class": "crypto" if self.crypto else "us_equity", "exchange": "CRYPTO" if self.crypto else "NASDAQ",
             "symbol": self.symbol, "name": f"{self.symbol} of the simulator", "status": "active", "tradable": self.tradable,
-            "marginable": not self.crypto, "margin_requirement_long": "100" if self.crypto else "30", "margin_requirement_short": "100" if self.crypto else "30",
+            "marginable": not self.crypto, "margin_requirement_long": "100" if self.crypto else "30",
+            "margin_requirement_short": "100" if self.crypto else "30",
             "shortable": self.shortable and not self.crypto, "fractionable": self.fractionable or self.crypto, "attributes": [],
         }  # fmt: skip
         hard = self.hard_to_borrow or self.crypto

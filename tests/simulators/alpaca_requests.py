@@ -147,7 +147,7 @@ def _check_coin(order: Order) -> None:
     if order.type not in ("market", "limit", "stop_limit"):
         raise invalid("invalid order type for crypto order")
     if order.time_in_force not in ("gtc", "ioc"):
-        raise unprocessable("invalid crypto time_in_force")  # recorded, with this code, in a vendor's review of 2026-07-01
+        raise unprocessable("invalid crypto time_in_force")  # recorded, with this code, in a review of 2026-07
     if order.order_class != "simple":
         raise invalid(f"crypto orders not allowed for advanced order_class: {order.order_class}")
 

@@ -1,6 +1,7 @@
 """Binance spot as ccxt calls it: /api/v3 and the one /sapi call that tells what a key may do.
 
-The bodies are documented, field by field: Binance keeps its documents of the spot API in a public repository. What is not is said.
+The bodies are documented, field by field: Binance keeps the documents of its spot API in a public repository.
+What is not documented is said.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ _REFUSALS = {
     "duplicate": (-2010, "Duplicate order sent."), "not_found": (-2013, "Order does not exist."), "ended": (-2011, "Unknown order sent."),
     "value": (-1100, "Illegal characters found in a parameter."), "type": (-1116, "Invalid orderType."),
 }  # fmt: skip
+_ACK = ("symbol", "orderId", "orderListId", "clientOrderId", "transactTime")
+_LOOKED_UP = ("time", "updateTime", "isWorking", "workingTime", "icebergQty")  # told by a look-up alone
 _SECONDS = {"1m": 60, "3m": 180, "5m": 300, "15m": 900, "30m": 1800, "1h": 3600, "2h": 7200, "4h": 14400, "6h": 21600, "1d": 86400}
 
 
@@ -67,10 +70,15 @@ class BinanceFront(Front):
         return {
             "symbol": market.base + market.quote, "status": "TRADING", "baseAsset": market.base, "quoteAsset": market.quote,
             "baseAssetPrecision": 8, "quotePrecision": 8, "quoteAssetPrecision": 8, "isSpotTradingAllowed": True,
-            "orderTypes": ["LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"],
-            "permissions": [], "permissionSets": [["SPOT", "MARGIN", "TRD_GRP_004"]], "baseCommissionPrecision": 8, "quoteCommissionPrecision": 8,
-            "icebergAllowed": True, "ocoAllowed": True, "otoAllowed": True, "quoteOrderQtyMarketAllowed": True, "allowTrailingStop": True,
-            "cancelReplaceAllowed": True, "amendAllowed": True, "isMarginTradingAllowed": True, "defaultSelfTradePreventionMode": "EXPIRE_MAKER",
+            "orderTypes": [
+                "LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT",
+            ],
+            "permissions": [], "permissionSets": [["SPOT", "MARGIN", "TRD_GRP_004"]],
+            "baseCommissionPrecision": 8, "quoteCommissionPrecision": 8,
+            "icebergAllowed": True, "ocoAllowed": True, "otoAllowed": True,
+            "quoteOrderQtyMarketAllowed": True, "allowTrailingStop": True,
+            "cancelReplaceAllowed": True, "amendAllowed": True, "isMarginTradingAllowed": True,
+            "defaultSelfTradePreventionMode": "EXPIRE_MAKER",
             "allowedSelfTradePreventionModes": ["EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH"],
             "filters": [
                 {"filterType": "PRICE_FILTER", "minPrice": text(market.tick), "maxPrice": "1000000.00000000", "tickSize": text(market.tick)},
@@ -153,18 +161,20 @@ class BinanceFront(Front):
             type="limit" if "price" in asked else "market", quantity=number.get("quantity"), cost=number.get("quoteOrderQty"),
             limit=number.get("price"), stop=number.get("stopPrice"), tif=asked.get("timeInForce", "GTC"),
         )  # fmt: skip
-        return self._placed(order, asked.get("newOrderRespType", "FULL" if kind in ("MARKET", "LIMIT") else "ACK"))
+        usual = "FULL" if kind in ("MARKET", "LIMIT") else "ACK"
+        return self._placed(order, asked.get("newOrderRespType", usual))
 
     def _placed(self, order: Order, form: str) -> dict[str, Any]:
-        """The answer to an order tells one time, `transactTime`; its short form tells nothing of the order's state."""
+        """It tells one time, `transactTime`; its short form tells nothing of the order's state."""
         said = self._changed(order)
         if form == "ACK":
-            return {name: said[name] for name in ("symbol", "orderId", "orderListId", "clientOrderId", "transactTime")}
-        return said | {"workingTime": self._working(order)} | ({"fills": self._fills(order)} if form == "FULL" else {})
+            return {name: said[name] for name in _ACK}
+        fills = {"fills": self._fills(order)} if form == "FULL" else {}
+        return said | {"workingTime": self._working(order)} | fills
 
     def _changed(self, order: Order) -> dict[str, Any]:
         said = self._order(order)
-        for name in ("time", "updateTime", "isWorking", "workingTime", "icebergQty", *(() if order.stop else ("stopPrice",))):
+        for name in (*_LOOKED_UP, *(() if order.stop else ("stopPrice",))):
             del said[name]
         return said | {"transactTime": ms(order.updated)}
 
@@ -194,7 +204,8 @@ class BinanceFront(Front):
             order = self._asked(request)
         except Refusal:
             raise Refusal("ended") from None
-        return self._changed(self.core.cancel(order)) | {"origClientOrderId": order.client_id, "clientOrderId": "Yc4Hw1cancel"}
+        named = {"origClientOrderId": order.client_id, "clientOrderId": "Yc4Hw1cancel"}
+        return self._changed(self.core.cancel(order)) | named
 
     def trades(self, request: Request) -> Any:
         asked = request.params
@@ -225,7 +236,8 @@ class BinanceFront(Front):
             "price": text(order.limit), "origQty": text(order.quantity), "executedQty": text(order.filled),
             "cummulativeQuoteQty": text(order.spent), "status": status, "timeInForce": order.tif, "side": order.side.upper(),
             "type": kind[order.limit is not None, order.stop is not None], "stopPrice": text(order.stop), "time": ms(order.created),
-            "updateTime": ms(order.updated), "isWorking": not order.waits, "workingTime": self._working(order), "icebergQty": "0.00000000",
+            "updateTime": ms(order.updated), "isWorking": not order.waits,
+            "workingTime": self._working(order), "icebergQty": "0.00000000",
             "origQuoteOrderQty": text(order.cost), "selfTradePreventionMode": "EXPIRE_MAKER",
         }  # fmt: skip
 

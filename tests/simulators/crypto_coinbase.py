@@ -1,6 +1,7 @@
-"""Coinbase Advanced Trade as ccxt calls it: /api/v3/brokerage, each request with a token signed by the key (ES256).
+"""Coinbase Advanced Trade as ccxt calls it: /api/v3/brokerage, each request with a token that its key signs.
 
-Which bodies are recorded, which documented and which invented is said at each; the sources are named in tests/recorded.md.
+Which bodies are recorded, which documented and which invented is said at each;
+tests/recorded.md names the sources.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from tests.simulators.p256 import key_from, signed_by
 NAME = "organizations/5a0e/apiKeys/simulated"
 PEM, PUBLIC = key_from("a Coinbase key that is worth nothing")
 _STATUS = {"open": "OPEN", "filled": "FILLED", "canceled": "CANCELLED", "expired": "EXPIRED"}
-# Recorded: the refusal for want of money, and the two of a stop on the wrong side (in `_STOPS`). The others are of the documented
-# lists of reasons; which of them Coinbase gives for which mistake, and their messages, are invented.
+# Recorded: the refusal for want of money, and the two of a stop on the wrong side (in `_STOPS`). The others are of the
+# documented lists of reasons; which of them Coinbase gives for which mistake, and their messages, are invented.
 _REFUSALS = {
     "funds": ("INSUFFICIENT_FUND", "Insufficient balance in source account", "PREVIEW_INSUFFICIENT_FUND"),
     "min_quantity": ("INVALID_SIZE_PRECISION", "Order size is below the minimum", "PREVIEW_INVALID_BASE_SIZE_TOO_SMALL"),
@@ -27,7 +28,10 @@ _REFUSALS = {
     "min_notional": ("INVALID_SIZE_PRECISION", "Order size is below the minimum", "PREVIEW_INVALID_QUOTE_SIZE_TOO_SMALL"),
     "symbol": ("INVALID_PRODUCT_ID", "Product does not exist", "UNKNOWN_PREVIEW_FAILURE_REASON"),
 }  # fmt: skip
-_STOPS = {"SELL": "PREVIEW_STOP_PRICE_ABOVE_LAST_TRADE_PRICE", "BUY": "PREVIEW_STOP_PRICE_BELOW_LAST_TRADE_PRICE"}
+_STOPS = {
+    "SELL": "PREVIEW_STOP_PRICE_ABOVE_LAST_TRADE_PRICE",
+    "BUY": "PREVIEW_STOP_PRICE_BELOW_LAST_TRADE_PRICE",
+}
 _SECONDS = {"ONE_MINUTE": 60, "FIVE_MINUTE": 300, "FIFTEEN_MINUTE": 900, "THIRTY_MINUTE": 1800, "ONE_HOUR": 3600, "TWO_HOUR": 7200,
             "SIX_HOUR": 21600, "ONE_DAY": 86400}  # fmt: skip
 
@@ -47,7 +51,7 @@ class CoinbaseFront(Front):
 
     def __init__(self) -> None:
         super().__init__()
-        self.core.reserved_fee = self.core.fee_rate  # of a limit order to buy: that it is put aside is a finding, not a recording
+        self.core.reserved_fee = self.core.fee_rate  # of a limit order to buy: a finding, not a recording
 
     def verify(self, request: Request) -> None:
         try:
@@ -98,7 +102,8 @@ class CoinbaseFront(Front):
         if request.params.get("product_type") == "FUTURE":
             return {"products": [], "num_products": "0"}
         found = [self._product(market) for market in self.core.markets.values()]
-        pages = {"prev_cursor": "", "next_cursor": "", "has_next": False, "has_prev": False}  # documented; ccxt reads no further pages
+        # Documented; ccxt reads no further pages.
+        pages = {"prev_cursor": "", "next_cursor": "", "has_next": False, "has_prev": False}
         return {"products": found, "num_products": str(len(found)), "pagination": pages}
 
     def _product(self, market: Market) -> dict[str, Any]:
@@ -108,23 +113,33 @@ class CoinbaseFront(Front):
             "product_id": f"{market.base}-{market.quote}", "price": text(self.core.prices[market.name]), "base_increment": text(market.step),
             "quote_increment": text(market.tick), "price_increment": text(market.tick), "quote_min_size": text(market.least_cost),
             "quote_max_size": "50000000", "base_min_size": text(market.least), "base_max_size": "3400", "base_currency_id": market.base,
-            "quote_currency_id": market.quote, "product_type": "SPOT", "trading_disabled": False, "status": "online",
-            "alias": twin if market.quote == "USDC" else "", "alias_to": [twin] if market.quote == "USD" else [],
-            "price_percentage_change_24h": "3.3005", "volume_24h": "10967.87426597", "volume_percentage_change_24h": "141.73",
-            "base_name": market.base, "quote_name": market.quote, "watched": False, "is_disabled": False, "new": False, "cancel_only": False,
-            "limit_only": False, "post_only": False, "auction_mode": False, "fcm_trading_session_details": None, "mid_market_price": "",
-            "base_display_symbol": market.base, "quote_display_symbol": "USD", "view_only": False, "product_venue": "CBE",
+            "quote_currency_id": market.quote, "product_type": "SPOT", "trading_disabled": False,
+            "status": "online",
+            "alias": twin if market.quote == "USDC" else "",
+            "alias_to": [twin] if market.quote == "USD" else [],
+            "price_percentage_change_24h": "3.3005", "volume_24h": "10967.87426597",
+            "volume_percentage_change_24h": "141.73",
+            "base_name": market.base, "quote_name": market.quote, "watched": False, "is_disabled": False,
+            "new": False, "cancel_only": False,
+            "limit_only": False, "post_only": False, "auction_mode": False,
+            "fcm_trading_session_details": None, "mid_market_price": "",
+            "base_display_symbol": market.base, "quote_display_symbol": "USD", "view_only": False,
+            "product_venue": "CBE",
             "display_name": f"{market.base}-{market.quote}", "approximate_quote_24h_volume": "1096787.42",
         }  # fmt: skip
 
     def fees(self, request: Request) -> Any:
         """Recorded; the rates are the simulator's own."""
         rate = text(self.core.fee_rate)
-        tier = {"pricing_tier": "Advanced 1", "usd_from": "0", "usd_to": "1000", "taker_fee_rate": rate, "maker_fee_rate": rate,
-                "aop_from": "", "aop_to": ""}  # fmt: skip
-        return {"total_volume": "9.99", "total_fees": "0.07", "fee_tier": tier, "margin_rate": None, "goods_and_services_tax": None,
-                "advanced_trade_only_volume": "9.99", "advanced_trade_only_fees": "0.07", "coinbase_pro_volume": "0",
-                "coinbase_pro_fees": "0", "total_balance": "", "has_promo_fee": False}  # fmt: skip
+        tier = {
+            "pricing_tier": "Advanced 1", "usd_from": "0", "usd_to": "1000", "taker_fee_rate": rate,
+            "maker_fee_rate": rate, "aop_from": "", "aop_to": "",
+        }  # fmt: skip
+        return {
+            "total_volume": "9.99", "total_fees": "0.07", "fee_tier": tier, "margin_rate": None,
+            "goods_and_services_tax": None, "advanced_trade_only_volume": "9.99", "advanced_trade_only_fees": "0.07",
+            "coinbase_pro_volume": "0", "coinbase_pro_fees": "0", "total_balance": "", "has_promo_fee": False,
+        }  # fmt: skip
 
     def ticker(self, request: Request, product: str) -> Any:
         market = self._market(product)
@@ -173,8 +188,11 @@ class CoinbaseFront(Front):
     def _account(self, coin: str) -> dict[str, Any]:
         """Documented."""
         return {
-            "default": True, "created_at": "2023-01-19T14:58:29.123Z", "updated_at": "2024-04-08T13:15:33.456Z", "deleted_at": None,
-            "retail_portfolio_id": "b87a2d3f-8a1e-49b3", "platform": "ACCOUNT_PLATFORM_CONSUMER", "uuid": f"8bfc20d7-{coin}", "name": f"{coin} Wallet", "currency": coin, "active": True, "ready": True,
+            "default": True, "created_at": "2023-01-19T14:58:29.123Z",
+            "updated_at": "2024-04-08T13:15:33.456Z", "deleted_at": None,
+            "retail_portfolio_id": "b87a2d3f-8a1e-49b3", "platform": "ACCOUNT_PLATFORM_CONSUMER",
+            "uuid": f"8bfc20d7-{coin}", "name": f"{coin} Wallet", "currency": coin, "active": True,
+            "ready": True,
             "type": "ACCOUNT_TYPE_FIAT" if coin == "USD" else "ACCOUNT_TYPE_CRYPTO",
             "available_balance": {"value": text(self.core.free(coin)), "currency": coin}, "hold": {"value": text(self.core.held(coin)), "currency": coin},
         }  # fmt: skip
@@ -208,12 +226,14 @@ class CoinbaseFront(Front):
         if "stop_price" in number and (asked["side"] == "SELL") != (how["stop_direction"] == "STOP_DIRECTION_STOP_DOWN"):
             raise Refusal("value")
         market, stop = self._market(asked["product_id"]), number.get("stop_price")
-        if stop is not None and (stop - self.core.prices[market.name]) * (1 if asked["side"] == "SELL" else -1) > 0:
+        sign = 1 if asked["side"] == "SELL" else -1
+        if stop is not None and (stop - self.core.prices[market.name]) * sign > 0:
             raise self._failure(request, "UNKNOWN_FAILURE_REASON", "", _STOPS[asked["side"]])
         order = self.core.place(
             client_id=asked["client_order_id"], name=market.name, side=asked["side"].lower(),
             type="market" if kind.startswith("market") else "limit", quantity=number.get("base_size"), cost=number.get("quote_size"),
-            limit=number.get("limit_price"), stop=stop, tif="IOC" if kind == "sor_limit_ioc" else kind[-3:].upper(),
+            limit=number.get("limit_price"), stop=stop,
+            tif="IOC" if kind == "sor_limit_ioc" else kind[-3:].upper(),
         )  # fmt: skip
         done = {
             "order_id": str(order.id),
@@ -221,7 +241,8 @@ class CoinbaseFront(Front):
             "side": asked["side"],
             "client_order_id": order.client_id,
         }
-        return {"success": True, "success_response": done, "order_configuration": asked["order_configuration"]}
+        how = asked["order_configuration"]
+        return {"success": True, "success_response": done, "order_configuration": how}
 
     def order(self, request: Request, number: str) -> Any:
         return {"order": self._order(self.core.find(id=number))}
@@ -268,7 +289,9 @@ class CoinbaseFront(Front):
         return {"results": results}
 
     def _order(self, order: Order) -> dict[str, Any]:
-        """Recorded of a filled order, field by field. Invented: `reject_message` of one that was refused after it was taken."""
+        """Recorded of a filled order, field by field. Invented: the words of a cancellation."""
+        trigger = "STOP_PENDING" if order.waits else "STOP_TRIGGERED"
+        trigger = trigger if order.stop is not None else "INVALID_ORDER_TYPE"
         kind, how = "limit_limit_gtc", {"base_size": text(order.quantity), "limit_price": text(order.limit)}
         if order.type == "market":
             kind = "market_market_ioc"
@@ -279,15 +302,20 @@ class CoinbaseFront(Front):
             "order_id": str(order.id), "product_id": f"{order.market.base}-{order.market.quote}", "user_id": "u", "client_order_id": order.client_id,
             "order_configuration": {kind: how}, "side": order.side.upper(), "status": self.status_of(order, _STATUS),
             "time_in_force": "IMMEDIATE_OR_CANCEL" if order.tif == "IOC" else "GOOD_UNTIL_CANCELLED", "created_time": _iso(order.created),
-            "completion_percentage": "100.00" if order.status == "filled" else "0", "filled_size": text(order.filled), "average_filled_price": text(order.average),
+            "completion_percentage": "100.00" if order.status == "filled" else "0",
+            "filled_size": text(order.filled), "average_filled_price": text(order.average),
             "filled_value": text(order.spent), "total_fees": text(order.fee), "order_type": order.type.upper(), "reject_reason": "REJECT_REASON_UNSPECIFIED",
-            "reject_message": "", "cancel_message": "User requested cancel" if order.status == "canceled" else "",
-            "last_fill_time": _iso(order.trades[-1].at) if order.trades else None, "fee": "", "number_of_fills": str(len(order.trades)),
+            "reject_message": "",
+            "cancel_message": "User requested cancel" if order.status == "canceled" else "",
+            "last_fill_time": _iso(order.trades[-1].at) if order.trades else None, "fee": "",
+            "number_of_fills": str(len(order.trades)),
             "pending_cancel": False, "size_in_quote": order.quantity is None, "size_inclusive_of_fees": False,
             "total_value_after_fees": text(order.spent + (order.fee if order.side == "buy" else -order.fee)),
-            "trigger_status": "INVALID_ORDER_TYPE" if order.stop is None else "STOP_PENDING" if order.waits else "STOP_TRIGGERED",
-            "settled": order.status == "filled", "product_type": "SPOT", "order_placement_source": "RETAIL_ADVANCED",
-            "outstanding_hold_amount": "0", "is_liquidation": False, "edit_history": [], "leverage": "", "margin_type": "UNKNOWN_MARGIN_TYPE",
+            "trigger_status": trigger,
+            "settled": order.status == "filled", "product_type": "SPOT",
+            "order_placement_source": "RETAIL_ADVANCED",
+            "outstanding_hold_amount": "0", "is_liquidation": False, "edit_history": [], "leverage": "",
+            "margin_type": "UNKNOWN_MARGIN_TYPE",
         }  # fmt: skip
 
     def _market(self, written: str) -> Market:

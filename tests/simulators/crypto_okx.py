@@ -1,6 +1,7 @@
 """OKX spot as ccxt calls it: /api/v5, orders through trade/batch-orders.
 
-Which bodies are recorded, which documented and which invented is said at each; the sources are named in tests/recorded.md.
+Which bodies are recorded, which documented and which invented is said at each;
+tests/recorded.md names the sources.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from tests.simulators.crypto import KEY, PASSPHRASE, SECRET, Answer, Front, Refu
 from tests.simulators.crypto_core import D, Market, Order, Refusal, ms, text
 
 DAYS = 86_400.0
+_FILLS_KNOW = {"instType", "instId", "ordId", "after", "before", "begin", "end", "limit"}
 _STATUS = {"open": "live", "filled": "filled", "canceled": "canceled", "expired": "canceled"}
-# Documented: the codes, each with one of its messages as OKX lists them. Invented: which code OKX gives where two would fit.
+# Documented: the codes, each with one of its messages. Invented: which code OKX gives where two would fit.
 _REFUSALS = {
     "funds": ("51008", "Order failed. Insufficient balance in account"), "min_quantity": ("51020", "Order quantity must be greater than the minimum"),
     "step": ("51121", "Order quantity must be a multiple of the lot size"), "tick": ("51006", "Order price is not within the price limit"),
@@ -138,8 +140,10 @@ class OkxFront(Front):
     def balance(self, request: Request) -> Any:
         """Recorded, without the fields of margin accounts."""
         details = [
-            {"eqUsd": text(total), "disEq": text(total), "fixedBal": "0", "ordFrozen": text(self.core.held(coin)), "liab": "0", "interest": "0", "upl": "0",
-             "spotBal": "", "rewardBal": "", "ccy": coin, "eq": text(total), "cashBal": text(total), "availBal": text(self.core.free(coin)), "availEq": text(self.core.free(coin)),
+            {"eqUsd": text(total), "disEq": text(total), "fixedBal": "0", "ordFrozen": text(self.core.held(coin)),
+             "liab": "0", "interest": "0", "upl": "0", "spotBal": "", "rewardBal": "",
+             "ccy": coin, "eq": text(total), "cashBal": text(total),
+             "availBal": text(self.core.free(coin)), "availEq": text(self.core.free(coin)),
              "frozenBal": text(self.core.held(coin)), "uTime": str(ms(self.now()))}
             for coin, total in self.core.balances.items() if total
         ]  # fmt: skip
@@ -165,9 +169,10 @@ class OkxFront(Front):
             quantity=None if spends else D(asked["sz"]), cost=D(asked["sz"]) if spends else None, limit=None if market else D(asked["px"]),
             tif={"ioc": "IOC", "fok": "FOK"}.get(asked["ordType"], "GTC"),
         )  # fmt: skip
-        return _given(
-            {"clOrdId": order.client_id, "ordId": str(order.id), "tag": "", "ts": str(ms(self.now())), "sCode": "0", "sMsg": "Order placed"}
-        )  # recorded
+        return _given({  # recorded
+            "clOrdId": order.client_id, "ordId": str(order.id), "tag": "", "ts": str(ms(self.now())), "sCode": "0",
+            "sMsg": "Order placed",
+        })  # fmt: skip
 
     def order(self, request: Request) -> Any:
         return _given(self._order(self._asked(request.params)))
@@ -190,16 +195,16 @@ class OkxFront(Front):
         return self._fills(request, 90 * DAYS)
 
     def _fills(self, request: Request, age: float) -> Any:
-        """The newest first, a hundred at a time. The real one ignores what it does not know; here a stray word is to be found."""
+        """The newest first, a hundred at a time. The real one ignores a stray word; here it is to be found."""
         asked = request.params
-        if stray := asked.keys() - {"instType", "instId", "ordId", "after", "before", "begin", "end", "limit"}:
+        if stray := asked.keys() - _FILLS_KNOW:
             raise _said("51000", f"Parameter {sorted(stray)[0]} error", 400)
-        told = [
-            self._fill(order, trade) for order in reversed(self.core.shown()) for trade in reversed(self.core.trades_of(order))
-            if asked.get("ordId", str(order.id)) == str(order.id) and self.core.now() - trade.at < age
-        ]  # fmt: skip
+        orders = [order for order in reversed(self.core.shown()) if asked.get("ordId", str(order.id)) == str(order.id)]
+        trades = [(order, trade) for order in orders for trade in reversed(self.core.trades_of(order))]
+        told = [self._fill(*each) for each in trades if self.core.now() - each[1].at < age]
+        told = [each for each in told if asked.get("instId", each["instId"]) == each["instId"]]
         told = [each for each in told if "after" not in asked or int(each["billId"]) < int(asked["after"])]
-        return _given(*[each for each in told if asked.get("instId", each["instId"]) == each["instId"]][: self.page])
+        return _given(*told[: self.page])
 
     @staticmethod
     def _fill(order: Order, trade: Any) -> dict[str, Any]:
@@ -208,12 +213,14 @@ class OkxFront(Front):
             "instType": "SPOT", "instId": f"{order.market.base}-{order.market.quote}", "tradeId": str(trade.id), "ordId": str(order.id),
             "clOrdId": order.client_id, "billId": str(trade.id), "fillPx": text(trade.price), "fillSz": text(trade.quantity),
             "side": order.side, "execType": "T", "feeCcy": trade.fee_coin, "fee": text(-trade.fee), "ts": str(ms(trade.at)),
-            "fillTime": str(ms(trade.at)), "subType": "1" if order.side == "buy" else "2", "tag": "", "posSide": "net", "fillIdxPx": "", "fillPnl": "0",
-            "fillPxVol": "", "fillPxUsd": "", "fillMarkVol": "", "fillFwdPx": "", "fillMarkPx": "", "tradeQuoteCcy": order.market.quote,
+            "fillTime": str(ms(trade.at)), "subType": "1" if order.side == "buy" else "2", "tag": "",
+            "posSide": "net", "fillIdxPx": "", "fillPnl": "0",
+            "fillPxVol": "", "fillPxUsd": "", "fillMarkVol": "", "fillFwdPx": "", "fillMarkPx": "",
+            "tradeQuoteCcy": order.market.quote,
         }  # fmt: skip
 
     def _order(self, order: Order) -> dict[str, Any]:
-        """Recorded of spot orders, live and filled: `fillPx` and `tradeId` are those of the last execution."""
+        """Recorded of spot orders, live and filled; `fillPx` and `tradeId` are those of the last execution."""
         last = order.trades[-1] if order.trades else None
         state = (
             "partially_filled"
@@ -225,12 +232,18 @@ class OkxFront(Front):
             "px": text(order.limit) if order.limit else "", "sz": text(order.quantity if order.quantity is not None else order.cost),
             "ordType": "market" if order.type == "market" else "limit", "side": order.side, "accFillSz": text(order.filled),
             "avgPx": text(order.average) if order.trades else "", "state": state, "fee": text(-order.fee),
-            "feeCcy": order.trades[0].fee_coin if order.trades else "", "tgtCcy": "base_ccy" if order.type == "market" else "",
-            "rebate": "0", "rebateCcy": order.market.quote if order.side == "buy" else order.market.base, "fillPx": text(last.price) if last else "",
-            "fillSz": text(last.quantity) if last else "0", "fillTime": str(ms(last.at)) if last else "", "tradeId": str(last.id) if last else "",
-            "ccy": "", "tag": "", "posSide": "net", "lever": "", "pnl": "0", "category": "normal", "source": "", "reduceOnly": "false",
-            "algoId": "", "algoClOrdId": "", "attachAlgoClOrdId": "", "attachAlgoOrds": [], "linkedAlgoOrd": {"algoId": ""}, "isTpLimit": "false",
-            "stpId": "", "stpMode": "cancel_maker", "quickMgnType": "", "pxType": "", "pxUsd": "", "pxVol": "", "tradeQuoteCcy": order.market.quote,
+            "feeCcy": order.trades[0].fee_coin if order.trades else "",
+            "tgtCcy": "base_ccy" if order.type == "market" else "",
+            "rebate": "0", "rebateCcy": order.market.quote if order.side == "buy" else order.market.base,
+            "fillPx": text(last.price) if last else "",
+            "fillSz": text(last.quantity) if last else "0", "fillTime": str(ms(last.at)) if last else "",
+            "tradeId": str(last.id) if last else "",
+            "ccy": "", "tag": "", "posSide": "net", "lever": "", "pnl": "0", "category": "normal",
+            "source": "", "reduceOnly": "false",
+            "algoId": "", "algoClOrdId": "", "attachAlgoClOrdId": "", "attachAlgoOrds": [],
+            "linkedAlgoOrd": {"algoId": ""}, "isTpLimit": "false",
+            "stpId": "", "stpMode": "cancel_maker", "quickMgnType": "", "pxType": "", "pxUsd": "",
+            "pxVol": "", "tradeQuoteCcy": order.market.quote,
             "cTime": str(ms(order.created)),
             "uTime": str(ms(order.updated)), "tdMode": "cash", "cancelSource": "", "cancelSourceReason": "",
         }  # fmt: skip

@@ -1,6 +1,7 @@
 """Schwab on 127.0.0.1: sign-in, trader and market data, strict, with the faults of `tests.simulators.crypto`.
 
-Which bodies are recorded, which documented and which invented is said at each; the sources are named in tests/recorded.md.
+Which bodies are recorded, which documented and which invented is said at each;
+tests/recorded.md names the sources.
 
     python -m tests.simulators.schwab --port 9003
 
@@ -26,7 +27,7 @@ KEY, SECRET, CALLBACK, CODE = "simulated-app-key", "simulated-app-secret", "http
 NUMBER, HASH = "12345678", "0123456789ABCDEF"
 STOCKS = ("AAPL", "MSFT", "BRK/B")
 _STATUS = {"open": "WORKING", "filled": "FILLED", "canceled": "CANCELED", "expired": "EXPIRED"}
-# Recorded: `message` beside a list of errors, which says what is wrong; `Invalid account number` and `Client not authorized`, word for
+# Documented: `message` beside a list of errors. Recorded: `Invalid account number` and `Client not authorized`, word for
 # word. Invented: the words below.
 WRONG = "A validation error occurred while processing the request."
 _REFUSALS = {
@@ -82,7 +83,8 @@ class SchwabFront(Front):
             raise self.bad_key_refused()
         if not self.market_data and request.path.startswith("/marketdata"):
             raise Refused(401, {"errors": [
-                {"id": "1a2345b6-7c89-01de-2f34-5a6b7c8d9e0f", "status": 401, "title": "Unauthorized", "detail": "Client not authorized"}
+                {"id": "1a2345b6-7c89-01de-2f34-5a6b7c8d9e0f", "status": 401, "title": "Unauthorized",
+                 "detail": "Client not authorized"}
             ]})  # fmt: skip
 
     @staticmethod
@@ -132,8 +134,10 @@ class SchwabFront(Front):
         worth = {name: self.core.balances[name] * self.core.prices[f"{name}/USD"] for name in STOCKS}
         cash = self.core.balances["USD"]
         said: dict[str, Any] = {
-            "type": "MARGIN" if self.margin else "CASH", "accountNumber": number, "roundTrips": 0, "isDayTrader": False,
-            "isClosingOnlyRestricted": False, "pfcbFlag": False, "currentBalances": self._balances(cash, sum(worth.values())),
+            "type": "MARGIN" if self.margin else "CASH", "accountNumber": number, "roundTrips": 0,
+            "isDayTrader": False,
+            "isClosingOnlyRestricted": False, "pfcbFlag": False,
+            "currentBalances": self._balances(cash, sum(worth.values())),
         }  # fmt: skip
         if request.params.get("fields") == "positions":
             said["positions"] = [
@@ -144,49 +148,62 @@ class SchwabFront(Front):
         return {"securitiesAccount": said, "aggregatedBalance": {}}
 
     def _balances(self, cash: Decimal, worth: Decimal) -> dict[str, Any]:
-        """Recorded of a cash and of a margin account, field by field: the cash account tells no `buyingPower`. Invented: what lies
-        in `moneyMarketFund` where the cash is swept; that `cashBalance` is 0 then is a finding."""
+        """Recorded of a cash and of a margin account, field by field: the cash account tells no `buyingPower`.
+        Invented: what lies in `moneyMarketFund` where cash is swept; that `cashBalance` is 0 then is a finding."""
         free, told = float(self.core.free("USD")), 0.0 if self.swept else float(cash)
         both = {
-            "accruedInterest": 0.0, "cashBalance": told, "cashReceipts": 0.0, "longOptionMarketValue": 0.0, "liquidationValue": float(cash + worth),
-            "longMarketValue": float(worth), "moneyMarketFund": float(cash) if self.swept else 0.0, "savings": 0.0, "shortMarketValue": 0.0,
+            "accruedInterest": 0.0, "cashBalance": told, "cashReceipts": 0.0, "longOptionMarketValue": 0.0,
+            "liquidationValue": float(cash + worth),
+            "longMarketValue": float(worth), "moneyMarketFund": float(cash) if self.swept else 0.0,
+            "savings": 0.0, "shortMarketValue": 0.0,
             "pendingDeposits": 0.0, "mutualFundValue": 0.0, "bondValue": 0.0, "shortOptionMarketValue": 0.0,
         }  # fmt: skip
         if self.margin:
             return both | {
-                "availableFunds": free, "availableFundsNonMarginableTrade": free, "buyingPower": 2 * free, "buyingPowerNonMarginableTrade": free,
-                "dayTradingBuyingPower": 4 * free, "equity": float(cash + worth), "equityPercentage": 100.0, "longMarginValue": float(worth),
-                "maintenanceCall": 0.0, "maintenanceRequirement": 0.0, "marginBalance": 0.0, "regTCall": 0.0, "shortBalance": 0.0,
+                "availableFunds": free, "availableFundsNonMarginableTrade": free, "buyingPower": 2 * free,
+                "buyingPowerNonMarginableTrade": free,
+                "dayTradingBuyingPower": 4 * free, "equity": float(cash + worth), "equityPercentage": 100.0,
+                "longMarginValue": float(worth),
+                "maintenanceCall": 0.0, "maintenanceRequirement": 0.0, "marginBalance": 0.0, "regTCall": 0.0,
+                "shortBalance": 0.0,
                 "shortMarginValue": 0.0, "sma": free,
             }  # fmt: skip
         return both | {
-            "cashAvailableForTrading": free, "cashAvailableForWithdrawal": free, "cashCall": 0.0, "longNonMarginableMarketValue": told,
+            "cashAvailableForTrading": free, "cashAvailableForWithdrawal": free, "cashCall": 0.0,
+            "longNonMarginableMarketValue": told,
             "totalCash": told, "cashDebitCallValue": 0.0, "unsettledCash": 0.0,
         }  # fmt: skip
 
     def transactions(self, request: Request, hashed: str) -> Any:
-        """Recorded, without the currency's description. The rates of the fees are the simulator's own: 2 in 100,000 and 1 in a million."""
+        """Recorded, without the currency's description. The rates are the simulator's own: 20 and 1 in a million."""
         self._number(hashed)
         asked = request.params
         if missing := {"startDate", "endDate", "types"} - asked.keys():
             raise Refused(400, {"message": WRONG, "errors": [f"{sorted(missing)[0]} is required"]})
-        return [
-            self._transaction(order, trade) for order in self.core.orders for trade in self.core.trades_of(order)
-            if asked.get("symbol", order.market.base) == order.market.base and trade.at + self.fees_late <= time.time()
-        ]  # fmt: skip
+        wanted = [order for order in self.core.orders if asked.get("symbol", order.market.base) == order.market.base]
+        told = [(order, trade) for order in wanted for trade in self.core.trades_of(order)]
+        return [self._transaction(*each) for each in told if each[1].at + self.fees_late <= time.time()]
 
     @staticmethod
     def _transaction(order: Order, trade: Any) -> dict[str, Any]:
         sells, worth = order.side == "sell", trade.quantity * trade.price
-        fees = {"COMMISSION": 0.0, "SEC_FEE": float(worth / 50_000) if sells else 0.0, "OPT_REG_FEE": 0.0, "TAF_FEE": float(worth / 1_000_000) if sells else 0.0}
-        dollars = {"assetType": "CURRENCY", "status": "ACTIVE", "symbol": "CURRENCY_USD", "instrumentId": 1, "closingPrice": 0.0}
+        taken = float(worth) if sells else 0.0
+        fees = {"COMMISSION": 0.0, "SEC_FEE": taken / 50_000, "OPT_REG_FEE": 0.0, "TAF_FEE": taken / 1_000_000}
+        dollars = {
+            "assetType": "CURRENCY", "status": "ACTIVE", "symbol": "CURRENCY_USD", "instrumentId": 1, "closingPrice": 0.0,
+        }  # fmt: skip
         cost = float(worth if sells else -worth)
         return {
-            "activityId": trade.id, "time": _iso(trade.at), "accountNumber": NUMBER, "type": "TRADE", "status": "VALID", "subAccount": "CASH",
-            "tradeDate": _iso(trade.at), "positionId": 12345678, "orderId": order.id, "netAmount": cost - sum(fees.values()), "transferItems": [
+            "activityId": trade.id, "time": _iso(trade.at), "accountNumber": NUMBER, "type": "TRADE",
+            "status": "VALID", "subAccount": "CASH",
+            "tradeDate": _iso(trade.at), "positionId": 12345678, "orderId": order.id,
+            "netAmount": cost - sum(fees.values()),
+            "transferItems": [
                 *({"instrument": dollars, "amount": fee, "cost": -fee, "feeType": kind} for kind, fee in fees.items()),
-                {"instrument": {"assetType": "EQUITY", "status": "ACTIVE", "symbol": order.market.base, "instrumentId": 5215623, "closingPrice": 100.0},
-                 "amount": float(-trade.quantity if sells else trade.quantity), "cost": cost, "price": float(trade.price),
+                {"instrument": {"assetType": "EQUITY", "status": "ACTIVE", "symbol": order.market.base,
+                                "instrumentId": 5215623, "closingPrice": 100.0},
+                 "amount": float(-trade.quantity if sells else trade.quantity), "cost": cost,
+                 "price": float(trade.price),
                  "positionEffect": "CLOSING" if sells else "OPENING"}],
         }  # fmt: skip
 
@@ -225,8 +242,8 @@ class SchwabFront(Front):
         )
         if first < time.time() - 60 * 86_400 - 5:
             raise Refused(400, {"message": "fromEnteredTime must be within 60 days", "errors": []})
-        ours = [self._order(order) for order in reversed(self.core.shown()) if first <= int(order.created) <= last]
-        return [*self.others, *ours]
+        ours = [order for order in reversed(self.core.shown()) if first <= int(order.created) <= last]
+        return [*self.others, *(self._order(order) for order in ours)]
 
     def order(self, request: Request, hashed: str, number: str) -> Any:
         return self._order(self.core.find(id=number))
@@ -236,14 +253,15 @@ class SchwabFront(Front):
         return Answer(body="")
 
     def _order(self, order: Order) -> dict[str, Any]:
-        """Recorded of filled, working and cancelled orders, field by field: a cancellation is an activity EXECUTION of price 0."""
+        """Recorded of filled, working and cancelled orders: a cancellation is an activity EXECUTION of price 0."""
         status = "REJECTED" if self.rejects_later and not order.trades else self.status_of(order, _STATUS)
         return {
             "session": "NORMAL", "duration": "DAY", "orderType": order.type.upper(), "complexOrderStrategyType": "NONE",
             "quantity": float(order.quantity), "filledQuantity": float(order.filled), "remainingQuantity": float(order.quantity - order.filled),
             "price": float(order.limit or 0), "orderStrategyType": "SINGLE", "orderId": order.id, "cancelable": order.status == "open",
             "requestedDestination": "AUTO", "destinationLinkName": "AutoRoute", "tag": "TA_simulated",
-            **({} if order.status == "open" else {"closeTime": _iso(order.updated)}), "editable": False, "status": status, "enteredTime": _iso(order.created), "accountNumber": int(NUMBER),
+            **({} if order.status == "open" else {"closeTime": _iso(order.updated)}), "editable": False,
+            "status": status, "enteredTime": _iso(order.created), "accountNumber": int(NUMBER),
             "statusDescription": self.rejects_later,
             "orderLegCollection": [{
                 "orderLegType": "EQUITY", "legId": 1, "instruction": order.side.upper(), "positionEffect": "OPENING", "quantity": float(order.quantity),
@@ -320,9 +338,14 @@ class SchwabFront(Front):
 
 def _cancellation(order: Order) -> dict[str, Any]:
     left = float(order.quantity - order.filled)
-    leg = {"legId": 1, "quantity": left, "mismarkedQuantity": 0.0, "price": 0.0, "time": _iso(order.updated), "instrumentId": 4339891}
-    return {"activityType": "EXECUTION", "activityId": order.id + 1_000_000, "executionType": "CANCELED", "quantity": left,
-            "orderRemainingQuantity": 0.0, "executionLegs": [leg]}  # fmt: skip
+    leg = {
+        "legId": 1, "quantity": left, "mismarkedQuantity": 0.0, "price": 0.0, "time": _iso(order.updated),
+        "instrumentId": 4339891,
+    }  # fmt: skip
+    return {
+        "activityType": "EXECUTION", "activityId": order.id + 1_000_000, "executionType": "CANCELED",
+        "quantity": left, "orderRemainingQuantity": 0.0, "executionLegs": [leg],
+    }  # fmt: skip
 
 
 def main() -> None:
