@@ -22,7 +22,7 @@ from dashtrade.domain.ports import BadCredentials, Broker, BrokerError, Clock, F
 from dashtrade.domain.signals import Action, Origin, Signal
 from dashtrade.domain.values import Symbol, new_id
 from dashtrade.engine.asking import Asker
-from dashtrade.engine.deciding import AskAgain, Market, decide_one
+from dashtrade.engine.deciding import AskAgain, Decided, Market, decide_one
 from dashtrade.engine.effects import Call, Steps, Write, drive
 from dashtrade.engine.ending import end_signal
 from dashtrade.engine.intake import Accepted, Alert, Conflict, NoBot, Receipt
@@ -168,7 +168,7 @@ class Engine:
     def _decide(self, task: Waiting, account: Account, lane: Lane, token: int, *, anew: bool = False, priceless: bool = False) -> Steps[Order | None]:
         """The order that was sent, as it is now; None if there was nothing to send."""
         try:
-            order = yield from self._decide_with(self._make_broker(account), task, account, lane, token, anew, priceless)
+            decided = yield from self._decide_with(self._make_broker(account), task, account, lane, token, anew, priceless)
         except Rejected as error:
             return (yield from self._give_up(task, lane, token, error.message))
         except BadCredentials as error:
@@ -187,9 +187,11 @@ class Engine:
             return (yield from self._unforeseen(task, lane, token, error))
         self._hints.pop(task.signal_id, None)
         failpoint("after_decide_commit")
+        order = decided.order
         if order is not None and order.status is OrderStatus.SUBMITTING:
             order = yield from self.sender.send(order)
-        self.on_change(task.signal_id)
+        for signal_id in filter(None, (task.signal_id, decided.also)):
+            self.on_change(signal_id)
         return order
 
     def _gated(self, account_id: int, symbol: Symbol) -> bool:
@@ -200,7 +202,7 @@ class Engine:
             account = account_table.load(conn, account_id)
         return not (account.simulated or is_local(self._make_broker(account)))
 
-    def _decide_with(self, broker: Broker, task: Waiting, account: Account, lane: Lane, token: int, anew: bool, priceless: bool) -> Steps[Order | None]:
+    def _decide_with(self, broker: Broker, task: Waiting, account: Account, lane: Lane, token: int, anew: bool, priceless: bool) -> Steps[Decided]:
         """A venue is asked before the transaction opens; a broker of our own database within it, and there it fills, too."""
         if account.problem:
             raise Rejected(account.problem)
@@ -215,13 +217,13 @@ class Engine:
                 else lambda: self.asker.far(broker, feed, task.symbol, anew=anew, simulated=account.simulated)
             )
 
-        def work(conn: sa.Connection) -> Order | None:
+        def work(conn: sa.Connection) -> Decided:
             self.leases.check(conn, lane, token)
             market = asked or self.asker.here(broker, feed, task.symbol, simulated=account.simulated)
             carry_out = partial(self.sender.carry_out, broker=broker) if local else None
-            order = decide_one(conn, task, self._signal(conn, task.signal_id), market, self.clock.now(), carry_out)
+            decided = decide_one(conn, task, lambda signal_id: self._signal(conn, signal_id), market, self.clock.now(), carry_out)
             failpoint("before_decide_commit")
-            return order
+            return decided
 
         return (yield Write(work))
 

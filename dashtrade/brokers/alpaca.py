@@ -24,10 +24,10 @@ from dashtrade.brokers.alpaca_sdk import answer_of, bar_length, clients, no_answ
 from dashtrade.brokers.alpaca_stream import OnReport, TradeUpdates
 from dashtrade.brokers.alpaca_wire import CAPABILITIES
 from dashtrade.domain.ports import (
-    AccountState, BadCredentials, BrokerError, BrokerPosition, Candle, Clock, FoundOrder, NotOffered, OrderRef, OrderReport, OrderRequest, Quote,
+    AccountState, BadCredentials, BrokerError, BrokerPosition, Candle, Clock, FoundOrder, NotHeld, NotOffered, OrderRef, OrderReport, OrderRequest, Quote,
     Rejected, RetryLater, Rules, SystemClock, Unavailable, VenueStatus,
 )  # fmt: skip
-from dashtrade.domain.values import ZERO, Malformed, Symbol, Timeframe, bot_of_order, floor_to
+from dashtrade.domain.values import ZERO, Malformed, Symbol, Timeframe, bot_of_order, floor_to, plain
 
 __all__ = ["CAPABILITIES", "AlpacaBroker", "Timeouts", "check"]
 
@@ -167,16 +167,18 @@ class AlpacaBroker:
         """Alpaca takes a sale of what the account does not hold for a short, so a closing order is held against the position.
         Of a coin the fee has been taken out: a hair less than was bought is all there is, and that is what is sold."""
         told = self._updates.held(request.symbol.base) if not request.symbol.is_crypto else None
-        if told is not None and request.quantity is not None and -request.side.sign * told >= request.quantity:
+        if told is not None and not _lacks(request, told):
             return request
         name, held = request.symbol.short, self._held(request.symbol)
-        if not _closes(request, held):  # the fill that made the position may have been a moment ago
+        if _lacks(request, held.get("qty", ZERO)):  # the fill that made the position may have been a moment ago
             time.sleep(self._timeouts.second_look)
             held = self._held(request.symbol)
-        if not _closes(request, held):
-            raise Rejected(
-                f"the account at Alpaca holds no {name} to {request.side}, so this order would open a position instead of closing "
-                "one. Nothing was sent. Look whether it was closed by hand, and set the bot's position right."
+        if _lacks(request, held.get("qty", ZERO)):
+            has, due = plain(held.get("qty", ZERO)), request.account_holds
+            books = f"{has} {name}, and your bots and you together have {plain(due)}" if due is not None else f"no {name} to {request.side}"
+            raise NotHeld(
+                f"the account at Alpaca holds {books}: this order would open a position instead of closing one. Nothing was sent. "
+                "Look whether it was closed by hand, and set the bot's position right."
             )
         free = held.get("qty_available", ZERO)
         if request.symbol.is_crypto and request.quantity is not None and 0 < request.quantity - free <= request.quantity * FEE_SHARE:
@@ -440,5 +442,9 @@ class AlpacaBroker:
         return answers.after_read(answer, self._clock.now())
 
 
-def _closes(request: OrderRequest, held: dict[str, Decimal]) -> bool:
-    return request.side.sign * held.get("qty", ZERO) < 0
+def _lacks(request: OrderRequest, held: Decimal) -> bool:
+    """Has the account less to give up than our books say? Beside opposite bots, an exit may well open a position there."""
+    sign = request.side.sign
+    if request.account_holds is None:
+        return sign * held >= 0
+    return sign * held > sign * request.account_holds

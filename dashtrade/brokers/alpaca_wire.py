@@ -26,7 +26,7 @@ COIN_TIMES = frozenset({TimeInForce.GTC, TimeInForce.IOC})
 CAPABILITIES = Capabilities(
     name="Alpaca", order_types=frozenset(OrderType), times_in_force=frozenset(TimeInForce), shorts=True, fractional=True,
     fractions_by_the_day=frozenset(OrderType) - {OrderType.TRAILING_STOP}, notional=True, extended_hours=True,
-    native_bracket=True, refuses_repeats=True,
+    native_bracket=True, refuses_repeats=True, crosses_zero=False, opposite_orders=False,
     settle=timedelta(seconds=5), sandbox=True, requests_per_minute=200, stocks=True, crypto=True, lists_orders=True,
     unseen_coin_fee=Decimal("0.01"),
     notes=(

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from dashtrade.domain import exits as exit_rules
+from dashtrade.domain import netting
 from dashtrade.domain.native import Entry, Held, held_natively, written_as_held
 from dashtrade.domain.orders import Effect, Order
 from dashtrade.domain.ports import Rules
@@ -30,13 +31,15 @@ class CancelFirst:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Later:
-    """The bot acts on its entries with a delay."""
+    """Not before: the bot acts on its entries with a delay, or another bot's way out is under way."""
 
     due_at: datetime
+    reason: str = ""
 
 
 Decision = Approved | Refused | CancelFirst | Later | Wait
 ONE = Decimal(1)
+ANOTHER_LOOK = timedelta(seconds=2)  # while another bot's exit stands in the way of this one's
 ENTRIES = frozenset({Action.BUY, Action.SELL, Action.ADD, Action.REVERSE})
 
 
@@ -76,10 +79,22 @@ def _cancelled_first(signal: Signal, view: View) -> CancelFirst | None:
 
 
 def _others_first(view: View, said: Approved | Refused | Wait) -> Decision:
-    """Exits that the venue holds for other bots of this account and symbol stand in the way of an entry: it would be refused as
-    a wash trade, or take the shares that are kept for them. They are taken back, and DashTrade keeps them instead."""
-    if isinstance(said, Approved) and view.held_for_others and any(not step.effect.reduces for step in said.steps):
-        return _take_back(view.held_for_others, "exits of another bot stand at the venue, which would refuse this order beside them")
+    """Orders of the account's other bots at the broker can stand in the way: it would refuse this one as a wash trade, or lacks
+    the shares that it holds for them. Their exits are taken back, and DashTrade manages them instead. An exit passes whatever
+    else stands there; only another bot's exit at market is waited for."""
+    if not isinstance(said, Approved) or not said.steps:
+        return said
+    if any(not step.effect.reduces for step in said.steps) and (held := [order for order in view.others_orders if order.parent_id]):
+        return _take_back(held, "exits of another bot stand at the broker, which would refuse this order beside them")
+    first = said.steps[0]
+    if not first.effect.reduces:
+        return said
+    net = view.shared.net if view.shared is not None else None
+    found = netting.in_the_way(view.others_orders, first.quantity, first.side, net, view.capabilities)
+    if movable := [order for order in found if order.rests or not order.effect.reduces]:
+        return _take_back(movable, "an order of another bot stands in the way of this exit")
+    if found:
+        return Later(due_at=view.now + ANOTHER_LOOK, reason="waits until the exit of another bot of this account is filled")
     return said
 
 
@@ -267,11 +282,16 @@ def _closing(signal: Signal, view: View, sized_by: Signal | None) -> Step:
     """Out of what the bot owns: at market, unless the alert itself names a price for its exit."""
     owned = view.bot.position.quantity
     side = OrderSide.SELL if owned > 0 else OrderSide.BUY
-    sized = exit_quantity(sized_by.size if sized_by else None, owned=abs(owned), price=view.quote.mid, rules=view.rules)
+    size = sized_by.size if sized_by else None
+    sized = exit_quantity(size, owned=abs(owned), price=view.quote.mid, rules=view.rules, part_step=_part_step(view))
     kind = sized_by.order_type if sized_by and sized_by.order_type else OrderType.MARKET
     quantity, words = sized.quantity, f"{side} {sized.words}"
     if view.drift is not None and (left := floor_to(view.drift.left_for(owned), view.rules.quantity_step)) < quantity:
         quantity, words = left, f"{side} {plain(left)}: the broker has no more of the {plain(abs(owned))} on record"
+    if view.shared is not None:
+        can = netting.sendable(quantity, side, view.shared.net, view.bot.symbol, view.capabilities)
+        if can < quantity:
+            quantity, words = can, f"{words}; {plain(can)} now, as the rest cannot be sold short in whole shares"
     limit = round_to(signal.limit_price, view.rules.price_step) if kind is not OrderType.MARKET and signal.limit_price else None
     if kind is OrderType.MARKET and _outside_hours(signal, view):
         kind, limit = OrderType.LIMIT, _reaching(view, side)
@@ -281,6 +301,12 @@ def _closing(signal: Signal, view: View, sized_by: Signal | None) -> Step:
         signal, view, side=side, effect=Effect.CLOSE if whole else Effect.REDUCE, quantity=quantity, kind=kind,
         limit=limit, words=words,
     )
+
+
+def _part_step(view: View) -> Decimal:
+    """Of a part of a position: beside a short one, what is left has to be sold in whole shares, too."""
+    whole = view.shared is not None and view.shared.short and netting.wants_whole_shorts(view.bot.symbol, view.capabilities)
+    return max(view.rules.quantity_step, ONE) if whole else view.rules.quantity_step
 
 
 def _outside_hours(signal: Signal, view: View) -> bool:
@@ -355,7 +381,8 @@ def _with_exits(step: Step, plan: ExitPlan, view: View) -> Step:
     can = view.capabilities
     held = held_natively(plan, Entry(
         symbol=view.bot.symbol, side=step.side, type=step.type, quantity=step.quantity, price=step.price, price_step=view.rules.price_step,
-        time_in_force=step.time_in_force, extended_hours=step.extended_hours, opens=step.effect is Effect.OPEN, alone=view.alone,
+        time_in_force=step.time_in_force, extended_hours=step.extended_hours, alone=view.alone,
+        opens=step.effect is Effect.OPEN and (view.shared is None or netting.opens(step.side, view.shared.net)),
     ), can)  # fmt: skip
     if isinstance(held, Held):
         prices = [plain(t.price) for t in (*held.plan.take_profits, held.plan.stop_loss) if t is not None]

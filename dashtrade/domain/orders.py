@@ -111,6 +111,7 @@ class Order:
     sent_at: datetime | None
     created_at: datetime
     updated_at: datetime
+    crossed_with: str | None = None  # settled in the books against this order of another bot; nothing was sent
 
     @property
     def is_open(self) -> bool:

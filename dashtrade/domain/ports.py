@@ -42,6 +42,10 @@ class Rejected(BrokerError):
     """The venue said no, for certain: no order exists. Do not try again."""
 
 
+class NotHeld(Rejected):
+    """The account does not hold what our books say is there to close. A fill that we have not booked yet looks the same."""
+
+
 class RetryLater(BrokerError):
     """The request was certainly not acted upon (429, or the connection was refused): the same one may go again."""
 
@@ -95,7 +99,8 @@ class OrderRequest:
     trail_percent: Decimal | None = None
     time_in_force: TimeInForce = TimeInForce.DAY
     extended_hours: bool = False
-    reduces: bool = False  # closes or shrinks a position: never turned into an opening order
+    reduces: bool = False  # closes or shrinks a bot's position: sent only if the account holds what it is to give up
+    account_holds: Decimal | None = None  # by our books, of all bots and besides; where an order to close is held against it
     take_profit: Decimal | None = None  # native bracket legs, where the venue holds them
     stop_loss: Decimal | None = None
     stop_loss_limit: Decimal | None = None
@@ -256,6 +261,8 @@ class Capabilities:
     times_in_force: frozenset[TimeInForce] = frozenset({TimeInForce.DAY, TimeInForce.GTC})
     shorts: bool = False
     fractional: bool = False
+    crosses_zero: bool = True  # one order may take the account from long to short; else it is split there
+    opposite_orders: bool = True  # takes a buy and a sell of one symbol side by side; else that is a wash trade
     fractions_by_the_day: frozenset[OrderType] = frozenset()  # fractions of shares in day orders of these alone, not short
     notional: bool = False
     extended_hours: bool = False

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from dashtrade.domain.bots import Bot, Day, Stop, Switch, WhenClosed
 from dashtrade.domain.drift import Drift, DriftStatus
+from dashtrade.domain.netting import Shared, cannot_be_left
 from dashtrade.domain.orders import Effect, Order
 from dashtrade.domain.ports import AccountState, Capabilities, Quote, Rules
 from dashtrade.domain.protections import Fired, Guard, MarketClosed, Scope, Seen, Standing, locked_words
@@ -56,7 +57,8 @@ class View:
     capabilities: Capabilities
     market_open: bool
     alone: bool = True  # no other bot of the account trades this symbol
-    held_for_others: tuple[Order, ...] = ()  # exits of those that the venue holds
+    others_orders: tuple[Order, ...] = ()  # open orders of the account's other bots on the symbol
+    shared: Shared | None = None  # what the account holds of it, at a broker whose positions are netted; None: it does not matter
     drift: Drift | None = None  # where the venue's books differ from ours, not yet resolved by its user
     opens_at: datetime | None = None  # of a closed market, where the venue tells
     waiting: tuple[WaitingEntry, ...] = ()
@@ -354,6 +356,9 @@ def _venue(entry: Step, view: View) -> Check:
         problem = f"{can.name} takes no {entry.time_in_force} orders"
     elif entry.side is OrderSide.SELL and not (can.shorts and view.rules.shortable):
         problem = f"{can.name} cannot sell {view.bot.symbol.short} short"
+    elif view.shared is not None:
+        owned = abs(view.bot.position.quantity) if entry.effect is Effect.ADD else ZERO
+        problem = cannot_be_left(entry.side, entry.quantity, owned, view.shared, view.bot.symbol, view.rules, can)
     return Check(name="venue", ok=not problem, detail=problem or f"{can.name} takes this order")
 
 

@@ -71,8 +71,11 @@ def _wanted(size: Size, *, price: Decimal, equity: Decimal, owned: Decimal, stop
             return equity * size.value / HUNDRED / stop_distance
 
 
-def exit_quantity(size: Size | None, *, owned: Decimal, price: Decimal, rules: Rules) -> Sized:
-    """How much of what the bot owns to give up: all of it, or a part that is never more than it owns."""
+def exit_quantity(
+    size: Size | None, *, owned: Decimal, price: Decimal, rules: Rules, part_step: Decimal | None = None
+) -> Sized:
+    """How much of what the bot owns to give up: all of it, or a part that is never more than it owns. `part_step`: what a part
+    is rounded down to, where that is coarser than the venue's own step."""
     if size is None:
         return _all_of(owned, rules, "")
     match size.kind:
@@ -85,7 +88,7 @@ def exit_quantity(size: Size | None, *, owned: Decimal, price: Decimal, rules: R
     if part >= owned:
         more = f" (asked for {plain(part)}, the bot owns {plain(owned)})" if part > owned else ""
         return _all_of(owned, rules, more)
-    whole, part = part, floor_to(part, rules.quantity_step)
+    whole, part = part, floor_to(part, part_step or rules.quantity_step)
     return Sized(quantity=part, words=f"{_rounded(whole, part)} of {plain(owned)}")
 
 

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from bot_database import Database
 from dashtrade.domain.bots import Bot
+from dashtrade.domain.netting import APART
 from dashtrade.domain.orders import ENDED, Order, OrderStatus
 from dashtrade.domain.ports import Clock, FoundOrder, Listing, OrderReport
 from dashtrade.domain.signals import Origin
@@ -71,7 +72,7 @@ class Adopter:
         account_table.hold(conn, account.id)
         waiting = {
             client_order_id(task.signal_id, task.bot_id, step): (task, step)
-            for task in signal_table.waiting_in_account(conn, account.id) for step in (0, 1)
+            for task in signal_table.waiting_in_account(conn, account.id) for step in range(2 * APART)
         }
         last = {}
         for each, _ in found:

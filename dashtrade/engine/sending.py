@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,11 +14,12 @@ import sqlalchemy as sa
 from bot_database import Database, DatabaseAway, savepoint
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.native import leg_prices
+from dashtrade.domain.netting import split_at_zero, split_words
 from dashtrade.domain.orders import Order, OrderStatus, check_transition
-from dashtrade.domain.ports import BadCredentials, Broker, BrokerError, Capabilities, Clock, OrderReport, OrderRequest, Rejected, RetryLater, Unavailable, Unknown
+from dashtrade.domain.ports import BadCredentials, Broker, BrokerError, Capabilities, Clock, NotHeld, OrderReport, OrderRequest, Rejected, RetryLater, Unavailable, Unknown
 from dashtrade.domain.risk import entry_still_allowed
 from dashtrade.domain.values import ZERO, plain
-from dashtrade.engine import booking
+from dashtrade.engine import booking, holdings
 from dashtrade.engine.effects import Call, Steps, Write
 from dashtrade.engine.ending import settle
 from dashtrade.engine.lanes import LaneLost, Leases
@@ -38,12 +40,12 @@ _MAY_FILL_LATE = frozenset({OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStat
 ASK_AGAIN = timedelta(seconds=5)  # a cancellation that nothing came of
 
 
-def request_of(order: Order) -> OrderRequest:
+def request_of(order: Order, account_holds: Decimal | None = None) -> OrderRequest:
     return OrderRequest(
         client_order_id=order.id, symbol=order.symbol, side=order.side, type=order.type, quantity=order.quantity,
         limit_price=order.limit_price, stop_price=order.stop_price, trail_amount=order.trail_amount,
         trail_percent=order.trail_percent, time_in_force=order.time_in_force, extended_hours=order.extended_hours,
-        reduces=order.effect.reduces, **leg_prices(order.exits),
+        reduces=order.effect.reduces, account_holds=account_holds, **leg_prices(order.exits),
     )
 
 
@@ -80,10 +82,26 @@ class Sender:
             if why:
                 self._write(conn, current, replace(current, status=OrderStatus.CANCELED, reason=why, reserve=ZERO, updated_at=now), now)
                 return None
+            current = self._split(conn, current, now)
             sending = replace(current, status=OrderStatus.SUBMITTING, sends=current.sends + 1, sent_at=now, due_at=None, updated_at=now)
             return self._write(conn, current, sending, now)
 
         return (yield Write(work))
+
+    def _split(self, conn: sa.Connection, order: Order, now: datetime) -> Order:
+        """What would take the account from long to short goes in two parts; the second is held against what it holds by then."""
+        broker = self.broker_of(order.account_id)
+        net = None if broker.capabilities.crosses_zero else holdings.account_net(conn, order.account_id, order.symbol)
+        if net is None:
+            return order
+        first, rest = split_at_zero(order, net, broker.capabilities)
+        if first.quantity != order.quantity:
+            order_table.cut(conn, first)
+        if rest is not None:
+            order_table.insert(conn, [rest])
+            said = f"the rest of it: {rest.side} {plain(rest.quantity)}"
+            order_table.log(conn, [(first, now, str(first.status), split_words(first, rest)), (rest, now, str(rest.status), said)])
+        return first
 
     def _stopped(self, conn: sa.Connection, order: Order) -> str:
         if order.effect.reduces:
@@ -98,6 +116,8 @@ class Sender:
         failpoint("before_send")
         try:
             return (yield from self._send(order, self.broker_of(order.account_id)))
+        except NotHeld as error:
+            return (yield from self._not_held(order, error, again))
         except Rejected as error:
             return (yield from (self._refused_again(order, error.message) if again else self._refused(order, error.message)))
         except RetryLater as error:
@@ -115,9 +135,9 @@ class Sender:
         return (yield from self._in_doubt(order, why))
 
     def _send(self, order: Order, broker: Broker) -> Steps[Order]:
-        request = request_of(order)
         if is_local(broker):
             return (yield Write(lambda conn: self._carry_out_alone(conn, order, broker)))
+        request = request_of(order, self._account_holds(order, broker))
         self.sending.add(order.id)
         try:
             report = yield Call(lambda: broker.submit(request))
@@ -125,6 +145,22 @@ class Sender:
             self.sending.discard(order.id)
         failpoint("after_send")
         return (yield from self.book(order, report))
+
+    def _account_holds(self, order: Order, broker: Broker) -> Decimal | None:
+        """By our books, where a way out is held against it: bots' parts and what is outside of them, not the net alone."""
+        if not order.effect.reduces or broker.capabilities.crosses_zero:
+            return None
+        with self.db.read() as conn:
+            return holdings.account_net(conn, order.account_id, order.symbol)
+
+    def _not_held(self, order: Order, error: NotHeld, again: bool) -> Steps[Order]:
+        """Other bots' orders may have filled a moment ago, and are not booked yet: then the books and the account differ for so long."""
+        with self.db.read() as conn:
+            lane = order_table.open_in_lane(conn, order.account_id, order.symbol)
+        at_broker = any(other.id != order.id and other.status is OrderStatus.WORKING for other in lane)
+        if at_broker and not again and order.sends < MAX_SENDS:
+            return (yield from self._later(order, RetryLater(error.message)))
+        return (yield from (self._refused_again(order, error.message) if again else self._refused(order, error.message)))
 
     def _refused_again(self, order: Order, why: str) -> Steps[Order]:
         """A refusal of a second try may be for the sake of the first: the id is in use, the money is spent, the position closed. So it

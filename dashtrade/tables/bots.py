@@ -18,6 +18,7 @@ from dashtrade.domain.values import OrderType, Symbol, Timeframe
 from dashtrade.tables.base import BigId, Exact, Instrument, Json, exact, flag, metadata, moment, number, owner_column, whole, words
 from dashtrade.tables.quick import first, rows, run
 
+_LEFT = sa.text("deleted_at IS NOT NULL AND status != 'READY'")  # deleted, and not flat yet
 bots = sa.Table(
     "user_bot_configs", metadata, number(), owner_column(),
     sa.Column("account_id", BigId, sa.ForeignKey("user_api_keys.id"), nullable=False),
@@ -43,6 +44,7 @@ bots = sa.Table(
         "ix_user_bot_configs_holding", "id",
         sqlite_where=sa.text("status != 'READY'"), postgresql_where=sa.text("status != 'READY'"),
     ),
+    sa.Index("ix_user_bot_configs_left", "account_id", "symbol", sqlite_where=_LEFT, postgresql_where=_LEFT),
 )
 performance = sa.Table(
     "bot_performance", metadata,
@@ -61,7 +63,7 @@ switches = sa.Table(
     whole("user_id"), words("stop"), words("reason"), whole("set_by"), moment("at"),
 )
 
-SYSTEM = {"load", "holding", "switches_for", "add_risk_event", "book", "put_day", "touch", "swap_exits", "pause_scope", "split_position", "is_alone"}
+SYSTEM = {"load", "holding", "owned_on", "switches_for", "add_risk_event", "book", "put_day", "touch", "swap_exits", "pause_scope", "split_position", "is_alone"}
 
 
 def _bot(row: Any) -> Bot:
@@ -207,6 +209,19 @@ _OTHERS = sa.select(bots.c.id).where(
 def is_alone(conn: sa.Connection, bot: Bot) -> bool:
     """No other bot of its account trades its symbol."""
     return first(conn, _OTHERS, {"account_id": bot.account_id, "symbol": bot.symbol, "bot_id": bot.id}) is None
+
+
+_ON_SYMBOL = sa.select(bots.c.id, bots.c.position_quantity).where(
+    bots.c.account_id == p("account_id"), bots.c.symbol == p("symbol", type_=Instrument)
+)
+_LIVING, _DELETED = _ON_SYMBOL.where(bots.c.deleted_at.is_(None)), _ON_SYMBOL.where(_LEFT)  # an index each
+
+
+def owned_on(conn: sa.Connection, account_id: int, symbol: Symbol) -> dict[int, Decimal]:
+    """What each bot of the account owns of the symbol, deleted ones that are not flat yet too."""
+    given = {"account_id": account_id, "symbol": symbol}
+    found = [*rows(conn, _LIVING, given), *rows(conn, _DELETED, given)]
+    return {row.id: row.position_quantity for row in found if row.position_quantity}
 
 
 def holding(conn: sa.Connection, *, after: int) -> list[Bot]:

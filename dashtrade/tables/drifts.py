@@ -38,7 +38,7 @@ reconciliations = sa.Table(
 )
 
 SYSTEM = {
-    "on", "unresolved", "open_one", "change", "held_outside", "put_outside", "state", "put_state", "owned", "everything_unresolved",
+    "on", "kept_outside", "unresolved", "open_one", "change", "held_outside", "put_outside", "state", "put_state", "owned", "everything_unresolved",
 }
 
 
@@ -92,6 +92,15 @@ def change(conn: sa.Connection, drift_id: int, **values: Any) -> None:
 def held_outside(conn: sa.Connection, account_id: int) -> dict[str, Decimal]:
     found = conn.execute(sa.select(outside.c.asset, outside.c.quantity).where(outside.c.account_id == account_id))
     return {row.asset: row.quantity for row in found}
+
+
+_OUTSIDE = sa.select(outside.c.quantity).where(outside.c.account_id == p("account_id"), outside.c.asset == p("asset"))
+
+
+def kept_outside(conn: sa.Connection, account_id: int, symbol: Symbol) -> Decimal:
+    """Of the symbol's asset."""
+    row = first(conn, _OUTSIDE, {"account_id": account_id, "asset": asset_of(symbol)})
+    return row.quantity if row else ZERO
 
 
 def put_outside(conn: sa.Connection, user_id: int, account_id: int, asset: str, quantity: Decimal, now: datetime) -> None:

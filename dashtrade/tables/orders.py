@@ -31,6 +31,7 @@ orders = sa.Table(
     words("broker_order_id", nullable=True), words("parent_id", nullable=True), exact("filled_quantity"), exact("filled_notional"), exact("reserve"),
     sa.Column("exits", Json, nullable=True), flag("cancel_requested"), whole("sends"),
     moment("due_at", nullable=True), moment("sent_at", nullable=True), moment("created_at"), moment("updated_at"),
+    words("crossed_with", nullable=True),
     sa.Index("ix_orders_open", "account_id", "symbol", sqlite_where=_OPEN, postgresql_where=_OPEN),
     sa.Index("ix_orders_signal", "signal_id"), sa.Index("ix_orders_user", "user_id", "created_at"),
     sqlite_with_rowid=False,
@@ -57,6 +58,7 @@ trades = sa.Table(
     sa.Column("order_id", sa.Text, sa.ForeignKey("orders.id"), nullable=False, unique=True),
     sa.Column("symbol", Instrument, nullable=False), words("action"), words("effect"), exact("quantity"), exact("price"),
     exact("notional"), exact("fee"), exact("realized_pnl"), words("status"), words("broker_order_id", nullable=True), moment("at"),
+    sa.Column("crossed", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Index("ix_bot_trades_user", "user_id", "id"), sa.Index("ix_bot_trades_bot", "bot_id", "id"),
     sa.Index("ix_bot_trades_symbol", "user_id", "symbol", "id"), sa.Index("ix_bot_trades_at", "user_id", "at"),
     sa.Index("ix_bot_trades_partial", "user_id", "id", sqlite_where=sa.text("status = 'partial'"), postgresql_where=sa.text("status = 'partial'")),
@@ -64,7 +66,7 @@ trades = sa.Table(
 
 SYSTEM = {
     "insert", "log", "load", "find", "update", "open_in_lane", "open_in_account", "request_cancel", "of_signal", "add_fill", "held_lots",
-    "known_fills", "add_lot", "put_lot", "split_lot", "put_trade", "due_lanes", "working_accounts",
+    "known_fills", "cut", "add_lot", "put_lot", "split_lot", "put_trade", "due_lanes", "working_accounts",
     "cancel_entries", "legs_of", "ever_traded",
 }
 
@@ -78,7 +80,7 @@ def _order(row: Any) -> Order:
         time_in_force=TimeInForce(row.time_in_force), extended_hours=row.extended_hours, status=OrderStatus(row.status),
         reason=row.reason, broker_order_id=row.broker_order_id, parent_id=row.parent_id, filled_quantity=row.filled_quantity,
         filled_notional=row.filled_notional, reserve=row.reserve, exits=row.exits, cancel_requested=row.cancel_requested, sends=row.sends,
-        due_at=row.due_at, sent_at=row.sent_at, created_at=row.created_at, updated_at=row.updated_at,
+        due_at=row.due_at, sent_at=row.sent_at, created_at=row.created_at, updated_at=row.updated_at, crossed_with=row.crossed_with,
     )
 
 
@@ -131,6 +133,16 @@ def update(conn: sa.Connection, before: Order, after: Order) -> bool:
         "due": after.due_at, "sent": after.sent_at, "now": after.updated_at, "old_status": before.status,
         "old_filled": before.filled_quantity,
     }) == 1
+
+
+_CUT = sa.update(orders).where(orders.c.id == p("order_id")).values(
+    quantity=p("size", type_=Exact), final=p("last"), exits=p("exits_", type_=Json), reserve=p("reserve_", type_=Exact)
+)
+
+
+def cut(conn: sa.Connection, order: Order) -> None:
+    """Only a part of what was decided is sent under this id; the rest is an order of its own."""
+    run(conn, _CUT, {"order_id": order.id, "size": order.quantity, "last": order.final, "exits_": order.exits, "reserve_": order.reserve})
 
 
 def open_in_lane(conn: sa.Connection, account_id: int, symbol: Symbol) -> list[Order]:
@@ -245,7 +257,7 @@ def put_trade(conn: sa.Connection, order: Order, *, fee: Decimal, realized: Deci
         run(conn, _ADD_TRADE, now | {
             "user_id": order.user_id, "account_id": order.account_id, "bot_id": order.bot_id, "signal_id": order.signal_id,
             "order_id": order.id, "symbol": order.symbol, "action": order.side, "effect": order.effect, "fee": fee,
-            "realized_pnl": realized, "broker_order_id": order.broker_order_id,
+            "realized_pnl": realized, "broker_order_id": order.broker_order_id, "crossed": order.crossed_with is not None,
         })
         return
     old = conn.execute(sa.select(trades.c.fee, trades.c.realized_pnl).where(trades.c.order_id == order.id)).one()

@@ -59,7 +59,7 @@ workers = sa.Table(
 )
 
 SYSTEM = {
-    "claim", "free_lanes", "renew", "release", "holds", "open_lanes", "next_waiting", "decided", "end_decision", "decisions_of", "hold",
+    "claim", "due_in_lane", "free_lanes", "renew", "release", "holds", "open_lanes", "next_waiting", "decided", "end_decision", "decisions_of", "hold",
     "end_signal", "raw_of", "hold_back", "waiting_for_open", "wait_for_open", "oldest_waiting", "forget_raw", "waiting_count", "waiting_in_account", "lock_key", "beat", "last_beat",
 }
 
@@ -230,6 +230,23 @@ _FIRST = (
 def next_waiting(conn: sa.Connection, lane: Lane, now: datetime) -> list[Waiting]:
     """The next two in turn. One that is held (`held_until`) keeps its turn; one that was sent with a delay has none until it is due."""
     found = rows(conn, _FIRST, {"account_id": lane.account_id, "symbol": lane.symbol, "now": now})
+    return [Waiting(**row._asdict()) for row in found]
+
+
+_DUE = (
+    sa.select(*_TASK)
+    .where(
+        decisions.c.account_id == p("account_id"), decisions.c.symbol == p("symbol", type_=Instrument), _WAITING,
+        sa.or_(decisions.c.due_at.is_(None), decisions.c.due_at <= p("now")),
+        sa.or_(decisions.c.held_until.is_(None), decisions.c.held_until <= p("now")),
+    )
+    .order_by(decisions.c.id).limit(50)
+)
+
+
+def due_in_lane(conn: sa.Connection, lane: Lane, now: datetime) -> list[Waiting]:
+    """Those that could be decided now, in turn."""
+    found = rows(conn, _DUE, {"account_id": lane.account_id, "symbol": lane.symbol, "now": now})
     return [Waiting(**row._asdict()) for row in found]
 
 

@@ -1,0 +1,91 @@
+"""Two bots of one account that leave opposite positions at the same moment: what crosses is settled in the books.
+
+One sells what the other buys, at the middle of the market, without an order and without a fee: at the broker the two orders would
+cancel each other out, cost the spread twice, and need a short sale in between. Both are bookings like any other: an order each,
+marked with the other's id, one fill, one commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+import sqlalchemy as sa
+
+from dashtrade.domain.decide import decide
+from dashtrade.domain.orders import Order
+from dashtrade.domain.ports import BrokerFill, OrderReport, VenueStatus
+from dashtrade.domain.risk import Approved, View
+from dashtrade.domain.signals import Signal
+from dashtrade.domain.values import ZERO, OrderSide, OrderType, plain
+from dashtrade.engine import booking
+from dashtrade.tables import signals as signal_table
+from dashtrade.tables.signals import Lane, Waiting
+
+Look = Callable[[Waiting], View]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaving:
+    """A decision whose first step gives up a position at market."""
+
+    task: Waiting
+    view: View
+    approved: Approved
+
+    @property
+    def side(self) -> OrderSide:
+        return self.approved.steps[0].side
+
+    @property
+    def quantity(self) -> Decimal:
+        return self.approved.steps[0].quantity
+
+
+def leaving(task: Waiting, view: View, approved: Approved) -> Leaving | None:
+    """Only at a price that the market makes at this moment."""
+    step = approved.steps[0]
+    priced = view.market_open and not view.quote.note
+    return Leaving(task=task, view=view, approved=approved) if priced and step.effect.reduces and step.type is OrderType.MARKET else None
+
+
+def counterpart(conn: sa.Connection, one: Leaving, signal_of: Callable[[str], Signal], look: Look, now: datetime) -> Leaving | None:
+    """The first decision of another bot that waits in the same lane and leaves the other way."""
+    lane, seen = Lane(one.task.account_id, one.task.symbol), {one.task.bot_id}
+    for task in signal_table.due_in_lane(conn, lane, now):
+        if task.bot_id in seen:
+            continue
+        seen.add(task.bot_id)  # a bot's later decisions wait for its first
+        if task.held_until is not None and task.held_until > now:
+            continue
+        view = look(task)
+        if view.bot.position.quantity * one.view.bot.position.quantity >= 0:
+            continue
+        decision = decide(signal_of(task.signal_id), view)
+        other = leaving(task, view, decision) if isinstance(decision, Approved) and decision.steps else None
+        if other is not None and other.side is not one.side:
+            return other
+    return None
+
+
+def settle(conn: sa.Connection, orders: Sequence[Order], price: Decimal, now: datetime) -> None:
+    """Book both. Their rows stand already, as orders that work."""
+    for order in orders:
+        fill = BrokerFill(
+            id=f"crossed-{order.id}", client_order_id=order.id, quantity=order.quantity, price=price, at=now, fee=ZERO
+        )
+        report = OrderReport(
+            client_order_id=order.id, broker_order_id=None, status=VenueStatus.FILLED, filled_quantity=order.quantity,
+            average_price=price, fills=(fill,),
+        )  # fmt: skip
+        booking.apply_report(conn, order, report, now)
+
+
+def words(order: Order, other: Leaving, price: Decimal) -> str:
+    verb = "bought from" if order.side is OrderSide.BUY else "sold to"
+    return (
+        f"crossed inside the account: {plain(order.quantity)} {verb} the bot {other.view.bot.name}, which leaves the other way, at the "
+        f"middle of the market, {plain(price)}; no order is sent and no fee is due"
+    )

@@ -1,0 +1,38 @@
+"""What an account holds of a symbol by our books: all its bots, what its user keeps outside of them, a known difference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+import sqlalchemy as sa
+
+from dashtrade.domain.drift import Drift
+from dashtrade.domain.netting import Shared
+from dashtrade.domain.orders import Order
+from dashtrade.domain.ports import Capabilities
+from dashtrade.domain.values import ZERO, Symbol
+from dashtrade.tables import bots as bot_table
+from dashtrade.tables import drifts as drift_table
+
+
+def shared(
+    conn: sa.Connection, account_id: int, symbol: Symbol, bot_id: int, can: Capabilities, drift: Drift | None, under_way: Iterable[Order]
+) -> Shared | None:
+    """As a decision looks at it. None where one order may take the account from long to short, and for coins: nobody is short."""
+    if can.crosses_zero or symbol.is_crypto:
+        return None
+    owned, outside = bot_table.owned_on(conn, account_id, symbol), drift_table.kept_outside(conn, account_id, symbol)
+    coming = [order.side.sign * order.remaining for order in under_way if not order.effect.reduces]
+    others = [quantity for other, quantity in owned.items() if other != bot_id]
+    net = sum(owned.values(), ZERO) + outside + (drift.difference if drift is not None else ZERO)
+    return Shared(net=net, others=tuple(quantity for quantity in (*others, *coming, outside) if quantity))
+
+
+def account_net(conn: sa.Connection, account_id: int, symbol: Symbol) -> Decimal | None:
+    """Of coins None: what a venue takes as a fee makes it a little less than what was bought."""
+    if symbol.is_crypto:
+        return None
+    drift = drift_table.on(conn, account_id, symbol)
+    owned, outside = bot_table.owned_on(conn, account_id, symbol), drift_table.kept_outside(conn, account_id, symbol)
+    return sum(owned.values(), ZERO) + outside + (drift.difference if drift is not None else ZERO)
