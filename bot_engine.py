@@ -134,7 +134,8 @@ class Engine:
         for order in orders:
             if (yield from self._advance_order(order, orders, lane, token, now)):
                 return True
-            blocked = blocked or _blocks(order, now)
+            waits_its_turn = order.status is OrderStatus.CREATED and any(_before(other, order) for other in orders)
+            blocked = blocked or (not waits_its_turn and _blocks(order, now))
         if not waiting or account is None or blocked or (waiting[0].held_until or now) > now:
             return False
         after = yield from self._decide(waiting[0], account, lane, token)

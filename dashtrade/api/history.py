@@ -148,7 +148,7 @@ class TradeList(TradeFilter, Page):
 def trade_view(row: Any) -> dict[str, Any]:
     return {
         "id": row.id, "at": iso(row.at), "bot_id": row.bot_id, "account_id": row.account_id, "signal_id": row.signal_id,
-        "order_id": row.order_id, "client_order_id": row.order_id, "broker_order_id": row.broker_order_id, "symbol": row.symbol.text,
+        "order_id": row.order_id, "client_order_id": row.order_id, "broker_order_id": row.broker_order_id, "crossed": row.crossed, "symbol": row.symbol.text,
         "action": row.action, "effect": row.effect, "quantity": plain(row.quantity), "price": plain(row.price),
         "notional": plain(row.notional), "fee": plain(row.fee), "realized_pnl": plain(row.realized_pnl), "status": row.status, "simulated": bool(row.simulated),
     }

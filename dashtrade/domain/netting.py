@@ -69,7 +69,11 @@ def split_at_zero(order: Order, net: Decimal, can: Capabilities) -> tuple[Order,
     rest = sendable(order.quantity, order.side, net, order.symbol, can) - closing
     if can.crosses_zero or order.symbol.is_crypto or not closing or not rest:
         return replace(order, quantity=closing + rest) if closing + rest > 0 else order, None
-    exits = {name: value for name, value in order.exits.items() if name != "native"} if is_native(order.exits) else order.exits
+    exits = (
+        {name: value for name, value in order.exits.items() if name != "native"}
+        if is_native(order.exits)
+        else order.exits
+    )
     share = closing / order.quantity
     first = replace(order, quantity=closing, final=False, exits=exits, reserve=order.reserve * share)
     after = replace(
@@ -94,7 +98,15 @@ def in_the_way(
     return against + (same if closing and free < closing else [])
 
 
-def cannot_be_left(side: OrderSide, quantity: Decimal, owned: Decimal, shared: Shared, symbol: Symbol, rules: Rules, can: Capabilities) -> str:
+def cannot_be_left(
+    side: OrderSide,
+    quantity: Decimal,
+    owned: Decimal,
+    shared: Shared,
+    symbol: Symbol,
+    rules: Rules,
+    can: Capabilities,
+) -> str:
     """Why what an entry buys or sells short could not be given up again beside what the others own. Empty: it could.
 
     While others are short, selling a long position takes the account short, and brokers sell short in whole shares alone.

@@ -48,10 +48,16 @@ def leaving(task: Waiting, view: View, approved: Approved) -> Leaving | None:
     """Only at a price that the market makes at this moment."""
     step = approved.steps[0]
     priced = view.market_open and not view.quote.note
-    return Leaving(task=task, view=view, approved=approved) if priced and step.effect.reduces and step.type is OrderType.MARKET else None
+    return (
+        Leaving(task=task, view=view, approved=approved)
+        if priced and step.effect.reduces and step.type is OrderType.MARKET
+        else None
+    )
 
 
-def counterpart(conn: sa.Connection, one: Leaving, signal_of: Callable[[str], Signal], look: Look, now: datetime) -> Leaving | None:
+def counterpart(
+    conn: sa.Connection, one: Leaving, signal_of: Callable[[str], Signal], look: Look, now: datetime
+) -> Leaving | None:
     """The first decision of another bot that waits in the same lane and leaves the other way."""
     lane, seen = Lane(one.task.account_id, one.task.symbol), {one.task.bot_id}
     for task in signal_table.due_in_lane(conn, lane, now):
@@ -74,7 +80,12 @@ def settle(conn: sa.Connection, orders: Sequence[Order], price: Decimal, now: da
     """Book both. Their rows stand already, as orders that work."""
     for order in orders:
         fill = BrokerFill(
-            id=f"crossed-{order.id}", client_order_id=order.id, quantity=order.quantity, price=price, at=now, fee=ZERO
+            id=f"crossed-{order.id}",
+            client_order_id=order.id,
+            quantity=order.quantity,
+            price=price,
+            at=now,
+            fee=ZERO,
         )
         report = OrderReport(
             client_order_id=order.id, broker_order_id=None, status=VenueStatus.FILLED, filled_quantity=order.quantity,

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import sqlalchemy as sa
 
+from dashtrade.domain.netting import APART
 from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.values import ZERO, OrderSide, plain
 from dashtrade.tables import orders as order_table
@@ -36,7 +37,7 @@ def end_signal(conn: sa.Connection, signal_id: str, *, alone: bool, status: str,
 
 def settle(conn: sa.Connection, order: Order, now: datetime) -> None:
     """An order has changed: what does that mean for its decision?"""
-    found = _meaning(order)
+    found = _meaning(_whole(conn, order))
     if found is None or order.parent_id is not None:  # an exit at the venue is no part of what its entry's alert came to
         return
     status, reason = found
@@ -44,6 +45,20 @@ def settle(conn: sa.Connection, order: Order, now: datetime) -> None:
         _drop_later_steps(conn, order, now)
     end_decision(conn, order.decision_id, status=status, reason=reason, now=now)
     end_signal(conn, order.signal_id, alone=order.alone, status=status, reason=reason, now=now)
+
+
+def _whole(conn: sa.Connection, order: Order) -> Order:
+    """What was split at zero, or crossed for a part, is told as the one order it was decided as."""
+    if not order.step % APART or order.status is not OrderStatus.FILLED:
+        return order
+    parts = [
+        one for one in order_table.of_signal(conn, order.signal_id, order.bot_id)
+        if one.step // APART == order.step // APART and one.step < order.step and one.parent_id is None
+    ]  # fmt: skip
+    return replace(
+        order, filled_quantity=order.filled_quantity + sum((one.filled_quantity for one in parts), ZERO),
+        filled_notional=order.filled_notional + sum((one.filled_notional for one in parts), ZERO),
+    )  # fmt: skip
 
 
 def _meaning(order: Order) -> tuple[str, str] | None:

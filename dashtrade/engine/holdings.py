@@ -17,12 +17,21 @@ from dashtrade.tables import drifts as drift_table
 
 
 def shared(
-    conn: sa.Connection, account_id: int, symbol: Symbol, bot_id: int, can: Capabilities, drift: Drift | None, under_way: Iterable[Order]
+    conn: sa.Connection,
+    account_id: int,
+    symbol: Symbol,
+    bot_id: int,
+    can: Capabilities,
+    drift: Drift | None,
+    under_way: Iterable[Order],
 ) -> Shared | None:
     """As a decision looks at it. None where one order may take the account from long to short, and for coins: nobody is short."""
     if can.crosses_zero or symbol.is_crypto:
         return None
-    owned, outside = bot_table.owned_on(conn, account_id, symbol), drift_table.kept_outside(conn, account_id, symbol)
+    owned, outside = (
+        bot_table.owned_on(conn, account_id, symbol),
+        drift_table.kept_outside(conn, account_id, symbol),
+    )
     coming = [order.side.sign * order.remaining for order in under_way if not order.effect.reduces]
     others = [quantity for other, quantity in owned.items() if other != bot_id]
     net = sum(owned.values(), ZERO) + outside + (drift.difference if drift is not None else ZERO)
@@ -34,5 +43,8 @@ def account_net(conn: sa.Connection, account_id: int, symbol: Symbol) -> Decimal
     if symbol.is_crypto:
         return None
     drift = drift_table.on(conn, account_id, symbol)
-    owned, outside = bot_table.owned_on(conn, account_id, symbol), drift_table.kept_outside(conn, account_id, symbol)
+    owned, outside = (
+        bot_table.owned_on(conn, account_id, symbol),
+        drift_table.kept_outside(conn, account_id, symbol),
+    )
     return sum(owned.values(), ZERO) + outside + (drift.difference if drift is not None else ZERO)

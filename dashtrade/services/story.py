@@ -64,7 +64,7 @@ def _status(decision: str) -> str:
 def order_view(order: Order) -> dict[str, Any]:
     average = order.average_price
     return {
-        "order_id": order.id, "client_order_id": order.id, "broker_order_id": order.broker_order_id, "signal_id": order.signal_id,
+        "order_id": order.id, "client_order_id": order.id, "broker_order_id": order.broker_order_id, "crossed_with": order.crossed_with, "signal_id": order.signal_id,
         "parent_order_id": order.parent_id, "bot_id": order.bot_id, "account_id": order.account_id, "symbol": order.symbol.text, "side": str(order.side),
         "effect": str(order.effect), "type": str(order.type), "quantity": plain(order.quantity), "status": str(order.status),
         "reason": order.reason, "filled_quantity": plain(order.filled_quantity),

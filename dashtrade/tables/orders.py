@@ -356,7 +356,7 @@ def list_trades(conn: sa.Connection, owner: int, *, before: int | None, limit: i
 
 CSV_COLUMNS = (
     "id", "at", "bot_id", "account_id", "symbol", "action", "effect", "quantity", "price", "notional", "fee", "realized_pnl",
-    "status", "signal_id", "order_id", "broker_order_id", "simulated",
+    "status", "signal_id", "order_id", "broker_order_id", "simulated", "crossed",
 )
 
 
@@ -373,7 +373,8 @@ def csv_cells(*, postgres: bool) -> list[Any]:
         at = sa.func.strftime("%Y-%m-%dT%H:%M:%fZ", sa.type_coerce(trades.c.at, sa.BigInteger) / 1000000.0, "unixepoch")
     as_text = sa.cast if postgres else sa.type_coerce  # where numbers are text already, there is nothing to do
     cells = {column.name: as_text(column, sa.Text) for column in trades.c}
-    cells |= {"at": at, "broker_order_id": _harmless(trades.c.broker_order_id), "simulated": sa.case((MADE_UP, "yes"), else_="")}
+    cells |= {"at": at, "broker_order_id": _harmless(trades.c.broker_order_id), "simulated": sa.case((MADE_UP, "yes"), else_=""),
+              "crossed": sa.case((trades.c.crossed, "yes"), else_="")}
     return [cells[name] for name in CSV_COLUMNS]
 
 
