@@ -16,7 +16,7 @@ import queue
 import signal
 import sys
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -28,11 +28,13 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from bot_database import DatabaseAway
 from dashtrade.app import App, CannotStart, build_app
+from dashtrade.domain.bots import Bot
 from dashtrade.domain.ports import BrokerError, OrderReport
 from dashtrade.door import Asker, Door
 from dashtrade.engine.effects import Call, Steps, Write
 from dashtrade.engine.intake import Alert
 from dashtrade.engine.lanes import LEASE_SECONDS
+from dashtrade.engine.sending import is_local
 from dashtrade.engine.streams import Streams
 from dashtrade.engine.watch import Watch
 from dashtrade.failpoints import failpoint
@@ -41,17 +43,18 @@ from dashtrade.settings import EX_CONFIG, Settings
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import people as people_table
 from dashtrade.tables import signals as signal_table
+from dashtrade.tables.accounts import Account
 from dashtrade.tables.signals import Lane
 
 log = logging.getLogger("dashtrade.worker")
 
 AT_ONCE = 4  # lanes' writes in one commit
-CALLS = 32  # network calls under way at once
+CALLS, OF_ACCOUNT = 64, 4  # network calls under way at once; of one account, so that a broker that hangs takes no more of them
 SCAN, COLLECT, WATCH = 0.5, 0.25, 2.0  # seconds between two looks
 ENDED = 20  # at every twentieth look, orders that ended a moment ago: a fill may come late
 YOUNG, SELDOM, HEARD = timedelta(seconds=3), 6, 12  # older orders are asked after at every sixth look, those we are told of at every twelfth
 RECONCILE = 1.0  # between two looks for accounts to compare with their venues
-COLLECTORS = 16  # accounts asked at once, so that a slow venue keeps nobody else waiting
+COLLECTORS = 64  # accounts asked at once, so that a slow venue keeps nobody else waiting
 STOPPING = 15.0  # seconds for what is under way, when told to end
 
 
@@ -67,6 +70,8 @@ class Lanes:
         self._again: set[object] = set()
         self._alerts: list[tuple[Asker, int, Alert]] = []
         self._ready: deque[tuple[object, Any, BaseException | None]] = deque()
+        self._calling: Counter[int] = Counter()  # by account
+        self._queued: dict[int, deque[tuple[Lane, Call]]] = {}  # by account: calls that wait for one of its own to end
         self._writes: list[tuple[object, Write]] = []
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="lanes", daemon=True)
@@ -142,7 +147,9 @@ class Lanes:
             log.exception("lane %s failed; it is tried again at the next look", lane)
             self._end(lane, again=False)
         else:
-            if isinstance(effect, Call):
+            if isinstance(effect, Call) and isinstance(lane, Lane):
+                self._call_for(lane, effect)
+            elif isinstance(effect, Call):
                 self._pool.submit(self._call, lane, effect)
             elif self._db.is_sqlite:
                 self._writes.append((lane, effect))
@@ -156,12 +163,28 @@ class Lanes:
         if wanted and again and isinstance(lane, Lane):
             self._wake(lane)
 
-    def _call(self, lane: object, call: Call) -> None:
+    def _call_for(self, lane: Lane, call: Call) -> None:
+        """At most so many at once for one account; the others of it wait for these."""
+        if self._calling[lane.account_id] >= OF_ACCOUNT:
+            self._queued.setdefault(lane.account_id, deque()).append((lane, call))
+            return
+        self._calling[lane.account_id] += 1
+        self._pool.submit(self._call, lane, call, lambda: self._called(lane.account_id))
+
+    def _called(self, account_id: int) -> None:
+        self._calling[account_id] -= 1
+        queued = self._queued.get(account_id)
+        if queued:
+            self._call_for(*queued.popleft())
+        else:
+            self._queued.pop(account_id, None)
+
+    def _call(self, lane: object, call: Call, after: Callable[[], None] = lambda: None) -> None:
         try:
             done: tuple[object, Any, BaseException | None] = lane, call.fn(), None
         except BaseException as error:
             done = lane, None, error
-        self._inbox.put(lambda: self._ready.append(done))
+        self._inbox.put(lambda: (self._ready.append(done), after()))
 
     def _commit(self) -> None:
         """What lanes have to write by now, in one commit; not too much of it, as alerts wait meanwhile."""
@@ -184,6 +207,8 @@ class Worker:
         self._asking: set[int] = set()
         self._collectors = ThreadPoolExecutor(COLLECTORS, thread_name_prefix="collect")
         self._comparing: set[int] = set()
+        self._watching: set[int] = set()
+        self._watchers = ThreadPoolExecutor(COLLECTORS, thread_name_prefix="watch")
         self._comparers = ThreadPoolExecutor(COLLECTORS, thread_name_prefix="compare")
         self.streams = Streams(app.db, app.brokers.streaming, app.brokers.of, self._hear)
 
@@ -209,7 +234,7 @@ class Worker:
     def stop(self) -> None:
         self._scheduler.shutdown(wait=False)
         self.streams.stop()
-        for pool in (self._collectors, self._comparers):
+        for pool in (self._collectors, self._comparers, self._watchers):
             pool.shutdown(wait=False, cancel_futures=True)
         self.lanes.stop()
         if self.door is not None:
@@ -276,7 +301,26 @@ class Worker:
                 self.lanes.wake(lane)
 
     def look(self) -> None:
-        for lane in self.watch.look():
+        """What has its prices here is looked at here; every other account by itself, and one that is still being asked not twice."""
+        for account, bots in self.watch.holders():
+            if is_local(self.app.brokers.of(account)):
+                self._wake(self.watch.look_at(account, bots))
+            elif account.id not in self._watching:
+                self._watching.add(account.id)
+                self._watchers.submit(self._look_at, account, bots)
+
+    def _look_at(self, account: Account, bots: list[Bot]) -> None:
+        try:
+            self._wake(self.watch.look_at(account, bots))
+        except DatabaseAway as away:
+            log.warning("account %s: its positions are looked at later: %s", account.id, away)
+        except Exception:  # one account that cannot be looked at must not keep the others from it
+            log.exception("account %s: its positions could not be looked at", account.id)
+        finally:
+            self._watching.discard(account.id)
+
+    def _wake(self, lanes: list[Lane]) -> None:
+        for lane in lanes:
             self.lanes.wake(lane)
 
     def reconcile(self) -> None:

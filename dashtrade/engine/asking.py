@@ -25,7 +25,7 @@ log = logging.getLogger("dashtrade.asking")
 T = TypeVar("T")
 S = TypeVar("S")
 ACCOUNT_GOOD, QUOTE_GOOD = timedelta(seconds=5), timedelta(seconds=0.5)
-ASKERS = 32
+ASKERS = 64
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ tells why and with the bot's pause.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -23,7 +23,7 @@ from dashtrade.domain.orders import Effect
 from dashtrade.domain.ports import BrokerError, Clock, Feed, Quote
 from dashtrade.domain.risk import day_result, loss_percent
 from dashtrade.domain.signals import Origin
-from dashtrade.domain.values import money, plain
+from dashtrade.domain.values import Symbol, money, plain
 from dashtrade.engine.exits import ask_to_close, follow, overtakes, set_off
 from dashtrade.engine.intake import Receipt
 from dashtrade.tables import accounts as account_table
@@ -35,6 +35,7 @@ from dashtrade.tables.signals import Lane
 
 log = logging.getLogger("dashtrade.watch")
 AGAIN = 30  # seconds until a stop that did not get the position closed is sent anew
+SILENT = 1.0  # seconds: a price that fails after so long is not refused, its broker does not answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,42 +49,64 @@ class Alarm:
 
 
 class Watch:
+    """Asks every account for its own prices: one whose broker does not answer keeps nobody else's stops from being watched."""
+
     def __init__(self, db: Database, clock: Clock, feed_of: Callable[[account_table.Account], Feed]) -> None:
         self.db, self.clock, self._feed_of = db, clock, feed_of
+        self._last_failed: dict[int, Symbol] = {}  # by account: where its broker stopped answering
+        self._unpriced: set[tuple[int, Symbol]] = set()
 
     def look(self) -> list[Lane]:
-        """Once over all open positions, each symbol's quote fetched once. The lanes in which something was set off."""
-        quotes: dict[tuple[int, Any], Quote | None] = {}
-        accounts: dict[int, account_table.Account] = {}
-        set_off: list[Lane] = []
+        """Once over all open positions, account by account. The lanes in which something was set off."""
+        return [lane for account, bots in self.holders() for lane in self.look_at(account, bots)]
+
+    def holders(self) -> list[tuple[account_table.Account, list[Bot]]]:
+        """Accounts with something to watch, each with the bots that own it."""
+        found: dict[int, list[Bot]] = {}
         after = 0
         with self.db.read() as conn:
             drifts = drift_table.everything_unresolved(conn)
-        while True:
-            with self.db.read() as conn:
-                page = bot_table.holding(conn, after=after)
+            while page := bot_table.holding(conn, after=after):
                 for bot in page:
-                    if bot.account_id not in accounts:
-                        accounts[bot.account_id] = account_table.load(conn, bot.account_id)
-            if not page:
-                return set_off
-            for bot in page:
-                if bot.position.quantity and not _pointless(bot, drifts):
-                    quote = self._quote(accounts[bot.account_id], bot, quotes)
-                    set_off += self._safely_look_at(bot, quote) if quote else []
-            after = page[-1].id
+                    if bot.position.quantity and not _pointless(bot, drifts):
+                        found.setdefault(bot.account_id, []).append(bot)
+                after = page[-1].id
+            return [(account_table.load(conn, account_id), bots) for account_id, bots in found.items()]
 
-    def _quote(self, account: account_table.Account, bot: Bot, quotes: dict[tuple[int, Any], Quote | None]) -> Quote | None:
-        try:
-            feed = self._feed_of(account)
-            key = (id(feed), bot.symbol)
-            if key not in quotes:
-                quotes[key] = feed.quote(bot.symbol)
-            return quotes[key]
-        except BrokerError as error:
-            log.warning("no price for %s, its positions are not watched now: %s", bot.symbol, error.message)
-            quotes[(0, bot.symbol)] = None
-            return None
+    def look_at(self, account: account_table.Account, bots: list[Bot]) -> list[Lane]:
+        """The bots of one account, each symbol's price asked for once. A broker that cannot be reached is given up until the next
+        look, which begins behind the symbol at which this one ended: so none of them is always left out."""
+        by_symbol: dict[Symbol, list[Bot]] = {}
+        for bot in bots:
+            by_symbol.setdefault(bot.symbol, []).append(bot)
+        lanes: list[Lane] = []
+        for symbol in self._in_turn(account, list(by_symbol)):
+            began = time.monotonic()
+            try:
+                quote = self._feed_of(account).quote(symbol)
+            except BrokerError as error:
+                self._unpriced_now(account, symbol, error)
+                if time.monotonic() - began > SILENT:
+                    self._last_failed[account.id] = symbol
+                    break
+                continue
+            if (account.id, symbol) in self._unpriced:
+                self._unpriced.discard((account.id, symbol))
+                log.info("account %s: %s has a price again, and its positions are watched", account.id, symbol)
+            for bot in by_symbol[symbol]:
+                lanes += self._safely_look_at(bot, quote)
+        return lanes
+
+    def _unpriced_now(self, account: account_table.Account, symbol: Symbol, error: BrokerError) -> None:
+        """One line when it begins, not one every two seconds."""
+        if (account.id, symbol) not in self._unpriced:
+            self._unpriced.add((account.id, symbol))
+            log.warning("account %s: no price for %s, its positions are not watched now: %s", account.id, symbol, error.message)
+
+    def _in_turn(self, account: account_table.Account, symbols: list[Symbol]) -> list[Symbol]:
+        last = self._last_failed.pop(account.id, None)
+        behind = symbols.index(last) + 1 if last in symbols else 0
+        return symbols[behind:] + symbols[:behind]
 
     def _safely_look_at(self, bot: Bot, quote: Quote) -> list[Lane]:
         """One bot that cannot be looked at must not keep the others from being watched."""
