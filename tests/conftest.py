@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from dashtrade.app import App, build_app
@@ -15,6 +16,8 @@ from tests.doubles import SetClock, SetFeed
 from tests.servers import Postgres, SqliteFiles, postgres
 
 KEY = new_key()
+hypothesis.settings.register_profile("any speed", deadline=None)  # a busy machine makes no test wrong
+hypothesis.settings.load_profile("any speed")
 
 
 @pytest.fixture(scope="session")

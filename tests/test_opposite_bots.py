@@ -1,4 +1,5 @@
-"""Bots that are long and short of one symbol on one netted account, at Alpaca's simulator: every exit passes, whatever the others hold."""
+"""Bots that are long and short of one symbol on one netted account, at Alpaca's simulator: every exit
+passes, whatever the others hold."""
 
 # ruff: noqa: F811
 from __future__ import annotations
@@ -180,7 +181,8 @@ def test_a_part_is_closed_in_whole_shares_beside_a_short(
 def test_what_was_sold_by_hand_is_not_sold_again_beside_opposite_bots(
     ann: Person, sim: AlpacaSimulator, opposite: tuple[int, int]
 ):
-    """The account had 4, and 3 were sold by hand: the guard looks at the bots' parts, not at the net, which would allow 1."""
+    """The account had 4, and 3 were sold by hand: the guard looks at the bots' parts, not at the net, which
+    would allow 1."""
     long, short = opposite
     with sim.market.lock:
         sim.market.set_position(sim.market.assets["AAPL"], D(1), D(100))

@@ -1,6 +1,8 @@
-"""Several bots on one account that the broker nets: what an order of one bot does to what the account holds. Pure.
+"""Several bots on one account that the broker nets: what an order of one bot does to what the account holds.
+Pure.
 
-One bot is long 14, another short 10, and the account holds +4. Each bot may leave at any time, whatever the others hold: an order
+One bot is long 14, another short 10, and the account holds +4. Each bot may leave at any time, whatever the
+others hold: an order
 that would take the account from long to short is split at zero, as brokers refuse it in one piece.
 """
 
@@ -23,7 +25,8 @@ APART = 10  # between the numbers of a decision's steps: what one of them is spl
 class Shared:
     """What the account holds of a symbol by our books, and what of it is not this bot's."""
 
-    net: Decimal  # all bots, what its user keeps outside of them, and a difference that is known and not resolved
+    # All bots, what its user keeps outside of them, and a difference that is known and not resolved.
+    net: Decimal
     others: tuple[Decimal, ...] = ()  # what each other bot owns, and what is kept outside; signed
 
     @property
@@ -47,7 +50,8 @@ def closing_part(quantity: Decimal, side: OrderSide, net: Decimal) -> Decimal:
 
 
 def sendable(quantity: Decimal, side: OrderSide, net: Decimal, symbol: Symbol, can: Capabilities) -> Decimal:
-    """Of an exit that leaves the account short, what is short has to be in whole shares where the broker wants them."""
+    """Of an exit that leaves the account short, what is short has to be in whole shares where the broker
+    wants them."""
     if side is OrderSide.BUY or not wants_whole_shorts(symbol, can):
         return quantity
     closing = closing_part(quantity, side, net)
@@ -62,7 +66,8 @@ def opens(side: OrderSide, net: Decimal) -> bool:
 def split_at_zero(order: Order, net: Decimal, can: Capabilities) -> tuple[Order, Order | None]:
     """The order as it may be sent now, and the rest of it, which is sent once the first part is filled.
 
-    The rest is held against what the account holds by then. Exits that a broker would hold with the order are managed by
+    The rest is held against what the account holds by then. Exits that a broker would hold with the order
+    are managed by
     DashTrade instead: a broker takes them with an order that opens a position, and with nothing else.
     """
     closing = closing_part(order.quantity, order.side, net)
@@ -77,8 +82,9 @@ def split_at_zero(order: Order, net: Decimal, can: Capabilities) -> tuple[Order,
     share = closing / order.quantity
     first = replace(order, quantity=closing, final=False, exits=exits, reserve=order.reserve * share)
     after = replace(
-        order, id=client_order_id(order.signal_id, order.bot_id, order.step + 1), step=order.step + 1, quantity=rest, exits=exits,
-        reserve=order.reserve - order.reserve * share, status=OrderStatus.CREATED, sends=0, sent_at=None, due_at=None,
+        order, id=client_order_id(order.signal_id, order.bot_id, order.step + 1), step=order.step + 1, quantity=rest,
+        exits=exits, reserve=order.reserve - order.reserve * share, status=OrderStatus.CREATED, sends=0, sent_at=None,
+        due_at=None,
     )  # fmt: skip
     return first, after
 
@@ -86,7 +92,8 @@ def split_at_zero(order: Order, net: Decimal, can: Capabilities) -> tuple[Order,
 def in_the_way(
     orders: Iterable[Order], quantity: Decimal, side: OrderSide, net: Decimal | None, can: Capabilities
 ) -> list[Order]:
-    """Orders of other bots at the broker beside which an order of that side would be refused: those of the other side where the
+    """Orders of other bots at the broker beside which an order of that side would be refused: those of the
+    other side where the
     broker calls that a wash trade, and those of the same side that hold the shares it is to close."""
     at_broker = [order for order in orders if order.status is OrderStatus.WORKING]
     against = [order for order in at_broker if order.side is not side and not can.opposite_orders]
@@ -107,32 +114,34 @@ def cannot_be_left(
     rules: Rules,
     can: Capabilities,
 ) -> str:
-    """Why what an entry buys or sells short could not be given up again beside what the others own. Empty: it could.
+    """Why what an entry buys or sells short could not be given up again beside what the others own. Empty:
+    it could.
 
-    While others are short, selling a long position takes the account short, and brokers sell short in whole shares alone.
+    While others are short, selling a long position takes the account short, and brokers sell short in whole
+    shares alone.
     """
     name = symbol.short
     if side is OrderSide.SELL and wants_whole_shorts(symbol, can) and shared.fraction:
         return (
-            f"{plain(shared.fraction)} {name} on this account is a fraction of a share, which could not be sold beside a short "
-            f"position: {can.name} sells short in whole shares only. Close it first, or use another account"
+            f"{plain(shared.fraction)} {name} on this account is a fraction of a share, which could not be sold beside "
+            f"a short position: {can.name} sells short in whole shares only. Close it first, or use another account"
         )
     if side is OrderSide.BUY and shared.short:
         if not rules.shortable:
             return (
-                f"this account is short {name} beside this bot, and {can.name} does not take new shorts of it now: a long "
-                "position could not be closed while that short stands"
+                f"this account is short {name} beside this bot, and {can.name} does not take new shorts of it now: a "
+                "long position could not be closed while that short stands"
             )
         if wants_whole_shorts(symbol, can) and (owned + quantity) % 1:
             return (
-                f"this account is short {name} beside this bot: {plain(owned + quantity)} could not be sold again, as "
-                f"{can.name} sells short in whole shares only. Use a size in whole shares, or another account"
+                f"this account is short {name} beside this bot: {plain(owned + quantity)} could not be sold again, "
+                f"as {can.name} sells short in whole shares only. Use a size in whole shares, or another account"
             )
     return ""
 
 
 def split_words(first: Order, rest: Order) -> str:
     return (
-        f"the account holds {plain(first.quantity)} of it, the other bots the rest the other way: {first.side} {plain(first.quantity)} now, "
-        f"and {plain(rest.quantity)} once that is filled"
+        f"the account holds {plain(first.quantity)} of it, as other bots hold the other way: "
+        f"{first.side} {plain(first.quantity)} now, and {plain(rest.quantity)} once that is filled"
     )

@@ -1,7 +1,10 @@
-"""Two bots of one account that leave opposite positions at the same moment: what crosses is settled in the books.
+"""Two bots of one account that leave opposite positions at the same moment: what crosses is settled in the
+books.
 
-One sells what the other buys, at the middle of the market, without an order and without a fee: at the broker the two orders would
-cancel each other out, cost the spread twice, and need a short sale in between. Both are bookings like any other: an order each,
+One sells what the other buys, at the middle of the market, without an order and without a fee: at the broker
+the two orders would
+cancel each other out, cost the spread twice, and need a short sale in between. Both are bookings like any
+other: an order each,
 marked with the other's id, one fill, one commit.
 """
 
@@ -88,8 +91,8 @@ def settle(conn: sa.Connection, orders: Sequence[Order], price: Decimal, now: da
             fee=ZERO,
         )
         report = OrderReport(
-            client_order_id=order.id, broker_order_id=None, status=VenueStatus.FILLED, filled_quantity=order.quantity,
-            average_price=price, fills=(fill,),
+            client_order_id=order.id, broker_order_id=None, status=VenueStatus.FILLED,
+            filled_quantity=order.quantity, average_price=price, fills=(fill,),
         )  # fmt: skip
         booking.apply_report(conn, order, report, now)
 
@@ -97,6 +100,6 @@ def settle(conn: sa.Connection, orders: Sequence[Order], price: Decimal, now: da
 def words(order: Order, other: Leaving, price: Decimal) -> str:
     verb = "bought from" if order.side is OrderSide.BUY else "sold to"
     return (
-        f"crossed inside the account: {plain(order.quantity)} {verb} the bot {other.view.bot.name}, which leaves the other way, at the "
-        f"middle of the market, {plain(price)}; no order is sent and no fee is due"
+        f"crossed inside the account: {plain(order.quantity)} {verb} the bot {other.view.bot.name}, which leaves "
+        f"the other way, at the middle of the market, {plain(price)}; no order is sent and no fee is due"
     )

@@ -1,4 +1,5 @@
-"""What an account holds of a symbol by our books: all its bots, what its user keeps outside of them, a known difference."""
+"""What an account holds of a symbol by our books: all its bots, what its user keeps outside of them, a known
+difference."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ def shared(
     drift: Drift | None,
     under_way: Iterable[Order],
 ) -> Shared | None:
-    """As a decision looks at it. None where one order may take the account from long to short, and for coins: nobody is short."""
+    """As a decision looks at it. None where one order may take the account from long to short, and for
+    coins: nobody is short."""
     if can.crosses_zero or symbol.is_crypto:
         return None
     owned, outside = (
