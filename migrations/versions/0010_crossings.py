@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0008_crossings"
-down_revision = "0007_real_money"
+revision = "0010_crossings"
+down_revision = "0009_round_trips"
 
 
 def upgrade() -> None:
