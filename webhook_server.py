@@ -230,7 +230,7 @@ def _own(user_id: int) -> User:
 
 @bp.get("/user/<int:user_id>/positions")
 def user_positions(user_id: int) -> Response:
-    return reply(history.positions.__wrapped__(_own(user_id)))
+    return reply(history.positions.__wrapped__(_own(user_id), history.OfScope()))
 
 
 @bp.get("/user/<int:user_id>/bots")

@@ -8,7 +8,7 @@ from dashtrade import ui
 from dashtrade.domain.access import Permission
 from dashtrade.ui import bot_form, bot_list, bot_view, closing, moving
 
-user = ui.page("Bots", needs=Permission.TRADE)
+user = ui.page("Bots", needs=Permission.TRADE, figures="bot" not in st.query_params)
 chosen = st.query_params.get("bot", "")
 if chosen.isascii() and chosen.isdigit() and len(chosen) < 19:
     bot_view.show(ui.the_app(), user, int(chosen))

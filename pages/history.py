@@ -6,5 +6,5 @@ from dashtrade import ui
 from dashtrade.domain.access import Permission
 from dashtrade.ui import trades
 
-user = ui.page("Trade history", needs=Permission.TRADE)
+user = ui.page("Trade history", needs=Permission.TRADE, figures=True)
 trades.show(ui.the_app(), user)

@@ -8,7 +8,7 @@ from dashtrade import ui
 from dashtrade.domain.access import Permission
 from dashtrade.ui import closing, first_steps, overview, stop_all
 
-user = ui.page("Overview", needs=Permission.TRADE)
+user = ui.page("Overview", needs=Permission.TRADE, figures=True)
 with ui.actions():
     if st.button("New bot", type="primary", icon=":material/add:", key="new_bot"):
         st.switch_page("pages/bots.py", query_params={"new": "yes"})

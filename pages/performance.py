@@ -6,5 +6,5 @@ from dashtrade import ui
 from dashtrade.domain.access import Permission
 from dashtrade.ui import results
 
-user = ui.page("Performance", needs=Permission.TRADE)
+user = ui.page("Performance", needs=Permission.TRADE, figures=True)
 results.show(ui.the_app(), user)

@@ -6,7 +6,7 @@ from dashtrade import ui
 from dashtrade.domain.access import Permission
 from dashtrade.ui import closing, drifting, moving, positions
 
-user = ui.page("Live positions", needs=Permission.TRADE)
+user = ui.page("Live positions", needs=Permission.TRADE, figures=True)
 positions.board()
 closing.show(user)
 drifting.show(user)

@@ -88,7 +88,7 @@ def test_open_profit_is_the_same_on_every_page_in_every_tick_and_in_the_api(ann:
     for bot_id, profit in told.items():
         assert page(drawn, "bots", bot=str(bot_id))[f"u{bot_id}"] == profit
     whole = signed(sum(map(Decimal, of_bots.values())))
-    assert places["overview"]["open"] == places["positions"][f"open{ann.paper}"] == ticks["open"] == whole
+    assert places["overview"]["open:paper:USD"] == places["positions"][f"open:{ann.paper}:USD"] == ticks["open:paper:USD"] == whole
 
 
 def test_what_was_realised_today_is_the_same_on_the_pages_and_in_the_api(ann: Person, app: App, drawn: Shown):

@@ -19,7 +19,7 @@ def at(hours: float) -> datetime:
 
 
 def trip(bot: int, symbol: Symbol, hours: float, net: int, held: float) -> measures.Ended:
-    return measures.Ended(bot_id=bot, symbol=symbol, at=at(hours), net=D(net), held=timedelta(hours=held))
+    return measures.Ended(bot_id=bot, account_id=1, symbol=symbol, at=at(hours), net=D(net), held=timedelta(hours=held))
 
 
 TRIPS = [trip(1, AAPL, 2, 99, 2), trip(2, BTC, 3, -20, 2), trip(2, BTC, 5, -30, 4), trip(2, BTC, 6, 0, 0)]

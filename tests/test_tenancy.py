@@ -199,6 +199,7 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "orders.by_venue_number": lambda c, o, of: orders.by_venue_number(
         c, o, of.account, orders.load(c, of.order).broker_order_id, since=of.now - timedelta(days=1)),
     "orders.list_trades": lambda c, o, of: orders.list_trades(c, o, before=None, limit=9, bot_id=of.bot),
+    "orders.made_up": lambda c, o, of: _made_up(c, o, of),
     "orders.stream_trades": lambda c, o, of: list(orders.stream_trades(c, o, bot_id=of.bot)),
     "orders.give_lots": lambda c, o, of: orders.give_lots(c, o, of.bot, of.other),
     "round_trips.list_page": lambda c, o, of: round_trips.list_page(c, o, limit=9, open=True, bot_id=of.bot),
@@ -262,6 +263,13 @@ def _refused(conn: sa.Connection, owner: int, of: SimpleNamespace) -> Any:
     signals.end_signal(conn, of.signal, status="refused", reason="", ended=of.now)
     found = signals.recently_refused(conn, owner, since=row.received_at - timedelta(days=1))
     signals.end_signal(conn, of.signal, status=row.status, reason=row.reason, ended=row.ended_at)
+    return found
+
+
+def _made_up(conn: sa.Connection, owner: int, of: SimpleNamespace) -> Any:
+    accounts.change(conn, of.ann, of.account, mode="live")
+    found = orders.made_up(conn, owner, bot_id=None, since=None, account_id=of.account)
+    accounts.change(conn, of.ann, of.account, mode="paper")
     return found
 
 

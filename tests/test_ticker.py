@@ -95,9 +95,10 @@ def test_a_tab_gets_its_owners_cells_and_nobody_elses(house: House, app: App, br
     bob.trades("buy")
     with browser.tab(cookie(app, ann)) as socket:
         first = told(socket)
-    assert {f"m{mine}", f"u{mine}", "equity", "open"} <= set(first["c"])
+    assert {f"m{mine}", f"u{mine}", "equity:paper:USD", "open:paper:USD"} <= set(first["c"])
     assert not [name for name in first["c"] if name.endswith(str(theirs)) and name[:-len(str(theirs))] in ("m", "u", "v")]
-    assert not [name for name in first["c"] if name.startswith("eq") and name not in ("equity", f"eq{ann.paper}")]
+    mine_alone = {f"eq{ann.paper}", f"equity:{ann.paper}:USD", "equity:paper:USD"}
+    assert {name for name in first["c"] if name.startswith("eq")} == mine_alone
 
 
 def test_only_what_changed_is_sent_and_what_is_sent_is_what_pages_show(house: House, app: App, feed: SetFeed, browser: Browser):

@@ -14,18 +14,22 @@ from flask import Blueprint, Response, stream_with_context
 
 from bot_engine import Lane
 from dashtrade.api.bots import shown_bots
-from dashtrade.api.http import Answer, Body, Page, endpoint, number_cursor, page, read_day, read_end, read_moment, the_app
+from dashtrade.api.http import SCOPE, Answer, Body, Page, endpoint, number_cursor, page, read_day, read_end, read_moment, the_app
 from dashtrade.domain.measures import win_rate
 from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.ports import BrokerError
-from dashtrade.domain.values import Symbol, iso, plain
+from dashtrade.domain.scope import MoneyScope
+from dashtrade.domain.values import ZERO, Symbol, iso, plain
 from dashtrade.services import orders as order_service
+from dashtrade.services import portfolio_summary, scope
 from dashtrade.services import story
 from dashtrade.services.bots import NotFound
+from dashtrade.services.portfolio_summary import BotDay, Figures
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import signals as signal_table
+from dashtrade.tables.accounts import Account
 from dashtrade.tables.people import User
 
 bp = Blueprint("history", __name__, url_prefix="/api/v1")
@@ -133,11 +137,13 @@ class TradeFilter(Body):
     status: str | None = pydantic.Field(None, pattern="^(filled|partial)$")
     since: str | None = pydantic.Field(None, alias="from")
     until: str | None = pydantic.Field(None, alias="to")
+    scope: str | None = SCOPE
 
-    def wanted(self) -> dict[str, Any]:
+    def wanted(self, user: User) -> dict[str, Any]:
         return {
             "bot_id": self.bot_id, "symbol": Symbol.parse(self.symbol) if self.symbol else None, "action": self.action,
             "status": self.status, "since": read_moment(self.since, "from"), "until": read_end(self.until, "to"),
+            "scope": scope.of_user(the_app(), user, self.scope) if self.scope is not None else None,
         }
 
 
@@ -151,6 +157,7 @@ def trade_view(row: Any) -> dict[str, Any]:
         "order_id": row.order_id, "client_order_id": row.order_id, "broker_order_id": row.broker_order_id, "crossed": row.crossed, "symbol": row.symbol.text,
         "action": row.action, "effect": row.effect, "quantity": plain(row.quantity), "price": plain(row.price),
         "notional": plain(row.notional), "fee": plain(row.fee), "realized_pnl": plain(row.realized_pnl), "status": row.status, "simulated": bool(row.simulated),
+        "currency": row.symbol.currency, "money": "live" if row.live else "paper",
     }
 
 
@@ -158,14 +165,14 @@ def trade_view(row: Any) -> dict[str, Any]:
 def trades(user: User, query: TradeList) -> dict[str, Any]:
     """Trades, newest first: one per order that was filled, in whole or in part."""
     with the_app().db.read() as conn:
-        rows = order_table.list_trades(conn, user.id, before=number_cursor(query.cursor), limit=query.limit + 1, **query.wanted())
+        rows = order_table.list_trades(conn, user.id, before=number_cursor(query.cursor), limit=query.limit + 1, **query.wanted(user))
     return page(rows, query.limit, lambda row: str(row.id), trade_view)
 
 
 @endpoint(bp, "GET", "/trades.csv", query=TradeFilter)
 def trades_csv(user: User, query: TradeFilter) -> Response:
     """The same as a CSV file, all of them, streamed."""
-    app, wanted = the_app(), query.wanted()
+    app, wanted = the_app(), query.wanted(user)
 
     def chunks() -> Iterator[str]:
         with app.db.read() as conn:
@@ -192,17 +199,23 @@ def csv_chunks(rows: Iterator[tuple[Any, ...]]) -> Iterator[str]:
 # --- positions, performance, risk ------------------------------------------------------------------------------------------
 
 
-@endpoint(bp, "GET", "/positions")
-def positions(user: User) -> dict[str, Any]:
+class OfScope(Body):
+    scope: str | None = SCOPE
+
+
+@endpoint(bp, "GET", "/positions", query=OfScope)
+def positions(user: User, query: OfScope) -> dict[str, Any]:
     """What each account holds: by bot, outside DashTrade, and what the broker says."""
     app = the_app()
     with app.db.read() as conn:
         accounts = account_table.list_all(conn, user.id)
         holding = [bot for bot in bot_table.list_page(conn, user.id, limit=10000) if bot.position.quantity]
+    if query.scope is not None:
+        accounts = scope.covered(scope.read(accounts, query.scope), accounts)
     views = {view["id"]: view for view in shown_bots(user, holding)}
     items: list[dict[str, Any]] = []
     problems = []
-    for account in accounts:
+    for account in scope.live_first(accounts):
         own = [bot for bot in holding if bot.account_id == account.id]
         try:
             at_broker = {p.symbol: p for p in app.brokers.of(account).positions()}
@@ -211,15 +224,15 @@ def positions(user: User) -> dict[str, Any]:
             at_broker = None
         symbols = {bot.symbol for bot in own} | set(at_broker or {})
         for symbol in sorted(symbols, key=lambda s: s.text):
-            items.append(_position(account.id, symbol, [bot for bot in own if bot.symbol == symbol], at_broker, views))
+            items.append(_position(account, symbol, [bot for bot in own if bot.symbol == symbol], at_broker, views))
     return {"items": items, "problems": problems, "next_cursor": None}
 
 
-def _position(account_id: int, symbol: Symbol, bots: list[Any], at_broker: Any, views: dict[int, Any]) -> dict[str, Any]:
+def _position(account: Account, symbol: Symbol, bots: list[Any], at_broker: Any, views: dict[int, Any]) -> dict[str, Any]:
     ours = sum((bot.position.quantity for bot in bots), Decimal(0))
     theirs = None if at_broker is None else (at_broker[symbol].quantity if symbol in at_broker else Decimal(0))
     return {
-        "account_id": account_id, "symbol": symbol.text, "quantity": plain(ours), "broker_quantity": None if theirs is None else plain(theirs),
+        "account_id": account.id, "money": str(scope.money_of(account)), "symbol": symbol.text, "currency": symbol.currency, "quantity": plain(ours), "broker_quantity": None if theirs is None else plain(theirs),
         "outside": None if theirs is None else plain(theirs - ours),
         "bots": [{"bot_id": bot.id, "name": bot.name, **views[bot.id]["position"]} for bot in bots],
     }
@@ -230,33 +243,80 @@ class PerformanceQuery(Body):
     bot_id: int | None = _ID
     since: str | None = pydantic.Field(None, alias="from")
     until: str | None = pydantic.Field(None, alias="to")
+    scope: str | None = SCOPE
 
 
 @endpoint(bp, "GET", "/performance", query=PerformanceQuery)
 def performance(user: User, query: PerformanceQuery) -> dict[str, Any]:
-    """Realised profit per bot and UTC day, and in total. `wins` and `losses` count round trips that closed, after fees; `trades` filled orders."""
-    with the_app().db.read() as conn:
-        rows = bot_table.days(
-            conn, user.id, bot_id=query.bot_id, since=read_day(query.since, "from"), until=read_day(query.until, "to")
-        )
+    """Realised profit per bot and UTC day, and in total, of one scope, each currency by itself. `wins` and `losses` count round trips
+    that closed, after fees; `trades` filled orders."""
+    app, wanted = the_app(), _scope_of(user, query)
+    days = portfolio_summary.bot_days(
+        app, user, wanted, bot_id=query.bot_id, since=read_day(query.since, "from"), until=read_day(query.until, "to")
+    )
     items = [
         {
-            "bot_id": r.bot_id, "day": r.day.isoformat(), "realized_pnl": plain(r.realized), "fees": plain(r.fees),
-            "net_pnl": plain(r.realized - r.fees), "volume": plain(r.volume), "trades": r.trades, "wins": r.wins, "losses": r.losses,
-
+            "bot_id": day.bot_id, "day": day.day.isoformat(), "currency": day.currency, "realized_pnl": plain(day.realized), "fees": plain(day.fees),
+            "net_pnl": plain(day.net), "volume": plain(day.volume), "trades": day.trades, "wins": day.wins, "losses": day.losses,
         }
-        for r in rows
+        for day in days
     ]
-    total, fees = sum((r.realized for r in rows), Decimal(0)), sum((r.fees for r in rows), Decimal(0))
-    wins, losses = sum(r.wins for r in rows), sum(r.losses for r in rows)
+    total, *others = [_total(name, [day for day in days if day.currency == name]) for name in portfolio_summary.currencies((), days)]
+    return {"scope": wanted.text, "money": str(wanted.money), "items": items, "next_cursor": None, "total": total, "other_currencies": others}
+
+
+def _scope_of(user: User, query: PerformanceQuery) -> MoneyScope:
+    """A bot that is asked for by its number says by itself which account is meant."""
+    app = the_app()
+    if query.scope is None and query.bot_id is not None:
+        with app.db.read() as conn:
+            bot = bot_table.get(conn, user.id, query.bot_id)
+            account = account_table.get(conn, user.id, bot.account_id) if bot is not None else None
+        if account is not None:
+            return scope.of_account(account)
+    return scope.of_user(app, user, query.scope)
+
+
+def _total(currency: str, days: list[BotDay]) -> dict[str, Any]:
+    realized, fees = sum((day.realized for day in days), ZERO), sum((day.fees for day in days), ZERO)
+    wins, losses = sum(day.wins for day in days), sum(day.losses for day in days)
     share = win_rate(wins, losses)
     return {
-        "items": items, "next_cursor": None,
-        "total": {
-            "realized_pnl": plain(total), "fees": plain(fees), "net_pnl": plain(total - fees), "trades": sum(r.trades for r in rows),
-            "wins": wins, "losses": losses, "win_rate": None if share is None else f"{share:.1f}",
+        "currency": currency, "realized_pnl": plain(realized), "fees": plain(fees), "net_pnl": plain(realized - fees),
+        "trades": sum(day.trades for day in days), "wins": wins, "losses": losses,
+        "win_rate": None if share is None else f"{share:.1f}",
+    }  # fmt: skip
+
+
+@endpoint(bp, "GET", "/summary", query=OfScope)
+def summary(user: User, query: OfScope) -> dict[str, Any]:
+    """How one stands now, as on the Overview: equity, open and realised profit, drawdown; each currency by itself."""
+    app = the_app()
+    found = portfolio_summary.summary(app, user, scope.of_user(app, user, query.scope))
+    return {
+        "scope": found.scope.text, "money": str(found.scope.money), "account_ids": [account.id for account in found.accounts],
+        "unreachable_account_ids": [account.id for account in found.away], "currencies": [_standing(one) for one in found.by_currency],
+        "risk_used": {"percent": f"{found.risk.percent:.2f}", "bot": found.risk.name} if found.risk else None,
+    }  # fmt: skip
+
+
+def _standing(one: Figures) -> dict[str, Any]:
+    return {
+        "currency": one.currency, "equity": _maybe(one.equity), "unrealized_pnl": _maybe(one.open_profit), "open_positions": one.positions,
+        "today": {"net_pnl": plain(one.today), "trades": one.trades_today},
+        "last_30_days": {
+            "wins": one.wins, "losses": one.losses, "win_rate": _rounded(one.win_rate), "drawdown_percent": _rounded(one.drawdown),
+            "max_drawdown_percent": _rounded(one.deepest),
         },
-    }
+    }  # fmt: skip
+
+
+def _maybe(number: Decimal | None) -> str | None:
+    return None if number is None else plain(number)
+
+
+def _rounded(number: Decimal | None) -> str | None:
+    return None if number is None else f"{number:.2f}"
 
 
 class RiskEventList(Page):

@@ -176,6 +176,12 @@ def _read(model: type[Body], given: Any, where: str) -> Any:
         raise Answer(400, "bad_request", f"The {where} has a field name that cannot be used.", "Use plain names.") from None
 
 
+SCOPE = pydantic.Field(
+    None, max_length=40, description="live, paper, or the id of one account. Left out, totals are of live money where there is a live account, "
+    "else of paper; lists hold everything. Live and paper are never added up.",
+)  # fmt: skip
+
+
 # --- lists -----------------------------------------------------------------------------------------------------------------
 
 

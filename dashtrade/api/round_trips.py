@@ -12,9 +12,10 @@ from typing import Any
 import pydantic
 from flask import Blueprint, Response, stream_with_context
 
-from dashtrade.api.http import Answer, Body, Page, endpoint, page, read_end, read_moment, the_app
+from dashtrade.api.http import SCOPE, Answer, Body, Page, endpoint, page, read_end, read_moment, the_app
 from dashtrade.domain.round_trips import ExitReason
 from dashtrade.domain.values import Symbol, iso, plain
+from dashtrade.services import scope
 from dashtrade.tables import round_trips as table
 from dashtrade.tables.base import EPOCH
 from dashtrade.tables.people import User
@@ -33,9 +34,11 @@ class TripFilter(Body):
     reason: ExitReason | None = None
     since: str | None = pydantic.Field(None, alias="from")
     until: str | None = pydantic.Field(None, alias="to")
+    scope: str | None = SCOPE
 
-    def wanted(self) -> dict[str, Any]:
+    def wanted(self, user: User) -> dict[str, Any]:
         return {
+            "scope": scope.of_user(the_app(), user, self.scope) if self.scope is not None else None,
             "open": self.status == "open", "bot_id": self.bot_id, "account_id": self.account_id, "side": self.side, "exit_reason": self.reason,
             "symbols": [Symbol.parse(written) for written in self.symbol.split(",")] if self.symbol else [],
             "since": read_moment(self.since, "from"), "until": read_end(self.until, "to"),
@@ -74,7 +77,7 @@ def round_trips(user: User, query: TripList) -> dict[str, Any]:
     with the_app().db.read() as conn:
         rows = table.list_page(
             conn, user.id, limit=query.limit + 1, sort=query.sort, rising=query.order == "asc", before=read_cursor(query.cursor, query.sort, is_open=is_open),
-            **query.wanted(),
+            **query.wanted(user),
         )
     return page(rows, query.limit, lambda row: cursor_of(row, query.sort, is_open=is_open), view)
 
@@ -103,7 +106,7 @@ def read_cursor(cursor: str | None, sort: str, *, is_open: bool) -> tuple[Any, i
 @endpoint(bp, "GET", "/round-trips.csv", query=TripFilter)
 def round_trips_csv(user: User, query: TripFilter) -> Response:
     """The same as a CSV file, all of them, streamed."""
-    app, wanted = the_app(), query.wanted()
+    app, wanted = the_app(), query.wanted(user)
 
     def chunks() -> Iterator[str]:
         with app.db.read() as conn:

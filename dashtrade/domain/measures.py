@@ -22,6 +22,7 @@ class Ended:
     """A round trip that is over: what it made after its fees, and how long the position was held."""
 
     bot_id: int
+    account_id: int
     symbol: Symbol
     at: datetime
     net: Decimal

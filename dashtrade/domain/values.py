@@ -156,6 +156,11 @@ class Symbol:
         """How a person writes it."""
         return f"{self.base}/{self.quote}" if self.is_crypto else self.base
 
+    @property
+    def currency(self) -> str:
+        """What its profits are counted in; of a foreign stock the market alone is known, and stands for its currency."""
+        return self.quote or self.market
+
     def __str__(self) -> str:
         return self.text
 

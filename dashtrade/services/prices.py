@@ -77,6 +77,10 @@ class Holding:
     mark: Decimal | None
 
     @property
+    def currency(self) -> str:
+        return self.bot.symbol.currency
+
+    @property
     def unrealized(self) -> Decimal | None:
         if not self.bot.position.quantity:
             return ZERO

@@ -15,6 +15,7 @@ from dashtrade.domain.exits import read_written
 from dashtrade.domain.ledger import Position
 from dashtrade.domain.signals import Size, SizeKind
 from dashtrade.domain.values import OrderType, Symbol, Timeframe
+from dashtrade.tables.accounts import accounts
 from dashtrade.tables.base import BigId, Exact, Instrument, Json, exact, flag, metadata, moment, number, owner_column, whole, words
 from dashtrade.tables.quick import first, rows, run
 
@@ -280,8 +281,15 @@ def put_day(conn: sa.Connection, bot: Bot) -> None:
 # --- performance, risk events, switches ----------------------------------------------------------------------------------
 
 
-def days(conn: sa.Connection, owner: int, *, bot_id: int | None, since: date | None, until: date | None) -> list[Any]:
-    query = sa.select(performance).where(performance.c.user_id == owner)
+def days(conn: sa.Connection, owner: int, *, bot_id: int | None, since: date | None, until: date | None, live: bool | None = None,
+         account_id: int | None = None) -> list[Any]:
+    """What bots made, day by day, each with its account and symbol. `live`: those on live accounts, in simulation mode too; or the others."""
+    query = sa.select(performance, bots.c.account_id, bots.c.symbol).join(bots, bots.c.id == performance.c.bot_id).where(performance.c.user_id == owner)
+    if account_id is not None:
+        query = query.where(bots.c.account_id == account_id)
+    if live is not None:
+        on_live = sa.select(accounts.c.id).where(accounts.c.user_id == owner, accounts.c.mode == "live")
+        query = query.where(bots.c.account_id.in_(on_live) if live else bots.c.account_id.not_in(on_live))
     if bot_id is not None:
         query = query.where(performance.c.bot_id == bot_id)
     if since is not None:

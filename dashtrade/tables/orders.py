@@ -13,6 +13,7 @@ from sqlalchemy import bindparam as p
 from dashtrade.domain.drift import scaled
 from dashtrade.domain.ledger import Lot
 from dashtrade.domain.orders import Effect, Order, OrderStatus
+from dashtrade.domain.scope import Money, MoneyScope
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, Symbol, TimeInForce
 from dashtrade.tables.accounts import accounts
 from dashtrade.tables.base import BigId, Exact, Instrument, Json, exact, flag, is_postgres, metadata, moment, number, owner_column, unindexed, whole, words
@@ -339,16 +340,36 @@ def _filtered(query: sa.Select[Any], owner: int, wanted: dict[str, Any]) -> sa.S
         query = query.where(trades.c.at >= wanted["since"])
     if wanted.get("until") is not None:
         query = query.where(trades.c.at < wanted["until"])
+    if wanted.get("scope") is not None:
+        query = query.where(in_scope(wanted["scope"]))
     return query
 
 
-MADE_UP = sa.and_(  # on a live account in simulation mode: the paper broker's ids tell
-    sa.func.substr(trades.c.broker_order_id, 1, 2) == "P-", trades.c.account_id.in_(sa.select(accounts.c.id).where(accounts.c.mode == "live")),
-)
+_ON_LIVE = trades.c.account_id.in_(sa.select(accounts.c.id).where(accounts.c.mode == "live"))
+_ON_PAPER_BROKER = sa.func.substr(sa.func.coalesce(trades.c.broker_order_id, ""), 1, 2) == "P-"
+MADE_UP = sa.and_(_ON_PAPER_BROKER, _ON_LIVE)  # on a live account in simulation mode: the paper broker's ids tell
+WITH_LIVE_MONEY = sa.and_(_ON_LIVE, ~_ON_PAPER_BROKER)
+
+
+def in_scope(scope: MoneyScope) -> sa.ColumnElement[bool]:
+    """The trades made with this kind of money. Simulated trades of a live account are trades on paper."""
+    money = WITH_LIVE_MONEY if scope.money is Money.LIVE else ~WITH_LIVE_MONEY
+    return money if scope.account_id is None else sa.and_(trades.c.account_id == scope.account_id, money)
+
+
+def made_up(conn: sa.Connection, owner: int, *, bot_id: int | None, since: datetime | None, account_id: int | None = None) -> list[Any]:
+    """Simulated trades of live accounts. Only accounts with books of the paper broker are looked through: mostly there are none."""
+    books = metadata.tables["paper_accounts"]
+    mine = (accounts.c.user_id == owner) & (accounts.c.mode == "live") & accounts.c.id.in_(sa.select(books.c.account_id))
+    ids = [found for found in conn.scalars(sa.select(accounts.c.id).where(mine)) if account_id in (None, found)]
+    if not ids:
+        return []
+    query = _filtered(sa.select(trades), owner, {"bot_id": bot_id, "since": since})
+    return list(conn.execute(query.where(trades.c.account_id.in_(ids), _ON_PAPER_BROKER)))
 
 
 def list_trades(conn: sa.Connection, owner: int, *, before: int | None, limit: int, **wanted: Any) -> list[Any]:
-    query = _filtered(sa.select(trades, MADE_UP.label("simulated")), owner, wanted)
+    query = _filtered(sa.select(trades, MADE_UP.label("simulated"), WITH_LIVE_MONEY.label("live")), owner, wanted)
     if before is not None:
         query = query.where(trades.c.id < before)
     return list(conn.execute(query.order_by(trades.c.id.desc()).limit(limit)))
@@ -356,13 +377,21 @@ def list_trades(conn: sa.Connection, owner: int, *, before: int | None, limit: i
 
 CSV_COLUMNS = (
     "id", "at", "bot_id", "account_id", "symbol", "action", "effect", "quantity", "price", "notional", "fee", "realized_pnl",
-    "status", "signal_id", "order_id", "broker_order_id", "simulated", "crossed",
+    "status", "signal_id", "order_id", "broker_order_id", "currency", "money", "simulated", "crossed",
 )
 
 
 def _harmless(column: sa.Column[str]) -> Any:
     """A cell that a spreadsheet would take for a formula gets an apostrophe. Only the venue's words need it: the rest is ours."""
     return sa.case((sa.func.substr(column, 1, 1).in_(["=", "+", "-", "@", "\t", "\r"]), sa.literal("'") + column), else_=column)
+
+
+def _currency(*, postgres: bool) -> Any:
+    """As `Symbol.currency` has it, from the symbol's universal form."""
+    symbol = sa.type_coerce(trades.c.symbol, sa.Text)
+    place = sa.func.strpos if postgres else sa.func.instr
+    behind, before = sa.func.substr(symbol, place(symbol, "/") + 1), sa.func.substr(symbol, 1, place(symbol, ":") - 1)
+    return sa.case((symbol.like("CRYPTO:%"), behind), (symbol.like("NYSE:%"), "USD"), else_=before)
 
 
 def csv_cells(*, postgres: bool) -> list[Any]:
@@ -373,8 +402,11 @@ def csv_cells(*, postgres: bool) -> list[Any]:
         at = sa.func.strftime("%Y-%m-%dT%H:%M:%fZ", sa.type_coerce(trades.c.at, sa.BigInteger) / 1000000.0, "unixepoch")
     as_text = sa.cast if postgres else sa.type_coerce  # where numbers are text already, there is nothing to do
     cells = {column.name: as_text(column, sa.Text) for column in trades.c}
-    cells |= {"at": at, "broker_order_id": _harmless(trades.c.broker_order_id), "simulated": sa.case((MADE_UP, "yes"), else_=""),
-              "crossed": sa.case((trades.c.crossed, "yes"), else_="")}
+    cells |= {
+        "at": at, "broker_order_id": _harmless(trades.c.broker_order_id), "simulated": sa.case((MADE_UP, "yes"), else_=""),
+        "money": sa.case((WITH_LIVE_MONEY, "live"), else_="paper"), "currency": _currency(postgres=postgres),
+        "crossed": sa.case((trades.c.crossed, "yes"), else_=""),
+    }
     return [cells[name] for name in CSV_COLUMNS]
 
 

@@ -21,6 +21,7 @@ users = sa.Table(
     moment("created_at"), moment("last_login_at", nullable=True),
     words("totp_secret", nullable=True), whole("totp_step", nullable=True),  # sealed; the last step whose code was used
     moment("demo_until", nullable=True), words("demo_address", nullable=True), moment("removed_at", nullable=True),
+    words("scope", nullable=True),  # whose figures the user looks at: live, paper, or an account's number
     sa.Index("ix_users_demo", "demo_until", sqlite_where=sa.text("demo_until IS NOT NULL"), postgresql_where=sa.text("demo_until IS NOT NULL")),
 )
 sessions = sa.Table(
@@ -71,6 +72,7 @@ class User:
     last_login_at: datetime | None
     second_factor: bool = False
     demo_until: datetime | None = None
+    scope: str | None = None  # whose figures they chose to see last
     viewer: str = ""  # the admin who looks at this user's pages, and may not act on them
 
 
@@ -83,7 +85,7 @@ def _user(row: Any) -> User | None:
     return User(
         id=row.id, email=row.email, name=row.name, role=Role(row.role), is_active=row.is_active, time_zone=row.time_zone,
         tradingview_only=row.tradingview_only, body_secret_hash=row.body_secret_hash, max_alert_age=row.max_alert_age,
-        created_at=row.created_at, last_login_at=row.last_login_at, second_factor=row.totp_secret is not None, demo_until=row.demo_until,
+        created_at=row.created_at, last_login_at=row.last_login_at, second_factor=row.totp_secret is not None, demo_until=row.demo_until, scope=row.scope,
     )
 
 

@@ -14,6 +14,7 @@ from dashtrade.domain.ledger import Booking, Position
 from dashtrade.domain.measures import Ended
 from dashtrade.domain.orders import Effect, Order, OrderStatus
 from dashtrade.domain.ports import BrokerFill
+from dashtrade.domain.scope import Money
 from dashtrade.domain.round_trips import Execution, ExitReason, RoundTrip, Tally, exit_reason, follow_all, tally
 from dashtrade.domain.values import Side, Symbol
 from dashtrade.tables.accounts import accounts
@@ -112,7 +113,7 @@ def _put(conn: sa.Connection, trip: RoundTrip) -> None:
         values = {f"new_{name}": getattr(trip, name) for name in _CHANGING} | {f"new_{name}": value for name, value in ranks(trip).items()}
         run(conn, _PUT, values | {"trip_id": trip.id})
     else:
-        run(conn, _ADD, {name: getattr(trip, name) for name in _FIELDS} | {"currency": trip.symbol.quote} | ranks(trip))
+        run(conn, _ADD, {name: getattr(trip, name) for name in _FIELDS} | {"currency": trip.symbol.currency} | ranks(trip))
 
 
 def split(conn: sa.Connection, bot_id: int, ratio: Decimal) -> None:
@@ -132,7 +133,9 @@ def hand_over(conn: sa.Connection, owner: int, bot_id: int, heir_id: int) -> Non
 # --- reading -------------------------------------------------------------------------------------------------------------
 
 SORTS = {"closed": trips.c.closed_at, "pnl": trips.c.net_value, "percent": trips.c.percent_value, "duration": trips.c.held_seconds}
-_LIVE = sa.exists().where(accounts.c.id == trips.c.account_id, accounts.c.mode == "live").label("live")
+_ON_LIVE = sa.exists().where(accounts.c.id == trips.c.account_id, accounts.c.mode == "live")
+_LIVE = _ON_LIVE.label("live")
+_WITH_LIVE_MONEY = sa.and_(_ON_LIVE, ~trips.c.on_paper)
 
 
 def _filtered(query: sa.Select[Any], owner: int, wanted: dict[str, Any]) -> sa.Select[Any]:
@@ -140,7 +143,12 @@ def _filtered(query: sa.Select[Any], owner: int, wanted: dict[str, Any]) -> sa.S
     t = trips.c
     is_open = bool(wanted.get("open"))
     query = query.where(t.user_id == owner, _IS_OPEN if is_open else _IS_CLOSED)
-    for name in ("bot_id", "account_id", "side", "exit_reason"):
+    scope = wanted.get("scope")
+    if scope is not None:  # what was simulated on a live account is paper
+        query = query.where(_WITH_LIVE_MONEY if scope.money is Money.LIVE else ~_WITH_LIVE_MONEY)
+        if scope.account_id is not None:
+            query = query.where(t.account_id == scope.account_id)
+    for name in ("bot_id", "account_id", "side", "exit_reason", "on_paper"):
         if wanted.get(name) is not None:
             query = query.where(t[name] == wanted[name])
     if wanted.get("account_ids") is not None:
@@ -180,15 +188,15 @@ def totals(conn: sa.Connection, owner: int, **wanted: Any) -> list[Any]:
     t, add = trips.c, sa.func.sum
     won = sa.case((t.net_value > 0, t.net_value), else_=0.0)
     lost = sa.case((t.net_value < 0, t.net_value), else_=0.0)
-    live = sa.case((accounts.c.mode == "live", 1), else_=0)
     inner = _filtered(
         sa.select(
-            t.account_id, t.currency, sa.func.count().label("count"), add(sa.case((t.net_value > 0, 1), else_=0)).label("wins"),
+            t.account_id, t.on_paper, t.currency, sa.func.count().label("count"), add(sa.case((t.net_value > 0, 1), else_=0)).label("wins"),
             add(sa.case((t.net_value < 0, 1), else_=0)).label("losses"), add(t.net_value).label("net"), add(won).label("won"),
             add(lost).label("lost"), add(t.held_seconds).label("held"),
         ), owner, wanted,
-    ).group_by(t.account_id, t.currency).subquery()  # fmt: skip
+    ).group_by(t.account_id, t.on_paper, t.currency).subquery()  # fmt: skip
     i = inner.c
+    live = sa.case((sa.and_(accounts.c.mode == "live", ~i.on_paper), 1), else_=0)
     sums = [add(i[name]).label(name) for name in ("count", "wins", "losses", "net", "won", "lost", "held")]
     query = sa.select(live.label("live"), i.currency, *sums).join(accounts, accounts.c.id == i.account_id)
     return list(conn.execute(query.group_by(live, i.currency).order_by(live.desc(), i.currency)))
@@ -208,10 +216,10 @@ def traded_symbols(conn: sa.Connection, owner: int) -> list[Symbol]:
 def ended(conn: sa.Connection, owner: int, *, limit: int, **wanted: Any) -> list[Ended]:
     """What the latest closed trips made, oldest first: enough of each to measure by."""
     t = trips.c
-    query = _filtered(sa.select(t.bot_id, t.symbol, t.closed_at, t.opened_at, t.realized, t.fees), owner, wanted)
+    query = _filtered(sa.select(t.bot_id, t.account_id, t.symbol, t.closed_at, t.opened_at, t.realized, t.fees), owner, wanted)
     rows = conn.execute(query.order_by(t.closed_at.desc(), t.id.desc()).limit(limit)).all()
     return [
-        Ended(bot_id=r.bot_id, symbol=r.symbol, at=r.closed_at, net=r.realized - r.fees, held=r.closed_at - r.opened_at)
+        Ended(bot_id=r.bot_id, account_id=r.account_id, symbol=r.symbol, at=r.closed_at, net=r.realized - r.fees, held=r.closed_at - r.opened_at)
         for r in reversed(rows)
     ]
 

@@ -8,10 +8,12 @@ from typing import Any
 import streamlit as st
 
 from dashtrade.domain.bots import DAYS, Bot
+from dashtrade.domain.scope import MoneyScope
 from dashtrade.domain.signals import SizeKind
 from dashtrade.domain.values import plain
 from dashtrade.services import bots as service
-from dashtrade.ui import data, exit_fields
+from dashtrade.services.scope import covered, money_of
+from dashtrade.ui import data, exit_fields, scope
 from dashtrade.ui.errors import trying
 from dashtrade.ui.page import guard, the_app
 from dashtrade.ui.words import text
@@ -45,8 +47,9 @@ def ask_new(like: Bot | None = None) -> None:
         frames = TIMEFRAMES if like is None or like.timeframe.shown in TIMEFRAMES else [*TIMEFRAMES, like.timeframe.shown]
         timeframe = right.selectbox("Timeframe", frames, index=frames.index(like.timeframe.shown) if like else 2, accept_new_options=True, help="As the alert says it. Type your own if it is not here.")
         places = list(accounts)
-        place = places.index(like.account_id) if like and like.account_id in accounts else 0
-        account = left.selectbox("Account", places, index=place, format_func=lambda key: f"{accounts[key].label} ({'live money' if accounts[key].mode == 'live' else 'paper'})")
+        looked_at = [account.id for account in covered(scope.current(the_app(), guard()), list(accounts.values()))]
+        place = places.index(like.account_id if like and like.account_id in accounts else next(iter(looked_at), places[0]))
+        account = left.selectbox("Account", places, index=place, format_func=lambda key: scope.whose(accounts[key]))
         name = right.text_input("Name", placeholder="Symbol and timeframe", max_chars=100)
         fields = _fields(like)
         if like is not None:
@@ -60,7 +63,10 @@ def ask_new(like: Bot | None = None) -> None:
             unproven: list[str] = []
             bot_id = service.add_bot(the_app(), guard(), given, unproven.append)
         if attempt.ok:
-            ready = f"{text(service.bot_of(the_app(), guard(), bot_id).name)} is ready for its first alert."
+            made = service.bot_of(the_app(), guard(), bot_id)
+            if not scope.current(the_app(), guard()).covers(made.account_id, money_of(accounts[made.account_id])):
+                scope.show(MoneyScope(money=money_of(accounts[made.account_id])))  # else the new bot would not be seen
+            ready = f"{text(made.name)} is ready for its first alert."
             st.session_state["said"] = " ".join([ready, *map(text, unproven)])
             st.rerun()
 

@@ -6,11 +6,14 @@ import streamlit as st
 
 from dashtrade.app import App
 from dashtrade.domain.bots import Bot
+from dashtrade.domain.scope import MoneyScope
+from dashtrade.domain.values import ZERO
 from dashtrade.services import bots as service
 from dashtrade.services import prices
+from dashtrade.services.portfolio_summary import BotDay, net_by_day
 from dashtrade.tables import signals as signal_table
 from dashtrade.tables.people import User
-from dashtrade.ui import bot_form, cells, closing, data
+from dashtrade.ui import bot_form, cells, closing, data, scope
 from dashtrade.ui.errors import trying
 from dashtrade.ui.page import empty, live, the_app
 from dashtrade.ui.parts import Cell, Column, Row, table
@@ -42,7 +45,11 @@ def show(app: App, user: User) -> None:
 @live
 def _table(user: User) -> None:
     app = the_app()
-    held = data.holdings(app, user)
+    chosen = scope.current(app, user)
+    held = data.holdings(app, user, chosen)
+    if not held:
+        st.info(f"No bot trades with {chosen.money} money here. Choose other figures above to see your other bots.")
+        return
     wanted = ""
     if len(held) > 10:
         wanted = st.text_input("Find", key="find", placeholder="Name or symbol", label_visibility="collapsed", icon=":material/search:").strip().casefold()
@@ -50,24 +57,25 @@ def _table(user: User) -> None:
     if len(found) > SHOWN:
         st.caption(f"{count(len(found), 'bot')}; the first {SHOWN} are shown. Type a name or symbol to find others.")
     latest = _last_outcomes(app, user, [h.bot.id for h in found[:SHOWN]])
-    trends = _trends(app, user)
-    rows = [_row(app, h, latest.get(h.bot.id), trends.get(h.bot.id, [])) for h in found[:SHOWN]]
+    made = _made(app, user, chosen)
+    rows = [_row(app, h, latest.get(h.bot.id), made.get(h.bot.id, [])) for h in found[:SHOWN]]
     with st.container(border=True, key="bots_panel"):
         clicked = table("bots", "Your bots", COLUMNS, rows, opens=True)
     if clicked:
         _act(app, user, int(clicked[0]), clicked[1])
 
 
-def _row(app: App, held: prices.Holding, last: tuple[str, str] | None, trend: list[float]) -> Row:
+def _row(app: App, held: prices.Holding, last: tuple[str, str] | None, days: list[BotDay]) -> Row:
     bot, words, mark = held.bot, *state_of(held.bot)
     side = f"{bot.position.side.value.capitalize()} {quantity(abs(bot.position.quantity))}" if bot.position.quantity else "–"
     outcome, outcome_tone = last or ("", "")
-    account = f" · {held.account.label}" if held.account is not None else ""
+    net = sum((day.net for day in days), ZERO)
+    trend = [0.0, *(float(total) for total in data.running(net_by_day(days)))][-30:]
     return Row(
-        id=str(bot.id), actions=(("pause", "Pause") if bot.is_active else ("resume", "Resume"),) + ((("close", "Close"),) if bot.position.quantity else ()),
+        id=str(bot.id), kind=scope.kind(held.account), actions=(("pause", "Pause") if bot.is_active else ("resume", "Resume"),) + ((("close", "Close"),) if bot.position.quantity else ()),
         cells=[
-            Cell(text=bot.name, sub=f"{bot.symbol.short} · {bot.timeframe.shown}{account}"), Cell(text=words, tone=mark, badge=True), Cell(text=side), cells.profit(held),
-            Cell(text=signed(bot.total_pnl), sub=count(bot.total_trades, "trade"), tone=tone(bot.total_pnl)), Cell(text="–", spark=trend),
+            Cell(text=bot.name, sub=f"{bot.symbol.short} · {bot.timeframe.shown} · {scope.whose(held.account)}"), Cell(text=words, tone=mark, badge=True), Cell(text=side), cells.profit(held),
+            Cell(text=signed(net, held.currency), sub=count(sum(day.trades for day in days), "trade"), tone=tone(net)), Cell(text="–", spark=trend),
             Cell(text=outcome or "None yet", tone=outcome_tone, badge=bool(outcome), sub=ago(app.clock.now(), bot.last_signal_at) if bot.last_signal_at else ""),
         ],
     )  # fmt: skip
@@ -79,12 +87,12 @@ def _last_outcomes(app: App, user: User, bot_ids: list[int]) -> dict[int, tuple[
         return {bot_id: status(said) for bot_id, said in signal_table.last_outcomes(conn, user.id, bot_ids).items()}
 
 
-def _trends(app: App, user: User) -> dict[int, list[float]]:
-    """Each bot's profit, summed up day by day."""
-    by_bot: dict[int, list[tuple[object, object]]] = {}
-    for row in data.days(app, user):
-        by_bot.setdefault(row.bot_id, []).append((row.day, row.realized - row.fees))
-    return {bot_id: [0.0, *(float(total) for total in data.running(days))][-30:] for bot_id, days in by_bot.items()}  # type: ignore[arg-type]
+def _made(app: App, user: User, chosen: MoneyScope) -> dict[int, list[BotDay]]:
+    """Each bot's days, oldest first."""
+    by_bot: dict[int, list[BotDay]] = {}
+    for day in data.days(app, user, chosen):
+        by_bot.setdefault(day.bot_id, []).append(day)
+    return by_bot
 
 
 def _act(app: App, user: User, bot_id: int, wanted: str) -> None:

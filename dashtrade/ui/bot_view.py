@@ -9,13 +9,16 @@ import streamlit as st
 from dashtrade.app import App
 from dashtrade.domain.bots import Bot, Window
 from dashtrade.domain.ports import BrokerError
-from dashtrade.domain.values import plain
+from dashtrade.domain.values import ZERO, plain
 from dashtrade.services import bot_history
 from dashtrade.services import prices
 from dashtrade.services import bots as service
+from dashtrade.services.portfolio_summary import BotDay, net_by_day
+from dashtrade.services.scope import of_account
 from dashtrade.tables import orders as order_table
+from dashtrade.tables.accounts import Account
 from dashtrade.tables.people import User
-from dashtrade.ui import bot_form, candles, cells, closing, data, moving
+from dashtrade.ui import bot_form, candles, cells, closing, data, moving, scope
 from dashtrade.ui.bot_list import state_of
 from dashtrade.ui.errors import trying
 from dashtrade.ui.lists import exits_said, signal_rows
@@ -41,8 +44,10 @@ def show(app: App, user: User, bot_id: int) -> None:
             _back()
         _buttons(app, user, bot)
     words, mark = state_of(bot)
+    account = data.account_by_id(app, user, bot.account_id)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.header(text(bot.name), anchor=False, width="content")
+        scope.badge(account)
         st.badge(words, color=COLOURS.get(mark, "gray"))
         st.caption(f"{text(bot.symbol.short)} · {bot.timeframe.shown} · {text(_size(bot))}", width="content")
     if not bot.is_active and bot.paused_reason != "paused by its user":
@@ -51,10 +56,10 @@ def show(app: App, user: User, bot_id: int) -> None:
     left, right = st.columns([1.7, 1], gap="small")
     with left:
         _chart(bot_id)
-        days = data.net_by_day(data.days(app, user, bot_id=bot_id))
+        days = net_by_day(_days(app, user, bot, account))
         if any(net for _, net in days):
             with panel("Profit so far", key="bot_profit"):
-                profit_curve("bot_curve", days, height=170)
+                profit_curve("bot_curve", days, height=170, currency=bot.symbol.currency)
     with right:
         _signals(bot_id)
         _settings(app, user, bot)
@@ -105,11 +110,15 @@ def _now(user: User, bot_id: int) -> None:
     held = prices.holding(app, bot, account)
     owns = bool(bot.position.quantity)
     side = f"{bot.position.side.value.capitalize()} {quantity(abs(bot.position.quantity))}" if owns else "Flat"
+    days, currency = _days(app, user, bot, account), bot.symbol.currency
+    net, fees = sum((day.net for day in days), ZERO), sum((day.fees for day in days), ZERO)
+    today = [day for day in days if day.day == app.clock.now().date()]
+    net_today = sum((day.net for day in today), ZERO)
     cards("bot_figures", [
         Card(label="Position", value=side, note=_held_at(bot) if owns else "owns nothing now"),
-        Card(label="Open profit", value=signed(held.unrealized), tone=tone(held.unrealized), live=cells.profit(held).live, note=percent(held.percent, sign=True) if owns else "–"),
-        Card(label="Realised, after fees", value=signed(bot.total_pnl), tone=tone(bot.total_pnl), note=f"{money(bot.fees)} fees in {count(bot.total_trades, 'trade')}"),
-        Card(label="Today", value=signed(_today(app, bot)), tone=tone(_today(app, bot)), note=count(bot.day(app.clock.now().date()).trades, "trade")),
+        Card(label="Open profit", value=signed(held.unrealized, currency), tone=tone(held.unrealized), live=cells.profit(held).live, note=percent(held.percent, sign=True) if owns else "–"),
+        Card(label="Realised, after fees", value=signed(net, currency), tone=tone(net), note=f"{money(fees, currency)} fees in {count(sum(day.trades for day in days), 'trade')}"),
+        Card(label="Today", value=signed(net_today, currency), tone=tone(net_today), note=count(sum(day.trades for day in today), "trade")),
     ])  # fmt: skip
 
 
@@ -118,9 +127,9 @@ def _held_at(bot: Bot) -> str:
     return f"at {price(bot.position.average_price)}" + (f"; {kept}, {by}" if kept else "; no stop")
 
 
-def _today(app: App, bot: Bot):  # noqa: ANN202
-    day = bot.day(app.clock.now().date())
-    return day.realized - day.fees
+def _days(app: App, user: User, bot: Bot, account: Account | None) -> list[BotDay]:
+    """Of the money it trades with now."""
+    return data.days(app, user, of_account(account) if account else None, bot_id=bot.id)
 
 
 @live
@@ -150,7 +159,7 @@ def _chart(user: User, bot_id: int) -> None:
             st.caption(f"No prices now: {text(error.message)}")
             return
         with app.db.read() as conn:
-            trades = order_table.list_trades(conn, user.id, before=None, limit=100, bot_id=bot.id)
+            trades = order_table.list_trades(conn, user.id, before=None, limit=100, bot_id=bot.id, scope=of_account(account))
         candles.chart(user, bot, found, trades)
 
 
@@ -168,11 +177,11 @@ def _settings(app: App, user: User, bot: Bot) -> None:
 
 def _facts(app: App, user: User, bot: Bot) -> list[tuple[str, str]]:
     account = data.account_by_id(app, user, bot.account_id)
-    place = f"{account.label} ({'live money' if account.mode == 'live' else 'paper'})" if account else "–"
+    place, currency = scope.whose(account) or "–", bot.symbol.currency
     limits = [
-        ("Daily loss limit", money(bot.daily_loss_limit) if bot.daily_loss_limit else "none"),
+        ("Daily loss limit", money(bot.daily_loss_limit, currency) if bot.daily_loss_limit else "none"),
         ("Stop loss", f"{plain(bot.risk_limit_percent)}% of the position" if bot.risk_limit_percent else "none"),
-        ("Largest position", money(bot.max_position_size) if bot.max_position_size else "none"),
+        ("Largest position", money(bot.max_position_size, currency) if bot.max_position_size else "none"),
         ("Entries a day", str(bot.orders_per_day) if bot.orders_per_day else "no limit"),
         ("Pause between entries", f"{bot.cooldown_seconds} s" if bot.cooldown_seconds else "none"),
         ("Trading hours", f"{'; '.join(_window(w) for w in bot.windows)} ({bot.time_zone})" if bot.windows else "always"),
@@ -191,6 +200,7 @@ def _changed(deed: bot_history.Deed) -> str:
 
 @st.dialog("Delete the bot")
 def _delete(bot: Bot) -> None:
+    scope.badge(data.account_by_id(the_app(), guard(), bot.account_id))
     st.markdown(f"**{text(bot.name)}** stops listening. Its history stays.")
     position, heir = None, None
     if bot.position.quantity:

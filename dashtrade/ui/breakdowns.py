@@ -6,53 +6,55 @@ import calendar
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
-from typing import Any
 
 import streamlit as st
 
 from dashtrade.domain import measures
 from dashtrade.domain.values import ZERO
+from dashtrade.services.portfolio_summary import BotDay, net_by_day
 from dashtrade.tables.people import User
 from dashtrade.ui import data
 from dashtrade.ui.page import panel
 from dashtrade.ui.parts import Cell, Column, Row, table
-from dashtrade.ui.words import money, rate, signed, tone, zone
+from dashtrade.ui.words import money, rate, rounded, signed, tone, zone
 
 MOST_ROWS = 100
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
-def show(user: User, days: Sequence[Any], trips: Sequence[measures.Ended], by_day: Sequence[tuple[date, Decimal]], names: dict[int, str]) -> None:
+def show(user: User, days: Sequence[BotDay], trips: Sequence[measures.Ended], by_day: Sequence[tuple[date, Decimal]], names: dict[int, str],
+         currency: str) -> None:
+    """All of one currency."""
     left, right = st.columns([1.25, 1], gap="small")
     with left:
-        _by_bot(days, trips, names)
-        _by_symbol(trips)
+        _by_bot(days, trips, names, currency)
+        _by_symbol(trips, currency)
     with right:
-        _calendar(by_day)
-        _by_time(user, trips)
+        _calendar(by_day, currency)
+        _by_time(user, trips, currency)
 
 
-def _by_bot(days: Sequence[Any], trips: Sequence[measures.Ended], names: dict[int, str]) -> None:
-    by_bot: dict[int, list[Any]] = {}
+def _by_bot(days: Sequence[BotDay], trips: Sequence[measures.Ended], names: dict[int, str], currency: str) -> None:
+    by_bot: dict[int, list[BotDay]] = {}
     over = measures.summed(trips, lambda trip: trip.bot_id)
     for row in days:
         by_bot.setdefault(row.bot_id, []).append(row)
-    shown = sorted(by_bot.items(), key=lambda item: -sum((r.realized - r.fees for r in item[1]), ZERO))
+    shown = sorted(by_bot.items(), key=lambda item: -sum((r.net for r in item[1]), ZERO))
     columns = [Column(label="Bot"), Column(label="Profit", number=True), Column(label="Win rate", number=True), Column(label="Round trips", number=True, wide_only=True), Column(label="Fees", number=True, wide_only=True), Column(label="Trend", wide_only=True)]
     with panel("By bot", key="bots_panel"):
-        clicked = table("by_bot", "Profit of each bot", columns, [_bot_row(bot_id, own, over.get(bot_id, measures.Sum()), names) for bot_id, own in shown[:MOST_ROWS]], opens=True)
+        clicked = table("by_bot", "Profit of each bot", columns, [_bot_row(bot_id, own, over.get(bot_id, measures.Sum()), names, currency) for bot_id, own in shown[:MOST_ROWS]], opens=True)
         if len(shown) > MOST_ROWS:
             st.caption(f"The {MOST_ROWS} best of {len(shown):,} are shown.")
     if clicked and int(clicked[0]) in names:
         st.switch_page("pages/bots.py", query_params={"bot": clicked[0]})
 
 
-def _bot_row(bot_id: int, own: Sequence[Any], over: measures.Sum, names: dict[int, str]) -> Row:
-    net = sum((r.realized - r.fees for r in own), ZERO)
-    trend = [0.0, *(float(total) for total in data.running(data.net_by_day(own)))]
+def _bot_row(bot_id: int, own: Sequence[BotDay], over: measures.Sum, names: dict[int, str], currency: str) -> Row:
+    net = sum((r.net for r in own), ZERO)
+    trend = [0.0, *(float(total) for total in data.running(net_by_day(own)))]
     return Row(id=str(bot_id), cells=[
-        Cell(text=names.get(bot_id, "Deleted bot")), Cell(text=signed(net), tone=tone(net)), Cell(text=_rate(over)),
-        Cell(text=f"{over.count:,}"), Cell(text=money(sum((r.fees for r in own), ZERO))), Cell(text="–", spark=trend),
+        Cell(text=names.get(bot_id, "Deleted bot")), Cell(text=signed(net, currency), tone=tone(net)), Cell(text=_rate(over)),
+        Cell(text=f"{over.count:,}"), Cell(text=money(sum((r.fees for r in own), ZERO), currency)), Cell(text="–", spark=trend),
     ])  # fmt: skip
 
 
@@ -60,11 +62,11 @@ def _rate(over: measures.Sum) -> str:
     return rate(measures.win_rate(over.wins, over.losses))
 
 
-def _by_symbol(trips: Sequence[measures.Ended]) -> None:
+def _by_symbol(trips: Sequence[measures.Ended], currency: str) -> None:
     found = sorted(measures.summed(trips, lambda trip: trip.symbol.short).items(), key=lambda item: -item[1].net)
     columns = [Column(label="Symbol"), Column(label="Profit", number=True), Column(label="Win rate", number=True), Column(label="Round trips", number=True, wide_only=True)]
     rows = [
-        Row(id=str(name), cells=[Cell(text=str(name)), Cell(text=signed(over.net), tone=tone(over.net)), Cell(text=_rate(over)), Cell(text=f"{over.count:,}")])
+        Row(id=str(name), cells=[Cell(text=str(name)), Cell(text=signed(over.net, currency), tone=tone(over.net)), Cell(text=_rate(over)), Cell(text=f"{over.count:,}")])
         for name, over in found[:MOST_ROWS]
     ]
     if rows:
@@ -73,7 +75,7 @@ def _by_symbol(trips: Sequence[measures.Ended]) -> None:
             st.caption("Closed round trips, after their fees. What is still open is in no figure here.")
 
 
-def _by_time(user: User, trips: Sequence[measures.Ended]) -> None:
+def _by_time(user: User, trips: Sequence[measures.Ended], currency: str) -> None:
     """In the user's own time, by when a round trip ended."""
     from dashtrade.ui.charts import grouped_bars
 
@@ -83,12 +85,12 @@ def _by_time(user: User, trips: Sequence[measures.Ended]) -> None:
     hours = measures.summed(trips, lambda trip: trip.at.astimezone(here).hour)
     weekdays = measures.summed(trips, lambda trip: trip.at.astimezone(here).weekday())
     with panel("By hour", key="hours_panel"):
-        st.plotly_chart(grouped_bars([(f"{hour:02d}", hours.get(hour, measures.Sum()).net) for hour in range(24)]), key="by_hour", config={"displayModeBar": False})
+        st.plotly_chart(grouped_bars([(f"{hour:02d}", hours.get(hour, measures.Sum()).net) for hour in range(24)], currency), key="by_hour", config={"displayModeBar": False})
     with panel("By weekday", key="weekdays_panel"):
-        st.plotly_chart(grouped_bars([(name, weekdays.get(day, measures.Sum()).net) for day, name in enumerate(DAYS)]), key="by_weekday", config={"displayModeBar": False})
+        st.plotly_chart(grouped_bars([(name, weekdays.get(day, measures.Sum()).net) for day, name in enumerate(DAYS)], currency), key="by_weekday", config={"displayModeBar": False})
 
 
-def _calendar(days: Sequence[tuple[date, Decimal]]) -> None:
+def _calendar(days: Sequence[tuple[date, Decimal]], currency: str) -> None:
     """One month; the sign stands with the colour."""
     results = dict(days)
     months = sorted({(day.year, day.month) for day in results}, reverse=True)
@@ -101,15 +103,16 @@ def _calendar(days: Sequence[tuple[date, Decimal]]) -> None:
             ) or months[0]  # fmt: skip
         total = sum((net for day, net in days if (day.year, day.month) == (year, month)), ZERO)
         most = max((abs(net) for net in results.values()), default=ZERO) or Decimal(1)
-        weeks = "".join(f"<tr>{''.join(_day(day, month, results, most) for day in week)}</tr>" for week in calendar.Calendar().monthdatescalendar(year, month))
+        weeks = "".join(f"<tr>{''.join(_day(day, month, results, most, currency) for day in week)}</tr>" for week in calendar.Calendar().monthdatescalendar(year, month))
         head = "".join(f"<th scope='col'>{name}</th>" for name in DAYS)
         st.html(f'<table class="dt-calendar"><thead><tr>{head}</tr></thead><tbody>{weeks}</tbody></table>')
-        st.caption(f"{calendar.month_name[month]}: {signed(total)}".replace("$", "\\$"))
+        st.caption(f"{calendar.month_name[month]}: {signed(total, currency)}".replace("$", "\\$"))
 
 
-def _day(day: date, month: int, results: dict[date, Decimal], most: Decimal) -> str:
+def _day(day: date, month: int, results: dict[date, Decimal], most: Decimal, currency: str) -> str:
     net = results.get(day) if day.month == month else None
     shade = f"--share:{min(float(abs(net) / most), 1):.2f};" if net else ""
-    words = signed(net).partition(".")[0] if net is not None else ""
+    # There is no room for a coin's name in a day; the month's sum has it.
+    words = rounded(net, currency).removesuffix(f" {currency}") if net is not None else ""
     number = day.day if day.month == month else ""
     return f'<td class="{tone(net) if net is not None else ""}" style="{shade}"><small>{number}</small>{words}</td>'

@@ -31,7 +31,7 @@ def _ms(at: Any) -> int:
 
 
 def _said(trade: Any) -> str:
-    made = f", made {signed(trade.realized_pnl)}" if trade.effect in ("close", "reduce") else ""
+    made = f", made {signed(trade.realized_pnl, trade.symbol.currency)}" if trade.effect in ("close", "reduce") else ""
     return f"{trade.action.capitalize()} {quantity(trade.quantity)} at {price(trade.price)}{made}"
 
 

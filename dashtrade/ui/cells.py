@@ -8,14 +8,16 @@ from decimal import Decimal
 
 from dashtrade.app import App
 from dashtrade.domain.drift import asset_of
-from dashtrade.domain.ports import BrokerError, BrokerPosition
+from dashtrade.domain.ports import AccountState, BrokerError, BrokerPosition
+from dashtrade.domain.scope import Money, MoneyScope
 from dashtrade.domain.values import ZERO, Symbol
+from dashtrade.services.portfolio_summary import equity_by_currency, open_profit
+from dashtrade.services.scope import covered, of_account
 from dashtrade.tables.accounts import Account
 from dashtrade.tables.people import User
 from dashtrade.ui import data
 from dashtrade.ui.parts import Cell
 from dashtrade.services.prices import Holding, positions_of, state_of
-from dashtrade.ui.standing import money_in, open_profit
 from dashtrade.ui.words import money, percent, price, signed, tone
 
 
@@ -26,11 +28,11 @@ def mark(held: Holding) -> Cell:
 def profit(held: Holding) -> Cell:
     if not held.bot.position.quantity:
         return Cell(text="–")
-    return Cell(text=signed(held.unrealized), sub=percent(held.percent, sign=True), tone=tone(held.unrealized), live=f"u{held.bot.id}")
+    return Cell(text=signed(held.unrealized, held.currency), sub=percent(held.percent, sign=True), tone=tone(held.unrealized), live=f"u{held.bot.id}")
 
 
 def value(held: Holding) -> Cell:
-    return Cell(text=money(abs(held.value)) if held.value is not None else "–", live=f"v{held.bot.id}")
+    return Cell(text=money(abs(held.value), held.currency) if held.value is not None else "–", live=f"v{held.bot.id}")
 
 
 def outside_mark(account: Account, position: BrokerPosition) -> Cell:
@@ -42,7 +44,7 @@ def outside_profit(account: Account, position: BrokerPosition, outside: Decimal)
     gain = None
     if position.mark is not None and position.average_price:
         gain = (position.mark - position.average_price) * outside
-    return Cell(text=signed(gain), tone=tone(gain), live=f"ou{account.id}:{position.symbol.text}")
+    return Cell(text=signed(gain, position.symbol.currency), tone=tone(gain), live=f"ou{account.id}:{position.symbol.text}")
 
 
 def assets_of(at_broker: Mapping[Symbol, BrokerPosition]) -> dict[str, BrokerPosition]:
@@ -76,21 +78,31 @@ def of_user(app: App, user: User) -> dict[str, list[str]]:
     for h in held:
         for cell in (mark(h), profit(h), value(h)):
             found[cell.live] = [cell.text, cell.tone, cell.sub]
-    states = [state_of(app, account) for account in accounts]
-    opened = open_profit(held)
-    found["equity"] = [money(money_in(accounts, states).equity), "", ""]
-    found["open"] = [signed(opened), tone(opened), ""]
-    for account, state in zip(accounts, states, strict=True):
+    states = {account.id: state_of(app, account) for account in accounts}
+    for account in accounts:
+        state = states[account.id]
         if not isinstance(state, BrokerError):
             found |= {
-                f"eq{account.id}": [money(state.equity), "", ""], f"cash{account.id}": [money(state.cash), "", ""],
-                f"bp{account.id}": [money(state.buying_power), "", ""],
+                f"eq{account.id}": [money(state.equity, state.currency), "", ""], f"cash{account.id}": [money(state.cash, state.currency), "", ""],
+                f"bp{account.id}": [money(state.buying_power, state.currency), "", ""],
             }
-        own = open_profit([h for h in held if h.bot.account_id == account.id])
-        found[f"open{account.id}"] = [signed(own), tone(own), ""]
         at_broker = positions_of(app, account)
         if not isinstance(at_broker, BrokerError):
             for position, quantity in outside_of(account, held, at_broker):
                 for cell in (outside_mark(account, position), outside_profit(account, position, quantity)):
                     found[cell.live] = [cell.text, cell.tone, cell.sub]
+    return found | _totals(accounts, states, held)
+
+
+def _totals(accounts: Sequence[Account], states: Mapping[int, AccountState | BrokerError], held: Sequence[Holding]) -> dict[str, list[str]]:
+    """Equity and open profit of every scope a tab may show, in each of its currencies."""
+    found: dict[str, list[str]] = {}
+    for scope in [*(MoneyScope(money=money) for money in Money), *map(of_account, accounts)]:
+        own = covered(scope, accounts)
+        ids = {account.id for account in own}
+        for currency, equity in equity_by_currency(states[account.id] for account in own).items():
+            found[f"equity:{scope.text}:{currency}"] = [money(equity, currency), "", ""]
+            found[f"open:{scope.text}:{currency}"] = [signed(ZERO, currency), "", ""]
+        for currency, profit_ in open_profit([h for h in held if h.bot.account_id in ids]).items():
+            found[f"open:{scope.text}:{currency}"] = [signed(profit_, currency), tone(profit_), ""]
     return found

@@ -32,31 +32,38 @@ def figure(height: int, **layout: Any) -> go.Figure:
     return made
 
 
-def daily_bars(days: Sequence[tuple[Any, Any]], height: int = 240) -> go.Figure:
-    made = figure(height, showlegend=False, bargap=0.25, yaxis_tickformat="$,.0f")
+def _format(currency: str, digits: int = 0) -> str:
+    """Of an axis; a currency without a sign of its own is named above the chart."""
+    return f"$,.{digits}f" if currency == "USD" else f",.{digits}f"
+
+
+def daily_bars(days: Sequence[tuple[Any, Any]], currency: str, height: int = 240) -> go.Figure:
+    made = figure(height, showlegend=False, bargap=0.25, yaxis_tickformat=_format(currency))
     values = [float(net) for _, net in days]
     made.add_bar(
         x=[day for day, _ in days], y=values, marker_color=[GREEN if value >= 0 else RED for value in values],
-        hovertext=[f"{day:%d %b %Y}: {signed(net)}" for day, net in days], hoverinfo="text",
+        hovertext=[f"{day:%d %b %Y}: {signed(net, currency)}" for day, net in days], hoverinfo="text",
     )  # fmt: skip
     made.update_xaxes(type="date", tickformat="%d %b", nticks=8)
     return made
 
 
-def profit_lines(series: Sequence[tuple[str, Sequence[tuple[Any, float]]]], height: int = 320, *, dashed: tuple[str, Sequence[tuple[Any, float]]] = ("", ())) -> go.Figure:
+def profit_lines(series: Sequence[tuple[str, Sequence[tuple[Any, float]]]], currency: str, height: int = 320, *,
+                 dashed: tuple[str, Sequence[tuple[Any, float]]] = ("", ())) -> go.Figure:
     """Profit summed up over time; the first of the series is the total, and stands out. `dashed` is what they are held against."""
-    made = figure(height, hovermode="x unified", yaxis_tickformat="$,.0f", showlegend=False)
+    made = figure(height, hovermode="x unified", yaxis_tickformat=_format(currency), showlegend=False)
+    told = f"%{{y:{_format(currency, 2)}}}" + ("" if currency == "USD" else f" {currency}")
     for index, (name, points) in enumerate(series):
         first = index == 0
         made.add_scatter(
             x=[day for day, _ in points], y=[value for _, value in points], name=name, mode="lines",
             line={"width": 2.5 if first else 1.3}, fill="tozeroy" if first else None, fillcolor="rgba(107,155,255,.12)" if first else None,
-            hovertemplate="%{y:$,.2f}",
+            hovertemplate=told,
         )  # fmt: skip
     if dashed[1]:
         made.add_scatter(
             x=[day for day, _ in dashed[1]], y=[value for _, value in dashed[1]], name=dashed[0], mode="lines",
-            line={"width": 1.6, "dash": "dot", "color": "#8A94A6"}, hovertemplate="%{y:$,.2f}",
+            line={"width": 1.6, "dash": "dot", "color": "#8A94A6"}, hovertemplate=told,
         )  # fmt: skip
     made.update_xaxes(type="date", tickformat="%d %b", nticks=8)
     return made
@@ -69,13 +76,13 @@ def legend(names: Sequence[str], dashed: str = "") -> str:
     return f'<ul class="dt-legend">{"".join(lines)}</ul>'
 
 
-def grouped_bars(groups: Sequence[tuple[str, Any]], height: int = 200) -> go.Figure:
+def grouped_bars(groups: Sequence[tuple[str, Any]], currency: str, height: int = 200) -> go.Figure:
     """Profit by hour, by weekday: one bar each, in their own order."""
-    made = figure(height, showlegend=False, bargap=0.25, yaxis_tickformat="$,.0f")
+    made = figure(height, showlegend=False, bargap=0.25, yaxis_tickformat=_format(currency))
     values = [float(net) for _, net in groups]
     made.add_bar(
         x=[name for name, _ in groups], y=values, marker_color=[GREEN if value >= 0 else RED for value in values],
-        hovertext=[f"{name}: {signed(net)}" for name, net in groups], hoverinfo="text",
+        hovertext=[f"{name}: {signed(net, currency)}" for name, net in groups], hoverinfo="text",
     )  # fmt: skip
     made.update_xaxes(type="category")
     return made

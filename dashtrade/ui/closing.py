@@ -13,7 +13,7 @@ from dashtrade.services import bots as service
 from dashtrade.services import prices
 from dashtrade.services import story
 from dashtrade.tables.people import User
-from dashtrade.ui import data
+from dashtrade.ui import data, scope
 from dashtrade.ui.errors import trying
 from dashtrade.ui.page import guard, the_app
 from dashtrade.ui.words import money, percent, quantity, sentence, signed, text
@@ -42,13 +42,23 @@ def _where(held: prices.Holding) -> str:
     return "**with real money**" if prices.real_money(held.account) else "on paper"
 
 
+def _kind(held: prices.Holding) -> str:
+    """Names the container of a dialog's button: the page's style makes those for real money red."""
+    return "real_money" if prices.real_money(held.account) else "on_paper"
+
+
+def _button(what: str, held: prices.Holding) -> str:
+    return f"{what} at market, real money" if prices.real_money(held.account) else f"{what} at market"
+
+
 @st.dialog("Close position", icon=":material/close:")
 def _question(held: prices.Holding, request_id: str) -> None:
     bot = held.bot
+    scope.badge(held.account)
     st.markdown(f"Close {bot.position.side} **{quantity(abs(bot.position.quantity))} {text(bot.symbol.short)}** of {text(bot.name)} at the market, {_where(held)}?")
-    st.caption(f"It stands at {text(signed(held.unrealized))} ({text(percent(held.percent, sign=True))}). The bot stays on and follows its next alert.")
-    with st.container(horizontal=True):
-        pressed = st.button("Close at market", type="primary", key=f"close_yes_{bot.id}")
+    st.caption(f"It stands at {text(signed(held.unrealized, held.currency))} ({text(percent(held.percent, sign=True))}). The bot stays on and follows its next alert.")
+    with st.container(horizontal=True, key=f"{_kind(held)}_close_{bot.id}"):
+        pressed = st.button(_button("Close", held), type="primary", key=f"close_yes_{bot.id}")
         if st.button("Keep it", key=f"close_no_{bot.id}"):
             st.rerun()
     if pressed:
@@ -59,6 +69,7 @@ def _question(held: prices.Holding, request_id: str) -> None:
 def _question_part(held: prices.Holding, request_id: str) -> None:
     bot = held.bot
     owned = abs(bot.position.quantity)
+    scope.badge(held.account)
     st.markdown(f"{text(bot.name)} is {bot.position.side} **{quantity(owned)} {text(bot.symbol.short)}**. How much of it should be closed at the market, {_where(held)}?")
     share = st.segmented_control("Share", SHARES, default="50%", key=f"share_{bot.id}", label_visibility="collapsed")
     typed = st.text_input("Or so many", placeholder=quantity(owned / 2), key=f"many_{bot.id}", max_chars=40).replace(",", "").strip()
@@ -70,9 +81,11 @@ def _question_part(held: prices.Holding, request_id: str) -> None:
     if not 0 < many < owned:
         st.info("Choose a share, or type a number below what it owns.")
         return
-    worth = f", worth about {text(money(many * held.mark))}" if held.mark is not None else ""
+    worth = f", worth about {text(money(many * held.mark, held.currency))}" if held.mark is not None else ""
     st.caption(f"Closes {quantity(many)} of {quantity(owned)}{worth}. Its stop and targets stay for the rest.")
-    if st.button("Close this part at market", type="primary", key=f"part_yes_{bot.id}"):
+    with st.container(key=f"{_kind(held)}_part_{bot.id}"):
+        pressed = st.button(_button("Close this part", held), type="primary", key=f"part_yes_{bot.id}")
+    if pressed:
         _close(bot.id, bot.name, request_id, plain(many) if typed else share)
 
 

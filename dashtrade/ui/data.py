@@ -10,6 +10,7 @@ from typing import Any
 
 from dashtrade.app import App
 from dashtrade.domain.bots import Bot, Stop
+from dashtrade.domain.scope import MoneyScope
 from dashtrade.domain.signals import Signal
 from dashtrade.domain.values import ZERO
 from dashtrade.engine.intake import listeners_of
@@ -20,9 +21,11 @@ from dashtrade.tables import pulse
 from dashtrade.tables import signals as signal_table
 from dashtrade.tables.accounts import Account
 from dashtrade.tables.people import User
-from dashtrade.services.prices import Holding, holding
+from dashtrade.services import portfolio_summary
+from dashtrade.services.portfolio_summary import MOST_BOTS, BotDay
+from dashtrade.services.prices import Holding
+from dashtrade.services.scope import covered, live_first
 
-MOST_BOTS = 10_000
 STOPS = {
     Stop.PAUSE_ENTRIES: ("Entries paused", "warn"), Stop.REDUCE_ONLY: ("Reduce only", "warn"), Stop.HALT: ("Halted", "down"),
 }
@@ -56,8 +59,9 @@ def revision(app: App, user: User) -> str:
 
 
 def accounts(app: App, user: User) -> list[Account]:
+    """Those with real money first."""
     with app.db.read() as conn:
-        return account_table.list_all(conn, user.id)
+        return live_first(account_table.list_all(conn, user.id))
 
 
 def bots(app: App, user: User) -> list[Bot]:
@@ -70,10 +74,13 @@ def owning(app: App, user: User) -> list[Bot]:
         return bot_table.owning(conn, user.id)
 
 
-def bot_names(app: App, user: User) -> dict[int, str]:
+def bot_names(app: App, user: User, scope: MoneyScope | None = None) -> dict[int, str]:
     """Two of the same name are told apart by their number: a list of choices knows its entries by their words."""
     with app.db.read() as conn:
         rows = bot_table.named(conn, user.id)
+    if scope is not None:
+        ids = {account.id for account in covered(scope, accounts(app, user))}
+        rows = [row for row in rows if row.account_id in ids]
     often = Counter(row.name for row in rows)
     return {row.id: row.name if often[row.name] == 1 else f"{row.name} (no. {row.id})" for row in rows}
 
@@ -90,29 +97,19 @@ def account_by_id(app: App, user: User, account_id: int) -> Account | None:
         return account_table.get(conn, user.id, account_id)
 
 
-def holdings(app: App, user: User, *, open_only: bool = False) -> list[Holding]:
+def holdings(app: App, user: User, scope: MoneyScope | None = None, *, open_only: bool = False) -> list[Holding]:
     """Those that own something come with what it is worth."""
-    by_id = {account.id: account for account in accounts(app, user)}
-    found = owning(app, user) if open_only else bots(app, user)
-    return [holding(app, bot, by_id.get(bot.account_id)) for bot in found]
+    return portfolio_summary.holdings(app, user, scope, open_only=open_only)
 
 
-def days(app: App, user: User, *, bot_id: int | None = None, since: Any = None) -> list[Any]:
-    with app.db.read() as conn:
-        return bot_table.days(conn, user.id, bot_id=bot_id, since=since, until=None)
+def days(app: App, user: User, scope: MoneyScope | None = None, *, bot_id: int | None = None, since: Any = None) -> list[BotDay]:
+    return portfolio_summary.bot_days(app, user, scope, bot_id=bot_id, since=since)
 
 
 def any_day(app: App, user: User) -> bool:
     """Has anything ever been traded?"""
     with app.db.read() as conn:
         return bool(order_table.list_trades(conn, user.id, before=None, limit=1))
-
-
-def net_by_day(rows: Sequence[Any]) -> list[tuple[Any, Decimal]]:
-    totals: dict[Any, Decimal] = {}
-    for row in rows:
-        totals[row.day] = totals.get(row.day, ZERO) + row.realized - row.fees
-    return sorted(totals.items())
 
 
 def running(days_: Sequence[tuple[Any, Decimal]]) -> list[Decimal]:

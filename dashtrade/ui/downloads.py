@@ -14,7 +14,7 @@ from dashtrade.app import App
 from dashtrade.domain.access import Permission, may
 from dashtrade.domain.alert_fields import read_moment
 from dashtrade.domain.values import Malformed, Symbol
-from dashtrade.services import export, sessions
+from dashtrade.services import export, scope, sessions
 from dashtrade.services.bots import Refusal
 from dashtrade.tables.people import User
 from dashtrade.ui.forms import sentence
@@ -52,16 +52,17 @@ def _my_data(app: App, user: User, request: Request) -> Response:
 
 
 def _my_trades(app: App, user: User, request: Request) -> Response:
-    return _file(export.my_trades(app, user, wanted_of_mine(dict(request.query_params))), "text/csv", "trades.csv")
+    return _file(export.my_trades(app, user, wanted_of_mine(app, user, dict(request.query_params))), "text/csv", "trades.csv")
 
 
-def wanted_of_mine(given: dict[str, str]) -> dict[str, Any]:
+def wanted_of_mine(app: App, user: User, given: dict[str, str]) -> dict[str, Any]:
     """The filters of one's own trades, as they stand in an address; days are told as moments."""
     bot = given.get("bot", "")
     found = wanted(given) | {
         "bot_id": int(bot) if bot.isascii() and bot.isdigit() and len(bot) < 19 else None,
         "since": read_moment(given["since"], "since") if given.get("since") else None,
         "until": read_moment(given["until"], "until") if given.get("until") else None,
+        "scope": scope.of_user(app, user, given["scope"]) if given.get("scope") else None,
     }
     found.pop("user_id")
     return found

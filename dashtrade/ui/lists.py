@@ -15,8 +15,8 @@ from dashtrade.app import App
 from dashtrade.domain import exits as rules
 from dashtrade.domain.values import Side, Timeframe
 from dashtrade.tables.people import User
-from dashtrade.ui import cells
-from dashtrade.services.prices import Holding, real_money
+from dashtrade.ui import cells, scope
+from dashtrade.services.prices import Holding
 from dashtrade.ui.worries import Worry
 from dashtrade.ui.parts import Cell, Column, Row, table
 from dashtrade.ui.words import ago, moment, price, quantity, sentence, status
@@ -39,8 +39,8 @@ def position_rows(held: Sequence[Holding]) -> tuple[list[Column], list[Row]]:
         Column(label="Price", number=True, wide_only=True), Column(label="Profit", number=True), Column(label="To the stop", wide_only=True),
     ]  # fmt: skip
     return columns, [
-        Row(id=str(h.bot.id), actions=(("close", "Close"),), cells=[
-            Cell(text=h.bot.symbol.short, sub=f"{h.bot.name}{_live(h)}"),
+        Row(id=str(h.bot.id), kind=scope.kind(h.account), actions=(("close", "Close"),), cells=[
+            Cell(text=h.bot.symbol.short, sub=f"{h.bot.name} · {scope.whose(h.account)}"),
             replace(side_cell(h.bot.position.side), sub=quantity(abs(h.bot.position.quantity))), Cell(text=price(h.bot.position.average_price)),
             cells.mark(h), cells.profit(h), stop_cell(h),
         ])
@@ -56,10 +56,6 @@ def stop_cell(held: Holding) -> Cell:
     way = entry - Decimal(stop)
     gone = (entry - held.mark) / way * 100 if way else Decimal(100)
     return Cell(text=price(Decimal(stop)), meter=round(float(min(max(gone, Decimal(0)), Decimal(100))), 1))
-
-
-def _live(held: Holding) -> str:
-    return " · live money" if real_money(held.account) else ""
 
 
 def signal_rows(user: User, found: Sequence[Any], *, brief: bool = False) -> tuple[list[Column], list[Row]]:

@@ -12,7 +12,7 @@ from dashtrade.services import bots as bot_service
 from dashtrade.services import prices
 from dashtrade.services import exits as service
 from dashtrade.tables.people import User
-from dashtrade.ui import data
+from dashtrade.ui import data, scope
 from dashtrade.ui.errors import trying
 from dashtrade.ui.page import guard, the_app
 from dashtrade.ui.words import price, quantity, text
@@ -38,6 +38,7 @@ def show(user: User) -> None:
 def _question(held: prices.Holding) -> None:
     bot, kept = held.bot, held.bot.exits or {}
     entry = bot.position.average_price
+    scope.badge(held.account)
     st.markdown(
         f"{text(bot.name)} is {bot.position.side} **{quantity(abs(bot.position.quantity))} {text(bot.symbol.short)}**, in at {price(entry)}, now {price(held.mark)}."
     )

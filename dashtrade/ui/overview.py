@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
+from dashtrade.domain.scope import Money
+from dashtrade.services import portfolio_summary
+from dashtrade.services.portfolio_summary import Figures, Summary, equity_line, held_instead
 from dashtrade.tables.people import User
-from dashtrade.ui import closing, data, standing, stop_all, worries
+from dashtrade.ui import closing, data, scope, stop_all, worries
 from dashtrade.ui.lists import position_rows, signal_rows, worry_list
 from dashtrade.ui.page import live, panel, the_app
-from dashtrade.ui.parts import Card, cards, lines, table
+from dashtrade.ui.parts import Card, as_points, cards, lines, table
 from dashtrade.services.prices import Holding
-from dashtrade.ui.standing import Figures
 from dashtrade.ui.words import count, money, percent, rate, signed, tone
 
 SHOWN = 30  # positions; the page of positions has them all
@@ -21,13 +23,15 @@ SHOWN = 30  # positions; the page of positions has them all
 @live
 def board(user: User) -> None:
     app = the_app()
-    held = data.holdings(app, user)
-    found = standing.figures(app, user, held)
+    chosen = scope.current(app, user)
+    held = data.holdings(app, user, chosen)
+    found = portfolio_summary.summary(app, user, chosen, held)
     _figures(found)
     stop_all.progress(app, user)
     left, right = st.columns([1.85, 1], gap="small")
     with left:
-        _equity(user, found, held)
+        for figures in found.by_currency:
+            _equity(figures, held, alone=len(found.by_currency) == 1)
         _positions([h for h in held if h.bot.position.quantity])
     with right:
         with panel("Attention", key="attention_panel"):
@@ -35,22 +39,34 @@ def board(user: User) -> None:
         _latest(user)
 
 
-def _figures(found: Figures) -> None:
-    wealth, risk = found.money, found.risk
-    note = f"{count(wealth.away, 'account')} not reached" if wealth.away else "live money" if wealth.live else "paper money"
-    if wealth.play:
-        note += f"; paper {money(wealth.play)}"
+def _figures(found: Summary) -> None:
+    """Of the currency with the most going on; the others stand beside it, each by itself."""
+    main, risk, others = found.main, found.risk, found.by_currency[1:]
+    key = f"{found.scope.text}:{main.currency}"
+
+    def beside(value: Callable[[Figures], str]) -> str:
+        return "".join(f"; {value(other)}" for other in others)
+
     cards("figures", [
         Card(
-            label="Equity", value=money(wealth.equity), note=note, note_tone="warn" if wealth.away else "", live="equity",
-            spark=[value for _, value in standing.equity_line(found)],
+            label="Equity", value=money(main.equity, main.currency), note=_whose(found) + beside(lambda one: money(one.equity, one.currency)),
+            note_tone="warn" if found.away else "", live=f"equity:{key}", spark=[value for _, value in equity_line(main, main.days)],
         ),
-        Card(label="Open profit", value=signed(found.open_profit), tone=tone(found.open_profit), note=count(found.positions, "open position"), live="open"),
-        Card(label="Today, realised", value=signed(found.today), tone=tone(found.today), note=count(found.trades_today, "trade")),
-        Card(label="Win rate, 30 days", value=rate(found.win_rate), note=f"{found.wins} round trips won, {found.losses} lost"),
         Card(
-            label="Drawdown", value=percent(found.drawdown) if found.drawdown is not None else "–", tone=tone(found.drawdown),
-            note=f"deepest in 30 days {percent(found.deepest)}" if found.deepest is not None else "nothing to measure yet",
+            label="Open profit", value=signed(main.open_profit, main.currency), tone=tone(main.open_profit), live=f"open:{key}",
+            note=count(sum(one.positions for one in found.by_currency), "open position") + beside(lambda one: signed(one.open_profit, one.currency)),
+        ),
+        Card(
+            label="Today, realised", value=signed(main.today, main.currency), tone=tone(main.today),
+            note=count(sum(one.trades_today for one in found.by_currency), "trade") + beside(lambda one: signed(one.today, one.currency)),
+        ),
+        Card(
+            label="Win rate, 30 days", value=rate(main.win_rate),
+            note=f"{main.wins} round trips won, {main.losses} lost" + beside(lambda one: f"{one.currency} {rate(one.win_rate)}"),
+        ),
+        Card(
+            label="Drawdown", value=percent(main.drawdown) if main.drawdown is not None else "–", tone=tone(main.drawdown),
+            note=f"deepest in 30 days {percent(main.deepest)}" if main.deepest is not None else _unmeasured(found),
         ),
         Card(
             label="Risk used today", value=f"{risk.percent:.0f}%" if risk else "–", note=f"of {risk.name}'s daily limit" if risk else "no daily loss limit set",
@@ -59,14 +75,24 @@ def _figures(found: Figures) -> None:
     ])  # fmt: skip
 
 
-def _equity(user: User, found: Figures, held: Sequence[Holding]) -> None:
-    line = standing.equity_line(found)
+def _whose(found: Summary) -> str:
+    kind = "live money" if found.scope.money is Money.LIVE else "paper money"
+    return f"{kind}, {count(len(found.away), 'account')} not reached" if found.away else kind
+
+
+def _unmeasured(found: Summary) -> str:
+    return "unknown while an account is not reached" if found.away else "nothing to measure yet"
+
+
+def _equity(figures: Figures, held: Sequence[Holding], *, alone: bool) -> None:
+    line = equity_line(figures, figures.days)
     if len(line) < 3:
         return
-    with panel("Equity, and the same money bought and held", key="equity_panel"):
-        lines("equity_lines", "Equity", [
-            ("Equity", standing.as_points(line)), ("Bought and held", standing.as_points(standing.held_instead(the_app(), user, held, line))),
-        ], height=210)  # fmt: skip
+    currency = figures.currency
+    with panel("Equity, and the same money bought and held" + ("" if alone else f", in {currency}"), key="equity_panel" if alone else f"equity_{currency}"):
+        lines("equity_lines" if alone else f"equity_lines_{currency}", "Equity", [
+            ("Equity", as_points(line)), ("Bought and held", as_points(held_instead(the_app(), held, line, currency))),
+        ], height=210, currency=currency)  # fmt: skip
 
 
 def _positions(held: Sequence[Holding]) -> None:

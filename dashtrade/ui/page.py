@@ -14,7 +14,7 @@ import streamlit as st
 
 from dashtrade.domain.access import Permission, may
 from dashtrade.tables.people import User
-from dashtrade.ui import data, runtime
+from dashtrade.ui import data, runtime, scope
 from dashtrade.ui.banners import banners
 from dashtrade.ui.parts import _mount, pulse
 from dashtrade.ui.turns import turn
@@ -34,10 +34,10 @@ def the_app() -> Any:
     return runtime.the_app()
 
 
-def page(name: str, *, needs: Permission = Permission.TRADE) -> User:
-    """The user, or nothing at all below this line. Says the page's title and the state of trading."""
+def page(name: str, *, needs: Permission = Permission.TRADE, figures: bool = False) -> User:
+    """The user, or nothing at all below this line. Says the page's title and the state of trading; over `figures`, whose they are."""
     user = guard(needs)
-    title(name, user)
+    title(name, user, figures=figures)
     if said := st.session_state.pop("said", None):  # by what was done just before this run
         st.toast(said, icon=":material/check:")
     return user
@@ -67,12 +67,14 @@ def guard(needs: Permission = Permission.TRADE, *, present: bool = True) -> User
 _title_row: ContextVar[Any] = ContextVar("title_row")
 
 
-def title(name: str, user: User) -> None:
+def title(name: str, user: User, *, figures: bool = False) -> None:
     tab_title(name)
     banners(the_app(), user)
     row = st.container(horizontal=True, vertical_alignment="center", key="title_row")
     with row:
         st.title(name, anchor=False, width="content")
+        if figures:
+            scope.switch(the_app(), user)
         st.space("stretch")
     _title_row.set(row)
     _status_bar()

@@ -16,6 +16,8 @@ from typing import Any
 
 import streamlit as st
 
+from dashtrade.ui.words import around
+
 ASSETS = Path(__file__).parent / "assets"
 
 
@@ -128,22 +130,26 @@ def go(to: str) -> None:
 
 
 def lines(key: str, label: str, series: Sequence[tuple[str, Sequence[Sequence[float]]]], *, height: int = 220, zero: bool = False,
-          unit: str = "money", colour: str = "") -> None:
+          unit: str = "money", colour: str = "", currency: str = "USD") -> None:
     """Lines over time, each of (milliseconds since 1970, value). With `zero` they are gains and losses, told from nought. The unit
     is money or percent; without a colour the first line is green or red by how it went."""
     shown = [{"name": name, "points": [list(point) for point in points]} for name, points in series if points]
-    data = {"label": label, "series": shown, "height": height, "zero": zero, "unit": unit, "colour": colour}
+    data = {"label": label, "series": shown, "height": height, "zero": zero, "colour": colour, "around": ("", "%") if unit == "percent" else around(currency)}
     _mount("curve", '<div class="curve"></div>')(key=key, data=data, height="content")
 
 
-def profit_curve(key: str, days: Sequence[tuple[date, Decimal]], *, height: int = 220) -> None:
+def profit_curve(key: str, days: Sequence[tuple[date, Decimal]], *, height: int = 220, currency: str = "USD") -> None:
     """Net profit day by day, summed up from zero on the day before the first."""
     total, points = Decimal(0), []
     for day, net in days:
         total += net
         points.append((milliseconds(day), float(total)))
     first = milliseconds(days[0][0] - timedelta(days=1))
-    lines(key, "Realised profit after fees", [("Profit", [(first, 0.0), *points])], height=height, zero=True)
+    lines(key, "Realised profit after fees", [("Profit", [(first, 0.0), *points])], height=height, zero=True, currency=currency)
+
+
+def as_points(line: Sequence[tuple[date, float]]) -> list[list[float]]:
+    return [[milliseconds(day), value] for day, value in line]
 
 
 def milliseconds(day: date) -> int:

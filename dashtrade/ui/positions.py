@@ -11,16 +11,17 @@ import streamlit as st
 from dashtrade.app import App
 from dashtrade.domain.drift import asset_of
 from dashtrade.domain.ports import AccountState, BrokerError, BrokerPosition
-from dashtrade.domain.values import Side, Symbol
+from dashtrade.domain.values import ZERO, Side, Symbol
 from dashtrade.services import drifts
+from dashtrade.services.portfolio_summary import USUAL, open_profit
+from dashtrade.services.scope import covered, of_account
 from dashtrade.tables.accounts import Account
 from dashtrade.tables.people import User
-from dashtrade.ui import cells, closing, data, drifting, moving
+from dashtrade.ui import cells, closing, data, drifting, moving, scope
 from dashtrade.ui.lists import exits_said, side_cell
 from dashtrade.ui.page import empty, live, panel, the_app
 from dashtrade.ui.parts import Card, Cell, Column, Row, cards, table
 from dashtrade.services.prices import Holding, money_badge, positions_of, state_of
-from dashtrade.ui.standing import open_profit
 from dashtrade.ui.words import count, money, price, quantity, sentence, signed, text, tone
 
 COLUMNS = [
@@ -36,7 +37,11 @@ def board(user: User) -> None:
     if not accounts:
         empty("There is no broker account yet, so nothing can be held.", "Open an account", to="pages/setup.py", icon=":material/add:")
         return
-    held = data.holdings(app, user, open_only=True)
+    chosen = scope.current(app, user)
+    accounts = covered(chosen, accounts)
+    if not accounts:
+        st.info(f"There is no account with {chosen.money} money. Switch to the other kind above.")
+    held = data.holdings(app, user, chosen, open_only=True)
     found = drifts.drifts(app, user)
     for account in accounts:
         _account(app, account, [h for h in held if h.bot.account_id == account.id], [d for d in found if d["account_id"] == account.id])
@@ -62,12 +67,16 @@ def _account(app: App, account: Account, held: Sequence[Holding], differ: Sequen
 
 def _money(account: Account, state: AccountState | BrokerError, held: Sequence[Holding]) -> None:
     known = None if isinstance(state, BrokerError) else state
+    currency = known.currency if known else USUAL
     opened = open_profit(held)
+    own = opened.pop(currency, ZERO)
+    others = "".join(f"; {signed(profit, other)}" for other, profit in opened.items())
+    key = of_account(account).text
     cards(f"money_{account.id}", [
-        Card(label="Equity", value=money(known.equity if known else None), live=f"eq{account.id}", note="as the broker counts it"),
-        Card(label="Open profit of bots", value=signed(opened), tone=tone(opened), live=f"open{account.id}", note=count(len(held), "position")),
-        Card(label="Cash", value=money(known.cash if known else None), live=f"cash{account.id}", note=known.currency if known else ""),
-        Card(label="Buying power", value=money(known.buying_power if known else None), live=f"bp{account.id}", note="for new positions"),
+        Card(label="Equity", value=money(known.equity if known else None, currency), live=f"eq{account.id}", note="as the broker counts it"),
+        Card(label="Open profit of bots", value=signed(own, currency), tone=tone(own), live=f"open:{key}:{currency}", note=count(len(held), "position") + others),
+        Card(label="Cash", value=money(known.cash if known else None, currency), live=f"cash{account.id}", note=known.currency if known else ""),
+        Card(label="Buying power", value=money(known.buying_power if known else None, currency), live=f"bp{account.id}", note="for new positions"),
     ])  # fmt: skip
 
 
@@ -88,7 +97,7 @@ def _bot_row(held: Holding, theirs: BrokerPosition | None, known: bool) -> Row:
     bot = held.bot
     part = "" if not known or theirs is None or theirs.quantity == bot.position.quantity else f"of {quantity(theirs.quantity)} at the broker"
     kept, by = exits_said(bot)
-    return Row(id=str(bot.id), actions=(("move", "Stop"), ("part", "Part"), ("close", "Close")), cells=[
+    return Row(id=str(bot.id), kind=scope.kind(held.account), actions=(("move", "Stop"), ("part", "Part"), ("close", "Close")), cells=[
         Cell(text=bot.symbol.short, sub=bot.name), side_cell(bot.position.side), Cell(text=quantity(abs(bot.position.quantity)), sub=part),
         Cell(text=price(bot.position.average_price)), cells.mark(held), cells.value(held), cells.profit(held),
         Cell(text=kept or "none", tone="" if kept else "mute", sub=by),
@@ -107,7 +116,7 @@ def _outside_row(account: Account, position: BrokerPosition, outside: Decimal) -
     return Row(id=f"outside:{position.symbol.text}", opens=False, kind="outside", cells=[
         Cell(text=position.symbol.short, sub="Outside DashTrade"), side_cell(Side.of(outside)),
         Cell(text=quantity(abs(outside)), sub=f"of {quantity(position.quantity)} at the broker" if position.quantity != outside else ""),
-        Cell(text=price(position.average_price)), cells.outside_mark(account, position), Cell(text=money(abs(outside) * position.mark) if position.mark else "–"),
+        Cell(text=price(position.average_price)), cells.outside_mark(account, position), Cell(text=money(abs(outside) * position.mark, position.symbol.currency) if position.mark else "–"),
         cells.outside_profit(account, position, outside), Cell(text="not a bot's", tone="mute"),
     ])  # fmt: skip
 

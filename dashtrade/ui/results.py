@@ -13,13 +13,16 @@ import streamlit as st
 
 from dashtrade.app import App
 from dashtrade.domain import measures
+from dashtrade.domain.scope import MoneyScope
 from dashtrade.domain.values import ZERO
+from dashtrade.services import portfolio_summary
+from dashtrade.services.portfolio_summary import BotDay, currencies, equity_line, held_instead, net_by_day
 from dashtrade.tables import round_trips as trip_table
 from dashtrade.tables.people import User
-from dashtrade.ui import breakdowns, data, standing
+from dashtrade.ui import breakdowns, data, scope
 from dashtrade.ui.page import empty, panel
 from dashtrade.ui.parts import Card, cards, lines, milliseconds
-from dashtrade.ui.words import count, money, percent, rate, signed, span, tone
+from dashtrade.ui.words import count, money, percent, rate, rounded, signed, span, tone
 
 SPANS = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "A year", "all": "All"}
 MOST_LINES = 6  # bots in the chart; the table has all of them
@@ -28,69 +31,91 @@ MOST_TRIPS = 20_000  # that are measured one by one
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What the page is about: the days (exact, and complete) and the latest closed round trips of a span."""
+    """What the page is about: the days (exact, and complete) and the latest closed round trips of a span, of one scope in one currency."""
 
-    days: Sequence[Any]
+    scope: MoneyScope
+    currency: str
+    currencies: Sequence[str]  # all there are in the span
+    days: Sequence[BotDay]
     by_day: Sequence[tuple[date, Decimal]]
     trips: Sequence[measures.Ended]
     cut: bool  # there were more of them than are measured
     base: Decimal | None  # the money at the start, as far as it is known
+    funded: Sequence[tuple[date, Decimal]]  # the days of the accounts whose money that is
 
 
 def show(app: App, user: User) -> None:
-    names = data.bot_names(app, user)
+    chosen_scope = scope.current(app, user)
+    names, mine = data.bot_names(app, user), data.bot_names(app, user, chosen_scope)
     left, right = st.columns([1.6, 1], gap="small", vertical_alignment="bottom")
     chosen = left.segmented_control("Span", list(SPANS), default="30", required=True, format_func=SPANS.__getitem__, key="span", bind="query-params", label_visibility="collapsed")
-    bot = right.selectbox("Bot", ["", *map(str, names)], format_func=lambda key: names[int(key)] if key else "All bots", key="of_bot", bind="query-params", label_visibility="collapsed")
-    seen = look(app, user, days=None if chosen == "all" else int(chosen or 30), bot_id=int(bot) if bot else None)
+    bot = right.selectbox("Bot", ["", *map(str, mine)], format_func=lambda key: mine[int(key)] if key else "All bots", key="of_bot", bind="query-params", label_visibility="collapsed")
+    # Which currencies there are is known only once the days are read, and the choice stands above what is drawn of them.
+    place = st.container()
+    seen = look(app, user, chosen_scope, days=None if chosen == "all" else int(chosen or 30), bot_id=int(bot) if bot else None, currency=st.session_state.get("currency"))
     if not seen.days:
         if not data.any_day(app, user):
             empty("Nothing has been earned or lost yet. This page fills with your bots' first trades.", "See your bots", to="pages/bots.py", icon=":material/smart_toy:")
         else:
-            st.info("No trade in this span. Choose a longer one.")
+            st.info(f"No trade with {chosen_scope.money} money in this span. Choose a longer one, or other figures above.")
         return
+    if len(seen.currencies) > 1:
+        with place:
+            st.session_state["currency"] = seen.currency
+            st.segmented_control("Currency", seen.currencies, required=True, key="currency", label_visibility="collapsed")
     _figures(seen)
     _charts(app, user, seen, names, whole=not bot)
-    breakdowns.show(user, seen.days, seen.trips, seen.by_day, names)
+    breakdowns.show(user, seen.days, seen.trips, seen.by_day, names, seen.currency)
 
 
-def look(app: App, user: User, *, days: int | None, bot_id: int | None) -> Seen:
+def look(app: App, user: User, of: MoneyScope, *, days: int | None, bot_id: int | None, currency: str | None = None) -> Seen:
     now = app.clock.now()
     since = None if days is None else (now - timedelta(days=days - 1)).replace(hour=0, minute=0, second=0, microsecond=0)
-    rows = data.days(app, user, since=since.date() if since else None, bot_id=bot_id)
+    every = data.days(app, user, of, since=since.date() if since else None, bot_id=bot_id)
     with app.db.read() as conn:
-        found = trip_table.ended(conn, user.id, limit=MOST_TRIPS, since=since, bot_id=bot_id)
-    by_day = data.net_by_day(rows)
-    held = data.holdings(app, user, open_only=True)
-    line = standing.equity_line(standing.figures(app, user, held), by_day) if bot_id is None else []
+        found = trip_table.ended(conn, user.id, limit=MOST_TRIPS, since=since, bot_id=bot_id, scope=of)
+    known = currencies((), every)
+    shown = currency if currency in known else known[0]
+    rows = [row for row in every if row.currency == shown]
+    trips = [trip for trip in found if trip.symbol.currency == shown]
+    base, funded = (None, ()) if bot_id is not None else _base(app, user, of, rows, shown)
     return Seen(
-        days=rows, by_day=by_day, trips=found, cut=len(found) == MOST_TRIPS,
-        base=Decimal(str(line[0][1])) if line else None,
+        scope=of, currency=shown, currencies=known, days=rows, by_day=net_by_day(rows), trips=trips, cut=len(found) == MOST_TRIPS, base=base,
+        funded=funded,
     )  # fmt: skip
+
+
+def _base(app: App, user: User, of: MoneyScope, rows: Sequence[BotDay], currency: str) -> tuple[Decimal | None, Sequence[tuple[date, Decimal]]]:
+    whole = portfolio_summary.summary(app, user, of, data.holdings(app, user, of, open_only=True))
+    figures = next((one for one in whole.by_currency if one.currency == currency), None)
+    ids = {account.id for account in whole.accounts}
+    funded = net_by_day(row for row in rows if row.account_id in ids)
+    line = equity_line(figures, funded) if figures else []
+    return (Decimal(str(line[0][1])), funded) if line else (None, funded)
 
 
 def _figures(seen: Seen) -> None:
     found = measures.measure(seen.trips)
-    net, fees = sum((row.realized - row.fees for row in seen.days), ZERO), sum((row.fees for row in seen.days), ZERO)
+    net, fees = sum((row.net for row in seen.days), ZERO), sum((row.fees for row in seen.days), ZERO)
     wins, losses = sum(row.wins for row in seen.days), sum(row.losses for row in seen.days)
-    daily = measures.returns(seen.by_day, seen.base) if seen.base is not None else []
-    deepest = min((share for _, share in measures.underwater(seen.by_day, seen.base)), default=None) if seen.base else None
+    daily = measures.returns(seen.funded, seen.base) if seen.base is not None else []
+    deepest = min((share for _, share in measures.underwater(seen.funded, seen.base)), default=None) if seen.base else None
     fall = _deepest_fall(seen.by_day)
     best_day = max(seen.by_day, key=lambda one: one[1])
     worst_day = min(seen.by_day, key=lambda one: one[1])
     cards("totals", [
-        Card(label="Profit after fees", value=signed(net), tone=tone(net), note=f"{money(fees)} in fees"),
+        Card(label="Profit after fees", value=signed(net, seen.currency), tone=tone(net), note=f"{money(fees, seen.currency)} in fees"),
         Card(label="Win rate", value=rate(measures.win_rate(wins, losses)), note=f"{wins:,} round trips won, {losses:,} lost"),
-        Card(label="Profit factor", value=_ratio(found.profit_factor), note="won for each $ lost"),
-        Card(label="A trade makes", value=signed(found.expectancy), tone=tone(found.expectancy), note=f"won {signed(found.average_win)}, lost {signed(found.average_loss)}"),
+        Card(label="Profit factor", value=_ratio(found.profit_factor), note=f"won for each {seen.currency} lost"),
+        Card(label="A trade makes", value=signed(found.expectancy, seen.currency), tone=tone(found.expectancy), note=f"won {signed(found.average_win, seen.currency)}, lost {signed(found.average_loss, seen.currency)}"),
         Card(label="Sharpe", value=_ratio(measures.sharpe(daily)), note="a year's, from daily returns" if daily else "with all bots only"),
         Card(label="Sortino", value=_ratio(measures.sortino(daily)), note="bad days as the risk" if daily else "with all bots only"),
-        Card(label="Deepest fall", value=signed(fall), tone=tone(fall), note=f"{percent(deepest)} of the equity" if deepest is not None else "from the highest point"),
-        Card(label="Best day", value=signed(best_day[1]), tone=tone(best_day[1]), note=f"worst {signed(worst_day[1])}"),
-        Card(label="Best trade", value=signed(found.best.net) if found.best else "–", tone=tone(found.best.net) if found.best else "", note=found.best.symbol.short if found.best else ""),
-        Card(label="Worst trade", value=signed(found.worst.net) if found.worst else "–", tone=tone(found.worst.net) if found.worst else "", note=found.worst.symbol.short if found.worst else ""),
+        Card(label="Deepest fall", value=signed(fall, seen.currency), tone=tone(fall), note=f"{percent(deepest)} of the equity" if deepest is not None else "from the highest point"),
+        Card(label="Best day", value=signed(best_day[1], seen.currency), tone=tone(best_day[1]), note=f"worst {signed(worst_day[1], seen.currency)}"),
+        Card(label="Best trade", value=signed(found.best.net, seen.currency) if found.best else "–", tone=tone(found.best.net) if found.best else "", note=found.best.symbol.short if found.best else ""),
+        Card(label="Worst trade", value=signed(found.worst.net, seen.currency) if found.worst else "–", tone=tone(found.worst.net) if found.worst else "", note=found.worst.symbol.short if found.worst else ""),
         Card(label="Held on average", value=span(found.held), note=count(found.count, "round trip")),
-        Card(label="Traded", value=money(sum((row.volume for row in seen.days), ZERO)).partition(".")[0], note=count(sum(row.trades for row in seen.days), "filled order")),
+        Card(label="Traded", value=rounded(sum((row.volume for row in seen.days), ZERO), seen.currency, plus=""), note=count(sum(row.trades for row in seen.days), "filled order")),
     ])  # fmt: skip
     if seen.cut:
         st.caption(f"Figures of single round trips, and the breakdowns below, are of the latest {MOST_TRIPS:,}; profit, fees and days are of all.")
@@ -117,18 +142,18 @@ def _charts(app: App, user: User, seen: Seen, names: dict[int, str], *, whole: b
         by_bot.setdefault(row.bot_id, []).append(row)
     series = [("Profit", _summed(seen.by_day))]
     if len(by_bot) > 1:
-        ranked = sorted(by_bot.items(), key=lambda item: -abs(sum((r.realized - r.fees for r in item[1]), ZERO)))
-        series += [(escape(names.get(bot_id, "Deleted bot")), _summed(data.net_by_day(own))) for bot_id, own in ranked[:MOST_LINES]]
+        ranked = sorted(by_bot.items(), key=lambda item: -abs(sum((r.net for r in item[1]), ZERO)))
+        series += [(escape(names.get(bot_id, "Deleted bot")), _summed(net_by_day(own))) for bot_id, own in ranked[:MOST_LINES]]
     held = _held_instead(app, user, seen) if whole else []
     with panel("Profit over time", key="profit_panel"):
         st.html(legend([name for name, _ in series], "Bought and held" if held else ""))
-        st.plotly_chart(profit_lines(series, dashed=("Bought and held", held)), key="profit_lines", config={"displayModeBar": False})
+        st.plotly_chart(profit_lines(series, seen.currency, dashed=("Bought and held", held)), key="profit_lines", config={"displayModeBar": False})
     left, right = st.columns([1.6, 1] if seen.base else [1, 0.001], gap="small")
     with left, panel("Day by day", key="days_panel"):
-        st.plotly_chart(daily_bars(seen.by_day), key="daily_bars", config={"displayModeBar": False})
+        st.plotly_chart(daily_bars(seen.by_day, seen.currency), key="daily_bars", config={"displayModeBar": False})
     if seen.base:
         with right, panel("Below the highest point", key="underwater_panel"):
-            points = [[milliseconds(day), share] for day, share in measures.underwater(seen.by_day, seen.base)]
+            points = [[milliseconds(day), share] for day, share in measures.underwater(seen.funded, seen.base)]
             lines("underwater", "Below the highest point", [("Underwater", points)], height=240, zero=True, unit="percent", colour="red")
 
 
@@ -137,8 +162,8 @@ def _held_instead(app: App, user: User, seen: Seen) -> list[tuple[date, float]]:
     if not seen.base:
         return []
     line = [(day, float(seen.base)) for day, _ in _summed(seen.by_day)]
-    held = data.holdings(app, user)
-    return [(day, value - float(seen.base)) for day, value in standing.held_instead(app, user, held, line)]
+    held = data.holdings(app, user, seen.scope)
+    return [(day, value - float(seen.base)) for day, value in held_instead(app, held, line, seen.currency)]
 
 
 def _summed(days: Sequence[tuple[date, Decimal]]) -> list[tuple[date, float]]:

@@ -85,7 +85,7 @@ def _state(user: User, account_id: int, bots: int) -> None:
     else:
         with st.container(horizontal=True, gap="medium"):
             for label, value in (("Equity", state.equity), ("Cash", state.cash), ("Buying power", state.buying_power)):
-                st.markdown(f":gray[{label}]  \n**{text(money(value))}**", width="content")
+                st.markdown(f":gray[{label}]  \n**{text(money(value, state.currency))}**", width="content")
             st.markdown(f":gray[Bots]  \n**{bots}**", width="content")
         if state.can_withdraw:
             st.warning("**This key may withdraw money.** DashTrade never does; make one without that right, so that nobody can.", icon=":material/key:")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,7 +11,7 @@ import streamlit as st
 
 from dashtrade.app import App
 from dashtrade.domain.bots import Stop
-from dashtrade.domain.values import ZERO, Symbol
+from dashtrade.domain.values import Symbol
 from dashtrade.services import bots as service
 from dashtrade.services import flatten
 from dashtrade.tables.people import User
@@ -18,8 +19,8 @@ from dashtrade.ui import data
 from dashtrade.ui.errors import trying
 from dashtrade.ui.page import panel
 from dashtrade.ui.parts import Cell, Column, Row, table
-from dashtrade.services.prices import real_money
-from dashtrade.ui.standing import open_profit
+from dashtrade.services.portfolio_summary import open_profit, worth
+from dashtrade.services.prices import Holding, real_money
 from dashtrade.ui.words import count, money, quantity, sentence, signed, text
 
 FLATTEN = "flatten"
@@ -50,14 +51,12 @@ def _choose(app: App, user: User) -> None:
         "How far", list(CHOICES), format_func=lambda stop: CHOICES[stop][0], captions=[words for _, words in CHOICES.values()], key="stop_choice",
         label_visibility="collapsed",
     )  # fmt: skip
-    worth = sum((abs(h.value) for h in held if h.value is not None), ZERO)
     real = sum(real_money(h.account) for h in held)
     if chosen != FLATTEN:
         st.caption(f"You have {count(len(held), 'open position')}: they stay as they are.")
     elif held:
         st.caption(
-            f"Closes {count(len(held), 'position')} worth {text(money(worth))}{f', {real} of them with real money' if real else ''}; "
-            f"they stand at {text(signed(open_profit(held)))} now. You see each of them go."
+            f"Closes {count(len(held), 'position')} {text(_sums(held))}{f', {real} of them with real money' if real else ''}. You see each of them go."
         )
     else:
         st.caption("Nothing is open, so nothing has to be closed; entries are paused.")
@@ -66,6 +65,16 @@ def _choose(app: App, user: User) -> None:
             _flatten(app, user)
         else:
             _switch(app, user, Stop(chosen))
+
+
+def _sums(held: Sequence[Holding]) -> str:
+    """Of real money and of paper, each currency by itself."""
+    found = []
+    for live in (True, False):
+        own = [h for h in held if real_money(h.account) is live]
+        profits = open_profit(own)
+        found += [f"{money(total, name)} of {'real' if live else 'paper'} money (now {signed(profits.get(name), name)})" for name, total in worth(own).items()]
+    return f"worth {' and '.join(found)}" if found else "without a price now"
 
 
 def _back(app: App, user: User, state: data.TradingState) -> None:

@@ -12,7 +12,7 @@ from dashtrade.app import App
 from dashtrade.domain.values import Malformed, Symbol, iso
 from dashtrade.tables import orders as order_table
 from dashtrade.tables.people import User
-from dashtrade.ui import data
+from dashtrade.ui import data, scope
 from dashtrade.ui.downloads import MY_TRADES
 from dashtrade.ui.errors import explained
 from dashtrade.ui.page import empty, panel
@@ -33,9 +33,9 @@ def show(app: App, user: User) -> None:
     if not any_at_all:
         empty("No trade yet. The first fill of one of your bots will stand here.", "Send a test alert", to="pages/setup.py", query={"part": "Alerts"}, icon=":material/bolt:")
         return
-    names = data.bot_names(app, user)
+    names, chosen = data.bot_names(app, user), scope.current(app, user)
     try:
-        wanted = _filters(user, names)
+        wanted = _filters(user, data.bot_names(app, user, chosen)) | {"scope": chosen}
     except Malformed as error:
         st.error(explained(error))
         return
@@ -75,11 +75,11 @@ def _page(app: App, user: User, found: list[Any], names: dict[int, str]) -> None
             st.caption("No trade fits. Change the filters above.")
             return
         rows = [
-            Row(id=row.signal_id, cells=[
+            Row(id=row.signal_id, kind="live" if row.live else "", cells=[
                 Cell(text=f"{row.action.capitalize()} {row.symbol.short}", sub=_effect(row)), Cell(text=names.get(row.bot_id, "Deleted bot")),
-                Cell(text=quantity(row.quantity)), Cell(text=price(row.price)), Cell(text=money(row.notional)),
-                Cell(text=money(row.fee) if row.fee else "–"),
-                Cell(text=signed(row.realized_pnl), tone=tone(row.realized_pnl)) if row.effect not in ("open", "add") else Cell(text="–"),
+                Cell(text=quantity(row.quantity)), Cell(text=price(row.price)), Cell(text=money(row.notional, row.symbol.currency)),
+                Cell(text=money(row.fee, row.symbol.currency) if row.fee else "–"),
+                Cell(text=signed(row.realized_pnl, row.symbol.currency), tone=tone(row.realized_pnl)) if row.effect not in ("open", "add") else Cell(text="–"),
                 Cell(text=(row.broker_order_id or "")[-14:]), Cell(text=moment(user, row.at, seconds=True)),
             ])
             for row in found[:PAGE]
@@ -91,7 +91,7 @@ def _page(app: App, user: User, found: list[Any], names: dict[int, str]) -> None
 
 def _effect(row: Any) -> str:
     said = {"open": "opens", "add": "adds", "close": "closes", "reduce": "reduces"}.get(row.effect, row.effect)
-    return said + (" · partly filled" if row.status != "filled" else "") + (" · simulated" if row.simulated else "")
+    return said + (" · partly filled" if row.status != "filled" else "") + (" · simulated" if row.simulated else "") + (" · LIVE" if row.live else "")
 
 
 def _below(found: list[Any], wanted: dict[str, Any], before: int | None) -> None:
@@ -111,6 +111,6 @@ def _below(found: list[Any], wanted: dict[str, Any], before: int | None) -> None
 
 def _told(wanted: dict[str, Any]) -> dict[str, str]:
     """The filters as the file's address names them."""
-    named = {"symbol": wanted["symbol"] and wanted["symbol"].text, "bot": wanted["bot_id"], "action": wanted["action"]}
+    named = {"symbol": wanted["symbol"] and wanted["symbol"].text, "bot": wanted["bot_id"], "action": wanted["action"], "scope": wanted["scope"].text}
     moments = {name: iso(wanted[name]) for name in ("since", "until") if wanted[name] is not None}
     return {name: str(value) for name, value in (named | moments).items() if value is not None}

@@ -33,19 +33,32 @@ def sentence(raw: str) -> str:
     return f"{raw[:1].upper()}{raw[1:]}".rstrip(".") + "."
 
 
-def money(number: Decimal | None, currency: str = "$") -> str:
-    if number is None:
-        return "–"
-    cents = number.quantize(Decimal("0.01"), ROUND_HALF_UP)
-    return f"{MINUS if cents < 0 else ''}{currency}{abs(cents):,}"
+SIGNS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}  # the other currencies, and all coins, are named behind the number
 
 
-def signed(number: Decimal | None, currency: str = "$") -> str:
-    if number is None:
-        return "–"
+def money(number: Decimal | None, currency: str = "USD") -> str:
+    return "–" if number is None else _amount(number, currency, "")
+
+
+def signed(number: Decimal | None, currency: str = "USD") -> str:
+    return "–" if number is None else _amount(number, currency, "+")
+
+
+def _amount(number: Decimal, currency: str, plus: str) -> str:
     cents = number.quantize(Decimal("0.01"), ROUND_HALF_UP)
-    sign = "+" if cents > 0 else MINUS if cents < 0 else ""
-    return f"{sign}{currency}{abs(cents):,}"
+    sign = plus if cents > 0 else MINUS if cents < 0 else ""
+    before, behind = around(currency)
+    return f"{sign}{before}{abs(cents):,}{behind}"
+
+
+def around(currency: str) -> tuple[str, str]:
+    """What stands before and behind an amount of it."""
+    return (SIGNS[currency], "") if currency in SIGNS else ("", f" {currency}")
+
+
+def rounded(number: Decimal, currency: str = "USD", *, plus: str = "+") -> str:
+    """An amount without its cents, where there is little room."""
+    return re.sub(r"\.\d\d(?!\d)", "", _amount(number, currency, plus))
 
 
 def percent(number: Decimal | float | None, *, sign: bool = False) -> str:
@@ -156,11 +169,6 @@ EXITS = {  # why a round trip ended
 
 def exit_said(code: str) -> str:
     return EXITS.get(code, code.replace("_", " ").capitalize())
-
-
-def sign_of(currency: str) -> str:
-    """What stands before an amount of it."""
-    return "$" if currency in ("USD", "") else f"{currency} "
 
 
 def status(raw: str) -> tuple[str, str]:

@@ -169,7 +169,7 @@ def _put(conn, found) -> None:
     fields = [column.name for column in trips.c if column.name not in ("currency", "net_value", "percent_value", "held_seconds")]
     rows = []
     for trip in found:
-        row = {name: getattr(trip, name) for name in fields} | {"currency": trip.symbol.quote}
+        row = {name: getattr(trip, name) for name in fields} | {"currency": trip.symbol.currency}
         over = not trip.is_open
         row |= {
             "net_value": float(trip.net) if over else None, "percent_value": float(trip.percent or 0) if over else None,

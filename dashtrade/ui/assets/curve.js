@@ -24,18 +24,17 @@ const steps = (low, high) => {
 };
 
 const day = t => new Date(t).toLocaleDateString(undefined, { day: 'numeric', month: 'short' });
-const SUFFIX = { money: '', percent: '%' };
 
 function paint(box, data) {
-  const { series, height, zero, unit } = data, width = Math.max(box.clientWidth, 240);
+  const { series, height, zero, around: [before, behind] } = data, width = Math.max(box.clientWidth, 240);
   const all = series.flatMap(s => s.points.map(p => p[1])), main = series[0].points;
   let low = Math.min(...all), high = Math.max(...all);
   if (zero) { low = Math.min(0, low); high = Math.max(0, high); }
   if (low === high) { low -= 1; high += 1; }
   const narrow = high - low < Math.abs(high) * 0.05;
-  const sign = v => (v < 0 ? '−' : zero && v > 0 ? '+' : '') + (unit === 'money' ? '$' : '');
-  const full = v => sign(v) + Math.abs(v).toLocaleString('en-US', { minimumFractionDigits: 2, maximumFractionDigits: 2 }) + SUFFIX[unit];
-  const brief = v => (v < 0 ? '−' : '') + (unit === 'money' ? '$' : '') + amount(v, narrow) + SUFFIX[unit];
+  const sign = v => (v < 0 ? '−' : zero && v > 0 ? '+' : '') + before;
+  const full = v => sign(v) + Math.abs(v).toLocaleString('en-US', { minimumFractionDigits: 2, maximumFractionDigits: 2 }) + behind;
+  const brief = v => (v < 0 ? '−' : '') + before + amount(v, narrow) + (behind === '%' ? behind : '');  // the axis has no room for more
   const room = (high - low) * 0.08, left = 58, bottom = height - 22, top = 8;
   low -= room; high += zero && high === 0 ? 0 : room;
   const first = main[0][0], last = main.at(-1)[0] || 1;
