@@ -59,7 +59,10 @@ def _query_parameters(known: Endpoint) -> list[dict[str, Any]]:
     if known.query is None:
         return []
     schema = known.query.model_json_schema()
-    return [{"name": name, "in": "query", "required": False, "schema": _plain(shape)} for name, shape in schema["properties"].items()]
+    return [
+        {"name": name, "in": "query", "required": False, "schema": _plain(shape)} | ({"description": shape["description"]} if "description" in shape else {})
+        for name, shape in schema["properties"].items()
+    ]
 
 
 def _plain(shape: dict[str, Any]) -> dict[str, Any]:
