@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0008_scope"
-down_revision = "0007_real_money"
+revision = "0009_scope"
+down_revision = "0008_nonces"
 
 
 def upgrade() -> None:
