@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0009_scope"
-down_revision = "0008_nonces"
+revision = "0010_scope"
+down_revision = "0009_round_trips"
 
 
 def upgrade() -> None:
