@@ -248,8 +248,7 @@ class PerformanceQuery(Body):
 
 @endpoint(bp, "GET", "/performance", query=PerformanceQuery)
 def performance(user: User, query: PerformanceQuery) -> dict[str, Any]:
-    """Realised profit per bot and UTC day, and in total, of one scope, each currency by itself. `wins` and `losses` count round trips
-    that closed, after fees; `trades` filled orders."""
+    """Realised profit per bot and UTC day, and in total: of one scope, each currency by itself. `wins` count round trips, `trades` orders."""
     app, wanted = the_app(), _scope_of(user, query)
     days = portfolio_summary.bot_days(
         app, user, wanted, bot_id=query.bot_id, since=read_day(query.since, "from"), until=read_day(query.until, "to")
