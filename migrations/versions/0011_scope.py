@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0010_scope"
-down_revision = "0009_round_trips"
+revision = "0011_scope"
+down_revision = "0010_crossings"
 
 
 def upgrade() -> None:
