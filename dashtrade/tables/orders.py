@@ -377,7 +377,7 @@ def list_trades(conn: sa.Connection, owner: int, *, before: int | None, limit: i
 
 CSV_COLUMNS = (
     "id", "at", "bot_id", "account_id", "symbol", "action", "effect", "quantity", "price", "notional", "fee", "realized_pnl",
-    "status", "signal_id", "order_id", "broker_order_id", "currency", "money", "simulated", "crossed",
+    "status", "signal_id", "order_id", "broker_order_id", "crossed", "currency", "money", "simulated",
 )
 
 
