@@ -17,7 +17,8 @@ else:
         if st.button("New bot", type="primary", icon=":material/add:", key="new_bot"):
             bot_form.ask_new()
     bot_list.show(ui.the_app(), user)
-    if st.query_params.pop("new", ""):
+    if st.query_params.get("new"):
         bot_form.ask_new()
+        st.query_params.pop("new", "")  # once it is drawn: a run that is cut short before that asks again
 closing.show(user)
 moving.show(user)

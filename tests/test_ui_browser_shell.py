@@ -278,3 +278,67 @@ def test_nothing_jumps_and_nothing_is_missing_when_a_page_is_opened(home: Home, 
         tab.wait_for_timeout(500)
         assert tab.title() == f"{title} · DashTrade"
     assert missing == []
+
+
+# --- the first minute ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def newcomer(home: Home, door: App, browser: Any) -> Any:  # noqa: F811
+    """The tab of somebody who has just made an account, what goes over its wire, and how to send them an alert."""
+    user_id = people.add_user(door, email="new@example.com", name="New", password=PASSWORD)
+    with door.db.read() as conn:
+        user = people_table.by_id(conn, user_id)
+    assert user is not None
+    tab = browser.new_context(viewport={"width": 1300, "height": 900}).new_page()
+    wire: list[str] = []
+    tab.on("pageerror", lambda error: wire.append(f"page error: {error}"))
+    tab.on("websocket", lambda socket: _record(socket, wire))
+    sign_in(tab, home, "new@example.com")
+    return tab, wire, user
+
+
+def _record(socket: Any, wire: list[str]) -> None:
+    from streamlit.proto.BackMsg_pb2 import BackMsg
+    from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+    def came(frame: Any) -> None:
+        message = ForwardMsg.FromString(frame)
+        if (kind := message.WhichOneof("type")) in ("new_session", "script_finished"):
+            wire.append(kind)
+
+    def went(frame: Any) -> None:
+        message = BackMsg.FromString(frame if isinstance(frame, bytes) else frame.encode())
+        if any("pulse_" in widget.id and widget.WhichOneof("value") == "json_trigger_value" for widget in message.rerun_script.widget_states.widgets):
+            wire.append("renewed")
+
+    if "_stcore/stream" in socket.url:
+        socket.on("framereceived", came)
+        socket.on("framesent", went)
+
+
+def test_from_the_first_steps_to_the_form_and_to_the_first_fill_without_a_reload(home: Home, door: App, newcomer: Any):  # noqa: F811
+    """Each step shows as it is taken. And no part is renewed while its page is run: Streamlit's browser side took the ends of the two for
+    one, and closed the form that "Make a bot" had opened, or broke."""
+    tab, wire, user = newcomer
+    press(tab, "Open a paper account")
+    shown(tab, "$100,000.00")
+    press(tab, "Make a bot")
+    tab.get_by_label("Symbol").fill("BTCUSD")
+    tab.wait_for_timeout(2500)  # as long as the next renewal may take
+    assert tab.get_by_label("Symbol").input_value() == "BTCUSD"
+    press(tab, "Make the bot")
+    shown(tab, "BTC/USD 15 Min")
+    tab.get_by_role("link", name="Overview").click()
+    shown(tab, "From here to your first trade")
+    alert(door, user, "buy", "BTCUSD")
+    shown(tab, "Your first trade is made")
+    shown(tab, "ms after the alert came in")
+    press(tab, "See each step of it")
+    tab.get_by_role("heading", name="Signals", level=1).wait_for()
+    assert "renewed" in wire, "this is what it is about"
+    state = "script_finished"
+    for event in wire:
+        assert event != "renewed" or state == "script_finished", wire
+        assert not event.startswith("page error"), event
+        state = event if event in ("new_session", "script_finished") else state

@@ -37,9 +37,17 @@ export function subscribe(heard) {
 }
 
 // Streamlit sends what happens at the same moment as one message, which can renew one part of the page alone: so they take turns.
+// And none begins while a page is being run: its browser side takes the end of that run and the beginning of the part's for one,
+// throws away what the run has just drawn as out of date (a dialog, where "Make a bot" had opened it), and can break over it.
 const GAP = 150;
 let turn = Promise.resolve();
 
+const pause = () => new Promise(done => setTimeout(done, GAP));
+const running = () => (document.querySelector('[data-testid="stApp"]')?.dataset.testScriptState || 'notRunning') !== 'notRunning';
+
 export function inTurn(act) {
-  turn = turn.then(() => { act(); return new Promise(done => setTimeout(done, GAP)); });
+  turn = turn.then(async () => {
+    for (let calm = 0; calm < 2; calm = running() ? 0 : calm + 1) await pause(); // a run that leads to another page ends for a moment
+    try { act(); } catch (error) { console.error(error); }
+  });
 }

@@ -6,15 +6,17 @@ export default function ({ data: [data], parentElement, setTriggerValue }) {
   box.rev = data.rev; // what the page was drawn with
   let off = () => {}, gone = false, timer;
   let inTurn;
-  const renew = rev => inTurn(() => {
-    if (gone || document.hidden || rev === box.rev) return;
+  let newest = data.rev; // by the time it is this part's turn there may be a newer one, or the page was drawn with it
+  const renew = () => inTurn(() => {
+    if (gone || document.hidden || newest === box.rev) return;
     box.at = Date.now();
-    box.rev = rev;
-    setTriggerValue('rev', rev);
+    box.rev = newest;
+    setTriggerValue('rev', newest);
   });
   const heard = ({ rev }) => {
     clearTimeout(timer);
-    if (rev !== box.rev) timer = setTimeout(() => renew(rev), Math.max(0, (box.at || 0) + PAUSE - Date.now()));
+    newest = rev;
+    if (rev !== box.rev) timer = setTimeout(renew, Math.max(0, (box.at || 0) + PAUSE - Date.now()));
   };
   import(new URL('/live.mjs', document.baseURI).href).then(live => { inTurn = live.inTurn; if (!gone) off = live.subscribe(heard); });
   return () => { gone = true; clearTimeout(timer); off(); };
