@@ -1,5 +1,5 @@
 """The pages outside Streamlit: signing in, the first account, joining by invitation. Plain HTML that works without
-a script; the one it has sets the dashboard's theme."""
+a script; the one it has gives them the colours that were chosen in the dashboard."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ MARK = (
 )
 
 STYLE = """
-:root{color-scheme:dark;--bg:#0B0E11;--card:#12161C;--line:#252C37;--edge:#2E3744;--text:#E6E8EB;--soft:#9AA5B5;--field:#0B0E11;
---link:#6B9BFF;--bad:#FF8A99;--badbg:#34161D;--glow:#14305F55;--good:#2BD796}
+:root{color-scheme:light dark;--bg:light-dark(#F6F8FA,#0B0E11);--card:light-dark(#FFFFFF,#12161C);--line:light-dark(#DCE1E8,#252C37);
+--edge:light-dark(#C3CAD4,#2E3744);--text:light-dark(#12171E,#E6E8EB);--soft:light-dark(#536072,#9AA5B5);--field:light-dark(#FFFFFF,#0B0E11);
+--link:light-dark(#1F57C9,#6B9BFF);--bad:light-dark(#B3192F,#FF8A99);--badbg:light-dark(#FDECEF,#34161D);--glow:light-dark(#D6E4FF88,#14305F55);
+--good:light-dark(#066B47,#2BD796)}
 *{box-sizing:border-box}
 body{margin:0;min-height:100vh;display:grid;place-items:center;padding:24px 16px;color:var(--text);
 background:radial-gradient(60rem 32rem at 50% -8rem,var(--glow),transparent),var(--bg);
