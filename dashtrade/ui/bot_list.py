@@ -74,7 +74,7 @@ def _row(app: App, held: prices.Holding, last: tuple[str, str] | None, days: lis
     return Row(
         id=str(bot.id), kind=scope.kind(held.account), actions=(("pause", "Pause") if bot.is_active else ("resume", "Resume"),) + ((("close", "Close"),) if bot.position.quantity else ()),
         cells=[
-            Cell(text=bot.name, sub=f"{bot.symbol.short} · {bot.timeframe.shown} · {scope.whose(held.account)}"), Cell(text=words, tone=mark, badge=True), Cell(text=side), cells.profit(held),
+            Cell(text=bot.name, sub=f"{scope.whose(held.account)} · {bot.symbol.short} · {bot.timeframe.shown}"), Cell(text=words, tone=mark, badge=True), Cell(text=side), cells.profit(held),
             Cell(text=signed(net, held.currency), sub=count(sum(day.trades for day in days), "trade"), tone=tone(net)), Cell(text="–", spark=trend),
             Cell(text=outcome or "None yet", tone=outcome_tone, badge=bool(outcome), sub=ago(app.clock.now(), bot.last_signal_at) if bot.last_signal_at else ""),
         ],

@@ -40,7 +40,7 @@ def position_rows(held: Sequence[Holding]) -> tuple[list[Column], list[Row]]:
     ]  # fmt: skip
     return columns, [
         Row(id=str(h.bot.id), kind=scope.kind(h.account), actions=(("close", "Close"),), cells=[
-            Cell(text=h.bot.symbol.short, sub=f"{h.bot.name} · {scope.whose(h.account)}"),
+            Cell(text=h.bot.symbol.short, sub=f"{scope.whose(h.account)} · {h.bot.name}"),
             replace(side_cell(h.bot.position.side), sub=quantity(abs(h.bot.position.quantity))), Cell(text=price(h.bot.position.average_price)),
             cells.mark(h), cells.profit(h), stop_cell(h),
         ])
