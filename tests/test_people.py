@@ -245,6 +245,21 @@ def test_in_simulation_a_live_account_is_traded_on_paper(real: House, venue: Ven
     assert [line.rpartition(",")[2] for line in ann.call("GET", "/trades.csv").text.splitlines()] == ["simulated", "", "yes", "yes"]
 
 
+def test_what_crosses_in_simulation_is_made_up_too(real: House):
+    app, boss, ann = real.app, real.join("boss@example.com", Role.SUPERADMIN).user, real.join()
+    account = live_account(ann)
+    long, short = ann.bot("AAPL", "15 Min", account=account), ann.bot("AAPL", "60 Min", account=account)
+    simulation.switch(app, boss, True)
+    ann.trades("buy", bot=str(long))
+    ann.trades("sell", bot=str(short))
+    for bot in (long, short):
+        ann.sends(action="close", bot=str(bot))
+    real.work()
+    trades = ann.get("/trades")["items"]
+    assert [trade["crossed"] for trade in trades] == [True, True, False, False]
+    assert {trade["simulated"] for trade in trades} == {True}
+
+
 def test_simulation_is_refused_while_real_money_is_at_work(real: House):
     app, boss, ann = real.app, real.join("boss@example.com", Role.SUPERADMIN).user, real.join()
     ann.bot(account=live_account(ann), name="Turtle")

@@ -79,8 +79,11 @@ def counterpart(
     return None
 
 
-def settle(conn: sa.Connection, orders: Sequence[Order], price: Decimal, now: datetime) -> None:
-    """Book both. Their rows stand already, as orders that work."""
+def settle(
+    conn: sa.Connection, orders: Sequence[Order], price: Decimal, now: datetime, *, on_paper: bool
+) -> None:
+    """Book both. Their rows stand already, as orders that work. What is made up is named as the paper broker
+    names it."""
     for order in orders:
         fill = BrokerFill(
             id=f"crossed-{order.id}",
@@ -91,7 +94,7 @@ def settle(conn: sa.Connection, orders: Sequence[Order], price: Decimal, now: da
             fee=ZERO,
         )
         report = OrderReport(
-            client_order_id=order.id, broker_order_id=None, status=VenueStatus.FILLED,
+            client_order_id=order.id, broker_order_id=f"P-{order.id}" if on_paper else None, status=VenueStatus.FILLED,
             filled_quantity=order.quantity, average_price=price, fills=(fill,),
         )  # fmt: skip
         booking.apply_report(conn, order, report, now)

@@ -88,7 +88,7 @@ def decide_one(
             one = crossing.leaving(task, view, approved)
             other = crossing.counterpart(conn, one, signal_of, lambda found: look(conn, found, market, now), now) if one else None
             if one is not None and other is not None:
-                _cross(conn, one, other, now)
+                _cross(conn, one, other, now, on_paper=market.simulated)
                 return Decided(also=other.task.signal_id)
             return Decided(order=_approve(conn, task, view, approved, now, carry_out))
     return Decided()
@@ -181,7 +181,7 @@ def _orders(task: table.Waiting, view: View, steps: Sequence[Step], now: datetim
     return [first, rest, *orders[1:]], [f"{said[0]}; {split_words(first, rest)}", f"the rest of it: {rest.side} {plain(rest.quantity)}", *said[1:]]
 
 
-def _cross(conn: sa.Connection, one: crossing.Leaving, other: crossing.Leaving, now: datetime) -> None:
+def _cross(conn: sa.Connection, one: crossing.Leaving, other: crossing.Leaving, now: datetime, *, on_paper: bool) -> None:
     """What both give up is settled between them; what one has left of it, and what follows, is sent as ever."""
     quantity, price = min(one.quantity, other.quantity), one.view.quote.mid
     names = {each.task.id: client_order_id(each.task.signal_id, each.task.bot_id, 0) for each in (one, other)}
@@ -203,7 +203,7 @@ def _cross(conn: sa.Connection, one: crossing.Leaving, other: crossing.Leaving, 
             raise AskAgain  # decided meanwhile: all of this is undone, and looked at again
         bot_table.touch(conn, bot)
         booked.append(orders[0])
-    crossing.settle(conn, booked, price, now)
+    crossing.settle(conn, booked, price, now, on_paper=on_paper)
 
 
 def _order(task: table.Waiting, step: Step, number: int, now: datetime, *, final: bool, status: OrderStatus) -> Order:

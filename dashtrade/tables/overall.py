@@ -12,7 +12,7 @@ from dashtrade.tables.accounts import accounts
 from dashtrade.tables.base import is_postgres, metadata
 from dashtrade.tables.bots import bots, performance, risk_events
 from dashtrade.tables.messages import audit
-from dashtrade.tables.orders import CSV_COLUMNS, MADE_UP, csv_cells, fills, orders, trades
+from dashtrade.tables.orders import CSV_COLUMNS, MADE_UP, WITH_LIVE_MONEY, csv_cells, fills, orders, trades
 from dashtrade.tables.people import sessions, users
 from dashtrade.tables.signals import decisions, signals
 
@@ -120,7 +120,8 @@ def _wanted(query: sa.Select[Any], wanted: dict[str, Any]) -> sa.Select[Any]:
 
 def all_trades(conn: sa.Connection, *, before: int | None, limit: int, **wanted: Any) -> list[Any]:
     """Newest first, each with its user's email."""
-    query = _wanted(sa.select(trades, MADE_UP.label("simulated"), users.c.email).join(users, users.c.id == trades.c.user_id), wanted)
+    told = (MADE_UP.label("simulated"), WITH_LIVE_MONEY.label("live"))
+    query = _wanted(sa.select(trades, *told, users.c.email).join(users, users.c.id == trades.c.user_id), wanted)
     if before is not None:
         query = query.where(trades.c.id < before)
     return list(conn.execute(query.order_by(trades.c.id.desc()).limit(limit)))
