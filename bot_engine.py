@@ -27,6 +27,7 @@ from dashtrade.engine.effects import Call, Steps, Write, drive
 from dashtrade.engine.ending import end_signal
 from dashtrade.engine.intake import Accepted, Alert, Conflict, NoBot, Receipt
 from dashtrade.engine.lanes import LaneLost, Leases
+from dashtrade.engine.outages import Outages
 from dashtrade.engine.reconcile import NotYet, Reconciler
 from dashtrade.engine.sending import Sender, is_local
 from dashtrade.failpoints import failpoint
@@ -62,7 +63,8 @@ class Engine:
         self.on_work: Callable[[Lane, str], None] = lambda lane, signal_id: None  # wakes a worker; it would find the work anyway
         self.on_change: Callable[[str], None] = lambda signal_id: None  # something came of a signal
         self.gate: Callable[[int, Symbol], str] = lambda account_id, symbol: ""  # why nothing new may be sent there yet
-        self.reconciler = Reconciler(db, clock, broker_of, self.sender, self.leases, self.collect)
+        self.outages = Outages(clock)
+        self.reconciler = Reconciler(db, clock, broker_of, self.sender, self.leases, self.collect, self.outages)
         self._tries: dict[int, int] = {}  # decisions that failed in a way nobody foresaw: how often
         self._hints: OrderedDict[str, Signal] = OrderedDict()
 

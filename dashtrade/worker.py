@@ -19,7 +19,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,9 @@ from dashtrade.engine.watch import Watch
 from dashtrade.failpoints import failpoint
 from dashtrade.services import demo, flatten, removal, schwab_sign_in, story
 from dashtrade.settings import EX_CONFIG, Settings
+from dashtrade.engine.apart import Apart
+from dashtrade.engine.outages import backed_off
+from dashtrade.engine.readings import Readings
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import people as people_table
 from dashtrade.tables import signals as signal_table
@@ -54,7 +57,9 @@ SCAN, COLLECT, WATCH = 0.5, 0.25, 2.0  # seconds between two looks
 ENDED = 20  # at every twentieth look, orders that ended a moment ago: a fill may come late
 YOUNG, SELDOM, HEARD = timedelta(seconds=3), 6, 12  # older orders are asked after at every sixth look, those we are told of at every twelfth
 RECONCILE = 1.0  # between two looks for accounts to compare with their venues
-COLLECTORS = 64  # accounts asked at once, so that a slow venue keeps nobody else waiting
+COLLECTORS = 64  # accounts looked at at once, so that a slow venue keeps nobody else waiting
+READINGS = 1.0  # between two looks for accounts to read
+AWAY, AWAY_MOST = timedelta(seconds=1), timedelta(seconds=15)  # between two tries to ask a broker that is away after its orders
 STOPPING = 15.0  # seconds for what is under way, when told to end
 
 
@@ -204,12 +209,11 @@ class Worker:
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self._only = contextlib.ExitStack()
         self._collected = 0
-        self._asking: set[int] = set()
-        self._collectors = ThreadPoolExecutor(COLLECTORS, thread_name_prefix="collect")
-        self._comparing: set[int] = set()
         self._watching: set[int] = set()
         self._watchers = ThreadPoolExecutor(COLLECTORS, thread_name_prefix="watch")
-        self._comparers = ThreadPoolExecutor(COLLECTORS, thread_name_prefix="compare")
+        self._left_alone: dict[int, datetime] = {}  # accounts whose broker is away: until when it is not asked after orders
+        self._collectors, self._comparers = Apart("collect"), Apart("compare")
+        self.readings = Readings(app.db, app.clock, app.brokers.of, self.engine.leases, self.engine.outages, self._is_back)
         self.streams = Streams(app.db, app.brokers.streaming, app.brokers.of, self._hear)
 
     # --- life --------------------------------------------------------------------------------------------------------------
@@ -226,7 +230,7 @@ class Worker:
         self.engine.gate = self.engine.reconciler.gate
         self.lanes.start()
         self.reconcile()
-        for job, seconds in ((self.scan, SCAN), (self.collect, COLLECT), (self.look, WATCH), (self.listen, WATCH), (self.flatten, SCAN), (self.reconcile, RECONCILE), (self.renew, LEASE_SECONDS / 3), (self.tidy, 3600)):
+        for job, seconds in ((self.scan, SCAN), (self.collect, COLLECT), (self.look, WATCH), (self.listen, WATCH), (self.flatten, SCAN), (self.reconcile, RECONCILE), (self.readings.look, READINGS), (self.renew, LEASE_SECONDS / 3), (self.tidy, 3600)):
             self._scheduler.add_job(_safely(job), "interval", seconds=seconds, max_instances=1, coalesce=True, misfire_grace_time=None)
         self._scheduler.start()
         self.scan()
@@ -234,8 +238,7 @@ class Worker:
     def stop(self) -> None:
         self._scheduler.shutdown(wait=False)
         self.streams.stop()
-        for pool in (self._collectors, self._comparers, self._watchers):
-            pool.shutdown(wait=False, cancel_futures=True)
+        self._watchers.shutdown(wait=False, cancel_futures=True)
         self.lanes.stop()
         if self.door is not None:
             self.door.close()
@@ -265,22 +268,28 @@ class Worker:
                 self._ask(account_id)
 
     def _ask(self, account_id: int) -> None:
-        if account_id not in self._asking:
-            self._asking.add(account_id)
-            self._collectors.submit(self._collect, account_id)
+        if self._left_alone.get(account_id, self.app.clock.now()) <= self.app.clock.now():
+            self._collectors.start(account_id, lambda: self._collect(account_id))
 
     def _collect(self, account_id: int) -> None:
         try:
             for lane in self.engine.collect(account_id):
                 self.lanes.wake(lane)
         except BrokerError as error:
-            log.warning("account %s: no news of its orders: %s", account_id, error.message)
+            tries = self.engine.outages.failed(account_id, "news of its orders", error.message)
+            self._left_alone[account_id] = self.app.clock.now() + backed_off(tries, AWAY, AWAY_MOST)
         except DatabaseAway as away:
             log.warning("account %s: its orders are asked after later: %s", account_id, away)
         except Exception:  # one adapter's fault must not keep the other accounts from their fills
             log.exception("account %s: its orders could not be asked after", account_id)
-        finally:
-            self._asking.discard(account_id)
+        else:
+            self._left_alone.pop(account_id, None)
+            self.engine.outages.well(account_id, "news of its orders")
+
+    def _is_back(self, account_id: int) -> None:
+        """Its broker answers again: nothing that waits for it waits for its next turn."""
+        self._left_alone.pop(account_id, None)
+        self.engine.reconciler.soon(account_id)
 
     def listen(self) -> None:
         self.streams.look()
@@ -325,9 +334,7 @@ class Worker:
 
     def reconcile(self) -> None:
         for account_id in self.engine.reconciler.due():
-            if account_id not in self._comparing:
-                self._comparing.add(account_id)
-                self._comparers.submit(self._compare, account_id)
+            self._comparers.start(account_id, lambda account_id=account_id: self._compare(account_id))
 
     def _compare(self, account_id: int) -> None:
         try:
@@ -336,8 +343,6 @@ class Worker:
             log.warning("account %s: it is compared later: %s", account_id, away)
         except Exception:  # one account that cannot be compared must not keep the others from it; its gate stays closed
             log.exception("account %s could not be compared with its broker", account_id)
-        finally:
-            self._comparing.discard(account_id)
 
     def flatten(self) -> None:
         for lane in flatten.advance(self.app):

@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashtrade import ui
 from dashtrade.domain.access import Permission
-from dashtrade.ui import bot_form, bot_list, bot_view, closing, moving
+from dashtrade.ui import bot_form, bot_list, bot_view, closing, moving, open_orders
 
 user = ui.page("Bots", needs=Permission.TRADE, figures="bot" not in st.query_params)
 chosen = st.query_params.get("bot", "")
@@ -22,3 +22,4 @@ else:
         st.query_params.pop("new", "")  # once it is drawn: a run that is cut short before that asks again
 closing.show(user)
 moving.show(user)
+open_orders.show(user)

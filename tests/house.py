@@ -21,6 +21,7 @@ from dashtrade.domain.ports import (
     VenueStatus,
 )  # fmt: skip
 from dashtrade.domain.values import OrderType, Symbol, TimeInForce, sha256
+from dashtrade.engine.readings import Readings
 from dashtrade.engine.watch import Watch
 from dashtrade.services import people as people_service
 from dashtrade.tables import orders as order_table
@@ -33,6 +34,7 @@ class House:
     def __init__(self, app: App) -> None:
         self.app, self.flask = app, create_server(app)
         self.watch = Watch(app.db, app.clock, app.brokers.feed)
+        self.readings = Readings(app.db, app.clock, app.brokers.of, app.engine.leases, app.engine.outages)
 
     def join(self, email: str = "ann@example.com", role: Role = Role.STANDARD) -> Person:
         """A user with an access token and a webhook token, without the time that hashing a password takes."""
@@ -71,6 +73,11 @@ class House:
         for lane in moved:
             self.app.engine.run_lane(lane)
         return bool(moved)
+
+    def read_brokers(self) -> None:
+        """What the worker's reader does, in this thread: pages and the API show what it read last."""
+        for account in self.readings.due():
+            self.readings.read(account)
 
     def look(self) -> int:
         """One look of the watch, and what follows from it. How many lanes it set off."""

@@ -15,13 +15,15 @@ from tests.alpaca_desk import eventually, raw  # noqa: I001
 
 from dashtrade import worker as worker_module
 from dashtrade.app import App
+from dashtrade.brokers import alpaca_stream
 from dashtrade.domain.ports import OrderReport, VenueStatus
 from dashtrade.engine import sending
 from dashtrade.tables import orders as order_table
 from dashtrade.worker import Worker
 from tests.at_alpaca import account, addresses
 from tests.conftest import MakeApp
-from tests.house import House, Person
+from tests.house import House, Person, until
+from tests.ports import free_port
 from tests.simulators.alpaca import AlpacaSimulator, Fault
 
 NEVER = 10_000  # looks between two polls: what is booked meanwhile came by the stream
@@ -193,3 +195,15 @@ def test_a_venue_that_hangs_keeps_no_other_account_from_its_news(app: App, worke
         eventually(lambda: asked.count(2) > 3)
         assert asked.count(1) == 1
         hangs.set()
+
+
+def test_a_stream_that_cannot_be_reached_does_not_fill_the_log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch):
+    made = alpaca_stream._stream_class()
+    monkeypatch.setattr(made, "_reconnect_delay", lambda self, retries: 0.001)
+    updates = alpaca_stream.TradeUpdates("key", "secret", True, f"ws://127.0.0.1:{free_port()}")
+    with caplog.at_level("INFO"):
+        updates.start(lambda report: None)
+        until(lambda: updates._stream is not None and updates._stream.down > 40)
+        updates.stop()
+    lines = [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
+    assert 1 <= len(lines) <= 4 and not [line for line in lines if line.exc_info]

@@ -26,7 +26,9 @@ from dashtrade.domain.access import Role
 from dashtrade.domain.bots import Stop
 from dashtrade.domain.values import Symbol
 from dashtrade.settings import Settings
-from dashtrade.tables import accounts, bots, drifts, export, flattens, messages, orders, people, proofs, protections, pulse, round_trips, signals
+from dashtrade.tables import (
+    accounts, bots, drifts, export, flattens, messages, orders, people, proofs, protections, pulse, readings, round_trips, signals,
+)  # fmt: skip
 from dashtrade.tables.base import metadata
 from tests.conftest import KEY
 from tests.doubles import SetClock, SetFeed
@@ -74,6 +76,7 @@ def settle(house: House) -> Town:
         drifts.put_state(conn, drifts.State(
             account_id=ann.paper, user_id=ann.user.id, first_at=now, at=now, failing_since=None, problem="", told=False,
         ))
+        readings.put(conn, readings.Reading(account_id=ann.paper, user_id=ann.user.id, simulated=False, read_at=now, changed_at=now))
         of.flatten = flattens.add(conn, ann.user.id, scope="bot", scope_id=bot, asked_by="", now=now, bots=[bots.load(conn, bot)])
         people.add_session(
             conn, ann.user.id, token_hash="s", created_at=now, seen_at=now, expires_at=now + timedelta(days=1), device="", address="", remember=False
@@ -172,6 +175,8 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "drifts.list_page": lambda c, o, of: drifts.list_page(c, o, before=None, limit=9, account_id=of.account),
     "drifts.outside_of": lambda c, o, of: drifts.outside_of(c, o, of.account, "KO"),
     "drifts.states": lambda c, o, of: drifts.states(c, o),
+    "readings.of_user": lambda c, o, of: readings.of_user(c, o),
+    "readings.want": lambda c, o, of: readings.want(c, o, of.now),
     "flattens.get": lambda c, o, of: flattens.get(c, o, of.flatten),
     "flattens.parts": lambda c, o, of: flattens.parts(c, o, of.flatten),
     "flattens.latest": lambda c, o, of: flattens.latest(c, o, limit=9),
@@ -193,6 +198,7 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "signals.list_page": lambda c, o, of: signals.list_page(c, o, before=None, limit=9, bot_id=of.bot),
     "orders.get": lambda c, o, of: orders.get(c, o, of.order),
     "orders.list_page": lambda c, o, of: orders.list_page(c, o, before=None, limit=9, bot_id=of.bot),
+    "orders.list_open": lambda c, o, of: _opened(c, o, of),
     "orders.for_signal": lambda c, o, of: orders.for_signal(c, o, of.signal),
     "orders.events_for_signal": lambda c, o, of: orders.events_for_signal(c, o, of.signal),
     "orders.fills_for_signal": lambda c, o, of: orders.fills_for_signal(c, o, of.signal),
@@ -270,6 +276,14 @@ def _made_up(conn: sa.Connection, owner: int, of: SimpleNamespace) -> Any:
     accounts.change(conn, of.ann, of.account, mode="live")
     found = orders.made_up(conn, owner, bot_id=None, since=None, account_id=of.account)
     accounts.change(conn, of.ann, of.account, mode="paper")
+    return found
+
+
+def _opened(conn: sa.Connection, owner: int, of: SimpleNamespace) -> Any:
+    change = sa.update(orders.orders).where(orders.orders.c.id == of.order)
+    conn.execute(change.values(status="working"))
+    found = orders.list_open(conn, owner)
+    conn.execute(change.values(status="filled"))
     return found
 
 

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import pydantic
 from flask import Blueprint, Response, stream_with_context
@@ -17,14 +17,14 @@ from dashtrade.api.bots import shown_bots
 from dashtrade.api.http import SCOPE, Answer, Body, Page, endpoint, number_cursor, page, read_day, read_end, read_moment, the_app
 from dashtrade.domain.measures import win_rate
 from dashtrade.domain.orders import OrderStatus
-from dashtrade.domain.ports import BrokerError
 from dashtrade.domain.scope import MoneyScope
 from dashtrade.domain.values import ZERO, Symbol, iso, plain
 from dashtrade.services import orders as order_service
 from dashtrade.services import portfolio_summary, scope
-from dashtrade.services import story
+from dashtrade.services import prices, story
 from dashtrade.services.bots import NotFound
 from dashtrade.services.portfolio_summary import BotDay, Figures
+from dashtrade.services.prices import Known
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import orders as order_table
@@ -70,7 +70,7 @@ def signal(user: User, signal_id: str) -> dict[str, Any]:
 
 
 class OrderList(Page):
-    status: OrderStatus | None = None
+    status: OrderStatus | Literal["open"] | None = None
     symbol: str | None = pydantic.Field(None, max_length=60)
     bot_id: int | None = _ID
 
@@ -81,7 +81,7 @@ class Verdict(Body):
 
 @endpoint(bp, "GET", "/orders", query=OrderList)
 def orders(user: User, query: OrderList) -> dict[str, Any]:
-    """Orders, newest first."""
+    """Orders, newest first; with status=open those that have not ended, whatever they wait for."""
     with the_app().db.read() as conn:
         rows = order_table.list_page(
             conn, user.id, before=_order_cursor(query.cursor), limit=query.limit + 1, status=query.status, bot_id=query.bot_id,
@@ -217,21 +217,30 @@ def positions(user: User, query: OfScope) -> dict[str, Any]:
     problems = []
     for account in scope.live_first(accounts):
         own = [bot for bot in holding if bot.account_id == account.id]
-        try:
-            at_broker = {p.symbol: p for p in app.brokers.of(account).positions()}
-        except BrokerError as error:
-            problems.append({"account_id": account.id, "message": error.message})
-            at_broker = None
-        symbols = {bot.symbol for bot in own} | set(at_broker or {})
+        known = prices.known_of(app, account, cached=False)
+        if not known.fresh:
+            problems.append({
+                "account_id": account.id, "message": known.problem.message, "failing_since": _maybe_iso(known.failing_since),
+                "read_at": _maybe_iso(known.read_at),
+            })
+        symbols = {bot.symbol for bot in own} | set(known.positions or {})
         for symbol in sorted(symbols, key=lambda s: s.text):
-            items.append(_position(account, symbol, [bot for bot in own if bot.symbol == symbol], at_broker, views))
+            items.append(_position(account, symbol, [bot for bot in own if bot.symbol == symbol], known, views))
+    prices.somebody_looks(app, user.id)
     return {"items": items, "problems": problems, "next_cursor": None}
 
 
-def _position(account: Account, symbol: Symbol, bots: list[Any], at_broker: Any, views: dict[int, Any]) -> dict[str, Any]:
+def _maybe_iso(at: datetime | None) -> str | None:
+    return None if at is None else iso(at)
+
+
+def _position(account: Account, symbol: Symbol, bots: list[Any], known: Known, views: dict[int, Any]) -> dict[str, Any]:
+    """While the broker cannot be asked, what it said last is told as that, and nothing is reckoned from it."""
     ours = sum((bot.position.quantity for bot in bots), Decimal(0))
-    theirs = None if at_broker is None else (at_broker[symbol].quantity if symbol in at_broker else Decimal(0))
+    held = None if known.positions is None else known.positions[symbol].quantity if symbol in known.positions else Decimal(0)
+    theirs = held if known.fresh else None
     return {
+        "last_known_quantity": None if held is None else plain(held), "read_at": _maybe_iso(known.read_at),
         "account_id": account.id, "money": str(scope.money_of(account)), "symbol": symbol.text, "currency": symbol.currency, "quantity": plain(ours), "broker_quantity": None if theirs is None else plain(theirs),
         "outside": None if theirs is None else plain(theirs - ours),
         "bots": [{"bot_id": bot.id, "name": bot.name, **views[bot.id]["position"]} for bot in bots],

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from dashtrade.brokers import alpaca_wire as wire
@@ -20,6 +21,7 @@ from dashtrade.domain.values import ZERO, Malformed, exact
 
 log = logging.getLogger("dashtrade.brokers.alpaca")
 
+TOLD_FROM = 16  # failed tries; then one line for twice as many each time
 TOLD_GOOD = 5.0  # seconds that a position is believed as the stream told it: a split is not told
 
 OnReport = Callable[[OrderReport], object]
@@ -81,9 +83,7 @@ class TradeUpdates:
             ready.set()
 
     async def _listen(self, on_report: OnReport, ready: threading.Event) -> None:
-        from alpaca.trading.stream import TradingStream
-
-        stream = TradingStream(**self._made_of, raw_data=True)
+        stream = _stream_class()(**self._made_of, raw_data=True)
         stream.subscribe_trade_updates(_handler(on_report, self._note))
         self._loop, self._stopped, self._stream = asyncio.get_running_loop(), asyncio.Event(), stream
         ready.set()
@@ -94,6 +94,32 @@ class TradeUpdates:
         await asyncio.gather(running, return_exceptions=True)
         with contextlib.suppress(Exception):  # a line that is down cannot be hung up politely
             await asyncio.wait_for(stream.close(), 1)
+
+
+@lru_cache(maxsize=1)
+def _stream_class() -> Any:
+    """The library's, which tells of each failed try with a traceback: here one line when the line goes down, few while it stays so,
+    and one when it is up again."""
+    from alpaca.trading.stream import TradingStream
+
+    logging.getLogger(TradingStream.__module__).addFilter(lambda record: record.levelno < logging.WARNING)
+
+    class Stream(TradingStream):
+        down = 0  # tries that failed, one after the other
+
+        async def _start_ws(self) -> None:
+            await super()._start_ws()
+            if self.down:
+                log.info("the stream of trade updates is up again, after %s tries", self.down)
+            self.down = 0
+
+        async def _wait_before_reconnect(self, retries: int) -> None:
+            self.down += 1
+            if self.down == 1 or (self.down >= TOLD_FROM and self.down & (self.down - 1) == 0):
+                log.warning("the stream of trade updates is down (%s failed tries); news come from polling meanwhile", self.down)
+            await super()._wait_before_reconnect(retries)
+
+    return Stream
 
 
 def _handler(on_report: OnReport, note: Callable[[Any], None]) -> Callable[[Any], Any]:

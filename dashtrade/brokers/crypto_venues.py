@@ -62,6 +62,7 @@ class Exchange:
 
     # the connection
     nonces: bool = False  # each request must carry a higher number than the last one: one at a time
+    requests_per_minute: int | None = None  # that a key may make, where it is so few that they have to be saved
     burst: float = 1.0  # seconds' worth of requests that may go at once, at the pace ccxt knows
     options: dict[str, object] = field(default_factory=dict)
     details_on_demand: bool = False  # the list of markets lacks steps and minimums
@@ -123,7 +124,7 @@ EXCHANGES: dict[str, Exchange] = {
             ),
         ),
         Exchange(
-            id="kraken", name="Kraken", quote="USD", lookup="open_closed", lists="open_closed", trades="ids", nonces=True, burst=45, candles_page=720,
+            id="kraken", name="Kraken", quote="USD", lookup="open_closed", lists="open_closed", trades="ids", nonces=True, burst=45, candles_page=720, requests_per_minute=20,
             order_types=frozenset({MARKET, LIMIT, STOP, STOP_LIMIT}), times_in_force=frozenset({GTC, IOC}),
             settle=timedelta(seconds=10),
             # Fees in the quote currency, as ccxt takes them to be. Without the agreement nobody in Germany can trade.
@@ -236,7 +237,7 @@ def table_of(row: Exchange, *, settle: timedelta | None = None) -> Capabilities:
     return Capabilities(
         name=row.name, order_types=row.order_types, times_in_force=row.times_in_force, fractional=True, client_ids=row.known_lookup,
         refuses_repeats=row.refuses_repeats, settle=row.settle if settle is None else settle, sandbox=row.sandbox, stocks=False,
-        crypto=True, always_open=True, queues_when_closed=False, lists_orders=bool(row.lists), notes=row.notes,
+        crypto=True, always_open=True, queues_when_closed=False, lists_orders=bool(row.lists), notes=row.notes, requests_per_minute=row.requests_per_minute,
     )  # fmt: skip
 
 

@@ -90,6 +90,7 @@ class Wire:
         self._first: Any = None
         self._nonces = nonces or OwnNonces()
         self._loading, self._loaded_at, self._ahead = threading.Lock(), 0.0, 0
+        self._told = False  # that the list on disk is of no use
 
     @contextmanager
     def lent(self, *, markets: bool = True) -> Iterator[Any]:
@@ -204,8 +205,12 @@ class Wire:
             kept = json.loads(self._cache.read_text()) if self._cache else None
             if kept and kept["exchange"] == self.venue.id and kept["sandbox"] == self._sandbox and kept["url"] == self._url:
                 return kept, self.clock.now().timestamp() - self._cache.stat().st_mtime
+        except FileNotFoundError:  # nothing was kept yet: nothing to tell of at every try
+            pass
         except (OSError, ValueError, KeyError, TypeError):
-            log.info("%s: the kept list of markets cannot be used and is read anew", self.venue.name)
+            if not self._told:
+                log.info("%s: the kept list of markets cannot be used and is read anew", self.venue.name)
+            self._told = True
         return None, 0.0
 
     def _keep(self, client: Any) -> None:

@@ -26,6 +26,7 @@ from dashtrade.domain.values import ZERO, Symbol, plain
 from dashtrade.engine.adopt import Adopter
 from dashtrade.engine.effects import drive
 from dashtrade.engine.lanes import Leases
+from dashtrade.engine.outages import Outages, backed_off
 from dashtrade.engine.sending import Sender, is_local
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import drifts as table
@@ -39,6 +40,7 @@ log = logging.getLogger("dashtrade.reconcile")
 
 EVERY, SELDOM, NEVER = timedelta(seconds=10), timedelta(minutes=1), timedelta(minutes=10)  # with bots; without; our own paper books
 AGAIN = timedelta(seconds=3)  # until a difference is looked at a second time, and a venue that failed is asked again
+AWAY_MOST = timedelta(seconds=30)  # between two tries while it stays away
 FILLING = timedelta(seconds=15)  # an order that has stood longer than this rests
 PATIENCE = timedelta(seconds=60)  # with a venue that does not answer, until its user is told
 NOTED = timedelta(minutes=1)  # how exactly the time of the last comparison is kept
@@ -81,8 +83,9 @@ class Finding:
 
 class Reconciler:
     def __init__(self, db: Database, clock: Clock, broker_of: Callable[[Account], Broker], sender: Sender, leases: Leases,
-                 collect: Callable[[int], Sequence[Lane]]) -> None:
+                 collect: Callable[[int], Sequence[Lane]], outages: Outages) -> None:
         self.db, self.clock, self._broker_of, self._sender, self._leases, self._collect = db, clock, broker_of, sender, leases, collect
+        self.outages = outages
         self.adopter = Adopter(db, clock, sender)
         self._next: dict[int, datetime] = {}
         self._compared: set[int] = set()  # since this process began
@@ -100,6 +103,11 @@ class Reconciler:
         if asset_of(symbol) in self._unsure.get(account_id, ()):
             return f"waits a few seconds: the broker's {symbol.short} is being compared once more, as it differs or has just traded"
         return ""
+
+    def soon(self, account_id: int) -> None:
+        """Its broker answers again: what waits for the comparison need not wait for the next one."""
+        if account_id in self._why:
+            self._next[account_id] = self.clock.now()
 
     def due(self) -> list[int]:
         """Accounts to be compared now. Each process looks until it is sure of each; then, of several, the one that holds its lane."""
@@ -203,6 +211,7 @@ class Reconciler:
         self._unsure[account.id] = unsure if first else self._unsure.get(account.id, set()) & unsure
         self._compared.add(account.id)
         self._why.pop(account.id, None)
+        self.outages.well(account.id, "comparing")
         self._went_well(account, now)
 
     def _judge(self, account: Account, broker: Broker, after: Ledger, finding: Finding, now: datetime) -> Finding | str:
@@ -285,7 +294,8 @@ class Reconciler:
         """Silence proves nothing, and changes nothing. Its user is told once, after a minute."""
         now = self.clock.now()
         self._why[account.id] = error.message
-        self._next[account.id] = now + max(getattr(error, "after", AGAIN), AGAIN)
+        tries = self.outages.failed(account.id, "comparing", error.message)
+        self._next[account.id] = now + max(getattr(error, "after", AGAIN), backed_off(tries, AGAIN, AWAY_MOST))
         with self.db.read() as conn:
             state = table.state(conn, account.id)
         state = state or State(account_id=account.id, user_id=account.user_id, first_at=None, at=None, failing_since=None, problem="", told=False)
@@ -293,7 +303,6 @@ class Reconciler:
         tell = now - since >= PATIENCE and not state.told
         if state.failing_since is not None and not tell:
             return
-        log.warning("account %s cannot be compared: %s", account.id, error.message)
         waits = "Nothing new is sent there until it answers" if account.id not in self._compared else "Orders are tried as they come"
 
         def work(conn: sa.Connection) -> None:

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from dashtrade.app import App
 
 T = TypeVar("T")
-LONGEST = 10.0  # seconds, all in all: a person is waiting
+LONGEST = 5.0  # seconds, all in all: a person is waiting
 CLOCKS_DIFFER = timedelta(seconds=2)
 
 
 def test(app: App, user: User, account_id: int) -> dict[str, Any]:
-    """Reach the venue within ten seconds, and say what it said. An account that was stopped for its key goes on after a success;
+    """Reach the venue within five seconds, and say what it said. An account that was stopped for its key goes on after a success;
     its bots stay paused until their user resumes them."""
     account = account_of(app, user, account_id)
     try:

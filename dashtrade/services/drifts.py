@@ -10,9 +10,9 @@ import sqlalchemy as sa
 
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.drift import Drift, DriftStatus, Way, asset_of, ratio_words, scaled
-from dashtrade.domain.ports import BrokerError
 from dashtrade.domain.values import Malformed, exact, iso, money, plain
 from dashtrade.engine import foreign
+from dashtrade.services import prices
 from dashtrade.services.bots import NotFound, Refusal
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
@@ -22,6 +22,8 @@ from dashtrade.tables.people import User
 
 if TYPE_CHECKING:
     from dashtrade.app import App
+
+PRICE_WAIT = 5.0  # seconds for the market's price, at which something is booked
 
 
 def drifts(app: App, user: User, *, before: int | None = None, limit: int = 50, account_id: int | None = None,
@@ -193,9 +195,9 @@ def _price(app: App, user: User, drift: Drift, said: str | None) -> Decimal:
         return drift.mark
     with app.db.read() as conn:
         account = account_table.get(conn, user.id, drift.account_id)
-    try:
-        if account is not None:
-            return app.brokers.feed(account).quote(drift.symbol).mid
-    except BrokerError as error:
-        raise Refusal(f"no price of {drift.symbol.short} is known now ({error.message})", "Say the price it was traded at.") from error
-    raise NotFound("account")
+    if account is None:
+        raise NotFound("account")
+    quote = prices.quote_now(app, account, drift.symbol, wait=PRICE_WAIT)
+    if quote is None:
+        raise Refusal(f"no price of {drift.symbol.short} is known now", "Say the price it was traded at.")
+    return quote.mid

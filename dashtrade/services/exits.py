@@ -13,9 +13,9 @@ from dashtrade.domain import exits as rules
 from dashtrade.domain.alert_fields import read_flag, read_moment
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.dialects import read_loss, read_profits
-from dashtrade.domain.ports import BrokerError
 from dashtrade.domain.signals import ExitPlan
 from dashtrade.domain.values import iso, plain
+from dashtrade.services import prices
 from dashtrade.services.bots import NotFound, Refusal, account_of
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as table
@@ -25,6 +25,8 @@ from dashtrade.tables.people import User
 
 if TYPE_CHECKING:
     from dashtrade.app import App
+
+PRICE_WAIT = 1.0  # seconds for a price of now; the watch looks at it all the time anyway
 
 
 def change(app: App, user: User, bot_id: int, given: Mapping[str, Any]) -> None:
@@ -85,9 +87,9 @@ def _kept(bot: Bot, given: Mapping[str, Any], plan: ExitPlan, until: datetime | 
 
 
 def _mark(app: App, user: User, bot: Bot) -> Decimal | None:
-    """What closing would bring now; None where no price is to be had."""
-    try:
-        quote = app.brokers.feed(account_of(app, user, bot.account_id)).quote(bot.symbol)
-    except BrokerError:
-        return None
+    """What closing would bring now, or what the position was last known to be worth; None where no price is to be had."""
+    account = account_of(app, user, bot.account_id)
+    quote = prices.quote_now(app, account, bot.symbol, wait=PRICE_WAIT)
+    if quote is None:
+        return prices.mark_of(app, account, bot.symbol)
     return quote.bid if bot.position.quantity > 0 else quote.ask

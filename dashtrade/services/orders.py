@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from dashtrade.tables import accounts as account_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as table
 from dashtrade.tables.people import User
+from dashtrade.tables.signals import Lane
 
 if TYPE_CHECKING:
     from dashtrade.app import App
@@ -38,6 +40,29 @@ def cancel(app: App, user: User, order_id: str) -> Order:
         return table.load(conn, order.id)
 
     return app.db.write(work)
+
+
+def open_orders(app: App, user: User, *, bot_id: int | None = None) -> list[Order]:
+    """What has not ended, newest first."""
+    with app.db.read() as conn:
+        found = table.list_open(conn, user.id)
+    return [order for order in found if bot_id is None or order.bot_id == bot_id]
+
+
+def cancel_all(app: App, user: User, order_ids: Sequence[str]) -> int:
+    """Those of them that are still open. One commit, and the worker is told of each."""
+
+    def work(conn: sa.Connection) -> list[Order]:
+        mine = [order for order in table.list_open(conn, user.id) if order.id in order_ids and not order.cancel_requested]
+        if mine:
+            table.request_cancel(conn, [order.id for order in mine])
+            message_table.record(conn, actor=user.id, action="orders cancel asked", now=app.clock.now(), detail={"orders": [o.id for o in mine]})
+        return mine
+
+    asked = app.db.write(work)
+    for order in asked:
+        app.engine.on_work(Lane(order.account_id, order.symbol), order.signal_id)
+    return len(asked)
 
 
 def resolve(app: App, user: User, order_id: str, verdict: str) -> Order:

@@ -23,7 +23,7 @@ accounts = sa.Table(
     moment("acknowledged_at", nullable=True),
 )
 
-SYSTEM = {"load", "active", "active_at", "hold", "hold_live", "problem", "sealed", "put_sealed", "sealed_sessions", "put_session"}
+SYSTEM = {"load", "active", "active_at", "elsewhere", "hold", "hold_live", "problem", "sealed", "put_sealed", "sealed_sessions", "put_session"}
 
 UNCONFIRMED = 'the account trades with real money, and nobody has said yet that it may: confirm it on the Setup page, or send acknowledge: "REAL MONEY"'
 SIMULATION = "simulation"  # the setting of the installation; while it is on, live accounts are traded on paper
@@ -101,6 +101,16 @@ def active_at(conn: sa.Connection, brokers: Collection[str], limit: int) -> list
     """For the worker: accounts at these brokers that may trade, the oldest first."""
     query = sa.select(*_COLUMNS).where(accounts.c.broker.in_(brokers), accounts.c.is_active, accounts.c.deleted_at.is_(None))
     return [_account(row) for row in conn.execute(query.order_by(accounts.c.id).limit(limit))]  # type: ignore[misc]
+
+
+_ELSEWHERE = (
+    sa.select(*_COLUMNS).where(accounts.c.broker != "paper", accounts.c.is_active, accounts.c.deleted_at.is_(None)).order_by(accounts.c.id)
+)
+
+
+def elsewhere(conn: sa.Connection) -> list[Account]:
+    """For the worker: accounts that may trade and are not of the built-in paper broker."""
+    return [_account(row) for row in rows(conn, _ELSEWHERE)]  # type: ignore[misc]
 
 
 def active(conn: sa.Connection) -> list[int]:

@@ -298,13 +298,29 @@ def list_page(conn: sa.Connection, owner: int, *, before: tuple[datetime, str] |
     if before:
         at, last = before
         query = query.where(sa.or_(orders.c.created_at < at, sa.and_(orders.c.created_at == at, orders.c.id < last)))
-    if status:
+    if status == "open":
+        query = query.where(_OPEN, orders.c.account_id.in_(sa.select(accounts.c.id).where(accounts.c.user_id == owner)))
+    elif status:
         query = query.where(orders.c.status == status)
     if bot_id is not None:
         query = query.where(orders.c.bot_id == bot_id)
     if symbol:
         query = query.where(orders.c.symbol == symbol)
     return [_order(row) for row in conn.execute(query.order_by(orders.c.created_at.desc(), orders.c.id.desc()).limit(limit))]
+
+
+_STANDING = (
+    sa.select(orders)
+    .where(
+        _OPEN, unindexed(orders.c.user_id) == p("owner"),
+        orders.c.account_id.in_(sa.select(accounts.c.id).where(accounts.c.user_id == p("owner"))),
+    ).order_by(orders.c.created_at.desc(), orders.c.id.desc())
+)  # fmt: skip
+
+
+def list_open(conn: sa.Connection, owner: int) -> list[Order]:
+    """Every order that has not ended, newest first. By account: what is open is in an index, however long the history is."""
+    return [_order(row) for row in rows(conn, _STANDING, {"owner": owner})]
 
 
 def by_venue_number(conn: sa.Connection, owner: int, account_id: int, broker_order_id: str, *, since: datetime) -> str | None:

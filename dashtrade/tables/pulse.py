@@ -13,6 +13,7 @@ from dashtrade.tables.messages import outbox
 from dashtrade.tables.orders import orders
 from dashtrade.tables.protections import locks
 from dashtrade.tables.quick import rows
+from dashtrade.tables.readings import readings
 from dashtrade.tables.signals import signals
 
 _SIGNALS = sa.select(signals.c.id, signals.c.status, signals.c.duplicate_count).where(signals.c.user_id == p("owner")).order_by(signals.c.id.desc()).limit(12)
@@ -34,7 +35,8 @@ _FLATTENS = sa.select(flattens.c.id, flattens.c.status).where(flattens.c.user_id
 _LOCKS = sa.select(sa.func.count().label("locks"), sa.func.max(locks.c.since).label("newest"), sa.func.max(locks.c.unlocked_at).label("opened")).where(
     locks.c.user_id == p("owner")
 )
-_ALL = (_SIGNALS, _ORDERS, _BOTS, _SWITCHES, _ACCOUNTS, _TOLD, _EVENTS, _DRIFTS, _FLATTENS, _LOCKS)
+_READINGS = sa.select(sa.func.count().label("readings"), sa.func.max(readings.c.changed_at).label("changed")).where(readings.c.user_id == p("owner"))
+_ALL = (_SIGNALS, _ORDERS, _BOTS, _SWITCHES, _ACCOUNTS, _TOLD, _EVENTS, _DRIFTS, _FLATTENS, _LOCKS, _READINGS)
 
 SYSTEM: set[str] = set()
 

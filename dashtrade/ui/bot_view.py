@@ -8,7 +8,6 @@ import streamlit as st
 
 from dashtrade.app import App
 from dashtrade.domain.bots import Bot, Window
-from dashtrade.domain.ports import BrokerError
 from dashtrade.domain.values import ZERO, plain
 from dashtrade.services import bot_history
 from dashtrade.services import prices
@@ -18,7 +17,7 @@ from dashtrade.services.scope import of_account
 from dashtrade.tables import orders as order_table
 from dashtrade.tables.accounts import Account
 from dashtrade.tables.people import User
-from dashtrade.ui import bot_form, candles, cells, closing, data, moving, scope
+from dashtrade.ui import bot_form, candles, cells, closing, data, moving, open_orders, scope
 from dashtrade.ui.bot_list import state_of
 from dashtrade.ui.errors import trying
 from dashtrade.ui.lists import exits_said, signal_rows
@@ -53,6 +52,7 @@ def show(app: App, user: User, bot_id: int) -> None:
     if not bot.is_active and bot.paused_reason != "paused by its user":
         st.warning(f"{text(sentence(bot.paused_reason))} Resume it when you have looked into it.", icon=":material/pause_circle:")
     _now(bot_id)
+    _orders(bot_id)
     left, right = st.columns([1.7, 1], gap="small")
     with left:
         _chart(bot_id)
@@ -133,6 +133,11 @@ def _days(app: App, user: User, bot: Bot, account: Account | None) -> list[BotDa
 
 
 @live
+def _orders(user: User, bot_id: int) -> None:
+    open_orders.show_list(the_app(), user, bot_id=bot_id)
+
+
+@live
 def _signals(user: User, bot_id: int) -> None:
     with panel("Latest signals", key="bot_signals"):
         found = data.signals(the_app(), user, limit=8, bot_id=bot_id)
@@ -153,14 +158,16 @@ def _chart(user: User, bot_id: int) -> None:
     with panel(f"{text(bot.symbol.short)}, {bot.timeframe.shown}", key="bot_chart"):
         if account is None:
             return
-        try:
-            found = app.brokers.feed(account).candles(bot.symbol, bot.timeframe, end=app.clock.now(), count=CANDLES)
-        except BrokerError as error:
-            st.caption(f"No prices now: {text(error.message)}")
+        found = prices.candles(app, account, bot.symbol, bot.timeframe, CANDLES)
+        if found is None:
+            st.caption(f"No prices of {text(bot.symbol.short)} are known yet. They show up here as soon as the broker tells them.")
             return
+        if app.clock.now() - found.at > prices.FRESH:
+            st.caption(f"These prices are of {moment(user, found.at)}: nothing newer is known.")
         with app.db.read() as conn:
             trades = order_table.list_trades(conn, user.id, before=None, limit=100, bot_id=bot.id, scope=of_account(account))
-        candles.chart(user, bot, found, trades)
+        orders = open_orders.of_user(app, user, bot_id=bot.id)
+        candles.chart(user, bot, found.value, trades, open_orders.lines(orders))
 
 
 def _settings(app: App, user: User, bot: Bot) -> None:

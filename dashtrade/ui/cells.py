@@ -15,14 +15,14 @@ from dashtrade.services.portfolio_summary import equity_by_currency, open_profit
 from dashtrade.services.scope import covered, of_account
 from dashtrade.tables.accounts import Account
 from dashtrade.tables.people import User
-from dashtrade.ui import data
+from dashtrade.ui import data, open_orders
 from dashtrade.ui.parts import Cell
 from dashtrade.services.prices import Holding, positions_of, state_of
-from dashtrade.ui.words import money, percent, price, signed, tone
+from dashtrade.ui.words import age, money, percent, price, signed, tone
 
 
 def mark(held: Holding) -> Cell:
-    return Cell(text=price(held.mark), flash=True, live=f"m{held.bot.id}")
+    return Cell(text=price(held.mark), sub=age(held.old) if held.old is not None else "", flash=True, live=f"m{held.bot.id}")
 
 
 def profit(held: Holding) -> Cell:
@@ -56,7 +56,7 @@ def assets_of(at_broker: Mapping[Symbol, BrokerPosition]) -> dict[str, BrokerPos
     return found
 
 
-def outside_of(account: Account, held: Sequence[Holding], at_broker: dict[Symbol, BrokerPosition]) -> list[tuple[BrokerPosition, Decimal]]:
+def outside_of(account: Account, held: Sequence[Holding], at_broker: Mapping[Symbol, BrokerPosition]) -> list[tuple[BrokerPosition, Decimal]]:
     """What the broker holds and no bot owns (negative: the bots' books say more than there is). By asset: a venue holds SOL, not
     SOL/USDT beside SOL/USDC."""
     ours: dict[str, Decimal] = {}
@@ -91,6 +91,9 @@ def of_user(app: App, user: User) -> dict[str, list[str]]:
             for position, quantity in outside_of(account, held, at_broker):
                 for cell in (outside_mark(account, position), outside_profit(account, position, quantity)):
                     found[cell.live] = [cell.text, cell.tone, cell.sub]
+    for one in open_orders.of_user(app, user):
+        cell = open_orders.distance_cell(app, one)
+        found[cell.live] = [cell.text, cell.tone, cell.sub]
     return found | _totals(accounts, states, held)
 
 

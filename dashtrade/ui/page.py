@@ -13,12 +13,13 @@ from typing import Any
 import streamlit as st
 
 from dashtrade.domain.access import Permission, may
+from dashtrade.tables.accounts import Account
 from dashtrade.tables.people import User
-from dashtrade.ui import data, runtime, scope
+from dashtrade.ui import connection_state, data, runtime, scope
 from dashtrade.ui.banners import banners
 from dashtrade.ui.parts import _mount, pulse
 from dashtrade.ui.turns import turn
-from dashtrade.ui.words import zone
+from dashtrade.ui.words import count, zone
 
 START = "DashTrade's dashboard is started with ./start (or: python -m dashtrade.ui.serve), not with `streamlit run`."
 NOW_AND_THEN = 60  # seconds
@@ -92,24 +93,37 @@ def actions() -> Any:
 
 def _status(user: User) -> Iterator[str]:
     """Broker connections, where prices come from, what is switched off, who one is."""
-    state = data.trading_state(the_app(), user)
+    app = the_app()
+    state = data.trading_state(app, user)
     if not state.accounts:
         yield _badge("No broker account yet", "mute")
-    for account in state.accounts[:4]:
-        name = account.label or account.broker
-        live = account.mode == "live"
-        tone = "down" if account.problem else "warn" if live else "up"
-        yield _badge(f"{name} · {'disabled' if not account.is_active else 'not confirmed' if account.problem else 'live, simulated' if account.simulated else 'live money' if live else 'paper'}", tone, dot=True)
-    if len(state.accounts) > 4:
-        yield _badge(f"{len(state.accounts) - 4} more", "mute")
-    yield _badge("Demo prices" if state.demo else "Live prices", "info" if state.demo else "up")
+    shown, more = connection_state.shown(app, state.accounts)
+    sources = {connection_state.price_source(account) for account in state.accounts}
+    for one in shown:
+        parts = [_money(one.account), connection_state.words(user, one), connection_state.price_source(one.account) if len(sources) > 1 else ""]
+        name = one.account.label or one.account.broker
+        yield _badge(f"{name} · {', '.join(filter(None, parts))}", one.tone, dot=True, why=connection_state.reason(one))
+    if more:
+        yield _badge(f"{count(more, 'more paper account')}", "mute")
+    if sources == {"demo prices"}:
+        yield _badge("Demo prices", "info")
+    elif len(sources) == 1:
+        well = all(one.tone == "up" for one in shown)
+        yield _badge("Live prices" if well else "Prices may be old", "up" if well else "warn")
     yield _badge(state.said, state.tone)
     yield _badge(str(user.role).capitalize(), "mute")
 
 
-def _badge(words: str, tone: str, *, dot: bool = False) -> str:
+def _money(account: Account) -> str:
+    if account.mode != "live":
+        return "paper"
+    return "live, simulated" if account.simulated else "LIVE"
+
+
+def _badge(words: str, tone: str, *, dot: bool = False, why: str = "") -> str:
     mark = "<i></i>" if dot else ""
-    return f'<span class="dt-badge {tone}">{mark}{escape(words)}</span>'
+    title = f' title="{escape(why)}"' if why else ""
+    return f'<span class="dt-badge {tone}"{title}>{mark}{escape(words)}</span>'
 
 
 def live(draw: Callable[..., None] | None = None, *, every: float = NOW_AND_THEN) -> Any:
@@ -129,7 +143,7 @@ def live(draw: Callable[..., None] | None = None, *, every: float = NOW_AND_THEN
     return run
 
 
-@live
+@live(every=15)  # a dot that was green fades when nothing is heard any more
 def _status_bar(user: User) -> None:
     st.html(f'<div class="dt-status" data-zone="{zone(user).key}">{"".join(_status(user))}</div>')
 

@@ -1,28 +1,30 @@
-"""Live positions: each account's money and what it holds, as the broker says, split into the bots' own and what is outside."""
+"""Live positions: each account's money and what it holds, as the broker said last, split into the bots' own and what is outside; and
+what waits to be filled."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import streamlit as st
 
-from dashtrade.app import App
 from dashtrade.domain.drift import asset_of
-from dashtrade.domain.ports import AccountState, BrokerError, BrokerPosition
-from dashtrade.domain.values import ZERO, Side, Symbol
+from dashtrade.domain.ports import BrokerPosition
+from dashtrade.domain.values import ZERO, Side
 from dashtrade.services import drifts
 from dashtrade.services.portfolio_summary import USUAL, open_profit
-from dashtrade.services.scope import covered, of_account
+from dashtrade.services.prices import Holding, Known, money_badge
+from dashtrade.services.scope import covered, live_first, of_account
 from dashtrade.tables.accounts import Account
 from dashtrade.tables.people import User
-from dashtrade.ui import cells, closing, data, drifting, moving, scope
+from dashtrade.ui import cells, closing, connection_state, data, drifting, moving, open_orders, scope
+from dashtrade.ui.connection_state import Connection
 from dashtrade.ui.lists import exits_said, side_cell
 from dashtrade.ui.page import empty, live, panel, the_app
 from dashtrade.ui.parts import Card, Cell, Column, Row, cards, table
-from dashtrade.services.prices import Holding, money_badge, positions_of, state_of
-from dashtrade.ui.words import count, money, price, quantity, sentence, signed, text, tone
+from dashtrade.ui.words import count, moment, money, price, quantity, signed, text, tone
 
 COLUMNS = [
     Column(label="Market"), Column(label="Side"), Column(label="Size", number=True), Column(label="Entry", number=True), Column(label="Price", number=True),
@@ -30,7 +32,7 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-@live
+@live(every=15)
 def board(user: User) -> None:
     app = the_app()
     accounts = data.accounts(app, user)
@@ -41,56 +43,94 @@ def board(user: User) -> None:
     accounts = covered(chosen, accounts)
     if not accounts:
         st.info(f"There is no account with {chosen.money} money. Switch to the other kind above.")
+    open_orders.show_list(app, user, scope=chosen)
     held = data.holdings(app, user, chosen, open_only=True)
     found = drifts.drifts(app, user)
-    for account in accounts:
-        _account(app, account, [h for h in held if h.bot.account_id == account.id], [d for d in found if d["account_id"] == account.id])
+    for account in live_first(accounts):
+        _account(user, account, [h for h in held if h.bot.account_id == account.id], [d for d in found if d["account_id"] == account.id])
 
 
-def _account(app: App, account: Account, held: Sequence[Holding], differ: Sequence[dict[str, Any]]) -> None:
-    state, at_broker = state_of(app, account), positions_of(app, account)
+def _account(user: User, account: Account, held: Sequence[Holding], differ: Sequence[dict[str, Any]]) -> None:
+    one = connection_state.connection(the_app(), account)
     with st.container(key=f"positions_{account.id}"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.header(text(account.label), anchor=False, width="content")
             st.badge(money_badge(account)[0], color=money_badge(account)[1])
-        if isinstance(state, BrokerError) or isinstance(at_broker, BrokerError):
-            error = state if isinstance(state, BrokerError) else at_broker
-            st.warning(
-                f"**{text(account.label)} cannot be asked now.** {text(sentence(error.message))} What the bots own is shown from our own books.",  # type: ignore[union-attr]
-                icon=":material/cloud_off:",
-            )
+            if one.said:
+                st.badge(text(connection_state.words(user, one)).capitalize(), color={"down": "red", "warn": "orange"}.get(one.tone, "gray"))
+        _silence(user, account, one)
         for drift in differ:
             drifting.notice(drift)
-        _money(account, state, held)
-        _table(account, held, {} if isinstance(at_broker, BrokerError) else at_broker, known=not isinstance(at_broker, BrokerError))
+        _money(user, account, one.known, held)
+        _table(user, account, held, one.known)
 
 
-def _money(account: Account, state: AccountState | BrokerError, held: Sequence[Holding]) -> None:
-    known = None if isinstance(state, BrokerError) else state
-    currency = known.currency if known else USUAL
+def _silence(user: User, account: Account, one: Connection) -> None:
+    """What is shown, while the broker does not answer."""
+    known = one.known
+    if known.fresh or (known.read_at is None and known.failing_since is None):
+        return
+    since = f" since {moment(user, known.failing_since)}" if known.failing_since is not None else ""
+    why = f" {text(connection_state.reason(one))}" if known.error else ""
+    seen = f"Figures of the broker are of {moment(user, known.read_at)}" if known.read_at is not None else "Its figures are not known"
+    st.warning(f"**{text(account.label)} cannot be reached{since}.**{why} {seen}; what the bots own is from DashTrade's own books.", icon=":material/cloud_off:")
+
+
+def _money(user: User, account: Account, known: Known, held: Sequence[Holding]) -> None:
+    state = known.state
+    currency = state.currency if state else USUAL
     opened = open_profit(held)
     own = opened.pop(currency, ZERO)
     others = "".join(f"; {signed(profit, other)}" for other, profit in opened.items())
     key = of_account(account).text
+    old = f"as of {moment(user, known.read_at)}" if state is not None and not known.fresh else ""
+    tone_of = "warn" if old else ""
     cards(f"money_{account.id}", [
-        Card(label="Equity", value=money(known.equity if known else None, currency), live=f"eq{account.id}", note="as the broker counts it"),
+        Card(
+            label="Equity", value=money(state.equity if state else None, currency), live=f"eq{account.id}", note=old or "as the broker counts it",
+            note_tone=tone_of,
+        ),
         Card(label="Open profit of bots", value=signed(own, currency), tone=tone(own), live=f"open:{key}:{currency}", note=count(len(held), "position") + others),
-        Card(label="Cash", value=money(known.cash if known else None, currency), live=f"cash{account.id}", note=known.currency if known else ""),
-        Card(label="Buying power", value=money(known.buying_power if known else None, currency), live=f"bp{account.id}", note="for new positions"),
+        Card(
+            label="Cash", value=money(state.cash if state else None, currency), live=f"cash{account.id}", note=old or (state.currency if state else ""),
+            note_tone=tone_of,
+        ),
+        Card(
+            label="Buying power", value=money(state.buying_power if state else None, currency), live=f"bp{account.id}", note=old or "for new positions",
+            note_tone=tone_of,
+        ),
     ])  # fmt: skip
 
 
-def _table(account: Account, held: Sequence[Holding], at_broker: dict[Symbol, BrokerPosition], *, known: bool) -> None:
-    outside = cells.outside_of(account, held, at_broker) if known else []
+def _table(user: User, account: Account, held: Sequence[Holding], known: Known) -> None:
+    at_broker = known.positions or {}
+    outside = cells.outside_of(account, held, at_broker) if known.positions is not None else []
+    if not known.fresh:  # fills since then are in our books alone: what seems to be missing there proves nothing
+        outside = [(position, quantity) for position, quantity in outside if not _is_missing(position, quantity)]
     with panel(key=f"held_{account.id}"):
-        if not held and not outside:
+        if not known.fresh and not outside:
+            st.caption(f"**Positions at the broker unknown;** {last_read(user, known)}.")
+        elif not held and not outside:
             st.caption("Nothing is held here. What your bots buy shows up at once, and so does what you buy yourself at the broker.")
+        if not held and not outside:
             return
         theirs = cells.assets_of(at_broker)
-        rows = [_bot_row(h, theirs.get(asset_of(h.bot.symbol)), known) for h in held] + [_outside_row(account, *found) for found in outside]
+        rows = [_bot_row(h, theirs.get(asset_of(h.bot.symbol)), known.fresh) for h in held]
+        rows += [_outside_row(account, *found, old="" if known.fresh else last_read(user, known)) for found in outside]
+        if not known.fresh:
+            rows = [replace(row, kind=f"{row.kind} old".strip()) for row in rows]
         clicked = table(f"held_table_{account.id}", f"What {account.label} holds", COLUMNS, rows, opens=True, stacked=True)
     if clicked:
         _act(*clicked)
+
+
+def last_read(user: User, known: Known) -> str:
+    return f"last read {moment(user, known.read_at)}" if known.read_at is not None else "not read yet"
+
+
+def _is_missing(position: BrokerPosition, outside: Decimal) -> bool:
+    """The bots' books say more than the broker has."""
+    return abs(position.quantity) < abs(position.quantity - outside) or position.quantity * outside < 0
 
 
 def _bot_row(held: Holding, theirs: BrokerPosition | None, known: bool) -> Row:
@@ -104,17 +144,16 @@ def _bot_row(held: Holding, theirs: BrokerPosition | None, known: bool) -> Row:
     ])  # fmt: skip
 
 
-def _outside_row(account: Account, position: BrokerPosition, outside: Decimal) -> Row:
+def _outside_row(account: Account, position: BrokerPosition, outside: Decimal, *, old: str = "") -> Row:
     """Bought by hand, by another program, or by a split; negative: the bots' books say more than the broker has."""
-    missing = abs(position.quantity) < abs(position.quantity - outside) or position.quantity * outside < 0
-    if missing:
+    if _is_missing(position, outside):
         return Row(id=f"outside:{position.symbol.text}", opens=False, kind="outside", cells=[
             Cell(text=position.symbol.short, sub="not at the broker"), Cell(text="Missing", tone="warn", badge=True),
             Cell(text=quantity(abs(outside)), sub=f"{quantity(position.quantity)} at the broker"), Cell(text="–"), cells.outside_mark(account, position),
             Cell(text="–"), Cell(text="–"), Cell(text="the bots' books say more than the broker has", tone="warn"),
         ])  # fmt: skip
     return Row(id=f"outside:{position.symbol.text}", opens=False, kind="outside", cells=[
-        Cell(text=position.symbol.short, sub="Outside DashTrade"), side_cell(Side.of(outside)),
+        Cell(text=position.symbol.short, sub=f"Outside DashTrade{f', {old}' if old else ''}"), side_cell(Side.of(outside)),
         Cell(text=quantity(abs(outside)), sub=f"of {quantity(position.quantity)} at the broker" if position.quantity != outside else ""),
         Cell(text=price(position.average_price)), cells.outside_mark(account, position), Cell(text=money(abs(outside) * position.mark, position.symbol.currency) if position.mark else "–"),
         cells.outside_profit(account, position, outside), Cell(text="not a bot's", tone="mute"),

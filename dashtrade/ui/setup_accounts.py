@@ -5,18 +5,18 @@ from __future__ import annotations
 import streamlit as st
 
 from dashtrade.app import App
-from dashtrade.domain.ports import BadCredentials, BrokerError
 from dashtrade.services import bots as service
 from dashtrade.services import prices
 from dashtrade.services import connections, schwab_sign_in
 from dashtrade.services.schwab_sign_in import CALLBACK
 from dashtrade.tables.accounts import UNCONFIRMED, Account
 from dashtrade.tables.people import User
+from dashtrade.ui import connection_state
 from dashtrade.ui import data
 from dashtrade.ui.broker_forms import FORMS, Form, credentials, form_of, paper_options
 from dashtrade.ui.errors import trying
 from dashtrade.ui.page import empty, guard, live, the_app
-from dashtrade.ui.words import ago, count, money, sentence, text
+from dashtrade.ui.words import ago, count, money, moment, sentence, text
 
 MODES = {"paper": "Paper or sandbox: play money", "live": "Live: real money"}
 
@@ -71,18 +71,22 @@ def _signed_in(app: App, account: Account) -> None:
         _sign_in(account)
 
 
-@live(every=30)
+@live(every=15)
 def _state(user: User, account_id: int, bots: int) -> None:
-    """What the broker says; a fragment of its own, so that a slow one holds up nothing else."""
+    """What the broker said last, and how old that is."""
     app = the_app()
     account = data.account_by_id(app, user, account_id)
     if account is None:
         return
-    state = prices.state_of(app, account)
-    if isinstance(state, BrokerError):
-        if not (account.disabled_reason and isinstance(state, BadCredentials)):  # which is said above
-            st.warning(text(sentence(state.message)))
-    else:
+    one = connection_state.connection(app, account)
+    state = one.known.state
+    if one.known.failing_since is not None and account.is_active:  # why a disabled one is, is said above
+        st.error(f"**No connection since {moment(user, one.known.failing_since)}.** {text(connection_state.reason(one))} {last_answer(app, one.known)}")
+    elif state is None and account.is_active:
+        st.caption("The broker is being asked for the first time …")
+    elif not one.known.fresh and account.is_active:
+        st.warning(f"**Nothing new is heard of this account.** {last_answer(app, one.known)} DashTrade's worker may have stopped.")
+    if state is not None:
         with st.container(horizontal=True, gap="medium"):
             for label, value in (("Equity", state.equity), ("Cash", state.cash), ("Buying power", state.buying_power)):
                 st.markdown(f":gray[{label}]  \n**{text(money(value, state.currency))}**", width="content")
@@ -96,9 +100,13 @@ def _state(user: User, account_id: int, bots: int) -> None:
         st.caption(f"{mark} Tested {ago(app.clock.now(), account.checked_at)}: {text(account.check_result.get('message', ''))}")
 
 
+def last_answer(app: App, known: prices.Known) -> str:
+    return f"Last answer {ago(app.clock.now(), known.read_at)}." if known.read_at is not None else "It has never answered yet."
+
+
 def _buttons(app: App, user: User, account: Account) -> None:
     if st.button("Test", key=f"test_{account.id}", icon=":material/network_check:"):
-        with st.spinner("Asking the broker…"), trying():
+        with st.spinner("Asking the broker, 5 seconds at most …"), trying():
             connections.test(app, user, account.id)
             st.rerun()
     with st.popover("More", key=f"more_{account.id}"):
@@ -150,7 +158,7 @@ def _save_new(form: Form, mode: str, label: str, given: dict[str, str], options:
     if not attempt.ok:
         return
     if form.broker != "paper" and service.account_of(app, user, account_id).is_active:
-        with st.spinner("Asking the broker…"):
+        with st.spinner("Asking the broker, 5 seconds at most …"):
             connections.test(app, user, account_id)  # what it says stands with the account
     st.session_state["said"] = f"{text(label)} is added."
     st.rerun()
@@ -165,7 +173,7 @@ def _new_key(account: Account) -> None:
         with trying() as attempt:
             service.change_account(the_app(), guard(), account.id, {"credentials": given})
         if attempt.ok:
-            with st.spinner("Asking the broker…"):
+            with st.spinner("Asking the broker, 5 seconds at most …"):
                 connections.test(the_app(), guard(), account.id)
             st.rerun()
 
@@ -177,7 +185,7 @@ def _sign_in(account: Account) -> None:
     st.link_button("1. Sign in at Schwab", schwab_sign_in.renew_address(app, user, account.id), icon=":material/open_in_new:")
     pasted = st.text_input("2. Paste the address you were sent back to", key=f"pasted_{account.id}", max_chars=4000)
     if st.button("Save the sign-in", type="primary", key=f"sign_in_yes_{account.id}"):
-        with st.spinner("Asking the broker…"), trying() as attempt:
+        with st.spinner("Asking the broker, 5 seconds at most …"), trying() as attempt:
             schwab_sign_in.renew(app, user, account.id, pasted)
         if attempt.ok:
             st.session_state["said"] = f"{text(account.label)}: signed in for seven days."

@@ -163,7 +163,7 @@ def _orders(app: App, user: User, orders: list[dict[str, Any]]) -> None:
 
             at = f"at {price(Decimal(order['average_price']))}" if order["average_price"] else ""
             open_ = order["status"] in ("created", "submitting", "unknown", "working")
-            rows.append(Row(id=order["order_id"], actions=(("cancel", "Take back"),) if open_ else (), cells=[
+            rows.append(Row(id=order["order_id"], actions=(("cancel", "Cancel"),) if open_ else (), cells=[
                 Cell(text=f"{order['side'].capitalize()} {order['quantity']}", sub=f"{order['type']} · {order['order_id'][-8:]}"),
                 Cell(text=words, tone=tone, badge=True), Cell(text=filled, sub=at),
             ]))  # fmt: skip

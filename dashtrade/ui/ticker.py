@@ -20,7 +20,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from bot_database import DatabaseAway
 from dashtrade.app import App
-from dashtrade.services import sessions
+from dashtrade.services import prices, sessions
 from dashtrade.tables import pulse
 from dashtrade.tables.people import User
 from dashtrade.ui import cells
@@ -138,6 +138,7 @@ class Ticker:
 
 def look(app: App, user: User) -> tuple[Cells, str]:
     """One snapshot: the live cells, and what tells whether anything else changed."""
+    prices.somebody_looks(app, user.id)
     with app.db.read() as conn:
         rev = pulse.of(conn, user.id)
     return cells.of_user(app, user), rev

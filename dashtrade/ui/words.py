@@ -171,6 +171,12 @@ def exit_said(code: str) -> str:
     return EXITS.get(code, code.replace("_", " ").capitalize())
 
 
+def age(old: timedelta) -> str:
+    """Of a figure that is not of now. In tens of seconds, so that it does not flicker."""
+    seconds = int(old.total_seconds())
+    return f"{seconds // 10 * 10} s old" if seconds < 60 else f"{span(old)} old"
+
+
 def status(raw: str) -> tuple[str, str]:
     return STATUS.get(raw.lower(), (raw.replace("_", " ").capitalize(), "mute"))
 

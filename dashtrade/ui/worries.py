@@ -11,6 +11,7 @@ from dashtrade.app import App
 from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.protections import KINDS
 from dashtrade.services import drifts as drift_service
+from dashtrade.services import prices
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import protections as protection_table
 from dashtrade.tables import signals as signal_table
@@ -18,6 +19,7 @@ from dashtrade.tables.people import User
 from dashtrade.ui import data, drifting
 
 RECENT = timedelta(days=1)
+UNREACHED = timedelta(minutes=1)  # a broker that misses one answer is nobody's worry
 MOST_REFUSED = 3
 # A bot that is long already and hears "buy", or owns nothing and hears "close": the alert was right, and so was the skip.
 HARMLESS = ("nothing to do", "nothing to close", "no position to close")
@@ -65,6 +67,8 @@ def _accounts(app: App, user: User) -> Iterator[Worry]:
             yield Worry(tone="down", title=f"{account.label} is disabled", detail=account.disabled_reason, at=None, page="pages/setup.py")
         elif account.problem:
             yield Worry(tone="warn", title=f"{account.label} does not trade yet", detail=account.problem, at=None, page="pages/setup.py")
+        elif (known := prices.known_of(app, account)).failing_since is not None and app.clock.now() - known.failing_since > UNREACHED:
+            yield Worry(tone="down", title=f"{account.label} cannot be reached", detail=known.error, at=known.failing_since, page="pages/positions.py")
         elif account.check_result and not account.check_result.get("ok"):
             yield Worry(
                 tone="warn", title=f"{account.label} did not pass its last test", detail=str(account.check_result.get("message", "")),

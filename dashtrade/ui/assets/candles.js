@@ -2,6 +2,7 @@
 const SVG = 'http://www.w3.org/2000/svg';
 const UP = 'var(--st-green-color)', DOWN = 'var(--st-red-color)';
 const COLOURS = { entry: 'var(--st-link-color)', stop: DOWN, target: UP, last: 'var(--st-gray-text-color)' };
+const ORDER = 'var(--st-orange-color)'; // an order that waits: its words are its own
 
 function draw(parent, name, attributes, text) {
   const element = document.createElementNS(SVG, name);
@@ -58,7 +59,7 @@ function paint(box, data) {
   });
 
   const tag = (price, name) => {
-    const group = draw(svg, 'g', {}), at = y(price), colour = COLOURS[name];
+    const group = draw(svg, 'g', {}), at = y(price), colour = COLOURS[name] || ORDER;
     draw(group, 'line', { x1: 0, x2: right, y1: at, y2: at, style: `stroke:${colour};stroke-width:1;stroke-dasharray:3 3` });
     draw(group, 'rect', { x: right + 2, y: at - 9, width: axis - 3, height: 18, rx: 3, style: `fill:${colour}` });
     draw(group, 'text', { class: 'tag', x: right + 8, y: at + 4 }, words(price));

@@ -1,0 +1,79 @@
+"""Work for accounts, each by itself: one job of an account at a time, and a broker that hangs costs its own account alone.
+
+A plain pool would be shared: enough brokers that hang would fill it, and everybody's would wait. Here a job that takes longer than
+it may leaves its place to the next one. Threads are daemons, as one that waits for a socket must not hold up the end of the
+process either.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Hashable
+
+log = logging.getLogger("dashtrade.apart")
+
+MOST_AT_ONCE = 32  # jobs that are within their time; those that hang do not count, as each account has one of them at most
+LIMIT_SECONDS = 10.0  # for one job; then its broker hangs
+IDLE_SECONDS = 10.0  # that a thread waits for more to do
+
+Job = Callable[[], object]
+
+
+class Apart:
+    def __init__(self, name: str, most: int = MOST_AT_ONCE) -> None:
+        self._name, self._most = name, most
+        self._waiting: dict[Hashable, Job] = {}
+        self._since: dict[Hashable, float] = {}  # of what runs
+        self._idle, self._coming = 0, 0  # threads that wait, and those that are about to begin
+        self._free = threading.Condition()
+
+    def start(self, key: Hashable, job: Job) -> bool:
+        """In this account's turn. False, and nothing begun: its last job is not done."""
+        with self._free:
+            begun = key not in self._since and key not in self._waiting
+            if begun:
+                self._waiting[key] = job
+            if self._idle:
+                self._free.notify()
+            elif self._waiting and self._has_room():
+                self._coming += 1
+                threading.Thread(target=self._work, name=self._name, daemon=True).start()
+            return begun
+
+    def running(self, key: Hashable) -> float:
+        """For how many seconds; 0 when it does not run."""
+        since = self._since.get(key)
+        return 0.0 if since is None else time.monotonic() - since
+
+    def _has_room(self) -> bool:
+        now = time.monotonic()
+        return self._coming + sum(now - since < LIMIT_SECONDS for since in self._since.values()) < self._most
+
+    def _work(self) -> None:
+        with self._free:
+            self._coming -= 1
+        while (found := self._next()) is not None:
+            key, job = found
+            try:
+                job()
+            except Exception:
+                log.exception("%s: what was to be done for account %s failed", self._name, key)
+            finally:
+                with self._free:
+                    del self._since[key]
+
+    def _next(self) -> tuple[Hashable, Job] | None:
+        with self._free:
+            if not self._has_room():  # this thread was given up, and another has its place
+                return None
+            if not self._waiting:
+                self._idle += 1
+                self._free.wait(IDLE_SECONDS)
+                self._idle -= 1
+            if not self._waiting:
+                return None
+            key = next(iter(self._waiting))
+            self._since[key] = time.monotonic()
+            return key, self._waiting.pop(key)

@@ -1,0 +1,77 @@
+"""What the log says of accounts that cannot be reached: one line when it begins, one when it ends, few in between.
+
+Several loops ask the same broker. Whoever meets the failure first tells of it; for the others it is known.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from dashtrade.domain.ports import Clock
+
+log = logging.getLogger("dashtrade.outages")
+
+REPEAT_AFTER, REPEAT_MOST = timedelta(minutes=5), timedelta(hours=4)  # doubled each time
+
+
+def backed_off(tries: int, first: timedelta, most: timedelta) -> timedelta:
+    """How long to wait after so many failures in a row: twice as long each time."""
+    return min(first * 2 ** min(max(tries - 1, 0), 20), most)
+
+
+@dataclass(slots=True)
+class _Outage:
+    since: datetime
+    told: bool  # this loop tells of it; False: another one does
+    next_line: datetime
+    gap: timedelta
+    tries: int = 0
+
+
+class Outages:
+    """Safe to use from several threads."""
+
+    def __init__(self, clock: Clock, write: Callable[..., None] = log.warning) -> None:
+        self._clock, self._write = clock, write
+        self._of: dict[tuple[int, str], _Outage] = {}
+        self._lock = threading.Lock()
+
+    def failed(self, account_id: int, what: str, words: str) -> int:
+        """`what` could not be done for the account. How often in a row."""
+        now = self._clock.now()
+        with self._lock:
+            outage = self._of.get((account_id, what))
+            if outage is None:
+                told = not any(known == account_id for known, _ in self._of)
+                outage = self._of[account_id, what] = _Outage(since=now, told=told, next_line=now + REPEAT_AFTER, gap=REPEAT_AFTER)
+                if told:
+                    self._write("account %s cannot be reached (%s): %s", account_id, what, words)
+            elif now >= outage.next_line:
+                outage.gap = min(outage.gap * 2, REPEAT_MOST)
+                outage.next_line = now + outage.gap
+                outage.told = outage.told or not any(of.told for (known, _), of in self._of.items() if known == account_id)
+                if outage.told:
+                    self._write("account %s cannot be reached since %s, %s tries (%s): %s", account_id, _clock(outage.since), outage.tries, what, words)
+            outage.tries += 1
+            return outage.tries
+
+    def well(self, account_id: int, what: str) -> bool:
+        """It was done. True: it had failed before."""
+        with self._lock:
+            outage = self._of.pop((account_id, what), None)
+            if outage is not None and outage.told:
+                self._write("account %s answers again (%s), after %s tries since %s", account_id, what, outage.tries, _clock(outage.since))
+            return outage is not None
+
+    def forget(self, account_id: int) -> None:
+        with self._lock:
+            for key in [key for key in self._of if key[0] == account_id]:
+                del self._of[key]
+
+
+def _clock(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,180 @@
+"""Reading every broker account: so that pages show what is known, with its age, and never wait for a broker.
+
+Each account is read by itself. One whose broker hangs or is away costs a thread and nobody's time; it is asked less and less
+often, and again at once when something of it changes.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from bot_database import Database, DatabaseAway
+from dashtrade.domain.ports import BadCredentials, Broker, BrokerError, Clock, RetryLater
+from dashtrade.engine.apart import LIMIT_SECONDS, Apart
+from dashtrade.engine.effects import drive
+from dashtrade.engine.lanes import Leases
+from dashtrade.engine.outages import Outages, backed_off
+from dashtrade.engine.reconcile import WHOLE
+from dashtrade.tables import accounts as account_table
+from dashtrade.tables import readings as table
+from dashtrade.tables.accounts import Account
+from dashtrade.tables.readings import Reading
+from dashtrade.tables.signals import Lane
+
+log = logging.getLogger("dashtrade.readings")
+
+QUICK, SLOW = timedelta(seconds=3), timedelta(seconds=15)  # while something is held or somebody looks; otherwise
+WRITE_AFTER = timedelta(seconds=10)  # a reading that tells nothing new is written down this seldom
+WATCHED_FOR = timedelta(seconds=45)  # after somebody looked at a page of the account's user
+AWAY_MOST, WATCHED_MOST = timedelta(seconds=60), timedelta(seconds=20)  # between two tries while a broker is away
+REQUESTS, SHARE = 2, 2  # of one reading; and at most the half of what a broker allows a minute
+WHAT = "reading"
+
+
+@dataclass(slots=True)
+class _Pace:
+    """When an account is read next."""
+
+    stamp: object = None
+    begun: datetime | None = None  # the latest reading
+    tries: int = 0
+    after: timedelta = timedelta(0)  # that its broker wants to be left alone
+    hangs: bool = False  # the reading under way was given up
+
+
+def holdings_of(reading: Reading | None) -> object:
+    """What is held, without what it is worth."""
+    if reading is None or reading.read_at is None:
+        return None
+    return reading.simulated, tuple((p.symbol, p.quantity, p.average_price) for p in reading.positions)
+
+
+class Readings:
+    def __init__(self, db: Database, clock: Clock, broker_of: Callable[[Account], Broker], leases: Leases, outages: Outages,
+                 on_back: Callable[[int], None] = lambda account_id: None) -> None:
+        self._db, self._clock, self._broker_of, self._leases, self._outages = db, clock, broker_of, leases, outages
+        self._on_back = on_back
+        self._apart = Apart(WHAT)
+        self._paces: dict[int, _Pace] = {}
+        self._known: dict[int, Reading] | None = None
+        self._written: dict[int, datetime] = {}
+        self._lock = threading.Lock()
+
+    # --- when ------------------------------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Begin what is due. Waits for nobody."""
+        for account in self.due():
+            pace = self._paces[account.id]
+            if self._apart.start(account.id, lambda account=account: self.read(account)):
+                pace.begun, pace.hangs = self._clock.now(), False
+
+    def due(self) -> list[Account]:
+        now = self._clock.now()
+        with self._db.read() as conn:
+            if self._known is None:
+                self._known = table.everything(conn)
+            accounts, busy, watched = account_table.elsewhere(conn), table.busy(conn), table.watched(conn, now, WATCHED_FOR)
+        for gone in self._paces.keys() - {account.id for account in accounts}:
+            del self._paces[gone]
+            self._outages.forget(gone)
+        found = []
+        for account in accounts:
+            if self._is_due(account, busy.get(account.id), account.id in watched, now) and self._is_ours(account.id):
+                found.append(account)
+        return found
+
+    def _is_due(self, account: Account, busy: object, watched: bool, now: datetime) -> bool:
+        pace = self._paces.setdefault(account.id, _Pace())
+        stamp = (account.credentials, account.options, account.simulated, account.checked_at, busy)
+        if pace.stamp != stamp:  # new, changed, tested, or a fill was booked
+            pace.stamp, pace.begun, pace.after = stamp, None, timedelta(0)
+        self._give_up(account, pace)
+        if pace.begun is None:
+            return True
+        wait = self._every(account, quick=busy is not None or watched)
+        if pace.tries:
+            wait = max(wait, backed_off(pace.tries, QUICK, WATCHED_MOST if watched else AWAY_MOST), pace.after)
+        return now - pace.begun >= wait
+
+    def _every(self, account: Account, *, quick: bool) -> timedelta:
+        allowed = self._broker_of(account).capabilities.requests_per_minute
+        least = timedelta(minutes=REQUESTS * SHARE / allowed) if allowed else timedelta(0)
+        return max(QUICK if quick else SLOW, least)
+
+    def _is_ours(self, account_id: int) -> bool:
+        """Of several workers one reads an account: the one that compares it."""
+        return self._db.is_sqlite or drive(self._db, self._leases.hold(Lane(account_id, WHOLE))) is not None
+
+    def _give_up(self, account: Account, pace: _Pace) -> None:
+        """A broker that takes the question and never answers: its thread may wait on, its account is told of."""
+        if not pace.hangs and self._apart.running(account.id) > LIMIT_SECONDS:
+            pace.hangs = True
+            self._failed(account, "silent", f"The broker did not answer within {LIMIT_SECONDS:.0f} seconds. It is asked again by itself.")
+
+    # --- one account -----------------------------------------------------------------------------------------------------
+
+    def read(self, account: Account) -> None:
+        """May take as long as its broker takes."""
+        asked = self._clock.now()
+        try:
+            broker = self._broker_of(account)
+            state, positions = broker.account(), tuple(broker.positions())
+        except BrokerError as error:
+            self._paces.setdefault(account.id, _Pace()).after = error.after if isinstance(error, RetryLater) else timedelta(0)
+            self._failed(account, _code(error), error.message)
+        except Exception:
+            if self._failed(account, "unexpected", "Its answer could not be read: an error of DashTrade's, which the log tells of.") == 1:
+                log.exception("account %s: what its broker said could not be read", account.id)
+        else:
+            reading = Reading(
+                account_id=account.id, user_id=account.user_id, simulated=account.simulated, read_at=asked, state=state,
+                positions=positions, changed_at=asked,
+            )  # fmt: skip
+            self._paces.setdefault(account.id, _Pace()).tries = 0
+            self._keep(reading)
+            if self._outages.well(account.id, WHAT):
+                self._on_back(account.id)
+
+    def _failed(self, account: Account, code: str, words: str) -> int:
+        now = self._clock.now()
+        tries = self._outages.failed(account.id, WHAT, words)
+        self._paces.setdefault(account.id, _Pace()).tries = tries
+        before = self._last(account.id)
+        if before is None or before.simulated is not account.simulated:
+            before = Reading(account_id=account.id, user_id=account.user_id, simulated=account.simulated, changed_at=now)
+        self._keep(replace(before, error_code=code, error=words, failing_since=before.failing_since or now, tries=tries))
+        return tries
+
+    def _last(self, account_id: int) -> Reading | None:
+        return (self._known or {}).get(account_id)
+
+    def _keep(self, reading: Reading) -> None:
+        """Written down when it tells something new, and now and then, so that its age is known."""
+        now = self._clock.now()
+        with self._lock:
+            before = self._last(reading.account_id)
+            same = before is not None and before.error_code == reading.error_code and holdings_of(before) == holdings_of(reading)
+            reading = replace(reading, changed_at=before.changed_at if before is not None and same else now)
+            self._known = {} if self._known is None else self._known
+            self._known[reading.account_id] = reading
+            news = before is None or replace(before, read_at=reading.read_at, tries=reading.tries) != reading
+            written = self._written.get(reading.account_id)
+            if not news and written is not None and now - written < WRITE_AFTER:
+                return
+            self._written[reading.account_id] = now
+        try:
+            self._db.write(lambda conn: table.put(conn, reading))
+        except DatabaseAway as away:
+            log.warning("account %s: what its broker said is written down later: %s", reading.account_id, away)
+            self._written.pop(reading.account_id, None)
+
+
+def _code(error: BrokerError) -> str:
+    if isinstance(error, BadCredentials):
+        return "credentials"
+    return "later" if isinstance(error, RetryLater) else "unreachable"
