@@ -28,7 +28,8 @@ function paint(box, data) {
   const right = width - axis, bottom = height - 24, top = 10, volumeTop = bottom - (bottom - top) * 0.16;
   let low = Math.min(...candles.map(c => c[3])), high = Math.max(...candles.map(c => c[2]));
   const span = high - low || 1;
-  levels.forEach(([price]) => { if (price > low - span && price < high + span) { low = Math.min(low, price); high = Math.max(high, price); } });
+  const near = Math.max(span, candles.at(-1)[4] * 0.12);  // what waits a little off a quiet market is shown, too
+  levels.forEach(([price]) => { if (price > low - near && price < high + near) { low = Math.min(low, price); high = Math.max(high, price); } });
   const room = (high - low) * 0.06 || 1;
   low -= room; high += room;
   const gap = right / (candles.length + 1), body = Math.max(gap * 0.66, 1);
