@@ -239,6 +239,9 @@ class Worker:
         self._scheduler.shutdown(wait=False)
         self.streams.stop()
         self._watchers.shutdown(wait=False, cancel_futures=True)
+        self.readings.stop()
+        for work in (self._collectors, self._comparers):
+            work.stop()
         self.lanes.stop()
         if self.door is not None:
             self.door.close()

@@ -255,6 +255,7 @@ def test_accounts_whose_brokers_hang_cost_the_others_nothing(house: House, stree
         assert [street.venues[str(number)].reads for number in range(3)] == before[:3], "what hangs is not asked once more"
     finally:
         end.set()
+        readings.stop()
 
 
 def of(house: House, ann: Person) -> dict[int, table.Reading]:

@@ -16,6 +16,7 @@ log = logging.getLogger("dashtrade.apart")
 
 MOST_AT_ONCE = 32  # jobs that are within their time; those that hang do not count, as each account has one of them at most
 LIMIT_SECONDS = 10.0  # for one job; then its broker hangs
+STOP_SECONDS = 1.0  # that the end of the process waits for jobs under way
 IDLE_SECONDS = 10.0  # that a thread waits for more to do
 
 Job = Callable[[], object]
@@ -27,12 +28,13 @@ class Apart:
         self._waiting: dict[Hashable, Job] = {}
         self._since: dict[Hashable, float] = {}  # of what runs
         self._idle, self._coming = 0, 0  # threads that wait, and those that are about to begin
+        self._stopped = False
         self._free = threading.Condition()
 
     def start(self, key: Hashable, job: Job) -> bool:
         """In this account's turn. False, and nothing begun: its last job is not done."""
         with self._free:
-            begun = key not in self._since and key not in self._waiting
+            begun = not self._stopped and key not in self._since and key not in self._waiting
             if begun:
                 self._waiting[key] = job
             if self._idle:
@@ -41,6 +43,16 @@ class Apart:
                 self._coming += 1
                 threading.Thread(target=self._work, name=self._name, daemon=True).start()
             return begun
+
+    def stop(self, seconds: float = STOP_SECONDS) -> None:
+        """Nothing more is begun, and what is under way has a moment to end."""
+        end = time.monotonic() + seconds
+        with self._free:
+            self._stopped = True
+            self._waiting.clear()
+            self._free.notify_all()
+            while self._since and (left := end - time.monotonic()) > 0:
+                self._free.wait(left)
 
     def running(self, key: Hashable) -> float:
         """For how many seconds; 0 when it does not run."""
@@ -63,10 +75,12 @@ class Apart:
             finally:
                 with self._free:
                     del self._since[key]
+                    if self._stopped:
+                        self._free.notify_all()
 
     def _next(self) -> tuple[Hashable, Job] | None:
         with self._free:
-            if not self._has_room():  # this thread was given up, and another has its place
+            if self._stopped or not self._has_room():  # this thread was given up, and another has its place
                 return None
             if not self._waiting:
                 self._idle += 1

@@ -62,7 +62,7 @@ class Readings:
         self._paces: dict[int, _Pace] = {}
         self._known: dict[int, Reading] | None = None
         self._written: dict[int, datetime] = {}
-        self._lock = threading.Lock()
+        self._lock, self._writing, self._stopped = threading.Lock(), threading.Lock(), False
 
     # --- when ------------------------------------------------------------------------------------------------------------
 
@@ -72,6 +72,12 @@ class Readings:
             pace = self._paces[account.id]
             if self._apart.start(account.id, lambda account=account: self.read(account)):
                 pace.begun, pace.hangs = self._clock.now(), False
+
+    def stop(self) -> None:
+        """Answers that come later are written down no more."""
+        self._apart.stop()
+        with self._writing:
+            self._stopped = True
 
     def due(self) -> list[Account]:
         now = self._clock.now()
@@ -168,7 +174,9 @@ class Readings:
                 return
             self._written[reading.account_id] = now
         try:
-            self._db.write(lambda conn: table.put(conn, reading))
+            with self._writing:  # by one thread at a time, so that none writes to a database that is closed
+                if not self._stopped:
+                    self._db.write(lambda conn: table.put(conn, reading))
         except DatabaseAway as away:
             log.warning("account %s: what its broker said is written down later: %s", reading.account_id, away)
             self._written.pop(reading.account_id, None)
