@@ -45,7 +45,7 @@ class Home:
 
     def _run(self, command: list[str], health: str) -> None:
         self.children.append(subprocess.Popen([sys.executable, *command], cwd=ROOT, env=self.environ, stderr=subprocess.DEVNULL))
-        end = time.monotonic() + 40
+        end = time.monotonic() + 90
         while not _answers(health):
             assert time.monotonic() < end, f"{command} did not start"
             time.sleep(0.1)

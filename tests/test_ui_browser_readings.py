@@ -33,8 +33,8 @@ from tests.simulators.alpaca_faults import Fault  # noqa: E402
 from tests.test_ui_browser import CHROMIUM, PASSWORD, Home, browser, press, shown, sign_in  # noqa: E402, F401
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")]
-SHOTS = os.environ.get("DASHTRADE_SHOTS", "")  # a folder for pictures of the pages
-ROUNDS = 3
+SHOTS = os.environ.get("PICTURES_IN", "")  # a folder for pictures of the pages
+ROUNDS = 2
 
 
 @pytest.fixture(scope="module")
@@ -150,10 +150,10 @@ def picture(tab: Any, name: str) -> None:
         tab.screenshot(path=f"{SHOTS}/{name}.png", full_page=True)
 
 
-def timed(tab: Any, home: Home) -> dict[str, float]:
+def timed(tab: Any, home: Home, rounds: int = ROUNDS) -> dict[str, float]:
     """Seconds until the page of positions is all there, until Close asks on a healthy account, and until the accounts are listed."""
     found: dict[str, list[float]] = {"positions": [], "close": [], "stop": [], "accounts": []}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         began = time.monotonic()
         tab.goto(f"{home.ui}/positions")
         tab.get_by_role("heading", name="Paper 15").wait_for(timeout=60_000)
@@ -207,7 +207,7 @@ def test_orders_that_wait_are_listed_with_their_price_and_cancelled(home: Home, 
 def test_three_brokers_that_hang_hold_up_neither_pages_nor_dialogs(home: Home, door: App, ann: User, live: int, papers: int, silent: SilentBroker, browser: Any):  # noqa: F811
     tab = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
     sign_in(tab, home)
-    timed(tab, home)  # whatever is loaded for the first time
+    timed(tab, home, 1)  # whatever is loaded for the first time
     without = timed(tab, home)
     accounts = hung_accounts(door, ann)
     until(lambda: all((found := reading(door, ann, account)) and found.error_code for account in accounts), 40)

@@ -26,8 +26,8 @@ from dashtrade.ui.words import MINUS, age, count, price, quantity, span, text
 
 TYPES = {OrderType.MARKET: "Market", OrderType.LIMIT: "Limit", OrderType.STOP: "Stop", OrderType.STOP_LIMIT: "Stop limit", OrderType.TRAILING_STOP: "Trailing stop"}
 COLUMNS = [
-    Column(label="Market"), Column(label="Side"), Column(label="Quantity", number=True), Column(label="Type", wide_only=True),
-    Column(label="Price", number=True), Column(label="From market", number=True), Column(label="Age", number=True, wide_only=True),
+    Column(label="Market"), Column(label="Side"), Column(label="Quantity", number=True, wide_only=True), Column(label="Type", wide_only=True),
+    Column(label="Price", number=True), Column(label="From market", number=True, wide_only=True), Column(label="Age", number=True, wide_only=True),
     Column(label="Works at", wide_only=True),
 ]  # fmt: skip
 
@@ -124,7 +124,7 @@ def row(app: App, one: Waiting) -> Row:
     can_cancel = not order.cancel_requested and order.status is not OrderStatus.ATTENTION
     return Row(id=order.id, kind="live" if one.is_live else "", actions=(("cancel", "Cancel"),) if can_cancel else (), cells=[
         Cell(text=order.symbol.short, sub=f"{'LIVE · ' if one.is_live else ''}{one.bot}"),
-        Cell(text=order.side.capitalize(), sub=effect, tone="up" if order.side is OrderSide.BUY else "down", badge=True),
+        Cell(text=order.side.capitalize(), sub=f"{effect} of {quantity(order.remaining)}", tone="up" if order.side is OrderSide.BUY else "down", badge=True),
         Cell(text=quantity(order.quantity), sub=filled), Cell(text=TYPES[order.type], sub=str(order.time_in_force).upper()),
         Cell(text=written, sub=more), distance_cell(app, one), Cell(text=span(app.clock.now() - order.created_at)), works_at(app, one),
     ])  # fmt: skip
