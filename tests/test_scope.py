@@ -134,6 +134,7 @@ def mixed(app: App, feed: SetFeed, clock: SetClock, seed: int) -> Mixed:
         feed.set(symbol, Decimal(chance.randint(5000, 20000)) / 100)
     clock.forward(60)
     kinds = {account["id"]: account["mode"] == "live" and real for account in ann.get("/accounts")["items"]}
+    ann.house.read_brokers()
     return Mixed(ann=ann, accounts=kinds, feed=feed)
 
 
@@ -161,7 +162,6 @@ def test_rest_totals_lists_and_files_are_of_the_scope_alone(app: App, feed: SetF
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_summary_and_every_tick_are_of_the_scope_and_the_currency_alone(app: App, feed: SetFeed, clock: SetClock, seed: int):
     case = mixed(app, feed, clock, seed)
-    case.ann.house.read_brokers()
     ticks = cells.of_user(app, case.ann.user)
     for of in case.scopes():
         told = case.ann.get("/summary", scope=of.text)
