@@ -18,7 +18,7 @@ from dashtrade.domain.access import Role
 from dashtrade.domain.ports import AccountState
 from dashtrade.domain.scope import Money, MoneyScope
 from dashtrade.domain.values import Malformed, Symbol
-from dashtrade.services import bots, export, people, portfolio_summary, scope, simulation
+from dashtrade.services import bots, people, portfolio_summary, scope, simulation, trade_files
 from dashtrade.ui import cells, downloads, runtime
 from tests.conftest import MakeApp
 from tests.doubles import SetClock, SetFeed
@@ -153,8 +153,9 @@ def test_rest_totals_lists_and_files_are_of_the_scope_alone(app: App, feed: SetF
         assert [trade["id"] for trade in listed] == wanted and {trade["money"] for trade in listed} <= {str(of.money)}
         rows = list(csv.DictReader(io.StringIO(ann.call("GET", "/trades.csv", scope=of.text).text)))
         assert [(int(row["id"]), row["currency"], row["money"]) for row in rows] == [(trade["id"], trade["currency"], trade["money"]) for trade in listed]
-        own = "".join(export.my_trades(app, ann.user, downloads.wanted_of_mine(app, ann.user, {"scope": of.text})))
-        assert own == ann.call("GET", "/trades.csv", scope=of.text).text
+        asked = downloads.wanted_of_mine(app, ann.user, {"scope": of.text})
+        own = list(csv.DictReader(io.StringIO("".join(trade_files.fills(app, ann.user, asked)), newline="")))
+        assert [(int(row["Number"]), row["Money"]) for row in own] == [(trade["id"], trade["money"]) for trade in listed]
         held = {part["bot_id"] for item in ann.get("/positions", scope=of.text)["items"] for part in item["bots"]}
         assert held == {h.bot.id for h in portfolio_summary.holdings(app, ann.user, of, open_only=True)}
 

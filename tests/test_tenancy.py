@@ -186,6 +186,8 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "protections.get_lock": lambda c, o, of: protections.get_lock(c, o, of.lock),
     "protections.list_locks": lambda c, o, of: protections.list_locks(c, o, before=None, limit=9),
     "protections.unlock": lambda c, o, of: protections.unlock(c, o, by=o, now=of.now, lock_id=of.lock),
+    "bots.names": lambda c, o, of: of.bot in bots.names(c, o),
+    "accounts.labels": lambda c, o, of: of.account in accounts.labels(c, o),
     "signals.repeat_of": lambda c, o, of: signals.repeat_of(c, o, signals.get(c, of.ann, of.signal).dedupe_key),
     "signals.count_repeat": lambda c, o, of: signals.count_repeat(c, o, of.signal, of.now),
     "signals.room_for": lambda c, o, of: not signals.room_for(c, o, 1),

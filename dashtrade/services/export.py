@@ -16,7 +16,6 @@ from dashtrade.services.bots import Refusal
 from dashtrade.tables import export as table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import overall
-from dashtrade.tables import orders as order_table
 from dashtrade.tables.people import User
 
 if TYPE_CHECKING:
@@ -84,22 +83,17 @@ def _said(value: Any) -> Any:
 
 def _cell(value: Any) -> Any:
     """As text; what a spreadsheet would take for a formula gets an apostrophe, numbers are left alone."""
-    said = _said(value)
-    return f"'{said}" if isinstance(value, str) and said.startswith(_FORMULA) else said
+    return harmless(value) if isinstance(value, str) else _said(value)
+
+
+def harmless(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 _ABOUT = (
     "Your data in DashTrade: profile.json, and one CSV file per kind of record, oldest first. Times are UTC, money is exact.\r\n"
     "Passwords, tokens, broker credentials and secrets are left out: they open things, and DashTrade itself keeps most of them sealed.\r\n"
 )
-
-
-# --- one's own trades ------------------------------------------------------------------------------------------------------------------
-
-
-def my_trades(app: App, user: User, wanted: dict[str, Any]) -> Iterator[str]:
-    with app.db.read() as conn:
-        yield from csv_text(order_table.CSV_COLUMNS, order_table.stream_trades(conn, user.id, **wanted))
 
 
 # --- everybody's trades, for admins --------------------------------------------------------------------------------------------------

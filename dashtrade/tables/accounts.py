@@ -87,6 +87,12 @@ def list_all(conn: sa.Connection, owner: int) -> list[Account]:
     return [_account(row) for row in rows(conn, _MINE, {"owner": owner})]  # type: ignore[misc]
 
 
+def labels(conn: sa.Connection, owner: int) -> dict[int, str]:
+    """Of all accounts there ever were."""
+    found = conn.execute(sa.select(accounts.c.id, accounts.c.label).where(accounts.c.user_id == owner))
+    return {row.id: row.label for row in found}
+
+
 def ever_made(conn: sa.Connection, owner: int) -> int:
     """How many, removed ones too."""
     return conn.scalar(sa.select(sa.func.count()).select_from(accounts).where(accounts.c.user_id == owner)) or 0

@@ -150,6 +150,11 @@ def named(conn: sa.Connection, owner: int) -> list[Any]:
     return list(conn.execute(query.where(bots.c.user_id == owner, bots.c.deleted_at.is_(None)).order_by(bots.c.id).limit(10000)))
 
 
+def names(conn: sa.Connection, owner: int) -> dict[int, str]:
+    """Of all bots there ever were."""
+    return {row.id: row.name for row in conn.execute(sa.select(bots.c.id, bots.c.name).where(bots.c.user_id == owner))}
+
+
 def ever_made(conn: sa.Connection, owner: int) -> int:
     """How many, removed ones too."""
     return conn.scalar(sa.select(sa.func.count()).select_from(bots).where(bots.c.user_id == owner)) or 0

@@ -348,6 +348,8 @@ def _filtered(query: sa.Select[Any], owner: int, wanted: dict[str, Any]) -> sa.S
     for name in ("bot_id", "symbol", "action"):
         if wanted.get(name) is not None:
             query = query.where(trades.c[name] == wanted[name])
+    if wanted.get("symbols"):
+        query = query.where(trades.c.symbol.in_(wanted["symbols"]))
     if wanted.get("status") == "partial":
         query = query.where(sa.text("bot_trades.status = 'partial'"))  # spelled out, for the index of these few
     elif wanted.get("status"):

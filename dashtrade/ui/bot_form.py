@@ -16,7 +16,8 @@ from dashtrade.services.scope import covered, money_of
 from dashtrade.ui import data, exit_fields, scope
 from dashtrade.ui.errors import trying
 from dashtrade.ui.page import guard, the_app
-from dashtrade.ui.words import text
+from dashtrade.ui.words import day_turn, text
+from dashtrade.ui.zones import with_own, zone_label
 
 SIZES = {
     "dollars": "Dollars", "quantity": "Shares or coins", "percent_of_equity": "% of equity", "risk_dollars": "Dollars lost at the stop",
@@ -98,7 +99,10 @@ def _fields(bot: Bot | None) -> Any:
     order = right.selectbox("Orders", orders, index=orders.index(str(bot.order_type)) if bot else 0, format_func=str.capitalize)
     with st.expander("Limits", expanded=bot is not None):
         left, right = st.columns(2)
-        loss = left.text_input("Daily loss limit, $", value=_written(bot.daily_loss_limit if bot else None), placeholder="None")
+        turn = day_turn(guard(), the_app().clock.now())
+        loss = left.text_input(
+            "Daily loss limit, $", value=_written(bot.daily_loss_limit if bot else None), placeholder="None", help=f"Per {turn}.",
+        )  # fmt: skip
         most = right.text_input("Largest position, $", value=_written(bot.max_position_size if bot else None), placeholder="None")
         risk = left.text_input("Stop loss, % of the position", value=_written(bot.risk_limit_percent if bot else None), placeholder="None")
         count = right.text_input("Entries a day", value=str(bot.orders_per_day or "") if bot else "", placeholder="No limit")
@@ -135,12 +139,13 @@ def _window(bot: Bot | None) -> Any:
         left, middle, right = st.columns(3)
         since = left.text_input("From", value=str(first["from"]) if first else "09:30", max_chars=5)
         until = middle.text_input("To", value=str(first["to"]) if first else "16:00", max_chars=5)
-        zone = right.text_input("Time zone", value=bot.time_zone if bot and first else "America/New_York", max_chars=60)
+        own = bot.time_zone if bot and first else "America/New_York"
+        zone = right.selectbox("Time zone", with_own(own), index=with_own(own).index(own), format_func=zone_label, filter_mode="contains")
 
     def read() -> dict[str, Any]:
         if not on:
             return {"windows": []}
-        return {"windows": [{"days": list(days), "from": since.strip(), "to": until.strip()}], "time_zone": zone.strip()}
+        return {"windows": [{"days": list(days), "from": since.strip(), "to": until.strip()}], "time_zone": zone}
 
     return read
 

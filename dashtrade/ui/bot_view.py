@@ -23,7 +23,7 @@ from dashtrade.ui.errors import trying
 from dashtrade.ui.lists import exits_said, signal_rows
 from dashtrade.ui.page import actions, guard, live, panel, tab_title, the_app
 from dashtrade.ui.parts import Card, cards, profit_curve, table
-from dashtrade.ui.words import count, moment, money, percent, price, quantity, sentence, signed, text, tone
+from dashtrade.ui.words import count, day_turn, moment, money, percent, price, quantity, sentence, signed, text, tone
 
 CANDLES = 120
 COLOURS = {"up": "green", "down": "red", "warn": "orange", "info": "blue"}
@@ -118,7 +118,7 @@ def _now(user: User, bot_id: int) -> None:
         Card(label="Position", value=side, note=_held_at(bot) if owns else "owns nothing now"),
         Card(label="Open profit", value=signed(held.unrealized, currency), tone=tone(held.unrealized), live=cells.profit(held).live, note=percent(held.percent, sign=True) if owns else "–"),
         Card(label="Realised, after fees", value=signed(net, currency), tone=tone(net), note=f"{money(fees, currency)} fees in {count(sum(day.trades for day in days), 'trade')}"),
-        Card(label="Today", value=signed(net_today, currency), tone=tone(net_today), note=count(sum(day.trades for day in today), "trade")),
+        Card(label="Today", value=signed(net_today, currency), tone=tone(net_today), note=f"{count(sum(day.trades for day in today), 'filled order')}; {day_turn(user, app.clock.now())}"),
     ])  # fmt: skip
 
 
@@ -186,7 +186,7 @@ def _facts(app: App, user: User, bot: Bot) -> list[tuple[str, str]]:
     account = data.account_by_id(app, user, bot.account_id)
     place, currency = scope.whose(account) or "–", bot.symbol.currency
     limits = [
-        ("Daily loss limit", money(bot.daily_loss_limit, currency) if bot.daily_loss_limit else "none"),
+        ("Daily loss limit", f"{money(bot.daily_loss_limit, currency)} per {day_turn(user, app.clock.now())}" if bot.daily_loss_limit else "none"),
         ("Stop loss", f"{plain(bot.risk_limit_percent)}% of the position" if bot.risk_limit_percent else "none"),
         ("Largest position", money(bot.max_position_size, currency) if bot.max_position_size else "none"),
         ("Entries a day", str(bot.orders_per_day) if bot.orders_per_day else "no limit"),

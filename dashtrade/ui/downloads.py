@@ -14,19 +14,22 @@ from dashtrade.app import App
 from dashtrade.domain.access import Permission, may
 from dashtrade.domain.alert_fields import read_moment
 from dashtrade.domain.values import Malformed, Symbol
-from dashtrade.services import export, scope, sessions
+from dashtrade.services import export, scope, sessions, trade_files
 from dashtrade.services.bots import Refusal
 from dashtrade.tables.people import User
 from dashtrade.ui.forms import sentence
 from dashtrade.ui.gate import token_of
+from dashtrade.ui.words import EXITS
 
-MY_DATA, MY_TRADES, ALL_TRADES = "/files/my-data.zip", "/files/trades.csv", "/files/all-trades.csv"
+MY_DATA, ALL_TRADES = "/files/my-data.zip", "/files/all-trades.csv"
+MY_TRADES, MY_TRIPS = "/files/trades.csv", "/files/round-trips"  # below it: closed, open
 
 
 def routes(app: App) -> list[Route]:
     return [
         Route(MY_DATA, _door(app, Permission.TRADE, _my_data), methods=["GET"]),
         Route(MY_TRADES, _door(app, Permission.TRADE, _my_trades), methods=["GET"]),
+        Route(f"{MY_TRIPS}/{{which}}", _door(app, Permission.TRADE, _my_trips), methods=["GET"]),
         Route(ALL_TRADES, _door(app, Permission.SEE_ALL_TRADES, _all_trades), methods=["GET"]),
     ]
 
@@ -52,20 +55,31 @@ def _my_data(app: App, user: User, request: Request) -> Response:
 
 
 def _my_trades(app: App, user: User, request: Request) -> Response:
-    return _file(export.my_trades(app, user, wanted_of_mine(app, user, dict(request.query_params))), "text/csv", "trades.csv")
+    given = dict(request.query_params)
+    side = given.get("side")
+    found = wanted_of_mine(app, user, given) | {"action": side if side in ("buy", "sell") else None}
+    return _file(trade_files.fills(app, user, found), "text/csv", "fills.csv")
+
+
+def _my_trips(app: App, user: User, request: Request) -> Response:
+    given, is_open = dict(request.query_params), request.path_params["which"] == "open"
+    side, reason = given.get("side"), given.get("reason")
+    found = wanted_of_mine(app, user, given) | {
+        "open": is_open, "side": side if side in ("long", "short") else None, "exit_reason": reason if reason in EXITS and not is_open else None,
+    }  # fmt: skip
+    return _file(trade_files.round_trips(app, user, found, EXITS), "text/csv", f"{'open' if is_open else 'round'}-trips.csv")
 
 
 def wanted_of_mine(app: App, user: User, given: dict[str, str]) -> dict[str, Any]:
     """The filters of one's own trades, as they stand in an address; days are told as moments."""
     bot = given.get("bot", "")
-    found = wanted(given) | {
+    return {
+        "symbols": trade_files.symbols_of(given.get("symbols", "")),
         "bot_id": int(bot) if bot.isascii() and bot.isdigit() and len(bot) < 19 else None,
         "since": read_moment(given["since"], "since") if given.get("since") else None,
         "until": read_moment(given["until"], "until") if given.get("until") else None,
         "scope": scope.of_user(app, user, given["scope"]) if given.get("scope") else None,
     }
-    found.pop("user_id")
-    return found
 
 
 def _all_trades(app: App, user: User, request: Request) -> Response:

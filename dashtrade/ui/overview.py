@@ -15,7 +15,7 @@ from dashtrade.ui.lists import position_rows, signal_rows, worry_list
 from dashtrade.ui.page import live, panel, the_app
 from dashtrade.ui.parts import Card, as_points, cards, lines, table
 from dashtrade.services.prices import Holding
-from dashtrade.ui.words import count, money, percent, rate, signed, tone
+from dashtrade.ui.words import count, day_turn, money, percent, rate, signed, tone
 
 SHOWN = 30  # positions; the page of positions has them all
 
@@ -26,7 +26,7 @@ def board(user: User) -> None:
     chosen = scope.current(app, user)
     held = data.holdings(app, user, chosen)
     found = portfolio_summary.summary(app, user, chosen, held)
-    _figures(found)
+    _figures(found, day_turn(user, app.clock.now()))
     stop_all.progress(app, user)
     left, right = st.columns([1.85, 1], gap="small")
     with left:
@@ -39,7 +39,7 @@ def board(user: User) -> None:
         _latest(user)
 
 
-def _figures(found: Summary) -> None:
+def _figures(found: Summary, turn: str) -> None:
     """Of the currency with the most going on; the others stand beside it, each by itself."""
     main, risk, others = found.main, found.risk, found.by_currency[1:]
     key = f"{found.scope.text}:{main.currency}"
@@ -58,7 +58,7 @@ def _figures(found: Summary) -> None:
         ),
         Card(
             label="Today, realised", value=signed(main.today, main.currency), tone=tone(main.today),
-            note=count(sum(one.trades_today for one in found.by_currency), "trade") + beside(lambda one: signed(one.today, one.currency)),
+            note=f"{count(sum(one.trades_today for one in found.by_currency), 'filled order')}{beside(lambda one: signed(one.today, one.currency))}; {turn}",
         ),
         Card(
             label="Win rate, 30 days", value=rate(main.win_rate),
@@ -69,7 +69,7 @@ def _figures(found: Summary) -> None:
             note=f"deepest in 30 days {percent(main.deepest)}" if main.deepest is not None else _unmeasured(found),
         ),
         Card(
-            label="Risk used today", value=f"{risk.percent:.0f}%" if risk else "–", note=f"of {risk.name}'s daily limit" if risk else "no daily loss limit set",
+            label="Risk used today", value=f"{risk.percent:.0f}%" if risk else "–", note=f"of {risk.name}'s daily limit; {turn}" if risk else "no daily loss limit set",
             tone="down" if risk and risk.percent >= 80 else "warn" if risk and risk.percent >= 50 else "",
         ),
     ])  # fmt: skip

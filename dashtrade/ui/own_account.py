@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from html import escape
-from zoneinfo import available_timezones
 
 import streamlit as st
 
@@ -21,6 +20,7 @@ from dashtrade.ui.errors import trying
 from dashtrade.ui.page import guard, panel, the_app
 from dashtrade.ui.parts import Cell, Column, Row, table
 from dashtrade.ui.words import ago, count, day, moment
+from dashtrade.ui.zones import with_own, zone_label
 
 BROWSER = "UTC"  # what is stored for: read times by the browser's clock
 
@@ -49,13 +49,11 @@ def profile(app: App, user: User) -> None:
     with panel("Profile", key="profile"):
         with st.form("profile_form", border=False):
             name = st.text_input("Name", value=user.name, max_chars=80)
-            zones = [BROWSER, "Etc/UTC", *sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith("Etc/"))]
-            if user.time_zone not in zones:
-                zones.append(user.time_zone)
+            zones = [BROWSER, *(zone for zone in with_own(user.time_zone) if zone != BROWSER)]
             here = st.context.timezone or "UTC"
             zone = st.selectbox(
-                "Time zone", zones, index=zones.index(user.time_zone), help="Every time on these pages is shown in it.",
-                format_func=lambda key: f"As in this browser ({here})" if key == BROWSER else "UTC" if key == "Etc/UTC" else key.replace("_", " "),
+                "Time zone", zones, index=zones.index(user.time_zone), help="Every time on these pages is shown in it. Days of figures and daily limits are UTC days.",
+                format_func=lambda key: f"As in this browser ({here})" if key == BROWSER else zone_label(key), filter_mode="contains",
             )  # fmt: skip
             saved = st.form_submit_button("Save")
         if saved:

@@ -19,7 +19,7 @@ from dashtrade.ui import connection_state, data, runtime, scope
 from dashtrade.ui.banners import banners
 from dashtrade.ui.parts import _mount, pulse
 from dashtrade.ui.turns import turn
-from dashtrade.ui.words import count, zone
+from dashtrade.ui.words import count, zone, zone_said
 
 START = "DashTrade's dashboard is started with ./start (or: python -m dashtrade.ui.serve), not with `streamlit run`."
 NOW_AND_THEN = 60  # seconds
@@ -112,6 +112,7 @@ def _status(user: User) -> Iterator[str]:
         yield _badge("Live prices" if well else "Prices may be old", "up" if well else "warn")
     yield _badge(state.said, state.tone)
     yield _badge(str(user.role).capitalize(), "mute")
+    yield _badge(f"Times: {zone_said(user)}", "mute")
 
 
 def _money(account: Account) -> str:

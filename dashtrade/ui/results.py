@@ -22,7 +22,7 @@ from dashtrade.tables.people import User
 from dashtrade.ui import breakdowns, data, scope
 from dashtrade.ui.page import empty, panel
 from dashtrade.ui.parts import Card, cards, lines, milliseconds
-from dashtrade.ui.words import count, money, percent, rate, rounded, signed, span, tone
+from dashtrade.ui.words import count, day_turn, money, percent, rate, rounded, signed, span, tone
 
 SPANS = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "A year", "all": "All"}
 MOST_LINES = 6  # bots in the chart; the table has all of them
@@ -150,6 +150,7 @@ def _charts(app: App, user: User, seen: Seen, names: dict[int, str], *, whole: b
         st.plotly_chart(profit_lines(series, seen.currency, dashed=("Bought and held", held)), key="profit_lines", config={"displayModeBar": False})
     left, right = st.columns([1.6, 1] if seen.base else [1, 0.001], gap="small")
     with left, panel("Day by day", key="days_panel"):
+        st.caption(f"{day_turn(user, app.clock.now())}.")
         st.plotly_chart(daily_bars(seen.by_day, seen.currency), key="daily_bars", config={"displayModeBar": False})
     if seen.base:
         with right, panel("Below the highest point", key="underwater_panel"):

@@ -1,116 +1,84 @@
-"""The trade history. It never counts rows: a million of them open as quickly as ten."""
+"""The trade history: round trips, those that still run, and the fills they are made of. Pages by cursor, however many there are."""
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, timedelta
 from typing import Any
-from urllib.parse import urlencode
 
 import streamlit as st
 
 from dashtrade.app import App
-from dashtrade.domain.values import Malformed, Symbol, iso
+from dashtrade.domain.values import plain
 from dashtrade.tables import orders as order_table
+from dashtrade.tables import round_trips as trip_table
 from dashtrade.tables.people import User
-from dashtrade.ui import data, scope
-from dashtrade.ui.downloads import MY_TRADES
-from dashtrade.ui.errors import explained
+from dashtrade.ui import data, scope, trade_filters, trip_list
+from dashtrade.ui.downloads import MY_TRADES, MY_TRIPS
 from dashtrade.ui.page import empty, panel
 from dashtrade.ui.parts import Cell, Column, Row, table
-from dashtrade.ui.words import moment, money, price, quantity, signed, tone, zone
+from dashtrade.ui.trade_filters import PAGE, Filters
+from dashtrade.ui.words import moment, money, price, quantity, signed, size, tone
 
-PAGE = 50
 COLUMNS = [
-    Column(label="Trade"), Column(label="Bot", wide_only=True), Column(label="Size", number=True, wide_only=True), Column(label="Price", number=True, wide_only=True),
-    Column(label="Amount", number=True, wide_only=True), Column(label="Fee", number=True, wide_only=True), Column(label="Profit", number=True),
-    Column(label="Broker's id", wide_only=True), Column(label="Time", number=True),
+    Column(label="Fill"), Column(label="Bot", wide_only=True), Column(label="Size", number=True, wide_only=True),
+    Column(label="Price", number=True, wide_only=True), Column(label="Amount", number=True, wide_only=True),
+    Column(label="Fee", number=True, wide_only=True), Column(label="Realised", number=True), Column(label="Broker's id", wide_only=True),
+    Column(label="Time", number=True),
 ]  # fmt: skip
 
 
 def show(app: App, user: User) -> None:
     with app.db.read() as conn:
-        any_at_all = order_table.list_trades(conn, user.id, before=None, limit=1)
-    if not any_at_all:
-        empty("No trade yet. The first fill of one of your bots will stand here.", "Send a test alert", to="pages/setup.py", query={"part": "Alerts"}, icon=":material/bolt:")
+        traded = trip_table.traded_symbols(conn, user.id)
+    if not traded:
+        empty(
+            "No trade yet. The first fill of one of your bots will stand here.", "Send a test alert", to="pages/setup.py", query={"part": "Alerts"},
+            icon=":material/bolt:",
+        )  # fmt: skip
         return
     names, chosen = data.bot_names(app, user), scope.current(app, user)
-    try:
-        wanted = _filters(user, data.bot_names(app, user, chosen)) | {"scope": chosen}
-    except Malformed as error:
-        st.error(explained(error))
-        return
-    page = st.query_params.get("before", "")
-    before = int(page) if page.isascii() and page.isdigit() and len(page) < 19 else None
+    shown = trade_filters.view()
+    file = MY_TRADES if shown == "fills" else f"{MY_TRIPS}/{'open' if shown == 'open' else 'closed'}"
+    filters = trade_filters.ask(user, traded, data.bot_names(app, user, chosen), shown, file, chosen)
+    if shown == "fills":
+        _fills(app, user, filters, names)
+    else:
+        trip_list.show(app, user, filters, names, is_open=shown == "open")
+
+
+def _fills(app: App, user: User, filters: Filters, names: dict[int, str]) -> None:
+    said = st.query_params.get("before", "")
+    before = int(said) if said.isascii() and said.isdigit() and len(said) < 19 else None
     with app.db.read() as conn:
-        found = order_table.list_trades(conn, user.id, before=before, limit=PAGE + 1, **wanted)
-    _page(app, user, found, names)
-    _below(found, wanted, before)
-
-
-def _filters(user: User, names: dict[int, str]) -> dict[str, Any]:
-    first, second, third, fourth, fifth = st.columns([1, 1.3, 0.9, 1, 1], gap="small", vertical_alignment="bottom")
-    symbol = first.text_input("Symbol", key="symbol", placeholder="Any", bind="query-params", max_chars=40, on_change=_to_first_page)
-    bot = second.selectbox("Bot", ["", *map(str, names)], format_func=lambda key: names[int(key)] if key else "All bots", key="of_bot", bind="query-params", on_change=_to_first_page)
-    side = third.selectbox("Side", ["", "buy", "sell"], format_func=lambda key: key.capitalize() or "Both", key="side", bind="query-params", on_change=_to_first_page)
-    since = fourth.date_input("From", value=None, key="since", bind="query-params", on_change=_to_first_page)
-    until = fifth.date_input("To", value=None, key="until", bind="query-params", on_change=_to_first_page)
-    return {
-        "symbol": Symbol.parse(symbol) if symbol and symbol.strip() else None, "bot_id": int(bot) if bot else None, "action": side or None,
-        "since": _start_of(user, since), "until": _start_of(user, until + timedelta(days=1)) if isinstance(until, date) else None,
-    }  # fmt: skip
-
-
-def _to_first_page() -> None:
-    st.query_params.pop("before", None)
-
-
-def _start_of(user: User, day: Any) -> datetime | None:
-    """A day begins when it does where the user is."""
-    return datetime.combine(day, time(), tzinfo=zone(user)) if isinstance(day, date) else None
-
-
-def _page(app: App, user: User, found: list[Any], names: dict[int, str]) -> None:
+        found = order_table.list_trades(conn, user.id, before=before, limit=PAGE + 1, **fills_wanted(filters))
     with panel(key="trades_panel"):
         if not found:
-            st.caption("No trade fits. Change the filters above.")
+            st.caption("No fill matches. Change the filters above.")
             return
-        rows = [
-            Row(id=row.signal_id, kind="live" if row.live else "", cells=[
-                Cell(text=f"{row.action.capitalize()} {row.symbol.short}", sub=_effect(row)), Cell(text=names.get(row.bot_id, "Deleted bot")),
-                Cell(text=quantity(row.quantity)), Cell(text=price(row.price)), Cell(text=money(row.notional, row.symbol.currency)),
-                Cell(text=money(row.fee, row.symbol.currency) if row.fee else "–"),
-                Cell(text=signed(row.realized_pnl, row.symbol.currency), tone=tone(row.realized_pnl)) if row.effect not in ("open", "add") else Cell(text="–"),
-                Cell(text=(row.broker_order_id or "")[-14:]), Cell(text=moment(user, row.at, seconds=True)),
-            ])
-            for row in found[:PAGE]
-        ]  # fmt: skip
-        clicked = table("trades", "Trades, newest first", COLUMNS, rows, opens=True)
+        clicked = table("trades", "Fills, newest first", COLUMNS, [_row(user, row, names) for row in found[:PAGE]], opens=True)
+    trade_filters.turn(found, str(found[:PAGE][-1].id), None)
     if clicked:
         st.switch_page("pages/signals.py", query_params={"signal": clicked[0]})
 
 
+def fills_wanted(filters: Filters) -> dict[str, Any]:
+    return {
+        "symbols": list(filters.symbols), "bot_id": filters.bot_id, "action": filters.side, "since": filters.since, "until": filters.until,
+        "scope": filters.scope,
+    }  # fmt: skip
+
+
+def _row(user: User, row: Any, names: dict[int, str]) -> Row:
+    currency = row.symbol.currency
+    closes = row.effect not in ("open", "add")
+    return Row(id=row.signal_id, cells=[
+        Cell(text=f"{row.action.capitalize()} {row.symbol.short}", sub=_effect(row)), Cell(text=names.get(row.bot_id, "Deleted bot")),
+        Cell(text=size(row.quantity), hint=quantity(row.quantity)), Cell(text=price(row.price), hint=plain(row.price)),
+        Cell(text=money(row.notional, currency), hint=plain(row.notional)), Cell(text=money(row.fee, currency) if row.fee else "–", hint=plain(row.fee)),
+        Cell(text=signed(row.realized_pnl, currency), tone=tone(row.realized_pnl), hint=plain(row.realized_pnl)) if closes else Cell(text="–"),
+        Cell(text=(row.broker_order_id or "")[-14:], hint=row.broker_order_id or ""), Cell(text=moment(user, row.at, seconds=True)),
+    ])  # fmt: skip
+
+
 def _effect(row: Any) -> str:
     said = {"open": "opens", "add": "adds", "close": "closes", "reduce": "reduces"}.get(row.effect, row.effect)
-    return said + (" · partly filled" if row.status != "filled" else "") + (" · simulated" if row.simulated else "") + (" · LIVE" if row.live else "")
-
-
-def _below(found: list[Any], wanted: dict[str, Any], before: int | None) -> None:
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.link_button(
-            "Download as CSV", f"{MY_TRADES}?{urlencode(_told(wanted))}", icon=":material/download:",
-            help="All trades that fit the filters, not this page alone. Times are UTC.",
-        )  # fmt: skip
-        st.space("stretch")
-        if before is not None and st.button("Newest", icon=":material/first_page:", key="newest"):
-            _to_first_page()
-            st.rerun()
-        if len(found) > PAGE and st.button("Older", icon=":material/chevron_right:", icon_position="right", key="older"):
-            st.query_params["before"] = str(found[PAGE - 1].id)
-            st.rerun()
-
-
-def _told(wanted: dict[str, Any]) -> dict[str, str]:
-    """The filters as the file's address names them."""
-    named = {"symbol": wanted["symbol"] and wanted["symbol"].text, "bot": wanted["bot_id"], "action": wanted["action"], "scope": wanted["scope"].text}
-    moments = {name: iso(wanted[name]) for name in ("since", "until") if wanted[name] is not None}
-    return {name: str(value) for name, value in (named | moments).items() if value is not None}
+    return said + (" · partly filled" if row.status != "filled" else "") + (" · simulated" if row.simulated else "")
