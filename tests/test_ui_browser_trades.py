@@ -19,6 +19,7 @@ from dashtrade.services import bots, people
 from dashtrade.settings import ROOT, Settings
 from dashtrade.tables import people as people_table
 from dashtrade.tables import round_trips as trip_table
+from tests.house import until
 from tests.test_ui_browser import CHROMIUM, PASSWORD, Home, browser, home, shown, sign_in  # noqa: F401
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")]
@@ -71,13 +72,14 @@ def tab(home: Home, browser: Any, request: pytest.FixtureRequest) -> Iterator[An
     sign_in(made, home)
     made.goto(f"{home.ui}/history")
     shown(made, f"1–50 of {MANY}")
+    made.locator("tbody tr").first.wait_for()
     yield made
     context.close()
 
 
 def photographed(tab: Any, name: str) -> None:
     """For a person to look at, where one asks for it."""
-    if folder := os.environ.get("DASHTRADE_PHOTOS"):
+    if folder := os.environ.get("PHOTOS"):
         tab.screenshot(path=f"{folder}/{name}.png", full_page=False)
 
 
@@ -101,8 +103,8 @@ def test_the_next_page_begins_at_its_top_and_says_where_one_is(tab: Any):
     tab.get_by_role("button", name="Next page").scroll_into_view_if_needed()
     assert tab.evaluate("document.querySelector('[data-testid=stMain]').scrollTop") > 200
     tab.get_by_role("button", name="Next page").click()
-    tab.wait_for_function("document.querySelector('[data-testid=stMain]').scrollTop === 0", timeout=15_000)
     shown(tab, f"51–100 of {MANY}")
+    until(lambda: tab.evaluate("document.querySelector('[data-testid=stMain]').scrollTop") == 0)
     tab.get_by_role("button", name="Next page").click()
     shown(tab, f"101–{MANY} of {MANY}")
     assert tab.get_by_role("button", name="Next page").count() == 0
@@ -110,7 +112,7 @@ def test_the_next_page_begins_at_its_top_and_says_where_one_is(tab: Any):
     shown(tab, f"1–50 of {MANY}")
 
 
-def test_btc_finds_the_pair_and_sums_and_file_are_of_what_is_filtered(tab: Any):
+def test_btc_finds_the_pair_and_sums_and_file_are_of_what_is_filtered(tab: Any, home: Home):  # noqa: F811
     box = tab.get_by_role("combobox", name=re.compile("Symbols"))
     box.click()
     box.type("BTC")
@@ -119,7 +121,7 @@ def test_btc_finds_the_pair_and_sums_and_file_are_of_what_is_filtered(tab: Any):
     shown(tab, "1–40 of 40")
     assert "won" in tab.locator(".cards").first.inner_text() and "40" in tab.locator(".card").nth(1).inner_text()
     link = tab.get_by_role("link", name="CSV")
-    answer = tab.context.request.get(link.get_attribute("href"))
+    answer = tab.context.request.get(f"{home.ui}{link.get_attribute('href')}")
     lines = answer.text().splitlines()
     assert answer.status == 200 and len(lines) == 41 and lines[0].startswith("Opened (UTC),Closed (UTC),Bot,")
     assert all(",BTC/USD," in line and ",Coins," in line for line in lines[1:])

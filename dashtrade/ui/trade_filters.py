@@ -53,11 +53,11 @@ def ask(user: User, every: Sequence[Symbol], names: dict[int, str], shown: str, 
     traded = {symbol.short: symbol for symbol in every}
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="filters"):
         symbols = st.multiselect(
-            "Symbols", list(traded), placeholder="All that were traded", key="symbols", bind="query-params", filter_mode="contains", width=250,
+            "Symbols", list(traded), placeholder="All that were traded", key="symbols", bind="query-params", filter_mode="contains", width=205,
             on_change=to_first_page,
         )  # fmt: skip
         bot = st.selectbox(
-            "Bot", ["", *map(str, names)], format_func=lambda key: names[int(key)] if key else "All bots", key="of_bot", bind="query-params", width=165,
+            "Bot", ["", *map(str, names)], format_func=lambda key: names[int(key)] if key else "All bots", key="of_bot", bind="query-params", width=150,
             on_change=to_first_page,
         )  # fmt: skip
         side = _side(shown)
@@ -87,7 +87,7 @@ def _side(shown: str) -> str | None:
 def _reason() -> str | None:
     return st.selectbox(
         "Exit by", ["", *map(str, ExitReason)], format_func=lambda one: exit_said(one) if one else "Anything", key="reason", bind="query-params",
-        width=160, on_change=to_first_page,
+        width=150, on_change=to_first_page,
     )  # fmt: skip
 
 
