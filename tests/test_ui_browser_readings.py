@@ -18,6 +18,7 @@ pytest.importorskip("alpaca", reason="alpaca-py is not installed")
 from dashtrade.app import App, build_app  # noqa: E402
 from dashtrade.domain.dialects import parse  # noqa: E402
 from dashtrade.domain.signals import Origin  # noqa: E402
+from dashtrade.domain.values import Symbol  # noqa: E402
 from dashtrade.services import bots, people  # noqa: E402
 from dashtrade.settings import ROOT, Settings  # noqa: E402
 from dashtrade.tables import bots as bot_table  # noqa: E402
@@ -34,7 +35,7 @@ from tests.test_ui_browser import CHROMIUM, PASSWORD, Home, browser, press, show
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")]
 SHOTS = os.environ.get("PICTURES_IN", "")  # a folder for pictures of the pages
-ROUNDS = 2
+ROUNDS, ETHER = 2, Symbol.parse("CRYPTO:ETH/USDT")
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +140,8 @@ def hung_accounts(door: App, ann: User) -> list[int]:
         )  # fmt: skip
         with door.db.read() as conn:
             row = conn.execute(sa.select(bot_table.bots).where(bot_table.bots.c.position_quantity != "0").limit(1)).one()._asdict()
-        values = {k: v for k, v in row.items() if k != "id"} | {"account_id": account, "name": f"Stuck {number}", "exits": None}
+        values = {k: v for k, v in row.items() if k != "id"}
+        values |= {"account_id": account, "name": f"Stuck {number}", "symbol": ETHER, "written_symbol": "ETHUSDT", "exits": None}
         door.db.write(lambda conn, values=values: conn.execute(sa.insert(bot_table.bots).values(**values)))
         accounts.append(account)
     return accounts
@@ -156,9 +158,9 @@ def timed(tab: Any, home: Home, rounds: int = ROUNDS) -> dict[str, float]:
     for _ in range(rounds):
         began = time.monotonic()
         tab.goto(f"{home.ui}/positions")
-        tab.get_by_role("heading", name="Paper 15").wait_for(timeout=60_000)
+        tab.get_by_role("button", name="Close AAPL", exact=True).first.wait_for(timeout=60_000)
         found["positions"].append(time.monotonic() - began)
-        for name, button, question in (("close", "Close ETH/USD", "Close position"), ("stop", "Stop ETH/USD", "Stop and target")):
+        for name, button, question in (("close", "Close AAPL", "Close position"), ("stop", "Stop AAPL", "Stop and target")):
             began = time.monotonic()
             tab.get_by_role("button", name=button, exact=True).first.click()
             tab.get_by_role("dialog").get_by_text(question).first.wait_for(timeout=60_000)

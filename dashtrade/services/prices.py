@@ -209,7 +209,7 @@ def price_of(app: App, account: Account, symbol: Symbol) -> tuple[Decimal | None
     mark = held.mark if held is not None else None
     if known is not None and mark is not None and known.fresh:
         return mark, None
-    answer = quote_of(app, account, symbol)
+    answer = quote_of(app, account, symbol, wait=0.0 if known is not None and known.failing_since is not None else None)
     at = known.read_at if known is not None and mark is not None else None
     if answer is not None and (at is None or answer.at > at):
         mark, at = answer.value.mid, answer.at
@@ -220,7 +220,7 @@ def price_of(app: App, account: Account, symbol: Symbol) -> tuple[Decimal | None
 def quote_of(app: App, account: Account, symbol: Symbol, *, wait: float | None = None) -> Answer | None:
     """The last quote there is. Waits at most `wait` seconds for one of now; without it, hardly at all."""
     feed = app.brokers.feed(account)
-    life = QUOTE_LIFE if wait is None else 0.0
+    life = 0.0 if wait else QUOTE_LIFE
     return _answer(app, account, feed, ("quote", symbol.text), life, PAPER_LIFE, lambda: feed.quote(symbol), wait)
 
 
@@ -252,5 +252,5 @@ def _answer(app: App, account: Account, feed: Any, what: tuple[Any, ...], life: 
     key = _key(app, account, *what)
     if feed is not app.feed:
         return _latest.get((app.engine.leases.owner, account.id, account.credentials), key, life, ask, app.clock, wait=wait)
-    found = _known.get(key, life_here if wait is None else 0.0, ask)
+    found = _known.get(key, 0.0 if wait else life_here, ask)
     return None if isinstance(found, BrokerError) else Answer(value=found, at=app.clock.now(), age_from=0.0)

@@ -78,8 +78,8 @@ def _silence(user: User, account: Account, one: Connection) -> None:
 
 def _money(user: User, account: Account, known: Known, held: Sequence[Holding]) -> None:
     state = known.state
-    currency = state.currency if state else USUAL
     opened = open_profit(held)
+    currency = state.currency if state else next(iter(opened), USUAL)
     own = opened.pop(currency, ZERO)
     others = "".join(f"; {signed(profit, other)}" for other, profit in opened.items())
     key = of_account(account).text
@@ -87,7 +87,7 @@ def _money(user: User, account: Account, known: Known, held: Sequence[Holding]) 
     tone_of = "warn" if old else ""
     cards(f"money_{account.id}", [
         Card(
-            label="Equity", value=money(state.equity if state else None, currency), live=f"eq{account.id}", note=old or "as the broker counts it",
+            label="Equity", value=money(state.equity if state else None, currency), live=f"eq{account.id}", note=old or ("as the broker counts it" if state else "not known"),
             note_tone=tone_of,
         ),
         Card(label="Open profit of bots", value=signed(own, currency), tone=tone(own), live=f"open:{key}:{currency}", note=count(len(held), "position") + others),
