@@ -214,3 +214,29 @@ def test_an_exit_waits_for_another_bots_exit_that_is_queued_for_the_open(
         clock.forward(70)
         ann.house.work()
     assert (ann.holds(long), ann.holds(short), net(sim)) == (0, 0, 0)
+
+
+def trips_of(person: Person, bot: int) -> list[dict[str, Any]]:
+    return person.get("/round-trips", bot_id=bot)["items"]
+
+
+def test_a_close_in_two_parts_is_one_round_trip_that_ends_with_the_second(
+    ann: Person, sim: AlpacaSimulator, clock: SetClock, opposite: tuple[int, int]
+):
+    long, short = opposite
+    tells(ann, long, "close")
+    [trip] = trips_of(ann, long)
+    assert (trip["quantity"], trip["exit_reason"]) == ("14", "alert")
+    first, second = ann.get("/trades", bot_id=long)["items"][1::-1]
+    assert (first["effect"], second["effect"]) == ("reduce", "close")
+
+
+def test_what_crossed_and_what_was_sent_are_one_round_trip(
+    ann: Person, sim: AlpacaSimulator, opposite: tuple[int, int]
+):
+    for bot in opposite:
+        ann.sends(action="close", bot=str(bot))
+    ann.house.work()
+    for bot, quantity in zip(opposite, ("14", "10"), strict=True):
+        [trip] = trips_of(ann, bot)
+        assert trip["quantity"] == quantity

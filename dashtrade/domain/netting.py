@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from dashtrade.domain.native import is_native
-from dashtrade.domain.orders import Order, OrderStatus
+from dashtrade.domain.orders import Effect, Order, OrderStatus
 from dashtrade.domain.ports import Capabilities, Rules
 from dashtrade.domain.values import ZERO, OrderSide, Symbol, client_order_id, floor_to, plain
 
@@ -80,7 +80,8 @@ def split_at_zero(order: Order, net: Decimal, can: Capabilities) -> tuple[Order,
         else order.exits
     )
     share = closing / order.quantity
-    first = replace(order, quantity=closing, final=False, exits=exits, reserve=order.reserve * share)
+    part = Effect.REDUCE if order.effect is Effect.CLOSE else order.effect  # the rest of it is what closes
+    first = replace(order, quantity=closing, effect=part, final=False, exits=exits, reserve=order.reserve * share)
     after = replace(
         order, id=client_order_id(order.signal_id, order.bot_id, order.step + 1), step=order.step + 1, quantity=rest,
         exits=exits, reserve=order.reserve - order.reserve * share, status=OrderStatus.CREATED, sends=0, sent_at=None,

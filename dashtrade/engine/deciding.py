@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.decide import CancelFirst, Later, decide, superseded
 from dashtrade.domain.netting import APART, split_at_zero, split_words
-from dashtrade.domain.orders import Order, OrderStatus
+from dashtrade.domain.orders import Effect, Order, OrderStatus
 from dashtrade.domain.ports import AccountState, Capabilities, Quote, Rules
 from dashtrade.domain.risk import Approved, Check, Refused, Step, View, Wait
 from dashtrade.domain.signals import Signal
@@ -188,10 +188,12 @@ def _cross(conn: sa.Connection, one: crossing.Leaving, other: crossing.Leaving, 
     booked: list[Order] = []
     for each, partner in sorted(((one, other), (other, one)), key=lambda pair: pair[0].task.signal_id):  # one order of locks for everybody
         exit_, *later = each.approved.steps
-        steps = [(0, replace(exit_, quantity=quantity))]
         left = exit_.quantity - quantity
         if left >= max(each.view.rules.min_quantity, each.view.rules.quantity_step):
-            steps.append((1, replace(exit_, quantity=left, words=f"the rest of it: {exit_.side} {plain(left)}")))
+            rest = replace(exit_, quantity=left, words=f"the rest of it: {exit_.side} {plain(left)}")
+            steps = [(0, replace(exit_, quantity=quantity, effect=Effect.REDUCE)), (1, rest)]
+        else:
+            steps = [(0, replace(exit_, quantity=quantity))]
         steps += [(number * APART, step) for number, step in enumerate(later, 1)]
         orders = [
             _order(each.task, step, number, now, final=number == steps[-1][0], status=OrderStatus.CREATED) for number, step in steps

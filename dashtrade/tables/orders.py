@@ -137,13 +137,16 @@ def update(conn: sa.Connection, before: Order, after: Order) -> bool:
 
 
 _CUT = sa.update(orders).where(orders.c.id == p("order_id")).values(
-    quantity=p("size", type_=Exact), final=p("last"), exits=p("exits_", type_=Json), reserve=p("reserve_", type_=Exact)
+    quantity=p("size", type_=Exact), effect=p("does"), final=p("last"), exits=p("exits_", type_=Json), reserve=p("reserve_", type_=Exact)
 )
 
 
 def cut(conn: sa.Connection, order: Order) -> None:
     """Only a part of what was decided is sent under this id; the rest is an order of its own."""
-    run(conn, _CUT, {"order_id": order.id, "size": order.quantity, "last": order.final, "exits_": order.exits, "reserve_": order.reserve})
+    run(conn, _CUT, {
+        "order_id": order.id, "size": order.quantity, "does": order.effect, "last": order.final, "exits_": order.exits,
+        "reserve_": order.reserve,
+    })  # fmt: skip
 
 
 def open_in_lane(conn: sa.Connection, account_id: int, symbol: Symbol) -> list[Order]:
