@@ -69,6 +69,44 @@ def test_only_what_is_in_the_scope_is_closed(house: House, ann: Person, clock: S
     assert ann.holds(inside) == 0 and ann.holds(outside) > 0
 
 
+def test_only_the_accounts_that_were_named_are_closed(house: House, ann: Person, clock: SetClock):
+    bots = []
+    for symbol in ("AAPL", "MSFT", "SPY"):
+        ann.paper = 0
+        bots.append(ann.bot(symbol))
+        ann.trades("buy", symbol)
+    accounts = [ann.get(f"/bots/{bot}")["account_id"] for bot in bots]
+    said = ann.does("POST", "/flatten", {"scope": "user", "accounts": accounts[:2]})
+    ended = carry_on(house, clock, ann, said["id"])
+    assert (ended["status"], {item["account_id"] for item in ended["items"]}) == ("done", set(accounts[:2]))
+    assert ann.holds(bots[0]) == ann.holds(bots[1]) == 0 and ann.holds(bots[2]) > 0
+
+
+def test_an_account_that_is_not_there_is_refused_before_anything_is_paused(house: House, ann: Person):
+    ann.bot()
+    said = ann.call("POST", "/flatten", {"scope": "user", "pause": True, "accounts": [ann.paper, 9999]})
+    assert said.status_code == 404 and not ann.get("/switches")["items"]
+
+
+def test_accounts_go_with_the_users_scope_alone(house: House, ann: Person):
+    bot = ann.bot()
+    said = ann.call("POST", "/flatten", {"scope": "bot", "id": bot, "accounts": [ann.paper]})
+    assert said.status_code == 400 and "accounts" in said.json["hint"]
+
+
+def test_asked_for_twice_it_runs_once_and_what_is_new_is_closed_too(house: House, ann: Person):
+    one = ann.bot()
+    ann.trades("buy")
+    first = ann.does("POST", "/flatten", {"scope": "user"})
+    assert ann.does("POST", "/flatten", {"scope": "user"})["id"] == first["id"]
+    ann.paper = 0
+    two = ann.bot("MSFT")
+    ann.trades("buy", "MSFT")
+    second = ann.does("POST", "/flatten", {"scope": "user"})
+    assert second["id"] != first["id"] and [item["bot_id"] for item in second["items"]] == [two]
+    assert [item["bot_id"] for item in first["items"]] == [one]
+
+
 def test_entries_are_paused_meanwhile_if_asked(house: House, ann: Person):
     ann.bot()
     ann.trades("buy")

@@ -169,6 +169,7 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "bots.list_risk_events": lambda c, o, of: bots.list_risk_events(c, o, before=None, limit=9),
     "bots.list_switches": lambda c, o, of: bots.list_switches(c, o),
     "bots.owning": lambda c, o, of: [b for b in bots.owning(c, o) if b.id == of.bot],
+    "bots.engaged": lambda c, o, of: [b for b in bots.engaged(c, o) if b.id == of.bot],
     "bots.stopped": lambda c, o, of: _stopped(c, o, of),
     "pulse.of": lambda c, o, of: pulse.of(c, o) == pulse.of(c, of.ann),
     "drifts.get": lambda c, o, of: drifts.get(c, o, of.drift),
@@ -179,6 +180,7 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "readings.want": lambda c, o, of: readings.want(c, o, of.now),
     "flattens.get": lambda c, o, of: flattens.get(c, o, of.flatten),
     "flattens.parts": lambda c, o, of: flattens.parts(c, o, of.flatten),
+    "flattens.under_way": lambda c, o, of: flattens.under_way(c, o),
     "flattens.latest": lambda c, o, of: flattens.latest(c, o, limit=9),
     "protections.get": lambda c, o, of: protections.get(c, o, of.protection),
     "protections.list_all": lambda c, o, of: protections.list_all(c, o),
@@ -449,6 +451,7 @@ FIELDS: dict[tuple[str, str, str], Callable[[Town], Any]] = {
     ("POST", "/api/v1/drifts/<int:drift_id>/resolve", "bot_id"): lambda t: (
         "POST", f"/drifts/{t.of.bobs_drift}/resolve", {"way": "give", "bot_id": t.of.bot}, {}),
     ("POST", "/api/v1/flatten", "id"): lambda t: ("POST", "/flatten", {"scope": "bot", "id": t.of.bot}, {}),
+    ("POST", "/api/v1/flatten", "accounts"): lambda t: ("POST", "/flatten", {"scope": "user", "accounts": [t.of.account]}, {}),
     ("POST", "/api/v1/messages/read", "up_to"): lambda t: ("POST", "/messages/read", {"up_to": 2**40}, {}),
 }  # fmt: skip
 NOT_OF_THINGS = {"request_id"}  # made by the asker
@@ -458,7 +461,7 @@ def test_every_field_that_names_a_thing_has_a_case():
     named = {
         (known.method, known.path, field)
         for known in ENDPOINTS.values() for model in (known.body, known.query) if model is not None
-        for field in model.model_fields if (field.endswith("_id") or field in ("id", "to", "up_to")) and field not in NOT_OF_THINGS
+        for field in model.model_fields if (field.endswith("_id") or field in ("id", "to", "up_to", "accounts")) and field not in NOT_OF_THINGS
     }  # fmt: skip
     assert named == FIELDS.keys()
 

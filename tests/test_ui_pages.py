@@ -20,7 +20,7 @@ from dashtrade.domain.dialects import parse
 from dashtrade.domain.drift import asset_of
 from dashtrade.domain.values import Malformed
 from dashtrade.services import bots as bot_service
-from dashtrade.services import bot_history, trade_files
+from dashtrade.services import bot_history, flatten, trade_files
 from dashtrade.services import people as people_service
 from dashtrade.settings import ROOT, Settings
 from dashtrade.tables import bots as bot_table
@@ -186,18 +186,15 @@ def test_ten_thousand_bots_are_shown_in_a_moment(ann: Person, app: App, seen_as:
     assert "10,000 bots" in words(tab)
 
 
-def test_flattening_says_what_it_will_close_and_begins_once(ann: Person, app: App, house: House, seen_as: Any):
+def test_flattening_has_a_second_step(ann: Person, app: App, seen_as: Any):
     with_data(ann)
     seen_as(ann.user)
     tab = opened("overview")
     tab.radio(key="stop_choice").set_value("flatten").run()
-    assert any("Closes 1 position" in caption.value for caption in tab.caption)
-    tab.button(key="stop_now").click().run()
-    from dashtrade.services import flatten
-
-    (row,) = flatten.latest(app, ann.user)
-    assert row["total"] == 1
-    assert ann.get("/switches")["items"][0]["mode"] == "pause_entries"
+    tab.button(key="danger_stop_now").click().run()
+    assert not flatten.latest(app, ann.user) and not ann.get("/switches")["items"], "the first press closes nothing"
+    (tick,) = [box for box in tab.checkbox if "1 position" in box.label]
+    assert tick.value and "worth" in tick.label and "Paper" in tick.label
 
 
 def test_a_drift_is_a_worry_and_stands_on_the_page_of_positions(ann: Person, app: App, seen_as: Any):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import pydantic
 from flask import Blueprint
@@ -15,6 +15,7 @@ from dashtrade.tables.people import User
 
 bp = Blueprint("drifts", __name__, url_prefix="/api/v1")
 _ID = pydantic.Field(None, ge=1, lt=2**62)
+_Number = Annotated[int, pydantic.Field(ge=1, lt=2**62)]
 
 
 class DriftList(Page):
@@ -32,6 +33,7 @@ class Flatten(Body):
     scope: str = pydantic.Field(pattern="^(bot|account|user)$")
     id: int | None = _ID
     pause: bool = False
+    accounts: list[_Number] | None = pydantic.Field(None, min_length=1, max_length=1000)
 
 
 @endpoint(bp, "GET", "/drifts", query=DriftList)
@@ -63,9 +65,13 @@ def unfreeze(user: User, drift_id: int) -> dict[str, Any]:
 
 @endpoint(bp, "POST", "/flatten", body=Flatten, status=202)
 def flatten(user: User, given: Flatten) -> dict[str, Any]:
-    """Close everything of a bot, an account or yours, the largest risk first; with pause, entries stop meanwhile and stay stopped."""
+    """Close everything of a bot, an account or yours (with accounts: what is on these), the largest risk first; with pause,
+    entries of the whole scope stop meanwhile and stay stopped."""
     app = the_app()
-    return flatten_service.view(app, user, flatten_service.start(app, user, scope=given.scope, scope_id=given.id, pause=given.pause))
+    started = flatten_service.start(
+        app, user, scope=given.scope, scope_id=given.id, pause=given.pause, accounts=given.accounts,
+    )
+    return flatten_service.view(app, user, started)
 
 
 @endpoint(bp, "GET", "/flatten/<int:flatten_id>")

@@ -322,6 +322,12 @@ def loss_percent(bot: Bot, mark: Decimal) -> Decimal:
     return max(-bot.position.unrealized(mark), ZERO) / cost * 100 if cost else ZERO
 
 
+def risk_limit_price(bot: Bot) -> Decimal | None:
+    """Where the risk limit would close the position and pause the bot; None without a limit or a position."""
+    entry, limit = bot.position.average_price, bot.risk_limit_percent
+    return entry - bot.position.side.sign * entry * limit / 100 if entry is not None and limit is not None else None
+
+
 def _risk_limit(entry: Step, view: View) -> Check:
     limit = view.bot.risk_limit_percent
     if limit is None or entry.effect is not Effect.ADD:

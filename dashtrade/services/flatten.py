@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from dashtrade.domain.bots import Bot, Stop
 from dashtrade.domain.dialects import parse
 from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.signals import Origin
-from dashtrade.domain.values import iso, plain
+from dashtrade.domain.values import Malformed, iso, plain
 from dashtrade.services import bots as bot_service
 from dashtrade.services.bots import NotFound
 from dashtrade.tables import accounts as account_table
@@ -37,28 +38,51 @@ FIRST, LONGEST = 2, 60  # seconds between two tries: doubled each time, up to th
 MOST_FAILURES, MOST_REFUSALS = 12, 3  # of orders at the venue; of DashTrade's own decision, which will hardly change
 
 
-def start(app: App, user: User, *, scope: str, scope_id: int | None, pause: bool = False) -> int:
-    """One commit, and then it is carried out. `pause`: entries are switched off in the same scope, until switched on again."""
-    if pause:
-        bot_service.put_switch(app, user, scope=scope, scope_id=scope_id, stop=Stop.PAUSE_ENTRIES, reason="everything is being closed")
+def start(
+    app: App, user: User, *, scope: str, scope_id: int | None, pause: bool = False, accounts: Sequence[int] | None = None,
+) -> int:
+    """One commit, and then it is carried out. `pause`: entries are switched off in the same scope, until switched on again.
+    `accounts` closes what is on these alone. What is being closed already is not closed twice: asked for again with nothing
+    new in it, the number of the one that runs comes back."""
+    with app.db.read() as conn:
+        number, _ = _scope(conn, user, scope, scope_id, accounts)  # before anything is switched
+        switches = bot_table.list_switches(conn, user.id)
+    stopped = any((row.scope, row.scope_id) == (scope, number) and Stop(row.stop) is not Stop.NONE for row in switches)
+    if pause and not stopped:  # one that is on is as strong or stronger
+        bot_service.put_switch(
+            app, user, scope=scope, scope_id=scope_id, stop=Stop.PAUSE_ENTRIES, reason="everything is being closed",
+        )
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> int:
-        number, bots = _scope(conn, user, scope, scope_id)
+        number, bots = _scope(conn, user, scope, scope_id, accounts)
+        under_way = table.under_way(conn, user.id)
         holding = [bot for bot in bots if bot.position.quantity or bot.status != "READY"]
-        holding.sort(key=lambda bot: -abs(bot.position.cost))
-        flatten_id = table.add(conn, user.id, scope=scope, scope_id=number, asked_by=user.email, now=now, bots=holding)
-        detail = {"scope": scope, "bots": len(holding), "paused": pause}
+        fresh = [bot for bot in holding if bot.id not in under_way]
+        if holding and not fresh:
+            return under_way[holding[0].id]
+        fresh.sort(key=lambda bot: -abs(bot.position.cost))
+        flatten_id = table.add(conn, user.id, scope=scope, scope_id=number, asked_by=user.email, now=now, bots=fresh)
+        detail = {"scope": scope, "bots": len(fresh), "paused": pause}
+        if accounts is not None:
+            detail["accounts"] = sorted(accounts)
         message_table.record(conn, actor=user.id, action="flatten", now=now, subject=number, detail=detail)
         return flatten_id
 
     return app.db.write(work)
 
 
-def _scope(conn: sa.Connection, user: User, scope: str, scope_id: int | None) -> tuple[int, list[Bot]]:
+def _scope(
+    conn: sa.Connection, user: User, scope: str, scope_id: int | None, accounts: Sequence[int] | None,
+) -> tuple[int, list[Bot]]:
+    if accounts is not None and scope != "user":
+        raise Malformed("accounts goes with the scope user", where="accounts", hint='Send {"scope": "user", "accounts": [1, 2]}.')
+    if not all(account_table.get(conn, user.id, number) for number in accounts or ()):
+        raise NotFound("account")
     match scope:
         case "user":
-            return user.id, bot_table.list_page(conn, user.id, limit=100_000)
+            bots = bot_table.list_page(conn, user.id, limit=100_000)
+            return user.id, [bot for bot in bots if accounts is None or bot.account_id in accounts]
         case "account" if scope_id and account_table.get(conn, user.id, scope_id):
             return scope_id, bot_table.list_page(conn, user.id, limit=100_000, account_id=scope_id)
         case "bot" if scope_id and (bot := bot_table.get(conn, user.id, scope_id)):

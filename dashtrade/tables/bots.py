@@ -125,11 +125,15 @@ def stopped(conn: sa.Connection, owner: int, *, limit: int) -> list[Bot]:
 
 
 def owning(conn: sa.Connection, owner: int) -> list[Bot]:
+    return [bot for bot in engaged(conn, owner) if bot.position.quantity]
+
+
+def engaged(conn: sa.Connection, owner: int) -> list[Bot]:
     """Those with a position, or with an order out for one."""
-    return [bot for bot in map(_bot, rows(conn, _OWNING, {"owner": owner})) if bot.position.quantity]
+    return [_bot(row) for row in rows(conn, _ENGAGED, {"owner": owner})]
 
 
-_OWNING = (
+_ENGAGED = (
     sa.select(bots).where(sa.text("status != 'READY'"), bots.c.user_id == p("owner"), bots.c.deleted_at.is_(None)).order_by(bots.c.id)
 )
 _HEARING = (

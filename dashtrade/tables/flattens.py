@@ -51,6 +51,13 @@ def latest(conn: sa.Connection, owner: int, *, limit: int) -> list[Any]:
     return list(conn.execute(sa.select(flattens).where(flattens.c.user_id == owner).order_by(flattens.c.id.desc()).limit(limit)))
 
 
+def under_way(conn: sa.Connection, owner: int) -> dict[int, int]:
+    """The bots that are being closed, and by which flatten."""
+    open_ = (items.c.user_id == owner) & (flattens.c.status == "running") & items.c.status.not_in(("done", "stuck"))
+    query = sa.select(items.c.bot_id, items.c.flatten_id).join(flattens, flattens.c.id == items.c.flatten_id).where(open_)
+    return {row.bot_id: row.flatten_id for row in conn.execute(query.order_by(items.c.id))}
+
+
 # --- for the worker ------------------------------------------------------------------------------------------------------
 
 

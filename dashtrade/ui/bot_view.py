@@ -26,6 +26,7 @@ from dashtrade.ui.parts import Card, cards, profit_curve, table
 from dashtrade.ui.words import count, day_turn, moment, money, percent, price, quantity, sentence, signed, text, tone
 
 CANDLES = 120
+CHANGED = {"risk_limit_percent": f"{bot_form.MAX_LOSS.lower()}, %"}
 COLOURS = {"up": "green", "down": "red", "warn": "orange", "info": "blue"}
 
 
@@ -187,7 +188,7 @@ def _facts(app: App, user: User, bot: Bot) -> list[tuple[str, str]]:
     place, currency = scope.whose(account) or "–", bot.symbol.currency
     limits = [
         ("Daily loss limit", f"{money(bot.daily_loss_limit, currency)} per {day_turn(user, app.clock.now())}" if bot.daily_loss_limit else "none"),
-        ("Stop loss", f"{plain(bot.risk_limit_percent)}% of the position" if bot.risk_limit_percent else "none"),
+        (bot_form.MAX_LOSS, f"{plain(bot.risk_limit_percent)}% ({bot_form.MAX_LOSS_DOES})" if bot.risk_limit_percent else "none"),
         ("Largest position", money(bot.max_position_size, currency) if bot.max_position_size else "none"),
         ("Entries a day", str(bot.orders_per_day) if bot.orders_per_day else "no limit"),
         ("Pause between entries", f"{bot.cooldown_seconds} s" if bot.cooldown_seconds else "none"),
@@ -202,10 +203,13 @@ def _window(window: Window) -> str:
 
 
 def _changed(deed: bot_history.Deed) -> str:
-    return "; ".join(f"{name.replace('_', ' ')}: {f'{old} → ' if old else ''}{new}" for name, old, new in deed.changes)
+    return "; ".join(f"{CHANGED.get(name, name.replace('_', ' '))}: {f'{old} → ' if old else ''}{new}" for name, old, new in deed.changes)
 
 
-@st.dialog("Delete the bot")
+DELETES = {None: "Delete", "close": "Close at market and delete", "hand_over": "Hand over and delete"}
+
+
+@st.dialog("Delete the bot", icon=":material/delete:")
 def _delete(bot: Bot) -> None:
     scope.badge(data.account_by_id(the_app(), guard(), bot.account_id))
     st.markdown(f"**{text(bot.name)}** stops listening. Its history stays.")
@@ -215,9 +219,16 @@ def _delete(bot: Bot) -> None:
         others = {b.id: b for b in data.bots(the_app(), guard()) if b.id != bot.id and (b.account_id, b.symbol) == (bot.account_id, bot.symbol)}
         choice = st.radio("Its position", ["Close it at the market first", *(["Give it to another bot"] if others else [])], label_visibility="collapsed")
         position = "hand_over" if choice == "Give it to another bot" else "close"
+        if position == "close":
+            real = prices.real_money(data.account_by_id(the_app(), guard(), bot.account_id))
+            st.markdown(f"The position is sold or bought back at the market now, {'**with real money**' if real else 'on paper'}.")
         if position == "hand_over":
             heir = st.selectbox("Which bot", list(others), format_func=lambda key: others[key].name)
-    if st.button("Delete", type="primary", key="delete_yes"):
+    with st.container(horizontal=True):
+        sure = st.button(DELETES[position], type="primary", key="danger_delete")
+        if st.button("Cancel", key="delete_no"):
+            st.rerun()
+    if sure:
         with trying() as attempt:
             service.delete_bot(the_app(), guard(), bot.id, position=position, hand_to=heir)
         if attempt.ok:

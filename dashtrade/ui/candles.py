@@ -7,6 +7,7 @@ from typing import Any
 
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.ports import Candle
+from dashtrade.domain.risk import risk_limit_price
 from dashtrade.tables.people import User
 from dashtrade.ui.parts import _mount
 from dashtrade.ui.words import price, quantity, signed, zone
@@ -39,4 +40,6 @@ def _levels(bot: Bot) -> list[list[Any]]:
     entry, kept = bot.position.average_price, bot.exits or {}
     levels: list[list[Any]] = [[float(entry), "entry"]] if entry is not None else []
     levels += [[float(kept["stop"]), "stop"]] if kept.get("stop") else []
+    if (limit := risk_limit_price(bot)) is not None:
+        levels.append([float(limit), "risk limit"])
     return levels + [[float(target["price"]), "target"] for target in kept.get("take_profits", [])]

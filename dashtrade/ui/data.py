@@ -74,6 +74,19 @@ def owning(app: App, user: User) -> list[Bot]:
         return bot_table.owning(conn, user.id)
 
 
+def any_engaged(app: App, user: User) -> bool:
+    with app.db.read() as conn:
+        return bool(bot_table.engaged(conn, user.id))
+
+
+def engaged(app: App, user: User) -> list[Holding]:
+    """Bots that closing everything is about: with a position or an order out."""
+    by_id = {account.id: account for account in accounts(app, user)}
+    with app.db.read() as conn:
+        found = bot_table.engaged(conn, user.id)
+    return [holding(app, bot, by_id.get(bot.account_id)) for bot in found]
+
+
 def bot_names(app: App, user: User, scope: MoneyScope | None = None) -> dict[int, str]:
     """Two of the same name are told apart by their number: a list of choices knows its entries by their words."""
     with app.db.read() as conn:

@@ -13,9 +13,13 @@ import streamlit as st
 
 from dashtrade.app import App
 from dashtrade.domain import exits as rules
+from dashtrade.domain.risk import risk_limit_price
 from dashtrade.domain.values import Side, Timeframe
 from dashtrade.tables.people import User
 from dashtrade.ui import cells, scope
+from dashtrade.ui.errors import trying
+from dashtrade.ui.page import guard
+from dashtrade.services import bots as bot_service
 from dashtrade.services.prices import Holding
 from dashtrade.ui.worries import Worry
 from dashtrade.ui.parts import Cell, Column, Row, table
@@ -49,13 +53,17 @@ def position_rows(held: Sequence[Holding]) -> tuple[list[Column], list[Row]]:
 
 
 def stop_cell(held: Holding) -> Cell:
-    """How much of the way from the entry to the stop the price has gone."""
-    stop, entry = (held.bot.exits or {}).get("stop"), held.bot.position.average_price
-    if stop is None or entry is None or held.mark is None:
+    """How much of the way from the entry to the stop, or to the risk limit, the price has gone."""
+    kept, entry = (held.bot.exits or {}).get("stop"), held.bot.position.average_price
+    stop = Decimal(kept) if kept is not None else risk_limit_price(held.bot)
+    if stop is None or entry is None:
         return Cell(text="no stop", tone="mute")
-    way = entry - Decimal(stop)
+    words = price(stop) if kept is not None else f"risk limit at {price(stop)}"
+    if held.mark is None:
+        return Cell(text=words)
+    way = entry - stop
     gone = (entry - held.mark) / way * 100 if way else Decimal(100)
-    return Cell(text=price(Decimal(stop)), meter=round(float(min(max(gone, Decimal(0)), Decimal(100))), 1))
+    return Cell(text=words, meter=round(float(min(max(gone, Decimal(0)), Decimal(100))), 1))
 
 
 def signal_rows(user: User, found: Sequence[Any], *, brief: bool = False) -> tuple[list[Column], list[Row]]:
@@ -98,7 +106,7 @@ def worry_list(app: App, worries: Sequence[Worry]) -> None:
         return
     now = app.clock.now()
     rows = [
-        Row(id=str(number), kind=f"mark-{worry.tone}", cells=[
+        Row(id=str(number), kind=f"mark-{worry.tone}", actions=(("resume", "Resume"),) if worry.resume else (), cells=[
             Cell(text=worry.title, sub=sentence(worry.detail) if worry.detail else ""), Cell(text=ago(now, worry.at) if worry.at else ""),
         ])
         for number, worry in enumerate(worries[:SHOWN])
@@ -108,6 +116,12 @@ def worry_list(app: App, worries: Sequence[Worry]) -> None:
         st.caption(f"and {len(worries) - SHOWN} more")
     if clicked:
         chosen = worries[int(clicked[0])]
+        if clicked[1] == "resume" and chosen.resume is not None:
+            with trying() as attempt:
+                bot_service.set_active(app, guard(), chosen.resume, True)
+            if attempt.ok:
+                st.rerun()
+            return
         st.switch_page(chosen.page, query_params=dict([chosen.query]) if chosen.query else None)
 
 
@@ -148,5 +162,15 @@ def exits_said(bot: Any) -> tuple[str, str]:
     """Stop and take-profits in one line, and who keeps them: the venue holds them by itself, DashTrade while it runs."""
     lines = rules.shown(bot.exits, bot.time_zone)
     holders = dict.fromkeys("kept by DashTrade" if line["held_by"] == "DashTrade" else f"held at {line['held_by']}" for line in lines)
-    said = [re.sub(r"(?<= at )\d+(\.\d+)?(?![\d:-])", lambda found: price(Decimal(found[0])), line["words"].partition(" (")[0]) for line in lines]
+    said = _exit_lines(lines)
+    limit = risk_limit_price(bot)
+    if limit is not None:
+        said.append(f"risk limit at {price(limit)}")
+        holders |= {"kept by DashTrade": None}
+    elif said and not any(line["kind"] == "stop_loss" for line in lines):
+        said.append("no stop")
     return ", ".join(said), ", ".join(holders)
+
+
+def _exit_lines(lines: Sequence[dict[str, Any]]) -> list[str]:
+    return [re.sub(r"(?<= at )\d+(\.\d+)?(?![\d:-])", lambda found: price(Decimal(found[0])), line["words"].partition(" (")[0]) for line in lines]

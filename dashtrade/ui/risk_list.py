@@ -14,6 +14,7 @@ from dashtrade.services import bots as service
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables.people import User
 from dashtrade.ui import data
+from dashtrade.ui.bot_form import MAX_LOSS
 from dashtrade.ui.errors import trying
 from dashtrade.ui.page import empty, live, panel, the_app
 from dashtrade.ui.parts import Cell, Column, Row, table
@@ -24,11 +25,11 @@ COLUMNS = [
     Column(label="What"), Column(label="Bot", wide_only=True), Column(label="Limit", number=True, wide_only=True), Column(label="Was", number=True, wide_only=True),
     Column(label="What it did"), Column(label="Now", wide_only=True), Column(label="Time", number=True),
 ]  # fmt: skip
-NAMES = {"risk_limit": "Stop loss of the bot", "daily_loss": "Daily loss limit", "stop_loss": "Stop", "take_profit": "Target", "time_limit": "Time limit"}
+NAMES = {"risk_limit": MAX_LOSS, "daily_loss": "Daily loss limit", "stop_loss": "Stop", "take_profit": "Target", "time_limit": "Time limit"}
 PERCENT, MONEY = {"risk_limit"}, {"daily_loss"}
 GOOD = {"take_profit"}
 NOW = {  # what to do, while the bot is still stopped
-    "risk_limit": "Look at what it bought and why; then resume it, or give it a wider stop.",
+    "risk_limit": "Look at what it bought and why; then resume it, or give it a larger max loss.",
     "daily_loss": "Wait for tomorrow, or resume it now; its limit counts the whole day.",
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,13 +14,11 @@ from dashtrade.domain.values import Symbol
 from dashtrade.services import bots as service
 from dashtrade.services import flatten
 from dashtrade.tables.people import User
-from dashtrade.ui import data
+from dashtrade.ui import data, flattening
 from dashtrade.ui.errors import trying
 from dashtrade.ui.page import panel
 from dashtrade.ui.parts import Cell, Column, Row, table
-from dashtrade.services.portfolio_summary import open_profit, worth
-from dashtrade.services.prices import Holding, real_money
-from dashtrade.ui.words import count, money, quantity, sentence, signed, text
+from dashtrade.ui.words import count, quantity, sentence
 
 FLATTEN = "flatten"
 CHOICES: dict[str, tuple[str, str]] = {
@@ -36,69 +33,49 @@ TONES = {"done": ("Closed", "up"), "stuck": ("Stuck", "down"), "closing": ("Clos
 
 def button(app: App, user: User) -> None:
     state = data.trading_state(app, user)
+    asked = "flattening" in st.session_state  # under another name it is another menu, and closed
     if state.stop is Stop.NONE:
-        with st.popover("Stop all", icon=":material/front_hand:"):
+        with st.popover("Stop all", icon=":material/front_hand:", key=f"stop_all_{asked}"):
             _choose(app, user)
     else:
-        with st.popover(state.said, icon=":material/front_hand:", type="primary"):
+        with st.popover(state.said, icon=":material/front_hand:", type="primary", key=f"stopped_{asked}"):
             _back(app, user, state)
+    flattening.show()
 
 
 def _choose(app: App, user: User) -> None:
-    held = [h for h in data.holdings(app, user, open_only=True) if h.bot.position.quantity]
     st.markdown("**Stop your bots, at once.** Exits and closing always pass.")
     chosen = st.radio(
         "How far", list(CHOICES), format_func=lambda stop: CHOICES[stop][0], captions=[words for _, words in CHOICES.values()], key="stop_choice",
         label_visibility="collapsed",
     )  # fmt: skip
-    real = sum(real_money(h.account) for h in held)
-    if chosen != FLATTEN:
-        st.caption(f"You have {count(len(held), 'open position')}: they stay as they are.")
-    elif held:
-        st.caption(
-            f"Closes {count(len(held), 'position')} {text(_sums(held))}{f', {real} of them with real money' if real else ''}. You see each of them go."
-        )
-    else:
+    held, engaged = len(data.owning(app, user)), data.any_engaged(app, user)
+    if chosen == FLATTEN and engaged:
+        st.caption(f"You have {count(held, 'open position')}. The next step shows them by account, and asks once more.")
+        if st.button("Choose what to close", icon=":material/warning:", key="danger_stop_now", width="stretch"):
+            flattening.ask()
+        return
+    if chosen == FLATTEN:
         st.caption("Nothing is open, so nothing has to be closed; entries are paused.")
-    if st.button("Close everything now" if chosen == FLATTEN else "Stop now", type="primary", icon=":material/front_hand:", key="stop_now", width="stretch"):
-        if chosen == FLATTEN:
-            _flatten(app, user)
-        else:
-            _switch(app, user, Stop(chosen))
-
-
-def _sums(held: Sequence[Holding]) -> str:
-    """Of real money and of paper, each currency by itself."""
-    found = []
-    for live in (True, False):
-        own = [h for h in held if real_money(h.account) is live]
-        profits = open_profit(own)
-        found += [f"{money(total, name)} of {'real' if live else 'paper'} money (now {signed(profits.get(name), name)})" for name, total in worth(own).items()]
-    return f"worth {' and '.join(found)}" if found else "without a price now"
+    else:
+        st.caption(f"You have {count(held, 'open position')}: {'it stays as it is' if held == 1 else 'they stay as they are'}.")
+    if st.button("Stop now", type="primary", icon=":material/front_hand:", key="stop_now", width="stretch"):
+        _switch(app, user, Stop.PAUSE_ENTRIES if chosen == FLATTEN else Stop(chosen))
 
 
 def _back(app: App, user: User, state: data.TradingState) -> None:
     st.markdown(f"**{state.said}.** {CHOICES[state.stop][1]}")
-    if st.button("Let my bots trade again", type="primary", icon=":material/play_arrow:", key="start_again", width="stretch"):
-        _switch(app, user, Stop.NONE)
     if state.said.endswith("everybody"):
         st.caption("A superadmin stopped trading for everybody; that stays until they lift it.")
-    elif any(bot.position.quantity for bot in data.owning(app, user)) and st.button("Also close everything", icon=":material/close:", key="flatten_too", width="stretch"):
-        _flatten(app, user)
+    elif st.button("Let my bots trade again", type="primary", icon=":material/play_arrow:", key="start_again", width="stretch"):
+        _switch(app, user, Stop.NONE)
+    if data.any_engaged(app, user) and st.button("Also close everything", icon=":material/warning:", key="danger_flatten_too", width="stretch"):
+        flattening.ask()
 
 
 def _switch(app: App, user: User, stop: Stop) -> None:
     with trying() as attempt:
         service.put_switch(app, user, scope="user", scope_id=None, stop=stop, reason="by its user")
-    if attempt.ok:
-        st.rerun()
-
-
-def _flatten(app: App, user: User) -> None:
-    """Two clicks are one: while one runs, another is not begun."""
-    with trying() as attempt:
-        if not any(_runs(row) for row in flatten.latest(app, user, limit=1)):
-            flatten.start(app, user, scope="user", scope_id=None, pause=True)
     if attempt.ok:
         st.rerun()
 

@@ -8,10 +8,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from dashtrade.app import App
+from dashtrade.domain.bots import Stop
 from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.protections import KINDS
 from dashtrade.services import drifts as drift_service
 from dashtrade.services import prices
+from dashtrade.tables import bots as bot_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import protections as protection_table
 from dashtrade.tables import signals as signal_table
@@ -23,6 +25,7 @@ UNREACHED = timedelta(minutes=1)  # a broker that misses one answer is nobody's 
 MOST_REFUSED = 3
 # A bot that is long already and hears "buy", or owns nothing and hears "close": the alert was right, and so was the skip.
 HARMLESS = ("nothing to do", "nothing to close", "no position to close")
+PAUSED, SWITCHED = "the bot is paused", " is switched to "  # as a decision says it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +36,7 @@ class Worry:
     at: datetime | None
     page: str
     query: tuple[str, str] | None = None  # what of the page
+    resume: int | None = None  # the bot that a button here lets trade again
 
 
 def of_user(app: App, user: User) -> list[Worry]:
@@ -79,7 +83,7 @@ def _accounts(app: App, user: User) -> Iterator[Worry]:
 def _stopped(app: App, user: User) -> Iterator[Worry]:
     for bot in data.stopped_bots(app, user):
         yield Worry(
-            tone="warn", title=f"{bot.name} is stopped", detail=bot.paused_reason, at=bot.updated_at, page="pages/bots.py", query=("bot", str(bot.id)),
+            tone="warn", title=f"{bot.name} is stopped", detail=bot.paused_reason, at=bot.updated_at, page="pages/bots.py", query=("bot", str(bot.id)), resume=bot.id,
         )  # fmt: skip
 
 
@@ -96,9 +100,21 @@ def _locked(app: App, user: User) -> Iterator[Worry]:
 def _refused(app: App, user: User) -> Iterator[Worry]:
     with app.db.read() as conn:
         refused = signal_table.recently_refused(conn, user.id, since=app.clock.now() - RECENT)
-    wanted = [row for row in refused if not any(words in row.reason for words in HARMLESS)]
+    wanted = [row for row in refused if not any(words in row.reason for words in HARMLESS) and not _over(app, user, row)]
     for row in wanted[:MOST_REFUSED]:
         yield Worry(tone="warn", title=f"{_what(row)} was refused", detail=row.reason, at=row.received_at, page="pages/signals.py", query=("signal", row.id))
+
+
+def _over(app: App, user: User, row: Any) -> bool:
+    """Was it refused because a bot was paused or a switch was on, and that is so no longer?"""
+    if row.reason.startswith(PAUSED):
+        with app.db.read() as conn:
+            bots = [bot_table.get(conn, user.id, each.bot_id) for each in signal_table.bot_outcomes(conn, user.id, row.id)]
+        return all(bot is None or bot.is_active for bot in bots)
+    if SWITCHED in row.reason.partition(" (")[0]:
+        with app.db.read() as conn:
+            return all(Stop(switch.stop) is Stop.NONE for switch in bot_table.list_switches(conn, user.id))
+    return False
 
 
 def _what(row: Any) -> str:

@@ -1,7 +1,7 @@
-// Candles with what a bot did on them: its fills, and while it owns something its entry, its stop and its targets.
+// Candles with what a bot did on them: its fills, and while it owns something its entry, its stop, its targets and its risk limit.
 const SVG = 'http://www.w3.org/2000/svg';
 const UP = 'var(--st-green-color)', DOWN = 'var(--st-red-color)';
-const COLOURS = { entry: 'var(--st-link-color)', stop: DOWN, target: UP, last: 'var(--st-gray-text-color)' };
+const COLOURS = { entry: 'var(--st-link-color)', stop: DOWN, target: UP, last: 'var(--st-gray-text-color)', 'risk limit': 'light-dark(#b85c00, #e08a1e)' };
 const ORDER = 'var(--st-orange-color)'; // an order that waits: its words are its own
 
 function draw(parent, name, attributes, text) {
@@ -59,6 +59,13 @@ function paint(box, data) {
     draw(svg, 'rect', { x: x(i) - body / 2, y: from, width: body, height: Math.max(Math.abs(y(c[1]) - y(c[4])), 1), style: `fill:${colour}` });
   });
 
+  // Too far away for the scale: said at the edge that it lies behind.
+  const off = (price, name, nth) => {
+    const said = `${price > high ? '↑' : '↓'} ${name} ${words(price)}`, long = said.length * 6.6 + 12, left = right - long - 6;
+    const at = price > high ? top + 10 + 22 * nth : bottom - 12 - 22 * nth;
+    draw(svg, 'rect', { x: left, y: at - 9, width: long, height: 18, rx: 3, style: `fill:${COLOURS[name]}` });
+    draw(svg, 'text', { class: 'tag', x: left + 6, y: at + 4 }, said);
+  };
   const tag = (price, name) => {
     const group = draw(svg, 'g', {}), at = y(price), colour = COLOURS[name] || ORDER;
     draw(group, 'line', { x1: 0, x2: right, y1: at, y2: at, style: `stroke:${colour};stroke-width:1;stroke-dasharray:3 3` });
@@ -71,7 +78,11 @@ function paint(box, data) {
     }
     return group;
   };
-  levels.forEach(([price, name]) => { if (price >= low && price <= high) tag(price, name); });
+  let edges = 0;
+  levels.forEach(([price, name]) => {
+    if (price >= low && price <= high) tag(price, name);
+    else off(price, name, edges++);
+  });
   let now = tag(last[4], 'last');
   const move = price => { if (price >= low && price <= high) { now.remove(); now = tag(price, 'last'); } };
 
