@@ -691,3 +691,37 @@ def test_alerts_are_equal_exactly_when_their_fields_are(one, other, with_token):
     second = {**({"token": TOKEN} if with_token else {}), "extras": other, "symbol": "AAPL", "action": "buy"}
     same = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
     assert (read(**first).canonical == read(**second).canonical) == same
+
+
+# --- exits that would be left out -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("field", [
+    {"stopLossPercent": 2}, {"trailing_stop": "2%"}, {"stop": 190}, {"sl_price": "190"}, {"tp1": 220}, {"take_profit_pct": 4}, {"trail": 1.5},
+    {"target": {"price": 220}},
+])  # fmt: skip
+def test_a_stop_or_target_under_an_unknown_name_is_refused_and_not_left_out(field: dict[str, Any]):
+    with pytest.raises(Malformed) as caught:
+        parse(json.dumps({"action": "buy", "symbol": "AAPL"} | field).encode())
+    assert caught.value.where == next(iter(field)) and "would be without it" in caught.value.message
+
+
+@pytest.mark.parametrize("field", [{"stop": 0}, {"stopLossPercent": ""}, {"target": "webhook"}, {"netProfit": 120}, {"trailing_stop": None}])
+def test_what_is_no_exit_is_let_be(field: dict[str, Any]):
+    assert parse(json.dumps({"action": "buy", "symbol": "AAPL"} | field).encode()).signal.stop_loss is None
+
+
+def test_a_way_out_passes_whatever_else_its_alert_holds():
+    assert parse(b'{"action": "close", "symbol": "AAPL", "stopLossPercent": 2}').signal.action is Action.CLOSE
+
+
+@pytest.mark.parametrize("loss", [{}, {"type": "trailing_stop"}, {"percent": None}, ""])
+def test_a_stop_without_a_number_is_refused(loss: Any):
+    with pytest.raises(Malformed):
+        parse(json.dumps({"action": "buy", "symbol": "AAPL", "stopLoss": loss}).encode())
+
+
+def test_a_greeting_is_not_taken_for_a_sale():
+    with pytest.raises(Malformed) as caught:
+        parse(b"hello world")
+    assert "Did you mean" not in caught.value.hint

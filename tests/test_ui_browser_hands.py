@@ -146,3 +146,79 @@ def test_a_stop_is_said_in_money_while_it_is_typed_and_kept(home: Home, tab: Any
 def _bots(door: App, user: User) -> Any:
     with door.db.read() as conn:
         return bot_table.list_page(conn, user.id, limit=50)
+
+
+# --- by keyboard alone ---------------------------------------------------------------------------------------------------------------
+
+BROKERS = ("Alpaca", "Binance", "Coinbase", "Kraken", "OKX", "Gemini", "Schwab")
+
+
+def tab_to(tab: Any, name: str, role: str = "textbox", most: int = 40) -> None:
+    """Tab, until the keyboard is there: the way over each field's own buttons, as a person without a mouse goes."""
+    wanted = tab.get_by_role("dialog").get_by_role(role, name=name, exact=True)
+    for _ in range(most):
+        if wanted.count() and wanted.first.evaluate("e => e === document.activeElement"):
+            return
+        tab.keyboard.press("Tab")
+    raise AssertionError(f"the keyboard does not come to {name}")
+
+
+@pytest.mark.parametrize("broker", BROKERS)
+def test_a_secret_typed_and_left_by_tab_is_kept(home: Home, tab: Any, broker: str):
+    tab.goto(f"{home.ui}/connect")
+    press(tab, "Add an account")
+    dialog = tab.get_by_role("dialog")
+    dialog.get_by_role("combobox", name="Broker").click()
+    tab.get_by_role("option", name=broker, exact=True).click()
+    dialog.get_by_text("Live: real money").click()
+    dialog.get_by_role("textbox", name="REAL MONEY").wait_for()
+    shown(dialog, "App key" if broker == "Schwab" else "API key")
+    names = ("App key", "App secret") if broker == "Schwab" else ("API key", "API secret")
+    for name in (*names, *(("Passphrase",) if broker == "OKX" else ())):
+        tab_to(tab, name)
+        tab.keyboard.type(f"typed-{name}")
+    tab_to(tab, "Go on to Schwab's sign-in" if broker == "Schwab" else "Add the live account", "button")
+    tab.keyboard.press("Enter")
+    wrong = dialog.locator("[class*=st-key-wrong_]")
+    wrong.wait_for()
+    assert "missing" not in wrong.inner_text(), "the word for real money is what it asks for, or a key of another form"
+
+
+def test_every_brokers_form_is_tried_by_keyboard():
+    from dashtrade.ui.broker_forms import FORMS
+
+    assert {form.title for form in FORMS if form.keys} == set(BROKERS)
+
+
+def test_a_password_is_changed_by_keyboard_alone(home: Home, door: App, browser: Any):  # noqa: F811
+    people.add_user(door, email="bob@example.com", name="Bob", password=PASSWORD)
+    tab = browser.new_context(viewport={"width": 1300, "height": 900}).new_page()
+    sign_in(tab, home, "bob@example.com")
+    tab.goto(f"{home.ui}/account")
+    tab.get_by_role("textbox", name="Current password").focus()
+    new = "another horse battery"
+    for word in (PASSWORD, new, new):
+        tab.keyboard.type(word)
+        for _ in range(4):  # past the eye, and a help mark where there is one
+            tab.keyboard.press("Tab")
+            if tab.evaluate("document.activeElement.matches('input, [data-testid=stFormSubmitButton] button')"):
+                break
+    tab.keyboard.press("Enter")
+    shown(tab, "The password is changed")
+    assert people.check_password(door, "bob@example.com", new, "203.0.113.9").email == "bob@example.com"
+
+
+# --- the webhook address --------------------------------------------------------------------------------------------------------------
+
+
+def test_copying_the_masked_address_copies_the_address(home: Home, tab: Any, door: App, ann: User):
+    token = people.rotate_webhook_token(door, ann)
+    for part in ("Webhook", "Alerts"):
+        tab.goto(f"{home.ui}/connect?part={part}")
+        shown(tab, "webhook?token=••••")
+        assert token not in tab.locator("[data-testid=stMain]").inner_text()
+        tab.evaluate("navigator.clipboard.writeText('')")
+        tab.get_by_role("button", name="Copy the webhook address").click()
+        shown(tab, "Copied")
+        said = tab.evaluate("navigator.clipboard.readText()")
+        assert said.endswith(f"/webhook?token={token}") and "•" not in said, part

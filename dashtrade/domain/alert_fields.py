@@ -18,6 +18,7 @@ T = TypeVar("T")
 Read = Callable[[object, str], T]
 MAX_LABEL = 200
 HUNDRED = Decimal(100)
+LIKE = 0.72  # how alike a word must be to be asked about: "sel" is, "hello" is no "sell"
 
 # In the order of preference; compared without case, "_", "-" and ".". Fields of `order` carry "order" in front. A thing
 # with one name only is not listed.
@@ -96,6 +97,13 @@ MARKS = {  # the names that give a dialect away
 }
 
 
+_EXIT_LIKE = re.compile(
+    r"(?:sl|tp|stop|stoploss|trail|trailing|trailingstop|trailingstoploss|takeprofit|target|profittarget)"
+    r"(?:price|percent|percentage|perc|pct|amount|points|pips|ticks|distance|offset|value|limit)?\d*"
+)
+_KNOWN = frozenset(name for thing, names in _NAMES.items() for name in (thing, *names))
+
+
 def contradiction(one: str, other: str) -> NoReturn:
     hint = "Send one of them, or the same in both."
     raise Malformed(f"{one} and {other} contradict each other", where=other, hint=hint)
@@ -130,6 +138,14 @@ class Fields:
     def one(self, thing: str, how: Read[T]) -> T | None:
         return agreed(self.read(thing, how))
 
+    def refuse_unknown_exits(self) -> None:
+        """A stop under a name that nobody here knows would be left out without a word."""
+        for name, found in self.named.items():
+            for path, value in found:
+                if name not in _KNOWN and _EXIT_LIKE.fullmatch(name) and _is_something(value):
+                    hint = 'Send "stopLoss": {"percent": 2}, {"stopPrice": 190} or {"trailPercent": 2}, and "takeProfit": {"percent": 4} or {"limitPrice": 220}.'
+                    raise Malformed(f"{path} is not known, and the position would be without it", where=path, hint=hint)
+
     def first(self, thing: str, how: Read[T]) -> T | None:
         """Of names that may well differ (the bar's time and the alert's), though each has to be readable."""
         return next((value for _, value in self.read(thing, how)), None)
@@ -142,6 +158,16 @@ def _flat(body: dict[str, Any], inside: str = "") -> Iterator[tuple[str, Any]]:
             yield from _flat(value, path + ".")
         else:
             yield path, value
+
+
+def _is_something(value: object) -> bool:
+    """A number above 0, or fields: templates fill in 0 or nothing where there is no exit."""
+    if isinstance(value, dict | list):
+        return bool(value)
+    try:
+        return exact(without_sign(value)) > 0
+    except Malformed:
+        return False
 
 
 def _name_of(path: str) -> str:
@@ -173,7 +199,7 @@ def read_choice(table: dict[str, T]) -> Read[T]:
         for word, meaning in table.items():
             if bare(word) == bare(value):
                 return meaning
-        near = get_close_matches(value[:40].lower(), list(table), n=1)
+        near = get_close_matches(value[:40].lower(), list(table), n=1, cutoff=LIKE)
         hint = f"Did you mean {near[0]!r}? {known}" if near else known
         raise Malformed(f"{where} {value[:40]!r} is not known", where=where, hint=hint)
 

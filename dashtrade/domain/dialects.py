@@ -344,6 +344,8 @@ def _bot(fields: Fields) -> str | None:
 def _signal(fields: Fields, dialect: str | None) -> Signal:
     symbol, written = _symbol(fields)
     bot, move = _bot(fields), _move(fields)
+    if move["action"] in (Action.BUY, Action.SELL, Action.ADD, Action.REVERSE):
+        fields.refuse_unknown_exits()
     if bot is None and fields.get("botuuid"):
         move["notes"] = (*move["notes"], "bot_uuid is 3Commas' own and not used: send bot or bot_id to name a bot")
     return Signal(

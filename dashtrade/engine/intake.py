@@ -92,7 +92,7 @@ def accept(conn: sa.Connection, owner: int, reading: Reading, *, raw: str, origi
     if isinstance(listeners, str):
         table.add(conn, owner, row | {"status": "refused", "reason": listeners, "dedupe_key": None, "ended_at": now}, [])
         return NoBot(signal_id=row["id"], message=listeners, bots=_choices(conn, owner))
-    table.add(conn, owner, row, listeners, due_at=now + signal.delay if signal.delay else None, expires_at=_expiry(signal, now, max_age))
+    table.add(conn, owner, row, listeners, due_at=now + signal.delay if signal.delay else None, expires_at=expiry(signal, now, max_age))
     failpoint("before_accept_commit")
     return Receipt(signal_id=row["id"], duplicate=False, lanes=tuple(table.Lane(b.account_id, b.symbol) for b in listeners))
 
@@ -115,7 +115,7 @@ def _dedupe_key(signal: Signal, canonical: str) -> str:
     return f"id:{signal.symbol}|{signal.timeframe or ''}|{signal.bot or ''}|{signal.key}"
 
 
-def _expiry(signal: Signal, now: datetime, max_age: timedelta | None) -> datetime | None:
+def expiry(signal: Signal, now: datetime, max_age: timedelta | None) -> datetime | None:
     limits = [limit for limit in (signal.max_age, max_age) if limit is not None]
     return min(signal.sent_at or now, now) + min(limits) if limits else None
 

@@ -69,11 +69,10 @@ class Refusal(Exception):
 def add_account(app: App, user: User, *, broker: str, mode: str, label: str, credentials: Mapping[str, str], options: Mapping[str, Any],
                 acknowledge: str = "") -> int:
     """`acknowledge` is what a person types for an account that trades with real money; without it the account does not trade yet."""
-    kind = app.brokers.kind(broker)
-    if mode not in kind.modes:
-        raise Malformed(f"{broker} has no mode {mode!r}", where="mode", hint=f"One of: {', '.join(kind.modes)}.")
-    kind.check(dict(credentials), {**options, "mode": mode})
-    confirmed = mode == "live" and bool(acknowledge) and confirm(acknowledge)
+    kind, confirmed = app.brokers.kind(broker), mode == "live" and bool(acknowledge)
+    _check_account(app, broker, mode, credentials, options)
+    if confirmed:
+        confirm(acknowledge)
     if user.demo_until is not None and broker != "paper":
         raise Refusal("a demo trades on paper", "Turn it into a real account first, on the Account page.")
     label = (label or kind.name).strip()[:80]
@@ -96,6 +95,20 @@ def add_account(app: App, user: User, *, broker: str, mode: str, label: str, cre
         return account_id
 
     return app.db.write(work)
+
+
+def _check_account(app: App, broker: str, mode: str, credentials: Mapping[str, str], options: Mapping[str, Any]) -> None:
+    kind = app.brokers.kind(broker)
+    if mode not in kind.modes:
+        raise Malformed(f"{broker} has no mode {mode!r}", where="mode", hint=f"One of: {', '.join(kind.modes)}.")
+    kind.check(dict(credentials), {**options, "mode": mode})
+
+
+def check_new_account(app: App, *, broker: str, mode: str, credentials: Mapping[str, str], options: Mapping[str, Any], acknowledge: str) -> None:
+    """What a form can be told before anything is made: a live account from there on is meant to trade."""
+    _check_account(app, broker, mode, credentials, options)
+    if mode == "live":
+        confirm(acknowledge)
 
 
 def confirm(word: str) -> bool:

@@ -8,11 +8,12 @@ from typing import Any
 
 import streamlit as st
 
+from dashtrade.domain.values import Malformed
 from dashtrade.services import schwab_sign_in
+from dashtrade.services.bots import REAL_MONEY
 from dashtrade.services.schwab_sign_in import CALLBACK
-from dashtrade.ui.errors import trying
+from dashtrade.ui import form as forms
 from dashtrade.ui.page import the_app
-
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,50 +67,72 @@ def form_of(broker: str, options: dict[str, Any]) -> Form:
     return next(form for form in FORMS if form.broker == broker and (form.options or {}).items() <= options.items())
 
 
-def credentials(form: Form, name: str) -> dict[str, str]:
-    """The fields of the form, and what is in them now."""
-    given = {
-        ask.name: st.text_input(
-            ask.label, type="password" if ask.secret else "default", help=ask.hint or None, max_chars=4000, key=f"{name}_{form.title}_{ask.name}", autocomplete="off",
-        ).strip()
+def credentials(fields: forms.Form, form: Form) -> dict[str, str]:
+    """The fields of the form, and what was in them when it was last sent. They stand in an `st.form`: a field outside of one says
+    nothing of what was typed when the keyboard leaves it for its own "Show password"."""
+    return {
+        ask.name: fields.text(
+            ask.name, ask.label, type="password" if ask.secret else "default", help=ask.hint or None, max_chars=4000, autocomplete="off",
+        )
         for ask in form.keys
     }  # fmt: skip
-    if form.broker == "schwab":
-        given |= _schwab(given, name)
-    return given
 
 
-def _schwab(given: dict[str, str], name: str) -> dict[str, str]:
-    """The token is fetched while the form is filled in: the code that Schwab gives lives for 30 seconds."""
-    callback = st.text_input("Callback address, as registered there", value=CALLBACK, key=f"{name}_callback", max_chars=300)
-    if not (given["key"] and given["secret"]):
-        st.caption("With both filled in, the way to Schwab's sign-in shows up here.")
-        return {}
+def callback_field(fields: forms.Form) -> str:
+    return fields.text("callback", "Callback address, as registered there", value=CALLBACK, max_chars=300)
+
+
+def real_money(fields: forms.Form) -> str:
+    st.warning("**Real money.** Bots on this account buy and sell at your broker, with what you own there.", icon=":material/warning:")
+    return fields.text("acknowledge", f'Type "{REAL_MONEY}"', hint=f"Type {REAL_MONEY} to say that you mean it.", max_chars=20, autocomplete="off")
+
+
+def pasted_field(fields: forms.Form) -> str:
+    return fields.text(
+        "redirected_to", "2. Paste the address you were sent back to", max_chars=4000, help="The page itself may not load; its address is what counts.",
+    )
+
+
+def schwab_token(fields: forms.Form, given: dict[str, str], callback: str, button: str) -> str | None:
+    """The second step at Schwab: its own sign-in, and the address it sends one back to. The code in that lives for 30 seconds, so
+    it is exchanged as soon as it is pasted; what it brought is kept while the rest is not in order."""
     st.link_button("1. Sign in at Schwab", schwab_sign_in.address(the_app(), key=given["key"], callback=callback), icon=":material/open_in_new:")
-    pasted = st.text_input("2. Paste the address you were sent back to", key=f"{name}_pasted", max_chars=4000, help="The page itself may not load; its address is what counts.")
-    kept = f"{name}_schwab_token"
-    if pasted and st.session_state.get(kept, ("",))[0] != pasted:
-        with trying() as attempt:
+    with st.form(f"{fields.name}_second", border=False):
+        pasted = pasted_field(fields)
+        second = forms.Form(f"{fields.name}_2", places=fields.places)
+        second.complaints()
+        sent = st.form_submit_button(button, type="primary")
+    if not sent:
+        return None
+    kept = f"{fields.name}_token"
+    if st.session_state.get(kept, ("",))[0] != (pasted, given["key"]):
+        with second.trying() as attempt:
+            if not pasted:
+                raise Malformed("the address is missing", where="redirected_to", hint="Sign in by the link, and paste the address of the page you come to.")
             token = schwab_sign_in.token(the_app(), key=given["key"], secret=given["secret"], callback=callback, pasted=pasted)
-        if attempt.ok:
-            st.session_state[kept] = (pasted, token)
-    found = st.session_state.get(kept)
-    if found and found[0] == pasted:
-        st.success("Schwab has let you in: finish this form, and the account can trade.")
-        return {"token": found[1]}
-    return {}
+        if not attempt.ok:
+            return None
+        st.session_state[kept] = ((pasted, given["key"]), token)
+    return st.session_state[kept][1]
 
 
-def paper_options(name: str) -> dict[str, Any]:
-    cash = st.text_input("Starting money, in dollars", value="100000", key=f"{name}_cash")
+def paper_options(fields: forms.Form) -> Any:
+    """The fields; returns what reads them."""
+    cash = fields.text("starting_cash", "Starting money, in dollars", value="100000", max_chars=40)
     with st.expander("Make it more like a broker"):
         left, right = st.columns(2)
-        fee = left.text_input("Fee per order, $", value="0", key=f"{name}_fee")
-        rate = right.text_input("Fee, % of the amount", value="0", key=f"{name}_rate")
-        slip = left.text_input("Slippage, %", value="0", key=f"{name}_slip")
-        leverage = right.text_input("Leverage", value="1", key=f"{name}_leverage")
-        shorting = st.checkbox("Short selling allowed", value=True, key=f"{name}_short")
-    return {
-        "starting_cash": cash.replace(",", ""), "fee_per_order": fee, "fee_percent": rate, "slippage_percent": slip,
-        "leverage": leverage, "shorting": "yes" if shorting else "no",
-    }  # fmt: skip
+        asked = {
+            "fee_per_order": fields.text("fee_per_order", "Fee per order, $", left, value="0", max_chars=40),
+            "fee_percent": fields.text("fee_percent", "Fee, % of the amount", right, value="0", max_chars=40),
+        }
+        left, right = st.columns(2)
+        asked["slippage_percent"] = fields.text("slippage_percent", "Slippage, %", left, value="0", max_chars=40)
+        asked["leverage"] = fields.text("leverage", "Leverage", right, value="1", max_chars=40)
+        shorting = st.checkbox("Short selling allowed", value=True, key=fields.key("shorting"))
+
+    def read() -> dict[str, Any]:
+        numbers = {name: fields.number(name, said, above=None, percent="percent" in name) or "0" for name, said in asked.items()}
+        money = fields.number("starting_cash", cash, missing="Enter how much it begins with, such as 100,000.")
+        return {"starting_cash": money, **numbers, "shorting": "yes" if shorting else "no"}
+
+    return read

@@ -124,6 +124,12 @@ def to_top(turned: int) -> None:
     _mount("top", "<i hidden></i>")(key="to_top", data={"turned": turned}, height="content")
 
 
+def copy_line(key: str, name: str, text: str, *, shown: str = "") -> None:
+    """A line to copy. `shown` stands on the page in the place of what is copied; `name` says what that is."""
+    html = '<div class="copy"><code></code><button type="button">Copy</button><span role="status"></span></div>'
+    _mount("copy", html)(key=key, data={"text": text, "shown": shown or text, "name": name}, height="content")
+
+
 def go(to: str) -> None:
     """Leave for another page of ours, which the browser asks for anew."""
     _mount("go", "<p>One moment …</p>")(key="go", data={"to": to}, height="content")

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import secrets
+from typing import Any
+
 import streamlit as st
 
 from dashtrade.app import App
 from dashtrade.services import bots as service
 from dashtrade.services import prices
 from dashtrade.services import connections, schwab_sign_in
-from dashtrade.services.schwab_sign_in import CALLBACK
 from dashtrade.tables.accounts import UNCONFIRMED, Account
 from dashtrade.tables.people import User
 from dashtrade.ui import connection_state
 from dashtrade.ui import data
-from dashtrade.ui.broker_forms import FORMS, Form, credentials, form_of, paper_options
+from dashtrade.ui.broker_forms import (
+    FORMS, Form, callback_field, credentials, form_of, paper_options, pasted_field, real_money, schwab_token,
+)  # fmt: skip
 from dashtrade.ui.errors import trying
+from dashtrade.ui.form import Form as Fields
 from dashtrade.ui.page import empty, guard, live, the_app
 from dashtrade.ui.words import ago, count, money, moment, sentence, text
 
@@ -122,41 +127,49 @@ def _buttons(app: App, user: User, account: Account) -> None:
             _remove(account)
 
 
-@st.dialog("Add an account", width="medium")
 def _add() -> None:
+    st.dialog("Add an account", width="medium")(add_form)(secrets.token_hex(3))
+
+
+def add_form(opened: str) -> None:
+    """`opened` names this asking: a key that was typed into one that was dismissed is not met again."""
     titles = {form.title: form for form in FORMS}
-    form = titles[st.selectbox("Broker", list(titles), key="add_broker") or FORMS[0].title]
+    form = titles[st.selectbox("Broker", list(titles), key=f"add_broker_{opened}") or FORMS[0].title]
     st.caption(form.where)
-    left, right = st.columns(2)
-    mode = left.radio("Money", form.modes, format_func=MODES.__getitem__, key=f"add_mode_{form.title}")
-    label = right.text_input("Name", placeholder=form.title, max_chars=80, key="add_label")
-    given = credentials(form, "add")
-    options = paper_options("add") if form.broker == "paper" else dict(form.options or {})
-    if form.broker == "schwab":
-        options["callback"] = st.session_state.get("add_callback", CALLBACK)
-    if mode == "live":
-        _real_money("add_confirm")
-    if st.button("Add the live account" if mode == "live" else "Add the account", type="primary", key="add_yes"):
-        _save_new(form, mode or "paper", label or form.title, given, options)
-
-
-def _real_money(key: str) -> None:
-    st.warning("**Real money.** Bots on this account buy and sell at your broker, with what you own there.", icon=":material/warning:")
-    st.text_input(f'Type "{service.REAL_MONEY}"', key=key, max_chars=20, autocomplete="off")
-
-
-def _save_new(form: Form, mode: str, label: str, given: dict[str, str], options: dict[str, object]) -> None:
-    app, user = the_app(), guard()
-    confirmed = st.session_state.get("add_confirm", "") if mode == "live" else ""
-    with trying() as attempt:
-        if mode == "live":
-            service.confirm(confirmed)
-        account_id = service.add_account(
-            app, user, broker=form.broker, mode=mode, label=label, credentials=given, options=options,
-            acknowledge=confirmed,
-        )
-    if not attempt.ok:
+    mode = st.radio("Money", form.modes, format_func=MODES.__getitem__, key=f"add_mode_{opened}_{form.title}", horizontal=True) or "paper"
+    live, schwab = mode == "live", form.broker == "schwab"
+    add = "Add the live account" if live else "Add the account"
+    fields = Fields(f"add_{opened}_{FORMS.index(form)}_{mode}")
+    with st.form(fields.name, border=False):
+        label = fields.text("label", "Name", placeholder=form.title, max_chars=80)
+        given = credentials(fields, form)
+        options: dict[str, Any] = {"callback": callback_field(fields)} if schwab else dict(form.options or {})
+        paper = paper_options(fields) if form.broker == "paper" else dict
+        word = real_money(fields) if live else ""
+        fields.complaints()
+        sent = st.form_submit_button("Go on to Schwab's sign-in" if schwab else add, type="primary")
+    step = f"{fields.name}_sent"  # its keys are in order; at Schwab a second step follows
+    if sent or not schwab:
+        st.session_state.pop(step, None)
+    if sent:
+        with fields.trying() as attempt:
+            service.check_new_account(the_app(), broker=form.broker, mode=mode, credentials=given, options=options | paper(), acknowledge=word)
+        if attempt.ok:
+            st.session_state[step] = True
+    if not st.session_state.get(step):
         return
+    if schwab:
+        token = schwab_token(fields, given, options["callback"], add)
+        if token is None:
+            return
+        given |= {"token": token}
+    with fields.trying():
+        _save_new(form, mode, label or form.title, given, options | paper(), word)
+
+
+def _save_new(form: Form, mode: str, label: str, given: dict[str, str], options: dict[str, Any], word: str) -> None:
+    app, user = the_app(), guard()
+    account_id = service.add_account(app, user, broker=form.broker, mode=mode, label=label, credentials=given, options=options, acknowledge=word)
     if form.broker != "paper" and service.account_of(app, user, account_id).is_active:
         with st.spinner("Asking the broker, 5 seconds at most …"):
             connections.test(app, user, account_id)  # what it says stands with the account
@@ -164,40 +177,77 @@ def _save_new(form: Form, mode: str, label: str, given: dict[str, str], options:
     st.rerun()
 
 
-@st.dialog("New key")
 def _new_key(account: Account) -> None:
+    st.dialog("New key", width="medium")(key_form)(account, secrets.token_hex(3))
+
+
+def key_form(account: Account, opened: str) -> None:
     form = form_of(account.broker, account.options)
     st.markdown(f"**{text(account.label)}** uses it from its next order on; the old one is forgotten. {form.where}")
-    given = credentials(form, f"key_{account.id}")
-    if st.button("Use the new key", type="primary", key=f"key_yes_{account.id}"):
-        with trying() as attempt:
-            service.change_account(the_app(), guard(), account.id, {"credentials": given})
+    fields, schwab = Fields(f"key_{opened}"), account.broker == "schwab"
+    with st.form(fields.name, border=False):
+        given = credentials(fields, form)
+        callback = callback_field(fields) if schwab else ""
+        fields.complaints()
+        sent = st.form_submit_button("Go on to Schwab's sign-in" if schwab else "Use the new key", type="primary")
+    step = f"{fields.name}_sent"  # its keys are in order; at Schwab a second step follows
+    if sent or not schwab:
+        st.session_state.pop(step, None)
+    if sent:
+        with fields.trying() as attempt:
+            the_app().brokers.kind(account.broker).check(given, {**account.options, "mode": account.mode})
         if attempt.ok:
-            with st.spinner("Asking the broker, 5 seconds at most …"):
-                connections.test(the_app(), guard(), account.id)
-            st.rerun()
+            st.session_state[step] = True
+    if not st.session_state.get(step):
+        return
+    changes: dict[str, Any] = {}
+    if schwab:
+        token = schwab_token(fields, given, callback, "Use the new key")
+        if token is None:
+            return
+        given |= {"token": token}
+        changes["options"] = {**account.options, "callback": callback}
+    with fields.trying():
+        service.change_account(the_app(), guard(), account.id, {"credentials": given, **changes})
+        with st.spinner("Asking the broker, 5 seconds at most …"):
+            connections.test(the_app(), guard(), account.id)
+        st.rerun()
 
 
-@st.dialog("Sign in at Schwab")
 def _sign_in(account: Account) -> None:
+    st.dialog("Sign in at Schwab")(sign_in_form)(account, secrets.token_hex(3))
+
+
+def sign_in_form(account: Account, opened: str) -> None:
     app, user = the_app(), guard()
     st.caption("That is needed every seven days. The page you are sent back to may not load; its address is what counts.")
     st.link_button("1. Sign in at Schwab", schwab_sign_in.renew_address(app, user, account.id), icon=":material/open_in_new:")
-    pasted = st.text_input("2. Paste the address you were sent back to", key=f"pasted_{account.id}", max_chars=4000)
-    if st.button("Save the sign-in", type="primary", key=f"sign_in_yes_{account.id}"):
-        with st.spinner("Asking the broker, 5 seconds at most …"), trying() as attempt:
+    fields = Fields(f"sign_in_{opened}")
+    with st.form(fields.name, border=False):
+        pasted = pasted_field(fields)
+        fields.complaints()
+        sent = st.form_submit_button("Save the sign-in", type="primary")
+    if sent:
+        with st.spinner("Asking the broker, 5 seconds at most …"), fields.trying() as attempt:
             schwab_sign_in.renew(app, user, account.id, pasted)
         if attempt.ok:
             st.session_state["said"] = f"{text(account.label)}: signed in for seven days."
             st.rerun()
 
 
-@st.dialog("Real money")
 def _confirm(account: Account) -> None:
-    _real_money(f"confirm_word_{account.id}")
-    if st.button("Let it trade", type="primary", key=f"confirm_yes_{account.id}"):
-        with trying() as attempt:
-            service.change_account(the_app(), guard(), account.id, {"acknowledge": st.session_state.get(f"confirm_word_{account.id}", "")})
+    st.dialog("Real money")(confirm_form)(account, secrets.token_hex(3))
+
+
+def confirm_form(account: Account, opened: str) -> None:
+    fields = Fields(f"confirm_{opened}")
+    with st.form(fields.name, border=False):
+        word = real_money(fields)
+        fields.complaints()
+        sent = st.form_submit_button("Let it trade", type="primary")
+    if sent:
+        with fields.trying() as attempt:
+            service.change_account(the_app(), guard(), account.id, {"acknowledge": word})
         if attempt.ok:
             st.rerun()
 

@@ -2,45 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from html import escape
-
 import streamlit as st
 
 from bot_engine import Receipt
 from dashtrade.app import App
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.dialects import parse
-from dashtrade.domain.signals import Origin, Signal
-from dashtrade.domain.values import Malformed, new_id, plain
-from dashtrade.services import demo, story
+from dashtrade.domain.signals import Origin
+from dashtrade.domain.values import new_id
+from dashtrade.services import demo, people, story
 from dashtrade.tables.people import User
-from dashtrade.ui import data
+from dashtrade.ui import alert_reader, data, setup_webhook
 from dashtrade.ui.alerts import DIALECTS, message_to_try
-from dashtrade.ui.errors import explained, trying
+from dashtrade.ui.errors import trying
 from dashtrade.ui.lists import story_lines
 from dashtrade.ui.page import empty, live, the_app
 from dashtrade.ui.words import sentence, status, text
 
 WAIT = 2.0
-EXAMPLE = '{\n  "action": "buy",\n  "symbol": "NASDAQ:AAPL",\n  "timeframe": "15 Min"\n}'
 
 
 def show(app: App, user: User) -> None:
     bots = data.bots(app, user)
     if not bots:
         empty("An alert needs a bot that listens for it.", "Make a bot", to="pages/bots.py", query={"new": "yes"}, icon=":material/add:")
-        _reader(app, user)
+        alert_reader.show(app, user)
         return
     left, right = st.columns(2, gap="small")
     with left, st.container(border=True, key="builder"):
-        bot = _builder(bots)
+        bot = _builder(app, user, bots)
     with right, st.container(border=True, key="tester"):
         _tester(app, user, bot)
-    _reader(app, user)
+    alert_reader.show(app, user)
 
 
-def _builder(bots: list[Bot]) -> Bot:
+def _builder(app: App, user: User, bots: list[Bot]) -> Bot:
     st.header("The message for your alert", anchor=False)
     by_id = {bot.id: bot for bot in bots}
     chosen = st.selectbox("Bot", list(by_id), format_func=lambda bot_id: f"{by_id[bot_id].name} · {by_id[bot_id].symbol.short} · {by_id[bot_id].timeframe.shown}", key="alert_bot")
@@ -52,6 +48,13 @@ def _builder(bots: list[Bot]) -> Bot:
     action = st.segmented_control("Action", ["buy", "sell", "close"], default="buy", required=True, key="alert_action") if dialect.asks_action else "buy"
     st.code(dialect.build(bot, action or "buy"), language="json" if dialect.name != "Plain words" else None, wrap_lines=True)
     st.caption("In TradingView: paste it into the alert's Message, and your webhook address into Notifications, Webhook URL.")
+    if found := people.webhook_token(app, user):
+        setup_webhook.address_line(app, found[0], "alert_url")
+    elif st.button("Make my webhook address", icon=":material/link:", key="alert_make_url"):
+        with trying() as attempt:
+            people.rotate_webhook_token(app, user)
+        if attempt.ok:
+            st.rerun()
     return bot
 
 
@@ -90,36 +93,3 @@ def _watch(user: User, signal_id: str) -> None:
         st.badge(words, color=colour)
         st.caption(text(sentence(told["reason"])) if told["reason"] else "")
     story_lines(user, told)
-
-
-def _reader(app: App, user: User) -> None:
-    with st.container(border=True, key="reader"):
-        st.header("How is my message read?", anchor=False)
-        st.caption("Paste any alert, from wherever you come. Nothing is sent or traded here.")
-        left, right = st.columns(2, gap="medium")
-        raw = left.text_area("Message", value=EXAMPLE, height=190, key="payload", max_chars=20000, label_visibility="collapsed")
-        with right:
-            try:
-                reading = parse((raw or "").encode())
-            except Malformed as error:
-                st.error(explained(error), icon=":material/error:")
-                return
-            _reading(reading.signal, data.listeners(app, user, reading.signal))
-
-
-def _reading(signal: Signal, heard_by: Sequence[str] | str) -> None:
-    frame = f" on {signal.timeframe.shown}" if signal.timeframe else ""
-    lines = [("Does", f"{signal.action.capitalize()} {signal.symbol.short}{frame}"), ("Read as", signal.dialect)]
-    if signal.size is not None:
-        lines.append(("Size", f"{plain(signal.size.value)} {signal.size.kind.replace('_', ' ')}"))
-    for label, value in (
-        ("Order", signal.order_type), ("Limit", signal.limit_price), ("Stop", signal.stop_price), ("Bot", signal.bot), ("Its id", signal.key),
-        ("Sent at", signal.sent_at), ("Price seen", signal.price),
-    ):
-        if value is not None:
-            lines.append((label, plain(value) if hasattr(value, "quantize") else str(value)))
-    lines += [("Note", note) for note in signal.notes]
-    nobody = isinstance(heard_by, str)
-    lines.append(("Goes to", f"nobody now: {heard_by}" if nobody else ", ".join(heard_by)))
-    rows = "".join(f'<li class="dt-{"warn" if nobody and label == "Goes to" else "up"}"><b>{escape(label)}</b><span>{escape(sentence(value) if label == "Note" else value)}</span></li>' for label, value in lines)
-    st.html(f'<ol class="dt-story">{rows}</ol>')

@@ -11,6 +11,7 @@ from dashtrade.services import people
 from dashtrade.tables.people import User
 from dashtrade.ui.errors import trying
 from dashtrade.ui.page import empty, guard, the_app
+from dashtrade.ui.parts import copy_line
 from dashtrade.ui.words import ago, day
 
 OVERLAPS = {"At once": timedelta(0), "In an hour": timedelta(hours=1), "In a day": timedelta(days=1), "In a week": timedelta(days=7)}
@@ -26,9 +27,7 @@ def show(app: App, user: User) -> None:
     token, row = found
     with st.container(border=True, key="webhook_panel"):
         st.header("Your webhook address", anchor=False)
-        shown = st.toggle("Show it", key="reveal")
-        url = f"{app.settings.public_url}/webhook?token="
-        st.code(url + (token if shown else "•" * 12), language=None, wrap_lines=True)
+        address_line(app, token, "webhook_url", shown=st.toggle("Show it", key="reveal"))
         st.caption(
             f"Made {day(user, row.created_at)} · last used {ago(app.clock.now(), row.used_at)} · whoever has it can send alerts to your bots, "
             "and nothing else: no password, no key and no money can be got at with it."
@@ -40,6 +39,12 @@ def show(app: App, user: User) -> None:
                 _revoke()
     _reach(app)
     _options(app, user)
+
+
+def address_line(app: App, token: str, key: str, *, shown: bool = False) -> None:
+    """Copied is always the address itself, whether its secret is shown or not."""
+    url = f"{app.settings.public_url}/webhook?token="
+    copy_line(key, "the webhook address", url + token, shown=url + (token if shown else "•" * 12))
 
 
 def _reach(app: App) -> None:

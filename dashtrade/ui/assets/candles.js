@@ -63,7 +63,7 @@ function paint(box, data) {
   const off = (price, name, nth) => {
     const said = `${price > high ? '↑' : '↓'} ${name} ${words(price)}`, long = said.length * 6.6 + 12, left = right - long - 6;
     const at = price > high ? top + 10 + 22 * nth : bottom - 12 - 22 * nth;
-    draw(svg, 'rect', { x: left, y: at - 9, width: long, height: 18, rx: 3, style: `fill:${COLOURS[name]}` });
+    draw(svg, 'rect', { x: left, y: at - 9, width: long, height: 18, rx: 3, style: `fill:${COLOURS[name] || ORDER}` });
     draw(svg, 'text', { class: 'tag', x: left + 6, y: at + 4 }, said);
   };
   const tag = (price, name) => {
