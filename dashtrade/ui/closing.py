@@ -8,13 +8,14 @@ from decimal import Decimal
 import streamlit as st
 
 from bot_engine import Receipt
-from dashtrade.domain.values import Malformed, exact, new_id, plain
+from dashtrade.domain.values import new_id, plain
 from dashtrade.services import bots as service
 from dashtrade.services import prices
 from dashtrade.services import story
 from dashtrade.tables.people import User
 from dashtrade.ui import data, scope
 from dashtrade.ui.errors import trying
+from dashtrade.ui.form import Form
 from dashtrade.ui.page import guard, the_app
 from dashtrade.ui.words import money, percent, quantity, sentence, signed, text
 
@@ -72,12 +73,14 @@ def _question_part(held: prices.Holding, request_id: str) -> None:
     scope.badge(held.account)
     st.markdown(f"{text(bot.name)} is {bot.position.side} **{quantity(owned)} {text(bot.symbol.short)}**. How much of it should be closed at the market, {_where(held)}?")
     share = st.segmented_control("Share", SHARES, default="50%", key=f"share_{bot.id}", label_visibility="collapsed")
-    typed = st.text_input("Or so many", placeholder=quantity(owned / 2), key=f"many_{bot.id}", max_chars=40).replace(",", "").strip()
-    try:
-        many = exact(typed, "the amount") if typed else owned * Decimal((share or "0%")[:-1]) / 100
-    except Malformed as error:
-        st.error(f"**{text(sentence(error.message))}** {text(error.hint)}")
+    form = Form(f"part_{bot.id}")
+    said = form.text("quantity", "Or so many", placeholder=quantity(owned / 2), max_chars=40)
+    typed = None
+    with form.trying() as attempt:
+        typed = form.number("quantity", said)
+    if not attempt.ok:
         return
+    many = Decimal(typed) if typed else owned * Decimal((share or "0%")[:-1]) / 100
     if not 0 < many < owned:
         st.info("Choose a share, or type a number below what it owns.")
         return

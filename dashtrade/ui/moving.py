@@ -8,12 +8,14 @@ from typing import Any
 import streamlit as st
 
 from dashtrade.domain import exits as rules
+from dashtrade.domain.values import Malformed
 from dashtrade.services import bots as bot_service
 from dashtrade.services import prices
 from dashtrade.services import exits as service
 from dashtrade.tables.people import User
 from dashtrade.ui import data, scope
 from dashtrade.ui.errors import trying
+from dashtrade.ui.form import Form
 from dashtrade.ui.page import guard, the_app
 from dashtrade.ui.words import price, quantity, text
 
@@ -31,11 +33,11 @@ def show(user: User) -> None:
         bot_id = st.session_state.pop("moving")
         with trying():
             bot = bot_service.bot_of(the_app(), user, bot_id)
-            _question(prices.holding(the_app(), bot, data.account_by_id(the_app(), user, bot.account_id)))
+            held = prices.holding(the_app(), bot, data.account_by_id(the_app(), user, bot.account_id))
+            st.dialog("Stop and target", icon=":material/vertical_align_center:")(exits_form)(held)
 
 
-@st.dialog("Stop and target", icon=":material/vertical_align_center:")
-def _question(held: prices.Holding) -> None:
+def exits_form(held: prices.Holding) -> None:
     bot, kept = held.bot, held.bot.exits or {}
     entry = bot.position.average_price
     scope.badge(held.account)
@@ -46,29 +48,46 @@ def _question(held: prices.Holding) -> None:
         st.caption(text(line))
     was = "Trailing" if "trail" in kept else "At a price" if "stop" in kept else "None"
     kind = st.segmented_control("Stop", KINDS, default=was, required=True, key=f"stop_kind_{bot.id}")
-    stop = _stop(kind or was, kept, bot.id)
+    form = Form(f"exits_{bot.id}")
+    stop = _stop(form, kind or was, kept)
     targets = kept.get("take_profits", [])
     many = len(targets) > 1
-    target = "" if many else st.text_input("Target", value=_number(targets[0]["price"]) if targets else "", placeholder="None", key=f"target_{bot.id}", max_chars=40)
+    target = "" if many else form.text("take_profit", "Target", value=_number(targets[0]["price"]) if targets else "", placeholder="None", max_chars=40)
     if many:
         st.caption(f"It has {len(targets)} targets; they stay as they are. Change them by the API.")
-    given = _given(kind or was, was, stop, kept, None if many else target.replace(",", "").strip(), targets)
+    form.complaints()
     with st.container(horizontal=True):
-        save = st.button("Move them", type="primary", key=f"move_yes_{bot.id}", disabled=not given)
+        save = st.button("Move them", type="primary", key=f"move_yes_{bot.id}")
         even = entry is not None and st.button("Stop to break-even", key=f"move_even_{bot.id}", help=f"The stop goes to the entry, {price(entry)}.")
-    if save or even:
-        _save(bot.id, bot.name, {"stop_loss": {"stopPrice": str(entry)}} if even else given)
+    if not (save or even):
+        return
+    with form.trying() as attempt:
+        profit = None if many else form.number("take_profit", target) or ""
+        given = _given(kind or was, was, _read_stop(form, kind or was, stop), kept, profit, targets)
+        if not (given or even):
+            raise Malformed("nothing is different from what is kept", hint="Change the stop or the target first.")
+        service.change(the_app(), guard(), bot.id, {"stop_loss": {"stopPrice": str(entry)}} if even else given)
+    if attempt.ok:
+        st.session_state["said"] = f"{text(bot.name)}: stop and target are moved."
+        st.rerun()
 
 
-def _stop(kind: str, kept: dict[str, Any], bot_id: int) -> str:
+def _stop(form: Form, kind: str, kept: dict[str, Any]) -> str:
     match kind:
         case "At a price":
             value = _number(kept["stop"]) if "stop" in kept and "trail" not in kept else ""
-            return st.text_input("Stop at", value=value, key=f"stop_price_{bot_id}", max_chars=40).replace(",", "").strip()
+            return form.text("stop_loss", "Stop at", value=value, max_chars=40)
         case "Trailing":
             value = _number(kept["trail"]) if "trail" in kept else ""
-            return st.text_input("Behind the best price by", value=value, key=f"stop_trail_{bot_id}", max_chars=40, help="In money, for one piece.").replace(",", "").strip()
+            return form.text("stop_loss", "Behind the best price by", value=value, max_chars=40, help="In money, for one piece.")
     return ""
+
+
+def _read_stop(form: Form, kind: str, said: str) -> str:
+    """A kind that was chosen has a number."""
+    if kind == "None":
+        return ""
+    return form.number("stop_loss", said, missing="Enter it, or choose None.") or ""
 
 
 def _number(written: Any) -> str:
@@ -86,11 +105,3 @@ def _given(kind: str, was: str, stop: str, kept: dict[str, Any], target: str | N
     if target is not None and target != (_number(targets[0]["price"]) if targets else ""):
         given["take_profit"] = [{"price": target}] if target else None
     return given
-
-
-def _save(bot_id: int, name: str, given: dict[str, Any]) -> None:
-    with trying() as attempt:
-        service.change(the_app(), guard(), bot_id, given)
-    if attempt.ok:
-        st.session_state["said"] = f"{text(name)}: stop and target are moved."
-        st.rerun()
