@@ -213,9 +213,12 @@ def test_a_password_is_changed_by_keyboard_alone(home: Home, door: App, browser:
 
 def test_copying_the_masked_address_copies_the_address(home: Home, tab: Any, door: App, ann: User):
     token = people.rotate_webhook_token(door, ann)
+    with door.db.read() as conn:
+        account = next(each.id for each in bots.account_table.list_all(conn, ann.id) if each.mode == "paper")
+    bots.add_bot(door, ann, {"account_id": account, "symbol": "PEP", "timeframe": "15", "position_size": "1000"})  # a message to copy
     for part in ("Webhook", "Alerts"):
         tab.goto(f"{home.ui}/connect?part={part}")
-        shown(tab, "webhook?token=••••")
+        shown(tab, "webhook?token=••••", 25)
         assert token not in tab.locator("[data-testid=stMain]").inner_text()
         tab.evaluate("navigator.clipboard.writeText('')")
         tab.get_by_role("button", name="Copy the webhook address").click()

@@ -25,7 +25,7 @@ from dashtrade.ui.words import money, percent, price, quantity, sentence, signed
 EXAMPLE = '{\n  "action": "buy",\n  "symbol": "NASDAQ:AAPL",\n  "timeframe": "15 Min"\n}'
 ENTRIES = (Action.BUY, Action.SELL, Action.ADD, Action.REVERSE)
 UNITS = {
-    SizeKind.QUANTITY: "shares or coins", SizeKind.DOLLARS: "dollars", SizeKind.EQUITY_PERCENT: "% of the equity",
+    SizeKind.QUANTITY: "shares or coins", SizeKind.EQUITY_PERCENT: "% of the equity",
     SizeKind.POSITION_PERCENT: "% of the position", SizeKind.RISK_DOLLARS: "dollars lost at the stop", SizeKind.RISK_PERCENT: "% of the equity lost at the stop",
 }  # fmt: skip
 Line = tuple[str, str, str]  # what, in words, tone
@@ -110,6 +110,8 @@ def _target_said(target: Target) -> str:
 
 
 def size_said(size: Size) -> str:
+    if size.kind is SizeKind.DOLLARS:
+        return money(size.value)
     return f"{quantity(size.value)} {UNITS[size.kind]}".replace(" %", "%")
 
 
@@ -138,8 +140,8 @@ def _before(run: DryRun) -> Iterator[Line]:
 
 
 def _outcome(signal: Signal, run: DryRun) -> Iterator[Line]:
-    for step in run.steps:
-        yield "Order", order_said(step, run.bot.symbol.short), "up"
+    for number, step in enumerate(run.steps, 1):
+        yield "Order" if len(run.steps) == 1 else f"Order {number}", order_said(step, run.bot.symbol.short), "up"
     if not run.steps:
         would = f" Without that it {run.would}." if run.would else ""
         yield "No order", f"{sentence(run.reason)}{would}", "warn"
