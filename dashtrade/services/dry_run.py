@@ -88,6 +88,8 @@ def _decided(bot: Bot, account: Account, signal: Signal, view: View) -> DryRun:
     plan = exit_rules.plan_for(signal, bot.exit_plan)
     for _ in range(ROUNDS):
         match decide(signal, view):
+            case Later(reason=reason) if reason:
+                return DryRun(bot=bot, account=account, reason=reason, before=tuple(before))
             case Later(due_at=due_at):
                 before.append(f"waits {(due_at - view.received_at).total_seconds():g} s, as the bot is set")
                 view = replace(view, received_at=view.received_at - (due_at - view.received_at))
@@ -95,7 +97,7 @@ def _decided(bot: Bot, account: Account, signal: Signal, view: View) -> DryRun:
                 before.append(f"cancels {len(ids)} order(s): {reason}")
                 view = replace(
                     view, working=tuple(o for o in view.working if o.id not in ids), taken_back=view.taken_back + len(ids),
-                    held_for_others=tuple(o for o in view.held_for_others if o.id not in ids),
+                    others_orders=tuple(o for o in view.others_orders if o.id not in ids),
                 )  # fmt: skip
             case Wait(reason=reason):
                 return DryRun(bot=bot, account=account, reason=reason, before=tuple(before))

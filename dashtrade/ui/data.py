@@ -23,7 +23,7 @@ from dashtrade.tables.accounts import Account
 from dashtrade.tables.people import User
 from dashtrade.services import portfolio_summary
 from dashtrade.services.portfolio_summary import MOST_BOTS, BotDay
-from dashtrade.services.prices import Holding
+from dashtrade.services.prices import Holding, holding
 from dashtrade.services.scope import covered, live_first
 
 STOPS = {
