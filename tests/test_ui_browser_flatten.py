@@ -82,8 +82,8 @@ def test_only_the_ticked_account_is_closed_and_real_money_wants_a_word(  # noqa:
     press(tab, "Choose what to close")
     dialog = tab.get_by_role("dialog", name="Close everything at the market?")
     shown(dialog, "LIVE")
-    assert "My Alpaca" in dialog.locator("label").filter(has=dialog.get_by_role("checkbox")).first.inner_text(), "real money comes first"
-    dialog.locator("label").filter(has_text="Sandbox").click()
+    assert "My Alpaca" in dialog.get_by_test_id("stCheckbox").first.inner_text(), "real money comes first"
+    dialog.get_by_test_id("stCheckbox").filter(has_text="Sandbox").locator("label").click()
     press(dialog, "Close 1 position")
     shown(dialog, "This closes positions with real money")
     assert owned(door, ann, two[0]) == 10
