@@ -53,12 +53,11 @@ def question(opened: str) -> None:
         if real:
             word = form.text("word", f"{_counted(real)} with real money: type {WORD}", max_chars=20, autocomplete="off")
         form.complaints()
-        with st.container(horizontal=True):
-            sure = st.form_submit_button(
-                f"Close {_counted(closing)}", type="primary", icon=":material/warning:", key="danger_flatten",
-            )
-            no = st.form_submit_button("Cancel", key="flatten_no")
-    if no:
+        sure = st.form_submit_button(
+            f"Close {_counted(closing)}", type="primary", icon=":material/warning:", key="danger_flatten",
+        )
+    # Outside of the form: of two buttons in it, Enter would choose one.
+    if st.button("Cancel", key="flatten_no"):
         st.rerun()
     if sure:
         _begin(app, user, form, [account.id for account in ticked], word if real else WORD)
