@@ -81,4 +81,4 @@ def _row(user: User, row: Any, names: dict[int, str]) -> Row:
 
 def _effect(row: Any) -> str:
     said = {"open": "opens", "add": "adds", "close": "closes", "reduce": "reduces"}.get(row.effect, row.effect)
-    return said + (" · partly filled" if row.status != "filled" else "") + (" · simulated" if row.simulated else "")
+    return said + (" · partly filled" if row.status != "filled" else "") + (" · simulated" if row.simulated else "") + (" · crossed" if row.crossed else "")
