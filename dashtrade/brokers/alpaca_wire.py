@@ -36,8 +36,10 @@ CAPABILITIES = Capabilities(
         "Outside the regular hours: limit orders.",
         "Coins: market, limit and stop-limit orders, good till cancelled or immediate; no shorts, no brackets; the fee is taken "
         "out of what was bought, at the end of the day.",
-        "Two opposite orders of one account on one symbol are refused as a wash trade while the first is open.",
-        "Closing orders are checked against the account's own position first, so that they never open one.",
+        "Two opposite orders of one account on one symbol are refused as a wash trade: another bot's order makes room for an "
+        "exit.",
+        "An order that would take the account from long to short is split there. What an exit may sell is checked against what "
+        "all bots and you hold.",
     ),
 )  # fmt: skip
 
