@@ -57,7 +57,6 @@ SCAN, COLLECT, WATCH = 0.5, 0.25, 2.0  # seconds between two looks
 ENDED = 20  # at every twentieth look, orders that ended a moment ago: a fill may come late
 YOUNG, SELDOM, HEARD = timedelta(seconds=3), 6, 12  # older orders are asked after at every sixth look, those we are told of at every twelfth
 RECONCILE = 1.0  # between two looks for accounts to compare with their venues
-COLLECTORS = 64  # accounts looked at at once, so that a slow venue keeps nobody else waiting
 READINGS = 1.0  # between two looks for accounts to read
 AWAY, AWAY_MOST = timedelta(seconds=1), timedelta(seconds=15)  # between two tries to ask a broker that is away after its orders
 STOPPING = 15.0  # seconds for what is under way, when told to end
@@ -209,10 +208,8 @@ class Worker:
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self._only = contextlib.ExitStack()
         self._collected = 0
-        self._watching: set[int] = set()
-        self._watchers = ThreadPoolExecutor(COLLECTORS, thread_name_prefix="watch")
         self._left_alone: dict[int, datetime] = {}  # accounts whose broker is away: until when it is not asked after orders
-        self._collectors, self._comparers = Apart("collect"), Apart("compare")
+        self._collectors, self._comparers, self._watchers = Apart("collect"), Apart("compare"), Apart("watch")
         self.readings = Readings(app.db, app.clock, app.brokers.of, self.engine.leases, self.engine.outages, self._is_back)
         self.streams = Streams(app.db, app.brokers.streaming, app.brokers.of, self._hear)
 
@@ -238,9 +235,8 @@ class Worker:
     def stop(self) -> None:
         self._scheduler.shutdown(wait=False)
         self.streams.stop()
-        self._watchers.shutdown(wait=False, cancel_futures=True)
         self.readings.stop()
-        for work in (self._collectors, self._comparers):
+        for work in (self._collectors, self._comparers, self._watchers):
             work.stop()
         self.lanes.stop()
         if self.door is not None:
@@ -317,19 +313,14 @@ class Worker:
         for account, bots in self.watch.holders():
             if is_local(self.app.brokers.of(account)):
                 self._wake(self.watch.look_at(account, bots))
-            elif account.id not in self._watching:
-                self._watching.add(account.id)
-                self._watchers.submit(self._look_at, account, bots)
+            else:
+                self._watchers.start(account.id, partial(self._look_at, account, bots))
 
     def _look_at(self, account: Account, bots: list[Bot]) -> None:
         try:
             self._wake(self.watch.look_at(account, bots))
         except DatabaseAway as away:
             log.warning("account %s: its positions are looked at later: %s", account.id, away)
-        except Exception:  # one account that cannot be looked at must not keep the others from it
-            log.exception("account %s: its positions could not be looked at", account.id)
-        finally:
-            self._watching.discard(account.id)
 
     def _wake(self, lanes: list[Lane]) -> None:
         for lane in lanes:
