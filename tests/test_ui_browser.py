@@ -161,11 +161,11 @@ def test_from_the_set_up_link_to_a_fill_that_shows_without_a_reload(home: Home, 
     before = price.inner_text()
     tab.wait_for_function("before => [...document.querySelectorAll('[data-testid=stMain] *')].some(e => { const td = e.shadowRoot?.querySelector('td[data-live^=m]'); return td && td.innerText !== before; })", arg=before, timeout=15_000)
     assert tab.evaluate("window.notReloaded") is True
-    tab.goto(f"{home.ui}/history")
+    tab.goto(f"{home.ui}/history?view=Show+fills")
     with tab.expect_download() as download:
-        tab.get_by_role("link", name="Download as CSV").click()
+        tab.get_by_role("link", name="CSV").click()
     lines = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
-    assert len(lines) == 2 and "CRYPTO:BTC/USD,buy,open" in lines[1]
+    assert len(lines) == 2 and ",BTC/USD,buy,open," in lines[1]
     assert not troubles
 
 
@@ -183,7 +183,7 @@ def test_a_part_is_closed_and_the_stop_is_moved_from_the_page_of_positions(home:
     press(tab, "Move them")
     shown(tab, "stop at 1,000.00")
     shown(tab, "kept by DashTrade")
-    tab.goto(f"{home.ui}/history")
+    tab.goto(f"{home.ui}/history?view=Show+fills")
     shown(tab, "Sell BTC/USD")
     assert tab.get_by_role("button", name="Sell BTC/USD").count() == 1
 
@@ -247,12 +247,12 @@ def test_closing_with_a_double_click_is_one_order(home: Home, browser: Any):
     sign_in(tab, home)
     tab.goto(f"{home.ui}/connect?part=Alerts")
     press(tab, "Send a test alert")
-    tab.locator(".dt-story").first.wait_for()
+    shown(tab, "Filled")
     tab.goto(f"{home.ui}/")
     tab.locator("button.act", has_text="Close").click()
     tab.get_by_role("button", name="Close at market").dblclick()
     shown(tab, "Nothing is open")
-    tab.goto(f"{home.ui}/history")
+    tab.goto(f"{home.ui}/history?view=Show+fills")
     shown(tab, "Sell BTC/USD")
     assert tab.get_by_role("button", name="Sell BTC/USD").count() == 3, "a part, by flattening, and now"
 
