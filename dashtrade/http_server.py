@@ -28,6 +28,7 @@ ARRIVAL_SECONDS = 8.0  # for a request to arrive in full, from its first byte on
 IDLE_SECONDS = 10.0  # that a connection may stand without a request
 UNREAD_SECONDS = 20.0  # that an answer may lie here because nobody reads it
 MOST_CONNECTIONS = 1000
+NO_LIMIT = 10**9  # of waitress's own kind, which shuts everybody out
 OTHER_DESCRIPTORS = 200  # the database's, the logs', the worker's
 ALERT_THREADS, OTHER_THREADS = 32, 24
 ALERTS = "/webhook"
@@ -75,13 +76,6 @@ class Front(TcpWSGIServer):
         path = task.requests[0].path.rstrip("/") if task.requests else ""
         (self._alerts if path == ALERTS else self.task_dispatcher).add_task(task)
 
-    def readable(self) -> bool:
-        now = time.time()
-        if now >= self.next_channel_cleanup:
-            self.next_channel_cleanup = now + self.adj.cleanup_interval
-            self.maintenance(now)
-        return bool(self.accepting)
-
     def handle_accept(self) -> None:
         if len(self.active_channels) >= self._most:
             self._make_room()
@@ -117,7 +111,7 @@ class HttpServer:
 
     def __init__(self, application: Callable[..., Any], *, host: str, port: int, **adjustments: Any) -> None:
         self._adj = Adjustments(
-            host=host, port=port, threads=OTHER_THREADS, asyncore_use_poll=True, cleanup_interval=1, ident=None,
+            host=host, port=port, threads=OTHER_THREADS, asyncore_use_poll=True, cleanup_interval=1, ident=None, connection_limit=NO_LIMIT,
             clear_untrusted_proxy_headers=False, **adjustments,
         )  # fmt: skip
         self._map: dict[int, Any] = {}

@@ -96,13 +96,15 @@ class Child:
         self.process: subprocess.Popen | None = None
         self.healthy_at: float | None = None
         self.start_at = self.started_at = time.monotonic()
-        self._started_at, self._has_worked = time.time(), False
+        self._has_worked = False
         self.last_lines: deque[str] = deque(maxlen=12)
         self._reader: threading.Thread | None = None
 
     def start(self) -> None:
         self.last_lines.clear()
-        self.healthy_at, self.started_at, self._started_at = None, time.monotonic(), time.time()
+        self.healthy_at, self.started_at = None, time.monotonic()
+        if self.service.ready_file is not None:
+            self.service.ready_file.unlink(missing_ok=True)
         self.process = subprocess.Popen(
             self.service.command,
             cwd=ROOT,
@@ -132,10 +134,7 @@ class Child:
     def _is_well(self) -> bool:
         if self.service.ready_file is None:
             return answers(self._host, self.service.port, self.service.health)
-        try:
-            return self.service.ready_file.stat().st_mtime >= self._started_at
-        except OSError:
-            return False
+        return self.service.ready_file.exists()
 
     def after_death(self) -> tuple[int, float]:
         """Books the end of the process: its exit code, and how long to wait before the next start."""
