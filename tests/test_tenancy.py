@@ -225,6 +225,7 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "proofs.use_step": lambda c, o, of: proofs.use_step(c, o, 2) and o == of.ann,
     "proofs.use_code": lambda c, o, of: proofs.use_code(c, o, "r", of.now),
     "proofs.codes_left": lambda c, o, of: proofs.codes_left(c, o),
+    "proofs.end_handed_out": lambda c, o, of: proofs.end_handed_out(c, o),
     "export.profile": lambda c, o, of: export.profile(c, o).get("email") == "ann@example.com",
     "export.rows": lambda c, o, of: [row for name in export.TABLES.values() for row in export.rows(c, o, name) if row.user_id == of.ann],
     "people.remove_sessions": lambda c, o, of: people.remove_sessions(c, o),

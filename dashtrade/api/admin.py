@@ -80,6 +80,48 @@ def reset_link(user: User, user_id: int) -> dict[str, Any]:
     return {"url": credentials.make_link(the_app(), user, user_id)}
 
 
+@endpoint(bp, "DELETE", "/users/<int:user_id>/reset-link", needs=P.MANAGE_USERS)
+def revoke_reset_link(user: User, user_id: int) -> dict[str, Any]:
+    """End the password link of this user."""
+    credentials.revoke_link(the_app(), user, user_id)
+    return {"user_id": user_id, "status": "revoked"}
+
+
+@endpoint(bp, "GET", "/reset-links", needs=P.MANAGE_USERS)
+def reset_links(user: User) -> dict[str, Any]:
+    """The password links that still work; their text is never shown again. `made_by` is null for one made on the machine."""
+    rows = credentials.open_links(the_app(), user)
+    items = [
+        {
+            "user_id": row.user_id, "email": row.email, "made_by": row.made_by, "created_at": iso(row.created_at),
+            "expires_at": iso(row.expires_at),
+        }
+        for row in rows
+    ]
+    return {"items": items, "next_cursor": None}
+
+
+@endpoint(bp, "GET", "/invitations", needs=P.INVITE)
+def invitations(user: User) -> dict[str, Any]:
+    """The invitations that still work; their text is never shown again."""
+    rows = people.open_invitations(the_app(), user)
+    items = [
+        {
+            "id": row.id, "email": row.email, "role": row.role, "made_by": row.made_by, "created_at": iso(row.created_at),
+            "expires_at": iso(row.expires_at),
+        }
+        for row in rows
+    ]
+    return {"items": items, "next_cursor": None}
+
+
+@endpoint(bp, "DELETE", "/invitations/<int:invitation_id>", needs=P.INVITE)
+def revoke_invitation(user: User, invitation_id: int) -> dict[str, Any]:
+    """End an invitation: one's own, or that of somebody whose account one may change."""
+    people.revoke_invitation(the_app(), user, invitation_id)
+    return {"id": invitation_id, "status": "revoked"}
+
+
 @endpoint(bp, "DELETE", "/users/<int:user_id>/second-factor", needs=P.MANAGE_USERS)
 def reset_second_factor(user: User, user_id: int) -> dict[str, Any]:
     """Take off the second factor of somebody who lost it."""
