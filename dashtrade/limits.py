@@ -92,6 +92,11 @@ def network_of(address: str) -> str:
     return str(ipaddress.ip_network((address, 64), strict=False))
 
 
+def exports() -> Places:
+    """Files that are written while they are sent: one of a user at a time, and few in all."""
+    return Places(in_all=4, of_one=1)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiverLimits:
     """What the receiver gives away at a time."""
@@ -103,3 +108,4 @@ class ReceiverLimits:
     passwords_of: Rate = field(default_factory=lambda: Rate(0.5, burst_seconds=40))  # of one address
     explaining: Turns = field(default_factory=lambda: Turns(1, 4, 1.0))
     explaining_to: Rate = field(default_factory=lambda: Rate(5.0, burst_seconds=6))  # of one address
+    exports: Places = field(default_factory=exports)

@@ -47,6 +47,7 @@ class Answer:
 class Desk:
     port: int
     app: App  # a second door to the same database, for what a test prepares
+    pid: int = 0
 
     @property
     def host(self) -> str:
@@ -90,7 +91,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     given = {"DASHTRADE_HOME": str(home), "DASHTRADE_UI_PORT": str(port), "DASHTRADE_PUBLIC_URL": "https://hooks.example.com"}
     app = build_app(Settings.load(given, home))
     process = subprocess.Popen([sys.executable, "-m", "dashtrade.ui.serve"], cwd=ROOT, env={**os.environ, **given}, stderr=subprocess.DEVNULL)
-    made = Desk(port, app)
+    made = Desk(port, app, process.pid)
     end = time.monotonic() + 30
     while time.monotonic() < end:
         try:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import pydantic
-from flask import Blueprint, Response, stream_with_context
+from flask import Blueprint, Response
 
 from dashtrade.api.auth import user_view
 from dashtrade.api.history import trade_view
-from dashtrade.api.http import Body, Page, endpoint, number_cursor, page, read_moment, the_app
+from dashtrade.api.http import Body, Page, csv_file, endpoint, number_cursor, page, read_moment, the_app
 from dashtrade.domain.access import Permission, Role
 from dashtrade.domain.values import Symbol, iso
 from dashtrade.services import admin, credentials, export, people, simulation
@@ -169,8 +169,7 @@ def trades(user: User, query: AllTradesList) -> dict[str, Any]:
 @endpoint(bp, "GET", "/trades.csv", query=AllTradesFilter, needs=P.SEE_ALL_TRADES)
 def trades_csv(user: User, query: AllTradesFilter) -> Response:
     """The same as a CSV file, all of them, streamed."""
-    chunks = export.all_trades(the_app(), query.wanted())
-    return Response(stream_with_context(chunks), mimetype="text/csv", headers={"Content-Disposition": "attachment; filename=all-trades.csv"})
+    return csv_file(user, export.all_trades(the_app(), query.wanted()), "all-trades.csv")
 
 
 @endpoint(bp, "GET", "/audit", query=Page, needs=P.SEE_SYSTEM)

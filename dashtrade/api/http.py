@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import wraps
@@ -98,6 +98,21 @@ def password_turn() -> Iterator[None]:
         if wait or not on:
             raise busy("sign-ins", wait)
         yield
+
+
+def csv_file(user: User, pieces: Generator[str, None, None], name: str) -> Response:
+    """Sent while it is read, and one at a time: whoever reads slowly keeps a thread for as long as it takes."""
+    held = ExitStack()
+    if not held.enter_context(the_limits().exports.place(user.id)):
+        raise busy("exports", 5)
+
+    def sent() -> Iterator[str]:
+        with held, closing(pieces):
+            yield from pieces
+
+    answer = Response(sent(), mimetype="text/csv", headers={"Content-Disposition": f"attachment; filename={name}"})
+    answer.call_on_close(held.close)  # one that never began to be sent has nothing that ends
+    return answer
 
 
 def endpoint(bp: Blueprint, method: str, path: str, *, body: type[Body] | None = None, query: type[Body] | None = None,
