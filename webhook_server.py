@@ -1,7 +1,7 @@
-"""The Flask door: alerts come in here, and the REST API lives here. 
+"""The Flask door: alerts come in here, and the REST API lives here.
 
 An alert is answered as soon as it is durable; no broker is ever asked inside a request. The worker runs beside, as a process
-of its own: Python runs one thread at a time, and signals are to be carried out while others come in.
+of its own that the supervisor keeps: whatever happens to this one, stops are watched and signals carried out.
 """
 
 from __future__ import annotations
@@ -9,13 +9,10 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import signal
-import subprocess
 import sys
 import threading
-import time
-from collections import OrderedDict
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -25,16 +22,16 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from bot_database import DatabaseAway
 from bot_engine import Conflict, NoBot
 from dashtrade.api import admin, auth, bots, brokers, drifts, history, openapi, protections, round_trips
-from dashtrade.api.http import Answer, bearer, client_address, handle_errors, reply, the_app
+from dashtrade.api.http import Answer, bearer, busy, client_address, handle_errors, reply, the_app, the_limits
 from dashtrade.app import App, CannotStart, build_app
 from dashtrade.domain.bodies import secrets_in
 from dashtrade.domain.dialects import Reading, open_body, parse, read, redact, secret_of
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import Malformed, iso, plain, sha256
 from dashtrade.engine.intake import record_refusal
-from dashtrade.lifeline import PARENT
+from dashtrade.limits import Rate, ReceiverLimits, network_of
 from dashtrade.services import demo, people, story
-from dashtrade.settings import EX_CONFIG, ROOT, Settings
+from dashtrade.settings import EX_CONFIG, Settings
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import signals as signal_table
 from dashtrade.tables.people import User
@@ -44,6 +41,7 @@ bp = Blueprint("webhook", __name__)
 
 TURN = threading.Lock()  # one request at a time is read or answered: Python runs one at a time anyway, and the writer must not queue for it
 MAX_BODY = 64 * 1024
+STRANGERS_BODY = 4 * 1024  # of an alert with its token in the body: more is not read for somebody unknown
 WORKER_SILENT = 10  # seconds after which a worker that beats every two is missing
 LONGEST_WAIT = 2.5  # TradingView gives up after 3 s
 TRADINGVIEW = frozenset({"52.89.214.238", "34.212.75.30", "54.218.53.128", "52.32.178.7"})
@@ -57,11 +55,14 @@ WEBHOOK_HINT = "Take the webhook address from your dashboard; it ends in ?token=
 @bp.post("/webhook")
 def receive() -> Response:
     """An alert. 202 once it is durable; with ?wait=SECONDS (at most 2.5), 200 and what came of it."""
-    app, raw = the_app(), request.get_data(cache=False)
-    wait = _wait_seconds()
+    app, wait = the_app(), _wait_seconds()
+    user = _sender_by_token(app)
+    if user is None and (request.content_length is None or request.content_length > STRANGERS_BODY):
+        raise _unknown_sender()
+    raw = request.get_data(cache=False)
     with TURN:
         opened, problem = _open(raw)
-        user = _sender(app, opened)
+        user = user or _sender_in(app, opened)
         _limit(app, user)
         demo.check_alerts(app, user)
         if problem is not None:
@@ -86,10 +87,11 @@ def _accept(app: App, user: User, reading: Reading, opened: Any, wait: float) ->
             raise Answer(404, "no_bot", _sentence(said.message), hint, bots=list(said.bots), signal_id=said.signal_id)
         case Conflict():
             raise Answer(409, "conflict", _sentence(said.message), "Use a new id for a new alert.", signal_id=said.signal_id)
-    if wait:
-        told = app.wait(user.id, said.signal_id, wait, fresh=not said.duplicate)
-        with TURN:
-            return reply((told or story.outcome(app, user.id, said.signal_id) or {}) | {"duplicate": said.duplicate})
+    with the_limits().waiting.place(user.id) as placed:
+        if wait and placed:
+            told = app.wait(user.id, said.signal_id, wait, fresh=not said.duplicate)
+            with TURN:
+                return reply((told or story.outcome(app, user.id, said.signal_id) or {}) | {"duplicate": said.duplicate})
     return reply({"signal_id": said.signal_id, "status": "accepted", "duplicate": said.duplicate}, 202)
 
 
@@ -113,12 +115,25 @@ def _wait_seconds() -> float:
     return min(seconds, LONGEST_WAIT)  # who would wait longer is answered sooner: no reason to lose the alert
 
 
-def _sender(app: App, opened: Any) -> User:
-    """Whose token it is: from the address, the header, or the body. Unknown and revoked are answered alike."""
-    token = request.args.get("token") or bearer() or (secret_of(opened) if opened is not None else None)
-    user = people.by_webhook_token(app, token) if token else None
+def _sender_by_token(app: App) -> User | None:
+    """Whose token stands in the address or the header, before anything of the body is looked at. Unknown and revoked are answered alike."""
+    token = request.args.get("token") or bearer()
+    return _sender(people.by_webhook_token(app, token)) if token else None
+
+
+def _sender_in(app: App, opened: Any) -> User:
+    """Whose token stands in the body."""
+    token = secret_of(opened) if opened is not None else None
+    return _sender(people.by_webhook_token(app, token) if token else None)
+
+
+def _unknown_sender() -> Answer:
+    return Answer(401, "unauthorized", "The webhook token is missing, unknown or no longer valid.", WEBHOOK_HINT)
+
+
+def _sender(user: User | None) -> User:
     if user is None:
-        raise Answer(401, "unauthorized", "The webhook token is missing, unknown or no longer valid.", WEBHOOK_HINT)
+        raise _unknown_sender()
     if user.tradingview_only and client_address() not in TRADINGVIEW:
         raise Answer(401, "unauthorized", "This user takes alerts from TradingView's addresses only.", "Send it from TradingView, or change the option under Setup.")
     return user
@@ -156,28 +171,8 @@ def _sentence(text: str) -> str:
 # --- not too many of them ------------------------------------------------------------------------------------------------
 
 
-class Rate:
-    """A bucket per user: so many a second in the long run, five seconds' worth at once."""
-
-    def __init__(self, per_second: float) -> None:
-        self.per_second, self.most = per_second, per_second * 5
-        self._left: OrderedDict[int, tuple[float, float]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def take(self, key: int) -> float:
-        """0: go on. Else the seconds to wait."""
-        now = time.monotonic()
-        with self._lock:
-            left, at = self._left.pop(key, (self.most, now))
-            left = min(self.most, left + (now - at) * self.per_second)
-            self._left[key] = (left - 1 if left >= 1 else left, now)
-            while len(self._left) > 10000:
-                self._left.popitem(last=False)
-        return 0.0 if left >= 1 else (1 - left) / self.per_second
-
-
 def _limit(app: App, user: User) -> None:
-    rate: Rate = request_rate(app)
+    rate = the_limits().alerts
     wait = rate.take(user.id)
     if wait:
         seconds = max(1, round(wait))
@@ -187,21 +182,18 @@ def _limit(app: App, user: User) -> None:
         )
 
 
-def request_rate(app: App) -> Rate:
-    return _rates[id(app)]
-
-
-_rates: dict[int, Rate] = {}
-
-
 # --- the siblings ----------------------------------------------------------------------------------------------------------
 
 
 @bp.post("/test-webhook")
 def explain() -> Response:
     """How an alert would be read. Needs no token and changes nothing."""
-    raw = request.get_data(cache=False)
-    reading = parse(raw)
+    limits = the_limits()
+    wait = limits.explaining_to.take(network_of(client_address()))
+    with limits.explaining.turn() as on:
+        if wait or not on:
+            raise busy("explanations", wait)
+        reading = parse(request.get_data(cache=False))
     signal_ = reading.signal
     shown = {
         "action": str(signal_.action), "symbol": signal_.symbol.text, "written_symbol": signal_.written_symbol,
@@ -266,80 +258,45 @@ def health() -> Response:
 
 def create_server(app: App) -> Flask:
     flask = Flask("dashtrade")
-    flask.config.update(DASHTRADE=app, MAX_CONTENT_LENGTH=MAX_BODY, PROPAGATE_EXCEPTIONS=False)
+    limits = ReceiverLimits(alerts=Rate(app.settings.webhook_rate))
+    flask.config.update(DASHTRADE=app, LIMITS=limits, MAX_CONTENT_LENGTH=MAX_BODY, PROPAGATE_EXCEPTIONS=False)
     flask.url_map.strict_slashes = False
     handle_errors(flask)
     for blueprint in (bp, admin.bp, auth.bp, bots.bp, brokers.bp, drifts.bp, history.bp, openapi.bp, protections.bp, round_trips.bp):
         flask.register_blueprint(blueprint)
-    _rates[id(app)] = Rate(app.settings.webhook_rate)
     if app.settings.proxy_hops:
         flask.wsgi_app = ProxyFix(flask.wsgi_app, x_for=1, x_proto=1, x_host=0, x_port=0, x_prefix=0)  # type: ignore[method-assign]
     return flask
 
 
-def serve(settings: Settings) -> int:
-    """Until SIGTERM or SIGINT: then no new request, what is under way ends, the rest stays in the database."""
-    import waitress
-
+def prepared(settings: Settings) -> Callable[[], int]:
+    """Everything that can keep it from starting is done here; what goes wrong later is a reason to start again."""
     from dashtrade.api.wire import json_errors
+    from dashtrade.http_server import HttpServer
 
     json_errors()
     app = build_app(settings)
     app.connect()
-    server = waitress.create_server(
-        create_server(app), host=settings.host, port=settings.webhook_port, threads=48, connection_limit=1000, channel_timeout=10,
-        max_request_body_size=1024 * 1024, max_request_header_size=32 * 1024, ident=None, clear_untrusted_proxy_headers=False,
-    )
-    worker = WorkerProcess()
-    worker.start()
+    server = HttpServer(
+        create_server(app), host=settings.host, port=settings.webhook_port, max_request_body_size=1024 * 1024,
+        max_request_header_size=32 * 1024,
+    )  # fmt: skip
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: sys.exit(0))
     log.info("the receiver listens on %s:%s", settings.host, settings.webhook_port)
-    try:
-        server.run()
-    except SystemExit:
-        log.info("stopping")
-    finally:
-        server.close()
-        worker.stop()
-        app.close()
-    return EX_CONFIG if worker.refused else 0
 
+    def run() -> int:
+        """Until SIGTERM or SIGINT: then no new request, what is under way ends, the rest stays in the database."""
+        try:
+            server.run()
+        except SystemExit:
+            log.info("stopping")
+        finally:
+            server.close()
+            app.close()
+        return 0
 
-class WorkerProcess:
-    """The receiver's worker, in a process of its own; started again when it dies."""
-
-    def __init__(self) -> None:
-        self.refused = False
-        self._process: subprocess.Popen[bytes] | None = None
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="worker-keeper", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def _keep(self) -> None:
-        delay = 0.5
-        while not self._stopping.is_set():
-            began = time.monotonic()
-            environ = os.environ | {PARENT: str(os.getpid())}
-            self._process = subprocess.Popen([sys.executable, "-m", "dashtrade.worker"], cwd=ROOT, env=environ)
-            code = self._process.wait()
-            if self._stopping.is_set():
-                return
-            if code == EX_CONFIG:  # it has said why; a restart would change nothing
-                self.refused = True
-                os.kill(os.getpid(), signal.SIGTERM)
-                return
-            delay = 0.5 if time.monotonic() - began > 60 else min(delay * 2, 30)
-            log.error("the worker ended with code %s; it is started again in %.1f s", code, delay)
-            self._stopping.wait(delay)
-
-    def stop(self) -> None:
-        self._stopping.set()
-        if self._process is not None and self._process.poll() is None:
-            self._process.terminate()
-        self._thread.join(18)
+    return run
 
 
 def main() -> int:
@@ -350,10 +307,11 @@ def main() -> int:
     try:
         settings = Settings.load()
         set_up(settings.log_level)
-        return serve(settings)
+        run = prepared(settings)
     except (CannotStart, ValueError, OSError) as error:
         print(f"DashTrade's receiver cannot start. {error}", file=sys.stderr)
         return EX_CONFIG
+    return run()
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def check(world: World, of: Plan, answered: list[tuple[int, str]], books: Any) -
     facts = Facts(world)
     every = (
         _lost(world, of, answered, facts), _double(facts, books), _stuck(facts, books), _orders_agree(facts, books),
-        _ledger_agrees(facts, books), _cash_agrees(facts, books), _story_agrees(facts),
+        _ledger_agrees(facts, books), _cash_agrees(facts, books), _story_agrees(facts), _left(of, facts),
     )
     return [finding for findings in every for finding in findings]
 
@@ -103,6 +103,9 @@ def _stuck(facts: Facts, books: Any) -> Iterator[Finding]:
 def _orders_agree(facts: Facts, books: Any) -> Iterator[Finding]:
     there = {order.client_order_id: order for order in books.orders}
     for order in facts.orders.values():
+        if order.crossed_with is not None:
+            yield from _crossed_agree(order, facts.orders[order.crossed_with], there)
+            continue
         venue = there.get(order.id)
         filled = venue.filled if venue else ZERO
         if order.filled_quantity != filled:
@@ -117,6 +120,24 @@ def _orders_agree(facts: Facts, books: Any) -> Iterator[Finding]:
         theirs = {(f.id, o.client_order_id, f.quantity, f.price, f.fee, f.fee_base) for o in books.orders for f in o.fills}
         if ours != theirs:
             yield "mismatch", f"fills differ: {len(ours - theirs)} only here, {len(theirs - ours)} only at the venue"
+
+
+def _crossed_agree(one: Order, other: Order, there: dict[str, Any]) -> Iterator[Finding]:
+    """Settled between two bots: the same quantity at the same price, both or neither, and nothing of it at the venue."""
+    same = one.side is not other.side and one.filled_quantity == other.filled_quantity == one.quantity and one.filled_notional == other.filled_notional
+    if not same or one.id in there or other.crossed_with != one.id:
+        yield "mismatch", f"order {one.id} crossed with {other.id}, and they do not match"
+
+
+def _left(of: Plan, facts: Facts) -> Iterator[Finding]:
+    """On a netted account every exit passes: a bot whose last word was to close owns nothing, unless an order of the symbol is in doubt."""
+    if of.broker != "netted" or any(order.status is OrderStatus.ATTENTION for order in facts.orders.values()):
+        return
+    actions = {signal.id: signal.action for signal in facts.signals}
+    last = {decision.bot_id: decision for decision in sorted(facts.decisions, key=lambda one: one.id)}
+    for bot_id, decision in last.items():
+        if actions[decision.signal_id] == "close" and facts.bots[bot_id].position.quantity:
+            yield "mismatch", f"bot {bot_id} was told to close and owns {facts.bots[bot_id].position.quantity}: {decision.status}, {decision.reason}"
 
 
 def _ledger_agrees(facts: Facts, books: Any) -> Iterator[Finding]:

@@ -24,12 +24,14 @@ from tests.simulators.crypto import KEY, SECRET, Simulator
 from tests.simulators.venue import Manner, Venue
 
 CASH = Decimal(1_000_000)
-BROKERS = ("default", "alpaca", "binance")
+BROKERS = ("default", "alpaca", "netted", "binance")  # netted: opposite bots on one symbol of one Alpaca account
 PLACES = {
     "default": (("AAPL", "15"), ("AAPL", "60"), ("MSFT", "15")), "alpaca": (("AAPL", "15"), ("AAPL", "60"), ("MSFT", "15")),
     "binance": (("BTC/USDT", "15"), ("BTC/USDT", "60"), ("SOL/USDT", "15")),
+    "netted": tuple(("AAPL", timeframe) for timeframe in ("1", "5", "15", "30", "60")),
 }  # fmt: skip
-LIBRARIES = {"default": (), "alpaca": ("alpaca.trading.client", "alpaca.data.historical", "alpaca.data.requests"), "binance": ("ccxt",)}
+_ALPACA = ("alpaca.trading.client", "alpaca.data.historical", "alpaca.data.requests")
+LIBRARIES = {"default": (), "alpaca": _ALPACA, "netted": _ALPACA, "binance": ("ccxt",)}
 PATIENCE = 0.3  # seconds that an adapter waits for an answer
 
 # How often what goes wrong, of a hundred or so. `lost` never arrives; the rest of a post's second line has been placed.
@@ -304,14 +306,16 @@ def _binance(app: Any, account: Any, port: int) -> Any:
 
 # --- which -----------------------------------------------------------------------------------------------------------------
 
-VENUES: dict[str, Callable[[Callable[[], datetime]], Any]] = {"default": Venue, "alpaca": AlpacaVenue, "binance": BinanceVenue}
+VENUES: dict[str, Callable[[Callable[[], datetime]], Any]] = {
+    "default": Venue, "alpaca": AlpacaVenue, "netted": AlpacaVenue, "binance": BinanceVenue,
+}  # fmt: skip
 
 
 def kind(broker: str, port: int, *, refuses_repeats: bool) -> BrokerKind:
     """The registry line of the run's venue."""
     if broker == "default":
         return venue_adapter.kind(port, refuses_repeats=refuses_repeats)
-    make = {"alpaca": _alpaca, "binance": _binance}[broker]
+    make = {"alpaca": _alpaca, "netted": _alpaca, "binance": _binance}[broker]
     return BrokerKind(
         name=broker, modes=("paper",), check=lambda credentials, options: None, make=lambda app, account, credentials: make(app, account, port)
     )

@@ -38,19 +38,20 @@ class Plan:
 
 def plan(seed: int, number: int, broker: str = "default") -> Plan:
     rng = random.Random(f"{seed}/{number}")
-    places = tuple(rng.sample(PLACES[broker], rng.randint(1, 3)))
-    bodies = tuple(_body(rng, n, *rng.choice(places)) for n in range(rng.randint(3, 10)))
+    netted = broker == "netted"
+    places = tuple(rng.sample(PLACES[broker], rng.randint(2, 5) if netted else rng.randint(1, 3)))
+    bodies = tuple(_body(rng, n, *rng.choice(places)) for n in range(rng.randint(8, 16) if netted else rng.randint(3, 10)))
     crashes = [(rng.choice(NAMES), rng.randint(1, 6)) if n == 0 or rng.random() < 0.5 else ("", 0) for n in range(LIVES - 1)]
     if number % (len(NAMES) + 1) == 0:
         crashes[0] = ("", 0)
     else:
         crashes[0] = (NAMES[number % (len(NAMES) + 1) - 1], rng.randint(1, 4))
     return Plan(
-        number=number, broker=broker, places=places, limit_bots=rng.random() < 0.25, bodies=bodies, crashes=tuple(crashes),
-        busy_user=rng.random() < 0.4,
+        number=number, broker=broker, places=places, limit_bots=rng.random() < 0.25 and not netted, bodies=bodies, crashes=tuple(crashes),
+        busy_user=rng.random() < 0.4 and not netted,
         manner=Manner(
             seed=rng.randrange(2**32), refuses_repeats=rng.random() < 0.7, totals_only=rng.random() < 0.15,
-            revoked=0.01 if rng.random() < 0.15 else 0.0,
+            revoked=0.01 if rng.random() < 0.15 and not netted else 0.0,
         ),
     )
 
@@ -88,5 +89,7 @@ def make_world(home: Path, database_url: str, port: int, of: Plan) -> World:
         given = {"account_id": account_id, "symbol": symbol, "timeframe": timeframe, "position_size": "1234"}
         if of.limit_bots and timeframe == "15":
             given["order_type"] = "limit"
+        if of.broker == "netted":  # each a size of its own, so that every net comes about
+            given |= {"position_size": str(3 + 4 * len(world.bots)), "position_size_type": "quantity"}
         world.bots[symbol, timeframe] = bot_service.add_bot(app, user, given)
     return world

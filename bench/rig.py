@@ -34,7 +34,8 @@ class Rig:
     home: Path
     port: int
     environ: dict[str, str] = field(default_factory=dict)
-    process: subprocess.Popen[bytes] | None = None
+    process: subprocess.Popen[bytes] | None = None  # the receiver
+    worker: subprocess.Popen[bytes] | None = None
     access: str = ""
     webhook: str = ""
 
@@ -42,8 +43,9 @@ class Rig:
         """Seconds until it is healthy."""
         began = time.perf_counter()
         with open(self.home / "receiver.log", "ab") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, "webhook_server.py"], cwd=ROOT, stdout=out, stderr=out, env=self.env(), start_new_session=True
+            self.process, self.worker = (
+                subprocess.Popen([sys.executable, *what], cwd=ROOT, stdout=out, stderr=out, env=self.env(), start_new_session=True)
+                for what in (["webhook_server.py"], ["-m", "dashtrade.worker"])
             )
         while time.perf_counter() - began < 30:
             with contextlib.suppress(OSError, urllib.error.URLError):
@@ -61,10 +63,12 @@ class Rig:
         } | self.environ
 
     def stop(self, how: int = signal.SIGTERM) -> None:
-        if self.process is not None and self.process.poll() is None:
-            os.killpg(self.process.pid, how)
-            self.process.wait(30)
-        self.process = None
+        running = [process for process in (self.process, self.worker) if process is not None and process.poll() is None]
+        for process in running:
+            os.killpg(process.pid, how)
+        for process in running:
+            process.wait(30)
+        self.process = self.worker = None
 
     @property
     def url(self) -> str:

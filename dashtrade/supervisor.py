@@ -1,4 +1,4 @@
-"""Starts the two processes, shows where they are, starts them again when they die, and stops them together.
+"""Starts the processes, shows where they are, starts them again when they die, and stops them together.
 
 Standard library only, and nothing of the application: this process stands beside the others all day and stays small.
 What children print goes to a log file each; the console says only what a person should know.
@@ -32,13 +32,14 @@ class BadHome(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A process to keep running, and how to ask whether it is well."""
+    """A process to keep running, and how to ask whether it is well: at its port, or by a file that it writes once it works."""
 
     name: str
     command: tuple[str, ...]
-    port: int
-    setting: str
-    health: str
+    port: int = 0
+    setting: str = ""
+    health: str = ""
+    ready_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +56,11 @@ class Pace:
     port_patience: float = 3.0
 
 
-def services(settings: Settings) -> tuple[Service, Service]:
-    """The receiver and the dashboard."""
+def services(settings: Settings) -> tuple[Service, ...]:
+    """The worker, which watches stops and carries signals out; the receiver; the dashboard. Each is kept apart from the others."""
     python = sys.executable
     return (
+        Service(name="worker", command=(python, "-m", "dashtrade.worker"), ready_file=settings.home / "worker.port"),
         Service(
             name="receiver",
             command=(python, "webhook_server.py"),
@@ -94,12 +96,15 @@ class Child:
         self.process: subprocess.Popen | None = None
         self.healthy_at: float | None = None
         self.start_at = self.started_at = time.monotonic()
+        self._has_worked = False
         self.last_lines: deque[str] = deque(maxlen=12)
         self._reader: threading.Thread | None = None
 
     def start(self) -> None:
         self.last_lines.clear()
         self.healthy_at, self.started_at = None, time.monotonic()
+        if self.service.ready_file is not None:
+            self.service.ready_file.unlink(missing_ok=True)
         self.process = subprocess.Popen(
             self.service.command,
             cwd=ROOT,
@@ -122,15 +127,22 @@ class Child:
 
     def check_health(self) -> bool:
         """Asks until the first yes of this run; whether it is well is then taken from whether it runs."""
-        if self.healthy_at is None and answers(self._host, self.service.port, self.service.health):
-            self.healthy_at = time.monotonic()
+        if self.healthy_at is None and self._is_well():
+            self.healthy_at, self._has_worked = time.monotonic(), True
         return self.healthy_at is not None
+
+    def _is_well(self) -> bool:
+        if self.service.ready_file is None:
+            return answers(self._host, self.service.port, self.service.health)
+        return self.service.ready_file.exists()
 
     def after_death(self) -> tuple[int, float]:
         """Books the end of the process: its exit code, and how long to wait before the next start."""
         code = self.process.wait()
         self._reader.join(timeout=1)
         now = time.monotonic()
+        if code == EX_CONFIG and self._has_worked:
+            code = 1  # the settings were right: what keeps it from starting now, such as a database away, will pass
         if self.healthy_at is not None and now - self.healthy_at >= self._pace.settled:
             self._delay = self._pace.first_delay
         delay, self._delay = self._delay, min(self._delay * 2, self._pace.longest_delay)
@@ -240,7 +252,7 @@ def up(settings: Settings, wanted: tuple[Service, ...] | None = None, pace: Pace
     wanted = wanted or services(settings)
     try:
         make_home(settings)
-        for service in wanted:
+        for service in (one for one in wanted if one.port):
             require_free(settings.host, service.port, service.setting, pace.port_patience)
         held = hold_home(settings)
     except (BusyPort, BadHome) as problem:

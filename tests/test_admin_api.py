@@ -22,6 +22,10 @@ ROUTES: dict[tuple[str, str], tuple[Any, int, int, int]] = {
     ("GET", "users"): (None, NO, YES, YES),
     ("PATCH", "users/<int:user_id>"): ({"role": "admin"}, NO, NO, YES),
     ("POST", "users/<int:user_id>/reset-link"): (None, NO, 201, 201),
+    ("DELETE", "users/<int:user_id>/reset-link"): (None, NO, 404, 404),
+    ("GET", "reset-links"): (None, NO, YES, YES),
+    ("GET", "invitations"): (None, NO, YES, YES),
+    ("DELETE", "invitations/<int:invitation_id>"): (None, NO, 404, 404),
     ("DELETE", "users/<int:user_id>/second-factor"): (None, NO, 409, 409),
     ("DELETE", "users/<int:user_id>"): ({"confirm": "ann@example.com"}, NO, YES, YES),
     ("GET", "trades"): (None, NO, YES, YES),
@@ -46,18 +50,22 @@ def test_every_route_of_admins_has_a_case():
     assert {(method, path.removeprefix(ADMIN)) for method, path in ENDPOINTS if path.startswith(ADMIN)} == ROUTES.keys()
 
 
+def _filled(path: str, user_id: str) -> str:
+    return path.replace("<int:user_id>", user_id).replace("<int:invitation_id>", "999")
+
+
 @pytest.mark.parametrize("route", ROUTES, ids=" ".join)
 @pytest.mark.parametrize("role", list(Role))
 def test_each_route_asks_for_its_role(route: tuple[str, str], role: Role, house: House, boss: Person):
     ann, actor = house.join(), house.join("actor@example.com", role)
     body, *answers = ROUTES[route]
-    said = actor.call(route[0], f"/admin/{route[1].replace('<int:user_id>', str(ann.user.id))}", body)
+    said = actor.call(route[0], f"/admin/{_filled(route[1], str(ann.user.id))}", body)
     assert said.status_code == answers[[Role.STANDARD, Role.ADMIN, Role.SUPERADMIN].index(role)], said.text
     if said.status_code == NO:
         assert said.json["error"] == "forbidden"
 
 
-@pytest.mark.parametrize("route", [r for r in ROUTES if "<" in r[1]], ids=" ".join)
+@pytest.mark.parametrize("route", [r for r in ROUTES if "<int:user_id>" in r[1]], ids=" ".join)
 def test_an_admin_has_no_say_over_other_admins(route: tuple[str, str], house: House, boss: Person):
     ada = house.join("ada@example.com", Role.ADMIN)
     said = ada.call(route[0], f"/admin/{route[1].replace('<int:user_id>', str(boss.user.id))}", ROUTES[route][0])

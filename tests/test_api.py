@@ -17,7 +17,6 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from dashtrade.api.history import csv_chunks
 from dashtrade.api.http import ENDPOINTS
 from dashtrade.app import App
 from dashtrade.domain.access import Role
@@ -661,12 +660,6 @@ def test_no_cell_of_the_csv_is_a_formula(make_app: MakeApp, clock: SetClock, fee
     rows = list(csv.DictReader(io.StringIO(ann.call("GET", "/trades.csv").text, newline="")))
     assert [row["broker_order_id"] for row in rows] == [f"'{cell}" for cell in reversed(bad)]
     assert D(rows[0]["realized_pnl"]) == -500, "a negative number is a number"
-
-
-def test_the_csv_is_streamed_in_parts():
-    row = tuple("x" for _ in order_table.CSV_COLUMNS)
-    parts = list(csv_chunks(iter([row] * 5001)))
-    assert len(parts) == 3 and sum(part.count("\r\n") for part in parts) == 5002
 
 
 def test_performance_is_the_sum_of_the_fills(traded: Person):

@@ -160,6 +160,30 @@ def test_a_child_only_a_person_can_help_stops_everything(tmp_path):
 
 
 @needs_proc
+def test_what_has_worked_once_is_started_again_whatever_it_says_and_nobody_else_ends(tmp_path):
+    """A receiver that dies with the code of wrong settings must not take with it what watches the stops."""
+    mark = tmp_path / "once"
+    body = f"""
+        if os.path.exists({str(mark)!r}):
+            os.remove({str(mark)!r}); print('The database is away.', flush=True); sys.exit(78)
+        serve(PORT)
+    """
+    with running(tmp_path, receiver=body, dashboard="serve(PORT)") as dashtrade:
+        dashtrade.until("Ctrl-C stops it")
+        other = dashtrade.pid_of("dashboard")
+        mark.touch()
+        os.kill(dashtrade.pid_of("receiver"), signal.SIGKILL)
+        said = dashtrade.until("receiver is running again")
+        assert "The database is away." in said and "cannot start" not in said
+        assert dashtrade.pid_of("dashboard") == other
+
+
+def test_the_worker_is_a_service_of_its_own(tmp_path):
+    settings = Settings.load({"DASHTRADE_HOME": str(tmp_path)}, tmp_path)
+    assert [service.name for service in supervisor.services(settings)] == ["worker", "receiver", "dashboard"]
+
+
+@needs_proc
 def test_a_killed_supervisor_leaves_no_child_behind(tmp_path):
     with running(tmp_path, receiver="serve(PORT)", dashboard="serve(PORT)") as dashtrade:
         dashtrade.until("Ctrl-C stops it")

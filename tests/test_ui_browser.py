@@ -40,6 +40,7 @@ class Home:
         self.children: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> None:
+        self.children.append(subprocess.Popen([sys.executable, "-m", "dashtrade.worker"], cwd=ROOT, env=self.environ, stderr=subprocess.DEVNULL))
         self._run(["webhook_server.py"], f"{self.hooks}/health")
         self._run(["-m", "dashtrade.ui.serve"], f"{self.ui}/_stcore/health")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import pydantic
-from flask import Blueprint, Response, stream_with_context
+from flask import Blueprint, Response
 
 from dashtrade.api.auth import user_view
 from dashtrade.api.history import trade_view
-from dashtrade.api.http import Body, Page, endpoint, number_cursor, page, read_moment, the_app
+from dashtrade.api.http import Body, Page, csv_file, endpoint, number_cursor, page, read_moment, the_app
 from dashtrade.domain.access import Permission, Role
 from dashtrade.domain.values import Symbol, iso
 from dashtrade.services import admin, credentials, export, people, simulation
@@ -80,6 +80,48 @@ def reset_link(user: User, user_id: int) -> dict[str, Any]:
     return {"url": credentials.make_link(the_app(), user, user_id)}
 
 
+@endpoint(bp, "DELETE", "/users/<int:user_id>/reset-link", needs=P.MANAGE_USERS)
+def revoke_reset_link(user: User, user_id: int) -> dict[str, Any]:
+    """End the password link of this user."""
+    credentials.revoke_link(the_app(), user, user_id)
+    return {"user_id": user_id, "status": "revoked"}
+
+
+@endpoint(bp, "GET", "/reset-links", needs=P.MANAGE_USERS)
+def reset_links(user: User) -> dict[str, Any]:
+    """The password links that still work; their text is never shown again. `made_by` is null for one made on the machine."""
+    rows = credentials.open_links(the_app(), user)
+    items = [
+        {
+            "user_id": row.user_id, "email": row.email, "made_by": row.made_by, "created_at": iso(row.created_at),
+            "expires_at": iso(row.expires_at),
+        }
+        for row in rows
+    ]
+    return {"items": items, "next_cursor": None}
+
+
+@endpoint(bp, "GET", "/invitations", needs=P.INVITE)
+def invitations(user: User) -> dict[str, Any]:
+    """The invitations that still work; their text is never shown again."""
+    rows = people.open_invitations(the_app(), user)
+    items = [
+        {
+            "id": row.id, "email": row.email, "role": row.role, "made_by": row.made_by, "created_at": iso(row.created_at),
+            "expires_at": iso(row.expires_at),
+        }
+        for row in rows
+    ]
+    return {"items": items, "next_cursor": None}
+
+
+@endpoint(bp, "DELETE", "/invitations/<int:invitation_id>", needs=P.INVITE)
+def revoke_invitation(user: User, invitation_id: int) -> dict[str, Any]:
+    """End an invitation: one's own, or that of somebody whose account one may change."""
+    people.revoke_invitation(the_app(), user, invitation_id)
+    return {"id": invitation_id, "status": "revoked"}
+
+
 @endpoint(bp, "DELETE", "/users/<int:user_id>/second-factor", needs=P.MANAGE_USERS)
 def reset_second_factor(user: User, user_id: int) -> dict[str, Any]:
     """Take off the second factor of somebody who lost it."""
@@ -127,8 +169,7 @@ def trades(user: User, query: AllTradesList) -> dict[str, Any]:
 @endpoint(bp, "GET", "/trades.csv", query=AllTradesFilter, needs=P.SEE_ALL_TRADES)
 def trades_csv(user: User, query: AllTradesFilter) -> Response:
     """The same as a CSV file, all of them, streamed."""
-    chunks = export.all_trades(the_app(), query.wanted())
-    return Response(stream_with_context(chunks), mimetype="text/csv", headers={"Content-Disposition": "attachment; filename=all-trades.csv"})
+    return csv_file(user, export.all_trades(the_app(), query.wanted()), "all-trades.csv")
 
 
 @endpoint(bp, "GET", "/audit", query=Page, needs=P.SEE_SYSTEM)

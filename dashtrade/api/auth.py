@@ -8,7 +8,7 @@ from typing import Any
 import pydantic
 from flask import Blueprint
 
-from dashtrade.api.http import Body, Page, client_address, endpoint, number_cursor, page, the_app
+from dashtrade.api.http import Body, Page, client_address, endpoint, number_cursor, page, password_turn, the_app
 from dashtrade.domain.access import Permission, Role, may
 from dashtrade.domain.values import iso
 from dashtrade.services import people, second_factor
@@ -63,10 +63,11 @@ def user_view(user: User) -> dict[str, Any]:
 @endpoint(bp, "POST", "/auth/register", body=Registration, open=True, status=201)
 def register(given: Registration) -> dict[str, Any]:
     """Make an account: the first one with the set-up code, others as the installation allows."""
-    made = people.register(
-        the_app(), email=given.email, password=given.password, name=given.name, code=given.setup_code or given.invitation,
-        address=client_address(),
-    )
+    with password_turn():
+        made = people.register(
+            the_app(), email=given.email, password=given.password, name=given.name, code=given.setup_code or given.invitation,
+            address=client_address(),
+        )
     return {"user": user_view(made.user), "access_token": made.access_token}
 
 
@@ -74,7 +75,8 @@ def register(given: Registration) -> dict[str, Any]:
 def login(given: Credentials) -> dict[str, Any]:
     """Sign in: an access token for 30 days. Where the second factor is on, a code goes with the password."""
     app, address = the_app(), client_address()
-    user = people.check_password(app, given.email, given.password, address)
+    with password_turn():
+        user = people.check_password(app, given.email, given.password, address)
     second_factor.check(app, user, given.code, address)
     made = people.sign_in(app, user.id)
     return {"access_token": made.access_token, "user": user_view(made.user)}

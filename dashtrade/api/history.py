@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
 import pydantic
-from flask import Blueprint, Response, stream_with_context
+from flask import Blueprint, Response
 
 from bot_engine import Lane
 from dashtrade.api.bots import shown_bots
-from dashtrade.api.http import SCOPE, Answer, Body, Page, endpoint, number_cursor, page, read_day, read_end, read_moment, the_app
+from dashtrade.api.http import SCOPE, Answer, Body, Page, csv_file, endpoint, number_cursor, page, read_day, read_end, read_moment, the_app
 from dashtrade.domain.measures import win_rate
 from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.scope import MoneyScope
 from dashtrade.domain.values import ZERO, Symbol, iso, plain
+from dashtrade.services import export
 from dashtrade.services import orders as order_service
 from dashtrade.services import portfolio_summary, scope
 from dashtrade.services import prices, story
@@ -172,28 +170,7 @@ def trades(user: User, query: TradeList) -> dict[str, Any]:
 @endpoint(bp, "GET", "/trades.csv", query=TradeFilter)
 def trades_csv(user: User, query: TradeFilter) -> Response:
     """The same as a CSV file, all of them, streamed."""
-    app, wanted = the_app(), query.wanted(user)
-
-    def chunks() -> Iterator[str]:
-        with app.db.read() as conn:
-            yield from csv_chunks(order_table.stream_trades(conn, user.id, **wanted))
-
-    headers = {"Content-Disposition": "attachment; filename=trades.csv"}
-    return Response(stream_with_context(chunks()), mimetype="text/csv", headers=headers)
-
-
-def csv_chunks(rows: Iterator[tuple[Any, ...]]) -> Iterator[str]:
-    """CSV text, a few thousand lines at a time; the cells come harmless from the query."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\r\n")
-    writer.writerow(order_table.CSV_COLUMNS)
-    for count, row in enumerate(rows, 1):
-        writer.writerow(row)
-        if count % 2000 == 0:
-            yield buffer.getvalue()
-            buffer.seek(0)
-            buffer.truncate()
-    yield buffer.getvalue()
+    return csv_file(user, export.my_trades(the_app(), user, query.wanted(user)), "trades.csv")
 
 
 # --- positions, performance, risk ------------------------------------------------------------------------------------------

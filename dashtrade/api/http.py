@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import wraps
@@ -22,6 +23,7 @@ from bot_database import DatabaseAway
 from dashtrade.app import App
 from dashtrade.domain.access import Permission, may
 from dashtrade.domain.values import Malformed
+from dashtrade.limits import ReceiverLimits, network_of
 from dashtrade.services import people
 from dashtrade.services.bots import NotFound, Refusal
 from dashtrade.services.people import Denied
@@ -72,6 +74,45 @@ ENDPOINTS: dict[tuple[str, str], Endpoint] = {}
 
 def the_app() -> App:
     return current_app.config["DASHTRADE"]
+
+
+def the_limits() -> ReceiverLimits:
+    return current_app.config["LIMITS"]
+
+
+def busy(what: str, wait: float) -> Answer:
+    """Too many at once, or too many of one address."""
+    seconds = max(round(wait), 1)
+    return Answer(
+        429, "too_many_requests", f"Too many {what} are asked for at once.", f"Wait {seconds} s, then try again.",
+        {"Retry-After": str(seconds)},
+    )
+
+
+@contextmanager
+def password_turn() -> Iterator[None]:
+    """Checking a password takes a third of a second of a processor: not too many at once, and not too many of one address."""
+    limits = the_limits()
+    wait = limits.passwords_of.take(network_of(client_address()))
+    with limits.passwords.turn() as on:
+        if wait or not on:
+            raise busy("sign-ins", wait)
+        yield
+
+
+def csv_file(user: User, pieces: Generator[str, None, None], name: str) -> Response:
+    """Sent while it is read, and one at a time: whoever reads slowly keeps a thread for as long as it takes."""
+    held = ExitStack()
+    if not held.enter_context(the_limits().exports.place(user.id)):
+        raise busy("exports", 5)
+
+    def sent() -> Iterator[str]:
+        with held, closing(pieces):
+            yield from pieces
+
+    answer = Response(sent(), mimetype="text/csv", headers={"Content-Disposition": f"attachment; filename={name}"})
+    answer.call_on_close(held.close)  # one that never began to be sent has nothing that ends
+    return answer
 
 
 def endpoint(bp: Blueprint, method: str, path: str, *, body: type[Body] | None = None, query: type[Body] | None = None,

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime
 from typing import Any
 
 import pydantic
-from flask import Blueprint, Response, stream_with_context
+import sqlalchemy as sa
+from flask import Blueprint, Response
 
-from dashtrade.api.http import SCOPE, Answer, Body, Page, endpoint, page, read_end, read_moment, the_app
+from dashtrade.api.http import SCOPE, Answer, Body, Page, csv_file, endpoint, page, read_end, read_moment, the_app
 from dashtrade.domain.round_trips import ExitReason
 from dashtrade.domain.values import Symbol, iso, plain
 from dashtrade.services import scope
+from dashtrade.services.export import Pieces, csv_pieces
 from dashtrade.tables import round_trips as table
 from dashtrade.tables.base import EPOCH
 from dashtrade.tables.people import User
@@ -106,24 +106,11 @@ def read_cursor(cursor: str | None, sort: str, *, is_open: bool) -> tuple[Any, i
 @endpoint(bp, "GET", "/round-trips.csv", query=TripFilter)
 def round_trips_csv(user: User, query: TripFilter) -> Response:
     """The same as a CSV file, all of them, streamed."""
-    app, wanted = the_app(), query.wanted(user)
+    wanted = query.wanted(user)
 
-    def chunks() -> Iterator[str]:
-        with app.db.read() as conn:
-            yield from _csv(table.stream(conn, user.id, **wanted))
+    def rows(conn: sa.Connection, before: Any) -> Pieces[tuple[Any, Any]]:
+        with closing(table.stream(conn, user.id, before=before, **wanted)) as found:
+            for key, row in found:
+                yield key, list(view(row).values())
 
-    headers = {"Content-Disposition": "attachment; filename=round-trips.csv"}
-    return Response(stream_with_context(chunks()), mimetype="text/csv", headers=headers)
-
-
-def _csv(rows: Iterator[Any]) -> Iterator[str]:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\r\n")
-    writer.writerow(COLUMNS)
-    for count, row in enumerate(rows, 1):
-        writer.writerow(view(row).values())
-        if count % 2000 == 0:
-            yield buffer.getvalue()
-            buffer.seek(0)
-            buffer.truncate()
-    yield buffer.getvalue()
+    return csv_file(user, csv_pieces(the_app(), COLUMNS, rows), "round-trips.csv")

@@ -199,7 +199,7 @@ def read_choice(table: dict[str, T]) -> Read[T]:
         for word, meaning in table.items():
             if bare(word) == bare(value):
                 return meaning
-        near = get_close_matches(value[:40].lower(), list(table), n=1, cutoff=LIKE)
+        near = get_close_matches(value.lower(), list(table), n=1, cutoff=LIKE) if len(value) <= 40 else []
         hint = f"Did you mean {near[0]!r}? {known}" if near else known
         raise Malformed(f"{where} {value[:40]!r} is not known", where=where, hint=hint)
 

@@ -13,6 +13,7 @@ from typing import Any
 from dashtrade.domain.values import Malformed
 
 MAX_DEPTH = 32
+MOST_FIELDS, MOST_VALUES, MOST_TEXT = 200, 2000, 4000  # before anything is computed of them
 HIDDEN = "•••"
 
 _AUTH = ("token", "secret", "passphrase", "key")
@@ -39,11 +40,19 @@ def open_body(raw: bytes) -> dict[str, Any] | str:
     if not text:
         raise Malformed("The body is empty", where="body", hint=_TEXT_HINT)
     opened = _json(text)
-    for where, found in leaves(opened):
+    if isinstance(opened, str) and len(opened) > MOST_TEXT:
+        raise Malformed("The text is too long", where="text", hint=f"At most {MOST_TEXT} characters; send more as a JSON object.")
+    if isinstance(opened, dict) and len(opened) > MOST_FIELDS:
+        raise Malformed("There are too many fields", where="body", hint=f"At most {MOST_FIELDS}.")
+    for number, (path, found) in enumerate(leaves(opened)):
+        if number >= MOST_VALUES:
+            raise Malformed("There are too many values", where="body", hint=f"At most {MOST_VALUES}.")
+        if not isinstance(found, float) and not (isinstance(found, str) and _UNSTORABLE.search(found)):
+            continue
+        where = shown(path)
         if isinstance(found, float):
             raise Malformed(f"{where} is out of range", where=where, hint="Send a finite number of at most 30 digits.")
-        if isinstance(found, str) and _UNSTORABLE.search(found):
-            raise Malformed(f"{where} holds a character that cannot be stored", where=where, hint="Send plain text.")
+        raise Malformed(f"{where} holds a character that cannot be stored", where=where, hint="Send plain text.")
     return opened
 
 
@@ -80,31 +89,31 @@ def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise Malformed(f"{_shown(key)} is there twice", where=_shown(key), hint="Send each field once.")
+            raise Malformed(f"{shown(key)} is there twice", where=shown(key), hint="Send each field once.")
         found[key] = value
     return found
 
 
-def _shown(path: str) -> str:
+def shown(path: str) -> str:
     if path.isprintable() and 0 < len(path) <= 80:
         return path
     return "".join(letter if letter.isprintable() else "?" for letter in path[:80]) or "text"
 
 
 def leaves(value: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Every value in it, the names of fields too, with the path to it."""
+    """Every value in it, the names of fields too, with the path to it as it was sent (`shown` makes it fit to be seen)."""
     if depth > MAX_DEPTH:
-        raise Malformed("The body is nested too deep", where=_shown(path), hint=f"At most {MAX_DEPTH} levels.")
+        raise Malformed("The body is nested too deep", where=shown(path), hint=f"At most {MAX_DEPTH} levels.")
     if isinstance(value, dict):
         for key, inner in value.items():
             here = (f"{path}.{key}" if path else key)[:200]
-            yield _shown(here), key
+            yield here, key
             yield from leaves(inner, here, depth + 1)
     elif isinstance(value, list):
         for number, inner in enumerate(value):
             yield from leaves(inner, f"{path}[{number}]", depth + 1)
     else:
-        yield _shown(path), value
+        yield path, value
 
 
 def bare(name: str) -> str:

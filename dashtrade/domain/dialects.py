@@ -41,7 +41,7 @@ from dashtrade.domain.alert_fields import (
     read_timeframe,
     without_sign,
 )
-from dashtrade.domain.bodies import WORD, bare, canonical_text, fields_of_text, is_auth, leaves, open_body, redact, secret_of
+from dashtrade.domain.bodies import WORD, bare, canonical_text, fields_of_text, is_auth, leaves, open_body, redact, secret_of, shown
 from dashtrade.domain.signals import Action, Signal, Size, SizeKind, Target
 from dashtrade.domain.values import Malformed, OrderType, Side, Symbol, exact, plain
 
@@ -310,12 +310,12 @@ def parse(raw: bytes) -> Reading:
 
 
 def _refuse_placeholders(opened: dict[str, Any] | str) -> None:
-    for where, text in leaves(opened):
+    for path, text in leaves(opened):
         # Not `{{.*?}}`: on a text of nothing but braces that takes seconds.
         _, opening, rest = text.partition("{{") if isinstance(text, str) else ("", "", "")
         if opening and "}}" in rest:
             hint = "TradingView did not fill it in: check its spelling, and that this kind of alert knows it."
-            name = rest.partition("}}")[0][:40]
+            name, where = rest.partition("}}")[0][:40], shown(path)
             raise Malformed(f"{where} still holds the placeholder {{{{{name}}}}}", where=where, hint=hint)
 
 

@@ -17,6 +17,7 @@ from dashtrade.tables import bots as bot_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import overall
 from dashtrade.tables import people as table
+from dashtrade.tables import proofs as proof_table
 from dashtrade.tables.people import User
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def set_role(app: App, actor: User, user_id: int, role: Role) -> None:
         if role is not Role.SUPERADMIN:
             removal.keep_a_superadmin(conn, user_id)
         table.change(conn, user_id, role=role)
+        proof_table.end_handed_out(conn, user_id)
         message_table.record(conn, actor=actor.id, action="role given", now=now, subject=user_id, detail={"email": user.email, "role": role})
 
     app.db.write(work)
@@ -62,6 +64,7 @@ def set_active(app: App, actor: User, user_id: int, active: bool) -> None:
             removal.keep_a_superadmin(conn, user_id)
             table.remove_sessions(conn, user_id)
             table.revoke_api_tokens(conn, user_id, now)
+            proof_table.end_handed_out(conn, user_id)
             bot_table.pause_all(conn, user_id, reason="its owner's account was deactivated", now=now)
         table.change(conn, user_id, is_active=active)
         message_table.record(

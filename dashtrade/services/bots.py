@@ -22,6 +22,7 @@ from dashtrade.services import venue_check
 from dashtrade.services.bot_history import differences
 from dashtrade.services.bot_settings import EXIT_FIELDS, ORDER_FIELDS, check_risk_size, read_settings
 from dashtrade.services.people import read_zone
+from dashtrade.services.refusals import NotFound, Refusal
 from dashtrade.services.venue_check import Warn
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as table
@@ -45,22 +46,6 @@ DEMO_ACCOUNTS, DEMO_BOTS = 3, 12  # that a demo may ever make: strangers must no
 
 
 REAL_MONEY = "REAL MONEY"
-
-
-class NotFound(Exception):
-    """There is no such thing of this user's; whether there is one of somebody else's is nobody's business."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__(what)
-        self.message, self.hint = f"there is no such {what}", f"List your {what}s to see which there are."
-
-
-class Refusal(Exception):
-    """Understood, and not done, for a reason the user can change."""
-
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.message, self.hint = message, hint
 
 
 # --- accounts ------------------------------------------------------------------------------------------------------------

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from dashtrade.domain.access import Permission
+from dashtrade.domain.access import Permission, may, may_manage
 from dashtrade.domain.values import sha256
 from dashtrade.services import passwords, people, second_factor
 from dashtrade.services.bots import NotFound, Refusal
@@ -56,6 +56,29 @@ def make_link(app: App, actor: User, user_id: int) -> str:
     return _link(app, user, actor=actor.id)
 
 
+def revoke_link(app: App, actor: User, user_id: int) -> None:
+    """The link of this user works no more."""
+    require(actor, Permission.MANAGE_USERS)
+    now = app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        user = people_table.by_id(conn, user_id)
+        if user is None:
+            raise NotFound("user")
+        require_over(actor, user)
+        if not table.drop_link(conn, user_id):
+            raise NotFound("password link")
+        message_table.record(conn, actor=actor.id, action="password link revoked", now=now, subject=user_id, detail={"email": user.email})
+
+    app.db.write(work)
+
+
+def open_links(app: App, actor: User) -> list[Any]:
+    require(actor, Permission.MANAGE_USERS)
+    with app.db.read() as conn:
+        return table.open_links(conn, app.clock.now())
+
+
 def rescue(app: App, email: str) -> str:
     """For whoever has the machine, when nobody can sign in: the same link, and the second factor is off."""
     with app.db.read() as conn:
@@ -82,11 +105,23 @@ def _link(app: App, user: User, *, actor: int | None) -> str:
 def whose(app: App, code: str) -> User:
     """Whose link it is, while it works; or Denied."""
     with app.db.read() as conn:
-        user_id = table.link(conn, sha256(code), app.clock.now())
-        user = people_table.by_id(conn, user_id) if user_id else None
-    if user is None or not user.is_active:
+        return _whose(conn, sha256(code), app.clock.now())
+
+
+def _whose(conn: sa.Connection, code_hash: str, now: datetime) -> User:
+    """Asked again when the link is used: may who made it still help this user?"""
+    found = table.link(conn, code_hash, now)
+    user = people_table.by_id(conn, found.user_id) if found else None
+    if found is None or user is None or not user.is_active or not _still_may(conn, found.made_by, user):
         raise Denied("this link is wrong, used or too old", "Ask an admin for a new one.")
     return user
+
+
+def _still_may(conn: sa.Connection, made_by: int, user: User) -> bool:
+    if not made_by:  # on the machine
+        return True
+    maker = people_table.by_id(conn, made_by)
+    return maker is not None and maker.is_active and may(maker.role, Permission.MANAGE_USERS) and may_manage(maker.role, user.role)
 
 
 def use_link(app: App, code: str, *, new: str, address: str) -> None:
@@ -100,11 +135,12 @@ def _put_password(app: App, user_id: int, stored: str, *, action: str, address: 
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> None:
-        if link and not table.use_link(conn, link, now):
+        if link and not (_whose(conn, link, now) and table.use_link(conn, link, now)):
             raise Denied("this link is wrong, used or too old", "Ask an admin for a new one.")
         people_table.change(conn, user_id, password_hash=stored)
         people_table.remove_sessions(conn, user_id, keep=keep)
         people_table.revoke_api_tokens(conn, user_id, now, name=people.SIGN_IN)
+        table.end_handed_out(conn, user_id)
         message_table.record(conn, actor=user_id, action=action, now=now, subject=user_id, address=address)
 
     app.db.write(work)

@@ -1,4 +1,8 @@
-"""A user's own data as one ZIP file, written while it is sent: nothing of it is ever whole in memory or on the disk."""
+"""A user's own data as one ZIP file, and trades as CSV, written while they are sent: nothing is ever whole in memory or on the disk.
+
+What is sent goes to a reader who may be slow, or may not read at all. So each piece is read with a connection of its own, which is
+given back before the piece is handed on; the next one goes on behind the last key.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,14 @@ import csv
 import io
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import sqlalchemy as sa
 
 from dashtrade.domain.values import Symbol, iso, plain
 from dashtrade.services.bots import Refusal
@@ -21,7 +29,10 @@ from dashtrade.tables.people import User
 if TYPE_CHECKING:
     from dashtrade.app import App
 
-BATCH = 2000  # rows between two pieces that are sent
+T = TypeVar("T")
+PIECE = 256 * 1024  # characters between two pieces that are handed on
+Pieces = Generator[T, None, None]  # to be closed where it is not read to its end
+Rows = Callable[[sa.Connection, Any], Pieces[tuple[Any, Any]]]  # what comes behind a key: (key, cells)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -42,7 +53,7 @@ class _Sink:
         return b"".join(pieces)
 
 
-def own_data(app: App, user: User, address: str) -> Iterator[bytes]:
+def own_data(app: App, user: User, address: str) -> Pieces[bytes]:
     """Recorded first, and refused to those who only look at somebody's pages."""
     if user.viewer:
         raise Refusal("these are somebody else's pages", "Leave the view first; only they can take their data along.")
@@ -51,19 +62,27 @@ def own_data(app: App, user: User, address: str) -> Iterator[bytes]:
     return _zipped(app, user)
 
 
-def _zipped(app: App, user: User) -> Iterator[bytes]:
+def _zipped(app: App, user: User) -> Pieces[bytes]:
     sink = _Sink()
-    with app.db.read() as conn, zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:  # type: ignore[call-overload]
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:  # type: ignore[call-overload]
+        with app.db.read() as conn:
+            profile = table.profile(conn, user.id)
         archive.writestr("README.txt", _ABOUT)
-        archive.writestr("profile.json", json.dumps({name: _said(value) for name, value in table.profile(conn, user.id).items()}, indent=2))
+        archive.writestr("profile.json", json.dumps({name: _said(value) for name, value in profile.items()}, indent=2))
         for file, name in table.TABLES.items():
             with archive.open(f"{file}.csv", "w", force_zip64=True) as entry:
-                rows = ([_cell(value) for value in row] for row in table.rows(conn, user.id, name))
-                for text in csv_text(tuple(c.name for c in table.columns(name)), rows):
+                for text in csv_pieces(app, tuple(c.name for c in table.columns(name)), partial(_own_rows, user.id, name)):
                     entry.write(text.encode())
                     yield sink.take()
             yield sink.take()
     yield sink.take()
+
+
+def _own_rows(owner: int, name: str, conn: sa.Connection, after: Any) -> Pieces[tuple[Any, Any]]:
+    width = len(table.columns(name))
+    with closing(table.rows(conn, owner, name, after)) as found:
+        for row in found:
+            yield row[width:], [_cell(value) for value in row[:width]]
 
 
 def _said(value: Any) -> Any:
@@ -96,24 +115,48 @@ _ABOUT = (
 )
 
 
+# --- one's own trades ------------------------------------------------------------------------------------------------------------------
+
+
+def my_trades(app: App, user: User, wanted: dict[str, Any]) -> Pieces[str]:
+    def rows(conn: sa.Connection, before: Any) -> Pieces[tuple[Any, Any]]:
+        return _trade_rows(order_table.stream_trades(conn, user.id, before=before, **wanted), order_table.CSV_COLUMNS)
+
+    return csv_pieces(app, order_table.CSV_COLUMNS, rows)
+
+
 # --- everybody's trades, for admins --------------------------------------------------------------------------------------------------
 
 
-def all_trades(app: App, wanted: dict[str, Any]) -> Iterator[str]:
-    """As CSV text, a few thousand lines at a time. The caller has checked that they may; the cells come harmless from the query."""
-    with app.db.read() as conn:
-        yield from csv_text(overall.ALL_CSV_COLUMNS, overall.stream_all_trades(conn, **wanted))
+def all_trades(app: App, wanted: dict[str, Any]) -> Pieces[str]:
+    """The caller has checked that they may; the cells come harmless from the query."""
+
+    def rows(conn: sa.Connection, before: Any) -> Pieces[tuple[Any, Any]]:
+        return _trade_rows(overall.stream_all_trades(conn, before=before, **wanted), overall.ALL_CSV_COLUMNS)
+
+    return csv_pieces(app, overall.ALL_CSV_COLUMNS, rows)
 
 
-def csv_text(names: tuple[str, ...], rows: Iterator[Any]) -> Iterator[str]:
+def _trade_rows(found: Pieces[Any], names: tuple[str, ...]) -> Pieces[tuple[Any, Any]]:
+    place = names.index("id")
+    with closing(found):
+        for row in found:
+            yield int(row[place]), row
+
+
+def csv_pieces(app: App, names: tuple[str, ...], rows: Rows) -> Pieces[str]:
     """Cells that are harmless already, as lines."""
-    buffer = io.StringIO()
+    buffer, key, more = io.StringIO(), None, True
     writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow(names)
-    for count, row in enumerate(rows, 1):
-        writer.writerow(row)
-        if count % BATCH == 0:
-            yield buffer.getvalue()
-            buffer.seek(0)
-            buffer.truncate()
-    yield buffer.getvalue()
+    while more:
+        with app.db.read() as conn, closing(rows(conn, key)) as found:
+            more = False
+            for key, cells in found:
+                writer.writerow(cells)
+                if buffer.tell() >= PIECE:
+                    more = True
+                    break
+        yield buffer.getvalue()
+        buffer.seek(0)
+        buffer.truncate()

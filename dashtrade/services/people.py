@@ -17,9 +17,11 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from bot_database import DatabaseAway
-from dashtrade.domain.access import Role
+from dashtrade.domain.access import Permission, Role, may
 from dashtrade.domain.values import Malformed, sha256
 from dashtrade.services import passwords
+from dashtrade.services.permission import require, require_over
+from dashtrade.services.refusals import NotFound
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as table
 from dashtrade.tables.people import User
@@ -89,7 +91,7 @@ def register(app: App, *, email: str, password: str, name: str, code: str | None
     def work(conn: sa.Connection) -> int:
         if first and (table.count(conn) or not code or table.setting(conn, _SETUP) != sha256(code)):
             raise Denied("the set-up code is wrong or was used", "Start DashTrade again: it prints a new set-up link while there is no user.")
-        if invited is not None and not table.use_invitation(conn, invited.id, now):
+        if invited is not None and not (still_invites(conn, invited) and table.use_invitation(conn, invited.id, now)):
             raise Denied("this invitation was used already", "Ask for another one.")
         if first and not table.drop_setting(conn, _SETUP):  # of two who use the code at once, one finds it gone
             raise Denied("the set-up code was used", "Sign in instead.")
@@ -118,12 +120,23 @@ def may_join(app: App, code: str | None, email: str) -> Any:
         case "invite" if code:
             with app.db.read() as conn:
                 found = table.invitation(conn, sha256(code), app.clock.now())
-            if found is not None and found.email in ("", email):
+                good = found is not None and found.email in ("", email) and still_invites(conn, found)
+            if good:
                 return found
             raise Denied("the invitation is wrong, used or too old", "Ask an admin for a new one.")
         case "invite":
             raise Denied("joining needs an invitation", "Ask an admin for one.")
     raise Denied("nobody can sign up here", "An admin can add you.")
+
+
+def still_invites(conn: sa.Connection, invitation: Any) -> bool:
+    """Asked again when an invitation is used: may who made it still invite, and give this role?"""
+    maker = table.by_id(conn, invitation.user_id)
+    return maker is not None and maker.is_active and _may_invite(maker.role, Role(invitation.role))
+
+
+def _may_invite(role: Role, given: Role) -> bool:
+    return may(role, Permission.INVITE) and (given is Role.STANDARD or may(role, Permission.MANAGE_ROLES))
 
 
 def add_user(app: App, *, email: str, name: str, password: str, role: Role = Role.STANDARD, actor: int | None = None) -> int:
@@ -162,6 +175,9 @@ def read_email(text: str) -> str:
 
 def invite(app: App, actor: User, *, email: str, role: Role) -> str:
     """A code for one new user, good for a week."""
+    require(actor, Permission.INVITE)
+    if role is not Role.STANDARD:
+        require(actor, Permission.MANAGE_ROLES)
     code, now = secrets.token_urlsafe(24), app.clock.now()
     address = read_email(email) if email else ""
 
@@ -171,6 +187,30 @@ def invite(app: App, actor: User, *, email: str, role: Role) -> str:
 
     app.db.write(work)
     return code
+
+
+def open_invitations(app: App, actor: User) -> list[Any]:
+    require(actor, Permission.INVITE)
+    with app.db.read() as conn:
+        return table.open_invitations(conn, app.clock.now())
+
+
+def revoke_invitation(app: App, actor: User, invitation_id: int) -> None:
+    """One's own, or that of somebody whose account one may change."""
+    require(actor, Permission.INVITE)
+    now = app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        found = next((one for one in table.open_invitations(conn, now) if one.id == invitation_id), None)
+        maker = table.by_id(conn, found.user_id) if found else None
+        if found is None or maker is None:
+            raise NotFound("invitation")
+        if maker.id != actor.id:
+            require_over(actor, maker)
+        table.drop_invitation(conn, invitation_id)
+        message_table.record(conn, actor=actor.id, action="invitation revoked", now=now, detail={"email": found.email, "role": found.role})
+
+    app.db.write(work)
 
 
 # --- signing in ----------------------------------------------------------------------------------------------------------

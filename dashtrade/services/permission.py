@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dashtrade.domain.access import Permission, may, may_manage
-from dashtrade.services.bots import Refusal
+from dashtrade.services.refusals import Refusal
 from dashtrade.tables.people import User
 
 

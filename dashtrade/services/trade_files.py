@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
+
 from dashtrade.domain.values import Symbol, plain
-from dashtrade.services.export import csv_text, harmless
+from dashtrade.services.export import Pieces, csv_pieces, harmless
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import orders as order_table
@@ -30,29 +32,38 @@ _TRIP_HEADS = (
 )  # fmt: skip
 
 
-def fills(app: App, user: User, wanted: dict[str, Any]) -> Iterator[str]:
+def fills(app: App, user: User, wanted: dict[str, Any]) -> Pieces[str]:
     with app.db.read() as conn:
         bots, accounts = _names(conn, user)
-        place = {name: number for number, name in enumerate(order_table.CSV_COLUMNS)}
+    place = {name: number for number, name in enumerate(order_table.CSV_COLUMNS)}
 
-        def readable(row: tuple[Any, ...]) -> list[Any]:
-            cells = list(row)
-            cells[place["at"]] = cells[place["at"]].replace("T", " ").rstrip("Z")
-            cells[place["bot_id"]] = bots.get(int(row[place["bot_id"]]), row[place["bot_id"]])
-            cells[place["account_id"]] = accounts.get(int(row[place["account_id"]]), row[place["account_id"]])
-            cells[place["symbol"]] = symbol_of(row[place["symbol"]]).short
-            return cells
+    def readable(row: tuple[Any, ...]) -> list[Any]:
+        cells = list(row)
+        cells[place["at"]] = cells[place["at"]].replace("T", " ").rstrip("Z")
+        cells[place["bot_id"]] = bots.get(int(row[place["bot_id"]]), row[place["bot_id"]])
+        cells[place["account_id"]] = accounts.get(int(row[place["account_id"]]), row[place["account_id"]])
+        cells[place["symbol"]] = symbol_of(row[place["symbol"]]).short
+        return cells
 
-        heads = tuple(_FILL_HEADS[name] for name in order_table.CSV_COLUMNS)
-        yield from csv_text(heads, map(readable, order_table.stream_trades(conn, user.id, **wanted)))
+    def rows(conn: sa.Connection, before: Any) -> Pieces[tuple[Any, Any]]:
+        with closing(order_table.stream_trades(conn, user.id, before=before, **wanted)) as found:
+            for row in found:
+                yield int(row[place["id"]]), readable(row)
+
+    return csv_pieces(app, tuple(_FILL_HEADS[name] for name in order_table.CSV_COLUMNS), rows)
 
 
-def round_trips(app: App, user: User, wanted: dict[str, Any], said: dict[str, str]) -> Iterator[str]:
+def round_trips(app: App, user: User, wanted: dict[str, Any], said: dict[str, str]) -> Pieces[str]:
     """`said`: the words of each exit reason."""
     with app.db.read() as conn:
         bots, accounts = _names(conn, user)
-        rows = (_trip_cells(row, bots, accounts, said) for row in trip_table.stream(conn, user.id, **wanted))
-        yield from csv_text(_TRIP_HEADS, rows)
+
+    def rows(conn: sa.Connection, before: Any) -> Pieces[tuple[Any, Any]]:
+        with closing(trip_table.stream(conn, user.id, before=before, **wanted)) as found:
+            for key, row in found:
+                yield key, _trip_cells(row, bots, accounts, said)
+
+    return csv_pieces(app, _TRIP_HEADS, rows)
 
 
 def _trip_cells(row: Any, bots: dict[int, str], accounts: dict[int, str], said: dict[str, str]) -> list[Any]:

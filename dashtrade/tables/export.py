@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from dashtrade.tables.base import metadata
 
 SYSTEM: set[str] = set()
+AT_ONCE = 50  # rows in memory
+_ORDER = {"orders": ("created_at", "id"), "bot_performance": ("day", "bot_id")}  # elsewhere the primary key
 
 TABLES = {  # the file's name: the table
     "broker_accounts": "user_api_keys", "bots": "user_bot_configs", "signals": "signals", "decisions": "decisions", "orders": "orders",
@@ -30,8 +32,19 @@ def profile(conn: sa.Connection, owner: int) -> dict[str, Any]:
     return dict(row._asdict()) if row else {}
 
 
-def rows(conn: sa.Connection, owner: int, name: str) -> Iterator[Any]:
-    """One table's rows, oldest first, a few thousand in memory at a time."""
+def keys(name: str) -> tuple[sa.Column[Any], ...]:
+    """What a table is read by, oldest first, and goes on from where it stopped: an index has it in this order."""
     table = metadata.tables[name]
-    query = sa.select(*columns(name)).where(table.c.user_id == owner).order_by(*table.primary_key.columns)
-    yield from conn.execution_options(yield_per=2000).execute(query)
+    return tuple(table.c[column] for column in _ORDER[name]) if name in _ORDER else tuple(table.primary_key.columns)
+
+
+def rows(conn: sa.Connection, owner: int, name: str, after: tuple[Any, ...] | None = None) -> Generator[Any, None, None]:
+    """One table's rows behind the key `after`, few in memory at a time: a row may hold a long alert. Its key stands at its end."""
+    table, key = metadata.tables[name], keys(name)
+    query = sa.select(*columns(name), *(column.label(f"key_{place}") for place, column in enumerate(key)))
+    query = query.where(table.c.user_id == owner).order_by(*key)
+    if after is not None:
+        given = (sa.bindparam(None, value, type_=column.type) for column, value in zip(key, after, strict=True))
+        query = query.where(sa.tuple_(*key) > sa.tuple_(*given))
+    with conn.execute(query.execution_options(yield_per=AT_ONCE)) as found:
+        yield from found

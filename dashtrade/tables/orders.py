@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -431,7 +431,10 @@ def csv_cells(*, postgres: bool) -> list[Any]:
     return [cells[name] for name in CSV_COLUMNS]
 
 
-def stream_trades(conn: sa.Connection, owner: int, **wanted: Any) -> Iterator[tuple[Any, ...]]:
-    """All of them as text, newest first, a few thousand in memory at a time."""
+def stream_trades(conn: sa.Connection, owner: int, *, before: int | None = None, **wanted: Any) -> Generator[tuple[Any, ...], None, None]:
+    """All of them (below the id `before`) as text, newest first, a few in memory at a time."""
     query = _filtered(sa.select(*csv_cells(postgres=is_postgres(conn))), owner, wanted).order_by(trades.c.id.desc())
-    yield from conn.execution_options(yield_per=2000).execute(query)
+    if before is not None:
+        query = query.where(trades.c.id < before)
+    with conn.execute(query.execution_options(yield_per=500)) as found:
+        yield from found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from datetime import date, datetime
 from typing import Any
 
@@ -130,12 +130,16 @@ def all_trades(conn: sa.Connection, *, before: int | None, limit: int, **wanted:
 ALL_CSV_COLUMNS = ("user_id", "email", *CSV_COLUMNS)
 
 
-def stream_all_trades(conn: sa.Connection, **wanted: Any) -> Iterator[tuple[Any, ...]]:
-    """All of them as text, newest first, a few thousand in memory at a time. (No email begins like a formula but by its owner's will.)"""
+def stream_all_trades(conn: sa.Connection, *, before: int | None = None, **wanted: Any) -> Generator[tuple[Any, ...], None, None]:
+    """All of them (below the id `before`) as text, newest first, a few in memory at a time. (No email begins like a formula but by its
+    owner's will.)"""
     email = sa.case((sa.func.substr(users.c.email, 1, 1).in_(["=", "+", "-", "@"]), sa.literal("'") + users.c.email), else_=users.c.email)
     cells = [sa.cast(trades.c.user_id, sa.Text), email, *csv_cells(postgres=is_postgres(conn))]
     query = _wanted(sa.select(*cells).join(users, users.c.id == trades.c.user_id), wanted).order_by(trades.c.id.desc())
-    yield from conn.execution_options(yield_per=2000).execute(query)
+    if before is not None:
+        query = query.where(trades.c.id < before)
+    with conn.execute(query.execution_options(yield_per=500)) as found:
+        yield from found
 
 
 # --- a user goes -----------------------------------------------------------------------------------------------------------------

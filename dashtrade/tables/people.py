@@ -53,7 +53,7 @@ SYSTEM = {
     "add", "by_email", "by_id", "count", "everyone", "of_session", "of_api_token", "of_webhook_token", "setting", "put_setting",
     "drop_setting", "invitation", "use_invitation", "forget_expired", "webhook_secrets", "put_webhook_secret", "touch_session",
     "used_webhook_token", "used_api_token", "remove_session", "view_session", "end_access_token", "lock_superadmins", "removed",
-    "demos_alive", "demos_from", "demos_over",
+    "demos_alive", "demos_from", "demos_over", "open_invitations", "drop_invitation",
 }
 
 
@@ -320,6 +320,19 @@ def add_invitation(conn: sa.Connection, owner: int, **values: Any) -> int:
 def invitation(conn: sa.Connection, code_hash: str, now: datetime) -> Any | None:
     i = invitations.c
     return conn.execute(sa.select(invitations).where(i.code_hash == code_hash, i.used_at.is_(None), i.expires_at > now)).first()
+
+
+def open_invitations(conn: sa.Connection, now: datetime) -> list[Any]:
+    """Those that still work, the newest first, each with its maker's email."""
+    i = invitations.c
+    query = sa.select(i.id, i.user_id, i.email, i.role, i.created_at, i.expires_at, users.c.email.label("made_by"))
+    query = query.join(users, users.c.id == i.user_id).where(i.used_at.is_(None), i.expires_at > now)
+    return list(conn.execute(query.order_by(i.id.desc()).limit(200)))
+
+
+def drop_invitation(conn: sa.Connection, invitation_id: int) -> bool:
+    i = invitations.c
+    return conn.execute(sa.delete(invitations).where(i.id == invitation_id, i.used_at.is_(None))).rowcount == 1
 
 
 def use_invitation(conn: sa.Connection, invitation_id: int, now: datetime) -> bool:

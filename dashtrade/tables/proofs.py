@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dashtrade.tables.base import metadata, moment, number, owner_column, whole, words
-from dashtrade.tables.people import users
+from dashtrade.tables.people import invitations, users
 
 recovery_codes = sa.Table(
     "recovery_codes", metadata, number(), owner_column(index=True), words("code_hash"), moment("used_at", nullable=True),
@@ -18,7 +18,7 @@ reset_links = sa.Table(
     whole("made_by"), moment("created_at"), moment("expires_at"), moment("used_at", nullable=True),
 )
 
-SYSTEM = {"sealed_factors", "put_sealed_factor", "link", "use_link"}
+SYSTEM = {"sealed_factors", "put_sealed_factor", "link", "use_link", "open_links", "drop_link"}
 
 
 # --- the second factor -----------------------------------------------------------------------------------------------------
@@ -78,10 +78,32 @@ def add_link(conn: sa.Connection, owner: int, *, code_hash: str, made_by: int, n
     ))
 
 
-def link(conn: sa.Connection, code_hash: str, now: datetime) -> int | None:
-    """Whose link this is, while it works."""
+def link(conn: sa.Connection, code_hash: str, now: datetime) -> Any | None:
+    """Whose link this is and who made it, while it works."""
     r = reset_links.c
-    return conn.scalar(sa.select(r.user_id).where(r.code_hash == code_hash, r.used_at.is_(None), r.expires_at > now))
+    query = sa.select(r.user_id, r.made_by).where(r.code_hash == code_hash, r.used_at.is_(None), r.expires_at > now)
+    return conn.execute(query).first()
+
+
+def open_links(conn: sa.Connection, now: datetime) -> list[Any]:
+    """Those that still work, the newest first, each with the emails of its user and its maker (None: the machine)."""
+    r, maker = reset_links.c, users.alias("maker")
+    query = sa.select(r.user_id, r.created_at, r.expires_at, users.c.email, maker.c.email.label("made_by"))
+    query = query.join(users, users.c.id == r.user_id).outerjoin(maker, maker.c.id == r.made_by)
+    return list(conn.execute(query.where(r.used_at.is_(None), r.expires_at > now).order_by(r.id.desc()).limit(200)))
+
+
+def drop_link(conn: sa.Connection, user_id: int) -> bool:
+    r = reset_links.c
+    return conn.execute(sa.delete(reset_links).where(r.user_id == user_id, r.used_at.is_(None))).rowcount > 0
+
+
+def end_handed_out(conn: sa.Connection, owner: int) -> int:
+    """The links for this user, and the links and invitations this user made: what proved a right before proves it no more."""
+    r, i = reset_links.c, invitations.c
+    unused = sa.or_(r.user_id == owner, r.made_by == owner) & r.used_at.is_(None)
+    links = conn.execute(sa.delete(reset_links).where(unused)).rowcount
+    return links + conn.execute(sa.delete(invitations).where(i.user_id == owner, i.used_at.is_(None))).rowcount
 
 
 def use_link(conn: sa.Connection, code_hash: str, now: datetime) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -224,8 +224,13 @@ def ended(conn: sa.Connection, owner: int, *, limit: int, **wanted: Any) -> list
     ]
 
 
-def stream(conn: sa.Connection, owner: int, **wanted: Any) -> Iterator[Any]:
-    """All that fit, newest first, a few thousand in memory at a time."""
+def stream(conn: sa.Connection, owner: int, *, before: tuple[Any, int] | None = None, **wanted: Any) -> Generator[tuple[Any, Any], None, None]:
+    """All that fit (below the key `before`), newest first, a few in memory at a time: (key, row)."""
     when = trips.c.opened_at if wanted.get("open") else trips.c.closed_at
     query = _filtered(sa.select(trips, _LIVE), owner, wanted).order_by(when.desc(), trips.c.id.desc())
-    yield from conn.execution_options(yield_per=2000).execute(query)
+    if before is not None:
+        at, last = before
+        query = query.where(sa.or_(when < at, sa.and_(when == at, trips.c.id < last)))
+    with conn.execute(query.execution_options(yield_per=500)) as found:
+        for row in found:
+            yield (row.opened_at if wanted.get("open") else row.closed_at, row.id), row

@@ -42,6 +42,30 @@ def show(app: App, user: User) -> None:
     turn(found, after, "after", lambda who: who.id)
     if clicked:
         _manage(int(clicked[0]))
+    _handed_out(app, user)
+
+
+def _handed_out(app: App, user: User) -> None:
+    """Invitations and password links that still work, to be revoked."""
+    rows = [
+        Row(id=f"invitation-{i.id}", actions=(("revoke", "Revoke"),), cells=[
+            Cell(text=f"Invitation: {i.email or 'anybody with the link'}", sub=f"as {i.role}, by {i.made_by}"), Cell(text=day(user, i.expires_at)),
+        ])
+        for i in people_service.open_invitations(app, user)
+    ] + [
+        Row(id=f"link-{one.user_id}", actions=(("revoke", "Revoke"),), cells=[
+            Cell(text=f"Password link: {one.email}", sub=f"by {one.made_by or 'the command line'}"), Cell(text=day(user, one.expires_at)),
+        ])
+        for one in credentials.open_links(app, user)
+    ]  # fmt: skip
+    if not rows:
+        return
+    with panel("Open invitations and password links", key="handed_out"):
+        clicked = table("handed_out_list", "Open invitations and password links", [Column(label="What"), Column(label="Until", number=True)], rows)
+    if clicked:
+        kind, _, number = clicked[0].partition("-")
+        revoke = people_service.revoke_invitation if kind == "invitation" else credentials.revoke_link
+        _try(lambda: revoke(app, user, int(number)), "Revoked: it works no more.")
 
 
 COLUMNS = [

@@ -19,15 +19,16 @@ from dashtrade.services.people import Denied
 from dashtrade.settings import ROOT
 from dashtrade.tables import people as people_table
 from dashtrade.ui.forms import DEMO_ASIDE, Field, Wrong, form, notice, sentence
-from dashtrade.ui.gate import MAX_FORM, local_path, token_of
+from dashtrade.ui.gate import MAX_FORM, local_path, token_of, who
 from dashtrade.ui.runtime import COOKIE, SECURE_COOKIE
+from dashtrade.ui.tabs import Tabs
 from dashtrade.ui.ticker import Ticker
 
 AWAY = Wrong(message="The database cannot be used right now; nothing was changed", hint="Try again in a moment.")
 
 
-def routes(app: App) -> list[BaseRoute]:
-    doors = Doors(app)
+def routes(app: App, tabs: Tabs) -> list[BaseRoute]:
+    doors = Doors(app, tabs)
     return [
         Route("/auth/login", doors.guarded(doors.login), methods=["GET", "POST"]),
         Route("/auth/code", doors.guarded(doors.code), methods=["GET", "POST"]),
@@ -47,8 +48,8 @@ async def _icon(request: Request) -> Response:
 
 
 class Doors:
-    def __init__(self, app: App) -> None:
-        self.app = app
+    def __init__(self, app: App, tabs: Tabs) -> None:
+        self.app, self.tabs = app, tabs
 
     def guarded(self, door: Callable[[Request, dict[str, str]], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
         """Reads the form, and answers in words whatever happens."""
@@ -240,9 +241,12 @@ class Doors:
         return answer
 
     async def alive(self, request: Request, given: dict[str, str]) -> Response:
-        """Asked by open tabs now and then: one whose session has ended goes to the form, though nobody touches it."""
+        """Asked by open tabs now and then: one whose session has ended goes to the form, though nobody touches it; and one that
+        had to give way to newer ones (409) learns why it is cut off."""
         user = await run_in_threadpool(sessions.find, self.app, token_of(request), present=False)
-        return Response(status_code=204 if user else 401)
+        if user is None:
+            return Response(status_code=401)
+        return Response(status_code=409 if self.tabs.full(who(user)) else 204)
 
     def _nobody(self) -> bool:
         with self.app.db.read() as conn:

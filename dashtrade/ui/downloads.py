@@ -1,15 +1,21 @@
-"""Files that are too large for a page: they are streamed by routes of our own, behind the gate as everything is."""
+"""Files that are too large for a page: they are streamed by routes of our own, behind the gate as everything is.
+
+One of a user at a time, and few in all; what reads the database for them ends when the browser goes away.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from typing import Any
 
+import anyio
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from dashtrade import limits
 from dashtrade.app import App
 from dashtrade.domain.access import Permission, may
 from dashtrade.domain.alert_fields import read_moment
@@ -25,49 +31,76 @@ MY_DATA, ALL_TRADES = "/files/my-data.zip", "/files/all-trades.csv"
 MY_TRADES, MY_TRIPS = "/files/trades.csv", "/files/round-trips"  # below it: closed, open
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    pieces: Generator[Any, None, None]
+    kind: str
+    name: str
+
+
 def routes(app: App) -> list[Route]:
+    places = limits.exports()
     return [
-        Route(MY_DATA, _door(app, Permission.TRADE, _my_data), methods=["GET"]),
-        Route(MY_TRADES, _door(app, Permission.TRADE, _my_trades), methods=["GET"]),
-        Route(f"{MY_TRIPS}/{{which}}", _door(app, Permission.TRADE, _my_trips), methods=["GET"]),
-        Route(ALL_TRADES, _door(app, Permission.SEE_ALL_TRADES, _all_trades), methods=["GET"]),
+        Route(MY_DATA, Door(app, Permission.TRADE, _my_data, places), methods=["GET"]),
+        Route(MY_TRADES, Door(app, Permission.TRADE, _my_trades, places), methods=["GET"]),
+        Route(f"{MY_TRIPS}/{{which}}", Door(app, Permission.TRADE, _my_trips, places), methods=["GET"]),
+        Route(ALL_TRADES, Door(app, Permission.SEE_ALL_TRADES, _all_trades, places), methods=["GET"]),
     ]
 
 
-def _door(app: App, needs: Permission, make: Callable[[App, User, Request], Response]) -> Any:
-    async def open_door(request: Request) -> Response:
-        user = await run_in_threadpool(sessions.find, app, token_of(request))
-        if user is None or not may(user.role, needs):
-            return PlainTextResponse("Your role does not allow this.\n", 403)
-        try:
-            answer = await run_in_threadpool(make, app, user, request)
-        except (Refusal, Malformed) as error:
-            return PlainTextResponse(f"{sentence(error.message)} {error.hint}\n", 409)
-        answer.headers["cache-control"] = "no-store"
-        return answer
+class Door:
+    """One file's address."""
 
-    return open_door
+    def __init__(self, app: App, needs: Permission, make: Callable[[App, User, Request], File], places: limits.Places) -> None:
+        self.app, self.needs, self.make, self.places = app, needs, make, places
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        request = Request(scope, receive)
+        user = await run_in_threadpool(sessions.find, self.app, token_of(request))
+        if user is None or not may(user.role, self.needs):
+            return await _words("Your role does not allow this.", 403)(scope, receive, send)
+        with self.places.place(user.id) as free:
+            if not free:
+                return await _words(BUSY, 429, {"retry-after": "10"})(scope, receive, send)
+            try:
+                file = await run_in_threadpool(self.make, self.app, user, request)
+            except (Refusal, Malformed) as error:
+                return await _words(f"{sentence(error.message)} {error.hint}", 409)(scope, receive, send)
+            headers = {"content-disposition": f"attachment; filename={file.name}", "cache-control": "no-store"}
+            try:
+                await StreamingResponse(file.pieces, media_type=file.kind, headers=headers)(scope, receive, send)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await run_in_threadpool(file.pieces.close)
 
 
-def _my_data(app: App, user: User, request: Request) -> Response:
+BUSY = "Another export is being sent. Wait until it is complete, then try again: one at a time for each user, and four in all."
+
+
+def _words(text: str, status: int, headers: dict[str, str] | None = None) -> Response:
+    return PlainTextResponse(f"{text}\n", status, {"cache-control": "no-store", **(headers or {})})
+
+
+def _my_data(app: App, user: User, request: Request) -> File:
     address = request.client.host if request.client else ""
-    return _file(export.own_data(app, user, address), "application/zip", "dashtrade-data.zip")
+    return File(pieces=export.own_data(app, user, address), kind="application/zip", name="dashtrade-data.zip")
 
 
-def _my_trades(app: App, user: User, request: Request) -> Response:
+def _my_trades(app: App, user: User, request: Request) -> File:
     given = dict(request.query_params)
     side = given.get("side")
     found = wanted_of_mine(app, user, given) | {"action": side if side in ("buy", "sell") else None}
-    return _file(trade_files.fills(app, user, found), "text/csv", "fills.csv")
+    return File(pieces=trade_files.fills(app, user, found), kind="text/csv", name="fills.csv")
 
 
-def _my_trips(app: App, user: User, request: Request) -> Response:
+def _my_trips(app: App, user: User, request: Request) -> File:
     given, is_open = dict(request.query_params), request.path_params["which"] == "open"
     side, reason = given.get("side"), given.get("reason")
     found = wanted_of_mine(app, user, given) | {
         "open": is_open, "side": side if side in ("long", "short") else None, "exit_reason": reason if reason in EXITS and not is_open else None,
     }  # fmt: skip
-    return _file(trade_files.round_trips(app, user, found, EXITS), "text/csv", f"{'open' if is_open else 'round'}-trips.csv")
+    name = f"{'open' if is_open else 'round'}-trips.csv"
+    return File(pieces=trade_files.round_trips(app, user, found, EXITS), kind="text/csv", name=name)
 
 
 def wanted_of_mine(app: App, user: User, given: dict[str, str]) -> dict[str, Any]:
@@ -82,8 +115,8 @@ def wanted_of_mine(app: App, user: User, given: dict[str, str]) -> dict[str, Any
     }
 
 
-def _all_trades(app: App, user: User, request: Request) -> Response:
-    return _file(export.all_trades(app, wanted(dict(request.query_params))), "text/csv", "all-trades.csv")
+def _all_trades(app: App, user: User, request: Request) -> File:
+    return File(pieces=export.all_trades(app, wanted(dict(request.query_params))), kind="text/csv", name="all-trades.csv")
 
 
 def wanted(given: dict[str, str]) -> dict[str, Any]:
@@ -94,7 +127,3 @@ def wanted(given: dict[str, str]) -> dict[str, Any]:
         "symbol": Symbol.parse(given["symbol"]) if given.get("symbol") else None,
         "action": given["action"] if given.get("action") in ("buy", "sell") else None,
     }
-
-
-def _file(chunks: Any, kind: str, name: str) -> Response:
-    return StreamingResponse(chunks, media_type=kind, headers={"content-disposition": f"attachment; filename={name}"})

@@ -1,7 +1,8 @@
 """What stands before the dashboard: which hosts, which headers, how much, and who.
 
 Pure ASGI, because it has to see WebSockets as well as requests. Nobody without a session gets as far as Streamlit: with a
-sign-in kept in its session state alone, a client that presented another's session id was seen joining that session.
+sign-in kept in its session state alone, a client that presented another's session id was seen joining that session. And of
+Streamlit only what our pages use is there: it would keep in memory what anybody uploads.
 """
 
 from __future__ import annotations
@@ -21,10 +22,14 @@ from bot_database import DatabaseAway
 from dashtrade.app import App
 from dashtrade.services import sessions
 from dashtrade.settings import Settings
+from dashtrade.tables.people import User
 from dashtrade.ui.runtime import COOKIE, SECURE_COOKIE
+from dashtrade.ui.tabs import ENDED, Tabs, turn_away
 
 # host-config: without it a tab whose session has ended waits for ever instead of going to the form.
 OPEN = ("/auth/", "/static/", "/_stcore/health", "/_stcore/host-config")
+SERVED = re.compile(r"/[a-z_]*|/(static|media|auth|files)/.+|/_stcore/(health|host-config|stream)|/live(\.mjs)?|/favicon\.(png|ico)")
+PAGES_SOCKET, PRICES_SOCKET = "/_stcore/stream", "/live"
 OPEN_EXACTLY = ("/setup", "/join", "/reset", "/demo", "/favicon.png", "/favicon.ico")
 MAX_FORM, MAX_BODY = 16 * 1024, 1024 * 1024
 LONGEST_NEXT = 1000  # characters
@@ -75,8 +80,8 @@ class Proxy:
 class Gate:
     """Known host, same origin, not too much, and a session; else nothing behind this is reached."""
 
-    def __init__(self, app: Any, trade: App) -> None:
-        self.app, self.trade = app, trade
+    def __init__(self, app: Any, trade: App, tabs: Tabs) -> None:
+        self.app, self.trade, self.tabs = app, trade, {PAGES_SOCKET: tabs, PRICES_SOCKET: Tabs()}
         self.hosts = allowed_hosts(trade.settings)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -89,17 +94,25 @@ class Gate:
         path = scope["path"]
         if scope["type"] == "http" and (path.startswith(OPEN) or path in OPEN_EXACTLY):
             return await self.app(scope, limited(receive, MAX_FORM), send)
-        token = token_of(conn)
         try:
-            user = await run_in_threadpool(sessions.find, self.trade, token)
+            user = await run_in_threadpool(sessions.find, self.trade, token_of(conn))
         except DatabaseAway:
             words = "The database cannot be used right now; nothing was changed. Try again in a moment."
             return await _refuse(scope, receive, send, PlainTextResponse(words, 503, {"retry-after": "2"}))
+        if scope["type"] == "websocket":
+            return await self._socket(user, scope, receive, send)
         if user is None:
-            return await self._stranger(scope, conn, receive, send, token)
+            return await self._stranger(scope, conn, receive, send)
         if nowhere(scope, conn):
             return await _refuse(scope, receive, send, RedirectResponse("/", 303))
         await self.app(scope, limited(receive, MAX_BODY), send)
+
+    async def _socket(self, user: User | None, scope: Any, receive: Any, send: Any) -> None:
+        """Of a stranger (a tab whose session has ended) no socket gets any further than to hear that."""
+        if user is None:
+            return await turn_away(scope, receive, send, ENDED)
+        again = len(scope.get("subprotocols", ())) > 2  # the third of these words is the session that Streamlit is to go on with
+        await self.tabs[scope["path"]].serve(self.app, who(user), scope, receive, send, again=again)
 
     def _refusal(self, scope: Any, conn: HTTPConnection) -> Response | None:
         host = conn.headers.get("host", "")
@@ -108,17 +121,19 @@ class Gate:
         safe = scope["type"] == "http" and scope["method"] in ("GET", "HEAD", "OPTIONS")
         if not safe and not same_origin(conn):
             return PlainTextResponse("This request came from another site and was not carried out.\n", 403)
-        return None
+        there = scope["path"] in self.tabs if scope["type"] == "websocket" else SERVED.fullmatch(scope["path"]) or nowhere(scope, conn)
+        return None if there else PlainTextResponse("Not found.\n", 404)
 
-    async def _stranger(self, scope: Any, conn: HTTPConnection, receive: Any, send: Any, token: str | None) -> None:
-        if scope["type"] == "websocket":
-            if token:  # a tab whose session has ended: it gets an empty session, whose guard sends it to the form
-                return await self.app(without_session_id(scope), receive, send)
-            return await _refuse(scope, receive, send, PlainTextResponse("", 403))
+    async def _stranger(self, scope: Any, conn: HTTPConnection, receive: Any, send: Any) -> None:
         visits = scope["method"] == "GET" and conn.headers.get("sec-fetch-mode", "navigate") == "navigate"
         answer = RedirectResponse(sign_in_address(scope), 303) if visits else PlainTextResponse("Sign in first.\n", 401)
         answer.headers["cache-control"] = "no-store"
         await _refuse(scope, receive, send, answer)
+
+
+def who(user: User) -> tuple[int, str]:
+    """Whose tabs they are: those of an admin who looks at somebody's pages are not that user's."""
+    return user.id, user.viewer
 
 
 def sign_in_address(scope: Any) -> str:
@@ -137,7 +152,7 @@ def local_path(wanted: str) -> str:
 async def _refuse(scope: Any, receive: Any, send: Any, answer: Response) -> None:
     if scope["type"] == "websocket":
         await receive()
-        return await send({"type": "websocket.close", "code": 4401})  # before accepting: the client sees a 403
+        return await send({"type": "websocket.close", "code": ENDED})  # before accepting: the client sees a 403
     await answer(scope, receive, send)
 
 
@@ -145,14 +160,7 @@ def nowhere(scope: Any, conn: HTTPConnection) -> bool:
     """An address below a page's, typed or out of date. Streamlit answers with its page, whose parts are then looked for below that
     address: the screen stays empty for ever."""
     visits = scope["type"] == "http" and scope["method"] == "GET" and conn.headers.get("sec-fetch-mode") == "navigate"
-    return visits and scope["path"].strip("/").count("/") > 0 and not scope["path"].startswith(("/files/", "/_stcore/", "/media/", "/component/"))
-
-
-def without_session_id(scope: Any) -> Any:
-    """Streamlit takes the third of these words for the session to go on with: a stranger goes on with nobody's."""
-    name = b"sec-websocket-protocol"
-    kept = [(key, b", ".join(value.split(b",")[:2]) if key == name else value) for key, value in scope["headers"]]
-    return {**scope, "headers": kept, "subprotocols": list(scope.get("subprotocols", []))[:2]}
+    return visits and scope["path"].strip("/").count("/") > 0 and not scope["path"].startswith(("/files/", "/_stcore/", "/media/", "/component/", "/app/"))
 
 
 def token_of(conn: HTTPConnection) -> str | None:

@@ -25,11 +25,10 @@ from dashtrade.tables import pulse
 from dashtrade.tables.people import User
 from dashtrade.ui import cells
 from dashtrade.ui.gate import token_of
+from dashtrade.ui.tabs import ENDED
 
 log = logging.getLogger("dashtrade.ui")
 EVERY, CHECK, WHOLE = 1.0, 5.0, 20.0  # seconds between looks, between checks of the session, between complete messages
-MOST_TABS = 100  # of one user
-ENDED = 4401
 
 Cells = dict[str, list[str]]
 
@@ -68,9 +67,6 @@ class Ticker:
             await socket.close(ENDED)
             return
         audience = self._audiences.setdefault(user.id, _Audience(user=user))
-        if len(audience.tabs) >= MOST_TABS:
-            await socket.close(1013)
-            return
         tab = _Tab(socket=socket, token=token, checked_at=time.monotonic())
         audience.tabs.append(tab)
         if audience.task is None or audience.task.done():

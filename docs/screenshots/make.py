@@ -228,6 +228,7 @@ def main() -> None:
         Month(settings).live()
         children = []
         try:
+            children.append(subprocess.Popen([sys.executable, "-m", "dashtrade.worker"], cwd=ROOT, env=environ))
             children.append(start(environ, ["webhook_server.py"], f"http://127.0.0.1:{hooks}/health"))
             children.append(start(environ, ["-m", "dashtrade.ui.serve"], f"http://127.0.0.1:{ui}/_stcore/health"))
             pictures(f"http://127.0.0.1:{ui}")

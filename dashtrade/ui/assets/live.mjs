@@ -20,12 +20,13 @@ function open() {
   };
   socket.onclose = event => {
     if (event.code === 4401) { window.dashtrade.signIn(); return; }
+    if (event.code === 4409) return; // it gave way to newer tabs: once it is looked at, it asks again
     if (subscribers.size) timer = setTimeout(open, wait = Math.min(wait * 2, 10000));
   };
 }
 
 document.addEventListener('visibilitychange', () => {
-  say();
+  if (!document.hidden && socket?.readyState > 1) open(); else say();
   if (!document.hidden && rev) tell({ c: known, rev });
 });
 

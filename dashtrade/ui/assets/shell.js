@@ -9,7 +9,7 @@
   // --- the server is away ----------------------------------------------------------------------------------------------------
 
   const PATIENCE = 2000, ALIVE_EVERY = 20000, ASK_EVERY = 5000, TIMEOUT = 4000;
-  let lostAt = 0, hung = false, banner, ticking, known = '';
+  let lostAt = 0, hung = false, crowded = false, banner, ticking, known = '';
 
   const connected = () => !hung && find('stApp')?.dataset.testConnectionState === 'CONNECTED';
   const clock = at => {
@@ -25,11 +25,13 @@
     '': 'Stops managed by DashTrade are not watched until it is back.',
     up: 'Only the dashboard is away: the engine answers. Alerts are taken, and stops managed by DashTrade are watched.',
     idle: 'Alerts are taken, but the engine does not work on them. Stops managed by DashTrade are not watched until it is back.',
+    crowded: 'Newer tabs of yours have taken its place: close some of them, and this one goes on. DashTrade itself is up.',
     offline: 'This device has no network. What DashTrade does meanwhile cannot be seen from here.',
   };
 
   async function askEngine() {
     if (!navigator.onLine) return 'offline';
+    if (crowded) return 'crowded';
     if (!engine) return '';
     try {
       const answer = await fetch(`${engine}/health`, { ...later, credentials: 'omit', signal: AbortSignal.timeout(TIMEOUT) });
@@ -61,6 +63,7 @@
     if (lostAt) return;
     lostAt = Date.now();
     figuresOf = Math.min(window.dashtrade.seen, lostAt);
+    alive(); // where the session has ended, the form is next
     await new Promise(done => setTimeout(done, PATIENCE)); // leaving the page, and a restart, look the same for a moment
     if (!lostAt) return;
     const ask = async () => {
@@ -93,7 +96,8 @@
       const answer = await fetch('/auth/alive', { ...later, signal: AbortSignal.timeout(TIMEOUT) });
       if (answer.status === 401) return window.dashtrade.signIn();
       hung = false;
-    } catch { hung = true; }
+      crowded = answer.status === 409;
+    } catch { hung = true; crowded = false; }
     look();
   }
   setInterval(alive, ALIVE_EVERY);

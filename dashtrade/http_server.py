@@ -1,0 +1,148 @@
+"""The receiver's HTTP server: waitress, with what keeps a stranger from taking it.
+
+Waitress counts silence, not slowness, and refuses whoever comes when its connections are used up. Here a
+request has to have
+arrived in full after some seconds; where connections run out, those that only wait make room, of the busiest
+address first;
+whoever does not read an answer loses it; and alerts have threads that nothing else can take.
+"""
+
+from __future__ import annotations
+
+import logging
+import resource
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
+from waitress.server import TcpWSGIServer
+from waitress.task import ThreadedTaskDispatcher
+
+log = logging.getLogger("dashtrade.http")
+
+ARRIVAL_SECONDS = 8.0  # for a request to arrive in full, from its first byte on
+IDLE_SECONDS = 10.0  # that a connection may stand without a request
+UNREAD_SECONDS = 20.0  # that an answer may lie here because nobody reads it
+MOST_CONNECTIONS = 1000
+NO_LIMIT = 10**9  # of waitress's own kind, which shuts everybody out
+OTHER_DESCRIPTORS = 200  # the database's, the logs', the worker's
+ALERT_THREADS, OTHER_THREADS = 32, 24
+ALERTS = "/webhook"
+
+
+def connection_limit() -> int:
+    """As many as this process may have files open, and no more than are good for it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_CONNECTIONS + OTHER_DESCRIPTORS
+    if soft < wanted <= hard or hard == resource.RLIM_INFINITY:
+        soft = wanted if soft < wanted else soft
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return max(min(MOST_CONNECTIONS, soft - OTHER_DESCRIPTORS), 50)
+
+
+class Channel(HTTPChannel):
+    """One connection, which knows since when a request has been arriving on it."""
+
+    arriving_since: float | None = None
+
+    def received(self, data: bytes) -> bool:
+        if self.request is None:
+            self.arriving_since = time.monotonic()
+        more: bool = super().received(data)
+        if self.request is None:
+            self.arriving_since = None
+        return more
+
+    @property
+    def waits(self) -> bool:
+        """Nothing of it is being worked on, and no answer is on its way."""
+        return not self.requests and not self.total_outbufs_len
+
+
+class Front(TcpWSGIServer):
+    """One listening socket."""
+
+    channel_class = Channel
+
+    def __init__(self, *given: Any, alerts: ThreadedTaskDispatcher, most: int, **more: Any) -> None:
+        self._alerts, self._most, self._told_at = alerts, most, float("-inf")
+        super().__init__(*given, **more)
+
+    def add_task(self, task: Channel) -> None:
+        path = task.requests[0].path.rstrip("/") if task.requests else ""
+        (self._alerts if path == ALERTS else self.task_dispatcher).add_task(task)
+
+    def handle_accept(self) -> None:
+        if len(self.active_channels) >= self._most:
+            self._make_room()
+        super().handle_accept()
+
+    def maintenance(self, now: float) -> None:
+        late = time.monotonic() - ARRIVAL_SECONDS
+        for channel in list(self.active_channels.values()):
+            silent = channel.waits and channel.last_activity < now - IDLE_SECONDS
+            slow = channel.arriving_since is not None and not channel.requests and channel.arriving_since < late
+            unread = channel.total_outbufs_len and channel.last_activity < now - UNREAD_SECONDS
+            if silent or slow or unread:
+                channel.handle_close()
+
+    def _make_room(self) -> None:
+        """Of those that only wait, the oldest of the busiest address: what is answered at once is never
+        among them."""
+        waiting = [channel for channel in self.active_channels.values() if channel.waits]
+        if not waiting:
+            return
+        crowd = Counter(channel.addr[0] for channel in waiting)
+        waiting.sort(key=lambda channel: (-crowd[channel.addr[0]], channel.creation_time))
+        for channel in waiting[: max(self._most // 20, 1)]:
+            channel.handle_close()
+        if time.monotonic() - self._told_at > 60:
+            self._told_at = time.monotonic()
+            address, count = crowd.most_common(1)[0]
+            log.warning("all %s connections are taken, %s of those that wait by %s: the oldest are closed", self._most, count, address)
+
+
+class HttpServer:
+    """All listening sockets of one address, one loop, and the threads behind it."""
+
+    def __init__(self, application: Callable[..., Any], *, host: str, port: int, **adjustments: Any) -> None:
+        self._adj = Adjustments(
+            host=host, port=port, threads=OTHER_THREADS, asyncore_use_poll=True, cleanup_interval=1, ident=None, connection_limit=NO_LIMIT,
+            clear_untrusted_proxy_headers=False, **adjustments,
+        )  # fmt: skip
+        self._map: dict[int, Any] = {}
+        self._alerts, self._others = _threads(ALERT_THREADS), _threads(OTHER_THREADS)
+        most = connection_limit()
+        self._fronts = [
+            Front(
+                application, self._map, True, None, dispatcher=self._others, adj=self._adj, sockinfo=info, alerts=self._alerts,
+                most=most,
+            )
+            for info in self._adj.listen
+        ]  # fmt: skip
+
+    @property
+    def port(self) -> int:
+        return int(self._fronts[0].effective_port)
+
+    def run(self) -> None:
+        """Until SystemExit is raised in this thread."""
+        wasyncore.loop(timeout=self._adj.asyncore_loop_timeout, map=self._map, use_poll=True)
+
+    def close(self) -> None:
+        """No new request; what is under way ends."""
+        for front in self._fronts:
+            front.accepting = False
+        for threads in (self._alerts, self._others):
+            threads.shutdown()
+        wasyncore.close_all(self._map)
+
+
+def _threads(count: int) -> ThreadedTaskDispatcher:
+    made = ThreadedTaskDispatcher()
+    made.set_thread_count(count)
+    return made

@@ -1,0 +1,111 @@
+"""How much one user, one address, or everybody together may ask of this process at a time."""
+
+from __future__ import annotations
+
+import ipaddress
+import threading
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+
+class Rate:
+    """A bucket for each key: so many a second in the long run, some seconds' worth at once. Bounded."""
+
+    def __init__(self, per_second: float, burst_seconds: float = 5, keys: int = 10_000) -> None:
+        self.per_second, self.most, self._keys = per_second, max(per_second * burst_seconds, 1), keys
+        self._left: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def take(self, key: Hashable) -> float:
+        """0: go on. Else the seconds to wait."""
+        now = time.monotonic()
+        with self._lock:
+            left, at = self._left.pop(key, (self.most, now))
+            left = min(self.most, left + (now - at) * self.per_second)
+            self._left[key] = (left - 1 if left >= 1 else left, now)
+            while len(self._left) > self._keys:
+                self._left.popitem(last=False)
+        return 0.0 if left >= 1 else (1 - left) / self.per_second
+
+
+class Places:
+    """At most so many at once, and of one key so many. Who finds no place is told at once."""
+
+    def __init__(self, in_all: int, of_one: int) -> None:
+        self._in_all, self._of_one = in_all, of_one
+        self._taken: Counter[Hashable] = Counter()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def place(self, key: Hashable) -> Iterator[bool]:
+        with self._lock:
+            free = self._taken.total() < self._in_all and self._taken[key] < self._of_one
+            if free:
+                self._taken[key] += 1
+        try:
+            yield free
+        finally:
+            if free:
+                with self._lock:
+                    self._taken[key] -= 1
+                    if not self._taken[key]:
+                        del self._taken[key]
+
+
+class Turns:
+    """Work that is heavy: so many at once, and a short queue of those that wait for a moment."""
+
+    def __init__(self, at_once: int, queue: int, patience_seconds: float) -> None:
+        self._turns, self._room = threading.Semaphore(at_once), threading.Semaphore(at_once + queue)
+        self._patience = patience_seconds
+
+    @contextmanager
+    def turn(self) -> Iterator[bool]:
+        if not self._room.acquire(blocking=False):
+            yield False
+            return
+        try:
+            if not self._turns.acquire(timeout=self._patience):
+                yield False
+                return
+            try:
+                yield True
+            finally:
+                self._turns.release()
+        finally:
+            self._room.release()
+
+
+def network_of(address: str) -> str:
+    """Whom a limit per address means: whoever has one IPv6 address has all of its /64."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if found.version == 4:
+        return address
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network((address, 64), strict=False))
+
+
+def exports() -> Places:
+    """Files that are written while they are sent: one of a user at a time, and few in all."""
+    return Places(in_all=4, of_one=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiverLimits:
+    """What the receiver gives away at a time."""
+
+    alerts: Rate  # of one user
+    waiting: Places = field(default_factory=lambda: Places(in_all=16, of_one=4))  # requests with ?wait
+    # Each is a hash that takes a third of a second.
+    passwords: Turns = field(default_factory=lambda: Turns(2, 6, 2.0))
+    passwords_of: Rate = field(default_factory=lambda: Rate(0.5, burst_seconds=40))  # of one address
+    explaining: Turns = field(default_factory=lambda: Turns(1, 4, 1.0))
+    explaining_to: Rate = field(default_factory=lambda: Rate(5.0, burst_seconds=6))  # of one address
+    exports: Places = field(default_factory=exports)

@@ -1,0 +1,19 @@
+"""How a service says no: in words for the user, who is told what to do instead."""
+
+from __future__ import annotations
+
+
+class NotFound(Exception):
+    """There is no such thing of this user's; whether there is one of somebody else's is nobody's business."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.message, self.hint = f"there is no such {what}", f"List your {what}s to see which there are."
+
+
+class Refusal(Exception):
+    """Understood, and not done, for a reason the user can change."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.message, self.hint = message, hint

@@ -1,0 +1,146 @@
+"""The receiver's HTTP server under strangers: connections that drip, that say nothing, that do not read, and
+too many of them."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from dashtrade import http_server
+from dashtrade.http_server import HttpServer
+
+Wsgi = Callable[..., Any]
+LONG = 64 * 1024 * 1024
+
+
+def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+    path = environ["PATH_INFO"]
+    if path == "/slow":
+        environ["test.release"] = None
+        RELEASE.wait(20)
+    size = LONG if path == "/long" else 2
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(size))])
+    if path == "/long":
+        return (b"x" * 65536 for _ in range(LONG // 65536))
+    environ["wsgi.input"].read()
+    return [b"ok"]
+
+
+RELEASE = threading.Event()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpServer]:
+    monkeypatch.setattr(http_server, "MOST_CONNECTIONS", 60)
+    monkeypatch.setattr(http_server, "ARRIVAL_SECONDS", 0.7)
+    monkeypatch.setattr(http_server, "IDLE_SECONDS", 0.7)
+    monkeypatch.setattr(http_server, "UNREAD_SECONDS", 0.7)
+    RELEASE.clear()
+    made = HttpServer(application, host="127.0.0.1", port=0)
+    over = threading.Event()
+
+    def run() -> None:
+        from waitress import wasyncore
+
+        while not over.is_set():
+            wasyncore.loop(timeout=0.05, map=made._map, use_poll=True, count=1)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    yield made
+    RELEASE.set()
+    over.set()
+    thread.join(5)
+    made.close()
+
+
+def answer(server: HttpServer, path: str = "/webhook", timeout: float = 5) -> int:
+    client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=timeout)
+    try:
+        client.request("POST", path, b"BUY AAPL")
+        return client.getresponse().status
+    finally:
+        client.close()
+
+
+@contextmanager
+def connections(server: HttpServer, count: int, first: bytes = b"") -> Iterator[list[socket.socket]]:
+    made = []
+    for _ in range(count):
+        made.append(socket.create_connection(("127.0.0.1", server.port), timeout=5))
+        if first:
+            made[-1].send(first)
+    try:
+        yield made
+    finally:
+        for each in made:
+            each.close()
+
+
+def closed(one: socket.socket, within: float = 5) -> bool:
+    one.settimeout(within)
+    try:
+        return one.recv(1) == b""
+    except ConnectionError:
+        return True
+    except TimeoutError:
+        return False
+
+
+def test_more_connections_than_there_are_keep_nobody_else_out(server: HttpServer) -> None:
+    with connections(server, 200, b"P"):
+        for _ in range(10):
+            assert answer(server) == 200
+
+
+def test_a_request_that_drips_is_cut_off_however_busy_it_looks(server: HttpServer) -> None:
+    with connections(server, 1, b"POST /webhook HTTP/1.1\r\nHost: a\r\n") as [dripping]:
+        until = time.monotonic() + 5
+        gone = False
+        while not gone and time.monotonic() < until:
+            time.sleep(0.2)
+            try:
+                dripping.send(b"X")
+            except OSError:
+                gone = True
+        assert gone, "a byte now and then kept it alive"
+
+
+def test_a_connection_that_says_nothing_is_closed(server: HttpServer) -> None:
+    with connections(server, 1) as [silent]:
+        assert closed(silent)
+
+
+def test_whoever_does_not_read_the_answer_loses_it_and_its_thread_is_free(server: HttpServer) -> None:
+    with connections(server, 1, b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n"):
+        time.sleep(3)
+        assert not any(channel.requests for front in server._fronts for channel in front.active_channels.values())
+
+
+def test_alerts_are_answered_while_everything_else_hangs(server: HttpServer) -> None:
+    asked = b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n"
+    with connections(server, http_server.OTHER_THREADS + 10, asked):
+        time.sleep(0.3)
+        began = time.monotonic()
+        assert answer(server) == 200
+        assert time.monotonic() - began < 2
+        RELEASE.set()
+
+
+def test_descriptors_beyond_a_thousand_and_twenty_four_are_no_end(server: HttpServer) -> None:
+    """select() cannot hold them; poll() can."""
+    pairs = [socket.socketpair() for _ in range(540)]
+    try:
+        assert max(one.fileno() for pair in pairs for one in pair) > 1024
+        assert answer(server) == 200
+    finally:
+        for one, other in pairs:
+            one.close()
+            other.close()
