@@ -23,6 +23,7 @@ from dashtrade.domain.values import Symbol, iso, plain
 from dashtrade.services.bots import Refusal
 from dashtrade.tables import export as table
 from dashtrade.tables import messages as message_table
+from dashtrade.tables import orders as order_table
 from dashtrade.tables import overall
 from dashtrade.tables.people import User
 

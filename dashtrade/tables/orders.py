@@ -14,7 +14,7 @@ from dashtrade.domain.drift import scaled
 from dashtrade.domain.ledger import Lot
 from dashtrade.domain.orders import Effect, Order, OrderStatus
 from dashtrade.domain.scope import Money, MoneyScope
-from dashtrade.domain.values import ZERO, OrderSide, OrderType, Symbol, TimeInForce
+from dashtrade.domain.values import OrderSide, OrderType, Symbol, TimeInForce
 from dashtrade.tables.accounts import accounts
 from dashtrade.tables.base import BigId, Exact, Instrument, Json, exact, flag, is_postgres, metadata, moment, number, owner_column, unindexed, whole, words
 from dashtrade.tables.quick import first, one, rows, run, run_many, scalar
