@@ -53,7 +53,7 @@ SYSTEM = {
     "add", "by_email", "by_id", "count", "everyone", "of_session", "of_api_token", "of_webhook_token", "setting", "put_setting",
     "drop_setting", "invitation", "use_invitation", "forget_expired", "webhook_secrets", "put_webhook_secret", "touch_session",
     "used_webhook_token", "used_api_token", "remove_session", "view_session", "end_access_token", "lock_superadmins", "removed",
-    "demos_alive", "demos_from", "demos_over", "open_invitations", "drop_invitation",
+    "demos_alive", "demos_from", "demos_over", "open_invitations", "drop_invitation", "put_webhook_end",
 }
 
 
@@ -298,6 +298,11 @@ def end_webhook_tokens(conn: sa.Connection, owner: int, *, now: datetime, until:
         return conn.execute(sa.update(webhook_tokens).where(mine).values(revoked_at=now)).rowcount
     longer = sa.or_(t.expires_at.is_(None), t.expires_at > until)
     return conn.execute(sa.update(webhook_tokens).where(mine & longer).values(expires_at=until)).rowcount
+
+
+def put_webhook_end(conn: sa.Connection, token_id: int, *, revoked_at: datetime | None, expires_at: datetime | None) -> None:
+    t = webhook_tokens.c
+    conn.execute(sa.update(webhook_tokens).where(t.id == token_id).values(revoked_at=revoked_at, expires_at=expires_at))
 
 
 def webhook_secrets(conn: sa.Connection, *, after: int, limit: int) -> list[Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dashtrade.tables.base import metadata, moment, number, owner_column, whole, words
-from dashtrade.tables.people import invitations, users
+from dashtrade.tables.people import api_tokens, invitations, sessions, users
 
 recovery_codes = sa.Table(
     "recovery_codes", metadata, number(), owner_column(index=True), words("code_hash"), moment("used_at", nullable=True),
@@ -18,7 +18,7 @@ reset_links = sa.Table(
     whole("made_by"), moment("created_at"), moment("expires_at"), moment("used_at", nullable=True),
 )
 
-SYSTEM = {"sealed_factors", "put_sealed_factor", "link", "use_link", "open_links", "drop_link"}
+SYSTEM = {"sealed_factors", "put_sealed_factor", "link", "use_link", "open_links", "drop_link", "end_everything"}
 
 
 # --- the second factor -----------------------------------------------------------------------------------------------------
@@ -96,6 +96,13 @@ def open_links(conn: sa.Connection, now: datetime) -> list[Any]:
 def drop_link(conn: sa.Connection, user_id: int) -> bool:
     r = reset_links.c
     return conn.execute(sa.delete(reset_links).where(r.user_id == user_id, r.used_at.is_(None))).rowcount > 0
+
+
+def end_everything(conn: sa.Connection, now: datetime) -> None:
+    """Of everybody: sessions, API tokens, links, invitations. Nobody is signed in any more."""
+    for gone in (sessions, reset_links, invitations):
+        conn.execute(sa.delete(gone))
+    conn.execute(sa.update(api_tokens).where(api_tokens.c.revoked_at.is_(None)).values(revoked_at=now))
 
 
 def end_handed_out(conn: sa.Connection, owner: int) -> int:
