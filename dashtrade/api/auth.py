@@ -11,7 +11,7 @@ from flask import Blueprint
 from dashtrade.api.http import Body, Page, client_address, endpoint, number_cursor, page, password_turn, the_app
 from dashtrade.domain.access import Permission, Role, may
 from dashtrade.domain.values import iso
-from dashtrade.services import people, second_factor
+from dashtrade.services import credentials, people, second_factor
 from dashtrade.services.bots import NotFound
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as table
@@ -94,6 +94,25 @@ def change_me(user: User, given: UserChanges) -> dict[str, Any]:
     people.change_options(the_app(), user, given.model_dump(exclude_unset=True))
     with the_app().db.read() as conn:
         return user_view(table.by_id(conn, user.id) or user)
+
+
+class NewPassword(Body):
+    old: str = pydantic.Field(max_length=500)
+    new: str = pydantic.Field(max_length=500)
+    end_api_tokens: bool = pydantic.Field(False, description="the tokens with a name end too, not only those of signing in")
+    rotate_webhook_token: bool = pydantic.Field(False, description="the webhook token is replaced at once; alerts with the old one are refused")
+
+
+@endpoint(bp, "POST", "/users/me/password", body=NewPassword, needs=None)
+def change_password(user: User, given: NewPassword) -> dict[str, Any]:
+    """Change one's own password. Every session and sign-in token ends, this one too; on request every API token and the webhook token."""
+    app = the_app()
+    with password_turn():
+        token = credentials.change_password(
+            app, user, old=given.old, new=given.new, address=client_address(), token=None, end_api_tokens=given.end_api_tokens,
+            rotate_webhook_token=given.rotate_webhook_token,
+        )
+    return {"status": "changed", "webhook_token": token}
 
 
 @endpoint(bp, "GET", "/tokens", needs=None)

@@ -58,14 +58,20 @@ def disable(app: App, user: User, *, password: str, address: str) -> None:
     remove(app, user.id, actor=user.id, action="second factor switched off", address=address)
 
 
-def remove(app: App, user_id: int, *, actor: int | None, action: str, address: str = "") -> None:
-    """The caller has checked that the actor may."""
+def remove(app: App, user_id: int, *, actor: int | None, action: str, address: str = "", told_by: str = "") -> None:
+    """The caller has checked that the actor may. `told_by`: who else did it, as its user is told."""
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> None:
         table.put_factor(conn, user_id, None, None)
         table.put_codes(conn, user_id, [])
         message_table.record(conn, actor=actor, action=action, now=now, subject=user_id, address=address)
+        if told_by:
+            message_table.send(
+                conn, user_id, level="warning", title="Your second factor was taken off", now=now,
+                text=f"{told_by} did it: your password alone signs you in now. Switch it on again on the Account page. "
+                "If you did not ask for that, change your password and ask them.",
+            )
 
     app.db.write(work)
 

@@ -92,6 +92,9 @@ def password(app: App, user: User) -> None:
         old = st.text_input("Current password", type="password", autocomplete="current-password", max_chars=500)
         new = st.text_input("New password", type="password", autocomplete="new-password", max_chars=500, help="8 to 128 characters. Three or four words in a row make a good one.")
         again = st.text_input("New password, again", type="password", autocomplete="new-password", max_chars=500)
+        st.caption("Somebody else may know the old one? Then end what they may have read or made, too.")
+        end = st.checkbox("Revoke every API token", key="password_end_tokens")
+        rotate = st.checkbox("Replace the webhook token", key="password_rotate", help="Alerts with the old token are refused from then on: put the new one into them.")
         sent = st.form_submit_button("Change the password")
     if not sent:
         return
@@ -99,9 +102,12 @@ def password(app: App, user: User) -> None:
         st.error("**The two new passwords differ.** Type the same one twice.")
         return
     with trying() as attempt:
-        credentials.change_password(app, user, old=old, new=new, address=runtime.address(), token=runtime.session_token())
+        credentials.change_password(
+            app, user, old=old, new=new, address=runtime.address(), token=runtime.session_token(), end_api_tokens=end, rotate_webhook_token=rotate,
+        )
     if attempt.ok:
-        st.success("The password is changed, and every other device is signed out.")
+        more = f"{' Every API token is revoked.' * end}{' The new webhook token is under Setup.' * rotate}"
+        st.success(f"The password is changed, and every other device is signed out.{more}")
 
 
 def sessions(app: App, user: User) -> None:
