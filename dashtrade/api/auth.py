@@ -78,7 +78,7 @@ def login(given: Credentials) -> dict[str, Any]:
     with password_turn():
         user = people.check_password(app, given.email, given.password, address)
     second_factor.check(app, user, given.code, address)
-    made = people.sign_in(app, user.id)
+    made = people.sign_in(app, user.id, address)
     return {"access_token": made.access_token, "user": user_view(made.user)}
 
 

@@ -159,9 +159,16 @@ def signed_in(needs: Permission | None) -> User:
             'Sign in with POST /api/v1/auth/login and send "Authorization: Bearer TOKEN".', {"WWW-Authenticate": "Bearer"},
         )
     if needs is not None and not may(user.role, needs):
+        _note_refusal(user)
         raise Answer(403, "forbidden", "Your role does not allow this.", "Ask an admin.")
     g.user = user
     return user
+
+
+def _note_refusal(user: User | None) -> None:
+    app = the_app()
+    about = {"actor": user.id, "who": user.email} if user else {}
+    app.notes.note(app, "refused", reason=f"{request.method} {request.url_rule or request.path}", address=client_address(), **about)
 
 
 def client_address() -> str:
@@ -290,6 +297,7 @@ def handle_errors(flask: Flask) -> None:
 
     @flask.errorhandler(Forbidden)
     def _forbidden(error: Forbidden) -> Response:
+        _note_refusal(g.get("user"))
         return reply({"error": "forbidden", "message": _sentence(error.message), "hint": error.hint}, 403)
 
     @flask.errorhandler(Denied)

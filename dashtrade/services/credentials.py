@@ -14,6 +14,7 @@ from dashtrade.services import passwords, people, second_factor
 from dashtrade.services.bots import NotFound, Refusal
 from dashtrade.services.people import Denied
 from dashtrade.services.permission import require, require_over
+from dashtrade.tables import attempts as attempt_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as people_table
 from dashtrade.tables import proofs as table
@@ -153,6 +154,7 @@ def _put_password(app: App, user_id: int, stored: str, *, action: str, address: 
         people_table.change(conn, user_id, password_hash=stored)
         people_table.remove_sessions(conn, user_id, keep=keep)
         people_table.revoke_api_tokens(conn, user_id, now, name=None if end_api_tokens else people.SIGN_IN)
+        attempt_table.forget_devices(conn, user_id)
         _tell_what_still_works(conn, user_id, now)
         table.end_handed_out(conn, user_id)
         message_table.record(conn, actor=user_id, action=action, now=now, subject=user_id, address=address)

@@ -10,8 +10,10 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
 from dashtrade.domain.access import Role
-from dashtrade.tables.base import flag, metadata, moment, number, owner_column, whole, words
+from dashtrade.tables.base import BigId, flag, metadata, moment, number, owner_column, whole, words
 from dashtrade.tables.quick import first
+
+EVERY_SCOPE = "read trade stop admin"  # of an API token that was made before there were scopes, or by signing in
 
 users = sa.Table(
     "users", metadata, number(),
@@ -21,6 +23,7 @@ users = sa.Table(
     moment("created_at"), moment("last_login_at", nullable=True),
     words("totp_secret", nullable=True), whole("totp_step", nullable=True),  # sealed; the last step whose code was used
     moment("demo_until", nullable=True), words("demo_address", nullable=True), moment("removed_at", nullable=True),
+    sa.Column("wrong_codes", BigId, nullable=False, server_default="0"),  # of the second factor, in a row
     words("scope", nullable=True),  # whose figures the user looks at: live, paper, or an account's number
     sa.Index("ix_users_demo", "demo_until", sqlite_where=sa.text("demo_until IS NOT NULL"), postgresql_where=sa.text("demo_until IS NOT NULL")),
 )
@@ -34,6 +37,7 @@ api_tokens = sa.Table(
     "api_tokens", metadata, number(), owner_column(index=True),
     sa.Column("token_hash", sa.Text, nullable=False, unique=True), words("name"),
     moment("created_at"), moment("expires_at"), moment("used_at", nullable=True), moment("revoked_at", nullable=True),
+    sa.Column("scopes", sa.Text, nullable=False, server_default=EVERY_SCOPE),
 )
 webhook_tokens = sa.Table(
     "user_webhook_tokens", metadata, number(), owner_column(index=True),
@@ -76,7 +80,7 @@ class User:
     viewer: str = ""  # the admin who looks at this user's pages, and may not act on them
 
 
-_USER = [c for c in users.c if c.name not in ("password_hash", "demo_address", "removed_at")]
+_USER = [c for c in users.c if c.name not in ("password_hash", "demo_address", "removed_at", "wrong_codes")]
 
 
 def _user(row: Any) -> User | None:

@@ -18,6 +18,8 @@ reset_links = sa.Table(
     whole("made_by"), moment("created_at"), moment("expires_at"), moment("used_at", nullable=True),
 )
 
+LOCKED_AFTER = 50  # wrong codes in a row: then only a recovery code, or an admin
+
 SYSTEM = {"sealed_factors", "put_sealed_factor", "link", "use_link", "open_links", "drop_link", "end_everything"}
 
 
@@ -30,7 +32,7 @@ def factor(conn: sa.Connection, owner: int) -> str | None:
 
 
 def put_factor(conn: sa.Connection, owner: int, secret: str | None, step: int | None) -> None:
-    conn.execute(sa.update(users).where(users.c.id == owner).values(totp_secret=secret, totp_step=step))
+    conn.execute(sa.update(users).where(users.c.id == owner).values(totp_secret=secret, totp_step=step, wrong_codes=0))
 
 
 def use_step(conn: sa.Connection, owner: int, step: int) -> bool:
@@ -47,6 +49,16 @@ def sealed_factors(conn: sa.Connection, *, after: int, limit: int) -> list[Any]:
 def put_sealed_factor(conn: sa.Connection, user_id: int, old: str, new: str) -> bool:
     mine = (users.c.id == user_id) & (users.c.totp_secret == old)
     return conn.execute(sa.update(users).where(mine).values(totp_secret=new)).rowcount == 1
+
+
+def count_code(conn: sa.Connection, owner: int) -> int:
+    """Before it is looked at: how many in a row have been wrong, this one among them until it was right."""
+    conn.execute(sa.update(users).where(users.c.id == owner).values(wrong_codes=users.c.wrong_codes + 1))
+    return conn.scalar(sa.select(users.c.wrong_codes).where(users.c.id == owner)) or 0
+
+
+def code_was_right(conn: sa.Connection, owner: int) -> None:
+    conn.execute(sa.update(users).where(users.c.id == owner).values(wrong_codes=0))
 
 
 def put_codes(conn: sa.Connection, owner: int, hashes: list[str]) -> None:
