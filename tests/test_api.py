@@ -790,7 +790,7 @@ def test_no_request_that_fits_the_description_or_does_not_is_answered_5xx(furnis
     assert len(operations) == len(ENDPOINTS)
     operations.sort(key=lambda operation: (operation.method.upper() == "DELETE", operation.path.endswith("token_id}")))
     order_id, signal_id = furnished.get("/orders")["items"][0]["order_id"], furnished.get("/signals")["items"][0]["id"]
-    real = {"bot_id": 1, "account_id": 1, "order_id": order_id, "signal_id": signal_id, "token_id": 10**6, "drift_id": 1, "flatten_id": 1, "protection_id": 1, "lock_id": 1, "user_id": 1}
+    real = {"bot_id": 1, "account_id": 1, "order_id": order_id, "signal_id": signal_id, "token_id": 10**6, "drift_id": 1, "flatten_id": 1, "protection_id": 1, "lock_id": 1, "user_id": 1, "invitation_id": 10**6}
     asked: set[int] = set()
     for operation in operations:
 

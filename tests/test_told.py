@@ -59,7 +59,7 @@ def test_what_the_machines_owner_does_is_told_as_well(app: App, ann: User):
 
 def test_who_is_active_again_reads_what_has_to_be_made_anew(app: App, house: House, ann: User):
     boss = house.join("boss@example.com", Role.SUPERADMIN).user
-    token, named = people.rotate_webhook_token(app, ann), sessions.add_api_token(app, ann, name="report", days=9)
+    token, named = people.rotate_webhook_token(app, ann), sessions.add_api_token(app, ann, name="report", days=9, scopes=["read"], password=PASSWORD, address="")
     for active in (False, True):
         admin.set_active(app, boss, ann.id, active)
     assert people.by_webhook_token(app, token) is None and people.by_access_token(app, named) is None
@@ -68,14 +68,14 @@ def test_who_is_active_again_reads_what_has_to_be_made_anew(app: App, house: Hou
 
 def test_a_new_password_says_what_still_works(app: App, ann: User):
     people.rotate_webhook_token(app, ann)
-    sessions.add_api_token(app, ann, name="report", days=9)
+    sessions.add_api_token(app, ann, name="report", days=9, scopes=["read"], password=PASSWORD, address="")
     credentials.change_password(app, ann, old=PASSWORD, new=OTHER, address="", token=None)
     assert "Still valid: the API token report and the webhook token" in told(app, ann)
 
 
 @pytest.mark.parametrize("end", [False, True])
 def test_a_new_password_ends_api_tokens_and_replaces_the_webhook_token_when_asked(app: App, house: House, ann: User, end: bool):
-    webhook, named = people.rotate_webhook_token(app, ann), sessions.add_api_token(app, ann, name="report", days=9)
+    webhook, named = people.rotate_webhook_token(app, ann), sessions.add_api_token(app, ann, name="report", days=9, scopes=["read"], password=PASSWORD, address="")
     person = Person(house=house, user=ann, access=people.sign_in(app, ann.id).access_token, token=webhook)
     body = {"old": PASSWORD, "new": OTHER, "end_api_tokens": end, "rotate_webhook_token": end}
     assert person.call("POST", "/users/me/password", body | {"old": "not the one"}).status_code == 400

@@ -9,7 +9,7 @@ import pydantic
 from flask import Blueprint
 
 from dashtrade.api.http import Body, Page, client_address, endpoint, number_cursor, page, password_turn, the_app
-from dashtrade.domain.access import Permission, Role, may
+from dashtrade.domain.access import Permission, Role, TokenScope, may
 from dashtrade.domain.values import iso
 from dashtrade.services import credentials, people, second_factor
 from dashtrade.services.bots import NotFound
@@ -123,7 +123,7 @@ def tokens(user: User) -> dict[str, Any]:
     items = [
         {
             "id": r.id, "name": r.name, "created_at": iso(r.created_at), "expires_at": iso(r.expires_at),
-            "used_at": iso(r.used_at) if r.used_at else None,
+            "used_at": iso(r.used_at) if r.used_at else None, "scopes": r.scopes.split(),
         }
         for r in rows
     ]
@@ -139,7 +139,7 @@ def revoke(user: User, token_id: int) -> dict[str, Any]:
     return {"id": token_id, "status": "revoked"}
 
 
-@endpoint(bp, "POST", "/webhook-token/rotate", body=Rotation)
+@endpoint(bp, "POST", "/webhook-token/rotate", body=Rotation, scopes=[TokenScope.ADMIN])
 def rotate(user: User, given: Rotation) -> dict[str, Any]:
     """A new webhook token; the old one ends now, or after the overlap."""
     app = the_app()
@@ -147,7 +147,7 @@ def rotate(user: User, given: Rotation) -> dict[str, Any]:
     return {"token": token, "url": f"{app.settings.public_url}/webhook?token={token}"}
 
 
-@endpoint(bp, "GET", "/webhook-token")
+@endpoint(bp, "GET", "/webhook-token", scopes=[TokenScope.ADMIN])  # who knows it can trade
 def webhook_token(user: User) -> dict[str, Any]:
     """The current webhook token, for its owner, and when it was used last."""
     app = the_app()
@@ -161,7 +161,7 @@ def webhook_token(user: User) -> dict[str, Any]:
     }
 
 
-@endpoint(bp, "DELETE", "/webhook-token")
+@endpoint(bp, "DELETE", "/webhook-token", scopes=[TokenScope.ADMIN])
 def revoke_webhook(user: User) -> dict[str, Any]:
     """End every webhook token of one's own, at once."""
     return {"status": "revoked", "count": people.revoke_webhook_tokens(the_app(), user)}
@@ -195,7 +195,7 @@ class ReadUpTo(Body):
     up_to: int = pydantic.Field(ge=0, lt=2**62)
 
 
-@endpoint(bp, "POST", "/messages/read", body=ReadUpTo, needs=None)
+@endpoint(bp, "POST", "/messages/read", body=ReadUpTo, needs=None, scopes=[TokenScope.TRADE])
 def mark_read(user: User, given: ReadUpTo) -> dict[str, Any]:
     """Mark messages as read, up to and including one."""
     app = the_app()

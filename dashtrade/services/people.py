@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from bot_database import DatabaseAway
-from dashtrade.domain.access import Permission, Role, may
+from dashtrade.domain.access import Permission, Role, TokenScope, may
 from dashtrade.domain.values import Malformed, sha256
 from dashtrade.services import passwords, throttle
 from dashtrade.services.permission import require, require_over
@@ -255,25 +255,33 @@ def sign_in(app: App, user_id: int, address: str = "") -> SignedIn:
 
 
 def by_access_token(app: App, token: str) -> User | None:
-    return _by_token(app, token, table.of_api_token, table.used_api_token)
+    found = by_scoped_token(app, token)
+    return found[0] if found else None
+
+
+def by_scoped_token(app: App, token: str) -> tuple[User, frozenset[TokenScope]] | None:
+    """The user, and what this token may be used for."""
+    found = _by_token(app, token, table.of_api_token, table.used_api_token)
+    return (found[0], frozenset(map(TokenScope, found[1].scopes.split()))) if found else None
 
 
 def by_webhook_token(app: App, token: str) -> User | None:
-    return _by_token(app, token, table.of_webhook_token, table.used_webhook_token)
+    found = _by_token(app, token, table.of_webhook_token, table.used_webhook_token)
+    return found[0] if found else None
 
 
-def _by_token(app: App, token: str, find: Callable[..., Any], used: Callable[..., None]) -> User | None:
+def _by_token(app: App, token: str, find: Callable[..., Any], used: Callable[..., None]) -> tuple[User, Any] | None:
     """Asked at every request: a token that was revoked is dead at once."""
     now = app.clock.now()
     with app.db.read() as conn:
         found = find(conn, sha256(token), now)
     if found is None:
         return None
-    user, row = found
+    row = found[1]
     if row.used_at is None or now - row.used_at > LOOKED_AT:
         with contextlib.suppress(DatabaseAway):  # who only reads can go on while nothing can be written
             app.db.write(lambda conn: used(conn, row.token_id, now))
-    return user
+    return found
 
 
 # --- webhook tokens ------------------------------------------------------------------------------------------------------

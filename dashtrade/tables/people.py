@@ -9,11 +9,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
-from dashtrade.domain.access import Role
+from dashtrade.domain.access import Role, TokenScope
 from dashtrade.tables.base import BigId, flag, metadata, moment, number, owner_column, whole, words
 from dashtrade.tables.quick import first
 
-EVERY_SCOPE = "read trade stop admin"  # of an API token that was made before there were scopes, or by signing in
+EVERY_SCOPE = " ".join(TokenScope)  # of an API token that was made before there were scopes, or by signing in
 
 users = sa.Table(
     "users", metadata, number(),
@@ -220,7 +220,7 @@ def add_api_token(conn: sa.Connection, owner: int, **values: Any) -> int:
 
 
 _OF_API_TOKEN = (
-    sa.select(*_USER, api_tokens.c.id.label("token_id"), api_tokens.c.used_at)
+    sa.select(*_USER, api_tokens.c.id.label("token_id"), api_tokens.c.used_at, api_tokens.c.scopes)
     .join(users, users.c.id == api_tokens.c.user_id)
     .where(
         api_tokens.c.token_hash == p("token_hash"), api_tokens.c.revoked_at.is_(None), api_tokens.c.expires_at > p("now"),

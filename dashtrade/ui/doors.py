@@ -131,11 +131,11 @@ class Doors:
         )
         answer = RedirectResponse(to, 303)
         secure = request.url.scheme == "https"
+        known = await run_in_threadpool(throttle.know_device, self.app, user_id, _device(request))
+        long = int(throttle.DEVICE_LIFE.total_seconds())
+        answer.set_cookie(DEVICE_COOKIE, known, max_age=long, httponly=True, samesite="lax", secure=secure, path="/")
         age = int(sessions.REMEMBERED.total_seconds()) if remember else None
         answer.set_cookie(SECURE_COOKIE if secure else COOKIE, token, max_age=age, httponly=True, samesite="lax", secure=secure, path="/")
-        known = await run_in_threadpool(throttle.know_device, self.app, user_id, _device(request))
-        age = int(throttle.DEVICE_LIFE.total_seconds())
-        answer.set_cookie(DEVICE_COOKIE, known, max_age=age, httponly=True, samesite="lax", secure=secure, path="/")
         return answer
 
     async def demo(self, request: Request, given: dict[str, str]) -> Response:
