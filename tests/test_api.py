@@ -204,7 +204,7 @@ def test_what_is_no_email_address_is_refused(house: House, email: str):
 @sqlite
 def test_tokens_are_listed_and_revoked_and_run_out(ann: Person, house: House, clock: SetClock):
     [mine] = ann.get("/tokens")["items"]
-    assert mine.keys() == {"id", "name", "created_at", "expires_at", "used_at"}
+    assert mine.keys() == {"id", "name", "created_at", "expires_at", "used_at", "scopes"}
     clock.forward(30 * 86400 - 1)
     assert ann.call("GET", "/users/me").status_code == 200
     clock.forward(1)
