@@ -82,6 +82,7 @@ def settle(house: House) -> Town:
             conn, ann.user.id, code_hash="c", email="", role="standard", created_at=now, expires_at=now + timedelta(days=1), used_at=None
         )
         proofs.put_factor(conn, ann.user.id, "sealed", 1)
+        proofs.count_code(conn, ann.user.id)
         attempts.put_device(conn, ann.user.id, "d", now, 9)
         proofs.put_codes(conn, ann.user.id, ["r"])
         of.protection, of.spare = (
