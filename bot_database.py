@@ -421,8 +421,9 @@ class Database:
         os.chmod(partial, 0o600)
         os.replace(partial, path)
 
-    def restore(self, path: Path) -> Path | None:
-        """Put a verified backup in the database's place; where what was there is kept beside it. Nothing may be running."""
+    def restore(self, path: Path, prepare: Callable[[Path, Path | None], None] = lambda incoming, replaced: None) -> Path | None:
+        """Put a verified backup in the database's place; where what was there is kept beside it. Nothing may be running.
+        `prepare` is given the copy, before it is the database, and what it replaces."""
         if not self.is_sqlite:
             raise PostgresHasItsOwnTools
         check_sqlite_file(path)
@@ -434,8 +435,15 @@ class Database:
         os.chmod(incoming, 0o600)
         replaced = current.exists()
         if replaced:
-            with contextlib.closing(sqlite3.connect(current)) as old:
+            with contextlib.suppress(sqlite3.DatabaseError), contextlib.closing(sqlite3.connect(current)) as old:  # it may be damaged
                 old.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        try:
+            prepare(incoming, current if replaced else None)
+        except BaseException:
+            for tail in ("", "-wal", "-shm"):
+                Path(f"{incoming}{tail}").unlink(missing_ok=True)
+            raise
+        if replaced:
             os.replace(current, kept)
         for tail in ("-wal", "-shm"):
             Path(f"{current}{tail}").unlink(missing_ok=True)

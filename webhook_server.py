@@ -24,6 +24,7 @@ from bot_engine import Conflict, NoBot
 from dashtrade.api import admin, auth, bots, brokers, drifts, history, openapi, protections, round_trips
 from dashtrade.api.http import Answer, bearer, busy, client_address, handle_errors, reply, the_app, the_limits
 from dashtrade.app import App, CannotStart, build_app
+from dashtrade.domain.access import TokenScope
 from dashtrade.domain.bodies import secrets_in
 from dashtrade.domain.dialects import Reading, open_body, parse, read, redact, secret_of
 from dashtrade.domain.signals import Origin
@@ -208,11 +209,16 @@ def explain() -> Response:
     return reply({"ok": True, "explanation": f"{signal_.action.upper()} {signal_.symbol.short}{frame}, read as {signal_.dialect}.", "signal": shown})
 
 
+def _reader(app: App, token: str) -> User | None:
+    found = people.by_scoped_token(app, token)
+    return found[0] if found and found[1] & {TokenScope.READ, TokenScope.TRADE} else None
+
+
 def _own(user_id: int) -> User:
     """The user named in the address, by their webhook token or an access token; anybody else finds nothing there."""
     app = the_app()
     token = request.args.get("token") or bearer()
-    user = (people.by_webhook_token(app, token) or people.by_access_token(app, token)) if token else None
+    user = (people.by_webhook_token(app, token) or _reader(app, token)) if token else None
     if user is None:
         raise Answer(401, "unauthorized", "The token is missing, unknown or no longer valid.", WEBHOOK_HINT)
     if user.id != user_id:

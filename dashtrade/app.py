@@ -26,7 +26,7 @@ from dashtrade.domain.values import Malformed
 from dashtrade.door import Caller
 from dashtrade.services import keys
 from dashtrade.services.nonces import SharedNonces
-from dashtrade.services.people import Attempts
+from dashtrade.services.security_notes import Notes
 from dashtrade.settings import BadSetting, Settings
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import orders as order_table
@@ -235,7 +235,7 @@ class App:
     clock: Clock
     vault: Vault = field(repr=False)
     feed: Feed
-    attempts: Attempts
+    notes: Notes
     brokers: Brokers = field(init=False)
     engine: Engine = field(init=False)
     worker: Caller | None = None
@@ -279,6 +279,7 @@ class App:
     def close(self) -> None:
         if self.worker is not None:
             self.worker.close()
+        self.notes.flush(self)
         self.engine.asker.close()
         self.brokers.close()
         self.db.close()
@@ -302,7 +303,7 @@ def build_app(settings: Settings, *, clock: Clock | None = None, feed: Feed | No
 
 
 def _assembled(settings: Settings, db: Database, clock: Clock, vault: Vault, feed: Feed, kinds: Mapping[str, BrokerKind]) -> App:
-    app = App(settings=settings, db=db, clock=clock, vault=vault, feed=feed, attempts=Attempts())
+    app = App(settings=settings, db=db, clock=clock, vault=vault, feed=feed, notes=Notes())
     app.brokers = Brokers(app, kinds)
     owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     app.engine = Engine(db=db, clock=clock, broker_of=app.brokers.of, feed_of=app.brokers.feed, owner=owner)

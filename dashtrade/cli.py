@@ -92,15 +92,19 @@ def backup(settings: Settings, given: argparse.Namespace) -> int:
 
 def restore(settings: Settings, given: argparse.Namespace) -> int:
     from bot_database import Database
+    from dashtrade.domain.ports import SystemClock
+    from dashtrade.services import restored
 
     if not given.file.is_file():
         raise Refused(f"There is no file {given.file}.\n  Give the file that `dashtrade backup` wrote.")
     _require_stopped(settings)
     _confirm(f"This replaces everything in {settings.database_label} by what is in {given.file}; what is there now is kept beside it.", given.yes)
     _make_home(settings)
-    kept = Database(settings.database_url).restore(given.file)
+    done: list[restored.Restored] = []
+    now = SystemClock().now()
+    kept = Database(settings.database_url).restore(given.file, lambda *files: done.append(restored.make_safe(*files, now)))
     before = f"; what was there before is kept in {kept}" if kept else ""
-    print(f"Restored from {given.file}{before}.\nStart DashTrade with ./start")
+    print(f"Restored from {given.file}{before}.\n{restored.in_words(done[0])}\nStart DashTrade with ./start")
     return 0
 
 

@@ -38,11 +38,12 @@ from dashtrade.engine.sending import is_local
 from dashtrade.engine.streams import Streams
 from dashtrade.engine.watch import Watch
 from dashtrade.failpoints import failpoint
-from dashtrade.services import demo, flatten, removal, schwab_sign_in, story
+from dashtrade.services import demo, flatten, removal, schwab_sign_in, story, throttle
 from dashtrade.settings import EX_CONFIG, Settings
 from dashtrade.engine.apart import Apart
 from dashtrade.engine.outages import backed_off
 from dashtrade.engine.readings import Readings
+from dashtrade.tables import attempts as attempt_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import people as people_table
 from dashtrade.tables import signals as signal_table
@@ -350,6 +351,7 @@ class Worker:
         old = now - timedelta(days=self.app.settings.retention_days)
         forgotten = self.app.db.write(lambda conn: signal_table.forget_raw(conn, old))
         self.app.db.write(lambda conn: people_table.forget_expired(conn, now))
+        self.app.db.write(lambda conn: attempt_table.tidy(conn, now, now - throttle.DEVICE_LIFE))
         schwab_sign_in.remind(self.app)
         demo.end_old(self.app)
         removal.finish(self.app)

@@ -4,7 +4,8 @@ import sqlalchemy as sa
 from alembic import context
 
 from dashtrade.tables import (  # noqa: F401  (they declare the tables)
-    accounts, bots, drifts, flattens, messages, nonces, orders, paper, people, proofs, protections, readings, round_trips, signals,
+    accounts, attempts, bots, drifts, flattens, messages, nonces, orders, paper, people, proofs, protections, readings, round_trips,
+    signals,
 )  # fmt: skip
 from dashtrade.tables.base import metadata
 

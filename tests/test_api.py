@@ -138,6 +138,8 @@ COMMON = [
     "password", "Password1", "p@ssw0rd", "12345678", "123456789", "1234567890", "qwertyui", "qwerty123", "qwertyuiop", "11111111", "aaaaaaaa",
     "iloveyou", "letmein1", "welcome1", "admin123", "administrator", "football1", "baseball", "monkey123", "dragon12", "sunshine", "princess1",
     "abc12345", "1q2w3e4r", "zaq12wsx", "trustno1", "superman1", "changeme", "20010911", "asdfghjkl", "asdf1234", "bitcoin1", "dashtrade1", "qwertz123",
+    "Passw0rd!", "p@ssw0rd1", "P@$$w0rd!!", "liverpool1", "pokemon123", "mustang66", "blink182ab", "!Summer2024!", "Fr33dom#1", "m1chael!99",
+    "1loveyou2", "Chelsea_2019", "bitcoinbitcoin", "dragon-monkey", "Winter2025x",
 ]  # fmt: skip
 
 
@@ -148,7 +150,7 @@ def test_common_short_and_overlong_passwords_are_refused(password: str):
     assert type(raised.value).__name__ == "Malformed" and raised.value.hint
 
 
-@pytest.mark.parametrize("password", [GOOD, "x7" + "Kq-" * 42, "Grüße aus dem Süden", "mango sofa 41 rivers", "🦊🐢🦔🐇🐎🐄🐖🐑", "ffR!9k#q"])
+@pytest.mark.parametrize("password", [GOOD, "x7" + "Kq-" * 42, "Grüße aus dem Süden", "mango sofa 41 rivers", "summer dragon cheese pokemon", "tall pepper bridge", "🦊🐢🦔🐇🐎🐄🐖🐑", "ffR!9k#q"])
 @sqlite
 def test_other_passwords_are_taken_whatever_letters_they_have(make_app: MakeApp, password: str):
     house = House(make_app(DASHTRADE_SIGNUP="open"))
@@ -202,7 +204,7 @@ def test_what_is_no_email_address_is_refused(house: House, email: str):
 @sqlite
 def test_tokens_are_listed_and_revoked_and_run_out(ann: Person, house: House, clock: SetClock):
     [mine] = ann.get("/tokens")["items"]
-    assert mine.keys() == {"id", "name", "created_at", "expires_at", "used_at"}
+    assert mine.keys() == {"id", "name", "created_at", "expires_at", "used_at", "scopes"}
     clock.forward(30 * 86400 - 1)
     assert ann.call("GET", "/users/me").status_code == 200
     clock.forward(1)
@@ -790,7 +792,7 @@ def test_no_request_that_fits_the_description_or_does_not_is_answered_5xx(furnis
     assert len(operations) == len(ENDPOINTS)
     operations.sort(key=lambda operation: (operation.method.upper() == "DELETE", operation.path.endswith("token_id}")))
     order_id, signal_id = furnished.get("/orders")["items"][0]["order_id"], furnished.get("/signals")["items"][0]["id"]
-    real = {"bot_id": 1, "account_id": 1, "order_id": order_id, "signal_id": signal_id, "token_id": 10**6, "drift_id": 1, "flatten_id": 1, "protection_id": 1, "lock_id": 1, "user_id": 1}
+    real = {"bot_id": 1, "account_id": 1, "order_id": order_id, "signal_id": signal_id, "token_id": 10**6, "drift_id": 1, "flatten_id": 1, "protection_id": 1, "lock_id": 1, "user_id": 1, "invitation_id": 10**6}
     asked: set[int] = set()
     for operation in operations:
 

@@ -108,7 +108,7 @@ def test_strangers_cannot_fill_the_disk_with_demos(demo_app: App, clock: SetCloc
     with pytest.raises(Refusal, match="on paper"):
         bots.add_account(demo_app, user, broker="alpaca", mode="paper", label="", credentials={"key": "k" * 20, "secret": "s" * 40}, options={})
     with pytest.raises(Refusal, match="no API tokens"):
-        sessions.add_api_token(demo_app, user, name="x", days=1)
+        sessions.add_api_token(demo_app, user, name="x", days=1, scopes=["read"], password="", address="")
     monkeypatch.setattr(bots, "DEMO_BOTS", 4)
     with demo_app.db.read() as conn:
         account = conn.scalar(sa.text(f"SELECT id FROM user_api_keys WHERE user_id = {user.id}"))

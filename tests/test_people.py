@@ -114,6 +114,8 @@ def test_a_deactivated_user_is_out_their_alerts_are_refused_and_their_bots_open_
     assert not bots.bot_of(app, ann.user, bot).is_active
     admin.set_active(app, boss, ann.user.id, True)
     assert ann.call("GET", "/users/me").status_code == 401, "the tokens from before stay dead"
+    assert ann.alert({"action": "close", "symbol": "AAPL", "id": "y"}).status_code == 401, "the webhook token as well"
+    ann.token = people.rotate_webhook_token(app, ann.user)
     assert ann.alert({"action": "close", "symbol": "AAPL", "id": "y"}).status_code == 202
     house.work()
     assert not bots.bot_of(app, ann.user, bot).position.quantity, "a way out passes"
@@ -356,6 +358,9 @@ def test_the_export_holds_everything_of_ones_own_and_nothing_that_opens_anything
 
 
 def test_every_table_of_users_is_exported_or_left_out_on_purpose():
-    left_out = {"invitations", "switches", "recovery_codes", "reset_links", "reconciliations", "flatten_items", "account_readings"}
+    left_out = {
+        "invitations", "switches", "recovery_codes", "reset_links", "reconciliations", "flatten_items", "account_readings",
+        "known_devices",
+    }
     owned = {t.name for t in metadata.sorted_tables if "user_id" in t.c}
     assert owned == left_out | set(export_table.TABLES.values()), "decide whether to export it"

@@ -205,7 +205,7 @@ def test_an_admin_makes_links_for_standard_users_alone(app: App, ann: User):
 
 def test_changing_the_password_ends_other_sessions_and_sign_in_tokens_but_no_named_token(app: App, ann: User):
     here, there = (sessions.begin(app, ann.id, device="", address="", remember=True) for _ in range(2))
-    signed_in, named = people.sign_in(app, ann.id).access_token, sessions.add_api_token(app, ann, name="report", days=9)
+    signed_in, named = people.sign_in(app, ann.id).access_token, sessions.add_api_token(app, ann, name="report", days=9, scopes=["read"], password=PASSWORD, address="")
     credentials.change_password(app, ann, old=PASSWORD, new=OTHER, address="", token=here)
     assert sessions.find(app, here) is not None and sessions.find(app, there) is None
     assert people.by_access_token(app, signed_in) is None and people.by_access_token(app, named) is not None

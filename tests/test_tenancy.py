@@ -27,7 +27,7 @@ from dashtrade.domain.bots import Stop
 from dashtrade.domain.values import Symbol
 from dashtrade.settings import Settings
 from dashtrade.tables import (
-    accounts, bots, drifts, export, flattens, messages, orders, people, proofs, protections, pulse, readings, round_trips, signals,
+    accounts, attempts, bots, drifts, export, flattens, messages, orders, people, proofs, protections, pulse, readings, round_trips, signals,
 )  # fmt: skip
 from dashtrade.tables.base import metadata
 from tests.conftest import KEY
@@ -85,6 +85,8 @@ def settle(house: House) -> Town:
             conn, ann.user.id, code_hash="c", email="", role="standard", created_at=now, expires_at=now + timedelta(days=1), used_at=None
         )
         proofs.put_factor(conn, ann.user.id, "sealed", 1)
+        proofs.count_code(conn, ann.user.id)
+        attempts.put_device(conn, ann.user.id, "d", now, 9)
         proofs.put_codes(conn, ann.user.id, ["r"])
         of.protection, of.spare = (
             protections.add(
@@ -235,6 +237,10 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "proofs.use_step": lambda c, o, of: proofs.use_step(c, o, 2) and o == of.ann,
     "proofs.use_code": lambda c, o, of: proofs.use_code(c, o, "r", of.now),
     "proofs.codes_left": lambda c, o, of: proofs.codes_left(c, o),
+    "proofs.count_code": lambda c, o, of: proofs.count_code(c, o) and o == of.ann,
+    "proofs.code_was_right": lambda c, o, of: proofs.code_was_right(c, o),
+    "attempts.is_known": lambda c, o, of: attempts.is_known(c, o, "d"),
+    "attempts.forget_devices": lambda c, o, of: attempts.forget_devices(c, o),
     "proofs.end_handed_out": lambda c, o, of: proofs.end_handed_out(c, o),
     "export.profile": lambda c, o, of: export.profile(c, o).get("email") == "ann@example.com",
     "export.rows": lambda c, o, of: [row for name in export.TABLES.values() for row in export.rows(c, o, name) if row.user_id == of.ann],
@@ -254,6 +260,7 @@ MAKES: dict[str, Query] = {  # what Bob makes is Bob's
         c, o, scope="user", scope_id=o, stop=Stop.HALT, reason="", set_by=o, at=of.now),
     "signals.add": lambda c, o, of: signals.add(c, o, {k: v for k, v in signals.get(c, of.ann, of.signal)._asdict().items() if k != "user_id"} | {"id": "new"}, []),
     "flattens.add": lambda c, o, of: flattens.add(c, o, scope="user", scope_id=o, asked_by="", now=of.now, bots=[bots.load(c, of.bot)]),
+    "attempts.put_device": lambda c, o, of: attempts.put_device(c, o, "t", of.now, 0 if o == of.ann else 9),
     "people.add_session": lambda c, o, of: people.add_session(
         c, o, token_hash="t", created_at=of.now, seen_at=of.now, expires_at=of.now, device="", address="", remember=False),
     "people.add_api_token": lambda c, o, of: people.add_api_token(c, o, token_hash="t", name="", revoked_at=None, **LIFE),

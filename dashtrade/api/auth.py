@@ -9,9 +9,9 @@ import pydantic
 from flask import Blueprint
 
 from dashtrade.api.http import Body, Page, client_address, endpoint, number_cursor, page, password_turn, the_app
-from dashtrade.domain.access import Permission, Role, may
+from dashtrade.domain.access import Permission, Role, TokenScope, may
 from dashtrade.domain.values import iso
-from dashtrade.services import people, second_factor
+from dashtrade.services import credentials, people, second_factor
 from dashtrade.services.bots import NotFound
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as table
@@ -78,7 +78,7 @@ def login(given: Credentials) -> dict[str, Any]:
     with password_turn():
         user = people.check_password(app, given.email, given.password, address)
     second_factor.check(app, user, given.code, address)
-    made = people.sign_in(app, user.id)
+    made = people.sign_in(app, user.id, address)
     return {"access_token": made.access_token, "user": user_view(made.user)}
 
 
@@ -96,6 +96,25 @@ def change_me(user: User, given: UserChanges) -> dict[str, Any]:
         return user_view(table.by_id(conn, user.id) or user)
 
 
+class NewPassword(Body):
+    old: str = pydantic.Field(max_length=500)
+    new: str = pydantic.Field(max_length=500)
+    end_api_tokens: bool = pydantic.Field(False, description="the tokens with a name end too, not only those of signing in")
+    rotate_webhook_token: bool = pydantic.Field(False, description="the webhook token is replaced at once; alerts with the old one are refused")
+
+
+@endpoint(bp, "POST", "/users/me/password", body=NewPassword, needs=None)
+def change_password(user: User, given: NewPassword) -> dict[str, Any]:
+    """Change one's own password. Every session and sign-in token ends, this one too; on request every API token and the webhook token."""
+    app = the_app()
+    with password_turn():
+        token = credentials.change_password(
+            app, user, old=given.old, new=given.new, address=client_address(), token=None, end_api_tokens=given.end_api_tokens,
+            rotate_webhook_token=given.rotate_webhook_token,
+        )
+    return {"status": "changed", "webhook_token": token}
+
+
 @endpoint(bp, "GET", "/tokens", needs=None)
 def tokens(user: User) -> dict[str, Any]:
     """One's access tokens; their text is never shown again."""
@@ -104,7 +123,7 @@ def tokens(user: User) -> dict[str, Any]:
     items = [
         {
             "id": r.id, "name": r.name, "created_at": iso(r.created_at), "expires_at": iso(r.expires_at),
-            "used_at": iso(r.used_at) if r.used_at else None,
+            "used_at": iso(r.used_at) if r.used_at else None, "scopes": r.scopes.split(),
         }
         for r in rows
     ]
@@ -120,7 +139,7 @@ def revoke(user: User, token_id: int) -> dict[str, Any]:
     return {"id": token_id, "status": "revoked"}
 
 
-@endpoint(bp, "POST", "/webhook-token/rotate", body=Rotation)
+@endpoint(bp, "POST", "/webhook-token/rotate", body=Rotation, scopes=[TokenScope.ADMIN])
 def rotate(user: User, given: Rotation) -> dict[str, Any]:
     """A new webhook token; the old one ends now, or after the overlap."""
     app = the_app()
@@ -128,7 +147,7 @@ def rotate(user: User, given: Rotation) -> dict[str, Any]:
     return {"token": token, "url": f"{app.settings.public_url}/webhook?token={token}"}
 
 
-@endpoint(bp, "GET", "/webhook-token")
+@endpoint(bp, "GET", "/webhook-token", scopes=[TokenScope.ADMIN])  # who knows it can trade
 def webhook_token(user: User) -> dict[str, Any]:
     """The current webhook token, for its owner, and when it was used last."""
     app = the_app()
@@ -142,7 +161,7 @@ def webhook_token(user: User) -> dict[str, Any]:
     }
 
 
-@endpoint(bp, "DELETE", "/webhook-token")
+@endpoint(bp, "DELETE", "/webhook-token", scopes=[TokenScope.ADMIN])
 def revoke_webhook(user: User) -> dict[str, Any]:
     """End every webhook token of one's own, at once."""
     return {"status": "revoked", "count": people.revoke_webhook_tokens(the_app(), user)}
@@ -176,7 +195,7 @@ class ReadUpTo(Body):
     up_to: int = pydantic.Field(ge=0, lt=2**62)
 
 
-@endpoint(bp, "POST", "/messages/read", body=ReadUpTo, needs=None)
+@endpoint(bp, "POST", "/messages/read", body=ReadUpTo, needs=None, scopes=[TokenScope.TRADE])
 def mark_read(user: User, given: ReadUpTo) -> dict[str, Any]:
     """Mark messages as read, up to and including one."""
     app = the_app()

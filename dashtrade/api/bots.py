@@ -8,9 +8,9 @@ import pydantic
 from flask import Blueprint
 
 from bot_engine import Conflict, NoBot
-from dashtrade.api.http import Answer, Body, Page, endpoint, number_cursor, page, the_app
+from dashtrade.api.http import STOPPING, Answer, Body, Page, endpoint, number_cursor, page, require_scope, the_app
 from dashtrade.domain import exits as exit_rules
-from dashtrade.domain.access import Permission, may
+from dashtrade.domain.access import Permission, TokenScope, may
 from dashtrade.domain.bots import Bot, Stop
 from dashtrade.domain.signals import SizeKind
 from dashtrade.domain.values import iso, plain
@@ -68,7 +68,7 @@ def list_accounts(user: User) -> dict[str, Any]:
         return {"items": [account_view(account) for account in account_table.list_all(conn, user.id)], "next_cursor": None}
 
 
-@endpoint(bp, "POST", "/accounts", body=NewAccount, status=201)
+@endpoint(bp, "POST", "/accounts", body=NewAccount, status=201, scopes=[TokenScope.ADMIN])
 def add_account(user: User, given: NewAccount) -> dict[str, Any]:
     """Connect a broker account; its credentials are sealed before they are stored."""
     app = the_app()
@@ -85,14 +85,14 @@ def get_account(user: User, account_id: int) -> dict[str, Any]:
     return account_view(service.account_of(the_app(), user, account_id))
 
 
-@endpoint(bp, "PATCH", "/accounts/<int:account_id>", body=AccountChanges)
+@endpoint(bp, "PATCH", "/accounts/<int:account_id>", body=AccountChanges, scopes=[TokenScope.ADMIN])
 def change_account(user: User, given: AccountChanges, account_id: int) -> dict[str, Any]:
     """Rename it, change its options, replace its credentials, or say that it may trade with real money."""
     service.change_account(the_app(), user, account_id, given.model_dump(exclude_unset=True))
     return get_account.__wrapped__(user, account_id=account_id)
 
 
-@endpoint(bp, "DELETE", "/accounts/<int:account_id>")
+@endpoint(bp, "DELETE", "/accounts/<int:account_id>", scopes=[TokenScope.ADMIN])
 def remove_account(user: User, account_id: int) -> dict[str, Any]:
     """Forget an account and its credentials; its history stays."""
     service.remove_account(the_app(), user, account_id)
@@ -105,7 +105,7 @@ def test_account(user: User, account_id: int) -> dict[str, Any]:
     return connections.test(the_app(), user, account_id)
 
 
-@endpoint(bp, "POST", "/accounts/<int:account_id>/renew", body=SignIn)
+@endpoint(bp, "POST", "/accounts/<int:account_id>/renew", body=SignIn, scopes=[TokenScope.ADMIN])
 def renew_sign_in(user: User, given: SignIn, account_id: int) -> dict[str, Any]:
     """Sign in at the broker again, where a person has to: first the address to go to, then with the one that it led back to."""
     if not given.redirected_to:
@@ -264,7 +264,7 @@ def delete_bot(user: User, query: Deletion, bot_id: int) -> dict[str, Any]:
     return {"id": bot_id, "status": service.delete_bot(the_app(), user, bot_id, position=query.position, hand_to=query.to)}
 
 
-@endpoint(bp, "POST", "/bots/<int:bot_id>/pause")
+@endpoint(bp, "POST", "/bots/<int:bot_id>/pause", scopes=STOPPING)
 def pause_bot(user: User, bot_id: int) -> dict[str, Any]:
     """Stop a bot's entries at once; it may still close what it owns."""
     service.set_active(the_app(), user, bot_id, False)
@@ -278,7 +278,7 @@ def resume_bot(user: User, bot_id: int) -> dict[str, Any]:
     return _shown(user, bot_id)
 
 
-@endpoint(bp, "POST", "/bots/<int:bot_id>/close", body=Closing, status=202)
+@endpoint(bp, "POST", "/bots/<int:bot_id>/close", body=Closing, status=202, scopes=STOPPING)
 def close_bot(user: User, given: Closing, bot_id: int) -> dict[str, Any]:
     """Close what the bot owns, now. With a request_id, asking twice is asking once."""
     app = the_app()
@@ -310,9 +310,18 @@ def list_switches(user: User) -> dict[str, Any]:
     return {"items": items, "next_cursor": None}
 
 
-@endpoint(bp, "PUT", "/switches", body=SwitchChange)
+def _now_stopped(user: User, given: SwitchChange) -> Stop:
+    with the_app().db.read() as conn:
+        rows = table.list_switches(conn, user.id)
+    wanted = (given.scope, given.id if given.scope in ("account", "bot") else None)
+    return next((Stop(r.stop) for r in rows if (r.scope, r.scope_id if r.scope in ("account", "bot") else None) == wanted), Stop.NONE)
+
+
+@endpoint(bp, "PUT", "/switches", body=SwitchChange, scopes=STOPPING)
 def put_switch(user: User, given: SwitchChange) -> dict[str, Any]:
     """Set a switch: none, pause_entries, reduce_only or halt. It works at once; exits always pass."""
+    if given.mode.weight < _now_stopped(user, given).weight:  # to let more pass than now is no stop
+        require_scope(user, [TokenScope.TRADE])
     if given.scope == "all" and not may(user.role, Permission.SWITCH_ALL):
         raise Answer(403, "forbidden", "Only a superadmin may switch trading for all.", 'Use the scope "user" for your own.')
     service.put_switch(the_app(), user, scope=given.scope, scope_id=given.id, stop=given.mode, reason=given.reason)

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import pydantic
 from flask import Blueprint
 
-from dashtrade.api.http import Body, Page, endpoint, number_cursor, page, the_app
+from dashtrade.api.http import STOPPING, Body, Page, endpoint, number_cursor, page, the_app
+from dashtrade.domain.access import TokenScope
 from dashtrade.domain.drift import Way
 from dashtrade.services import drifts as service
 from dashtrade.services import flatten as flatten_service
@@ -63,7 +64,7 @@ def unfreeze(user: User, drift_id: int) -> dict[str, Any]:
     return service.unfreeze(the_app(), user, drift_id)
 
 
-@endpoint(bp, "POST", "/flatten", body=Flatten, status=202)
+@endpoint(bp, "POST", "/flatten", body=Flatten, status=202, scopes=STOPPING)
 def flatten(user: User, given: Flatten) -> dict[str, Any]:
     """Close everything of a bot, an account or yours (with accounts: what is on these), the largest risk first; with pause,
     entries of the whole scope stop meanwhile and stay stopped."""
@@ -74,7 +75,7 @@ def flatten(user: User, given: Flatten) -> dict[str, Any]:
     return flatten_service.view(app, user, started)
 
 
-@endpoint(bp, "GET", "/flatten/<int:flatten_id>")
+@endpoint(bp, "GET", "/flatten/<int:flatten_id>", scopes=[TokenScope.READ, *STOPPING])
 def flattening(user: User, flatten_id: int) -> dict[str, Any]:
     """How far it has come, bot by bot."""
     return flatten_service.view(the_app(), user, flatten_id)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -21,7 +21,7 @@ from werkzeug.exceptions import HTTPException
 
 from bot_database import DatabaseAway
 from dashtrade.app import App
-from dashtrade.domain.access import Permission, may
+from dashtrade.domain.access import Permission, TokenScope, may
 from dashtrade.domain.values import Malformed
 from dashtrade.limits import ReceiverLimits, network_of
 from dashtrade.services import people
@@ -67,6 +67,7 @@ class Endpoint:
     body: type[Body] | None
     query: type[Body] | None
     status: int
+    scopes: frozenset[TokenScope]
 
 
 ENDPOINTS: dict[tuple[str, str], Endpoint] = {}
@@ -116,13 +117,16 @@ def csv_file(user: User, pieces: Generator[str, None, None], name: str) -> Respo
 
 
 def endpoint(bp: Blueprint, method: str, path: str, *, body: type[Body] | None = None, query: type[Body] | None = None,
-             needs: Permission | None = Permission.TRADE, open: bool = False, status: int = 200) -> Callable[[Callable[..., Any]], Any]:
-    """`open`: no sign-in. Else the user of the access token is the first argument; then path values, body and query."""
+             needs: Permission | None = Permission.TRADE, open: bool = False, status: int = 200,
+             scopes: Collection[TokenScope] = ()) -> Callable[[Callable[..., Any]], Any]:
+    """`open`: no sign-in. Else the user of the access token is the first argument; then path values, body and query.
+    `scopes`: the token needs one of them; left out, what the method and the permission come to."""
+    allowed = frozenset(scopes) or _usual_scopes(method, needs)
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
         def run(**values: Any) -> Response:
-            arguments: list[Any] = [] if open else [signed_in(needs)]
+            arguments: list[Any] = [] if open else [signed_in(needs, allowed)]
             if body is not None:
                 arguments.append(read_body(body))
             if query is not None:
@@ -134,12 +138,24 @@ def endpoint(bp: Blueprint, method: str, path: str, *, body: type[Body] | None =
 
         full = (bp.url_prefix or "") + path
         ENDPOINTS[(method, full)] = Endpoint(
-            method=method, path=full, summary=(function.__doc__ or "").strip().splitlines()[0], open=open, body=body, query=query, status=status
+            method=method, path=full, summary=(function.__doc__ or "").strip().splitlines()[0], open=open, body=body, query=query, status=status,
+            scopes=frozenset() if open else allowed,
         )
         bp.add_url_rule(path, endpoint=f"{method} {path}".replace(".", "_"), view_func=run, methods=[method])
         return run
 
     return decorate
+
+
+def _usual_scopes(method: str, needs: Permission | None) -> frozenset[TokenScope]:
+    if needs not in (None, Permission.TRADE):
+        return frozenset({TokenScope.ADMIN})
+    if method == "GET":
+        return frozenset({TokenScope.READ, TokenScope.TRADE})
+    return frozenset({TokenScope.TRADE if needs is Permission.TRADE else TokenScope.ADMIN})
+
+
+STOPPING = (TokenScope.TRADE, TokenScope.STOP)  # of what closes or pauses: it opens nothing
 
 
 # --- who, and what they sent ---------------------------------------------------------------------------------------------
@@ -150,18 +166,38 @@ def bearer() -> str | None:
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
 
-def signed_in(needs: Permission | None) -> User:
+def signed_in(needs: Permission | None, scopes: Collection[TokenScope]) -> User:
     token = bearer()
-    user = people.by_access_token(the_app(), token) if token else None
-    if user is None:
+    found = people.by_scoped_token(the_app(), token) if token else None
+    if found is None:
         raise Answer(
             401, "unauthorized", "The access token is missing, wrong or no longer valid.",
             'Sign in with POST /api/v1/auth/login and send "Authorization: Bearer TOKEN".', {"WWW-Authenticate": "Bearer"},
         )
+    user, g.scopes = found
+    require_scope(user, scopes)
     if needs is not None and not may(user.role, needs):
+        _note_refusal(user)
         raise Answer(403, "forbidden", "Your role does not allow this.", "Ask an admin.")
     g.user = user
     return user
+
+
+def require_scope(user: User, scopes: Collection[TokenScope]) -> None:
+    """The token of this request has one of them, or 403."""
+    if not g.scopes & frozenset(scopes):
+        _note_refusal(user)
+        has, wanted = (", ".join(one for one in TokenScope if one in some) for some in (g.scopes, scopes))
+        raise Answer(
+            403, "insufficient_scope", f"This access token has the scope {has}; this needs {wanted.replace(', ', ' or ')}.",
+            "Make a token with that scope on the Account page, or sign in with POST /api/v1/auth/login.",
+        )
+
+
+def _note_refusal(user: User | None) -> None:
+    app = the_app()
+    about = {"actor": user.id, "who": user.email} if user else {}
+    app.notes.note(app, "refused", reason=f"{request.method} {request.url_rule or request.path}", address=client_address(), **about)
 
 
 def client_address() -> str:
@@ -290,6 +326,7 @@ def handle_errors(flask: Flask) -> None:
 
     @flask.errorhandler(Forbidden)
     def _forbidden(error: Forbidden) -> Response:
+        _note_refusal(g.get("user"))
         return reply({"error": "forbidden", "message": _sentence(error.message), "hint": error.hint}, 403)
 
     @flask.errorhandler(Denied)

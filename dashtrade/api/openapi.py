@@ -9,6 +9,7 @@ from flask import Blueprint, Response
 
 from dashtrade import __version__
 from dashtrade.api.http import ENDPOINTS, Endpoint, reply
+from dashtrade.domain.access import TokenScope
 
 bp = Blueprint("openapi", __name__, url_prefix="/api/v1")
 _ERROR = {"description": "What is wrong, and what to do.", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
@@ -45,6 +46,7 @@ def _operation(known: Endpoint) -> dict[str, Any]:
         operation["requestBody"] = {"content": {"application/json": {"schema": known.body.model_json_schema()}}}
     if not known.open:
         operation["security"] = [{"token": []}]
+        operation["x-token-scopes"] = [scope for scope in TokenScope if scope in known.scopes]  # one of them
     return operation
 
 

@@ -22,6 +22,15 @@ class Permission(StrEnum):
     MANAGE_SYSTEM = "manage_system"
 
 
+class TokenScope(StrEnum):
+    """What an API token may be used for, within what its user may."""
+
+    READ = "read"
+    TRADE = "trade"  # everything about bots and orders, closing among it
+    STOP = "stop"  # close, flatten, pause: nothing that opens a position
+    ADMIN = "admin"  # the account itself, its broker accounts and tokens; users and the installation, as the role allows
+
+
 P = Permission
 _ADMIN = frozenset({P.TRADE, P.SEE_ALL_TRADES, P.MANAGE_USERS, P.INVITE, P.SEE_SYSTEM})
 PERMISSIONS: dict[Role, frozenset[Permission]] = {

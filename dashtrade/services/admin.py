@@ -51,12 +51,16 @@ def set_role(app: App, actor: User, user_id: int, role: Role) -> None:
         table.change(conn, user_id, role=role)
         proof_table.end_handed_out(conn, user_id)
         message_table.record(conn, actor=actor.id, action="role given", now=now, subject=user_id, detail={"email": user.email, "role": role})
+        message_table.send(
+            conn, user_id, level="warning", title=f"Your role is now {role}", now=now,
+            text=f"{actor.email} changed it from {user.role}. If you did not expect that, ask them.",
+        )
 
     app.db.write(work)
 
 
 def set_active(app: App, actor: User, user_id: int, active: bool) -> None:
-    """Deactivated: every session and token is dead at once, and the bots open nothing until each is resumed by its owner."""
+    """Deactivated: every session and token is dead at once and for good, and the bots open nothing until each is resumed by its owner."""
     user, now = user_of(app, actor, user_id), app.clock.now()
 
     def work(conn: sa.Connection) -> None:
@@ -64,12 +68,19 @@ def set_active(app: App, actor: User, user_id: int, active: bool) -> None:
             removal.keep_a_superadmin(conn, user_id)
             table.remove_sessions(conn, user_id)
             table.revoke_api_tokens(conn, user_id, now)
+            table.end_webhook_tokens(conn, user_id, now=now, until=None)
             proof_table.end_handed_out(conn, user_id)
             bot_table.pause_all(conn, user_id, reason="its owner's account was deactivated", now=now)
         table.change(conn, user_id, is_active=active)
         message_table.record(
             conn, actor=actor.id, action="user activated" if active else "user deactivated", now=now, subject=user_id, detail={"email": user.email},
         )
+        if active and not user.is_active:
+            message_table.send(
+                conn, user_id, level="warning", title="Your account was deactivated and is active again", now=now,
+                text="Every token from before is revoked, the webhook token too: make a new one under Setup and put it into your alerts. "
+                "Your bots open nothing until you resume each of them.",
+            )
 
     app.db.write(work)
 
@@ -78,7 +89,7 @@ def reset_second_factor(app: App, actor: User, user_id: int) -> None:
     user = user_of(app, actor, user_id)
     if not user.second_factor:
         raise Refusal("their second factor is off already", "There is nothing to do.")
-    second_factor.remove(app, user_id, actor=actor.id, action="second factor taken off by an admin")
+    second_factor.remove(app, user_id, actor=actor.id, action="second factor taken off by an admin", told_by=actor.email)
 
 
 def delete(app: App, actor: User, user_id: int, *, confirm: str) -> None:

@@ -14,6 +14,7 @@ from dashtrade.services import passwords, people, second_factor
 from dashtrade.services.bots import NotFound, Refusal
 from dashtrade.services.people import Denied
 from dashtrade.services.permission import require, require_over
+from dashtrade.tables import attempts as attempt_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as people_table
 from dashtrade.tables import proofs as table
@@ -25,11 +26,16 @@ if TYPE_CHECKING:
 LINK_LIFE = timedelta(hours=24)
 
 
-def change_password(app: App, user: User, *, old: str, new: str, address: str, token: str | None) -> None:
-    """Asks for the old one again, and ends the other sessions: whoever knew it may be in one of them."""
+def change_password(app: App, user: User, *, old: str, new: str, address: str, token: str | None, end_api_tokens: bool = False,
+                    rotate_webhook_token: bool = False) -> str | None:
+    """Asks for the old one again, and ends the other sessions: whoever knew it may be in one of them. On request the API tokens
+    end as well, and the webhook token is replaced: the new one, if so."""
     people.check_own_password(app, user, old, address, where="old")
     passwords.check(new, user.email, user.name)
-    _put_password(app, user.id, passwords.hashed(new), keep=sha256(token or ""), action="password changed", address=address)
+    _put_password(
+        app, user.id, passwords.hashed(new), keep=sha256(token or ""), action="password changed", address=address, end_api_tokens=end_api_tokens,
+    )
+    return people.rotate_webhook_token(app, user) if rotate_webhook_token else None
 
 
 def change_email(app: App, user: User, *, email: str, password: str, address: str) -> None:
@@ -53,7 +59,7 @@ def make_link(app: App, actor: User, user_id: int) -> str:
     if user is None:
         raise NotFound("user")
     require_over(actor, user)
-    return _link(app, user, actor=actor.id)
+    return _link(app, user, actor=actor)
 
 
 def revoke_link(app: App, actor: User, user_id: int) -> None:
@@ -85,18 +91,25 @@ def rescue(app: App, email: str) -> str:
         found = people_table.by_email(conn, people.read_email(email))
     if found is None:
         raise NotFound("user")
-    second_factor.remove(app, found[0].id, actor=None, action="second factor taken off on the machine")
+    second_factor.remove(app, found[0].id, actor=None, action="second factor taken off on the machine", told_by="Whoever runs this machine")
     return _link(app, found[0], actor=None)
 
 
-def _link(app: App, user: User, *, actor: int | None) -> str:
+def _link(app: App, user: User, *, actor: User | None) -> str:
     if user.demo_until is not None:
         raise Refusal("a demo has no password", "Its user can turn it into a real account, on the Account page.")
     code, now = secrets.token_urlsafe(24), app.clock.now()
 
     def work(conn: sa.Connection) -> None:
-        table.add_link(conn, user.id, code_hash=sha256(code), made_by=actor or 0, now=now, expires_at=now + LINK_LIFE)
-        message_table.record(conn, actor=actor, action="password link made", now=now, subject=user.id, detail={"email": user.email})
+        table.add_link(conn, user.id, code_hash=sha256(code), made_by=actor.id if actor else 0, now=now, expires_at=now + LINK_LIFE)
+        message_table.record(
+            conn, actor=actor.id if actor else None, action="password link made", now=now, subject=user.id, detail={"email": user.email},
+        )
+        message_table.send(
+            conn, user.id, level="warning", title="A link was made by which your password can be changed", now=now,
+            text=f"{actor.email if actor else 'Whoever runs this machine'} made it. It works once, within a day. "
+            "If you did not ask for it, ask them, and change your password: that ends the link.",
+        )
 
     app.db.write(work)
     return f"{app.settings.ui_url}/reset?code={code}"
@@ -131,7 +144,8 @@ def use_link(app: App, code: str, *, new: str, address: str) -> None:
     _put_password(app, user.id, passwords.hashed(new), link=sha256(code), action="password set by a link", address=address)
 
 
-def _put_password(app: App, user_id: int, stored: str, *, action: str, address: str, keep: str = "", link: str = "") -> None:
+def _put_password(app: App, user_id: int, stored: str, *, action: str, address: str, keep: str = "", link: str = "",
+                  end_api_tokens: bool = False) -> None:
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> None:
@@ -139,8 +153,23 @@ def _put_password(app: App, user_id: int, stored: str, *, action: str, address: 
             raise Denied("this link is wrong, used or too old", "Ask an admin for a new one.")
         people_table.change(conn, user_id, password_hash=stored)
         people_table.remove_sessions(conn, user_id, keep=keep)
-        people_table.revoke_api_tokens(conn, user_id, now, name=people.SIGN_IN)
+        people_table.revoke_api_tokens(conn, user_id, now, name=None if end_api_tokens else people.SIGN_IN)
+        attempt_table.forget_devices(conn, user_id)
+        _tell_what_still_works(conn, user_id, now)
         table.end_handed_out(conn, user_id)
         message_table.record(conn, actor=user_id, action=action, now=now, subject=user_id, address=address)
 
     app.db.write(work)
+
+
+def _tell_what_still_works(conn: sa.Connection, user_id: int, now: datetime) -> None:
+    """Whoever knew the old password may have made or read them."""
+    tokens = [row.name for row in people_table.list_api_tokens(conn, user_id) if row.expires_at > now]
+    works = [f"the API token{'s' * (len(tokens) != 1)} {', '.join(tokens[:5])}{' and others' * (len(tokens) > 5)}"] if tokens else []
+    if people_table.current_webhook_token(conn, user_id) is not None:
+        works.append("the webhook token")
+    still = f"Still valid: {' and '.join(works)}. If somebody else knew the old password, revoke them too." if works else ""
+    message_table.send(
+        conn, user_id, level="warning" if works else "info", title="Your password was changed", now=now,
+        text=f"Every other device is signed out. {still}".strip(),
+    )

@@ -117,7 +117,7 @@ def claim(app: App, user: User, *, email: str, name: str, password: str, code: s
     def work(conn: sa.Connection) -> None:
         if table.by_email(conn, email):
             raise people.email_taken()
-        if invited is not None and not table.use_invitation(conn, invited.id, now):
+        if invited is not None and not (people.still_invites(conn, invited) and table.use_invitation(conn, invited.id, now)):
             raise Denied("this invitation was used already", "Ask for another one.")
         role = Role(invited.role) if invited is not None else Role.STANDARD
         shown = " ".join(name.split())[:80] or email.split("@")[0]

@@ -5,22 +5,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from functools import cache
 
 import bcrypt
 
 from dashtrade.domain.values import Malformed
+from dashtrade.services import common_words
 
 SHORTEST, LONGEST = 8, 128
 _ROUNDS = 12
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm", "azertyuiop", "qwertzuiop", "1234567890", "abcdefghijklmnopqrstuvwxyz", "qazwsxedcrfvtgb", "1q2w3e4r5t6y7u8i")
-_WORDS = (
-    "password", "passwort", "passw", "pass", "welcome", "letme", "letmein", "admin", "administrator", "login", "secret", "dragon",
-    "monkey", "football", "baseball", "master", "superman", "batman", "shadow", "sunshine", "princess", "iloveyou", "love", "trustno",
-    "starwars", "whatever", "freedom", "hello", "charlie", "summer", "winter", "spring", "autumn", "michael", "jordan", "computer",
-    "internet", "changeme", "default", "guest", "root", "test", "tester", "testing", "qwerty", "access", "money", "bitcoin", "crypto",
-    "trading", "trader", "dashtrade", "tradingview", "user", "demo", "flower", "cookie", "killer", "soccer", "hunter", "ginger",
-)
-_LEET = str.maketrans("013457@$!", "oleastasi")
+# One sign may stand for either of two letters: each way of reading is tried.
+_READINGS = ({}, str.maketrans("013457@$!8", "oieastasib"), str.maketrans("013457@$!|", "oleastasll"))
+_LEFT_OVER, _LONG_ENOUGH, _WORDS = 2, 5, 2  # letters beside a common word; from which length of it they may be; words in a row
 
 
 def check(password: str, *personal: str) -> None:
@@ -36,19 +33,32 @@ def check(password: str, *personal: str) -> None:
         raise Malformed("this password is one of those that are tried first", where="password", hint="Three or four words in a row make a good one.")
 
 
+@cache
+def _common_words() -> tuple[str, ...]:
+    return common_words.words()
+
+
 def _common(text: str, personal: list[str]) -> bool:
     if len(set(text)) < 4:
         return True
-    for plain in (text, text.translate(_LEET)):
-        core = re.sub(r"[^a-z]+", "", plain)
-        left = core
-        for word in sorted((*_WORDS, *personal), key=len, reverse=True):  # "letmein" before "letme"
-            left = left.replace(word, "")
-        if core and not left:
-            return True
+    bare = re.sub(r"^[\W\d_]+|[\W\d_]+$", "", text)  # "passw0rd!" ends in no i
+    words = sorted((*_common_words(), *personal), key=len, reverse=True)
+    if any(_of_few_words(re.sub(r"[^a-z]+", "", part.translate(reading)), words) for part in (text, bare) for reading in _READINGS):
+        return True
     if re.fullmatch(r"(19|20)?\d{2}[01]?\d[0-3]?\d|\d{1,9}", text):
         return True
     return _mostly_runs(text)
+
+
+def _of_few_words(letters: str, words: list[str]) -> bool:
+    """Is it one or two of them, with hardly anything else? Three different ones in a row make a good password."""
+    left, used = letters, []
+    for word in words:
+        if word in left:
+            left = left.replace(word, " ")
+            used.append(word)
+    rest = len(left.replace(" ", ""))
+    return 0 < len(used) <= _WORDS and (not rest or (rest <= _LEFT_OVER and len(max(used, key=len)) >= _LONG_ENOUGH))
 
 
 def _mostly_runs(text: str) -> bool:

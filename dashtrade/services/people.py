@@ -5,9 +5,6 @@ from __future__ import annotations
 import contextlib
 import re
 import secrets
-import threading
-import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,11 +14,12 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from bot_database import DatabaseAway
-from dashtrade.domain.access import Permission, Role, may
+from dashtrade.domain.access import Permission, Role, TokenScope, may
 from dashtrade.domain.values import Malformed, sha256
-from dashtrade.services import passwords
+from dashtrade.services import passwords, throttle
 from dashtrade.services.permission import require, require_over
-from dashtrade.services.refusals import NotFound
+from dashtrade.services.refusals import CodeNeeded, Denied, NotFound
+from dashtrade.services.throttle import Key
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as table
 from dashtrade.tables.people import User
@@ -35,22 +33,6 @@ LOOKED_AT = timedelta(seconds=60)  # "last used" is as exact as this
 SIGN_IN = "sign-in"  # the name of an access token that signing in has made
 _SETUP = "setup_code_hash"
 _EMAIL = re.compile(r"[^@\s\x00-\x1f<>\"']{1,64}@[^@\s\x00-\x1f<>\"']+\.[^@\s\x00-\x1f<>\"'.]{2,}")
-
-
-class Denied(Exception):
-    """Not with these credentials. The words are the same whatever was wrong with them."""
-
-    error = "denied"
-
-    def __init__(self, message: str, hint: str, retry_after: int | None = None) -> None:
-        super().__init__(message)
-        self.message, self.hint, self.retry_after = message, hint, retry_after
-
-
-class CodeNeeded(Denied):
-    """The password was right, and this account wants a code as well."""
-
-    error = "code_required"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +82,7 @@ def register(app: App, *, email: str, password: str, name: str, code: str | None
         return user_id
 
     user_id = app.db.write(work)
-    return sign_in(app, user_id)
+    return sign_in(app, user_id, address)
 
 
 SIGNUP, DEMO = "signup", "demo"  # settings of the installation, by a superadmin
@@ -216,62 +198,47 @@ def revoke_invitation(app: App, actor: User, invitation_id: int) -> None:
 # --- signing in ----------------------------------------------------------------------------------------------------------
 
 
-class Attempts:
-    """Failed attempts per key in the last five minutes, in this process. Bounded, so that strangers cannot fill the memory."""
-
-    def __init__(self, most: int = 8, seconds: float = 300, keys: int = 10000) -> None:
-        self.most, self.seconds, self.keys = most, seconds, keys
-        self._failed: OrderedDict[str, list[float]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def wait(self, key: str) -> int:
-        """Seconds until another attempt is allowed; 0: now."""
-        with self._lock:
-            recent = [at for at in self._failed.get(key, []) if time.monotonic() - at < self.seconds]
-            return int(self.seconds - (time.monotonic() - recent[0])) + 1 if len(recent) >= self.most else 0
-
-    def failed(self, key: str) -> None:
-        with self._lock:
-            recent = [at for at in self._failed.pop(key, []) if time.monotonic() - at < self.seconds]
-            self._failed[key] = [*recent, time.monotonic()]
-            while len(self._failed) > self.keys:
-                self._failed.popitem(last=False)
-
-    def succeeded(self, key: str) -> None:
-        with self._lock:
-            self._failed.pop(key, None)
-
-
-def check_password(app: App, email: str, password: str, address: str) -> User:
+def check_password(app: App, email: str, password: str, address: str, *, device: str = "") -> User:
     """The user, or Denied: in the same words and the same time whether the account exists or not."""
     email = email.strip().lower()[:254]
-    keys = (f"account:{email}", f"address:{address}|{email}")
-    wait = max(app.attempts.wait(key) for key in keys)
-    if wait:
-        raise Denied("too many attempts", f"Wait {wait} seconds, then try again.", retry_after=wait)
     with app.db.read() as conn:
         found = table.by_email(conn, email)
+    known = found is not None and throttle.is_known(app, found[0].id, device)
+    keys = [Key(text=f"device:{device}")] if known else [Key(text=f"account:{email}"), *throttle.of_network("sign-in", address)]
+    return _checked(app, found, password, keys, who=email, address=address)
+
+
+def _checked(app: App, found: tuple[User, str] | None, password: str, keys: list[Key], *, who: str, address: str) -> User:
+    subject = found[0].id if found else None
+    throttle.reserve(app, keys, who=who, address=address, subject=subject)
     right = passwords.matches(password, found[1] if found else passwords.NOBODY)
     if not (found and right and found[0].is_active and found[0].demo_until is None):
-        for key in keys:
-            app.attempts.failed(key)
+        app.notes.note(app, "sign-in failed", who=who, address=address, subject=subject, reason=_why(found, right))
         raise Denied("email or password is wrong", "Check both. An admin can make you a new password.")
-    for key in keys:
-        app.attempts.succeeded(key)
+    throttle.right(app, keys)
     return found[0]
 
 
+def _why(found: tuple[User, str] | None, right: bool) -> str:
+    """For the audit log alone: a stranger is told the same whatever it was."""
+    if found is None:
+        return "no such account"
+    return "deactivated" if right and not found[0].is_active else "wrong password"
+
+
 def check_own_password(app: App, user: User, password: str, address: str, *, where: str) -> None:
-    """Before something that whoever merely found an open browser must not do."""
+    """Before something that whoever merely found an open browser must not do. Counted apart: who is not signed in cannot lock it."""
+    with app.db.read() as conn:
+        found = table.by_email(conn, user.email)
     try:
-        check_password(app, user.email, password, address)
+        _checked(app, found, password, [Key(text=f"own:{user.id}")], who=user.email, address=address)
     except Denied as denied:
         if denied.retry_after:
             raise
         raise Malformed("the current password is wrong", where=where, hint="Type the one you sign in with.") from None
 
 
-def sign_in(app: App, user_id: int) -> SignedIn:
+def sign_in(app: App, user_id: int, address: str = "") -> SignedIn:
     """An access token for a program."""
     token, now = "dt_" + secrets.token_urlsafe(32), app.clock.now()
 
@@ -282,29 +249,39 @@ def sign_in(app: App, user_id: int) -> SignedIn:
         assert user is not None
         return user
 
-    return SignedIn(user=app.db.write(work), access_token=token)
+    user = app.db.write(work)
+    app.notes.note(app, "signed in over REST", actor=user_id, subject=user_id, who=user.email, address=address)
+    return SignedIn(user=user, access_token=token)
 
 
 def by_access_token(app: App, token: str) -> User | None:
-    return _by_token(app, token, table.of_api_token, table.used_api_token)
+    found = by_scoped_token(app, token)
+    return found[0] if found else None
+
+
+def by_scoped_token(app: App, token: str) -> tuple[User, frozenset[TokenScope]] | None:
+    """The user, and what this token may be used for."""
+    found = _by_token(app, token, table.of_api_token, table.used_api_token)
+    return (found[0], frozenset(map(TokenScope, found[1].scopes.split()))) if found else None
 
 
 def by_webhook_token(app: App, token: str) -> User | None:
-    return _by_token(app, token, table.of_webhook_token, table.used_webhook_token)
+    found = _by_token(app, token, table.of_webhook_token, table.used_webhook_token)
+    return found[0] if found else None
 
 
-def _by_token(app: App, token: str, find: Callable[..., Any], used: Callable[..., None]) -> User | None:
+def _by_token(app: App, token: str, find: Callable[..., Any], used: Callable[..., None]) -> tuple[User, Any] | None:
     """Asked at every request: a token that was revoked is dead at once."""
     now = app.clock.now()
     with app.db.read() as conn:
         found = find(conn, sha256(token), now)
     if found is None:
         return None
-    user, row = found
+    row = found[1]
     if row.used_at is None or now - row.used_at > LOOKED_AT:
         with contextlib.suppress(DatabaseAway):  # who only reads can go on while nothing can be written
             app.db.write(lambda conn: used(conn, row.token_id, now))
-    return user
+    return found
 
 
 # --- webhook tokens ------------------------------------------------------------------------------------------------------

@@ -17,3 +17,19 @@ class Refusal(Exception):
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
         self.message, self.hint = message, hint
+
+
+class Denied(Exception):
+    """Not with these credentials. The words are the same whatever was wrong with them."""
+
+    error = "denied"
+
+    def __init__(self, message: str, hint: str, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.message, self.hint, self.retry_after = message, hint, retry_after
+
+
+class CodeNeeded(Denied):
+    """The password was right, and this account wants a code as well."""
+
+    error = "code_required"

@@ -13,9 +13,10 @@ import sqlalchemy as sa
 
 from dashtrade.domain import totp
 from dashtrade.domain.values import Malformed, sha256
-from dashtrade.services import people
+from dashtrade.services import people, throttle
 from dashtrade.services.bots import Refusal
-from dashtrade.services.people import CodeNeeded, Denied
+from dashtrade.services.refusals import CodeNeeded, Denied
+from dashtrade.services.throttle import Key
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as people_table
 from dashtrade.tables import proofs as table
@@ -58,14 +59,20 @@ def disable(app: App, user: User, *, password: str, address: str) -> None:
     remove(app, user.id, actor=user.id, action="second factor switched off", address=address)
 
 
-def remove(app: App, user_id: int, *, actor: int | None, action: str, address: str = "") -> None:
-    """The caller has checked that the actor may."""
+def remove(app: App, user_id: int, *, actor: int | None, action: str, address: str = "", told_by: str = "") -> None:
+    """The caller has checked that the actor may. `told_by`: who else did it, as its user is told."""
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> None:
         table.put_factor(conn, user_id, None, None)
         table.put_codes(conn, user_id, [])
         message_table.record(conn, actor=actor, action=action, now=now, subject=user_id, address=address)
+        if told_by:
+            message_table.send(
+                conn, user_id, level="warning", title="Your second factor was taken off", now=now,
+                text=f"{told_by} did it: your password alone signs you in now. Switch it on again on the Account page. "
+                "If you did not ask for that, change your password and ask them.",
+            )
 
     app.db.write(work)
 
@@ -90,22 +97,29 @@ def codes_left(app: App, user: User) -> int:
         return table.codes_left(conn, user.id)
 
 
-def check(app: App, user: User, code: str, address: str) -> None:
-    """After the password: the app's code or a recovery code, or Denied. Few attempts, as six digits are few."""
+def check(app: App, user: User, code: str, address: str, *, device: str = "") -> None:
+    """After the password: the app's code or a recovery code, or Denied. Few attempts, as six digits are few; after many wrong ones
+    in a row the app's codes are not looked at any more."""
     if not user.second_factor:
         return
     if not code.strip():
         raise CodeNeeded("this account needs a code of its authenticator app", 'Send it as "code"; a recovery code will do.')
-    key = f"code:{user.id}"
-    wait = app.attempts.wait(key)
-    if wait:
-        raise Denied("too many attempts", f"Wait {wait} seconds, then try again.", retry_after=wait)
-    if _right(app, user, _plain(code), address):
-        app.attempts.succeeded(key)
+    known = throttle.is_known(app, user.id, device)
+    keys = [Key(text=f"code:{user.id}:{device}" if known else f"code:{user.id}")]
+    throttle.reserve(app, keys, who=user.email, address=address, subject=user.id)
+    locked = app.db.write_unasked(lambda conn: table.count_code(conn, user.id)) > table.LOCKED_AFTER
+    if _right(app, user, _plain(code), address, locked=locked):
+        app.db.write_unasked(lambda conn: table.code_was_right(conn, user.id))
+        throttle.right(app, keys)
         return
-    app.attempts.failed(key)
-    if app.attempts.wait(key):
+    app.notes.note(app, "sign-in failed", who=user.email, address=address, subject=user.id, reason="wrong code after the right password")
+    if throttle.wait(app, keys):
         _warn(app, user, address)
+    if locked:
+        raise Denied(
+            f"the app's codes are not taken any more, after {table.LOCKED_AFTER} wrong ones in a row",
+            "Use a recovery code, or ask an admin to take off the second factor.",
+        )
     raise Denied("this code is wrong or was used", "Wait for the app's next code and type that, or use a recovery code.")
 
 
@@ -128,10 +142,12 @@ def of_ticket(app: App, given: str) -> tuple[User, bool]:
     raise Denied("that took too long", "Type email and password again.")
 
 
-def _right(app: App, user: User, code: str, address: str) -> bool:
+def _right(app: App, user: User, code: str, address: str, *, locked: bool) -> bool:
     now = app.clock.now()
     if len(code) != totp.DIGITS:
         return app.db.write(lambda conn: _use_recovery(conn, user, code, address, now))
+    if locked:
+        return False
     with app.db.read() as conn:
         sealed = table.factor(conn, user.id)
     step = totp.step_of(app.vault.decrypt(sealed), code, now) if sealed else None

@@ -7,14 +7,16 @@ A session ends by its age; one that is not remembered, by being left alone as we
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from dashtrade.domain.access import Permission, may_manage
+from dashtrade.domain.access import Permission, TokenScope, may_manage
 from dashtrade.domain.values import Malformed, sha256
+from dashtrade.services import people
 from dashtrade.services.bots import NotFound, Refusal
 from dashtrade.services.permission import require, require_over
 from dashtrade.tables import messages as message_table
@@ -155,8 +157,8 @@ def revoke_others(app: App, user: User, token: str | None) -> int:
     return app.db.write(work)
 
 
-def add_api_token(app: App, user: User, *, name: str, days: int) -> str:
-    """A token for a machine of the user's own, shown once."""
+def add_api_token(app: App, user: User, *, name: str, days: int, scopes: Collection[TokenScope], password: str, address: str) -> str:
+    """A token for a machine of the user's own, shown once. It asks for the password: who found an open browser must not stay in."""
     name = " ".join(name.split())[:60]
     if not name:
         raise Malformed("a token needs a name", where="name", hint="Say what will use it, such as: reporting script.")
@@ -164,16 +166,21 @@ def add_api_token(app: App, user: User, *, name: str, days: int) -> str:
         raise Malformed("a token lives from 1 to 365 days", where="days", hint="Choose fewer days.")
     if user.demo_until is not None:
         raise Refusal("a demo has no API tokens", "Turn it into a real account first, on this page.")
+    if not scopes:
+        raise Malformed("a token without a scope can do nothing", where="scopes", hint=f"Choose at least one: {', '.join(TokenScope)}.")
+    people.check_own_password(app, user, password, address, where="password")
     token, now = "dt_" + secrets.token_urlsafe(32), app.clock.now()
+    allowed = " ".join(one for one in TokenScope if one in scopes)
 
     def work(conn: sa.Connection) -> None:
         if len(table.list_api_tokens(conn, user.id)) >= MOST_TOKENS:
             raise Refusal(f"you have {MOST_TOKENS} tokens already", "Revoke those that nothing uses.")
         table.add_api_token(
             conn, user.id, token_hash=sha256(token), name=name, created_at=now, expires_at=now + timedelta(days=days),
-            used_at=None, revoked_at=None,
+            used_at=None, revoked_at=None, scopes=allowed,
         )
-        message_table.record(conn, actor=user.id, action="api token added", now=now, subject=user.id, detail={"name": name})
+        detail = {"name": name, "scopes": allowed, "days": days}
+        message_table.record(conn, actor=user.id, action="api token added", now=now, subject=user.id, detail=detail, address=address)
 
     app.db.write(work)
     return token

@@ -20,9 +20,10 @@ outbox = sa.Table(
 audit = sa.Table(
     "audit_log", metadata, number(), moment("at"), sa.Column("user_id", BigId, nullable=True, index=True),
     whole("subject_id", nullable=True), words("action"), sa.Column("detail", Json, nullable=True), words("address"),
+    sa.Column("collapse_key", sa.Text, nullable=True, index=True),  # of what happened before in the same minute
 )
 
-SYSTEM = {"send", "record", "everything_recorded"}
+SYSTEM = {"send", "record", "everything_recorded", "record_often"}
 
 _SEND = sa.insert(outbox)
 
@@ -67,6 +68,18 @@ def record(conn: sa.Connection, *, actor: int | None, action: str, now: datetime
            detail: Any = None, address: str = "") -> None:
     row = {"at": now, "user_id": actor, "subject_id": subject, "action": action, "detail": detail, "address": address}
     conn.execute(sa.insert(audit).values(**row))
+
+
+def record_often(conn: sa.Connection, *, key: str, count: int, actor: int | None, action: str, now: datetime, subject: int | None,
+                 detail: dict[str, Any], address: str) -> None:
+    """What may happen many times a minute: one row for all with this key, which says how many."""
+    found = conn.execute(sa.select(audit.c.id, audit.c.detail).where(audit.c.collapse_key == key).with_for_update()).first()
+    if found is not None:
+        more = found.detail | {"count": int(found.detail["count"]) + count}
+        conn.execute(sa.update(audit).where(audit.c.id == found.id).values(detail=more))
+        return
+    row = {"at": now, "user_id": actor, "subject_id": subject, "action": action, "detail": detail | {"count": count}, "address": address}
+    conn.execute(sa.insert(audit).values(**row, collapse_key=key))
 
 
 def recorded(conn: sa.Connection, owner: int, *, before: int | None, limit: int) -> list[Any]:

@@ -9,9 +9,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
-from dashtrade.domain.access import Role
-from dashtrade.tables.base import flag, metadata, moment, number, owner_column, whole, words
+from dashtrade.domain.access import Role, TokenScope
+from dashtrade.tables.base import BigId, flag, metadata, moment, number, owner_column, whole, words
 from dashtrade.tables.quick import first
+
+EVERY_SCOPE = " ".join(TokenScope)  # of an API token that was made before there were scopes, or by signing in
 
 users = sa.Table(
     "users", metadata, number(),
@@ -21,6 +23,7 @@ users = sa.Table(
     moment("created_at"), moment("last_login_at", nullable=True),
     words("totp_secret", nullable=True), whole("totp_step", nullable=True),  # sealed; the last step whose code was used
     moment("demo_until", nullable=True), words("demo_address", nullable=True), moment("removed_at", nullable=True),
+    sa.Column("wrong_codes", BigId, nullable=False, server_default="0"),  # of the second factor, in a row
     words("scope", nullable=True),  # whose figures the user looks at: live, paper, or an account's number
     sa.Index("ix_users_demo", "demo_until", sqlite_where=sa.text("demo_until IS NOT NULL"), postgresql_where=sa.text("demo_until IS NOT NULL")),
 )
@@ -34,6 +37,7 @@ api_tokens = sa.Table(
     "api_tokens", metadata, number(), owner_column(index=True),
     sa.Column("token_hash", sa.Text, nullable=False, unique=True), words("name"),
     moment("created_at"), moment("expires_at"), moment("used_at", nullable=True), moment("revoked_at", nullable=True),
+    sa.Column("scopes", sa.Text, nullable=False, server_default=EVERY_SCOPE),
 )
 webhook_tokens = sa.Table(
     "user_webhook_tokens", metadata, number(), owner_column(index=True),
@@ -53,7 +57,7 @@ SYSTEM = {
     "add", "by_email", "by_id", "count", "everyone", "of_session", "of_api_token", "of_webhook_token", "setting", "put_setting",
     "drop_setting", "invitation", "use_invitation", "forget_expired", "webhook_secrets", "put_webhook_secret", "touch_session",
     "used_webhook_token", "used_api_token", "remove_session", "view_session", "end_access_token", "lock_superadmins", "removed",
-    "demos_alive", "demos_from", "demos_over", "open_invitations", "drop_invitation",
+    "demos_alive", "demos_from", "demos_over", "open_invitations", "drop_invitation", "put_webhook_end",
 }
 
 
@@ -76,7 +80,7 @@ class User:
     viewer: str = ""  # the admin who looks at this user's pages, and may not act on them
 
 
-_USER = [c for c in users.c if c.name not in ("password_hash", "demo_address", "removed_at")]
+_USER = [c for c in users.c if c.name not in ("password_hash", "demo_address", "removed_at", "wrong_codes")]
 
 
 def _user(row: Any) -> User | None:
@@ -216,7 +220,7 @@ def add_api_token(conn: sa.Connection, owner: int, **values: Any) -> int:
 
 
 _OF_API_TOKEN = (
-    sa.select(*_USER, api_tokens.c.id.label("token_id"), api_tokens.c.used_at)
+    sa.select(*_USER, api_tokens.c.id.label("token_id"), api_tokens.c.used_at, api_tokens.c.scopes)
     .join(users, users.c.id == api_tokens.c.user_id)
     .where(
         api_tokens.c.token_hash == p("token_hash"), api_tokens.c.revoked_at.is_(None), api_tokens.c.expires_at > p("now"),
@@ -298,6 +302,11 @@ def end_webhook_tokens(conn: sa.Connection, owner: int, *, now: datetime, until:
         return conn.execute(sa.update(webhook_tokens).where(mine).values(revoked_at=now)).rowcount
     longer = sa.or_(t.expires_at.is_(None), t.expires_at > until)
     return conn.execute(sa.update(webhook_tokens).where(mine & longer).values(expires_at=until)).rowcount
+
+
+def put_webhook_end(conn: sa.Connection, token_id: int, *, revoked_at: datetime | None, expires_at: datetime | None) -> None:
+    t = webhook_tokens.c
+    conn.execute(sa.update(webhook_tokens).where(t.id == token_id).values(revoked_at=revoked_at, expires_at=expires_at))
 
 
 def webhook_secrets(conn: sa.Connection, *, after: int, limit: int) -> list[Any]:

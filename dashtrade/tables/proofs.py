@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dashtrade.tables.base import metadata, moment, number, owner_column, whole, words
-from dashtrade.tables.people import invitations, users
+from dashtrade.tables.people import api_tokens, invitations, sessions, users
 
 recovery_codes = sa.Table(
     "recovery_codes", metadata, number(), owner_column(index=True), words("code_hash"), moment("used_at", nullable=True),
@@ -18,7 +18,9 @@ reset_links = sa.Table(
     whole("made_by"), moment("created_at"), moment("expires_at"), moment("used_at", nullable=True),
 )
 
-SYSTEM = {"sealed_factors", "put_sealed_factor", "link", "use_link", "open_links", "drop_link"}
+LOCKED_AFTER = 50  # wrong codes in a row: then only a recovery code, or an admin
+
+SYSTEM = {"sealed_factors", "put_sealed_factor", "link", "use_link", "open_links", "drop_link", "end_everything"}
 
 
 # --- the second factor -----------------------------------------------------------------------------------------------------
@@ -30,7 +32,7 @@ def factor(conn: sa.Connection, owner: int) -> str | None:
 
 
 def put_factor(conn: sa.Connection, owner: int, secret: str | None, step: int | None) -> None:
-    conn.execute(sa.update(users).where(users.c.id == owner).values(totp_secret=secret, totp_step=step))
+    conn.execute(sa.update(users).where(users.c.id == owner).values(totp_secret=secret, totp_step=step, wrong_codes=0))
 
 
 def use_step(conn: sa.Connection, owner: int, step: int) -> bool:
@@ -47,6 +49,16 @@ def sealed_factors(conn: sa.Connection, *, after: int, limit: int) -> list[Any]:
 def put_sealed_factor(conn: sa.Connection, user_id: int, old: str, new: str) -> bool:
     mine = (users.c.id == user_id) & (users.c.totp_secret == old)
     return conn.execute(sa.update(users).where(mine).values(totp_secret=new)).rowcount == 1
+
+
+def count_code(conn: sa.Connection, owner: int) -> int:
+    """Before it is looked at: how many in a row have been wrong, this one among them until it was right."""
+    conn.execute(sa.update(users).where(users.c.id == owner).values(wrong_codes=users.c.wrong_codes + 1))
+    return conn.scalar(sa.select(users.c.wrong_codes).where(users.c.id == owner)) or 0
+
+
+def code_was_right(conn: sa.Connection, owner: int) -> None:
+    conn.execute(sa.update(users).where(users.c.id == owner).values(wrong_codes=0))
 
 
 def put_codes(conn: sa.Connection, owner: int, hashes: list[str]) -> None:
@@ -96,6 +108,13 @@ def open_links(conn: sa.Connection, now: datetime) -> list[Any]:
 def drop_link(conn: sa.Connection, user_id: int) -> bool:
     r = reset_links.c
     return conn.execute(sa.delete(reset_links).where(r.user_id == user_id, r.used_at.is_(None))).rowcount > 0
+
+
+def end_everything(conn: sa.Connection, now: datetime) -> None:
+    """Of everybody: sessions, API tokens, links, invitations. Nobody is signed in any more."""
+    for gone in (sessions, reset_links, invitations):
+        conn.execute(sa.delete(gone))
+    conn.execute(sa.update(api_tokens).where(api_tokens.c.revoked_at.is_(None)).values(revoked_at=now))
 
 
 def end_handed_out(conn: sa.Connection, owner: int) -> int:

@@ -141,7 +141,7 @@ def _end(app: App, actor: User, who: User) -> None:
         if st.button("Deactivate", icon=":material/block:", key="deactivate"):
             _try(lambda: service.set_active(app, actor, who.id, False), f"{text(who.email)} is deactivated.")
     elif st.button("Activate", type="primary", icon=":material/check:", key="activate"):
-        _try(lambda: service.set_active(app, actor, who.id, True), f"{text(who.email)} can sign in again; their bots wait to be resumed.")
+        _try(lambda: service.set_active(app, actor, who.id, True), f"{text(who.email)} can sign in again; their bots wait to be resumed, and their alerts need a new webhook token.")
     with st.expander("Delete with everything of theirs"), st.form("delete_user", border=False):
         st.caption("Bots, history, accounts and settings go for good. It is refused while a bot of theirs holds something on a live account.")
         typed = st.text_input("Their email, to be sure", max_chars=254, autocomplete="off")

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from bot_database import DatabaseAway
 from dashtrade.app import App
 from dashtrade.domain.values import Malformed
-from dashtrade.services import admin, credentials, demo, people, second_factor, sessions
+from dashtrade.services import admin, credentials, demo, people, second_factor, sessions, throttle
 from dashtrade.services.people import Denied
 from dashtrade.settings import ROOT
 from dashtrade.tables import people as people_table
@@ -24,6 +24,7 @@ from dashtrade.ui.runtime import COOKIE, SECURE_COOKIE
 from dashtrade.ui.tabs import Tabs
 from dashtrade.ui.ticker import Ticker
 
+DEVICE_COOKIE = "dashtrade_device"  # opens nothing: says that its user signed in here before
 AWAY = Wrong(message="The database cannot be used right now; nothing was changed", hint="Try again in a moment.")
 
 
@@ -80,7 +81,8 @@ class Doors:
             return HTMLResponse(await run_in_threadpool(self._login_form, given.get("email", "")[:254], False, None, done, to))
         email, remember = given.get("email", "")[:254], given.get("remember") == "yes"
         try:
-            user = await run_in_threadpool(people.check_password, self.app, email, given.get("password", "")[:500], _address(request))
+            word, device = given.get("password", "")[:500], _device(request)
+            user = await run_in_threadpool(lambda: people.check_password(self.app, email, word, _address(request), device=device))
         except Denied as denied:
             wrong = Wrong(message=denied.message, hint=denied.hint, field="password")
             headers = {"retry-after": str(denied.retry_after)} if denied.retry_after else None
@@ -101,7 +103,8 @@ class Doors:
             wrong = Wrong(message=denied.message, hint=denied.hint)
             return HTMLResponse(await run_in_threadpool(self._login_form, "", False, wrong, "", to), 401)
         try:
-            await run_in_threadpool(second_factor.check, self.app, user, given.get("code", "")[:60], _address(request))
+            typed, device = given.get("code", "")[:60], _device(request)
+            await run_in_threadpool(lambda: second_factor.check(self.app, user, typed, _address(request), device=device))
         except Denied as denied:
             wrong = Wrong(message=denied.message, hint=denied.hint, field="code")
             return HTMLResponse(_code_form(ticket, to, wrong), 429 if denied.retry_after else 401)
@@ -128,6 +131,9 @@ class Doors:
         )
         answer = RedirectResponse(to, 303)
         secure = request.url.scheme == "https"
+        known = await run_in_threadpool(throttle.know_device, self.app, user_id, _device(request))
+        long = int(throttle.DEVICE_LIFE.total_seconds())
+        answer.set_cookie(DEVICE_COOKIE, known, max_age=long, httponly=True, samesite="lax", secure=secure, path="/")
         age = int(sessions.REMEMBERED.total_seconds()) if remember else None
         answer.set_cookie(SECURE_COOKIE if secure else COOKIE, token, max_age=age, httponly=True, samesite="lax", secure=secure, path="/")
         return answer
@@ -145,10 +151,11 @@ class Doors:
 
     async def reset(self, request: Request, given: dict[str, str]) -> Response:
         """A new password by an admin's link, which works once."""
-        code, key, wrong, status = given.get("code", "")[:200], f"reset:{_address(request)}", None, 200
+        code, keys, wrong, status = given.get("code", "")[:200], throttle.of_network("reset", _address(request)), None, 200
         try:
-            if self.app.attempts.wait(key):
-                raise Denied("too many attempts", f"Wait {self.app.attempts.wait(key)} seconds, then try again.", retry_after=1)
+            seconds = await run_in_threadpool(throttle.wait, self.app, keys)
+            if seconds:
+                raise throttle.denied(seconds)
             user = await run_in_threadpool(credentials.whose, self.app, code)
             if request.method == "POST":
                 new = given.get("password", "")
@@ -158,7 +165,7 @@ class Doors:
             wrong, status = Wrong(message=error.message, hint=error.hint, field="password"), 400
         except Denied as denied:
             if not denied.retry_after:
-                self.app.attempts.failed(key)
+                await run_in_threadpool(throttle.failed, self.app, keys)
             sign_in = '<p><a href="/auth/login">Sign in</a></p>'
             return HTMLResponse(notice("This link does not work", f"{sentence(denied.message)} {denied.hint}", sign_in), 429 if denied.retry_after else 403)
         return HTMLResponse(_reset_form(code, user.email, wrong), status)
@@ -198,8 +205,8 @@ class Doors:
             sessions.drop_sign_in_token(self.app, made.access_token)
             return made.user
 
-        key = f"register:{_address(request)}"
-        wait = self.app.attempts.wait(key)
+        keys = throttle.of_network("register", _address(request))
+        wait = await run_in_threadpool(throttle.wait, self.app, keys)
         if wait:
             return HTMLResponse(self._join_form(action, hidden, given, Wrong(message="too many attempts", hint=f"Wait {wait} seconds, then try again.")), 429)
         try:
@@ -207,7 +214,7 @@ class Doors:
         except Malformed as error:
             return HTMLResponse(self._join_form(action, hidden, given, Wrong(message=error.message, hint=error.hint, field=error.where)), 400)
         except Denied as denied:
-            self.app.attempts.failed(key)
+            await run_in_threadpool(throttle.failed, self.app, keys)
             return HTMLResponse(self._join_form(action, hidden, given, Wrong(message=denied.message, hint=denied.hint)), 403)
         return await self._let_in(request, user.id, remember=False)
 
@@ -280,6 +287,10 @@ async def _fields(request: Request) -> dict[str, str]:
 
 def _address(request: Request) -> str:
     return request.client.host if request.client else ""
+
+
+def _device(request: Request) -> str:
+    return request.cookies.get(DEVICE_COOKIE, "")
 
 
 def _first_time() -> str:

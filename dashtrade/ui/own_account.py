@@ -7,7 +7,7 @@ from html import escape
 import streamlit as st
 
 from dashtrade.app import App
-from dashtrade.domain.access import Permission
+from dashtrade.domain.access import Permission, TokenScope
 from dashtrade.domain.values import Malformed
 from dashtrade.services import credentials, demo, people, removal
 from dashtrade.services import sessions as service
@@ -90,6 +90,9 @@ def password(app: App, user: User) -> None:
         old = st.text_input("Current password", type="password", autocomplete="current-password", max_chars=500)
         new = st.text_input("New password", type="password", autocomplete="new-password", max_chars=500, help="8 to 128 characters. Three or four words in a row make a good one.")
         again = st.text_input("New password, again", type="password", autocomplete="new-password", max_chars=500)
+        st.caption("Somebody else may know the old one? Then end what they may have read or made, too.")
+        end = st.checkbox("Revoke every API token", key="password_end_tokens")
+        rotate = st.checkbox("Replace the webhook token", key="password_rotate", help="Alerts with the old token are refused from then on: put the new one into them.")
         sent = st.form_submit_button("Change the password")
     if not sent:
         return
@@ -97,9 +100,12 @@ def password(app: App, user: User) -> None:
         st.error("**The two new passwords differ.** Type the same one twice.")
         return
     with trying() as attempt:
-        credentials.change_password(app, user, old=old, new=new, address=runtime.address(), token=runtime.session_token())
+        credentials.change_password(
+            app, user, old=old, new=new, address=runtime.address(), token=runtime.session_token(), end_api_tokens=end, rotate_webhook_token=rotate,
+        )
     if attempt.ok:
-        st.success("The password is changed, and every other device is signed out.")
+        more = f"{' Every API token is revoked.' * end}{' The new webhook token is under Setup.' * rotate}"
+        st.success(f"The password is changed, and every other device is signed out.{more}")
 
 
 def sessions(app: App, user: User) -> None:
@@ -132,13 +138,13 @@ def tokens(app: App, user: User) -> None:
         found = people_table.list_api_tokens(conn, user.id)
     now = app.clock.now()
     with panel("API tokens", key="tokens"):
-        st.caption("For programs of your own, on the REST API. A token can do what you can do on these pages: keep it as you keep a password.")
+        st.caption("For programs of your own, on the REST API. Give each only the scopes it needs, and keep it as you keep a password.")
         clicked = None
         if found:
             columns = [Column(label="Token"), Column(label="Last used", number=True), Column(label="Until", number=True, wide_only=True)]
             rows = [
                 Row(id=str(t.id), actions=(("revoke", "Revoke"),), cells=[
-                    Cell(text=t.name, sub=f"made {day(user, t.created_at)}"), Cell(text=ago(now, t.used_at)), Cell(text=day(user, t.expires_at)),
+                    Cell(text=t.name, sub=f"{_scopes(t.scopes)} · made {day(user, t.created_at)}"), Cell(text=ago(now, t.used_at)), Cell(text=day(user, t.expires_at)),
                 ])
                 for t in found if t.expires_at > now
             ]  # fmt: skip
@@ -152,15 +158,30 @@ def tokens(app: App, user: User) -> None:
             st.rerun()
 
 
+SCOPES = {
+    TokenScope.READ: "Read", TokenScope.TRADE: "Trade (bots and orders)", TokenScope.STOP: "Stop (close, flatten, pause)",
+    TokenScope.ADMIN: "Manage the account",
+}
+
+
+def _scopes(stored: str) -> str:
+    """As the list of tokens shows them."""
+    return "may do everything" if len(stored.split()) == len(TokenScope) else f"may {', '.join(stored.split())}"
+
+
 @st.dialog("New API token")
 def _new_token() -> None:
     with st.form("token_form", border=False):
         name = st.text_input("What will use it", placeholder="Reporting script", max_chars=60)
+        scopes = st.multiselect("It may", list(TokenScope), default=[TokenScope.READ], format_func=SCOPES.__getitem__, key="token_scopes")
         days = st.selectbox("It lives for", [7, 30, 90, 365], index=1, format_func=lambda count: f"{count} days")
+        word = st.text_input("Your password", type="password", max_chars=500, autocomplete="current-password")
         sent = st.form_submit_button("Make the token", type="primary")
     if sent:
         with trying() as attempt:
-            token = service.add_api_token(the_app(), guard(), name=name, days=days or 30)
+            token = service.add_api_token(
+                the_app(), guard(), name=name, days=days or 30, scopes=scopes, password=word or "", address=runtime.address(),
+            )
         if attempt.ok:
             st.markdown("**Copy it now: it is not shown again.**")
             st.code(token, language=None, wrap_lines=True)

@@ -59,6 +59,7 @@ def guard(needs: Permission = Permission.TRADE, *, present: bool = True) -> User
         st.session_state.clear()
         st.session_state["_user_id"] = user.id
     if not may(user.role, needs):
+        the_app().notes.note(the_app(), "refused", actor=user.id, who=user.email, reason=f"a page that needs {needs}", address=runtime.address())
         st.title("Not for you", anchor=False)
         st.info("Your role does not include this page. An admin can give you another one.", icon=":material/lock:")
         st.stop()

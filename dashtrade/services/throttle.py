@@ -1,0 +1,119 @@
+"""Who guesses passwords and codes is slowed down: in the database, so that it holds for all processes and after a restart.
+
+An attempt is counted before it is looked at, and given back when it was right: of sixty at once no more are looked at than are
+allowed. Under an account and under an address; who comes on a device on which this user signed in before is counted by that
+device alone, and so cannot be locked out by others.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from dashtrade.domain.values import sha256
+from dashtrade.limits import network_of
+from dashtrade.services.refusals import Denied
+from dashtrade.tables import attempts as table
+
+if TYPE_CHECKING:
+    from dashtrade.app import App
+
+MOST, MOST_OF_NETWORK = 8, 20
+DEVICE_LIFE, DEVICES = timedelta(days=400), 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """What attempts are counted under, and how many wrong ones lock it."""
+
+    text: str
+    most: int = MOST
+    shared: bool = False  # by people who have nothing to do with each other: a success of one says nothing of the others
+
+    @property
+    def digest(self) -> str:
+        return sha256(self.text)
+
+
+def of_network(kind: str, address: str) -> list[Key]:
+    """None for this machine's own address: behind a proxy that is not told of, everybody has it."""
+    network = network_of(address)
+    try:
+        if not network or ipaddress.ip_network(network).is_loopback:
+            return []
+    except ValueError:
+        return []
+    return [Key(text=f"{kind}:{network}", most=MOST_OF_NETWORK, shared=True)]
+
+
+def wait(app: App, keys: list[Key]) -> int:
+    """Seconds until another attempt is allowed; 0: now."""
+    with app.db.read() as conn:
+        until = table.locked_until(conn, [key.digest for key in keys], app.clock.now())
+    return int((until - app.clock.now()).total_seconds()) + 1 if until else 0
+
+
+def reserve(app: App, keys: list[Key], *, who: str, address: str, subject: int | None = None) -> None:
+    """Count an attempt that is about to be looked at, or Denied."""
+    seconds = wait(app, keys) or _counted(app, keys)
+    if seconds:
+        app.notes.note(app, "sign-in throttled", who=who, address=address, subject=subject)
+        raise denied(seconds)
+
+
+def _counted(app: App, keys: list[Key]) -> int:
+    now = app.clock.now()
+    until = app.db.write_unasked(lambda conn: table.reserve(conn, {key.digest: key.most for key in keys}, now))
+    return int((until - now).total_seconds()) + 1 if until else 0
+
+
+def failed(app: App, keys: list[Key]) -> None:
+    """Count what was looked at already: for codes too long to be guessed."""
+    if keys:
+        _counted(app, keys)
+
+
+def right(app: App, keys: list[Key]) -> None:
+    """The reserved attempt was right."""
+
+    def work(conn: sa.Connection) -> None:
+        table.forget(conn, [key.digest for key in keys if not key.shared])
+        for key in keys:
+            if key.shared:
+                table.give_back(conn, key.digest, key.most)
+
+    app.db.write_unasked(work)
+
+
+def denied(seconds: int) -> Denied:
+    return Denied("too many attempts", f"Wait {seconds} seconds, then try again.", retry_after=seconds)
+
+
+# --- devices ---------------------------------------------------------------------------------------------------------------
+
+
+def know_device(app: App, user_id: int, given: str | None) -> str:
+    """After a sign-in in a browser: the token of this device, for its cookie."""
+    token, now = given if given and len(given) <= 100 else secrets.token_urlsafe(32), app.clock.now()
+
+    def work(conn: sa.Connection) -> bool:
+        if given and not table.is_known(conn, user_id, sha256(token)):
+            return False
+        table.put_device(conn, user_id, sha256(token), now, DEVICES)
+        return True
+
+    if app.db.write_unasked(work):
+        return token
+    return know_device(app, user_id, None)
+
+
+def is_known(app: App, user_id: int, device: str) -> bool:
+    if not device or len(device) > 100:
+        return False
+    with app.db.read() as conn:
+        return table.is_known(conn, user_id, sha256(device))
