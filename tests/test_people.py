@@ -146,6 +146,7 @@ def test_who_is_deleted_leaves_nothing_but_the_log_of_deeds(app: App, house: Hou
         person.bot()
         person.trades("buy")
     before = rows_of(app, bob.user.id)
+    admin.set_role(app, boss, ann.user.id, Role.STANDARD)
     assert {"orders", "fills", "bot_trades", "user_api_keys", "outbox"} <= rows_of(app, ann.user.id).keys()
     with pytest.raises(Malformed):
         admin.delete(app, boss, ann.user.id, confirm="bob@example.com")
@@ -156,6 +157,8 @@ def test_who_is_deleted_leaves_nothing_but_the_log_of_deeds(app: App, house: Hou
         left = conn.execute(sa.select(metadata.tables["paper_orders"].c.account_id).distinct()).scalars().all()
     assert left == [bob.paper]
     assert "user deleted" in deeds(app)
+    with app.db.read() as conn:
+        assert "ann@example.com" not in str([row.detail for row in messages.everything_recorded(conn, before=None, limit=200)])
     people.add_user(app, email="ann@example.com", name="Another Ann", password=PASSWORD)
 
 

@@ -227,3 +227,20 @@ def test_whoever_has_the_machine_can_let_somebody_in_again(app: App, ann: User):
     credentials.use_link(app, code, new=OTHER, address="")
     user = people.check_password(app, ann.email, OTHER, "")
     assert not user.second_factor
+
+
+def test_a_ticket_is_worth_nothing_after_the_sign_in_it_led_to_nor_after_a_new_password(app: App, ann: User, clock: SetClock):
+    first, second = (second_factor.ticket(app, ann, remember=False) for _ in range(2))
+    assert second_factor.of_ticket(app, first)[0].id == ann.id
+    clock.time += timedelta(seconds=1)
+    sessions.begin(app, ann.id, device="", address="", remember=False)
+    third = second_factor.ticket(app, ann, remember=False)
+    credentials.change_password(app, ann, old=PASSWORD, new=OTHER, address="", token=None)
+    for used in (first, second, third):
+        with pytest.raises(Denied):
+            second_factor.of_ticket(app, used)
+
+
+def test_a_recovery_code_has_more_than_112_random_bits(app: App, ann: User):
+    _, codes = switched_on(app, ann)
+    assert all(len(code.replace("-", "")) * 5 >= 112 for code in codes)

@@ -40,7 +40,8 @@ def remove(app: App, user_id: int, *, actor: int | None, action: str, address: s
                 f"{busy[0].name} still owns something or has an order out on a live account",
                 "Close the positions of its live accounts first: afterwards nobody would know whose they are.",
             )
-        message_table.record(conn, actor=actor, action=action, now=now, subject=user_id, detail={"email": user.email}, address=address)
+        message_table.record(conn, actor=actor, action=action, now=now, subject=user_id, address=address)
+        message_table.forget_name(conn, user_id, user.email)
         bot_table.pause_all(conn, user_id, reason="its owner's account was deleted", now=now)
         table.remove_sessions(conn, user_id)
         table.change(

@@ -124,9 +124,18 @@ def check(app: App, user: User, code: str, address: str, *, device: str = "") ->
 
 
 def ticket(app: App, user: User, *, remember: bool) -> str:
-    """Says, sealed and for five minutes, that the password was right: the browser brings it back with the code."""
+    """Says, sealed and for five minutes, that the password was right: the browser brings it back with the code. It ends with the
+    next sign-in, its own among them, and with a change of the password."""
     until = (app.clock.now() + TICKET_LIFE).timestamp()
-    return app.vault.encrypt(f"{_TICKET}{json.dumps({'user': user.id, 'until': until, 'remember': remember})}")
+    with app.db.read() as conn:
+        state = _state(conn, user.email)
+    said = {"user": user.id, "until": until, "remember": remember, "state": state}
+    return app.vault.encrypt(f"{_TICKET}{json.dumps(said)}")
+
+
+def _state(conn: sa.Connection, email: str) -> str:
+    found = people_table.by_email(conn, email)
+    return sha256(f"{found[1]} {found[0].last_login_at}") if found else ""
 
 
 def of_ticket(app: App, given: str) -> tuple[User, bool]:
@@ -137,7 +146,8 @@ def of_ticket(app: App, given: str) -> tuple[User, bool]:
         if said and said["until"] > app.clock.now().timestamp():
             with app.db.read() as conn:
                 user = people_table.by_id(conn, said["user"])
-            if user is not None and user.is_active:
+                fits = user is not None and _state(conn, user.email) == said["state"]
+            if user is not None and user.is_active and fits:
                 return user, said["remember"]
     raise Denied("that took too long", "Type email and password again.")
 
@@ -180,9 +190,9 @@ def _warn(app: App, user: User, address: str) -> None:
 
 
 def _new_codes() -> list[str]:
-    """80 random bits each, in groups that can be typed."""
-    texts = [base64.b32encode(secrets.token_bytes(10)).decode().lower() for _ in range(RECOVERY_CODES)]
-    return ["-".join(text[at : at + 4] for at in range(0, 16, 4)) for text in texts]
+    """120 random bits each, in groups that can be typed: so many that a plain digest of them cannot be searched."""
+    texts = [base64.b32encode(secrets.token_bytes(15)).decode().lower() for _ in range(RECOVERY_CODES)]
+    return ["-".join(text[at : at + 4] for at in range(0, 24, 4)) for text in texts]
 
 
 def _plain(code: str) -> str:

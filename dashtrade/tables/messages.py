@@ -23,7 +23,7 @@ audit = sa.Table(
     sa.Column("collapse_key", sa.Text, nullable=True, index=True),  # of what happened before in the same minute
 )
 
-SYSTEM = {"send", "record", "everything_recorded", "record_often"}
+SYSTEM = {"send", "record", "everything_recorded", "record_often", "forget_name"}
 
 _SEND = sa.insert(outbox)
 
@@ -80,6 +80,15 @@ def record_often(conn: sa.Connection, *, key: str, count: int, actor: int | None
         return
     row = {"at": now, "user_id": actor, "subject_id": subject, "action": action, "detail": detail | {"count": count}, "address": address}
     conn.execute(sa.insert(audit).values(**row, collapse_key=key))
+
+
+def forget_name(conn: sa.Connection, user_id: int, email: str) -> None:
+    """A user who is gone: what was done stays, by and to a number, and their email goes from it."""
+    about = sa.or_(audit.c.user_id == user_id, audit.c.subject_id == user_id)
+    for row in list(conn.execute(sa.select(audit.c.id, audit.c.detail).where(about, audit.c.detail.is_not(None)))):
+        kept = {name: f"removed-{user_id}" if value == email else value for name, value in row.detail.items()}
+        if kept != row.detail:
+            conn.execute(sa.update(audit).where(audit.c.id == row.id).values(detail=kept))
 
 
 def recorded(conn: sa.Connection, owner: int, *, before: int | None, limit: int) -> list[Any]:
