@@ -228,6 +228,7 @@ def _why(found: tuple[User, str] | None, right: bool) -> str:
 
 def check_own_password(app: App, user: User, password: str, address: str, *, where: str) -> None:
     """Before something that whoever merely found an open browser must not do. Counted apart: who is not signed in cannot lock it."""
+    app.db.may_write()  # an admin who looks at these pages guesses nothing
     with app.db.read() as conn:
         found = table.by_email(conn, user.email)
     try:
