@@ -73,6 +73,8 @@ class Desk:
             line.close()
 
     def sign_in(self, email: str, password: str = PASSWORD, **more: str) -> Answer:
+        """Each time from another address: of one there are not many in a minute."""
+        more.setdefault("X_Forwarded_For", f"10.{secrets.randbelow(250)}.{secrets.randbelow(250)}.{secrets.randbelow(250)}")
         return self.ask("POST", "/auth/login", urlencode({"email": email, "password": password}), **more)
 
     def socket(self, cookie: str = "", origin: str | None = "own", host: str = "") -> int:
@@ -88,7 +90,7 @@ class Desk:
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     home = tmp_path_factory.mktemp("desk")
     port = free_port()
-    given = {"DASHTRADE_HOME": str(home), "DASHTRADE_UI_PORT": str(port), "DASHTRADE_PUBLIC_URL": "https://hooks.example.com"}
+    given = {"DASHTRADE_HOME": str(home), "DASHTRADE_UI_PORT": str(port), "DASHTRADE_PUBLIC_URL": "https://hooks.example.com", "DASHTRADE_PROXY_HOPS": "1"}
     app = build_app(Settings.load(given, home))
     process = subprocess.Popen([sys.executable, "-m", "dashtrade.ui.serve"], cwd=ROOT, env={**os.environ, **given}, stderr=subprocess.DEVNULL)
     made = Desk(port, app, process.pid)

@@ -22,11 +22,13 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from bot_database import NotMyTurn
 from dashtrade.domain.access import Role
 from dashtrade.domain.dialects import parse
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import Symbol, Timeframe
 from dashtrade.engine.watch import Watch
+from dashtrade.limits import network_of
 from dashtrade.services import admin, bots, passwords, people, removal
 from dashtrade.services.bots import Refusal
 from dashtrade.services.people import Denied
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 
 MOST = 200  # demos alive
 PER_HOUR = 5  # from one address
+PATIENCE = 5.0  # seconds that one waits for another's to be made
 ALERTS = 2000  # that one of them takes in all
 WEEK = timedelta(days=7)
 CASH = "100000"
@@ -83,7 +86,17 @@ class ReplayClock:
 
 
 def start(app: App, *, address: str) -> int:
-    """A new demo user; Denied where there are enough of them."""
+    """A new demo user; Denied where there are enough of them. One at a time: it is much work, and those that begin at once would
+    otherwise be counted before any of them is there."""
+    address = network_of(address)
+    try:
+        with app.db.alone("demo", patience=PATIENCE):
+            return _start(app, address)
+    except NotMyTurn:
+        raise Denied("others are beginning a demo at this moment", "Try again in a moment.", retry_after=5) from None
+
+
+def _start(app: App, address: str) -> int:
     _check_room(app, address)
     now = app.clock.now()
     with _unlogged():

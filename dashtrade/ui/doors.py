@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.concurrency import run_in_threadpool
@@ -14,6 +15,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from bot_database import DatabaseAway
 from dashtrade.app import App
 from dashtrade.domain.values import Malformed
+from dashtrade.limits import Places, Rate, Turns, network_of
 from dashtrade.services import admin, credentials, demo, people, second_factor, sessions, throttle
 from dashtrade.services.people import Denied
 from dashtrade.settings import ROOT
@@ -25,6 +27,16 @@ from dashtrade.ui.tabs import Tabs
 from dashtrade.ui.ticker import Ticker
 
 DEVICE_COOKIE = "dashtrade_device"  # opens nothing: says that its user signed in here before
+T = TypeVar("T")
+
+
+class Crowded(Exception):
+    """Too many at once, or too many of one address."""
+
+    def __init__(self, what: str, wait: float) -> None:
+        self.what, self.seconds = what, max(round(wait), 1)
+
+
 AWAY = Wrong(message="The database cannot be used right now; nothing was changed", hint="Try again in a moment.")
 
 
@@ -51,6 +63,9 @@ async def _icon(request: Request) -> Response:
 class Doors:
     def __init__(self, app: App, tabs: Tabs) -> None:
         self.app, self.tabs = app, tabs
+        # Each is a hash that takes a third of a second.
+        self.passwords, self.passwords_of, self.waiting = Turns(2, 6, 2.0), Rate(0.5, burst_seconds=40), Places(in_all=8, of_one=4)
+        self.demos = Turns(1, 4, 5.0)
 
     def guarded(self, door: Callable[[Request, dict[str, str]], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
         """Reads the form, and answers in words whatever happens."""
@@ -61,12 +76,25 @@ class Doors:
                 answer = await door(request, given)
             except ClientDisconnect:
                 answer = PlainTextResponse("This form is too long.\n", 413)
+            except Crowded as crowd:
+                said = f"Too many people {crowd.what} at this moment, or too many from your address. Nothing was changed."
+                hint = f'<p>Wait {crowd.seconds} s, then try again.</p><p><a href="/auth/login">Sign in</a></p>'
+                answer = HTMLResponse(notice("One moment", said, hint), 429, {"retry-after": str(crowd.seconds)})
             except DatabaseAway:
                 answer = HTMLResponse(notice("Not now", AWAY.message + ".", f"<p>{AWAY.hint}</p>"), 503)
             answer.headers["cache-control"] = "no-store"
             return answer
 
         return open_door
+
+    async def _hashing(self, request: Request, work: Callable[[], T]) -> T:
+        """What checks or makes a password: few at once, so that those who guess keep no thread from the others."""
+        network = network_of(_address(request))
+        wait = self.passwords_of.take(network)
+        with self.waiting.place(network) as free:
+            if wait or not free:
+                raise Crowded("sign in", wait)
+            return await run_in_threadpool(_in_turn, self.passwords, "sign in", work)
 
     # --- in ----------------------------------------------------------------------------------------------------------------
 
@@ -82,7 +110,7 @@ class Doors:
         email, remember = given.get("email", "")[:254], given.get("remember") == "yes"
         try:
             word, device = given.get("password", "")[:500], _device(request)
-            user = await run_in_threadpool(lambda: people.check_password(self.app, email, word, _address(request), device=device))
+            user = await self._hashing(request, lambda: people.check_password(self.app, email, word, _address(request), device=device))
         except Denied as denied:
             wrong = Wrong(message=denied.message, hint=denied.hint, field="password")
             headers = {"retry-after": str(denied.retry_after)} if denied.retry_after else None
@@ -143,7 +171,8 @@ class Doors:
         if request.method == "GET" or await run_in_threadpool(sessions.find, self.app, token_of(request)):
             return RedirectResponse("/", 303)
         try:
-            user_id = await run_in_threadpool(lambda: demo.start(self.app, address=_address(request)))
+            begin = partial(demo.start, self.app, address=_address(request))
+            user_id = await run_in_threadpool(_in_turn, self.demos, "begin a demo", begin)
         except Denied as denied:
             shown = await run_in_threadpool(self._login_form, "", False, Wrong(message=denied.message, hint=denied.hint))
             return HTMLResponse(shown, 429 if denied.retry_after else 403)
@@ -159,7 +188,7 @@ class Doors:
             user = await run_in_threadpool(credentials.whose, self.app, code)
             if request.method == "POST":
                 new = given.get("password", "")
-                await run_in_threadpool(lambda: credentials.use_link(self.app, code, new=new, address=_address(request)))
+                await self._hashing(request, lambda: credentials.use_link(self.app, code, new=new, address=_address(request)))
                 return RedirectResponse(f"/auth/login?{urlencode({'email': user.email, 'said': 'new-password'})}", 303)
         except Malformed as error:
             wrong, status = Wrong(message=error.message, hint=error.hint, field="password"), 400
@@ -210,7 +239,7 @@ class Doors:
         if wait:
             return HTMLResponse(self._join_form(action, hidden, given, Wrong(message="too many attempts", hint=f"Wait {wait} seconds, then try again.")), 429)
         try:
-            user = await run_in_threadpool(make)
+            user = await self._hashing(request, make)
         except Malformed as error:
             return HTMLResponse(self._join_form(action, hidden, given, Wrong(message=error.message, hint=error.hint, field=error.where)), 400)
         except Denied as denied:
@@ -275,6 +304,13 @@ def _reset_form(code: str, email: str, wrong: Wrong | None) -> str:
         hidden={"code": code},
         fields=[Field(name="password", label="New password", kind="password", autocomplete="new-password", hint="8 characters or more", focus=True, wrong=wrong is not None)],
     )  # fmt: skip
+
+
+def _in_turn(turns: Turns, what: str, work: Callable[[], T]) -> T:
+    with turns.turn() as on:
+        if not on:
+            raise Crowded(what, 5)
+        return work()
 
 
 async def _fields(request: Request) -> dict[str, str]:
