@@ -18,6 +18,7 @@ from dashtrade.supervisor import services
 
 RELEASED = datetime(2026, 11, 1, tzinfo=UTC)
 ENOUGH_DISK = 1_000_000_000
+ENOUGH_FILES = 1600  # the dashboard's connections and its other files
 OPTIONAL = {
     "pandas_ta_classic": ("pandas-ta-classic", "more indicators for strategies"),
     "openai": ("openai", "assistance in plain language through OpenAI"),
@@ -35,7 +36,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """Every check once; one that breaks is itself a finding."""
     checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
         check_python, check_settings, check_home, check_key, check_database,
-        check_ports, check_disk, check_clock, check_extras,
+        check_ports, check_files, check_disk, check_clock, check_extras,
     )  # fmt: skip
     for check in checks:
         try:
@@ -149,6 +150,18 @@ def check_ports(settings: Settings) -> Iterator[Finding]:
             yield Finding(ok=False, what=what, hint=hint.strip())
         else:
             yield Finding(ok=True, what=f"Port {service.port}: free for the {service.name}")
+
+
+def check_files(settings: Settings) -> Iterator[Finding]:
+    """A limit that may be raised is raised by the services themselves."""
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY or hard >= ENOUGH_FILES:
+        yield Finding(ok=True, what="Open files: as many as are needed may be open at once")
+        return
+    hint = f"Allow {ENOUGH_FILES} (ulimit -Hn, LimitNOFILE= of systemd, --ulimit nofile= of Docker): else fewer connections are taken."
+    yield Finding(ok=True, what=f"Open files: a process may have {hard} open at once, which is few", hint=hint)
 
 
 def check_disk(settings: Settings) -> Iterator[Finding]:

@@ -10,7 +10,6 @@ whoever does not read an answer loses it; and alerts have threads that nothing e
 from __future__ import annotations
 
 import logging
-import resource
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -21,6 +20,8 @@ from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
+
+from dashtrade.limits import room_for_connections
 
 log = logging.getLogger("dashtrade.http")
 
@@ -35,13 +36,7 @@ ALERTS = "/webhook"
 
 
 def connection_limit() -> int:
-    """As many as this process may have files open, and no more than are good for it."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_CONNECTIONS + OTHER_DESCRIPTORS
-    if soft < wanted <= hard or hard == resource.RLIM_INFINITY:
-        soft = wanted if soft < wanted else soft
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return max(min(MOST_CONNECTIONS, soft - OTHER_DESCRIPTORS), 50)
+    return room_for_connections(MOST_CONNECTIONS, OTHER_DESCRIPTORS)
 
 
 class Channel(HTTPChannel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import resource
 import threading
 import time
 from collections import Counter, OrderedDict
@@ -90,6 +91,16 @@ def network_of(address: str) -> str:
     if found.ipv4_mapped is not None:
         return str(found.ipv4_mapped)
     return str(ipaddress.ip_network((address, 64), strict=False))
+
+
+def room_for_connections(most: int, others: int) -> int:
+    """As many as this process may have files open, which is raised where that is allowed; and no more than are good for it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = most + others
+    if soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return max(min(most, soft - others), 50)
 
 
 def exports() -> Places:

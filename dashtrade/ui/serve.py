@@ -73,6 +73,8 @@ def serve(settings: Settings) -> None:
     """Until SIGTERM or SIGINT."""
     import uvicorn
 
+    from dashtrade.ui import port
+
     os.chdir(ROOT)  # Streamlit looks for .streamlit/config.toml there
     app = build_app(settings)
     app.connect()
@@ -80,6 +82,7 @@ def serve(settings: Settings) -> None:
         make_asgi(app), host=settings.host, port=settings.ui_port, log_config=None, access_log=False, server_header=False,
         proxy_headers=False, timeout_graceful_shutdown=LONGEST_STOP, timeout_keep_alive=15, ws_max_size=4 * 1024 * 1024,
         ws_ping_interval=20, ws_ping_timeout=20, h11_max_incomplete_event_size=32 * 1024,
+        **port.protocols(),
     )
     _one_log()
     log.info("the dashboard listens on %s:%s", settings.host, settings.ui_port)
