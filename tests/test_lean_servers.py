@@ -127,7 +127,7 @@ def test_an_account_is_compared_where_orders_cannot_be_listed_and_positions_can(
     reconciler.look(ann.paper)
     assert reconciler.gate(ann.paper, AAPL) == ""
     lacks(sim, "/v2/positions")
-    fresh = type(reconciler)(reconciler.db, reconciler.clock, reconciler._broker_of, reconciler._sender, reconciler._leases, reconciler._collect)
+    fresh = type(reconciler)(reconciler.db, reconciler.clock, reconciler._broker_of, reconciler._sender, reconciler._leases, reconciler._collect, reconciler.outages)
     fresh.look(ann.paper)
     assert "compared" in fresh.gate(ann.paper, AAPL), "positions that cannot be read are not flat"
 

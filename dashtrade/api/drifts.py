@@ -66,8 +66,9 @@ def unfreeze(user: User, drift_id: int) -> dict[str, Any]:
 
 @endpoint(bp, "POST", "/flatten", body=Flatten, status=202, scopes=STOPPING)
 def flatten(user: User, given: Flatten) -> dict[str, Any]:
-    """Close everything of a bot, an account or yours (with accounts: what is on these), the largest risk first; with pause,
-    entries of the whole scope stop meanwhile and stay stopped."""
+    """Close everything of a bot, an account or yours, the largest risk first.
+
+    With `accounts`: what is on these. With `pause`, entries of the whole scope stop meanwhile and stay stopped."""
     app = the_app()
     started = flatten_service.start(
         app, user, scope=given.scope, scope_id=given.id, pause=given.pause, accounts=given.accounts,
