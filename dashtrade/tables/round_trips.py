@@ -197,7 +197,8 @@ def totals(conn: sa.Connection, owner: int, **wanted: Any) -> list[Any]:
     ).group_by(t.account_id, t.on_paper, t.currency).subquery()  # fmt: skip
     i = inner.c
     live = sa.case((sa.and_(accounts.c.mode == "live", ~i.on_paper), 1), else_=0)
-    sums = [add(i[name]).label(name) for name in ("count", "wins", "losses", "net", "won", "lost", "held")]
+    whole = [sa.cast(add(i[name]), sa.BigInteger).label(name) for name in ("count", "wins", "losses", "held")]  # PostgreSQL adds up to numeric
+    sums = [*whole, *(add(i[name]).label(name) for name in ("net", "won", "lost"))]
     query = sa.select(live.label("live"), i.currency, *sums).join(accounts, accounts.c.id == i.account_id)
     return list(conn.execute(query.group_by(live, i.currency).order_by(live.desc(), i.currency)))
 
