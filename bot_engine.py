@@ -22,7 +22,7 @@ from dashtrade.domain.ports import BadCredentials, Broker, BrokerError, Clock, F
 from dashtrade.domain.signals import Action, Origin, Signal
 from dashtrade.domain.values import Symbol, new_id
 from dashtrade.engine.asking import Asker
-from dashtrade.engine.deciding import AskAgain, Decided, Market, decide_one
+from dashtrade.engine.deciding import AskAgain, Decided, decide_one
 from dashtrade.engine.effects import Call, Steps, Write, drive
 from dashtrade.engine.ending import end_signal
 from dashtrade.engine.intake import Accepted, Alert, Conflict, NoBot, Receipt

@@ -30,23 +30,22 @@ def shared(
     coins: nobody is short."""
     if can.crosses_zero or symbol.is_crypto:
         return None
-    owned, outside = (
-        bot_table.owned_on(conn, account_id, symbol),
-        drift_table.kept_outside(conn, account_id, symbol),
-    )
+    owned = bot_table.owned_on(conn, account_id, symbol)
+    outside = drift_table.kept_outside(conn, account_id, symbol)
     coming = [order.side.sign * order.remaining for order in under_way if not order.effect.reduces]
     others = [quantity for other, quantity in owned.items() if other != bot_id]
-    net = sum(owned.values(), ZERO) + outside + (drift.difference if drift is not None else ZERO)
-    return Shared(net=net, others=tuple(quantity for quantity in (*others, *coming, outside) if quantity))
+    return Shared(net=_net(owned, outside, drift), others=tuple(quantity for quantity in (*others, *coming, outside) if quantity))
 
 
 def account_net(conn: sa.Connection, account_id: int, symbol: Symbol) -> Decimal | None:
     """Of coins None: what a venue takes as a fee makes it a little less than what was bought."""
     if symbol.is_crypto:
         return None
-    drift = drift_table.on(conn, account_id, symbol)
-    owned, outside = (
-        bot_table.owned_on(conn, account_id, symbol),
-        drift_table.kept_outside(conn, account_id, symbol),
-    )
+    owned = bot_table.owned_on(conn, account_id, symbol)
+    outside = drift_table.kept_outside(conn, account_id, symbol)
+    return _net(owned, outside, drift_table.on(conn, account_id, symbol))
+
+
+def _net(owned: dict[int, Decimal], outside: Decimal, drift: Drift | None) -> Decimal:
+    """Bots' parts, what is outside of them, and a difference that is known: what the broker has."""
     return sum(owned.values(), ZERO) + outside + (drift.difference if drift is not None else ZERO)
