@@ -116,7 +116,6 @@ class Database:
         self._locked = _NEVER_LOCKED  # since when the write lock is held by another process, and when that was last seen
         self._inside = threading.local()  # .conn: the transaction this thread is in
         self.before_write: Callable[[], None] | None = None  # may refuse, by raising: the dashboard's, for those who only look
-        self.slow_commit = float(os.environ.get("DASHTRADE_SLOW_COMMIT_MS", "0")) / 1000  # the bench's slow disk
 
     # --- engines ---------------------------------------------------------------------------------------------------------
 
@@ -256,9 +255,7 @@ class Database:
                 self._run_group(conn, raw, group)
             finally:
                 self._inside.conn = None
-            if self.slow_commit:
-                time.sleep(self.slow_commit)
-            raw.execute("COMMIT")
+            self._commit(raw)
         except BaseException as error:  # the disk, the lock, the file, an end of the process: nothing of the group is durable
             self._drop_writer()
             group += [self._waiting.popleft() for _ in range(len(self._waiting))] if not group else []
@@ -272,6 +269,10 @@ class Database:
             for work in group:
                 work.done = True
                 work.gate.release()
+
+    @staticmethod
+    def _commit(raw: sqlite3.Connection) -> None:
+        raw.execute("COMMIT")
 
     def _begin(self, raw: sqlite3.Connection) -> None:
         """Take SQLite's write lock, which another process may hold for a moment. Once it is held for longer, it is tried only

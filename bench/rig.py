@@ -34,6 +34,7 @@ class Rig:
     home: Path
     port: int
     environ: dict[str, str] = field(default_factory=dict)
+    slow_commit_ms: float = 0  # that every commit is held up by, as on a slow disk
     process: subprocess.Popen[bytes] | None = None  # the receiver
     worker: subprocess.Popen[bytes] | None = None
     access: str = ""
@@ -44,8 +45,8 @@ class Rig:
         began = time.perf_counter()
         with open(self.home / "receiver.log", "ab") as out:
             self.process, self.worker = (
-                subprocess.Popen([sys.executable, *what], cwd=ROOT, stdout=out, stderr=out, env=self.env(), start_new_session=True)
-                for what in (["webhook_server.py"], ["-m", "dashtrade.worker"])
+                subprocess.Popen(self.command(module), cwd=ROOT, stdout=out, stderr=out, env=self.env(), start_new_session=True)
+                for module in ("webhook_server", "dashtrade.worker")
             )
         while time.perf_counter() - began < 30:
             with contextlib.suppress(OSError, urllib.error.URLError):
@@ -55,6 +56,10 @@ class Rig:
                 break
             time.sleep(0.02)
         raise RuntimeError(f"the receiver did not start: {(self.home / 'receiver.log').read_text()[-2000:]}")
+
+    def command(self, module: str) -> list[str]:
+        slowly = ["bench.slow_disk", f"{self.slow_commit_ms:g}"] if self.slow_commit_ms else []
+        return [sys.executable, "-m", *slowly, module]
 
     def env(self) -> dict[str, str]:
         return os.environ | {
@@ -101,9 +106,9 @@ class Rig:
 
 
 @contextlib.contextmanager
-def rig(**environ: str) -> Iterator[Rig]:
+def rig(*, slow_commit_ms: float = 0, **environ: str) -> Iterator[Rig]:
     with tempfile.TemporaryDirectory(prefix="dashtrade-bench-") as folder:
-        one = Rig(home=Path(folder), port=free_port(), environ=environ)
+        one = Rig(home=Path(folder), port=free_port(), environ=environ, slow_commit_ms=slow_commit_ms)
         one.start()
         try:
             one.join()

@@ -77,7 +77,7 @@ def main() -> None:
                 "bench": "webhook", "clients": count, "p50_ratio": round(us["p50_ms"] / them["p50_ms"], 2),
                 "throughput_ratio": round(us["per_second"] / them["per_second"], 2), "dashtrade": us, "floor": them,
             })
-    with rig(DASHTRADE_SLOW_COMMIT_MS="2") as slow:
+    with rig(slow_commit_ms=2) as slow:
         slow.add_bots(STOCKS)
         for count in clients:
             result = measure(slow.port, f"/webhook?token={slow.webhook}", count, given.seconds, start + count)

@@ -1,6 +1,6 @@
-"""Named places where a test may kill the process, as if the power went. Off unless DASHTRADE_FAILPOINT names one.
+"""Named places where a test may end the process, as if the power went. Nothing but a test's own code arms one.
 
-`DASHTRADE_FAILPOINT=after_send:3` ends the process the third time it comes to `after_send`.
+`arm("after_send", 3)` ends the process the third time it comes to `after_send`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ NAMES = (
     "before_accept_commit", "after_accept_commit", "before_decide_commit", "after_decide_commit", "before_send", "after_send",
     "before_book_commit", "in_booking", "after_book_commit", "before_resend",
 )
-_armed, _, _count = os.environ.get("DASHTRADE_FAILPOINT", "").partition(":")
-_left = int(_count or 1)
+_armed, _left = "", 0
 
 
 def arm(name: str, count: int = 1) -> None:
-    """For a test that forks rather than starts a process."""
+    """For tests and benches: no setting and no environment variable comes here."""
     global _armed, _left
     if name and name not in NAMES:
         raise ValueError(f"there is no failpoint {name!r}")

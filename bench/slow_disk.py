@@ -1,0 +1,32 @@
+"""The receiver or the worker, with a disk on which every commit takes some milliseconds more.
+
+    python -m bench.slow_disk MILLISECONDS webhook_server|dashtrade.worker
+"""
+
+from __future__ import annotations
+
+import importlib
+import sqlite3
+import sys
+import time
+
+from bot_database import Database
+
+
+def slow_down(seconds: float) -> None:
+    commit = Database._commit
+
+    def late(raw: sqlite3.Connection) -> None:
+        time.sleep(seconds)
+        commit(raw)
+
+    Database._commit = staticmethod(late)  # type: ignore[method-assign]
+
+
+def main() -> int:
+    slow_down(float(sys.argv[1]) / 1000)
+    return int(importlib.import_module(sys.argv[2]).main())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
