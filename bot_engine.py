@@ -74,8 +74,8 @@ class Engine:
         """One durable commit; then the signal cannot be lost, and the same one sent again is recognised."""
         now = self.clock.now()
         alert = Alert(
-            id=new_id(now), owner=owner, reading=reading, raw=raw, origin=origin, sender=sender, received_at=now, max_age=max_age,
-            followed=followed,
+            id=new_id(now), owner=owner, signal=reading.signal, canonical=reading.canonical, raw=raw, origin=origin,
+            sender=sender, received_at=now, max_age=max_age, followed=followed,
         )
         self.db.may_write()
         said = self.hand_over(alert)
@@ -88,7 +88,7 @@ class Engine:
     def accepted(self, alert: Alert, said: Accepted) -> None:
         """It is durable: on with it."""
         if isinstance(said, Receipt) and not said.duplicate:
-            signal = alert.reading.signal
+            signal = alert.signal
             log.info("signal %s user %s: accepted %s %s", said.signal_id, alert.owner, signal.action, signal.symbol)
             self._remember(said.signal_id, signal)
             for lane in said.lanes:

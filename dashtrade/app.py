@@ -20,10 +20,12 @@ from typing import Any, TypeVar
 
 from bot_database import Database, DatabaseAway
 from bot_engine import Engine
+from dashtrade.domain.as_json import from_named_json, to_json
 from dashtrade.domain.paper import PaperBook, PaperSettings
 from dashtrade.domain.ports import Broker, Capabilities, Clock, Feed, SystemClock
 from dashtrade.domain.values import Malformed
 from dashtrade.door import Caller
+from dashtrade.engine.intake import Accepted
 from dashtrade.services import keys
 from dashtrade.services.nonces import SharedNonces
 from dashtrade.services.security_notes import Notes
@@ -242,10 +244,11 @@ class App:
 
     def connect(self) -> None:
         """For a process that takes signals in and leaves carrying them out to a worker: tell it, and hear from it."""
-        self.worker = Caller(self.settings.home)
-        self.engine.on_work, self.engine.on_change = self.worker.work, self.worker.heard
+        worker = self.worker = Caller(self.settings.home)
+        self.engine.on_work = lambda lane, signal_id: worker.work(to_json(lane), signal_id)
+        self.engine.on_change = worker.heard
         if self.db.is_sqlite:
-            self.engine.hand_over = self.worker.hand_over
+            self.engine.hand_over = lambda alert: _said(worker.hand_over(to_json(alert)))
 
     def wait(self, owner: int, signal_id: str, seconds: float, *, fresh: bool = True) -> dict[str, Any] | None:
         """Until the signal has come to something (or rests at the venue), at most so long; what it came to, if the worker told.
@@ -283,6 +286,11 @@ class App:
         self.engine.asker.close()
         self.brokers.close()
         self.db.close()
+
+
+def _said(answer: Any) -> Accepted | None:
+    """What the worker made of an alert; None if it said nothing."""
+    return None if answer is None else from_named_json(Accepted, answer)
 
 
 def build_app(settings: Settings, *, clock: Clock | None = None, feed: Feed | None = None,

@@ -5,20 +5,19 @@ the same commit as others and answered in a fraction of the time that two proces
 Nothing depends on it. Whoever is not answered in time writes to the database himself, under the same id, and whoever is not
 told finds everything there a moment later.
 
-The worker leaves its port and a secret in the home folder, readable by its user alone; nobody is listened to who does not
-begin with that secret.
+It is a Unix socket in the home folder, which belongs to the user of DashTrade alone: nobody else can reach the worker by it,
+or pretend to be the worker. What passes through is JSON, which can become nothing but the records that are waited for.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hmac
+import json
 import logging
 import os
-import pickle
-import secrets
 import socket
 import struct
+import tempfile
 import threading
 import time
 from collections import OrderedDict
@@ -32,11 +31,12 @@ ANSWER_SECONDS = 1.0  # for an alert that was handed over; then it is written do
 CALL_AGAIN = 0.5  # seconds between two tries to reach a worker
 SILENT_SECONDS = 5.0  # that a worker which did not answer is left alone
 LARGEST = 1024 * 1024
+LONGEST_ADDRESS = 100  # characters that a Unix socket's address may have, less a few
 _SIZE = struct.Struct("!I")
 
 
 def _frame(message: Any) -> bytes:
-    body = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+    body = json.dumps(message, separators=(",", ":")).encode()
     return _SIZE.pack(len(body)) + body
 
 
@@ -48,6 +48,37 @@ def _frames(sock: socket.socket) -> Iterator[bytes]:
             if size > LARGEST or len(body := file.read(size)) < size:
                 return
             yield body
+
+
+def socket_file(home: Path) -> Path:
+    return home / "worker.sock"
+
+
+def _listen_at(file: Path) -> socket.socket:
+    """Where the home's name is too long for a socket's, or its file system has none, it lies in a folder of its own (0700),
+    and the home holds a link to it."""
+    _remove(file)
+    listening = socket.socket(socket.AF_UNIX)
+    try:
+        if len(os.fsencode(file)) > LONGEST_ADDRESS:
+            raise OSError("the name is too long")
+        listening.bind(str(file))
+    except OSError:
+        elsewhere = Path(tempfile.mkdtemp(prefix="dashtrade-")) / file.name
+        listening.bind(str(elsewhere))
+        file.symlink_to(elsewhere)
+    file.chmod(0o600)
+    listening.listen(64)
+    return listening
+
+
+def _remove(file: Path) -> None:
+    if file.is_symlink():
+        elsewhere = file.readlink()
+        elsewhere.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            elsewhere.parent.rmdir()
+    file.unlink(missing_ok=True)
 
 
 class Asker:
@@ -76,14 +107,10 @@ class Door:
         outcome: Callable[[int, str], dict[str, Any] | None],
     ) -> None:
         self._accept, self._wake, self._outcome = accept, wake, outcome
-        self._secret = secrets.token_hex(24).encode()
-        self._listening = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._file = socket_file(home)
+        self._listening = _listen_at(self._file)
         self._askers: set[Asker] = set()
         self._by_signal: OrderedDict[str, tuple[Asker, int | None]] = OrderedDict()
-        file = home / "worker.port"
-        file.unlink(missing_ok=True)
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-            out.write(f"{self._listening.getsockname()[1]} {self._secret.decode()}")
         threading.Thread(target=self._open, name="door", daemon=True).start()
 
     def _open(self) -> None:
@@ -95,17 +122,11 @@ class Door:
             threading.Thread(target=self._serve, args=(sock,), name="door-asker", daemon=True).start()
 
     def _serve(self, sock: socket.socket) -> None:
-        sock.settimeout(5)
-        asker, frames = Asker(sock), _frames(sock)
-        if not hmac.compare_digest(next(frames, b""), self._secret):
-            sock.close()
-            return
-        sock.settimeout(None)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        asker = Asker(sock)
         self._askers.add(asker)
         try:
-            for body in frames:
-                self._hear(asker, *pickle.loads(body))
+            for body in _frames(sock):
+                self._hear(asker, *json.loads(body))
         except Exception:
             log.exception("what an asker said could not be read")
         finally:
@@ -139,6 +160,7 @@ class Door:
         with contextlib.suppress(OSError):
             self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
+        _remove(self._file)
         for asker in list(self._askers):
             asker.close()
 
@@ -158,7 +180,7 @@ class Caller:
     """The receiver's and the dashboard's end: hands alerts over, tells of work, waits for what comes of it."""
 
     def __init__(self, home: Path) -> None:
-        self._file = home / "worker.port"
+        self._file = socket_file(home)
         self._lock = threading.Lock()
         self._sock: socket.socket | None = None
         self._tried = float("-inf")
@@ -176,7 +198,7 @@ class Caller:
             self._number += 1
             number = self._number
             self._answers[number] = answer
-            sent = self._send(("accept", number, alert))
+            sent = self._send(["accept", number, alert])
         if sent and not answer.gate.acquire(timeout=ANSWER_SECONDS):
             self._tried = time.monotonic() + SILENT_SECONDS
             with self._lock:
@@ -186,7 +208,7 @@ class Caller:
 
     def work(self, lane: Any, signal_id: str) -> None:
         with self._lock:
-            self._send(("work", lane, signal_id))
+            self._send(["work", lane, signal_id])
 
     def _send(self, message: Any) -> bool:
         try:
@@ -204,12 +226,14 @@ class Caller:
         if time.monotonic() - self._tried < CALL_AGAIN:
             return None
         self._tried = time.monotonic()
-        port, secret = self._file.read_text().split()
-        sock = socket.create_connection(("127.0.0.1", int(port)), timeout=1)
-        sock.settimeout(None)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 1, 0))  # to send; hearing waits as long as it takes
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.sendall(_SIZE.pack(len(secret)) + secret.encode())
+        sock = socket.socket(socket.AF_UNIX)
+        # To call and to send; hearing waits as long as it takes.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 1, 0))
+        try:
+            sock.connect(os.path.realpath(self._file))
+        except OSError:
+            sock.close()
+            raise
         self._sock = sock
         threading.Thread(target=self._listen, args=(sock,), name="caller", daemon=True).start()
         return sock
@@ -227,13 +251,13 @@ class Caller:
 
     def _listen(self, sock: socket.socket) -> None:
         for body in _frames(sock):
-            match pickle.loads(body):
-                case ("accepted", number, value):
+            match json.loads(body):
+                case ["accepted", number, value]:
                     answer = self._answers.get(number)
                     if answer is not None:
                         answer.value = value
                         answer.gate.release()
-                case ("change", signal_id, outcome):
+                case ["change", signal_id, outcome]:
                     self.heard(signal_id, outcome)
         with self._lock:
             if self._sock is sock:

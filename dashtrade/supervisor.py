@@ -60,7 +60,7 @@ def services(settings: Settings) -> tuple[Service, ...]:
     """The worker, which watches stops and carries signals out; the receiver; the dashboard. Each is kept apart from the others."""
     python = sys.executable
     return (
-        Service(name="worker", command=(python, "-m", "dashtrade.worker"), ready_file=settings.home / "worker.port"),
+        Service(name="worker", command=(python, "-m", "dashtrade.worker"), ready_file=settings.home / "worker.sock"),
         Service(
             name="receiver",
             command=(python, "webhook_server.py"),

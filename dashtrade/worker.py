@@ -28,6 +28,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from bot_database import DatabaseAway
 from dashtrade.app import App, CannotStart, build_app
+from dashtrade.domain.as_json import from_json, named_json
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.ports import BrokerError, OrderReport
 from dashtrade.door import Asker, Door
@@ -126,7 +127,7 @@ class Lanes:
                 failpoint("after_accept_commit")
                 self.on_accepted(asker, work.result.signal_id, alert.owner if alert.followed else None)
                 self._engine.accepted(alert, work.result)
-            asker.tell("accepted", number, work.result)
+            asker.tell("accepted", number, named_json(work.result) if work.error is None else None)
 
     def _wake(self, lane: Lane) -> None:
         if lane in self._running:
@@ -223,7 +224,12 @@ class Worker:
             self.app.db.write(signal_table.free_lanes)
         self.engine.leases.renew()
         self.engine.on_work = lambda lane, signal_id: self.lanes.wake(lane)
-        self.door = Door(self.app.settings.home, self.lanes.accept, self.lanes.wake, partial(story.settled, self.app))
+        self.door = Door(
+            self.app.settings.home,
+            lambda asker, number, alert: self.lanes.accept(asker, number, from_json(Alert, alert)),
+            lambda lane: self.lanes.wake(from_json(Lane, lane)),
+            partial(story.settled, self.app),
+        )
         self.engine.on_change, self.lanes.on_accepted = self.door.tell, self.door.remember
         self.engine.gate = self.engine.reconciler.gate
         self.lanes.start()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import pickle
 import socket
+import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +15,9 @@ from typing import Any
 import pytest
 
 from dashtrade.app import App
-from dashtrade.door import Asker, Caller, Door
+from dashtrade.domain.as_json import from_json, to_json
+from dashtrade.door import Asker, Caller, Door, socket_file
+from dashtrade.engine.intake import Alert
 from tests.house import House
 
 
@@ -85,15 +90,77 @@ def test_a_silent_worker_costs_a_second_once_and_is_then_left_alone(tmp_path: Pa
     rooms.door.close()
 
 
-def test_who_does_not_know_the_secret_is_not_listened_to(tmp_path: Path):
+def test_the_door_is_a_socket_that_its_user_alone_can_open(tmp_path: Path, caller: Caller):
     rooms = Rooms(tmp_path)
-    port = int((tmp_path / "worker.port").read_text().split()[0])
-    assert (tmp_path / "worker.port").stat().st_mode & 0o777 == 0o600
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as stranger:
-        stranger.sendall(b"\0\0\0\x05wrong\0\0\0\x05hello")
-        assert stranger.recv(10) == b""
-    assert rooms.heard == []
+    file = socket_file(tmp_path)
+    assert stat.S_ISSOCK(file.stat().st_mode)
+    assert file.stat().st_mode & 0o777 == 0o600
     rooms.door.close()
+    assert not file.exists()  # nobody can wait there for those who look for a worker
+
+
+def test_a_home_with_a_long_name_has_its_door_elsewhere(tmp_path: Path):
+    home = tmp_path / ("long" * 30)
+    home.mkdir()
+    for _ in range(2):  # the second finds what one that was killed has left
+        rooms = Rooms(home)
+        elsewhere = socket_file(home).resolve()
+        assert elsewhere.parent.stat().st_mode & 0o777 == 0o700
+        caller = Caller(home)
+        assert caller.hand_over("s1") == "stored"
+        caller.close()
+    rooms.door.close()
+    assert not elsewhere.exists()
+    assert not elsewhere.parent.exists()
+    assert not socket_file(home).is_symlink()
+
+
+RAN: list[str] = []
+
+
+def run_it() -> None:
+    RAN.append("ran")
+
+
+class Hostile:
+    def __reduce__(self) -> Any:
+        return run_it, ()
+
+
+NONSENSE = [
+    b"\0\0\0\x05hello", b"\0\0\0\x02[]", b"\xff\xff\xff\xff", b'\0\0\0\x07["what"', b"\0\0\0\x02{}", b"\0\0\0\x04null",
+    b'\0\0\0\x0c["accept",1]', b"\0\0\0\x09" + b"[" * 9,
+]
+
+
+@pytest.mark.parametrize("said", NONSENSE)
+def test_nonsense_ends_the_connection_and_nobody_elses(tmp_path: Path, caller: Caller, said: bytes):
+    rooms = Rooms(tmp_path)
+    assert caller.hand_over("s1") == "stored"
+    with socket.socket(socket.AF_UNIX) as other:
+        other.settimeout(5)
+        other.connect(str(socket_file(tmp_path)))
+        other.sendall(said)
+        other.shutdown(socket.SHUT_WR)
+        assert other.recv(10) == b""
+    assert caller.hand_over("s2") == "stored"
+    assert rooms.heard == [("alert", "s1"), ("alert", "s2")]
+    rooms.door.close()
+
+
+def test_nothing_that_passes_the_door_can_run(tmp_path: Path):
+    rooms = Rooms(tmp_path)
+    RAN.clear()
+    body = pickle.dumps(Hostile())
+    with socket.socket(socket.AF_UNIX) as other:
+        other.settimeout(5)
+        other.connect(str(socket_file(tmp_path)))
+        other.sendall(len(body).to_bytes(4) + body)
+        assert other.recv(10) == b""
+    rooms.door.close()
+    assert RAN == []
+    pickle.loads(body)  # the check can fail: who unpickles it runs it
+    assert RAN == ["ran"]
 
 
 def test_an_alert_written_down_twice_under_its_id_is_one_signal_and_no_repeat(app: App):
@@ -101,11 +168,12 @@ def test_an_alert_written_down_twice_under_its_id_is_one_signal_and_no_repeat(ap
     house = House(app)
     person = house.join()
     person.bot("AAPL", "15")
-    handed: list[Any] = []
+    handed: list[Alert] = []
     body = {"action": "buy", "symbol": "AAPL", "timeframe": "15"}
 
-    def store_and_die(alert: Any) -> None:
-        handed.append(alert)
+    def store_and_die(alert: Alert) -> None:
+        handed.append(from_json(Alert, json.loads(json.dumps(to_json(alert)))))  # as it passes the door
+        alert = handed[0]
         house.app.db.write(alert.store)
 
     house.app.engine.hand_over = store_and_die

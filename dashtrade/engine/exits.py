@@ -70,7 +70,11 @@ def _fire(conn: sa.Connection, bot: Bot, kept: Kept, firing: Firing, now: dateti
 
 def ask_to_close(conn: sa.Connection, bot: Bot, origin: Origin, key: str, more: dict[str, Any], now: datetime) -> Receipt | None:
     body = json.dumps({"action": "close", "symbol": bot.symbol.text, "bot": str(bot.id), "id": key} | more)
-    said = accept(conn, bot.user_id, parse(body.encode()), raw=body, origin=origin, sender="DashTrade", now=now, max_age=None)
+    reading = parse(body.encode())
+    said = accept(
+        conn, bot.user_id, reading.signal, reading.canonical, raw=body, origin=origin, sender="DashTrade", now=now,
+        max_age=None,
+    )
     return said if isinstance(said, Receipt) else None
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dashtrade.domain.dialects import Reading
 from dashtrade.domain.signals import Origin, Signal
 from dashtrade.domain.values import Symbol, Timeframe, new_id, sha256
 from dashtrade.failpoints import failpoint
@@ -54,7 +53,8 @@ class Alert:
 
     id: str
     owner: int
-    reading: Reading
+    signal: Signal
+    canonical: str  # what tells a repeat from a new alert
     raw: str
     origin: Origin
     sender: str
@@ -64,16 +64,17 @@ class Alert:
 
     def store(self, conn: sa.Connection) -> Accepted:
         return accept(
-            conn, self.owner, self.reading, raw=self.raw, origin=self.origin, sender=self.sender, now=self.received_at,
-            max_age=self.max_age, signal_id=self.id,
+            conn, self.owner, self.signal, self.canonical, raw=self.raw, origin=self.origin, sender=self.sender,
+            now=self.received_at, max_age=self.max_age, signal_id=self.id,
         )
 
 
-def accept(conn: sa.Connection, owner: int, reading: Reading, *, raw: str, origin: Origin, sender: str, now: datetime,
-           max_age: timedelta | None, signal_id: str | None = None) -> Accepted:
+def accept(
+    conn: sa.Connection, owner: int, signal: Signal, canonical: str, *, raw: str, origin: Origin, sender: str,
+    now: datetime, max_age: timedelta | None, signal_id: str | None = None,
+) -> Accepted:
     """One transaction: recognise a repeat, find the bots, store the signal with a decision to make for each of them."""
-    signal = reading.signal
-    key, body = _dedupe_key(signal, reading.canonical), sha256(reading.canonical)
+    key, body = _dedupe_key(signal, canonical), sha256(canonical)
     table.lock_key(conn, f"{owner}|{key}")
     before = table.repeat_of(conn, owner, key)
     if before is not None and before.id == signal_id:
