@@ -29,6 +29,8 @@ ARRIVAL_SECONDS = 8.0  # for a request to arrive in full, from its first byte on
 IDLE_SECONDS = 10.0  # that a connection may stand without a request
 UNREAD_SECONDS = 20.0  # that an answer may lie here because nobody reads it
 MOST_CONNECTIONS = 1000
+AT_ONCE = 100  # connections taken in at one turn of the loop
+QUEUE = 4096  # of those not yet taken in: who finds it full is not heard again for a second
 NO_LIMIT = 10**9  # of waitress's own kind, which shuts everybody out
 OTHER_DESCRIPTORS = 200  # the database's, the logs', the worker's
 ALERT_THREADS, OTHER_THREADS = 32, 24
@@ -65,6 +67,7 @@ class Front(TcpWSGIServer):
 
     def __init__(self, *given: Any, alerts: ThreadedTaskDispatcher, most: int, **more: Any) -> None:
         self._alerts, self._most, self._told_at = alerts, most, float("-inf")
+        self.accepted = 0
         super().__init__(*given, **more)
 
     def add_task(self, task: Channel) -> None:
@@ -72,9 +75,19 @@ class Front(TcpWSGIServer):
         (self._alerts if path == ALERTS else self.task_dispatcher).add_task(task)
 
     def handle_accept(self) -> None:
-        if len(self.active_channels) >= self._most:
-            self._make_room()
-        super().handle_accept()
+        """All who wait to come in, up to a number: by one at each turn of the loop a crowd would hold up everybody else."""
+        for _ in range(AT_ONCE):
+            if len(self.active_channels) >= self._most:
+                self._make_room()
+            before = self.accepted
+            super().handle_accept()
+            if self.accepted == before:
+                return
+
+    def accept(self) -> tuple[Any, Any] | None:
+        found: tuple[Any, Any] | None = super().accept()
+        self.accepted += found is not None
+        return found
 
     def maintenance(self, now: float) -> None:
         late = time.monotonic() - ARRIVAL_SECONDS
@@ -107,7 +120,7 @@ class HttpServer:
     def __init__(self, application: Callable[..., Any], *, host: str, port: int, **adjustments: Any) -> None:
         self._adj = Adjustments(
             host=host, port=port, threads=OTHER_THREADS, asyncore_use_poll=True, cleanup_interval=1, ident=None, connection_limit=NO_LIMIT,
-            clear_untrusted_proxy_headers=False, **adjustments,
+            backlog=QUEUE, clear_untrusted_proxy_headers=False, **adjustments,
         )  # fmt: skip
         self._map: dict[int, Any] = {}
         self._alerts, self._others = _threads(ALERT_THREADS), _threads(OTHER_THREADS)

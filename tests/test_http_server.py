@@ -144,3 +144,15 @@ def test_descriptors_beyond_a_thousand_and_twenty_four_are_no_end(server: HttpSe
         for one, other in pairs:
             one.close()
             other.close()
+
+
+def test_a_crowd_that_comes_at_once_is_taken_in_at_one_turn(monkeypatch: pytest.MonkeyPatch):
+    """One at each turn of the loop would keep an alert behind a thousand strangers waiting for seconds."""
+    from waitress import wasyncore
+
+    monkeypatch.setattr(http_server, "MOST_CONNECTIONS", 60)
+    made = HttpServer(application, host="127.0.0.1", port=0)
+    with connections(made, 50):
+        wasyncore.poll2(0.0, made._map)
+        assert len(made._fronts[0].active_channels) == 50
+    made.close()
