@@ -22,9 +22,9 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from bot_database import DatabaseAway
 from bot_engine import Conflict, NoBot
 from dashtrade.api import admin, auth, bots, brokers, drifts, history, openapi, protections, round_trips
-from dashtrade.api.http import Answer, bearer, busy, client_address, handle_errors, reply, the_app, the_limits
+from dashtrade.api.http import Answer, bearer, busy, client_address, handle_errors, known_user, reply, tell_browsers, the_app, the_limits
 from dashtrade.app import App, CannotStart, build_app
-from dashtrade.domain.access import TokenScope
+from dashtrade.domain.access import Permission, TokenScope, may
 from dashtrade.domain.bodies import secrets_in
 from dashtrade.domain.dialects import Reading, open_body, parse, read, redact, secret_of
 from dashtrade.domain.signals import Origin
@@ -242,32 +242,46 @@ def user_bots(user_id: int) -> Response:
 @bp.get("/health")
 def health() -> Response:
     """Is everything well? 503 when the database or the worker is not. Any page may read it: the dashboard's own asks here whether
-    the engine still works when the dashboard does not answer."""
+    the engine still works when the dashboard does not answer. How much waits is told to those who may see the system."""
     app = the_app()
-    body: dict[str, Any] = {"status": "ok", "process": "ok", "database": "ok", "worker": "ok", "oldest_waiting_seconds": 0, "waiting": 0}
+    body: dict[str, Any] = {"status": "ok", "process": "ok", "database": "ok", "worker": "ok"}
     try:
         with app.db.read() as conn:
-            oldest, body["waiting"] = signal_table.oldest_waiting(conn), signal_table.waiting_count(conn)
             quiet = signal_table.last_beat(conn)
-        body["oldest_waiting_seconds"] = round((app.clock.now() - oldest).total_seconds(), 3) if oldest else 0
         if quiet is None or quiet > WORKER_SILENT:
-            body |= {"status": "failing", "worker": "not seen yet" if quiet is None else f"silent for {quiet:.0f} s"}
+            body |= {"status": "failing", "worker": "not seen yet" if quiet is None else "silent"}
+        if _sees_system():
+            body |= _waiting(app)
     except DatabaseAway as away:
-        body |= {"status": "failing", "database": str(away), "worker": "unknown"}
+        log.warning("%s", away)
+        body |= {"status": "failing", "database": "away", "worker": "unknown"}
     answer = reply(body, 200 if body["status"] == "ok" else 503)
     answer.headers["access-control-allow-origin"] = "*"
     return answer
+
+
+def _sees_system() -> bool:
+    user, scopes = known_user()
+    return user is not None and may(user.role, Permission.SEE_SYSTEM) and bool(scopes & {TokenScope.READ, TokenScope.ADMIN})
+
+
+def _waiting(app: App) -> dict[str, Any]:
+    now = app.clock.now()
+    with app.db.read() as conn:
+        count, oldest = signal_table.waiting(conn, now)
+    return {"waiting": count, "oldest_waiting_seconds": round((now - oldest).total_seconds(), 3) if oldest else 0}
 
 
 # --- the process -----------------------------------------------------------------------------------------------------------
 
 
 def create_server(app: App) -> Flask:
-    flask = Flask("dashtrade")
+    flask = Flask("dashtrade", static_folder=None)
     limits = ReceiverLimits(alerts=Rate(app.settings.webhook_rate))
     flask.config.update(DASHTRADE=app, LIMITS=limits, MAX_CONTENT_LENGTH=MAX_BODY, PROPAGATE_EXCEPTIONS=False)
-    flask.url_map.strict_slashes = False
+    flask.url_map.strict_slashes = flask.url_map.merge_slashes = False  # either would answer with a redirect to the host that was named
     handle_errors(flask)
+    flask.after_request(tell_browsers)
     for blueprint in (bp, admin.bp, auth.bp, bots.bp, brokers.bp, drifts.bp, history.bp, openapi.bp, protections.bp, round_trips.bp):
         flask.register_blueprint(blueprint)
     if app.settings.proxy_hops:

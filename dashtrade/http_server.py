@@ -19,8 +19,9 @@ from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
-from waitress.task import ThreadedTaskDispatcher
+from waitress.task import ErrorTask, ThreadedTaskDispatcher
 
+from dashtrade.http_headers import DATA
 from dashtrade.limits import room_for_connections
 
 log = logging.getLogger("dashtrade.http")
@@ -41,9 +42,18 @@ def connection_limit() -> int:
     return room_for_connections(MOST_CONNECTIONS, OTHER_DESCRIPTORS)
 
 
+class Unreadable(ErrorTask):
+    """The answer to what is no request: it never reaches the application."""
+
+    def execute(self) -> None:
+        self.response_headers.extend(DATA)
+        super().execute()
+
+
 class Channel(HTTPChannel):
     """One connection, which knows since when a request has been arriving on it."""
 
+    error_task_class = Unreadable
     arriving_since: float | None = None
 
     def received(self, data: bytes) -> bool:

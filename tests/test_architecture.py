@@ -5,8 +5,8 @@ Imports point one way (import-linter does not take top-level modules):
     ground, domain <- tables <- bot_database, door <- dashtrade.engine <- bot_engine <- services <- app
         <- worker, api, ui <- webhook_server <- Home, pages, cli, doctor
 
-`ground` is what needs nothing of ours and may be used by all: settings, lifeline, failpoints, logs, limits, encryption. The supervising
-process stays small, so supervisor and netcheck stand on the ground alone. The command line and the doctor are doors: nobody
+`ground` is what needs nothing of ours and may be used by all: settings, lifeline, failpoints, logs, limits, http_headers, encryption. The
+supervising process stays small, so supervisor and netcheck stand on the ground alone. The command line and the doctor are doors: nobody
 imports them but each other. Names that are imported for type annotations alone do not count.
 """
 
@@ -25,7 +25,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 TOP = ("Home", "webhook_server", "bot_engine", "bot_database", "encryption")
-GROUND = {"dashtrade", "encryption", "dashtrade.settings", "dashtrade.lifeline", "dashtrade.failpoints", "dashtrade.logs", "dashtrade.limits"}
+GROUND = {"dashtrade", "encryption", "dashtrade.settings", "dashtrade.lifeline", "dashtrade.failpoints", "dashtrade.logs", "dashtrade.limits", "dashtrade.http_headers"}
 ADAPTERS = ("brokers", "feeds", "channels", "strategies")
 LEVELS = [  # a module may import what stands above it here, and what stands in its own row
     ("ground",), ("domain", "small"), ("tables", "adapters"), ("bot_database", "door"), ("engine",), ("bot_engine",), ("services",), ("app",),

@@ -12,6 +12,7 @@ import tracemalloc
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,9 @@ from dashtrade.services import export
 from dashtrade.tables import export as table
 from dashtrade.tables.base import metadata
 from dashtrade.tables.people import User
-from tests.house import House
+from tests.conftest import MakeApp
+from tests.doubles import SetClock, SetFeed
+from tests.house import House, Venue
 from tests.test_ui_auth import Desk, desk  # noqa: F401
 
 sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -127,6 +130,22 @@ def test_each_page_begins_at_its_place_and_sorts_nothing_large(app: App) -> None
 def _some(column: sa.Column[Any]) -> Any:
     kinds = {"created_at": datetime(2026, 1, 1, tzinfo=UTC), "day": date(2026, 1, 1)}
     return kinds.get(column.name, "x" if isinstance(column.type, sa.Text) else 10**6)
+
+
+@sqlite
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
+def test_no_cell_begins_a_formula_whoever_writes_it(make_app: MakeApp, clock: SetClock, feed: SetFeed, start: str) -> None:
+    """The database writes the cells of trades, Python those of all else."""
+    venue, bad = Venue(), f"{start}1+1"
+    ann = House(make_app(clock=clock, feed=feed, brokers=venue.kind())).join()
+    ann.bot(account=ann.account("venue"), name=f"{start}x" if start.strip() else "x")
+    fill = venue.fill
+    venue.fill = lambda *given: replace(fill(*given), broker_order_id=bad)  # type: ignore[method-assign]
+    assert ann.trades("buy")["status"] == "filled"
+    (row,) = csv.DictReader(io.StringIO(ann.call("GET", "/trades.csv").text, newline=""))
+    assert row["broker_order_id"] == f"'{bad}"
+    cells = [cell for file in everything(ann.house.app, ann.user).values() for line in file for cell in line]
+    assert f"'{bad}" in cells and not [cell for cell in cells if cell.startswith(start) and "1" not in cell]
 
 
 # --- one at a time --------------------------------------------------------------------------------------------------------------------

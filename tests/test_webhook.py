@@ -553,17 +553,13 @@ def test_the_maximum_lag_of_3commas_is_kept(ann: Person, house: House, clock: Se
 # --- the siblings --------------------------------------------------------------------------------------------------------------
 
 
-def test_health_tells_of_the_process_the_database_the_worker_and_the_oldest_waiting_signal(ann: Person, house: House, clock: SetClock):
+def test_health_tells_of_the_process_the_database_and_the_worker(house: House):
     client = house.flask.test_client()
     before = client.get("/health")
     assert before.status_code == 503 and before.json["worker"] == "not seen yet" and before.json["database"] == "ok"
     house.app.engine.leases.renew()
-    ann.sends(BUY)
-    clock.forward(5)
-    body = client.get("/health").json
-    assert body == {"status": "ok", "process": "ok", "database": "ok", "worker": "ok", "oldest_waiting_seconds": 5.0, "waiting": 1}
-    house.work()
-    assert client.get("/health").json["waiting"] == 0
+    well = client.get("/health")
+    assert well.status_code == 200 and well.json == {"status": "ok", "process": "ok", "database": "ok", "worker": "ok"}
 
 
 @sqlite
@@ -571,7 +567,7 @@ def test_a_worker_that_stopped_beating_is_missed(ann: Person, house: House):
     house.app.engine.leases.renew()
     house.app.db.write(lambda conn: conn.exec_driver_sql("UPDATE workers SET seen = seen - 11"))
     said = house.flask.test_client().get("/health")
-    assert said.status_code == 503 and said.json["worker"].startswith("silent for 11")
+    assert said.status_code == 503 and said.json["worker"] == "silent"
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -646,7 +642,7 @@ def test_whatever_is_sent_is_never_answered_with_a_server_error(ann: Person, hou
     check_anything(ann)
     house.work(rounds=2)
     with house.app.db.read() as conn:
-        assert signal_table.waiting_count(conn) == len([s for s in ann.get("/signals", status="accepted", limit=500)["items"]])
+        assert signal_table.waiting(conn, house.app.clock.now())[0] == len([s for s in ann.get("/signals", status="accepted", limit=500)["items"]])
 
 
 @sqlite

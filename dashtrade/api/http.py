@@ -23,6 +23,7 @@ from bot_database import DatabaseAway
 from dashtrade.app import App
 from dashtrade.domain.access import Permission, TokenScope, may
 from dashtrade.domain.values import Malformed
+from dashtrade.http_headers import DATA, strict_transport
 from dashtrade.limits import ReceiverLimits, network_of
 from dashtrade.services import people
 from dashtrade.services.bots import NotFound, Refusal
@@ -166,15 +167,19 @@ def bearer() -> str | None:
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
 
-def signed_in(needs: Permission | None, scopes: Collection[TokenScope]) -> User:
+def known_user() -> tuple[User | None, frozenset[TokenScope]]:
+    """Whose access token came with the request, and what it may be used for."""
     token = bearer()
-    found = people.by_scoped_token(the_app(), token) if token else None
-    if found is None:
+    return (people.by_scoped_token(the_app(), token) if token else None) or (None, frozenset())
+
+
+def signed_in(needs: Permission | None, scopes: Collection[TokenScope]) -> User:
+    user, g.scopes = known_user()
+    if user is None:
         raise Answer(
             401, "unauthorized", "The access token is missing, wrong or no longer valid.",
             'Sign in with POST /api/v1/auth/login and send "Authorization: Bearer TOKEN".', {"WWW-Authenticate": "Bearer"},
         )
-    user, g.scopes = found
     require_scope(user, scopes)
     if needs is not None and not may(user.role, needs):
         _note_refusal(user)
@@ -300,6 +305,19 @@ def read_end(text: str | None, where: str) -> datetime | None:
 def read_day(text: str | None, where: str) -> date | None:
     moment = read_moment(text, where)
     return moment.date() if moment else None
+
+
+# --- headers ---------------------------------------------------------------------------------------------------------------
+
+
+def tell_browsers(answer: Response) -> Response:
+    """With every answer: tokens stand in some of them, and what an API sends is no page."""
+    for name, value in DATA:
+        answer.headers.setdefault(name, value)
+    transport = strict_transport(request.scheme, request.host, the_app().settings.public_url)
+    if transport:
+        answer.headers["Strict-Transport-Security"] = transport
+    return answer
 
 
 # --- errors --------------------------------------------------------------------------------------------------------------

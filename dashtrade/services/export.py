@@ -25,6 +25,7 @@ from dashtrade.tables import export as table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import overall
+from dashtrade.tables.base import harmless
 from dashtrade.tables.people import User
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ T = TypeVar("T")
 PIECE = 256 * 1024  # characters between two pieces that are handed on
 Pieces = Generator[T, None, None]  # to be closed where it is not read to its end
 Rows = Callable[[sa.Connection, Any], Pieces[tuple[Any, Any]]]  # what comes behind a key: (key, cells)
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class _Sink:
@@ -104,10 +104,6 @@ def _said(value: Any) -> Any:
 def _cell(value: Any) -> Any:
     """As text; what a spreadsheet would take for a formula gets an apostrophe, numbers are left alone."""
     return harmless(value) if isinstance(value, str) else _said(value)
-
-
-def harmless(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 _ABOUT = (

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from dashtrade.domain.values import Symbol, plain
-from dashtrade.services.export import Pieces, csv_pieces, harmless
+from dashtrade.services.export import Pieces, csv_pieces
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import round_trips as trip_table
-from dashtrade.tables.base import symbol_of
+from dashtrade.tables.base import harmless, symbol_of
 from dashtrade.tables.people import User
 
 if TYPE_CHECKING:

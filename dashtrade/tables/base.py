@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql
 from dashtrade.domain.values import Symbol
 
 Convert = Callable[[Any], Any]
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # full-width ones too
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ENCODE = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _MICROSECOND = timedelta(microseconds=1)
@@ -182,3 +183,16 @@ def unindexed(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
 
 def is_postgres(conn: sa.Connection) -> bool:
     return conn.dialect.name == "postgresql"
+
+
+# --- cells of CSV files ----------------------------------------------------------------------------------------------------
+
+
+def harmless(text: str) -> str:
+    """A cell that a spreadsheet would take for a formula gets an apostrophe."""
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+
+
+def harmless_column(column: sa.Column[str]) -> Any:
+    """The same, written by the database."""
+    return sa.case((sa.func.substr(column, 1, 1).in_(FORMULA_STARTS), sa.literal("'") + column), else_=column)

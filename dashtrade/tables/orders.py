@@ -16,7 +16,9 @@ from dashtrade.domain.orders import Effect, Order, OrderStatus
 from dashtrade.domain.scope import Money, MoneyScope
 from dashtrade.domain.values import OrderSide, OrderType, Symbol, TimeInForce
 from dashtrade.tables.accounts import accounts
-from dashtrade.tables.base import BigId, Exact, Instrument, Json, exact, flag, is_postgres, metadata, moment, number, owner_column, unindexed, whole, words
+from dashtrade.tables.base import (
+    BigId, Exact, Instrument, Json, exact, flag, harmless_column, is_postgres, metadata, moment, number, owner_column, unindexed, whole, words,
+)  # fmt: skip
 from dashtrade.tables.quick import first, one, rows, run, run_many, scalar
 
 _OPEN = sa.text("status IN ('created', 'submitting', 'unknown', 'working', 'attention')")
@@ -402,11 +404,6 @@ CSV_COLUMNS = (
 )
 
 
-def _harmless(column: sa.Column[str]) -> Any:
-    """A cell that a spreadsheet would take for a formula gets an apostrophe. Only the venue's words need it: the rest is ours."""
-    return sa.case((sa.func.substr(column, 1, 1).in_(["=", "+", "-", "@", "\t", "\r"]), sa.literal("'") + column), else_=column)
-
-
 def _currency(*, postgres: bool) -> Any:
     """As `Symbol.currency` has it, from the symbol's universal form."""
     symbol = sa.type_coerce(trades.c.symbol, sa.Text)
@@ -424,7 +421,7 @@ def csv_cells(*, postgres: bool) -> list[Any]:
     as_text = sa.cast if postgres else sa.type_coerce  # where numbers are text already, there is nothing to do
     cells = {column.name: as_text(column, sa.Text) for column in trades.c}
     cells |= {
-        "at": at, "broker_order_id": _harmless(trades.c.broker_order_id), "simulated": sa.case((MADE_UP, "yes"), else_=""),
+        "at": at, "broker_order_id": harmless_column(trades.c.broker_order_id), "simulated": sa.case((MADE_UP, "yes"), else_=""),
         "money": sa.case((WITH_LIVE_MONEY, "live"), else_="paper"), "currency": _currency(postgres=postgres),
         "crossed": sa.case((trades.c.crossed, "yes"), else_=""),
     }

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dashtrade.tables.accounts import accounts
-from dashtrade.tables.base import is_postgres, metadata
+from dashtrade.tables.base import harmless_column, is_postgres, metadata
 from dashtrade.tables.bots import bots, performance, risk_events
 from dashtrade.tables.messages import audit
 from dashtrade.tables.orders import CSV_COLUMNS, MADE_UP, WITH_LIVE_MONEY, csv_cells, fills, orders, trades
@@ -131,10 +131,8 @@ ALL_CSV_COLUMNS = ("user_id", "email", *CSV_COLUMNS)
 
 
 def stream_all_trades(conn: sa.Connection, *, before: int | None = None, **wanted: Any) -> Generator[tuple[Any, ...], None, None]:
-    """All of them (below the id `before`) as text, newest first, a few in memory at a time. (No email begins like a formula but by its
-    owner's will.)"""
-    email = sa.case((sa.func.substr(users.c.email, 1, 1).in_(["=", "+", "-", "@"]), sa.literal("'") + users.c.email), else_=users.c.email)
-    cells = [sa.cast(trades.c.user_id, sa.Text), email, *csv_cells(postgres=is_postgres(conn))]
+    """All of them (below the id `before`) as text, newest first, a few in memory at a time."""
+    cells = [sa.cast(trades.c.user_id, sa.Text), harmless_column(users.c.email), *csv_cells(postgres=is_postgres(conn))]
     query = _wanted(sa.select(*cells).join(users, users.c.id == trades.c.user_id), wanted).order_by(trades.c.id.desc())
     if before is not None:
         query = query.where(trades.c.id < before)

@@ -60,7 +60,7 @@ workers = sa.Table(
 
 SYSTEM = {
     "claim", "due_in_lane", "free_lanes", "renew", "release", "holds", "open_lanes", "next_waiting", "decided", "end_decision", "decisions_of", "hold",
-    "end_signal", "raw_of", "hold_back", "waiting_for_open", "wait_for_open", "oldest_waiting", "forget_raw", "waiting_count", "waiting_in_account", "lock_key", "beat", "last_beat",
+    "end_signal", "raw_of", "hold_back", "waiting_for_open", "wait_for_open", "waiting", "forget_raw", "waiting_in_account", "lock_key", "beat", "last_beat",
 }
 
 
@@ -334,13 +334,12 @@ def raw_of(conn: sa.Connection, signal_id: str) -> tuple[str, str]:
     return row.raw, row.origin
 
 
-def oldest_waiting(conn: sa.Connection) -> datetime | None:
-    row = conn.execute(sa.select(decisions.c.received_at).where(_WAITING).order_by(decisions.c.id).limit(1)).first()
-    return row.received_at if row else None
-
-
-def waiting_count(conn: sa.Connection) -> int:
-    return conn.scalar(sa.select(sa.func.count()).select_from(decisions).where(_WAITING)) or 0
+def waiting(conn: sa.Connection, now: datetime) -> tuple[int, datetime | None]:
+    """How many could be decided by now, and since when the oldest of them could: one that its user delays does not wait before it is due."""
+    ready_at = sa.func.coalesce(decisions.c.due_at, decisions.c.received_at, type_=decisions.c.received_at.type)
+    query = sa.select(sa.func.count(), sa.func.min(ready_at, type_=decisions.c.received_at.type)).where(_WAITING, ready_at <= now)
+    count, oldest = conn.execute(query).one()
+    return count, oldest
 
 
 # --- reading -------------------------------------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ def show(app: App, user: User) -> None:
 def _health(user: User) -> None:
     app = the_app()
     with app.db.read() as conn:
-        oldest, waiting, quiet = signal_table.oldest_waiting(conn), signal_table.waiting_count(conn), signal_table.last_beat(conn)
+        (waiting, oldest), quiet = signal_table.waiting(conn, app.clock.now()), signal_table.last_beat(conn)
         members = people_table.count(conn)
     well = quiet is not None and quiet <= SILENT
     late = (app.clock.now() - oldest).total_seconds() if oldest else 0
