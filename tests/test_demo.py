@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -10,7 +11,7 @@ import sqlalchemy as sa
 
 from dashtrade.app import App
 from dashtrade.domain.access import Role
-from dashtrade.services import admin, bots, demo, people, removal, sessions
+from dashtrade.services import admin, bots, demo, people, quotas, removal, sessions
 from dashtrade.services.bots import Refusal
 from dashtrade.services.people import Denied
 from dashtrade.tables import orders as order_table
@@ -109,7 +110,7 @@ def test_strangers_cannot_fill_the_disk_with_demos(demo_app: App, clock: SetCloc
         bots.add_account(demo_app, user, broker="alpaca", mode="paper", label="", credentials={"key": "k" * 20, "secret": "s" * 40}, options={})
     with pytest.raises(Refusal, match="no API tokens"):
         sessions.add_api_token(demo_app, user, name="x", days=1, scopes=["read"], password="", address="")
-    monkeypatch.setattr(bots, "DEMO_BOTS", 4)
+    monkeypatch.setattr(quotas, "BOTS", replace(quotas.BOTS, demo=4))
     with demo_app.db.read() as conn:
         account = conn.scalar(sa.text(f"SELECT id FROM user_api_keys WHERE user_id = {user.id}"))
     wanted = {"account_id": account, "timeframe": "1 Hour", "position_size": "100"}

@@ -27,7 +27,7 @@ from dashtrade.domain.bots import Stop
 from dashtrade.domain.values import Symbol
 from dashtrade.settings import Settings
 from dashtrade.tables import (
-    accounts, attempts, bots, drifts, export, flattens, messages, orders, people, proofs, protections, pulse, readings, round_trips, signals,
+    accounts, attempts, bots, drifts, export, flattens, messages, orders, people, proofs, protections, pulse, quotas, readings, round_trips, signals,
 )  # fmt: skip
 from dashtrade.tables.base import metadata
 from tests.conftest import KEY
@@ -158,11 +158,13 @@ Query = Callable[[sa.Connection, int, SimpleNamespace], Any]
 READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, nothing for Bob
     "accounts.get": lambda c, o, of: accounts.get(c, o, of.account),
     "accounts.list_all": lambda c, o, of: [a for a in accounts.list_all(c, o) if a.id == of.account],
-    "accounts.ever_made": lambda c, o, of: accounts.ever_made(c, o) == 2,
+    "quotas.lock": lambda c, o, of: quotas.lock(c, o) and o == of.ann,
+    "quotas.count": lambda c, o, of: quotas.count(c, o, "accounts", of.now) == 2,
+    "quotas.made": lambda c, o, of: quotas.made(c, o, "bots") == 2,
+    "people.trim_api_tokens": lambda c, o, of: people.trim_api_tokens(c, o, "test", 0),
     "accounts.change": lambda c, o, of: accounts.change(c, o, of.account, label="taken"),
     "bots.get": lambda c, o, of: bots.get(c, o, of.bot),
     "bots.list_page": lambda c, o, of: bots.list_page(c, o, account_id=of.account),
-    "bots.ever_made": lambda c, o, of: bots.ever_made(c, o) == 2,
     "bots.hearing": lambda c, o, of: bots.hearing(c, o, AAPL),
     "bots.named": lambda c, o, of: [b for b in bots.named(c, o) if b.id == of.bot],
     "bots.change": lambda c, o, of: bots.change(c, o, of.bot, name="taken"),

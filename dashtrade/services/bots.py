@@ -18,7 +18,7 @@ from dashtrade.domain.dialects import parse
 from dashtrade.domain.paper import PaperSettings
 from dashtrade.domain.signals import ExitPlan, Origin, Size, SizeKind
 from dashtrade.domain.values import Malformed, OrderType, Symbol, Timeframe, exact, new_id, plain
-from dashtrade.services import venue_check
+from dashtrade.services import quotas, venue_check
 from dashtrade.services.bot_history import differences
 from dashtrade.services.bot_settings import EXIT_FIELDS, ORDER_FIELDS, check_risk_size, read_settings
 from dashtrade.services.people import read_zone
@@ -40,11 +40,6 @@ SIZE_KINDS = {
     "dollars": SizeKind.DOLLARS, "quantity": SizeKind.QUANTITY, "percent_of_equity": SizeKind.EQUITY_PERCENT,
     "equity_percent": SizeKind.EQUITY_PERCENT, "risk_dollars": SizeKind.RISK_DOLLARS, "risk_percent": SizeKind.RISK_PERCENT,
 }
-
-
-DEMO_ACCOUNTS, DEMO_BOTS = 3, 12  # that a demo may ever make: strangers must not fill the disk
-
-
 REAL_MONEY = "REAL MONEY"
 
 
@@ -65,8 +60,7 @@ def add_account(app: App, user: User, *, broker: str, mode: str, label: str, cre
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> int:
-        if user.demo_until is not None and account_table.ever_made(conn, user.id) >= DEMO_ACCOUNTS:
-            raise Refusal(f"a demo has room for {DEMO_ACCOUNTS} accounts", "Turn it into a real account first, on the Account page.")
+        quotas.claim(conn, user, quotas.ACCOUNTS, now)
         account_id = account_table.add(
             conn, user.id, broker=broker, mode=mode, label=label, credentials=sealed, options=dict(options), created_at=now,
             is_active=not kind.lacks(dict(credentials)), disabled_reason=kind.lacks(dict(credentials)),
@@ -325,8 +319,7 @@ def add_bot(app: App, user: User, given: Mapping[str, Any], warn: Warn = lambda 
 
 
 def _insert(conn: sa.Connection, user: User, values: dict[str, Any], now: Any) -> int:
-    if user.demo_until is not None and table.ever_made(conn, user.id) >= DEMO_BOTS:
-        raise Refusal(f"a demo has room for {DEMO_BOTS} bots, deleted ones too", "Turn it into a real account first, on the Account page.")
+    quotas.claim(conn, user, quotas.BOTS, now)
     bot_id = table.add(conn, user.id, **values)
     message_table.record(conn, actor=user.id, action="bot added", now=now, subject=bot_id, detail={"symbol": values["symbol"].text})
     return bot_id

@@ -16,12 +16,13 @@ import sqlalchemy as sa
 from bot_database import DatabaseAway
 from dashtrade.domain.access import Permission, Role, TokenScope, may
 from dashtrade.domain.values import Malformed, sha256
-from dashtrade.services import passwords, throttle
+from dashtrade.services import passwords, quotas, throttle
 from dashtrade.services.permission import require, require_over
 from dashtrade.services.refusals import CodeNeeded, Denied, NotFound
 from dashtrade.services.throttle import Key
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as table
+from dashtrade.tables import quotas as quota_table
 from dashtrade.tables.people import User
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 TOKEN_LIFE = timedelta(days=30)
 INVITATION_LIFE = timedelta(days=7)
 LOOKED_AT = timedelta(seconds=60)  # "last used" is as exact as this
-SIGN_IN = "sign-in"  # the name of an access token that signing in has made
+SIGN_IN = table.SIGN_IN
 _SETUP = "setup_code_hash"
 _EMAIL = re.compile(r"[^@\s\x00-\x1f<>\"']{1,64}@[^@\s\x00-\x1f<>\"']+\.[^@\s\x00-\x1f<>\"'.]{2,}")
 
@@ -67,6 +68,8 @@ def register(app: App, *, email: str, password: str, name: str, code: str | None
         first = table.count(conn) == 0
     invited = None if first else may_join(app, code, email)
     passwords.check(password, email, name)
+    if not first and invited is None:  # nobody asked for them: not many from one address
+        throttle.reserve(app, throttle.of_network("sign-up", address), who=email, address=address, action="sign-up throttled")
     stored = passwords.hashed(password)
     role = Role.SUPERADMIN if first else Role(invited.role) if invited is not None else Role.STANDARD
 
@@ -164,6 +167,7 @@ def invite(app: App, actor: User, *, email: str, role: Role) -> str:
     address = read_email(email) if email else ""
 
     def work(conn: sa.Connection) -> None:
+        quotas.claim(conn, actor, quotas.INVITATIONS, now)
         table.add_invitation(conn, actor.id, code_hash=sha256(code), email=address, role=role, created_at=now, expires_at=now + INVITATION_LIFE, used_at=None)
         message_table.record(conn, actor=actor.id, action="invited", now=now, detail={"email": address, "role": role})
 
@@ -244,6 +248,8 @@ def sign_in(app: App, user_id: int, address: str = "") -> SignedIn:
     token, now = "dt_" + secrets.token_urlsafe(32), app.clock.now()
 
     def work(conn: sa.Connection) -> User:
+        quota_table.lock(conn, user_id)
+        table.trim_api_tokens(conn, user_id, SIGN_IN, quotas.SIGN_IN_TOKENS - 1)
         table.add_api_token(conn, user_id, token_hash=sha256(token), name=SIGN_IN, created_at=now, expires_at=now + TOKEN_LIFE, used_at=None, revoked_at=None)
         table.change(conn, user_id, last_login_at=now)
         user = table.by_id(conn, user_id)
@@ -293,6 +299,7 @@ def rotate_webhook_token(app: App, user: User, *, overlap: timedelta = timedelta
     token, now = "usr_" + secrets.token_urlsafe(24), app.clock.now()
 
     def work(conn: sa.Connection) -> None:
+        quotas.claim(conn, user, quotas.WEBHOOK_TOKENS, now)
         table.end_webhook_tokens(conn, user.id, now=now, until=now + overlap if overlap else None)
         table.add_webhook_token(
             conn, user.id, token_hash=sha256(token), secret=app.vault.encrypt(token), created_at=now, used_at=None, expires_at=None, revoked_at=None

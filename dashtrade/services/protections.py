@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from dashtrade.domain import protections as domain
 from dashtrade.domain.protections import Scope
+from dashtrade.services import quotas
 from dashtrade.services.bots import NotFound, Refusal, check_scope
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import protections as table
@@ -17,8 +18,6 @@ from dashtrade.tables.people import User
 if TYPE_CHECKING:
     from dashtrade.app import App
 
-MOST = 200  # of one user: each is looked at at every entry
-
 
 def add(app: App, user: User, *, kind: str, scope: Scope, scope_id: int | None, settings: Mapping[str, Any]) -> int:
     protection = domain.read(kind, scope, settings)
@@ -26,8 +25,7 @@ def add(app: App, user: User, *, kind: str, scope: Scope, scope_id: int | None, 
 
     def work(conn: sa.Connection) -> int:
         number = check_scope(conn, user, scope, scope_id)
-        if len(table.list_all(conn, user.id)) >= MOST:
-            raise Refusal(f"there are {MOST} protections already", "Remove those that are not needed.")
+        quotas.claim(conn, user, quotas.PROTECTIONS, now)
         made = table.add(
             conn, user.id, kind=kind, scope=scope, scope_id=number, settings=domain.written_settings(protection), created_at=now, updated_at=now,
             deleted_at=None,

@@ -16,11 +16,12 @@ import sqlalchemy as sa
 
 from dashtrade.domain.access import Permission, TokenScope, may_manage
 from dashtrade.domain.values import Malformed, sha256
-from dashtrade.services import people
+from dashtrade.services import people, quotas
 from dashtrade.services.bots import NotFound, Refusal
 from dashtrade.services.permission import require, require_over
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as table
+from dashtrade.tables import quotas as quota_table
 from dashtrade.tables.people import User
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 SHORT, REMEMBERED = timedelta(hours=24), timedelta(days=30)
 IDLE = timedelta(hours=12)
 SEEN_EVERY = timedelta(seconds=60)  # "last seen" is as exact as this: a page that ticks must not write all the time
-MOST = 20  # sessions of one user; the oldest gives way
-MOST_TOKENS = 50
 DEMO_LIFE = timedelta(days=30)
 
 
@@ -56,7 +55,8 @@ def begin(app: App, user_id: int, *, device: str, address: str, remember: bool, 
         if replaces:
             table.remove_session(conn, sha256(replaces))
         table.forget_expired(conn, now)
-        table.trim_sessions(conn, user_id, MOST - 1)
+        quota_table.lock(conn, user_id)
+        table.trim_sessions(conn, user_id, quotas.SESSIONS - 1)
         table.add_session(
             conn, user_id, token_hash=sha256(token), created_at=now, seen_at=now,
             expires_at=now + (REMEMBERED if remember else SHORT), device=device[:120], address=address[:60], remember=remember,
@@ -173,8 +173,7 @@ def add_api_token(app: App, user: User, *, name: str, days: int, scopes: Collect
     allowed = " ".join(one for one in TokenScope if one in scopes)
 
     def work(conn: sa.Connection) -> None:
-        if len(table.list_api_tokens(conn, user.id)) >= MOST_TOKENS:
-            raise Refusal(f"you have {MOST_TOKENS} tokens already", "Revoke those that nothing uses.")
+        quotas.claim(conn, user, quotas.API_TOKENS, now)
         table.add_api_token(
             conn, user.id, token_hash=sha256(token), name=name, created_at=now, expires_at=now + timedelta(days=days),
             used_at=None, revoked_at=None, scopes=allowed,

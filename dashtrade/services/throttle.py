@@ -58,11 +58,11 @@ def wait(app: App, keys: list[Key]) -> int:
     return int((until - app.clock.now()).total_seconds()) + 1 if until else 0
 
 
-def reserve(app: App, keys: list[Key], *, who: str, address: str, subject: int | None = None) -> None:
+def reserve(app: App, keys: list[Key], *, who: str, address: str, subject: int | None = None, action: str = "sign-in throttled") -> None:
     """Count an attempt that is about to be looked at, or Denied."""
     seconds = wait(app, keys) or _counted(app, keys)
     if seconds:
-        app.notes.note(app, "sign-in throttled", who=who, address=address, subject=subject)
+        app.notes.note(app, action, who=who, address=address, subject=subject)
         raise denied(seconds)
 
 

@@ -93,11 +93,6 @@ def labels(conn: sa.Connection, owner: int) -> dict[int, str]:
     return {row.id: row.label for row in found}
 
 
-def ever_made(conn: sa.Connection, owner: int) -> int:
-    """How many, removed ones too."""
-    return conn.scalar(sa.select(sa.func.count()).select_from(accounts).where(accounts.c.user_id == owner)) or 0
-
-
 def change(conn: sa.Connection, owner: int, account_id: int, **values: Any) -> bool:
     mine = (accounts.c.user_id == owner) & (accounts.c.id == account_id) & accounts.c.deleted_at.is_(None)
     return conn.execute(sa.update(accounts).where(mine).values(**values)).rowcount == 1

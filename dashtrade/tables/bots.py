@@ -159,11 +159,6 @@ def names(conn: sa.Connection, owner: int) -> dict[int, str]:
     return {row.id: row.name for row in conn.execute(sa.select(bots.c.id, bots.c.name).where(bots.c.user_id == owner))}
 
 
-def ever_made(conn: sa.Connection, owner: int) -> int:
-    """How many, removed ones too."""
-    return conn.scalar(sa.select(sa.func.count()).select_from(bots).where(bots.c.user_id == owner)) or 0
-
-
 def change(conn: sa.Connection, owner: int, bot_id: int, **values: Any) -> bool:
     mine = (bots.c.user_id == owner) & (bots.c.id == bot_id) & bots.c.deleted_at.is_(None)
     return conn.execute(sa.update(bots).where(mine).values(**values)).rowcount == 1

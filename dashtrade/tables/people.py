@@ -13,6 +13,7 @@ from dashtrade.domain.access import Role, TokenScope
 from dashtrade.tables.base import BigId, flag, metadata, moment, number, owner_column, whole, words
 from dashtrade.tables.quick import first
 
+SIGN_IN = "sign-in"  # the name of an access token that signing in has made
 EVERY_SCOPE = " ".join(TokenScope)  # of an API token that was made before there were scopes, or by signing in
 
 users = sa.Table(
@@ -255,6 +256,14 @@ def revoke_api_tokens(conn: sa.Connection, owner: int, now: datetime, *, name: s
     if name is not None:
         mine &= api_tokens.c.name == name
     return conn.execute(sa.update(api_tokens).where(mine).values(revoked_at=now)).rowcount
+
+
+def trim_api_tokens(conn: sa.Connection, owner: int, name: str, most: int) -> None:
+    """Of those with this name only those used last stay."""
+    mine = (api_tokens.c.user_id == owner) & (api_tokens.c.name == name)
+    used = sa.func.coalesce(api_tokens.c.used_at, api_tokens.c.created_at)
+    kept = list(conn.scalars(sa.select(api_tokens.c.id).where(mine).order_by(used.desc(), api_tokens.c.id.desc()).limit(most)))
+    conn.execute(sa.delete(api_tokens).where(mine, api_tokens.c.id.not_in(kept)))
 
 
 def end_access_token(conn: sa.Connection, token_hash: str, now: datetime) -> None:
