@@ -18,6 +18,7 @@ from typing import Any
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher
 
@@ -42,6 +43,10 @@ def connection_limit() -> int:
     return room_for_connections(MOST_CONNECTIONS, OTHER_DESCRIPTORS)
 
 
+class Request(HTTPRequestParser):
+    path = ""  # also of what is no request: waitress itself asks for it when it is logged
+
+
 class Unreadable(ErrorTask):
     """The answer to what is no request: it never reaches the application."""
 
@@ -53,7 +58,7 @@ class Unreadable(ErrorTask):
 class Channel(HTTPChannel):
     """One connection, which knows since when a request has been arriving on it."""
 
-    error_task_class = Unreadable
+    error_task_class, parser_class = Unreadable, Request
     arriving_since: float | None = None
 
     def received(self, data: bytes) -> bool:

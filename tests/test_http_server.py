@@ -134,6 +134,14 @@ def test_alerts_are_answered_while_everything_else_hangs(server: HttpServer) -> 
         RELEASE.set()
 
 
+@pytest.mark.parametrize("line", [b"get / HTTP/1.1", b"GET /a b HTTP/1.1", b"\xc3\x84 / HTTP/1.1", b"GET / HTTP/1.1\r\n: no name"])
+def test_what_is_no_request_is_told_so(server: HttpServer, line: bytes) -> None:
+    """It has no path by which its threads could be chosen."""
+    with connections(server, 1, line + b"\r\n\r\n") as [bad]:
+        bad.settimeout(5)
+        assert bad.recv(4096).split(b" ")[1] == b"400"
+
+
 def test_descriptors_beyond_a_thousand_and_twenty_four_are_no_end(server: HttpServer) -> None:
     """select() cannot hold them; poll() can."""
     pairs = [socket.socketpair() for _ in range(540)]

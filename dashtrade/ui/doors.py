@@ -318,7 +318,10 @@ async def _fields(request: Request) -> dict[str, str]:
     length = request.headers.get("content-length", "0")
     if not length.isdigit() or int(length) > MAX_FORM:
         raise ClientDisconnect
-    return dict(parse_qsl((await request.body()).decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20))
+    try:
+        return dict(parse_qsl((await request.body()).decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20))
+    except ValueError:  # more fields than that
+        raise ClientDisconnect from None
 
 
 def _address(request: Request) -> str:

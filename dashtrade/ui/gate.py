@@ -170,7 +170,10 @@ def token_of(conn: HTTPConnection) -> str | None:
 def same_origin(conn: HTTPConnection) -> bool:
     """Browsers name the page's origin with every POST and every WebSocket. What names none is no browser, and no user of forms."""
     origin = conn.headers.get("origin")
-    return bool(origin) and urlsplit(origin).netloc == conn.headers.get("host")
+    try:
+        return bool(origin) and urlsplit(origin).netloc == conn.headers.get("host")
+    except ValueError:  # "http://[" is no address at all
+        return False
 
 
 def limited(receive: Any, most: int) -> Any:
