@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 import logging
-import re
 import sys
 
-_SECRETS = re.compile(
-    r"(?i)(usr_|dt_)[A-Za-z0-9_-]{6,}|((?:token|secret|passphrase|password|api_?key|authorization)[\"']?\s*[=:]\s*[\"']?(?:bearer\s+)?)[^\s\"'&,}]{4,}"
-)
-
-
-def redacted(text: str) -> str:
-    return _SECRETS.sub(lambda found: f"{found.group(1) or found.group(2)}•••", text)
-
+from dashtrade.redaction import redacted
 
 class Redacting(logging.Formatter):
     """The last gate: whatever a line or a traceback holds, tokens and keys leave it."""

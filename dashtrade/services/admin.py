@@ -191,7 +191,7 @@ TAIL = 512 * 1024  # bytes of each file that are looked through
 def log_lines(app: App, actor: User, *, level: str, text: str, most: int) -> list[str]:
     """The newest lines of all processes, of this level and worse, that hold this text. Whatever proves who somebody is was left
     out when they were written, and is looked for once more."""
-    from dashtrade.logs import redacted
+    from dashtrade.redaction import redacted
 
     require(actor, Permission.MANAGE_SYSTEM)
     wanted = {*LEVELS[LEVELS.index(level) :], "CRITICAL"}
