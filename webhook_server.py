@@ -21,7 +21,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from bot_database import DatabaseAway
 from bot_engine import Conflict, NoBot
-from dashtrade.api import admin, auth, bots, brokers, drifts, history, openapi, protections, round_trips
+from dashtrade.api import admin, admission, auth, bots, brokers, drifts, history, openapi, protections, round_trips
 from dashtrade.api.http import Answer, bearer, busy, client_address, handle_errors, known_user, reply, tell_browsers, the_app, the_limits
 from dashtrade.app import App, CannotStart, build_app
 from dashtrade.domain.access import Permission, TokenScope, may
@@ -31,7 +31,7 @@ from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import Malformed, iso, plain, sha256
 from dashtrade.engine.intake import record_refusal
 from dashtrade.limits import Rate, ReceiverLimits, network_of
-from dashtrade.services import demo, people, story
+from dashtrade.services import people, story
 from dashtrade.settings import EX_CONFIG, Settings
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import signals as signal_table
@@ -42,7 +42,7 @@ bp = Blueprint("webhook", __name__)
 
 TURN = threading.Lock()  # one request at a time is read or answered: Python runs one at a time anyway, and the writer must not queue for it
 MAX_BODY = 64 * 1024
-STRANGERS_BODY = 4 * 1024  # of an alert with its token in the body: more is not read for somebody unknown
+SHORT_BODY = 4 * 1024  # more is not read of somebody unknown (the token may be in the body), or of one who sends too many (it may be an exit)
 WORKER_SILENT = 10  # seconds after which a worker that beats every two is missing
 LONGEST_WAIT = 2.5  # TradingView gives up after 3 s
 TRADINGVIEW = frozenset({"52.89.214.238", "34.212.75.30", "54.218.53.128", "52.32.178.7"})
@@ -58,21 +58,27 @@ def receive() -> Response:
     """An alert. 202 once it is durable; with ?wait=SECONDS (at most 2.5), 200 and what came of it."""
     app, wait = the_app(), _wait_seconds()
     user = _sender_by_token(app)
-    if user is None and (request.content_length is None or request.content_length > STRANGERS_BODY):
-        raise _unknown_sender()
+    why = admission.too_many(user) if user is not None else _unknown_sender()
+    if why is not None and (request.content_length is None or request.content_length > SHORT_BODY):
+        raise why
     raw = request.get_data(cache=False)
     with TURN:
         opened, problem = _open(raw)
-        user = user or _sender_in(app, opened)
-        _limit(app, user)
-        demo.check_alerts(app, user)
-        if problem is not None:
-            return _refuse(app, user, raw, opened, problem)
+        if user is None:
+            user = _sender_in(app, opened)
+            why = admission.too_many(user)
+        why = why or admission.no_room(app, user)
         try:
+            if problem is not None:
+                raise problem
             reading = read(opened)
         except Malformed as error:
+            if why is not None:
+                raise why from None
             return _refuse(app, user, raw, opened, error)
         _check_secret(user, opened)
+    if why is not None:
+        admission.let_exits_pass(app, user, reading.signal, why)
     return _accept(app, user, reading, opened, wait)
 
 
@@ -169,20 +175,6 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}".rstrip(".") + "."
 
 
-# --- not too many of them ------------------------------------------------------------------------------------------------
-
-
-def _limit(app: App, user: User) -> None:
-    rate = the_limits().alerts
-    wait = rate.take(user.id)
-    if wait:
-        seconds = max(1, round(wait))
-        raise Answer(
-            429, "too_many_alerts", f"More than {rate.per_second:g} alerts a second came with this token.",
-            f"Wait {seconds} s, then send it again.", {"Retry-After": str(seconds)},
-        )
-
-
 # --- the siblings ----------------------------------------------------------------------------------------------------------
 
 
@@ -277,7 +269,7 @@ def _waiting(app: App) -> dict[str, Any]:
 
 def create_server(app: App) -> Flask:
     flask = Flask("dashtrade", static_folder=None)
-    limits = ReceiverLimits(alerts=Rate(app.settings.webhook_rate))
+    limits = ReceiverLimits(alerts=Rate(app.settings.webhook_rate, burst_seconds=admission.BURST_SECONDS))
     flask.config.update(DASHTRADE=app, LIMITS=limits, MAX_CONTENT_LENGTH=MAX_BODY, PROPAGATE_EXCEPTIONS=False)
     flask.url_map.strict_slashes = flask.url_map.merge_slashes = False  # either would answer with a redirect to the host that was named
     handle_errors(flask)

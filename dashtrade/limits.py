@@ -20,13 +20,13 @@ class Rate:
         self._left: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def take(self, key: Hashable) -> float:
-        """0: go on. Else the seconds to wait."""
+    def take(self, key: Hashable, cost: int = 1) -> float:
+        """0: go on. Else the seconds to wait. What costs more than is left goes on too, and is waited for afterwards."""
         now = time.monotonic()
         with self._lock:
             left, at = self._left.pop(key, (self.most, now))
             left = min(self.most, left + (now - at) * self.per_second)
-            self._left[key] = (left - 1 if left >= 1 else left, now)
+            self._left[key] = (left - cost if left >= 1 else left, now)
             while len(self._left) > self._keys:
                 self._left.popitem(last=False)
         return 0.0 if left >= 1 else (1 - left) / self.per_second
@@ -113,6 +113,9 @@ class ReceiverLimits:
     """What the receiver gives away at a time."""
 
     alerts: Rate  # of one user
+    # Of one user, when there is no room for all of their alerts; each costs as many as the bots that it leads out of something.
+    # At once it lets go of all that a user can hold (`services/quotas.py`), so no flood of entries stands before an exit.
+    exits: Rate = field(default_factory=lambda: Rate(2.0, burst_seconds=250))
     waiting: Places = field(default_factory=lambda: Places(in_all=16, of_one=4))  # requests with ?wait
     # Each is a hash that takes a third of a second.
     passwords: Turns = field(default_factory=lambda: Turns(2, 6, 2.0))

@@ -70,7 +70,7 @@ class Settings:
             ("DASHTRADE_SIGNUP", "invite", "who may make an account: `open`, `invite` or `closed`"),
             ("DASHTRADE_PROXY_HOPS", "0", "`1` behind a reverse proxy that sets X-Forwarded-For"),
             ("DASHTRADE_RETENTION_DAYS", "90", "days that raw alerts and logs are kept"),
-            ("DASHTRADE_WEBHOOK_RATE", "1000", "alerts a second that one webhook token may send"),
+            ("DASHTRADE_WEBHOOK_RATE", "20", "alerts a second of one user, in the long run; 25 seconds' worth at once, and exits pass beyond"),
             ("DASHTRADE_LOG_LEVEL", "INFO", "`DEBUG`, `INFO`, `WARNING` or `ERROR`"),
             ("ALPACA_API_URL", "Alpaca's own", "address of Alpaca's trading API"),
             ("ALPACA_DATA_URL", "Alpaca's own, or that of `ALPACA_API_URL`", "address of Alpaca's market data"),
@@ -102,7 +102,7 @@ class Settings:
             signup=given.choice("DASHTRADE_SIGNUP", "invite", ("open", "invite", "closed")),
             proxy_hops=given.number("DASHTRADE_PROXY_HOPS", 0, 0, 1),
             retention_days=given.number("DASHTRADE_RETENTION_DAYS", 90, 1, 36500),
-            webhook_rate=given.number("DASHTRADE_WEBHOOK_RATE", 1000, 1, 1_000_000),
+            webhook_rate=given.number("DASHTRADE_WEBHOOK_RATE", 20, 1, 1_000_000),
             log_level=given.choice("DASHTRADE_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
             broker_urls=given.addresses(),
         )

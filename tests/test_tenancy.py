@@ -197,6 +197,7 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "signals.repeat_of": lambda c, o, of: signals.repeat_of(c, o, signals.get(c, of.ann, of.signal).dedupe_key),
     "signals.count_repeat": lambda c, o, of: signals.count_repeat(c, o, of.signal, of.now),
     "signals.room_for": lambda c, o, of: not signals.room_for(c, o, 1),
+    "signals.engaged": lambda c, o, of: signals.engaged(c, o, [of.bot]),
     "signals.get": lambda c, o, of: signals.get(c, o, of.signal),
     "signals.status_of": lambda c, o, of: signals.status_of(c, o, of.signal),
     "signals.bot_statuses": lambda c, o, of: signals.bot_statuses(c, o, of.signal),

@@ -9,7 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dashtrade.domain.signals import Origin, Signal
+from dashtrade.domain.decide import ENTRIES
+from dashtrade.domain.signals import Action, Origin, Signal
 from dashtrade.domain.values import Symbol, Timeframe, new_id, sha256
 from dashtrade.failpoints import failpoint
 from dashtrade.tables import bots as bot_table
@@ -96,6 +97,18 @@ def accept(
     table.add(conn, owner, row, listeners, due_at=now + signal.delay if signal.delay else None, expires_at=expiry(signal, now, max_age))
     failpoint("before_accept_commit")
     return Receipt(signal_id=row["id"], duplicate=False, lanes=tuple(table.Lane(b.account_id, b.symbol) for b in listeners))
+
+
+def leads_out(conn: sa.Connection, owner: int, signal: Signal) -> int:
+    """How many bots it leads out of something: a position, an order, an entry that waits. 0: it is no exit, or there is nothing
+    to leave. A buy is the way out of a short, and a sell of a long."""
+    listeners = listeners_of(conn, owner, signal)
+    found = [] if isinstance(listeners, str) else table.engaged(conn, owner, [bot.id for bot in listeners])
+    if signal.action not in ENTRIES:
+        return len(found)
+    against = {Action.BUY: -1, Action.SELL: 1}.get(signal.action)
+    held = [bot.position_quantity for bot in found if bot.position_quantity and signal.action is not Action.ADD]
+    return len([quantity for quantity in held if against is None or quantity * against > 0])
 
 
 def record_refusal(conn: sa.Connection, owner: int, *, raw: str, reason: str, sender: str, now: datetime) -> str:

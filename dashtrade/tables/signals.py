@@ -16,6 +16,7 @@ from sqlalchemy import bindparam as p
 
 from dashtrade.domain.values import Symbol
 from dashtrade.tables.base import BigId, Instrument, Json, flag, is_postgres, metadata, moment, number, owner_column, whole, words
+from dashtrade.tables.bots import bots
 from dashtrade.tables.quick import first, one, rows, run, run_many, scalar
 
 _RARE = sa.text("status IN ('working', 'attention', 'failed', 'refused')")  # few among many, and looked for
@@ -340,6 +341,22 @@ def waiting(conn: sa.Connection, now: datetime) -> tuple[int, datetime | None]:
     query = sa.select(sa.func.count(), sa.func.min(ready_at, type_=decisions.c.received_at.type)).where(_WAITING, ready_at <= now)
     count, oldest = conn.execute(query).one()
     return count, oldest
+
+
+_ENGAGED = sa.select(bots.c.id, bots.c.position_quantity).where(
+    bots.c.user_id == p("owner"), bots.c.id.in_(p("bot_ids", expanding=True)),
+    sa.or_(
+        bots.c.status != "READY",
+        sa.exists().where(
+            _WAITING, decisions.c.account_id == bots.c.account_id, decisions.c.symbol == bots.c.symbol, decisions.c.bot_id == bots.c.id,
+        ),
+    ),
+)  # fmt: skip
+
+
+def engaged(conn: sa.Connection, owner: int, bot_ids: list[int]) -> list[Any]:
+    """Of these bots those that hold something, have an order out, or have an alert that waits to be decided."""
+    return list(conn.execute(_ENGAGED, {"owner": owner, "bot_ids": bot_ids}))
 
 
 # --- reading -------------------------------------------------------------------------------------------------------------

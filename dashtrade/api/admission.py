@@ -1,0 +1,47 @@
+"""Which alerts are taken when there is no room for all of them: exits alone, so that no limit stands before the way out.
+
+The rate is looked at before the body: a flood costs little. What comes beyond it is still read where it is short, and an alert
+that leads a bot out of something passes by a bucket of its own, which entries cannot use up.
+"""
+
+from __future__ import annotations
+
+from dashtrade.api.http import Answer, the_limits
+from dashtrade.app import App
+from dashtrade.domain.signals import Signal
+from dashtrade.engine.intake import leads_out
+from dashtrade.services import demo
+from dashtrade.services.refusals import Refusal
+from dashtrade.tables.people import User
+
+BURST_SECONDS = 25  # of the rate at once: at 20 a second one for each bot that a user may have, as when a bar closes
+EXITS_PASS = "Exits of what your bots hold still pass."
+
+
+def too_many(user: User) -> Answer | None:
+    """Why only exits are taken of this user at this moment: they sent more than their rate."""
+    rate = the_limits().alerts
+    wait = rate.take(user.id)
+    if not wait:
+        return None
+    seconds = max(1, round(wait))
+    return Answer(
+        429, "too_many_alerts", f"More than {rate.per_second:g} alerts a second came for this user, so this one was not taken.",
+        f"Wait {seconds} s, then send it again. {EXITS_PASS}", {"Retry-After": str(seconds)},
+    )  # fmt: skip
+
+
+def no_room(app: App, user: User) -> Exception | None:
+    """Why only exits are taken of this user for now."""
+    try:
+        demo.check_alerts(app, user)
+    except Refusal as refusal:
+        return refusal
+    return None
+
+
+def let_exits_pass(app: App, user: User, signal: Signal, why: Exception) -> None:
+    with app.db.read() as conn:
+        bots = leads_out(conn, user.id, signal)
+    if not bots or the_limits().exits.take(user.id, cost=bots):
+        raise why
