@@ -224,19 +224,20 @@ def first_user(one: Rig) -> None:
 
 
 @contextlib.contextmanager
-def product() -> Iterator[tuple[Rig, Rig, int, int]]:
+def product(**environ: str) -> Iterator[tuple[Rig, Rig, int, int]]:
     """The whole of it, as ./start runs it: (the attacker, the other tenant, the supervisor's pid, the
     dashboard's port)."""
     with tempfile.TemporaryDirectory(prefix="dashtrade-siege-") as folder:
         hooks, ui = free_port(), free_port()
-        one = Rig(home=Path(folder), port=hooks, environ={"DASHTRADE_UI_PORT": str(ui), "DASHTRADE_WEBHOOK_RATE": "20"})
+        given = {"DASHTRADE_UI_PORT": str(ui), "DASHTRADE_WEBHOOK_RATE": "20"} | environ
+        one = Rig(home=Path(folder), port=hooks, environ=given)
         process, _ = start(one.env(), (ui, hooks))
         try:
             first_user(one)
             one.add_bots(["MSFT"], delay_seconds=30)
             other = Rig(home=Path(folder), port=hooks, environ=one.environ)
-            given = {"email": "tenant@example.com", "password": "three green owls", "name": "Tenant"}
-            other.access = other.call("POST", "/api/v1/auth/register", given)["access_token"]
+            tenant = {"email": "tenant@example.com", "password": "three green owls", "name": "Tenant"}
+            other.access = other.call("POST", "/api/v1/auth/register", tenant)["access_token"]
             other.webhook = other.call("POST", "/api/v1/webhook-token/rotate", {})["token"]
             other.add_bots(["AAPL"])
             yield one, other, process.pid, ui

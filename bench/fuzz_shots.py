@@ -1,0 +1,302 @@
+"""What bench.fuzz sends: each request follows from seed and number. Here: alerts, and what all share."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlencode
+
+HOOKS, UI = "hooks", "ui"
+SYMBOLS = ("AAPL", "MSFT", "BTCUSD", "ETHUSD", "TSLA")
+Headers = list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a run knows of the installation that it attacks."""
+
+    hooks: int  # ports
+    ui: int
+    webhooks: list[str]  # tokens of users who trade
+    access: list[str]  # of users of the REST API
+    boss: str  # of a superadmin, who only reads, and changes victims
+    cookies: list[str]  # of users of the dashboard
+    spare_cookies: list[str]  # which may be signed out
+    login: list[str]  # email and password of somebody
+    ids: dict[str, list[str]]  # what stands in addresses, one's own and others'
+    victims: list[str]
+    canary: str  # stands in another tenant's names: no answer may show it
+    operations: list[dict[str, Any]] = field(repr=False)  # of the OpenAPI document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shot:
+    """One request, as bytes."""
+
+    kind: str
+    door: str
+    data: bytes
+    complete: bool = True  # an answer has to come
+    fresh: bool = False  # on a connection of its own
+    may_see: bool = False  # a superadmin sees other tenants' names
+    may_close: bool = False  # without an answer: it is hardly HTTP, or its body is not read to its end
+
+
+class Raw:
+    """Written into JSON as it is."""
+
+    TEXTS = (
+        "NaN", "Infinity", "-Infinity", "1e308", "1e309", "-1e999", "1e-999", "9" * 400, "0." + "3" * 300,
+        "-0", "0e0", "1" + "0" * 4999, "01", "+1", ".5", "1.", "0x10", "1_000", "undefined", "'x'", "tru",
+        "[" * 40 + "]" * 40, '"\\ud800"', '"\\udfff\\ud800"', '"\\u0000"', '"\\x"', '"\\',
+        '{"a":1,"a":2}', "[,]", "{,}", "/*x*/1", "",
+    )  # fmt: skip
+
+    @staticmethod
+    def pick(rng: random.Random) -> str:
+        return f"@@{rng.randrange(len(Raw.TEXTS))}@@"
+
+    @staticmethod
+    def filled(text: str) -> str:
+        for number, raw in enumerate(Raw.TEXTS):
+            if f'"@@{number}@@"' in text:
+                text = text.replace(f'"@@{number}@@"', raw)
+        return text
+
+
+HOSTILE: tuple[Any, ...] = (
+    None, True, False, 0, -1, 1, 0.1, -0.0, 1e22, 2**31, 2**63, 2**64, -(2**63), 10**30, [], {}, [[]],
+    [None], {"": ""}, "", " ", "\t", "\n", "\x00", "a\x00b", "\x1b[31m", "\u202eabc", "\ufeff", "\ufffe",
+    "\ud800", "x\udc00", "😀" * 50, "ß", "İ", "ﷺ", "１２", "٣", "Ⅷ", "1,5", "1.5.5", "1e5", "NaN", "nan",
+    "inf", "-inf", "Infinity", "null", "true", "None", "undefined", "-", "+", ".", "100%", "-5%",
+    "1e400%", "%", "%%", "0x1F", "1_000", "' OR 1=1 --", "'; DROP TABLE users; --",
+    "<script>alert(1)</script>", "{{ticker}}", "{{7*7}}", "${jndi:ldap://127.0.0.1/x}", "$(id)", "`id`",
+    "../../etc/passwd", "..\\..\\x", "file:///etc/passwd", "http://127.0.0.1:9/", "=1+1", "＝1+1",
+    "@SUM(1)", "-2+3", "a" * 201, "a" * 4001, "A" * 9000, "0" * 500, "9" * 500, "2026-02-30",
+    "2026-11-30T04:00:00Z", "0001-01-01", "9999-12-31T23:59:59.999999-23:59", "10000-01-01", "1970-01-01",
+    "-271821-04-20", "1764475200000", "25:61", "24:00", "buy", "sell", "close", "BUY AAPL", "paper",
+    "live", "all", "user", "AAPL", "BTC/USD", "NASDAQ:AAPL", "a:b:c", "BINANCE:BTCUSDT.P", "x" * 80, "1",
+    "2", "3", "15", "15 Min", "1 Hour", "0 Min", "-1 Min", "99999999999 Days", "Europe/Berlin", "../UTC",
+    "/etc/localtime", "UTC\x00",
+)  # fmt: skip
+
+
+def hostile(rng: random.Random) -> Any:
+    found = rng.random()
+    if found < 0.15:
+        return Raw.pick(rng)
+    if found < 0.2:
+        return "".join(chr(rng.randrange(0x20, 0x3000)) for _ in range(rng.randrange(60)))
+    if found < 0.23:
+        return {"".join(rng.choices("ab{}[]\"'\\", k=3)): [rng.choice(HOSTILE)] * rng.randrange(4)}
+    return rng.choice(HOSTILE)
+
+
+def text_of(value: Any) -> str:
+    """As it stands in an address, a form or a header."""
+    return Raw.filled(json.dumps(value)).strip('"')[:3000] if not isinstance(value, str) else value[:3000]
+
+
+def written(rng: random.Random, tree: Any) -> bytes:
+    text = Raw.filled(json.dumps(tree, ensure_ascii=rng.random() < 0.6))
+    return text.encode("utf-8", "surrogatepass")
+
+
+def torn(rng: random.Random, raw: bytes) -> bytes:
+    """As it comes from a bad line or a bad program."""
+    at = rng.randrange(len(raw) + 1)
+    match rng.randrange(10):
+        case 0:
+            return raw[:at]
+        case 1:
+            return raw[:at] + bytes(rng.randrange(256) for _ in range(rng.randrange(1, 9))) + raw[at:]
+        case 2:
+            return raw[:at] + raw[at + rng.randrange(1, 9) :]
+        case 3:
+            return b"\xef\xbb\xbf" + raw
+        case 4:
+            return raw.decode("utf-8", "replace").encode(
+                rng.choice(("utf-16", "utf-32", "utf-7", "utf-16-be"))
+            )
+        case 5:
+            return raw + rng.choice((b"\n", b"\x00", b"}", b"{}", b" garbage", raw))
+        case 6:
+            return b"[" * rng.choice((1, 33, 1000, 20000)) + raw
+        case 7:
+            return b'{"a":' * rng.choice((2, 31, 33, 900)) + raw + b"}" * rng.choice((0, 2, 33, 900))
+        case 8:
+            return raw.replace(b'"', rng.choice((b"'", b"", b'""', "“".encode())))
+        case _:
+            return gzip.compress(raw)
+
+
+def request(
+    method: str, target: str, headers: Headers, body: bytes = b"", *, length: str | None = None
+) -> bytes:
+    """The length of the body is told, unless `length` says otherwise ("": not at all)."""
+    lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
+    told = str(len(body)) if length is None else length
+    if told and (body or length is not None or method in ("POST", "PUT", "PATCH")):
+        lines.append(f"Content-Length: {told}")
+    return "\r\n".join(lines).encode("utf-8", "replace") + b"\r\n\r\n" + body
+
+
+def host(port: int) -> tuple[str, str]:
+    return "Host", f"127.0.0.1:{port}"
+
+
+# --- alerts -----------------------------------------------------------------------------------------------
+
+_ACTIONS = (
+    "buy", "close", "buy", "close", "buy", "close", "sell", "reduce", "add", "reverse", "cancel",
+    "breakeven", "exit_long", "enter_short",
+)  # fmt: skip
+_NAMES = (
+    "symbol", "ticker", "pair", "tvInstrument", "exchange", "action", "side", "direction", "sentiment",
+    "market_position", "prev_market_position", "market_position_size", "qty", "quantity", "size",
+    "contracts", "amount", "dollars", "notional", "quantityType", "size_type", "timeframe", "interval",
+    "price", "close", "id", "alert_id", "timenow", "time", "sent_at", "bot", "bot_name", "maxLag",
+    "limitPrice", "stopPrice", "trailAmount", "trailPercent", "timeInForce", "takeProfit", "stopLoss",
+    "tp", "sl", "order_type", "orderType", "token", "secret", "passphrase", "key", "strategy", "order",
+    "comment", "message", "extra", "leverage", "breakEven", "closeAfter",
+)  # fmt: skip
+
+
+def good_alert(rng: random.Random, number: int) -> dict[str, Any] | str:
+    """As people send them, in the forms that are read."""
+    symbol, action, key = rng.choice(SYMBOLS), rng.choice(_ACTIONS), f"n{number}"
+    plain: dict[str, Any] = {"action": action, "symbol": symbol, "timeframe": "15", "id": key}
+    match rng.randrange(7):
+        case 0:
+            side = rng.choice(("long", "short", "flat"))
+            return {
+                "ticker": symbol,
+                "exchange": "NASDAQ",
+                "interval": "15",
+                "time": "2026-11-30T04:00:00Z",
+                "close": "101.5",
+                "id": key,
+                "strategy": {
+                    "order": {
+                        "action": rng.choice(("buy", "sell")),
+                        "contracts": "1",
+                        "price": "101.5",
+                        "id": "Long",
+                    },
+                    "market_position": side,
+                    "prev_market_position": "flat",
+                    "market_position_size": "0" if side == "flat" else "1",
+                },
+            }
+        case 1:
+            return plain | {
+                "stopLoss": {"percent": "2"},
+                "takeProfit": [{"percent": "1", "share": "50%"}, {"percent": "3"}],
+            }
+        case 2:
+            return plain | {"orderType": "limit", "limitPrice": "90", "timeInForce": "day", "quantity": "1"}
+        case 3:
+            return f"{action} {symbol} 15 Min id={key}"
+        case 4:
+            return f"action={action} symbol={symbol} timeframe=15 id={key}"
+        case _:
+            return plain
+
+
+def alert_body(rng: random.Random, number: int) -> bytes:
+    tree: Any = good_alert(rng, number)
+    kind = rng.random()
+    if kind < 0.3:
+        return written(rng, tree) if isinstance(tree, dict) else tree.encode()
+    if isinstance(tree, str):
+        return _odd_text(rng, tree)
+    for _ in range(rng.randrange(1, 4)):
+        _change(rng, tree)
+    body = written(rng, tree)
+    if kind < 0.75:
+        return body
+    if kind < 0.78:  # the same key twice
+        return b'{"action":"sell",' + body[1:] if len(body) > 2 else body
+    if kind < 0.8:
+        many = rng.choice((199, 201, 1999, 2001, 7000))
+        return written(rng, tree | {f"f{at}": at for at in range(many)})
+    if kind < 0.81:
+        return written(rng, tree | {"note": "x" * rng.choice((3999, 4001, 60_000, 65_400))})
+    return torn(rng, body)
+
+
+def _odd_text(rng: random.Random, text: str) -> bytes:
+    words = text.split(" ")
+    for _ in range(rng.randrange(1, 4)):
+        words[rng.randrange(len(words))] = text_of(hostile(rng))
+    made = rng.choice((" ", "  ", "\t", "\n", ", ", "=", ";")).join(words).encode("utf-8", "surrogatepass")
+    return torn(rng, made) if rng.random() < 0.2 else made
+
+
+def _change(rng: random.Random, tree: dict[str, Any]) -> None:
+    name = rng.choice(list(tree) or ["action"])
+    match rng.randrange(6):
+        case 0:
+            tree[rng.choice(_NAMES)] = hostile(rng)
+        case 1:
+            tree.pop(name, None)
+        case 2:
+            tree[rng.choice((name.upper(), f"{name} ", f"_{name}", name + "\u200b"))] = tree.pop(name, None)
+        case 3 if isinstance(tree.get(name), dict):
+            _change(rng, tree[name])
+        case 4:
+            tree[name] = rng.choice(([tree.get(name)], {name: tree.get(name)}, [tree.get(name)] * 3))
+        case _:
+            tree[name] = hostile(rng)
+
+
+_TYPES = (
+    "application/json", "text/plain", "text/plain; charset=utf-8", "application/x-www-form-urlencoded",
+    "multipart/form-data; boundary=x", "multipart/form-data", "application/json; charset=utf-16",
+    'application/json; charset="', "x", "", "text/html;" * 40, "application/xml",
+)  # fmt: skip
+_WAITS = ("0", "0.05", "nan", "inf", "-1", "1e9x", "x", "", "0x1", "1,5", "٣", "0.1&wait=9")
+
+
+def alert(rng: random.Random, facts: Facts, number: int) -> Shot:
+    body, headers, query = alert_body(rng, number), [host(facts.hooks)], {}
+    token, place = rng.choice(facts.webhooks), rng.random()
+    if place < 0.85:
+        query["token"] = token
+    elif place < 0.9:
+        headers.append(("Authorization", f"Bearer {token}"))
+    elif place < 0.96:
+        name = rng.choice(("token", "secret", "passphrase", "key"))
+        body = (
+            body[:-1] + f',"{name}":"{token}"}}'.encode()
+            if body[-1:] == b"}"
+            else body + f" {name}={token}".encode()
+        )
+    else:
+        query["token"] = rng.choice(
+            ("usr_made_up", "", token[:-1], token + "\x00", token.upper(), facts.access[0], "é" * 50)
+        )
+    if rng.random() < 0.1:
+        query["wait"] = rng.choice(_WAITS) if rng.random() < 0.97 else "2.5"
+    if rng.random() < 0.8:
+        headers.append(("Content-Type", rng.choice(_TYPES) if rng.random() < 0.4 else "application/json"))
+    if rng.random() < 0.03:
+        headers.append(
+            ("Content-Encoding", rng.choice(("gzip", "br", "deflate", "identity", "x", "gzip, gzip")))
+        )
+    path = (
+        "/test-webhook"
+        if rng.random() < 0.06
+        else rng.choice(("/webhook", "/webhook", "/webhook", "/webhook/"))
+    )
+    target = path + (f"?{urlencode(query, errors='replace')}" if query else "")
+    return Shot(
+        kind="alerts", door=HOOKS, data=request("POST", target, headers, body), may_close=len(body) > 4000
+    )
+
+
+def quoted(text: str) -> str:
+    return quote(text, safe="", errors="replace")
