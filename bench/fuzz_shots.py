@@ -130,7 +130,7 @@ def torn(rng: random.Random, raw: bytes) -> bytes:
         case 8:
             return raw.replace(b'"', rng.choice((b"'", b"", b'""', "“".encode())))
         case _:
-            return gzip.compress(raw)
+            return gzip.compress(raw, mtime=0)
 
 
 def request(
