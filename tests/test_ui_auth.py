@@ -53,6 +53,10 @@ class Desk:
     def host(self) -> str:
         return f"127.0.0.1:{self.port}"
 
+    @property
+    def log(self) -> str:
+        return (self.app.settings.home / "stderr").read_text()
+
     def ask(self, method: str, path: str, body: str | None = None, *, cookie: str = "", origin: str | None = "own", host: str = "", **headers: str) -> Answer:
         sent = {"Host": host or self.host, **{name.replace("_", "-"): value for name, value in headers.items()}}
         if origin is not None:
@@ -92,7 +96,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     port = free_port()
     given = {"DASHTRADE_HOME": str(home), "DASHTRADE_UI_PORT": str(port), "DASHTRADE_PUBLIC_URL": "https://hooks.example.com", "DASHTRADE_PROXY_HOPS": "1"}
     app = build_app(Settings.load(given, home))
-    process = subprocess.Popen([sys.executable, "-m", "dashtrade.ui.serve"], cwd=ROOT, env={**os.environ, **given}, stderr=subprocess.DEVNULL)
+    command, environ = [sys.executable, "-m", "dashtrade.ui.serve"], os.environ | given
+    with open(home / "stderr", "wb") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=environ, stderr=log)
     made = Desk(port, app, process.pid)
     end = time.monotonic() + 30
     while time.monotonic() < end:

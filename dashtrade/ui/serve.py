@@ -35,6 +35,7 @@ def make_asgi(app: App) -> Any:
 
     from dashtrade.ui import doors, downloads, runtime
     from dashtrade.ui.errors import show_error
+    from dashtrade.ui.frames import Frames
     from dashtrade.ui.gate import Gate, Headers, Proxy
     from dashtrade.ui.shell import Shell
     from dashtrade.ui.tabs import Tabs
@@ -45,6 +46,7 @@ def make_asgi(app: App) -> Any:
     shell = Shell(app.settings, (Path(st.__file__).parent / "static" / "index.html").read_text(encoding="utf-8"))
     middleware = [
         Middleware(Headers, policy=shell.policy), Middleware(Proxy, hops=app.settings.proxy_hops), Middleware(Gate, trade=app, tabs=tabs),
+        Middleware(Frames),
     ]  # fmt: skip
     routes = [*doors.routes(app, tabs), *downloads.routes(app), *shell.routes()]
     return st.App(ROOT / "Home.py", routes=routes, middleware=middleware, lifespan=settled_heap, on_script_error=show_error)
