@@ -1,4 +1,4 @@
-"""Log lines: one per change of state, with the ids that lead on; what proves who somebody is never stands in them.
+"""Log lines: one per change of state, with the ids that lead on. What proves who somebody is never stands there.
 
 Nobody can empty the log by making the same thing happen again and again: what repeats within a minute is
 counted, and the number said once. A line is one line, whatever was in it, and what belongs to it (a traceback)
@@ -80,15 +80,15 @@ class Repeats:
 
 
 class Collapsing(logging.StreamHandler):  # type: ignore[type-arg]
-    """Writes what is new, and counts what is not. What was counted is said when its minute is over, by the next line
-    or by a timer."""
+    """Writes what is new, and counts what is not. What was counted is said when its minute is over, by the next
+    line or by a timer."""
 
     def __init__(
         self, stream: Any = None, *, seconds: float = WINDOW_SECONDS, remembered: int = REMEMBERED
     ) -> None:
         super().__init__(stream)
         self._seconds = seconds
-        # Places are as many as the code has, words as many as a stranger likes: these must not push out those.
+        # Places are as many as the code has, words as many as strangers like: they must not push out places.
         self._places, self._words = Repeats(seconds, remembered), Repeats(seconds, remembered)
         self._timer: threading.Timer | None = None
 

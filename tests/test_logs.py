@@ -1,4 +1,4 @@
-"""What a stranger makes happen again does not empty the log, and what they write looks like no line of ours."""
+"""What strangers make happen again does not empty the log, and what they write looks like no line of ours."""
 
 from __future__ import annotations
 

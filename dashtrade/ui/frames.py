@@ -1,4 +1,4 @@
-"""What a browser sends to Streamlit is a message of Streamlit's, or its connection ends with one line in the log.
+"""What a browser sends to Streamlit is one of its messages, or its connection ends with one line in the log.
 
 Streamlit itself writes a traceback for a text, and another for bytes that are no message of its own.
 """
