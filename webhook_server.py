@@ -296,6 +296,8 @@ def prepared(settings: Settings) -> Callable[[], int]:
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: sys.exit(0))
     log.info("the receiver listens on %s:%s", settings.host, settings.webhook_port)
+    if settings.unencrypted:
+        log.warning("%s", settings.unencrypted)
 
     def run() -> int:
         """Until SIGTERM or SIGINT: then no new request, what is under way ends, the rest stays in the database."""

@@ -63,7 +63,7 @@ def user_add(settings: Settings, given: argparse.Namespace) -> int:
     password = _read_password()
     name = given.name or given.email.partition("@")[0]
     people.add_user(build_app(settings), email=given.email, name=name, password=password, role=Role(given.role))
-    print(f"{given.email} may now sign in at {settings.ui_url} (role: {given.role}).")
+    print(f"{given.email} may now sign in at {settings.dashboard_url} (role: {given.role}).")
     return 0
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dashtrade.netcheck import BusyPort, answers, require_free
-from dashtrade.settings import ROOT, Settings, read_env_file
+from dashtrade.settings import ROOT, Settings, on_this_machine, read_env_file
 from dashtrade.supervisor import services
 
 RELEASED = datetime(2026, 11, 1, tzinfo=UTC)
@@ -58,12 +58,18 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
     names = [row.name for row in Settings.TABLE]
     given = [n for n in names if n in os.environ or n in read_env_file(ROOT / ".env")]
     yield Finding(ok=True, what=f"Settings: {', '.join(given) or 'none given'}, the rest by default")
-    if settings.host not in ("127.0.0.1", "localhost", "::1") and not settings.public_url.startswith("https://"):
-        yield Finding(
-            ok=True,
-            what=f"Others can reach DashTrade at {settings.host} without encryption",
-            hint="Put a reverse proxy with HTTPS in front, and set DASHTRADE_PUBLIC_URL and DASHTRADE_PROXY_HOPS=1.",
-        )
+    if settings.unencrypted:
+        what, _, hint = settings.unencrypted.partition(". ")
+        yield Finding(ok=True, what=what, hint=hint)
+    yield _dashboard_name(settings)
+
+
+def _dashboard_name(settings: Settings) -> Finding:
+    reached = bool(settings.proxy_hops) or not on_this_machine(settings.host)
+    hint = "Links for others begin with it, and names that are not set are refused: set DASHTRADE_DASHBOARD_URL to what people type."
+    return Finding(
+        ok=True, what=f"The dashboard's address is {settings.dashboard_url}", hint=hint if reached and settings.links_stay_here else "",
+    )  # fmt: skip
 
 
 def check_home(settings: Settings) -> Iterator[Finding]:

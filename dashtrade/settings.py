@@ -5,6 +5,7 @@ Standard library only: the supervising process reads it, and that process is to 
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -46,6 +47,7 @@ class Settings:
     webhook_port: int
     host: str
     public_url: str
+    dashboard_url: str
     signup: str
     proxy_hops: int
     retention_days: int
@@ -67,8 +69,9 @@ class Settings:
             ("DASHTRADE_WEBHOOK_PORT", "8080", "port of webhooks and the REST API"),
             ("DASHTRADE_HOST", "127.0.0.1", "address both listen on; `0.0.0.0` for all"),
             ("DASHTRADE_PUBLIC_URL", "http://host:webhook port", "address at which the outside reaches the webhooks"),
+            ("DASHTRADE_DASHBOARD_URL", "http://host:dashboard port", "address at which people reach the dashboard; it answers to this name"),
             ("DASHTRADE_SIGNUP", "invite", "who may make an account: `open`, `invite` or `closed`"),
-            ("DASHTRADE_PROXY_HOPS", "0", "`1` behind a reverse proxy that sets X-Forwarded-For"),
+            ("DASHTRADE_PROXY_HOPS", "0", "`1` behind a reverse proxy that sets X-Forwarded-For and X-Forwarded-Proto"),
             ("DASHTRADE_RETENTION_DAYS", "90", "days that raw alerts and logs are kept"),
             ("DASHTRADE_WEBHOOK_RATE", "20", "alerts a second of one user, in the long run; 25 seconds' worth at once, and exits pass beyond"),
             ("DASHTRADE_LOG_LEVEL", "INFO", "`DEBUG`, `INFO`, `WARNING` or `ERROR`"),
@@ -98,7 +101,8 @@ class Settings:
             ui_port=ui_port,
             webhook_port=webhook_port,
             host=host,
-            public_url=_public_url(given.text("DASHTRADE_PUBLIC_URL", address(host, webhook_port))),
+            public_url=_web_address("DASHTRADE_PUBLIC_URL", given.text("DASHTRADE_PUBLIC_URL", address(host, webhook_port))),
+            dashboard_url=_dashboard_url(given.text("DASHTRADE_DASHBOARD_URL", address(host, ui_port))),
             signup=given.choice("DASHTRADE_SIGNUP", "invite", ("open", "invite", "closed")),
             proxy_hops=given.number("DASHTRADE_PROXY_HOPS", 0, 0, 1),
             retention_days=given.number("DASHTRADE_RETENTION_DAYS", 90, 1, 36500),
@@ -117,13 +121,25 @@ class Settings:
         return self.home / "logs"
 
     @property
-    def ui_url(self) -> str:
-        return address(self.host, self.ui_port)
-
-    @property
     def webhook_url(self) -> str:
         """The receiver as this machine reaches it; `public_url` is how others do."""
         return address(self.host, self.webhook_port)
+
+    @property
+    def links_stay_here(self) -> bool:
+        """Do links to the dashboard lead nobody there who is at another machine?"""
+        return on_this_machine(urlsplit(self.dashboard_url).hostname or "")
+
+    @property
+    def unencrypted(self) -> str:
+        """What is to be said where other machines may reach it, and nothing tells that they do so over HTTPS; else empty."""
+        if on_this_machine(self.host) or self.proxy_hops or self.dashboard_url.startswith("https://"):
+            return ""
+        return (
+            f"Passwords and tokens travel unencrypted: DashTrade listens on {self.host}, and no HTTPS address is set. Put a reverse proxy "
+            "with HTTPS in front and set DASHTRADE_DASHBOARD_URL, DASHTRADE_PUBLIC_URL and DASHTRADE_PROXY_HOPS=1, or set "
+            "DASHTRADE_HOST=127.0.0.1."
+        )
 
     @property
     def database_label(self) -> str:
@@ -138,6 +154,16 @@ class Settings:
 def reachable(host: str) -> str:
     """The address under which this machine reaches what listens on `host`."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+
+
+def on_this_machine(host: str) -> bool:
+    """Is it reached from this machine alone?"""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def address(host: str, port: int) -> str:
@@ -226,12 +252,24 @@ def _host(text: str) -> str:
     return host
 
 
-def _public_url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        hint = "Give it with http:// or https://, as in DASHTRADE_PUBLIC_URL=https://hooks.example.com"
-        raise BadSetting("DASHTRADE_PUBLIC_URL", f"{text!r} is not the address of a web server.", hint)
+def _web_address(name: str, text: str) -> str:
+    hint = f"Give it with http:// or https://, and without a user or a query: {name}=https://name.example.com"
+    try:
+        parts = urlsplit(text)
+        there = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # of a port, or of brackets
+        there = False
+    if not there or parts.query or parts.fragment or parts.username is not None:
+        raise BadSetting(name, "this is not the address of a web server.", hint)
     return text.rstrip("/")
+
+
+def _dashboard_url(text: str) -> str:
+    found = _web_address("DASHTRADE_DASHBOARD_URL", text)
+    if urlsplit(found).path:
+        hint = "Give it a name or a port of its own: DASHTRADE_DASHBOARD_URL=https://dash.example.com"
+        raise BadSetting("DASHTRADE_DASHBOARD_URL", "the dashboard cannot stand below another page's address.", hint)
+    return found
 
 
 def _database_url(text: str, cwd: Path) -> str:

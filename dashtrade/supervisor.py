@@ -304,13 +304,15 @@ def hold_home(settings: Settings) -> IO[str]:
 def announce(settings: Settings) -> None:
     say(
         "DashTrade is up.\n"
-        f"  Dashboard   {settings.ui_url}\n"
+        f"  Dashboard   {settings.dashboard_url}\n"
         f"  Webhooks    {settings.public_url}/webhook\n"
         f"  Logs        {settings.logs}"
     )
     link = setup_link(ROOT)
     if link:
         say(f"  Make the first account here (works once):\n    {link}")
+    if settings.unencrypted:
+        say(f"Warning: {settings.unencrypted}")
     say("Ctrl-C stops it.")
 
 

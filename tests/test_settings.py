@@ -18,7 +18,7 @@ def test_nothing_needs_to_be_set(tmp_path):
     assert settings.home == tmp_path / "data"
     assert settings.database_url == f"sqlite:///{tmp_path}/data/dashtrade.db"
     assert settings.key_file == tmp_path / "data" / "encryption.key"
-    assert (settings.ui_url, settings.webhook_url) == ("http://127.0.0.1:5000", "http://127.0.0.1:8080")
+    assert (settings.dashboard_url, settings.webhook_url) == ("http://127.0.0.1:5000", "http://127.0.0.1:8080")
     assert settings.public_url == settings.webhook_url
 
 
@@ -32,7 +32,7 @@ def test_the_table_names_every_setting_and_its_true_default(tmp_path):
     assert own | {"broker_urls"} == fields
     for name, default in shown.items():
         value = getattr(settings, name.removeprefix("DASHTRADE_").lower(), None)
-        if isinstance(value, int | str) and name not in ("DATABASE_URL", "DASHTRADE_PUBLIC_URL"):
+        if isinstance(value, int | str) and name not in ("DATABASE_URL", "DASHTRADE_PUBLIC_URL", "DASHTRADE_DASHBOARD_URL"):
             assert str(value) == default
     assert all(row.meaning for row in Settings.TABLE)
 
@@ -63,6 +63,7 @@ def test_the_file_takes_quotes_comments_and_export(tmp_path):
     assert settings.host == "0.0.0.0"
     assert settings.webhook_url == "http://127.0.0.1:8080"
     assert settings.public_url == "https://hooks.example.com"
+    assert settings.dashboard_url == "http://127.0.0.1:5000"
     assert (settings.log_level, settings.signup) == ("DEBUG", "invite")
 
 
@@ -103,6 +104,12 @@ def test_several_keys_come_in_their_order(tmp_path):
         ("DASHTRADE_HOST", "localhost:80"),
         ("DASHTRADE_PUBLIC_URL", "hooks.example.com"),
         ("DASHTRADE_PUBLIC_URL", "ftp://hooks.example.com"),
+        ("DASHTRADE_PUBLIC_URL", "https://ann:secret@hooks.example.com"),
+        ("DASHTRADE_PUBLIC_URL", "https://hooks.example.com:x"),
+        ("DASHTRADE_PUBLIC_URL", "https://[hooks"),
+        ("DASHTRADE_DASHBOARD_URL", "dash.example.com"),
+        ("DASHTRADE_DASHBOARD_URL", "https://dash.example.com/below"),
+        ("DASHTRADE_DASHBOARD_URL", "https://dash.example.com?x=1"),
         ("DASHTRADE_SIGNUP", "everyone"),
         ("DASHTRADE_PROXY_HOPS", "2"),
         ("DASHTRADE_RETENTION_DAYS", "0"),
@@ -137,4 +144,20 @@ def test_secrets_stay_out_of_the_repr(tmp_path):
     ("host", "url"), [("::", "http://[::1]:5000"), ("[::1]", "http://[::1]:5000"), ("box", "http://box:5000")]
 )
 def test_every_kind_of_address_makes_a_usable_link(tmp_path, host, url):
-    assert load(tmp_path, DASHTRADE_HOST=host).ui_url == url
+    assert load(tmp_path, DASHTRADE_HOST=host).dashboard_url == url
+
+
+@pytest.mark.parametrize(
+    ("environ", "warned"),
+    [
+        ({}, False), ({"DASHTRADE_HOST": "localhost"}, False), ({"DASHTRADE_HOST": "::1"}, False), ({"DASHTRADE_HOST": "127.9.9.9"}, False),
+        ({"DASHTRADE_HOST": "0.0.0.0"}, True), ({"DASHTRADE_HOST": "::"}, True), ({"DASHTRADE_HOST": "box.lan"}, True),
+        ({"DASHTRADE_HOST": "0.0.0.0", "DASHTRADE_PROXY_HOPS": "1"}, False),
+        ({"DASHTRADE_HOST": "0.0.0.0", "DASHTRADE_DASHBOARD_URL": "https://dash.example.com"}, False),
+        ({"DASHTRADE_HOST": "0.0.0.0", "DASHTRADE_DASHBOARD_URL": "http://dash.example.com"}, True),
+    ],
+)  # fmt: skip
+def test_what_others_reach_unencrypted_is_warned_of(tmp_path, environ, warned):
+    said = load(tmp_path, **environ).unencrypted
+    assert bool(said) is warned
+    assert not warned or (environ["DASHTRADE_HOST"] in said and "DASHTRADE_DASHBOARD_URL" in said)

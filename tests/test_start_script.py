@@ -185,3 +185,21 @@ def test_the_lock_file_holds_what_the_project_asks_for():
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     locked = set(re.findall(r"^([a-z0-9.-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
     assert {re.match(r"[a-z0-9-]+", name).group() for name in wanted} <= locked
+
+
+@pytest.mark.parametrize(
+    ("environ", "told"),
+    [
+        ({}, ""), ({"REPLIT_DOMAINS": "one.replit.dev"}, "https://one.replit.dev"),
+        ({"REPLIT_DOMAINS": "one.replit.app,dash.example.com"}, "https://one.replit.app"),
+        ({"REPLIT_DOMAINS": "one.replit.app", "DASHTRADE_DASHBOARD_URL": "https://dash.example.com"}, "https://dash.example.com"),
+    ],
+)  # fmt: skip
+def test_on_replit_the_dashboard_is_told_its_name(tmp_path: Path, environ: dict[str, str], told: str):
+    start = tmp_path / "start"
+    start.write_text('#!/bin/sh\nprintf %s "$DASHTRADE_DASHBOARD_URL"\n')
+    start.chmod(0o755)
+    found = tomllib.loads((ROOT / ".replit").read_text())
+    for command in (["sh", "-c", found["run"]], found["deployment"]["run"]):
+        done = subprocess.run(command, cwd=tmp_path, env={"PATH": os.environ["PATH"]} | environ, capture_output=True, text=True, check=True)
+        assert done.stdout == told

@@ -173,7 +173,7 @@ def invite(user: User, given: Invitation) -> dict[str, Any]:
     role = given.role if may(user.role, Permission.MANAGE_ROLES) else Role.STANDARD
     app = the_app()
     code = people.invite(app, user, email=given.email, role=role)
-    return {"invitation": code, "role": str(role), "url": f"{app.settings.ui_url}/join?invitation={code}"}
+    return {"invitation": code, "role": str(role), "url": f"{app.settings.dashboard_url}/join?invitation={code}"}
 
 
 class MessageList(Page):

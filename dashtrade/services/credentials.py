@@ -112,7 +112,7 @@ def _link(app: App, user: User, *, actor: User | None) -> str:
         )
 
     app.db.write(work)
-    return f"{app.settings.ui_url}/reset?code={code}"
+    return f"{app.settings.dashboard_url}/reset?code={code}"
 
 
 def whose(app: App, code: str) -> User:

@@ -57,7 +57,7 @@ def setup_link(app: App) -> str | None:
 
     if not app.db.write(work):
         return None
-    return f"{app.settings.ui_url}/setup?setup={code}"
+    return f"{app.settings.dashboard_url}/setup?setup={code}"
 
 
 def register(app: App, *, email: str, password: str, name: str, code: str | None, address: str) -> SignedIn:

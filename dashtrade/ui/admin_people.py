@@ -170,6 +170,8 @@ def _invite() -> None:
             code = people_service.invite(app, user, email=(email or "").strip(), role=role or Role.STANDARD)
         if attempt.ok:
             st.markdown("**Send them this link.** It works once, for a week, and is not shown again.")
-            st.code(f"{app.settings.ui_url}/join?invitation={code}", language=None, wrap_lines=True)
+            st.code(f"{app.settings.dashboard_url}/join?invitation={code}", language=None, wrap_lines=True)
+            if app.settings.links_stay_here:
+                st.info("It opens on this machine alone: set DASHTRADE\\_DASHBOARD\\_URL to the address that others reach the dashboard by.")
             if people_service.signup(app) == "closed":
                 st.warning("Sign-up is closed on this installation: the link works once a superadmin opens it for invitations, under System.")

@@ -31,6 +31,8 @@ SIGNUPS = {"open": "Anybody", "invite": "By invitation", "closed": "Nobody"}
 
 
 def show(app: App, user: User) -> None:
+    if app.settings.unencrypted:
+        st.warning(text(app.settings.unencrypted), icon=":material/lock_open:")
     _health()
     left, right = st.columns(2, gap="small")
     with left:
@@ -202,7 +204,7 @@ def _versions(app: App) -> None:
         shown = [("DashTrade", _version("dashtrade")), ("Python", platform.python_version()), ("Streamlit", _version("streamlit")), ("SQLAlchemy", _version("sqlalchemy"))]
         shown.append(("Database schema", app.db.version() or "–"))
         st.html('<dl class="dt-facts">' + "".join(f"<dt>{name}</dt><dd>{escape(number)}</dd>" for name, number in shown) + "</dl>")
-        st.html(f'<small class="dt-mute">Webhooks come in at {escape(app.settings.public_url)}/webhook</small>')
+        st.html(f'<small class="dt-mute">Webhooks come in at {escape(app.settings.public_url)}/webhook; people at {escape(app.settings.dashboard_url)}</small>')
 
 
 def _version(name: str) -> str:

@@ -22,11 +22,10 @@ from dashtrade.settings import ROOT
 from dashtrade.tables import people as people_table
 from dashtrade.ui.forms import DEMO_ASIDE, Field, Wrong, form, notice, sentence
 from dashtrade.ui.gate import MAX_FORM, local_path, token_of, who
-from dashtrade.ui.runtime import COOKIE, SECURE_COOKIE
+from dashtrade.ui.runtime import COOKIE, DEVICE_COOKIE, PREFIX, cookie_of
 from dashtrade.ui.tabs import Tabs
 from dashtrade.ui.ticker import Ticker
 
-DEVICE_COOKIE = "dashtrade_device"  # opens nothing: says that its user signed in here before
 T = TypeVar("T")
 
 
@@ -158,12 +157,10 @@ class Doors:
             )
         )
         answer = RedirectResponse(to, 303)
-        secure = request.url.scheme == "https"
         known = await run_in_threadpool(throttle.know_device, self.app, user_id, _device(request))
         long = int(throttle.DEVICE_LIFE.total_seconds())
-        answer.set_cookie(DEVICE_COOKIE, known, max_age=long, httponly=True, samesite="lax", secure=secure, path="/")
-        age = int(sessions.REMEMBERED.total_seconds()) if remember else None
-        answer.set_cookie(SECURE_COOKIE if secure else COOKIE, token, max_age=age, httponly=True, samesite="lax", secure=secure, path="/")
+        _set_cookie(request, answer, DEVICE_COOKIE, known, long)
+        _set_cookie(request, answer, COOKIE, token, int(sessions.REMEMBERED.total_seconds()) if remember else None)
         return answer
 
     async def demo(self, request: Request, given: dict[str, str]) -> Response:
@@ -272,8 +269,7 @@ class Doors:
             return RedirectResponse("/", 303)
         await run_in_threadpool(sessions.end, self.app, token_of(request))
         answer = RedirectResponse("/auth/login", 303)
-        answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="lax")
-        answer.delete_cookie(SECURE_COOKIE, path="/", httponly=True, samesite="lax", secure=True)
+        _set_cookie(request, answer, COOKIE, "", 0)
         return answer
 
     async def alive(self, request: Request, given: dict[str, str]) -> Response:
@@ -329,7 +325,12 @@ def _address(request: Request) -> str:
 
 
 def _device(request: Request) -> str:
-    return request.cookies.get(DEVICE_COOKIE, "")
+    return cookie_of(request.cookies, DEVICE_COOKIE) or ""
+
+
+def _set_cookie(request: Request, answer: Response, name: str, value: str, age: int | None) -> None:
+    secure = request.scope["scheme"] == "https"
+    answer.set_cookie(PREFIX * secure + name, value, max_age=age, httponly=True, samesite="lax", secure=secure, path="/")
 
 
 def _first_time() -> str:

@@ -20,10 +20,11 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from bot_database import DatabaseAway
 from dashtrade.app import App
+from dashtrade.http_headers import NOT_GUESSED, is_https, origin, strict_transport
 from dashtrade.services import sessions
 from dashtrade.settings import Settings
 from dashtrade.tables.people import User
-from dashtrade.ui.runtime import COOKIE, SECURE_COOKIE
+from dashtrade.ui.runtime import COOKIE, DEVICE_COOKIE, PREFIX, cookie_of
 from dashtrade.ui.tabs import ENDED, Tabs, turn_away
 
 # host-config: without it a tab whose session has ended waits for ever instead of going to the form.
@@ -38,10 +39,11 @@ LONGEST_NEXT = 1000  # characters
 class Headers:
     """Security headers on every answer. `policy`: what the browser may load, for this request's origin."""
 
-    def __init__(self, app: Any, policy: Callable[[Any], bytes]) -> None:
-        self.app, self.policy = app, policy
+    def __init__(self, app: Any, policy: Callable[[Any], bytes], own_address: str) -> None:
+        self.app, self.policy, self.own_address = app, policy, own_address
+        name, value = NOT_GUESSED
         self.fixed = [
-            (b"x-content-type-options", b"nosniff"), (b"x-frame-options", b"DENY"),
+            (name.lower().encode(), value.encode()), (b"x-frame-options", b"DENY"),
             (b"referrer-policy", b"same-origin"), (b"cross-origin-opener-policy", b"same-origin"),
             (b"permissions-policy", b"camera=(), microphone=(), geolocation=(), payment=(), usb=()"),
         ]
@@ -52,7 +54,8 @@ class Headers:
                 fixed = [(b"content-security-policy", self.policy(scope)), *self.fixed]
                 known = {name for name, _ in fixed}
                 kept = [(name, value) for name, value in message.get("headers", []) if name.lower() not in known]
-                secure = [(b"strict-transport-security", b"max-age=31536000")] if scope.get("scheme") == "https" else []
+                transport = strict_transport(scope["scheme"], _host(scope), self.own_address)
+                secure = [(b"strict-transport-security", transport.encode())] if transport else []
                 message = {**message, "headers": [*kept, *fixed, *secure]}
             await send(message)
 
@@ -60,21 +63,28 @@ class Headers:
 
 
 class Proxy:
-    """Behind one reverse proxy: who asks and by which scheme is what that proxy says, which is the last entry of each."""
+    """Behind one reverse proxy: who asks and by which scheme is what that proxy says, which is the last entry of each. Whoever
+    comes by the dashboard's own name comes by its scheme, whatever a proxy says or leaves out."""
 
-    def __init__(self, app: Any, hops: int) -> None:
-        self.app, self.hops = app, hops
+    def __init__(self, app: Any, hops: int, own_address: str) -> None:
+        self.app, self.hops, self.own_address = app, hops, own_address
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if self.hops and scope["type"] in ("http", "websocket"):
+        if scope["type"] in ("http", "websocket"):
+            scope = own_cookies(self._seen_from_outside(scope))
+        await self.app(scope, receive, send)
+
+    def _seen_from_outside(self, scope: Any) -> Any:
+        scheme = scope["scheme"].replace("ws", "http")
+        if self.hops:
             headers = dict(scope["headers"])
             address = headers.get(b"x-forwarded-for", b"").decode("latin-1").rpartition(",")[2].strip()
-            scheme = headers.get(b"x-forwarded-proto", b"").decode("latin-1").rpartition(",")[2].strip()
+            said = headers.get(b"x-forwarded-proto", b"").decode("latin-1").rpartition(",")[2].strip()
             if address:
                 scope = {**scope, "client": (address, 0)}
-            if scheme in ("http", "https"):
-                scope = {**scope, "scheme": scheme if scope["type"] == "http" else scheme.replace("http", "ws")}
-        await self.app(scope, receive, send)
+            scheme = said if said in ("http", "https") else scheme
+        scheme = "https" if is_https(scheme, _host(scope), self.own_address) else scheme
+        return {**scope, "scheme": scheme if scope["type"] == "http" else scheme.replace("http", "ws")}
 
 
 class Gate:
@@ -117,10 +127,10 @@ class Gate:
     def _refusal(self, scope: Any, conn: HTTPConnection) -> Response | None:
         host = conn.headers.get("host", "")
         if not host_allowed(host, self.hosts):
-            return PlainTextResponse(f"DashTrade does not answer to the name {host[:100]!r}.\n", 421)
+            return PlainTextResponse(_unknown_name(host), 421)
         safe = scope["type"] == "http" and scope["method"] in ("GET", "HEAD", "OPTIONS")
         if not safe and not same_origin(conn):
-            return PlainTextResponse("This request came from another site and was not carried out.\n", 403)
+            return PlainTextResponse(ANOTHER_SITE, 403)
         there = scope["path"] in self.tabs if scope["type"] == "websocket" else SERVED.fullmatch(scope["path"]) or nowhere(scope, conn)
         return None if there else PlainTextResponse("Not found.\n", 404)
 
@@ -164,16 +174,44 @@ def nowhere(scope: Any, conn: HTTPConnection) -> bool:
 
 
 def token_of(conn: HTTPConnection) -> str | None:
-    return conn.cookies.get(SECURE_COOKIE) or conn.cookies.get(COOKIE)
+    return cookie_of(conn.cookies, COOKIE)
+
+
+def own_cookies(scope: Any) -> Any:
+    """Over HTTPS only cookies that no other site can set are taken for ours, over HTTP only the plain ones. The others are left out
+    here, so that nothing behind this has to ask."""
+    wrong = {f"{'' if scope['scheme'] in ('https', 'wss') else PREFIX}{name}".encode() for name in (COOKIE, DEVICE_COOKIE)}
+
+    def left(cookies: bytes) -> bytes:
+        return b";".join(one for one in cookies.split(b";") if one.partition(b"=")[0].strip() not in wrong)
+
+    return {**scope, "headers": [(name, left(value) if name == b"cookie" else value) for name, value in scope["headers"]]}
 
 
 def same_origin(conn: HTTPConnection) -> bool:
     """Browsers name the page's origin with every POST and every WebSocket. What names none is no browser, and no user of forms."""
-    origin = conn.headers.get("origin")
-    try:
-        return bool(origin) and urlsplit(origin).netloc == conn.headers.get("host")
-    except ValueError:  # "http://[" is no address at all
-        return False
+    scheme = conn.scope["scheme"].replace("ws", "http")
+    said, _, host = conn.headers.get("origin", "").partition("://")
+    return origin(said, host) == origin(scheme, conn.headers.get("host", ""))
+
+
+def _host(scope: Any) -> str:
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
+
+
+def _unknown_name(host: str) -> str:
+    if not re.fullmatch(r"[\w.-]{1,100}(:\d{1,5})?", host, re.ASCII):
+        return "DashTrade does not answer to this name.\n"
+    return (
+        f"DashTrade does not answer to the name {host}.\n"
+        f"If people reach the dashboard by it, set DASHTRADE_DASHBOARD_URL=https://{host} (http:// without HTTPS) and restart.\n"
+    )
+
+
+ANOTHER_SITE = (
+    "This request came from another site, and was not carried out.\nIf it came from DashTrade's own page, a proxy changed its address: "
+    "set DASHTRADE_DASHBOARD_URL to the one that people type, and restart.\n"
+)
 
 
 def limited(receive: Any, most: int) -> Any:
@@ -193,10 +231,10 @@ def limited(receive: Any, most: int) -> Any:
 
 
 def allowed_hosts(settings: Settings) -> frozenset[str]:
-    """Names this dashboard answers to. Addresses are answered to as well: only a name can be pointed at us by a stranger's DNS."""
-    public = urlsplit(settings.public_url).hostname or ""
-    names = {"localhost", settings.host.lower(), public.lower(), socket.gethostname().lower()}
-    return frozenset(name for name in names if name)
+    """Names this dashboard answers to, and no others: what stands beside one of them may be somebody else's. Addresses are answered
+    to as well: only a name can be pointed at us by a stranger's DNS."""
+    public = (urlsplit(address).hostname or "" for address in (settings.public_url, settings.dashboard_url))
+    return frozenset({"localhost", settings.host.lower(), socket.gethostname().lower(), *public} - {""})
 
 
 def host_allowed(header: str, names: frozenset[str]) -> bool:
@@ -207,16 +245,10 @@ def host_allowed(header: str, names: frozenset[str]) -> bool:
             return False
     except ValueError:
         return False
-    if host in names or _beside(host, names):
+    if host in names:
         return True
     try:
         ipaddress.ip_address(host)
     except ValueError:
         return False
     return True
-
-
-def _beside(host: str, names: frozenset[str]) -> bool:
-    """dash.example.com beside hooks.example.com: behind a proxy the dashboard has a name of its own in the owner's domain."""
-    parent = host.partition(".")[2]
-    return "." in parent and not parent[-1].isdigit() and any(name.partition(".")[2] == parent for name in names)

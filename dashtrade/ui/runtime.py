@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
     from dashtrade.app import App
     from dashtrade.tables.people import User
 
-COOKIE, SECURE_COOKIE = "dashtrade_session", "__Host-dashtrade_session"
+COOKIE = "dashtrade_session"
+DEVICE_COOKIE = "dashtrade_device"  # opens nothing: says that its user signed in here before
+PREFIX = "__Host-"  # over HTTPS: no other site can set a cookie of such a name, be it a sibling's
 _app: App | None = None
 
 
@@ -38,8 +41,12 @@ def the_app() -> App:
 def session_token() -> str | None:
     import streamlit as st
 
-    cookies = st.context.cookies
-    return cookies.get(SECURE_COOKIE) or cookies.get(COOKIE)
+    return cookie_of(st.context.cookies, COOKIE)
+
+
+def cookie_of(cookies: Mapping[str, str], name: str) -> str | None:
+    """With its prefix or without: the gate has left the one that counts."""
+    return cookies.get(PREFIX + name) or cookies.get(name)
 
 
 def _may_write() -> None:

@@ -44,9 +44,10 @@ def make_asgi(app: App) -> Any:
     _run_home_first()
     tabs = Tabs()
     shell = Shell(app.settings, (Path(st.__file__).parent / "static" / "index.html").read_text(encoding="utf-8"))
+    own = app.settings.dashboard_url
     middleware = [
-        Middleware(Headers, policy=shell.policy), Middleware(Proxy, hops=app.settings.proxy_hops), Middleware(Gate, trade=app, tabs=tabs),
-        Middleware(Frames),
+        Middleware(Proxy, hops=app.settings.proxy_hops, own_address=own), Middleware(Headers, policy=shell.policy, own_address=own),
+        Middleware(Gate, trade=app, tabs=tabs), Middleware(Frames),
     ]  # fmt: skip
     routes = [*doors.routes(app, tabs), *downloads.routes(app), *shell.routes()]
     return st.App(ROOT / "Home.py", routes=routes, middleware=middleware, lifespan=settled_heap, on_script_error=show_error)
@@ -88,6 +89,8 @@ def serve(settings: Settings) -> None:
     )
     _one_log()
     log.info("the dashboard listens on %s:%s", settings.host, settings.ui_port)
+    if settings.unencrypted:
+        log.warning("%s", settings.unencrypted)
     try:
         uvicorn.Server(config).run()
     finally:
