@@ -18,6 +18,7 @@ from dashtrade.tables import attempts as attempt_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as people_table
 from dashtrade.tables import proofs as table
+from dashtrade.tables import quotas as quota_table
 from dashtrade.tables.people import User
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ def change_email(app: App, user: User, *, email: str, password: str, address: st
     email, now = people.read_email(email), app.clock.now()
 
     def work(conn: sa.Connection) -> None:
-        if email != user.email and people_table.by_email(conn, email):
-            raise people.email_taken()
+        if email != user.email:
+            people.check_free(conn, email)
         people_table.change(conn, user.id, email=email)
         message_table.record(conn, actor=user.id, action="email changed", now=now, subject=user.id, detail={"from": user.email, "to": email}, address=address)
 
@@ -101,6 +102,7 @@ def _link(app: App, user: User, *, actor: User | None) -> str:
     code, now = secrets.token_urlsafe(24), app.clock.now()
 
     def work(conn: sa.Connection) -> None:
+        quota_table.lock(conn, user.id)  # two at once would not see each other's link, and both would work
         table.add_link(conn, user.id, code_hash=sha256(code), made_by=actor.id if actor else 0, now=now, expires_at=now + LINK_LIFE)
         message_table.record(
             conn, actor=actor.id if actor else None, action="password link made", now=now, subject=user.id, detail={"email": user.email},

@@ -128,8 +128,7 @@ def claim(app: App, user: User, *, email: str, name: str, password: str, code: s
     stored = passwords.hashed(password)
 
     def work(conn: sa.Connection) -> None:
-        if table.by_email(conn, email):
-            raise people.email_taken()
+        people.check_free(conn, email)
         if invited is not None and not (people.still_invites(conn, invited) and table.use_invitation(conn, invited.id, now)):
             raise Denied("this invitation was used already", "Ask for another one.")
         role = Role(invited.role) if invited is not None else Role.STANDARD

@@ -23,6 +23,7 @@ from dashtrade.services.throttle import Key
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as table
 from dashtrade.tables import quotas as quota_table
+from dashtrade.tables import signals as signal_table
 from dashtrade.tables.people import User
 
 if TYPE_CHECKING:
@@ -139,16 +140,18 @@ def add_user(app: App, *, email: str, name: str, password: str, role: Role = Rol
 
 
 def _insert(conn: sa.Connection, app: App, email: str, name: str, stored: str, role: Role) -> int:
-    if table.by_email(conn, email):
-        raise email_taken()
+    check_free(conn, email)
     shown = re.sub(r"[\x00-\x1f]", " ", name or email.split("@")[0]).strip()[:80]
     return table.add(
         conn, email=email, name=shown, password_hash=stored, role=role, time_zone="UTC", created_at=app.clock.now(), last_login_at=None,
     )
 
 
-def email_taken() -> Malformed:
-    return Malformed("there is an account with this email already", where="email", hint="Sign in, or use another address.")
+def check_free(conn: sa.Connection, email: str) -> None:
+    """Nobody has this email, and nobody else takes it before this transaction ends."""
+    signal_table.lock_key(conn, f"email|{email}")
+    if table.by_email(conn, email):
+        raise Malformed("there is an account with this email already", where="email", hint="Sign in, or use another address.")
 
 
 def read_email(text: str) -> str:

@@ -19,6 +19,7 @@ from dashtrade.domain.values import sha256
 from dashtrade.limits import network_of
 from dashtrade.services.refusals import Denied
 from dashtrade.tables import attempts as table
+from dashtrade.tables import quotas as quota_table
 
 if TYPE_CHECKING:
     from dashtrade.app import App
@@ -104,6 +105,7 @@ def know_device(app: App, user_id: int, given: str | None) -> str:
     def work(conn: sa.Connection) -> bool:
         if given and not table.is_known(conn, user_id, sha256(token)):
             return False
+        quota_table.lock(conn, user_id)  # two at once would each throw out the other's
         table.put_device(conn, user_id, sha256(token), now, DEVICES)
         return True
 
