@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -155,6 +156,7 @@ class Attack:
     def __init__(self, facts: Facts, given: argparse.Namespace) -> None:
         until = time.time() + given.minutes * 60
         self._clients = [self._start(facts, given, until, place) for place in range(given.clients)]
+        self._started = list(self._clients)
         self.pids = [client.pid for client in self._clients]
         self.done, self.told = 0, list[dict[str, Any]]()
 
@@ -187,6 +189,11 @@ class Attack:
             )
             yield self.done
 
+    def stop(self) -> None:
+        for client in self._started:
+            client.kill()
+            client.wait()
+
     @staticmethod
     def _line(client: subprocess.Popen[str]) -> dict[str, Any]:
         assert client.stdout is not None
@@ -218,6 +225,7 @@ def run(given: argparse.Namespace, environ: dict[str, str]) -> dict[str, Any]:
 
 
 def measured(given: argparse.Namespace, house: House, facts: Facts, pid: int) -> dict[str, Any]:
+    """Attacked, and what was seen meanwhile and afterwards."""
     processes, before = roles(pid), state_of(house.still)
     lived, mb = set(children(pid)), {"start": memory_mb(processes)}
     logs, trader, attack = (
@@ -230,9 +238,12 @@ def measured(given: argparse.Namespace, house: House, facts: Facts, pid: int) ->
     watching, began = (logs, trader, machine), time.monotonic()
     for thread in watching:
         thread.start()
-    for done in attack.progress():
-        if "fifth" not in mb and done >= given.requests / 5:
-            mb["fifth"] = memory_mb(processes)
+    try:
+        for done in attack.progress():
+            if "fifth" not in mb and done >= given.requests / 5:
+                mb["fifth"] = memory_mb(processes)
+    finally:
+        attack.stop()
     seconds = time.monotonic() - began
     mb["end"] = memory_mb(processes)
     used = {role: round(processor_seconds(one) - cpu[role], 1) for role, one in processes.items()}
@@ -362,6 +373,7 @@ def main() -> int:
     if given.show is not None:
         print(Shots(made_up(), given.seed).of(given.show))
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # with all that it has started
     with database(given.database) as environ:
         told = run(given, environ)
     bad = failed_checks(told)
