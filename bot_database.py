@@ -16,10 +16,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import exc
+
+from dashtrade.locks import flock, lock_postgres
+from dashtrade.tables.base import AFTER_COMMIT, take_after_commit
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent
@@ -33,68 +36,39 @@ RETRIES = 5  # of a PostgreSQL transaction that lost against another
 _LOST_RACE = {"40001", "40P01"}  # serialization failure, deadlock
 
 
+def _do(after: list[Callable[[], None]]) -> None:
+    for one in after:
+        one()
+
+
 class DatabaseAway(Exception):
     """The database cannot be used now: locked, full or gone. Nothing was half done; the same call may be made again."""
-
-
-class NotMyTurn(Exception):
-    """Another one holds it, for longer than was to be waited."""
 
 
 @contextlib.contextmanager
 def savepoint(conn: sa.Connection) -> Iterator[None]:
     """Within a transaction: what is done inside is undone alone when it raises."""
-    cursor = conn.connection.cursor()
+    cursor, before = conn.connection.cursor(), len(conn.info.get(AFTER_COMMIT, ()))
     cursor.execute("SAVEPOINT part")
     try:
         yield
     except BaseException:
         cursor.execute("ROLLBACK TO SAVEPOINT part")
+        take_after_commit(conn, before)
         raise
     finally:
         cursor.execute("RELEASE SAVEPOINT part")
         cursor.close()
 
 
-def _flock(lock: TextIO, patience: float | None) -> None:
-    import fcntl
-
-    if patience is None:
-        return fcntl.flock(lock, fcntl.LOCK_EX)
-
-    def once() -> bool:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    _poll(once, patience)
-
-
-def _lock_postgres(conn: sa.Connection, name: str, patience: float | None) -> None:
-    if patience is None:
-        conn.execute(sa.text("SELECT pg_advisory_lock(hashtextextended(:name, 0))"), {"name": name})
-    else:
-        once = sa.text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))")
-        _poll(lambda: bool(conn.scalar(once, {"name": name})), patience)
-
-
-def _poll(once: Callable[[], bool], patience: float) -> None:
-    end = time.monotonic() + patience
-    while not once():
-        if time.monotonic() > end:
-            raise NotMyTurn
-        time.sleep(0.002)
-
-
 class _Work:
     """One piece of work waiting for the writer."""
 
-    __slots__ = ("done", "error", "fn", "gate", "result")
+    __slots__ = ("after", "done", "error", "fn", "gate", "result")
 
     def __init__(self, fn: Callable[[sa.Connection], Any]) -> None:
         self.fn, self.done, self.result, self.error = fn, False, None, None
+        self.after: list[Callable[[], None]] = []  # to be done when it is durable
         self.gate = threading.Lock()
         self.gate.acquire()
 
@@ -194,13 +168,18 @@ class Database:
         for attempt in range(RETRIES):
             try:
                 with self.engine.begin() as conn:
+                    take_after_commit(conn)  # of a try before this
                     self._inside.conn = conn
-                    return fn(conn)
+                    result = fn(conn)
+                    after = take_after_commit(conn)
             except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
                 if getattr(getattr(error, "orig", None), "pgcode", None) not in _LOST_RACE or attempt == RETRIES - 1:
                     self._forget_dead(error)
                     raise DatabaseAway(_words(error)) from error
                 time.sleep(0.005 * 2**attempt)
+            else:
+                _do(after)
+                return result
             finally:
                 self._inside.conn = None
         raise AssertionError("unreachable")
@@ -262,13 +241,15 @@ class Database:
             away = DatabaseAway(_words(error))
             away.__cause__ = error
             for work in group:
-                work.error, work.result = away, None
+                work.error, work.result, work.after = away, None, []
             if not isinstance(error, Exception):
                 raise
         finally:
             for work in group:
                 work.done = True
                 work.gate.release()
+        for work in group:
+            _do(work.after)
 
     @staticmethod
     def _commit(raw: sqlite3.Connection) -> None:
@@ -309,9 +290,11 @@ class Database:
             if not raw.in_transaction:  # SQLite itself gave up the whole transaction (disk full, I/O error)
                 raise
             raw.execute("ROLLBACK TO work")
+            take_after_commit(conn)
             away = isinstance(error, exc.OperationalError) and not _is_bug(error)
             work.error = DatabaseAway(_words(error)) if away else error
         raw.execute("RELEASE work")
+        work.after = take_after_commit(conn)
 
     def _writing_connection(self) -> sa.Connection:
         if self._writer is None:
@@ -380,7 +363,7 @@ class Database:
             yield
         elif self.is_sqlite:
             with open(f"{self.url.database}.{name}", "w") as lock:
-                _flock(lock, patience)
+                flock(lock, patience)
                 yield
         else:
             with self._advisory(f"dashtrade {name}", patience):
@@ -391,7 +374,7 @@ class Database:
         with contextlib.ExitStack() as stack:
             try:
                 conn = stack.enter_context(self.engine.connect())
-                _lock_postgres(conn.execution_options(isolation_level="AUTOCOMMIT"), name, patience)
+                lock_postgres(conn.execution_options(isolation_level="AUTOCOMMIT"), name, patience)
             except (exc.OperationalError, exc.TimeoutError, exc.InterfaceError) as error:
                 self._forget_dead(error)
                 raise DatabaseAway(_words(error)) from error

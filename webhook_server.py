@@ -314,6 +314,7 @@ def prepared(settings: Settings) -> Callable[[], int]:
 
 
 def main() -> int:
+    from dashtrade import security_log
     from dashtrade.lifeline import watch_parent
     from dashtrade.logs import set_up
 
@@ -321,6 +322,7 @@ def main() -> int:
     try:
         settings = Settings.load()
         set_up(settings.log_level)
+        security_log.keep_in(settings.logs)
         run = prepared(settings)
     except (CannotStart, ValueError, OSError) as error:
         print(f"DashTrade's receiver cannot start. {error}", file=sys.stderr)

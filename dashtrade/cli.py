@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from dashtrade import security_log
 from dashtrade.settings import EX_CONFIG, Settings
 
 
@@ -229,7 +230,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     os.umask(0o077)  # what is made in the home is its owner's alone, whatever the folder allows
     try:
-        return given.run(Settings.load(), given)
+        settings = Settings.load()
+        security_log.keep_in(settings.logs)
+        return given.run(settings, given)
     except KeyboardInterrupt:
         return 130
     except (Refused, ValueError, *_errors_with_a_message()) as problem:

@@ -401,6 +401,7 @@ def _only_worker(home: Path) -> Iterator[None]:
 
 
 def main() -> int:
+    from dashtrade import security_log
     from dashtrade.lifeline import watch_parent
     from dashtrade.logs import set_up
 
@@ -411,6 +412,7 @@ def main() -> int:
     try:
         settings = Settings.load()
         set_up(settings.log_level)
+        security_log.keep_in(settings.logs)
         app = build_app(settings)
         worker = Worker(app)
         worker.start()

@@ -5,8 +5,9 @@ Imports point one way (import-linter does not take top-level modules):
     ground, domain <- tables <- bot_database, door <- dashtrade.engine <- bot_engine <- services <- app
         <- worker, api, ui <- webhook_server <- Home, pages, cli, doctor
 
-`ground` is what needs nothing of ours and may be used by all: settings, lifeline, failpoints, logs, redaction, limits, http_headers, encryption. The
-supervising process stays small, so supervisor and netcheck stand on the ground alone. The command line and the doctor are doors: nobody
+`ground` is what needs nothing of ours and may be used by all: settings, lifeline, locks, failpoints, logs,
+redaction, security_log, limits, http_headers, encryption. The supervising process stays small, so supervisor and
+netcheck stand on the ground alone. The command line and the doctor are doors: nobody
 imports them but each other. Names that are imported for type annotations alone do not count.
 """
 
@@ -27,7 +28,12 @@ ROOT = Path(__file__).resolve().parent.parent
 TOP = ("Home", "webhook_server", "bot_engine", "bot_database", "encryption")
 GROUND = {
     "dashtrade", "encryption",
-    *(f"dashtrade.{name}" for name in "settings lifeline failpoints logs redaction limits http_headers".split()),
+    *(
+        f"dashtrade.{name}"
+        for name in (
+            "settings lifeline locks failpoints logs redaction security_log limits http_headers".split()
+        )
+    ),
 }  # fmt: skip
 ADAPTERS = ("brokers", "feeds", "channels", "strategies")
 LEVELS = [  # a module may import what stands above it here, and what stands in its own row

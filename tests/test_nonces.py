@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from bot_database import Database, DatabaseAway, NotMyTurn
+from bot_database import Database, DatabaseAway
+from dashtrade.locks import NotMyTurn
 from dashtrade.brokers.crypto import CryptoBroker
 from dashtrade.domain.ports import RetryLater
 from dashtrade.services import nonces as service

@@ -11,8 +11,7 @@ from flask import Blueprint
 from dashtrade.api.http import Body, Page, client_address, endpoint, number_cursor, page, password_turn, the_app
 from dashtrade.domain.access import Permission, Role, TokenScope, may
 from dashtrade.domain.values import iso
-from dashtrade.services import credentials, people, second_factor
-from dashtrade.services.bots import NotFound
+from dashtrade.services import credentials, people, second_factor, sessions
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as table
 from dashtrade.tables.people import User
@@ -133,9 +132,7 @@ def tokens(user: User) -> dict[str, Any]:
 @endpoint(bp, "DELETE", "/tokens/<int:token_id>", needs=None)
 def revoke(user: User, token_id: int) -> dict[str, Any]:
     """End one of one's access tokens."""
-    app = the_app()
-    if not app.db.write(lambda conn: table.revoke_api_token(conn, user.id, token_id, app.clock.now())):
-        raise NotFound("token")
+    sessions.revoke_api_token(the_app(), user, token_id, address=client_address())
     return {"id": token_id, "status": "revoked"}
 
 

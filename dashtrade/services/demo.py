@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from bot_database import NotMyTurn
+from dashtrade.locks import NotMyTurn
 from dashtrade.domain.access import Role
 from dashtrade.domain.dialects import parse
 from dashtrade.domain.signals import Origin

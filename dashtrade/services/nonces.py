@@ -13,7 +13,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from bot_database import Database, DatabaseAway, NotMyTurn
+from bot_database import Database, DatabaseAway
+from dashtrade.locks import NotMyTurn
 from dashtrade.domain.ports import RetryLater
 from dashtrade.tables import nonces
 

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -115,9 +115,18 @@ def leave_view(app: App, token: str | None) -> None:
     app.db.write(lambda conn: table.view_session(conn, sha256(token or ""), None))
 
 
-def end(app: App, token: str | None) -> None:
-    if token:
-        app.db.write(lambda conn: table.remove_session(conn, sha256(token)))
+def end(app: App, token: str | None, address: str = "") -> None:
+    """Signing out."""
+    key, now = sha256(token or ""), app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        found = table.of_session(conn, key)
+        if found is not None:
+            table.remove_session(conn, key)
+            user = found[0].id
+            message_table.record(conn, actor=user, action="signed out", now=now, subject=user, address=address)
+
+    app.db.write(work)
 
 
 def listed(app: App, user: User, token: str | None) -> list[Session]:
@@ -139,8 +148,10 @@ def revoke(app: App, user: User, name: str) -> None:
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> bool:
-        message_table.record(conn, actor=user.id, action="session ended", now=now, subject=user.id)
-        return table.remove_session_named(conn, user.id, name)
+        ended = table.remove_session_named(conn, user.id, name)
+        if ended:
+            message_table.record(conn, actor=user.id, action="session ended", now=now, subject=user.id)
+        return ended
 
     if len(name) != 16 or not app.db.write(work):
         raise NotFound("session")
@@ -183,6 +194,21 @@ def add_api_token(app: App, user: User, *, name: str, days: int, scopes: Collect
 
     app.db.write(work)
     return token
+
+
+def revoke_api_token(app: App, user: User, token_id: int, *, address: str) -> None:
+    """End one of one's own API tokens."""
+    now = app.clock.now()
+
+    def work(conn: sa.Connection) -> bool:
+        ended = table.revoke_api_token(conn, user.id, token_id, now)
+        if ended:
+            said: dict[str, Any] = {"action": "api token revoked", "detail": {"token": token_id}}
+            message_table.record(conn, actor=user.id, now=now, subject=user.id, address=address, **said)
+        return ended
+
+    if not app.db.write(work):
+        raise NotFound("token")
 
 
 def drop_sign_in_token(app: App, access_token: str) -> None:

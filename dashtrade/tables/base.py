@@ -27,6 +27,19 @@ NAMING = {
     "pk": "pk_%(table_name)s",
 }
 metadata = sa.MetaData(naming_convention=NAMING)
+AFTER_COMMIT = "after commit"
+
+
+def after_commit(conn: sa.Connection, work: Callable[[], None]) -> None:
+    """To be done once this transaction is durable, and not at all if it is undone. It must not raise."""
+    conn.info.setdefault(AFTER_COMMIT, []).append(work)
+
+
+def take_after_commit(conn: sa.Connection, since: int = 0) -> list[Callable[[], None]]:
+    """What was put there by this transaction; `since`: only what came after that many."""
+    waiting: list[Callable[[], None]] = conn.info.get(AFTER_COMMIT, [])
+    conn.info[AFTER_COMMIT], taken = waiting[:since], waiting[since:]
+    return taken
 
 
 def _exact_text(number: Decimal) -> str:

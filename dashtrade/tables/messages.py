@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 
-from dashtrade.tables.base import BigId, Json, metadata, moment, number, owner_column, unindexed, whole, words
+from dashtrade import security_log
+from dashtrade.tables.base import (
+    BigId, Json, after_commit, metadata, moment, number, owner_column, unindexed, whole, words
+)  # fmt: skip
 from dashtrade.tables.quick import run
 
 outbox = sa.Table(
@@ -68,17 +72,27 @@ def record(conn: sa.Connection, *, actor: int | None, action: str, now: datetime
            detail: Any = None, address: str = "") -> None:
     row = {"at": now, "user_id": actor, "subject_id": subject, "action": action, "detail": detail, "address": address}
     conn.execute(sa.insert(audit).values(**row))
+    _tell_security(conn, row)
+
+
+def _tell_security(conn: sa.Connection, row: dict[str, Any]) -> None:
+    told = {"action": row["action"], "at": row["at"], "user": row["user_id"], "subject": row["subject_id"]}
+    after_commit(conn, partial(security_log.tell, **told, address=row["address"], detail=row["detail"]))
 
 
 def record_often(conn: sa.Connection, *, key: str, count: int, actor: int | None, action: str, now: datetime, subject: int | None,
                  detail: dict[str, Any], address: str) -> None:
     """What may happen many times a minute: one row for all with this key, which says how many."""
+    row = {
+        "at": now, "user_id": actor, "subject_id": subject, "action": action, "address": address,
+        "detail": detail | {"count": count},
+    }  # fmt: skip
+    _tell_security(conn, row)
     found = conn.execute(sa.select(audit.c.id, audit.c.detail).where(audit.c.collapse_key == key).with_for_update()).first()
     if found is not None:
         more = found.detail | {"count": int(found.detail["count"]) + count}
         conn.execute(sa.update(audit).where(audit.c.id == found.id).values(detail=more))
         return
-    row = {"at": now, "user_id": actor, "subject_id": subject, "action": action, "detail": detail | {"count": count}, "address": address}
     conn.execute(sa.insert(audit).values(**row, collapse_key=key))
 
 

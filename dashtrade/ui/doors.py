@@ -267,7 +267,7 @@ class Doors:
     async def logout(self, request: Request, given: dict[str, str]) -> Response:
         if request.method == "GET":  # a link must not sign anybody out
             return RedirectResponse("/", 303)
-        await run_in_threadpool(sessions.end, self.app, token_of(request))
+        await run_in_threadpool(sessions.end, self.app, token_of(request), _address(request))
         answer = RedirectResponse("/auth/login", 303)
         _set_cookie(request, answer, COOKIE, "", 0)
         return answer

@@ -153,7 +153,7 @@ def tokens(app: App, user: User) -> None:
             _new_token()
     if clicked:
         with trying() as attempt:
-            app.db.write(lambda conn: people_table.revoke_api_token(conn, user.id, int(clicked[0]), now))
+            service.revoke_api_token(app, user, int(clicked[0]), address=runtime.address())
         if attempt.ok:
             st.rerun()
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from dashtrade import security_log
 from dashtrade.app import App, CannotStart, build_app
 from dashtrade.lifeline import watch_parent
 from dashtrade.logs import set_up
@@ -102,6 +103,7 @@ def main() -> int:
     try:
         settings = Settings.load()
         set_up(settings.log_level)
+        security_log.keep_in(settings.logs)
         serve(settings)
     except (CannotStart, BadSetting, OSError) as error:
         print(f"DashTrade's dashboard cannot start. {error}", file=sys.stderr)
