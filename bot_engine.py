@@ -70,12 +70,16 @@ class Engine:
 
     # --- in ----------------------------------------------------------------------------------------------------------------
 
-    def accept(self, owner: int, reading: Reading, *, raw: str, origin: Origin, sender: str = "", max_age: timedelta | None = None, followed: bool = False) -> Accepted:
-        """One durable commit; then the signal cannot be lost, and the same one sent again is recognised."""
+    def accept(
+        self, owner: int, reading: Reading, *, raw: str, origin: Origin, sender: str = "", max_age: timedelta | None = None,
+        followed: bool = False, room: int | None = None,
+    ) -> Accepted:
+        """One durable commit; then the signal cannot be lost, and the same one sent again is recognised. NoRoom where its owner
+        has stored more than `room`, and it is no exit."""
         now = self.clock.now()
         alert = Alert(
             id=new_id(now), owner=owner, signal=reading.signal, canonical=reading.canonical, raw=raw, origin=origin,
-            sender=sender, received_at=now, max_age=max_age, followed=followed,
+            sender=sender, received_at=now, max_age=max_age, followed=followed, room=room,
         )
         self.db.may_write()
         said = self.hand_over(alert)

@@ -6,7 +6,6 @@ of its own that the supervisor keeps: whatever happens to this one, stops are wa
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import signal
@@ -26,12 +25,13 @@ from dashtrade.api.http import Answer, bearer, busy, client_address, handle_erro
 from dashtrade.app import App, CannotStart, build_app
 from dashtrade.domain.access import Permission, TokenScope, may
 from dashtrade.domain.bodies import secrets_in
-from dashtrade.domain.dialects import Reading, open_body, parse, read, redact, secret_of
+from dashtrade.domain.dialects import Reading, open_body, parse, read, secret_of
+from dashtrade.domain.keeping import cut, kept, written
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import Malformed, iso, plain, sha256
-from dashtrade.engine.intake import record_refusal
+from dashtrade.engine.intake import NoRoom, record_refusal
 from dashtrade.limits import Rate, ReceiverLimits, network_of
-from dashtrade.services import people, story
+from dashtrade.services import people, quotas, story
 from dashtrade.settings import EX_CONFIG, Settings
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import signals as signal_table
@@ -46,7 +46,6 @@ SHORT_BODY = 4 * 1024  # more is not read of somebody unknown (the token may be 
 WORKER_SILENT = 10  # seconds after which a worker that beats every two is missing
 LONGEST_WAIT = 2.5  # TradingView gives up after 3 s
 TRADINGVIEW = frozenset({"52.89.214.238", "34.212.75.30", "54.218.53.128", "52.32.178.7"})
-_ENCODE = json.JSONEncoder(ensure_ascii=False, default=plain).encode
 WEBHOOK_HINT = "Take the webhook address from your dashboard; it ends in ?token=usr_…"
 
 
@@ -72,21 +71,23 @@ def receive() -> Response:
             if problem is not None:
                 raise problem
             reading = read(opened)
+            text = kept(opened, reading.signal)
         except Malformed as error:
-            if why is not None:
-                raise why from None
-            return _refuse(app, user, raw, opened, error)
+            raise why or _refused(app, user, raw, opened, error) from None
         _check_secret(user, opened)
     if why is not None:
         admission.let_exits_pass(app, user, reading.signal, why)
-    return _accept(app, user, reading, opened, wait)
+    return _accept(app, user, reading, text, wait)
 
 
-def _accept(app: App, user: User, reading: Reading, opened: Any, wait: float) -> Response:
-    said = app.engine.accept(
-        user.id, reading, raw=_stored(opened), origin=Origin.WEBHOOK, sender=client_address(),
-        max_age=timedelta(seconds=user.max_alert_age) if user.max_alert_age else None, followed=bool(wait),
-    )
+def _accept(app: App, user: User, reading: Reading, text: str, wait: float) -> Response:
+    try:
+        said = app.engine.accept(
+            user.id, reading, raw=text, origin=Origin.WEBHOOK, sender=client_address(), followed=bool(wait),
+            max_age=timedelta(seconds=user.max_alert_age) if user.max_alert_age else None, room=quotas.room_of(app, user),
+        )
+    except NoRoom:
+        raise admission.no_storage(app, user) from None
     match said:
         case NoBot():
             choices = [f"{bot['symbol']} on {bot['timeframe']}" for bot in said.bots]
@@ -156,19 +157,18 @@ def _check_secret(user: User, opened: Any) -> None:
         )
 
 
-def _refuse(app: App, user: User, raw: bytes, opened: Any, error: Malformed) -> Response:
+def _refused(app: App, user: User, raw: bytes, opened: Any, error: Malformed) -> Exception:
     """400, and on record: the sender is a machine, its user looks into the list of signals."""
-    shown = _stored(opened) if opened is not None else raw[:2000].decode("utf-8", "replace").replace("\x00", "\ufffd")
+    shown = written(opened) if opened is not None else raw[:2000].decode("utf-8", "replace").replace("\x00", "\ufffd")
     reason = f"{error.message}{f' ({error.where})' if error.where and error.where not in error.message else ''}"
-    now = app.clock.now()
-    signal_id = app.db.write(lambda conn: record_refusal(conn, user.id, raw=shown, reason=reason, sender=client_address(), now=now))
-    raise Answer(400, "bad_alert", _sentence(error.message), error.hint, field=error.where, signal_id=signal_id)
-
-
-def _stored(opened: Any) -> str:
-    """What is kept of the alert: what was sent, without what proves who sent it."""
-    shown = redact(opened)
-    return shown if isinstance(shown, str) else _ENCODE(shown)
+    sender, now, room = client_address(), app.clock.now(), quotas.room_of(app, user)
+    try:
+        signal_id = app.db.write(
+            lambda conn: record_refusal(conn, user.id, raw=cut(shown), reason=reason, sender=sender, now=now, room=room)
+        )
+    except NoRoom:
+        return admission.no_storage(app, user)
+    return Answer(400, "bad_alert", _sentence(error.message), error.hint, field=error.where, signal_id=signal_id)
 
 
 def _sentence(text: str) -> str:

@@ -52,6 +52,7 @@ class Settings:
     proxy_hops: int
     retention_days: int
     webhook_rate: int
+    user_mb: int
     log_level: str
     broker_urls: Mapping[str, str]  # other addresses than the venues' own, by setting name
 
@@ -74,6 +75,7 @@ class Settings:
             ("DASHTRADE_PROXY_HOPS", "0", "`1` behind a reverse proxy that sets X-Forwarded-For and X-Forwarded-Proto"),
             ("DASHTRADE_RETENTION_DAYS", "90", "days that raw alerts and logs are kept"),
             ("DASHTRADE_WEBHOOK_RATE", "20", "alerts a second of one user, in the long run; 25 seconds' worth at once, and exits pass beyond"),
+            ("DASHTRADE_USER_MB", "1024", "megabytes that may be stored of one user's alerts and what came of them"),
             ("DASHTRADE_LOG_LEVEL", "INFO", "`DEBUG`, `INFO`, `WARNING` or `ERROR`"),
             ("ALPACA_API_URL", "Alpaca's own", "address of Alpaca's trading API"),
             ("ALPACA_DATA_URL", "Alpaca's own, or that of `ALPACA_API_URL`", "address of Alpaca's market data"),
@@ -107,6 +109,7 @@ class Settings:
             proxy_hops=given.number("DASHTRADE_PROXY_HOPS", 0, 0, 1),
             retention_days=given.number("DASHTRADE_RETENTION_DAYS", 90, 1, 36500),
             webhook_rate=given.number("DASHTRADE_WEBHOOK_RATE", 20, 1, 1_000_000),
+            user_mb=given.number("DASHTRADE_USER_MB", 1024, 1, 1_000_000),
             log_level=given.choice("DASHTRADE_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
             broker_urls=given.addresses(),
         )

@@ -39,7 +39,7 @@ from dashtrade.engine.sending import is_local
 from dashtrade.engine.streams import Streams
 from dashtrade.engine.watch import Watch
 from dashtrade.failpoints import failpoint
-from dashtrade.services import demo, flatten, removal, schwab_sign_in, story, throttle
+from dashtrade.services import demo, flatten, quotas, removal, schwab_sign_in, story, throttle
 from dashtrade.settings import EX_CONFIG, Settings
 from dashtrade.engine.apart import Apart
 from dashtrade.engine.outages import backed_off
@@ -48,6 +48,7 @@ from dashtrade.tables import attempts as attempt_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import people as people_table
 from dashtrade.tables import signals as signal_table
+from dashtrade.tables import storage
 from dashtrade.tables.accounts import Account
 from dashtrade.tables.signals import Lane
 
@@ -234,7 +235,7 @@ class Worker:
         self.engine.gate = self.engine.reconciler.gate
         self.lanes.start()
         self.reconcile()
-        for job, seconds in ((self.scan, SCAN), (self.collect, COLLECT), (self.look, WATCH), (self.listen, WATCH), (self.flatten, SCAN), (self.reconcile, RECONCILE), (self.readings.look, READINGS), (self.renew, LEASE_SECONDS / 3), (self.tidy, 3600)):
+        for job, seconds in ((self.scan, SCAN), (self.collect, COLLECT), (self.look, WATCH), (self.listen, WATCH), (self.flatten, SCAN), (self.reconcile, RECONCILE), (self.readings.look, READINGS), (self.renew, LEASE_SECONDS / 3), (self.make_room, 60), (self.tidy, 3600)):
             self._scheduler.add_job(_safely(job), "interval", seconds=seconds, max_instances=1, coalesce=True, misfire_grace_time=None)
         self._scheduler.start()
         self.scan()
@@ -352,10 +353,13 @@ class Worker:
     def renew(self) -> None:
         self.engine.leases.renew()
 
+    def make_room(self) -> None:
+        quotas.make_room(self.app)
+
     def tidy(self) -> None:
         now = self.app.clock.now()
         old = now - timedelta(days=self.app.settings.retention_days)
-        forgotten = self.app.db.write(lambda conn: signal_table.forget_raw(conn, old))
+        forgotten = self.app.db.write(lambda conn: storage.forget_old(conn, old))
         self.app.db.write(lambda conn: people_table.forget_expired(conn, now))
         self.app.db.write(lambda conn: attempt_table.tidy(conn, now, now - throttle.DEVICE_LIFE))
         schwab_sign_in.remind(self.app)

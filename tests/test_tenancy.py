@@ -27,7 +27,7 @@ from dashtrade.domain.bots import Stop
 from dashtrade.domain.values import Symbol
 from dashtrade.settings import Settings
 from dashtrade.tables import (
-    accounts, attempts, bots, drifts, export, flattens, messages, orders, people, proofs, protections, pulse, quotas, readings, round_trips, signals,
+    accounts, attempts, bots, drifts, export, flattens, messages, orders, people, proofs, protections, pulse, quotas, readings, round_trips, signals, storage,
 )  # fmt: skip
 from dashtrade.tables.base import metadata
 from tests.conftest import KEY
@@ -197,6 +197,10 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "signals.repeat_of": lambda c, o, of: signals.repeat_of(c, o, signals.get(c, of.ann, of.signal).dedupe_key),
     "signals.count_repeat": lambda c, o, of: signals.count_repeat(c, o, of.signal, of.now),
     "signals.room_for": lambda c, o, of: not signals.room_for(c, o, 1),
+    "storage.used": lambda c, o, of: storage.used(c, o) == storage.used(c, of.ann),
+    "storage.oldest_texts": lambda c, o, of: of.signal in storage.oldest_texts(c, o, 9),
+    "storage.forget_texts": lambda c, o, of: storage.forget_texts(c, o, [of.signal]),
+    "storage.told": lambda c, o, of: storage.told(c, o, of.now),
     "signals.engaged": lambda c, o, of: signals.engaged(c, o, [of.bot]),
     "signals.get": lambda c, o, of: signals.get(c, o, of.signal),
     "signals.status_of": lambda c, o, of: signals.status_of(c, o, of.signal),
@@ -262,6 +266,7 @@ MAKES: dict[str, Query] = {  # what Bob makes is Bob's
     "bots.put_switch": lambda c, o, of: bots.put_switch(
         c, o, scope="user", scope_id=o, stop=Stop.HALT, reason="", set_by=o, at=of.now),
     "signals.add": lambda c, o, of: signals.add(c, o, {k: v for k, v in signals.get(c, of.ann, of.signal)._asdict().items() if k != "user_id"} | {"id": "new"}, []),
+    "storage.add": lambda c, o, of: storage.add(c, o, 7),
     "flattens.add": lambda c, o, of: flattens.add(c, o, scope="user", scope_id=o, asked_by="", now=of.now, bots=[bots.load(c, of.bot)]),
     "attempts.put_device": lambda c, o, of: attempts.put_device(c, o, "t", of.now, 0 if o == of.ann else 9),
     "people.add_session": lambda c, o, of: people.add_session(

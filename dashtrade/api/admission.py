@@ -10,7 +10,7 @@ from dashtrade.api.http import Answer, the_limits
 from dashtrade.app import App
 from dashtrade.domain.signals import Signal
 from dashtrade.engine.intake import leads_out
-from dashtrade.services import demo
+from dashtrade.services import demo, quotas
 from dashtrade.services.refusals import Refusal
 from dashtrade.tables.people import User
 
@@ -33,11 +33,19 @@ def too_many(user: User) -> Answer | None:
 
 def no_room(app: App, user: User) -> Exception | None:
     """Why only exits are taken of this user for now."""
+    if quotas.stored(app, user) >= quotas.room_of(app, user):
+        return no_storage(app, user)
     try:
         demo.check_alerts(app, user)
     except Refusal as refusal:
         return refusal
     return None
+
+
+def no_storage(app: App, user: User) -> Refusal:
+    """Of what is not taken there is one line a minute in the audit log, and no more."""
+    app.notes.note(app, "alert refused", actor=user.id, subject=user.id, who=user.email, reason="storage used up")
+    return quotas.full(quotas.room_of(app, user))
 
 
 def let_exits_pass(app: App, user: User, signal: Signal, why: Exception) -> None:

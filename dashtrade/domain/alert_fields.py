@@ -181,6 +181,11 @@ def _name_of(path: str) -> str:
     return name
 
 
+def is_read(name: str) -> bool:
+    """May a field of the body with this name mean anything to the reader?"""
+    return name.lower() in ("strategy", "order") or _name_of(name) in _KNOWN
+
+
 def agreed(found: list[tuple[str, T]]) -> T | None:
     for path, value in found[1:]:
         if value != found[0][1]:

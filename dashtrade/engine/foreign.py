@@ -27,6 +27,7 @@ from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import round_trips as trip_table
 from dashtrade.tables import signals as signal_table
+from dashtrade.tables import storage
 
 
 def signal_id_of(order_id: str, at: datetime) -> str:
@@ -39,6 +40,7 @@ def add_signal(conn: sa.Connection, bot: Bot | None, user_id: int, *, order_id: 
     """The signal there would have been. Without a bot it is refused, and says why."""
     signal_id = signal_id_of(order_id, at)
     raw = json.dumps({"action": str(side), "symbol": str(symbol), "quantity": plain(quantity), "id": order_id} | ({"bot": str(bot.id)} if bot else {}))
+    storage.add(conn, user_id, storage.of_alert(raw, 1))
     signal_table.add(conn, user_id, {
         "id": signal_id, "received_at": at, "origin": origin, "dialect": "dashtrade", "symbol": symbol, "written_symbol": str(symbol),
         "timeframe": bot.timeframe.seconds if bot else None, "action": str(side), "status": "refused" if refused else "accepted",

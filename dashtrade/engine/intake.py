@@ -15,6 +15,7 @@ from dashtrade.domain.values import Symbol, Timeframe, new_id, sha256
 from dashtrade.failpoints import failpoint
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import signals as table
+from dashtrade.tables import storage
 
 RESEND_WINDOW = timedelta(seconds=30)  # TradingView repeats at 5, 10 and 15 s, each with 3 s to answer
 
@@ -48,6 +49,10 @@ class Conflict:
 Accepted = Receipt | NoBot | Conflict
 
 
+class NoRoom(Exception):
+    """Its user has stored as much as a user may, and it leads out of nothing. Nothing of it is kept."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
     """What came in, as it is handed to whoever makes it durable. It has its id already, so that two tries are one signal."""
@@ -62,17 +67,18 @@ class Alert:
     received_at: datetime
     max_age: timedelta | None
     followed: bool  # its sender waits for what comes of it
+    room: int | None = None  # bytes that may be stored of its owner; None for DashTrade's own and for a user's own hand
 
     def store(self, conn: sa.Connection) -> Accepted:
         return accept(
             conn, self.owner, self.signal, self.canonical, raw=self.raw, origin=self.origin, sender=self.sender,
-            now=self.received_at, max_age=self.max_age, signal_id=self.id,
+            now=self.received_at, max_age=self.max_age, signal_id=self.id, room=self.room,
         )
 
 
 def accept(
     conn: sa.Connection, owner: int, signal: Signal, canonical: str, *, raw: str, origin: Origin, sender: str,
-    now: datetime, max_age: timedelta | None, signal_id: str | None = None,
+    now: datetime, max_age: timedelta | None, signal_id: str | None = None, room: int | None = None,
 ) -> Accepted:
     """One transaction: recognise a repeat, find the bots, store the signal with a decision to make for each of them."""
     key, body = _dedupe_key(signal, canonical), sha256(canonical)
@@ -91,6 +97,10 @@ def accept(
         "action": signal.action, "status": "accepted", "reason": "", "dedupe_key": key, "body_hash": body, "raw": raw, "sender": sender,
     }
     listeners = listeners_of(conn, owner, signal)
+    bots = 0 if isinstance(listeners, str) else len(listeners)
+    total = storage.add(conn, owner, storage.of_alert(raw, bots))
+    if room is not None and total > room and not leads_out(conn, owner, signal):
+        raise NoRoom
     if isinstance(listeners, str):
         table.add(conn, owner, row | {"status": "refused", "reason": listeners, "dedupe_key": None, "ended_at": now}, [])
         return NoBot(signal_id=row["id"], message=listeners, bots=_choices(conn, owner))
@@ -111,9 +121,11 @@ def leads_out(conn: sa.Connection, owner: int, signal: Signal) -> int:
     return len([quantity for quantity in held if against is None or quantity * against > 0])
 
 
-def record_refusal(conn: sa.Connection, owner: int, *, raw: str, reason: str, sender: str, now: datetime) -> str:
+def record_refusal(conn: sa.Connection, owner: int, *, raw: str, reason: str, sender: str, now: datetime, room: int) -> str:
     """What could not be read is kept too: the one who sent it is a machine, its user looks here."""
     signal_id = new_id(now)
+    if storage.add(conn, owner, storage.of_alert(raw, 0)) > room:
+        raise NoRoom
     table.add(conn, owner, {
         "id": signal_id, "received_at": now, "origin": Origin.WEBHOOK, "dialect": "unreadable", "symbol": None, "written_symbol": "",
         "timeframe": None, "action": "", "status": "refused", "reason": reason, "dedupe_key": None, "body_hash": sha256(raw),

@@ -9,13 +9,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from dashtrade.services.refusals import Refusal
+from dashtrade.tables import messages as message_table
 from dashtrade.tables import quotas as table
+from dashtrade.tables import storage
 from dashtrade.tables.people import User
 
+if TYPE_CHECKING:
+    from dashtrade.app import App
+
+MB = 1024 * 1024
+DEMO_MB = 16  # stored of a demo; of other users DASHTRADE_USER_MB
+NEARLY, ENOUGH = 0.9, 0.8  # of what may be stored: texts are taken away from the first on, down to the second
+TEXTS_AT_ONCE = 500  # in one commit
 DAY = timedelta(days=1)
 SESSIONS, SIGN_IN_TOKENS = 20, 50  # of one user; the one that was used longest ago gives way
 
@@ -49,3 +59,65 @@ def claim(conn: sa.Connection, user: User, quota: Quota, now: datetime) -> None:
         raise Refusal(f"you have {quota.most} {quota.what}, the most a user can have, so none was added", quota.room)
     if table.made(conn, user.id, quota.kind, now - DAY) >= quota.a_day:
         raise Refusal(f"you made {quota.a_day:,} {quota.what} within a day, deleted ones too, so none was added", "Go on tomorrow.")
+
+
+# --- stored bytes ----------------------------------------------------------------------------------------------------------
+
+
+def room(app: App, *, demo: bool) -> int:
+    """Bytes that may be stored of one user."""
+    return (min(DEMO_MB, app.settings.user_mb) if demo else app.settings.user_mb) * MB
+
+
+def room_of(app: App, user: User) -> int:
+    return room(app, demo=user.demo_until is not None)
+
+
+def stored(app: App, user: User) -> int:
+    """Bytes that are stored of the user's alerts and of what came of them."""
+    with app.db.read() as conn:
+        return storage.used(conn, user.id)
+
+
+def full(most: int) -> Refusal:
+    return Refusal(
+        f"the {most // MB:,} MB that are stored of one user are used up, so this alert was not taken and is not kept",
+        "Exits of what your bots hold still pass. Ask whoever runs this installation for more room (DASHTRADE_USER_MB).",
+    )
+
+
+def make_room(app: App) -> None:
+    """The worker's, every minute: of those who have nearly used up what is theirs, the oldest texts of ended alerts go. At their
+    rate nobody fills a tenth of it in a minute. Whom that does not help is told, once a day."""
+    with app.db.read() as conn:
+        limits = {demo: int(room(app, demo=demo) * NEARLY) for demo in (False, True)}
+        found = storage.nearly_full(conn, most=limits[False], most_of_demo=limits[True])
+    for row in found:
+        most = room(app, demo=row.demo_until is not None)
+        left = row.bytes
+        while left > most * ENOUGH and (freed := _forget_some(app, row.user_id)) is not None:
+            left -= freed
+        if left > most * NEARLY and (row.told_at is None or row.told_at <= app.clock.now() - DAY):
+            _tell(app, row.user_id, left, most)
+
+
+def _forget_some(app: App, user_id: int) -> int | None:
+    """How many bytes that made free; None: there are no texts left."""
+    with app.db.read() as conn:
+        ids = storage.oldest_texts(conn, user_id, TEXTS_AT_ONCE)
+    return app.db.write(lambda conn: storage.forget_texts(conn, user_id, ids)) if ids else None
+
+
+def _tell(app: App, user_id: int, used: int, most: int) -> None:
+    now = app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        storage.told(conn, user_id, now)
+        message_table.send(
+            conn, user_id, level="warning", title="Your storage is nearly used up", now=now,
+            text=f"{used / MB:,.0f} of {most / MB:,.0f} MB are stored of your alerts and what came of them, the texts of old alerts left out "
+            "already. Once all of it is used, entries are refused; exits still pass. Ask whoever runs this installation for more "
+            "room (DASHTRADE_USER_MB).",
+        )
+
+    app.db.write(work)

@@ -9,8 +9,11 @@ from bot_engine import Accepted
 from dashtrade.domain.bodies import bare, open_body
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.dialects import parse
+from dashtrade.domain.keeping import kept
 from dashtrade.domain.signals import Origin, Signal, SizeKind
 from dashtrade.domain.values import plain
+from dashtrade.engine.intake import NoRoom
+from dashtrade.services import quotas
 from dashtrade.services.bots import NotFound, Refusal, bot_of
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
@@ -51,8 +54,15 @@ def on_paper(app: App, user: User, signal_id: str, *, bot_id: int, request_id: s
     if bot_id not in {bot.id for bot in bots_for(app, user, signal_id)}:
         bot_of(app, user, bot_id)
         raise Refusal("the bot trades something else, or not on paper", "Choose a bot of a paper account that trades the alert's symbol.")
-    body = json.dumps(_again(row.raw) | {"bot": str(bot_id), "id": f"replay-{signal_id[:16]}-{request_id}"})
-    return app.engine.accept(user.id, parse(body.encode()), raw=body, origin=Origin.USER, sender=f"replay of {signal_id}")
+    body = _again(row.raw) | {"bot": str(bot_id), "id": f"replay-{signal_id[:16]}-{request_id}"}
+    reading = parse(json.dumps(body).encode())
+    most = quotas.room_of(app, user)
+    try:
+        return app.engine.accept(
+            user.id, reading, raw=kept(body, reading.signal), origin=Origin.USER, sender=f"replay of {signal_id}", room=most,
+        )
+    except NoRoom:
+        raise quotas.full(most) from None
 
 
 def _again(raw: str) -> dict[str, Any]:

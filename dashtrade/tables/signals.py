@@ -61,7 +61,7 @@ workers = sa.Table(
 
 SYSTEM = {
     "claim", "due_in_lane", "free_lanes", "renew", "release", "holds", "open_lanes", "next_waiting", "decided", "end_decision", "decisions_of", "hold",
-    "end_signal", "raw_of", "hold_back", "waiting_for_open", "wait_for_open", "waiting", "forget_raw", "waiting_in_account", "lock_key", "beat", "last_beat",
+    "end_signal", "raw_of", "hold_back", "waiting_for_open", "wait_for_open", "waiting", "waiting_in_account", "lock_key", "beat", "last_beat",
 }
 
 
@@ -430,9 +430,3 @@ def recently_refused(conn: sa.Connection, owner: int, *, since: datetime, among:
 _LAST_OUTCOME = (
     sa.select(decisions.c.status).where(decisions.c.bot_id == p("bot_id"), decisions.c.user_id == p("owner")).order_by(decisions.c.id.desc()).limit(1)
 )
-
-
-def forget_raw(conn: sa.Connection, older_than: datetime) -> int:
-    """Retention: what was sent is forgotten, what became of it is not. What still waits keeps its body."""
-    old = (signals.c.received_at < older_than) & signals.c.raw.is_not(None) & signals.c.ended_at.is_not(None)
-    return conn.execute(sa.update(signals).where(old).values(raw=None)).rowcount

@@ -12,7 +12,7 @@ from dashtrade.domain.bots import Stop
 from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.protections import KINDS
 from dashtrade.services import drifts as drift_service
-from dashtrade.services import prices
+from dashtrade.services import prices, quotas
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import protections as protection_table
@@ -40,7 +40,7 @@ class Worry:
 
 
 def of_user(app: App, user: User) -> list[Worry]:
-    found = [*_stuck(app, user), *_drifts(app, user), *_accounts(app, user), *_stopped(app, user), *_locked(app, user), *_refused(app, user)]
+    found = [*_stuck(app, user), *_drifts(app, user), *_accounts(app, user), *_stopped(app, user), *_locked(app, user), *_storage(app, user), *_refused(app, user)]
     return sorted(found, key=lambda worry: worry.tone != "down")
 
 
@@ -95,6 +95,18 @@ def _locked(app: App, user: User) -> Iterator[Worry]:
             tone="warn", title=f"{KINDS[row.kind].title}: entries are locked", detail=row.reason, at=row.since, page="pages/risk_events.py",
             query=("part", "Protections"),
         )  # fmt: skip
+
+
+def _storage(app: App, user: User) -> Iterator[Worry]:
+    used, most = quotas.stored(app, user), quotas.room_of(app, user)
+    if used < most * quotas.NEARLY:
+        return
+    full, what = used >= most, f"{used / quotas.MB:,.0f} of {most / quotas.MB:,.0f} MB are stored of your alerts and what came of them"
+    yield Worry(
+        tone="down" if full else "warn", title="Entries are refused: your storage is used up" if full else "Your storage is nearly used up",
+        detail=f"{what}. Exits still pass. Ask whoever runs this installation for more room (DASHTRADE_USER_MB).", at=None,
+        page="pages/signals.py",
+    )  # fmt: skip
 
 
 def _refused(app: App, user: User) -> Iterator[Worry]:
