@@ -61,13 +61,20 @@ def savepoint(conn: sa.Connection) -> Iterator[None]:
         cursor.close()
 
 
+def _driver(conn: sa.Connection) -> Any:
+    """The library's own connection, for what SQLAlchemy has no words for."""
+    return conn.connection.driver_connection
+
+
 class _Work:
     """One piece of work waiting for the writer."""
 
     __slots__ = ("after", "done", "error", "fn", "gate", "result")
 
     def __init__(self, fn: Callable[[sa.Connection], Any]) -> None:
-        self.fn, self.done, self.result, self.error = fn, False, None, None
+        self.fn, self.done = fn, False
+        self.result: Any = None
+        self.error: Exception | None = None
         self.after: list[Callable[[], None]] = []  # to be done when it is durable
         self.gate = threading.Lock()
         self.gate.acquire()
@@ -130,12 +137,12 @@ class Database:
                 return
             with self.engine.connect() as conn:
                 if self.is_sqlite:
-                    conn.connection.driver_connection.execute("BEGIN")
+                    _driver(conn).execute("BEGIN")
                 try:
                     yield conn
                 finally:
                     if self.is_sqlite:
-                        conn.connection.driver_connection.rollback()
+                        _driver(conn).rollback()
         except (exc.OperationalError, exc.TimeoutError, exc.InterfaceError, sqlite3.OperationalError) as error:
             if _is_bug(error):
                 raise
@@ -157,7 +164,8 @@ class Database:
         work = self.write_all([fn])[0]
         if work.error is not None:
             raise work.error
-        return work.result
+        result: T = work.result
+        return result
 
     def may_write(self) -> None:
         """Raises where `before_write` refuses: asked by `write`, and before work is handed to another process that writes it."""
@@ -227,7 +235,7 @@ class Database:
         group: list[_Work] = []
         try:
             conn = self._writing_connection()
-            raw = conn.connection.driver_connection
+            raw = _driver(conn)
             self._begin(raw)
             self._inside.conn = conn
             try:
@@ -299,7 +307,7 @@ class Database:
     def _writing_connection(self) -> sa.Connection:
         if self._writer is None:
             self._writer = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")  # we say BEGIN ourselves
-            self._writer.connection.driver_connection.execute("PRAGMA busy_timeout=0")
+            _driver(self._writer).execute("PRAGMA busy_timeout=0")
         return self._writer
 
     def _drop_writer(self) -> None:
@@ -307,7 +315,7 @@ class Database:
         if writer is None:
             return
         with contextlib.suppress(Exception):
-            writer.connection.driver_connection.rollback()
+            _driver(writer).rollback()
         if self._in_memory:
             self._writer = writer
             return

@@ -177,21 +177,25 @@ class Engine:
         try:
             decided = yield from self._decide_with(self._make_broker(account), task, account, lane, token, anew, priceless)
         except Rejected as error:
-            return (yield from self._give_up(task, lane, token, error.message))
+            yield from self._give_up(task, lane, token, error.message)
+            return None
         except BadCredentials as error:
             yield from self.sender.disable_account(task.account_id, task.user_id, error.message)
-            return (yield from self._give_up(task, lane, token, error.message))
+            yield from self._give_up(task, lane, token, error.message)
+            return None
         except BrokerError as error:
             action = yield Write(lambda conn: self._signal(conn, task.signal_id).action)
             if action in LEAVES and not priceless and isinstance(error, Unavailable) and not isinstance(error, NotYet):
                 return (yield from self._decide(task, account, lane, token, anew=True, priceless=True))
-            return (yield from self._wait_for_venue(task, lane, token, error, action))
+            yield from self._wait_for_venue(task, lane, token, error, action)
+            return None
         except AskAgain:
             return (yield from self._decide(task, account, lane, token, anew=True))
         except (LaneLost, DatabaseAway, sa.exc.OperationalError, self.db.engine.dialect.loaded_dbapi.OperationalError):
             raise
         except Exception as error:  # nothing was sent: what is sent is decided and committed first
-            return (yield from self._unforeseen(task, lane, token, error))
+            yield from self._unforeseen(task, lane, token, error)
+            return None
         self._hints.pop(task.signal_id, None)
         failpoint("after_decide_commit")
         order = decided.order

@@ -103,7 +103,7 @@ def restore(settings: Settings, given: argparse.Namespace) -> int:
     _make_home(settings)
     done: list[restored.Restored] = []
     now = SystemClock().now()
-    kept = Database(settings.database_url).restore(given.file, lambda *files: done.append(restored.make_safe(*files, now)))
+    kept = Database(settings.database_url).restore(given.file, lambda incoming, replaced: done.append(restored.make_safe(incoming, replaced, now)))
     before = f"; what was there before is kept in {kept}" if kept else ""
     print(f"Restored from {given.file}{before}.\n{restored.in_words(done[0])}\nStart DashTrade with ./start")
     return 0
@@ -235,7 +235,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return given.run(settings, given)
     except KeyboardInterrupt:
         return 130
-    except (Refused, ValueError, *_errors_with_a_message()) as problem:
+    except Exception as problem:
+        if not isinstance(problem, (Refused, ValueError, *_errors_with_a_message())):
+            raise
         print(problem, file=sys.stderr)
         hint = getattr(problem, "hint", "")
         if hint and hint not in str(problem):

@@ -82,18 +82,23 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
+class QuietLog(RotatingFileHandler):
+    """On a full disk it falls silent: a traceback for every line would bury the console, and help nobody."""
+
+    def handleError(self, record: LogRecord) -> None:  # noqa: N802
+        pass
+
+
 class Child:
     """One service's process, its log, and the back-off when it keeps dying."""
 
     def __init__(self, service: Service, settings: Settings, pace: Pace, wake: threading.Event):
         self.service, self._host, self._pace, self._wake = service, settings.host, pace, wake
         self.log_file = settings.logs / f"{service.name}.log"
-        self._log = RotatingFileHandler(self.log_file, maxBytes=5_000_000, backupCount=3, encoding="utf-8")
+        self._log = QuietLog(self.log_file, maxBytes=5_000_000, backupCount=3, encoding="utf-8")
         self._log.setFormatter(Formatter("%(message)s"))
-        # On a full disk the log falls silent; a traceback for every line would bury the console, and help nobody.
-        self._log.handleError = lambda record: None
         self._delay = pace.first_delay
-        self.process: subprocess.Popen | None = None
+        self.process: subprocess.Popen[bytes] | None = None
         self.healthy_at: float | None = None
         self.start_at = self.started_at = time.monotonic()
         self._has_worked = False
@@ -105,7 +110,7 @@ class Child:
         self.healthy_at, self.started_at = None, time.monotonic()
         if self.service.ready_file is not None:
             self.service.ready_file.unlink(missing_ok=True)
-        self.process = subprocess.Popen(
+        process = subprocess.Popen(
             self.service.command,
             cwd=ROOT,
             env={**os.environ, PARENT: str(os.getpid()), "PYTHONUNBUFFERED": "1"},
@@ -115,11 +120,13 @@ class Child:
             # A group of its own: Ctrl-C in the terminal then reaches it once, through us, and not as a second signal.
             process_group=0,
         )
-        self._reader = threading.Thread(target=self._read, args=(self.process,), daemon=True)
+        assert process.stdout is not None
+        self.process = process
+        self._reader = threading.Thread(target=self._read, args=(process.stdout,), daemon=True)
         self._reader.start()
 
-    def _read(self, process: subprocess.Popen) -> None:
-        for line in process.stdout:
+    def _read(self, lines: IO[bytes]) -> None:
+        for line in lines:
             text = line.decode(errors="replace").rstrip()
             self.last_lines.append(text)
             self._log.emit(LogRecord(self.service.name, 20, "", 0, text, None, None))
@@ -138,6 +145,7 @@ class Child:
 
     def after_death(self) -> tuple[int, float]:
         """Books the end of the process: its exit code, and how long to wait before the next start."""
+        assert self.process is not None and self._reader is not None, "it was never started"
         code = self.process.wait()
         self._reader.join(timeout=1)
         now = time.monotonic()
@@ -151,7 +159,7 @@ class Child:
 
     def signal(self, number: int) -> None:
         """To the process alone when it can still act on it; to its whole group when it is to be gone."""
-        if not self.running:
+        if self.process is None or not self.running:
             return
         try:
             if number == signal.SIGKILL:

@@ -33,7 +33,7 @@ from dashtrade.domain.bots import Bot
 from dashtrade.domain.ports import BrokerError, OrderReport
 from dashtrade.door import Asker, Door
 from dashtrade.engine.effects import Call, Steps, Write
-from dashtrade.engine.intake import Alert
+from dashtrade.engine.intake import Accepted, Alert
 from dashtrade.engine.lanes import LEASE_SECONDS
 from dashtrade.engine.sending import is_local
 from dashtrade.engine.streams import Streams
@@ -125,9 +125,10 @@ class Lanes:
         alerts, self._alerts = self._alerts, []
         for (asker, number, alert), work in zip(alerts, self._db.write_all([alert.store for _, _, alert in alerts]), strict=True):
             if work.error is None:
+                said: Accepted = work.result
                 failpoint("after_accept_commit")
-                self.on_accepted(asker, work.result.signal_id, alert.owner if alert.followed else None)
-                self._engine.accepted(alert, work.result)
+                self.on_accepted(asker, said.signal_id, alert.owner if alert.followed else None)
+                self._engine.accepted(alert, said)
             asker.tell("accepted", number, named_json(work.result) if work.error is None else None)
 
     def _wake(self, lane: Lane) -> None:
@@ -191,7 +192,12 @@ class Lanes:
             done: tuple[object, Any, BaseException | None] = lane, call.fn(), None
         except BaseException as error:
             done = lane, None, error
-        self._inbox.put(lambda: (self._ready.append(done), after()))
+
+        def came_back() -> None:
+            self._ready.append(done)
+            after()
+
+        self._inbox.put(came_back)
 
     def _commit(self) -> None:
         """What lanes have to write by now, in one commit; not too much of it, as alerts wait meanwhile."""
@@ -336,7 +342,7 @@ class Worker:
 
     def reconcile(self) -> None:
         for account_id in self.engine.reconciler.due():
-            self._comparers.start(account_id, lambda account_id=account_id: self._compare(account_id))
+            self._comparers.start(account_id, partial(self._compare, account_id))
 
     def _compare(self, account_id: int) -> None:
         try:

@@ -17,7 +17,7 @@ from typing import Any
 
 import pydantic
 from flask import Blueprint, Flask, Response, current_app, g, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from bot_database import DatabaseAway
 from dashtrade.app import App
@@ -201,7 +201,7 @@ def require_scope(user: User, scopes: Collection[TokenScope]) -> None:
 
 def _note_refusal(user: User | None) -> None:
     app = the_app()
-    about = {"actor": user.id, "who": user.email} if user else {}
+    about: dict[str, Any] = {"actor": user.id, "who": user.email} if user else {}
     app.notes.note(app, "refused", reason=f"{request.method} {request.url_rule or request.path}", address=client_address(), **about)
 
 
@@ -362,7 +362,7 @@ def handle_errors(flask: Flask) -> None:
     def _http(error: HTTPException) -> Response:
         status = error.code or 400
         name = (error.name or "error").lower().replace(" ", "_")
-        headers = {"Allow": ", ".join(error.valid_methods)} if getattr(error, "valid_methods", None) else None
+        headers = {"Allow": ", ".join(error.valid_methods)} if isinstance(error, MethodNotAllowed) and error.valid_methods else None
         return reply({"error": name, "message": _HTTP_WORDS.get(status, f"{error.name}."), "hint": _HTTP_HINTS.get(status, "See /api/v1/openapi.json.")}, status, headers)
 
     @flask.errorhandler(Exception)

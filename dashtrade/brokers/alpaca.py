@@ -366,24 +366,28 @@ class AlpacaBroker:
         """Adjusted for splits, as a strategy would take one for a crash. Asked for newest first: how far back `count` candles
         reach over nights and holidays is not known, so the start is set generously and the limit does the rest."""
         from alpaca.common.enums import Sort
+        from alpaca.data.enums import Adjustment
         from alpaca.data.requests import CryptoBarsRequest, StockBarsRequest
 
         name = wire.name_at_alpaca(symbol)
         start = end - timeframe.span * count * 8 - timedelta(days=10)
-        span = {
+        span: dict[str, Any] = {
             "symbol_or_symbols": name, "timeframe": bar_length(timeframe), "start": start, "end": end, "limit": count,
             "sort": Sort.DESC,
         }  # fmt: skip
         if symbol.is_crypto:
             found = self._read(lambda: self._coins.get_crypto_bars(CryptoBarsRequest(**span)), dict)
         else:
-            found = self._of_stocks(lambda feed: self._stocks.get_stock_bars(StockBarsRequest(**span, adjustment="split", feed=feed)))
+            found = self._of_stocks(lambda feed: self._stocks.get_stock_bars(StockBarsRequest(**span, adjustment=Adjustment.SPLIT, feed=feed)))
         return self._parsed(lambda: sorted((wire.candle_of(bar) for bar in found.get(name) or ()), key=lambda candle: candle.at))
 
-    def _of_stocks(self, ask: Callable[[str | None], Any]) -> dict[str, Any]:
+    def _of_stocks(self, ask: Callable[[Any], Any]) -> dict[str, Any]:
         """Without a paid plan Alpaca refuses the last minutes of the whole market (403), and gives those of one exchange."""
+        from alpaca.data.enums import DataFeed
+
+        feed = DataFeed(self._feed) if self._feed is not None else None
         try:
-            return self._read(lambda: ask(self._feed), dict)
+            return self._read(lambda: ask(feed), dict)
         except BadCredentials as error:
             if "subscription" not in error.message:
                 raise

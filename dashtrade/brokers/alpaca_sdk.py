@@ -28,7 +28,7 @@ def clients(
     from alpaca.trading.client import TradingClient
     from requests.utils import get_environ_proxies
 
-    data = {"raw_data": True, "url_override": _base(data_url)}
+    data: dict[str, Any] = {"raw_data": True, "url_override": _base(data_url)}
     made = (
         TradingClient(key, secret, paper=mode == "paper", raw_data=True, url_override=_base(api_url)),
         StockHistoricalDataClient(key, secret, **data),
@@ -38,7 +38,8 @@ def clients(
         client._retry = 0  # it takes no argument for this; a 504 after placing would make four orders
         client._session.proxies = get_environ_proxies(client._base_url)
         client._session.trust_env = False  # the environment is not searched for proxies and passwords at each request
-        client._session.request = functools.partial(client._session.request, timeout=timeouts)
+        in_time = functools.partial(client._session.request, timeout=timeouts)
+        client._session.request = in_time  # type: ignore[method-assign]  # it takes no argument for this either
     return made
 
 

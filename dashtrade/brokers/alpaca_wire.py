@@ -16,7 +16,7 @@ from dashtrade.domain.ports import (
     AccountState, BrokerPosition, Candle, Capabilities, FoundOrder, Leg, OrderReport, OrderRequest, Quote, Rejected, Rules,
     VenueStatus,
 )  # fmt: skip
-from dashtrade.domain.values import ZERO, Malformed, OrderSide, OrderType, Symbol, TimeInForce, exact, floor_to, plain
+from dashtrade.domain.values import ZERO, Malformed, OrderSide, OrderType, Symbol, TimeInForce, exact, floor_to, given, plain
 
 SHARE_STEP, WHOLE = Decimal("0.000000001"), Decimal(1)  # Alpaca counts shares to nine decimals
 CENT, SUB_CENT = Decimal("0.01"), Decimal("0.0001")
@@ -284,13 +284,13 @@ def wire_order(request: OrderRequest, rules: Rules) -> dict[str, Any]:
     if request.extended_hours and not request.symbol.is_crypto:  # coins have no other hours
         wire["extended_hours"] = True
     if request.type in (OrderType.LIMIT, OrderType.STOP_LIMIT):
-        wire["limit_price"] = _limit(request.limit_price, request.side, rules, request.symbol)
+        wire["limit_price"] = _limit(given(request.limit_price, "limit price"), request.side, rules, request.symbol)
     if request.type in (OrderType.STOP, OrderType.STOP_LIMIT):
-        wire["stop_price"] = _stop(request.stop_price, rules, request.symbol)
+        wire["stop_price"] = _stop(given(request.stop_price, "stop price"), rules, request.symbol)
     if request.type is OrderType.TRAILING_STOP and request.trail_amount is not None:
         wire["trail_price"] = plain(max(request.trail_amount.quantize(CENT, ROUND_HALF_UP), CENT))
     elif request.type is OrderType.TRAILING_STOP:
-        wire["trail_percent"] = plain(max(request.trail_percent.quantize(CENT, ROUND_HALF_UP), CENT))
+        wire["trail_percent"] = plain(max(given(request.trail_percent, "trail").quantize(CENT, ROUND_HALF_UP), CENT))
     if request.type is OrderType.MARKET and _market_time(request, wire):
         wire["time_in_force"] = _market_time(request, wire)
     return wire | _exits(request, rules)
@@ -305,11 +305,12 @@ def _amount(request: OrderRequest, rules: Rules) -> dict[str, str]:
     # Alpaca takes fractions in plain day orders only, and never short: an entry of 12.34 shares good till cancelled
     # is 12, rather than a refusal. A closing order is left as it is, as its rest would stay behind unseen.
     step = rules.quantity_step if request.symbol.is_crypto or request.reduces or plain_buy else WHOLE
-    quantity = floor_to(request.quantity, step)
+    asked = given(request.quantity, "quantity")
+    quantity = floor_to(asked, step)
     if quantity <= 0 or quantity < rules.min_quantity:
         least = max(rules.min_quantity, step)
         raise Rejected(
-            f"{plain(request.quantity)} {request.symbol.short} is less than Alpaca takes in an order like this, {plain(least)}. "
+            f"{plain(asked)} {request.symbol.short} is less than Alpaca takes in an order like this, {plain(least)}. "
             "Use a larger size. Nothing was sent."
         )
     return {"qty": plain(quantity)}

@@ -23,7 +23,18 @@ from dashtrade.domain.ports import (
     AccountState, BrokerPosition, Candle, Capabilities, Clock, FoundOrder, OrderRef, OrderReport, OrderRequest, Quote, Rejected, RetryLater,
     Rules, SystemClock, Unavailable, Unknown, VenueStatus,
 )  # fmt: skip
-from dashtrade.domain.values import ZERO, OrderSide, OrderType, Symbol, Timeframe, TimeInForce, floor_to, plain, round_to
+from dashtrade.domain.values import (
+    ZERO,
+    OrderSide,
+    OrderType,
+    Symbol,
+    Timeframe,
+    TimeInForce,
+    floor_to,
+    given,
+    plain,
+    round_to,
+)
 
 __all__ = ["CryptoBroker", "capabilities_of", "check"]
 
@@ -191,9 +202,10 @@ class CryptoBroker:
 
     def _arguments(self, request: OrderRequest, rules: Rules) -> tuple[Any, ...]:
         """What ccxt is called with, rounded to the exchange's steps: quantities down, prices to the nearest."""
-        quantity = floor_to(request.quantity, rules.quantity_step)
-        limit = round_to(request.limit_price, rules.price_step) if request.type in _LIMITED else None
-        stop = round_to(request.stop_price, rules.price_step) if request.type in _STOPPED else None
+        quantity = floor_to(given(request.quantity, "quantity"), rules.quantity_step)
+        step = rules.price_step
+        limit = round_to(given(request.limit_price, "limit price"), step) if request.type in _LIMITED else None
+        stop = round_to(given(request.stop_price, "stop price"), step) if request.type in _STOPPED else None
         price = limit or stop or self._price_now(request)
         self._check_size(request, quantity, price, rules)
         params: dict[str, Any] = {self.venue.client_id: request.client_order_id, **self.venue.create_params}
@@ -203,7 +215,8 @@ class CryptoBroker:
             params["timeInForce"] = request.time_in_force.upper()
         kind, sent = ("limit" if limit is not None else "market"), limit
         if request.type is OrderType.MARKET and request.side in self.venue.collared:
-            sent = self._affordable(request, quantity, price, _collared(request.side, price, rules), rules)
+            near = given(price, "price")
+            sent = self._affordable(request, quantity, near, _collared(request.side, near, rules), rules)
             kind, params["timeInForce"] = "limit", TimeInForce.IOC.upper()
         if request.type is OrderType.MARKET and self.venue.spends_on_market_buy and request.side is OrderSide.BUY:
             sent = price
@@ -239,7 +252,7 @@ class CryptoBroker:
         coin, money = request.symbol.base, request.symbol.quote
         least, what = max(rules.min_quantity, rules.quantity_step), ""
         if quantity < least:
-            what = f"{plain(request.quantity)} {coin} is less than the smallest order, {plain(least)} {coin}"
+            what = f"{plain(given(request.quantity, 'quantity'))} {coin} is less than the smallest order, {plain(least)} {coin}"
         elif price is not None and quantity * price < rules.min_notional:
             what = f"{plain(quantity)} {coin} is worth {plain(round_to(quantity * price, rules.price_step))} {money}, " \
                    f"less than the smallest order, {plain(rules.min_notional)} {money}"  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from dashtrade.brokers.crypto_reports import MOST_PAGES, number
@@ -34,9 +35,13 @@ def _read(order: Any) -> FoundOrder:
     )  # fmt: skip
 
 
+def _orders_of(client: Any, name: str, start: int) -> Any:
+    return client.fetch_orders(name, start, PAGE)
+
+
 def _by_symbol(client: Any, since: int, symbols: Sequence[Symbol]) -> Iterator[Any]:
     for symbol in symbols:
-        yield from _paged(lambda start, symbol=symbol: client.fetch_orders(symbol.short, start, PAGE), since)
+        yield from _paged(partial(_orders_of, client, symbol.short), since)
 
 
 def _open_and_closed(client: Any, since: int, symbols: Sequence[Symbol]) -> Iterator[Any]:

@@ -296,15 +296,16 @@ def _status(order: Any) -> tuple[VenueStatus, str]:
 def _told_fills(client: Any, venue: Exchange, ref: OrderRef, order: Any, money: Money) -> tuple[bool, tuple[BrokerFill, ...], str]:
     """False, where the exchange has no list of executions: the totals will have to do."""
     try:
-        return (True, *_fills(client, venue, ref, order, money))
+        fills, note = _fills(client, venue, ref, order, money)
     except Exception as error:
         if not_offered(client, error):
             return False, (), "Its executions and their fees are not told."
         raise
+    return True, fills, note
 
 
 def _fills(client: Any, venue: Exchange, ref: OrderRef, order: Any, money: Money) -> tuple[tuple[BrokerFill, ...], str]:
-    trades = [trade for trade in order.get("trades") or () if trade.get("amount") and trade.get("id")]
+    trades: Sequence[Any] = [trade for trade in order.get("trades") or () if trade.get("amount") and trade.get("id")]
     told = sum((number(trade["amount"]) or ZERO for trade in trades), ZERO)
     filled = number(order.get("filled")) or ZERO
     if told < filled:

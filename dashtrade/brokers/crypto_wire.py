@@ -191,7 +191,9 @@ class Wire:
                     self.venue.name,
                     type(error).__name__,
                 )
-                return None if client.markets else self._use(client, kept)
+                if kept and not client.markets:
+                    self._use(client, kept)
+                return
             raise reading(self, client, error) from error
         self._keep(client)
 
@@ -202,7 +204,9 @@ class Wire:
 
     def _kept(self) -> tuple[dict[str, Any] | None, float]:
         try:
-            kept = json.loads(self._cache.read_text()) if self._cache else None
+            if self._cache is None:
+                return None, 0.0
+            kept = json.loads(self._cache.read_text())
             if kept and kept["exchange"] == self.venue.id and kept["sandbox"] == self._sandbox and kept["url"] == self._url:
                 return kept, self.clock.now().timestamp() - self._cache.stat().st_mtime
         except FileNotFoundError:  # nothing was kept yet: nothing to tell of at every try
@@ -276,9 +280,12 @@ def _es256(message: bytes, pem: bytes) -> bytes:
     from cryptography.hazmat.primitives.asymmetric import ec, utils
 
     try:
-        signed = serialization.load_pem_private_key(pem, None).sign(message, ec.ECDSA(hashes.SHA256()))
-    except (ValueError, TypeError, AttributeError) as error:
+        key = serialization.load_pem_private_key(pem, None)
+    except (ValueError, TypeError) as error:
         raise ccxt.AuthenticationError("its private key cannot be read") from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise ccxt.AuthenticationError("its private key is of another kind than the exchange asks for")
+    signed = key.sign(message, ec.ECDSA(hashes.SHA256()))
     return b"".join(part.to_bytes(32, "big") for part in utils.decode_dss_signature(signed))
 
 

@@ -26,7 +26,7 @@ from dashtrade.domain.ports import (
     AccountState, BrokerFill, BrokerPosition, Capabilities, Clock, Feed, OrderRef, OrderReport, OrderRequest, Quote, Rejected,
     RetryLater, Rules, Unavailable, VenueStatus,
 )  # fmt: skip
-from dashtrade.domain.values import ZERO, OrderSide, OrderType, Symbol, TimeInForce, floor_to, money, plain
+from dashtrade.domain.values import ZERO, OrderSide, OrderType, Symbol, TimeInForce, floor_to, given, money, plain
 
 __all__ = [
     "MemoryPaperStore", "PaperBook", "PaperBroker", "PaperOrder", "PaperPosition", "PaperSettings", "PaperStore",
@@ -81,9 +81,10 @@ def _price_step(symbol: Symbol, price: Decimal) -> Decimal:
 def _quantity(request: OrderRequest, price: Decimal) -> Decimal:
     step = _quantity_step(request.symbol)
     if request.quantity is None:
-        quantity = floor_to(request.notional / price, step)
+        amount = given(request.notional, "amount")
+        quantity = floor_to(amount / price, step)
         if not 0 < quantity <= _MOST:
-            raise Rejected(f"{money(request.notional)} does not buy a tradable quantity at {plain(price)}; change the amount")
+            raise Rejected(f"{money(amount)} does not buy a tradable quantity at {plain(price)}; change the amount")
         return quantity
     if request.quantity % step:
         raise Rejected(f"quantity {plain(request.quantity)} is finer than {plain(step)}, the smallest step; round it")
@@ -156,9 +157,10 @@ def _triggered(order: PaperOrder, touch: Decimal, now: datetime) -> PaperOrder:
     stop, falls = order.stop_price, order.side is OrderSide.SELL
     if order.type is OrderType.TRAILING_STOP:
         water = touch if order.high_water is None else (max if falls else min)(order.high_water, touch)
-        trail = order.trail_amount if order.trail_amount is not None else water * order.trail_percent / 100
+        trail = order.trail_amount if order.trail_amount is not None else water * given(order.trail_percent, "trail") / 100
         stop = water - trail if falls else water + trail
         order = order if water == order.high_water else replace(order, high_water=water, updated_at=now)
+    stop = given(stop, "stop price")
     if touch > stop if falls else touch < stop:
         return order
     becomes = OrderType.LIMIT if order.type is OrderType.STOP_LIMIT else OrderType.MARKET
@@ -383,9 +385,10 @@ class PaperBroker:
         slipped = self._slipped(order, touch)
         if order.type is OrderType.MARKET:
             return slipped
-        if touch > order.limit_price if buys else touch < order.limit_price:
+        limit = given(order.limit_price, "limit price")
+        if touch > limit if buys else touch < limit:
             return None
-        return order.limit_price if resting else (min if buys else max)(slipped, order.limit_price)
+        return limit if resting else (min if buys else max)(slipped, limit)
 
     def _slipped(self, order: PaperOrder, touch: Decimal) -> Decimal:
         if not self._settings.slippage_percent:

@@ -26,7 +26,7 @@ from dashtrade.domain.ports import (
     RetryLater, Rules, SystemClock, Unavailable, VenueStatus,
 )  # fmt: skip
 from dashtrade.domain.values import (
-    ZERO, Malformed, OrderSide, OrderType, Symbol, Timeframe, TimeInForce, plain, round_to,
+    ZERO, Malformed, OrderSide, OrderType, Symbol, Timeframe, TimeInForce, given, plain, round_to,
 )  # fmt: skip
 
 __all__ = ["CAPABILITIES", "SchwabBroker", "authorize_url", "check", "exchange_code", "expires_in", "warning"]
@@ -439,10 +439,10 @@ def _order_body(request: OrderRequest, rules: Rules) -> dict[str, Any]:
     body = {
         "orderType": request.type.upper(), "session": "NORMAL", "duration": WORDS[request.time_in_force], "orderStrategyType": "SINGLE",
         "orderLegCollection": [{
-            "instruction": request.side.upper(), "quantity": int(request.quantity),
+            "instruction": request.side.upper(), "quantity": int(given(request.quantity, "quantity")),
             "instrument": {"symbol": spelled(request.symbol), "assetType": "EQUITY"},
         }],
     }  # fmt: skip
     if request.type is OrderType.LIMIT:
-        body["price"] = plain(round_to(request.limit_price, rules.price_step))
+        body["price"] = plain(round_to(given(request.limit_price, "limit price"), rules.price_step))
     return body

@@ -72,7 +72,8 @@ class SignIn:
         alone: Callable[[], AbstractContextManager[Any]],
     ) -> None:  # fmt: skip
         self._key, self._secret, self._load, self._save, self._post, self._clock = key, secret, load, save, post, clock
-        self._alone, self._lock, self._token = alone, threading.Lock(), None
+        self._alone, self._lock = alone, threading.Lock()
+        self._token: Token | None = None
 
     def access(self, *, refused: str | None = None) -> str:
         """A token that is good now; not `refused`, which the venue did not take although it should be good."""
@@ -81,14 +82,14 @@ class SignIn:
             if self._token is not None and self._token.is_good(now, refused):
                 return self._token.access
             with self._alone():
-                self._token = self._kept()  # somebody else may have renewed it, or signed in anew
-                if self._token.is_good(now, refused):
-                    return self._token.access
-                if now >= self._token.ends:
+                token = self._token = self._kept()  # somebody else may have renewed it, or signed in anew
+                if token.is_good(now, refused):
+                    return token.access
+                if now >= token.ends:
                     raise BadCredentials(f"Schwab lets nobody in for longer than seven days, and they are over. {SIGN_IN}")
-                self._token = self._renewed(self._token, now)
-                self._save(self._token.text)
-                return self._token.access
+                token = self._token = self._renewed(token, now)
+                self._save(token.text)
+                return token.access
 
     def ends(self) -> datetime:
         return self._kept().ends

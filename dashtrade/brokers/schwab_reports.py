@@ -55,7 +55,7 @@ def entered(order: Any) -> datetime:
 
 def fits(order: Any, ref: OrderRef) -> bool:
     """Everything that a look-up knows of an order: symbol, side, type and quantity."""
-    legs = order.get("orderLegCollection") or ()
+    legs: list[Any] = order.get("orderLegCollection") or []
     if len(legs) != 1 or order.get("orderStrategyType", "SINGLE") != "SINGLE":
         return False
     leg = legs[0]

@@ -33,7 +33,7 @@ def to_json(value: Any) -> JsonValue:
         return str(value)
     if is_dataclass(value):
         return {
-            name: to_json(held) for name, default in _defaults(type(value))
+            name: to_json(held) for name, default in _defaults(value.__class__)
             if (held := getattr(value, name)) is not default
         }
     if isinstance(value, (datetime, time)):
@@ -72,7 +72,7 @@ def from_named_json(kinds: Any, data: JsonValue) -> Any:
 
 
 @cache
-def _defaults(kind: type) -> tuple[tuple[str, Any], ...]:
+def _defaults(kind: Any) -> tuple[tuple[str, Any], ...]:
     return tuple((field.name, field.default) for field in fields(kind))
 
 

@@ -18,7 +18,7 @@ from dashtrade.domain.ports import Rules
 from dashtrade.domain.risk import Approved, Proposal, Refused, Step, View, Wait, WaitingEntry, review, would_have
 from dashtrade.domain.signals import Action, ExitPlan, Signal, Target
 from dashtrade.domain.sizing import NoSize, entry_size, exit_quantity
-from dashtrade.domain.values import ZERO, OrderSide, OrderType, Side, TimeInForce, floor_to, iso, plain, round_to
+from dashtrade.domain.values import ZERO, OrderSide, OrderType, Side, TimeInForce, floor_to, given, iso, plain, round_to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +176,7 @@ def _exit(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
     return Proposal(exits=(step,), entry=None)
 
 
-def _add(signal: Signal, view: View) -> Proposal | Refused:
+def _add(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
     owned = view.bot.position.quantity
     if not owned:
         return Refused(reason="nothing to add to: the bot owns nothing")
@@ -331,9 +331,9 @@ def _opening(signal: Signal, view: View, side: Side, effect: Effect, fixed: Deci
         return NoSize(reason=why, numbers={"price": plain(price)})
     quantity, words = fixed, f"the same {plain(fixed)}" if fixed else ""
     if quantity is None:
-        own = signal.size is not None and bot.size_override
+        own = signal.size if bot.size_override else None
         sized = entry_size(
-            signal.size if own else bot.size, price=price, equity=view.account.equity, owned=abs(bot.position.quantity),
+            own or bot.size, price=price, equity=view.account.equity, owned=abs(bot.position.quantity),
             rules=_rules_for(signal, view, order_side, kind),
             stop_distance=_stop_distance(plan.stop_loss, price),
         )
@@ -385,7 +385,8 @@ def _with_exits(step: Step, plan: ExitPlan, view: View) -> Step:
         opens=step.effect is Effect.OPEN and (view.shared is None or netting.opens(step.side, view.shared.net)),
     ), can)  # fmt: skip
     if isinstance(held, Held):
-        prices = [plain(t.price) for t in (*held.plan.take_profits, held.plan.stop_loss) if t is not None]
+        targets = [t for t in (*held.plan.take_profits, held.plan.stop_loss) if t is not None]
+        prices = [plain(given(t.price, "price")) for t in targets]
         words = f"{step.words}; exits at {' and '.join(prices)} held at {can.name}"
         return replace(step, exits=written_as_held(held.plan, can.name), time_in_force=held.time_in_force, words=words)
     why = f" ({held})" if held else ""

@@ -7,7 +7,7 @@ right. The one liberty is the way out: who wants to be flat afterwards closes, w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_UP, Decimal
 from typing import Any, NoReturn
 
@@ -268,11 +268,11 @@ def _profit(value: object, where: str) -> Target:
     fields = Fields.of(value, f"{where}.")
     ways = {"price": fields.one("limit_or_price", read_positive), "percent": fields.one("percent", read_percent),
             "amount": fields.one("amount", read_positive)}
-    _only_way(ways, where, "limitPrice, percent, amount")
+    way = _only_way(ways, where, "limitPrice, percent, amount")
     share, quantity = fields.one("share", read_share), fields.one("share_quantity", read_positive)
     if share and quantity:
         contradiction(fields.get("share")[0][0], fields.get("share_quantity")[0][0])
-    return Target(**ways, share_percent=share, share_quantity=quantity)
+    return replace(_target(way, ways[way]), share_percent=share, share_quantity=quantity)
 
 
 def read_loss(value: object, where: str) -> Target:
@@ -291,7 +291,16 @@ def read_loss(value: object, where: str) -> Target:
     if (trails and not trailing) or (trailing and way == "price") or limited != (limit is not None):
         hint = "stop takes stopPrice, percent or amount; stop_limit a limitPrice too; trailing_stop a trail alone."
         raise Malformed(f"{where} does not fit its type {kind}", where=where, hint=hint)
-    return Target(**{way.removeprefix("trail_"): ways[way]}, limit_price=limit, trailing=trailing)
+    return replace(_target(way.removeprefix("trail_"), ways[way]), limit_price=limit, trailing=trailing)
+
+
+def _target(way: str, value: Decimal | None) -> Target:
+    match way:
+        case "price":
+            return Target(price=value)
+        case "percent":
+            return Target(percent=value)
+    return Target(amount=value)
 
 
 def _only_way(ways: dict[str, Decimal | None], where: str, names: str) -> str:

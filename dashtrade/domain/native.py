@@ -9,7 +9,7 @@ from decimal import Decimal
 from dashtrade.domain.exits import Kept, price_of, read_written, written
 from dashtrade.domain.ports import Capabilities
 from dashtrade.domain.signals import ExitPlan, Target
-from dashtrade.domain.values import OrderSide, OrderType, Symbol, TimeInForce, plain, round_to
+from dashtrade.domain.values import OrderSide, OrderType, Symbol, TimeInForce, given, plain, round_to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +46,11 @@ def held_natively(plan: ExitPlan, entry: Entry, can: Capabilities) -> Held | str
     sign = entry.side.sign
     profits = tuple(_priced(t, entry, sign) for t in plan.take_profits)
     stop = _priced(plan.stop_loss, entry, -sign) if plan.stop_loss else None
-    near = [t for t, s in [*((t, sign) for t in profits), *([(stop, -sign)] if stop else [])] if (t.price - entry.price) * s < entry.price_step]
+    sides = [*((target, sign) for target in profits), *([(stop, -sign)] if stop else [])]
+    prices = [(given(target.price, "price"), side) for target, side in sides]
+    near = [price for price, side in prices if (price - entry.price) * side < entry.price_step]
     if near:
-        return f"{plain(near[0].price)} is too near to the price for {can.name}"
+        return f"{plain(near[0])} is too near to the price for {can.name}"
     return Held(plan=replace(plan, take_profits=profits, stop_loss=stop), time_in_force=TimeInForce.GTC)
 
 

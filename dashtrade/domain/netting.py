@@ -74,11 +74,9 @@ def split_at_zero(order: Order, net: Decimal, can: Capabilities) -> tuple[Order,
     rest = sendable(order.quantity, order.side, net, order.symbol, can) - closing
     if can.crosses_zero or order.symbol.is_crypto or not closing or not rest:
         return replace(order, quantity=closing + rest) if closing + rest > 0 else order, None
-    exits = (
-        {name: value for name, value in order.exits.items() if name != "native"}
-        if is_native(order.exits)
-        else order.exits
-    )
+    exits = order.exits
+    if exits is not None and is_native(exits):
+        exits = {name: value for name, value in exits.items() if name != "native"}
     share = closing / order.quantity
     part = Effect.REDUCE if order.effect is Effect.CLOSE else order.effect  # the rest of it is what closes
     first = replace(order, quantity=closing, effect=part, final=False, exits=exits, reserve=order.reserve * share)

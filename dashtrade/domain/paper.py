@@ -102,7 +102,8 @@ class PaperSettings:
                 close = get_close_matches(name, names, 1)
                 hint = f"Did you mean {close[0]}?" if close else f"It has {', '.join(names)}."
                 raise Malformed(f"a paper account has no option {name!r}", where=name, hint=hint)
-        return cls(**{name: _setting(name, value) for name, value in options.items() if value is not None})
+        settings: dict[str, Any] = {name: _setting(name, value) for name, value in options.items() if value is not None}
+        return cls(**settings)
 
 
 _RANGES = {

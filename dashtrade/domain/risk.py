@@ -169,7 +169,7 @@ def _wait(proposal: Proposal, failed: Check | None, view: View) -> Wait | Refuse
     if proposal.exits and not view.capabilities.queues_when_closed:
         known = f", which is expected at {iso(opens)}" if opens else "; it is asked every minute"
         return Wait(until=max(opens, view.now + SOON) if opens else view.now + ASK_AGAIN, reason=f"waits for the market of {name} to open{known}", entry=False)
-    if proposal.exits or failed is None or not _waits(failed, view):
+    if proposal.exits or failed is None or opens is None or not _waits(failed, view):
         return None
     if view.expires_at is not None and view.expires_at < opens:
         return Refused(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal, InvalidOperation
 from enum import StrEnum
+from typing import TypeVar
 
 ZERO = Decimal(0)
 MAX_DIGITS = 30  # what PostgreSQL and SQLite both keep without loss, and far more than any market needs
@@ -72,6 +73,16 @@ class TimeInForce(StrEnum):
     FOK = "fok"
     OPG = "opg"
     CLS = "cls"
+
+
+T = TypeVar("T")
+
+
+def given(value: T | None, what: str) -> T:
+    """What a rule has asked for already, such as the limit price of a limit order: that it is missing is a bug of ours."""
+    if value is None:
+        raise AssertionError(f"there is no {what} where there has to be one")
+    return value
 
 
 def exact(value: object, where: str = "number") -> Decimal:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import sqlalchemy as sa
 
@@ -49,7 +50,7 @@ class Adopter:
             if order is None:
                 forgotten.append((each, broker.find(each.ref)))
             elif order.status is OrderStatus.CREATED:
-                changed |= self.db.write(lambda conn, order=order: self._was_sent(conn, order))
+                changed |= self.db.write(partial(self._was_sent, order))
             elif order.status in ENDED and each.filled_quantity > order.filled_quantity:
                 report = broker.find(order.ref)
                 changed |= report is not None and drive(self.db, self._sender.book(order, report)).filled_quantity > order.filled_quantity
@@ -58,7 +59,7 @@ class Adopter:
             changed |= self.db.write(lambda conn: self._take_over(conn, account, venue, forgotten))
         return changed
 
-    def _was_sent(self, conn: sa.Connection, order: Order) -> bool:
+    def _was_sent(self, order: Order, conn: sa.Connection) -> bool:
         """It was about to be sent when the backup was made, and was sent since: to be looked up, never sent again."""
         now = self.clock.now()
         account_table.hold(conn, order.account_id)
@@ -74,11 +75,11 @@ class Adopter:
             client_order_id(task.signal_id, task.bot_id, step): (task, step)
             for task in signal_table.waiting_in_account(conn, account.id) for step in range(2 * APART)
         }
-        last = {}
+        last: dict[int, int] = {}
         for each, _ in found:
             if each.client_order_id in waiting:
-                task, step = waiting[each.client_order_id]
-                last[task.id] = max(step, last.get(task.id, 0))
+                known, step = waiting[each.client_order_id]
+                last[known.id] = max(step, last.get(known.id, 0))
         changed = False
         for each, report in found:
             name = each.client_order_id
@@ -88,7 +89,8 @@ class Adopter:
             if bot is None:
                 self._nobodys(conn, account, each, report)
                 continue
-            task, step = waiting.get(name, (None, 0))
+            found_task: tuple[signal_table.Waiting | None, int] = waiting.get(name, (None, 0))
+            task, step = found_task
             self._take_one(conn, bot, venue, each, report, task, step, final=task is None or step == last[task.id])
             changed = True
         return changed

@@ -128,7 +128,7 @@ def _book_fills(conn: sa.Connection, before: Order, after: Order, fills: list[Br
     ended = trip_table.book(conn, after, booked, trailing=bool(bot.exits and "trail" in bot.exits))
     changed = replace(changed, last_day=ended.counted(changed.last_day))
     if changed.exits and legs.are_held(conn, after):
-        changed = replace(changed, exits=changed.exits | {"held_by": after.exits["native"]})
+        changed = replace(changed, exits=changed.exits | {"held_by": (after.exits or {})["native"]})
     bot_table.book(conn, changed, now=now)
     bot_table.put_day(conn, changed)
     _tell(conn, bot, after, fills, realized, now)

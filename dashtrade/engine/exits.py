@@ -86,6 +86,8 @@ def follow(db: Database, bot: Bot, kept: Kept, now: datetime) -> list[Lane]:
     with db.read() as conn:
         signal = signal_table.get(conn, bot.user_id, firing.signal_id)
         orders = order_table.of_signal(conn, firing.signal_id, bot.id)
+    if signal is None:
+        raise AssertionError(f"bot {bot.id} waits for signal {firing.signal_id}, which is not there")
     if signal.status in UNDER_WAY:
         if firing.limit is None or firing.told or signal.status != "working" or now - firing.since < rules.FOLLOWED_UP:
             return []
@@ -116,7 +118,8 @@ def _again(conn: sa.Connection, bot: Bot, kept: Kept, firing: Firing, orders: li
     if firing.quantity is not None:
         left = firing.quantity - sum((order.filled_quantity for order in orders), ZERO)
         if left <= 0:
-            return _finish(conn, bot, kept, firing) or []
+            _finish(conn, bot, kept, firing)
+            return []
         firing = replace(firing, quantity=left)
     receipt = _fire(conn, bot, kept, firing, now)
     if receipt is not None and firing.tries == rules.TELL_AT:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -91,8 +90,9 @@ def accept(
             return Conflict(signal_id=before.id, message=f"the id {signal.key!r} was already used for {signal.symbol.short}, with other content")
         table.count_repeat(conn, owner, before.id, now)
         return Receipt(signal_id=before.id, duplicate=True)
-    row = {
-        "id": signal_id or new_id(now), "received_at": now, "origin": origin, "dialect": signal.dialect, "symbol": signal.symbol,
+    signal_id = signal_id or new_id(now)
+    row: dict[str, Any] = {
+        "id": signal_id, "received_at": now, "origin": origin, "dialect": signal.dialect, "symbol": signal.symbol,
         "written_symbol": signal.written_symbol, "timeframe": signal.timeframe.seconds if signal.timeframe else None,
         "action": signal.action, "status": "accepted", "reason": "", "dedupe_key": key, "body_hash": body, "raw": raw, "sender": sender,
     }
@@ -103,10 +103,10 @@ def accept(
         raise NoRoom
     if isinstance(listeners, str):
         table.add(conn, owner, row | {"status": "refused", "reason": listeners, "dedupe_key": None, "ended_at": now}, [])
-        return NoBot(signal_id=row["id"], message=listeners, bots=_choices(conn, owner))
+        return NoBot(signal_id=signal_id, message=listeners, bots=_choices(conn, owner))
     table.add(conn, owner, row, listeners, due_at=now + signal.delay if signal.delay else None, expires_at=expiry(signal, now, max_age))
     failpoint("before_accept_commit")
-    return Receipt(signal_id=row["id"], duplicate=False, lanes=tuple(table.Lane(b.account_id, b.symbol) for b in listeners))
+    return Receipt(signal_id=signal_id, duplicate=False, lanes=tuple(table.Lane(b.account_id, b.symbol) for b in listeners))
 
 
 def leads_out(conn: sa.Connection, owner: int, signal: Signal) -> int:
@@ -146,7 +146,7 @@ def expiry(signal: Signal, now: datetime, max_age: timedelta | None) -> datetime
     return min(signal.sent_at or now, now) + min(limits) if limits else None
 
 
-def listeners_of(conn: sa.Connection, owner: int, signal: Signal) -> Sequence[Any] | str:
+def listeners_of(conn: sa.Connection, owner: int, signal: Signal) -> list[Any] | str:
     """The bots it is for, or why there are none."""
     shown = signal.symbol.short
     if signal.bot is not None:
@@ -161,7 +161,7 @@ def listeners_of(conn: sa.Connection, owner: int, signal: Signal) -> Sequence[An
     return fitting or f"no bot trades {shown} on {signal.timeframe.shown}"
 
 
-def _named(every: list[Any], signal: Signal) -> Sequence[Any] | str:
+def _named(every: list[Any], signal: Signal) -> list[Any] | str:
     wanted = (signal.bot or "").strip()
     found = [bot for bot in every if str(bot.id) == wanted] or [bot for bot in every if bot.name.casefold() == wanted.casefold()]
     if not found:

@@ -6,6 +6,7 @@ written in the transaction of the decision that it refused, with its event and i
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -46,11 +47,11 @@ def _guards(conn: sa.Connection, bot: Bot, over: table.Over, now: datetime) -> t
     locked = {lock.protection_id for lock in over.locks}
     ours = [(one, domain.read(one.kind, one.scope, one.settings)) for one in over.watching if one.id not in locked]
     always = [guard for kind, guard in _ALWAYS.items() if all(one.kind != kind for one in over.watching)]
-    scopes = {need: max((one.scope for one, rule in ours if rule.needs is need), key=_width, default=None) for need in Needs}
-    back = max((getattr(rule, "look_back_minutes", None) or getattr(rule, "minutes", 0) for _, rule in ours), default=0)
-    exits = table.exits(conn, bot, scopes[Needs.EXITS], now - timedelta(minutes=back)) if scopes[Needs.EXITS] else []
-    sent = table.sent(conn, bot, scopes[Needs.ORDERS], now - MINUTE) if scopes[Needs.ORDERS] else []
-    others = table.holdings(conn, bot, scopes[Needs.HOLDINGS]) if scopes[Needs.HOLDINGS] else []
+    scopes = {need: _widest(one.scope for one, rule in ours if rule.needs is need) for need in Needs}
+    back = max((_minutes_back(rule) for _, rule in ours), default=0)
+    exits = table.exits(conn, bot, widest, now - timedelta(minutes=back)) if (widest := scopes[Needs.EXITS]) else []
+    sent = table.sent(conn, bot, widest, now - MINUTE) if (widest := scopes[Needs.ORDERS]) else []
+    others = table.holdings(conn, bot, widest) if (widest := scopes[Needs.HOLDINGS]) else []
     resets = table.resets(conn, [one.id for one, _ in ours]) if exits or sent else {}
     return (*always, *(
         Guard(
@@ -62,8 +63,13 @@ def _guards(conn: sa.Connection, bot: Bot, over: table.Over, now: datetime) -> t
     ))  # fmt: skip
 
 
-def _width(scope: Scope) -> int:
-    return list(Scope).index(scope)
+def _widest(scopes: Iterable[Scope]) -> Scope | None:
+    found = list(scopes)
+    return max(found, key=list(Scope).index) if found else None
+
+
+def _minutes_back(rule: domain.Protection) -> int:
+    return int(getattr(rule, "look_back_minutes", 0) or getattr(rule, "minutes", 0) or 0)
 
 
 def _within(found: list[Any], bot: Bot, scope: Scope) -> list[Any]:

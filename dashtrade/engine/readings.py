@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from bot_database import Database, DatabaseAway
 from dashtrade.domain.ports import BadCredentials, Broker, BrokerError, Clock, RetryLater
@@ -70,7 +71,7 @@ class Readings:
         """Begin what is due. Waits for nobody."""
         for account in self.due():
             pace = self._paces[account.id]
-            if self._apart.start(account.id, lambda account=account: self.read(account)):
+            if self._apart.start(account.id, partial(self.read, account)):
                 pace.begun, pace.hangs = self._clock.now(), False
 
     def stop(self) -> None:

@@ -111,7 +111,7 @@ def change_account(app: App, user: User, account_id: int, changes: dict[str, Any
     if changes.get("label"):
         values["label"] = changes["label"].strip()[:80]
     if changes.get("options") is not None or changes.get("credentials") is not None:
-        options = changes.get("options") if changes.get("options") is not None else account.options
+        options: dict[str, Any] = account.options if changes.get("options") is None else changes["options"]
         credentials = changes.get("credentials") or json.loads(app.vault.decrypt(account.credentials))
         app.brokers.kind(account.broker).check(dict(credentials), {**options, "mode": account.mode})
         values |= {"options": options, "credentials": app.vault.encrypt(json.dumps(credentials, sort_keys=True))}

@@ -37,7 +37,7 @@ from dashtrade.tables import bots as bot_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as table
 from dashtrade.tables import signals as signal_table
-from dashtrade.tables.base import metadata
+from dashtrade.tables.base import added_id, metadata
 from dashtrade.tables.overall import HISTORY
 from dashtrade.tables.people import User
 
@@ -272,7 +272,7 @@ def _move_in(conn: sa.Connection, old: sa.Connection, *, now: datetime, address:
         if name == "outbox":
             rows = [row | {"read_at": now} for row in rows]
         if name in _REFERRED:
-            numbers[name] = {row.pop("id"): conn.execute(sa.insert(source).values(**row)).inserted_primary_key[0] for row in rows}
+            numbers[name] = {row.pop("id"): added_id(conn, sa.insert(source).values(**row)) for row in rows}
         elif rows:
             numbered = source.c.get("id") is not None and source.c.id.autoincrement is True
             conn.execute(sa.insert(source), [{n: v for n, v in row.items() if not (numbered and n == "id")} for row in rows])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -47,6 +48,10 @@ def rotate_all(app: App) -> int:
     return moved + app.db.write(own)
 
 
+def _put_all(put: Callable[..., bool], fresh: list[tuple[int, str, str]], conn: sa.Connection) -> int:
+    return sum(put(conn, row_id, old, new) for row_id, old, new in fresh)
+
+
 def _rotate(app: App, page_of: Callable[..., list[Any]], put: Callable[..., bool], column: str) -> int:
     moved, after = 0, 0
     while True:
@@ -56,5 +61,5 @@ def _rotate(app: App, page_of: Callable[..., list[Any]], put: Callable[..., bool
             return moved
         stale = [(row.id, getattr(row, column)) for row in page if app.vault.needs_rotation(getattr(row, column))]
         fresh = [(row_id, old, app.vault.rotate(old)) for row_id, old in stale]
-        moved += app.db.write(lambda conn, fresh=fresh: sum(put(conn, row_id, old, new) for row_id, old, new in fresh))
+        moved += app.db.write(partial(_put_all, put, fresh))
         after = page[-1].id

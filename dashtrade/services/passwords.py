@@ -16,7 +16,7 @@ SHORTEST, LONGEST = 8, 128
 _ROUNDS = 12
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm", "azertyuiop", "qwertzuiop", "1234567890", "abcdefghijklmnopqrstuvwxyz", "qazwsxedcrfvtgb", "1q2w3e4r5t6y7u8i")
 # One sign may stand for either of two letters: each way of reading is tried.
-_READINGS = ({}, str.maketrans("013457@$!8", "oieastasib"), str.maketrans("013457@$!|", "oleastasll"))
+_READINGS: tuple[dict[int, int], ...] = ({}, str.maketrans("013457@$!8", "oieastasib"), str.maketrans("013457@$!|", "oleastasll"))
 _LEFT_OVER, _LONG_ENOUGH, _WORDS = 2, 5, 2  # letters beside a common word; from which length of it they may be; words in a row
 
 

@@ -156,7 +156,8 @@ def bot_days(app: App, user: User, scope: MoneyScope | None, *, since: date | No
     for day in [*map(_as_day, simulated), *map(_as_ended, over)]:
         if until is None or day.day <= until:
             key, sign = (day.bot_id, day.day), -1 if live else 1
-            before = found.get(key) or replace(day, **dict.fromkeys(_ADDED, 0) | {name: ZERO for name in _ADDED[:3]})
+            nothing: dict[str, Any] = dict.fromkeys(_ADDED, 0) | {name: ZERO for name in _ADDED[:3]}
+            before = found.get(key) or replace(day, **nothing)
             found[key] = before.plus(day, sign)
     return sorted((day for day in found.values() if any(getattr(day, name) for name in _ADDED)), key=lambda day: (day.day, day.bot_id))
 

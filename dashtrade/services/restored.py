@@ -106,7 +106,7 @@ def _end(conn: sa.Connection, before: Before | None, now: datetime) -> Restored:
 def _tokens(conn: sa.Connection, before: Before, here: dict[tuple[int, datetime], Any], now: datetime) -> dict[str, str]:
     """As the replaced database had them; who was gone there has none."""
     said: dict[str, str] = {}
-    mine = defaultdict(dict)
+    mine: defaultdict[int, dict[str, Any]] = defaultdict(dict)
     for row in conn.execute(sa.select(webhook_tokens)):
         mine[row.user_id][row.token_hash] = row
     newer = defaultdict(list)

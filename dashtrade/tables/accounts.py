@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
-from dashtrade.tables.base import Json, flag, is_postgres, metadata, moment, number, owner_column, words
+from dashtrade.tables.base import added_id, Json, flag, is_postgres, metadata, moment, number, owner_column, words
 from dashtrade.tables.people import system_settings
 from dashtrade.tables.quick import first, one, rows, run
 
@@ -72,7 +72,7 @@ def _account(row: Any) -> Account | None:
 
 def add(conn: sa.Connection, owner: int, **values: Any) -> int:
     row = {"is_active": True, "disabled_reason": ""} | values
-    return conn.execute(sa.insert(accounts).values(user_id=owner, **row)).inserted_primary_key[0]
+    return added_id(conn, sa.insert(accounts).values(user_id=owner, **row))
 
 
 def get(conn: sa.Connection, owner: int, account_id: int) -> Account | None:

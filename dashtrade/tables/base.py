@@ -102,7 +102,7 @@ class Exact(Kept):
 class Moment(Kept):
     """An aware UTC time: microseconds since 1970 in SQLite, TIMESTAMPTZ in PostgreSQL."""
 
-    impl = sa.BigInteger
+    impl: Any = sa.BigInteger
     cache_ok = True
 
     def load_dialect_impl(self, dialect: sa.Dialect) -> Any:
@@ -196,6 +196,14 @@ def unindexed(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
 
 def is_postgres(conn: sa.Connection) -> bool:
     return conn.dialect.name == "postgresql"
+
+
+def added_id(conn: sa.Connection, statement: sa.Insert) -> int:
+    """Carry it out; the number that the new row was given."""
+    key = conn.execute(statement).inserted_primary_key
+    assert key is not None
+    number: int = key[0]
+    return number
 
 
 # --- cells of CSV files ----------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from dashtrade.domain.ledger import Position
 from dashtrade.domain.signals import Size, SizeKind
 from dashtrade.domain.values import OrderType, Symbol, Timeframe
 from dashtrade.tables.accounts import accounts
-from dashtrade.tables.base import BigId, Exact, Instrument, Json, exact, flag, metadata, moment, number, owner_column, whole, words
+from dashtrade.tables.base import added_id, BigId, Exact, Instrument, Json, exact, flag, metadata, moment, number, owner_column, whole, words
 from dashtrade.tables.quick import first, rows, run
 
 _LEFT = sa.text("deleted_at IS NOT NULL AND status != 'READY'")  # deleted, and not flat yet
@@ -95,7 +95,7 @@ def add(conn: sa.Connection, owner: int, **values: Any) -> int:
         "realized_pnl": zero, "fees": zero, "total_trades": 0, "day": values["created_at"].date(), "day_realized": zero,
         "day_fees": zero, "day_volume": zero, "day_entries": 0, "day_trades": 0, "day_wins": 0, "day_losses": 0,
     }
-    return conn.execute(sa.insert(bots).values(user_id=owner, **(start | values))).inserted_primary_key[0]
+    return added_id(conn, sa.insert(bots).values(user_id=owner, **(start | values)))
 
 
 def get(conn: sa.Connection, owner: int, bot_id: int) -> Bot | None:
@@ -305,7 +305,7 @@ def days(conn: sa.Connection, owner: int, *, bot_id: int | None, since: date | N
 
 def add_risk_event(conn: sa.Connection, bot: Bot, **values: Any) -> int:
     row = {"user_id": bot.user_id, "account_id": bot.account_id, "bot_id": bot.id} | values
-    return conn.execute(sa.insert(risk_events).values(**row)).inserted_primary_key[0]
+    return added_id(conn, sa.insert(risk_events).values(**row))
 
 
 def list_risk_events(conn: sa.Connection, owner: int, *, before: int | None, limit: int, bot_id: int | None = None) -> list[Any]:

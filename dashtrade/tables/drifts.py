@@ -12,7 +12,7 @@ from sqlalchemy import bindparam as p
 
 from dashtrade.domain.drift import Drift, DriftStatus, asset_of
 from dashtrade.domain.values import ZERO, Symbol
-from dashtrade.tables.base import BigId, Instrument, exact, flag, metadata, moment, number, owner_column, whole, words
+from dashtrade.tables.base import added_id, BigId, Instrument, exact, flag, metadata, moment, number, owner_column, whole, words
 from dashtrade.tables.bots import bots
 from dashtrade.tables.quick import first
 
@@ -81,7 +81,7 @@ def everything_unresolved(conn: sa.Connection) -> dict[tuple[int, str], Drift]:
 
 def open_one(conn: sa.Connection, user_id: int, **values: Any) -> int:
     row = {"user_id": user_id, "status": DriftStatus.OPEN, "way": "", "bot_id": None, "resolved_at": None} | values
-    return conn.execute(sa.insert(drifts).values(**row)).inserted_primary_key[0]
+    return added_id(conn, sa.insert(drifts).values(**row))
 
 
 def change(conn: sa.Connection, drift_id: int, **values: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dashtrade.tables.base import BigId, Instrument, exact, metadata, moment, number, owner_column, whole, words
+from dashtrade.tables.base import added_id, BigId, Instrument, exact, metadata, moment, number, owner_column, whole, words
 
 flattens = sa.Table(
     "flattens", metadata, number(), owner_column(),
@@ -29,7 +29,7 @@ SYSTEM = {"running", "items_of", "put_item", "end"}
 def add(conn: sa.Connection, owner: int, *, scope: str, scope_id: int, asked_by: str, now: datetime, bots: list[Any]) -> int:
     """One row for each bot, in the order in which they are closed."""
     row = {"user_id": owner, "scope": scope, "scope_id": scope_id, "status": "running", "asked_by": asked_by, "created_at": now, "ended_at": None}
-    flatten_id = conn.execute(sa.insert(flattens).values(**row)).inserted_primary_key[0]
+    flatten_id = added_id(conn, sa.insert(flattens).values(**row))
     for bot in bots:
         conn.execute(sa.insert(items).values(
             user_id=owner, flatten_id=flatten_id, account_id=bot.account_id, bot_id=bot.id, symbol=bot.symbol,

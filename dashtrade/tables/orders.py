@@ -419,7 +419,7 @@ def csv_cells(*, postgres: bool) -> list[Any]:
     else:
         at = sa.func.strftime("%Y-%m-%dT%H:%M:%fZ", sa.type_coerce(trades.c.at, sa.BigInteger) / 1000000.0, "unixepoch")
     as_text = sa.cast if postgres else sa.type_coerce  # where numbers are text already, there is nothing to do
-    cells = {column.name: as_text(column, sa.Text) for column in trades.c}
+    cells: dict[str, Any] = {column.name: as_text(column, sa.Text) for column in trades.c}
     cells |= {
         "at": at, "broker_order_id": harmless_column(trades.c.broker_order_id), "simulated": sa.case((MADE_UP, "yes"), else_=""),
         "money": sa.case((WITH_LIVE_MONEY, "live"), else_="paper"), "currency": _currency(postgres=postgres),

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
 from dashtrade.domain.access import Role, TokenScope
-from dashtrade.tables.base import BigId, flag, metadata, moment, number, owner_column, whole, words
+from dashtrade.tables.base import added_id, BigId, flag, metadata, moment, number, owner_column, whole, words
 from dashtrade.tables.quick import first
 
 SIGN_IN = "sign-in"  # the name of an access token that signing in has made
@@ -99,7 +99,7 @@ def _user(row: Any) -> User | None:
 
 def add(conn: sa.Connection, **values: Any) -> int:
     row = {"tradingview_only": False, "body_secret_hash": None, "max_alert_age": None, "is_active": True} | values
-    return conn.execute(sa.insert(users).values(**row)).inserted_primary_key[0]
+    return added_id(conn, sa.insert(users).values(**row))
 
 
 def count(conn: sa.Connection) -> int:
@@ -217,7 +217,7 @@ def trim_sessions(conn: sa.Connection, owner: int, most: int) -> None:
 
 
 def add_api_token(conn: sa.Connection, owner: int, **values: Any) -> int:
-    return conn.execute(sa.insert(api_tokens).values(user_id=owner, **values)).inserted_primary_key[0]
+    return added_id(conn, sa.insert(api_tokens).values(user_id=owner, **values))
 
 
 _OF_API_TOKEN = (
@@ -274,7 +274,7 @@ def end_access_token(conn: sa.Connection, token_hash: str, now: datetime) -> Non
 
 
 def add_webhook_token(conn: sa.Connection, owner: int, **values: Any) -> int:
-    return conn.execute(sa.insert(webhook_tokens).values(user_id=owner, **values)).inserted_primary_key[0]
+    return added_id(conn, sa.insert(webhook_tokens).values(user_id=owner, **values))
 
 
 _OF_WEBHOOK_TOKEN = (
@@ -332,7 +332,7 @@ def put_webhook_secret(conn: sa.Connection, token_id: int, old: str, new: str) -
 
 
 def add_invitation(conn: sa.Connection, owner: int, **values: Any) -> int:
-    return conn.execute(sa.insert(invitations).values(user_id=owner, **values)).inserted_primary_key[0]
+    return added_id(conn, sa.insert(invitations).values(user_id=owner, **values))
 
 
 def invitation(conn: sa.Connection, code_hash: str, now: datetime) -> Any | None:

@@ -16,7 +16,7 @@ from dashtrade.domain.protections import Exit, Holding, Scope, Sent, Standing
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import ZERO, OrderType, Symbol
 from dashtrade.tables.accounts import accounts
-from dashtrade.tables.base import BigId, Instrument, Json, Moment, flag, metadata, moment, number, owner_column, whole, words
+from dashtrade.tables.base import added_id, BigId, Instrument, Json, Moment, flag, metadata, moment, number, owner_column, whole, words
 from dashtrade.tables.bots import bots, switches
 from dashtrade.tables.orders import orders, trades
 from dashtrade.tables.quick import rows
@@ -115,7 +115,7 @@ def standing(conn: sa.Connection, bot: Bot, now: datetime) -> Over:
 
 def add_lock(conn: sa.Connection, **values: Any) -> int:
     row = {"unlocked_at": None, "unlocked_by": None} | values
-    return conn.execute(sa.insert(locks).values(**row)).inserted_primary_key[0]
+    return added_id(conn, sa.insert(locks).values(**row))
 
 
 def resets(conn: sa.Connection, protection_ids: list[int]) -> dict[tuple[int, str, int, Symbol | None], datetime]:
@@ -188,7 +188,7 @@ def holdings(conn: sa.Connection, bot: Bot, scope: Scope) -> list[Holding]:
 
 
 def add(conn: sa.Connection, owner: int, **values: Any) -> int:
-    return conn.execute(sa.insert(protections).values(user_id=owner, is_active=True, **values)).inserted_primary_key[0]
+    return added_id(conn, sa.insert(protections).values(user_id=owner, is_active=True, **values))
 
 
 def get(conn: sa.Connection, owner: int, protection_id: int) -> Any | None:
