@@ -29,7 +29,7 @@ from dashtrade.engine.intake import Accepted, Alert, Conflict, NoBot, Receipt
 from dashtrade.engine.lanes import LaneLost, Leases
 from dashtrade.engine.outages import Outages
 from dashtrade.engine.reconcile import NotYet, Reconciler
-from dashtrade.engine.sending import Sender, is_local
+from dashtrade.engine.sending import Sender
 from dashtrade.failpoints import failpoint
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import messages as message_table
@@ -211,13 +211,13 @@ class Engine:
             return False
         with self.db.read() as conn:
             account = account_table.load(conn, account_id)
-        return not (account.simulated or is_local(self._make_broker(account)))
+        return not (account.simulated or self._make_broker(account).offers.local)
 
     def _decide_with(self, broker: Broker, task: Waiting, account: Account, lane: Lane, token: int, anew: bool, priceless: bool) -> Steps[Decided]:
         """A venue is asked before the transaction opens; a broker of our own database within it, and there it fills, too."""
         if account.problem:
             raise Rejected(account.problem)
-        local, feed = is_local(broker), self._feed_of(account)
+        local, feed = broker.offers.local, self._feed_of(account)
         waits = "" if local or account.simulated else self.gate(account.id, task.symbol)
         if waits:
             raise NotYet(waits)

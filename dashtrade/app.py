@@ -56,7 +56,7 @@ class BrokerKind:
     check: Callable[[dict[str, str], dict[str, Any]], None]  # credentials, and options with the mode, before they are stored
     make: Callable[[App, Account, dict[str, str]], Broker]
     starting_cash: Callable[[dict[str, Any]], Decimal] = lambda options: Decimal(0)
-    streams: bool = False  # its adapter is a ports.Streaming
+    streams: bool = False  # its adapter offers a stream
     lacks: Callable[[dict[str, str]], str] = lambda credentials: ""  # why an account with these cannot be used yet
 
 
@@ -179,8 +179,8 @@ class Brokers:
 
     def sign_in_warning(self, account: Account) -> str:
         """Words for its user where a person has to sign in again soon; empty otherwise."""
-        warn = getattr(self.venue(account), "warning", None)
-        return warn() if warn is not None else ""
+        warning = self.venue(account).offers.sign_in_warning
+        return warning() if warning is not None else ""
 
     @property
     def streaming(self) -> list[str]:
@@ -222,8 +222,7 @@ class Brokers:
 
     def feed(self, account: Account) -> Feed:
         """Where the prices for this account come from: the venue itself where it has them, else the demo market."""
-        broker = self.venue(account)
-        return broker if hasattr(broker, "quote") else self._app.feed  # type: ignore[return-value]
+        return self.venue(account).offers.prices or self._app.feed
 
     def close(self) -> None:
         for _, broker in self._made.values():

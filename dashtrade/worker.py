@@ -35,7 +35,6 @@ from dashtrade.door import Asker, Door
 from dashtrade.engine.effects import Call, Steps, Write
 from dashtrade.engine.intake import Accepted, Alert
 from dashtrade.engine.lanes import LEASE_SECONDS
-from dashtrade.engine.sending import is_local
 from dashtrade.engine.streams import Streams
 from dashtrade.engine.watch import Watch
 from dashtrade.failpoints import failpoint
@@ -325,7 +324,7 @@ class Worker:
     def look(self) -> None:
         """What has its prices here is looked at here; every other account by itself, and one that is still being asked not twice."""
         for account, bots in self.watch.holders():
-            if is_local(self.app.brokers.of(account)):
+            if self.app.brokers.of(account).offers.local:
                 self._wake(self.watch.look_at(account, bots))
             else:
                 self._watchers.start(account.id, partial(self._look_at, account, bots))

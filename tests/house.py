@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 from dashtrade.app import App, BrokerKind
 from dashtrade.domain.access import Role
 from dashtrade.domain.ports import (
-    AccountState, BrokerFill, BrokerPosition, Capabilities, OrderRef, OrderReport, OrderRequest, Rejected, Rules, Unavailable,
+    AccountState, BrokerFill, BrokerPosition, Capabilities, Offers, OrderRef, OrderReport, OrderRequest, Rejected, Rules, Unavailable,
     VenueStatus,
 )  # fmt: skip
 from dashtrade.domain.values import OrderType, Symbol, TimeInForce, sha256
@@ -179,6 +179,7 @@ class Venue:
             name="Venue", order_types=frozenset(OrderType), times_in_force=frozenset(TimeInForce), shorts=True, fractional=True,
             refuses_repeats=refuses_repeats, client_ids=client_ids, settle=timedelta(seconds=settle), stocks=True, crypto=True,
         )  # fmt: skip
+        self.offers = Offers()
         self.price = Decimal(price)
         self.plan: deque[Any] = deque()
         self.sent: list[OrderRequest] = []

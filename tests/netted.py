@@ -18,7 +18,7 @@ from dashtrade.domain.ports import (
     BrokerPosition,
     Capabilities,
     NotHeld,
-    OrderRef,
+    Offers, OrderRef,
     OrderReport,
     OrderRequest,
     Quote,
@@ -51,6 +51,7 @@ class Netted(Venue):
             settle=timedelta(0),
             stocks=True,
         )
+        self.offers = Offers(prices=self)
         self.held = ZERO
         self.working: dict[str, OrderRequest] = {}
         self.refused_exits: list[str] = []

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from dashtrade.app import App
 from dashtrade.domain.access import Permission, Role, may, may_manage
-from dashtrade.domain.ports import Quote
+from dashtrade.domain.ports import Offers, Quote
 from dashtrade.domain.values import Malformed, Symbol, sha256
 from dashtrade.services import admin, bots, export, people, removal, sessions, simulation
 from dashtrade.services.bots import NotFound, Refusal
@@ -195,6 +195,10 @@ class PricedVenue(Venue):
     """It has prices of its own, as every real one has."""
 
     demo = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.offers = Offers(prices=self)
 
     def quote(self, symbol: Symbol) -> Quote:
         self._read()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dashtrade.app import App, BrokerKind
-from dashtrade.domain.ports import BrokerPosition, Quote, SystemClock, Unavailable
+from dashtrade.domain.ports import BrokerPosition, Offers, Quote, SystemClock, Unavailable
 from dashtrade.domain.values import Symbol
 from dashtrade.worker import Worker
 from tests.conftest import MakeApp
@@ -29,6 +29,7 @@ class Priced(Venue):
 
     def __init__(self) -> None:
         super().__init__()
+        self.offers = Offers(prices=self)
         self.silent = threading.Event()
         self.over = threading.Event()
         self.closed_at: float | None = None

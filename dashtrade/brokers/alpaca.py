@@ -24,7 +24,7 @@ from dashtrade.brokers.alpaca_sdk import answer_of, bar_length, clients, no_answ
 from dashtrade.brokers.alpaca_stream import OnReport, TradeUpdates
 from dashtrade.brokers.alpaca_wire import CAPABILITIES
 from dashtrade.domain.ports import (
-    AccountState, BadCredentials, BrokerError, BrokerPosition, Candle, Clock, FoundOrder, NotHeld, NotOffered, OrderRef, OrderReport, OrderRequest, Quote,
+    AccountState, BadCredentials, BrokerError, BrokerPosition, Candle, Clock, FoundOrder, NotHeld, NotOffered, Offers, OrderRef, OrderReport, OrderRequest, Quote,
     Rejected, RetryLater, Rules, SystemClock, Unavailable, VenueStatus,
 )  # fmt: skip
 from dashtrade.domain.values import ZERO, Malformed, Symbol, Timeframe, bot_of_order, floor_to, plain
@@ -82,6 +82,7 @@ class AlpacaBroker:
         if mode not in MODES:
             raise Malformed(f"an Alpaca account cannot be {mode[:20]!r}", where="mode", hint="paper or live.")
         self.capabilities = CAPABILITIES if settle is None else replace(CAPABILITIES, settle=settle)
+        self.offers = Offers(prices=self, listing=self, stream=self, clock_skew=self.clock_skew)
         self._clock, self._timeouts, self._feed = clock or SystemClock(), timeouts or Timeouts(), feed
         data_url, stream_url = own_server(api_url, data_url, stream_url)
         self._orders, self._stocks, self._coins = clients(

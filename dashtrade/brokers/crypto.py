@@ -20,7 +20,7 @@ from dashtrade.brokers.crypto_keys import KEY_INFO, nothing_told
 from dashtrade.brokers.crypto_venues import COLLAR, Exchange, capabilities_of, check, exchange_of, no_sandbox
 from dashtrade.brokers.crypto_wire import Nonces, Wire
 from dashtrade.domain.ports import (
-    AccountState, BrokerPosition, Candle, Capabilities, Clock, FoundOrder, OrderRef, OrderReport, OrderRequest, Quote, Rejected, RetryLater,
+    AccountState, BrokerPosition, Candle, Capabilities, Clock, FoundOrder, Offers, OrderRef, OrderReport, OrderRequest, Quote, Rejected, RetryLater,
     Rules, SystemClock, Unavailable, Unknown, VenueStatus,
 )  # fmt: skip
 from dashtrade.domain.values import (
@@ -61,6 +61,8 @@ class CryptoBroker:
         if mode == "paper" and not self.venue.sandbox:
             raise no_sandbox(self.venue)
         self.capabilities: Capabilities = capabilities_of(exchange, settle=settle)
+        listing = self if self.capabilities.lists_orders else None
+        self.offers = Offers(prices=self, listing=listing, clock_skew=self.clock_skew)
         self._quote, self._quotes_by_coin = (quote or self.venue.quote).upper(), dict(quotes or {})
         self._key, self._live, self._clock, self._trades_lag = key, mode == "live", clock or SystemClock(), trades_lag
         keys = {"key": key.strip(), "secret": secret.strip().replace("\\n", "\n"), "passphrase": passphrase or ""}

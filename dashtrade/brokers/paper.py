@@ -23,7 +23,7 @@ from dashtrade.domain.paper import (
     buying_power,
 )  # fmt: skip
 from dashtrade.domain.ports import (
-    AccountState, BrokerFill, BrokerPosition, Capabilities, Clock, Feed, OrderRef, OrderReport, OrderRequest, Quote, Rejected,
+    AccountState, BrokerFill, BrokerPosition, Capabilities, Clock, Feed, Offers, OrderRef, OrderReport, OrderRequest, Quote, Rejected,
     RetryLater, Rules, Unavailable, VenueStatus,
 )  # fmt: skip
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, Symbol, TimeInForce, floor_to, given, money, plain
@@ -210,7 +210,8 @@ class PaperBroker:
     def __init__(self, store: PaperStore, feed: Feed, clock: Clock, settings: PaperSettings) -> None:
         self._store, self._feed, self._clock, self._settings = store, feed, clock, settings
         self._marks: dict[Symbol, tuple[datetime, Decimal]] = {}
-        self.local = feed.demo  # nothing here waits for a network: the engine may use it inside a transaction
+        # With prices that are made here nothing waits for a network: the engine may use it inside a transaction.
+        self.offers = Offers(local=feed.demo, start_over=self.reset)
         self.capabilities = capabilities_of(settings)
 
     def submit(self, request: OrderRequest) -> OrderReport:

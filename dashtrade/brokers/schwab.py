@@ -22,7 +22,7 @@ from dashtrade.brokers.schwab_reports import (
     WORDS, candles_of, cash_of, entered, fees_of, fits, number, order_report, positions_of, spelled,
 )  # fmt: skip
 from dashtrade.domain.ports import (
-    AccountState, BadCredentials, BrokerPosition, Candle, Capabilities, Clock, OrderRef, OrderReport, OrderRequest, Quote, Rejected,
+    AccountState, BadCredentials, BrokerPosition, Candle, Capabilities, Clock, Offers, OrderRef, OrderReport, OrderRequest, Quote, Rejected,
     RetryLater, Rules, SystemClock, Unavailable, VenueStatus,
 )  # fmt: skip
 from dashtrade.domain.values import (
@@ -81,6 +81,7 @@ class SchwabBroker:
                  owner_of: Callable[[str], str | None] = lambda number: None,
                  alone: Callable[[], AbstractContextManager[Any]] = nullcontext) -> None:  # fmt: skip
         self.capabilities = CAPABILITIES if settle is None else replace(CAPABILITIES, settle=settle)
+        self.offers = Offers(prices=self, clock_skew=self.clock_skew, sign_in_warning=self.warning)
         self._clock, self._http = clock or SystemClock(), wire.Http((url or URL).rstrip("/"), timeout)
         self._sign_in = SignIn(key.strip(), secret.strip(), load_token, save_token, self._http.form, self._clock, alone)
         self._wanted, self._owner_of = account, owner_of

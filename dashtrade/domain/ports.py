@@ -289,6 +289,7 @@ class Broker(Protocol):
     """
 
     capabilities: Capabilities
+    offers: Offers
 
     def submit(self, request: OrderRequest) -> OrderReport: ...
 
@@ -318,10 +319,12 @@ class Broker(Protocol):
         """Give back connections and threads."""
 
 
-class Streaming(Broker, Protocol):
-    """A venue that also tells of orders by itself. It only makes news arrive sooner; polling stays the truth."""
+class Stream(Protocol):
+    """Tells of orders by itself. It only makes news arrive sooner; polling stays the truth."""
 
-    streaming: bool  # is the line up, as far as is known
+    @property
+    def streaming(self) -> bool:
+        """Is the line up, as far as is known?"""
 
     def listen(self, on_report: Callable[[OrderReport], object]) -> None:
         """Tell of news as they happen, from a thread of its own, reconnecting by itself; until told to stop, or closed."""
@@ -329,8 +332,8 @@ class Streaming(Broker, Protocol):
     def stop_listening(self) -> None: ...
 
 
-class Listing(Broker, Protocol):
-    """A venue that lists the account's orders with our ids on them (`capabilities.lists_orders`)."""
+class Listing(Protocol):
+    """Lists the account's orders with our ids on them."""
 
     def ours(self, since: datetime, symbols: Sequence[Symbol]) -> Sequence[FoundOrder]:
         """Every order placed since then that carries an id of ours, ended or not, oldest first; where the venue lists orders by
@@ -346,6 +349,19 @@ class Feed(Protocol):
 
     def candles(self, symbol: Symbol, timeframe: Timeframe, *, end: datetime, count: int) -> Sequence[Candle]:
         """Oldest first; the last one may still be open."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offers:
+    """What some venues have beyond the rest; None where this one has not. An adapter says so itself: nobody searches it."""
+
+    prices: Feed | None = None
+    listing: Listing | None = None
+    stream: Stream | None = None
+    clock_skew: Callable[[], timedelta | None] | None = None  # how far its clock is ahead of ours
+    sign_in_warning: Callable[[], str] | None = None  # words for the user where a person has to sign in again soon
+    start_over: Callable[[], None] | None = None  # with fresh money, of what is made up
+    local: bool = False  # its books are in our own database, so that nothing of it waits for a network
 
 
 BrokerFactory = Callable[[dict[str, str], dict[str, object]], Broker]  # (credentials, options) -> Broker

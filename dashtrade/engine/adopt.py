@@ -15,7 +15,7 @@ from bot_database import Database
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.netting import APART
 from dashtrade.domain.orders import ENDED, Order, OrderStatus
-from dashtrade.domain.ports import Clock, FoundOrder, Listing, OrderReport
+from dashtrade.domain.ports import Broker, Clock, FoundOrder, Listing, OrderReport
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import bot_of_order, client_order_id, plain
 from dashtrade.engine import booking, foreign, legs
@@ -37,11 +37,11 @@ class Adopter:
     def __init__(self, db: Database, clock: Clock, sender: Sender) -> None:
         self.db, self.clock, self._sender = db, clock, sender
 
-    def look(self, account: Account, broker: Listing, since: datetime) -> bool:
+    def look(self, account: Account, broker: Broker, listing: Listing, since: datetime) -> bool:
         """Hold the venue's list against ours. True: something was booked or taken over."""
         with self.db.read() as conn:
             symbols = list(dict.fromkeys(row.symbol for row in drift_table.owned(conn, account.id)))
-        listed = broker.ours(since, symbols)
+        listed = listing.ours(since, symbols)
         with self.db.read() as conn:
             known = {each.client_order_id: order_table.find(conn, account.id, each.client_order_id) for each in listed}
         changed, forgotten = False, []

@@ -27,7 +27,7 @@ from dashtrade.engine.adopt import Adopter
 from dashtrade.engine.effects import drive
 from dashtrade.engine.lanes import Leases
 from dashtrade.engine.outages import Outages, backed_off
-from dashtrade.engine.sending import Sender, is_local
+from dashtrade.engine.sending import Sender
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import drifts as table
 from dashtrade.tables import messages as message_table
@@ -129,10 +129,10 @@ class Reconciler:
             return
         broker = self._broker_of(account)
         try:
-            if account_id not in self._compared and broker.capabilities.lists_orders:
+            if account_id not in self._compared:
                 self._adopt(account, broker)
             before = self._ledger(account)
-            if any(before.orders.values()) and not is_local(broker):
+            if any(before.orders.values()) and not broker.offers.local:
                 self._collect(account_id)
                 before = self._ledger(account)
             found = broker.positions()
@@ -145,8 +145,11 @@ class Reconciler:
 
     def _adopt(self, account: Account, broker: Broker) -> None:
         """What orders of ours did that we do not know, the positions tell as well: a venue that lists none is no reason not to trade."""
+        listing = broker.offers.listing
+        if listing is None:
+            return
         try:
-            self.adopter.look(account, broker, self._since(account))
+            self.adopter.look(account, broker, listing, self._since(account))
         except NotOffered as error:
             log.warning("account %s: orders of ours that are not on record cannot be looked for: %s", account.id, error.message)
 
@@ -202,12 +205,12 @@ class Reconciler:
                 findings.append(verdict)
             elif verdict == "unsure":
                 unsure.add(asset)
-        if findings and broker.capabilities.lists_orders and self._explained(account, broker):
+        if findings and self._explained(account, broker):
             unsure |= {finding.asset for finding in findings}
         elif findings:
             self.db.write(lambda conn: _write(conn, account, after, findings, now))
         hurry = bool(unsure - after.flying)
-        self._next[account.id] = now + (AGAIN if hurry else NEVER if is_local(broker) else EVERY if after.bots else SELDOM)
+        self._next[account.id] = now + (AGAIN if hurry else NEVER if broker.offers.local else EVERY if after.bots else SELDOM)
         self._unsure[account.id] = unsure if first else self._unsure.get(account.id, set()) & unsure
         self._compared.add(account.id)
         self._why.pop(account.id, None)
@@ -253,8 +256,11 @@ class Reconciler:
 
     def _explained(self, account: Account, broker: Broker) -> bool:
         """Before its user is bothered: is it an order of ours that filled late, or that we do not know?"""
+        listing = broker.offers.listing
+        if listing is None:
+            return False
         try:
-            return self.adopter.look(account, broker, self.clock.now() - timedelta(days=1))
+            return self.adopter.look(account, broker, listing, self.clock.now() - timedelta(days=1))
         except BrokerError as error:
             log.warning("account %s: its orders could not be listed: %s", account.id, error.message)
             return False

@@ -49,15 +49,10 @@ def request_of(order: Order, account_holds: Decimal | None = None) -> OrderReque
     )
 
 
-def is_local(broker: Broker) -> bool:
-    """Are its books in our own database, so that nothing of it waits for a network?"""
-    return getattr(broker, "local", False)
-
-
 class Sender:
     """Every method does at most one thing at the venue, outside of any transaction, and then writes down what came of it.
 
-    The built-in paper broker keeps its books in our own database (`broker.local`): sending to it is part of a transaction, one
+    The built-in paper broker keeps its books in our own database (`offers.local`): sending to it is part of a transaction, one
     with the decision and with the booking, and cannot be in doubt.
     """
 
@@ -135,7 +130,7 @@ class Sender:
         return (yield from self._in_doubt(order, why))
 
     def _send(self, order: Order, broker: Broker) -> Steps[Order]:
-        if is_local(broker):
+        if broker.offers.local:
             return (yield Write(lambda conn: self._carry_out_alone(conn, order, broker)))
         request = request_of(order, self._account_holds(order, broker))
         self.sending.add(order.id)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from functools import partial
 
 from bot_database import Database
-from dashtrade.domain.ports import OrderReport, Streaming
+from dashtrade.domain.ports import Broker, OrderReport, Stream
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables.accounts import Account
 
@@ -23,9 +23,9 @@ MOST = 100  # each costs a thread and a connection; the accounts beyond are poll
 class Streams:
     """One listener per account that may trade, at venues that have a stream. Each is driven by a thread of its adapter's."""
 
-    def __init__(self, db: Database, kinds: Collection[str], broker_of: Callable[[Account], Streaming], hear: Callable[[int, OrderReport], None]) -> None:
+    def __init__(self, db: Database, kinds: Collection[str], broker_of: Callable[[Account], Broker], hear: Callable[[int, OrderReport], None]) -> None:
         self._db, self._kinds, self._broker_of, self._hear = db, kinds, broker_of, hear
-        self._listening: dict[int, Streaming] = {}
+        self._listening: dict[int, Stream] = {}
 
     def look(self) -> None:
         """Listen to whom there is to listen to, and to nobody else: accounts come, go, and get other keys."""
@@ -36,15 +36,15 @@ class Streams:
             self._listening.pop(account_id).stop_listening()
             log.info("account %s: its stream ended", account_id)
         for account in wanted.values():
-            broker = self._broker_of(account)
-            if self._listening.get(account.id) is not broker:  # new, or made anew with another key
-                broker.listen(partial(self._hear, account.id))
-                self._listening[account.id] = broker
+            stream = self._broker_of(account).offers.stream
+            if stream is not None and self._listening.get(account.id) is not stream:  # new, or made anew with another key
+                stream.listen(partial(self._hear, account.id))
+                self._listening[account.id] = stream
 
     def up(self, account_id: int) -> bool:
         """Does news of this account come by themselves now? A line that died unnoticed looks up for a while."""
-        broker = self._listening.get(account_id)
-        return broker is not None and broker.streaming
+        stream = self._listening.get(account_id)
+        return stream is not None and stream.streaming
 
     def stop(self) -> None:
         while self._listening:

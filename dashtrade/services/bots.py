@@ -158,7 +158,9 @@ def reset_paper(app: App, user: User, account_id: int) -> None:
         holding = [bot for bot in table.list_page(conn, user.id, limit=10000, account_id=account_id) if bot.status != "READY"]
     if holding:
         raise Refusal(f"{holding[0].name} still owns something or has an order out", "Close its position first; then reset.")
-    app.brokers.of(account).reset()
+    start_over = app.brokers.of(account).offers.start_over
+    if start_over is not None:
+        start_over()
 
 
 # --- bots ----------------------------------------------------------------------------------------------------------------

@@ -75,10 +75,10 @@ def _ask(broker: Broker) -> tuple[AccountState, float, timedelta | None]:
     began = time.perf_counter()
     state = broker.account()
     took, skew = time.perf_counter() - began, None
-    if hasattr(broker, "clock_skew"):
+    if broker.offers.clock_skew is not None:
         try:
             began = time.perf_counter()
-            skew = broker.clock_skew()
+            skew = broker.offers.clock_skew()
             took = time.perf_counter() - began
         except BrokerError:  # the account was read: that its clock was not is no failure
             skew = None

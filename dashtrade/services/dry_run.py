@@ -21,7 +21,6 @@ from dashtrade.domain.signals import ExitPlan, Signal
 from dashtrade.domain.values import Symbol
 from dashtrade.engine.deciding import Market, look
 from dashtrade.engine.intake import expiry, listeners_of
-from dashtrade.engine.sending import is_local
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables.accounts import Account
@@ -115,9 +114,9 @@ def _pool() -> ThreadPoolExecutor:
 
 def _market(app: App, account: Account, symbol: Symbol) -> Market:
     broker, feed, asker = app.brokers.of(account), app.brokers.feed(account), app.engine.asker
-    if is_local(broker) and feed is app.feed:
+    if broker.offers.local and feed is app.feed:
         return asker.here(broker, feed, symbol, simulated=account.simulated)
-    if is_local(broker):
+    if broker.offers.local:
         asked = _pool().submit(asker.here, broker, feed, symbol, simulated=account.simulated)
     else:
         asked = _pool().submit(asker.far, broker, feed, symbol, anew=False, simulated=account.simulated)

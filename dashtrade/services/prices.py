@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.ports import AccountState, BadCredentials, BrokerError, BrokerPosition, Candle, Quote, Unavailable
@@ -68,7 +68,7 @@ def real_money(account: Account | None) -> bool:
     return account is not None and account.mode == "live" and not account.simulated
 
 
-def money_badge(account: Account) -> tuple[str, str]:
+def money_badge(account: Account) -> tuple[str, Literal["green", "blue", "orange"]]:
     """What kind of money it is, and the badge's colour: said wherever an account is."""
     if account.mode != "live":
         return "Paper", "green"

@@ -16,7 +16,6 @@ from dashtrade.domain.ports import BrokerError, Capabilities, Quote, Rejected, R
 from dashtrade.domain.signals import Size, SizeKind
 from dashtrade.domain.sizing import NoSize, entry_size
 from dashtrade.domain.values import ZERO, Malformed, OrderType, Symbol, money, plain
-from dashtrade.engine.sending import is_local
 from dashtrade.tables.accounts import Account
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def check(app: App, account: Account, symbol: Symbol, values: Mapping[str, Any],
 
 def check_beside(app: App, account: Account, symbol: Symbol, others: Iterable[Symbol], warn: Warn) -> None:
     """A pair of two coins pays with one that another bot may own: a broker holds one heap of it, and books count what was bought."""
-    if not symbol.is_crypto or is_local(app.brokers.of(account)):
+    if not symbol.is_crypto or app.brokers.of(account).offers.local:
         return
     shared = {one.quote for one in (symbol, *others) if one.is_crypto} & {one.base for one in (symbol, *others) if one.is_crypto}
     for coin in sorted(shared & {symbol.base, symbol.quote}):
@@ -122,7 +121,7 @@ def _asked(app: App, account: Account, symbol: Symbol) -> tuple[Rules, Quote | N
         except BrokerError:
             return rules, None
 
-    return ask() if is_local(broker) else _bounded(ask)
+    return ask() if broker.offers.local else _bounded(ask)
 
 
 def _bounded(ask: Callable[[], T]) -> T:

@@ -58,8 +58,8 @@ class _Plan:
         found = [(column.key, column.type) for column in columns]
         read = [_from_store(kind, conn.dialect, told[1]) for (_, kind), told in zip(found, cursor.description, strict=True)]
         self.results = [(place, convert) for place, convert in enumerate(read) if convert is not None]
-        names = [str(name) for name, _ in found]
-        self.make = namedtuple("Row", names)._make  # type: ignore[misc]  # noqa: PYI024  # its columns are known here first
+        row: Any = namedtuple("Row", [str(name) for name, _ in found])  # type: ignore[misc]  # noqa: PYI024
+        self.make = row._make
 
     def row(self, raw: Sequence[Any]) -> Any:
         if self.results:

@@ -79,9 +79,10 @@ def _reading(signal: Signal, *, filled: bool) -> Iterator[Line]:
         if value is not None:
             yield what, plain(value) if isinstance(value, Decimal) else str(value).replace("_", " "), "up"
     yield from _exits(signal)
-    for what, value in (("Bot", signal.bot), ("Its id", signal.key), ("Sent at", signal.sent_at), ("Price seen", signal.price)):
-        if value is not None:
-            yield what, plain(value) if isinstance(value, Decimal) else str(value), "up"
+    told = {"Bot": signal.bot, "Its id": signal.key, "Sent at": signal.sent_at, "Price seen": signal.price}
+    for what, seen in told.items():
+        if seen is not None:
+            yield what, plain(seen) if isinstance(seen, Decimal) else str(seen), "up"
     if filled:
         yield "Note", "The placeholders are filled in with examples.", "up"
     for note in signal.notes:

@@ -22,12 +22,11 @@ from dashtrade.ui.bot_list import state_of
 from dashtrade.ui.errors import trying
 from dashtrade.ui.lists import exits_said, signal_rows
 from dashtrade.ui.page import actions, guard, live, panel, tab_title, the_app
-from dashtrade.ui.parts import Card, cards, profit_curve, table
+from dashtrade.ui.parts import Card, badge, cards, profit_curve, table
 from dashtrade.ui.words import count, day_turn, moment, money, percent, price, quantity, sentence, signed, text, tone
 
 CANDLES = 120
 CHANGED = {"risk_limit_percent": f"{bot_form.MAX_LOSS.lower()}, %"}
-COLOURS = {"up": "green", "down": "red", "warn": "orange", "info": "blue"}
 
 
 def show(app: App, user: User, bot_id: int) -> None:
@@ -48,7 +47,7 @@ def show(app: App, user: User, bot_id: int) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.header(text(bot.name), anchor=False, width="content")
         scope.badge(account)
-        st.badge(words, color=COLOURS.get(mark, "gray"))
+        badge(words, mark)
         st.caption(f"{text(bot.symbol.short)} · {bot.timeframe.shown} · {text(_size(bot))}", width="content")
     if not bot.is_active and bot.paused_reason != "paused by its user":
         st.warning(f"{text(sentence(bot.paused_reason))} Resume it when you have looked into it.", icon=":material/pause_circle:")

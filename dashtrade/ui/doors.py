@@ -163,9 +163,12 @@ class Doors:
         _set_cookie(request, answer, COOKIE, token, int(sessions.REMEMBERED.total_seconds()) if remember else None)
         return answer
 
+    async def _is_somebody(self, request: Request) -> bool:
+        return await run_in_threadpool(sessions.find, self.app, token_of(request)) is not None
+
     async def demo(self, request: Request, given: dict[str, str]) -> Response:
         """One click: an account with a week behind it. Whoever is signed in already goes to their own pages."""
-        if request.method == "GET" or await run_in_threadpool(sessions.find, self.app, token_of(request)):
+        if request.method == "GET" or await self._is_somebody(request):
             return RedirectResponse("/", 303)
         try:
             begin = partial(demo.start, self.app, address=_address(request))

@@ -21,6 +21,21 @@ from dashtrade.ui.words import around
 ASSETS = Path(__file__).parent / "assets"
 
 
+def badge(words: str, tone: str) -> None:
+    """A word in the colour of what it means: up, down, warn, info or neither."""
+    match tone:
+        case "up":
+            st.badge(words, color="green")
+        case "down":
+            st.badge(words, color="red")
+        case "warn":
+            st.badge(words, color="orange")
+        case "info":
+            st.badge(words, color="blue")
+        case _:
+            st.badge(words, color="gray")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
     """One figure. `tone` is up, down, warn or empty; `spark` a short row of numbers."""

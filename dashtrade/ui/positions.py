@@ -23,7 +23,7 @@ from dashtrade.ui import cells, closing, connection_state, data, drifting, movin
 from dashtrade.ui.connection_state import Connection
 from dashtrade.ui.lists import exits_said, side_cell
 from dashtrade.ui.page import empty, live, panel, the_app
-from dashtrade.ui.parts import Card, Cell, Column, Row, cards, table
+from dashtrade.ui.parts import Card, Cell, Column, Row, badge, cards, table
 from dashtrade.ui.words import count, moment, money, price, quantity, signed, text, tone
 
 COLUMNS = [
@@ -55,9 +55,10 @@ def _account(user: User, account: Account, held: Sequence[Holding], differ: Sequ
     with st.container(key=f"positions_{account.id}"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.header(text(account.label), anchor=False, width="content")
-            st.badge(money_badge(account)[0], color=money_badge(account)[1])
+            words, colour = money_badge(account)
+            st.badge(words, color=colour)
             if one.said:
-                st.badge(text(connection_state.words(user, one)).capitalize(), color={"down": "red", "warn": "orange"}.get(one.tone, "gray"))
+                badge(text(connection_state.words(user, one)).capitalize(), one.tone)
         _silence(user, account, one)
         for drift in differ:
             drifting.notice(drift)

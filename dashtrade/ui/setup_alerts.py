@@ -17,6 +17,7 @@ from dashtrade.ui.alerts import DIALECTS, message_to_try
 from dashtrade.ui.errors import trying
 from dashtrade.ui.lists import story_lines
 from dashtrade.ui.page import empty, live, the_app
+from dashtrade.ui.parts import badge
 from dashtrade.ui.words import sentence, status, text
 
 WAIT = 2.0
@@ -88,8 +89,7 @@ def _watch(user: User, signal_id: str) -> None:
     if told is None:
         return
     words, tone = status(told["status"])
-    colour = {"up": "green", "down": "red", "warn": "orange", "info": "blue"}.get(tone, "gray")
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.badge(words, color=colour)
+        badge(words, tone)
         st.caption(text(sentence(told["reason"])) if told["reason"] else "")
     story_lines(user, told)

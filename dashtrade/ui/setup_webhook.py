@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import streamlit as st
 
@@ -96,7 +97,7 @@ def _options(app: App, user: User) -> None:
             drop = st.checkbox("No longer require the secret", value=False) if has else False
             sent = st.form_submit_button("Save")
         if sent:
-            changes = {"tradingview_only": only, "max_alert_age": int(age) or None}
+            changes: dict[str, Any] = {"tradingview_only": only, "max_alert_age": int(age) or None}
             if secret or drop:
                 changes["body_secret"] = "" if drop else secret
             with trying() as attempt:

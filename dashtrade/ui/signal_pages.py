@@ -16,12 +16,11 @@ from dashtrade.ui import data
 from dashtrade.ui.errors import explained, trying
 from dashtrade.ui.lists import signal_rows, story_lines
 from dashtrade.ui.page import actions, empty, guard, live, panel, the_app
-from dashtrade.ui.parts import Cell, Column, Row, table
+from dashtrade.ui.parts import Cell, Column, Row, badge, table
 from dashtrade.ui.words import price, sentence, status, text
 
 PAGE = 50
 OUTCOMES = {"": "All", "filled": "Filled", "working": "Working", "accepted": "Under way", "refused": "Refused", "failed": "Failed", "attention": "Needs attention"}
-COLOURS = {"up": "green", "down": "red", "warn": "orange", "info": "blue"}
 
 
 def show(app: App, user: User) -> None:
@@ -114,9 +113,11 @@ def _replay(signal_id: str, request_id: str) -> None:
     if st.button("Replay it", type="primary", key="replay_yes"):
         with trying() as attempt:
             said = replay.on_paper(app, user, signal_id, bot_id=bot_id, request_id=request_id)
-        if attempt.ok and not isinstance(said, Receipt):
+        if not attempt.ok:
+            return
+        if not isinstance(said, Receipt):
             st.error(text(sentence(said.message)))
-        elif attempt.ok:
+        else:
             app.wait(user.id, said.signal_id, 2.0, fresh=not said.duplicate)
             st.query_params["signal"] = said.signal_id
             st.rerun()
@@ -132,7 +133,7 @@ def _story(user: User, signal_id: str) -> None:
     name = Symbol.parse(told["symbol"]).short if told["symbol"] else ""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.header(text(f"{told['action'].capitalize()} {name}") if name else "An alert that could not be read", anchor=False, width="content")
-        st.badge(words, color=COLOURS.get(tone, "gray"))
+        badge(words, tone)
     if told["reason"]:
         st.markdown(text(sentence(told["reason"])))
     left, right = st.columns([1.4, 1], gap="small")

@@ -13,7 +13,7 @@ from typing import Any
 from dashtrade.app import BrokerKind
 from dashtrade.domain.orders import OrderType
 from dashtrade.domain.ports import (
-    AccountState, BadCredentials, BrokerFill, BrokerPosition, Capabilities, OrderRef, OrderReport, OrderRequest, Rejected, RetryLater,
+    AccountState, BadCredentials, BrokerFill, BrokerPosition, Capabilities, Offers, OrderRef, OrderReport, OrderRequest, Rejected, RetryLater,
     Rules, Unavailable, Unknown, VenueStatus,
 )
 from dashtrade.domain.values import Symbol, TimeInForce, plain
@@ -32,6 +32,7 @@ def kind(port: int, *, refuses_repeats: bool) -> BrokerKind:
 
 class VenueBroker:
     def __init__(self, port: int, *, refuses_repeats: bool) -> None:
+        self.offers = Offers()
         self._port, self._here = port, threading.local()
         self.capabilities = Capabilities(
             name="Venue", order_types=frozenset({OrderType.MARKET, OrderType.LIMIT}),
