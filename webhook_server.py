@@ -57,7 +57,7 @@ def receive() -> Response:
     """An alert. 202 once it is durable; with ?wait=SECONDS (at most 2.5), 200 and what came of it."""
     app, wait = the_app(), _wait_seconds()
     user = _sender_by_token(app)
-    why = admission.too_many(user) if user is not None else _unknown_sender()
+    why: Exception | None = admission.too_many(user) if user is not None else _unknown_sender()
     if why is not None and (request.content_length is None or request.content_length > SHORT_BODY):
         raise why
     raw = request.get_data(cache=False)
