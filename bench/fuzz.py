@@ -264,6 +264,7 @@ def measured(given: argparse.Namespace, house: House, facts: Facts, pid: int) ->
         "trips": trader.trips, "trips_failed": trader.failed[:SAMPLE],
         "tenant_max_ms": round(max(trader.times, default=0) * 1000), "log_kb": logs.bytes // 1024,
         "tracebacks": dict(logs.tracebacks.most_common(20)), "secrets_in_logs": logs.secrets[:5],
+        "tracebacks_in_full": list(logs.first.values())[:5],
     }  # fmt: skip
     return told
 
@@ -377,7 +378,7 @@ def main() -> int:
     with database(given.database) as environ:
         told = run(given, environ)
     bad = failed_checks(told)
-    told["findings"] = told["findings"][:SAMPLE]
+    told["findings"] = sorted(told["findings"], key=lambda one: one["why"] == "slow")[:SAMPLE]
     show({"bench": "fuzz", "seed": given.seed, "database": given.database} | told | {"failed": bad})
     return int(bool(bad))
 

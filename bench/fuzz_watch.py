@@ -95,6 +95,7 @@ class Logs(threading.Thread):
         self._folder, self._read, self.over = folder, dict[int, int](), threading.Event()
         self._secret = re.compile("|".join(re.escape(one) for one in secrets))
         self.tracebacks: Counter[str] = Counter()
+        self.first: dict[str, str] = {}  # of each traceback, in full
         self.secrets: list[str] = []
         self.bytes = 0
 
@@ -119,7 +120,9 @@ class Logs(threading.Thread):
             self.secrets.append(f"{name}: {text[max(found.start() - 60, 0) : found.start()]}…")
         for found in re.finditer(r"Traceback \(most recent call last\):\n((?:[ +|].*\n|\n)*)(\S.*)", text):
             places = re.findall(r'File "[^"]*?([\w.]+/[\w.]+)", line (\d+)', found[1])
-            self.tracebacks[f"{name}: {found[2][:150]} at {':'.join(places[-1]) if places else '?'}"] += 1
+            shown = f"{name}: {found[2][:150]} at {':'.join(places[-1]) if places else '?'}"
+            self.tracebacks[shown] += 1
+            self.first.setdefault(shown, text[max(found.start() - 200, 0) : found.end()][-6000:])
 
 
 class Trader(threading.Thread):

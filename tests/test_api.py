@@ -342,6 +342,7 @@ BAD_FIELDS: list[tuple[dict[str, Any], str, str]] = [
     ({"timeframe": "fortnight"}, "timeframe", "15 Min"), ({"timeframe": None}, "timeframe", "timeframe"), ({"position_size": 0}, "position_size", "above 0"),
     ({"position_size": "-5"}, "position_size", "above 0"), ({"position_size": "many"}, "position_size", "number"),
     ({"position_size": "120%"}, "position_size", "100"), ({"position_size_type": "lots"}, "position_size_type", "dollars"),
+    ({"position_size_type": {}}, "position_size_type", "dollars"), ({"position_size_type": ["dollars"]}, "position_size_type", "dollars"),
     ({"risk_limit_percent": "0"}, "risk_limit_percent", "100"), ({"risk_limit_percent": 101}, "risk_limit_percent", "100"),
     ({"daily_loss_limit": -1}, "daily_loss_limit", "above 0"), ({"max_position_size": "1e400"}, "max_position_size", "finite"),
     ({"sides": "up"}, "sides", "long"), ({"order_type": "stop"}, "order_type", "limit"), ({"order_type": "guess"}, "order_type", "limit"),

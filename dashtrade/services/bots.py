@@ -286,7 +286,7 @@ def _read_size(given: Mapping[str, Any]) -> dict[str, Any]:
     written, kind = given["position_size"], given.get("position_size_type", "dollars")
     if isinstance(written, str) and written.strip().endswith("%"):
         written, kind = written.strip()[:-1], "percent_of_equity"
-    if kind not in SIZE_KINDS:
+    if not isinstance(kind, str) or kind not in SIZE_KINDS:
         raise Malformed(f"position_size_type cannot be {str(kind)[:30]!r}", where="position_size_type", hint=f"One of: {', '.join(SIZE_KINDS)}.")
     size = Size(kind=SIZE_KINDS[kind], value=_above_zero(written, "position_size") or Decimal(0))
     if size.kind in (SizeKind.EQUITY_PERCENT, SizeKind.RISK_PERCENT):
