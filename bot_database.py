@@ -104,7 +104,7 @@ class Database:
         if not self._in_memory and self.url.database:
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
         pool = sa.StaticPool if self._in_memory else sa.QueuePool
-        options: dict[str, Any] = {} if self._in_memory else {"pool_size": 32, "max_overflow": 64, "pool_timeout": 5}
+        options: dict[str, Any] = {} if self._in_memory else {"pool_size": 32, "max_overflow": 64, "pool_timeout": 5, "pool_use_lifo": True}
         engine = sa.create_engine(
             self.url, poolclass=pool, connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS}, **options
         )
@@ -113,7 +113,7 @@ class Database:
 
     def _postgres_engine(self) -> sa.Engine:
         return sa.create_engine(
-            self.url, pool_size=24, max_overflow=24, pool_timeout=5, pool_pre_ping=False,
+            self.url, pool_size=24, max_overflow=24, pool_timeout=5, pool_pre_ping=False, pool_use_lifo=True,
             connect_args={"connect_timeout": 3, "application_name": "dashtrade", "options": "-c timezone=utc -c lock_timeout=5000"},
         )
 
@@ -471,7 +471,8 @@ def newest_migration() -> str:
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     connection.isolation_level = None  # transactions begin where we say so
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-16000", "temp_store=MEMORY"):
+    # The pages kept are those of each of many connections: few, as the system keeps them for all.
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-4000", "temp_store=MEMORY"):
         connection.execute(f"PRAGMA {pragma}")
 
 

@@ -132,7 +132,7 @@ def _form(rng: random.Random, facts: Facts, number: int) -> Shot:
         path = "/auth/alive"
     method = "POST" if rng.random() < 0.7 else rng.choice(("GET", "HEAD", "PUT"))
     fields = [(name, _field(rng, facts, name, number)) for name in _FORMS[path] if rng.random() < 0.9]
-    if path == "/auth/login" and rng.random() < 0.9:
+    if path in ("/auth/login", "/join") and rng.random() < 0.93:
         fields = [(name, value) for name, value in fields if name != "password"]
     if rng.random() < 0.1:
         fields += [(text_of(hostile(rng)), text_of(hostile(rng)))] * rng.choice((1, 25))

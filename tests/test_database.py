@@ -55,6 +55,18 @@ def lite(tmp_path: Path) -> Iterator[Database]:
     database.close()
 
 
+def test_connections_that_a_crowd_needed_are_not_used_in_turn_afterwards(db: Database) -> None:
+    """Each keeps pages of its own in memory: used in turn, all of them would be kept full for good."""
+    with contextlib.ExitStack() as crowd:
+        for _ in range(6):
+            crowd.enter_context(db.engine.connect())
+    used = set()
+    for _ in range(20):
+        with db.engine.connect() as conn:
+            used.add(id(conn.connection.driver_connection))
+    assert len(used) == 1
+
+
 def note(*numbers: int, fail: Exception | None = None) -> Callable[[sa.Connection], int]:
     def work(conn: sa.Connection) -> int:
         for number in numbers:
