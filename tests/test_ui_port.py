@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import logging
 import os
 import resource
 import socket
@@ -31,7 +32,7 @@ PIECES = 1000
 async def application(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] != "http":
         return
-    while scope["method"] == "POST" and (await receive()).get("more_body"):
+    while scope["method"] == "POST" and scope["path"] != "/refused" and (await receive()).get("more_body"):
         pass
     await send({"type": "http.response.start", "status": 200, "headers": []})
     for _ in range(PIECES if scope["path"] == "/long" else 0):
@@ -93,6 +94,26 @@ def ends(one: socket.socket, drip: bytes = b"", within: float = 5) -> bool:
         except OSError:
             return True
     return False
+
+
+BROKEN = b"Host: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
+
+
+@pytest.mark.parametrize("path", [b"/refused", b"/read", b"/long"])
+@pytest.mark.parametrize("pause", [0, 0.2])
+def test_a_body_that_breaks_off_is_no_error_of_ours(
+    server: uvicorn.Server, path: bytes, pause: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The request may be answered already, or be about to be, when its body turns out to be no body."""
+    method = b"GET" if path == b"/long" else b"POST"
+    whole = method + b" " + path + b" HTTP/1.1\r\n" + BROKEN
+    with connections(number(server), 1, whole[:-4] if pause else whole) as [one]:
+        time.sleep(pause)
+        if pause:
+            one.send(whole[-4:])
+        assert ends(one, within=10)
+    assert status(number(server)) == 200
+    assert [line.getMessage() for line in caplog.records if line.levelno >= logging.ERROR] == []
 
 
 @pytest.mark.parametrize(("first", "drip"), [

@@ -109,6 +109,15 @@ class Line(_Reader, H11Protocol):
         if self.conn.their_state not in _ARRIVING or self.transport.get_protocol() is not self:
             self._arrived()
 
+    def send_400_response(self, msg: str) -> None:
+        """The request before the bad bytes may be about to be answered, or be answered: there is room for one answer."""
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
+
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self.conn.their_state is h11.SEND_BODY:  # of the next request, which came along with the last
