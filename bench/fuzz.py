@@ -1,7 +1,7 @@
 """Hostile requests against a whole installation, and what must not come of them.
 
     python -m bench.fuzz [--seed 1] [--requests 100000] [--minutes 60] [--clients 2] [--threads 8]
-                         [--database sqlite|postgresql]
+                         [--database sqlite|postgresql] [--rate 1000000]
     python -m bench.fuzz --seed 1 --show 4711
 
 Alerts, headers, framings, the REST API by its own OpenAPI document, the dashboard's pages, forms, files and
@@ -45,7 +45,7 @@ CANARY = "canarybird"
 PASSWORD = "three green owls"
 TRADERS, API_USERS, VISITORS, VICTIMS = 4, 3, 4, 2
 CLOSED = "http://127.0.0.1:9"  # no broker is ever reached
-ENVIRON = {"DASHTRADE_WEBHOOK_RATE": "1000000", "DASHTRADE_LOG_LEVEL": "INFO"} | {
+ENVIRON = {"DASHTRADE_LOG_LEVEL": "INFO"} | {
     name: CLOSED
     for name in (
         "ALPACA_API_URL",
@@ -216,7 +216,7 @@ def worked_off(rig: Rig, seconds: float = 120) -> bool:
 
 
 def run(given: argparse.Namespace, environ: dict[str, str]) -> dict[str, Any]:
-    with product(**ENVIRON, **environ) as (boss, tenant, pid, ui):
+    with product(DASHTRADE_WEBHOOK_RATE=str(given.rate), **ENVIRON, **environ) as (boss, tenant, pid, ui):
         house = House(boss, tenant, ui)
         try:
             return measured(given, house, house.facts(), pid)
@@ -369,6 +369,7 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=2)
     parser.add_argument("--threads", type=int, default=8)
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument("--rate", type=int, default=1_000_000, help="alerts a second of one user")
     parser.add_argument("--show", type=int, metavar="NUMBER", help="print this request and send nothing")
     given = parser.parse_args()
     if given.show is not None:
