@@ -340,6 +340,7 @@ def made_up() -> Facts:
 
     flask = Flask("fuzz")
     flask.register_blueprint(openapi.bp)
+    document = flask.test_client().get("/api/v1/openapi.json").json or {}
     count = 1 + TRADERS + API_USERS + VISITORS
     many = dict.fromkeys(("account_id", "signal_id", "order_id"), count) | {
         "bot_id": count * len(SYMBOLS),
@@ -357,7 +358,7 @@ def made_up() -> Facts:
         ids={name: [str(n) for n in range(2 + many.get(name, 0))] for name in IDS},
         victims=["v1", "v2"],
         canary=CANARY,
-        operations=operations_of(flask.test_client().get("/api/v1/openapi.json").json),
+        operations=operations_of(document),
     )
 
 
