@@ -188,7 +188,10 @@ def test_an_answer_carries_the_security_headers(desk: Desk):
     for path in ("/auth/login", "/_stcore/health", "/"):
         headers = desk.ask("GET", path).headers
         policy = headers["content-security-policy"]
-        assert "default-src 'self'" in policy and "frame-ancestors 'none'" in policy
+        rules = {rule.split()[0]: rule.split()[1:] for rule in policy.split(";")}
+        assert rules["default-src"] == rules["form-action"] == rules["worker-src"] == ["'self'"]
+        assert rules["frame-ancestors"] == rules["base-uri"] == rules["object-src"] == ["'none'"]
+        assert all(source == "'self'" or source.startswith("'sha256-") for source in rules["script-src"])
         assert "unsafe-eval" not in policy and "'unsafe-inline'" not in policy.partition("style-src")[0]
         assert headers["x-content-type-options"] == "nosniff" and headers["x-frame-options"] == "DENY"
     assert desk.ask("GET", "/auth/login").headers["cache-control"] == "no-store"
@@ -238,7 +241,9 @@ def test_signing_out_ends_the_session_and_a_link_does_not(desk: Desk):
     cookie = desk.sign_in(desk.person()).cookie
     assert desk.ask("GET", "/auth/logout", cookie=cookie).headers["location"] == "/"
     assert desk.ask("GET", "/", cookie=cookie).status == 200
-    assert desk.ask("POST", "/auth/logout", "", cookie=cookie).status == 303
+    out = desk.ask("POST", "/auth/logout", "", cookie=cookie)
+    assert out.status == 303 and out.headers["clear-site-data"] == '"cache"'
+    assert out.headers["set-cookie"].startswith('dashtrade_session="";') and "max-age=0" in out.headers["set-cookie"].lower()
     assert desk.ask("GET", "/", cookie=cookie).status == 303
 
 

@@ -63,6 +63,16 @@ def test_an_upload_is_not_taken(desk: Desk) -> None:  # noqa: F811
     assert answer.status == 404
 
 
+def test_scripts_of_our_pages_come_from_here_and_are_asked_for_anew(desk: Desk) -> None:  # noqa: F811
+    """Without a session too: one of them leads a tab whose session has ended to the form."""
+    for name in ("sign_in", "table"):
+        said = desk.ask("GET", f"/_stcore/bidi-components/dashtrade.{name}/{name}.js", Sec_Fetch_Mode="cors")
+        assert said.status == 200 and said.headers["content-type"].startswith("text/javascript") and "export default" in said.text
+        assert said.headers["cache-control"] == "no-cache"
+    for path in ("dashtrade.table/nothing.js", "dashtrade.table/..%2fgate.py", "dashtrade.table/parts.css", "x.table/table.js"):
+        assert desk.ask("GET", f"/_stcore/bidi-components/{path}", Sec_Fetch_Mode="cors").status == 404
+
+
 # --- sockets ----------------------------------------------------------------------------------------------------------------------
 
 

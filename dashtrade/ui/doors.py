@@ -273,6 +273,9 @@ class Doors:
         await run_in_threadpool(sessions.end, self.app, token_of(request), _address(request))
         answer = RedirectResponse("/auth/login", 303)
         _set_cookie(request, answer, COOKIE, "", 0)
+        # Not "cookies", which would take those of every name beside ours, and the one by which this device is known; not "storage",
+        # where nothing is kept but how the pages look.
+        answer.headers["clear-site-data"] = '"cache"'
         return answer
 
     async def alive(self, request: Request, given: dict[str, str]) -> Response:

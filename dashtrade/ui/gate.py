@@ -27,9 +27,14 @@ from dashtrade.tables.people import User
 from dashtrade.ui.runtime import COOKIE, DEVICE_COOKIE, PREFIX, cookie_of
 from dashtrade.ui.tabs import ENDED, Tabs, turn_away
 
+PARTS = "/_stcore/bidi-components/"
 # host-config: without it a tab whose session has ended waits for ever instead of going to the form.
-OPEN = ("/auth/", "/static/", "/_stcore/health", "/_stcore/host-config")
-SERVED = re.compile(r"/[a-z_]*|/(static|media|auth|files)/.+|/_stcore/(health|host-config|stream)|/live(\.mjs)?|/favicon\.(png|ico)")
+# The scripts of our pages' parts: one of them takes such a tab there.
+OPEN = ("/auth/", "/static/", "/_stcore/health", "/_stcore/host-config", PARTS)
+SERVED = re.compile(
+    r"/[a-z_]*|/(static|media|auth|files)/.+|/_stcore/(health|host-config|stream|bidi-components/dashtrade\.[a-z_]+/[a-z_]+\.js)"
+    r"|/live(\.mjs)?|/favicon\.(png|ico)"
+)
 PAGES_SOCKET, PRICES_SOCKET = "/_stcore/stream", "/live"
 OPEN_EXACTLY = ("/setup", "/join", "/reset", "/demo", "/favicon.png", "/favicon.ico")
 MAX_FORM, MAX_BODY = 16 * 1024, 1024 * 1024

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from streamlit.components.v2.get_bidi_component_manager import get_bidi_component_manager
+from streamlit.components.v2.manifest_scanner import ComponentConfig, ComponentManifest
 
 from dashtrade.ui.words import around
 
@@ -88,9 +90,11 @@ def _style() -> str:
 
 
 def _component(name: str, html: str) -> Any:
-    """Registered once per process and run, under a name of its own."""
-    script = (ASSETS / f"{name}.js").read_text(encoding="utf-8")
-    return st.components.v2.component(f"dashtrade_{name}", html=f"\n{html}\n", css=_style(), js=script)
+    """Registered once per process and run, under a name of its own. Its script is a file: for one that is given as text,
+    browsers would have to be allowed to run text."""
+    ours = ComponentManifest(name="dashtrade", version="", components=[ComponentConfig(name=name, asset_dir=ASSETS.name)])
+    get_bidi_component_manager().register_from_manifest(ours, ASSETS.parent)
+    return st.components.v2.component(f"dashtrade.{name}", html=f"\n{html}\n", css=_style(), js=f"{name}.js")
 
 
 @lru_cache(maxsize=8)

@@ -38,7 +38,7 @@ def make_asgi(app: App) -> Any:
     from dashtrade.ui.errors import show_error
     from dashtrade.ui.frames import Frames
     from dashtrade.ui.gate import Gate, Headers, Proxy
-    from dashtrade.ui.shell import Shell
+    from dashtrade.ui.shell import PartScripts, Shell
     from dashtrade.ui.tabs import Tabs
 
     runtime.use(app)
@@ -48,7 +48,7 @@ def make_asgi(app: App) -> Any:
     own = app.settings.dashboard_url
     middleware = [
         Middleware(Proxy, hops=app.settings.proxy_hops, own_address=own), Middleware(Headers, policy=shell.policy, own_address=own),
-        Middleware(Gate, trade=app, tabs=tabs), Middleware(Frames),
+        Middleware(Gate, trade=app, tabs=tabs), Middleware(Frames), Middleware(PartScripts),
     ]  # fmt: skip
     routes = [*doors.routes(app, tabs), *downloads.routes(app), *shell.routes()]
     return st.App(ROOT / "Home.py", routes=routes, middleware=middleware, lifespan=settled_heap, on_script_error=show_error)

@@ -18,6 +18,7 @@ from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, R
 from starlette.routing import BaseRoute, Route
 
 from dashtrade.settings import ROOT, Settings
+from dashtrade.ui.gate import PARTS
 
 ASSETS = ROOT / "dashtrade" / "ui" / "assets"
 FILES = {
@@ -65,15 +66,31 @@ class Shell:
         return f"{public.scheme}://{found.group(1)}:{self.settings.webhook_port}" if found else ""
 
     def policy(self, scope: Any) -> bytes:
-        """No script but our own origin's, the one inline script of Streamlit's page (by its hash) and component code (blob:). Beside
-        this origin nothing is asked but the receiver, for its health."""
+        """No script but our own origin's and the one inline script of Streamlit's page (by its hash). Beside this origin nothing is
+        asked but the receiver, for its health."""
         scripts = " ".join(f"'sha256-{found}'" for found in self.hashes)
         engine = urlsplit(self.engine(HTTPConnection(scope)))
         return (
-            f"default-src 'self'; script-src 'self' blob: {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-            f"font-src 'self' data:; connect-src 'self'{f' {engine.scheme}://{engine.netloc}' if engine.netloc else ''}; worker-src 'self' blob:; object-src 'none'; "
-            "base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+            f"default-src 'self'; script-src 'self' {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+            f"font-src 'self' data:; connect-src 'self'{f' {engine.scheme}://{engine.netloc}' if engine.netloc else ''}; worker-src 'self'; object-src 'none'; "
+            "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
         ).encode()
+
+
+class PartScripts:
+    """The scripts of our pages' parts, at the addresses that Streamlit gives them. Streamlit itself would send them only once this
+    process has shown such a part, which another may have done, and let proxies keep them beyond an update."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.files = {f"{PARTS}dashtrade.{file.stem}/{file.name}": _file(file.name) for file in ASSETS.glob("*.js")}
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith(PARTS):
+            return await self.app(scope, receive, send)
+        file = self.files.get(scope["path"])
+        answer = await file(None) if file else PlainTextResponse("Not found.\n", 404)
+        await answer(scope, receive, send)
 
 
 def inline_script_hashes(html: str) -> tuple[str, ...]:
@@ -83,7 +100,7 @@ def inline_script_hashes(html: str) -> tuple[str, ...]:
 
 
 def _file(name: str) -> Any:
-    async def send(request: Request) -> Response:
+    async def send(request: Request | None) -> Response:
         return FileResponse(ASSETS / name, media_type=KINDS[name.rpartition(".")[2]], headers={"cache-control": "no-cache"})
 
     return send
