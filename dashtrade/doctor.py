@@ -124,6 +124,8 @@ def check_database(settings: Settings) -> Iterator[Finding]:
         yield _schema(database.version(), settings.database_label)
     except DatabaseAway as error:
         hint = "See that the server runs, and that address, name and password in DATABASE_URL are right."
+        if "SSL" in str(error):
+            hint = "Switch TLS on at the server; or, where the network between is yours alone, end DATABASE_URL in ?sslmode=disable."
         if file is not None:
             hint = "Another program may hold it, or the disk is full; if the file is damaged: dashtrade restore FILE"
         yield Finding(ok=False, what=f"Database {settings.database_label}: {error}", hint=hint)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 EX_CONFIG = 78
@@ -60,7 +60,7 @@ class Settings:
         Setting(name=name, default=default, meaning=meaning)
         for name, default, meaning in (
             ("DASHTRADE_HOME", "./data", "folder of the database, the key and the logs"),
-            ("DATABASE_URL", "SQLite in the home", "`postgresql://user:password@host/name` for PostgreSQL 15 or newer"),
+            ("DATABASE_URL", "SQLite in the home", "`postgresql://user:password@host/name` for PostgreSQL 15 or newer; to other machines with TLS"),
             (
                 "ENCRYPTION_KEY",
                 "a file in the home",
@@ -98,7 +98,9 @@ class Settings:
         host = _host(given.text("DASHTRADE_HOST", "127.0.0.1"))
         return cls(
             home=home,
-            database_url=_database_url(given.text("DATABASE_URL", f"sqlite:///{home / 'dashtrade.db'}"), cwd),
+            database_url=_database_url(
+                given.text("DATABASE_URL", f"sqlite:///{home / 'dashtrade.db'}"), cwd, tls_chosen=bool(given.text("PGSSLMODE", "")),
+            ),
             encryption_keys=tuple(k.strip() for k in given.text("ENCRYPTION_KEY", "").split(",") if k.strip()),
             ui_port=ui_port,
             webhook_port=webhook_port,
@@ -275,10 +277,20 @@ def _dashboard_url(text: str) -> str:
     return found
 
 
-def _database_url(text: str, cwd: Path) -> str:
+def _over_tls(rest: str) -> str:
+    """To another machine TLS is asked for: what PostgreSQL's library does by itself is to go on in the clear without it."""
+    place, _, path = rest.rpartition("@")[2].partition("/")
+    asked = parse_qs(path.partition("?")[2])
+    named = place.partition("]")[0].strip("[") if place.startswith("[") else place.partition(":")[0]
+    hosts = [named, *(host.partition(":")[0] for host in asked.get("host", ()))]
+    away = any(host and not host.startswith("/") and not on_this_machine(host) for host in hosts)
+    return f"{rest}{'&' if asked else '?'}sslmode=require" if away and "sslmode" not in asked else rest
+
+
+def _database_url(text: str, cwd: Path, *, tls_chosen: bool) -> str:
     scheme, _, rest = text.partition("://")
     if scheme in ("postgres", "postgresql", "postgresql+psycopg2") and rest.partition("/")[2].partition("?")[0]:
-        return f"postgresql+psycopg2://{rest}"
+        return f"postgresql+psycopg2://{rest if tls_chosen else _over_tls(rest)}"
     if scheme == "sqlite" and rest.startswith("/") and rest[1:] not in ("", ":memory:"):
         return f"sqlite:///{os.path.abspath(cwd / Path(rest[1:]).expanduser())}"
     if scheme == "sqlite":

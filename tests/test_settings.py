@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from dashtrade.settings import BadSetting, Settings
 
@@ -161,3 +162,24 @@ def test_what_others_reach_unencrypted_is_warned_of(tmp_path, environ, warned):
     said = load(tmp_path, **environ).unencrypted
     assert bool(said) is warned
     assert not warned or (environ["DASHTRADE_HOST"] in said and "DASHTRADE_DASHBOARD_URL" in said)
+
+
+@pytest.mark.parametrize(
+    ("rest", "asked"),
+    [
+        ("u:p@db.example.com/name", "require"), ("u:p%40ss@10.0.0.5:5432/name", "require"), ("u@[2001:db8::1]:5432/name", "require"),
+        ("db/name?connect_timeout=3", "require"), ("/name?host=db.example.com", "require"), ("/name?host=db1:5432&host=db2:5432", "require"),
+        ("u:p@db.example.com/name?sslmode=disable", "disable"), ("u:p@h/name?sslmode=verify-full&sslrootcert=system", "verify-full"),
+        ("u:p@127.0.0.1/name", None), ("u@localhost:5432/name", None), ("u@[::1]:5432/name", None), ("/name", None),
+        ("/name?host=/var/run/postgresql", None), ("u@/name?host=/tmp/x&port=1", None),
+    ],
+)  # fmt: skip
+def test_a_database_on_another_machine_is_spoken_to_over_tls(tmp_path, rest, asked):
+    """Left alone, PostgreSQL's library would send the password and everything else in the clear when TLS does not come about."""
+    url = sa.make_url(load(tmp_path, DATABASE_URL=f"postgresql://{rest}").database_url)
+    assert url.query.get("sslmode") == asked
+    assert url.database == "name"
+
+
+def test_what_the_environment_says_of_tls_holds(tmp_path):
+    assert "sslmode" not in load(tmp_path, DATABASE_URL="postgresql://u@db/name", PGSSLMODE="verify-full").database_url
