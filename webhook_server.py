@@ -15,7 +15,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from flask import Blueprint, Flask, Response, request
+from flask import Blueprint, Flask, Response, g, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from bot_database import DatabaseAway
@@ -58,6 +58,7 @@ def receive() -> Response:
     app, wait = the_app(), _wait_seconds()
     user = _sender_by_token(app)
     why: Exception | None = admission.too_many(user) if user is not None else _unknown_sender()
+    g.user = user
     if why is not None and (request.content_length is None or request.content_length > SHORT_BODY):
         raise why
     raw = request.get_data(cache=False)
@@ -66,6 +67,7 @@ def receive() -> Response:
         if user is None:
             user = _sender_in(app, opened)
             why = admission.too_many(user)
+        g.user = user
         why = why or admission.no_room(app, user)
         try:
             if problem is not None:

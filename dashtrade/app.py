@@ -281,7 +281,7 @@ class App:
     def close(self) -> None:
         if self.worker is not None:
             self.worker.close()
-        self.notes.flush(self)
+        self.notes.close(self)
         self.engine.asker.close()
         self.brokers.close()
         self.db.close()

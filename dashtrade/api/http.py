@@ -199,10 +199,11 @@ def require_scope(user: User, scopes: Collection[TokenScope]) -> None:
         )
 
 
-def _note_refusal(user: User | None) -> None:
+def _note_refusal(user: User | None, action: str = "refused") -> None:
     app = the_app()
     about: dict[str, Any] = {"actor": user.id, "who": user.email} if user else {}
-    app.notes.note(app, "refused", reason=f"{request.method} {request.url_rule or request.path}", address=client_address(), **about)
+    place = f"{request.method} {request.url_rule or 'an unknown address'}"
+    app.notes.note(app, action, reason=place, address=client_address(), **about)
 
 
 def client_address() -> str:
@@ -328,6 +329,8 @@ def handle_errors(flask: Flask) -> None:
 
     @flask.errorhandler(Answer)
     def _answer(error: Answer) -> Response:
+        if error.status == 429:
+            _note_refusal(g.get("user"), "throttled")
         return reply(error.body, error.status, error.headers)
 
     @flask.errorhandler(Malformed)

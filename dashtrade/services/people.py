@@ -67,7 +67,11 @@ def register(app: App, *, email: str, password: str, name: str, code: str | None
     now = app.clock.now()
     with app.db.read() as conn:
         first = table.count(conn) == 0
-    invited = None if first else may_join(app, code, email)
+    try:
+        invited = None if first else may_join(app, code, email)
+    except Denied as denied:
+        app.notes.note(app, "sign-up refused", reason=denied.message, address=address)
+        raise
     passwords.check(password, email, name)
     if not first and invited is None:  # nobody asked for them: not many from one address
         throttle.reserve(app, throttle.of_network("sign-up", address), who=email, address=address, action="sign-up throttled")

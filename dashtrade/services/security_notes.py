@@ -1,26 +1,30 @@
-"""What the audit log says of those who did not get in or were refused: one line for a minute's worth of the same, with a count."""
+"""What the audit log says of those who did not get in or were refused: one line for a minute's worth of it.
+
+Whoever is refused waits for no write, and a stranger fills no table: a minute has few lines, each with a count.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from bot_database import DatabaseAway
 from dashtrade.domain.values import sha256
-from dashtrade.limits import Rate
+from dashtrade.limits import network_of
 from dashtrade.tables import messages as message_table
 
 if TYPE_CHECKING:
     from dashtrade.app import App
 
 log = logging.getLogger("dashtrade.security")
-PENDING = 1000  # lines that wait to be written; beyond that, further ones are counted in none
+WRITE_EVERY_SECONDS = 10.0
+LINES_A_MINUTE = 50  # of one kind and process; what comes beyond is counted in one line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,25 +43,54 @@ class Note:
 
 
 class Notes:
-    """A flood of refusals must not become a flood of writes: some are written a second, the others wait for the next."""
+    """A flood of refusals must not become a flood of writes: they are counted, and written now and then."""
 
-    def __init__(self, per_second: float = 5) -> None:
+    def __init__(self, write_every_seconds: float = WRITE_EVERY_SECONDS) -> None:
         self._pending: Counter[Note] = Counter()
-        self._rate, self._lock = Rate(per_second, burst_seconds=4), threading.Lock()
+        self._minute: datetime | None = None
+        self._own: defaultdict[str, set[Note]] = defaultdict(set)  # by kind: what has a line in this minute
+        self._every, self._lock = write_every_seconds, threading.Lock()
+        self._timer: threading.Timer | None = None
+        self._closed = False
 
-    def note(self, app: App, action: str, *, who: str = "", reason: str = "", address: str = "", actor: int | None = None,
-             subject: int | None = None) -> None:
+    def note(self, app: App, action: str, *, who: str = "", reason: str = "", address: str = "",
+             actor: int | None = None, subject: int | None = None) -> None:
+        """Never waits for the database."""
         minute = app.clock.now().replace(second=0, microsecond=0)
-        note = Note(action=action, actor=actor, subject=subject, who=who[:254], reason=reason[:200], address=address[:60], minute=minute)
+        note = Note(
+            action=action, actor=actor, subject=subject, who=who[:254], reason=reason[:200],
+            address=network_of(address)[:60], minute=minute,
+        )  # fmt: skip
         with self._lock:
-            if note in self._pending or len(self._pending) < PENDING:
-                self._pending[note] += 1
-        if not self._rate.take(""):
-            self.flush(app)
+            self._pending[self._counted_as(note)] += 1
+            if self._timer is None and not self._closed:
+                self._timer = threading.Timer(self._every, self.flush, (app,))
+                self._timer.daemon = True
+                self._timer.start()
+
+    def _counted_as(self, note: Note) -> Note:
+        """Itself; or, where many different ones come in one minute, one line for all of that kind."""
+        if self._minute != note.minute:
+            self._minute = note.minute
+            self._own.clear()
+        own = self._own[note.action]
+        if note not in own and len(own) >= LINES_A_MINUTE:
+            nobody: dict[str, Any] = {"actor": None, "subject": None, "who": "", "address": ""}
+            return Note(action=note.action, reason="of many", minute=note.minute, **nobody)
+        own.add(note)
+        return note
+
+    def close(self, app: App) -> None:
+        with self._lock:
+            self._closed = True
+        self.flush(app)
 
     def flush(self, app: App) -> None:
         with self._lock:
             found, self._pending = self._pending, Counter()
+            timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
         if not found:
             return
         now = app.clock.now()

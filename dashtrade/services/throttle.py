@@ -63,7 +63,8 @@ def reserve(app: App, keys: list[Key], *, who: str, address: str, subject: int |
     """Count an attempt that is about to be looked at, or Denied."""
     seconds = wait(app, keys) or _counted(app, keys)
     if seconds:
-        app.notes.note(app, action, who=who, address=address, subject=subject)
+        # A name that nobody has is whatever a stranger likes: it makes no line of its own.
+        app.notes.note(app, action, who=who if subject else "", address=address, subject=subject)
         raise denied(seconds)
 
 

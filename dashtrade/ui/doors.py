@@ -76,6 +76,7 @@ class Doors:
             except ClientDisconnect:
                 answer = PlainTextResponse("This form is too long.\n", 413)
             except Crowded as crowd:
+                self._note("throttled", request)
                 said = f"Too many people {crowd.what} at this moment, or too many from your address. Nothing was changed."
                 hint = f'<p>Wait {crowd.seconds} s, then try again.</p><p><a href="/auth/login">Sign in</a></p>'
                 answer = HTMLResponse(notice("One moment", said, hint), 429, {"retry-after": str(crowd.seconds)})
@@ -85,6 +86,10 @@ class Doors:
             return answer
 
         return open_door
+
+    def _note(self, action: str, request: Request) -> None:
+        place = f"{request.method} {request.url.path}"
+        self.app.notes.note(self.app, action, reason=place, address=_address(request))
 
     async def _hashing(self, request: Request, work: Callable[[], T]) -> T:
         """What checks or makes a password: few at once, so that those who guess keep no thread from the others."""
@@ -174,6 +179,7 @@ class Doors:
             begin = partial(demo.start, self.app, address=_address(request))
             user_id = await run_in_threadpool(_in_turn, self.demos, "begin a demo", begin)
         except Denied as denied:
+            self._note("throttled" if denied.retry_after else "refused", request)
             shown = await run_in_threadpool(self._login_form, "", False, Wrong(message=denied.message, hint=denied.hint))
             return HTMLResponse(shown, 429 if denied.retry_after else 403)
         return await self._let_in(request, user_id, remember=True)
@@ -193,6 +199,7 @@ class Doors:
         except Malformed as error:
             wrong, status = Wrong(message=error.message, hint=error.hint, field="password"), 400
         except Denied as denied:
+            self._note("throttled" if denied.retry_after else "password link refused", request)
             if not denied.retry_after:
                 await run_in_threadpool(throttle.failed, self.app, keys)
             sign_in = '<p><a href="/auth/login">Sign in</a></p>'
@@ -237,6 +244,7 @@ class Doors:
         keys = throttle.of_network("register", _address(request))
         wait = await run_in_threadpool(throttle.wait, self.app, keys)
         if wait:
+            self._note("throttled", request)
             return HTMLResponse(self._join_form(action, hidden, given, Wrong(message="too many attempts", hint=f"Wait {wait} seconds, then try again.")), 429)
         try:
             user = await self._hashing(request, make)

@@ -54,13 +54,20 @@ class Door:
     def __init__(self, app: App, needs: Permission, make: Callable[[App, User, Request], File], places: limits.Places) -> None:
         self.app, self.needs, self.make, self.places = app, needs, make, places
 
+    def _note(self, action: str, user: User | None, request: Request) -> None:
+        about: dict[str, Any] = {"actor": user.id, "who": user.email} if user else {}
+        place, address = f"GET {request.url.path}", request.client.host if request.client else ""
+        self.app.notes.note(self.app, action, reason=place, address=address, **about)
+
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         request = Request(scope, receive)
         user = await run_in_threadpool(sessions.find, self.app, token_of(request))
         if user is None or not may(user.role, self.needs):
+            self._note("refused", user, request)
             return await _words("Your role does not allow this.", 403)(scope, receive, send)
         with self.places.place(user.id) as free:
             if not free:
+                self._note("throttled", user, request)
                 return await _words(BUSY, 429, {"retry-after": "10"})(scope, receive, send)
             try:
                 file = await run_in_threadpool(self.make, self.app, user, request)

@@ -135,6 +135,8 @@ class Gate:
             return PlainTextResponse(_unknown_name(host), 421)
         safe = scope["type"] == "http" and scope["method"] in ("GET", "HEAD", "OPTIONS")
         if not safe and not same_origin(conn):
+            address = conn.client.host if conn.client else ""
+            self.trade.notes.note(self.trade, "refused", reason="from another site", address=address)
             return PlainTextResponse(ANOTHER_SITE, 403)
         there = scope["path"] in self.tabs if scope["type"] == "websocket" else SERVED.fullmatch(scope["path"]) or nowhere(scope, conn)
         return None if there else PlainTextResponse("Not found.\n", 404)
