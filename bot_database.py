@@ -32,6 +32,8 @@ _NEVER_LOCKED = (float("-inf"), float("-inf"))
 BUSY_POLL = 0.00003  # SQLite's own waiting backs off to 100 ms, which is longer than most of what it waits for
 GROUP = 64  # pieces of work in one commit
 GROUP_SECONDS = 0.006  # that a group may hold the lock before it commits
+READER_CACHE_KB = 2000  # of each of many connections, kept as long as they are: the system caches the file for all
+WRITER_CACHE_KB = 16000  # of the one that writes, which touches every index
 RETRIES = 5  # of a PostgreSQL transaction that lost against another
 _LOST_RACE = {"40001", "40P01"}  # serialization failure, deadlock
 
@@ -307,7 +309,8 @@ class Database:
     def _writing_connection(self) -> sa.Connection:
         if self._writer is None:
             self._writer = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")  # we say BEGIN ourselves
-            _driver(self._writer).execute("PRAGMA busy_timeout=0")
+            for pragma in ("busy_timeout=0", f"cache_size=-{WRITER_CACHE_KB}"):
+                _driver(self._writer).execute(f"PRAGMA {pragma}")
         return self._writer
 
     def _drop_writer(self) -> None:
@@ -471,8 +474,8 @@ def newest_migration() -> str:
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     connection.isolation_level = None  # transactions begin where we say so
-    # The pages kept are those of each of many connections: few, as the system keeps them for all.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-4000", "temp_store=MEMORY"):
+    cache = f"cache_size=-{READER_CACHE_KB}"
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", cache, "temp_store=MEMORY"):
         connection.execute(f"PRAGMA {pragma}")
 
 
