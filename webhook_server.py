@@ -205,7 +205,7 @@ def explain() -> Response:
 
 def _reader(app: App, token: str) -> User | None:
     found = people.by_scoped_token(app, token)
-    return found[0] if found and found[1] & {TokenScope.READ, TokenScope.TRADE} else None
+    return found.user if found and found.scopes & {TokenScope.READ, TokenScope.TRADE} else None
 
 
 def _own(user_id: int) -> User:
@@ -255,8 +255,8 @@ def health() -> Response:
 
 
 def _sees_system() -> bool:
-    user, scopes = known_user()
-    return user is not None and may(user.role, Permission.SEE_SYSTEM) and bool(scopes & {TokenScope.READ, TokenScope.ADMIN})
+    found = known_user()
+    return found is not None and may(found.user.role, Permission.SEE_SYSTEM) and bool(found.scopes & {TokenScope.READ, TokenScope.ADMIN})
 
 
 def _waiting(app: App) -> dict[str, Any]:

@@ -129,8 +129,10 @@ def test_the_overview_counts_everybody(house: House, boss: Person):
 
 
 def test_settings_of_the_installation(boss: Person):
-    assert boss.get("/admin/settings") == {"signup": "invite", "demo": True, "simulation": False}
-    assert boss.does("PATCH", "/admin/settings", {"signup": "closed"}) == {"signup": "closed", "demo": False, "simulation": False}
+    at_first = {"signup": "invite", "demo": True, "simulation": False, "require_second_factor": False}
+    assert boss.get("/admin/settings") == at_first
+    assert boss.does("PATCH", "/admin/settings", {"signup": "closed"}) == at_first | {"signup": "closed", "demo": False}
     assert boss.call("PATCH", "/admin/settings", {"signup": "perhaps"}).status_code == 400
-    assert boss.does("PATCH", "/admin/settings", {"signup": "open", "demo": False, "simulation": True}) == {"signup": "open", "demo": False, "simulation": True}
+    changes = {"signup": "open", "demo": False, "simulation": True, "require_second_factor": True}
+    assert boss.does("PATCH", "/admin/settings", changes) == changes
     assert {"setting changed", "simulation mode switched on"} <= {row["action"] for row in boss.get("/admin/audit")["items"]}

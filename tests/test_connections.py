@@ -96,7 +96,7 @@ def test_a_key_that_may_withdraw_is_warned_of_where_the_venue_tells(ann: Person,
 def at_binance(ann: Person) -> int:
     given = {
         "broker": "crypto", "mode": "live", "label": "B", "credentials": {"key": KEY, "secret": SECRET}, "options": {"exchange": "binance"},
-        "acknowledge": "real money",
+        "acknowledge": "real money", "decline_second_factor": True,
     }  # fmt: skip
     return ann.does("POST", "/accounts", given)["id"]
 
@@ -105,7 +105,7 @@ def test_a_live_account_wants_its_money_called_by_its_name(ann: Person, sim: Alp
     given = {"broker": "alpaca", "mode": "live", "label": "L", "credentials": {"key": sim.key, "secret": sim.secret}}
     refused = ann.call("POST", "/accounts", given | {"acknowledge": "yes"})
     assert refused.status_code == 400 and "REAL MONEY" in refused.json["hint"]
-    assert ann.does("POST", "/accounts", given | {"acknowledge": "REAL MONEY"})["problem"] == ""
+    assert ann.does("POST", "/accounts", given | {"acknowledge": "REAL MONEY", "decline_second_factor": True})["problem"] == ""
     silent = ann.does("POST", "/accounts", given)
     assert silent["acknowledged_at"] is None and "real money" in silent["problem"]
     ann.bot(account=silent["id"])
@@ -113,7 +113,7 @@ def test_a_live_account_wants_its_money_called_by_its_name(ann: Person, sim: Alp
     assert story["status"] == "refused" and "nobody has said yet that it may" in story["reason"] and not sim.requests("POST", "/v2/orders")
     assert ann.does("POST", f"/accounts/{silent['id']}/test")["ok"]
     assert ann.call("PATCH", f"/accounts/{silent['id']}", {"acknowledge": "sure"}).status_code == 400
-    assert ann.does("PATCH", f"/accounts/{silent['id']}", {"acknowledge": "real money"})["problem"] == ""
+    assert ann.does("PATCH", f"/accounts/{silent['id']}", {"acknowledge": "real money", "decline_second_factor": True})["problem"] == ""
     assert ann.trades("buy")["status"] in ("filled", "working")
 
 
@@ -157,7 +157,7 @@ def test_a_new_key_makes_the_account_usable_after_a_test_and_bots_are_resumed_by
 
 def at_schwab(ann: Person, **keys: str) -> int:
     given = {
-        "broker": "schwab", "mode": "live", "label": "Schwab", "acknowledge": "REAL MONEY", "options": {"callback": schwab_sim.CALLBACK},
+        "broker": "schwab", "mode": "live", "label": "Schwab", "acknowledge": "REAL MONEY", "decline_second_factor": True, "options": {"callback": schwab_sim.CALLBACK},
         "credentials": {"key": schwab_sim.KEY, "secret": schwab_sim.SECRET} | keys,
     }  # fmt: skip
     return ann.does("POST", "/accounts", given)["id"]

@@ -202,7 +202,7 @@ def test_two_processes_that_race_under_one_key_are_never_refused(
         app = make_app(**url)
         ann = House(app).join()
         account = ann.does("POST", "/accounts", {
-            "broker": "crypto", "mode": "live", "acknowledge": "REAL MONEY", "label": "K",
+            "broker": "crypto", "mode": "live", "acknowledge": "REAL MONEY", "decline_second_factor": True, "label": "K",
             "options": {"exchange": exchange}, "credentials": {"key": EXCHANGE_KEY, "secret": SECRET},
         })["id"]  # fmt: skip
         environ = {"DASHTRADE_HOME": str(tmp_path / "home"), "DATABASE_URL": database_url, "PATH": "", **url}

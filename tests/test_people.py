@@ -182,7 +182,7 @@ def test_a_deletion_cut_off_is_finished_later(app: App, house: House, boss: User
 
 
 def live_account(person: Person) -> int:
-    return bots.add_account(person.house.app, person.user, broker="venue", mode="live", label="Live", credentials={}, options={}, acknowledge=bots.REAL_MONEY)
+    return bots.add_account(person.house.app, person.user, broker="venue", mode="live", label="Live", credentials={}, options={}, acknowledge=bots.REAL_MONEY, decline_second_factor=True)
 
 
 def live_kind(venue: Venue):  # noqa: ANN201

@@ -265,7 +265,7 @@ def of(house: House, ann: Person) -> dict[int, table.Reading]:
 
 def test_what_was_read_of_the_real_account_is_not_shown_of_the_simulated_one(house: House, readings: Readings, clock: SetClock):
     ann, boss = house.join(), house.join("boss@example.com", Role.SUPERADMIN)
-    body = {"broker": "venue", "mode": "live", "label": "Real", "credentials": {}, "options": {"at": "one"}, "acknowledge": "REAL MONEY"}
+    body = {"broker": "venue", "mode": "live", "label": "Real", "credentials": {}, "options": {"at": "one"}, "acknowledge": "REAL MONEY", "decline_second_factor": True}
     account = ann.does("POST", "/accounts", body)["id"]
     look(readings)
     assert prices.known_of(house.app, stored(house, ann, account)).state.equity == D("1000.10")

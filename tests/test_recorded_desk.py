@@ -33,7 +33,7 @@ def at(make_app: MakeApp, clock: SetClock) -> Iterator[Desk]:
         opened.append(Simulator(exchange))
         ann = House(make_app(clock=clock, **{f"CCXT_URL_{exchange.upper()}": opened[-1].url})).join()
         ann.paper = ann.does("POST", "/accounts", {
-            "broker": "crypto", "mode": "live", "acknowledge": "REAL MONEY", "label": exchange,
+            "broker": "crypto", "mode": "live", "acknowledge": "REAL MONEY", "decline_second_factor": True, "label": exchange,
             "options": {"exchange": exchange}, "credentials": {"key": KEY, "secret": SECRET},
         })["id"]  # fmt: skip
         return ann, opened[-1]

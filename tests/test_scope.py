@@ -64,7 +64,7 @@ def app(make_app: MakeApp, clock: SetClock, feed: SetFeed) -> Iterator[App]:
 
 
 def live(person: Person, label: str = "Live USD") -> int:
-    return bots.add_account(person.house.app, person.user, broker="venue", mode="live", label=label, credentials={}, options={}, acknowledge=bots.REAL_MONEY)
+    return bots.add_account(person.house.app, person.user, broker="venue", mode="live", label=label, credentials={}, options={}, acknowledge=bots.REAL_MONEY, decline_second_factor=True)
 
 
 @dataclass

@@ -240,6 +240,7 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "people.trim_sessions": lambda c, o, of: people.trim_sessions(c, o, 0),
     "people.revoke_api_tokens": lambda c, o, of: people.revoke_api_tokens(c, o, of.now) and o == of.ann,
     "proofs.factor": lambda c, o, of: proofs.factor(c, o),
+    "proofs.lock_factor": lambda c, o, of: proofs.lock_factor(c, o),
     "proofs.put_factor": lambda c, o, of: proofs.put_factor(c, o, None, None),
     "proofs.use_step": lambda c, o, of: proofs.use_step(c, o, 2) and o == of.ann,
     "proofs.use_code": lambda c, o, of: proofs.use_code(c, o, "r", of.now),

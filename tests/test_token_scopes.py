@@ -133,7 +133,7 @@ def test_a_token_is_made_with_the_password_and_says_what_it_may(app: App, house:
     person = Person(house=house, user=ann, access=made(app, ann), token="")
     assert person.get("/tokens")["items"][0]["scopes"] == ["read", "stop"]
     found = people.by_scoped_token(app, person.access)
-    assert found is not None and found[1] == {READ, STOP}
+    assert found is not None and found.scopes == {READ, STOP}
 
 
 def test_guesses_at_the_password_are_counted_here_too(app: App, ann: User):
@@ -147,4 +147,4 @@ def test_guesses_at_the_password_are_counted_here_too(app: App, ann: User):
 def test_who_signs_in_and_tokens_from_before_may_everything(app: App, house: House, ann: User):
     for token in (people.sign_in(app, ann.id).access_token, house.join("bob@example.com").access):
         found = people.by_scoped_token(app, token)
-        assert found is not None and found[1] == set(TokenScope)
+        assert found is not None and found.scopes == set(TokenScope)

@@ -25,7 +25,7 @@ def two(door: App, ann: User, sim: AlpacaSimulator) -> tuple[int, int]:  # noqa:
     """(a bot with real money, one on paper), each with a position."""
     live = bots.add_account(
         door, ann, broker="alpaca", mode="live", label="My Alpaca", credentials={"key": sim.key, "secret": sim.secret}, options={},
-        acknowledge="REAL MONEY",
+        acknowledge="REAL MONEY", decline_second_factor=True,
     )  # fmt: skip
     with door.db.read() as conn:
         paper = next(account.id for account in bots.account_table.list_all(conn, ann.id) if account.mode == "paper")

@@ -108,7 +108,7 @@ def live(door: App, ann: User, sim: AlpacaSimulator) -> int:
     """A live account, with 10 AAPL of a bot's and a limit order that waits."""
     account = bots.add_account(
         door, ann, broker="alpaca", mode="live", label="Real Alpaca", credentials={"key": sim.key, "secret": sim.secret}, options={},
-        acknowledge="REAL MONEY",
+        acknowledge="REAL MONEY", decline_second_factor=True,
     )  # fmt: skip
     bot = bot_on(door, ann, account, "AAPL")
     bot_on(door, ann, account, "MSFT", order_type="limit", limit_offset_percent="5")
@@ -136,7 +136,7 @@ def hung_accounts(door: App, ann: User) -> list[int]:
     for number in range(3):
         account = bots.add_account(
             door, ann, broker="crypto", mode="live", label=f"Silent {number}", credentials={"key": f"key{number}", "secret": "secret"},
-            options={"exchange": "binance"}, acknowledge="REAL MONEY",
+            options={"exchange": "binance"}, acknowledge="REAL MONEY", decline_second_factor=True,
         )  # fmt: skip
         with door.db.read() as conn:
             row = conn.execute(sa.select(bot_table.bots).where(bot_table.bots.c.position_quantity != "0").limit(1)).one()._asdict()

@@ -148,7 +148,7 @@ def test_an_account_that_nobody_signed_in_at_again_is_stopped_and_comes_back_by_
 ):
     account = bots.account_of(door, ann, bots.add_account(
         door, ann, broker="schwab", mode="live", label="Left alone", credentials={"key": schwab.KEY, "secret": schwab.SECRET},
-        options={"callback": schwab.CALLBACK}, acknowledge="REAL MONEY",
+        options={"callback": schwab.CALLBACK}, acknowledge="REAL MONEY", decline_second_factor=True,
     ))  # fmt: skip
     tab = browser.new_context(viewport={"width": 1300, "height": 1000}).new_page()
     sign_in(tab, home)

@@ -61,7 +61,7 @@ def ann(door: App, sim: AlpacaSimulator) -> User:
     paper = bots.add_account(door, user, broker="paper", mode="paper", label="Practice", credentials={}, options={})
     live = bots.add_account(
         door, user, broker="alpaca", mode="live", label="Alpaca", credentials={"key": sim.key, "secret": sim.secret}, options={},
-        acknowledge=bots.REAL_MONEY,
+        acknowledge=bots.REAL_MONEY, decline_second_factor=True,
     )  # fmt: skip
     for account, symbol, size in ((paper, "BTCUSD", "0.5"), (live, "AAPL", "10")):
         given = {"account_id": account, "symbol": symbol, "timeframe": "15", "position_size": size, "position_size_type": "quantity"}

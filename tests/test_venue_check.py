@@ -108,7 +108,7 @@ def binance(make_app: MakeApp) -> Iterator[Person]:
     with Simulator("binance") as simulator:
         keys = getattr(simulator.front, "keys", {"key": "key", "secret": "secret"})
         ann = House(make_app(CCXT_URL_BINANCE=simulator.url)).join()
-        body = {"broker": "crypto", "mode": "live", "acknowledge": "REAL MONEY", "label": "B", "credentials": {"key": keys["key"], "secret": keys["secret"]}}
+        body = {"broker": "crypto", "mode": "live", "acknowledge": "REAL MONEY", "decline_second_factor": True, "label": "B", "credentials": {"key": keys["key"], "secret": keys["secret"]}}
         ann.paper = ann.does("POST", "/accounts", body | {"options": {"exchange": "binance"}})["id"]
         yield ann
 
@@ -142,7 +142,7 @@ def test_schwab_takes_whole_shares_long(make_app: MakeApp):
     with Simulator(front) as simulator:
         ann = House(make_app(SCHWAB_URL=simulator.url)).join()
         credentials = {"key": KEY, "secret": SECRET, "token": front.token()}
-        body = {"broker": "schwab", "mode": "live", "acknowledge": "REAL MONEY", "label": "S", "credentials": credentials}
+        body = {"broker": "schwab", "mode": "live", "acknowledge": "REAL MONEY", "decline_second_factor": True, "label": "S", "credentials": credentials}
         ann.paper = ann.does("POST", "/accounts", body)["id"]
         assert saved(ann).json["warnings"] == []
         refused(saved(ann, timeframe="1H", position_size="1.5", position_size_type="quantity"), "position_size", "whole shares of AAPL only")

@@ -12,7 +12,7 @@ from dashtrade.api.history import trade_view
 from dashtrade.api.http import Body, Page, csv_file, endpoint, number_cursor, page, read_moment, the_app
 from dashtrade.domain.access import Permission, Role
 from dashtrade.domain.values import Symbol, iso
-from dashtrade.services import admin, credentials, export, people, simulation
+from dashtrade.services import admin, credentials, export, people, second_factor_policy, simulation
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import overall
 from dashtrade.tables import people as table
@@ -51,8 +51,20 @@ class Confirmation(Body):
     confirm: str = pydantic.Field(max_length=254, description="the user's email, typed")
 
 
-def _view(user: User) -> dict[str, Any]:
-    return user_view(user) | {"is_active": user.is_active, "last_login_at": iso(user.last_login_at) if user.last_login_at else None}
+def _views(found: list[User]) -> dict[int, dict[str, Any]]:
+    """By id, each with what tells that they trade real money behind a password alone."""
+    alone = second_factor_policy.without(the_app(), [user.id for user in found])
+    return {
+        user.id: user_view(user) | {
+            "is_active": user.is_active, "last_login_at": iso(user.last_login_at) if user.last_login_at else None,
+            "live_without_second_factor": _alone(alone[user.id]) if user.id in alone else None,
+        }
+        for user in found
+    }  # fmt: skip
+
+
+def _alone(row: Any) -> dict[str, Any]:
+    return {"accounts": row.accounts, "declined": row.declined, "since": iso(row.since) if row.since else None}
 
 
 @endpoint(bp, "GET", "/users", query=UserList, needs=P.MANAGE_USERS)
@@ -60,7 +72,8 @@ def users(user: User, query: UserList) -> dict[str, Any]:
     """Everybody who has an account."""
     with the_app().db.read() as conn:
         rows = table.everyone(conn, after=number_cursor(query.cursor) or 0, limit=query.limit + 1, named=query.search.strip())
-    return page(rows, query.limit, lambda row: str(row.id), _view)
+    views = _views(rows)
+    return page(rows, query.limit, lambda row: str(row.id), lambda row: views[row.id])
 
 
 @endpoint(bp, "PATCH", "/users/<int:user_id>", body=AccountChanges, needs=P.MANAGE_USERS)
@@ -71,7 +84,7 @@ def change(user: User, given: AccountChanges, user_id: int) -> dict[str, Any]:
         admin.set_role(app, user, user_id, given.role)
     if given.is_active is not None:
         admin.set_active(app, user, user_id, given.is_active)
-    return _view(admin.user_of(app, user, user_id))
+    return _views([admin.user_of(app, user, user_id)])[user_id]
 
 
 @endpoint(bp, "POST", "/users/<int:user_id>/reset-link", needs=P.MANAGE_USERS, status=201)
@@ -190,13 +203,17 @@ class Installation(Body):
     signup: Literal["open", "invite", "closed"] | None = None
     demo: bool | None = None
     simulation: bool | None = None
+    require_second_factor: bool | None = None
 
 
 @endpoint(bp, "GET", "/settings", needs=P.SEE_SYSTEM)
 def settings(user: User) -> dict[str, Any]:
-    """Who may sign up, whether a demo is offered, whether live accounts are traded on paper."""
+    """Who may sign up, whether a demo is offered, whether live accounts are traded on paper, whether everybody needs a second factor."""
     app = the_app()
-    return {"signup": people.signup(app), "demo": admin.demo_offered(app), "simulation": simulation.is_on(app)}
+    return {
+        "signup": people.signup(app), "demo": admin.demo_offered(app), "simulation": simulation.is_on(app),
+        "require_second_factor": second_factor_policy.is_required(app),
+    }
 
 
 @endpoint(bp, "PATCH", "/settings", body=Installation, needs=P.MANAGE_SYSTEM)
@@ -209,4 +226,6 @@ def put_settings(user: User, given: Installation) -> dict[str, Any]:
         admin.put_setting(app, user, people.SIGNUP, given.signup)
     if given.demo is not None:
         admin.put_setting(app, user, people.DEMO, "on" if given.demo else "off")
+    if given.require_second_factor is not None:
+        second_factor_policy.put(app, user, given.require_second_factor)
     return settings.__wrapped__(user)

@@ -55,6 +55,7 @@ def user_view(user: User) -> dict[str, Any]:
         "id": user.id, "email": user.email, "name": user.name, "role": str(user.role), "time_zone": user.time_zone,
         "tradingview_only": user.tradingview_only, "has_body_secret": user.body_secret_hash is not None,
         "max_alert_age": user.max_alert_age, "created_at": iso(user.created_at), "second_factor": user.second_factor,
+        "second_factor_due": user.second_factor_due,
         "demo_until": iso(user.demo_until) if user.demo_until else None,
     }
 
@@ -72,7 +73,9 @@ def register(given: Registration) -> dict[str, Any]:
 
 @endpoint(bp, "POST", "/auth/login", body=Credentials, open=True)
 def login(given: Credentials) -> dict[str, Any]:
-    """Sign in: an access token for 30 days. Where the second factor is on, a code goes with the password."""
+    """Sign in: an access token for 30 days. Where the second factor is on, a code goes with the password.
+
+    Where the installation requires one and there is none (`second_factor_due`), the token closes and stops, and nothing else."""
     app, address = the_app(), client_address()
     with password_turn():
         user = people.check_password(app, given.email, given.password, address)

@@ -32,6 +32,12 @@ Number = str | int | float
 # --- accounts ------------------------------------------------------------------------------------------------------------
 
 
+DECLINE = pydantic.Field(
+    False, description="goes with acknowledge, of a user who has no second factor and goes on without: whoever gets the password can "
+    "trade the money; recorded, and over once there is a second factor",
+)  # fmt: skip
+
+
 class NewAccount(Body):
     broker: str = pydantic.Field(max_length=40)
     mode: str = "paper"
@@ -39,6 +45,7 @@ class NewAccount(Body):
     credentials: dict[str, str] = {}
     options: dict[str, Any] = {}
     acknowledge: str = pydantic.Field("", max_length=40, description='"REAL MONEY": without it a live account does not trade yet')
+    decline_second_factor: bool = DECLINE
 
 
 class SignIn(Body):
@@ -50,6 +57,7 @@ class AccountChanges(Body):
     credentials: dict[str, str] | None = None
     options: dict[str, Any] | None = None
     acknowledge: str | None = pydantic.Field(None, max_length=40, description='"REAL MONEY": a live account may trade from now on')
+    decline_second_factor: bool = DECLINE
 
 
 def account_view(account: Account) -> dict[str, Any]:
@@ -57,7 +65,9 @@ def account_view(account: Account) -> dict[str, Any]:
         "id": account.id, "broker": account.broker, "mode": account.mode, "label": account.label, "options": account.options,
         "is_active": account.is_active, "disabled_reason": account.disabled_reason, "created_at": iso(account.created_at),
         "checked_at": iso(account.checked_at) if account.checked_at else None, "check_result": account.check_result,
-        "acknowledged_at": iso(account.acknowledged_at) if account.acknowledged_at else None, "problem": account.problem,
+        "acknowledged_at": iso(account.acknowledged_at) if account.acknowledged_at else None,
+        "second_factor_declined_at": iso(account.second_factor_declined_at) if account.second_factor_declined_at else None,
+        "problem": account.problem,
     }
 
 
@@ -74,7 +84,7 @@ def add_account(user: User, given: NewAccount) -> dict[str, Any]:
     app = the_app()
     account_id = service.add_account(
         app, user, broker=given.broker, mode=given.mode, label=given.label, credentials=given.credentials, options=given.options,
-        acknowledge=given.acknowledge,
+        acknowledge=given.acknowledge, decline_second_factor=given.decline_second_factor,
     )
     return account_view(service.account_of(app, user, account_id))
 

@@ -27,7 +27,7 @@ from dashtrade.http_headers import DATA, strict_transport
 from dashtrade.limits import ReceiverLimits, network_of
 from dashtrade.services import people
 from dashtrade.services.bots import NotFound, Refusal
-from dashtrade.services.people import Denied
+from dashtrade.services.people import Access, Denied
 from dashtrade.services.permission import Forbidden
 from dashtrade.tables.people import User
 
@@ -167,19 +167,20 @@ def bearer() -> str | None:
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
 
-def known_user() -> tuple[User | None, frozenset[TokenScope]]:
+def known_user() -> Access | None:
     """Whose access token came with the request, and what it may be used for."""
     token = bearer()
-    return (people.by_scoped_token(the_app(), token) if token else None) or (None, frozenset())
+    return people.by_scoped_token(the_app(), token) if token else None
 
 
 def signed_in(needs: Permission | None, scopes: Collection[TokenScope]) -> User:
-    user, g.scopes = known_user()
-    if user is None:
+    found = known_user()
+    if found is None:
         raise Answer(
             401, "unauthorized", "The access token is missing, wrong or no longer valid.",
             'Sign in with POST /api/v1/auth/login and send "Authorization: Bearer TOKEN".', {"WWW-Authenticate": "Bearer"},
         )
+    user, g.access = found.user, found
     require_scope(user, scopes)
     if needs is not None and not may(user.role, needs):
         _note_refusal(user)
@@ -190,9 +191,14 @@ def signed_in(needs: Permission | None, scopes: Collection[TokenScope]) -> User:
 
 def require_scope(user: User, scopes: Collection[TokenScope]) -> None:
     """The token of this request has one of them, or 403."""
-    if not g.scopes & frozenset(scopes):
+    if not g.access.scopes & frozenset(scopes):
         _note_refusal(user)
-        has, wanted = (", ".join(one for one in TokenScope if one in some) for some in (g.scopes, scopes))
+        if g.access.second_factor_due:
+            raise Answer(
+                403, "second_factor_required", "This installation requires a second factor, and you have none: until you set it up, you "
+                "can close positions and stop your bots.", "Set it up in the dashboard, then sign in again with a code.",
+            )
+        has, wanted = (", ".join(one for one in TokenScope if one in some) for some in (g.access.scopes, scopes))
         raise Answer(
             403, "insufficient_scope", f"This access token has the scope {has}; this needs {wanted.replace(', ', ' or ')}.",
             "Make a token with that scope on the Account page, or sign in with POST /api/v1/auth/login.",

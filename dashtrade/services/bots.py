@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from dashtrade.domain.dialects import parse
 from dashtrade.domain.paper import PaperSettings
 from dashtrade.domain.signals import ExitPlan, Origin, Size, SizeKind
 from dashtrade.domain.values import Malformed, OrderType, Symbol, Timeframe, exact, new_id, plain
-from dashtrade.services import quotas, venue_check
+from dashtrade.services import quotas, second_factor_policy, venue_check
 from dashtrade.services.bot_history import differences
 from dashtrade.services.bot_settings import EXIT_FIELDS, ORDER_FIELDS, check_risk_size, read_settings
 from dashtrade.services.people import read_zone
@@ -47,11 +48,12 @@ REAL_MONEY = "REAL MONEY"
 
 
 def add_account(app: App, user: User, *, broker: str, mode: str, label: str, credentials: Mapping[str, str], options: Mapping[str, Any],
-                acknowledge: str = "") -> int:
-    """`acknowledge` is what a person types for an account that trades with real money; without it the account does not trade yet."""
+                acknowledge: str = "", decline_second_factor: bool = False) -> int:
+    """`acknowledge` is what a person types for an account that trades with real money; without it the account does not trade yet.
+    `decline_second_factor`: they have none, and go on without."""
     kind, confirmed = app.brokers.kind(broker), mode == "live" and bool(acknowledge)
     _check_account(app, broker, mode, credentials, options)
-    if confirmed:
+    if confirmed or decline_second_factor:
         confirm(acknowledge)
     if user.demo_until is not None and broker != "paper":
         raise Refusal("a demo trades on paper", "Turn it into a real account first, on the Account page.")
@@ -61,16 +63,19 @@ def add_account(app: App, user: User, *, broker: str, mode: str, label: str, cre
 
     def work(conn: sa.Connection) -> int:
         quotas.claim(conn, user, quotas.ACCOUNTS, now)
+        declined = second_factor_policy.declined_at(conn, user, declines=decline_second_factor, now=now) if confirmed else None
         account_id = account_table.add(
             conn, user.id, broker=broker, mode=mode, label=label, credentials=sealed, options=dict(options), created_at=now,
             is_active=not kind.lacks(dict(credentials)), disabled_reason=kind.lacks(dict(credentials)),
-            acknowledged_at=now if confirmed else None,
+            acknowledged_at=now if confirmed else None, second_factor_declined_at=declined,
         )
         if broker == "paper":
             paper_table.open_account(conn, account_id, kind.starting_cash(dict(options)))
         elif mode == "live":  # for simulation mode
             paper_table.open_account(conn, account_id, PaperSettings().starting_cash)
         message_table.record(conn, actor=user.id, action="account added", now=now, subject=account_id, detail={"broker": broker, "mode": mode})
+        if declined is not None:
+            second_factor_policy.record_decline(conn, user, account_id, label=label, broker=broker, now=now)
         return account_id
 
     return app.db.write(work)
@@ -83,11 +88,13 @@ def _check_account(app: App, broker: str, mode: str, credentials: Mapping[str, s
     kind.check(dict(credentials), {**options, "mode": mode})
 
 
-def check_new_account(app: App, *, broker: str, mode: str, credentials: Mapping[str, str], options: Mapping[str, Any], acknowledge: str) -> None:
+def check_new_account(app: App, user: User, *, broker: str, mode: str, credentials: Mapping[str, str], options: Mapping[str, Any],
+                      acknowledge: str, decline_second_factor: bool) -> None:
     """What a form can be told before anything is made: a live account from there on is meant to trade."""
     _check_account(app, broker, mode, credentials, options)
     if mode == "live":
         confirm(acknowledge)
+        second_factor_policy.check(user, declines=decline_second_factor)
 
 
 def confirm(word: str) -> bool:
@@ -120,10 +127,15 @@ def change_account(app: App, user: User, account_id: int, changes: dict[str, Any
             if not account.is_active:
                 values["disabled_reason"] = "its new key has not passed a test of the connection yet."
     now = app.clock.now()
-    if changes.get("acknowledge") is not None and confirm(changes["acknowledge"]) and account.mode == "live":
+    declines = bool(changes.get("decline_second_factor"))
+    said = changes.get("acknowledge") is not None or declines
+    confirmed = said and confirm(changes.get("acknowledge") or "") and account.mode == "live"
+    if confirmed:
         values["acknowledged_at"] = account.acknowledged_at or now
 
     def work(conn: sa.Connection) -> None:
+        if confirmed:
+            _decline(conn, user, account, values, declines=declines, now=now)
         if values:
             account_table.change(conn, user.id, account_id, **values)
             message_table.record(conn, actor=user.id, action="account changed", now=now, subject=account_id, detail={"fields": sorted(changes)})
@@ -133,6 +145,16 @@ def change_account(app: App, user: User, account_id: int, changes: dict[str, Any
         from dashtrade.services import connections  # which needs this module
 
         connections.test(app, user, account_id)
+
+
+def _decline(conn: sa.Connection, user: User, account: Account, values: dict[str, Any], *, declines: bool, now: datetime) -> None:
+    """Puts into `values` whether they go without a second factor; what was declined before need not be declined again."""
+    before = account.second_factor_declined_at
+    declined = second_factor_policy.declined_at(conn, user, declines=declines or before is not None, now=now)
+    values["second_factor_declined_at"] = declined and (before or declined)
+    if declined is not None and before is None:
+        label = values.get("label", account.label)
+        second_factor_policy.record_decline(conn, user, account.id, label=label, broker=account.broker, now=now)
 
 
 def remove_account(app: App, user: User, account_id: int) -> None:

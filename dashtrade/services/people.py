@@ -43,6 +43,15 @@ class SignedIn:
     access_token: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """What a token of the REST API opens. `second_factor_due`: no more than that before its user has set one up."""
+
+    user: User
+    scopes: frozenset[TokenScope]
+    second_factor_due: bool
+
+
 # --- becoming a user -----------------------------------------------------------------------------------------------------
 
 
@@ -270,13 +279,19 @@ def sign_in(app: App, user_id: int, address: str = "") -> SignedIn:
 
 def by_access_token(app: App, token: str) -> User | None:
     found = by_scoped_token(app, token)
-    return found[0] if found else None
+    return found.user if found else None
 
 
-def by_scoped_token(app: App, token: str) -> tuple[User, frozenset[TokenScope]] | None:
-    """The user, and what this token may be used for."""
+def by_scoped_token(app: App, token: str) -> Access | None:
+    """The user, and what this token may be used for. One that a password alone has made closes and stops, and nothing else, while
+    the installation requires a second factor that its user has not set up."""
     found = _by_token(app, token, table.of_api_token, table.used_api_token)
-    return (found[0], frozenset(map(TokenScope, found[1].scopes.split()))) if found else None
+    if found is None:
+        return None
+    user, row = found
+    due = user.second_factor_due and row.token_name == SIGN_IN
+    scopes = frozenset(map(TokenScope, row.scopes.split()))
+    return Access(user=user, scopes=scopes & {TokenScope.STOP} if due else scopes, second_factor_due=due)
 
 
 def by_webhook_token(app: App, token: str) -> User | None:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from dashtrade.domain import totp
 from dashtrade.domain.values import Malformed, sha256
-from dashtrade.services import people, throttle
+from dashtrade.services import people, second_factor_policy, throttle
 from dashtrade.services.bots import Refusal
 from dashtrade.services.refusals import CodeNeeded, Denied
 from dashtrade.services.throttle import Key
@@ -36,7 +36,7 @@ def new_secret() -> str:
 
 def enable(app: App, user: User, *, secret: str, code: str, password: str, address: str, token: str | None) -> list[str]:
     """Asked for with the password, and with a code that shows that the app has the secret. The recovery codes, shown this once;
-    every other session ends."""
+    every other session ends, and what programs got by signing in with the password alone."""
     people.check_own_password(app, user, password, address, where="password")
     now = app.clock.now()
     step = totp.step_of(secret, _digits(code), now)
@@ -48,31 +48,42 @@ def enable(app: App, user: User, *, secret: str, code: str, password: str, addre
         table.put_factor(conn, user.id, sealed, step)
         table.put_codes(conn, user.id, [sha256(_plain(code)) for code in codes])
         people_table.remove_sessions(conn, user.id, keep=sha256(token or ""))
-        message_table.record(conn, actor=user.id, action="second factor switched on", now=now, subject=user.id, address=address)
+        people_table.revoke_api_tokens(conn, user.id, now, name=people.SIGN_IN)
+        ended = second_factor_policy.end_declines(conn, user)
+        detail = {"declines_ended": ended} if ended else None
+        message_table.record(conn, actor=user.id, action="second factor switched on", now=now, subject=user.id, detail=detail, address=address)
 
     app.db.write(work)
     return codes
 
 
-def disable(app: App, user: User, *, password: str, address: str) -> None:
+def disable(app: App, user: User, *, password: str, address: str, declines: bool = False) -> None:
+    """`declines`: they were told what that means for their accounts with real money, and go on without."""
     people.check_own_password(app, user, password, address, where="password")
-    remove(app, user.id, actor=user.id, action="second factor switched off", address=address)
+    now = app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        table.put_factor(conn, user.id, None, None)
+        table.put_codes(conn, user.id, [])
+        second_factor_policy.switched_off(conn, user, declines=declines, now=now)
+        message_table.record(conn, actor=user.id, action="second factor switched off", now=now, subject=user.id, address=address)
+
+    app.db.write(work)
 
 
-def remove(app: App, user_id: int, *, actor: int | None, action: str, address: str = "", told_by: str = "") -> None:
-    """The caller has checked that the actor may. `told_by`: who else did it, as its user is told."""
+def remove(app: App, user_id: int, *, actor: int | None, action: str, told_by: str) -> None:
+    """By somebody else; the caller has checked that they may. `told_by`: who it was, as its user is told."""
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> None:
         table.put_factor(conn, user_id, None, None)
         table.put_codes(conn, user_id, [])
-        message_table.record(conn, actor=actor, action=action, now=now, subject=user_id, address=address)
-        if told_by:
-            message_table.send(
-                conn, user_id, level="warning", title="Your second factor was taken off", now=now,
-                text=f"{told_by} did it: your password alone signs you in now. Switch it on again on the Account page. "
-                "If you did not ask for that, change your password and ask them.",
-            )
+        message_table.record(conn, actor=actor, action=action, now=now, subject=user_id)
+        message_table.send(
+            conn, user_id, level="warning", title="Your second factor was taken off", now=now,
+            text=f"{told_by} did it: your password alone signs you in now. Switch it on again on the Account page. "
+            "If you did not ask for that, change your password and ask them.",
+        )
 
     app.db.write(work)
 

@@ -83,7 +83,7 @@ def find(app: App, token: str | None, *, present: bool = True) -> User | None:
     if not user.is_active or row.expires_at <= now or (not row.remember and now - row.seen_at > IDLE):
         return None
     if seen is not None and may_manage(user.role, seen.role):
-        return replace(seen, viewer=user.email)
+        return replace(seen, viewer=user.email, second_factor_due=user.second_factor_due)
     if present and now - row.seen_at > SEEN_EVERY:
         app.db.write(lambda conn: _seen(conn, user, key, now))
     return user

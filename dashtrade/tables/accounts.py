@@ -20,7 +20,7 @@ accounts = sa.Table(
     sa.Column("options", Json, nullable=False),
     flag("is_active"), words("disabled_reason"), moment("created_at"),
     moment("checked_at", nullable=True), sa.Column("check_result", Json, nullable=True), moment("deleted_at", nullable=True),
-    moment("acknowledged_at", nullable=True),
+    moment("acknowledged_at", nullable=True), moment("second_factor_declined_at", nullable=True),
 )
 
 SYSTEM = {"load", "active", "active_at", "elsewhere", "hold", "hold_live", "problem", "sealed", "put_sealed", "sealed_sessions", "put_session"}
@@ -50,7 +50,13 @@ class Account:
     check_result: dict[str, Any] | None
     deleted_at: datetime | None
     acknowledged_at: datetime | None  # when a person said that it may trade with real money
+    second_factor_declined_at: datetime | None  # when they said so without a second factor; empty once they have one
     simulated: bool = False  # live, and traded on the built-in paper broker now: as true as the row was read
+
+    @property
+    def confirmed_live(self) -> bool:
+        """It may trade with real money, as far as its owner is asked."""
+        return self.mode == "live" and self.acknowledged_at is not None
 
     @property
     def problem(self) -> str:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from dashtrade.tables.accounts import accounts
-from dashtrade.tables.base import harmless_column, is_postgres, metadata
+from dashtrade.tables.base import Moment, harmless_column, is_postgres, metadata
 from dashtrade.tables.bots import bots, performance, risk_events
-from dashtrade.tables.messages import audit
+from dashtrade.tables.messages import audit, outbox
 from dashtrade.tables.orders import CSV_COLUMNS, MADE_UP, WITH_LIVE_MONEY, csv_cells, fills, orders, trades
 from dashtrade.tables.people import sessions, users
 from dashtrade.tables.signals import decisions, signals
 
 SYSTEM = {
     "busy_on_live", "busy_for_real", "figures", "by_day", "by_symbol", "all_trades", "stream_all_trades", "latencies", "remove_some",
-    "remove_user",
+    "remove_user", "live_without_factor", "factors", "tell_everybody",
 }
 
 _OPEN = sa.text("orders.status IN ('created', 'submitting', 'unknown', 'working', 'attention')")
@@ -43,6 +43,38 @@ def busy_on_live(conn: sa.Connection) -> list[Any]:
 def busy_for_real(conn: sa.Connection, user_id: int) -> list[Any]:
     """One user's."""
     return list(conn.execute(_busy(bots.c.user_id == user_id)))
+
+
+# --- second factors ----------------------------------------------------------------------------------------------------------
+
+
+def live_without_factor(conn: sa.Connection, user_ids: Collection[int]) -> dict[int, Any]:
+    """Of these users, those without a second factor whose accounts may trade real money: how many accounts, for how many they
+    declined one, and since when."""
+    a = accounts.c
+    found = sa.select(
+        a.user_id, sa.func.count().label("accounts"), sa.func.count(a.second_factor_declined_at).label("declined"),
+        sa.func.min(a.second_factor_declined_at).label("since"),
+    ).join(users, users.c.id == a.user_id)  # fmt: skip
+    live = (a.mode == "live") & a.acknowledged_at.is_not(None) & a.deleted_at.is_(None)
+    found = found.where(a.user_id.in_(user_ids), live, users.c.totp_secret.is_(None)).group_by(a.user_id)
+    return {row.user_id: row for row in conn.execute(found)}
+
+
+_PEOPLE = sa.and_(users.c.demo_until.is_(None), users.c.removed_at.is_(None))
+
+
+def factors(conn: sa.Connection) -> Any:
+    """(people, with): how many there are, demos left out, and how many of them have a second factor."""
+    query = sa.select(sa.func.count().label("people"), sa.func.count(users.c.totp_secret).label("with_factor"))
+    return conn.execute(query.where(_PEOPLE)).one()
+
+
+def tell_everybody(conn: sa.Connection, *, second_factor: bool, level: str, title: str, text: str, now: datetime) -> None:
+    """A message to each user who has a second factor, or to each who has none."""
+    has = users.c.totp_secret.is_not(None) if second_factor else users.c.totp_secret.is_(None)
+    said = sa.select(users.c.id, sa.literal(now, Moment), sa.literal(level), sa.literal(title), sa.literal(text)).where(_PEOPLE, has)
+    conn.execute(sa.insert(outbox).from_select(["user_id", "created_at", "level", "title", "text"], said))
 
 
 # --- figures -----------------------------------------------------------------------------------------------------------------

@@ -76,12 +76,18 @@ class User:
     created_at: datetime
     last_login_at: datetime | None
     second_factor: bool = False
+    second_factor_due: bool = False  # the installation requires one of everybody, and this user has none yet
     demo_until: datetime | None = None
     scope: str | None = None  # whose figures they chose to see last
     viewer: str = ""  # the admin who looks at this user's pages, and may not act on them
 
 
-_USER = [c for c in users.c if c.name not in ("password_hash", "demo_address", "removed_at", "wrong_codes")]
+SECOND_FACTOR, REQUIRED = "second_factor", "required"  # a setting of the installation, and its value while everybody needs one
+_DUE = sa.and_(
+    users.c.totp_secret.is_(None), users.c.demo_until.is_(None),
+    sa.exists().where(system_settings.c.name == SECOND_FACTOR, system_settings.c.value == REQUIRED),
+).label("second_factor_due")  # fmt: skip
+_USER = [*(c for c in users.c if c.name not in ("password_hash", "demo_address", "removed_at", "wrong_codes")), _DUE]
 
 
 def _user(row: Any) -> User | None:
@@ -91,6 +97,7 @@ def _user(row: Any) -> User | None:
         id=row.id, email=row.email, name=row.name, role=Role(row.role), is_active=row.is_active, time_zone=row.time_zone,
         tradingview_only=row.tradingview_only, body_secret_hash=row.body_secret_hash, max_alert_age=row.max_alert_age,
         created_at=row.created_at, last_login_at=row.last_login_at, second_factor=row.totp_secret is not None, demo_until=row.demo_until, scope=row.scope,
+        second_factor_due=bool(row.second_factor_due),
     )
 
 
@@ -108,7 +115,7 @@ def count(conn: sa.Connection) -> int:
 
 def by_email(conn: sa.Connection, email: str) -> tuple[User, str] | None:
     """The user and the password's hash."""
-    row = conn.execute(sa.select(users).where(users.c.email == email)).first()
+    row = conn.execute(sa.select(users, _DUE).where(users.c.email == email)).first()
     return (_user(row), row.password_hash) if row else None  # type: ignore[return-value]
 
 
@@ -221,7 +228,7 @@ def add_api_token(conn: sa.Connection, owner: int, **values: Any) -> int:
 
 
 _OF_API_TOKEN = (
-    sa.select(*_USER, api_tokens.c.id.label("token_id"), api_tokens.c.used_at, api_tokens.c.scopes)
+    sa.select(*_USER, api_tokens.c.id.label("token_id"), api_tokens.c.name.label("token_name"), api_tokens.c.used_at, api_tokens.c.scopes)
     .join(users, users.c.id == api_tokens.c.user_id)
     .where(
         api_tokens.c.token_hash == p("token_hash"), api_tokens.c.revoked_at.is_(None), api_tokens.c.expires_at > p("now"),

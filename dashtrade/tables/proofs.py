@@ -31,6 +31,11 @@ def factor(conn: sa.Connection, owner: int) -> str | None:
     return conn.scalar(sa.select(users.c.totp_secret).where(users.c.id == owner))
 
 
+def lock_factor(conn: sa.Connection, owner: int) -> bool:
+    """Is it on? Nobody switches it before this transaction ends."""
+    return conn.scalar(sa.select(users.c.totp_secret).where(users.c.id == owner).with_for_update()) is not None
+
+
 def put_factor(conn: sa.Connection, owner: int, secret: str | None, step: int | None) -> None:
     conn.execute(sa.update(users).where(users.c.id == owner).values(totp_secret=secret, totp_step=step, wrong_codes=0))
 

@@ -10,7 +10,7 @@ import streamlit as st
 from dashtrade.app import App
 from dashtrade.domain.access import Permission, Role, may, may_manage
 from dashtrade.services import admin as service
-from dashtrade.services import credentials, sessions
+from dashtrade.services import credentials, second_factor_policy, sessions
 from dashtrade.services import people as people_service
 from dashtrade.tables import people as people_table
 from dashtrade.tables.people import User
@@ -19,7 +19,7 @@ from dashtrade.ui.admin import PAGE, cursor, turn
 from dashtrade.ui.errors import trying
 from dashtrade.ui.page import guard, panel, the_app
 from dashtrade.ui.parts import Cell, Column, Row, go, table
-from dashtrade.ui.words import ago, day, moment, text
+from dashtrade.ui.words import ago, count, day, moment, text
 
 TONES = {Role.SUPERADMIN: "warn", Role.ADMIN: "info", Role.STANDARD: "mute"}
 SIGNUP = {"open": "Anybody who reaches this address can make an account.", "invite": "Joining needs an invitation.", "closed": "Nobody can join by themselves."}
@@ -34,8 +34,9 @@ def show(app: App, user: User) -> None:
             _invite()
     with app.db.read() as conn:
         found = people_table.everyone(conn, after=after, limit=PAGE + 1, named=(named or "").strip())
+    alone = second_factor_policy.without(app, [who.id for who in found])
     with panel(key="people_panel"):
-        clicked = table("people", "People", COLUMNS, [_row(app, user, who) for who in found[:PAGE]], opens=True) if found else None
+        clicked = table("people", "People", COLUMNS, [_row(app, user, who, alone.get(who.id)) for who in found[:PAGE]], opens=True) if found else None
         if not found:
             st.caption("Nobody is called that.")
         st.caption(f"{SIGNUP[people_service.signup(app)]} A superadmin can change that under System.")
@@ -74,15 +75,25 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-def _row(app: App, user: User, who: User) -> Row:
+def _row(app: App, user: User, who: User, alone: Any) -> Row:
     now = app.clock.now()
     state = "Deactivated" if not who.is_active else "Demo" if who.demo_until is not None else str(who.role).capitalize()
     tone = "down" if not who.is_active else "mute" if who.demo_until is not None else TONES[who.role]
     me = " · you" if who.id == user.id else ""
     return Row(id=str(who.id), cells=[
-        Cell(text=who.name + me, sub=who.email if who.demo_until is None else f"no. {who.id}"), Cell(text=state, tone=tone, badge=True), Cell(text="On" if who.second_factor else "–"),
+        Cell(text=who.name + me, sub=who.email if who.demo_until is None else f"no. {who.id}"), Cell(text=state, tone=tone, badge=True), _factor(user, who, alone),
         Cell(text=day(user, who.created_at)), Cell(text=ago(now, who.last_login_at)),
     ])  # fmt: skip
+
+
+def _factor(user: User, who: User, alone: Any) -> Cell:
+    """`alone`: what tells that they trade real money behind a password alone."""
+    if alone is None:
+        return Cell(text="On" if who.second_factor else "–")
+    said = f"{count(alone.accounts, 'live account')} without"
+    if alone.declined < alone.accounts:
+        return Cell(text="Off", tone="warn", sub=f"{said}, {alone.accounts - alone.declined} not asked yet")
+    return Cell(text="Declined", tone="warn", sub=f"{said}, since {day(user, alone.since)}")
 
 
 # --- one of them ---------------------------------------------------------------------------------------------------------------

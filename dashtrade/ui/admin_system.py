@@ -15,6 +15,7 @@ from dashtrade.domain.bots import Stop
 from dashtrade.services import admin as service
 from dashtrade.services import bots as bot_service
 from dashtrade.services import people as people_service
+from dashtrade.services import second_factor_policy as policy
 from dashtrade.services import simulation
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import people as people_table
@@ -23,7 +24,7 @@ from dashtrade.tables.people import User
 from dashtrade.ui.errors import trying
 from dashtrade.ui.page import guard, live, panel, the_app
 from dashtrade.ui.parts import Card, Cell, Column, Row, cards, table
-from dashtrade.ui.words import moment, quantity, text
+from dashtrade.ui.words import count, moment, quantity, text
 
 SILENT = 10  # seconds after which a worker that beats every two is missing
 LINES = 120
@@ -44,6 +45,7 @@ def show(app: App, user: User) -> None:
     with right:
         if may(user.role, Permission.MANAGE_SYSTEM):
             _joining(app, user)
+            _second_factor(app, user)
             _backups(app, user)
         _versions(app)
     if may(user.role, Permission.MANAGE_SYSTEM):
@@ -177,6 +179,41 @@ def _joining(app: App, user: User) -> None:
             if attempt.ok:
                 st.session_state["said"] = "Saved."
                 st.rerun()
+
+
+def _second_factor(app: App, user: User) -> None:
+    required, found = policy.is_required(app), policy.figures(app)
+    with panel("Second factor", key="factor_policy"):
+        has = f"{found.with_factor:,} of {count(found.people, 'user')} have one." if found.people != 1 else f"{found.with_factor} of 1 user has one."
+        st.caption(
+            f"Required of everybody: whoever has none sets it up before anything else. {has}"
+            if required else f"Each user decides; for real money they are asked. {has}"
+        )  # fmt: skip
+        if not required and st.button("Require it of everybody", icon=":material/phonelink_lock:", key="require_factor"):
+            _require()
+        if required and st.button("Leave it to each user", key="require_factor_off"):
+            _put_policy(app, user, False)
+
+
+@st.dialog("Require a second factor of everybody")
+def _require() -> None:
+    user, app = guard(Permission.MANAGE_SYSTEM), the_app()
+    found = policy.figures(app)
+    st.markdown(
+        f"**{count(found.people - found.with_factor, 'user')} without one** set it up at their next click, before anything else; until then "
+        "they can close positions and stop their bots. Everybody gets a message. Bots, alerts and API tokens go on."
+    )  # fmt: skip
+    if not user.second_factor:
+        st.info("You have none yourself: you set it up right after this.", icon=":material/info:")
+    if st.button("Require it", type="primary", key="require_factor_yes"):
+        _put_policy(app, user, True)
+
+
+def _put_policy(app: App, user: User, required: bool) -> None:
+    with trying() as attempt:
+        policy.put(app, user, required)
+    if attempt.ok:
+        st.rerun()
 
 
 # --- backups, versions, log -----------------------------------------------------------------------------------------------------------

@@ -12,8 +12,10 @@ from dashtrade.domain.values import Malformed
 from dashtrade.services import schwab_sign_in
 from dashtrade.services.bots import REAL_MONEY
 from dashtrade.services.schwab_sign_in import CALLBACK
+from dashtrade.tables.people import User
 from dashtrade.ui import form as forms
 from dashtrade.ui.page import the_app
+from dashtrade.ui.second_factor import decline_tick
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +87,11 @@ def callback_field(fields: forms.Form) -> str:
 def real_money(fields: forms.Form) -> str:
     st.warning("**Real money.** Bots on this account buy and sell at your broker, with what you own there.", icon=":material/warning:")
     return fields.text("acknowledge", f'Type "{REAL_MONEY}"', hint=f"Type {REAL_MONEY} to say that you mean it.", max_chars=20, autocomplete="off")
+
+
+def without_factor(fields: forms.Form, user: User) -> bool:
+    """Asked beside the word for real money: who has no second factor says that they go on without."""
+    return False if user.second_factor else decline_tick(fields, "Your password alone opens this account.")
 
 
 def pasted_field(fields: forms.Form) -> str:

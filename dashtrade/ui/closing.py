@@ -93,7 +93,7 @@ def _question_part(held: prices.Holding, request_id: str) -> None:
 
 
 def _close(bot_id: int, name: str, request_id: str, part: str | None) -> None:
-    user, app = guard(), the_app()
+    user, app = guard(without_factor=True), the_app()
     with trying() as attempt:
         said = service.close_bot(app, user, bot_id, request_id=request_id, part=part)
     if not attempt.ok:

@@ -65,6 +65,8 @@ class Door:
         if user is None or not may(user.role, self.needs):
             self._note("refused", user, request)
             return await _words("Your role does not allow this.", 403)(scope, receive, send)
+        if user.second_factor_due:
+            return await _words("This installation requires a second factor: set yours up in the dashboard first.", 403)(scope, receive, send)
         with self.places.place(user.id) as free:
             if not free:
                 self._note("throttled", user, request)

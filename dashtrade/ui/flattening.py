@@ -37,7 +37,7 @@ def show() -> None:
 
 
 def question(opened: str) -> None:
-    app, user = the_app(), guard()
+    app, user = the_app(), guard(without_factor=True)
     held = data.engaged(app, user)
     paused = data.trading_state(app, user).stop is not Stop.NONE
     st.markdown(

@@ -11,6 +11,7 @@ from html import escape
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from dashtrade.domain.access import Permission, may
 from dashtrade.tables.accounts import Account
@@ -44,8 +45,9 @@ def page(name: str, *, needs: Permission = Permission.TRADE, figures: bool = Fal
     return user
 
 
-def guard(needs: Permission = Permission.TRADE, *, present: bool = True) -> User:
-    """Asked anew on every run, whichever way the page was come to."""
+def guard(needs: Permission = Permission.TRADE, *, present: bool = True, without_factor: bool = False) -> User:
+    """Asked anew on every run, whichever way the page was come to. `without_factor`: also for whoever has to set up their second
+    factor before anything else, because it is the way there, or closes a position, or stops a bot."""
     if not runtime.running():
         print(START, file=sys.stderr)
         st.error(START)
@@ -58,12 +60,25 @@ def guard(needs: Permission = Permission.TRADE, *, present: bool = True) -> User
     if st.session_state.setdefault("_user_id", user.id) != user.id:
         st.session_state.clear()
         st.session_state["_user_id"] = user.id
+    if user.second_factor_due and not without_factor:
+        _second_factor_first()
+        st.stop()
     if not may(user.role, needs):
         the_app().notes.note(the_app(), "refused", actor=user.id, who=user.email, reason=f"a page that needs {needs}", address=runtime.address())
         st.title("Not for you", anchor=False)
         st.info("Your role does not include this page. An admin can give you another one.", icon=":material/lock:")
         st.stop()
     return user
+
+
+def _second_factor_first() -> None:
+    """A part or a dialog of a page that was open when it became due: the whole page is run again, and is the one where it is set up.
+    Only a page that runs by itself, before Home.py ever did, has to say it."""
+    running = get_script_run_ctx(suppress_warning=True)
+    if running is not None and running.fragment_ids_this_run:
+        st.rerun()
+    st.title("Two-factor sign-in first", anchor=False)
+    st.info("This installation requires a second factor, and you have none yet. [Set it up](/)", icon=":material/phonelink_lock:")
 
 
 _title_row: ContextVar[Any] = ContextVar("title_row")
@@ -128,16 +143,16 @@ def _badge(words: str, tone: str, *, dot: bool = False, why: str = "") -> str:
     return f'<span class="dt-badge {tone}"{title}>{mark}{escape(words)}</span>'
 
 
-def live(draw: Callable[..., None] | None = None, *, every: float = NOW_AND_THEN) -> Any:
+def live(draw: Callable[..., None] | None = None, *, every: float = NOW_AND_THEN, without_factor: bool = False) -> Any:
     """A part that renews itself when something of the user's changes (the ticker tells it), and now and then for "3 min ago".
     It asks who is looking each time: a fragment runs without the page above it."""
     if draw is None:
-        return partial(live, every=every)
+        return partial(live, every=every, without_factor=without_factor)
 
     @st.fragment(run_every=every)
     def run(*given: Any, **more: Any) -> None:
         with turn():
-            user = guard(present=False)
+            user = guard(present=False, without_factor=without_factor)
             seen = data.revision(the_app(), user)  # before it is read: what changes meanwhile is not missed
             draw(user, *given, **more)
             pulse("_".join([draw.__name__.strip("_"), *(str(each) for each in given if isinstance(each, (int, str)))]), seen)

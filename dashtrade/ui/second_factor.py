@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import base64
+import secrets
 
 import streamlit as st
 
 from dashtrade.app import App
 from dashtrade.domain import totp
 from dashtrade.services import second_factor as service
+from dashtrade.services import second_factor_policy as policy
 from dashtrade.tables.people import User
 from dashtrade.ui import runtime
 from dashtrade.ui.errors import trying
+from dashtrade.ui.form import Form
 from dashtrade.ui.page import guard, panel, the_app
-from dashtrade.ui.words import count
+from dashtrade.ui.words import count, text
 
 FEW = 3  # recovery codes
+WHY = "A second factor, a code from an app on your phone, keeps others out who learn your password. [Set it up](/account)"
+DECLINE = "I go on without a second factor: whoever gets my password can trade my money."
 
 
 def show(app: App, user: User) -> None:
@@ -23,8 +28,7 @@ def show(app: App, user: User) -> None:
         if not user.second_factor:
             st.caption("A code from an app on your phone, besides the password: who learns your password still stays out.")
             if st.button("Switch it on", icon=":material/phonelink_lock:", key="factor_on"):
-                st.session_state["totp_secret"] = service.new_secret()
-                _enable()
+                set_up()
             return
         left = service.codes_left(app, user)
         st.markdown(f":green-badge[:material/check: On] {count(left, 'recovery code')} left")
@@ -33,13 +37,20 @@ def show(app: App, user: User) -> None:
         with st.container(horizontal=True):
             if st.button("New recovery codes", key="factor_codes"):
                 _renew()
-            if st.button("Switch it off", key="factor_off"):
+            if policy.is_required(app):
+                st.caption("It is required on this installation, so it stays on.")
+            elif st.button("Switch it off", key="factor_off"):
                 _disable()
+
+
+def set_up() -> None:
+    st.session_state["totp_secret"] = service.new_secret()
+    _enable()
 
 
 @st.dialog("Switch on two-factor sign-in", on_dismiss="rerun")
 def _enable() -> None:
-    user, app = guard(), the_app()
+    user, app = guard(without_factor=True), the_app()
     if codes := st.session_state.get("recovery_codes"):
         return _kept(codes)
     secret = st.session_state.setdefault("totp_secret", service.new_secret())
@@ -64,7 +75,7 @@ def _enable() -> None:
 
 def _kept(codes: list[str]) -> None:
     """Shown once: what is stored is their hashes."""
-    st.success("From now on signing in takes a code. Your other devices were signed out.", icon=":material/check:")
+    st.success("From now on signing in takes a code. Your other devices, and programs that signed in, were signed out.", icon=":material/check:")
     st.markdown("**Keep these recovery codes**, in another place than your phone. Each signs you in once, and they are not shown again.")
     st.code("\n".join(codes), language=None)
     if st.button("I have kept them", type="primary", key="factor_kept"):
@@ -91,18 +102,33 @@ def _renew() -> None:
                 st.rerun(scope="fragment")
 
 
-@st.dialog("Switch off two-factor sign-in")
 def _disable() -> None:
+    st.dialog("Switch off two-factor sign-in")(off_form)(secrets.token_hex(3))
+
+
+def off_form(opened: str) -> None:
+    """`opened` names this asking: a tick that was set in one that was dismissed is not met again."""
     user, app = guard(), the_app()
     st.markdown("Your password alone will open your account again, and the recovery codes are worth nothing.")
-    with st.form("factor_off_form", border=False):
-        password = st.text_input("Your password", type="password", max_chars=500, autocomplete="current-password")
-        if st.form_submit_button("Switch it off", type="primary"):
-            with trying() as attempt:
-                service.disable(app, user, password=password or "", address=runtime.address())
-            if attempt.ok:
-                st.session_state["said"] = "Two-factor sign-in is off."
-                st.rerun()
+    live, fields = policy.live(app, user), Form(f"factor_off_{opened}")
+    with st.form(fields.name, border=False):
+        declines = decline_tick(fields, f"Real money: {', '.join(account.label for account in live)}.") if live else False
+        password = fields.text("password", "Your password", type="password", max_chars=500, autocomplete="current-password")
+        fields.complaints()
+        sent = st.form_submit_button("Switch it off", type="primary")
+    if sent:
+        with fields.trying() as attempt:
+            service.disable(app, user, password=password, address=runtime.address(), declines=declines)
+        if attempt.ok:
+            st.session_state["said"] = "Two-factor sign-in is off."
+            st.rerun()
+
+
+def decline_tick(fields: Form, about: str) -> bool:
+    """Whoever trades real money without a second factor says so. `about`: what it is about, as a sentence."""
+    st.warning(f"**{text(about)}** {WHY}", icon=":material/phonelink_lock:")
+    slot = fields.at("decline_second_factor", "a second factor", hint="Tick that you go on without one, or set it up on the Account page.")
+    return slot.checkbox(DECLINE, key=fields.key("decline_second_factor"))
 
 
 def qr_svg(text: str) -> bytes:

@@ -16,12 +16,13 @@ from dashtrade.tables.people import User
 from dashtrade.ui import connection_state
 from dashtrade.ui import data
 from dashtrade.ui.broker_forms import (
-    FORMS, Form, callback_field, credentials, form_of, paper_options, pasted_field, real_money, schwab_token,
+    FORMS, Form, callback_field, credentials, form_of, paper_options, pasted_field, real_money, schwab_token, without_factor,
 )  # fmt: skip
 from dashtrade.ui.errors import trying
 from dashtrade.ui.form import Form as Fields
 from dashtrade.ui.page import empty, guard, live, the_app
-from dashtrade.ui.words import ago, count, money, moment, sentence, text
+from dashtrade.ui.second_factor import WHY
+from dashtrade.ui.words import ago, count, day, money, moment, sentence, text
 
 MODES = {"paper": "Paper or sandbox: play money", "live": "Live: real money"}
 
@@ -58,11 +59,23 @@ def _account(app: App, user: User, account: Account, bots: int) -> None:
             st.warning(text(sentence(UNCONFIRMED)))
             if st.button("Let it trade", key=f"confirm_{account.id}"):
                 _confirm(account)
+        if account.confirmed_live and not user.second_factor:
+            _without_factor(user, account)
         if account.broker == "schwab":
             _signed_in(app, account)
         elif account.disabled_reason:
             st.error(f"{text(sentence(account.disabled_reason))} Give it a new key under More.")
         _state(account.id, bots)
+
+
+def _without_factor(user: User, account: Account) -> None:
+    """It trades real money behind a password alone: as its owner chose, or before they were asked."""
+    if account.second_factor_declined_at is not None:
+        st.caption(f":orange[:material/lock_open:] Without a second factor, as you chose on {day(user, account.second_factor_declined_at)}. [Set it up](/account)")
+        return
+    st.warning(f"**Your password alone opens this account.** {WHY}", icon=":material/phonelink_lock:")
+    if st.button("Go on without it", key=f"decline_{account.id}"):
+        _confirm(account)
 
 
 def _signed_in(app: App, account: Account) -> None:
@@ -133,6 +146,7 @@ def _add() -> None:
 
 def add_form(opened: str) -> None:
     """`opened` names this asking: a key that was typed into one that was dismissed is not met again."""
+    user = guard()
     titles = {form.title: form for form in FORMS}
     form = titles[st.selectbox("Broker", list(titles), key=f"add_broker_{opened}") or FORMS[0].title]
     st.caption(form.where)
@@ -146,6 +160,7 @@ def add_form(opened: str) -> None:
         options: dict[str, Any] = {"callback": callback_field(fields)} if schwab else dict(form.options or {})
         paper = paper_options(fields) if form.broker == "paper" else dict
         word = real_money(fields) if live else ""
+        declines = without_factor(fields, user) if live else False
         fields.complaints()
         sent = st.form_submit_button("Go on to Schwab's sign-in" if schwab else add, type="primary")
     step = f"{fields.name}_sent"  # its keys are in order; at Schwab a second step follows
@@ -153,7 +168,10 @@ def add_form(opened: str) -> None:
         st.session_state.pop(step, None)
     if sent:
         with fields.trying() as attempt:
-            service.check_new_account(the_app(), broker=form.broker, mode=mode, credentials=given, options=options | paper(), acknowledge=word)
+            service.check_new_account(
+                the_app(), user, broker=form.broker, mode=mode, credentials=given, options=options | paper(), acknowledge=word,
+                decline_second_factor=declines,
+            )
         if attempt.ok:
             st.session_state[step] = True
     if not st.session_state.get(step):
@@ -164,12 +182,14 @@ def add_form(opened: str) -> None:
             return
         given |= {"token": token}
     with fields.trying():
-        _save_new(form, mode, label or form.title, given, options | paper(), word)
+        _save_new(form, mode, label or form.title, given, options | paper(), word, declines)
 
 
-def _save_new(form: Form, mode: str, label: str, given: dict[str, str], options: dict[str, Any], word: str) -> None:
+def _save_new(form: Form, mode: str, label: str, given: dict[str, str], options: dict[str, Any], word: str, declines: bool) -> None:
     app, user = the_app(), guard()
-    account_id = service.add_account(app, user, broker=form.broker, mode=mode, label=label, credentials=given, options=options, acknowledge=word)
+    account_id = service.add_account(
+        app, user, broker=form.broker, mode=mode, label=label, credentials=given, options=options, acknowledge=word, decline_second_factor=declines,
+    )
     if form.broker != "paper" and service.account_of(app, user, account_id).is_active:
         with st.spinner("Asking the broker, 5 seconds at most …"):
             connections.test(app, user, account_id)  # what it says stands with the account
@@ -240,14 +260,15 @@ def _confirm(account: Account) -> None:
 
 
 def confirm_form(account: Account, opened: str) -> None:
-    fields = Fields(f"confirm_{opened}")
+    fields, user = Fields(f"confirm_{opened}"), guard()
     with st.form(fields.name, border=False):
         word = real_money(fields)
+        declines = without_factor(fields, user)
         fields.complaints()
         sent = st.form_submit_button("Let it trade", type="primary")
     if sent:
         with fields.trying() as attempt:
-            service.change_account(the_app(), guard(), account.id, {"acknowledge": word})
+            service.change_account(the_app(), user, account.id, {"acknowledge": word, "decline_second_factor": declines})
         if attempt.ok:
             st.rerun()
 

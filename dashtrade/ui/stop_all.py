@@ -67,7 +67,7 @@ def _back(app: App, user: User, state: data.TradingState) -> None:
     st.markdown(f"**{state.said}.** {CHOICES[state.stop][1]}")
     if state.said.endswith("everybody"):
         st.caption("A superadmin stopped trading for everybody; that stays until they lift it.")
-    elif st.button("Let my bots trade again", type="primary", icon=":material/play_arrow:", key="start_again", width="stretch"):
+    elif not user.second_factor_due and st.button("Let my bots trade again", type="primary", icon=":material/play_arrow:", key="start_again", width="stretch"):
         _switch(app, user, Stop.NONE)
     if data.any_engaged(app, user) and st.button("Also close everything", icon=":material/warning:", key="danger_flatten_too", width="stretch"):
         flattening.ask()
@@ -104,7 +104,7 @@ def progress(app: App, user: User) -> None:
             for item in row["items"][:50]
         ]  # fmt: skip
         columns = [Column(label="Position"), Column(label="Size", number=True), Column(label="State"), Column(label="Why", wide_only=True)]
-        clicked = table("flatten_items", "Positions that are being closed", columns, rows, opens=True)
+        clicked = table("flatten_items", "Positions that are being closed", columns, rows, opens=not user.second_factor_due)
         if any(item["status"] == "stuck" for item in row["items"]):
             st.caption("What is stuck needs you: open the bot, see what its order says, and close it there or at your broker.")
     if clicked:

@@ -12,7 +12,7 @@ from dashtrade.domain.bots import Stop
 from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.protections import KINDS
 from dashtrade.services import drifts as drift_service
-from dashtrade.services import prices, quotas
+from dashtrade.services import prices, quotas, second_factor_policy
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import protections as protection_table
@@ -40,7 +40,8 @@ class Worry:
 
 
 def of_user(app: App, user: User) -> list[Worry]:
-    found = [*_stuck(app, user), *_drifts(app, user), *_accounts(app, user), *_stopped(app, user), *_locked(app, user), *_storage(app, user), *_refused(app, user)]
+    finders = (_stuck, _drifts, _accounts, _stopped, _locked, _storage, _refused, _alone)
+    found = [worry for find in finders for worry in find(app, user)]
     return sorted(found, key=lambda worry: worry.tone != "down")
 
 
@@ -84,6 +85,15 @@ def _stopped(app: App, user: User) -> Iterator[Worry]:
     for bot in data.stopped_bots(app, user):
         yield Worry(
             tone="warn", title=f"{bot.name} is stopped", detail=bot.paused_reason, at=bot.updated_at, page="pages/bots.py", query=("bot", str(bot.id)), resume=bot.id,
+        )  # fmt: skip
+
+
+def _alone(app: App, user: User) -> Iterator[Worry]:
+    """Confirmed before there was this question, or an admin took off the second factor: the account trades on."""
+    for account in second_factor_policy.undecided(app, user):
+        yield Worry(
+            tone="warn", title=f"{account.label}: real money behind your password alone", at=None, page="pages/setup.py",
+            detail="Set up two-factor sign-in on the Account page, or say under Setup that you go on without it.",
         )  # fmt: skip
 
 
