@@ -239,7 +239,7 @@ def test_an_account_confirmed_before_is_asked_about_and_answers(app: App, ann: P
     asked = dialog(script, number=account)
     asked.text_input[0].set_value("REAL MONEY")
     asked.checkbox[0].check()
-    button(asked, "Let it trade").click().run()
+    button(asked, "Go on").click().run()
     assert bots_of(app, ann.user)[0].second_factor_declined_at is not None
     assert not [one for one in worries.of_user(app, ann.user) if "password alone" in one.title]
 

@@ -200,8 +200,8 @@ def _require() -> None:
     user, app = guard(Permission.MANAGE_SYSTEM), the_app()
     found = policy.figures(app)
     st.markdown(
-        f"**{count(found.people - found.with_factor, 'user')} without one** set it up at their next click, before anything else; until then "
-        "they can close positions and stop their bots. Everybody gets a message. Bots, alerts and API tokens go on."
+        f"**{count(found.people - found.with_factor, 'user')} without one.** Whoever has none sets it up at the next click, before anything else, "
+        "and can close positions and stop bots until then. Everybody gets a message. Bots, alerts and API tokens go on."
     )  # fmt: skip
     if not user.second_factor:
         st.info("You have none yourself: you set it up right after this.", icon=":material/info:")

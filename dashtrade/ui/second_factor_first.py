@@ -17,6 +17,7 @@ def show() -> None:
     tab_title("Two-factor sign-in")
     banners(app, user)
     st.title("Set up two-factor sign-in", anchor=False)
+    st.space("small")
     if said := st.session_state.pop("said", None):  # by what was closed just before this run
         st.toast(said, icon=":material/check:")
     with panel("Required here, before anything else", key="factor_first"):

@@ -265,7 +265,7 @@ def confirm_form(account: Account, opened: str) -> None:
         word = real_money(fields)
         declines = without_factor(fields, user)
         fields.complaints()
-        sent = st.form_submit_button("Let it trade", type="primary")
+        sent = st.form_submit_button("Go on" if account.confirmed_live else "Let it trade", type="primary")
     if sent:
         with fields.trying() as attempt:
             service.change_account(the_app(), user, account.id, {"acknowledge": word, "decline_second_factor": declines})
