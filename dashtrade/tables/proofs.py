@@ -33,7 +33,7 @@ def factor(conn: sa.Connection, owner: int) -> str | None:
 
 def lock_factor(conn: sa.Connection, owner: int) -> bool:
     """Is it on? Nobody switches it before this transaction ends."""
-    return conn.scalar(sa.select(users.c.totp_secret).where(users.c.id == owner).with_for_update()) is not None
+    return conn.scalar(sa.select(users.c.totp_secret).where(users.c.id == owner).with_for_update(key_share=True)) is not None
 
 
 def put_factor(conn: sa.Connection, owner: int, secret: str | None, step: int | None) -> None:
