@@ -100,6 +100,11 @@ class Database:
         self._inside = threading.local()  # .conn: the transaction this thread is in
         self.before_write: Callable[[], None] | None = None  # may refuse, by raising: the dashboard's, for those who only look
 
+    @property
+    def file(self) -> Path | None:
+        """Where it is on a disk of this machine."""
+        return Path(self.url.database) if self.is_sqlite and not self._in_memory and self.url.database else None
+
     # --- engines ---------------------------------------------------------------------------------------------------------
 
     def _sqlite_engine(self) -> sa.Engine:

@@ -64,7 +64,8 @@ class Rig:
     def env(self) -> dict[str, str]:
         return os.environ | {
             "DASHTRADE_HOME": str(self.home), "DASHTRADE_WEBHOOK_PORT": str(self.port), "DASHTRADE_UI_PORT": str(free_port()),
-            "DASHTRADE_WEBHOOK_RATE": "1000000", "DASHTRADE_LOG_LEVEL": "WARNING", "PYTHONPATH": str(ROOT), "DASHTRADE_SIGNUP": "open",
+            "DASHTRADE_WEBHOOK_RATE": "1000000", "DASHTRADE_USER_MB": "1000000",
+            "DASHTRADE_LOG_LEVEL": "WARNING", "PYTHONPATH": str(ROOT), "DASHTRADE_SIGNUP": "open",
         } | self.environ
 
     def stop(self, how: int = signal.SIGTERM) -> None:

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from bot_database import Database, DatabaseAway
 from bot_engine import Engine
 from dashtrade.domain.as_json import from_named_json, to_json
+from dashtrade.disk import Disk
 from dashtrade.domain.paper import PaperBook, PaperSettings
 from dashtrade.domain.ports import Broker, Capabilities, Clock, Feed, SystemClock
 from dashtrade.domain.values import Malformed
@@ -237,6 +238,7 @@ class App:
     vault: Vault = field(repr=False)
     feed: Feed
     notes: Notes
+    disk: Disk
     brokers: Brokers = field(init=False)
     engine: Engine = field(init=False)
     worker: Caller | None = None
@@ -310,7 +312,7 @@ def build_app(settings: Settings, *, clock: Clock | None = None, feed: Feed | No
 
 
 def _assembled(settings: Settings, db: Database, clock: Clock, vault: Vault, feed: Feed, kinds: Mapping[str, BrokerKind]) -> App:
-    app = App(settings=settings, db=db, clock=clock, vault=vault, feed=feed, notes=Notes())
+    app = App(settings=settings, db=db, clock=clock, vault=vault, feed=feed, notes=Notes(), disk=Disk(db.file))
     app.brokers = Brokers(app, kinds)
     owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     app.engine = Engine(db=db, clock=clock, broker_of=app.brokers.of, feed_of=app.brokers.feed, owner=owner)

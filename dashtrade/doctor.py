@@ -175,7 +175,7 @@ def check_files(settings: Settings) -> Iterator[Finding]:
 def check_disk(settings: Settings) -> Iterator[Finding]:
     free = shutil.disk_usage(_existing(settings.home)).free
     ok = free >= ENOUGH_DISK
-    hint = "" if ok else "Make room: when the disk is full, alerts are refused. DASHTRADE_RETENTION_DAYS keeps less."
+    hint = "" if ok else "Make room: with less than 128 MB free only exits are taken. DASHTRADE_RETENTION_DAYS keeps less."
     yield Finding(ok=ok, what=f"{free / 1e9:.1f} GB free where the home is", hint=hint)
 
 

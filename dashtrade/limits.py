@@ -116,6 +116,9 @@ class ReceiverLimits:
     # Of one user, when there is no room for all of their alerts; each costs as many as the bots that it leads out of something.
     # At once it lets go of all that a user can hold (`services/quotas.py`), so no flood of entries stands before an exit.
     exits: Rate = field(default_factory=lambda: Rate(2.0, burst_seconds=250))
+    # Requests of one user that change something: each leaves a line in the audit log. What stops or closes has its own bucket.
+    changes: Rate = field(default_factory=lambda: Rate(1.0, burst_seconds=2000))
+    stops: Rate = field(default_factory=lambda: Rate(5.0, burst_seconds=200))
     waiting: Places = field(default_factory=lambda: Places(in_all=16, of_one=4))  # requests with ?wait
     # Each is a hash that takes a third of a second.
     passwords: Turns = field(default_factory=lambda: Turns(2, 6, 2.0))

@@ -38,7 +38,7 @@ from dashtrade.engine.lanes import LEASE_SECONDS
 from dashtrade.engine.streams import Streams
 from dashtrade.engine.watch import Watch
 from dashtrade.failpoints import failpoint
-from dashtrade.services import demo, flatten, quotas, removal, schwab_sign_in, story, throttle
+from dashtrade.services import demo, disk_watch, flatten, quotas, removal, schwab_sign_in, story, throttle
 from dashtrade.settings import EX_CONFIG, Settings
 from dashtrade.engine.apart import Apart
 from dashtrade.engine.outages import backed_off
@@ -60,6 +60,7 @@ ENDED = 20  # at every twentieth look, orders that ended a moment ago: a fill ma
 YOUNG, SELDOM, HEARD = timedelta(seconds=3), 6, 12  # older orders are asked after at every sixth look, those we are told of at every twelfth
 RECONCILE = 1.0  # between two looks for accounts to compare with their venues
 READINGS = 1.0  # between two looks for accounts to read
+DISK = 1.0  # between two looks at how much of it is free
 AWAY, AWAY_MOST = timedelta(seconds=1), timedelta(seconds=15)  # between two tries to ask a broker that is away after its orders
 STOPPING = 15.0  # seconds for what is under way, when told to end
 
@@ -238,9 +239,10 @@ class Worker:
         )
         self.engine.on_change, self.lanes.on_accepted = self.door.tell, self.door.remember
         self.engine.gate = self.engine.reconciler.gate
+        self.app.disk.take_ballast()
         self.lanes.start()
         self.reconcile()
-        for job, seconds in ((self.scan, SCAN), (self.collect, COLLECT), (self.look, WATCH), (self.listen, WATCH), (self.flatten, SCAN), (self.reconcile, RECONCILE), (self.readings.look, READINGS), (self.renew, LEASE_SECONDS / 3), (self.make_room, 60), (self.tidy, 3600)):
+        for job, seconds in ((self.scan, SCAN), (self.collect, COLLECT), (self.look, WATCH), (self.listen, WATCH), (self.flatten, SCAN), (self.reconcile, RECONCILE), (self.readings.look, READINGS), (self.renew, LEASE_SECONDS / 3), (self.mind_disk, DISK), (self.make_room, 60), (self.tidy, 3600)):
             self._scheduler.add_job(_safely(job), "interval", seconds=seconds, max_instances=1, coalesce=True, misfire_grace_time=None)
         self._scheduler.start()
         self.scan()
@@ -357,6 +359,9 @@ class Worker:
 
     def renew(self) -> None:
         self.engine.leases.renew()
+
+    def mind_disk(self) -> None:
+        disk_watch.look(self.app)
 
     def make_room(self) -> None:
         quotas.make_room(self.app)

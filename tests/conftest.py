@@ -9,6 +9,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from dashtrade import disk
 from dashtrade.app import App, build_app
 from dashtrade.settings import Settings
 from encryption import Vault, new_key
@@ -18,6 +19,12 @@ from tests.servers import Postgres, SqliteFiles, postgres
 KEY = new_key()
 hypothesis.settings.register_profile("any speed", deadline=None)  # a busy machine makes no test wrong
 hypothesis.settings.load_profile("any speed")
+
+
+@pytest.fixture(autouse=True)
+def little_ballast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers that run in the tests' own process hold little of the disk: pytest keeps their folders."""
+    monkeypatch.setattr(disk, "BALLAST", 64 * 1024)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ Imports point one way (import-linter does not take top-level modules):
     ground, domain <- tables <- bot_database, door <- dashtrade.engine <- bot_engine <- services <- app
         <- worker, api, ui <- webhook_server <- Home, pages, cli, doctor
 
-`ground` is what needs nothing of ours and may be used by all: settings, lifeline, locks, failpoints, logs,
+`ground` is what needs nothing of ours and may be used by all: settings, lifeline, locks, failpoints, disk, logs,
 redaction, security_log, limits, http_headers, encryption. The supervising process stays small, so supervisor and
 netcheck stand on the ground alone. The command line and the doctor are doors: nobody
 imports them but each other. Names that are imported for type annotations alone do not count.
@@ -31,7 +31,7 @@ GROUND = {
     *(
         f"dashtrade.{name}"
         for name in (
-            "settings lifeline locks failpoints logs redaction security_log limits http_headers".split()
+            "settings lifeline locks failpoints disk logs redaction security_log limits http_headers".split()
         )
     ),
 }  # fmt: skip

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from dashtrade.app import App
 from dashtrade.domain.access import Role, TokenScope
 from dashtrade.domain.protections import Scope
+from dashtrade.limits import Rate, ReceiverLimits
 from dashtrade.services import bots, passwords, people, protections, quotas, sessions
 from dashtrade.services.people import Denied
 from dashtrade.services.quotas import Quota
@@ -183,3 +184,14 @@ def test_with_sign_up_open_one_address_does_not_make_accounts_without_end(
     assert register(22, "2001:db8:0:1::1")
     with app.db.read() as conn:
         assert conn.scalar(sa.text("SELECT count(*) FROM users")) == 22
+
+
+def test_changes_by_rest_have_a_rate_and_what_stops_has_its_own(ann: Person) -> None:
+    bot = ann.bot()
+    limits = ReceiverLimits(alerts=Rate(1000), changes=Rate(0.001, burst_seconds=2000))
+    ann.house.flask.config["LIMITS"] = limits
+    said = [ann.call("PATCH", f"/bots/{bot}", {"name": f"n{number}"}).status_code for number in range(3)]
+    assert said == [200, 200, 429]
+    assert ann.call("POST", f"/bots/{bot}/pause").status_code == 200
+    assert ann.call("POST", f"/bots/{bot}/close", {}).status_code == 202
+    assert ann.call("GET", "/bots").status_code == 200

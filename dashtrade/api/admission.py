@@ -33,6 +33,11 @@ def too_many(user: User) -> Answer | None:
 
 def no_room(app: App, user: User) -> Exception | None:
     """Why only exits are taken of this user for now."""
+    if app.disk.is_low():
+        return Answer(
+            507, "disk_nearly_full", "The disk of this installation is nearly full, so only exits are taken, and this alert was not.",
+            f"{EXITS_PASS} Whoever runs the installation has to make room; then send it again.", {"Retry-After": "60"},
+        )  # fmt: skip
     if quotas.stored(app, user) >= quotas.room_of(app, user):
         return no_storage(app, user)
     try:

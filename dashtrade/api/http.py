@@ -24,7 +24,7 @@ from dashtrade.app import App
 from dashtrade.domain.access import Permission, TokenScope, may
 from dashtrade.domain.values import Malformed
 from dashtrade.http_headers import DATA, strict_transport
-from dashtrade.limits import ReceiverLimits, network_of
+from dashtrade.limits import Rate, ReceiverLimits, network_of
 from dashtrade.services import people
 from dashtrade.services.bots import NotFound, Refusal
 from dashtrade.services.people import Access, Denied
@@ -128,6 +128,8 @@ def endpoint(bp: Blueprint, method: str, path: str, *, body: type[Body] | None =
         @wraps(function)
         def run(**values: Any) -> Response:
             arguments: list[Any] = [] if open else [signed_in(needs, allowed)]
+            if not open and method != "GET":
+                _not_without_end(arguments[0], the_limits().stops if TokenScope.STOP in allowed else the_limits().changes)
             if body is not None:
                 arguments.append(read_body(body))
             if query is not None:
@@ -146,6 +148,12 @@ def endpoint(bp: Blueprint, method: str, path: str, *, body: type[Body] | None =
         return run
 
     return decorate
+
+
+def _not_without_end(user: User, rate: Rate) -> None:
+    wait = rate.take(user.id)
+    if wait:
+        raise busy("changes", wait)
 
 
 def _usual_scopes(method: str, needs: Permission | None) -> frozenset[TokenScope]:

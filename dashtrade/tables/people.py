@@ -57,7 +57,7 @@ system_settings = sa.Table(
 SYSTEM = {
     "add", "by_email", "by_id", "count", "everyone", "of_session", "of_api_token", "of_webhook_token", "setting", "put_setting",
     "drop_setting", "invitation", "use_invitation", "forget_expired", "webhook_secrets", "put_webhook_secret", "touch_session",
-    "used_webhook_token", "used_api_token", "remove_session", "view_session", "end_access_token", "lock_superadmins", "removed",
+    "used_webhook_token", "used_api_token", "remove_session", "view_session", "end_access_token", "lock_superadmins", "removed", "admins",
     "demos_alive", "demos_from", "demos_over", "open_invitations", "drop_invitation", "put_webhook_end",
 }
 
@@ -139,6 +139,12 @@ def lock_superadmins(conn: sa.Connection) -> list[int]:
     """Who they are, and nobody changes it before this transaction ends."""
     query = sa.select(users.c.id).where(users.c.role == Role.SUPERADMIN, users.c.is_active, users.c.removed_at.is_(None))
     return list(conn.scalars(query.order_by(users.c.id).with_for_update()))
+
+
+def admins(conn: sa.Connection) -> list[int]:
+    """Who is told of what concerns the whole installation."""
+    query = sa.select(users.c.id).where(users.c.role.in_([Role.ADMIN, Role.SUPERADMIN]), users.c.is_active, users.c.removed_at.is_(None))
+    return list(conn.scalars(query.order_by(users.c.id)))
 
 
 def removed(conn: sa.Connection) -> list[int]:

@@ -20,6 +20,8 @@ def banners(app: App, user: User) -> None:
         )  # fmt: skip
     if simulation.is_on(app):
         _banner("warn", "Simulation mode", "Live accounts are traded on the built-in paper broker: no real order goes out.", "")
+    if app.disk.is_low():
+        _banner("warn", "The disk is nearly full", "Entries are refused until whoever runs this installation has made room. Exits still pass.", "")
     if user.demo_until is not None and not user.viewer:
         _banner(
             "info", "This is a demo", f"Paper money, made-up prices. It is yours until {day(user, user.demo_until)}, and longer while you use it.",
