@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from bot_database import Database
 from tests.servers import SqliteFiles
 
-MOST_KB = 150_000
+MOST_KB = 100_000
 
 
 @pytest.fixture
