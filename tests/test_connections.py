@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -163,28 +162,28 @@ def at_schwab(ann: Person, **keys: str) -> int:
     return ann.does("POST", "/accounts", given)["id"]
 
 
-def back(ann: Person, number: int) -> str:
+def back(ann: Person, schwab: Simulator, number: int) -> str:
     """The address that Schwab sends a person back to."""
-    asked = parse_qs(urlsplit(ann.does("POST", f"/accounts/{number}/renew", {})["url"]).query)
-    return f"{asked['redirect_uri'][0]}?code={schwab_sim.CODE.replace('@', '%40')}&session=1&state={asked['state'][0]}"
+    return schwab.front.sent_back(ann.does("POST", f"/accounts/{number}/renew", {})["url"])
 
 
-def test_schwab_is_signed_in_at_by_link_and_pasted_address(app: App, ann: Person):
+def test_schwab_is_signed_in_at_by_link_and_pasted_address(app: App, ann: Person, schwab: Simulator):
     one = at_schwab(ann)
     waits = ann.get(f"/accounts/{one}")
     assert not waits["is_active"] and "nobody has signed in" in waits["disabled_reason"]
-    said = ann.does("POST", f"/accounts/{one}/renew", {"redirected_to": back(ann, one)})
+    said = ann.does("POST", f"/accounts/{one}/renew", {"redirected_to": back(ann, schwab, one)})
     assert said["ok"] and ann.get(f"/accounts/{one}")["is_active"]
     with app.db.read() as conn:
         kept = account_table.load(conn, one)
     assert "refresh-1" not in (kept.session or "") and Token.read(app.vault.decrypt(kept.session)).ends > app.clock.now() + timedelta(days=6)
 
 
-def test_a_wrong_or_foreign_address_is_told(ann: Person):
+def test_a_wrong_or_foreign_address_is_told(ann: Person, schwab: Simulator):
     one, other = at_schwab(ann), at_schwab(ann)
-    foreign = ann.call("POST", f"/accounts/{one}/renew", {"redirected_to": back(ann, other)})
+    foreign = ann.call("POST", f"/accounts/{one}/renew", {"redirected_to": back(ann, schwab, other)})
     assert foreign.status_code == 400 and "another account" in foreign.json["message"]
-    wrong = ann.call("POST", f"/accounts/{one}/renew", {"redirected_to": f"{schwab_sim.CALLBACK}?code=C0.wrong"})
+    link = ann.does("POST", f"/accounts/{one}/renew", {})["url"]
+    wrong = ann.call("POST", f"/accounts/{one}/renew", {"redirected_to": schwab.front.sent_back(link, "C0.wrong")})
     assert 400 <= wrong.status_code < 500 and "Sign in again" in wrong.json["hint"]
     assert not ann.get(f"/accounts/{one}")["is_active"]
 
@@ -206,7 +205,7 @@ def test_the_end_of_a_sign_in_is_told_once_a_day_and_then_stops_the_account(app:
     schwab_sign_in.remind(app)
     stopped = ann.get(f"/accounts/{one}")
     assert not stopped["is_active"] and "has ended" in stopped["disabled_reason"]
-    ann.does("POST", f"/accounts/{one}/renew", {"redirected_to": back(ann, one)})
+    ann.does("POST", f"/accounts/{one}/renew", {"redirected_to": back(ann, schwab, one)})
     assert ann.get(f"/accounts/{one}")["is_active"]
 
 
@@ -217,7 +216,7 @@ def test_a_new_key_without_a_sign_in_is_told_and_holds_up_nobody_elses_reminder(
     schwab_sign_in.remind(app)
     told = [message for message in ann.messages() if "sign in at Schwab again" in message]
     assert len(told) == 2 and "ends in" in told[0] + told[1] and "Nobody has signed in" in told[0] + told[1]
-    ann.does("POST", f"/accounts/{first}/renew", {"redirected_to": back(ann, first)})
+    ann.does("POST", f"/accounts/{first}/renew", {"redirected_to": back(ann, schwab, first)})
     assert app.brokers.sign_in_warning(account_of(app, ann.user, first)) == ""
 
 
@@ -241,5 +240,5 @@ def test_a_sign_in_made_in_one_process_is_found_by_the_others(app: App, make_app
         kept = account_table.load(conn, one)
     worker = other.brokers.venue(kept)
     assert "has ended" in worker.warning()
-    ann.does("POST", f"/accounts/{one}/renew", {"redirected_to": back(ann, one)})
+    ann.does("POST", f"/accounts/{one}/renew", {"redirected_to": back(ann, schwab, one)})
     assert worker.warning() == "" and worker.positions() == []

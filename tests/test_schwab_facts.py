@@ -31,6 +31,7 @@ AAPL, MSFT, BUY, SELL, MARKET, LIMIT = (
     OrderType.MARKET,
     OrderType.LIMIT,
 )
+VERIFIER = "made up, as no challenge was given"
 NOW = datetime(2026, 3, 9, 16, 0, tzinfo=UTC)
 
 
@@ -341,22 +342,26 @@ def test_the_end_is_warned_of_days_before():
 
 
 def test_the_address_to_sign_in_at_names_key_and_callback():
-    asked = parse_qs(urlsplit(authorize_url("k&1", CALLBACK, state="s")).query)
-    assert asked == {"client_id": ["k&1"], "redirect_uri": [CALLBACK], "response_type": ["code"], "state": ["s"]}
+    """The verifier and its challenge are the example of RFC 7636."""
+    link = authorize_url("k&1", CALLBACK, state="s", verifier="dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")
+    assert parse_qs(urlsplit(link).query) == {
+        "client_id": ["k&1"], "redirect_uri": [CALLBACK], "response_type": ["code"], "state": ["s"],
+        "code_challenge": ["E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"], "code_challenge_method": ["S256"],
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("written", [CODE, CODE.replace("@", "%40"), f"{CALLBACK}?code={CODE.replace('@', '%40')}&session=1"])
 def test_a_code_becomes_a_token_however_it_is_pasted(desk, written):
-    text = exchange_code(KEY, SECRET, CALLBACK, written, url=desk.simulator.url)
+    text = exchange_code(KEY, SECRET, CALLBACK, written, verifier=VERIFIER, url=desk.simulator.url)
     check({"key": KEY, "secret": SECRET, "token": text}, {})
     assert desk.another(token=text).positions() == [] and expires_in(text, datetime.now(UTC)) > timedelta(days=6, hours=23)
 
 
 def test_a_wrong_code_is_told_and_an_address_without_one_too(desk):
     with pytest.raises(BadCredentials):
-        exchange_code(KEY, SECRET, CALLBACK, "C0.wrong@", url=desk.simulator.url)
+        exchange_code(KEY, SECRET, CALLBACK, "C0.wrong@", verifier=VERIFIER, url=desk.simulator.url)
     with pytest.raises(Malformed, match="no code"):
-        exchange_code(KEY, SECRET, CALLBACK, f"{CALLBACK}?error=denied", url=desk.simulator.url)
+        exchange_code(KEY, SECRET, CALLBACK, f"{CALLBACK}?error=denied", verifier=VERIFIER, url=desk.simulator.url)
 
 
 def test_a_token_does_not_show_in_logs(desk):

@@ -6,6 +6,8 @@ The token is handed in and given back as text: the app keeps it encrypted, and n
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import threading
 from collections.abc import Callable
@@ -125,16 +127,24 @@ def granted(post: Callable[..., Any], key: str, secret: str, asked: dict[str, st
     raise Unavailable(f"Schwab's sign-in does not answer as it should (status {status}). Nothing was sent; it is tried again.")
 
 
-def authorize_url(key: str, callback: str, *, state: str = "", url: str | None = None) -> str:
-    """Where a person signs in; Schwab then calls `callback`, exactly as it is registered there, with a code."""
-    asked = {"client_id": key, "redirect_uri": callback, "response_type": "code", **({"state": state} if state else {})}
+def authorize_url(key: str, callback: str, *, state: str, verifier: str, url: str | None = None) -> str:
+    """Where a person signs in; Schwab then calls `callback`, exactly as it is registered there, with a code. Who exchanges that has
+    to know `verifier` (RFC 7636): a server that does not know of it has to pass it over (RFC 6749, 3.1)."""
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
+    asked = {
+        "client_id": key, "redirect_uri": callback, "response_type": "code", "state": state, "code_challenge": challenge,
+        "code_challenge_method": "S256",
+    }  # fmt: skip
     return f"{(url or URL).rstrip('/')}/v1/oauth/authorize?{urlencode(asked, quote_via=quote)}"
 
 
 def code_in(written: str) -> str:
     """The code, from itself or from the address that a person was sent back to. It ends in @, which may come as %40."""
     text = written.strip()
-    found = parse_qs(urlsplit(text).query).get("code", [""])[0] if "://" in text else unquote(text)
+    try:
+        found = parse_qs(urlsplit(text).query).get("code", [""])[0] if "://" in text else unquote(text)
+    except ValueError:  # "https://[" is no address
+        found = ""
     if not found:
         raise Malformed(
             "there is no code in this address",
@@ -145,17 +155,17 @@ def code_in(written: str) -> str:
 
 
 def exchange_code(
-    key: str, secret: str, callback: str, code: str, *, url: str | None = None, clock: Clock | None = None, timeout: float = 10.0
-) -> str:
+    key: str, secret: str, callback: str, code: str, *, verifier: str, url: str | None = None, clock: Clock | None = None,
+    timeout: float = 10.0,
+) -> str:  # fmt: skip
     """A fresh token's text, good for seven days, for the code of a sign-in."""
     from dashtrade.brokers.schwab_wire import Http
 
     now = (clock or SystemClock()).now()
     http = Http((url or URL).rstrip("/"), timeout)
     try:
-        said = granted(
-            http.form, key, secret, {"grant_type": "authorization_code", "code": code_in(code), "redirect_uri": callback}
-        )
+        asked = {"grant_type": "authorization_code", "code": code_in(code), "redirect_uri": callback, "code_verifier": verifier}
+        said = granted(http.form, key, secret, asked)
     finally:
         http.close()
     values = {**said, "expires_at": (now + timedelta(seconds=int(said.get("expires_in", 1800)))).timestamp()}

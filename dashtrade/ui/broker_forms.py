@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
-from dashtrade.domain.values import Malformed
+from dashtrade.domain.values import Malformed, sha256
 from dashtrade.services import schwab_sign_in
 from dashtrade.services.bots import REAL_MONEY
 from dashtrade.services.schwab_sign_in import CALLBACK
 from dashtrade.tables.people import User
 from dashtrade.ui import form as forms
-from dashtrade.ui.page import the_app
+from dashtrade.ui.errors import trying
+from dashtrade.ui.page import guard, the_app
 from dashtrade.ui.second_factor import decline_tick
 
 
@@ -100,10 +101,29 @@ def pasted_field(fields: forms.Form) -> str:
     )
 
 
-def schwab_token(fields: forms.Form, given: dict[str, str], callback: str, button: str) -> str | None:
+def schwab_link(name: str, user: User, begin: Callable[[], str], account_id: int | None = None) -> Callable[[], None]:
+    """The link, the same from run to run, as what comes back is matched to it. What is returned draws another one if it was used."""
+    place, kept = st.empty(), f"{name}_link"
+
+    def draw() -> None:
+        if not schwab_sign_in.waits(the_app(), user, st.session_state.get(kept, ""), account_id):
+            with trying() as attempt:
+                st.session_state[kept] = begin()
+            if not attempt.ok:
+                return
+        place.link_button("1. Sign in at Schwab", st.session_state[kept], icon=":material/open_in_new:")
+
+    draw()
+    return draw
+
+
+def schwab_token(fields: forms.Form, given: dict[str, str], callback: str, button: str, account_id: int | None = None) -> str | None:
     """The second step at Schwab: its own sign-in, and the address it sends one back to. The code in that lives for 30 seconds, so
     it is exchanged as soon as it is pasted; what it brought is kept while the rest is not in order."""
-    st.link_button("1. Sign in at Schwab", schwab_sign_in.address(the_app(), key=given["key"], callback=callback), icon=":material/open_in_new:")
+    app, user = the_app(), guard()
+    about = {"key": given["key"], "callback": callback}
+    name = f"{fields.name}_{sha256(str(about))[:8]}"
+    redraw = schwab_link(name, user, lambda: schwab_sign_in.begin(app, user, account_id=account_id, **about), account_id)
     with st.form(f"{fields.name}_second", border=False):
         pasted = pasted_field(fields)
         second = forms.Form(f"{fields.name}_2", places=fields.places)
@@ -116,8 +136,9 @@ def schwab_token(fields: forms.Form, given: dict[str, str], callback: str, butto
         with second.trying() as attempt:
             if not pasted:
                 raise Malformed("the address is missing", where="redirected_to", hint="Sign in by the link, and paste the address of the page you come to.")
-            token = schwab_sign_in.token(the_app(), key=given["key"], secret=given["secret"], callback=callback, pasted=pasted)
+            token = schwab_sign_in.token(app, user, secret=given["secret"], pasted=pasted, account_id=account_id, **about)
         if not attempt.ok:
+            redraw()
             return None
         st.session_state[kept] = ((pasted, given["key"]), token)
     return st.session_state[kept][1]

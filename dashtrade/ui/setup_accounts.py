@@ -16,7 +16,7 @@ from dashtrade.tables.people import User
 from dashtrade.ui import connection_state
 from dashtrade.ui import data
 from dashtrade.ui.broker_forms import (
-    FORMS, Form, callback_field, credentials, form_of, paper_options, pasted_field, real_money, schwab_token, without_factor,
+    FORMS, Form, callback_field, credentials, form_of, paper_options, pasted_field, real_money, schwab_link, schwab_token, without_factor,
 )  # fmt: skip
 from dashtrade.ui.errors import trying
 from dashtrade.ui.form import Form as Fields
@@ -222,7 +222,7 @@ def key_form(account: Account, opened: str) -> None:
         return
     changes: dict[str, Any] = {}
     if schwab:
-        token = schwab_token(fields, given, callback, "Use the new key")
+        token = schwab_token(fields, given, callback, "Use the new key", account.id)
         if token is None:
             return
         given |= {"token": token}
@@ -241,8 +241,8 @@ def _sign_in(account: Account) -> None:
 def sign_in_form(account: Account, opened: str) -> None:
     app, user = the_app(), guard()
     st.caption("That is needed every seven days. The page you are sent back to may not load; its address is what counts.")
-    st.link_button("1. Sign in at Schwab", schwab_sign_in.renew_address(app, user, account.id), icon=":material/open_in_new:")
     fields = Fields(f"sign_in_{opened}")
+    redraw = schwab_link(fields.name, user, lambda: schwab_sign_in.renew_address(app, user, account.id), account.id)
     with st.form(fields.name, border=False):
         pasted = pasted_field(fields)
         fields.complaints()
@@ -253,6 +253,7 @@ def sign_in_form(account: Account, opened: str) -> None:
         if attempt.ok:
             st.session_state["said"] = f"{text(account.label)}: signed in for seven days."
             st.rerun()
+        redraw()
 
 
 def _confirm(account: Account) -> None:

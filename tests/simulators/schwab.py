@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import hashlib
 import importlib
 import json
 import threading
@@ -19,6 +20,7 @@ import time
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
 
 from tests.simulators.crypto import Answer, Front, Refused, Request, Simulator
 from tests.simulators.crypto_core import Core, Market, Order, Refusal, ms
@@ -58,6 +60,7 @@ class SchwabFront(Front):
         self.rejects_later = ""  # orders are taken with 201, and then rejected for this
         self.trades_today = True
         self.market_data = True  # the app has that product
+        self.challenge = ""  # of the last sign-in that was begun
         self.margin = False  # a margin account, with other balances
         self.swept = False  # its cash lies in a fund
         self.fees_late = 0.0  # seconds until transactions are told
@@ -103,11 +106,25 @@ class SchwabFront(Front):
 
     # --- the sign-in ---
 
+    def sent_back(self, link: str, code: str = CODE) -> str:
+        """A person follows the link and signs in: the address that they are sent back to. Whoever exchanges the code has to know
+        what the link's challenge is of."""
+        asked = {name: values[0] for name, values in parse_qs(urlsplit(link).query).items()}
+        assert asked["client_id"] == KEY and asked["response_type"] == "code" and asked.get("code_challenge_method", "S256") == "S256"
+        self.challenge = asked.get("code_challenge", "")
+        state = f"&state={quote(asked['state'])}" if "state" in asked else ""
+        return f"{asked['redirect_uri']}?code={quote(code)}&session=1{state}"
+
+    def _knows_verifier(self, asked: dict[str, str]) -> bool:
+        digest = hashlib.sha256(asked.get("code_verifier", "").encode()).digest()
+        return not self.challenge or base64.urlsafe_b64encode(digest).decode().rstrip("=") == self.challenge
+
     def sign_in(self, request: Request) -> Any:
         asked = request.params
         right = "Basic " + base64.b64encode(f"{KEY}:{SECRET}".encode()).decode()
         by_code = (
             asked.get("grant_type") == "authorization_code" and asked.get("code") == CODE and asked.get("redirect_uri") == CALLBACK
+            and self._knows_verifier(asked)
         )
         by_refresh = asked.get("grant_type") == "refresh_token" and asked.get("refresh_token") == self.refresh
         if request.headers.get("authorization") != right or not (by_code or by_refresh):
