@@ -190,6 +190,14 @@ def _works(app: App, code: str) -> bool:
         return False
 
 
+def test_of_many_set_up_links_printed_at_once_one_works(apps: list[App]) -> None:
+    """The supervisor prints one while somebody asks for another."""
+    links = went_well(many(apps, lambda app, n: people.setup_link(app), 8), Denied)
+    with apps[0].db.read() as conn:
+        kept = people_table.setting(conn, people._SETUP)
+    assert [sha256(link.partition("setup=")[2]) for link in links].count(kept) == 1
+
+
 def test_an_invitation_that_is_used_many_times_at_once_makes_one_user(apps: list[App], boss: User) -> None:
     admin.put_setting(apps[0], boss, people.SIGNUP, "invite")
     code = people.invite(apps[0], boss, email="", role=Role.STANDARD)

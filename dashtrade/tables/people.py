@@ -8,9 +8,10 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam as p
+from sqlalchemy.dialects import postgresql, sqlite
 
 from dashtrade.domain.access import Role, TokenScope
-from dashtrade.tables.base import added_id, BigId, flag, metadata, moment, number, owner_column, whole, words
+from dashtrade.tables.base import added_id, BigId, flag, is_postgres, metadata, moment, number, owner_column, whole, words
 from dashtrade.tables.quick import first
 
 SIGN_IN = "sign-in"  # the name of an access token that signing in has made
@@ -376,9 +377,9 @@ def setting(conn: sa.Connection, name: str) -> str | None:
 
 
 def put_setting(conn: sa.Connection, name: str, value: str) -> None:
-    changed = conn.execute(sa.update(system_settings).where(system_settings.c.name == name).values(value=value))
-    if not changed.rowcount:
-        conn.execute(sa.insert(system_settings).values(name=name, value=value))
+    insert = postgresql.insert if is_postgres(conn) else sqlite.insert
+    row = insert(system_settings).values(name=name, value=value)
+    conn.execute(row.on_conflict_do_update(index_elements=[system_settings.c.name], set_={"value": value}))
 
 
 def drop_setting(conn: sa.Connection, name: str) -> bool:
