@@ -256,7 +256,8 @@ class Caller:
                     answer = self._answers.get(number)
                     if answer is not None:
                         answer.value = value
-                        answer.gate.release()
+                        with contextlib.suppress(RuntimeError):  # given up at this moment: released already
+                            answer.gate.release()
                 case ["change", signal_id, outcome]:
                     self.heard(signal_id, outcome)
         with self._lock:

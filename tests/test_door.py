@@ -16,7 +16,7 @@ import pytest
 
 from dashtrade.app import App
 from dashtrade.domain.as_json import from_json, to_json
-from dashtrade.door import Asker, Caller, Door, socket_file
+from dashtrade.door import Asker, Caller, Door, _Answer, _frame, socket_file
 from dashtrade.engine.intake import Alert
 from tests.house import House
 
@@ -58,6 +58,18 @@ def test_an_alert_handed_over_is_answered_and_its_outcome_told(tmp_path: Path, c
     rooms.door.tell("s1")  # it changes on; whoever waited has his answer
     assert rooms.looked_up == ["s1"]
     rooms.door.close()
+
+
+def test_an_answer_that_comes_when_its_alert_was_given_up_does_not_end_the_hearing(caller: Caller):
+    """Whoever hung up has told all who wait; what is still on the line is heard all the same."""
+    here, there = socket.socketpair()
+    answer = caller._answers[1] = _Answer()
+    answer.gate.release()
+    for message in (["accepted", 1, "stored"], ["change", "s1", {"status": "filled"}]):
+        there.sendall(_frame(message))
+    there.close()
+    caller._listen(here)
+    assert caller.told("s1") == {"status": "filled"}
 
 
 def test_without_a_worker_nothing_is_waited_for(caller: Caller):
