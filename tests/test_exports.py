@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import os
@@ -20,11 +21,15 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from bot_database import DatabaseAway
+from dashtrade import limits
 from dashtrade.app import App
-from dashtrade.services import export
+from dashtrade.domain.access import Permission
+from dashtrade.services import export, sessions
 from dashtrade.tables import export as table
 from dashtrade.tables.base import metadata
 from dashtrade.tables.people import User
+from dashtrade.ui import downloads
 from tests.conftest import MakeApp
 from tests.doubles import SetClock, SetFeed
 from tests.house import House, Venue
@@ -165,6 +170,26 @@ def test_over_rest_a_user_gets_one_file_at_a_time(house: House) -> None:
 @pytest.fixture
 def house(app: App) -> House:
     return House(app)
+
+
+@sqlite
+@pytest.mark.parametrize("where", ["find", "make"])
+def test_without_its_database_a_file_is_refused_in_words(app: App, ann: User, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    def gone(*given: object, **more: object) -> Any:
+        raise DatabaseAway("database is locked")
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    sent: list[dict[str, Any]] = []
+    monkeypatch.setattr(sessions, "find", gone if where == "find" else lambda *given, **more: ann)
+    door = downloads.Door(app, Permission.TRADE, gone, limits.exports())
+    scope = {"type": "http", "method": "GET", "path": "/x", "headers": [], "query_string": b"", "client": ("127.0.0.1", 1)}
+    asyncio.run(door(scope, receive, send))
+    assert sent[0]["status"] == 503 and b"Try again" in sent[1]["body"]
 
 
 # --- the dashboard, as it is served -----------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from bot_database import DatabaseAway
 from dashtrade import limits
 from dashtrade.app import App
 from dashtrade.domain.access import Permission, may
@@ -24,7 +25,7 @@ from dashtrade.services import export, scope, sessions, trade_files
 from dashtrade.services.bots import Refusal
 from dashtrade.tables.people import User
 from dashtrade.ui.forms import sentence
-from dashtrade.ui.gate import token_of
+from dashtrade.ui.gate import away, token_of
 from dashtrade.ui.words import EXITS
 
 MY_DATA, ALL_TRADES = "/files/my-data.zip", "/files/all-trades.csv"
@@ -61,7 +62,10 @@ class Door:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         request = Request(scope, receive)
-        user = await run_in_threadpool(sessions.find, self.app, token_of(request))
+        try:
+            user = await run_in_threadpool(sessions.find, self.app, token_of(request))
+        except DatabaseAway:
+            return await away()(scope, receive, send)
         if user is None or not may(user.role, self.needs):
             self._note("refused", user, request)
             return await _words("Your role does not allow this.", 403)(scope, receive, send)
@@ -75,6 +79,8 @@ class Door:
                 file = await run_in_threadpool(self.make, self.app, user, request)
             except (Refusal, Malformed) as error:
                 return await _words(f"{sentence(error.message)} {error.hint}", 409)(scope, receive, send)
+            except DatabaseAway:  # while it is not known whether anything can be read: later the file just ends
+                return await away()(scope, receive, send)
             headers = {"content-disposition": f"attachment; filename={file.name}", "cache-control": "no-store"}
             try:
                 await StreamingResponse(file.pieces, media_type=file.kind, headers=headers)(scope, receive, send)

@@ -112,8 +112,7 @@ class Gate:
         try:
             user = await run_in_threadpool(sessions.find, self.trade, token_of(conn))
         except DatabaseAway:
-            words = "The database cannot be used right now; nothing was changed. Try again in a moment."
-            return await _refuse(scope, receive, send, PlainTextResponse(words, 503, {"retry-after": "2"}))
+            return await _refuse(scope, receive, send, away())
         if scope["type"] == "websocket":
             return await self._socket(user, scope, receive, send)
         if user is None:
@@ -164,6 +163,11 @@ def local_path(wanted: str) -> str:
     """A page of ours, or the first one: nobody is sent elsewhere by a link to the form."""
     page = re.fullmatch(r"/[a-z_]*(\?[^\s\\]*)?", wanted)
     return wanted if page and len(wanted) <= LONGEST_NEXT else "/"
+
+
+def away() -> Response:
+    words = "The database cannot be used right now; nothing was changed. Try again in a moment.\n"
+    return PlainTextResponse(words, 503, {"retry-after": "2", "cache-control": "no-store"})
 
 
 async def _refuse(scope: Any, receive: Any, send: Any, answer: Response) -> None:
