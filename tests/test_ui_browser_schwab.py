@@ -20,6 +20,7 @@ from dashtrade.tables import bots as bot_table
 from dashtrade.tables import people as people_table
 from dashtrade.tables.accounts import Account
 from dashtrade.tables.people import User
+from dashtrade.ui.second_factor import DECLINE
 from tests.house import until
 from tests.simulators import schwab
 from tests.simulators.crypto import Simulator
@@ -81,6 +82,7 @@ def add_by_link(tab: Any, sim: Simulator) -> None:
     tab.get_by_role("textbox", name="App secret").fill(schwab.SECRET)
     tab.get_by_label("Callback address").fill(schwab.CALLBACK)
     tab.get_by_role("textbox", name="REAL MONEY").fill("REAL MONEY")
+    tab.get_by_role("dialog").get_by_text(DECLINE).click()
     press(tab, "Go on to Schwab's sign-in")
     tab.locator(f"[role=dialog] a[href*='{schwab.CALLBACK.rpartition('/')[2]}']").wait_for()  # the link knows the callback by now
     first = sent_back(tab, sim, "C0.wrong@")
