@@ -16,6 +16,7 @@ from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import Malformed
 from dashtrade.engine.intake import NoRoom
 from dashtrade.services import quotas
+from dashtrade.services.refusals import Refusal
 from dashtrade.tables import signals as signal_table
 from dashtrade.tables import storage
 from dashtrade.ui import worries
@@ -148,6 +149,13 @@ def test_the_users_own_hand_closes_whatever_is_stored(ann: Person) -> None:
     ann.does("POST", "/bots/1/close", {})
     ann.house.work()
     assert ann.holds(1) == 0
+
+
+def test_from_a_page_an_entry_needs_room_as_well(ann: Person) -> None:
+    fill(ann)
+    with pytest.raises(Refusal, match="used up"):
+        quotas.take_in(ann.house.app, ann.user, parse(b"BUY AAPL"), raw="BUY AAPL", sender="")
+    assert texts(ann) == []
 
 
 def test_of_many_at_once_no_more_are_stored_than_there_is_room_for(

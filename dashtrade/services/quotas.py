@@ -13,6 +13,10 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from bot_engine import Accepted
+from dashtrade.domain.dialects import Reading
+from dashtrade.domain.signals import Origin
+from dashtrade.engine.intake import NoRoom
 from dashtrade.services.refusals import Refusal
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import quotas as table
@@ -84,6 +88,15 @@ def full(most: int) -> Refusal:
         f"the {most // MB:,} MB that are stored of one user are used up, so this alert was not taken and is not kept",
         "Exits of what your bots hold still pass. Ask whoever runs this installation for more room (DASHTRADE_USER_MB).",
     )
+
+
+def take_in(app: App, user: User, reading: Reading, *, raw: str, sender: str) -> Accepted:
+    """An alert that the user sends from a page: like any other it needs room, unless it is an exit."""
+    most = room_of(app, user)
+    try:
+        return app.engine.accept(user.id, reading, raw=raw, origin=Origin.USER, sender=sender, room=most)
+    except NoRoom:
+        raise full(most) from None
 
 
 def make_room(app: App) -> None:

@@ -10,9 +10,8 @@ from dashtrade.domain.bodies import bare, open_body
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.dialects import parse
 from dashtrade.domain.keeping import kept
-from dashtrade.domain.signals import Origin, Signal, SizeKind
+from dashtrade.domain.signals import Signal, SizeKind
 from dashtrade.domain.values import plain
-from dashtrade.engine.intake import NoRoom
 from dashtrade.services import quotas
 from dashtrade.services.bots import NotFound, Refusal, bot_of
 from dashtrade.tables import accounts as account_table
@@ -56,13 +55,7 @@ def on_paper(app: App, user: User, signal_id: str, *, bot_id: int, request_id: s
         raise Refusal("the bot trades something else, or not on paper", "Choose a bot of a paper account that trades the alert's symbol.")
     body = _again(row.raw) | {"bot": str(bot_id), "id": f"replay-{signal_id[:16]}-{request_id}"}
     reading = parse(json.dumps(body).encode())
-    most = quotas.room_of(app, user)
-    try:
-        return app.engine.accept(
-            user.id, reading, raw=kept(body, reading.signal), origin=Origin.USER, sender=f"replay of {signal_id}", room=most,
-        )
-    except NoRoom:
-        raise quotas.full(most) from None
+    return quotas.take_in(app, user, reading, raw=kept(body, reading.signal), sender=f"replay of {signal_id}")
 
 
 def _again(raw: str) -> dict[str, Any]:

@@ -8,9 +8,8 @@ from bot_engine import Receipt
 from dashtrade.app import App
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.dialects import parse
-from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import new_id
-from dashtrade.services import demo, people, story
+from dashtrade.services import demo, people, quotas, story
 from dashtrade.tables.people import User
 from dashtrade.ui import alert_reader, data, setup_webhook
 from dashtrade.ui.alerts import DIALECTS, message_to_try
@@ -73,7 +72,7 @@ def _tester(app: App, user: User, bot: Bot) -> None:
         raw = message_to_try(bot, action or "buy", request_id)
         with trying() as attempt:
             demo.check_alerts(app, user)
-            said = app.engine.accept(user.id, parse(raw.encode()), raw=raw, origin=Origin.USER, sender=user.email)
+            said = quotas.take_in(app, user, parse(raw.encode()), raw=raw, sender=user.email)
         if attempt.ok:
             st.session_state.pop("test_id", None)
             st.session_state["tested"] = said.signal_id
