@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 from collections import Counter
@@ -11,8 +12,11 @@ from typing import Any
 
 import pytest
 
-from bench import fuzz
+from bench import fuzz, fuzz_shots
 from bench.fuzz_client import KINDS, Shots
+from dashtrade.domain.dialects import open_body, parse, read
+from dashtrade.domain.keeping import kept
+from dashtrade.domain.values import Malformed
 
 ROOT = Path(__file__).resolve().parent.parent
 SEED, REQUESTS = 7, 3000
@@ -47,6 +51,31 @@ def _shape(path: bytes) -> tuple[int, tuple[bytes, ...]]:
     """A route without what is filled in."""
     parts = path.partition(b"?")[0].split(b"/")
     return len(parts), tuple(part for part in parts[:4] if not part.startswith(b"{"))[:4]
+
+
+def test_what_is_kept_of_an_alert_is_read_as_it_was_when_it_came() -> None:
+    """The worker reads it again after a restart, and where many wait."""
+    for number in range(12_000):
+        body = fuzz_shots.alert_body(random.Random(number), number)
+        try:
+            opened = open_body(body)
+            signal = read(opened).signal
+            text = kept(opened, signal)
+        except Malformed:
+            continue
+        assert parse(text.encode()).signal == signal, (body, text)
+
+
+@pytest.mark.parametrize("number", ["1e22", "-0.0", "1.50", "1e-20", "12345678901234567890", "1E5"])
+def test_a_number_that_is_an_alerts_id_stays_the_same_id(number: str) -> None:
+    opened = open_body(f'{{"action": "buy", "symbol": "AAPL", "id": {number}}}'.encode())
+    signal = read(opened).signal
+    assert parse(kept(opened, signal).encode()).signal == signal
+
+
+def test_a_number_too_long_for_an_id_is_refused_when_it_comes() -> None:
+    with pytest.raises(Malformed, match="too long"):
+        parse(b'{"action": "buy", "symbol": "AAPL", "id": 1e308}')
 
 
 @pytest.mark.slow

@@ -215,7 +215,7 @@ def read_label(value: object, where: str) -> str:
     hint = f"Send a text of 1 to {MAX_LABEL} characters, without line breaks."
     if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)):
         raise Malformed(f"{where} is not a text", where=where, hint=hint)
-    text = str(value)
+    text = plain(value) if isinstance(value, Decimal) else str(value)  # as it is kept, and read again
     if CONTROL.search(text):
         raise Malformed(f"{where} holds a control character", where=where, hint=hint)
     if not text.strip() or len(text) > MAX_LABEL:
