@@ -301,6 +301,13 @@ def test_a_form_that_is_too_long_is_not_read(desk: Desk):
     assert desk.ask("POST", "/auth/login", "a=b&" * 21).status == 413
 
 
+def test_what_no_database_can_look_for_is_not_looked_for(desk: Desk):
+    """PostgreSQL takes no NUL: the question itself would be an error."""
+    for method, body in (("POST", "email=a%00b%40example.com&password=wrong+horse"), ("GET", None)):
+        said = desk.ask(method, "/auth/login?email=a%00b%40example.com", body)
+        assert said.status == (401 if body else 200) and "\x00" not in said.text and "a\ufffdb@example.com" in said.text
+
+
 def test_changing_the_password_signs_the_others_out(desk: Desk):
     email = desk.person()
     here, there = desk.sign_in(email).cookie, desk.sign_in(email).cookie

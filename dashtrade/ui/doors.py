@@ -71,7 +71,9 @@ class Doors:
 
         async def open_door(request: Request) -> Response:
             try:
-                given = await _fields(request) if request.method == "POST" else dict(request.query_params)
+                sent = await _fields(request) if request.method == "POST" else dict(request.query_params)
+                # NUL is nothing that PostgreSQL could look for.
+                given = {name: value.replace("\x00", "\ufffd") for name, value in sent.items()}
                 answer = await door(request, given)
             except ClientDisconnect:
                 answer = PlainTextResponse("This form is too long.\n", 413)
