@@ -26,7 +26,7 @@ Schema = dict[str, Any]
 HASHING = ("/auth/login", "/auth/register", "/password")  # a third of a second each: fewer of them
 _GOOD: dict[str, tuple[Any, ...]] = {  # what a name is given where it is to be right
     "symbol": (*SYMBOLS, "NVDA", "SOLUSD"), "timeframe": ("15", "15 Min", "1 Hour", 60),
-    "broker": ("paper", "paper", "alpaca", "schwab", "binance"), "mode": ("paper", "paper", "live"),
+    "broker": ("paper", "paper", "alpaca", "schwab", "crypto"), "mode": ("paper", "paper", "live"),
     "label": ("Mine", ""), "name": ("A bot", "Zoë"), "position_size": ("1000", 10, "5%"),
     "position_size_type": ("dollars", "quantity", "percent_of_equity"), "size_override": (True, False),
     "risk_limit_percent": ("5", 1), "daily_loss_limit": ("100",), "max_position_size": ("5000",),
@@ -42,7 +42,10 @@ _GOOD: dict[str, tuple[Any, ...]] = {  # what a name is given where it is to be 
     "password": ("wrong horse battery",), "old": ("wrong horse battery",),
     "new": ("correct horse 77 battery",), "confirm": ("a@example.com",),
     "kind": ("max_drawdown", "loss_streak", "cooldown"), "settings": ({}, {"limit": 3, "minutes": 60}),
-    "options": ({}, {"starting_cash": "5000"}, {"fee_percent": "0.1", "shorting": "yes", "hours": "always", "leverage": 2}),
+    "options": (
+        {}, {"starting_cash": "5000"}, {"exchange": "kraken"},
+        {"fee_percent": "0.1", "shorting": "yes", "hours": "always", "leverage": 2},
+    ),
     "credentials": ({}, {"key": "k" * 20, "secret": "s" * 40}), "action": ("buy", "sell"),
     "side": ("long", "short"), "from": ("2026-01-01", "2026-11-29T10:00:00Z"), "to": ("2026-11-30",),
     "since": ("2026-01-01",), "until": ("2026-12-31",), "cursor": ("5", "2026-11-30T00:00:00Z~1"),
