@@ -43,7 +43,8 @@ from dashtrade.tables import people as people_table
 
 CANARY = "canarybird"
 PASSWORD = "three green owls"
-TRADERS, API_USERS, VISITORS, VICTIMS = 4, 3, 4, 2
+TRADERS, API_USERS, VISITORS, VICTIMS = 4, 12, 4, 2  # so many that few requests end at a rate per user
+WITH_BOTS = 3  # of the users of the API
 CLOSED = "http://127.0.0.1:9"  # no broker is ever reached
 BROKERS: dict[str, dict[str, str]] = {"alpaca": {}, "crypto": {"exchange": "binance"}}
 KEYS = {"key": "k" * 20, "secret": "s" * 40}
@@ -134,7 +135,7 @@ class House:
 
     def facts(self) -> Facts:
         traders = [self._join(f"trader{number}") for number in range(TRADERS)]
-        users = [self._join(f"user{number}") for number in range(API_USERS)]
+        users = [self._join(f"user{number}", bots=number < WITH_BOTS) for number in range(API_USERS)]
         self._connect(users[0])
         visitors = [f"visitor{number}" for number in range(VISITORS)]
         for name in visitors:
@@ -352,11 +353,11 @@ def made_up() -> Facts:
     flask = Flask("fuzz")
     flask.register_blueprint(openapi.bp)
     document = flask.test_client().get("/api/v1/openapi.json").json or {}
-    count = 1 + TRADERS + API_USERS + VISITORS
+    count = 1 + TRADERS + WITH_BOTS + VISITORS
     many = dict.fromkeys(("signal_id", "order_id"), count) | {
         "account_id": count + len(BROKERS),
         "bot_id": count * len(SYMBOLS),
-        "user_id": count + VICTIMS,
+        "user_id": count + API_USERS - WITH_BOTS + VICTIMS,
     }
     return Facts(
         hooks=8080,
