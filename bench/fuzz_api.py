@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 import re
 from typing import Any
@@ -210,7 +211,7 @@ def _value(rng: random.Random, facts: Facts, name: str, schema: Schema, defs: di
     if choices:
         return rng.choice(choices[1].split("|"))
     if name in _GOOD:
-        return rng.choice(_GOOD[name])
+        return copy.deepcopy(rng.choice(_GOOD[name]))
     return _plain_value(rng, facts, name, schema, defs)
 
 

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -283,12 +284,12 @@ def work(job: dict[str, Any]) -> Found:
             sender.send(number, shots.of(number))
             done["all"] += 1
 
-    threads = [threading.Thread(target=run, args=(place,)) for place in range(job["threads"])]
-    for thread in threads:
-        thread.start()
-    while any(thread.is_alive() for thread in threads):
-        time.sleep(0.5)
-        print(json.dumps({"done": done["all"]}), flush=True)
+    with ThreadPoolExecutor(job["threads"]) as pool:
+        senders = [pool.submit(run, place) for place in range(job["threads"])]
+        while wait(senders, 0.5).not_done:
+            print(json.dumps({"done": done["all"]}), flush=True)
+    for sender in senders:
+        sender.result()  # a fault of the generator's ends the run
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import json
 import random
@@ -91,8 +92,13 @@ def hostile(rng: random.Random) -> Any:
     if found < 0.2:
         return "".join(chr(rng.randrange(0x20, 0x3000)) for _ in range(rng.randrange(60)))
     if found < 0.23:
-        return {"".join(rng.choices("ab{}[]\"'\\", k=3)): [rng.choice(HOSTILE)] * rng.randrange(4)}
-    return rng.choice(HOSTILE)
+        return {"".join(rng.choices("ab{}[]\"'\\", k=3)): [_one(rng) for _ in range(rng.randrange(4))]}
+    return _one(rng)
+
+
+def _one(rng: random.Random) -> Any:
+    """A copy: who gets it puts it into something, and changes it there."""
+    return copy.deepcopy(rng.choice(HOSTILE))
 
 
 def text_of(value: Any) -> str:
@@ -248,7 +254,8 @@ def _change(rng: random.Random, tree: dict[str, Any]) -> None:
         case 3 if isinstance(tree.get(name), dict):
             _change(rng, tree[name])
         case 4:
-            tree[name] = rng.choice(([tree.get(name)], {name: tree.get(name)}, [tree.get(name)] * 3))
+            inside = tree.get(name)
+            tree[name] = rng.choice(([inside], {name: inside}, [inside, inside, inside]))
         case _:
             tree[name] = hostile(rng)
 
