@@ -247,6 +247,22 @@ def test_signing_out_ends_the_session_and_a_link_does_not(desk: Desk):
     assert desk.ask("GET", "/", cookie=cookie).status == 303
 
 
+def test_to_ask_for_the_head_alone_does_what_getting_the_page_does(desk: Desk):
+    """No form comes by it, whatever stands in the address: it is asked for without an origin."""
+    email, count = desk.person(), sa.text("SELECT count(*) FROM users")
+    cookie = desk.sign_in(email).cookie
+    with desk.app.db.read() as conn:
+        before = conn.scalar(count)
+    given = urlencode({"email": email, "password": PASSWORD, "name": "x", "setup": "y", "invitation": "z"})
+    for path in ("/auth/login", "/auth/code", "/auth/logout", "/demo", "/join", "/setup", "/reset"):
+        for mine in ("", cookie):
+            asked, got = (desk.ask(method, f"{path}?{given}", cookie=mine) for method in ("HEAD", "GET"))
+            assert (asked.status, asked.cookie, asked.text) == (got.status, "", ""), path
+    with desk.app.db.read() as conn:
+        assert conn.scalar(count) == before
+    assert desk.ask("GET", "/", cookie=cookie).status == 200
+
+
 def test_a_token_from_before_signing_in_is_worth_nothing_after(desk: Desk):
     email = desk.person()
     old = desk.sign_in(email).cookie

@@ -70,6 +70,8 @@ class Doors:
         """Reads the form, and answers in words whatever happens."""
 
         async def open_door(request: Request) -> Response:
+            if request.method == "HEAD":  # asked for without an origin, as GET is: it must do no more than that
+                request = Request({**request.scope, "method": "GET"}, request.receive)
             try:
                 sent = await _fields(request) if request.method == "POST" else dict(request.query_params)
                 # NUL is nothing that PostgreSQL could look for.
