@@ -29,137 +29,22 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from bench.fuzz_api import operations_of
 from bench.fuzz_client import KINDS, Shots
-from bench.fuzz_shots import SYMBOLS, Facts
+from bench.fuzz_house import CLOSED, House, made_up
+from bench.fuzz_shots import Facts
 from bench.fuzz_watch import Logs, Machine, Trader, differences, memory_mb, processor_seconds, roles, state_of
 from bench.idle import children
 from bench.rig import ROOT, Rig, show
 from bench.siege import product
-from dashtrade.app import build_app
-from dashtrade.services import people, sessions
-from dashtrade.settings import Settings
-from dashtrade.tables import people as people_table
 
-CANARY = "canarybird"
-PASSWORD = "three green owls"
-TRADERS, API_USERS, VISITORS, VICTIMS = 4, 12, 4, 2  # so many that few requests end at a rate per user
-WITH_BOTS = 3  # of the users of the API
-CLOSED = "http://127.0.0.1:9"  # no broker is ever reached
-BROKERS: dict[str, dict[str, str]] = {"alpaca": {}, "crypto": {"exchange": "binance"}}
-KEYS = {"key": "k" * 20, "secret": "s" * 40}
-ENVIRON = {"DASHTRADE_LOG_LEVEL": "INFO"} | {
-    name: CLOSED
-    for name in (
-        "ALPACA_API_URL",
-        "SCHWAB_URL",
-        *(f"CCXT_URL_{one}" for one in ("BINANCE", "KRAKEN", "COINBASE", "OKX", "GEMINI")),
-    )
-}
+EXCHANGES = ("BINANCE", "KRAKEN", "COINBASE", "OKX", "GEMINI")
+AWAY = ("ALPACA_API_URL", "SCHWAB_URL", *(f"CCXT_URL_{exchange}" for exchange in EXCHANGES))
+ENVIRON = {"DASHTRADE_LOG_LEVEL": "INFO"} | dict.fromkeys(AWAY, CLOSED)
 OTHERS_MATTER = 0.33  # of the processors
-GROWTH, MEASURED_FROM = (
-    1.25,
-    20_000,
-)  # of memory, from the first fifth to the end; shorter runs are still warming up
+GROWTH = 1.25  # of memory, from the first fifth to the end
+MEASURED_FROM = 20_000  # requests: shorter runs are still warming up
 MOST_MB = {"receiver": 600.0, "worker": 600.0, "dashboard": 1000.0}
-IDS = (
-    "account_id", "bot_id", "signal_id", "order_id", "user_id", "token_id", "protection_id", "lock_id",
-    "drift_id", "flatten_id", "invitation_id",
-)  # fmt: skip
 SAMPLE = 50  # findings that are shown
-
-
-class House:
-    """Who lives in the installation: users who attack it, and two who do not."""
-
-    def __init__(self, boss: Rig, trader: Rig, ui: int) -> None:
-        self.boss, self.trader, self.ui = boss, trader, ui
-        self.app = build_app(Settings.load(boss.env()))
-        self.secrets: list[str] = [boss.access, boss.webhook, trader.access, trader.webhook]
-        self.ids: dict[str, list[str]] = {name: ["1", "2"] for name in IDS}
-        self.still = self._join(CANARY)
-
-    def _join(self, name: str, *, bots: bool = True) -> Rig:
-        """A user; theirs are ids that others will ask for."""
-        email = f"{name}@example.com"
-        user_id = people.add_user(self.app, email=email, name=name, password=PASSWORD)
-        with self.app.db.read() as conn:
-            user = people_table.by_id(conn, user_id)
-        assert user is not None
-        one = Rig(home=self.boss.home, port=self.boss.port, environ=self.boss.environ)
-        one.access, one.webhook = (
-            people.sign_in(self.app, user_id).access_token,
-            people.rotate_webhook_token(self.app, user),
-        )
-        self.secrets += [one.access, one.webhook]
-        self.ids["user_id"].append(str(user_id))
-        if bots:
-            self._furnish(one, name)
-        return one
-
-    def _furnish(self, one: Rig, name: str) -> None:
-        account = one.call("POST", "/api/v1/accounts", {"broker": "paper", "mode": "paper", "label": name})[
-            "id"
-        ]
-        self.ids["account_id"].append(str(account))
-        for symbol in SYMBOLS:
-            given = {
-                "account_id": account,
-                "symbol": symbol,
-                "timeframe": "15",
-                "position_size": "1000",
-                "name": f"{name} {symbol}",
-            }
-            self.ids["bot_id"].append(str(one.call("POST", "/api/v1/bots", given)["id"]))
-        alert = {"action": "buy", "symbol": SYMBOLS[0], "id": f"first {name}"}
-        told = one.call("POST", f"/webhook?token={one.webhook}&wait=2.5", alert)
-        self.ids["signal_id"].append(told["signal_id"])
-        self.ids["order_id"].append(one.call("GET", "/api/v1/orders?limit=1")["items"][0]["order_id"])
-
-    def session(self, email: str) -> str:
-        with self.app.db.read() as conn:
-            found = people_table.by_email(conn, email)
-        assert found is not None
-        self.secrets.append(
-            sessions.begin(self.app, found[0].id, device="bench", address="127.0.0.1", remember=True)
-        )
-        return self.secrets[-1]
-
-    def _connect(self, one: Rig) -> None:
-        """Accounts at brokers who do not answer: what asks them is in memory before that is measured."""
-        for broker, options in BROKERS.items():
-            given = {"broker": broker, "mode": "paper", "label": "x", "options": options, "credentials": KEYS}
-            account = one.call("POST", "/api/v1/accounts", given)["id"]
-            one.call("POST", f"/api/v1/accounts/{account}/test", {})
-            self.ids["account_id"].append(str(account))
-
-    def facts(self) -> Facts:
-        traders = [self._join(f"trader{number}") for number in range(TRADERS)]
-        users = [self._join(f"user{number}", bots=number < WITH_BOTS) for number in range(API_USERS)]
-        self._connect(users[0])
-        visitors = [f"visitor{number}" for number in range(VISITORS)]
-        for name in visitors:
-            self._join(name)
-        victims = [self._join(f"victim{number}", bots=False) for number in range(VICTIMS)]
-        with self.app.db.read() as conn:
-            boss = people_table.by_email(conn, "attacker@example.com")
-        assert boss is not None
-        reader = people.sign_in(self.app, boss[0].id).access_token
-        self.secrets.append(reader)
-        return Facts(
-            hooks=self.boss.port,
-            ui=self.ui,
-            webhooks=[one.webhook for one in traders],
-            access=[one.access for one in users],
-            boss=reader,
-            cookies=[self.session(f"{name}@example.com") for name in visitors],
-            spare_cookies=[self.session(f"{name}@example.com") for name in visitors],
-            login=["visitor0@example.com", PASSWORD],
-            ids=self.ids,
-            victims=self.ids["user_id"][-len(victims) :],
-            canary=CANARY,
-            operations=operations_of(self.boss.call("GET", "/api/v1/openapi.json")),
-        )
 
 
 class Attack:
@@ -341,38 +226,6 @@ def database(kind: str) -> Iterator[dict[str, str]]:
 
     with postgres() as server:
         yield {"DATABASE_URL": server.empty()}
-
-
-def made_up() -> Facts:
-    """To show a request without an installation: the same choices, under other names."""
-    from flask import Flask
-
-    import webhook_server  # noqa: F401  it knows the endpoints
-    from dashtrade.api import openapi
-
-    flask = Flask("fuzz")
-    flask.register_blueprint(openapi.bp)
-    document = flask.test_client().get("/api/v1/openapi.json").json or {}
-    count = 1 + TRADERS + WITH_BOTS + VISITORS
-    many = dict.fromkeys(("signal_id", "order_id"), count) | {
-        "account_id": count + len(BROKERS),
-        "bot_id": count * len(SYMBOLS),
-        "user_id": count + API_USERS - WITH_BOTS + VICTIMS,
-    }
-    return Facts(
-        hooks=8080,
-        ui=5000,
-        webhooks=[f"usr_{n}" for n in range(TRADERS)],
-        access=[f"dt_{n}" for n in range(API_USERS)],
-        boss="dt_boss",
-        cookies=[f"session{n}" for n in range(VISITORS)],
-        spare_cookies=[f"spare{n}" for n in range(VISITORS)],
-        login=["visitor0@example.com", PASSWORD],
-        ids={name: [str(n) for n in range(2 + many.get(name, 0))] for name in IDS},
-        victims=["v1", "v2"],
-        canary=CANARY,
-        operations=operations_of(document),
-    )
 
 
 def main() -> int:

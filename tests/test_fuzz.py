@@ -14,6 +14,7 @@ import pytest
 
 from bench import fuzz, fuzz_shots
 from bench.fuzz_client import KINDS, Shots
+from bench.fuzz_house import made_up
 from dashtrade.domain.dialects import open_body, parse, read
 from dashtrade.domain.keeping import kept
 from dashtrade.domain.values import Malformed
@@ -24,18 +25,19 @@ SEED, REQUESTS = 7, 3000
 
 @pytest.fixture(scope="module")
 def shots() -> Shots:
-    return Shots(fuzz.made_up(), SEED)
+    return Shots(made_up(), SEED)
 
 
 def test_a_request_follows_from_seed_and_number(shots: Shots) -> None:
-    again, other = Shots(fuzz.made_up(), SEED), Shots(fuzz.made_up(), SEED + 1)
+    again, other = Shots(made_up(), SEED), Shots(made_up(), SEED + 1)
     forwards = [shots.of(number) for number in range(6000)]
-    assert forwards == [again.of(number) for number in reversed(range(6000))][::-1], "the order changes nothing"
+    backwards = [again.of(number) for number in reversed(range(6000))]
+    assert forwards == backwards[::-1], "the order changes nothing"
     assert sum(shots.of(number) == other.of(number) for number in range(300)) < 30
 
 
 def test_every_kind_and_every_route_and_method_of_the_document_is_sent(shots: Shots) -> None:
-    facts, sent = fuzz.made_up(), [shots.of(number) for number in range(20_000)]
+    facts, sent = made_up(), [shots.of(number) for number in range(20_000)]
     assert {shot.kind for shot in sent} == {name for name, _ in KINDS}
     lines = Counter(
         (shot.data.split(b" ")[0].decode(), _shape(shot.data.split(b" ")[1]))
