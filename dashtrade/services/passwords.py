@@ -13,6 +13,8 @@ from dashtrade.domain.values import Malformed
 from dashtrade.services import common_words
 
 SHORTEST, LONGEST = 8, 128
+MOST_USED = 10_000
+_AROUND = 6  # digits and marks beside one of those: a year and two marks
 _ROUNDS = 12
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm", "azertyuiop", "qwertzuiop", "1234567890", "abcdefghijklmnopqrstuvwxyz", "qazwsxedcrfvtgb", "1q2w3e4r5t6y7u8i")
 # One sign may stand for either of two letters: each way of reading is tried.
@@ -21,7 +23,8 @@ _LEFT_OVER, _LONG_ENOUGH, _WORDS = 2, 5, 2  # letters beside a common word; from
 
 
 def check(password: str, *personal: str) -> None:
-    """Refuse what is guessed first: too short, a row of keys, one character, a common word with a few digits, one's own name."""
+    """Refuse what is guessed first: too short, a row of keys, one character, one of the most used ones, a common
+    word with a few digits, one's own name."""
     if not SHORTEST <= len(password) <= LONGEST:
         raise Malformed(
             f"a password has {SHORTEST} to {LONGEST} characters, this one has {len(password)}", where="password",
@@ -38,10 +41,27 @@ def _common_words() -> tuple[str, ...]:
     return common_words.words()
 
 
+@cache
+def _most_used() -> frozenset[str]:
+    """From leaks, as zxcvbn ships them. Its lists take 15 MB and a moment: they are loaded once somebody chooses a password."""
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS
+
+    return frozenset(FREQUENCY_LISTS["passwords"][:MOST_USED])
+
+
+def _is_used_most(text: str, bare: str) -> bool:
+    """One of them as it is, or with a few digits and marks around it, in each way of reading."""
+    around = len(text) - len(bare)
+    parts = (text, bare) if bare and around <= _AROUND else (text,)
+    return any(part.translate(reading) in _most_used() for part in parts for reading in _READINGS)
+
+
 def _common(text: str, personal: list[str]) -> bool:
     if len(set(text)) < 4:
         return True
     bare = re.sub(r"^[\W\d_]+|[\W\d_]+$", "", text)  # "passw0rd!" ends in no i
+    if _is_used_most(text, bare):
+        return True
     words = sorted((*_common_words(), *personal), key=len, reverse=True)
     if any(_of_few_words(re.sub(r"[^a-z]+", "", part.translate(reading)), words) for part in (text, bare) for reading in _READINGS):
         return True
