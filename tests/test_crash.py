@@ -44,6 +44,7 @@ def test_crashes_lose_nothing_double_nothing_and_leave_books_that_agree_with_the
 def test_so_they_do_through_the_real_libraries(database: str, runs: int, broker: str):
     told = crash(database, runs, broker)
     assert (told["lost"], told["double"], told["stuck"], told["mismatch"]) == (0, 0, 0, 0)
-    assert told["crashes"] >= runs // 2
-    assert told["orders"] >= runs // 4, "how many there are depends on when the kills come: these are enough to be of use"
+    # How many there are depends on when the kills come: these are enough to be of use.
+    assert told["crashes"] >= runs // 4
+    assert told["orders"] >= runs // 4
     assert len(told["faults"]) >= 5, "the venue behaves too well"

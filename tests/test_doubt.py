@@ -38,7 +38,7 @@ class Desk:
 
     def __init__(self, make_app: Callable[..., App], clock: SetClock, feed: Any, venue: Venue, *, refuses_repeats: bool) -> None:
         self.clock, self.venue = clock, venue
-        self.app = make_app(clock=clock, feed=feed, brokers={"venue": kind(venue.port, refuses_repeats=refuses_repeats)})
+        self.app = make_app(clock=clock, feed=feed, brokers={"venue": kind(venue.port, refuses_repeats=refuses_repeats, patience=2.0)})
         self.books = venue.begin(replace(Manner.honest(), refuses_repeats=refuses_repeats))
         in_parts(self, (0, "10"))
         self.user = add_user(self.app)

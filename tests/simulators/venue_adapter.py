@@ -22,16 +22,17 @@ from tests.simulators.venue import SETTLE
 PATIENCE = 0.25  # seconds; on this machine an answer takes two thousandths
 
 
-def kind(port: int, *, refuses_repeats: bool) -> BrokerKind:
+def kind(port: int, *, refuses_repeats: bool, patience: float = PATIENCE) -> BrokerKind:
     """The registry line for `build_app(brokers={"venue": …})`."""
     return BrokerKind(
         name="Venue", modes=("paper",), check=lambda credentials, options: None,
-        make=lambda app, account, credentials: VenueBroker(port, refuses_repeats=refuses_repeats),
+        make=lambda app, account, credentials: VenueBroker(port, refuses_repeats=refuses_repeats, patience=patience),
     )
 
 
 class VenueBroker:
-    def __init__(self, port: int, *, refuses_repeats: bool) -> None:
+    def __init__(self, port: int, *, refuses_repeats: bool, patience: float) -> None:
+        self._patience = patience
         self.offers = Offers()
         self._port, self._here = port, threading.local()
         self.capabilities = Capabilities(
@@ -123,7 +124,7 @@ class VenueBroker:
     def _ask(self, method: str, path: str, body: Any = None) -> tuple[int, bytes, timedelta]:
         connection = getattr(self._here, "connection", None)
         if connection is None:
-            connection = self._here.connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE)
+            connection = self._here.connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=self._patience)
         try:
             connection.request(method, path, json.dumps(body) if body is not None else None)
             answer = connection.getresponse()
