@@ -40,7 +40,9 @@ from dashtrade.tables.people import User
 log = logging.getLogger("dashtrade.webhook")
 bp = Blueprint("webhook", __name__)
 
-TURN = threading.Lock()  # one request at a time is read or answered: Python runs one at a time anyway, and the writer must not queue for it
+# One alert at a time is read: Python runs one at a time anyway. Nobody waits for the database or the network under it.
+TURN = threading.Lock()
+TAKING_TURNS = 0.001  # seconds that a thread may keep Python while others wait: most of them answer an alert
 MAX_BODY = 64 * 1024
 SHORT_BODY = 4 * 1024  # more is not read of somebody unknown (the token may be in the body), or of one who sends too many (it may be an exit)
 WORKER_SILENT = 10  # seconds after which a worker that beats every two is missing
@@ -64,19 +66,20 @@ def receive() -> Response:
     raw = request.get_data(cache=False)
     with TURN:
         opened, problem = _open(raw)
-        if user is None:
-            user = _sender_in(app, opened)
-            why = admission.too_many(user)
-        g.user = user
-        why = why or admission.no_room(app, user)
-        try:
-            if problem is not None:
-                raise problem
+    if user is None:
+        user = _sender_in(app, opened)
+        why = admission.too_many(user)
+    g.user = user
+    why = why or admission.no_room(app, user)
+    try:
+        if problem is not None:
+            raise problem
+        with TURN:
             reading = read(opened)
             text = kept(opened, reading.signal)
-        except Malformed as error:
-            raise why or _refused(app, user, raw, opened, error) from None
-        _check_secret(user, opened)
+    except Malformed as error:
+        raise why or _refused(app, user, raw, opened, error) from None
+    _check_secret(user, opened)
     if why is not None:
         admission.let_exits_pass(app, user, reading.signal, why)
     return _accept(app, user, reading, text, wait)
@@ -100,8 +103,7 @@ def _accept(app: App, user: User, reading: Reading, text: str, wait: float) -> R
     with the_limits().waiting.place(user.id) as placed:
         if wait and placed:
             told = app.wait(user.id, said.signal_id, wait, fresh=not said.duplicate)
-            with TURN:
-                return reply((told or story.outcome(app, user.id, said.signal_id) or {}) | {"duplicate": said.duplicate})
+            return reply((told or story.outcome(app, user.id, said.signal_id) or {}) | {"duplicate": said.duplicate})
     return reply({"signal_id": said.signal_id, "status": "accepted", "duplicate": said.duplicate}, 202)
 
 
@@ -321,6 +323,7 @@ def main() -> int:
     from dashtrade.logs import set_up
 
     watch_parent()
+    sys.setswitchinterval(TAKING_TURNS)
     try:
         settings = Settings.load()
         set_up(settings.log_level)

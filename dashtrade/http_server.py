@@ -10,8 +10,9 @@ whoever does not read an answer loses it; and alerts have threads that nothing e
 from __future__ import annotations
 
 import logging
+import re
 import time
-from collections import Counter
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +38,7 @@ NO_LIMIT = 10**9  # of waitress's own kind, which shuts everybody out
 OTHER_DESCRIPTORS = 200  # the database's, the logs', the worker's
 ALERT_THREADS, OTHER_THREADS = 32, 24
 ALERTS = "/webhook"
+_TOKEN = re.compile(r"(?:^|&)token=([^&]*)")
 
 
 def connection_limit() -> int:
@@ -165,7 +167,38 @@ class HttpServer:
         wasyncore.close_all(self._map)
 
 
+class InTurn:
+    """What waits for a thread: each sender's requests in their order, and the senders in turn. A flood waits for itself."""
+
+    def __init__(self) -> None:
+        self._of: OrderedDict[str, deque[Channel]] = OrderedDict()
+
+    def append(self, task: Channel) -> None:
+        self._of.setdefault(_sender(task), deque()).append(task)
+
+    def popleft(self) -> Channel:
+        sender, tasks = self._of.popitem(last=False)
+        task = tasks.popleft()
+        if tasks:
+            self._of[sender] = tasks
+        return task
+
+    def __len__(self) -> int:
+        return sum(map(len, self._of.values()))
+
+
+def _sender(task: Channel) -> str:
+    """By the token, as far as it can be seen from outside; else by the address."""
+    address = str(task.addr[0])
+    if not task.requests or task.requests[0].error:  # of what is no request nothing else is known
+        return address
+    request = task.requests[0]
+    token = _TOKEN.search(request.query)
+    return token[1] if token is not None else request.headers.get("AUTHORIZATION", address)
+
+
 def _threads(count: int) -> ThreadedTaskDispatcher:
     made = ThreadedTaskDispatcher()
+    made.queue = InTurn()
     made.set_thread_count(count)
     return made

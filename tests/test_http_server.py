@@ -9,12 +9,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from dashtrade import http_server
-from dashtrade.http_server import HttpServer
+from dashtrade.http_server import HttpServer, InTurn
 
 Wsgi = Callable[..., Any]
 LONG = 64 * 1024 * 1024
@@ -171,3 +172,26 @@ def test_what_is_no_request_is_answered_with_the_headers_of_all_answers(server: 
         line.sendall(b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n")
         said = line.makefile("rb").read().decode()
     assert said.startswith("HTTP/1.1 400") and "Cache-Control: no-store" in said and "X-Content-Type-Options: nosniff" in said
+
+
+class Task:
+    def __init__(self, query: str, number: int, address: str = "203.0.113.9", authorization: str = "") -> None:
+        headers = {"AUTHORIZATION": authorization} if authorization else {}
+        self.requests = [SimpleNamespace(query=query, headers=headers, error=None)]
+        self.addr, self.number = (address, 1), number
+
+
+def test_senders_take_turns_and_each_is_served_in_order():
+    """A flood waits for itself: whoever else sends an alert is next."""
+    waiting: Any = InTurn()
+    for number in range(100):
+        waiting.append(Task("token=usr_flood&wait=2", number))
+    waiting.append(Task("wait=2&token=usr_ann", 1000))
+    waiting.append(Task("", 2000, authorization="Bearer usr_bob"))
+    waiting.append(Task("", 3000, address="203.0.113.7"))
+    assert len(waiting) == 103
+    assert [waiting.popleft().number for _ in range(6)] == [0, 1000, 2000, 3000, 1, 2]
+    assert [waiting.popleft().number for _ in range(97)] == list(range(3, 100))
+    assert len(waiting) == 0
+    with pytest.raises(KeyError):
+        waiting.popleft()

@@ -150,3 +150,29 @@ def test_an_ipv6_address_stands_for_its_network() -> None:
 
 def test_busy_says_how_long_to_wait() -> None:
     assert http.busy("sign-ins", 3.2).headers == {"Retry-After": "3"}
+
+
+def test_nobody_waits_for_the_record_of_somebody_elses_bad_alert(ann: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is written to the disk: alerts of others are read meanwhile."""
+    bob = ann.house.join("bob@example.com")
+    bob.bot("MSFT")
+    real, written, go_on = webhook_server._refused, threading.Event(), threading.Event()
+
+    def slowly(*about: Any) -> Exception:
+        written.set()
+        go_on.wait(20)
+        return real(*about)
+
+    monkeypatch.setattr(webhook_server, "_refused", slowly)
+    bad = threading.Thread(target=lambda: ann.alert("what is this"))
+    bad.start()
+    assert written.wait(20)
+    said: list[int] = []
+    good = threading.Thread(target=lambda: said.append(bob.alert({"action": "buy", "symbol": "MSFT"}).status_code))
+    good.start()
+    good.join(10)
+    meanwhile = list(said)
+    go_on.set()
+    bad.join(10)
+    good.join(10)
+    assert meanwhile == [202]
