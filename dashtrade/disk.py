@@ -48,7 +48,9 @@ class Disk:
         partial = self.ballast.with_name(f"{self.ballast.name}.partial")
         try:
             with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                os.posix_fallocate(file.fileno(), 0, BALLAST)
+                block = os.urandom(MB)  # zeros take no space at all on some file systems
+                for _ in range(BALLAST // MB):  # written, as macOS knows no way to only reserve it
+                    file.write(block)
             os.replace(partial, self.ballast)
         except OSError:  # filled by somebody else at this moment: at the next look
             with contextlib.suppress(OSError):

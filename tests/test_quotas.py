@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -23,6 +22,7 @@ from dashtrade.tables import people as people_table
 from dashtrade.tables.people import User
 from dashtrade.tables.quotas import count
 from tests.conftest import MakeApp
+from tests.crowd import at_once, went_well
 from tests.doubles import SetClock, SetFeed
 from tests.house import House, Person
 
@@ -34,25 +34,6 @@ PASSWORD = "three green owls"
 def ann(app: App, monkeypatch: pytest.MonkeyPatch) -> Person:
     monkeypatch.setattr(people, "check_own_password", lambda *args, **more: None)  # a hash takes a third of a second
     return House(app).join(role=Role.SUPERADMIN)
-
-
-def at_once(works: list[Callable[[], Any]]) -> list[Any]:
-    """All of them at the same time: what each gives, or the Refusal that it raises."""
-    start, said = threading.Barrier(len(works)), [None] * len(works)
-
-    def run(number: int) -> None:
-        start.wait(20)
-        try:
-            said[number] = works[number]()
-        except Refusal as refusal:
-            said[number] = refusal
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(len(works))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    return said
 
 
 def _account(app: App, user: User, number: int) -> Any:
@@ -84,7 +65,7 @@ def test_of_many_at_once_no_more_are_made_than_a_user_may_have(
     apps = [ann.house.app, make_app(clock=clock, feed=feed)]  # two processes' worth
     apps[0].db.write(lambda conn: conn.execute(sa.delete(people_table.api_tokens)))  # the one to test with counts, too
     said = at_once([lambda n=n: MAKES[name](apps[n % 2], ann.user, n) for n in range(12)])
-    assert len([one for one in said if not isinstance(one, Refusal)]) == 3
+    assert len(went_well(said, Refusal)) == 3
     assert all("you have 3 " in one.message and one.hint for one in said if isinstance(one, Refusal))
     with apps[0].db.read() as conn:
         assert count(conn, ann.user.id, quota.kind, clock.now()) == 3
@@ -98,7 +79,7 @@ def test_of_many_bots_at_once_no_more_are_made_than_a_user_may_have(
     apps = [ann.house.app, make_app(clock=clock, feed=feed)]
     wanted = [{"account_id": account, "symbol": symbol, "timeframe": "15", "position_size": "100"} for symbol in SYMBOLS]
     said = at_once([lambda n=n: bots.add_bot(apps[n % 2], ann.user, wanted[n]) for n in range(12)])
-    made = [one for one in said if not isinstance(one, Refusal)]
+    made = went_well(said, Refusal)
     assert len(made) == 3
     bots.delete_bot(ann.house.app, ann.user, made[0], position=None, hand_to=None)
     left = next(given for given, one in zip(wanted, said, strict=True) if isinstance(one, Refusal))
@@ -142,7 +123,7 @@ def test_signing_in_by_a_program_keeps_the_tokens_used_last(ann: Person, clock: 
         tokens.append(people.sign_in(app, ann.user.id).access_token)
         clock.forward(120)
     assert people.by_access_token(app, tokens[0])  # this one is in use
-    said = at_once([lambda: people.sign_in(app, ann.user.id).access_token for _ in range(2)])
+    said = went_well(at_once([lambda: people.sign_in(app, ann.user.id).access_token for _ in range(2)]), Refusal)
     with app.db.read() as conn:
         named = [row.name for row in people_table.list_api_tokens(conn, ann.user.id)]
     assert named.count(people.SIGN_IN) == 3 and "test" in named
@@ -153,7 +134,8 @@ def test_signing_in_by_a_program_keeps_the_tokens_used_last(ann: Person, clock: 
 def test_of_many_sign_ins_at_once_no_more_sessions_stay_than_are_allowed(ann: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quotas, "SESSIONS", 3)
     app = ann.house.app
-    at_once([lambda: sessions.begin(app, ann.user.id, device="", address="", remember=False) for _ in range(12)])
+    begun = at_once([lambda: sessions.begin(app, ann.user.id, device="", address="", remember=False) for _ in range(12)])
+    assert len(went_well(begun, Refusal)) == 12
     assert len(sessions.listed(app, ann.user, None)) == 3
 
 
