@@ -78,13 +78,13 @@ def test_the_wait_of_a_429_is_the_one_told_within_reason(headers: dict, seconds:
 
 
 def test_an_answer_that_never_comes_is_given_up(desk: Desk):
-    desk.sim.inject(Fault("slow", seconds=2), Fault("slow", method="GET", path="/v2/account", seconds=2))
+    desk.sim.inject(Fault("slow", seconds=30), Fault("slow", method="GET", path="/v2/account", seconds=30))
     began = time.monotonic()
     with pytest.raises(Unknown):
         desk.order(BUY, 10)
     with pytest.raises(Unavailable):
         desk.broker.account()
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 20
 
 
 def test_a_connection_that_breaks_off_leaves_the_order_in_doubt(desk: Desk):

@@ -136,7 +136,7 @@ def test_one_that_waits_between_two_requests_is_kept(server: uvicorn.Server) -> 
 
 def test_more_connections_than_there_are_keep_nobody_else_out(server: uvicorn.Server) -> None:
     with connections(number(server), 200, b"G"):
-        assert len(server.server_state.connections) <= 61
+        until(lambda: len(server.server_state.connections) <= 61)  # one that is closed counts until the loop's next turn
         for method in ("GET", "POST") * 5:
             assert status(number(server), method=method) == 200
 

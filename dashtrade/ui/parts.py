@@ -13,6 +13,7 @@ from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import streamlit as st
 from streamlit.components.v2.get_bidi_component_manager import get_bidi_component_manager
@@ -89,23 +90,23 @@ def _style() -> str:
     return (ASSETS / "parts.css").read_text(encoding="utf-8")
 
 
+# By the manager they are registered at: another run of Streamlit in the same process (a test's) has its own.
+_made: WeakKeyDictionary[Any, dict[tuple[str, str], Any]] = WeakKeyDictionary()
+
+
 def _component(name: str, html: str) -> Any:
-    """Registered once per process and run, under a name of its own. Its script is a file: for one that is given as text,
-    browsers would have to be allowed to run text."""
-    ours = ComponentManifest(name="dashtrade", version="", components=[ComponentConfig(name=name, asset_dir=ASSETS.name)])
-    get_bidi_component_manager().register_from_manifest(ours, ASSETS.parent)
-    return st.components.v2.component(f"dashtrade.{name}", html=f"\n{html}\n", css=_style(), js=f"{name}.js")
-
-
-@lru_cache(maxsize=8)
-def _made(name: str, html: str, runtime_id: int) -> Any:
-    return _component(name, html)
+    """Registered once. Its script is a file: for one that is given as text, browsers would have to be allowed to run text."""
+    manager = get_bidi_component_manager()
+    made = _made.setdefault(manager, {})
+    if (name, html) not in made:
+        ours = ComponentManifest(name="dashtrade", version="", components=[ComponentConfig(name=name, asset_dir=ASSETS.name)])
+        manager.register_from_manifest(ours, ASSETS.parent)
+        made[name, html] = st.components.v2.component(f"dashtrade.{name}", html=f"\n{html}\n", css=_style(), js=f"{name}.js")
+    return made[name, html]
 
 
 def _mount(name: str, html: str) -> Any:
-    from streamlit import runtime
-
-    made = _made(name, html, id(runtime.get_instance()) if runtime.exists() else 0)
+    made = _component(name, html)
 
     def mount(*, data: Any = None, **more: Any) -> Any:
         # In a list: Streamlit looks for data frames in a bare dict, and loads pandas to do so (a second and 80 MB).
