@@ -9,10 +9,15 @@ import streamlit as st
 from dashtrade.domain.access import Permission, may
 from dashtrade.settings import ROOT
 from dashtrade.ui import second_factor_first
-from dashtrade.ui.page import guard, foot
+from dashtrade.ui.page import foot, guard
 from dashtrade.ui.turns import turn
 
-st.set_page_config(page_title="DashTrade", page_icon=str(ROOT / "static" / "icon.png"), layout="wide", initial_sidebar_state="auto")
+st.set_page_config(
+    page_title="DashTrade",
+    page_icon=str(ROOT / "static" / "icon.png"),
+    layout="wide",
+    initial_sidebar_state="auto",
+)
 user = guard(without_factor=True)
 
 menu = {
@@ -35,7 +40,16 @@ if may(user.role, Permission.SEE_SYSTEM):
     menu["Installation"] = [st.Page("pages/admin.py", title="Admin", icon=":material/admin_panel_settings:")]
 
 if user.second_factor_due:  # nothing else is there before it is set up, but closing and stopping
-    menu = {"": [st.Page(second_factor_first.show, title="Two-factor sign-in", icon=":material/phonelink_lock:", default=True)]}
+    menu = {
+        "": [
+            st.Page(
+                second_factor_first.show,
+                title="Two-factor sign-in",
+                icon=":material/phonelink_lock:",
+                default=True,
+            )
+        ]
+    }
 
 st.logo(str(ROOT / "static" / "logo.svg"), icon_image=str(ROOT / "static" / "icon.png"), size="large")
 chosen = st.navigation(menu, position="sidebar", expanded=True)

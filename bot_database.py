@@ -1,9 +1,10 @@
-"""The database: transactions, migrations, backup. SQLite by default, PostgreSQL by URL; the same promises on both.
+"""The database: transactions, migrations, backup. SQLite by default, PostgreSQL by URL; the same promises on
+both.
 
-SQLite has one writer. A commit costs one wait for the disk however much it holds, so whoever finds the writer free carries
-out everything that waits behind it and commits it together (each piece in its own savepoint: one that fails undoes itself
-alone). PostgreSQL groups its commits by itself. A write within a write is part of it.
-"""
+SQLite has one writer. A commit costs one wait for the disk however much it holds, so whoever finds the writer
+free carries out everything that waits behind it and commits it together (each piece in its own savepoint: one
+that fails undoes itself alone). PostgreSQL groups its commits by itself. A write within a write is part of
+it."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ ROOT = Path(__file__).resolve().parent
 BUSY_SECONDS = 1.0  # how long another process may keep SQLite's write lock before we say "try again"
 BUSY_BRIEFLY = 0.05
 _NEVER_LOCKED = (float("-inf"), float("-inf"))
-BUSY_POLL = 0.00003  # SQLite's own waiting backs off to 100 ms, which is longer than most of what it waits for
+# SQLite's own waiting backs off to 100 ms, which is longer than most of what it waits for
+BUSY_POLL = 0.00003
 GROUP = 64  # pieces of work in one commit
 GROUP_SECONDS = 0.006  # that a group may hold the lock before it commits
 READER_CACHE_KB = 2000  # of each of many connections, few, as the system keeps the file for all
@@ -44,7 +46,8 @@ def _do(after: list[Callable[[], None]]) -> None:
 
 
 class DatabaseAway(Exception):
-    """The database cannot be used now: locked, full or gone. Nothing was half done; the same call may be made again."""
+    """The database cannot be used now: locked, full or gone. Nothing was half done; the same call may be made
+    again."""
 
 
 @contextlib.contextmanager
@@ -83,7 +86,8 @@ class _Work:
 
 
 class Database:
-    """`write(fn)` runs fn(connection) in one durable transaction; `read()` gives a connection that only reads.
+    """`write(fn)` runs fn(connection) in one durable transaction; `read()` gives a connection that only
+    reads.
 
     `fn` must do nothing but use its connection: it may be run again.
     """
@@ -96,35 +100,55 @@ class Database:
         self._waiting: deque[_Work] = deque()
         self._leading = threading.Lock()
         self._writer: sa.Connection | None = None
-        self._locked = _NEVER_LOCKED  # since when the write lock is held by another process, and when that was last seen
+        # since when the write lock is held by another process, and when that was last seen
+        self._locked = _NEVER_LOCKED
         self._inside = threading.local()  # .conn: the transaction this thread is in
-        self.before_write: Callable[[], None] | None = None  # may refuse, by raising: the dashboard's, for those who only look
+        # may refuse, by raising: the dashboard's, for those who only look
+        self.before_write: Callable[[], None] | None = None
 
     @property
     def file(self) -> Path | None:
         """Where it is on a disk of this machine."""
-        return Path(self.url.database) if self.is_sqlite and not self._in_memory and self.url.database else None
+        return (
+            Path(self.url.database) if self.is_sqlite and not self._in_memory and self.url.database else None
+        )
 
-    # --- engines ---------------------------------------------------------------------------------------------------------
+    # --- engines --------------------------------------------------------------------------------------------
 
     def _sqlite_engine(self) -> sa.Engine:
         if not self._in_memory and self.url.database:
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
         pool = sa.StaticPool if self._in_memory else sa.QueuePool
-        options: dict[str, Any] = {} if self._in_memory else {"pool_size": 32, "max_overflow": 64, "pool_timeout": 5, "pool_use_lifo": True}
+        options: dict[str, Any] = (
+            {}
+            if self._in_memory
+            else {"pool_size": 32, "max_overflow": 64, "pool_timeout": 5, "pool_use_lifo": True}
+        )
         engine = sa.create_engine(
-            self.url, poolclass=pool, connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS}, **options
+            self.url,
+            poolclass=pool,
+            connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS},
+            **options,
         )
         sa.event.listen(engine, "connect", _prepare_sqlite)
         return engine
 
     def _postgres_engine(self) -> sa.Engine:
         return sa.create_engine(
-            self.url, pool_size=24, max_overflow=24, pool_timeout=5, pool_pre_ping=False, pool_use_lifo=True,
-            connect_args={"connect_timeout": 3, "application_name": "dashtrade", "options": "-c timezone=utc -c lock_timeout=5000"},
+            self.url,
+            pool_size=24,
+            max_overflow=24,
+            pool_timeout=5,
+            pool_pre_ping=False,
+            pool_use_lifo=True,
+            connect_args={
+                "connect_timeout": 3,
+                "application_name": "dashtrade",
+                "options": "-c timezone=utc -c lock_timeout=5000",
+            },
         )
 
-    # --- reading and writing -----------------------------------------------------------------------------------------------
+    # --- reading and writing --------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -150,7 +174,12 @@ class Database:
                 finally:
                     if self.is_sqlite:
                         _driver(conn).rollback()
-        except (exc.OperationalError, exc.TimeoutError, exc.InterfaceError, sqlite3.OperationalError) as error:
+        except (
+            exc.OperationalError,
+            exc.TimeoutError,
+            exc.InterfaceError,
+            sqlite3.OperationalError,
+        ) as error:
             if _is_bug(error):
                 raise
             self._forget_dead(error)
@@ -175,7 +204,8 @@ class Database:
         return result
 
     def may_write(self) -> None:
-        """Raises where `before_write` refuses: asked by `write`, and before work is handed to another process that writes it."""
+        """Raises where `before_write` refuses: asked by `write`, and before work is handed to another process
+        that writes it."""
         if self.before_write is not None:
             self.before_write()
 
@@ -188,7 +218,10 @@ class Database:
                     result = fn(conn)
                     after = take_after_commit(conn)
             except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
-                if getattr(getattr(error, "orig", None), "pgcode", None) not in _LOST_RACE or attempt == RETRIES - 1:
+                if (
+                    getattr(getattr(error, "orig", None), "pgcode", None) not in _LOST_RACE
+                    or attempt == RETRIES - 1
+                ):
                     self._forget_dead(error)
                     raise DatabaseAway(_words(error)) from error
                 time.sleep(0.005 * 2**attempt)
@@ -200,15 +233,19 @@ class Database:
         raise AssertionError("unreachable")
 
     def _forget_dead(self, error: Exception) -> None:
-        """Where one connection to PostgreSQL is lost, all are: else each would be found out by a request of its own."""
-        lost = isinstance(error, exc.DBAPIError) and (getattr(error.orig, "pgcode", None) or "57P01").startswith(("08", "57P"))
+        """Where one connection to PostgreSQL is lost, all are: else each would be found out by a request of
+        its own."""
+        lost = isinstance(error, exc.DBAPIError) and (
+            getattr(error.orig, "pgcode", None) or "57P01"
+        ).startswith(("08", "57P"))
         if lost and not self.is_sqlite:
             self.engine.dispose()
 
-    # --- SQLite's group-committing writer ----------------------------------------------------------------------------------
+    # --- SQLite's group-committing writer -------------------------------------------------------------------
 
     def write_all(self, fns: list[Callable[[sa.Connection], Any]]) -> list[_Work]:
-        """Several pieces of work in one group (SQLite): each is durable, or tells its error, when this returns."""
+        """Several pieces of work in one group (SQLite): each is durable, or tells its error, when this
+        returns."""
         works = [_Work(fn) for fn in fns]
         self._waiting.extend(works)
         if self._leading.acquire(blocking=False):
@@ -232,7 +269,8 @@ class Database:
     def _hand_over(self) -> None:
         while True:
             if self._waiting:
-                self._waiting[0].gate.release()  # still not done: it leads now, and the lead was never free in between
+                # still not done: it leads now, and the lead was never free in between
+                self._waiting[0].gate.release()
                 return
             self._leading.release()
             if not self._waiting or not self._leading.acquire(blocking=False):
@@ -250,7 +288,8 @@ class Database:
             finally:
                 self._inside.conn = None
             self._commit(raw)
-        except BaseException as error:  # the disk, the lock, the file, an end of the process: nothing of the group is durable
+        # the disk, the lock, the file, an end of the process: nothing of the group is durable
+        except BaseException as error:
             self._drop_writer()
             group += [self._waiting.popleft() for _ in range(len(self._waiting))] if not group else []
             away = DatabaseAway(_words(error))
@@ -271,8 +310,9 @@ class Database:
         raw.execute("COMMIT")
 
     def _begin(self, raw: sqlite3.Connection) -> None:
-        """Take SQLite's write lock, which another process may hold for a moment. Once it is held for longer, it is tried only
-        briefly until it is free again: else those who come meanwhile would wait for each other's waiting."""
+        """Take SQLite's write lock, which another process may hold for a moment. Once it is held for longer,
+        it is tried only briefly until it is free again: else those who come meanwhile would wait for each
+        other's waiting."""
         now = time.monotonic()
         since, last = self._locked
         since = since if now - last < BUSY_SECONDS else now
@@ -313,7 +353,8 @@ class Database:
 
     def _writing_connection(self) -> sa.Connection:
         if self._writer is None:
-            self._writer = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")  # we say BEGIN ourselves
+            # we say BEGIN ourselves
+            self._writer = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
             for pragma in ("busy_timeout=0", f"cache_size=-{WRITER_CACHE_KB}"):
                 _driver(self._writer).execute(f"PRAGMA {pragma}")
         return self._writer
@@ -331,7 +372,7 @@ class Database:
             writer.invalidate()
             writer.close()
 
-    # --- life --------------------------------------------------------------------------------------------------------------
+    # --- life -----------------------------------------------------------------------------------------------
 
     def ping(self) -> None:
         with self.read() as conn:
@@ -344,7 +385,7 @@ class Database:
         self._writer = None
         self.engine.dispose()
 
-    # --- migrations --------------------------------------------------------------------------------------------------------
+    # --- migrations -----------------------------------------------------------------------------------------
 
     def version(self) -> str | None:
         with self.read() as conn:
@@ -353,7 +394,8 @@ class Database:
             return conn.scalar(sa.text("SELECT version_num FROM alembic_version"))
 
     def migrate(self) -> bool:
-        """Bring the tables to this version, under a lock: of two that start at once, one migrates. True if there was work."""
+        """Bring the tables to this version, under a lock: of two that start at once, one migrates. True if
+        there was work."""
         if self.version() == newest_migration():
             return False
         with self.alone("migrating"):
@@ -373,8 +415,8 @@ class Database:
 
     @contextlib.contextmanager
     def alone(self, name: str, *, patience: float | None = None) -> Iterator[None]:
-        """One at a time among all processes on this database. No transaction is open meanwhile. NotMyTurn after so
-        many seconds of `patience`, where that is given."""
+        """One at a time among all processes on this database. No transaction is open meanwhile. NotMyTurn
+        after so many seconds of `patience`, where that is given."""
         if self._in_memory:
             yield
         elif self.is_sqlite:
@@ -403,7 +445,7 @@ class Database:
                 except exc.DBAPIError:
                     conn.invalidate()  # with the connection the lock is gone; what was done meanwhile stands
 
-    # --- backup ------------------------------------------------------------------------------------------------------------
+    # --- backup ---------------------------------------------------------------------------------------------
 
     def backup(self, path: Path) -> None:
         """A complete, verified copy, made while everything runs."""
@@ -421,21 +463,30 @@ class Database:
         os.chmod(partial, 0o600)
         os.replace(partial, path)
 
-    def restore(self, path: Path, prepare: Callable[[Path, Path | None], None] = lambda incoming, replaced: None) -> Path | None:
-        """Put a verified backup in the database's place; where what was there is kept beside it. Nothing may be running.
+    def restore(
+        self, path: Path, prepare: Callable[[Path, Path | None], None] = lambda incoming, replaced: None
+    ) -> Path | None:
+        """Put a verified backup in the database's place; where what was there is kept beside it. Nothing may
+        be running.
         `prepare` is given the copy, before it is the database, and what it replaces."""
         if not self.is_sqlite:
             raise PostgresHasItsOwnTools
         check_sqlite_file(path)
         current = Path(self.url.database or "")
         self.close()
-        kept = current.with_name(f"{current.name}.before-restore-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}")
+        kept = current.with_name(
+            f"{current.name}.before-restore-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
+        )
         incoming = current.with_name(current.name + ".incoming")
         shutil.copyfile(path, incoming)
         os.chmod(incoming, 0o600)
         replaced = current.exists()
         if replaced:
-            with contextlib.suppress(sqlite3.DatabaseError), contextlib.closing(sqlite3.connect(current)) as old:  # it may be damaged
+            # it may be damaged
+            with (
+                contextlib.suppress(sqlite3.DatabaseError),
+                contextlib.closing(sqlite3.connect(current)) as old,
+            ):
                 old.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         try:
             prepare(incoming, current if replaced else None)
@@ -473,7 +524,8 @@ def check_sqlite_file(path: Path) -> None:
 
 
 def newest_migration() -> str:
-    """The newest revision's id is its file's name, without asking Alembic (which costs a third of a second)."""
+    """The newest revision's id is its file's name, without asking Alembic (which costs a third of a
+    second)."""
     return max(file.stem for file in (ROOT / "migrations" / "versions").glob("[0-9]*.py"))
 
 
@@ -491,4 +543,7 @@ def _is_bug(error: Exception) -> bool:
 
 def _words(error: BaseException) -> str:
     cause = getattr(error, "orig", None) or error
-    return f"the database cannot be used now ({str(cause).splitlines()[0][:200] if str(cause) else type(cause).__name__})"
+    return (
+        "the database cannot be used now "
+        f"({str(cause).splitlines()[0][:200] if str(cause) else type(cause).__name__})"
+    )

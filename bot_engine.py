@@ -1,9 +1,9 @@
 """Engine: the only way from a signal to an order and a booked fill.
 
-`accept` makes a signal durable. `run_lane` carries a lane (one symbol of one account) as far as it can go now: it looks up
-what is in doubt, sends what is due, and decides what waits, one after another. It may be run at any time, twice, or after a
-crash: what to do next is read from the database each time, so start-up and recovery are the same path.
-"""
+`accept` makes a signal durable. `run_lane` carries a lane (one symbol of one account) as far as it can go
+now: it looks up what is in doubt, sends what is due, and decides what waits, one after another. It may be run
+at any time, twice, or after a crash: what to do next is read from the database each time, so start-up and
+recovery are the same path."""
 
 from __future__ import annotations
 
@@ -18,7 +18,16 @@ import sqlalchemy as sa
 from bot_database import Database, DatabaseAway
 from dashtrade.domain.dialects import Reading, parse
 from dashtrade.domain.orders import FROM_VENUE, Order, OrderStatus
-from dashtrade.domain.ports import BadCredentials, Broker, BrokerError, Clock, Feed, OrderReport, Rejected, Unavailable
+from dashtrade.domain.ports import (
+    BadCredentials,
+    Broker,
+    BrokerError,
+    Clock,
+    Feed,
+    OrderReport,
+    Rejected,
+    Unavailable,
+)
 from dashtrade.domain.signals import Action, Origin, Signal
 from dashtrade.domain.values import Symbol, new_id
 from dashtrade.engine.asking import Asker
@@ -51,35 +60,62 @@ HINTS = 2000  # signals remembered as read, so that they need not be read twice
 
 class Engine:
     def __init__(
-        self, *, db: Database, clock: Clock, broker_of: Callable[[Account], Broker],
-        feed_of: Callable[[Account], Feed], owner: str,
+        self,
+        *,
+        db: Database,
+        clock: Clock,
+        broker_of: Callable[[Account], Broker],
+        feed_of: Callable[[Account], Feed],
+        owner: str,
     ) -> None:
         self.db, self.clock = db, clock
         self._make_broker, self._feed_of = broker_of, feed_of
         self.leases = Leases(db, owner)
         self.asker = Asker(clock)
         self.sender = Sender(db, clock, self.leases, self.broker)
-        self.hand_over: Callable[[Alert], Accepted | None] = lambda alert: None  # to the process that has the writer
-        self.on_work: Callable[[Lane, str], None] = lambda lane, signal_id: None  # wakes a worker; it would find the work anyway
+        # to the process that has the writer
+        self.hand_over: Callable[[Alert], Accepted | None] = lambda alert: None
+        # wakes a worker; it would find the work anyway
+        self.on_work: Callable[[Lane, str], None] = lambda lane, signal_id: None
         self.on_change: Callable[[str], None] = lambda signal_id: None  # something came of a signal
-        self.gate: Callable[[int, Symbol], str] = lambda account_id, symbol: ""  # why nothing new may be sent there yet
+        # why nothing new may be sent there yet
+        self.gate: Callable[[int, Symbol], str] = lambda account_id, symbol: ""
         self.outages = Outages(clock)
-        self.reconciler = Reconciler(db, clock, broker_of, self.sender, self.leases, self.collect, self.outages)
+        self.reconciler = Reconciler(
+            db, clock, broker_of, self.sender, self.leases, self.collect, self.outages
+        )
         self._tries: dict[int, int] = {}  # decisions that failed in a way nobody foresaw: how often
         self._hints: OrderedDict[str, Signal] = OrderedDict()
 
-    # --- in ----------------------------------------------------------------------------------------------------------------
+    # --- in -------------------------------------------------------------------------------------------------
 
     def accept(
-        self, owner: int, reading: Reading, *, raw: str, origin: Origin, sender: str = "", max_age: timedelta | None = None,
-        followed: bool = False, room: int | None = None,
+        self,
+        owner: int,
+        reading: Reading,
+        *,
+        raw: str,
+        origin: Origin,
+        sender: str = "",
+        max_age: timedelta | None = None,
+        followed: bool = False,
+        room: int | None = None,
     ) -> Accepted:
-        """One durable commit; then the signal cannot be lost, and the same one sent again is recognised. NoRoom where its owner
-        has stored more than `room`, and it is no exit."""
+        """One durable commit; then the signal cannot be lost, and the same one sent again is recognised.
+        NoRoom where its owner has stored more than `room`, and it is no exit."""
         now = self.clock.now()
         alert = Alert(
-            id=new_id(now), owner=owner, signal=reading.signal, canonical=reading.canonical, raw=raw, origin=origin,
-            sender=sender, received_at=now, max_age=max_age, followed=followed, room=room,
+            id=new_id(now),
+            owner=owner,
+            signal=reading.signal,
+            canonical=reading.canonical,
+            raw=raw,
+            origin=origin,
+            sender=sender,
+            received_at=now,
+            max_age=max_age,
+            followed=followed,
+            room=room,
         )
         self.db.may_write()
         said = self.hand_over(alert)
@@ -93,7 +129,9 @@ class Engine:
         """It is durable: on with it."""
         if isinstance(said, Receipt) and not said.duplicate:
             signal = alert.signal
-            log.info("signal %s user %s: accepted %s %s", said.signal_id, alert.owner, signal.action, signal.symbol)
+            log.info(
+                "signal %s user %s: accepted %s %s", said.signal_id, alert.owner, signal.action, signal.symbol
+            )
             self._remember(said.signal_id, signal)
             for lane in said.lanes:
                 self.on_work(lane, said.signal_id)
@@ -108,7 +146,7 @@ class Engine:
         hint = self._hints.get(signal_id)
         return hint or parse(signal_table.raw_of(conn, signal_id)[0].encode()).signal
 
-    # --- the lane ----------------------------------------------------------------------------------------------------------
+    # --- the lane -------------------------------------------------------------------------------------------
 
     def broker(self, account_id: int) -> Broker:
         with self.db.read() as conn:
@@ -140,14 +178,18 @@ class Engine:
         for order in orders:
             if (yield from self._advance_order(order, orders, lane, token, now)):
                 return True
-            waits_its_turn = order.status is OrderStatus.CREATED and any(_before(other, order) for other in orders)
+            waits_its_turn = order.status is OrderStatus.CREATED and any(
+                _before(other, order) for other in orders
+            )
             blocked = blocked or (not waits_its_turn and _blocks(order, now))
         if not waiting or account is None or blocked or (waiting[0].held_until or now) > now:
             return False
         after = yield from self._decide(waiting[0], account, lane, token)
         return len(waiting) > 1 or after is None or (after.is_open or not after.final)
 
-    def _advance_order(self, order: Order, orders: Sequence[Order], lane: Lane, token: int, now: datetime) -> Steps[bool]:
+    def _advance_order(
+        self, order: Order, orders: Sequence[Order], lane: Lane, token: int, now: datetime
+    ) -> Steps[bool]:
         """True if the order moved."""
         if order.due_at is not None and order.due_at > now:
             return False
@@ -172,10 +214,21 @@ class Engine:
         self.on_change(order.signal_id)
         return (after.status, after.due_at) != (order.status, order.due_at)
 
-    def _decide(self, task: Waiting, account: Account, lane: Lane, token: int, *, anew: bool = False, priceless: bool = False) -> Steps[Order | None]:
+    def _decide(
+        self,
+        task: Waiting,
+        account: Account,
+        lane: Lane,
+        token: int,
+        *,
+        anew: bool = False,
+        priceless: bool = False,
+    ) -> Steps[Order | None]:
         """The order that was sent, as it is now; None if there was nothing to send."""
         try:
-            decided = yield from self._decide_with(self._make_broker(account), task, account, lane, token, anew, priceless)
+            decided = yield from self._decide_with(
+                self._make_broker(account), task, account, lane, token, anew, priceless
+            )
         except Rejected as error:
             yield from self._give_up(task, lane, token, error.message)
             return None
@@ -185,13 +238,23 @@ class Engine:
             return None
         except BrokerError as error:
             action = yield Write(lambda conn: self._signal(conn, task.signal_id).action)
-            if action in LEAVES and not priceless and isinstance(error, Unavailable) and not isinstance(error, NotYet):
+            if (
+                action in LEAVES
+                and not priceless
+                and isinstance(error, Unavailable)
+                and not isinstance(error, NotYet)
+            ):
                 return (yield from self._decide(task, account, lane, token, anew=True, priceless=True))
             yield from self._wait_for_venue(task, lane, token, error, action)
             return None
         except AskAgain:
             return (yield from self._decide(task, account, lane, token, anew=True))
-        except (LaneLost, DatabaseAway, sa.exc.OperationalError, self.db.engine.dialect.loaded_dbapi.OperationalError):
+        except (
+            LaneLost,
+            DatabaseAway,
+            sa.exc.OperationalError,
+            self.db.engine.dialect.loaded_dbapi.OperationalError,
+        ):
             raise
         except Exception as error:  # nothing was sent: what is sent is decided and committed first
             yield from self._unforeseen(task, lane, token, error)
@@ -213,8 +276,18 @@ class Engine:
             account = account_table.load(conn, account_id)
         return not (account.simulated or self._make_broker(account).offers.local)
 
-    def _decide_with(self, broker: Broker, task: Waiting, account: Account, lane: Lane, token: int, anew: bool, priceless: bool) -> Steps[Decided]:
-        """A venue is asked before the transaction opens; a broker of our own database within it, and there it fills, too."""
+    def _decide_with(
+        self,
+        broker: Broker,
+        task: Waiting,
+        account: Account,
+        lane: Lane,
+        token: int,
+        anew: bool,
+        priceless: bool,
+    ) -> Steps[Decided]:
+        """A venue is asked before the transaction opens; a broker of our own database within it, and there it
+        fills, too."""
         if account.problem:
             raise Rejected(account.problem)
         local, feed = broker.offers.local, self._feed_of(account)
@@ -224,7 +297,8 @@ class Engine:
         asked = None if local or anew or account.simulated else self.asker.at_hand(broker, feed, task.symbol)
         if asked is None and not local:
             asked = yield Call(
-                (lambda: self.asker.priceless(broker, feed, task.symbol, simulated=account.simulated)) if priceless
+                (lambda: self.asker.priceless(broker, feed, task.symbol, simulated=account.simulated))
+                if priceless
                 else lambda: self.asker.far(broker, feed, task.symbol, anew=anew, simulated=account.simulated)
             )
 
@@ -232,7 +306,14 @@ class Engine:
             self.leases.check(conn, lane, token)
             market = asked or self.asker.here(broker, feed, task.symbol, simulated=account.simulated)
             carry_out = partial(self.sender.carry_out, broker=broker) if local else None
-            decided = decide_one(conn, task, lambda signal_id: self._signal(conn, signal_id), market, self.clock.now(), carry_out)
+            decided = decide_one(
+                conn,
+                task,
+                lambda signal_id: self._signal(conn, signal_id),
+                market,
+                self.clock.now(),
+                carry_out,
+            )
             failpoint("before_decide_commit")
             return decided
 
@@ -243,21 +324,49 @@ class Engine:
 
         def work(conn: sa.Connection) -> None:
             self.leases.check(conn, lane, token)
-            if signal_table.decided(conn, task.id, status="refused", reason=why, would="", checks=None, numbers=None, now=now, ended=True):
+            if signal_table.decided(
+                conn,
+                task.id,
+                status="refused",
+                reason=why,
+                would="",
+                checks=None,
+                numbers=None,
+                now=now,
+                ended=True,
+            ):
                 end_signal(conn, task.signal_id, alone=task.alone, status="refused", reason=why, now=now)
                 if tell:
-                    message_table.send(conn, task.user_id, level="error", title=f"{task.symbol.short}: an alert failed", now=now, text=f"{why}.", signal_id=task.signal_id)
+                    message_table.send(
+                        conn,
+                        task.user_id,
+                        level="error",
+                        title=f"{task.symbol.short}: an alert failed",
+                        now=now,
+                        text=f"{why}.",
+                        signal_id=task.signal_id,
+                    )
 
         yield Write(work)
         self.on_change(task.signal_id)
 
     def _unforeseen(self, task: Waiting, lane: Lane, token: int, error: Exception) -> Steps[None]:
-        """A mistake of ours: tried again a few times, and then given up in so many words, as others wait behind it."""
+        """A mistake of ours: tried again a few times, and then given up in so many words, as others wait
+        behind it."""
         log.exception("signal %s of bot %s could not be decided", task.signal_id, task.bot_id)
         tries = self._tries.pop(task.id, 0) + 1
         why = f"it failed in an unforeseen way ({type(error).__name__})"
         if tries >= MOST_TRIES:
-            yield from self._give_up(task, lane, token, f"{why} {tries} times, and nothing was sent: send it again, and look into the log if this stays", tell=True)
+            yield from self._give_up(
+                task,
+                lane,
+                token,
+                (
+                    f"{why} {tries} times, and nothing was sent: send it again, and look into the log if "
+                    "this stays"
+                ),
+                tell=True,
+            )
             return
         self._tries[task.id] = tries
         until = self.clock.now() + timedelta(seconds=tries)
@@ -268,13 +377,20 @@ class Engine:
 
         yield Write(work)
 
-    def _wait_for_venue(self, task: Waiting, lane: Lane, token: int, error: BrokerError, action: Action) -> Steps[None]:
-        """The venue cannot be asked: the decision waits, and those behind it with it. After a minute an entry is given up, in so
-        many words; a way out waits on, and its user is told."""
+    def _wait_for_venue(
+        self, task: Waiting, lane: Lane, token: int, error: BrokerError, action: Action
+    ) -> Steps[None]:
+        """The venue cannot be asked: the decision waits, and those behind it with it. After a minute an entry
+        is given up, in so many words; a way out waits on, and its user is told."""
         now = self.clock.now()
         late = now - task.ready_at > PATIENCE
         if late and action not in LEAVES:
-            yield from self._give_up(task, lane, token, f"the broker could not be reached for {PATIENCE.seconds} s: {error.message}")
+            yield from self._give_up(
+                task,
+                lane,
+                token,
+                f"the broker could not be reached for {PATIENCE.seconds} s: {error.message}",
+            )
             return
         after = max(getattr(error, "after", timedelta(seconds=1)), timedelta(seconds=5 if late else 1))
         asked = error.message if isinstance(error, NotYet) else f"the broker is asked again: {error.message}"
@@ -285,36 +401,53 @@ class Engine:
             signal_table.hold_back(conn, task.id, held_until=now + after, reason=said)
             if late and not task.reason.startswith("waits for the broker,"):
                 message_table.send(
-                    conn, task.user_id, level="error", title=f"{task.symbol.short}: the broker cannot be reached", now=now,
-                    text=f"Your {action} of {task.symbol.short} waits for the broker ({error.message}) and goes out as soon as it "
-                    "answers. Look at your broker if that is too late for you.", signal_id=task.signal_id,
+                    conn,
+                    task.user_id,
+                    level="error",
+                    title=f"{task.symbol.short}: the broker cannot be reached",
+                    now=now,
+                    text=f"Your {action} of {task.symbol.short} waits for the broker ({error.message}) and "
+                    "goes out as soon as it answers. Look at your broker if that is too late for you.",
+                    signal_id=task.signal_id,
                 )
 
         yield Write(work)
 
-    # --- what the venues tell ------------------------------------------------------------------------------------------------
+    # --- what the venues tell -------------------------------------------------------------------------------
 
     def collect(self, account_id: int) -> list[Lane]:
-        """News of the account's working orders, and of those that ended a moment ago; the lanes in which something moved."""
+        """News of the account's working orders, and of those that ended a moment ago; the lanes in which
+        something moved."""
         with self.db.read() as conn:
-            account, orders = account_table.load(conn, account_id), order_table.open_in_account(conn, account_id)
+            account, orders = (
+                account_table.load(conn, account_id),
+                order_table.open_in_account(conn, account_id),
+            )
         if account.problem:
             return []  # a key that was refused is not tried again until its user has changed it
-        working = {o.id: o for o in orders if o.status is OrderStatus.WORKING} | {o.id: o for o in self.sender.lately_ended(account_id)}
+        working = {o.id: o for o in orders if o.status is OrderStatus.WORKING} | {
+            o.id: o for o in self.sender.lately_ended(account_id)
+        }
         moved: set[Lane] = set()
         try:
             reports = self._make_broker(account).poll([o.ref for o in working.values()]) if working else []
         except BadCredentials as error:
             drive(self.db, self.sender.disable_account(account_id, account.user_id, error.message))
             return []
-        for report in sorted(reports, key=lambda report: working[report.client_order_id].parent_id is not None):  # entries before their exits
+        # entries before their exits
+        for report in sorted(
+            reports, key=lambda report: working[report.client_order_id].parent_id is not None
+        ):
             order = working[report.client_order_id]
             after = drive(self.db, self.sender.book(order, report))
             if (after.status, after.filled_quantity) != (order.status, order.filled_quantity):
                 moved.add(Lane(account_id, order.symbol))
                 self.on_change(order.signal_id)
         for order in orders:
-            if order.status is OrderStatus.ATTENTION and drive(self.db, self.sender.look_again(order)).status is not order.status:
+            if (
+                order.status is OrderStatus.ATTENTION
+                and drive(self.db, self.sender.look_again(order)).status is not order.status
+            ):
                 moved.add(Lane(account_id, order.symbol))
                 self.on_change(order.signal_id)
         return list(moved)
@@ -325,8 +458,11 @@ class Engine:
             return None
         with self.db.read() as conn:
             order = order_table.find(conn, account_id, report.client_order_id)
-        if order is None or report.filled_quantity <= order.filled_quantity and FROM_VENUE[report.status] is OrderStatus.WORKING \
-                and order.status not in (OrderStatus.UNKNOWN, OrderStatus.ATTENTION):
+        if order is None or (
+            report.filled_quantity <= order.filled_quantity
+            and FROM_VENUE[report.status] is OrderStatus.WORKING
+            and order.status not in (OrderStatus.UNKNOWN, OrderStatus.ATTENTION)
+        ):
             return None  # a stranger's, or known: that it arrived, the answer to its sending says
         after = yield from self.sender.write_down(order, report)
         if after.status is order.status:
@@ -344,7 +480,8 @@ class Engine:
 
 
 def _blocks(order: Order, now: datetime) -> bool:
-    """Must the next signal wait for this order? While it is in doubt, yes; while it is about to fill or to be taken back, too."""
+    """Must the next signal wait for this order? While it is in doubt, yes; while it is about to fill or to be
+    taken back, too."""
     if order.status is not OrderStatus.WORKING:
         return True
     return order.cancel_requested or (not order.rests and now - order.created_at < SOON)
@@ -356,5 +493,3 @@ def _only_arrived(report: OrderReport) -> bool:
 
 def _before(other: Order, order: Order) -> bool:
     return other.decision_id == order.decision_id and other.step < order.step and other.is_open
-
-

@@ -4,9 +4,8 @@ It imports nothing of DashTrade's, so that a key can be made, and a value read b
 
     python encryption.py        prints a new key
 
-Keys are Fernet keys (AES-128-CBC with HMAC-SHA256). Wherever keys are given, one text may hold several, with commas
-between them: the first encrypts, all of them decrypt.
-"""
+Keys are Fernet keys (AES-128-CBC with HMAC-SHA256). Wherever keys are given, one text may hold several, with
+commas between them: the first encrypts, all of them decrypt."""
 
 from __future__ import annotations
 
@@ -43,7 +42,9 @@ def split_keys(keys: str | Iterable[str]) -> tuple[str, ...]:
     texts = [keys] if isinstance(keys, str) else keys
     found = tuple(key.strip() for text in texts for key in text.split(",") if key.strip())
     if not found:
-        raise BadKey("There is no encryption key. Make one with `python encryption.py`, and set ENCRYPTION_KEY to it.")
+        raise BadKey(
+            "There is no encryption key. Make one with `python encryption.py`, and set ENCRYPTION_KEY to it."
+        )
     for key in found:
         _raw(key)
     return found
@@ -56,9 +57,10 @@ def _raw(key: str) -> bytes:
         raw = b""
     if len(raw) != 32:
         raise BadKey(
-            f"An encryption key cannot be used: it is {len(key)} characters long and does not read as 32 bytes in "
-            "url-safe base64. Look for a cut-off or doubled text in ENCRYPTION_KEY or the key file. `python encryption.py` "
-            "prints a well-formed new one, but what an older key encrypted opens with that older key alone."
+            f"An encryption key cannot be used: it is {len(key)} characters long and does not read as 32 "
+            "bytes in url-safe base64. Look for a cut-off or doubled text in ENCRYPTION_KEY or the key "
+            "file. `python encryption.py` prints a well-formed new one, but what an older key encrypted "
+            "opens with that older key alone."
         )
     return raw
 
@@ -106,14 +108,16 @@ class Vault:
 
     def _wrong_key(self) -> WrongKey:
         return WrongKey(
-            f"A stored secret does not open with the encryption key in use ({', '.join(map(fingerprint, self._keys))}): "
-            "it was written with another key, or was changed. Put the earlier key behind a comma in ENCRYPTION_KEY or in "
-            "the key file; if that key is lost, enter the secret anew."
+            "A stored secret does not open with the encryption key in use "
+            f"({', '.join(map(fingerprint, self._keys))}): it was written with another key, or was "
+            "changed. Put the earlier key behind a comma in ENCRYPTION_KEY or in the key file; if that "
+            "key is lost, enter the secret anew."
         )
 
 
 def load_or_create_key(path: Path) -> str:
-    """The text of the key file, made first where there is none: one key, or several with commas, newest first."""
+    """The text of the key file, made first where there is none: one key, or several with commas, newest
+    first."""
     path = Path(path)
     try:
         if not path.exists():
@@ -133,7 +137,8 @@ def load_or_create_key(path: Path) -> str:
 
 
 def add_key(path: Path, key: str) -> str:
-    """Puts `key` in front of those in the file; the older ones go on decrypting. Returns the file's new text."""
+    """Puts `key` in front of those in the file; the older ones go on decrypting. Returns the file's new
+    text."""
     text = f"{key},{load_or_create_key(path)}"
     split_keys(text)
     temporary = _write_beside(Path(path), text)

@@ -1,8 +1,8 @@
 """The Flask door: alerts come in here, and the REST API lives here.
 
-An alert is answered as soon as it is durable; no broker is ever asked inside a request. The worker runs beside, as a process
-of its own that the supervisor keeps: whatever happens to this one, stops are watched and signals carried out.
-"""
+An alert is answered as soon as it is durable; no broker is ever asked inside a request. The worker runs
+beside, as a process of its own that the supervisor keeps: whatever happens to this one, stops are watched and
+signals carried out."""
 
 from __future__ import annotations
 
@@ -20,8 +20,30 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from bot_database import DatabaseAway
 from bot_engine import Conflict, NoBot
-from dashtrade.api import admin, admission, auth, bots, brokers, drifts, history, openapi, protections, round_trips
-from dashtrade.api.http import Answer, bearer, busy, client_address, handle_errors, known_user, reply, tell_browsers, the_app, the_limits
+from dashtrade.api import (
+    admin,
+    admission,
+    auth,
+    bots,
+    brokers,
+    drifts,
+    history,
+    openapi,
+    protections,
+    round_trips,
+)
+from dashtrade.api.http import (
+    Answer,
+    bearer,
+    busy,
+    client_address,
+    handle_errors,
+    known_user,
+    reply,
+    tell_browsers,
+    the_app,
+    the_limits,
+)
 from dashtrade.app import App, CannotStart, build_app
 from dashtrade.domain.access import Permission, TokenScope, may
 from dashtrade.domain.bodies import secrets_in
@@ -40,18 +62,21 @@ from dashtrade.tables.people import User
 log = logging.getLogger("dashtrade.webhook")
 bp = Blueprint("webhook", __name__)
 
-# One alert at a time is read: Python runs one at a time anyway. Nobody waits for the database or the network under it.
+# One alert at a time is read: Python runs one at a time anyway. Nobody waits for the database or the network
+# under it.
 TURN = threading.Lock()
 TAKING_TURNS = 0.001  # seconds that a thread may keep Python while others wait: most of them answer an alert
 MAX_BODY = 64 * 1024
-SHORT_BODY = 4 * 1024  # more is not read of somebody unknown (the token may be in the body), or of one who sends too many (it may be an exit)
+# more is not read of somebody unknown (the token may be in the body), or of one who sends too many (it may be
+# an exit)
+SHORT_BODY = 4 * 1024
 WORKER_SILENT = 10  # seconds after which a worker that beats every two is missing
 LONGEST_WAIT = 2.5  # TradingView gives up after 3 s
 TRADINGVIEW = frozenset({"52.89.214.238", "34.212.75.30", "54.218.53.128", "52.32.178.7"})
 WEBHOOK_HINT = "Take the webhook address from your dashboard; it ends in ?token=usr_…"
 
 
-# --- the alert -----------------------------------------------------------------------------------------------------------
+# --- the alert ----------------------------------------------------------------------------------------------
 
 
 @bp.post("/webhook")
@@ -88,22 +113,42 @@ def receive() -> Response:
 def _accept(app: App, user: User, reading: Reading, text: str, wait: float) -> Response:
     try:
         said = app.engine.accept(
-            user.id, reading, raw=text, origin=Origin.WEBHOOK, sender=client_address(), followed=bool(wait),
-            max_age=timedelta(seconds=user.max_alert_age) if user.max_alert_age else None, room=quotas.room_of(app, user),
+            user.id,
+            reading,
+            raw=text,
+            origin=Origin.WEBHOOK,
+            sender=client_address(),
+            followed=bool(wait),
+            max_age=timedelta(seconds=user.max_alert_age) if user.max_alert_age else None,
+            room=quotas.room_of(app, user),
         )
     except NoRoom:
         raise admission.no_storage(app, user) from None
     match said:
         case NoBot():
             choices = [f"{bot['symbol']} on {bot['timeframe']}" for bot in said.bots]
-            hint = f"Your bots: {', '.join(choices[:20])}." if choices else "You have no bots yet: make one first."
-            raise Answer(404, "no_bot", _sentence(said.message), hint, bots=list(said.bots), signal_id=said.signal_id)
+            hint = (
+                f"Your bots: {', '.join(choices[:20])}."
+                if choices
+                else "You have no bots yet: make one first."
+            )
+            raise Answer(
+                404, "no_bot", _sentence(said.message), hint, bots=list(said.bots), signal_id=said.signal_id
+            )
         case Conflict():
-            raise Answer(409, "conflict", _sentence(said.message), "Use a new id for a new alert.", signal_id=said.signal_id)
+            raise Answer(
+                409,
+                "conflict",
+                _sentence(said.message),
+                "Use a new id for a new alert.",
+                signal_id=said.signal_id,
+            )
     with the_limits().waiting.place(user.id) as placed:
         if wait and placed:
             told = app.wait(user.id, said.signal_id, wait, fresh=not said.duplicate)
-            return reply((told or story.outcome(app, user.id, said.signal_id) or {}) | {"duplicate": said.duplicate})
+            return reply(
+                (told or story.outcome(app, user.id, said.signal_id) or {}) | {"duplicate": said.duplicate}
+            )
     return reply({"signal_id": said.signal_id, "status": "accepted", "duplicate": said.duplicate}, 202)
 
 
@@ -123,12 +168,19 @@ def _wait_seconds() -> float:
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds < math.inf:
-        raise Answer(400, "bad_request", f"wait cannot be {text[:20]!r}.", f"A number of seconds from 0 to {LONGEST_WAIT}.", field="wait")
+        raise Answer(
+            400,
+            "bad_request",
+            f"wait cannot be {text[:20]!r}.",
+            f"A number of seconds from 0 to {LONGEST_WAIT}.",
+            field="wait",
+        )
     return min(seconds, LONGEST_WAIT)  # who would wait longer is answered sooner: no reason to lose the alert
 
 
 def _sender_by_token(app: App) -> User | None:
-    """Whose token stands in the address or the header, before anything of the body is looked at. Unknown and revoked are answered alike."""
+    """Whose token stands in the address or the header, before anything of the body is looked at. Unknown and
+    revoked are answered alike."""
     token = request.args.get("token") or bearer()
     return _sender(people.by_webhook_token(app, token)) if token else None
 
@@ -140,14 +192,21 @@ def _sender_in(app: App, opened: Any) -> User:
 
 
 def _unknown_sender() -> Answer:
-    return Answer(401, "unauthorized", "The webhook token is missing, unknown or no longer valid.", WEBHOOK_HINT)
+    return Answer(
+        401, "unauthorized", "The webhook token is missing, unknown or no longer valid.", WEBHOOK_HINT
+    )
 
 
 def _sender(user: User | None) -> User:
     if user is None:
         raise _unknown_sender()
     if user.tradingview_only and client_address() not in TRADINGVIEW:
-        raise Answer(401, "unauthorized", "This user takes alerts from TradingView's addresses only.", "Send it from TradingView, or change the option under Setup.")
+        raise Answer(
+            401,
+            "unauthorized",
+            "This user takes alerts from TradingView's addresses only.",
+            "Send it from TradingView, or change the option under Setup.",
+        )
     return user
 
 
@@ -156,30 +215,42 @@ def _check_secret(user: User, opened: Any) -> None:
         return
     if user.body_secret_hash not in map(sha256, secrets_in(opened)):
         raise Answer(
-            401, "unauthorized", "This user requires a secret in the alert's body, and it is missing or wrong.",
+            401,
+            "unauthorized",
+            "This user requires a secret in the alert's body, and it is missing or wrong.",
             'Add "secret": "…" to the alert, or secret=… to its text.',
         )
 
 
 def _refused(app: App, user: User, raw: bytes, opened: Any, error: Malformed) -> Exception:
     """400, and on record: the sender is a machine, its user looks into the list of signals."""
-    shown = written(opened) if opened is not None else raw[:2000].decode("utf-8", "replace").replace("\x00", "\ufffd")
-    reason = f"{error.message}{f' ({error.where})' if error.where and error.where not in error.message else ''}"
+    shown = (
+        written(opened)
+        if opened is not None
+        else raw[:2000].decode("utf-8", "replace").replace("\x00", "\ufffd")
+    )
+    reason = (
+        f"{error.message}{f' ({error.where})' if error.where and error.where not in error.message else ''}"
+    )
     sender, now, room = client_address(), app.clock.now(), quotas.room_of(app, user)
     try:
         signal_id = app.db.write(
-            lambda conn: record_refusal(conn, user.id, raw=cut(shown), reason=reason, sender=sender, now=now, room=room)
+            lambda conn: record_refusal(
+                conn, user.id, raw=cut(shown), reason=reason, sender=sender, now=now, room=room
+            )
         )
     except NoRoom:
         return admission.no_storage(app, user)
-    return Answer(400, "bad_alert", _sentence(error.message), error.hint, field=error.where, signal_id=signal_id)
+    return Answer(
+        400, "bad_alert", _sentence(error.message), error.hint, field=error.where, signal_id=signal_id
+    )
 
 
 def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}".rstrip(".") + "."
 
 
-# --- the siblings ----------------------------------------------------------------------------------------------------------
+# --- the siblings -------------------------------------------------------------------------------------------
 
 
 @bp.post("/test-webhook")
@@ -193,16 +264,33 @@ def explain() -> Response:
         reading = parse(request.get_data(cache=False))
     signal_ = reading.signal
     shown = {
-        "action": str(signal_.action), "symbol": signal_.symbol.text, "written_symbol": signal_.written_symbol,
-        "timeframe": signal_.timeframe.shown if signal_.timeframe else None, "dialect": signal_.dialect, "bot": signal_.bot,
-        "size": {"kind": str(signal_.size.kind), "value": plain(signal_.size.value)} if signal_.size else None,
+        "action": str(signal_.action),
+        "symbol": signal_.symbol.text,
+        "written_symbol": signal_.written_symbol,
+        "timeframe": signal_.timeframe.shown if signal_.timeframe else None,
+        "dialect": signal_.dialect,
+        "bot": signal_.bot,
+        "size": {"kind": str(signal_.size.kind), "value": plain(signal_.size.value)}
+        if signal_.size
+        else None,
         "order_type": str(signal_.order_type) if signal_.order_type else None,
         "limit_price": plain(signal_.limit_price) if signal_.limit_price is not None else None,
-        "id": signal_.key, "sent_at": iso(signal_.sent_at) if signal_.sent_at else None,
-        "take_profits": len(signal_.take_profits), "stop_loss": signal_.stop_loss is not None, "notes": list(signal_.notes),
+        "id": signal_.key,
+        "sent_at": iso(signal_.sent_at) if signal_.sent_at else None,
+        "take_profits": len(signal_.take_profits),
+        "stop_loss": signal_.stop_loss is not None,
+        "notes": list(signal_.notes),
     }
     frame = f" on {signal_.timeframe.shown}" if signal_.timeframe else ""
-    return reply({"ok": True, "explanation": f"{signal_.action.upper()} {signal_.symbol.short}{frame}, read as {signal_.dialect}.", "signal": shown})
+    return reply(
+        {
+            "ok": True,
+            "explanation": (
+                f"{signal_.action.upper()} {signal_.symbol.short}{frame}, read as {signal_.dialect}."
+            ),
+            "signal": shown,
+        }
+    )
 
 
 def _reader(app: App, token: str) -> User | None:
@@ -211,7 +299,8 @@ def _reader(app: App, token: str) -> User | None:
 
 
 def _own(user_id: int) -> User:
-    """The user named in the address, by their webhook token or an access token; anybody else finds nothing there."""
+    """The user named in the address, by their webhook token or an access token; anybody else finds nothing
+    there."""
     app = the_app()
     token = request.args.get("token") or bearer()
     user = (people.by_webhook_token(app, token) or _reader(app, token)) if token else None
@@ -237,8 +326,9 @@ def user_bots(user_id: int) -> Response:
 
 @bp.get("/health")
 def health() -> Response:
-    """Is everything well? 503 when the database or the worker is not. Any page may read it: the dashboard's own asks here whether
-    the engine still works when the dashboard does not answer. How much waits is told to those who may see the system."""
+    """Is everything well? 503 when the database or the worker is not. Any page may read it: the dashboard's
+    own asks here whether the engine still works when the dashboard does not answer. How much waits is told to
+    those who may see the system."""
     app = the_app()
     body: dict[str, Any] = {"status": "ok", "process": "ok", "database": "ok", "worker": "ok"}
     try:
@@ -258,27 +348,46 @@ def health() -> Response:
 
 def _sees_system() -> bool:
     found = known_user()
-    return found is not None and may(found.user.role, Permission.SEE_SYSTEM) and bool(found.scopes & {TokenScope.READ, TokenScope.ADMIN})
+    return (
+        found is not None
+        and may(found.user.role, Permission.SEE_SYSTEM)
+        and bool(found.scopes & {TokenScope.READ, TokenScope.ADMIN})
+    )
 
 
 def _waiting(app: App) -> dict[str, Any]:
     now = app.clock.now()
     with app.db.read() as conn:
         count, oldest = signal_table.waiting(conn, now)
-    return {"waiting": count, "oldest_waiting_seconds": round((now - oldest).total_seconds(), 3) if oldest else 0}
+    return {
+        "waiting": count,
+        "oldest_waiting_seconds": round((now - oldest).total_seconds(), 3) if oldest else 0,
+    }
 
 
-# --- the process -----------------------------------------------------------------------------------------------------------
+# --- the process --------------------------------------------------------------------------------------------
 
 
 def create_server(app: App) -> Flask:
     flask = Flask("dashtrade", static_folder=None)
     limits = ReceiverLimits(alerts=Rate(app.settings.webhook_rate, burst_seconds=admission.BURST_SECONDS))
     flask.config.update(DASHTRADE=app, LIMITS=limits, MAX_CONTENT_LENGTH=MAX_BODY, PROPAGATE_EXCEPTIONS=False)
-    flask.url_map.strict_slashes = flask.url_map.merge_slashes = False  # either would answer with a redirect to the host that was named
+    # either would answer with a redirect to the host that was named
+    flask.url_map.strict_slashes = flask.url_map.merge_slashes = False
     handle_errors(flask)
     flask.after_request(tell_browsers)
-    for blueprint in (bp, admin.bp, auth.bp, bots.bp, brokers.bp, drifts.bp, history.bp, openapi.bp, protections.bp, round_trips.bp):
+    for blueprint in (
+        bp,
+        admin.bp,
+        auth.bp,
+        bots.bp,
+        brokers.bp,
+        drifts.bp,
+        history.bp,
+        openapi.bp,
+        protections.bp,
+        round_trips.bp,
+    ):
         flask.register_blueprint(blueprint)
     if app.settings.proxy_hops:
         flask.wsgi_app = ProxyFix(flask.wsgi_app, x_for=1, x_proto=1, x_host=0, x_port=0, x_prefix=0)  # type: ignore[method-assign]
@@ -286,7 +395,8 @@ def create_server(app: App) -> Flask:
 
 
 def prepared(settings: Settings) -> Callable[[], int]:
-    """Everything that can keep it from starting is done here; what goes wrong later is a reason to start again."""
+    """Everything that can keep it from starting is done here; what goes wrong later is a reason to start
+    again."""
     from dashtrade.api.wire import json_errors
     from dashtrade.http_server import HttpServer
 
@@ -294,9 +404,12 @@ def prepared(settings: Settings) -> Callable[[], int]:
     app = build_app(settings)
     app.connect()
     server = HttpServer(
-        create_server(app), host=settings.host, port=settings.webhook_port, max_request_body_size=1024 * 1024,
+        create_server(app),
+        host=settings.host,
+        port=settings.webhook_port,
+        max_request_body_size=1024 * 1024,
         max_request_header_size=32 * 1024,
-    )  # fmt: skip
+    )
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: sys.exit(0))
     log.info("the receiver listens on %s:%s", settings.host, settings.webhook_port)
@@ -304,7 +417,8 @@ def prepared(settings: Settings) -> Callable[[], int]:
         log.warning("%s", settings.unencrypted)
 
     def run() -> int:
-        """Until SIGTERM or SIGINT: then no new request, what is under way ends, the rest stays in the database."""
+        """Until SIGTERM or SIGINT: then no new request, what is under way ends, the rest stays in the
+        database."""
         try:
             server.run()
         except SystemExit:

@@ -1,12 +1,14 @@
-"""The engine, crashed at every step of a signal's path, against a venue where everything goes wrong; then started again.
+"""The engine, crashed at every step of a signal's path, against a venue where everything goes wrong; then
+started again.
 
-    python -m bench.crash --runs 1000 --seed 7 --database sqlite|postgresql [--broker default|alpaca|binance] [--only NUMBER]
+    python -m bench.crash --runs 1000 --seed 7 --database sqlite|postgresql [--broker default|alpaca|binance]
+    [--only NUMBER]
 
-Each run is one small world made of (seed, number): some signals, a venue's manner and faults, and the failpoints at which the
-process ends by `os._exit`, the restarted ones too. When all has come to rest, the books of both sides are compared. One JSON
-line at the end; a run that fails is printed with what repeats it. The default venue is a small one of our own, where anything can
-be made to happen; `alpaca` and `binance` are the real adapters and libraries at the simulators of those venues.
-"""
+Each run is one small world made of (seed, number): some signals, a venue's manner and faults, and the
+failpoints at which the process ends by `os._exit`, the restarted ones too. When all has come to rest, the
+books of both sides are compared. One JSON line at the end; a run that fails is printed with what repeats it.
+The default venue is a small one of our own, where anything can be made to happen; `alpaca` and `binance` are
+the real adapters and libraries at the simulators of those venues."""
 
 from __future__ import annotations
 
@@ -30,15 +32,23 @@ from dashtrade.services import bots as bot_service
 from tests.doubles import MORNING
 from tests.servers import SqliteFiles, postgres
 
-
 LATE = 20.0  # seconds: the longest that a venue here hides an order
 
 
 class Crashes:
     """Many runs, with one venue, one process to fork from, and a fresh database for each."""
 
-    def __init__(self, seed: int, broker: str, zygote: Zygote, clock: SharedClock, fresh: Any, folder: Path) -> None:
-        self.seed, self.broker, self.zygote, self.clock, self.folder, self._fresh = seed, broker, zygote, clock, folder, fresh
+    def __init__(
+        self, seed: int, broker: str, zygote: Zygote, clock: SharedClock, fresh: Any, folder: Path
+    ) -> None:
+        self.seed, self.broker, self.zygote, self.clock, self.folder, self._fresh = (
+            seed,
+            broker,
+            zygote,
+            clock,
+            folder,
+            fresh,
+        )
         self.venue = VENUES[broker](clock.now)
         self.counts: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
@@ -52,14 +62,18 @@ class Crashes:
         with self._fresh(home) as url:
             world = make_world(home, url, self.venue.port, of)
             try:
-                findings = [*self._lives(world, url, of), *check(world, of, receipts(home / "receipts"), books)]
+                findings = [
+                    *self._lives(world, url, of),
+                    *check(world, of, receipts(home / "receipts"), books),
+                ]
                 self._count(world, of, books)
             finally:
                 world.app.close()
         return findings
 
     def _lives(self, world: World, url: str, of: Plan) -> list[Finding]:
-        """Started, crashed, started … until it comes to rest; and once more, with a venue that has recovered."""
+        """Started, crashed, started … until it comes to rest; and once more, with a venue that has
+        recovered."""
         ends = []
         for life, crash in enumerate([*of.crashes, ("", 0), ("", 0)]):
             last = life == len(of.crashes) + 1
@@ -82,11 +96,20 @@ class Crashes:
         home = world.home
         answered = {number for number, _ in receipts(home / "receipts")}
         return {
-            "home": str(home), "database_url": url, "port": self.venue.port, "broker": of.broker, "refuses_repeats": of.manner.refuses_repeats,
-            "user_id": world.user.id, "account_id": world.account_id, "seed": f"{self.seed}/{of.number}/{life}", "crash": crash,
-            "bots": sorted(world.bots.values()), "busy": of.busy_user,
+            "home": str(home),
+            "database_url": url,
+            "port": self.venue.port,
+            "broker": of.broker,
+            "refuses_repeats": of.manner.refuses_repeats,
+            "user_id": world.user.id,
+            "account_id": world.account_id,
+            "seed": f"{self.seed}/{of.number}/{life}",
+            "crash": crash,
+            "bots": sorted(world.bots.values()),
+            "busy": of.busy_user,
             "to_come": [(n, body) for n, body in enumerate(of.bodies) if n not in answered],
-            "receipts": str(home / "receipts"), "log": str(home / "log"),
+            "receipts": str(home / "receipts"),
+            "log": str(home / "log"),
         }
 
     def _count(self, world: World, of: Plan, books: Any) -> None:
@@ -142,9 +165,15 @@ def main() -> int:
             if findings:
                 report(given, number, findings, all_of_it.folder)
         line = {
-            "bench": "crash", "runs": len(numbers), "seed": given.seed, "database": given.database, "broker": given.broker,
-            **{name: all_of_it.counts[name] for name in ("signals", "orders", "crashes")}, "faults": dict(sorted(all_of_it.faults.items())),
-            **{name: found[name] for name in ("lost", "double", "stuck", "mismatch")}, "attention": all_of_it.counts["attention"],
+            "bench": "crash",
+            "runs": len(numbers),
+            "seed": given.seed,
+            "database": given.database,
+            "broker": given.broker,
+            **{name: all_of_it.counts[name] for name in ("signals", "orders", "crashes")},
+            "faults": dict(sorted(all_of_it.faults.items())),
+            **{name: found[name] for name in ("lost", "double", "stuck", "mismatch")},
+            "attention": all_of_it.counts["attention"],
             "seconds": round(time.monotonic() - began, 1),
         }
     print(json.dumps(line), flush=True)
@@ -152,7 +181,10 @@ def main() -> int:
 
 
 def report(given: argparse.Namespace, number: int, findings: list[Finding], folder: Path) -> None:
-    again = f"python -m bench.crash --seed {given.seed} --database {given.database} --broker {given.broker} --only {number}"
+    again = (
+        f"python -m bench.crash --seed {given.seed} --database {given.database} --broker {given.broker} "
+        f"--only {number}"
+    )
     print(f"run {number} failed; again: {again}", file=sys.stderr)
     for kind, what in findings:
         print(f"  {kind}: {what}", file=sys.stderr)

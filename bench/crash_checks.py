@@ -1,4 +1,5 @@
-"""What must be true after any crash: nothing lost, nothing double, nothing stuck, and the ledger equal to the venue's books."""
+"""What must be true after any crash: nothing lost, nothing double, nothing stuck, and the ledger equal to the
+venue's books."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from bench.crash_world import Plan, World
-from dashtrade.domain.orders import IN_DOUBT, OPEN, Order, OrderStatus, check_transition, IllegalTransition
+from dashtrade.domain.orders import IN_DOUBT, OPEN, IllegalTransition, Order, OrderStatus, check_transition
 from dashtrade.domain.values import client_order_id
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import messages as message_table
@@ -28,10 +29,15 @@ class Facts:
         with world.app.db.read() as conn:
             self.signals = self._all(conn, signal_table.signals)
             self.decisions = self._all(conn, signal_table.decisions)
-            self.orders: dict[str, Order] = {row.id: order_table.load(conn, row.id) for row in self._all(conn, order_table.orders)}
+            self.orders: dict[str, Order] = {
+                row.id: order_table.load(conn, row.id) for row in self._all(conn, order_table.orders)
+            }
             self.events = conn.execute(sa.select(order_table.events).order_by(order_table.events.c.id)).all()
             self.fills, self.lots = self._all(conn, order_table.fills), self._all(conn, order_table.lots)
-            self.trades, self.messages = self._all(conn, order_table.trades), self._all(conn, message_table.outbox)
+            self.trades, self.messages = (
+                self._all(conn, order_table.trades),
+                self._all(conn, message_table.outbox),
+            )
             self.days = self._all(conn, bot_table.performance)
             self.bots = {bot_id: bot_table.load(conn, bot_id) for bot_id in world.bots.values()}
 
@@ -40,14 +46,22 @@ class Facts:
         return list(conn.execute(sa.select(table)))
 
     def fills_of(self, **wanted: Any) -> list[Any]:
-        return [fill for fill in self.fills if all(getattr(fill, name) == value for name, value in wanted.items())]
+        return [
+            fill for fill in self.fills if all(getattr(fill, name) == value for name, value in wanted.items())
+        ]
 
 
 def check(world: World, of: Plan, answered: list[tuple[int, str]], books: Any) -> list[Finding]:
     facts = Facts(world)
     every = (
-        _lost(world, of, answered, facts), _double(facts, books), _stuck(facts, books), _orders_agree(facts, books),
-        _ledger_agrees(facts, books), _cash_agrees(facts, books), _story_agrees(facts), _left(of, facts),
+        _lost(world, of, answered, facts),
+        _double(facts, books),
+        _stuck(facts, books),
+        _orders_agree(facts, books),
+        _ledger_agrees(facts, books),
+        _cash_agrees(facts, books),
+        _story_agrees(facts),
+        _left(of, facts),
     )
     return [finding for findings in every for finding in findings]
 
@@ -71,7 +85,9 @@ def _lost(world: World, of: Plan, answered: list[tuple[int, str]], facts: Facts)
 
 
 def _double(facts: Facts, books: Any) -> Iterator[Finding]:
-    ours = {client_order_id(order.signal_id, order.bot_id, order.step): order for order in facts.orders.values()}
+    ours = {
+        client_order_id(order.signal_id, order.bot_id, order.step): order for order in facts.orders.values()
+    }
     for client, times in books.placed.items():
         if client not in ours:
             yield "double", f"the venue has an order that no decision made: {client}"
@@ -88,7 +104,9 @@ def _stuck(facts: Facts, books: Any) -> Iterator[Finding]:
         there = books.placed[order.id]
         if order.status is OrderStatus.ATTENTION and there:
             yield "stuck", f"order {order.id} needs attention, and the venue shows it"
-        elif order.status is OrderStatus.WORKING and not order.rests or order.status in IN_DOUBT - {OrderStatus.ATTENTION}:
+        elif (order.status is OrderStatus.WORKING and not order.rests) or order.status in IN_DOUBT - {
+            OrderStatus.ATTENTION
+        }:
             yield "stuck", f"order {order.id} is {order.status}: {order.reason}"
         elif order.status is OrderStatus.CREATED and order.symbol not in stopped:
             yield "stuck", f"order {order.id} was never sent: {order.reason}"
@@ -109,7 +127,10 @@ def _orders_agree(facts: Facts, books: Any) -> Iterator[Finding]:
         venue = there.get(order.id)
         filled = venue.filled if venue else ZERO
         if order.filled_quantity != filled:
-            yield "mismatch", f"order {order.id} ({order.status}) has {order.filled_quantity} filled, the venue {filled}"
+            yield (
+                "mismatch",
+                f"order {order.id} ({order.status}) has {order.filled_quantity} filled, the venue {filled}",
+            )
         booked = sum((fill.quantity for fill in facts.fills_of(order_id=order.id)), ZERO)
         if booked != order.filled_quantity:
             yield "mismatch", f"order {order.id} has {order.filled_quantity} filled and {booked} in fills"
@@ -117,27 +138,46 @@ def _orders_agree(facts: Facts, books: Any) -> Iterator[Finding]:
             yield "mismatch", f"order {order.id} is {order.status}, at the venue {venue.status}"
     if not books.totals_only:
         ours = {(f.broker_fill_id, f.order_id, f.quantity, f.price, f.fee, f.fee_base) for f in facts.fills}
-        theirs = {(f.id, o.client_order_id, f.quantity, f.price, f.fee, f.fee_base) for o in books.orders for f in o.fills}
+        theirs = {
+            (f.id, o.client_order_id, f.quantity, f.price, f.fee, f.fee_base)
+            for o in books.orders
+            for f in o.fills
+        }
         if ours != theirs:
-            yield "mismatch", f"fills differ: {len(ours - theirs)} only here, {len(theirs - ours)} only at the venue"
+            yield (
+                "mismatch",
+                f"fills differ: {len(ours - theirs)} only here, {len(theirs - ours)} only at the venue",
+            )
 
 
 def _crossed_agree(one: Order, other: Order, there: dict[str, Any]) -> Iterator[Finding]:
-    """Settled between two bots: the same quantity at the same price, both or neither, and nothing of it at the venue."""
-    same = one.side is not other.side and one.filled_quantity == other.filled_quantity == one.quantity and one.filled_notional == other.filled_notional
+    """Settled between two bots: the same quantity at the same price, both or neither, and nothing of it at
+    the venue."""
+    same = (
+        one.side is not other.side
+        and one.filled_quantity == other.filled_quantity == one.quantity
+        and one.filled_notional == other.filled_notional
+    )
     if not same or one.id in there or other.crossed_with != one.id:
         yield "mismatch", f"order {one.id} crossed with {other.id}, and they do not match"
 
 
 def _left(of: Plan, facts: Facts) -> Iterator[Finding]:
-    """On a netted account every exit passes: a bot whose last word was to close owns nothing, unless an order of the symbol is in doubt."""
+    """On a netted account every exit passes: a bot whose last word was to close owns nothing, unless an order
+    of the symbol is in doubt."""
     if of.broker != "netted" or any(order.status is OrderStatus.ATTENTION for order in facts.orders.values()):
         return
     actions = {signal.id: signal.action for signal in facts.signals}
     last = {decision.bot_id: decision for decision in sorted(facts.decisions, key=lambda one: one.id)}
     for bot_id, decision in last.items():
         if actions[decision.signal_id] == "close" and facts.bots[bot_id].position.quantity:
-            yield "mismatch", f"bot {bot_id} was told to close and owns {facts.bots[bot_id].position.quantity}: {decision.status}, {decision.reason}"
+            yield (
+                "mismatch",
+                (
+                    f"bot {bot_id} was told to close and owns {facts.bots[bot_id].position.quantity}: "
+                    f"{decision.status}, {decision.reason}"
+                ),
+            )
 
 
 def _ledger_agrees(facts: Facts, books: Any) -> Iterator[Finding]:
@@ -155,8 +195,14 @@ def _ledger_agrees(facts: Facts, books: Any) -> Iterator[Finding]:
             "profit and fills": (bot.realized_pnl, sum((f.realized for f in fills), ZERO)),
             "profit and days": (bot.realized_pnl, sum((day.realized for day in days), ZERO)),
             "fees and days": (sum((_fees(f) for f in fills), ZERO), sum((day.fees for day in days), ZERO)),
-            "volume and days": (sum((f.quantity * f.price for f in fills), ZERO), sum((day.volume for day in days), ZERO)),
-            "trades and days": (Decimal(len({f.order_id for f in fills})), Decimal(sum(day.trades for day in days))),
+            "volume and days": (
+                sum((f.quantity * f.price for f in fills), ZERO),
+                sum((day.volume for day in days), ZERO),
+            ),
+            "trades and days": (
+                Decimal(len({f.order_id for f in fills})),
+                Decimal(sum(day.trades for day in days)),
+            ),
             "trades and bot": (Decimal(len({f.order_id for f in fills})), Decimal(bot.total_trades)),
         }
         for what, (one, other) in pairs.items():
@@ -178,16 +224,22 @@ def _fees(fill: Any) -> Decimal:
 
 
 def _cash_agrees(facts: Facts, books: Any) -> Iterator[Finding]:
-    paid = sum(((f.quantity * f.price if f.side == "buy" else -f.quantity * f.price) + f.fee for f in facts.fills), ZERO)
+    paid = sum(
+        ((f.quantity * f.price if f.side == "buy" else -f.quantity * f.price) + f.fee for f in facts.fills),
+        ZERO,
+    )
     if not _same(books.start_cash - paid, books.cash, books):
         yield "mismatch", f"cash by our fills {books.start_cash - paid}, at the venue {books.cash}"
-    kept = sum((bot.realized_pnl - bot.position.cost for bot in facts.bots.values()), ZERO) - sum((_fees(f) for f in facts.fills), ZERO)
+    kept = sum((bot.realized_pnl - bot.position.cost for bot in facts.bots.values()), ZERO) - sum(
+        (_fees(f) for f in facts.fills), ZERO
+    )
     if not _same(books.start_cash + kept, books.cash, books):
         yield "mismatch", f"cash by profit and cost {books.start_cash + kept}, at the venue {books.cash}"
 
 
 def _story_agrees(facts: Facts) -> Iterator[Finding]:
-    """Each change of state is on record and legal; each fill was told to its user; each filled order is a trade."""
+    """Each change of state is on record and legal; each fill was told to its user; each filled order is a
+    trade."""
     at: dict[str, OrderStatus] = {}
     for event in facts.events:
         status = OrderStatus(event.status)
@@ -205,11 +257,20 @@ def _story_agrees(facts: Facts) -> Iterator[Finding]:
             yield "mismatch", f"order {order.id} filled {order.filled_quantity}, its trades {trades}"
     for signal in facts.signals:
         filled = sum((o.filled_quantity for o in facts.orders.values() if o.signal_id == signal.id), ZERO)
-        told = sum((Decimal(m.title.split()[1]) for m in facts.messages if m.signal_id == signal.id and m.level == "info"), ZERO)
+        told = sum(
+            (
+                Decimal(m.title.split()[1])
+                for m in facts.messages
+                if m.signal_id == signal.id and m.level == "info"
+            ),
+            ZERO,
+        )
         if filled != told:
             yield "mismatch", f"signal {signal.id} filled {filled}, its user was told of {told}"
 
 
 def attention(conn: sa.Connection) -> int:
     o = order_table.orders
-    return conn.scalar(sa.select(sa.func.count()).select_from(o).where(o.c.status == OrderStatus.ATTENTION)) or 0
+    return (
+        conn.scalar(sa.select(sa.func.count()).select_from(o).where(o.c.status == OrderStatus.ATTENTION)) or 0
+    )

@@ -1,9 +1,9 @@
-"""The process that is crashed: forked from one that has loaded everything, so that a start costs milliseconds.
+"""The process that is crashed: forked from one that has loaded everything, so that a start costs
+milliseconds.
 
-Time is a number in shared memory that only the engine's process moves on, and only when there is nothing else to do. The
-lanes' steps, the collecting of fills and the coming in of signals are mixed at random, from the run's seed: as a worker's
-threads would mix them, but the same way each time.
-"""
+Time is a number in shared memory that only the engine's process moves on, and only when there is nothing else
+to do. The lanes' steps, the collecting of fills and the coming in of signals are mixed at random, from the
+run's seed: as a worker's threads would mix them, but the same way each time."""
 
 from __future__ import annotations
 
@@ -59,7 +59,8 @@ class SharedClock:
 
 
 class Zygote:
-    """Forked before its owner starts any thread. `run(job)` forks once more, and tells how that process ended."""
+    """Forked before its owner starts any thread. `run(job)` forks once more, and tells how that process
+    ended."""
 
     def __init__(self, clock: SharedClock, libraries: Sequence[str] = ()) -> None:
         (there, self._jobs), (self._codes, back) = os.pipe(), os.pipe()
@@ -99,7 +100,12 @@ def _live(job: dict[str, Any], clock: SharedClock) -> int:
     os.dup2(log, 2)
     try:
         home = Path(job["home"])
-        app = open_app(home, job["database_url"], kind(job["broker"], job["port"], refuses_repeats=job["refuses_repeats"]), clock)
+        app = open_app(
+            home,
+            job["database_url"],
+            kind(job["broker"], job["port"], refuses_repeats=job["refuses_repeats"]),
+            clock,
+        )
         failpoints.arm(*job["crash"])
         return 0 if Life(app, clock, job).run() else NOT_QUIET
     except BaseException:
@@ -211,13 +217,18 @@ class Life:
             self.running[lane] = (steps, None, failure)
 
     def _at_rest(self) -> bool:
-        """Every order ended, rests at the venue or needs attention, and nothing waits but behind such a one."""
+        """Every order ended, rests at the venue or needs attention, and nothing waits but behind such a
+        one."""
         with self.app.db.read() as conn:
             orders = order_table.open_in_account(conn, self.account_id)
             waiting = signal_table.open_lanes(conn, self.clock.now() + timedelta(days=1))
         stopped = {o.symbol for o in orders if o.status is OrderStatus.ATTENTION}
-        resting = {o.id for o in orders if o.status is OrderStatus.WORKING and o.rests and not o.cancel_requested}
-        return all(o.id in resting or o.symbol in stopped for o in orders) and all(lane.symbol in stopped for lane in waiting)
+        resting = {
+            o.id for o in orders if o.status is OrderStatus.WORKING and o.rests and not o.cancel_requested
+        }
+        return all(o.id in resting or o.symbol in stopped for o in orders) and all(
+            lane.symbol in stopped for lane in waiting
+        )
 
 
 def receipts(path: Path) -> list[tuple[int, str]]:

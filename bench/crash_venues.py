@@ -1,7 +1,8 @@
-"""Real adapters with their real libraries at the simulators of their venues, for the crash bench: time, prices and faults by the run's seed.
+"""Real adapters with their real libraries at the simulators of their venues, for the crash bench: time,
+prices and faults by the run's seed.
 
-Each venue shows its books in the few words that `crash_checks` speaks. It lives in the process that is not crashed.
-"""
+Each venue shows its books in the few words that `crash_checks` speaks. It lives in the process that is not
+crashed."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from dashtrade.app import BrokerKind
 from dashtrade.domain.values import Symbol
@@ -24,32 +25,81 @@ from tests.simulators.crypto import KEY, SECRET, Simulator
 from tests.simulators.venue import Manner, Venue
 
 CASH = Decimal(1_000_000)
-BROKERS = ("default", "alpaca", "netted", "binance")  # netted: opposite bots on one symbol of one Alpaca account
+# netted: opposite bots on one symbol of one Alpaca account
+BROKERS = ("default", "alpaca", "netted", "binance")
 PLACES = {
-    "default": (("AAPL", "15"), ("AAPL", "60"), ("MSFT", "15")), "alpaca": (("AAPL", "15"), ("AAPL", "60"), ("MSFT", "15")),
+    "default": (("AAPL", "15"), ("AAPL", "60"), ("MSFT", "15")),
+    "alpaca": (("AAPL", "15"), ("AAPL", "60"), ("MSFT", "15")),
     "binance": (("BTC/USDT", "15"), ("BTC/USDT", "60"), ("SOL/USDT", "15")),
     "netted": tuple(("AAPL", timeframe) for timeframe in ("1", "5", "15", "30", "60")),
-}  # fmt: skip
+}
 _ALPACA = ("alpaca.trading.client", "alpaca.data.historical", "alpaca.data.requests")
 LIBRARIES = {"default": (), "alpaca": _ALPACA, "netted": _ALPACA, "binance": ("ccxt",)}
 PATIENCE = 0.3  # seconds that an adapter waits for an answer
 
-# How often what goes wrong, of a hundred or so. `lost` never arrives; the rest of a post's second line has been placed.
+# How often what goes wrong, of a hundred or so. `lost` never arrives; the rest of a post's second line has
+# been placed.
 ON_ALPACA = {
-    "post": {"ok": 60, "lost": 5, "server_error": 4, "rate_limited": 6,
-             "drop": 6, "time_out": 1, "gateway_error": 5, "garbage": 4, "empty": 2, "cut_off": 2, "redirect": 1, "unknown_status": 2, "numbers": 2,
-             "late": 4, "later_than_promised": 2},
-    "get": {"ok": 80, "lost": 3, "drop": 3, "server_error": 3, "garbage": 3, "cut_off": 1, "rate_limited": 3, "stale": 6, "unknown_status": 2},
+    "post": {
+        "ok": 60,
+        "lost": 5,
+        "server_error": 4,
+        "rate_limited": 6,
+        "drop": 6,
+        "time_out": 1,
+        "gateway_error": 5,
+        "garbage": 4,
+        "empty": 2,
+        "cut_off": 2,
+        "redirect": 1,
+        "unknown_status": 2,
+        "numbers": 2,
+        "late": 4,
+        "later_than_promised": 2,
+    },
+    "get": {
+        "ok": 80,
+        "lost": 3,
+        "drop": 3,
+        "server_error": 3,
+        "garbage": 3,
+        "cut_off": 1,
+        "rate_limited": 3,
+        "stale": 6,
+        "unknown_status": 2,
+    },
     "delete": {"ok": 24, "lost": 3, "drop": 4, "server_error": 2, "gateway_error": 2, "rate_limited": 2},
-}  # fmt: skip
+}
 ON_BINANCE = {
-    "create": {"ok": 60, "lost": 5, "not_placed_500": 4, "overloaded": 3, "rate_limited": 6,
-               "time_out": 1, "drop": 6, "gateway_error": 5, "garbage": 4, "empty": 2, "cut_off": 2, "redirect": 1,
-               "late": 4, "later_than_promised": 2, "late_trades": 6},
-    "read": {"ok": 80, "lost": 4, "drop": 3, "gateway_error": 3, "garbage": 3, "cut_off": 1, "rate_limited": 3},
+    "create": {
+        "ok": 60,
+        "lost": 5,
+        "not_placed_500": 4,
+        "overloaded": 3,
+        "rate_limited": 6,
+        "time_out": 1,
+        "drop": 6,
+        "gateway_error": 5,
+        "garbage": 4,
+        "empty": 2,
+        "cut_off": 2,
+        "redirect": 1,
+        "late": 4,
+        "later_than_promised": 2,
+        "late_trades": 6,
+    },
+    "read": {
+        "ok": 80,
+        "lost": 4,
+        "drop": 3,
+        "gateway_error": 3,
+        "garbage": 3,
+        "cut_off": 1,
+        "rate_limited": 3,
+    },
     "public": {"ok": 150, "lost": 2, "gateway_error": 2, "garbage": 2, "rate_limited": 1},
     "cancel": {"ok": 24, "lost": 3, "drop": 4, "gateway_error": 3, "not_placed_500": 2, "rate_limited": 2},
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +122,12 @@ class Placed:
 
 
 class Far:
-    """What both venues share: one seed for faults, prices and partial fills; and a market that lives at each request."""
+    """What both venues share: one seed for faults, prices and partial fills; and a market that lives at each
+    request."""
 
-    def __init__(self, manner: Manner, now: Callable[[], datetime], weights: dict[str, dict[str, int]]) -> None:
+    def __init__(
+        self, manner: Manner, now: Callable[[], datetime], weights: dict[str, dict[str, int]]
+    ) -> None:
         self.manner, self.now, self.weights = manner, now, weights
         self.rng = random.Random(manner.seed)
         self.faults: Counter[str] = Counter()
@@ -101,7 +154,9 @@ class Far:
         return False
 
     def parts_are_due(self) -> bool:
-        if self.parts_since is not None and self.now() - self.parts_since > timedelta(seconds=self.rng.choice([0.5, 2, 4])):
+        if self.parts_since is not None and self.now() - self.parts_since > timedelta(
+            seconds=self.rng.choice([0.5, 2, 4])
+        ):
             self.parts_since = None
             return True
         return False
@@ -110,11 +165,16 @@ class Far:
         return 100 + Decimal(self.rng.randint(-300, 300)) / 100 if self.rng.random() < 0.3 else None
 
 
-# --- Alpaca --------------------------------------------------------------------------------------------------------------
+# --- Alpaca -------------------------------------------------------------------------------------------------
 
 
 class AlpacaBooks(Far):
-    STATUS = {"filled": "filled", "canceled": "canceled", "expired": "expired", "rejected": "rejected"}
+    STATUS: ClassVar = {
+        "filled": "filled",
+        "canceled": "canceled",
+        "expired": "expired",
+        "rejected": "rejected",
+    }
     start_cash = CASH
 
     def __init__(self, manner: Manner, now: Callable[[], datetime], sim: AlpacaSimulator) -> None:
@@ -142,9 +202,19 @@ class AlpacaBooks(Far):
             case "401":
                 return [Fault("bad_key", "*", "/")]
             case "late" | "later_than_promised" as late:
-                return [Fault("late_visibility", "*", "/", seconds=4 if late == "late" else 15), Fault("drop", "*", "/")]
+                return [
+                    Fault("late_visibility", "*", "/", seconds=4 if late == "late" else 15),
+                    Fault("drop", "*", "/"),
+                ]
             case name:
-                return [Fault(name, "*", "/", seconds=self.rng.choice([1, 2, 7]) if name == "rate_limited" else 2 * PATIENCE)]
+                return [
+                    Fault(
+                        name,
+                        "*",
+                        "/",
+                        seconds=self.rng.choice([1, 2, 7]) if name == "rate_limited" else 2 * PATIENCE,
+                    )
+                ]
 
     @property
     def _all(self) -> list[Any]:
@@ -154,7 +224,12 @@ class AlpacaBooks(Far):
     @property
     def orders(self) -> list[Placed]:
         return [
-            Placed(client_order_id=o.client_order_id, status=self.STATUS.get(o.status, "working"), filled=o.filled) for o in self._all
+            Placed(
+                client_order_id=o.client_order_id,
+                status=self.STATUS.get(o.status, "working"),
+                filled=o.filled,
+            )
+            for o in self._all
         ]
 
     @property
@@ -196,16 +271,18 @@ def _alpaca(app: Any, account: Any, port: int) -> Any:
 
     url = f"http://127.0.0.1:{port}"
     quick = Timeouts(connect=1, read=PATIENCE, second_look=0)
-    return AlpacaBroker("PKSIMULATOR", "simulator-secret", "paper", api_url=url, data_url=url, clock=app.clock, timeouts=quick)
+    return AlpacaBroker(
+        "PKSIMULATOR", "simulator-secret", "paper", api_url=url, data_url=url, clock=app.clock, timeouts=quick
+    )
 
 
-# --- Binance -------------------------------------------------------------------------------------------------------------
+# --- Binance ------------------------------------------------------------------------------------------------
 
 
 class BinanceBooks(Far):
     start_cash = CASH
     totals_only = False
-    STATUS = {"open": "working"}
+    STATUS: ClassVar = {"open": "working"}
 
     def __init__(self, manner: Manner, now: Callable[[], datetime], sim: Simulator) -> None:
         super().__init__(manner, now, ON_BINANCE)
@@ -233,7 +310,11 @@ class BinanceBooks(Far):
             case "not_placed_500":
                 return {"name": "answer", "status": 500, "body": "<html>500</html>"}
             case "overloaded":
-                return {"name": "answer", "status": 503, "body": '{"code": -1008, "msg": "Server is currently overloaded"}'}
+                return {
+                    "name": "answer",
+                    "status": 503,
+                    "body": '{"code": -1008, "msg": "Server is currently overloaded"}',
+                }
             case "late" | "later_than_promised" as late:
                 self.core.lag = 4.0 if late == "late" else 15.0
                 return {"name": "drop"}
@@ -247,19 +328,24 @@ class BinanceBooks(Far):
     def orders(self) -> list[Placed]:
         return [
             Placed(
-                client_order_id=o.client_id, status=self.STATUS.get(o.status, o.status), filled=o.filled,
+                client_order_id=o.client_id,
+                status=self.STATUS.get(o.status, o.status),
+                filled=o.filled,
                 fills=tuple(self._fill(o, trade) for trade in o.trades),
             )
             for o in self.core.orders
-        ]  # fmt: skip
+        ]
 
     @staticmethod
     def _fill(order: Any, trade: Any) -> Fill:
         bought = trade.fee_coin == order.market.base
         return Fill(
-            id=f"{order.id}:{trade.id}", quantity=trade.quantity, price=trade.price, fee=Decimal(0) if bought else trade.fee,
+            id=f"{order.id}:{trade.id}",
+            quantity=trade.quantity,
+            price=trade.price,
+            fee=Decimal(0) if bought else trade.fee,
             fee_base=trade.fee if bought else Decimal(0),
-        )  # fmt: skip
+        )
 
     @property
     def placed(self) -> Counter[str]:
@@ -300,15 +386,26 @@ def _binance(app: Any, account: Any, port: int) -> Any:
 
     kept: Path = app.settings.home / "markets.json"
     return CryptoBroker(
-        "binance", KEY, SECRET, mode="live", url=f"http://127.0.0.1:{port}", clock=app.clock, timeout=PATIENCE, paced=False, markets_cache=kept
+        "binance",
+        KEY,
+        SECRET,
+        mode="live",
+        url=f"http://127.0.0.1:{port}",
+        clock=app.clock,
+        timeout=PATIENCE,
+        paced=False,
+        markets_cache=kept,
     )
 
 
-# --- which -----------------------------------------------------------------------------------------------------------------
+# --- which --------------------------------------------------------------------------------------------------
 
 VENUES: dict[str, Callable[[Callable[[], datetime]], Any]] = {
-    "default": Venue, "alpaca": AlpacaVenue, "netted": AlpacaVenue, "binance": BinanceVenue,
-}  # fmt: skip
+    "default": Venue,
+    "alpaca": AlpacaVenue,
+    "netted": AlpacaVenue,
+    "binance": BinanceVenue,
+}
 
 
 def kind(broker: str, port: int, *, refuses_repeats: bool) -> BrokerKind:
@@ -317,5 +414,8 @@ def kind(broker: str, port: int, *, refuses_repeats: bool) -> BrokerKind:
         return venue_adapter.kind(port, refuses_repeats=refuses_repeats)
     make = {"alpaca": _alpaca, "netted": _alpaca, "binance": _binance}[broker]
     return BrokerKind(
-        name=broker, modes=("paper",), check=lambda credentials, options: None, make=lambda app, account, credentials: make(app, account, port)
+        name=broker,
+        modes=("paper",),
+        check=lambda credentials, options: None,
+        make=lambda app, account, credentials: make(app, account, port),
     )

@@ -1,4 +1,5 @@
-"""One small world for a crash test, all of it from one number: a venue's manner, bots on one account, signals, and crashes."""
+"""One small world for a crash test, all of it from one number: a venue's manner, bots on one account,
+signals, and crashes."""
 
 from __future__ import annotations
 
@@ -33,24 +34,38 @@ class Plan:
     limit_bots: bool
     busy_user: bool  # pauses, resumes and cancels meanwhile
     bodies: tuple[str, ...]
-    crashes: tuple[tuple[str, int], ...]  # for each start: the failpoint and how often it is passed first; "" lets it live
+    # for each start: the failpoint and how often it is passed first; "" lets it live
+    crashes: tuple[tuple[str, int], ...]
 
 
 def plan(seed: int, number: int, broker: str = "default") -> Plan:
     rng = random.Random(f"{seed}/{number}")
     netted = broker == "netted"
     places = tuple(rng.sample(PLACES[broker], rng.randint(2, 5) if netted else rng.randint(1, 3)))
-    bodies = tuple(_body(rng, n, *rng.choice(places)) for n in range(rng.randint(8, 16) if netted else rng.randint(3, 10)))
-    crashes = [(rng.choice(NAMES), rng.randint(1, 6)) if n == 0 or rng.random() < 0.5 else ("", 0) for n in range(LIVES - 1)]
+    bodies = tuple(
+        _body(rng, n, *rng.choice(places))
+        for n in range(rng.randint(8, 16) if netted else rng.randint(3, 10))
+    )
+    crashes = [
+        (rng.choice(NAMES), rng.randint(1, 6)) if n == 0 or rng.random() < 0.5 else ("", 0)
+        for n in range(LIVES - 1)
+    ]
     if number % (len(NAMES) + 1) == 0:
         crashes[0] = ("", 0)
     else:
         crashes[0] = (NAMES[number % (len(NAMES) + 1) - 1], rng.randint(1, 4))
     return Plan(
-        number=number, broker=broker, places=places, limit_bots=rng.random() < 0.25 and not netted, bodies=bodies, crashes=tuple(crashes),
+        number=number,
+        broker=broker,
+        places=places,
+        limit_bots=rng.random() < 0.25 and not netted,
+        bodies=bodies,
+        crashes=tuple(crashes),
         busy_user=rng.random() < 0.4 and not netted,
         manner=Manner(
-            seed=rng.randrange(2**32), refuses_repeats=rng.random() < 0.7, totals_only=rng.random() < 0.15,
+            seed=rng.randrange(2**32),
+            refuses_repeats=rng.random() < 0.7,
+            totals_only=rng.random() < 0.15,
             revoked=0.01 if rng.random() < 0.15 and not netted else 0.0,
         ),
     )
@@ -81,9 +96,13 @@ def open_app(home: Path, database_url: str, venue: BrokerKind, clock: Any) -> Ap
 
 
 def make_world(home: Path, database_url: str, port: int, of: Plan) -> World:
-    app = open_app(home, database_url, kind(of.broker, port, refuses_repeats=of.manner.refuses_repeats), SetClock())
+    app = open_app(
+        home, database_url, kind(of.broker, port, refuses_repeats=of.manner.refuses_repeats), SetClock()
+    )
     user = add_user(app)
-    account_id = bot_service.add_account(app, user, broker="venue", mode="paper", label="Venue", credentials={}, options={})
+    account_id = bot_service.add_account(
+        app, user, broker="venue", mode="paper", label="Venue", credentials={}, options={}
+    )
     world = World(app=app, home=home, user=user, account_id=account_id)
     for symbol, timeframe in of.places:
         given = {"account_id": account_id, "symbol": symbol, "timeframe": timeframe, "position_size": "1234"}

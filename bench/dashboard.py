@@ -1,10 +1,11 @@
-"""The dashboard as its users feel it: first load, reload and rerun in a real browser, alone and beside others; and open tabs at rest.
+"""The dashboard as its users feel it: first load, reload and rerun in a real browser, alone and beside
+others; and open tabs at rest.
 
     python -m bench.dashboard [--trades 1000000] [--users 20] [--tabs 50] [--home FOLDER]
 
-The first user has all the trades and a few open positions. The browser is Chromium; the others are tabs without one, each of which
-runs its page anew every two seconds. "Ready" is when figures or rows stand on the page, by the browser's own clock.
-"""
+The first user has all the trades and a few open positions. The browser is Chromium; the others are tabs
+without one, each of which runs its page anew every two seconds. "Ready" is when figures or rows stand on the
+page, by the browser's own clock."""
 
 from __future__ import annotations
 
@@ -33,10 +34,16 @@ from dashtrade.settings import Settings
 from dashtrade.tables import people as people_table
 
 CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 PAGES = {"Overview": "/", "History": "/history"}
 LOADS, RERUNS, REST = 4, 9, 12
 READY = """() => new Promise(done => {
@@ -47,14 +54,18 @@ READY = """() => new Promise(done => {
   };
   look();
 })""".replace("WANTED", "'.cards .value, tbody tr'")
-FIRST_ROW = """() => [...document.querySelectorAll('[data-testid=stMain] *')].map(e => e.shadowRoot?.querySelector('tbody tr')?.textContent).find(Boolean)"""
+FIRST_ROW = """() => [...document.querySelectorAll('[data-testid=stMain] *')]
+  .map(e => e.shadowRoot?.querySelector('tbody tr')?.textContent).find(Boolean)"""
 CHANGED = """before => new Promise(done => {
-  const row = FIRST, button = () => [...document.querySelectorAll('[data-testid=stMain] button')].find(b => b.textContent.includes('Older') && !b.disabled);
+  const row = FIRST;
+  const button = () => [...document.querySelectorAll('[data-testid=stMain] button')]
+    .find(b => b.textContent.includes('Older') && !b.disabled);
   let began;
   const look = () => {
     const now = row(), press = button();
     if (began === undefined && press) { began = performance.now(); press.click(); }
-    if (began !== undefined && now && now !== before) done(performance.now() - began); else requestAnimationFrame(look);
+    if (began !== undefined && now && now !== before) done(performance.now() - began);
+    else requestAnimationFrame(look);
   };
   look();
 })""".replace("FIRST", FIRST_ROW)
@@ -72,7 +83,9 @@ class House:
 
     def start(self) -> float:
         began = time.perf_counter()
-        self.process = subprocess.Popen([sys.executable, "-m", "dashtrade.ui.serve"], cwd=ROOT, env=self.environ)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "dashtrade.ui.serve"], cwd=ROOT, env=self.environ
+        )
         import urllib.request
 
         while True:
@@ -90,7 +103,11 @@ class House:
     def cookie(self, email: str) -> str:
         with self.app.db.read() as conn:
             found = people_table.by_email(conn, email)
-        user_id = found[0].id if found is not None else people.add_user(self.app, email=email, name=email.split("@")[0], password="three green owls")
+        user_id = (
+            found[0].id
+            if found is not None
+            else people.add_user(self.app, email=email, name=email.split("@")[0], password="three green owls")
+        )
         if found is None:
             self._furnish(user_id)
         return sessions.begin(self.app, user_id, device="bench", address="127.0.0.1", remember=True)
@@ -99,15 +116,21 @@ class House:
         with self.app.db.read() as conn:
             user = people_table.by_id(conn, user_id)
         assert user is not None
-        account = bots.add_account(self.app, user, broker="paper", mode="paper", label="Paper", credentials={}, options={})
+        account = bots.add_account(
+            self.app, user, broker="paper", mode="paper", label="Paper", credentials={}, options={}
+        )
         for symbol in STOCKS[:5]:
-            bots.add_bot(self.app, user, {"account_id": account, "symbol": symbol, "timeframe": "15", "position_size": "1000"})
+            bots.add_bot(
+                self.app,
+                user,
+                {"account_id": account, "symbol": symbol, "timeframe": "15", "position_size": "1000"},
+            )
             body = f'{{"action": "buy", "symbol": "{symbol}", "timeframe": "15", "id": "open"}}'
             self.app.engine.accept(user.id, parse(body.encode()), raw=body, origin=Origin.USER)
 
     def processor_seconds(self) -> float:
         assert self.process is not None
-        fields = open(f"/proc/{self.process.pid}/stat").read().rpartition(")")[2].split()
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
@@ -160,9 +183,23 @@ def in_browser(house: House, cookie: str, users: int) -> None:
         for _ in range(RERUNS):
             times.append(tab.evaluate(CHANGED, tab.evaluate(FIRST_ROW)))
             tab.wait_for_timeout(500)
-        show({"bench": "dashboard rerun", "page": "History, Older", "users": users, "browser_ms": _spread(times)})
+        show(
+            {
+                "bench": "dashboard rerun",
+                "page": "History, Older",
+                "users": users,
+                "browser_ms": _spread(times),
+            }
+        )
         if others is not None:
-            show({"bench": "dashboard rerun", "page": "Overview, server alone", "users": users, "ms": _spread([t * 1000 for t in others.reruns])})
+            show(
+                {
+                    "bench": "dashboard rerun",
+                    "page": "Overview, server alone",
+                    "users": users,
+                    "ms": _spread([t * 1000 for t in others.reruns]),
+                }
+            )
         browser.close()
 
 
@@ -189,7 +226,14 @@ def _loads(browser: Any, house: House, cookie: str, path: str) -> dict[str, Any]
 
 def _spread(times: list[float]) -> dict[str, int]:
     times = sorted(times)
-    return {"p50": round(statistics.median(times)), "p95": round(times[min(int(len(times) * 0.95), len(times) - 1)])} if times else {}
+    return (
+        {
+            "p50": round(statistics.median(times)),
+            "p95": round(times[min(int(len(times) * 0.95), len(times) - 1)]),
+        }
+        if times
+        else {}
+    )
 
 
 async def at_rest(house: House, cookies: list[str]) -> None:
@@ -203,17 +247,28 @@ async def at_rest(house: House, cookies: list[str]) -> None:
     await asyncio.gather(*(tab.listen(REST) for tab in tabs))
     took = time.perf_counter() - began
     share = (house.processor_seconds() - before) / took * 100
-    show({
-        "bench": "dashboard live tabs", "tabs": len(tabs), "users": len(set(cookies)), "seconds": round(took, 1), "percent_of_a_core": round(share, 1),
-        "open_ms": _spread([t * 1000 for t in opened]), "bytes_pushed_per_tab_per_second": round(sum(tab.pushed for tab in tabs) / len(tabs) / took),
-    })  # fmt: skip
+    show(
+        {
+            "bench": "dashboard live tabs",
+            "tabs": len(tabs),
+            "users": len(set(cookies)),
+            "seconds": round(took, 1),
+            "percent_of_a_core": round(share, 1),
+            "open_ms": _spread([t * 1000 for t in opened]),
+            "bytes_pushed_per_tab_per_second": round(sum(tab.pushed for tab in tabs) / len(tabs) / took),
+        }
+    )
     await asyncio.gather(*(tab.close() for tab in tabs))
 
 
 def buy_everything(one: Rig) -> None:
     """Positions whose prices move."""
     for symbol in STOCKS[:8]:
-        one.call("POST", f"/webhook?token={one.webhook}", {"action": "buy", "symbol": symbol, "timeframe": "15", "id": f"open-{symbol}"})
+        one.call(
+            "POST",
+            f"/webhook?token={one.webhook}",
+            {"action": "buy", "symbol": symbol, "timeframe": "15", "id": f"open-{symbol}"},
+        )
     time.sleep(2)
 
 
@@ -232,7 +287,9 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=20)
     parser.add_argument("--tabs", type=int, default=50)
     parser.add_argument("--only", choices=("fill", "browser", "rest"), default=None)
-    parser.add_argument("--home", type=Path, default=None, help="kept, and used again: filling it takes longer than measuring")
+    parser.add_argument(
+        "--home", type=Path, default=None, help="kept, and used again: filling it takes longer than measuring"
+    )
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="dashtrade-bench-") as folder:
         one = Rig(home=given.home or Path(folder), port=free_port())
@@ -259,7 +316,9 @@ def measure(one: Rig, given: argparse.Namespace) -> None:
                 in_browser(house, mine, users)
         if given.only != "browser":
             asyncio.run(at_rest(house, [mine] * given.tabs))
-            asyncio.run(at_rest(house, [(cookies + [mine])[n % (len(cookies) + 1)] for n in range(given.tabs)]))
+            asyncio.run(
+                at_rest(house, [([*cookies, mine])[n % (len(cookies) + 1)] for n in range(given.tabs)])
+            )
     finally:
         house.stop()
 

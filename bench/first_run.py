@@ -1,9 +1,10 @@
-"""The first minute of a new user, over and over: a paper account, then "Make a bot". How often does its form not come up?
+"""The first minute of a new user, over and over: a paper account, then "Make a bot". How often does its form
+not come up?
 
     python -m bench.first_run --rounds 100
 
-Every page error and every page that was opened again is counted too. It needs Chromium, as the browser tests do.
-"""
+Every page error and every page that was opened again is counted too. It needs Chromium, as the browser tests
+do."""
 
 from __future__ import annotations
 
@@ -30,7 +31,9 @@ def one_round(browser: Any, home: Home, email: str, seen: Counter[str]) -> str:
     context = browser.new_context(viewport={"width": 1300, "height": 900})
     tab = context.new_page()
     tab.on("pageerror", lambda error: seen.update([f"page error: {str(error)[:400]}"]))
-    tab.on("console", lambda line: seen.update([f"console: {line.text[:400]}"]) if line.type == "error" else None)
+    tab.on(
+        "console", lambda line: seen.update([f"console: {line.text[:400]}"]) if line.type == "error" else None
+    )
     tab.on("crash", lambda _: seen.update(["crash"]))
     try:
         sign_in(tab, home, email)
@@ -79,7 +82,9 @@ def measure(rounds: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=100)
     show({"bench": "first run", **measure(parser.parse_args().rounds)})
 

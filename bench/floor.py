@@ -1,4 +1,5 @@
-"""The yardstick of bench.webhook: a bare Flask app under waitress that makes one durable SQLite commit a POST.
+"""The yardstick of bench.webhook: a bare Flask app under waitress that makes one durable SQLite commit a
+POST.
 
     python -m bench.floor PORT FILE
 """
@@ -42,4 +43,11 @@ def create(path: str) -> Flask:
 
 if __name__ == "__main__":
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    waitress.serve(create(sys.argv[2]), host="127.0.0.1", port=int(sys.argv[1]), threads=16, connection_limit=1000, _quiet=True)
+    waitress.serve(
+        create(sys.argv[2]),
+        host="127.0.0.1",
+        port=int(sys.argv[1]),
+        threads=16,
+        connection_limit=1000,
+        _quiet=True,
+    )

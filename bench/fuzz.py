@@ -68,9 +68,14 @@ class Attack:
         )
         assert client.stdin is not None
         job = {
-            "facts": asdict(facts), "seed": given.seed, "first": place, "step": given.clients,
-            "requests": given.requests, "threads": given.threads, "until": until,
-        }  # fmt: skip
+            "facts": asdict(facts),
+            "seed": given.seed,
+            "first": place,
+            "step": given.clients,
+            "requests": given.requests,
+            "threads": given.threads,
+            "until": until,
+        }
         client.stdin.write(json.dumps(job))
         client.stdin.close()
         return client
@@ -156,13 +161,18 @@ def measured(given: argparse.Namespace, house: House, facts: Facts, pid: int) ->
         thread.join(10)
     told = summary(attack.told, machine) | found
     told |= {
-        "rate": round(attack.done / seconds, 1), "seconds": round(seconds), "mb": mb,
+        "rate": round(attack.done / seconds, 1),
+        "seconds": round(seconds),
+        "mb": mb,
         "cpu_s": used | {"clients": round(sum(one["cpu_s"] for one in attack.told), 1)},
-        "trips": trader.trips, "trips_failed": trader.failed[:SAMPLE],
-        "tenant_max_ms": round(max(trader.times, default=0) * 1000), "log_kb": logs.bytes // 1024,
-        "tracebacks": dict(logs.tracebacks.most_common(20)), "secrets_in_logs": logs.secrets[:5],
+        "trips": trader.trips,
+        "trips_failed": trader.failed[:SAMPLE],
+        "tenant_max_ms": round(max(trader.times, default=0) * 1000),
+        "log_kb": logs.bytes // 1024,
+        "tracebacks": dict(logs.tracebacks.most_common(20)),
+        "secrets_in_logs": logs.secrets[:5],
         "tracebacks_in_full": list(logs.first.values())[:5],
-    }  # fmt: skip
+    }
     return told
 
 
@@ -182,11 +192,16 @@ def summary(told: list[dict[str, Any]], machine: Machine) -> dict[str, Any]:
             finding["why"] in ("slow", "503", "hang") and finding["others"] > OTHERS_MATTER
         )
     return {
-        "requests": sum(map(Counter.total, statuses.values())), "p50_ms": _part(times, 0.5),
-        "p99_ms": _part(times, 0.99), "p99.9_ms": _part(times, 0.999), "max_ms": max(times, default=0),
-        "statuses": statuses, "others_usually": machine.others(),
-        "found": Counter(finding["why"] for finding in findings), "findings": findings,
-    }  # fmt: skip
+        "requests": sum(map(Counter.total, statuses.values())),
+        "p50_ms": _part(times, 0.5),
+        "p99_ms": _part(times, 0.99),
+        "p99.9_ms": _part(times, 0.999),
+        "max_ms": max(times, default=0),
+        "statuses": statuses,
+        "others_usually": machine.others(),
+        "found": Counter(finding["why"] for finding in findings),
+        "findings": findings,
+    }
 
 
 def _part(times: Counter[int], share: float) -> int:

@@ -21,39 +21,73 @@ from bench.fuzz_shots import (
     text_of,
     torn,
     written,
-)  # fmt: skip
+)
 
 Schema = dict[str, Any]
 HASHING = ("/auth/login", "/auth/register", "/password")  # a third of a second each: fewer of them
 _GOOD: dict[str, tuple[Any, ...]] = {  # what a name is given where it is to be right
-    "symbol": (*SYMBOLS, "NVDA", "SOLUSD"), "timeframe": ("15", "15 Min", "1 Hour", 60),
-    "broker": ("paper", "paper", "alpaca", "schwab", "crypto"), "mode": ("paper", "paper", "live"),
-    "label": ("Mine", ""), "name": ("A bot", "Zoë"), "position_size": ("1000", 10, "5%"),
-    "position_size_type": ("dollars", "quantity", "percent_of_equity"), "size_override": (True, False),
-    "risk_limit_percent": ("5", 1), "daily_loss_limit": ("100",), "max_position_size": ("5000",),
-    "sides": ("long", "short", "both"), "order_type": ("market", "limit"),
-    "limit_offset_percent": ("0.5",), "cooldown_seconds": (0, 60), "orders_per_day": (5,),
+    "symbol": (*SYMBOLS, "NVDA", "SOLUSD"),
+    "timeframe": ("15", "15 Min", "1 Hour", 60),
+    "broker": ("paper", "paper", "alpaca", "schwab", "crypto"),
+    "mode": ("paper", "paper", "live"),
+    "label": ("Mine", ""),
+    "name": ("A bot", "Zoë"),
+    "position_size": ("1000", 10, "5%"),
+    "position_size_type": ("dollars", "quantity", "percent_of_equity"),
+    "size_override": (True, False),
+    "risk_limit_percent": ("5", 1),
+    "daily_loss_limit": ("100",),
+    "max_position_size": ("5000",),
+    "sides": ("long", "short", "both"),
+    "order_type": ("market", "limit"),
+    "limit_offset_percent": ("0.5",),
+    "cooldown_seconds": (0, 60),
+    "orders_per_day": (5,),
     "time_zone": ("UTC", "Europe/Berlin"),
     "windows": ([{"days": ["mon", "fri"], "from": "09:30", "to": "16:00"}], []),
-    "when_closed": ("refuse", "wait"), "take_profit": ([{"percent": "3"}],),
-    "stop_loss": ({"percent": "2"}, {"stopPrice": "95"}), "break_even": ({"percent": "1"}, True),
-    "close_after_minutes": (60,), "close_at": ("15:55",), "time_in_force": ("day", "gtc"),
-    "extended_hours": (False,), "delay_seconds": (0, 1), "cancel_first": (True, False),
-    "scope": ("user", "bot", "account", "paper", "live"), "email": ("somebody@example.com",),
-    "password": ("wrong horse battery",), "old": ("wrong horse battery",),
-    "new": ("correct horse 77 battery",), "confirm": ("a@example.com",),
-    "kind": ("max_drawdown", "loss_streak", "cooldown"), "settings": ({}, {"limit": 3, "minutes": 60}),
+    "when_closed": ("refuse", "wait"),
+    "take_profit": ([{"percent": "3"}],),
+    "stop_loss": ({"percent": "2"}, {"stopPrice": "95"}),
+    "break_even": ({"percent": "1"}, True),
+    "close_after_minutes": (60,),
+    "close_at": ("15:55",),
+    "time_in_force": ("day", "gtc"),
+    "extended_hours": (False,),
+    "delay_seconds": (0, 1),
+    "cancel_first": (True, False),
+    "scope": ("user", "bot", "account", "paper", "live"),
+    "email": ("somebody@example.com",),
+    "password": ("wrong horse battery",),
+    "old": ("wrong horse battery",),
+    "new": ("correct horse 77 battery",),
+    "confirm": ("a@example.com",),
+    "kind": ("max_drawdown", "loss_streak", "cooldown"),
+    "settings": ({}, {"limit": 3, "minutes": 60}),
     "options": (
-        {}, {"starting_cash": "5000"}, {"exchange": "kraken"},
+        {},
+        {"starting_cash": "5000"},
+        {"exchange": "kraken"},
         {"fee_percent": "0.1", "shorting": "yes", "hours": "always", "leverage": 2},
     ),
-    "credentials": ({}, {"key": "k" * 20, "secret": "s" * 40}), "action": ("buy", "sell"),
-    "side": ("long", "short"), "from": ("2026-01-01", "2026-11-29T10:00:00Z"), "to": ("2026-11-30",),
-    "since": ("2026-01-01",), "until": ("2026-12-31",), "cursor": ("5", "2026-11-30T00:00:00Z~1"),
-    "code": ("123456", "abcd-efgh"), "reason": ("a test",), "way": ("outside", "bot", "freeze"),
-    "price": ("100.5",), "request_id": ("r-1",), "signup": ("open",), "role": ("standard", "admin"),
-    "status": ("filled", "refused"), "body_secret": (None, "x" * 20), "period": ("30d", "all"),
-}  # fmt: skip
+    "credentials": ({}, {"key": "k" * 20, "secret": "s" * 40}),
+    "action": ("buy", "sell"),
+    "side": ("long", "short"),
+    "from": ("2026-01-01", "2026-11-29T10:00:00Z"),
+    "to": ("2026-11-30",),
+    "since": ("2026-01-01",),
+    "until": ("2026-12-31",),
+    "cursor": ("5", "2026-11-30T00:00:00Z~1"),
+    "code": ("123456", "abcd-efgh"),
+    "reason": ("a test",),
+    "way": ("outside", "bot", "freeze"),
+    "price": ("100.5",),
+    "request_id": ("r-1",),
+    "signup": ("open",),
+    "role": ("standard", "admin"),
+    "status": ("filled", "refused"),
+    "body_secret": (None, "x" * 20),
+    "period": ("30d", "all"),
+}
 
 
 class Api:
@@ -124,10 +158,18 @@ def _who(rng: random.Random, facts: Facts) -> tuple[str, Headers]:
         return "boss", [("Authorization", f"Bearer {facts.boss}")]
     if found < 0.88:
         return "nobody", []
-    token = rng.choice((
-        facts.webhooks[0], facts.access[0][:-1], "dt_made_up", "x" * 4000, "", "é", facts.cookies[0],
-        f"{facts.access[0]} x",
-    ))  # fmt: skip
+    token = rng.choice(
+        (
+            facts.webhooks[0],
+            facts.access[0][:-1],
+            "dt_made_up",
+            "x" * 4000,
+            "",
+            "é",
+            facts.cookies[0],
+            f"{facts.access[0]} x",
+        )
+    )
     return "nobody", [("Authorization", f"{rng.choice(('Bearer', 'bearer', 'Basic', 'Token'))} {token}")]
 
 

@@ -18,9 +18,18 @@ CLOSED = "http://127.0.0.1:9"  # no broker is ever reached
 BROKERS: dict[str, dict[str, str]] = {"alpaca": {}, "crypto": {"exchange": "binance"}}
 KEYS = {"key": "k" * 20, "secret": "s" * 40}
 IDS = (
-    "account_id", "bot_id", "signal_id", "order_id", "user_id", "token_id", "protection_id", "lock_id",
-    "drift_id", "flatten_id", "invitation_id",
-)  # fmt: skip
+    "account_id",
+    "bot_id",
+    "signal_id",
+    "order_id",
+    "user_id",
+    "token_id",
+    "protection_id",
+    "lock_id",
+    "drift_id",
+    "flatten_id",
+    "invitation_id",
+)
 
 
 class House:

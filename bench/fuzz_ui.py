@@ -10,28 +10,79 @@ from urllib.parse import urlencode
 from bench.fuzz_shots import SYMBOLS, UI, Facts, Headers, Shot, host, hostile, quoted, request, text_of, torn
 
 _PAGES = (
-    "", "overview", "bots", "positions", "history", "performance", "signals", "risk_events", "setup",
-    "account", "admin", "nowhere", "Overview",
-)  # fmt: skip
+    "",
+    "overview",
+    "bots",
+    "positions",
+    "history",
+    "performance",
+    "signals",
+    "risk_events",
+    "setup",
+    "account",
+    "admin",
+    "nowhere",
+    "Overview",
+)
 _QUERIES = (
-    "bot", "signal", "part", "scope", "sort", "order", "before", "new", "said", "next", "email", "code",
-    "invitation", "setup", "symbols", "since", "until", "side", "reason", "of_user", "symbol", "action",
-    "embed", "embed_options",
-)  # fmt: skip
+    "bot",
+    "signal",
+    "part",
+    "scope",
+    "sort",
+    "order",
+    "before",
+    "new",
+    "said",
+    "next",
+    "email",
+    "code",
+    "invitation",
+    "setup",
+    "symbols",
+    "since",
+    "until",
+    "side",
+    "reason",
+    "of_user",
+    "symbol",
+    "action",
+    "embed",
+    "embed_options",
+)
 _FILES = (
-    "my-data.zip", "trades.csv", "round-trips/closed", "round-trips/open", "round-trips/x",
-    "all-trades.csv", "x", "../x", "trades.csv/x", "round-trips/",
-)  # fmt: skip
+    "my-data.zip",
+    "trades.csv",
+    "round-trips/closed",
+    "round-trips/open",
+    "round-trips/x",
+    "all-trades.csv",
+    "x",
+    "../x",
+    "trades.csv/x",
+    "round-trips/",
+)
 _FORMS = {
-    "/auth/login": ("email", "password", "remember", "next"), "/auth/code": ("ticket", "code", "next"),
-    "/reset": ("code", "password"), "/setup": ("setup", "name", "email", "password"),
-    "/join": ("invitation", "name", "email", "password"), "/auth/logout": (), "/auth/leave": (),
-    "/demo": (), "/auth/alive": (),
-}  # fmt: skip
+    "/auth/login": ("email", "password", "remember", "next"),
+    "/auth/code": ("ticket", "code", "next"),
+    "/reset": ("code", "password"),
+    "/setup": ("setup", "name", "email", "password"),
+    "/join": ("invitation", "name", "email", "password"),
+    "/auth/logout": (),
+    "/auth/leave": (),
+    "/demo": (),
+    "/auth/alive": (),
+}
 _NEXT = (
-    "/", "//evil.example", "/\\evil.example", "http://evil.example", "javascript:alert(1)",
-    "/admin?part=People", "/%0d%0aX: y", "x" * 2000,
-)  # fmt: skip
+    "/",
+    "//evil.example",
+    "/\\evil.example",
+    "http://evil.example",
+    "javascript:alert(1)",
+    "/admin?part=People",
+    "/%0d%0aX: y",
+    "x" * 2000,
+)
 
 
 def shot(rng: random.Random, facts: Facts, number: int) -> Shot:
@@ -54,22 +105,35 @@ def _who(rng: random.Random, facts: Facts) -> Headers:
     if found < 0.8:
         return []
     token = rng.choice(facts.cookies)
-    value = rng.choice((
-        "dashtrade_session=made-up", f"dashtrade_session={token[:-1]}",
-        f"__Host-dashtrade_session={token}x", "dashtrade_session=" + "x" * 3000,
-        f"dashtrade_session={facts.access[0]}", "a=b; " * 100 + "dashtrade_session=x",
-        'dashtrade_session="', "=", "dashtrade_device=" + "d" * 200,
-    ))  # fmt: skip
+    value = rng.choice(
+        (
+            "dashtrade_session=made-up",
+            f"dashtrade_session={token[:-1]}",
+            f"__Host-dashtrade_session={token}x",
+            "dashtrade_session=" + "x" * 3000,
+            f"dashtrade_session={facts.access[0]}",
+            "a=b; " * 100 + "dashtrade_session=x",
+            'dashtrade_session="',
+            "=",
+            "dashtrade_device=" + "d" * 200,
+        )
+    )
     return [("Cookie", value)]
 
 
 def _origin(rng: random.Random, facts: Facts, share: float = 0.75) -> Headers:
     if rng.random() < share:
         return [("Origin", f"http://127.0.0.1:{facts.ui}")]
-    value = rng.choice((
-        None, "null", "http://evil.example", f"https://127.0.0.1:{facts.ui}",
-        f"http://127.0.0.1:{facts.ui}.evil.example", "http://[",
-    ))  # fmt: skip
+    value = rng.choice(
+        (
+            None,
+            "null",
+            "http://evil.example",
+            f"https://127.0.0.1:{facts.ui}",
+            f"http://127.0.0.1:{facts.ui}.evil.example",
+            "http://[",
+        )
+    )
     return [("Origin", value)] if value else []
 
 
@@ -77,10 +141,20 @@ def _asked(rng: random.Random, facts: Facts) -> str:
     pairs = []
     for _ in range(rng.randrange(4)):
         name = rng.choice(_QUERIES)
-        good = rng.choice((
-            *SYMBOLS, "1", "paper", "live", "yes", "asc", "Alerts", "People", *facts.ids["bot_id"],
-            *facts.ids["account_id"],
-        ))  # fmt: skip
+        good = rng.choice(
+            (
+                *SYMBOLS,
+                "1",
+                "paper",
+                "live",
+                "yes",
+                "asc",
+                "Alerts",
+                "People",
+                *facts.ids["bot_id"],
+                *facts.ids["account_id"],
+            )
+        )
         pairs.append((name, good if rng.random() < 0.5 else text_of(hostile(rng))))
     return f"?{urlencode(pairs, errors='replace')}" if pairs else ""
 
@@ -109,12 +183,28 @@ def _file(rng: random.Random, facts: Facts) -> Shot:
 
 
 def _other(rng: random.Random, facts: Facts) -> Shot:
-    path = rng.choice((
-        "/static/icon.png", "/static/index.html", "/static/js/../../x", "/media/" + "a" * 64 + ".png",
-        "/_stcore/health", "/_stcore/host-config", "/_stcore/metrics", "/_stcore/upload_file/a/b",
-        "/component/x/index.html", "/app/static/x", "/live.mjs", "/favicon.ico", "/favicon.png",
-        "/auth/x", "/auth/", "/static/", "/live", "/_stcore/stream",
-    ))  # fmt: skip
+    path = rng.choice(
+        (
+            "/static/icon.png",
+            "/static/index.html",
+            "/static/js/../../x",
+            "/media/" + "a" * 64 + ".png",
+            "/_stcore/health",
+            "/_stcore/host-config",
+            "/_stcore/metrics",
+            "/_stcore/upload_file/a/b",
+            "/component/x/index.html",
+            "/app/static/x",
+            "/live.mjs",
+            "/favicon.ico",
+            "/favicon.png",
+            "/auth/x",
+            "/auth/",
+            "/static/",
+            "/live",
+            "/_stcore/stream",
+        )
+    )
     method, body = rng.choice(
         (("GET", b""), ("GET", b""), ("PUT", b"x" * 1000), ("DELETE", b""), ("POST", b"a=b"))
     )
@@ -163,7 +253,7 @@ def _form(rng: random.Random, facts: Facts, number: int) -> Shot:
     return _made(request(method, path, headers, body), may_close=len(body) > 16_000)
 
 
-_BARE = {code: "" for code in (*range(33), *range(127, 256))}
+_BARE = dict.fromkeys((*range(33), *range(127, 256)), "")
 
 
 def _field(rng: random.Random, facts: Facts, name: str, number: int) -> str:
@@ -197,11 +287,15 @@ def socket_shot(rng: random.Random, facts: Facts, number: int) -> Shot:
         ("streamlit", "streamlit, x", "streamlit, x, made-up-session", "x", "streamlit, " + "y" * 500, "")
     )
     headers = [
-        host(facts.ui), *_who(rng, facts), *_origin(rng, facts, 0.85), ("Connection", "Upgrade"),
-        ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13" if rng.random() < 0.95 else "99"),
+        host(facts.ui),
+        *_who(rng, facts),
+        *_origin(rng, facts, 0.85),
+        ("Connection", "Upgrade"),
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Version", "13" if rng.random() < 0.95 else "99"),
         ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==" if rng.random() < 0.95 else "x"),
         ("Sec-WebSocket-Protocol", spoken),
-    ]  # fmt: skip
+    ]
     if rng.random() < 0.3:
         headers.append(
             (
@@ -283,11 +377,16 @@ def _script_run(rng: random.Random, facts: Facts) -> bytes:
     if rng.random() < 0.15:
         return _varint(rng.choice((5, 6, 7, 12, 14, 15, 17, 16, 19, 200)) << 3) + _varint(1)
     page, query = rng.choice(_PAGES), _asked(rng, facts)[1:]
-    widget = _bytes(1, text_of(hostile(rng)).encode("utf-8", "replace")) + rng.choice((
-        _varint(3 << 3) + _varint(1), _bytes(6, text_of(hostile(rng)).encode("utf-8", "replace")),
-        _bytes(10, b'{"a":' + _noise(rng, 20)), _bytes(16, b"{}"),
-        _varint(5 << 3) + _varint(2**64 - 1), _bytes(9, _noise(rng, 20)),
-    ))  # fmt: skip
+    widget = _bytes(1, text_of(hostile(rng)).encode("utf-8", "replace")) + rng.choice(
+        (
+            _varint(3 << 3) + _varint(1),
+            _bytes(6, text_of(hostile(rng)).encode("utf-8", "replace")),
+            _bytes(10, b'{"a":' + _noise(rng, 20)),
+            _bytes(16, b"{}"),
+            _varint(5 << 3) + _varint(2**64 - 1),
+            _bytes(9, _noise(rng, 20)),
+        )
+    )
     state = _bytes(1, query.encode()) + _bytes(4, page.encode())
     if rng.random() < 0.5:
         state += _bytes(2, _bytes(1, widget))

@@ -177,10 +177,23 @@ class Trader(threading.Thread):
 def state_of(rig: Rig) -> Any:
     """Everything that a tenant sees of what is theirs, but for what moves by itself."""
     paths = (
-        "users/me", "accounts", "bots", "signals", "orders", "trades", "positions", "protections",
-        "protection-locks", "switches", "tokens", "messages", "webhook-token", "round-trips",
-        "risk-events", "drifts",
-    )  # fmt: skip
+        "users/me",
+        "accounts",
+        "bots",
+        "signals",
+        "orders",
+        "trades",
+        "positions",
+        "protections",
+        "protection-locks",
+        "switches",
+        "tokens",
+        "messages",
+        "webhook-token",
+        "round-trips",
+        "risk-events",
+        "drifts",
+    )
     return {path: _still(rig.call("GET", f"/api/v1/{path}")) for path in paths}
 
 

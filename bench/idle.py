@@ -1,4 +1,5 @@
-"""Everything as `./start` runs it: seconds until it is healthy again, and the memory of all its processes when idle.
+"""Everything as `./start` runs it: seconds until it is healthy again, and the memory of all its processes
+when idle.
 
     python -m bench.idle
 
@@ -47,7 +48,9 @@ def healthy(url: str) -> bool:
 
 def start(environ: dict[str, str], ports: tuple[int, int]) -> tuple[subprocess.Popen[bytes], float]:
     began = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", "dashtrade.cli", "up"], cwd=ROOT, env=environ, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dashtrade.cli", "up"], cwd=ROOT, env=environ, stdout=subprocess.DEVNULL
+    )
     urls = [f"http://127.0.0.1:{ports[0]}/_stcore/health", f"http://127.0.0.1:{ports[1]}/health"]
     while not all(healthy(url) for url in urls):
         if process.poll() is not None or time.perf_counter() - began > 60:
@@ -67,7 +70,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="dashtrade-idle-") as home:
         ports = (free_port(), free_port())
         environ = os.environ | {
-            "DASHTRADE_HOME": home, "DASHTRADE_UI_PORT": str(ports[0]), "DASHTRADE_WEBHOOK_PORT": str(ports[1]), "PYTHONPATH": str(ROOT),
+            "DASHTRADE_HOME": home,
+            "DASHTRADE_UI_PORT": str(ports[0]),
+            "DASHTRADE_WEBHOOK_PORT": str(ports[1]),
+            "PYTHONPATH": str(ROOT),
         }
         process, first = start(environ, ports)
         stop(process)
@@ -76,10 +82,16 @@ def main() -> None:
         pids = children(process.pid)
         used = memory(pids)
         took = stop(process)
-    show({
-        "bench": "idle", "first_start_s": round(first, 2), "second_start_s": round(second, 2), "stop_s": round(took, 2),
-        "processes": len(pids), **used,
-    })
+    show(
+        {
+            "bench": "idle",
+            "first_start_s": round(first, 2),
+            "second_start_s": round(second, 2),
+            "stop_s": round(took, 2),
+            "processes": len(pids),
+            **used,
+        }
+    )
 
 
 if __name__ == "__main__":

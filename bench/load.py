@@ -1,8 +1,8 @@
-"""A load of HTTP requests from a process of its own: so many clients, each sending its next request when the last was answered.
+"""A load of HTTP requests from a process of its own: so many clients, each sending its next request when the
+last was answered.
 
-Run as `python -m bench.load` with a JSON job on standard input; prints one JSON line. Raw sockets, so that the measuring costs
-little of the two cores that the measured thing shares with it.
-"""
+Run as `python -m bench.load` with a JSON job on standard input; prints one JSON line. Raw sockets, so that
+the measuring costs little of the two cores that the measured thing shares with it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ class Client:
         if self.sock is None:
             self.sock = socket.create_connection(("127.0.0.1", self.port), timeout=10)
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: "
+            f"{len(body)}\r\n\r\n"
+        )
         self.sock.sendall(head.encode() + body)
         return self._answer()
 
@@ -91,21 +94,34 @@ def work(job: dict[str, Any]) -> dict[str, Any]:
     started = time.perf_counter()
     for thread in threads:
         thread.join()
-    return summary([t for one in times for t in one], time.perf_counter() - started) | {"codes": codes, "statuses": words}
+    return summary([t for one in times for t in one], time.perf_counter() - started) | {
+        "codes": codes,
+        "statuses": words,
+    }
 
 
 def summary(times: list[float], took: float) -> dict[str, Any]:
     ordered = sorted(times) or [0.0]
     pick = lambda share: round(ordered[min(int(len(ordered) * share), len(ordered) - 1)] * 1000, 3)  # noqa: E731
     return {
-        "requests": len(times), "per_second": round(len(times) / took, 1), "p50_ms": pick(0.5), "p95_ms": pick(0.95), "p99_ms": pick(0.99),
-        "max_ms": pick(1.0), "mean_ms": round(statistics.fmean(ordered) * 1000, 3),
+        "requests": len(times),
+        "per_second": round(len(times) / took, 1),
+        "p50_ms": pick(0.5),
+        "p95_ms": pick(0.95),
+        "p99_ms": pick(0.99),
+        "max_ms": pick(1.0),
+        "mean_ms": round(statistics.fmean(ordered) * 1000, 3),
     }
 
 
 def run(job: dict[str, Any]) -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, "-m", "bench.load"], input=json.dumps(job), capture_output=True, text=True, timeout=job.get("seconds", 60) + 60, check=False
+        [sys.executable, "-m", "bench.load"],
+        input=json.dumps(job),
+        capture_output=True,
+        text=True,
+        timeout=job.get("seconds", 60) + 60,
+        check=False,
     )
     if done.returncode:
         raise RuntimeError(done.stderr[-2000:])

@@ -2,9 +2,8 @@
 
     python -m bench.orders [--rounds 3] [--seconds 6] [--history 0] [--clients 1,16]
 
-Each client has a symbol of its own and alternates buy and close, waiting for each to be booked (`?wait=2.5`). `--history` puts
-that many orders with their signals, fills and trades behind it first.
-"""
+Each client has a symbol of its own and alternates buy and close, waiting for each to be booked (`?wait=2.5`).
+`--history` puts that many orders with their signals, fills and trades behind it first."""
 
 from __future__ import annotations
 
@@ -17,8 +16,13 @@ from bench.rig import STOCKS, Rig, alternating, rig, show
 
 def measure(one: Rig, clients: int, seconds: float, start: int) -> dict[str, object]:
     job = {
-        "port": one.port, "path": f"/webhook?token={one.webhook}&wait=2.5", "seconds": seconds, "statuses": True,
-        "bodies": [alternating(symbol, int(seconds * 2500 / clients) + 2, start) for symbol in STOCKS[:clients]],
+        "port": one.port,
+        "path": f"/webhook?token={one.webhook}&wait=2.5",
+        "seconds": seconds,
+        "statuses": True,
+        "bodies": [
+            alternating(symbol, int(seconds * 2500 / clients) + 2, start) for symbol in STOCKS[:clients]
+        ],
     }
     return run(job)
 
@@ -44,8 +48,13 @@ def main() -> None:
             for _ in range(given.rounds):
                 rounds.append(measure(one, clients, given.seconds, start))
                 start += 1_000_000
-            middle = {k: round(statistics.median(r[k] for r in rounds), 3) for k in ("per_second", "p50_ms", "p95_ms", "p99_ms")}
-            show({"bench": "orders", "clients": clients, "history": given.history, **middle, "rounds": rounds})
+            middle = {
+                k: round(statistics.median(r[k] for r in rounds), 3)
+                for k in ("per_second", "p50_ms", "p95_ms", "p99_ms")
+            }
+            show(
+                {"bench": "orders", "clients": clients, "history": given.history, **middle, "rounds": rounds}
+            )
 
 
 if __name__ == "__main__":

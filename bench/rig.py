@@ -1,4 +1,5 @@
-"""DashTrade as its users run it, on a folder and ports of its own, with one user, accounts and bots to measure with."""
+"""DashTrade as its users run it, on a folder and ports of its own, with one user, accounts and bots to
+measure with."""
 
 from __future__ import annotations
 
@@ -45,7 +46,14 @@ class Rig:
         began = time.perf_counter()
         with open(self.home / "receiver.log", "ab") as out:
             self.process, self.worker = (
-                subprocess.Popen(self.command(module), cwd=ROOT, stdout=out, stderr=out, env=self.env(), start_new_session=True)
+                subprocess.Popen(
+                    self.command(module),
+                    cwd=ROOT,
+                    stdout=out,
+                    stderr=out,
+                    env=self.env(),
+                    start_new_session=True,
+                )
                 for module in ("webhook_server", "dashtrade.worker")
             )
         while time.perf_counter() - began < 30:
@@ -62,14 +70,27 @@ class Rig:
         return [sys.executable, "-m", *slowly, module]
 
     def env(self) -> dict[str, str]:
-        return os.environ | {
-            "DASHTRADE_HOME": str(self.home), "DASHTRADE_WEBHOOK_PORT": str(self.port), "DASHTRADE_UI_PORT": str(free_port()),
-            "DASHTRADE_WEBHOOK_RATE": "1000000", "DASHTRADE_USER_MB": "1000000",
-            "DASHTRADE_LOG_LEVEL": "WARNING", "PYTHONPATH": str(ROOT), "DASHTRADE_SIGNUP": "open",
-        } | self.environ
+        return (
+            os.environ
+            | {
+                "DASHTRADE_HOME": str(self.home),
+                "DASHTRADE_WEBHOOK_PORT": str(self.port),
+                "DASHTRADE_UI_PORT": str(free_port()),
+                "DASHTRADE_WEBHOOK_RATE": "1000000",
+                "DASHTRADE_USER_MB": "1000000",
+                "DASHTRADE_LOG_LEVEL": "WARNING",
+                "PYTHONPATH": str(ROOT),
+                "DASHTRADE_SIGNUP": "open",
+            }
+            | self.environ
+        )
 
     def stop(self, how: int = signal.SIGTERM) -> None:
-        running = [process for process in (self.process, self.worker) if process is not None and process.poll() is None]
+        running = [
+            process
+            for process in (self.process, self.worker)
+            if process is not None and process.poll() is None
+        ]
         for process in running:
             os.killpg(process.pid, how)
         for process in running:
@@ -81,7 +102,9 @@ class Rig:
         return f"http://127.0.0.1:{self.port}"
 
     def call(self, method: str, path: str, body: Any = None, token: str | None = None) -> Any:
-        request = urllib.request.Request(f"{self.url}{path}", method=method, data=json.dumps(body).encode() if body is not None else None)
+        request = urllib.request.Request(
+            f"{self.url}{path}", method=method, data=json.dumps(body).encode() if body is not None else None
+        )
         request.add_header("Content-Type", "application/json")
         if token or self.access:
             request.add_header("Authorization", f"Bearer {token or self.access}")
@@ -94,14 +117,26 @@ class Rig:
     def join(self, email: str = "bench@example.com") -> None:
         """The first user, by the set-up link; later ones as the installation allows."""
         link = subprocess.run(
-            [sys.executable, "-m", "dashtrade.cli", "setup-link"], cwd=ROOT, env=self.env(), capture_output=True, text=True, check=True
+            [sys.executable, "-m", "dashtrade.cli", "setup-link"],
+            cwd=ROOT,
+            env=self.env(),
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout.strip()
-        given = {"email": email, "password": "three green owls", "name": "Bench", "setup_code": link.partition("setup=")[2] or None}
+        given = {
+            "email": email,
+            "password": "three green owls",
+            "name": "Bench",
+            "setup_code": link.partition("setup=")[2] or None,
+        }
         self.access = self.call("POST", "/api/v1/auth/register", given)["access_token"]
         self.webhook = self.call("POST", "/api/v1/webhook-token/rotate", {})["token"]
 
     def add_bots(self, symbols: list[str], size: str = "1000", **fields: Any) -> list[int]:
-        account = self.call("POST", "/api/v1/accounts", {"broker": "paper", "mode": "paper", "label": "Bench"})["id"]
+        account = self.call(
+            "POST", "/api/v1/accounts", {"broker": "paper", "mode": "paper", "label": "Bench"}
+        )["id"]
         bot = {"account_id": account, "timeframe": "15", "position_size": size} | fields
         return [self.call("POST", "/api/v1/bots", bot | {"symbol": symbol})["id"] for symbol in symbols]
 
@@ -119,17 +154,81 @@ def rig(*, slow_commit_ms: float = 0, **environ: str) -> Iterator[Rig]:
 
 
 STOCKS = [
-    "AAPL", "MSFT", "NVDA", "AMZN", "GOOG", "META", "TSLA", "AMD", "NFLX", "INTC", "CSCO", "ORCL", "IBM", "QCOM", "TXN", "ADBE", "CRM", "PYPL",
-    "UBER", "ABNB", "SHOP", "SQ", "COIN", "PLTR", "SNOW", "NET", "DDOG", "ZS", "CRWD", "PANW", "F", "GM", "BA", "GE", "CAT", "DE", "MMM", "HON",
-    "LMT", "RTX", "JPM", "BAC", "WFC", "C", "GS", "MS", "V", "MA", "AXP", "BLK", "KO", "PEP", "MCD", "SBUX", "NKE", "DIS", "WMT", "TGT", "COST",
-    "HD", "LOW", "PG", "JNJ", "PFE",
+    "AAPL",
+    "MSFT",
+    "NVDA",
+    "AMZN",
+    "GOOG",
+    "META",
+    "TSLA",
+    "AMD",
+    "NFLX",
+    "INTC",
+    "CSCO",
+    "ORCL",
+    "IBM",
+    "QCOM",
+    "TXN",
+    "ADBE",
+    "CRM",
+    "PYPL",
+    "UBER",
+    "ABNB",
+    "SHOP",
+    "SQ",
+    "COIN",
+    "PLTR",
+    "SNOW",
+    "NET",
+    "DDOG",
+    "ZS",
+    "CRWD",
+    "PANW",
+    "F",
+    "GM",
+    "BA",
+    "GE",
+    "CAT",
+    "DE",
+    "MMM",
+    "HON",
+    "LMT",
+    "RTX",
+    "JPM",
+    "BAC",
+    "WFC",
+    "C",
+    "GS",
+    "MS",
+    "V",
+    "MA",
+    "AXP",
+    "BLK",
+    "KO",
+    "PEP",
+    "MCD",
+    "SBUX",
+    "NKE",
+    "DIS",
+    "WMT",
+    "TGT",
+    "COST",
+    "HD",
+    "LOW",
+    "PG",
+    "JNJ",
+    "PFE",
 ]
 
 
 def alternating(symbol: str, count: int, start: int = 0) -> list[str]:
-    """Buy, close, buy, close …: every alert leads to one order. Each has an id of its own, as nothing else tells them apart."""
+    """Buy, close, buy, close …: every alert leads to one order. Each has an id of its own, as nothing else
+    tells them apart."""
     return [
-        json.dumps({"action": "close" if n % 2 else "buy", "symbol": symbol, "timeframe": "15", "id": f"{start + n}"}) for n in range(count)
+        json.dumps(
+            {"action": "close" if n % 2 else "buy", "symbol": symbol, "timeframe": "15", "id": f"{start + n}"}
+        )
+        for n in range(count)
     ]
 
 

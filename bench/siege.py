@@ -49,14 +49,14 @@ class Target:
         self.webhook, self.access = str(given["webhook"]), str(given["access"])
 
 
-# --- the attacks ----------------------------------------------------------------------------------------------------------
+# --- the attacks --------------------------------------------------------------------------------------------
 
 
 async def drip(port: int, until: float, pause: float) -> None:
     """A connection that sends a byte now and then; cut off, it comes again."""
     while time.monotonic() < until:
         with contextlib.suppress(OSError, asyncio.TimeoutError):
-            reader, writer = await asyncio.wait_for(asyncio.open_connection(HOST, port), 5)
+            _reader, writer = await asyncio.wait_for(asyncio.open_connection(HOST, port), 5)
             try:
                 for byte in b"POST /webhook?token=usr_made_up HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 100:
                     if time.monotonic() > until or writer.is_closing():
@@ -73,7 +73,9 @@ async def ask(port: int, head: str, body: bytes = b"", *, read: bool = True, wai
     with contextlib.suppress(OSError, asyncio.TimeoutError, asyncio.IncompleteReadError):
         reader, writer = await asyncio.wait_for(asyncio.open_connection(HOST, port), 5)
         try:
-            writer.write(f"{head}\r\nHost: {HOST}:{port}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+            writer.write(
+                f"{head}\r\nHost: {HOST}:{port}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+            )
             await asyncio.wait_for(writer.drain(), 5)
             await (asyncio.wait_for(reader.read(65536), wait) if read else asyncio.sleep(wait))
         finally:
@@ -141,17 +143,28 @@ async def drips_at_the_dashboard(target: Target, until: float) -> None:
 
 
 async def demos(target: Target, until: float) -> None:
-    head = f"POST /demo HTTP/1.1\r\nOrigin: http://{HOST}:{target.ui}\r\nContent-Type: application/x-www-form-urlencoded"
+    head = (
+        f"POST /demo HTTP/1.1\r\nOrigin: http://{HOST}:{target.ui}\r\nContent-Type: "
+        "application/x-www-form-urlencoded"
+    )
     await asyncio.gather(*(ask(target.ui, head) for _ in range(24)))
 
 
 ATTACKS: dict[str, Attack] = {
     attack.__name__: attack
     for attack in (
-        drips_1060, drips_5000, guessers, bodies_without_token, explanations, waiting, unread_exports, uploads,
-        drips_at_the_dashboard, demos,
+        drips_1060,
+        drips_5000,
+        guessers,
+        bodies_without_token,
+        explanations,
+        waiting,
+        unread_exports,
+        uploads,
+        drips_at_the_dashboard,
+        demos,
     )
-}  # fmt: skip
+}
 
 
 def attack(name: str, given: dict[str, Any]) -> None:
@@ -162,7 +175,7 @@ def attack(name: str, given: dict[str, Any]) -> None:
     asyncio.run(ATTACKS[name](Target(given), until))
 
 
-# --- the other tenant ---------------------------------------------------------------------------------------------------
+# --- the other tenant ---------------------------------------------------------------------------------------
 
 
 class Tenant:
@@ -249,7 +262,9 @@ def product(**environ: str) -> Iterator[tuple[Rig, Rig, int, int]]:
 def siege(name: str, seconds: float, one: Rig, other: Rig, pid: int, ui: int) -> dict[str, Any]:
     before, mb = set(children(pid)), memory(children(pid))["pss_mb"]
     job = {"hooks": one.port, "ui": ui, "webhook": one.webhook, "access": one.access, "seconds": seconds + 2}
-    attacker = subprocess.Popen([sys.executable, "-m", "bench.siege", "--attack", name], stdin=subprocess.PIPE)
+    attacker = subprocess.Popen(
+        [sys.executable, "-m", "bench.siege", "--attack", name], stdin=subprocess.PIPE
+    )
     assert attacker.stdin is not None
     attacker.stdin.write(json.dumps(job).encode())
     attacker.stdin.close()
@@ -268,11 +283,17 @@ def siege(name: str, seconds: float, one: Rig, other: Rig, pid: int, ui: int) ->
     time.sleep(5)
     lived = before == set(children(pid))
     return {
-        "attack": name, "alerts": len(tenant.times), "failed": tenant.failed, "p50_ms": part(tenant.times, 0.5),
-        "p99_ms": part(tenant.times, 0.99), "max_ms": part(tenant.times, 1), "filled_p50_ms": part(tenant.fills, 0.5),
-        "filled_max_ms": part(tenant.fills, 1), "every_process_lived": lived,
+        "attack": name,
+        "alerts": len(tenant.times),
+        "failed": tenant.failed,
+        "p50_ms": part(tenant.times, 0.5),
+        "p99_ms": part(tenant.times, 0.99),
+        "max_ms": part(tenant.times, 1),
+        "filled_p50_ms": part(tenant.fills, 0.5),
+        "filled_max_ms": part(tenant.fills, 1),
+        "every_process_lived": lived,
         "pss_mb": [mb, round(most, 1), memory(children(pid))["pss_mb"]],
-    }  # fmt: skip
+    }
 
 
 def main() -> int:

@@ -1,6 +1,6 @@
 """150 slow clients, each sending its alert byte by byte, beside an ordinary one.
 
-    python -m bench.slow [--clients 150] [--seconds 6]
+python -m bench.slow [--clients 150] [--seconds 6]
 """
 
 from __future__ import annotations
@@ -38,13 +38,23 @@ def main() -> None:
         alone = run(job | {"bodies": [alternating("AAPL", 20000)]})
         until = time.monotonic() + given.seconds + 4
         body = json.dumps({"action": "buy", "symbol": "AAPL"}).encode()
-        slow = [threading.Thread(target=drip, args=(one.port, path, body, until), daemon=True) for _ in range(given.clients)]
+        slow = [
+            threading.Thread(target=drip, args=(one.port, path, body, until), daemon=True)
+            for _ in range(given.clients)
+        ]
         for thread in slow:
             thread.start()
         time.sleep(1)
         beside = run(job | {"bodies": [alternating("AAPL", 20000, 10_000_000)]})
     names = ("per_second", "p50_ms", "p99_ms", "max_ms", "codes")
-    show({"bench": "slow clients", "slow": given.clients, "alone": {n: alone[n] for n in names}, "beside": {n: beside[n] for n in names}})
+    show(
+        {
+            "bench": "slow clients",
+            "slow": given.clients,
+            "alone": {n: alone[n] for n in names},
+            "beside": {n: beside[n] for n in names},
+        }
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Tabs without a browser: Streamlit's protocol and our live socket spoken directly, so that many can be had on two cores."""
+"""Tabs without a browser: Streamlit's protocol and our live socket spoken directly, so that many can be had
+on two cores."""
 
 from __future__ import annotations
 
@@ -24,10 +25,17 @@ class Tab:
         address = self.base.replace("http", "ws")
         began = time.perf_counter()
         self.stream = await connect(
-            f"{address}/_stcore/stream", subprotocols=["streamlit"], origin=self.base, additional_headers=self.headers, max_size=None, proxy=None  # type: ignore[list-item,arg-type]
+            f"{address}/_stcore/stream",
+            subprotocols=["streamlit"],
+            origin=self.base,
+            additional_headers=self.headers,
+            max_size=None,
+            proxy=None,  # type: ignore[list-item,arg-type]
         )
         await self.rerun()
-        self.live = await connect(f"{address}/live", origin=self.base, additional_headers=self.headers, max_size=None, proxy=None)  # type: ignore[arg-type]
+        self.live = await connect(
+            f"{address}/live", origin=self.base, additional_headers=self.headers, max_size=None, proxy=None
+        )  # type: ignore[arg-type]
         return time.perf_counter() - began
 
     async def rerun(self) -> float:

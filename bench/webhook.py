@@ -1,4 +1,5 @@
-"""POST -> 202 (durable), against a floor in the same run: bare Flask under waitress with one durable SQLite commit a POST.
+"""POST -> 202 (durable), against a floor in the same run: bare Flask under waitress with one durable SQLite
+commit a POST.
 
     python -m bench.webhook [--rounds 3] [--seconds 4] [--clients 1,16,64]
 
@@ -26,7 +27,9 @@ from bench.rig import ROOT, STOCKS, alternating, free_port, rig, show
 def floor() -> Iterator[int]:
     with tempfile.TemporaryDirectory(prefix="dashtrade-floor-") as folder:
         port = free_port()
-        process = subprocess.Popen([sys.executable, "-m", "bench.floor", str(port), f"{folder}/floor.db"], cwd=ROOT)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bench.floor", str(port), f"{folder}/floor.db"], cwd=ROOT
+        )
         try:
             for _ in range(200):
                 with contextlib.suppress(OSError):
@@ -41,10 +44,16 @@ def floor() -> Iterator[int]:
 
 def measure(port: int, path: str, clients: int, seconds: float, start: int) -> dict[str, Any]:
     count = int(seconds * 4000 / clients) + 2
-    return run({
-        "port": port, "path": path, "seconds": seconds,
-        "bodies": [alternating(STOCKS[n % len(STOCKS)], count, start + n * 10_000_000) for n in range(clients)],
-    })
+    return run(
+        {
+            "port": port,
+            "path": path,
+            "seconds": seconds,
+            "bodies": [
+                alternating(STOCKS[n % len(STOCKS)], count, start + n * 10_000_000) for n in range(clients)
+            ],
+        }
+    )
 
 
 def middle(rounds: list[dict[str, Any]]) -> dict[str, Any]:
@@ -73,10 +82,16 @@ def main() -> None:
                 ours.append(measure(one.port, path, count, given.seconds, start))
                 start += 1_000_000_000
             us, them = middle(ours), middle(theirs)
-            show({
-                "bench": "webhook", "clients": count, "p50_ratio": round(us["p50_ms"] / them["p50_ms"], 2),
-                "throughput_ratio": round(us["per_second"] / them["per_second"], 2), "dashtrade": us, "floor": them,
-            })
+            show(
+                {
+                    "bench": "webhook",
+                    "clients": count,
+                    "p50_ratio": round(us["p50_ms"] / them["p50_ms"], 2),
+                    "throughput_ratio": round(us["per_second"] / them["per_second"], 2),
+                    "dashtrade": us,
+                    "floor": them,
+                }
+            )
     with rig(slow_commit_ms=2) as slow:
         slow.add_bots(STOCKS)
         for count in clients:

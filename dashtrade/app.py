@@ -1,6 +1,8 @@
-"""The composition root: `build_app(settings)` puts everything together, and is the one place that knows every adapter.
+"""The composition root: `build_app(settings)` puts everything together, and is the one place that knows every
+adapter.
 
-An adapter is loaded when it is first needed: nobody pays for a broker they do not use. Tests hand in their own `brokers`,
+An adapter is loaded when it is first needed: nobody pays for a broker they do not use. Tests hand in their
+own `brokers`,
 `feed` and `clock` here, and nowhere else.
 """
 
@@ -20,8 +22,8 @@ from typing import Any, TypeVar
 
 from bot_database import Database, DatabaseAway
 from bot_engine import Engine
-from dashtrade.domain.as_json import from_named_json, to_json
 from dashtrade.disk import Disk
+from dashtrade.domain.as_json import from_named_json, to_json
 from dashtrade.domain.paper import PaperBook, PaperSettings
 from dashtrade.domain.ports import Broker, Capabilities, Clock, Feed, SystemClock
 from dashtrade.domain.values import Malformed
@@ -54,11 +56,13 @@ class BrokerKind:
 
     name: str
     modes: tuple[str, ...]
-    check: Callable[[dict[str, str], dict[str, Any]], None]  # credentials, and options with the mode, before they are stored
+    # credentials, and options with the mode, before they are stored
+    check: Callable[[dict[str, str], dict[str, Any]], None]
     make: Callable[[App, Account, dict[str, str]], Broker]
     starting_cash: Callable[[dict[str, Any]], Decimal] = lambda options: Decimal(0)
     streams: bool = False  # its adapter offers a stream
-    lacks: Callable[[dict[str, str]], str] = lambda credentials: ""  # why an account with these cannot be used yet
+    # why an account with these cannot be used yet
+    lacks: Callable[[dict[str, str]], str] = lambda credentials: ""
 
 
 class PaperTables:
@@ -78,7 +82,9 @@ class PaperTables:
 def _make_paper(app: App, account: Account, credentials: dict[str, str]) -> Broker:
     from dashtrade.brokers.paper import PaperBroker
 
-    return PaperBroker(PaperTables(app.db, account.id), app.feed, app.clock, PaperSettings.from_options(account.options))
+    return PaperBroker(
+        PaperTables(app.db, account.id), app.feed, app.clock, PaperSettings.from_options(account.options)
+    )
 
 
 def _check_paper(credentials: dict[str, str], options: dict[str, Any]) -> None:
@@ -90,8 +96,14 @@ def _make_alpaca(app: App, account: Account, credentials: dict[str, str]) -> Bro
 
     urls = app.settings.broker_urls
     return AlpacaBroker(
-        credentials["key"], credentials["secret"], account.mode, clock=app.clock, api_url=urls.get("ALPACA_API_URL"),
-        data_url=urls.get("ALPACA_DATA_URL"), stream_url=urls.get("ALPACA_STREAM_URL"), feed=account.options.get("feed"),
+        credentials["key"],
+        credentials["secret"],
+        account.mode,
+        clock=app.clock,
+        api_url=urls.get("ALPACA_API_URL"),
+        data_url=urls.get("ALPACA_DATA_URL"),
+        stream_url=urls.get("ALPACA_STREAM_URL"),
+        feed=account.options.get("feed"),
     )
 
 
@@ -107,9 +119,16 @@ def _make_crypto(app: App, account: Account, credentials: dict[str, str]) -> Bro
 
     name = exchange_of(account.options.get("exchange")).id
     return CryptoBroker(
-        name, credentials["key"], credentials["secret"], credentials.get("passphrase"), account.mode, clock=app.clock,
-        url=app.settings.broker_urls.get(f"CCXT_URL_{name.upper()}"), quote=account.options.get("quote"),
-        quotes=account.options.get("quotes"), markets_cache=app.settings.home / "markets" / f"{name}-{account.mode}.json",
+        name,
+        credentials["key"],
+        credentials["secret"],
+        credentials.get("passphrase"),
+        account.mode,
+        clock=app.clock,
+        url=app.settings.broker_urls.get(f"CCXT_URL_{name.upper()}"),
+        quote=account.options.get("quote"),
+        quotes=account.options.get("quotes"),
+        markets_cache=app.settings.home / "markets" / f"{name}-{account.mode}.json",
         nonces=SharedNonces(app.db, name, credentials["key"]),
     )
 
@@ -139,8 +158,15 @@ def _make_schwab(app: App, account: Account, credentials: dict[str, str]) -> Bro
             return order_table.by_venue_number(conn, account.user_id, account.id, number, since=since)
 
     return SchwabBroker(
-        credentials["key"], credentials["secret"], load, save, clock=app.clock, owner_of=owner_of, alone=lambda: app.db.alone(f"schwab-{account.id}"),
-        url=app.settings.broker_urls.get("SCHWAB_URL"), account=account.options.get("account"),
+        credentials["key"],
+        credentials["secret"],
+        load,
+        save,
+        clock=app.clock,
+        owner_of=owner_of,
+        alone=lambda: app.db.alone(f"schwab-{account.id}"),
+        url=app.settings.broker_urls.get("SCHWAB_URL"),
+        account=account.options.get("account"),
     )
 
 
@@ -152,30 +178,48 @@ def _check_schwab(credentials: dict[str, str], options: dict[str, Any]) -> None:
 
 BROKERS: Mapping[str, BrokerKind] = {
     "paper": BrokerKind(
-        name="Paper", modes=("paper",), check=_check_paper, make=_make_paper,
+        name="Paper",
+        modes=("paper",),
+        check=_check_paper,
+        make=_make_paper,
         starting_cash=lambda options: PaperSettings.from_options(options).starting_cash,
     ),
-    "crypto": BrokerKind(name="Crypto exchange", modes=("paper", "live"), check=_check_crypto, make=_make_crypto),
-    "schwab": BrokerKind(
-        name="Schwab", modes=("live",), check=_check_schwab, make=_make_schwab,
-        lacks=lambda credentials: "" if credentials.get("token") else "nobody has signed in at Schwab for it yet.",
+    "crypto": BrokerKind(
+        name="Crypto exchange", modes=("paper", "live"), check=_check_crypto, make=_make_crypto
     ),
-    "alpaca": BrokerKind(name="Alpaca", modes=("paper", "live"), check=_check_alpaca, make=_make_alpaca, streams=True),
+    "schwab": BrokerKind(
+        name="Schwab",
+        modes=("live",),
+        check=_check_schwab,
+        make=_make_schwab,
+        lacks=lambda credentials: (
+            "" if credentials.get("token") else "nobody has signed in at Schwab for it yet."
+        ),
+    ),
+    "alpaca": BrokerKind(
+        name="Alpaca", modes=("paper", "live"), check=_check_alpaca, make=_make_alpaca, streams=True
+    ),
 }
 
 
 class Brokers:
-    """One adapter per account, made when first used and made anew when the account's credentials or options change."""
+    """One adapter per account, made when first used and made anew when the account's credentials or options
+    change."""
 
     def __init__(self, app: App, kinds: Mapping[str, BrokerKind]) -> None:
         self._app, self._kinds = app, kinds
         self._made: dict[int, tuple[object, Broker]] = {}
-        self._papers: dict[int, tuple[Feed, Broker]] = {}  # in the place of live accounts, for simulation mode
+        # in the place of live accounts, for simulation mode
+        self._papers: dict[int, tuple[Feed, Broker]] = {}
         self._lock = threading.Lock()
 
     def kind(self, broker: str) -> BrokerKind:
         if broker not in self._kinds:
-            raise Malformed(f"there is no broker {broker[:40]!r}", where="broker", hint=f"One of: {', '.join(self._kinds)}.")
+            raise Malformed(
+                f"there is no broker {broker[:40]!r}",
+                where="broker",
+                hint=f"One of: {', '.join(self._kinds)}.",
+            )
         return self._kinds[broker]
 
     def sign_in_warning(self, account: Account) -> str:
@@ -198,12 +242,16 @@ class Brokers:
         feed = self.feed(account)
         made = self._papers.get(account.id)
         if made is None or made[0] is not feed:
-            made = (feed, PaperBroker(PaperTables(self._app.db, account.id), feed, self._app.clock, PaperSettings()))
+            made = (
+                feed,
+                PaperBroker(PaperTables(self._app.db, account.id), feed, self._app.clock, PaperSettings()),
+            )
             self._papers[account.id] = made
         return made[1]
 
     def venue(self, account: Account) -> Broker:
-        """The adapter of the account's own venue, whatever the mode: to test a connection, and to ask for prices."""
+        """The adapter of the account's own venue, whatever the mode: to test a connection, and to ask for
+        prices."""
         stamp = (account.credentials, account.options)
         made = self._made.get(account.id)
         if made is not None and made[0] == stamp:
@@ -222,7 +270,8 @@ class Brokers:
         return self.of(account).capabilities
 
     def feed(self, account: Account) -> Feed:
-        """Where the prices for this account come from: the venue itself where it has them, else the demo market."""
+        """Where the prices for this account come from: the venue itself where it has them, else the demo
+        market."""
         return self.venue(account).offers.prices or self._app.feed
 
     def close(self) -> None:
@@ -244,16 +293,20 @@ class App:
     worker: Caller | None = None
 
     def connect(self) -> None:
-        """For a process that takes signals in and leaves carrying them out to a worker: tell it, and hear from it."""
+        """For a process that takes signals in and leaves carrying them out to a worker: tell it, and hear
+        from it."""
         worker = self.worker = Caller(self.settings.home)
         self.engine.on_work = lambda lane, signal_id: worker.work(to_json(lane), signal_id)
         self.engine.on_change = worker.heard
         if self.db.is_sqlite:
             self.engine.hand_over = lambda alert: _said(worker.hand_over(to_json(alert)))
 
-    def wait(self, owner: int, signal_id: str, seconds: float, *, fresh: bool = True) -> dict[str, Any] | None:
-        """Until the signal has come to something (or rests at the venue), at most so long; what it came to, if the worker told.
-        Being told only saves asking: the database knows, and is asked now and then as well."""
+    def wait(
+        self, owner: int, signal_id: str, seconds: float, *, fresh: bool = True
+    ) -> dict[str, Any] | None:
+        """Until the signal has come to something (or rests at the venue), at most so long; what it came to,
+        if the worker told. Being told only saves asking: the database knows, and is asked now and then as
+        well."""
         end = time.monotonic() + seconds
         event = self.worker.watch(signal_id) if self.worker is not None else threading.Event()
         if not fresh:
@@ -274,8 +327,8 @@ class App:
                 self.worker.forget(signal_id)
 
     def in_memory(self, clock: Clock) -> App:
-        """The same application over an empty database in memory, at a time of its own, with demo prices: to live something
-        through by the very rules that hold here."""
+        """The same application over an empty database in memory, at a time of its own, with demo prices: to
+        live something through by the very rules that hold here."""
         db = Database("sqlite://")
         metadata.create_all(db.engine)
         return _assembled(self.settings, db, clock, self.vault, _demo_feed(clock), BROKERS)
@@ -294,25 +347,43 @@ def _said(answer: Any) -> Accepted | None:
     return None if answer is None else from_named_json(Accepted, answer)
 
 
-def build_app(settings: Settings, *, clock: Clock | None = None, feed: Feed | None = None,
-              brokers: Mapping[str, BrokerKind] | None = None) -> App:
+def build_app(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    feed: Feed | None = None,
+    brokers: Mapping[str, BrokerKind] | None = None,
+) -> App:
     """Open everything; raises CannotStart with words for the user. Migrates the database if it has to."""
     clock = clock or SystemClock()
     db = _open_database(settings)
     vault = _open_vault(settings, db)
-    app = _assembled(settings, db, clock, vault, feed or _demo_feed(clock), BROKERS if brokers is None else {**BROKERS, **brokers})
+    app = _assembled(
+        settings,
+        db,
+        clock,
+        vault,
+        feed or _demo_feed(clock),
+        BROKERS if brokers is None else {**BROKERS, **brokers},
+    )
     try:
         keys.check_key(app)
     except WrongKey as error:
         raise CannotStart(
-            "The encryption key does not fit this database: its secrets were sealed with another one, and nothing was changed.\n"
-            "  Put the right key into ENCRYPTION_KEY or into the key file (several may be given, separated by commas)."
+            "The encryption key does not fit this database: its secrets were sealed with another one, and "
+            "nothing was changed.\n"
+            "  Put the right key into ENCRYPTION_KEY or into the key file (several may be given, separated "
+            "by commas)."
         ) from error
     return app
 
 
-def _assembled(settings: Settings, db: Database, clock: Clock, vault: Vault, feed: Feed, kinds: Mapping[str, BrokerKind]) -> App:
-    app = App(settings=settings, db=db, clock=clock, vault=vault, feed=feed, notes=Notes(), disk=Disk(db.file))
+def _assembled(
+    settings: Settings, db: Database, clock: Clock, vault: Vault, feed: Feed, kinds: Mapping[str, BrokerKind]
+) -> App:
+    app = App(
+        settings=settings, db=db, clock=clock, vault=vault, feed=feed, notes=Notes(), disk=Disk(db.file)
+    )
     app.brokers = Brokers(app, kinds)
     owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     app.engine = Engine(db=db, clock=clock, broker_of=app.brokers.of, feed_of=app.brokers.feed, owner=owner)
@@ -332,7 +403,10 @@ def _open_database(settings: Settings) -> Database:
         db.migrate()
         return db
     except (DatabaseAway, OSError) as error:
-        raise CannotStart(f"The database {settings.database_label} cannot be reached: {error}\n  Check DATABASE_URL, and that it is running.") from error
+        raise CannotStart(
+            f"The database {settings.database_label} cannot be reached: {error}\n  Check DATABASE_URL, and "
+            "that it is running."
+        ) from error
 
 
 def _open_vault(settings: Settings, db: Database) -> Vault:
@@ -344,8 +418,10 @@ def _open_vault(settings: Settings, db: Database) -> Vault:
             sealed = people_table.setting(conn, keys.CHECK) is not None
         if sealed and not settings.key_file.exists():
             raise CannotStart(
-                f"The encryption key is missing: {settings.key_file} is gone, and the database holds secrets sealed with it.\n"
-                "  Put the file back, or set ENCRYPTION_KEY. Without it the stored broker credentials cannot be read."
+                f"The encryption key is missing: {settings.key_file} is gone, and the database holds "
+                "secrets sealed with it.\n"
+                "  Put the file back, or set ENCRYPTION_KEY. Without it the stored broker credentials "
+                "cannot be read."
             )
         return Vault([load_or_create_key(settings.key_file)])
     except (BadKey, BadSetting) as error:

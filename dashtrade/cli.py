@@ -1,4 +1,5 @@
-"""The `dashtrade` command. Each command imports what it needs when it runs: `up` must not load the application."""
+"""The `dashtrade` command. Each command imports what it needs when it runs: `up` must not load the
+application."""
 
 from __future__ import annotations
 
@@ -52,7 +53,10 @@ def brokers(settings: Settings, given: argparse.Namespace) -> int:
         return 0
     for one in guide.guides():
         name = f"{one.broker} {one.exchange or ''}".strip()
-        print(f"{name:<16} {one.can.name}, {' and '.join(one.modes)}{'' if one.proven else ' (unproven)'}: {one.steps}")
+        print(
+            f"{name:<16} {one.can.name}, {' and '.join(one.modes)}{'' if one.proven else ' (unproven)'}: "
+            f"{one.steps}"
+        )
     return 0
 
 
@@ -63,7 +67,9 @@ def user_add(settings: Settings, given: argparse.Namespace) -> int:
 
     password = _read_password()
     name = given.name or given.email.partition("@")[0]
-    people.add_user(build_app(settings), email=given.email, name=name, password=password, role=Role(given.role))
+    people.add_user(
+        build_app(settings), email=given.email, name=name, password=password, role=Role(given.role)
+    )
     print(f"{given.email} may now sign in at {settings.dashboard_url} (role: {given.role}).")
     return 0
 
@@ -99,11 +105,19 @@ def restore(settings: Settings, given: argparse.Namespace) -> int:
     if not given.file.is_file():
         raise Refused(f"There is no file {given.file}.\n  Give the file that `dashtrade backup` wrote.")
     _require_stopped(settings)
-    _confirm(f"This replaces everything in {settings.database_label} by what is in {given.file}; what is there now is kept beside it.", given.yes)
+    _confirm(
+        (
+            f"This replaces everything in {settings.database_label} by what is in {given.file}; what is "
+            "there now is kept beside it."
+        ),
+        given.yes,
+    )
     _make_home(settings)
     done: list[restored.Restored] = []
     now = SystemClock().now()
-    kept = Database(settings.database_url).restore(given.file, lambda incoming, replaced: done.append(restored.make_safe(incoming, replaced, now)))
+    kept = Database(settings.database_url).restore(
+        given.file, lambda incoming, replaced: done.append(restored.make_safe(incoming, replaced, now))
+    )
     before = f"; what was there before is kept in {kept}" if kept else ""
     print(f"Restored from {given.file}{before}.\n{restored.in_words(done[0])}\nStart DashTrade with ./start")
     return 0
@@ -123,7 +137,10 @@ def key_rotate(settings: Settings, given: argparse.Namespace) -> int:
 
     if settings.encryption_keys:
         count = keys.rotate_all(build_app(settings))
-        print(f"{count} secrets are now under the first key of ENCRYPTION_KEY. Only older backups need the others.")
+        print(
+            f"{count} secrets are now under the first key of ENCRYPTION_KEY. Only older backups need the "
+            "others."
+        )
         return 0
     # A running process knows only the old key, and could not read what is written with the new one.
     _require_stopped(settings)
@@ -131,7 +148,8 @@ def key_rotate(settings: Settings, given: argparse.Namespace) -> int:
     add_key(settings.key_file, new_key())
     count = keys.rotate_all(build_app(settings))
     print(
-        f"{count} secrets are now under a new key, the first in {settings.key_file}. Only older backups need the others."
+        f"{count} secrets are now under a new key, the first in {settings.key_file}. Only older backups "
+        "need the others."
     )
     return 0
 
@@ -163,12 +181,18 @@ def _require_stopped(settings: Settings) -> None:
         require_free(settings.host, settings.ui_port, "DASHTRADE_UI_PORT")
     except BusyPort as problem:
         first_line = str(problem).splitlines()[0]
-        raise Refused(f"DashTrade seems to be running: {first_line}\n  Stop it, then run this again.") from None
+        raise Refused(
+            f"DashTrade seems to be running: {first_line}\n  Stop it, then run this again."
+        ) from None
 
 
 def _confirm(consequence: str, yes: bool) -> None:
     """A person is asked; a script that says so means it."""
-    if not yes and sys.stdin.isatty() and input(f"{consequence}\nGo on? [y/N] ").strip().lower() not in ("y", "yes"):
+    if (
+        not yes
+        and sys.stdin.isatty()
+        and input(f"{consequence}\nGo on? [y/N] ").strip().lower() not in ("y", "yes")
+    ):
         raise Refused("Nothing was changed.")
 
 
@@ -188,11 +212,16 @@ def _read_password() -> str:
 
 def _about_the_key(settings: Settings) -> str:
     where = "ENCRYPTION_KEY" if settings.encryption_keys else str(settings.key_file)
-    return f"Keep the encryption key ({where}) too, in another place: without it the broker credentials stay closed."
+    return (
+        f"Keep the encryption key ({where}) too, in another place: without it the broker credentials stay "
+        "closed."
+    )
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="dashtrade", description="DashTrade: alerts in, exactly one order out.")
+    top = argparse.ArgumentParser(
+        prog="dashtrade", description="DashTrade: alerts in, exactly one order out."
+    )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
     def command(where, name: str, run, about: str) -> argparse.ArgumentParser:
@@ -202,27 +231,52 @@ def parser() -> argparse.ArgumentParser:
 
     command(commands, "up", up, "Run the receiver and the dashboard until stopped.")
     command(commands, "migrate", migrate, "Bring the database to the newest schema (./start does it too).")
-    command(commands, "doctor", doctor, "Look for what would keep DashTrade from working, and say what to do.")
-    table = command(commands, "brokers", brokers, "What each broker can and cannot do, and how to connect it.")
+    command(
+        commands, "doctor", doctor, "Look for what would keep DashTrade from working, and say what to do."
+    )
+    table = command(
+        commands, "brokers", brokers, "What each broker can and cannot do, and how to connect it."
+    )
     table.add_argument("--markdown", action="store_true", help="as the table of the README")
-    users = commands.add_parser("user", help="Manage accounts.").add_subparsers(required=True, metavar="COMMAND")
-    add = command(users, "add", user_add, "Make an account; the password is asked for, or read from standard input.")
+    users = commands.add_parser("user", help="Manage accounts.").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    add = command(
+        users, "add", user_add, "Make an account; the password is asked for, or read from standard input."
+    )
     add.add_argument("email", metavar="EMAIL")
     add.add_argument("--name", help="the name shown (default: the part before the @)")
     add.add_argument("--role", choices=("standard", "admin", "superadmin"), default="standard")
-    rescue = command(users, "rescue", user_rescue, "Print a link that makes a new password, and take off the second factor.")
+    rescue = command(
+        users,
+        "rescue",
+        user_rescue,
+        "Print a link that makes a new password, and take off the second factor.",
+    )
     rescue.add_argument("email", metavar="EMAIL")
     save = command(commands, "backup", backup, "Save the database into a file; DashTrade may be running.")
     save.add_argument("file", metavar="FILE", type=Path)
-    back = command(commands, "restore", restore, "Replace the database by a backup; DashTrade must be stopped.")
+    back = command(
+        commands, "restore", restore, "Replace the database by a backup; DashTrade must be stopped."
+    )
     back.add_argument("file", metavar="FILE", type=Path)
     back.add_argument("--yes", action="store_true", help="do not ask")
     keys = commands.add_parser("key", help="Manage the encryption key.").add_subparsers(
         required=True, metavar="COMMAND"
     )
     command(keys, "new", key_new, "Print a new key.")
-    command(keys, "rotate", key_rotate, "Put all stored secrets under a new key, or under the first of ENCRYPTION_KEY.")
-    command(commands, "setup-link", setup_link, "Print the link that makes the first account, while there is none.")
+    command(
+        keys,
+        "rotate",
+        key_rotate,
+        "Put all stored secrets under a new key, or under the first of ENCRYPTION_KEY.",
+    )
+    command(
+        commands,
+        "setup-link",
+        setup_link,
+        "Print the link that makes the first account, while there is none.",
+    )
     return top
 
 
@@ -246,7 +300,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _errors_with_a_message() -> tuple[type[Exception], ...]:
-    """The application's errors that speak to people; asked for only once something was raised, so nothing is loaded."""
+    """The application's errors that speak to people; asked for only once something was raised, so nothing is
+    loaded."""
     database = sys.modules.get("bot_database")
     return (database.DatabaseAway, database.PostgresHasItsOwnTools) if database else ()
 

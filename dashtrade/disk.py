@@ -1,9 +1,10 @@
-"""The disk that the database is on: a full one must not stand between a user and the way out of what they hold.
+"""The disk that the database is on: a full one must not stand between a user and the way out of what they
+hold.
 
-An exit takes some kilobytes, so little has to be kept back for it. While little is free, alerts that are no exits are refused.
-Where something else fills the disk further, the ballast is given up: a file beside the database that only holds its place, so
-that exits are decided, sent and booked. It is made again when there is room. Every process looks for itself, which takes
-microseconds; nothing is known of the disk of a PostgreSQL.
+An exit takes some kilobytes, so little has to be kept back for it. While little is free, alerts that are no
+exits are refused. Where something else fills the disk further, the ballast is given up: a file beside the
+database that only holds its place, so that exits are decided, sent and booked. It is made again when there is
+room. Every process looks for itself, which takes microseconds; nothing is known of the disk of a PostgreSQL.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from pathlib import Path
 
 MB = 1024 * 1024
 LOW = 128 * MB  # free space below which only exits are taken
-LEAST = 16 * MB  # below which the ballast is given up; with it in hand there is still less than LOW, so nothing flaps
+# below which the ballast is given up; with it in hand there is still less than LOW, so nothing flaps
+LEAST = 16 * MB
 BALLAST = 64 * MB
 
 

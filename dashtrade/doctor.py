@@ -1,4 +1,5 @@
-"""`dashtrade doctor`: what would keep DashTrade from working here, and what to do about it. It changes nothing."""
+"""`dashtrade doctor`: what would keep DashTrade from working here, and what to do about it. It changes
+nothing."""
 
 from __future__ import annotations
 
@@ -35,16 +36,26 @@ class Finding:
 def examine(settings: Settings) -> Iterator[Finding]:
     """Every check once; one that breaks is itself a finding."""
     checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
-        check_python, check_settings, check_home, check_key, check_database,
-        check_ports, check_files, check_disk, check_clock, check_extras,
-    )  # fmt: skip
+        check_python,
+        check_settings,
+        check_home,
+        check_key,
+        check_database,
+        check_ports,
+        check_files,
+        check_disk,
+        check_clock,
+        check_extras,
+    )
     for check in checks:
         try:
             yield from check(settings)
-        except Exception as error:  # noqa: BLE001  a check of the sick must not itself fall over
+        except Exception as error:
             subject = check.__name__.removeprefix("check_")
             yield Finding(
-                ok=False, what=f"The check of the {subject} itself failed: {error!r}", hint="Please report this."
+                ok=False,
+                what=f"The check of the {subject} itself failed: {error!r}",
+                hint="Please report this.",
             )
 
 
@@ -66,10 +77,15 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
 
 def _dashboard_name(settings: Settings) -> Finding:
     reached = bool(settings.proxy_hops) or not on_this_machine(settings.host)
-    hint = "Links for others begin with it, and names that are not set are refused: set DASHTRADE_DASHBOARD_URL to what people type."
+    hint = (
+        "Links for others begin with it, and names that are not set are refused: set "
+        "DASHTRADE_DASHBOARD_URL to what people type."
+    )
     return Finding(
-        ok=True, what=f"The dashboard's address is {settings.dashboard_url}", hint=hint if reached and settings.links_stay_here else "",
-    )  # fmt: skip
+        ok=True,
+        what=f"The dashboard's address is {settings.dashboard_url}",
+        hint=hint if reached and settings.links_stay_here else "",
+    )
 
 
 def check_home(settings: Settings) -> Iterator[Finding]:
@@ -78,11 +94,15 @@ def check_home(settings: Settings) -> Iterator[Finding]:
         yield Finding(ok=True, what=f"Home {home}: will be made at the first start")
     elif not home.is_dir() or not os.access(home, os.W_OK | os.X_OK):
         yield Finding(
-            ok=False, what=f"Home {home} is not a folder that can be written to", hint="Mend it or set DASHTRADE_HOME."
+            ok=False,
+            what=f"Home {home} is not a folder that can be written to",
+            hint="Mend it or set DASHTRADE_HOME.",
         )
     elif home.stat().st_mode & 0o077:
         hint = f"It holds keys and logs; close it: chmod 700 {home}"
-        yield Finding(ok=True, what=f"Home {home} can be looked into by other users of this machine", hint=hint)
+        yield Finding(
+            ok=True, what=f"Home {home} can be looked into by other users of this machine", hint=hint
+        )
     else:
         yield Finding(ok=True, what=f"Home {home}")
 
@@ -104,7 +124,9 @@ def check_key(settings: Settings) -> Iterator[Finding]:
 
 def _no_key(database: Path | None) -> Finding:
     """A new key beside an old database would leave every stored credential closed."""
-    hint = "If the database was in use before, put its key back, or set ENCRYPTION_KEY, before the next start."
+    hint = (
+        "If the database was in use before, put its key back, or set ENCRYPTION_KEY, before the next start."
+    )
     if database is None:
         return Finding(ok=True, what="Encryption key: none yet", hint=hint)
     if database.exists():
@@ -125,9 +147,15 @@ def check_database(settings: Settings) -> Iterator[Finding]:
     except DatabaseAway as error:
         hint = "See that the server runs, and that address, name and password in DATABASE_URL are right."
         if "SSL" in str(error):
-            hint = "Switch TLS on at the server; or, where the network between is yours alone, end DATABASE_URL in ?sslmode=disable."
+            hint = (
+                "Switch TLS on at the server; or, where the network between is yours alone, end "
+                "DATABASE_URL in ?sslmode=disable."
+            )
         if file is not None:
-            hint = "Another program may hold it, or the disk is full; if the file is damaged: dashtrade restore FILE"
+            hint = (
+                "Another program may hold it, or the disk is full; if the file is damaged: dashtrade "
+                "restore FILE"
+            )
         yield Finding(ok=False, what=f"Database {settings.database_label}: {error}", hint=hint)
     finally:
         database.close()
@@ -141,9 +169,13 @@ def _schema(version: str | None, label: str) -> Finding:
         return Finding(ok=True, what=f"Database {label}: reachable, its tables up to date")
     if (version or "") < newest:
         hint = "The next ./start brings them up to date; or do it now: .venv/bin/dashtrade migrate"
-        return Finding(ok=True, what=f"Database {label}: reachable, its tables older than this DashTrade", hint=hint)
+        return Finding(
+            ok=True, what=f"Database {label}: reachable, its tables older than this DashTrade", hint=hint
+        )
     hint = "Update DashTrade to the version that last used it, or restore a backup."
-    return Finding(ok=False, what=f"Database {label}: its tables are of a newer DashTrade ({version})", hint=hint)
+    return Finding(
+        ok=False, what=f"Database {label}: its tables are of a newer DashTrade ({version})", hint=hint
+    )
 
 
 def check_ports(settings: Settings) -> Iterator[Finding]:
@@ -168,14 +200,25 @@ def check_files(settings: Settings) -> Iterator[Finding]:
     if hard == resource.RLIM_INFINITY or hard >= ENOUGH_FILES:
         yield Finding(ok=True, what="Open files: as many as are needed may be open at once")
         return
-    hint = f"Allow {ENOUGH_FILES} (ulimit -Hn, LimitNOFILE= of systemd, --ulimit nofile= of Docker): else fewer connections are taken."
-    yield Finding(ok=True, what=f"Open files: a process may have {hard} open at once, which is few", hint=hint)
+    hint = (
+        f"Allow {ENOUGH_FILES} (ulimit -Hn, LimitNOFILE= of systemd, --ulimit nofile= of Docker): else "
+        "fewer connections are taken."
+    )
+    yield Finding(
+        ok=True, what=f"Open files: a process may have {hard} open at once, which is few", hint=hint
+    )
 
 
 def check_disk(settings: Settings) -> Iterator[Finding]:
     free = shutil.disk_usage(_existing(settings.home)).free
     ok = free >= ENOUGH_DISK
-    hint = "" if ok else "Make room: with less than 128 MB free only exits are taken. DASHTRADE_RETENTION_DAYS keeps less."
+    hint = (
+        ""
+        if ok
+        else (
+            "Make room: with less than 128 MB free only exits are taken. DASHTRADE_RETENTION_DAYS keeps less."
+        )
+    )
     yield Finding(ok=ok, what=f"{free / 1e9:.1f} GB free where the home is", hint=hint)
 
 
@@ -185,15 +228,23 @@ def check_clock(settings: Settings) -> Iterator[Finding]:
     newest = max((f.stat().st_mtime for f in _own_files(settings)), default=0.0)
     shown = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d %H:%M UTC")
     behind = now < RELEASED.timestamp() or newest > now + 120
-    hint = "Set the clock (timedatectl set-ntp true): exchanges refuse orders whose time is off." if behind else ""
-    yield Finding(ok=not behind, what=f"Clock: {shown}" + " is behind what has already happened" * behind, hint=hint)
+    hint = (
+        "Set the clock (timedatectl set-ntp true): exchanges refuse orders whose time is off."
+        if behind
+        else ""
+    )
+    yield Finding(
+        ok=not behind, what=f"Clock: {shown}" + " is behind what has already happened" * behind, hint=hint
+    )
 
 
 def check_extras(settings: Settings) -> Iterator[Finding]:
     for module, (package, gives) in OPTIONAL.items():
         there = importlib.util.find_spec(module) is not None
         hint = "" if there else f"Only if you want it: .venv/bin/python -m pip install {package}"
-        yield Finding(ok=True, what=f"{package} ({gives}): {'installed' if there else 'not installed'}", hint=hint)
+        yield Finding(
+            ok=True, what=f"{package} ({gives}): {'installed' if there else 'not installed'}", hint=hint
+        )
 
 
 def _sqlite_file(settings: Settings) -> Path | None:

@@ -1,13 +1,14 @@
-"""The worker's door to the other processes of its machine: they hand it alerts, tell it of work, and hear what came of it.
+"""The worker's door to the other processes of its machine: they hand it alerts, tell it of work, and hear
+what came of it.
 
-On SQLite there is one writer at a time, and the worker is it most of the time: an alert that is handed over is made durable in
-the same commit as others and answered in a fraction of the time that two processes take to pass the database's lock to and fro.
-Nothing depends on it. Whoever is not answered in time writes to the database himself, under the same id, and whoever is not
-told finds everything there a moment later.
+On SQLite there is one writer at a time, and the worker is it most of the time: an alert that is handed over
+is made durable in the same commit as others and answered in a fraction of the time that two processes take to
+pass the database's lock to and fro. Nothing depends on it. Whoever is not answered in time writes to the
+database himself, under the same id, and whoever is not told finds everything there a moment later.
 
-It is a Unix socket in the home folder, which belongs to the user of DashTrade alone: nobody else can reach the worker by it,
-or pretend to be the worker. What passes through is JSON, which can become nothing but the records that are waited for.
-"""
+It is a Unix socket in the home folder, which belongs to the user of DashTrade alone: nobody else can reach
+the worker by it, or pretend to be the worker. What passes through is JSON, which can become nothing but the
+records that are waited for."""
 
 from __future__ import annotations
 
@@ -55,8 +56,8 @@ def socket_file(home: Path) -> Path:
 
 
 def _listen_at(file: Path) -> socket.socket:
-    """Where the home's name is too long for a socket's, or its file system has none, it lies in a folder of its own (0700),
-    and the home holds a link to it."""
+    """Where the home's name is too long for a socket's, or its file system has none, it lies in a folder of
+    its own (0700), and the home holds a link to it."""
     _remove(file)
     listening = socket.socket(socket.AF_UNIX)
     try:
@@ -82,7 +83,8 @@ def _remove(file: Path) -> None:
 
 
 class Asker:
-    """The worker's end of one connection. Never waits: an asker that does not listen loses its connection, and no more."""
+    """The worker's end of one connection. Never waits: an asker that does not listen loses its connection,
+    and no more."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock, self._lock = sock, threading.Lock()
@@ -99,11 +101,16 @@ class Asker:
 
 
 class Door:
-    """The worker's. `accept(asker, number, alert)` and `wake(lane)` are called from threads of the door's own;
-    `outcome(owner, signal_id)` gives what came of a signal whose sender waits for it, None while it is under way."""
+    """The worker's. `accept(asker, number, alert)` and `wake(lane)` are called from threads of the door's
+    own;
+    `outcome(owner, signal_id)` gives what came of a signal whose sender waits for it, None while it is under
+    way."""
 
     def __init__(
-        self, home: Path, accept: Callable[[Asker, int, Any], None], wake: Callable[[Any], None],
+        self,
+        home: Path,
+        accept: Callable[[Asker, int, Any], None],
+        wake: Callable[[Any], None],
         outcome: Callable[[int, str], dict[str, Any] | None],
     ) -> None:
         self._accept, self._wake, self._outcome = accept, wake, outcome
@@ -142,7 +149,8 @@ class Door:
             self._wake(lane)
 
     def remember(self, asker: Asker, signal_id: str, owner: int | None = None) -> None:
-        """Who is to be told when something comes of the signal, and whether of what (`owner`, whose signal it is)."""
+        """Who is to be told when something comes of the signal, and whether of what (`owner`, whose signal it
+        is)."""
         self._by_signal[signal_id] = asker, owner
         while len(self._by_signal) > REMEMBERED:
             self._by_signal.popitem(last=False)
@@ -177,7 +185,8 @@ class _Answer:
 
 
 class Caller:
-    """The receiver's and the dashboard's end: hands alerts over, tells of work, waits for what comes of it."""
+    """The receiver's and the dashboard's end: hands alerts over, tells of work, waits for what comes of
+    it."""
 
     def __init__(self, home: Path) -> None:
         self._file = socket_file(home)
@@ -189,7 +198,7 @@ class Caller:
         self._waiters: dict[str, threading.Event] = {}
         self._told: OrderedDict[str, dict[str, Any] | None] = OrderedDict()
 
-    # --- calling -----------------------------------------------------------------------------------------------------------
+    # --- calling --------------------------------------------------------------------------------------------
 
     def hand_over(self, alert: Any) -> Any | None:
         """What the worker says of it once it is durable; None if it says nothing: it may have it, or not."""
@@ -247,7 +256,7 @@ class Caller:
             with contextlib.suppress(RuntimeError):
                 answer.gate.release()
 
-    # --- hearing -----------------------------------------------------------------------------------------------------------
+    # --- hearing --------------------------------------------------------------------------------------------
 
     def _listen(self, sock: socket.socket) -> None:
         for body in _frames(sock):

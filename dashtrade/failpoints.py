@@ -1,4 +1,5 @@
-"""Named places where a test may end the process, as if the power went. Nothing but a test's own code arms one.
+"""Named places where a test may end the process, as if the power went. Nothing but a test's own code arms
+one.
 
 `arm("after_send", 3)` ends the process the third time it comes to `after_send`.
 """
@@ -10,8 +11,16 @@ import os
 CRASHED = 86  # the exit code by which a test knows that its failpoint was reached
 
 NAMES = (
-    "before_accept_commit", "after_accept_commit", "before_decide_commit", "after_decide_commit", "before_send", "after_send",
-    "before_book_commit", "in_booking", "after_book_commit", "before_resend",
+    "before_accept_commit",
+    "after_accept_commit",
+    "before_decide_commit",
+    "after_decide_commit",
+    "before_send",
+    "after_send",
+    "before_book_commit",
+    "in_booking",
+    "after_book_commit",
+    "before_resend",
 )
 _armed, _left = "", 0
 

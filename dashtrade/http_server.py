@@ -92,7 +92,8 @@ class Front(TcpWSGIServer):
         (self._alerts if path == ALERTS else self.task_dispatcher).add_task(task)
 
     def handle_accept(self) -> None:
-        """All who wait to come in, up to a number: by one at each turn of the loop a crowd would hold up everybody else."""
+        """All who wait to come in, up to a number: by one at each turn of the loop a crowd would hold up
+        everybody else."""
         for _ in range(AT_ONCE):
             if len(self.active_channels) >= self._most:
                 self._make_room()
@@ -110,7 +111,9 @@ class Front(TcpWSGIServer):
         late = time.monotonic() - ARRIVAL_SECONDS
         for channel in list(self.active_channels.values()):
             silent = channel.waits and channel.last_activity < now - IDLE_SECONDS
-            slow = channel.arriving_since is not None and not channel.requests and channel.arriving_since < late
+            slow = (
+                channel.arriving_since is not None and not channel.requests and channel.arriving_since < late
+            )
             unread = channel.total_outbufs_len and channel.last_activity < now - UNREAD_SECONDS
             if silent or slow or unread:
                 channel.handle_close()
@@ -128,7 +131,12 @@ class Front(TcpWSGIServer):
         if time.monotonic() - self._told_at > 60:
             self._told_at = time.monotonic()
             address, count = crowd.most_common(1)[0]
-            log.warning("all %s connections are taken, %s of those that wait by %s: the oldest are closed", self._most, count, address)
+            log.warning(
+                "all %s connections are taken, %s of those that wait by %s: the oldest are closed",
+                self._most,
+                count,
+                address,
+            )
 
 
 class HttpServer:
@@ -136,19 +144,34 @@ class HttpServer:
 
     def __init__(self, application: Callable[..., Any], *, host: str, port: int, **adjustments: Any) -> None:
         self._adj = Adjustments(
-            host=host, port=port, threads=OTHER_THREADS, asyncore_use_poll=True, cleanup_interval=1, ident=None, connection_limit=NO_LIMIT,
-            backlog=QUEUE, clear_untrusted_proxy_headers=False, **adjustments,
-        )  # fmt: skip
+            host=host,
+            port=port,
+            threads=OTHER_THREADS,
+            asyncore_use_poll=True,
+            cleanup_interval=1,
+            ident=None,
+            connection_limit=NO_LIMIT,
+            backlog=QUEUE,
+            clear_untrusted_proxy_headers=False,
+            **adjustments,
+        )
         self._map: dict[int, Any] = {}
         self._alerts, self._others = _threads(ALERT_THREADS), _threads(OTHER_THREADS)
         most = connection_limit()
         self._fronts = [
             Front(
-                application, self._map, True, None, dispatcher=self._others, adj=self._adj, sockinfo=info, alerts=self._alerts,
+                application,
+                self._map,
+                True,
+                None,
+                dispatcher=self._others,
+                adj=self._adj,
+                sockinfo=info,
+                alerts=self._alerts,
                 most=most,
             )
             for info in self._adj.listen
-        ]  # fmt: skip
+        ]
 
     @property
     def port(self) -> int:
@@ -168,7 +191,8 @@ class HttpServer:
 
 
 class InTurn:
-    """What waits for a thread: each sender's requests in their order, and the senders in turn. A flood waits for itself."""
+    """What waits for a thread: each sender's requests in their order, and the senders in turn. A flood waits
+    for itself."""
 
     def __init__(self) -> None:
         self._of: OrderedDict[str, deque[Channel]] = OrderedDict()

@@ -1,7 +1,7 @@
 """No orphans: a child of the supervisor ends itself when the supervisor is gone, however that came about.
 
-A supervisor that is killed outright cannot stop its children. They would go on trading unwatched, and hold the ports
-that the next start needs; so each child calls `watch_parent()` first thing in its main function.
+A supervisor that is killed outright cannot stop its children. They would go on trading unwatched, and hold
+the ports that the next start needs; so each child calls `watch_parent()` first thing in its main function.
 """
 
 from __future__ import annotations

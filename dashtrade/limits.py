@@ -21,7 +21,8 @@ class Rate:
         self._lock = threading.Lock()
 
     def take(self, key: Hashable, cost: int = 1) -> float:
-        """0: go on. Else the seconds to wait. What costs more than is left goes on too, and is waited for afterwards."""
+        """0: go on. Else the seconds to wait. What costs more than is left goes on too, and is waited for
+        afterwards."""
         now = time.monotonic()
         with self._lock:
             left, at = self._left.pop(key, (self.most, now))
@@ -94,7 +95,8 @@ def network_of(address: str) -> str:
 
 
 def room_for_connections(most: int, others: int) -> int:
-    """As many as this process may have files open, which is raised where that is allowed; and no more than are good for it."""
+    """As many as this process may have files open, which is raised where that is allowed; and no more than
+    are good for it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = most + others
     if soft < wanted:
@@ -113,10 +115,13 @@ class ReceiverLimits:
     """What the receiver gives away at a time."""
 
     alerts: Rate  # of one user
-    # Of one user, when there is no room for all of their alerts; each costs as many as the bots that it leads out of something.
-    # At once it lets go of all that a user can hold (`services/quotas.py`), so no flood of entries stands before an exit.
+    # Of one user, when there is no room for all of their alerts; each costs as many as the bots that it leads
+    # out of something.
+    # At once it lets go of all that a user can hold (`services/quotas.py`), so no flood of entries stands
+    # before an exit.
     exits: Rate = field(default_factory=lambda: Rate(2.0, burst_seconds=250))
-    # Requests of one user that change something: each leaves a line in the audit log. What stops or closes has its own bucket.
+    # Requests of one user that change something: each leaves a line in the audit log. What stops or closes
+    # has its own bucket.
     changes: Rate = field(default_factory=lambda: Rate(1.0, burst_seconds=2000))
     stops: Rate = field(default_factory=lambda: Rate(5.0, burst_seconds=200))
     waiting: Places = field(default_factory=lambda: Places(in_all=16, of_one=4))  # requests with ?wait

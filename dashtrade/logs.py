@@ -1,9 +1,9 @@
-"""Log lines: one per change of state, with the ids that lead on. What proves who somebody is never stands there.
+"""Log lines: one per change of state, with the ids that lead on. What proves who somebody is never stands
+there.
 
 Nobody can empty the log by making the same thing happen again and again: what repeats within a minute is
-counted, and the number said once. A line is one line, whatever was in it, and what belongs to it (a traceback)
-stands indented below: no text of a stranger looks like a line of ours.
-"""
+counted, and the number said once. A line is one line, whatever was in it, and what belongs to it (a
+traceback) stands indented below: no text of a stranger looks like a line of ours."""
 
 from __future__ import annotations
 
@@ -79,9 +79,9 @@ class Repeats:
         return [one for one in over if one.hidden]
 
 
-class Collapsing(logging.StreamHandler):  # type: ignore[type-arg]
-    """Writes what is new, and counts what is not. What was counted is said when its minute is over, by the next
-    line or by a timer."""
+class Collapsing(logging.StreamHandler):
+    """Writes what is new, and counts what is not. What was counted is said when its minute is over, by the
+    next line or by a timer."""
 
     def __init__(
         self, stream: Any = None, *, seconds: float = WINDOW_SECONDS, remembered: int = REMEMBERED
@@ -136,10 +136,8 @@ def _unless(repeated: bool, counted: Seen, record: logging.LogRecord) -> logging
 
 
 def _raised_at(error: BaseException | None) -> tuple[str, int]:
-    frame = None
-    for frame in traceback.walk_tb(error.__traceback__ if error is not None else None):
-        pass
-    return (frame[0].f_code.co_filename, frame[1]) if frame is not None else ("", 0)
+    frames = list(traceback.walk_tb(error.__traceback__ if error is not None else None))
+    return (frames[-1][0].f_code.co_filename, frames[-1][1]) if frames else ("", 0)
 
 
 def _without_traceback(record: logging.LogRecord, error: BaseException) -> logging.LogRecord:
@@ -160,7 +158,9 @@ def _summary(one: Seen, seconds: float) -> logging.LogRecord:
 
 def set_up(level: str) -> None:
     handler = Collapsing(sys.stderr)
-    handler.setFormatter(Redacting("%(asctime)s.%(msecs)03d %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S"))
+    handler.setFormatter(
+        Redacting("%(asctime)s.%(msecs)03d %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    )
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for noisy in ("apscheduler", "alembic", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -1,4 +1,5 @@
-"""Is this port free, who holds it, does that process answer: for the supervisor and the doctor. Standard library only."""
+"""Is this port free, who holds it, does that process answer: for the supervisor and the doctor. Standard
+library only."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ class Holder:
 
 
 def require_free(host: str, port: int, setting: str, patience: float = 0.0) -> None:
-    """Raises BusyPort unless `port` can be listened on; waits up to `patience` seconds for it to come free."""
+    """Raises BusyPort unless `port` can be listened on; waits up to `patience` seconds for it to come
+    free."""
     deadline = time.monotonic() + patience
     while (error := _try_to_listen(host, port)) is not None:
         if error.errno != errno.EADDRINUSE or time.monotonic() >= deadline:
@@ -59,9 +61,15 @@ def _explain(error: OSError, host: str, port: int, setting: str) -> str:
             )
         who = f"process {by.pid} ({by.command})" if by else "another process"
         end_it = f"End that process (kill {by.pid})" if by else "End that process"
-        return f"Port {port} is in use by {who}.\n  {end_it}, or choose another port: {setting}={port % 65535 + 1}"
+        return (
+            f"Port {port} is in use by {who}.\n  {end_it}, or choose another port: "
+            f"{setting}={port % 65535 + 1}"
+        )
     if error.errno == errno.EACCES:
-        return f"Port {port} may be used by the administrator only.\n  Choose one above 1023: {setting}={port + 8000}"
+        return (
+            f"Port {port} may be used by the administrator only.\n  Choose one above 1023: "
+            f"{setting}={port + 8000}"
+        )
     return (
         f"DashTrade cannot listen on {host}, port {port}: {error.strerror or error}.\n"
         "  Set DASHTRADE_HOST to an address of this machine, or to 127.0.0.1."
@@ -76,7 +84,9 @@ def holder(port: int) -> Holder | None:
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if any(os.readlink(entry) in sockets for entry in (process / "fd").iterdir()):
-                command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+                command = (
+                    (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+                )
                 return Holder(pid=int(process.name), command=command[:120] or "name unknown")
         except OSError:
             continue  # it ended meanwhile, or belongs to someone else
@@ -97,12 +107,15 @@ def _listening_inodes(port: int) -> set[str]:
 
 
 def answers(host: str, port: int, path: str, timeout: float = 2.0) -> bool:
-    """Whether `GET path` is answered with 200. By hand: an HTTP client would bring TLS and 5 MB into the supervisor."""
+    """Whether `GET path` is answered with 200. By hand: an HTTP client would bring TLS and 5 MB into the
+    supervisor."""
     host = reachable(host)
     name = f"[{host}]" if ":" in host else host
     try:
         with socket.create_connection((host, port), timeout=timeout) as connection:
-            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {name}:{port}\r\nConnection: close\r\n\r\n".encode())
+            connection.sendall(
+                f"GET {path} HTTP/1.1\r\nHost: {name}:{port}\r\nConnection: close\r\n\r\n".encode()
+            )
             return connection.makefile("rb").readline(64).split(b" ")[1:2] == [b"200"]
     except OSError:
         return False

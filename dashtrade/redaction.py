@@ -42,13 +42,13 @@ _NAMED = re.compile(
     | (?<![\w-])["']key["']:\s?(?P<key>["'][^"'\s]{{12,}}["']?)
     | ["']?(?<![\w-])key(?:["']?:\s?|=)(?P<plain>["']?(?=[^\s"',&]{{0,40}}\d)[\w+/=.-]{{16,}})""",
     _FLAGS,
-)  # fmt: skip
+)
 _CODE = re.compile(
     rf"""(?:[?&]|%3f|%26)(?:code|session|sid)(?:=|%3d)(?P<query>{_WORD})
     | (?:[?&]|%3f|%26)state(?:=|%3d)(?P<state>[^\s"'&]{{16,}})
     | (?<![a-z])code{_BETWEEN}(?P<long>["']?(?=[^\s"'&]{{0,60}}\d)[\w.~%@+/-]{{20,}})""",
     _FLAGS,
-)  # fmt: skip
+)
 _OWN = re.compile(r"(?i)((?<![a-z0-9_])(?:usr|dt)_)[A-Za-z0-9_-]{6,}|((?:usr|dt)_)[A-Za-z0-9_-]{24,}")
 _BEARER = re.compile(r"(?i)(\bbearer\s{1,3})(?=[^\s\"']{0,60}\d)[^\s\"',]{8,}")
 _JWT = re.compile(r"\beyJ[\w-]{10,}\.[\w-]+\.[\w-]*")

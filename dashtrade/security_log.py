@@ -27,9 +27,18 @@ LINES_OF_ONE = 30  # a minute's, of the same deed by the same user and address; 
 LOCK_SECONDS = 0.5
 # Deeds of trading, by how their names begin: they are many, and stand in the audit log alone.
 TRADING = (
-    "bot ", "drift ", "exits ", "flatten", "order ", "orders ", "position ", "protection ", "simulation ",
-    "switch", "symbol ",
-)  # fmt: skip
+    "bot ",
+    "drift ",
+    "exits ",
+    "flatten",
+    "order ",
+    "orders ",
+    "position ",
+    "protection ",
+    "simulation ",
+    "switch",
+    "symbol ",
+)
 NAMES = frozenset({"account", "email", "from", "to"})  # in details, of users that a number stands for as well
 _logger = logging.getLogger("dashtrade.security.file")
 _logger.propagate = False
@@ -37,8 +46,15 @@ _logger.setLevel(logging.INFO)
 log = logging.getLogger("dashtrade.security")
 
 
-def tell(*, action: str, at: datetime, user: int | None, subject: int | None, address: str,
-         detail: Mapping[str, Any] | None) -> None:
+def tell(
+    *,
+    action: str,
+    at: datetime,
+    user: int | None,
+    subject: int | None,
+    address: str,
+    detail: Mapping[str, Any] | None,
+) -> None:
     """One line; where no file was opened (a bench, a test), none."""
     if action.startswith(TRADING):
         return
@@ -58,7 +74,8 @@ def keep_in(folder: Path) -> None:
 
 
 class SharedFile(logging.Handler):
-    """A file that several processes write to. None keeps it open, or goes on with one that was rotated away."""
+    """A file that several processes write to. None keeps it open, or goes on with one that was rotated
+    away."""
 
     def __init__(self, path: Path, most_bytes: int = MOST_BYTES, files: int = FILES) -> None:
         super().__init__()

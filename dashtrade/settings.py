@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 EX_CONFIG = 78
-"""The exit code, from sysexits.h, of a process that only a person can help: restarting it would change nothing."""
+"""The exit code, from sysexits.h, of a process only a person can help: a restart would change nothing."""
 
 
 class BadSetting(ValueError):
@@ -60,7 +60,14 @@ class Settings:
         Setting(name=name, default=default, meaning=meaning)
         for name, default, meaning in (
             ("DASHTRADE_HOME", "./data", "folder of the database, the key and the logs"),
-            ("DATABASE_URL", "SQLite in the home", "`postgresql://user:password@host/name` for PostgreSQL 15 or newer; to other machines with TLS"),
+            (
+                "DATABASE_URL",
+                "SQLite in the home",
+                (
+                    "`postgresql://user:password@host/name` for PostgreSQL 15 or newer; to other machines "
+                    "with TLS"
+                ),
+            ),
             (
                 "ENCRYPTION_KEY",
                 "a file in the home",
@@ -69,18 +76,53 @@ class Settings:
             ("DASHTRADE_UI_PORT", "5000", "port of the dashboard"),
             ("DASHTRADE_WEBHOOK_PORT", "8080", "port of webhooks and the REST API"),
             ("DASHTRADE_HOST", "127.0.0.1", "address both listen on; `0.0.0.0` for all"),
-            ("DASHTRADE_PUBLIC_URL", "http://host:webhook port", "address at which the outside reaches the webhooks"),
-            ("DASHTRADE_DASHBOARD_URL", "http://host:dashboard port", "address at which people reach the dashboard; it answers to this name"),
+            (
+                "DASHTRADE_PUBLIC_URL",
+                "http://host:webhook port",
+                "address at which the outside reaches the webhooks",
+            ),
+            (
+                "DASHTRADE_DASHBOARD_URL",
+                "http://host:dashboard port",
+                "address at which people reach the dashboard; it answers to this name",
+            ),
             ("DASHTRADE_SIGNUP", "invite", "who may make an account: `open`, `invite` or `closed`"),
-            ("DASHTRADE_PROXY_HOPS", "0", "`1` behind a reverse proxy that sets X-Forwarded-For and X-Forwarded-Proto"),
+            (
+                "DASHTRADE_PROXY_HOPS",
+                "0",
+                "`1` behind a reverse proxy that sets X-Forwarded-For and X-Forwarded-Proto",
+            ),
             ("DASHTRADE_RETENTION_DAYS", "90", "days that raw alerts and logs are kept"),
-            ("DASHTRADE_WEBHOOK_RATE", "20", "alerts a second of one user, in the long run; 25 seconds' worth at once, and exits pass beyond"),
-            ("DASHTRADE_USER_MB", "1024", "megabytes that may be stored of one user's alerts and what came of them"),
+            (
+                "DASHTRADE_WEBHOOK_RATE",
+                "20",
+                (
+                    "alerts a second of one user, in the long run; 25 seconds' worth at once, and exits pass "
+                    "beyond"
+                ),
+            ),
+            (
+                "DASHTRADE_USER_MB",
+                "1024",
+                "megabytes that may be stored of one user's alerts and what came of them",
+            ),
             ("DASHTRADE_LOG_LEVEL", "INFO", "`DEBUG`, `INFO`, `WARNING` or `ERROR`"),
             ("ALPACA_API_URL", "Alpaca's own", "address of Alpaca's trading API"),
-            ("ALPACA_DATA_URL", "Alpaca's own, or that of `ALPACA_API_URL`", "address of Alpaca's market data"),
-            ("ALPACA_STREAM_URL", "Alpaca's own, or that of `ALPACA_API_URL`", "address of Alpaca's stream of order updates"),
-            ("CCXT_URL_<EXCHANGE>", "the exchange's own", "address of a crypto exchange, such as `CCXT_URL_BINANCE`"),
+            (
+                "ALPACA_DATA_URL",
+                "Alpaca's own, or that of `ALPACA_API_URL`",
+                "address of Alpaca's market data",
+            ),
+            (
+                "ALPACA_STREAM_URL",
+                "Alpaca's own, or that of `ALPACA_API_URL`",
+                "address of Alpaca's stream of order updates",
+            ),
+            (
+                "CCXT_URL_<EXCHANGE>",
+                "the exchange's own",
+                "address of a crypto exchange, such as `CCXT_URL_BINANCE`",
+            ),
             ("SCHWAB_URL", "Schwab's own", "address of Schwab's API"),
         )
     )
@@ -94,18 +136,26 @@ class Settings:
         ui_port = given.number("DASHTRADE_UI_PORT", 5000, 1, 65535)
         webhook_port = given.number("DASHTRADE_WEBHOOK_PORT", 8080, 1, 65535)
         if ui_port == webhook_port:
-            raise BadSetting("DASHTRADE_WEBHOOK_PORT", f"both doors are set to port {ui_port}.", "Give each its own.")
+            raise BadSetting(
+                "DASHTRADE_WEBHOOK_PORT", f"both doors are set to port {ui_port}.", "Give each its own."
+            )
         host = _host(given.text("DASHTRADE_HOST", "127.0.0.1"))
         return cls(
             home=home,
             database_url=_database_url(
-                given.text("DATABASE_URL", f"sqlite:///{home / 'dashtrade.db'}"), cwd, tls_chosen=bool(given.text("PGSSLMODE", "")),
+                given.text("DATABASE_URL", f"sqlite:///{home / 'dashtrade.db'}"),
+                cwd,
+                tls_chosen=bool(given.text("PGSSLMODE", "")),
             ),
-            encryption_keys=tuple(k.strip() for k in given.text("ENCRYPTION_KEY", "").split(",") if k.strip()),
+            encryption_keys=tuple(
+                k.strip() for k in given.text("ENCRYPTION_KEY", "").split(",") if k.strip()
+            ),
             ui_port=ui_port,
             webhook_port=webhook_port,
             host=host,
-            public_url=_web_address("DASHTRADE_PUBLIC_URL", given.text("DASHTRADE_PUBLIC_URL", address(host, webhook_port))),
+            public_url=_web_address(
+                "DASHTRADE_PUBLIC_URL", given.text("DASHTRADE_PUBLIC_URL", address(host, webhook_port))
+            ),
             dashboard_url=_dashboard_url(given.text("DASHTRADE_DASHBOARD_URL", address(host, ui_port))),
             signup=given.choice("DASHTRADE_SIGNUP", "invite", ("open", "invite", "closed")),
             proxy_hops=given.number("DASHTRADE_PROXY_HOPS", 0, 0, 1),
@@ -137,13 +187,14 @@ class Settings:
 
     @property
     def unencrypted(self) -> str:
-        """What is to be said where other machines may reach it, and nothing tells that they do so over HTTPS; else empty."""
+        """What is to be said where other machines may reach it, and nothing tells that they do so over HTTPS;
+        else empty."""
         if on_this_machine(self.host) or self.proxy_hops or self.dashboard_url.startswith("https://"):
             return ""
         return (
-            f"Passwords and tokens travel unencrypted: DashTrade listens on {self.host}, and no HTTPS address is set. Put a reverse proxy "
-            "with HTTPS in front and set DASHTRADE_DASHBOARD_URL, DASHTRADE_PUBLIC_URL and DASHTRADE_PROXY_HOPS=1, or set "
-            "DASHTRADE_HOST=127.0.0.1."
+            f"Passwords and tokens travel unencrypted: DashTrade listens on {self.host}, and no HTTPS "
+            "address is set. Put a reverse proxy with HTTPS in front and set DASHTRADE_DASHBOARD_URL, "
+            "DASHTRADE_PUBLIC_URL and DASHTRADE_PROXY_HOPS=1, or set DASHTRADE_HOST=127.0.0.1."
         )
 
     @property
@@ -200,7 +251,9 @@ def _unquote(value: str, where: str, path: Path) -> str:
         return "" if value.startswith("#") else value.split(" #", 1)[0].rstrip()
     text, quote, rest = value[1:].partition(value[0])
     if not quote or (rest.strip() and not rest.strip().startswith("#")):
-        raise BadSetting(".env", f"{where} has a quote that does not end, or text after it.", f"Mend it in {path}.")
+        raise BadSetting(
+            ".env", f"{where} has a quote that does not end, or text after it.", f"Mend it in {path}."
+        )
     return text
 
 
@@ -217,7 +270,9 @@ class _Given:
         text = self.text(name, str(default))
         if not (text.isascii() and text.isdigit()) or not low <= int(text) <= high:
             raise BadSetting(
-                name, f"{text!r} is not a whole number from {low} to {high}.", f"For example: {name}={default}"
+                name,
+                f"{text!r} is not a whole number from {low} to {high}.",
+                f"For example: {name}={default}",
             )
         return int(text)
 
@@ -232,9 +287,13 @@ class _Given:
         """The brokers' addresses that were set."""
         found = {}
         for name, text in self.values.items():
-            if text.strip() and re.fullmatch(r"ALPACA_(API|DATA|STREAM)_URL|SCHWAB_URL|CCXT_URL_[A-Z0-9]+", name):
+            if text.strip() and re.fullmatch(
+                r"ALPACA_(API|DATA|STREAM)_URL|SCHWAB_URL|CCXT_URL_[A-Z0-9]+", name
+            ):
                 if urlsplit(text.strip()).scheme not in ("http", "https", "ws", "wss"):
-                    raise BadSetting(name, f"{text!r} is not an address.", f"For example: {name}=http://127.0.0.1:9001")
+                    raise BadSetting(
+                        name, f"{text!r} is not an address.", f"For example: {name}=http://127.0.0.1:9001"
+                    )
                 found[name] = text.strip().rstrip("/")
         return found
 
@@ -273,12 +332,15 @@ def _dashboard_url(text: str) -> str:
     found = _web_address("DASHTRADE_DASHBOARD_URL", text)
     if urlsplit(found).path:
         hint = "Give it a name or a port of its own: DASHTRADE_DASHBOARD_URL=https://dash.example.com"
-        raise BadSetting("DASHTRADE_DASHBOARD_URL", "the dashboard cannot stand below another page's address.", hint)
+        raise BadSetting(
+            "DASHTRADE_DASHBOARD_URL", "the dashboard cannot stand below another page's address.", hint
+        )
     return found
 
 
 def _over_tls(rest: str) -> str:
-    """To another machine TLS is asked for: what PostgreSQL's library does by itself is to go on in the clear without it."""
+    """To another machine TLS is asked for: what PostgreSQL's library does by itself is to go on in the clear
+    without it."""
     place, _, path = rest.rpartition("@")[2].partition("/")
     asked = parse_qs(path.partition("?")[2])
     named = place.partition("]")[0].strip("[") if place.startswith("[") else place.partition(":")[0]
@@ -289,7 +351,10 @@ def _over_tls(rest: str) -> str:
 
 def _database_url(text: str, cwd: Path, *, tls_chosen: bool) -> str:
     scheme, _, rest = text.partition("://")
-    if scheme in ("postgres", "postgresql", "postgresql+psycopg2") and rest.partition("/")[2].partition("?")[0]:
+    if (
+        scheme in ("postgres", "postgresql", "postgresql+psycopg2")
+        and rest.partition("/")[2].partition("?")[0]
+    ):
         return f"postgresql+psycopg2://{rest if tls_chosen else _over_tls(rest)}"
     if scheme == "sqlite" and rest.startswith("/") and rest[1:] not in ("", ":memory:"):
         return f"sqlite:///{os.path.abspath(cwd / Path(rest[1:]).expanduser())}"
@@ -300,5 +365,8 @@ def _database_url(text: str, cwd: Path, *, tls_chosen: bool) -> str:
     else:
         what = "it is not the address of a PostgreSQL or SQLite database."
     # The text itself is not repeated: it may hold a password, and this message may end in a log.
-    hint = "Use postgresql://user:password@host:5432/name or sqlite:////folder/file.db, or leave it unset for SQLite."
+    hint = (
+        "Use postgresql://user:password@host:5432/name or sqlite:////folder/file.db, or leave it unset for "
+        "SQLite."
+    )
     raise BadSetting("DATABASE_URL", what, hint)

@@ -1,8 +1,7 @@
 """Starts the processes, shows where they are, starts them again when they die, and stops them together.
 
-Standard library only, and nothing of the application: this process stands beside the others all day and stays small.
-What children print goes to a log file each; the console says only what a person should know.
-"""
+Standard library only, and nothing of the application: this process stands beside the others all day and stays
+small. What children print goes to a log file each; the console says only what a person should know."""
 
 from __future__ import annotations
 
@@ -32,7 +31,8 @@ class BadHome(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A process to keep running, and how to ask whether it is well: at its port, or by a file that it writes once it works."""
+    """A process to keep running, and how to ask whether it is well: at its port, or by a file that it writes
+    once it works."""
 
     name: str
     command: tuple[str, ...]
@@ -57,10 +57,15 @@ class Pace:
 
 
 def services(settings: Settings) -> tuple[Service, ...]:
-    """The worker, which watches stops and carries signals out; the receiver; the dashboard. Each is kept apart from the others."""
+    """The worker, which watches stops and carries signals out; the receiver; the dashboard. Each is kept
+    apart from the others."""
     python = sys.executable
     return (
-        Service(name="worker", command=(python, "-m", "dashtrade.worker"), ready_file=settings.home / "worker.sock"),
+        Service(
+            name="worker",
+            command=(python, "-m", "dashtrade.worker"),
+            ready_file=settings.home / "worker.sock",
+        ),
         Service(
             name="receiver",
             command=(python, "webhook_server.py"),
@@ -85,7 +90,7 @@ def say(text: str) -> None:
 class QuietLog(RotatingFileHandler):
     """On a full disk it falls silent: a traceback for every line would bury the console, and help nobody."""
 
-    def handleError(self, record: LogRecord) -> None:  # noqa: N802
+    def handleError(self, record: LogRecord) -> None:
         pass
 
 
@@ -117,7 +122,8 @@ class Child:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            # A group of its own: Ctrl-C in the terminal then reaches it once, through us, and not as a second signal.
+            # A group of its own: Ctrl-C in the terminal then reaches it once, through us, and not as a second
+            # signal.
             process_group=0,
         )
         assert process.stdout is not None
@@ -150,7 +156,8 @@ class Child:
         self._reader.join(timeout=1)
         now = time.monotonic()
         if code == EX_CONFIG and self._has_worked:
-            code = 1  # the settings were right: what keeps it from starting now, such as a database away, will pass
+            # the settings were right: what keeps it from starting now, such as a database away, will pass
+            code = 1
         if self.healthy_at is not None and now - self.healthy_at >= self._pace.settled:
             self._delay = self._pace.first_delay
         delay, self._delay = self._delay, min(self._delay * 2, self._pace.longest_delay)
@@ -177,7 +184,9 @@ class Child:
 class Supervisor:
     """The loop: wait for news, start what is due, tell what ended, until told to stop."""
 
-    def __init__(self, children: list[Child], pace: Pace, wake: threading.Event, announce: Callable[[], None]):
+    def __init__(
+        self, children: list[Child], pace: Pace, wake: threading.Event, announce: Callable[[], None]
+    ):
         self._children, self._pace, self._wake, self._announce = children, pace, wake, announce
         self._announced = False
         self._called_slow: set[str] = set()
@@ -220,7 +229,11 @@ class Supervisor:
         if code == EX_CONFIG:
             say(f"DashTrade cannot start; the {child.service.name} says:{lines or ' nothing'}")
         else:
-            said = f" It said last:{lines}\n  All of it: {child.log_file}" if lines else f" Its log: {child.log_file}"
+            said = (
+                f" It said last:{lines}\n  All of it: {child.log_file}"
+                if lines
+                else f" Its log: {child.log_file}"
+            )
             say(f"The {child.service.name} ended ({ending(code)}); it is started again in {delay:g} s.{said}")
         return code
 
@@ -232,7 +245,8 @@ class Supervisor:
         elif name not in self._called_slow and time.monotonic() - child.started_at > self._pace.slow_start:
             self._called_slow.add(name)
             say(
-                f"The {name} takes more than {self._pace.slow_start:g} s to start; still waiting. Log: {child.log_file}"
+                f"The {name} takes more than {self._pace.slow_start:g} s to start; still waiting. Log: "
+                f"{child.log_file}"
             )
 
     def _stop_all(self) -> None:
@@ -296,8 +310,9 @@ def make_home(settings: Settings) -> None:
 
 
 def hold_home(settings: Settings) -> IO[str]:
-    """One DashTrade per home. The lock goes with this process, however it ends; its children do not inherit it."""
-    file = open(settings.home / "running.lock", "w")
+    """One DashTrade per home. The lock goes with this process, however it ends; its children do not inherit
+    it."""
+    file = open(settings.home / "running.lock", "w")  # noqa: SIM115  it is held as long as this process lives
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -329,13 +344,20 @@ def setup_link(root: Path) -> str:
     command = [sys.executable, "-m", "dashtrade.cli", "setup-link"]
     try:
         done = subprocess.run(
-            command, cwd=root, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False
+            command,
+            cwd=root,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         done = None
     if done is None or done.returncode != 0:
         say(
-            "  (Is a first account to be made? It could not be found out: `.venv/bin/dashtrade setup-link` tells more.)"
+            "  (Is a first account to be made? It could not be found out: `.venv/bin/dashtrade setup-link` "
+            "tells more.)"
         )
         return ""
     return done.stdout.strip()

@@ -1,11 +1,13 @@
-"""The process that carries signals on: runs lanes, collects fills, watches risk, keeps leases, forgets what is old.
+"""The process that carries signals on: runs lanes, collects fills, watches risk, keeps leases, forgets what
+is old.
 
-One thread drives all lanes, step by step: the writes they come to at the same time go into one commit, and what may wait for
-a network waits in a pool of threads. (Threads that each run a lane were measured first: SQLite's driver lets go of Python's
-lock at every statement, and sixteen threads passing it around took three times as long as one.)
+One thread drives all lanes, step by step: the writes they come to at the same time go into one commit, and
+what may wait for a network waits in a pool of threads. (Threads that each run a lane were measured first:
+SQLite's driver lets go of Python's lock at every statement, and sixteen threads passing it around took three
+times as long as one.)
 
-The database says what there is to do. Other processes hand it alerts and tell it of work (`door.py`); it looks around for the rest.
-"""
+The database says what there is to do. Other processes hand it alerts and tell it of work (`door.py`); it
+looks around for the rest."""
 
 from __future__ import annotations
 
@@ -32,17 +34,17 @@ from dashtrade.domain.as_json import from_json, named_json
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.ports import BrokerError, OrderReport
 from dashtrade.door import Asker, Door
+from dashtrade.engine.apart import Apart
 from dashtrade.engine.effects import Call, Steps, Write
 from dashtrade.engine.intake import Accepted, Alert
 from dashtrade.engine.lanes import LEASE_SECONDS
+from dashtrade.engine.outages import backed_off
+from dashtrade.engine.readings import Readings
 from dashtrade.engine.streams import Streams
 from dashtrade.engine.watch import Watch
 from dashtrade.failpoints import failpoint
 from dashtrade.services import demo, disk_watch, flatten, quotas, removal, schwab_sign_in, story, throttle
 from dashtrade.settings import EX_CONFIG, Settings
-from dashtrade.engine.apart import Apart
-from dashtrade.engine.outages import backed_off
-from dashtrade.engine.readings import Readings
 from dashtrade.tables import attempts as attempt_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import people as people_table
@@ -54,31 +56,37 @@ from dashtrade.tables.signals import Lane
 log = logging.getLogger("dashtrade.worker")
 
 AT_ONCE = 4  # lanes' writes in one commit
-CALLS, OF_ACCOUNT = 64, 4  # network calls under way at once; of one account, so that a broker that hangs takes no more of them
+# network calls under way at once; of one account, so that a broker that hangs takes no more of them
+CALLS, OF_ACCOUNT = 64, 4
 SCAN, COLLECT, WATCH = 0.5, 0.25, 2.0  # seconds between two looks
 ENDED = 20  # at every twentieth look, orders that ended a moment ago: a fill may come late
-YOUNG, SELDOM, HEARD = timedelta(seconds=3), 6, 12  # older orders are asked after at every sixth look, those we are told of at every twelfth
+# older orders are asked after at every sixth look, those we are told of at every twelfth
+YOUNG, SELDOM, HEARD = timedelta(seconds=3), 6, 12
 RECONCILE = 1.0  # between two looks for accounts to compare with their venues
 READINGS = 1.0  # between two looks for accounts to read
 DISK = 1.0  # between two looks at how much of it is free
-AWAY, AWAY_MOST = timedelta(seconds=1), timedelta(seconds=15)  # between two tries to ask a broker that is away after its orders
+# between two tries to ask a broker that is away after its orders
+AWAY, AWAY_MOST = timedelta(seconds=1), timedelta(seconds=15)
 STOPPING = 15.0  # seconds for what is under way, when told to end
 
 
 class Lanes:
-    """Drives the lanes that have something to do. `wake` may be called from any thread, and costs nothing if in vain."""
+    """Drives the lanes that have something to do. `wake` may be called from any thread, and costs nothing if
+    in vain."""
 
     def __init__(self, app: App) -> None:
         self._db, self._engine = app.db, app.engine
         self.on_accepted: Callable[[Asker, str, int | None], None] = lambda asker, signal_id, owner: None
-        self._inbox: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()  # each to be done by the lanes' thread
+        # each to be done by the lanes' thread
+        self._inbox: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
         self._pool = ThreadPoolExecutor(CALLS, thread_name_prefix="call")
         self._running: dict[object, Steps[None]] = {}  # by lane, or by nothing that anybody else has
         self._again: set[object] = set()
         self._alerts: list[tuple[Asker, int, Alert]] = []
         self._ready: deque[tuple[object, Any, BaseException | None]] = deque()
         self._calling: Counter[int] = Counter()  # by account
-        self._queued: dict[int, deque[tuple[Lane, Call]]] = {}  # by account: calls that wait for one of its own to end
+        # by account: calls that wait for one of its own to end
+        self._queued: dict[int, deque[tuple[Lane, Call]]] = {}
         self._writes: list[tuple[object, Write]] = []
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="lanes", daemon=True)
@@ -94,7 +102,8 @@ class Lanes:
         self._inbox.put(lambda: self._alerts.append((asker, number, alert)))
 
     def beside(self, steps: Steps[None]) -> None:
-        """Steps that belong to no lane's turn, such as booking news: their writes share the lanes' commits. From any thread."""
+        """Steps that belong to no lane's turn, such as booking news: their writes share the lanes' commits.
+        From any thread."""
         self._inbox.put(lambda: None if self._stopping else self._begin(object(), steps))
 
     def stop(self) -> None:
@@ -123,7 +132,9 @@ class Lanes:
         if not self._alerts:
             return
         alerts, self._alerts = self._alerts, []
-        for (asker, number, alert), work in zip(alerts, self._db.write_all([alert.store for _, _, alert in alerts]), strict=True):
+        for (asker, number, alert), work in zip(
+            alerts, self._db.write_all([alert.store for _, _, alert in alerts]), strict=True
+        ):
             if work.error is None:
                 said: Accepted = work.result
                 failpoint("after_accept_commit")
@@ -204,7 +215,9 @@ class Lanes:
         if not self._writes:
             return
         wanted, self._writes = self._writes[:AT_ONCE], self._writes[AT_ONCE:]
-        for (lane, _), work in zip(wanted, self._db.write_all([write.fn for _, write in wanted]), strict=True):
+        for (lane, _), work in zip(
+            wanted, self._db.write_all([write.fn for _, write in wanted]), strict=True
+        ):
             self._ready.append((lane, work.result, work.error))
 
 
@@ -217,15 +230,19 @@ class Worker:
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self._only = contextlib.ExitStack()
         self._collected = 0
-        self._left_alone: dict[int, datetime] = {}  # accounts whose broker is away: until when it is not asked after orders
+        # accounts whose broker is away: until when it is not asked after orders
+        self._left_alone: dict[int, datetime] = {}
         self._collectors, self._comparers, self._watchers = Apart("collect"), Apart("compare"), Apart("watch")
-        self.readings = Readings(app.db, app.clock, app.brokers.of, self.engine.leases, self.engine.outages, self._is_back)
+        self.readings = Readings(
+            app.db, app.clock, app.brokers.of, self.engine.leases, self.engine.outages, self._is_back
+        )
         self.streams = Streams(app.db, app.brokers.streaming, app.brokers.of, self._hear)
 
-    # --- life --------------------------------------------------------------------------------------------------------------
+    # --- life -----------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Take up whatever is unfinished, and keep going. On SQLite there is one worker, which therefore waits for no lease."""
+        """Take up whatever is unfinished, and keep going. On SQLite there is one worker, which therefore
+        waits for no lease."""
         if self.app.db.is_sqlite:
             self._only.enter_context(_only_worker(self.app.settings.home))
             self.app.db.write(signal_table.free_lanes)
@@ -242,8 +259,27 @@ class Worker:
         self.app.disk.take_ballast()
         self.lanes.start()
         self.reconcile()
-        for job, seconds in ((self.scan, SCAN), (self.collect, COLLECT), (self.look, WATCH), (self.listen, WATCH), (self.flatten, SCAN), (self.reconcile, RECONCILE), (self.readings.look, READINGS), (self.renew, LEASE_SECONDS / 3), (self.mind_disk, DISK), (self.make_room, 60), (self.tidy, 3600)):
-            self._scheduler.add_job(_safely(job), "interval", seconds=seconds, max_instances=1, coalesce=True, misfire_grace_time=None)
+        for job, seconds in (
+            (self.scan, SCAN),
+            (self.collect, COLLECT),
+            (self.look, WATCH),
+            (self.listen, WATCH),
+            (self.flatten, SCAN),
+            (self.reconcile, RECONCILE),
+            (self.readings.look, READINGS),
+            (self.renew, LEASE_SECONDS / 3),
+            (self.mind_disk, DISK),
+            (self.make_room, 60),
+            (self.tidy, 3600),
+        ):
+            self._scheduler.add_job(
+                _safely(job),
+                "interval",
+                seconds=seconds,
+                max_instances=1,
+                coalesce=True,
+                misfire_grace_time=None,
+            )
         self._scheduler.start()
         self.scan()
 
@@ -260,7 +296,7 @@ class Worker:
             self.engine.leases.release()
         self._only.close()
 
-    # --- the loops ---------------------------------------------------------------------------------------------------------
+    # --- the loops ------------------------------------------------------------------------------------------
 
     def scan(self) -> None:
         """Whatever can go on goes on: after a start, from other processes, and when something falls due."""
@@ -309,14 +345,17 @@ class Worker:
         self.streams.look()
 
     def _hear(self, account_id: int, report: OrderReport) -> None:
-        """By the lanes' thread: a stream's own thread would fight with it for Python's lock at every statement."""
+        """By the lanes' thread: a stream's own thread would fight with it for Python's lock at every
+        statement."""
         self.lanes.beside(self._booked(account_id, report))
 
     def _booked(self, account_id: int, report: OrderReport) -> Steps[None]:
         try:
             lane = yield from self.engine.hear(account_id, report)
         except DatabaseAway as away:
-            log.warning("account %s: news could not be booked, the next poll brings them: %s", account_id, away)
+            log.warning(
+                "account %s: news could not be booked, the next poll brings them: %s", account_id, away
+            )
         except Exception:
             log.exception("account %s: what came of news failed; the next poll tells the same", account_id)
         else:
@@ -324,7 +363,8 @@ class Worker:
                 self.lanes.wake(lane)
 
     def look(self) -> None:
-        """What has its prices here is looked at here; every other account by itself, and one that is still being asked not twice."""
+        """What has its prices here is looked at here; every other account by itself, and one that is still
+        being asked not twice."""
         for account, bots in self.watch.holders():
             if self.app.brokers.of(account).offers.local:
                 self._wake(self.watch.look_at(account, bots))
@@ -350,7 +390,8 @@ class Worker:
             self.engine.reconciler.look(account_id)
         except DatabaseAway as away:
             log.warning("account %s: it is compared later: %s", account_id, away)
-        except Exception:  # one account that cannot be compared must not keep the others from it; its gate stays closed
+        # one account that cannot be compared must not keep the others from it; its gate stays closed
+        except Exception:
             log.exception("account %s could not be compared with its broker", account_id)
 
     def flatten(self) -> None:
@@ -410,7 +451,10 @@ def _only_worker(home: Path) -> Iterator[None]:
             except BlockingIOError:
                 stop.wait(0.1)
         else:
-            raise CannotStart(f"Another DashTrade already works on {home}.\n  Stop it first, or use PostgreSQL to run several.")
+            raise CannotStart(
+                f"Another DashTrade already works on {home}.\n  Stop it first, or use PostgreSQL to run "
+                "several."
+            )
         yield
 
 

@@ -4,16 +4,35 @@ import sqlalchemy as sa
 from alembic import context
 
 from dashtrade.tables import (  # noqa: F401  (they declare the tables)
-    accounts, attempts, bots, drifts, flattens, messages, nonces, orders, paper, people, proofs, protections, readings, round_trips,
+    accounts,
+    attempts,
+    bots,
+    drifts,
+    flattens,
+    messages,
+    nonces,
+    orders,
+    paper,
+    people,
+    proofs,
+    protections,
+    readings,
+    round_trips,
     signals,
-)  # fmt: skip
+)
 from dashtrade.tables.base import metadata
 
 engine: sa.Engine = context.config.attributes["engine"]
 with engine.connect() as connection:
     if engine.dialect.name == "sqlite":
-        connection.exec_driver_sql("BEGIN IMMEDIATE")  # one transaction for all: a migration is whole or was not
-    context.configure(connection=connection, target_metadata=metadata, render_as_batch=engine.dialect.name == "sqlite", transactional_ddl=True)
+        # one transaction for all: a migration is whole or was not
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        render_as_batch=engine.dialect.name == "sqlite",
+        transactional_ddl=True,
+    )
     with context.begin_transaction():
         context.run_migrations()
     if engine.dialect.name == "sqlite":

@@ -9,6 +9,20 @@ from dashtrade.domain.access import Permission
 from dashtrade.ui import admin, admin_people, admin_system, admin_trades
 
 user = ui.page("Admin", needs=Permission.SEE_SYSTEM)
-PARTS = {"Overview": admin.overview, "People": admin_people.show, "Trades": admin_trades.show, "System": admin_system.show, "Log of deeds": admin.deeds}
-part = st.segmented_control("Part", list(PARTS), default="Overview", required=True, key="part", bind="query-params", label_visibility="collapsed")
+PARTS = {
+    "Overview": admin.overview,
+    "People": admin_people.show,
+    "Trades": admin_trades.show,
+    "System": admin_system.show,
+    "Log of deeds": admin.deeds,
+}
+part = st.segmented_control(
+    "Part",
+    list(PARTS),
+    default="Overview",
+    required=True,
+    key="part",
+    bind="query-params",
+    label_visibility="collapsed",
+)
 PARTS[part or "Overview"](ui.the_app(), user)

@@ -1,4 +1,5 @@
-"""How things stand, at a glance: money, positions, what the last alerts came to, what wants attention, and the big switch."""
+"""How things stand, at a glance: money, positions, what the last alerts came to, what wants attention, and
+the big switch."""
 
 from __future__ import annotations
 

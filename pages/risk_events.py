@@ -9,7 +9,15 @@ from dashtrade.domain.access import Permission
 from dashtrade.ui import protecting, risk_list
 
 user = ui.page("Risk events", needs=Permission.TRADE)
-part = st.segmented_control("Part", ["Events", "Protections"], default="Events", required=True, key="part", bind="query-params", label_visibility="collapsed")
+part = st.segmented_control(
+    "Part",
+    ["Events", "Protections"],
+    default="Events",
+    required=True,
+    key="part",
+    bind="query-params",
+    label_visibility="collapsed",
+)
 if part == "Protections":
     protecting.show()
     protecting.ask(user)

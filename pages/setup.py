@@ -10,5 +10,13 @@ from dashtrade.ui import setup_accounts, setup_alerts, setup_webhook
 
 user = ui.page("Setup", needs=Permission.TRADE)
 PARTS = {"Accounts": setup_accounts.show, "Webhook": setup_webhook.show, "Alerts": setup_alerts.show}
-part = st.segmented_control("Part", list(PARTS), default="Accounts", required=True, key="part", bind="query-params", label_visibility="collapsed")
+part = st.segmented_control(
+    "Part",
+    list(PARTS),
+    default="Accounts",
+    required=True,
+    key="part",
+    bind="query-params",
+    label_visibility="collapsed",
+)
 PARTS[part or "Accounts"](ui.the_app(), user)

@@ -15,10 +15,10 @@ import pytest
 
 pytest.importorskip("alpaca", reason="alpaca-py is not installed")
 
-from dashtrade.brokers.alpaca import AlpacaBroker, Timeouts  # noqa: E402
-from dashtrade.domain.ports import OrderRef, OrderRequest  # noqa: E402
-from dashtrade.domain.values import OrderSide, OrderType, Symbol  # noqa: E402
-from tests.simulators.alpaca import AlpacaSimulator  # noqa: E402
+from dashtrade.brokers.alpaca import AlpacaBroker, Timeouts
+from dashtrade.domain.ports import OrderRef, OrderRequest
+from dashtrade.domain.values import OrderSide, OrderType, Symbol
+from tests.simulators.alpaca import AlpacaSimulator
 
 D = Decimal
 BUY, SELL, LIMIT = OrderSide.BUY, OrderSide.SELL, OrderType.LIMIT
@@ -35,9 +35,14 @@ class Desk:
         given = {"timeouts": quick, "stream_url": sim.stream_url, "api_url": sim.url, "data_url": sim.url}
         self.broker = AlpacaBroker(sim.key, sim.secret, "paper", **{**given, **more})
 
-    def request(self, side: OrderSide, quantity: object, kind: OrderType = OrderType.MARKET, **rest: object) -> OrderRequest:
+    def request(
+        self, side: OrderSide, quantity: object, kind: OrderType = OrderType.MARKET, **rest: object
+    ) -> OrderRequest:
         self.sent += 1
-        rest = {key: D(value) if type(value) is str and key != "client_order_id" else value for key, value in rest.items()}
+        rest = {
+            key: D(value) if type(value) is str and key != "client_order_id" else value
+            for key, value in rest.items()
+        }
         name = rest.pop("client_order_id", f"{self.sent:032x}")
         return OrderRequest(
             **{"client_order_id": name, "symbol": AAPL, "side": side, "type": kind, **rest},
@@ -60,9 +65,14 @@ class Desk:
 
 def ref(name: str) -> OrderRef:
     return OrderRef(
-        client_order_id=name, broker_order_id=None, symbol=AAPL, side=BUY, quantity=None, type=OrderType.MARKET,
+        client_order_id=name,
+        broker_order_id=None,
+        symbol=AAPL,
+        side=BUY,
+        quantity=None,
+        type=OrderType.MARKET,
         created_at=datetime.now(UTC),
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(name="sim")
@@ -81,9 +91,11 @@ def desk_of(sim: AlpacaSimulator) -> Iterator[Desk]:
 def raw(sim: AlpacaSimulator, method: str, path: str, body: object = None) -> tuple[int, dict]:
     """A request as anybody could make it, past the adapter."""
     asked = urllib.request.Request(
-        sim.url + path, method=method, data=None if body is None else json.dumps(body).encode(),
+        sim.url + path,
+        method=method,
+        data=None if body is None else json.dumps(body).encode(),
         headers={"APCA-API-KEY-ID": sim.key, "APCA-API-SECRET-KEY": sim.secret},
-    )  # fmt: skip
+    )
     try:
         with urllib.request.urlopen(asked, timeout=5) as answer:
             return answer.status, json.loads(answer.read() or b"{}")

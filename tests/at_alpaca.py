@@ -1,4 +1,5 @@
-"""Ann and her account at Alpaca's simulator, whose market tells the product's time: fixtures for the tests of the whole path."""
+"""Ann and her account at Alpaca's simulator, whose market tells the product's time: fixtures for the tests of
+the whole path."""
 
 from __future__ import annotations
 
@@ -10,10 +11,10 @@ import pytest
 
 pytest.importorskip("alpaca", reason="alpaca-py is not installed")
 
-from tests.conftest import MakeApp  # noqa: E402
-from tests.doubles import SetClock  # noqa: E402
-from tests.house import House, Person  # noqa: E402
-from tests.simulators.alpaca import AlpacaSimulator  # noqa: E402
+from tests.conftest import MakeApp
+from tests.doubles import SetClock
+from tests.house import House, Person
+from tests.simulators.alpaca import AlpacaSimulator
 
 
 def addresses(sim: AlpacaSimulator) -> dict[str, str]:
@@ -21,7 +22,12 @@ def addresses(sim: AlpacaSimulator) -> dict[str, str]:
 
 
 def account(person: Person, sim: AlpacaSimulator, **more: Any) -> int:
-    given = {"broker": "alpaca", "mode": "paper", "label": "Alpaca", "credentials": {"key": sim.key, "secret": sim.secret}}
+    given = {
+        "broker": "alpaca",
+        "mode": "paper",
+        "label": "Alpaca",
+        "credentials": {"key": sim.key, "secret": sim.secret},
+    }
     return person.does("POST", "/accounts", given | more)["id"]
 
 

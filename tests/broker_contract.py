@@ -6,8 +6,8 @@ A venue's test file holds a `Venue` (how the suite reaches it) and
         @pytest.fixture
         def venue(self): ...
 
-Nothing is skipped by hand. What a venue cannot do is read from its `Capabilities`: a feature it does not claim must be
-refused with `Rejected`, not half done. Which faults its simulator can make is `Venue.faults`.
+Nothing is skipped by hand. What a venue cannot do is read from its `Capabilities`: a feature it does not
+claim must be refused with `Rejected`, not half done. Which faults its simulator can make is `Venue.faults`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,21 @@ import pytest
 from dashtrade.domain.ports import BadCredentials, OrderRequest, Rejected, RetryLater, Unavailable, Unknown
 from dashtrade.domain.values import OrderType, Timeframe, TimeInForce, client_order_id, new_id
 from tests.broker_venue import (
-    AFTER_PLACING, BUY, CANCELED, FAULTS, FILLED, SELL, WORKING, D, Venue, eventually, filled, in_words, near, seen,
-)  # fmt: skip
+    AFTER_PLACING,
+    BUY,
+    CANCELED,
+    FAULTS,
+    FILLED,
+    SELL,
+    WORKING,
+    D,
+    Venue,
+    eventually,
+    filled,
+    in_words,
+    near,
+    seen,
+)
 
 __all__ = ["AFTER_PLACING", "FAULTS", "BrokerContract", "Venue"]
 
@@ -36,9 +49,12 @@ def refused(venue: Venue, request: OrderRequest) -> None:
 
 
 PRICES: dict[OrderType, dict[str, object]] = {
-    OrderType.MARKET: {}, OrderType.LIMIT: {"limit_price": "110"}, OrderType.STOP: {"stop_price": "90"},
-    OrderType.STOP_LIMIT: {"stop_price": "90", "limit_price": "89"}, OrderType.TRAILING_STOP: {"trail_amount": "8"},
-}  # fmt: skip
+    OrderType.MARKET: {},
+    OrderType.LIMIT: {"limit_price": "110"},
+    OrderType.STOP: {"stop_price": "90"},
+    OrderType.STOP_LIMIT: {"stop_price": "90", "limit_price": "89"},
+    OrderType.TRAILING_STOP: {"trail_amount": "8"},
+}
 """Of a sale that rests while the price is 100."""
 
 
@@ -64,9 +80,13 @@ class BrokerContract:
         assert near(end.average_price, 100) and venue.held() == 0
 
     @pytest.mark.parametrize("kind", OrderType)
-    def test_03_each_order_type_is_placed_or_refused_as_the_capabilities_say(self, venue: Venue, kind: OrderType):
+    def test_03_each_order_type_is_placed_or_refused_as_the_capabilities_say(
+        self, venue: Venue, kind: OrderType
+    ):
         venue.buy()
-        request = venue.request(SELL, kind, venue.held(), reduces=True, time_in_force=_resting(venue), **PRICES[kind])
+        request = venue.request(
+            SELL, kind, venue.held(), reduces=True, time_in_force=_resting(venue), **PRICES[kind]
+        )
         if kind not in venue.can.order_types:
             return refused(venue, request)
         report = venue.broker.submit(request)
@@ -88,7 +108,9 @@ class BrokerContract:
             pytest.skip(f"{venue.can.name} has no {kind}; case 03 shows that it is refused")
         venue.buy()
         prices = {**PRICES[kind], "limit_price": "80"} if kind is OrderType.STOP_LIMIT else PRICES[kind]
-        request = venue.request(SELL, kind, venue.held(), reduces=True, time_in_force=_resting(venue), **prices)
+        request = venue.request(
+            SELL, kind, venue.held(), reduces=True, time_in_force=_resting(venue), **prices
+        )
         venue.broker.submit(request)
         assert venue.until(request, seen).status is WORKING
         venue.set_price(venue.symbol, D(88))
@@ -119,7 +141,11 @@ class BrokerContract:
         request = venue.request(BUY)
         venue.broker.submit(request)
         part = venue.until(request, lambda report: report and report.filled_quantity)
-        assert part.status is WORKING and 0 < part.filled_quantity < venue.quantity and near(part.average_price, 100)
+        assert (
+            part.status is WORKING
+            and 0 < part.filled_quantity < venue.quantity
+            and near(part.average_price, 100)
+        )
         venue.finish_filling()
         end = venue.until(request, filled)
         assert end.filled_quantity == venue.quantity
@@ -142,7 +168,10 @@ class BrokerContract:
         assert venue.broker.find(venue.ref(venue.request(BUY))) is None
 
     def test_12_one_poll_tells_of_many_orders_and_leaves_out_the_unknown(self, venue: Venue):
-        market, limit = venue.request(BUY), venue.request(BUY, OrderType.LIMIT, limit_price="90", time_in_force=_resting(venue))
+        market, limit = (
+            venue.request(BUY),
+            venue.request(BUY, OrderType.LIMIT, limit_price="90", time_in_force=_resting(venue)),
+        )
         venue.trade(market)
         venue.broker.submit(limit)
         venue.until(limit, seen)
@@ -226,7 +255,9 @@ class BrokerContract:
         venue.buy()
         after = venue.broker.account()
         assert before.cash == 100_000 and before.number and before.currency
-        assert near(before.cash - after.cash, 100 * venue.quantity, "0.02") and near(after.equity, before.equity)
+        assert near(before.cash - after.cash, 100 * venue.quantity, "0.02") and near(
+            after.equity, before.equity
+        )
 
     def test_24_a_quote_is_the_market_as_it_is_now(self, venue: Venue):
         venue.set_price(venue.symbol, D(123))
@@ -284,7 +315,12 @@ class BrokerContract:
         request = venue.request(BUY)
         venue.fault("bad_key")
         broker, ref = venue.broker, venue.ref(request)
-        calls = [lambda: broker.submit(request), lambda: broker.find(ref), lambda: broker.poll([ref]), lambda: broker.cancel(ref)]
+        calls = [
+            lambda: broker.submit(request),
+            lambda: broker.find(ref),
+            lambda: broker.poll([ref]),
+            lambda: broker.cancel(ref),
+        ]
         for call in (*calls, broker.account, broker.positions):
             with pytest.raises(BadCredentials) as caught:
                 call()
@@ -306,8 +342,12 @@ class BrokerContract:
         request = venue.request(BUY)
         venue.trade(request)
         venue.fault("reading_fails")
-        calls = [lambda: venue.broker.find(venue.ref(request)), venue.broker.positions, venue.broker.account,
-                 lambda: venue.broker.poll([venue.ref(request)])]  # fmt: skip
+        calls = [
+            lambda: venue.broker.find(venue.ref(request)),
+            venue.broker.positions,
+            venue.broker.account,
+            lambda: venue.broker.poll([venue.ref(request)]),
+        ]
         for call in calls:
             with pytest.raises((Unavailable, RetryLater)):
                 call()
@@ -340,7 +380,9 @@ class BrokerContract:
     @pytest.mark.parametrize("ended", [False, True])
     def test_36_the_same_client_id_never_makes_a_second_order(self, venue: Venue, ended: bool):
         if not venue.can.refuses_repeats:
-            pytest.skip(f"{venue.can.name} does not claim to refuse repeats, so the engine never sends an id twice")
+            pytest.skip(
+                f"{venue.can.name} does not claim to refuse repeats, so the engine never sends an id twice"
+            )
         price = "101" if ended else "90"
         request = venue.request(BUY, OrderType.LIMIT, limit_price=price, time_in_force=_resting(venue))
         first = venue.trade(request) if ended else venue.broker.submit(request)
@@ -366,15 +408,35 @@ class BrokerContract:
     def test_39_orders_that_were_forgotten_are_listed_by_our_ids(self, venue: Venue):
         if not venue.can.lists_orders:
             pytest.skip(f"{venue.can.name} does not list orders by our ids, which its capabilities say")
-        started, names = venue.now() - timedelta(minutes=1), [client_order_id(new_id(venue.now()), 7, step) for step in (0, 1)]
+        started, names = (
+            venue.now() - timedelta(minutes=1),
+            [client_order_id(new_id(venue.now()), 7, step) for step in (0, 1)],
+        )
         venue.trade(venue.request(BUY, client_order_id=names[0]))
-        venue.broker.submit(venue.request(BUY, OrderType.LIMIT, limit_price="90", time_in_force=_resting(venue), client_order_id=names[1]))
+        venue.broker.submit(
+            venue.request(
+                BUY,
+                OrderType.LIMIT,
+                limit_price="90",
+                time_in_force=_resting(venue),
+                client_order_id=names[1],
+            )
+        )
         venue.buy()  # under a name that is none of ours
         found = {order.client_order_id: order for order in venue.restarted().ours(started, [venue.symbol])}
         assert sorted(found) == sorted(names)
         ended, rests = (found[name] for name in names)
-        assert (ended.symbol, ended.side, rests.type, rests.limit_price) == (venue.symbol, BUY, OrderType.LIMIT, D(90))
-        assert near(ended.filled_quantity, venue.quantity) and rests.filled_quantity == 0 and rests.quantity == venue.quantity
+        assert (ended.symbol, ended.side, rests.type, rests.limit_price) == (
+            venue.symbol,
+            BUY,
+            OrderType.LIMIT,
+            D(90),
+        )
+        assert (
+            near(ended.filled_quantity, venue.quantity)
+            and rests.filled_quantity == 0
+            and rests.quantity == venue.quantity
+        )
         assert venue.broker.find(ended.ref).client_order_id == names[0]
 
 

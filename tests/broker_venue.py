@@ -10,7 +10,16 @@ from decimal import Decimal
 
 import pytest
 
-from dashtrade.domain.ports import Broker, BrokerError, Capabilities, Feed, OrderRef, OrderReport, OrderRequest, VenueStatus
+from dashtrade.domain.ports import (
+    Broker,
+    BrokerError,
+    Capabilities,
+    Feed,
+    OrderRef,
+    OrderReport,
+    OrderRequest,
+    VenueStatus,
+)
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, Symbol, sha256
 
 D = Decimal
@@ -18,12 +27,23 @@ BUY, SELL = OrderSide.BUY, OrderSide.SELL
 FILLED, WORKING, CANCELED = VenueStatus.FILLED, VenueStatus.WORKING, VenueStatus.CANCELED
 PATIENCE = 5.0  # seconds until something that must happen is given up
 AFTER_PLACING = ("time_out", "gateway_error", "garbage", "empty", "cut_off", "redirect")
-FAULTS = frozenset({*AFTER_PLACING, "late_visibility", "unknown_status", "rate_limited", "bad_key", "reading_fails", "unreachable"})
+FAULTS = frozenset(
+    {
+        *AFTER_PLACING,
+        "late_visibility",
+        "unknown_status",
+        "rate_limited",
+        "bad_key",
+        "reading_fails",
+        "unreachable",
+    }
+)
 _ids = itertools.count(1)
 
 
 class Venue:
-    """How the suite reaches one venue. `symbol` costs 100 at the start and the account has 100,000 in cash, no positions.
+    """How the suite reaches one venue. `symbol` costs 100 at the start and the account has 100,000 in cash,
+    no positions.
 
     Faults, for the next request they fit, unless said otherwise:
       time_out, gateway_error, garbage, empty, cut_off, redirect   the order IS placed, the answer is this
@@ -59,7 +79,8 @@ class Venue:
         """What waits since `fill_in_parts` fills now."""
 
     def placed(self) -> int:
-        """How many orders of ours exist at the venue, ended ones and bracket parents included, their legs not."""
+        """How many orders of ours exist at the venue, ended ones and bracket parents included, their legs
+        not."""
         raise NotImplementedError
 
     def restarted(self) -> Broker:
@@ -81,23 +102,42 @@ class Venue:
     def can(self) -> Capabilities:
         return self.broker.capabilities
 
-    def request(self, side: OrderSide, kind: OrderType = OrderType.MARKET, quantity: object = None, **rest: object) -> OrderRequest:
+    def request(
+        self, side: OrderSide, kind: OrderType = OrderType.MARKET, quantity: object = None, **rest: object
+    ) -> OrderRequest:
         if rest.get("notional") is None:
             quantity = self.quantity if quantity is None else D(str(quantity))
-        given = {key: D(value) if isinstance(value, str) and key in _NUMBERS else value for key, value in rest.items()}
+        given = {
+            key: D(value) if isinstance(value, str) and key in _NUMBERS else value
+            for key, value in rest.items()
+        }
         return OrderRequest(
-            **{"client_order_id": sha256(f"contract {next(_ids)} {time.time_ns()}")[:32], "symbol": self.symbol, "side": side,
-               "type": kind, "quantity": quantity, **given}
-        )  # fmt: skip
+            **{
+                "client_order_id": sha256(f"contract {next(_ids)} {time.time_ns()}")[:32],
+                "symbol": self.symbol,
+                "side": side,
+                "type": kind,
+                "quantity": quantity,
+                **given,
+            }
+        )
 
     def ref(self, request: OrderRequest, report: OrderReport | None = None) -> OrderRef:
         return OrderRef(
-            client_order_id=request.client_order_id, broker_order_id=report.broker_order_id if report else None,
-            symbol=request.symbol, side=request.side, quantity=request.quantity, type=request.type, created_at=self.now(),
-        )  # fmt: skip
+            client_order_id=request.client_order_id,
+            broker_order_id=report.broker_order_id if report else None,
+            symbol=request.symbol,
+            side=request.side,
+            quantity=request.quantity,
+            type=request.type,
+            created_at=self.now(),
+        )
 
     def until(
-        self, request: OrderRequest, wanted: Callable[[OrderReport | None], object], broker: Broker | None = None
+        self,
+        request: OrderRequest,
+        wanted: Callable[[OrderReport | None], object],
+        broker: Broker | None = None,
     ) -> OrderReport:
         """Look up by our id until the report is as wanted."""
         ends, report = time.monotonic() + PATIENCE, None
@@ -128,8 +168,15 @@ class Venue:
 
 
 _NUMBERS = {
-    "notional", "limit_price", "stop_price", "trail_amount", "trail_percent", "take_profit", "stop_loss", "stop_loss_limit",
-}  # fmt: skip
+    "notional",
+    "limit_price",
+    "stop_price",
+    "trail_amount",
+    "trail_percent",
+    "take_profit",
+    "stop_loss",
+    "stop_loss_limit",
+}
 
 
 def filled(report: OrderReport | None) -> bool:
@@ -147,7 +194,9 @@ def near(one: Decimal | None, other: object, share: str = "0.01") -> bool:
 
 def in_words(error: BrokerError) -> bool:
     """A message for people: a sentence or so, no JSON, no HTML, no exception's name."""
-    return 10 < len(error.message) < 500 and not any(mark in error.message for mark in ("{", "<", "Traceback", "Error("))
+    return 10 < len(error.message) < 500 and not any(
+        mark in error.message for mark in ("{", "<", "Traceback", "Error(")
+    )
 
 
 def eventually(condition: Callable[[], bool]) -> None:

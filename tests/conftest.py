@@ -1,4 +1,5 @@
-"""What all tests share: both databases, a clock and a market that are set by hand, and the whole application over them."""
+"""What all tests share: both databases, a clock and a market that are set by hand, and the whole application
+over them."""
 
 from __future__ import annotations
 
@@ -93,12 +94,17 @@ MakeApp = Callable[..., App]
 
 @pytest.fixture
 def make_app(tmp_path: Path, database_url: str) -> Iterator[MakeApp]:
-    """Builds the application on the test's database: `make_app(clock=clock, feed=feed, brokers=…, DASHTRADE_SIGNUP="open")`.
-    The real clock and the demo prices unless told otherwise; made twice, it is two processes' worth on one database."""
+    """Builds the application on the test's database: `make_app(clock=clock, feed=feed, brokers=…,
+    DASHTRADE_SIGNUP="open")`. The real clock and the demo prices unless told otherwise; made twice, it is two
+    processes' worth on one database."""
     made: list[App] = []
 
     def make(*, clock: Any = None, feed: Any = None, brokers: Any = None, **environ: str) -> App:
-        given = {"DASHTRADE_HOME": str(tmp_path / "home"), "DATABASE_URL": database_url, "ENCRYPTION_KEY": KEY} | environ
+        given = {
+            "DASHTRADE_HOME": str(tmp_path / "home"),
+            "DATABASE_URL": database_url,
+            "ENCRYPTION_KEY": KEY,
+        } | environ
         made.append(build_app(Settings.load(given, tmp_path), clock=clock, feed=feed, brokers=brokers))
         return made[-1]
 

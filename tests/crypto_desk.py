@@ -1,4 +1,5 @@
-"""A simulated crypto exchange with an adapter on it, and short words for orders: for the tests of what can bite."""
+"""A simulated crypto exchange with an adapter on it, and short words for orders: for the tests of what can
+bite."""
 
 from __future__ import annotations
 
@@ -33,7 +34,14 @@ class Desk:
         self.broker = self.another(**options)
 
     def another(self, **options) -> CryptoBroker:
-        given = {"url": self.simulator.url, "timeout": 0.5, "paced": False, "settle": timedelta(0), **self.keys, **options}
+        given = {
+            "url": self.simulator.url,
+            "timeout": 0.5,
+            "paced": False,
+            "settle": timedelta(0),
+            **self.keys,
+            **options,
+        }
         return CryptoBroker(self.exchange, **given)
 
     def request(self, side=BUY, kind=MARKET, quantity="1", **rest) -> OrderRequest:
@@ -44,9 +52,14 @@ class Desk:
 
     def ref(self, request, number=None, created=None) -> OrderRef:
         return OrderRef(
-            client_order_id=request.client_order_id, broker_order_id=number, symbol=request.symbol, side=request.side,
-            quantity=request.quantity, type=request.type, created_at=created or datetime.now(UTC),
-        )  # fmt: skip
+            client_order_id=request.client_order_id,
+            broker_order_id=number,
+            symbol=request.symbol,
+            side=request.side,
+            quantity=request.quantity,
+            type=request.type,
+            created_at=created or datetime.now(UTC),
+        )
 
     def buy(self, quantity="1", **rest):
         return self.broker.submit(self.request(BUY, MARKET, quantity, **rest))

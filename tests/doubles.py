@@ -1,4 +1,5 @@
-"""What tests put in the place of the outside world: a clock and a market that stand still until they are set."""
+"""What tests put in the place of the outside world: a clock and a market that stand still until they are
+set."""
 
 from __future__ import annotations
 
@@ -23,8 +24,14 @@ def add_user(app: App, email: str = "one@example.com") -> User:
 
     def work(conn: sa.Connection) -> User:
         user_id = people.add(
-            conn, email=email, name=email.partition("@")[0], password_hash="-", role=Role.STANDARD, time_zone="UTC",
-            created_at=MORNING, last_login_at=None,
+            conn,
+            email=email,
+            name=email.partition("@")[0],
+            password_hash="-",
+            role=Role.STANDARD,
+            time_zone="UTC",
+            created_at=MORNING,
+            last_login_at=None,
         )
         user = people.by_id(conn, user_id)
         assert user is not None
@@ -48,7 +55,8 @@ class SetClock:
 
 
 class SetFeed:
-    """Every symbol costs 100, bid and ask alike, until it is given another price; `away` symbols have none."""
+    """Every symbol costs 100, bid and ask alike, until it is given another price; `away` symbols have
+    none."""
 
     demo = True
 
@@ -65,10 +73,13 @@ class SetFeed:
         if symbol.text in self.away:
             raise Unavailable(f"no price for {symbol.short} now")
         price = self.prices.get(symbol.text, self.price)
-        return Quote(symbol=symbol, bid=price - self.spread, ask=price + self.spread, at=self._clock.now(), demo=True)
+        return Quote(
+            symbol=symbol, bid=price - self.spread, ask=price + self.spread, at=self._clock.now(), demo=True
+        )
 
     def candles(self, symbol: Symbol, timeframe: Timeframe, *, end: datetime, count: int) -> Sequence[Candle]:
         price = self.quote(symbol).mid
         return [
-            Candle(at=end - timeframe.span * (count - n), open=price, high=price, low=price, close=price) for n in range(count)
+            Candle(at=end - timeframe.span * (count - n), open=price, high=price, low=price, close=price)
+            for n in range(count)
         ]

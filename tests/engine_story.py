@@ -1,4 +1,5 @@
-"""A short history of one paper account, told as a list of steps: what `test_engine_properties.py` lets Hypothesis make up."""
+"""A short history of one paper account, told as a list of steps: what `test_engine_properties.py` lets
+Hypothesis make up."""
 
 from __future__ import annotations
 
@@ -36,39 +37,62 @@ PLACES = (("AAPL", "15"), ("AAPL", "60"), ("BTC/USDT", "15"))
 _KEY = new_key()
 _numbers = itertools.count()
 
-# --- what may happen -----------------------------------------------------------------------------------------------------
+# --- what may happen ----------------------------------------------------------------------------------------
 
 _place = st.integers(0, len(PLACES) - 1)
 _part = st.sampled_from([{}, {"quantity": "1.5"}, {"quantity": "40"}, {"quantity": "30%"}])
 _alert = st.one_of(
-    st.tuples(st.just("alert"), _place, st.sampled_from(["buy", "sell", "close", "add", "reverse", "cancel"]), st.just({})),
+    st.tuples(
+        st.just("alert"),
+        _place,
+        st.sampled_from(["buy", "sell", "close", "add", "reverse", "cancel"]),
+        st.just({}),
+    ),
     st.tuples(st.just("alert"), _place, st.just("reduce"), _part.filter(bool)),
-    st.tuples(st.just("alert"), _place, st.sampled_from(["buy", "sell"]), st.sampled_from(
-        [{"orderType": "limit", "limitPrice": "97"}, {"orderType": "limit", "limitPrice": "104"}]
-    )),
+    st.tuples(
+        st.just("alert"),
+        _place,
+        st.sampled_from(["buy", "sell"]),
+        st.sampled_from(
+            [{"orderType": "limit", "limitPrice": "97"}, {"orderType": "limit", "limitPrice": "104"}]
+        ),
+    ),
 )
 step = st.one_of(
-    _alert, _alert, _alert,
+    _alert,
+    _alert,
+    _alert,
     st.tuples(st.just("price"), _place, st.integers(80, 125)),
     st.tuples(st.just("time"), st.sampled_from([1, 20, 400, 90_000])),
     st.tuples(st.just("active"), _place, st.booleans()),
     st.tuples(st.just("switch"), st.sampled_from([Stop.NONE, Stop.PAUSE_ENTRIES, Stop.REDUCE_ONLY])),
     st.tuples(st.just("take back"), st.integers(0, 3)),
 )
-limits = st.fixed_dictionaries({
-    "sides": st.sampled_from(["both", "both", "long", "short"]), "orders_per_day": st.sampled_from([None, None, 2]),
-    "max_position_size": st.sampled_from([None, None, "1500", "900"]), "order_type": st.sampled_from(["market", "market", "limit"]),
-    "limit_offset_percent": st.sampled_from(["0", "2"]), "cooldown_seconds": st.sampled_from([0, 0, 60]),
-    "risk_limit_percent": st.sampled_from([None, "10"]), "daily_loss_limit": st.sampled_from([None, "150"]),
-})
-options = st.fixed_dictionaries({
-    "fill_percent": st.sampled_from(["100", "100", "40"]), "fee_percent": st.sampled_from(["0", "0.1"]),
-    "slippage_percent": st.sampled_from(["0", "0", "0.05"]),
-})
-stories = st.tuples(st.lists(limits, min_size=3, max_size=3), options, st.lists(step, min_size=1, max_size=14))
+limits = st.fixed_dictionaries(
+    {
+        "sides": st.sampled_from(["both", "both", "long", "short"]),
+        "orders_per_day": st.sampled_from([None, None, 2]),
+        "max_position_size": st.sampled_from([None, None, "1500", "900"]),
+        "order_type": st.sampled_from(["market", "market", "limit"]),
+        "limit_offset_percent": st.sampled_from(["0", "2"]),
+        "cooldown_seconds": st.sampled_from([0, 0, 60]),
+        "risk_limit_percent": st.sampled_from([None, "10"]),
+        "daily_loss_limit": st.sampled_from([None, "150"]),
+    }
+)
+options = st.fixed_dictionaries(
+    {
+        "fill_percent": st.sampled_from(["100", "100", "40"]),
+        "fee_percent": st.sampled_from(["0", "0.1"]),
+        "slippage_percent": st.sampled_from(["0", "0", "0.05"]),
+    }
+)
+stories = st.tuples(
+    st.lists(limits, min_size=3, max_size=3), options, st.lists(step, min_size=1, max_size=14)
+)
 
 
-# --- and the world in which it does ----------------------------------------------------------------------------------------
+# --- and the world in which it does -------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -79,7 +103,8 @@ class Story:
     user: Any = None
     account: int = 0
     bots: list[int] = field(default_factory=list)
-    entries: list[tuple[Bot, Order]] = field(default_factory=list)  # each with its bot as it was when the order was made
+    # each with its bot as it was when the order was made
+    entries: list[tuple[Bot, Order]] = field(default_factory=list)
     _seen: set[str] = field(default_factory=set)
     _alerts: int = 0
 
@@ -110,7 +135,9 @@ class Story:
     def _alert(self, place: int, action: str, more: dict[str, str]) -> None:
         self._alerts += 1
         symbol, timeframe = PLACES[place]
-        body = json.dumps({"action": action, "symbol": symbol, "timeframe": timeframe, "id": f"a{self._alerts}"} | more)
+        body = json.dumps(
+            {"action": action, "symbol": symbol, "timeframe": timeframe, "id": f"a{self._alerts}"} | more
+        )
         self.app.engine.accept(self.user.id, parse(body.encode()), raw=body, origin=Origin.WEBHOOK)
 
     def _work(self) -> None:
@@ -138,9 +165,28 @@ class Story:
 
     def decided(self) -> list[tuple[Any, ...]]:
         """Everything that was decided and done, without the ids, which differ."""
-        what = [(d.bot_id, d.status, d.reason, d.would, d.checks, d.numbers) for d in self.rows(signal_table.decisions)]
-        orders = [(o.bot_id, o.side, o.type, o.quantity, o.limit_price, o.status, o.filled_quantity, o.filled_notional) for o in self.orders()]
-        return [*what, *orders, *[(b.position, b.realized_pnl, b.fees, b.status, b.is_active) for b in map(self.bot, self.bots)]]
+        what = [
+            (d.bot_id, d.status, d.reason, d.would, d.checks, d.numbers)
+            for d in self.rows(signal_table.decisions)
+        ]
+        orders = [
+            (
+                o.bot_id,
+                o.side,
+                o.type,
+                o.quantity,
+                o.limit_price,
+                o.status,
+                o.filled_quantity,
+                o.filled_notional,
+            )
+            for o in self.orders()
+        ]
+        return [
+            *what,
+            *orders,
+            *[(b.position, b.realized_pnl, b.fees, b.status, b.is_active) for b in map(self.bot, self.bots)],
+        ]
 
     def cash(self) -> Decimal:
         return self.rows(paper_table.accounts)[0].cash
@@ -153,7 +199,9 @@ def largest(bot: Bot, order: Order, price: Decimal) -> Decimal:
 
 
 @contextmanager
-def world(database_url: str, home: Path, of_bots: list[dict[str, Any]], of_account: dict[str, str]) -> Iterator[Story]:
+def world(
+    database_url: str, home: Path, of_bots: list[dict[str, Any]], of_account: dict[str, str]
+) -> Iterator[Story]:
     clock = SetClock()
     feed = SetFeed(clock)
     given = {"DASHTRADE_HOME": str(home), "DATABASE_URL": database_url, "ENCRYPTION_KEY": _KEY}
@@ -165,7 +213,12 @@ def world(database_url: str, home: Path, of_bots: list[dict[str, Any]], of_accou
             app, story.user, broker="paper", mode="paper", label="Paper", credentials={}, options=of_account
         )
         for (symbol, timeframe), fields in zip(PLACES, of_bots, strict=True):
-            bot = {"account_id": story.account, "symbol": symbol, "timeframe": timeframe, "position_size": "1000"} | fields
+            bot = {
+                "account_id": story.account,
+                "symbol": symbol,
+                "timeframe": timeframe,
+                "position_size": "1000",
+            } | fields
             story.bots.append(bot_service.add_bot(app, story.user, bot))
         yield story
     finally:

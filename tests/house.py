@@ -1,4 +1,5 @@
-"""A whole installation in one process: its people, what they send, and a worker that works when it is told to."""
+"""A whole installation in one process: its people, what they send, and a worker that works when it is told
+to."""
 
 from __future__ import annotations
 
@@ -17,9 +18,19 @@ from werkzeug.test import TestResponse
 from dashtrade.app import App, BrokerKind
 from dashtrade.domain.access import Role
 from dashtrade.domain.ports import (
-    AccountState, BrokerFill, BrokerPosition, Capabilities, Offers, OrderRef, OrderReport, OrderRequest, Rejected, Rules, Unavailable,
+    AccountState,
+    BrokerFill,
+    BrokerPosition,
+    Capabilities,
+    Offers,
+    OrderRef,
+    OrderReport,
+    OrderRequest,
+    Rejected,
+    Rules,
+    Unavailable,
     VenueStatus,
-)  # fmt: skip
+)
 from dashtrade.domain.values import OrderType, Symbol, TimeInForce, sha256
 from dashtrade.engine.readings import Readings
 from dashtrade.engine.watch import Watch
@@ -42,10 +53,23 @@ class House:
 
         def add(conn: Any) -> User:
             user_id = people_table.add(
-                conn, email=email, name=email.split("@")[0], password_hash="-", role=role, time_zone="UTC", created_at=now, last_login_at=None
+                conn,
+                email=email,
+                name=email.split("@")[0],
+                password_hash="-",
+                role=role,
+                time_zone="UTC",
+                created_at=now,
+                last_login_at=None,
             )
             people_table.add_api_token(
-                conn, user_id, token_hash=sha256(access), name="test", created_at=now, expires_at=now + timedelta(days=30), used_at=None,
+                conn,
+                user_id,
+                token_hash=sha256(access),
+                name="test",
+                created_at=now,
+                expires_at=now + timedelta(days=30),
+                used_at=None,
                 revoked_at=None,
             )
             found = people_table.by_id(conn, user_id)
@@ -53,7 +77,9 @@ class House:
             return found
 
         user = self.app.db.write(add)
-        return Person(house=self, user=user, access=access, token=people_service.rotate_webhook_token(self.app, user))
+        return Person(
+            house=self, user=user, access=access, token=people_service.rotate_webhook_token(self.app, user)
+        )
 
     def work(self, rounds: int = 4) -> None:
         """What a worker does, in this thread, until nothing moves any more."""
@@ -96,7 +122,9 @@ class Person:
     paper: int = 0  # the account that bots get unless told otherwise
 
     def call(self, method: str, path: str, body: Any = None, **query: Any) -> TestResponse:
-        given: dict[str, Any] = ({} if body is None else {"json": body}) | ({"query_string": query} if query else {})
+        given: dict[str, Any] = ({} if body is None else {"json": body}) | (
+            {"query_string": query} if query else {}
+        )
         return self.house.flask.test_client().open(
             f"/api/v1{path}", method=method, headers={"Authorization": f"Bearer {self.access}"}, **given
         )
@@ -116,18 +144,37 @@ class Person:
         body = {"broker": broker, "mode": "paper", "label": broker, "credentials": {}, "options": options}
         return self.does("POST", "/accounts", body)["id"]
 
-    def bot(self, symbol: str = "AAPL", timeframe: str = "15 Min", account: int | None = None, **fields: Any) -> int:
+    def bot(
+        self, symbol: str = "AAPL", timeframe: str = "15 Min", account: int | None = None, **fields: Any
+    ) -> int:
         if account is None:
             account = self.paper = self.paper or self.account()
-        given = {"account_id": account, "symbol": symbol, "timeframe": timeframe, "position_size": "5000"} | fields
+        given = {
+            "account_id": account,
+            "symbol": symbol,
+            "timeframe": timeframe,
+            "position_size": "5000",
+        } | fields
         return self.does("POST", "/bots", given)["id"]
 
-    def alert(self, body: Any, *, token: str | None = None, headers: dict[str, str] | None = None, sender: str = "203.0.113.7", **query: Any) -> TestResponse:
-        """POST /webhook with an object, a text or bytes; the token is in the address unless `token` is empty."""
+    def alert(
+        self,
+        body: Any,
+        *,
+        token: str | None = None,
+        headers: dict[str, str] | None = None,
+        sender: str = "203.0.113.7",
+        **query: Any,
+    ) -> TestResponse:
+        """POST /webhook with an object, a text or bytes; the token is in the address unless `token` is
+        empty."""
         data = json.dumps(body) if isinstance(body, dict) else body
         token = self.token if token is None else token
         return self.house.flask.test_client().post(
-            "/webhook", data=data, query_string=({"token": token} if token else {}) | query, headers=headers,
+            "/webhook",
+            data=data,
+            query_string=({"token": token} if token else {}) | query,
+            headers=headers,
             environ_base={"REMOTE_ADDR": sender},
         )
 
@@ -165,20 +212,36 @@ def until(true: Callable[[], Any], seconds: float = 10.0) -> Any:
     return found
 
 
-# --- a venue that does as it is told -----------------------------------------------------------------------------------
+# --- a venue that does as it is told ------------------------------------------------------------------------
 
 
 class Venue:
-    """A broker whose answers are laid out beforehand: `plan` holds one for each coming submit, "fill" when it runs out.
+    """A broker whose answers are laid out beforehand: `plan` holds one for each coming submit, "fill" when it
+    runs out.
 
-    fill: at once, at the price; work: it rests; or an exception. `lost(error)` places the order and then raises.
-    """
+    fill: at once, at the price; work: it rests; or an exception. `lost(error)` places the order and then
+    raises."""
 
-    def __init__(self, *, settle: float = 2.0, refuses_repeats: bool = True, client_ids: bool = True, price: str = "100") -> None:
+    def __init__(
+        self,
+        *,
+        settle: float = 2.0,
+        refuses_repeats: bool = True,
+        client_ids: bool = True,
+        price: str = "100",
+    ) -> None:
         self.capabilities = Capabilities(
-            name="Venue", order_types=frozenset(OrderType), times_in_force=frozenset(TimeInForce), shorts=True, fractional=True,
-            refuses_repeats=refuses_repeats, client_ids=client_ids, settle=timedelta(seconds=settle), stocks=True, crypto=True,
-        )  # fmt: skip
+            name="Venue",
+            order_types=frozenset(OrderType),
+            times_in_force=frozenset(TimeInForce),
+            shorts=True,
+            fractional=True,
+            refuses_repeats=refuses_repeats,
+            client_ids=client_ids,
+            settle=timedelta(seconds=settle),
+            stocks=True,
+            crypto=True,
+        )
         self.offers = Offers()
         self.price = Decimal(price)
         self.plan: deque[Any] = deque()
@@ -193,7 +256,11 @@ class Venue:
         self.at: Any = None
 
     def kind(self) -> dict[str, BrokerKind]:
-        return {"venue": BrokerKind(name="Venue", modes=("paper",), check=lambda credentials, options: None, make=self._make)}
+        return {
+            "venue": BrokerKind(
+                name="Venue", modes=("paper",), check=lambda credentials, options: None, make=self._make
+            )
+        }
 
     def _make(self, app: App, account: Any, credentials: Any) -> Venue:
         self.at = app.clock
@@ -218,15 +285,29 @@ class Venue:
 
     def report(self, name: str, status: VenueStatus, *fills: BrokerFill, reason: str = "") -> OrderReport:
         made = OrderReport(
-            client_order_id=name, broker_order_id=f"V-{name}", status=status, filled_quantity=sum((f.quantity for f in fills), Decimal(0)),
-            average_price=fills and sum(f.quantity * f.price for f in fills) / sum(f.quantity for f in fills) or None, fills=tuple(fills), reason=reason,
-        )  # fmt: skip
+            client_order_id=name,
+            broker_order_id=f"V-{name}",
+            status=status,
+            filled_quantity=sum((f.quantity for f in fills), Decimal(0)),
+            average_price=(
+                fills and sum(f.quantity * f.price for f in fills) / sum(f.quantity for f in fills)
+            )
+            or None,
+            fills=tuple(fills),
+            reason=reason,
+        )
         self.reports[name] = made
         return made
 
     def execution(self, name: str, quantity: Any, price: Any = None, number: int = 1) -> BrokerFill:
         price = self.price if price is None else Decimal(price)
-        return BrokerFill(id=f"{name}-{number}", client_order_id=name, quantity=Decimal(quantity), price=price, at=self.at.now())
+        return BrokerFill(
+            id=f"{name}-{number}",
+            client_order_id=name,
+            quantity=Decimal(quantity),
+            price=price,
+            at=self.at.now(),
+        )
 
     def fill(self, name: str, quantity: Any, price: Any = None) -> OrderReport:
         return self.report(name, VenueStatus.FILLED, self.execution(name, quantity, price))
@@ -248,7 +329,9 @@ class Venue:
 
     def account(self) -> AccountState:
         self._read()
-        return AccountState(equity=Decimal(100_000), cash=Decimal(100_000), buying_power=Decimal(100_000), number="VENUE")
+        return AccountState(
+            equity=Decimal(100_000), cash=Decimal(100_000), buying_power=Decimal(100_000), number="VENUE"
+        )
 
     def positions(self) -> Sequence[BrokerPosition]:
         self._read()

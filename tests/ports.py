@@ -5,7 +5,8 @@ import socket
 
 
 def free_port() -> int:
-    """Below the range from which the system serves outgoing connections: one of those cannot take it before it is used."""
+    """Below the range from which the system serves outgoing connections: one of those cannot take it before
+    it is used."""
     while True:
         port = random.randrange(15_000, 32_000)
         with socket.socket() as probe:

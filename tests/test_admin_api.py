@@ -16,7 +16,8 @@ from tests.house import House, Person
 ADMIN = "/api/v1/admin/"
 YES, NO = 200, 403
 
-# body, then what a standard user, an admin and a superadmin are answered; the user in the path is a standard one.
+# body, then what a standard user, an admin and a superadmin are answered; the user in the path is a standard
+# one.
 ROUTES: dict[tuple[str, str], tuple[Any, int, int, int]] = {
     ("GET", "overview"): (None, NO, YES, YES),
     ("GET", "users"): (None, NO, YES, YES),
@@ -47,7 +48,9 @@ def boss(house: House) -> Person:
 
 
 def test_every_route_of_admins_has_a_case():
-    assert {(method, path.removeprefix(ADMIN)) for method, path in ENDPOINTS if path.startswith(ADMIN)} == ROUTES.keys()
+    assert {
+        (method, path.removeprefix(ADMIN)) for method, path in ENDPOINTS if path.startswith(ADMIN)
+    } == ROUTES.keys()
 
 
 def _filled(path: str, user_id: str) -> str:
@@ -68,9 +71,13 @@ def test_each_route_asks_for_its_role(route: tuple[str, str], role: Role, house:
 @pytest.mark.parametrize("route", [r for r in ROUTES if "<int:user_id>" in r[1]], ids=" ".join)
 def test_an_admin_has_no_say_over_other_admins(route: tuple[str, str], house: House, boss: Person):
     ada = house.join("ada@example.com", Role.ADMIN)
-    said = ada.call(route[0], f"/admin/{route[1].replace('<int:user_id>', str(boss.user.id))}", ROUTES[route][0])
+    said = ada.call(
+        route[0], f"/admin/{route[1].replace('<int:user_id>', str(boss.user.id))}", ROUTES[route][0]
+    )
     assert said.status_code == NO
-    assert ada.call(route[0], f"/admin/{route[1].replace('<int:user_id>', '999')}", ROUTES[route][0]).status_code in (NO, 404)
+    assert ada.call(
+        route[0], f"/admin/{route[1].replace('<int:user_id>', '999')}", ROUTES[route][0]
+    ).status_code in (NO, 404)
 
 
 def test_people_are_found_page_by_page(house: House, boss: Person):
@@ -95,7 +102,9 @@ def test_the_last_superadmin_is_kept(boss: Person):
     for change in ({"role": "standard"}, {"is_active": False}):
         said = boss.call("PATCH", f"/admin/users/{boss.user.id}", change)
         assert said.status_code == 409 and "last superadmin" in said.json["message"]
-    assert boss.call("DELETE", f"/admin/users/{boss.user.id}", {"confirm": boss.user.email}).status_code == 409
+    assert (
+        boss.call("DELETE", f"/admin/users/{boss.user.id}", {"confirm": boss.user.email}).status_code == 409
+    )
 
 
 def test_everybodys_trades_as_pages_and_as_a_file_without_formulas(house: House, boss: Person):
@@ -105,14 +114,20 @@ def test_everybodys_trades_as_pages_and_as_a_file_without_formulas(house: House,
         person.bot("MSFT")
         person.trades("buy")
         person.trades("buy", symbol="MSFT")
-    assert [t["email"] for t in boss.get("/admin/trades")["items"]] == ["=bob@example.com"] * 2 + ["ann@example.com"] * 2
+    assert [t["email"] for t in boss.get("/admin/trades")["items"]] == ["=bob@example.com"] * 2 + [
+        "ann@example.com"
+    ] * 2
     first = boss.get("/admin/trades", limit=3)
     assert len(boss.get("/admin/trades", limit=3, cursor=first["next_cursor"])["items"]) == 1
-    assert {t["email"] for t in boss.get("/admin/trades", of_user=ann.user.id)["items"]} == {"ann@example.com"}
+    assert {t["email"] for t in boss.get("/admin/trades", of_user=ann.user.id)["items"]} == {
+        "ann@example.com"
+    }
     assert len(boss.get("/admin/trades", symbol="MSFT", action="buy")["items"]) == 2
     rows = list(csv.DictReader(io.StringIO(boss.call("GET", "/admin/trades.csv").text)))
     assert [row["email"] for row in rows] == ["'=bob@example.com"] * 2 + ["ann@example.com"] * 2
-    assert len(list(csv.DictReader(io.StringIO(boss.call("GET", "/admin/trades.csv", symbol="MSFT").text)))) == 2
+    assert (
+        len(list(csv.DictReader(io.StringIO(boss.call("GET", "/admin/trades.csv", symbol="MSFT").text)))) == 2
+    )
 
 
 def test_the_overview_counts_everybody(house: House, boss: Person):
@@ -125,14 +140,22 @@ def test_the_overview_counts_everybody(house: House, boss: Person):
     assert found["counts"]["refused_signals"] == 1 and found["counts"]["holding_bots"] == 1
     assert [(s["symbol"], s["trades"]) for s in found["symbols"]] == [("NYSE:AAPL-EQ", 1)]
     assert [(d["trades"], d["volume"]) for d in found["days"]] == [(1, 5000.0)]
-    assert {line["what"]: line["count"] for line in found["latency_ms"]} == {"accepted → decided": 1, "accepted → fill booked": 1}
+    assert {line["what"]: line["count"] for line in found["latency_ms"]} == {
+        "accepted → decided": 1,
+        "accepted → fill booked": 1,
+    }
 
 
 def test_settings_of_the_installation(boss: Person):
     at_first = {"signup": "invite", "demo": True, "simulation": False, "require_second_factor": False}
     assert boss.get("/admin/settings") == at_first
-    assert boss.does("PATCH", "/admin/settings", {"signup": "closed"}) == at_first | {"signup": "closed", "demo": False}
+    assert boss.does("PATCH", "/admin/settings", {"signup": "closed"}) == at_first | {
+        "signup": "closed",
+        "demo": False,
+    }
     assert boss.call("PATCH", "/admin/settings", {"signup": "perhaps"}).status_code == 400
     changes = {"signup": "open", "demo": False, "simulation": True, "require_second_factor": True}
     assert boss.does("PATCH", "/admin/settings", changes) == changes
-    assert {"setting changed", "simulation mode switched on"} <= {row["action"] for row in boss.get("/admin/audit")["items"]}
+    assert {"setting changed", "simulation mode switched on"} <= {
+        row["action"] for row in boss.get("/admin/audit")["items"]
+    }

@@ -1,4 +1,5 @@
-"""Orders at the venue that carry our ids and are not on record, as after a restored backup: taken over by their bots, once.
+"""Orders at the venue that carry our ids and are not on record, as after a restored backup: taken over by
+their bots, once.
 
 The backup is the product's own; trading goes on, and it is put back."""
 
@@ -12,15 +13,15 @@ import pytest
 
 pytest.importorskip("alpaca", reason="alpaca-py is not installed")
 
-from dashtrade.app import App, build_app  # noqa: E402
-from dashtrade.domain.values import bot_of_order, client_order_id, new_id  # noqa: E402
-from dashtrade.settings import Settings  # noqa: E402
-from tests.alpaca_desk import raw  # noqa: E402
-from tests.at_alpaca import account, addresses, clock, sim  # noqa: E402, F401
-from tests.conftest import KEY  # noqa: E402
-from tests.doubles import SetClock  # noqa: E402
-from tests.house import House, Person  # noqa: E402
-from tests.simulators.alpaca import AlpacaSimulator  # noqa: E402
+from dashtrade.app import App, build_app
+from dashtrade.domain.values import bot_of_order, client_order_id, new_id
+from dashtrade.settings import Settings
+from tests.alpaca_desk import raw
+from tests.at_alpaca import account, addresses, clock, sim  # noqa: F401
+from tests.conftest import KEY
+from tests.doubles import SetClock
+from tests.house import House, Person
+from tests.simulators.alpaca import AlpacaSimulator
 
 D = Decimal
 
@@ -37,7 +38,11 @@ class Shop:
         self.look()
 
     def open(self) -> None:
-        where = {"DASHTRADE_HOME": str(self.folder), "DATABASE_URL": f"sqlite:///{self.folder / 'db.sqlite'}", "ENCRYPTION_KEY": KEY}
+        where = {
+            "DASHTRADE_HOME": str(self.folder),
+            "DATABASE_URL": f"sqlite:///{self.folder / 'db.sqlite'}",
+            "ENCRYPTION_KEY": KEY,
+        }
         given = where | addresses(self.sim)
         app: App = build_app(Settings.load(given, self.folder), clock=self.clock)
         self.apps.append(app)
@@ -83,16 +88,27 @@ def test_orders_placed_after_the_backup_are_taken_over_by_their_bot(shop: Shop):
     shop.restore()
     assert shop.ann.holds(1) == 0 and not shop.ann.get("/orders")["items"]
     shop.look(3)
-    assert shop.ann.holds(1) == owned and [line[:2] for line in history(shop.ann)] == [("buy", "add"), ("buy", "open")]
-    assert {order["order_id"] for order in shop.ann.get("/orders")["items"]} == {order.client_order_id for order in shop.sim.orders}
+    assert shop.ann.holds(1) == owned and [line[:2] for line in history(shop.ann)] == [
+        ("buy", "add"),
+        ("buy", "open"),
+    ]
+    assert {order["order_id"] for order in shop.ann.get("/orders")["items"]} == {
+        order.client_order_id for order in shop.sim.orders
+    }
     order = shop.ann.get("/orders")["items"][-1]
     assert order["order_id"] == first["orders"][0]["order_id"] and order["status"] == "filled"
     story = shop.ann.story(order["signal_id"])
-    assert (story["origin"], story["status"]) == ("adopted", "filled") and "as after a restored backup" in str(story["timeline"])
+    assert (story["origin"], story["status"]) == (
+        "adopted",
+        "filled",
+    ) and "as after a restored backup" in str(story["timeline"])
     assert not shop.ann.get("/drifts", status="unresolved")["items"] and len(shop.sim.orders) == 2
     shop.look(3)
     assert shop.ann.holds(1) == owned, "taken over once"
-    assert shop.ann.trades("close")["status"] == "filled" and shop.sim.market.quantity(shop.sim.market.asset("AAPL")) == 0
+    assert (
+        shop.ann.trades("close")["status"] == "filled"
+        and shop.sim.market.quantity(shop.sim.market.asset("AAPL")) == 0
+    )
 
 
 def test_an_order_that_still_rests_is_taken_over_and_its_fill_is_booked(shop: Shop):
@@ -123,11 +139,23 @@ def test_a_signal_that_waited_in_the_backup_gets_the_order_it_has_already_led_to
     shop.look(2)
     shop.house.work()
     story = shop.ann.story(signal)
-    assert story["status"] == "filled" and len(story["orders"]) == 1 and len(shop.sim.orders) == 1 and shop.ann.holds(1) == 10
+    assert (
+        story["status"] == "filled"
+        and len(story["orders"]) == 1
+        and len(shop.sim.orders) == 1
+        and shop.ann.holds(1) == 10
+    )
 
 
 def place(shop: Shop, name: str, quantity: str = "3") -> None:
-    body = {"symbol": "AAPL", "qty": quantity, "side": "buy", "type": "market", "time_in_force": "day", "client_order_id": name}
+    body = {
+        "symbol": "AAPL",
+        "qty": quantity,
+        "side": "buy",
+        "type": "market",
+        "time_in_force": "day",
+        "client_order_id": name,
+    }
     assert raw(shop.sim, "POST", "/v2/orders", body)[0] == 200
 
 

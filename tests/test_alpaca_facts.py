@@ -12,26 +12,36 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.alpaca_desk import AAPL, BTC, BUY, LIMIT, ROOT, SELL, D, Desk, desk_of, eventually, raw, ref, simulator  # noqa: F401, I001
-
 from dashtrade.brokers import alpaca_wire as wire
 from dashtrade.brokers.alpaca import AlpacaBroker
 from dashtrade.brokers.alpaca_answers import Answer, after_post, after_read
-from dashtrade.domain.ports import BadCredentials, OrderRequest, Rejected, RetryLater, Rules, Unavailable, Unknown, VenueStatus
+from dashtrade.domain.ports import (
+    BadCredentials,
+    OrderRequest,
+    Rejected,
+    RetryLater,
+    Rules,
+    Unavailable,
+    Unknown,
+    VenueStatus,
+)
 from dashtrade.domain.values import OrderSide, OrderType, Symbol
+from tests.alpaca_desk import AAPL, BTC, BUY, LIMIT, ROOT, SELL, D, Desk, eventually, raw, ref
 from tests.simulators.alpaca import AlpacaSimulator, Fault
 
 NOW = datetime(2026, 10, 12, 15, 0, tzinfo=UTC)
 STEP = Rules(quantity_step=D("0.000000001"), price_step=D("0.01"))
 
 
-# --- the library ---------------------------------------------------------------------------------------------------------
+# --- the library --------------------------------------------------------------------------------------------
 
 
 def test_importing_the_adapter_does_not_load_the_library():
     heavy = "('alpaca', 'pandas', 'requests', 'websockets')"
     script = f"import sys, dashtrade.brokers.alpaca; print([name for name in {heavy} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=30
+    )
     assert done.stdout.strip() == "[]", done.stderr
 
 
@@ -68,10 +78,17 @@ def test_a_429_while_reading_is_later_too(desk: Desk):
 
 @pytest.mark.parametrize(
     ("headers", "seconds"),
-    [({"Retry-After": "7"}, 7), ({"Retry-After": "Mon, 12 Oct 2026 15:00:20 GMT"}, 20),
-     ({"X-RateLimit-Reset": str(int(NOW.timestamp()) + 12)}, 12), ({}, 3), ({"Retry-After": "0"}, 0.5),
-     ({"Retry-After": "999999"}, 120), ({"Retry-After": "soon"}, 3), ({"X-RateLimit-Reset": "9" * 30}, 3)],
-)  # fmt: skip
+    [
+        ({"Retry-After": "7"}, 7),
+        ({"Retry-After": "Mon, 12 Oct 2026 15:00:20 GMT"}, 20),
+        ({"X-RateLimit-Reset": str(int(NOW.timestamp()) + 12)}, 12),
+        ({}, 3),
+        ({"Retry-After": "0"}, 0.5),
+        ({"Retry-After": "999999"}, 120),
+        ({"Retry-After": "soon"}, 3),
+        ({"X-RateLimit-Reset": "9" * 30}, 3),
+    ],
+)
 def test_the_wait_of_a_429_is_the_one_told_within_reason(headers: dict, seconds: float):
     error = after_read(Answer(status=429, text="{}", headers=headers), NOW)
     assert isinstance(error, RetryLater) and error.after == timedelta(seconds=seconds)
@@ -109,14 +126,25 @@ def test_an_older_error_being_handled_does_not_make_a_time_out_look_unsent(desk:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "<html>", '{"message": "unauthorized."}', "[]", "null", '{"code": "x"}', '{"code": [], "message": 5}']
+    "text",
+    [
+        "",
+        "<html>",
+        '{"message": "unauthorized."}',
+        "[]",
+        "null",
+        '{"code": "x"}',
+        '{"code": [], "message": 5}',
+    ],
 )
 @pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 418, 422, 500, 503])
 def test_no_body_whatever_raises_anything_else_than_our_errors(status: int, text: str):
     request = OrderRequest(client_order_id="a", symbol=AAPL, side=BUY, type=OrderType.MARKET, quantity=D(1))
     answer = Answer(status=status, text=text)
     said = after_post(answer, request, NOW)
-    assert isinstance(said, (Rejected, BadCredentials, Unknown)) and isinstance(after_read(answer, NOW), (BadCredentials, Unavailable))
+    assert isinstance(said, (Rejected, BadCredentials, Unknown)) and isinstance(
+        after_read(answer, NOW), (BadCredentials, Unavailable)
+    )
     if "message" not in text and status != 401:
         assert isinstance(said, Unknown), "only Alpaca's own words are a refusal"
 
@@ -140,7 +168,7 @@ def test_a_403_of_an_order_is_a_refusal_and_any_other_is_the_key(desk: Desk):
     assert desk.sim.orders == []
 
 
-# --- the wire ------------------------------------------------------------------------------------------------------------
+# --- the wire -----------------------------------------------------------------------------------------------
 
 
 def test_no_float_noise_leaves(desk: Desk):
@@ -161,23 +189,38 @@ def test_a_quantity_that_makes_no_sense_is_not_sent(desk: Desk, quantity: object
 
 @pytest.mark.parametrize(
     ("side", "price", "sent"),
-    [(BUY, "100.129", "100.12"), (SELL, "100.121", "100.13"), (BUY, "1", "1"), (BUY, "1.0099", "1"), (BUY, "0.99999", "0.9999"),
-     (SELL, "0.12341", "0.1235"), (SELL, "0.99999", "1")],
-)  # fmt: skip
-def test_a_limit_has_two_decimals_from_a_dollar_up_and_four_below_on_the_users_side(side: OrderSide, price: str, sent: str):
-    request = OrderRequest(client_order_id="a", symbol=AAPL, side=side, type=LIMIT, quantity=D(1), limit_price=D(price))
+    [
+        (BUY, "100.129", "100.12"),
+        (SELL, "100.121", "100.13"),
+        (BUY, "1", "1"),
+        (BUY, "1.0099", "1"),
+        (BUY, "0.99999", "0.9999"),
+        (SELL, "0.12341", "0.1235"),
+        (SELL, "0.99999", "1"),
+    ],
+)
+def test_a_limit_has_two_decimals_from_a_dollar_up_and_four_below_on_the_users_side(
+    side: OrderSide, price: str, sent: str
+):
+    request = OrderRequest(
+        client_order_id="a", symbol=AAPL, side=side, type=LIMIT, quantity=D(1), limit_price=D(price)
+    )
     assert wire.wire_order(request, STEP)["limit_price"] == sent
 
 
 @given(st.decimals("0.0001", "100000", places=9), st.sampled_from(OrderSide))
 def test_no_limit_price_is_ever_sub_penny_or_worse_than_said(price: Decimal, side: OrderSide):
-    request = OrderRequest(client_order_id="a", symbol=AAPL, side=side, type=LIMIT, quantity=D(1), limit_price=price)
+    request = OrderRequest(
+        client_order_id="a", symbol=AAPL, side=side, type=LIMIT, quantity=D(1), limit_price=price
+    )
     sent = D(wire.wire_order(request, STEP)["limit_price"])
     assert sent % (D("0.01") if sent >= 1 else D("0.0001")) == 0 and (price - sent) * side.sign >= 0
 
 
 def test_the_step_of_a_stock_below_a_dollar_is_a_hundredth_of_a_cent(desk: Desk):
-    assert desk.broker.rules(Symbol.parse("PENNY")).price_step == D("0.0001") and desk.broker.rules(AAPL).price_step == D("0.01")
+    assert desk.broker.rules(Symbol.parse("PENNY")).price_step == D("0.0001") and desk.broker.rules(
+        AAPL
+    ).price_step == D("0.01")
 
 
 def test_our_ids_fit_and_longer_ones_are_refused_by_the_venue(desk: Desk):
@@ -192,18 +235,26 @@ def test_a_pair_of_coins_has_no_slash_in_a_path_and_has_one_in_an_order(desk: De
     desk.order(SELL, "0.5", symbol=BTC, reduces=True)
     assert desk.held(BTC) == 0
     paths = {seen.path for seen in desk.sim.seen}
-    assert {"/v2/assets/BTCUSD", "/v2/positions/BTCUSD"} <= paths and not any("BTC/" in path or "%2F" in path for path in paths)
+    assert {"/v2/assets/BTCUSD", "/v2/positions/BTCUSD"} <= paths and not any(
+        "BTC/" in path or "%2F" in path for path in paths
+    )
 
 
 @pytest.mark.parametrize(
     ("written", "pair"),
-    [("BTCUSD", "BTC/USD"), ("USDTUSD", "USDT/USD"), ("ETHBTC", "ETH/BTC"), ("BATUSDC", "BAT/USDC"), ("SHIB/USDT", "SHIB/USDT")],
+    [
+        ("BTCUSD", "BTC/USD"),
+        ("USDTUSD", "USDT/USD"),
+        ("ETHBTC", "ETH/BTC"),
+        ("BATUSDC", "BAT/USDC"),
+        ("SHIB/USDT", "SHIB/USDT"),
+    ],
 )
 def test_a_pair_is_read_with_and_without_its_slash(written: str, pair: str):
     assert wire.coin_pair(written).short == pair
 
 
-# --- how the venue behaves -----------------------------------------------------------------------------------------------
+# --- how the venue behaves ----------------------------------------------------------------------------------
 
 
 def test_submit_answers_pending_new_and_the_fill_comes_after():
@@ -225,7 +276,9 @@ def test_an_order_for_money_has_no_quantity_and_its_fill_has(desk: Desk):
 def test_amounts_that_come_as_numbers_are_read_like_text(desk: Desk):
     desk.sim.inject(Fault("numbers", method="*", times=0))
     report = desk.order(BUY, None, notional="50.5")
-    assert report.status is VenueStatus.WORKING and desk.find(report.client_order_id).average_price == D("100.01")
+    assert report.status is VenueStatus.WORKING and desk.find(report.client_order_id).average_price == D(
+        "100.01"
+    )
 
 
 @pytest.mark.parametrize("fraction", ["", ".1", ".123456", ".123456789"])
@@ -244,17 +297,42 @@ def test_an_account_has_no_fields_of_the_day_trading_rule(desk: Desk):
 
 
 def test_a_blocked_account_says_so():
-    state = wire.account_of({"equity": "1", "cash": "1", "buying_power": "1", "account_number": "x", "trading_blocked": True})
+    state = wire.account_of(
+        {"equity": "1", "cash": "1", "buying_power": "1", "account_number": "x", "trading_blocked": True}
+    )
     assert state.permissions == ("trading_blocked",)
 
 
 @pytest.mark.parametrize(
     ("status", "read"),
-    [(name, VenueStatus.WORKING) for name in ("new", "partially_filled", "done_for_day", "pending_cancel", "pending_replace",
-      "accepted", "pending_new", "accepted_for_bidding", "stopped", "suspended", "calculated", "held", "never_heard_of", None, 7)]
-    + [("filled", VenueStatus.FILLED), ("canceled", VenueStatus.CANCELED), ("expired", VenueStatus.EXPIRED),
-       ("rejected", VenueStatus.REJECTED), ("replaced", VenueStatus.CANCELED)],
-)  # fmt: skip
+    [
+        (name, VenueStatus.WORKING)
+        for name in (
+            "new",
+            "partially_filled",
+            "done_for_day",
+            "pending_cancel",
+            "pending_replace",
+            "accepted",
+            "pending_new",
+            "accepted_for_bidding",
+            "stopped",
+            "suspended",
+            "calculated",
+            "held",
+            "never_heard_of",
+            None,
+            7,
+        )
+    ]
+    + [
+        ("filled", VenueStatus.FILLED),
+        ("canceled", VenueStatus.CANCELED),
+        ("expired", VenueStatus.EXPIRED),
+        ("rejected", VenueStatus.REJECTED),
+        ("replaced", VenueStatus.CANCELED),
+    ],
+)
 def test_only_five_statuses_end_an_order(status: object, read: VenueStatus):
     assert wire.status_of(status) is read
 
@@ -274,7 +352,7 @@ def test_reports_carry_totals_and_no_fills_so_that_nothing_is_counted_twice(desk
     assert [each["qty"] for each in activities] == ["5", "5"] and activities[0]["cum_qty"] == "10"
 
 
-# --- refusals ------------------------------------------------------------------------------------------------------------
+# --- refusals -----------------------------------------------------------------------------------------------
 
 
 def test_too_few_shares_says_what_is_free_and_what_is_held(desk: Desk):
@@ -331,9 +409,12 @@ def test_our_own_id_used_before_is_our_own_order_and_adopted(desk: Desk):
 
 @pytest.mark.parametrize(
     "fault",
-    [Fault("late_visibility", seconds=9), Fault("garbage", method="GET", path="/v2/orders:"),
-     Fault("bad_key", method="GET", path="/v2/orders:")],
-)  # fmt: skip
+    [
+        Fault("late_visibility", seconds=9),
+        Fault("garbage", method="GET", path="/v2/orders:"),
+        Fault("bad_key", method="GET", path="/v2/orders:"),
+    ],
+)
 def test_an_adopted_order_that_cannot_be_seen_is_in_doubt(desk: Desk, fault: Fault):
     request = desk.request(BUY, 10)
     desk.sim.inject(fault)
@@ -370,14 +451,24 @@ def test_a_404_of_somebody_else_is_not_a_missing_order(sim: AlpacaSimulator):
     desk.broker.close()
 
 
-@pytest.mark.parametrize("kind", ["garbage", "empty", "cut_off", "server_error", "gateway_error", "redirect", "drop", "time_out"])
+@pytest.mark.parametrize(
+    "kind", ["garbage", "empty", "cut_off", "server_error", "gateway_error", "redirect", "drop", "time_out"]
+)
 def test_a_spoiled_reading_is_unavailable_never_empty(desk: Desk, kind: str):
     desk.broker.rules(AAPL)
     desk.sim.inject(Fault(kind, method="GET", path="/v2", times=0))
     broker = desk.broker
-    calls = [broker.account, broker.positions, lambda: desk.find("a" * 32), lambda: broker.poll([ref("a"), ref("b"), ref("c")]),
-             lambda: broker.market_open(AAPL), lambda: broker.quote(AAPL), broker.clock_skew,
-             lambda: broker.cancel(ref("a" * 32)), lambda: broker.rules(BTC)]  # fmt: skip
+    calls = [
+        broker.account,
+        broker.positions,
+        lambda: desk.find("a" * 32),
+        lambda: broker.poll([ref("a"), ref("b"), ref("c")]),
+        lambda: broker.market_open(AAPL),
+        lambda: broker.quote(AAPL),
+        broker.clock_skew,
+        lambda: broker.cancel(ref("a" * 32)),
+        lambda: broker.rules(BTC),
+    ]
     for call in calls[:2] if kind == "time_out" else calls:
         with pytest.raises(Unavailable):
             call()
@@ -389,21 +480,27 @@ def test_the_simulator_refuses_what_alpaca_refuses(sim: AlpacaSimulator):
     exits = {"order_class": "bracket", "time_in_force": "gtc", **legs}
     limit = {"type": "limit", "limit_price": "100"}
     for change, status, code, words in (
-        ({**limit, "limit_price": "100.123"}, 422, 42210000, "sub-penny"), ({"qty": -1}, 422, 40010001, "qty must be > 0"),
+        ({**limit, "limit_price": "100.123"}, 422, 42210000, "sub-penny"),
+        ({"qty": -1}, 422, 40010001, "qty must be > 0"),
         ({**limit, "limit_price": 0.12345}, 422, 42210000, "sub-penny"),
         ({"side": "sell", "qty": "1.5"}, 422, 42210000, "fractional orders cannot be sold short"),
-        ({**exits, "qty": "1.5"}, 422, 42210000, "simple orders"), ({"qty": "1.5", "time_in_force": "gtc"}, 422, 42210000, "DAY"),
+        ({**exits, "qty": "1.5"}, 422, 42210000, "simple orders"),
+        ({"qty": "1.5", "time_in_force": "gtc"}, 422, 42210000, "DAY"),
         ({**limit, "qty": "1.5", "time_in_force": "gtc"}, 422, 42210000, "DAY"),
         ({"symbol": "HARD", "side": "sell"}, 422, 42210000, "sold short"),
-        ({"extended_hours": True}, 422, 42210000, "extended hours"), ({**exits, "time_in_force": "ioc"}, 422, 42210000, "DAY or GTC"),
+        ({"extended_hours": True}, 422, 42210000, "extended hours"),
+        ({**exits, "time_in_force": "ioc"}, 422, 42210000, "DAY or GTC"),
         ({**exits, **limit, "extended_hours": True}, 422, 42210000, "simple orders"),
         ({"symbol": "NOPE"}, 422, 42210000, "not found"),
         ({"symbol": "BTC/USD"}, 422, 42210000, "crypto time_in_force"),
         ({"qty": "9999"}, 403, 40310000, "insufficient buying power"),
-        ({"limit_price": "1"}, 422, 40010001, "no limit price"), ({"notional": "5"}, 422, 40010001, "only one of"),
-        ({"qty": None}, 422, 40010001, "required"), ({"type": "limit"}, 422, 40010001, "require limit price"),
-        ({"lmit": 1}, 422, 40010001, "unknown field"), ({"symbol": "HALT"}, 422, 42210000, "not tradable"),
-    ):  # fmt: skip
+        ({"limit_price": "1"}, 422, 40010001, "no limit price"),
+        ({"notional": "5"}, 422, 40010001, "only one of"),
+        ({"qty": None}, 422, 40010001, "required"),
+        ({"type": "limit"}, 422, 40010001, "require limit price"),
+        ({"lmit": 1}, 422, 40010001, "unknown field"),
+        ({"symbol": "HALT"}, 422, 42210000, "not tradable"),
+    ):
         answered, body = raw(sim, "POST", "/v2/orders", {**base, **change})
         assert (answered, body["code"]) == (status, code) and words in body["message"], (change, body)
     assert sim.orders == []

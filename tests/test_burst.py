@@ -1,4 +1,5 @@
-"""Real processes under a burst of alerts: killed in the middle, or several at work on one database. What was answered is kept."""
+"""Real processes under a burst of alerts: killed in the middle, or several at work on one database. What was
+answered is kept."""
 
 from __future__ import annotations
 
@@ -78,25 +79,37 @@ def until(true: Callable[[], Any], seconds: float = 90) -> Any:
 
 def all_done(db: Database) -> bool:
     with db.read() as conn:
-        open_ = sa.select(sa.func.count()).select_from(signal_table.decisions).where(signal_table.decisions.c.ended_at.is_(None))
+        open_ = (
+            sa.select(sa.func.count())
+            .select_from(signal_table.decisions)
+            .where(signal_table.decisions.c.ended_at.is_(None))
+        )
         return conn.scalar(open_) == 0
 
 
 def accounted(db: Database, answered: dict[str, str]) -> None:
-    """Each answered alert is a signal decided once, each order is at the venue once, and the books agree to the last digit."""
+    """Each answered alert is a signal decided once, each order is at the venue once, and the books agree to
+    the last digit."""
     with db.read() as conn:
         decided = Counter(conn.scalars(sa.select(signal_table.decisions.c.signal_id)))
         orders = list(conn.execute(sa.select(order_table.orders)))
         venue = {row.client_order_id: row for row in conn.execute(sa.select(paper_table.orders))}
-        fills, theirs = list(conn.execute(sa.select(order_table.fills))), list(conn.execute(sa.select(paper_table.fills)))
+        fills, theirs = (
+            list(conn.execute(sa.select(order_table.fills))),
+            list(conn.execute(sa.select(paper_table.fills))),
+        )
         bots = list(conn.execute(sa.select(bot_table.bots)))
         held = {row.symbol: row.quantity for row in conn.execute(sa.select(paper_table.positions))}
     assert len(set(answered.values())) == len(answered), "two alerts became one signal"
     assert {decided[signal_id] for signal_id in answered.values()} == {1}
     assert set(decided.values()) == {1}
     assert max(Counter(order.decision_id for order in orders).values()) == 1
-    assert {o.id: o.filled_quantity for o in orders if o.filled_quantity} == {c: v.filled_quantity for c, v in venue.items() if v.filled_quantity}
-    assert sorted((f.broker_fill_id, f.quantity, f.price) for f in fills) == sorted((f.fill_id, f.quantity, f.price) for f in theirs)
+    assert {o.id: o.filled_quantity for o in orders if o.filled_quantity} == {
+        c: v.filled_quantity for c, v in venue.items() if v.filled_quantity
+    }
+    assert sorted((f.broker_fill_id, f.quantity, f.price) for f in fills) == sorted(
+        (f.fill_id, f.quantity, f.price) for f in theirs
+    )
     assert {b.symbol: b.position_quantity for b in bots if b.position_quantity} == held
     signed: Counter[int] = Counter()
     for fill in fills:
@@ -118,7 +131,9 @@ def burst(count: int) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def test_whatever_was_answered_before_a_kill_of_everything_is_carried_out_once(kind: str, request: pytest.FixtureRequest):
+def test_whatever_was_answered_before_a_kill_of_everything_is_carried_out_once(
+    kind: str, request: pytest.FixtureRequest
+):
     count = ALERTS[kind]
     environ = {"DATABASE_URL": request.getfixturevalue("postgres_database")} if kind == "postgresql" else {}
     with rig(**environ) as one:
@@ -144,13 +159,15 @@ def test_whatever_was_answered_before_a_kill_of_everything_is_carried_out_once(k
                 assert conn.scalar(sa.select(sa.func.count()).select_from(signal_table.signals)) == count
 
 
-# --- several workers -----------------------------------------------------------------------------------------------------
+# --- several workers ----------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
 def another_worker(one: Rig) -> Iterator[subprocess.Popen[bytes]]:
     with open(one.home / "second.log", "ab") as out:
-        process = subprocess.Popen([sys.executable, "-m", "dashtrade.worker"], cwd=ROOT, env=one.env(), stdout=out, stderr=out)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dashtrade.worker"], cwd=ROOT, env=one.env(), stdout=out, stderr=out
+        )
     try:
         yield process
     finally:
@@ -209,15 +226,22 @@ def test_two_workers_share_the_lanes_and_one_that_is_stopped_loses_its_own(postg
         accounted(db, answered)
 
 
-def test_a_worker_that_slept_past_its_lease_finds_its_writes_refused(make_app: Callable[..., App], clock: SetClock, feed: SetFeed):
-    """Two engines on one database: the first stops between reading and writing, the second does the work meanwhile."""
+def test_a_worker_that_slept_past_its_lease_finds_its_writes_refused(
+    make_app: Callable[..., App], clock: SetClock, feed: SetFeed
+):
+    """Two engines on one database: the first stops between reading and writing, the second does the work
+    meanwhile."""
     first, second = make_app(clock=clock, feed=feed), make_app(clock=clock, feed=feed)
     for app in (first, second):
         app.engine.leases.ttl = 0.3
         app.engine.leases.renew()
     user = add_user(first)
-    account = bot_service.add_account(first, user, broker="paper", mode="paper", label="Paper", credentials={}, options={})
-    bot_service.add_bot(first, user, {"account_id": account, "symbol": "AAPL", "timeframe": "15", "position_size": "1000"})
+    account = bot_service.add_account(
+        first, user, broker="paper", mode="paper", label="Paper", credentials={}, options={}
+    )
+    bot_service.add_bot(
+        first, user, {"account_id": account, "symbol": "AAPL", "timeframe": "15", "position_size": "1000"}
+    )
     body = json.dumps({"action": "buy", "symbol": "AAPL", "timeframe": "15", "id": "1"})
     first.engine.accept(user.id, parse(body.encode()), raw=body, origin=Origin.WEBHOOK)
     lane = Lane(account, Symbol.parse("AAPL"))

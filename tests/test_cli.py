@@ -37,8 +37,18 @@ def commands(parser: argparse.ArgumentParser, before: str = "") -> set[str]:
 
 def test_the_commands_are_these():
     assert commands(cli.parser()) == {
-        "up", "brokers", "migrate", "doctor", "user add", "user rescue", "backup", "restore", "key new", "key rotate", "setup-link",
-    }  # fmt: skip
+        "up",
+        "brokers",
+        "migrate",
+        "doctor",
+        "user add",
+        "user rescue",
+        "backup",
+        "restore",
+        "key new",
+        "key rotate",
+        "setup-link",
+    }
 
 
 def test_what_is_made_in_a_home_that_others_may_enter_is_its_owners_alone(home):
@@ -48,7 +58,11 @@ def test_what_is_made_in_a_home_that_others_may_enter_is_its_owners_alone(home):
         assert cli.main(["migrate"]) == 0
     finally:
         os.umask(before)
-    assert {file.name: oct(file.stat().st_mode & 0o077) for file in home.iterdir() if file.is_file() and file.stat().st_mode & 0o077} == {}
+    assert {
+        file.name: oct(file.stat().st_mode & 0o077)
+        for file in home.iterdir()
+        if file.is_file() and file.stat().st_mode & 0o077
+    } == {}
 
 
 def test_a_bad_setting_ends_any_command_with_78(home, monkeypatch, capsys):
@@ -81,7 +95,9 @@ def test_a_restore_asks_a_person_first(home, tmp_path, capsys, monkeypatch):
 def test_a_script_restores_with_one_command_and_what_was_there_is_kept(home, tmp_path, capsys):
     assert cli.main(["migrate"]) == 0 and cli.main(["backup", str(tmp_path / "saved")]) == 0
     assert cli.main(["restore", str(tmp_path / "saved")]) == 0
-    assert "what was there before is kept in" in capsys.readouterr().out and list(home.glob("dashtrade.db.before-restore-*"))
+    assert "what was there before is kept in" in capsys.readouterr().out and list(
+        home.glob("dashtrade.db.before-restore-*")
+    )
     (home / "dashtrade.db").unlink()
     assert cli.main(["restore", str(tmp_path / "saved")]) == 0
     assert "kept in" not in capsys.readouterr().out

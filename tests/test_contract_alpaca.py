@@ -9,15 +9,19 @@ import pytest
 
 pytest.importorskip("alpaca", reason="alpaca-py is not installed")
 
-from dashtrade.brokers.alpaca import AlpacaBroker, Timeouts  # noqa: E402
-from dashtrade.domain.ports import Broker  # noqa: E402
-from dashtrade.domain.values import Symbol  # noqa: E402
-from tests.broker_contract import FAULTS, BrokerContract, Venue  # noqa: E402
-from tests.ports import free_port  # noqa: E402
-from tests.simulators.alpaca import AlpacaSimulator, Fault  # noqa: E402
+from dashtrade.brokers.alpaca import AlpacaBroker, Timeouts
+from dashtrade.domain.ports import Broker
+from dashtrade.domain.values import Symbol
+from tests.broker_contract import FAULTS, BrokerContract, Venue
+from tests.ports import free_port
+from tests.simulators.alpaca import AlpacaSimulator, Fault
 
 QUICK = Timeouts(connect=1, read=0.6, second_look=0.01)
-FOR_EVER = {"late_visibility": ("POST", "/v2/orders"), "unknown_status": ("*", "/v2/orders"), "bad_key": ("*", "/v2")}
+FOR_EVER = {
+    "late_visibility": ("POST", "/v2/orders"),
+    "unknown_status": ("*", "/v2/orders"),
+    "bad_key": ("*", "/v2"),
+}
 
 
 class AlpacaVenue(Venue):
@@ -53,7 +57,13 @@ class AlpacaVenue(Venue):
 
     def _adapter(self, url: str) -> AlpacaBroker:
         return AlpacaBroker(
-            self.sim.key, self.sim.secret, "paper", api_url=url, data_url=url, stream_url=self.sim.stream_url, timeouts=QUICK
+            self.sim.key,
+            self.sim.secret,
+            "paper",
+            api_url=url,
+            data_url=url,
+            stream_url=self.sim.stream_url,
+            timeouts=QUICK,
         )
 
     def restarted(self) -> Broker:

@@ -1,4 +1,5 @@
-"""The contract suite over the five proven crypto exchanges, through the real ccxt, against a simulator of each."""
+"""The contract suite over the five proven crypto exchanges, through the real ccxt, against a simulator of
+each."""
 
 from __future__ import annotations
 
@@ -19,7 +20,9 @@ class CryptoVenue(SimulatedVenue):
         self.exchange, simulator = exchange, Simulator(exchange)
         front = simulator.front
         self.keys = getattr(front, "keys", {"key": KEY, "secret": SECRET, "passphrase": PASSPHRASE})
-        self.symbol, self.unknown_symbol = (Symbol.parse(f"{coin}/{front.money}") for coin in ("SOL", "STORJ"))
+        self.symbol, self.unknown_symbol = (
+            Symbol.parse(f"{coin}/{front.money}") for coin in ("SOL", "STORJ")
+        )
         self.faults = FAULTS - getattr(front, "cannot", frozenset())
         super().__init__(simulator)
 

@@ -24,7 +24,15 @@ class SchwabVenue(SimulatedVenue):
         super().__init__(Simulator(self.front))
 
     def made(self, url: str) -> SchwabBroker:
-        return SchwabBroker(KEY, SECRET, self.front.token, self.saved.append, url=url, timeout=WAITS, settle=timedelta(seconds=1))
+        return SchwabBroker(
+            KEY,
+            SECRET,
+            self.front.token,
+            self.saved.append,
+            url=url,
+            timeout=WAITS,
+            settle=timedelta(seconds=1),
+        )
 
     def set_price(self, symbol, price):
         self.simulator.core.set_price(f"{symbol.base}/USD", price)

@@ -1,4 +1,5 @@
-"""The short set of crash runs; `python -m bench.crash` makes the long one, and repeats a run that failed here."""
+"""The short set of crash runs; `python -m bench.crash` makes the long one, and repeats a run that failed
+here."""
 
 from __future__ import annotations
 
@@ -17,7 +18,19 @@ SEED = 20
 
 
 def crash(database: str, runs: int, broker: str = "default") -> dict[str, object]:
-    command = [sys.executable, "-m", "bench.crash", "--runs", str(runs), "--seed", str(SEED), "--database", database, "--broker", broker]
+    command = [
+        sys.executable,
+        "-m",
+        "bench.crash",
+        "--runs",
+        str(runs),
+        "--seed",
+        str(SEED),
+        "--database",
+        database,
+        "--broker",
+        broker,
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr[-5000:] + done.stdout
     return json.loads(done.stdout.splitlines()[-1])
@@ -30,8 +43,12 @@ def test_the_short_set_names_every_failpoint_and_both_kinds_of_venue():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("database", "runs"), [("sqlite", 60), pytest.param("postgresql", 25, marks=pytest.mark.postgres)])
-def test_crashes_lose_nothing_double_nothing_and_leave_books_that_agree_with_the_venue(database: str, runs: int):
+@pytest.mark.parametrize(
+    ("database", "runs"), [("sqlite", 60), pytest.param("postgresql", 25, marks=pytest.mark.postgres)]
+)
+def test_crashes_lose_nothing_double_nothing_and_leave_books_that_agree_with_the_venue(
+    database: str, runs: int
+):
     told = crash(database, runs)
     assert (told["lost"], told["double"], told["stuck"], told["mismatch"]) == (0, 0, 0, 0)
     assert told["crashes"] >= runs // 2, "the failpoints are not reached any more"
@@ -40,7 +57,9 @@ def test_crashes_lose_nothing_double_nothing_and_leave_books_that_agree_with_the
 
 @pytest.mark.slow
 @pytest.mark.parametrize("broker", ["alpaca", "binance"])
-@pytest.mark.parametrize(("database", "runs"), [("sqlite", 12), pytest.param("postgresql", 5, marks=pytest.mark.postgres)])
+@pytest.mark.parametrize(
+    ("database", "runs"), [("sqlite", 12), pytest.param("postgresql", 5, marks=pytest.mark.postgres)]
+)
 def test_so_they_do_through_the_real_libraries(database: str, runs: int, broker: str):
     told = crash(database, runs, broker)
     assert (told["lost"], told["double"], told["stuck"], told["mismatch"]) == (0, 0, 0, 0)

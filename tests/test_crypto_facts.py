@@ -1,7 +1,8 @@
-"""What we paid to find out about ccxt and its exchanges, one test for each thing that can bite: orders, their ids, errors.
+"""What we paid to find out about ccxt and its exchanges, one test for each thing that can bite: orders, their
+ids, errors.
 
-Where ccxt itself sets the trap, the test shows the trap first, so that a new version that removes it is noticed.
-"""
+Where ccxt itself sets the trap, the test shows the trap first, so that a new version that removes it is
+noticed."""
 
 from __future__ import annotations
 
@@ -20,8 +21,7 @@ from dashtrade.domain.values import Malformed, OrderType, TimeInForce
 from tests.crypto_desk import BUY, FIVE, LIMIT, MARKET, SELL, D, binance, desk, each  # noqa: F401
 from tests.simulators.crypto import KEY, SECRET
 
-
-# --- what it costs to load -----------------------------------------------------------------------------------------------
+# --- what it costs to load ----------------------------------------------------------------------------------
 
 
 def test_ccxt_is_loaded_by_the_first_request_and_not_before():
@@ -46,11 +46,16 @@ def test_markets_are_kept_on_disk_and_read_once_a_day(each, tmp_path):
     first = each.another(markets_cache=kept)
     rules, asked = first.rules(each.sol), len(each.simulator.requests)
     again = each.another(markets_cache=kept)
-    assert again.rules(each.sol) == rules and len(each.simulator.requests) - asked <= (each.exchange == "gemini")  # its details
+    # its details
+    assert again.rules(each.sol) == rules and len(each.simulator.requests) - asked <= (
+        each.exchange == "gemini"
+    )
     assert again.submit(each.request()).status is VenueStatus.FILLED
 
 
-@pytest.mark.parametrize("spoiled", ["", "{", "[]", '{"exchange": "okx"}', '{"exchange": "binance", "sandbox": false, "url": "x"}'])
+@pytest.mark.parametrize(
+    "spoiled", ["", "{", "[]", '{"exchange": "okx"}', '{"exchange": "binance", "sandbox": false, "url": "x"}']
+)
 def test_a_spoiled_list_on_disk_is_read_anew(binance, tmp_path, spoiled):
     kept = tmp_path / "list.json"
     kept.write_text(spoiled)
@@ -69,7 +74,7 @@ def test_an_old_list_on_disk_serves_while_the_exchange_cannot_be_reached(binance
     assert binance.another(markets_cache=kept, clock=Later()).rules(binance.sol).tradable
 
 
-# --- addresses and sandboxes ---------------------------------------------------------------------------------------------
+# --- addresses and sandboxes --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("exchange", FIVE)
@@ -100,7 +105,7 @@ def test_a_paper_account_uses_the_exchanges_sandbox(exchange):
             assert made.simulator.requests[-1].headers["x-simulated-trading"] == "1"
 
 
-# --- our order ids -------------------------------------------------------------------------------------------------------
+# --- our order ids ------------------------------------------------------------------------------------------
 
 
 def test_our_id_arrives_at_every_exchange(each):
@@ -163,7 +168,9 @@ def test_gemini_with_two_orders_of_one_id_is_not_guessed_at():
     with desk("gemini") as made:
         request = made.request()
         made.broker.submit(request)
-        made.answers(200, [{**made.front._order(made.core.orders[-1]), "order_id": str(n)} for n in (1, 2)], on="read")
+        made.answers(
+            200, [{**made.front._order(made.core.orders[-1]), "order_id": str(n)} for n in (1, 2)], on="read"
+        )
         with pytest.raises(Unavailable, match="2 orders"):
             made.broker.find(made.ref(request))
 
@@ -194,7 +201,11 @@ def test_an_id_that_is_in_use_is_our_own_order_and_is_adopted(exchange):
     with desk(exchange) as made:
         request = made.request(BUY, LIMIT, limit_price="90")
         first, again = made.broker.submit(request), made.broker.submit(request)
-        assert again.status is VenueStatus.WORKING and again.broker_order_id == first.broker_order_id and len(made.core.orders) == 1
+        assert (
+            again.status is VenueStatus.WORKING
+            and again.broker_order_id == first.broker_order_id
+            and len(made.core.orders) == 1
+        )
 
 
 def test_an_id_in_use_that_is_not_shown_yet_is_unknown(binance):
@@ -205,7 +216,7 @@ def test_an_id_in_use_that_is_not_shown_yet_is_unknown(binance):
         binance.broker.submit(request)
 
 
-# --- what a create tells -------------------------------------------------------------------------------------------------
+# --- what a create tells ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("exchange", ["okx", "coinbase", "kraken"])
@@ -257,7 +268,9 @@ def test_a_ticker_that_fails_holds_up_no_exit(binance):
 
 def test_a_stop_that_would_not_wait_is_refused(binance):
     with pytest.raises(Rejected, match="use gtc"):
-        binance.broker.submit(binance.request(SELL, OrderType.STOP, stop_price="90", time_in_force=TimeInForce.IOC))
+        binance.broker.submit(
+            binance.request(SELL, OrderType.STOP, stop_price="90", time_in_force=TimeInForce.IOC)
+        )
 
 
 def test_keys_are_not_written_to_the_log(binance, caplog):
@@ -266,24 +279,45 @@ def test_keys_are_not_written_to_the_log(binance, caplog):
     assert KEY not in caplog.text and SECRET not in caplog.text
 
 
-# --- errors --------------------------------------------------------------------------------------------------------------
+# --- errors -------------------------------------------------------------------------------------------------
 
 GATEWAY = "<html><body>Gateway</body></html>"
 NOT_SAID = [
-    ("binance", 500, GATEWAY), ("binance", 502, GATEWAY), ("binance", 503, '{"code": -1008, "msg": "overloaded"}'), ("binance", 504, GATEWAY),
-    ("binance", 403, GATEWAY), ("binance", 404, GATEWAY), ("binance", 408, GATEWAY), ("binance", 400, '{"code": -1001, "msg": "disconnected"}'),
-    ("binance", 400, '{"code": -1006, "msg": "unexpected response"}'), ("binance", 400, '{"code": -1007, "msg": "timeout"}'),
-    ("binance", 400, '{"code": -1000, "msg": "unknown"}'), ("binance", 400, '{"code": -98765, "msg": "never heard of"}'),
+    ("binance", 500, GATEWAY),
+    ("binance", 502, GATEWAY),
+    ("binance", 503, '{"code": -1008, "msg": "overloaded"}'),
+    ("binance", 504, GATEWAY),
+    ("binance", 403, GATEWAY),
+    ("binance", 404, GATEWAY),
+    ("binance", 408, GATEWAY),
+    ("binance", 400, '{"code": -1001, "msg": "disconnected"}'),
+    ("binance", 400, '{"code": -1006, "msg": "unexpected response"}'),
+    ("binance", 400, '{"code": -1007, "msg": "timeout"}'),
+    ("binance", 400, '{"code": -1000, "msg": "unknown"}'),
+    ("binance", 400, '{"code": -98765, "msg": "never heard of"}'),
     ("okx", 200, '{"code": "50004", "msg": "Endpoint request timeout", "data": []}'),
-    ("okx", 200, '{"code": "50026", "msg": "System error", "data": []}'), ("okx", 200, '{"code": "2", "msg": "", "data": []}'),
+    ("okx", 200, '{"code": "50026", "msg": "System error", "data": []}'),
+    ("okx", 200, '{"code": "2", "msg": "", "data": []}'),
     ("okx", 200, '{"code": "1", "data": [{"ordId": "", "sCode": "50013", "sMsg": "Systems are busy"}]}'),
-    ("kraken", 200, '{"error": ["EService:Timeout"]}'), ("kraken", 200, '{"error": ["EService:Unavailable"]}'),
+    ("kraken", 200, '{"error": ["EService:Timeout"]}'),
+    ("kraken", 200, '{"error": ["EService:Unavailable"]}'),
     ("kraken", 200, '{"error": ["EGeneral:Internal error"]}'),
-    ("kraken", 200, '{"error": ["EGeneral:Temporary lockout"]}'), ("kraken", 520, GATEWAY), ("kraken", 200, '{"error": [], "result": {}}'),
-    ("coinbase", 200, '{"success": true}'), ("coinbase", 500, '{"error": "INTERNAL", "message": "x"}'), ("coinbase", 200, '{"error": "unknown", "message": "x"}'),
-    ("gemini", 200, "null"), ("gemini", 200, '{"order_id": "12"}'), ("gemini", 400, '{"result": "error", "reason": "System", "message": "We are experiencing technical issues"}'),
-    ("gemini", 200, "Internal Server Error"), ("gemini", 502, GATEWAY),
-]  # fmt: skip
+    ("kraken", 200, '{"error": ["EGeneral:Temporary lockout"]}'),
+    ("kraken", 520, GATEWAY),
+    ("kraken", 200, '{"error": [], "result": {}}'),
+    ("coinbase", 200, '{"success": true}'),
+    ("coinbase", 500, '{"error": "INTERNAL", "message": "x"}'),
+    ("coinbase", 200, '{"error": "unknown", "message": "x"}'),
+    ("gemini", 200, "null"),
+    ("gemini", 200, '{"order_id": "12"}'),
+    (
+        "gemini",
+        400,
+        '{"result": "error", "reason": "System", "message": "We are experiencing technical issues"}',
+    ),
+    ("gemini", 200, "Internal Server Error"),
+    ("gemini", 502, GATEWAY),
+]
 
 
 @pytest.mark.parametrize(("exchange", "status", "body"), NOT_SAID)
@@ -299,17 +333,58 @@ def test_an_answer_that_leaves_room_for_an_order_is_unknown(exchange, status, bo
 
 REFUSALS = [
     ("binance", 400, '{"code": -1013, "msg": "Filter failure: NOTIONAL"}', "NOTIONAL"),
-    ("binance", 400, '{"code": -2010, "msg": "Account has insufficient balance for requested action."}', "not hold enough"),
-    ("binance", 400, '{"code": -2010, "msg": "This symbol is not permitted for this account."}', "not permitted"),
-    ("okx", 200, '{"code": "1", "msg": "All operations failed", "data": [{"ordId": "", "sCode": "51008", "sMsg": "Insufficient balance"}]}', "not hold enough"),
-    ("okx", 200, '{"code": "1", "data": [{"ordId": "", "sCode": "51020", "sMsg": "Meet the minimum order amount"}]}', "minimum"),
-    ("okx", 200, '{"code": "1", "msg": "", "data": [{"ordId": "", "sCode": "51999", "sMsg": "A new rule of ours"}]}', "A new rule of ours"),
+    (
+        "binance",
+        400,
+        '{"code": -2010, "msg": "Account has insufficient balance for requested action."}',
+        "not hold enough",
+    ),
+    (
+        "binance",
+        400,
+        '{"code": -2010, "msg": "This symbol is not permitted for this account."}',
+        "not permitted",
+    ),
+    (
+        "okx",
+        200,
+        (
+            '{"code": "1", "msg": "All operations failed", "data": [{"ordId": "", "sCode": "51008", "sMsg": '
+            '"Insufficient balance"}]}'
+        ),
+        "not hold enough",
+    ),
+    (
+        "okx",
+        200,
+        '{"code": "1", "data": [{"ordId": "", "sCode": "51020", "sMsg": "Meet the minimum order amount"}]}',
+        "minimum",
+    ),
+    (
+        "okx",
+        200,
+        '{"code": "1", "msg": "", "data": [{"ordId": "", "sCode": "51999", "sMsg": "A new rule of ours"}]}',
+        "A new rule of ours",
+    ),
     ("kraken", 200, '{"error": ["EOrder:Insufficient funds"]}', "not hold enough"),
     ("kraken", 200, '{"error": ["EOrder:Trading agreement required"]}', "Trading agreement required"),
-    ("coinbase", 200, '{"success": false, "error_response": {"error": "A_NEW_ONE", "message": "Orders are halted", "preview_failure_reason": "X"}}', "halted"),
-    ("gemini", 406, '{"result": "error", "reason": "InsufficientFunds", "message": "insufficient funds"}', "not hold enough"),
+    (
+        "coinbase",
+        200,
+        (
+            '{"success": false, "error_response": {"error": "A_NEW_ONE", "message": "Orders are halted", '
+            '"preview_failure_reason": "X"}}'
+        ),
+        "halted",
+    ),
+    (
+        "gemini",
+        406,
+        '{"result": "error", "reason": "InsufficientFunds", "message": "insufficient funds"}',
+        "not hold enough",
+    ),
     ("gemini", 400, '{"result": "error", "reason": "NewReason", "message": "Self trade"}', "Self trade"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("exchange", "status", "body", "words"), REFUSALS)
@@ -324,10 +399,12 @@ def test_a_refusal_in_the_exchanges_own_words_is_a_refusal(exchange, status, bod
 KEYS = [
     ("binance", 401, '{"code": -2015, "msg": "Invalid API-key, IP, or permissions for action."}'),
     ("binance", 400, '{"code": -1022, "msg": "Signature for this request is not valid."}'),
-    ("okx", 401, '{"code": "50111", "msg": "Invalid OK-ACCESS-KEY", "data": []}'), ("kraken", 200, '{"error": ["EGeneral:Permission denied"]}'),
-    ("kraken", 200, '{"error": ["EAPI:Invalid signature"]}'), ("coinbase", 401, "Unauthorized"),
+    ("okx", 401, '{"code": "50111", "msg": "Invalid OK-ACCESS-KEY", "data": []}'),
+    ("kraken", 200, '{"error": ["EGeneral:Permission denied"]}'),
+    ("kraken", 200, '{"error": ["EAPI:Invalid signature"]}'),
+    ("coinbase", 401, "Unauthorized"),
     ("gemini", 403, '{"result": "error", "reason": "MissingRole", "message": "Missing role"}'),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("exchange", "status", "body"), KEYS)
@@ -344,13 +421,18 @@ def test_a_refused_key_is_no_refused_order_and_no_passing_trouble(exchange, stat
 
 
 LIMITS = [
-    ("binance", 429, '{"code": -1003, "msg": "Too many requests"}'), ("binance", 418, '{"code": -1003, "msg": "banned"}'),
-    ("binance", 400, '{"code": -1015, "msg": "Too many new orders"}'), ("okx", 429, '{"code": "50011", "msg": "Too Many Requests"}'),
-    ("okx", 200, '{"code": "50061", "msg": "sub-account limit", "data": []}'), ("kraken", 200, '{"error": ["EOrder:Rate limit exceeded"]}'),
-    ("kraken", 200, '{"error": ["EAPI:Rate limit exceeded"]}'), ("coinbase", 429, "too many"),
+    ("binance", 429, '{"code": -1003, "msg": "Too many requests"}'),
+    ("binance", 418, '{"code": -1003, "msg": "banned"}'),
+    ("binance", 400, '{"code": -1015, "msg": "Too many new orders"}'),
+    ("okx", 429, '{"code": "50011", "msg": "Too Many Requests"}'),
+    ("okx", 200, '{"code": "50061", "msg": "sub-account limit", "data": []}'),
+    ("kraken", 200, '{"error": ["EOrder:Rate limit exceeded"]}'),
+    ("kraken", 200, '{"error": ["EAPI:Rate limit exceeded"]}'),
+    ("coinbase", 429, "too many"),
     ("gemini", 429, '{"result": "error", "reason": "RateLimit", "message": "slow down"}'),
-    ("kraken", 200, '{"error": ["EAPI:Invalid nonce"]}'), ("gemini", 400, '{"result": "error", "reason": "InvalidNonce", "message": "nonce"}'),
-]  # fmt: skip
+    ("kraken", 200, '{"error": ["EAPI:Invalid nonce"]}'),
+    ("gemini", 400, '{"result": "error", "reason": "InvalidNonce", "message": "nonce"}'),
+]
 
 
 @pytest.mark.parametrize(("exchange", "status", "body"), LIMITS)
@@ -398,12 +480,15 @@ def test_an_unreadable_404_does_not_say_that_an_order_is_absent(each):
         each.broker.find(each.ref(request))
 
 
-@pytest.mark.parametrize("body", ["<html>back soon</html>", "", "{}", "[]", "null", '{"result": {}, "error": []}', '"text"'])
+@pytest.mark.parametrize(
+    "body", ["<html>back soon</html>", "", "{}", "[]", "null", '{"result": {}, "error": []}', '"text"']
+)
 def test_an_answer_without_sense_to_a_look_up_is_neither_an_order_nor_its_absence(each, body):
     request = each.request(BUY, LIMIT, limit_price="90")
     number = each.broker.submit(request).broker_order_id
     for ref in (each.ref(request), each.ref(request, number)):
-        if not (each.exchange == "gemini" and body == "[]"):  # an empty list is its way to say that there is none
+        # an empty list is its way to say that there is none
+        if not (each.exchange == "gemini" and body == "[]"):
             each.answers(200, body, on="read")
             with pytest.raises(Unavailable):
                 each.broker.find(ref)

@@ -1,4 +1,5 @@
-"""Demos: a week that adds up, a way to a real account, and limits that keep strangers from filling the disk."""
+"""Demos: a week that adds up, a way to a real account, and limits that keep strangers from filling the
+disk."""
 
 from __future__ import annotations
 
@@ -23,12 +24,13 @@ from tests.test_people import PASSWORD, boss, house, reread, rows_of  # noqa: F4
 
 
 @pytest.fixture
-def demo_app(make_app, clock: SetClock) -> App:  # noqa: ANN001
+def demo_app(make_app, clock: SetClock) -> App:
     return make_app(clock=clock)
 
 
 def test_a_demo_has_a_week_behind_it_that_adds_up(demo_app: App):
-    """Booked by the engine: what its fills say is what the bots say, and the paper account holds what the bots own."""
+    """Booked by the engine: what its fills say is what the bots say, and the paper account holds what the
+    bots own."""
     app, user = demo_app, reread(demo_app, demo.start(demo_app, address="203.0.113.7"))
     assert user.demo_until == app.clock.now() + timedelta(days=30) and user.role is Role.STANDARD
     with app.db.read() as conn:
@@ -36,31 +38,49 @@ def test_a_demo_has_a_week_behind_it_that_adds_up(demo_app: App):
         fills = conn.execute(sa.select(order_table.fills).where(order_table.fills.c.user_id == user.id)).all()
     assert len(trades) >= 10
     age = app.clock.now() - min(trade.at for trade in trades)
-    assert timedelta(days=5) < age < timedelta(days=7, hours=1) and max(trade.at for trade in trades) <= app.clock.now()
+    assert (
+        timedelta(days=5) < age < timedelta(days=7, hours=1)
+        and max(trade.at for trade in trades) <= app.clock.now()
+    )
     found = [bots.bot_of(app, user, n) for n in {trade.bot_id for trade in trades}]
     assert len(found) == 3 and all(bot.is_active for bot in found)
     for bot in found:
         own = [fill for fill in fills if fill.bot_id == bot.id]
         assert bot.realized_pnl == sum((fill.realized for fill in own), Decimal(0))
-        assert bot.position.quantity == sum((fill.quantity if fill.side == "buy" else -fill.quantity for fill in own), Decimal(0))
+        assert bot.position.quantity == sum(
+            (fill.quantity if fill.side == "buy" else -fill.quantity for fill in own), Decimal(0)
+        )
     account = bots.account_of(app, user, found[0].account_id)
     held = {position.symbol: position.quantity for position in app.brokers.of(account).positions()}
     assert held == {bot.symbol: bot.position.quantity for bot in found if bot.position.quantity}
     equity = app.brokers.of(account).account().equity
-    open_profit = sum((bot.position.unrealized(app.feed.quote(bot.symbol).mid) for bot in found if bot.position.quantity), Decimal(0))
+    open_profit = sum(
+        (bot.position.unrealized(app.feed.quote(bot.symbol).mid) for bot in found if bot.position.quantity),
+        Decimal(0),
+    )
     fees = sum((bot.fees for bot in found), Decimal(0))
-    assert abs(equity - (Decimal(100_000) + sum(bot.realized_pnl for bot in found) + open_profit - fees)) < Decimal("0.01")
+    assert abs(
+        equity - (Decimal(100_000) + sum(bot.realized_pnl for bot in found) + open_profit - fees)
+    ) < Decimal("0.01")
 
 
 def test_a_demo_goes_on_from_where_it_is(demo_app: App):
     house = House(demo_app)
     user = reread(demo_app, demo.start(demo_app, address=""))
     token = people.rotate_webhook_token(demo_app, user)
-    said = house.flask.test_client().post("/webhook", query_string={"token": token}, json={"action": "close", "symbol": "NASDAQ:AAPL", "timeframe": "1 Hour"})
+    said = house.flask.test_client().post(
+        "/webhook",
+        query_string={"token": token},
+        json={"action": "close", "symbol": "NASDAQ:AAPL", "timeframe": "1 Hour"},
+    )
     assert said.status_code == 202
     house.work()
     with demo_app.db.read() as conn:
-        assert not [b for b in conn.execute(sa.text("SELECT symbol, position_quantity FROM user_bot_configs")) if "AAPL" in b[0] and Decimal(str(b[1]))]
+        assert not [
+            b
+            for b in conn.execute(sa.text("SELECT symbol, position_quantity FROM user_bot_configs"))
+            if "AAPL" in b[0] and Decimal(str(b[1]))
+        ]
 
 
 def test_two_demos_share_nothing(demo_app: App):
@@ -82,7 +102,12 @@ def test_a_demo_becomes_an_account_with_everything_in_it(demo_app: App, boss: Us
     assert (kept.id, kept.demo_until, kept.name) == (user.id, None, "Dora")
     assert rows_of(demo_app, user.id) == before
     with pytest.raises(Denied):
-        demo.claim(demo_app, reread(demo_app, demo.start(demo_app, address="")), code=code, **given | {"email": "other@example.com"})
+        demo.claim(
+            demo_app,
+            reread(demo_app, demo.start(demo_app, address="")),
+            code=code,
+            **given | {"email": "other@example.com"},
+        )
 
 
 def test_a_demo_in_use_is_renewed_and_a_forgotten_one_goes(demo_app: App, clock: SetClock):
@@ -95,7 +120,9 @@ def test_a_demo_in_use_is_renewed_and_a_forgotten_one_goes(demo_app: App, clock:
     assert rows_of(demo_app, forgotten) == {} and rows_of(demo_app, used)
 
 
-def test_strangers_cannot_fill_the_disk_with_demos(demo_app: App, clock: SetClock, boss: User, monkeypatch: pytest.MonkeyPatch):
+def test_strangers_cannot_fill_the_disk_with_demos(
+    demo_app: App, clock: SetClock, boss: User, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(demo, "PER_HOUR", 2)
     users = [demo.start(demo_app, address="203.0.113.7") for _ in range(2)]
     with pytest.raises(Denied, match="from your address"):
@@ -107,14 +134,24 @@ def test_strangers_cannot_fill_the_disk_with_demos(demo_app: App, clock: SetCloc
         demo.start(demo_app, address="198.51.100.1")
     user = reread(demo_app, users[0])
     with pytest.raises(Refusal, match="on paper"):
-        bots.add_account(demo_app, user, broker="alpaca", mode="paper", label="", credentials={"key": "k" * 20, "secret": "s" * 40}, options={})
+        bots.add_account(
+            demo_app,
+            user,
+            broker="alpaca",
+            mode="paper",
+            label="",
+            credentials={"key": "k" * 20, "secret": "s" * 40},
+            options={},
+        )
     with pytest.raises(Refusal, match="no API tokens"):
         sessions.add_api_token(demo_app, user, name="x", days=1, scopes=["read"], password="", address="")
     monkeypatch.setattr(quotas, "BOTS", replace(quotas.BOTS, demo=4))
     with demo_app.db.read() as conn:
         account = conn.scalar(sa.text(f"SELECT id FROM user_api_keys WHERE user_id = {user.id}"))
     wanted = {"account_id": account, "timeframe": "1 Hour", "position_size": "100"}
-    bots.delete_bot(demo_app, user, bots.add_bot(demo_app, user, wanted | {"symbol": "MSFT"}), position=None, hand_to=None)
+    bots.delete_bot(
+        demo_app, user, bots.add_bot(demo_app, user, wanted | {"symbol": "MSFT"}), position=None, hand_to=None
+    )
     with pytest.raises(Refusal, match="room for 4 bots"):
         bots.add_bot(demo_app, user, wanted | {"symbol": "KO"})
     admin.put_setting(demo_app, boss, people.DEMO, "off")
@@ -129,7 +166,14 @@ def test_a_demo_takes_so_many_alerts_and_no_more(demo_app: App, monkeypatch: pyt
         had = conn.scalar(sa.text(f"SELECT count(*) FROM signals WHERE user_id = {user.id}"))
     monkeypatch.setattr(demo, "ALERTS", had + 1)
     client = House(demo_app).flask.test_client()
-    said = [client.post("/webhook", query_string={"token": token}, json={"action": "buy", "symbol": "BTCUSD", "id": str(n)}).status_code for n in range(2)]
+    said = [
+        client.post(
+            "/webhook",
+            query_string={"token": token},
+            json={"action": "buy", "symbol": "BTCUSD", "id": str(n)},
+        ).status_code
+        for n in range(2)
+    ]
     assert said == [202, 409]
 
 

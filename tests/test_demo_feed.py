@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -52,7 +53,11 @@ def test_another_process_with_another_hash_seed_sees_the_same_candles():
     place = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     told = {
         subprocess.run(
-            [sys.executable, "-c", program], env=place | {"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+            [sys.executable, "-c", program],
+            env=place | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         for seed in ("1", "2")
     }
@@ -81,7 +86,7 @@ def test_every_quote_inside_a_candle_lies_between_its_low_and_its_high(symbol, t
 def test_candles_join_without_a_gap_and_open_where_the_quote_was(symbol, timeframe, end, count):
     candles = feed().candles(symbol, timeframe, end=end, count=count)
     assert len(candles) == count
-    for candle, following in zip(candles, candles[1:], strict=False):
+    for candle, following in itertools.pairwise(candles):
         assert following.at - candle.at == timeframe.span
         assert following.open == candle.close
     for candle in candles:
@@ -106,7 +111,10 @@ def test_an_hour_reaches_exactly_as_far_as_its_minutes():
         (hour,) = feed().candles(symbol, Timeframe(3600), end=end, count=1)
         minutes = feed().candles(symbol, Timeframe(60), end=end, count=60)
         assert (hour.open, hour.close) == (minutes[0].open, minutes[-1].close)
-        assert (hour.high, hour.low) == (max(each.high for each in minutes), min(each.low for each in minutes))
+        assert (hour.high, hour.low) == (
+            max(each.high for each in minutes),
+            min(each.low for each in minutes),
+        )
 
 
 def test_a_month_reaches_exactly_as_far_as_its_hours():

@@ -1,4 +1,5 @@
-"""What becomes of an order when its venue does not say, says it twice, or says it late: one fault at a time."""
+"""What becomes of an order when its venue does not say, says it twice, or says it late: one fault at a
+time."""
 
 from __future__ import annotations
 
@@ -36,16 +37,28 @@ AAPL = Symbol.parse("AAPL")
 class Desk:
     """One bot on one account at the simulated venue, its engine driven by hand."""
 
-    def __init__(self, make_app: Callable[..., App], clock: SetClock, feed: Any, venue: Venue, *, refuses_repeats: bool) -> None:
+    def __init__(
+        self, make_app: Callable[..., App], clock: SetClock, feed: Any, venue: Venue, *, refuses_repeats: bool
+    ) -> None:
         self.clock, self.venue = clock, venue
-        self.app = make_app(clock=clock, feed=feed, brokers={"venue": kind(venue.port, refuses_repeats=refuses_repeats, patience=2.0)})
+        self.app = make_app(
+            clock=clock,
+            feed=feed,
+            brokers={"venue": kind(venue.port, refuses_repeats=refuses_repeats, patience=2.0)},
+        )
         self.books = venue.begin(replace(Manner.honest(), refuses_repeats=refuses_repeats))
         in_parts(self, (0, "10"))
         self.user = add_user(self.app)
         self.account = bot_service.add_account(
             self.app, self.user, broker="venue", mode="paper", label="Venue", credentials={}, options={}
         )
-        bot = {"account_id": self.account, "symbol": "AAPL", "timeframe": "15", "position_size": "10", "position_size_type": "quantity"}
+        bot = {
+            "account_id": self.account,
+            "symbol": "AAPL",
+            "timeframe": "15",
+            "position_size": "10",
+            "position_size_type": "quantity",
+        }
         self.bot = bot_service.add_bot(self.app, self.user, bot)
         self.lane = Lane(self.account, AAPL)
         self.sent = 0
@@ -53,7 +66,9 @@ class Desk:
     def alert(self, action: str, **more: Any) -> str:
         """Accepted, and carried as far as it goes."""
         self.sent += 1
-        body = json.dumps({"action": action, "symbol": "AAPL", "timeframe": "15", "id": f"n{self.sent}"} | more)
+        body = json.dumps(
+            {"action": action, "symbol": "AAPL", "timeframe": "15", "id": f"n{self.sent}"} | more
+        )
         said = self.app.engine.accept(self.user.id, parse(body.encode()), raw=body, origin=Origin.WEBHOOK)
         self.app.engine.run_lane(self.lane)
         return said.signal_id
@@ -101,13 +116,17 @@ def lenient(make_app: Callable[..., App], clock: SetClock, feed: Any, venue: Ven
 
 def in_parts(desk: Desk, *parts: tuple[float, str]) -> None:
     """Orders placed from now on fill in these parts: (seconds after, quantity)."""
-    desk.books._plan = lambda order, now: [(now + timedelta(seconds=after), Decimal(part)) for after, part in parts]
+    desk.books._plan = lambda order, now: [
+        (now + timedelta(seconds=after), Decimal(part)) for after, part in parts
+    ]
 
 
-# --- sent, and no answer -------------------------------------------------------------------------------------------------
+# --- sent, and no answer ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("fault", ["placed_then_drop", "placed_then_silence", "placed_then_500", "placed_then_garbage"])
+@pytest.mark.parametrize(
+    "fault", ["placed_then_drop", "placed_then_silence", "placed_then_500", "placed_then_garbage"]
+)
 def test_an_order_that_was_placed_without_an_answer_is_found_and_not_sent_again(desk: Desk, fault: str):
     desk.books.script["post"] = [fault]
     desk.alert("buy")
@@ -175,8 +194,8 @@ def test_a_second_try_that_was_put_off_is_still_in_doubt_and_cannot_be_taken_bac
 
 @pytest.mark.parametrize("placed", [True, False])
 def test_a_refused_second_try_is_looked_for_longer_than_the_venue_promised(desk: Desk, placed: bool):
-    """Sent without an answer, looked up in vain, and refused by then: the position is closed, the money is spent. Perhaps by the
-    first try, which the venue shows later than it promised."""
+    """Sent without an answer, looked up in vain, and refused by then: the position is closed, the money is
+    spent. Perhaps by the first try, which the venue shows later than it promised."""
     desk.books.script["post"] = ["later_than_promised" if placed else "drop"]
     broker = desk.app.engine.broker(desk.account)
     submit, tries = broker.submit, []
@@ -205,13 +224,15 @@ def test_a_first_try_that_was_put_off_waits_as_told_and_goes_again(desk: Desk):
     assert desk.order.status is OrderStatus.FILLED
 
 
-# --- fills ---------------------------------------------------------------------------------------------------------------
+# --- fills --------------------------------------------------------------------------------------------------
 
 
 def test_a_fill_told_twice_in_one_report_is_booked_once(desk: Desk):
     in_parts(desk, (0, "4"), (0, "6"))
     honest = desk.books.told
-    desk.books.told = lambda order, **how: honest(order, **how) | {"fills": [f.told() for f in order.fills] * 2}
+    desk.books.told = lambda order, **how: (
+        honest(order, **how) | {"fills": [f.told() for f in order.fills] * 2}
+    )
     desk.alert("buy")
     assert desk.order.status is OrderStatus.FILLED and desk.owned() == 10
     assert desk.told("info") == ["Bought 10 AAPL"]
@@ -242,7 +263,10 @@ def test_a_fill_that_wins_the_race_against_its_cancellation_is_booked(desk: Desk
     in_parts(desk, (100, "10"))
     desk.alert("buy")
     desk.books.script["delete"] = ["race"]
-    desk.books.race = lambda order: (desk.books._fill(order, Decimal(share), desk.clock.now()), desk.books.cancel(order))
+    desk.books.race = lambda order: (
+        desk.books._fill(order, Decimal(share), desk.clock.now()),
+        desk.books.cancel(order),
+    )
     order_service.cancel(desk.app, desk.user, desk.order.id)
     desk.later()
     assert desk.order.status is (OrderStatus.FILLED if share == "10" else OrderStatus.CANCELED)
@@ -261,7 +285,7 @@ def test_a_cancellation_that_nothing_comes_of_is_asked_again_after_five_seconds_
     assert desk.books.asked["delete"] == 2
 
 
-# --- keys ----------------------------------------------------------------------------------------------------------------
+# --- keys ---------------------------------------------------------------------------------------------------
 
 
 def test_a_revoked_key_stops_the_account_tells_its_user_once_and_is_not_tried_again(desk: Desk):
@@ -302,11 +326,12 @@ def test_a_key_revoked_between_two_tries_leaves_the_first_in_doubt(desk: Desk):
     assert desk.order.status is OrderStatus.FILLED and desk.owned() == 10
 
 
-# --- sleep ---------------------------------------------------------------------------------------------------------------
+# --- sleep --------------------------------------------------------------------------------------------------
 
 
 def test_a_worker_that_slept_takes_its_lanes_anew_before_it_decides(lenient: Desk):
-    """Else it would decide, and then not dare to send: at this venue that is a question to its user for nothing."""
+    """Else it would decide, and then not dare to send: at this venue that is a question to its user for
+    nothing."""
     leases = lenient.app.engine.leases
     leases.ttl = 0.3
     lenient.alert("cancel")

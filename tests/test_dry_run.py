@@ -64,7 +64,13 @@ def test_it_says_price_size_cost_and_exits_in_money(app: App, ann: Person):
     assert said["Checks"].startswith("All ")
 
 
-@pytest.mark.parametrize(("takes", "order", "words"), [(False, "Buy 50 AAPL", "takes no sizes from alerts"), (True, "Buy 10 AAPL", "lets alerts name their own size")])
+@pytest.mark.parametrize(
+    ("takes", "order", "words"),
+    [
+        (False, "Buy 50 AAPL", "takes no sizes from alerts"),
+        (True, "Buy 10 AAPL", "lets alerts name their own size"),
+    ],
+)
 def test_it_says_which_size_counts_and_why(app: App, ann: Person, takes: bool, order: str, words: str):
     ann.bot(size_override=takes)
     said = lines(app, ann, '{"action": "buy", "symbol": "AAPL", "quantity": 10}')
@@ -83,7 +89,11 @@ def test_a_close_needs_no_size_and_no_check(app: App, ann: Person):
     ann.bot()
     ann.trades("buy")
     said = lines(app, ann, "close AAPL")
-    assert said["Order"].startswith("Sell 50 AAPL market") and said["Size"] == "All that the bot owns" and "Checks" not in said
+    assert (
+        said["Order"].startswith("Sell 50 AAPL market")
+        and said["Size"] == "All that the bot owns"
+        and "Checks" not in said
+    )
 
 
 def test_what_is_cancelled_or_waited_for_first_is_told(app: App, ann: Person):
@@ -95,7 +105,9 @@ def test_what_is_cancelled_or_waited_for_first_is_told(app: App, ann: Person):
 
 def test_an_alert_that_is_too_old_says_so(app: App, ann: Person):
     ann.bot()
-    (run,) = runs(app, ann, '{"action": "buy", "symbol": "AAPL", "time": "2020-01-01T00:00:00Z", "maxLag": 60}')
+    (run,) = runs(
+        app, ann, '{"action": "buy", "symbol": "AAPL", "time": "2020-01-01T00:00:00Z", "maxLag": 60}'
+    )
     assert not run.steps and "too old" in run.reason
 
 
@@ -109,7 +121,9 @@ def test_another_users_bots_are_not_looked_at(app: App, ann: Person):
     assert dry_run.of(app, bob.user, parse(b"buy AAPL").signal) == "no bot trades AAPL"
 
 
-def test_a_venue_that_is_away_is_told_and_not_waited_for(make_app: MakeApp, clock: SetClock, feed: SetFeed, monkeypatch: pytest.MonkeyPatch):
+def test_a_venue_that_is_away_is_told_and_not_waited_for(
+    make_app: MakeApp, clock: SetClock, feed: SetFeed, monkeypatch: pytest.MonkeyPatch
+):
     venue = Venue()
     house = House(make_app(clock=clock, feed=feed, brokers=venue.kind()))
     ann = house.join()

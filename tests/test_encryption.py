@@ -47,7 +47,9 @@ def test_a_foreign_or_spoilt_secret_is_refused_with_a_way_out(use, token):
     assert NEW not in str(caught.value) and fingerprint(NEW) in str(caught.value)
 
 
-@pytest.mark.parametrize("keys", [[], "", [" , "], "short", OLD[:-1], OLD + OLD, "ü" * 44, OLD.replace("=", "!")])
+@pytest.mark.parametrize(
+    "keys", [[], "", [" , "], "short", OLD[:-1], OLD + OLD, "ü" * 44, OLD.replace("=", "!")]
+)
 def test_a_malformed_key_is_refused_without_being_repeated(keys):
     with pytest.raises(BadKey, match=r"python encryption.py") as caught:
         Vault(keys)
@@ -97,7 +99,7 @@ def test_an_added_key_comes_first_and_the_old_ones_stay(tmp_path):
 def test_a_spoilt_key_file_is_named_and_left_as_it_is(tmp_path, content):
     path = tmp_path / "encryption.key"
     path.write_bytes(content)
-    with pytest.raises(BadKey, match="encryption.key"):
+    with pytest.raises(BadKey, match=r"encryption\.key"):
         load_or_create_key(path)
     assert path.read_bytes() == content
 
@@ -110,6 +112,8 @@ def test_a_key_file_that_cannot_be_made_leaves_the_setting_as_a_way_out(tmp_path
 
 def test_run_as_a_program_it_prints_a_new_key():
     program = [sys.executable, str(Path(encryption.__file__))]
-    printed = [subprocess.run(program, capture_output=True, text=True, check=True).stdout.strip() for _ in range(2)]
+    printed = [
+        subprocess.run(program, capture_output=True, text=True, check=True).stdout.strip() for _ in range(2)
+    ]
     assert printed[0] != printed[1]
     assert Vault(printed).decrypt(Vault(printed[1]).encrypt("s")) == "s"

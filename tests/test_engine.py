@@ -1,4 +1,5 @@
-"""The engine from an alert to booked fills: what each action does, what risk refuses, and the watch over what is held."""
+"""The engine from an alert to booked fills: what each action does, what risk refuses, and the watch over what
+is held."""
 
 from __future__ import annotations
 
@@ -45,13 +46,21 @@ def check(story: Any, name: str) -> Any:
     return next(c for c in story["bots"][0]["checks"] if c["check"] == name)
 
 
-# --- what each action does: 50 shares at 100, long, short, or ordered and not yet filled ------------------------------------------
+# --- what each action does: 50 shares at 100, long, short, or ordered and not yet filled --------------------
 
 RESTING = {"order_type": "limit", "limit_price": "90"}
 STARTS: dict[str, dict[str, Any] | None] = {
-    "flat": None, "long": {"action": "buy"}, "short": {"action": "sell"}, "ordered": {"action": "buy"} | RESTING,
-}  # fmt: skip
-OPEN, CLOSED, SHORT, COVER = ("buy", "open", "50"), ("sell", "close", "50"), ("sell", "open", "50"), ("buy", "close", "50")
+    "flat": None,
+    "long": {"action": "buy"},
+    "short": {"action": "sell"},
+    "ordered": {"action": "buy"} | RESTING,
+}
+OPEN, CLOSED, SHORT, COVER = (
+    ("buy", "open", "50"),
+    ("sell", "close", "50"),
+    ("sell", "open", "50"),
+    ("buy", "close", "50"),
+)
 MATRIX: list[tuple[str, dict[str, Any], str, str, list[tuple[str, str, str]], int]] = [
     ("flat", {"action": "buy"}, "filled", "", [OPEN], 50),
     ("flat", {"action": "sell"}, "filled", "", [SHORT], -50),
@@ -88,15 +97,23 @@ MATRIX: list[tuple[str, dict[str, Any], str, str, list[tuple[str, str, str]], in
     ("ordered", {"action": "cancel"}, "filled", "took back 1 order(s)", [], 0),
     ("ordered", {"action": "add"}, "refused", "nothing to add to", [], 0),
     ("ordered", {"action": "reverse"}, "refused", "nothing to reverse", [], 0),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(
-    ("start", "alert", "status", "reason", "orders", "owned"), MATRIX, ids=[f"{m[0]} {' '.join(map(str, m[1].values()))}" for m in MATRIX]
+    ("start", "alert", "status", "reason", "orders", "owned"),
+    MATRIX,
+    ids=[f"{m[0]} {' '.join(map(str, m[1].values()))}" for m in MATRIX],
 )
 @sqlite
 def test_what_an_alert_does(
-    ann: Person, start: str, alert: dict[str, Any], status: str, reason: str, orders: list[tuple[str, str, str]], owned: int
+    ann: Person,
+    start: str,
+    alert: dict[str, Any],
+    status: str,
+    reason: str,
+    orders: list[tuple[str, str, str]],
+    owned: int,
 ):
     bot = ann.bot()
     first = STARTS[start]
@@ -115,7 +132,9 @@ def test_what_an_alert_does(
 
 @pytest.mark.parametrize(("sides", "entry", "other"), [("long", "buy", "sell"), ("short", "sell", "buy")])
 @sqlite
-def test_a_bot_of_one_side_closes_on_the_other_and_opens_nothing(ann: Person, sides: str, entry: str, other: str):
+def test_a_bot_of_one_side_closes_on_the_other_and_opens_nothing(
+    ann: Person, sides: str, entry: str, other: str
+):
     bot = ann.bot(sides=sides)
     refused = ann.trades(other)
     assert f"trades {sides} only" in refused["reason"]
@@ -130,7 +149,9 @@ def test_a_bot_of_one_side_closes_on_the_other_and_opens_nothing(ann: Person, si
 def test_sizes_may_be_dollars_a_quantity_or_a_share_of_the_equity(ann: Person):
     sizes = {"2500": ("dollars", 25), "7.5": ("quantity", D("7.5")), "10": ("percent_of_equity", 100)}
     for n, (size, (kind, expected)) in enumerate(sizes.items()):
-        bot = ann.bot(timeframe=f"{n + 1}H", account=ann.account(), position_size=size, position_size_type=kind)
+        bot = ann.bot(
+            timeframe=f"{n + 1}H", account=ann.account(), position_size=size, position_size_type=kind
+        )
         ann.trades("buy", timeframe=f"{n + 1}H")
         assert ann.holds(bot) == expected, kind
 
@@ -146,7 +167,9 @@ def test_the_alert_decides_the_size_where_the_bot_allows_it(ann: Person, allowed
 
 
 @sqlite
-def test_limit_orders_rest_at_the_bots_offset_and_fill_when_the_price_comes(ann: Person, house: House, feed: SetFeed):
+def test_limit_orders_rest_at_the_bots_offset_and_fill_when_the_price_comes(
+    ann: Person, house: House, feed: SetFeed
+):
     bot = ann.bot(order_type="limit", limit_offset_percent="1")
     story = ann.trades("buy")
     assert story["status"] == "working" and story["orders"][0]["limit_price"] == "99" and ann.holds(bot) == 0
@@ -171,8 +194,11 @@ def test_two_bots_on_one_symbol_and_account_own_only_their_own(ann: Person):
     assert (held["quantity"], held["broker_quantity"], held["outside"]) == ("-30", "-30", "0")
 
 
-def test_symbols_of_one_account_that_turn_at_once_never_block_each_other(ann: Person, feed: SetFeed, app: App):
-    """On PostgreSQL every lock is taken in one order; else two turns wait for each other until the database ends one of them."""
+def test_symbols_of_one_account_that_turn_at_once_never_block_each_other(
+    ann: Person, feed: SetFeed, app: App
+):
+    """On PostgreSQL every lock is taken in one order; else two turns wait for each other until the database
+    ends one of them."""
     symbols = ("AAPL", "MSFT", "NVDA", "TSLA")
     for symbol in symbols:
         feed.set(symbol, 100)
@@ -225,9 +251,14 @@ def test_after_the_days_of_retention_what_was_sent_is_forgotten_and_what_came_of
         at = (clock.now() - timedelta(days=days)).timestamp()
         os.utime(app.settings.logs / name, times=(at, at))
     Worker(app).tidy()
-    assert ann.story(ended)["raw"] is None and ann.story(ended)["timeline"] and ann.story(resting)["raw"], "what is not over keeps its words"
+    assert ann.story(ended)["raw"] is None and ann.story(ended)["timeline"] and ann.story(resting)["raw"], (
+        "what is not over keeps its words"
+    )
     assert (ann.get("/trades"), ann.get("/orders"), ann.get("/performance")) == before
-    assert sorted(file.name for file in app.settings.logs.glob("receiver*")) == ["receiver.log", "receiver.log.1"]
+    assert sorted(file.name for file in app.settings.logs.glob("receiver*")) == [
+        "receiver.log",
+        "receiver.log.1",
+    ]
 
 
 def test_profit_fees_and_the_days_figures_are_those_of_the_fills(ann: Person, feed: SetFeed):
@@ -240,8 +271,15 @@ def test_profit_fees_and_the_days_figures_are_those_of_the_fills(ann: Person, fe
     fills = ann.get("/trades")["items"]
     shown = ann.get(f"/bots/{bot}")
     short = D(fills[0]["quantity"])
-    assert D(shown["realized_pnl"]) == 150 - short and D(shown["fees"]) == 4 and D(shown["total_pnl"]) == 146 - short
-    assert sum(D(t["realized_pnl"]) for t in fills) == D(shown["realized_pnl"]) and shown["total_trades"] == len(fills) == 4
+    assert (
+        D(shown["realized_pnl"]) == 150 - short
+        and D(shown["fees"]) == 4
+        and D(shown["total_pnl"]) == 146 - short
+    )
+    assert (
+        sum(D(t["realized_pnl"]) for t in fills) == D(shown["realized_pnl"])
+        and shown["total_trades"] == len(fills) == 4
+    )
     [day] = ann.get("/performance")["items"]
     assert (day["trades"], day["wins"], day["losses"]) == (4, 1, 1)
     assert D(day["volume"]) == sum(D(t["notional"]) for t in fills)
@@ -260,31 +298,70 @@ def test_a_close_that_fills_in_parts_is_lost_or_won_once(ann: Person, feed: SetF
     assert (day["trades"], day["wins"], day["losses"]) == (2, 1, 0)
 
 
-# --- what risk refuses: entries, with the numbers -------------------------------------------------------------------------------
+# --- what risk refuses: entries, with the numbers -----------------------------------------------------------
 
 
 def switched(ann: Person, bot: int, mode: str = "pause_entries", scope: str = "bot") -> None:
-    ann.does("PUT", "/switches", {"scope": scope, "id": bot if scope == "bot" else ann.paper, "mode": mode, "reason": "holiday"})
+    ann.does(
+        "PUT",
+        "/switches",
+        {"scope": scope, "id": bot if scope == "bot" else ann.paper, "mode": mode, "reason": "holiday"},
+    )
 
 
 RULES: dict[str, tuple[dict[str, Any], Any, str, dict[str, str]]] = {
-    "bot active": ({}, lambda ann, bot: ann.does("POST", f"/bots/{bot}/pause"), "the bot is paused (paused by its user)", {}),
-    "switches": ({}, switched, "this bot is switched to pause entries (holiday)", {"scope": "bot", "switch": "pause_entries"}),
+    "bot active": (
+        {},
+        lambda ann, bot: ann.does("POST", f"/bots/{bot}/pause"),
+        "the bot is paused (paused by its user)",
+        {},
+    ),
+    "switches": (
+        {},
+        switched,
+        "this bot is switched to pause entries (holiday)",
+        {"scope": "bot", "switch": "pause_entries"},
+    ),
     "trading window": (
-        {"windows": [{"days": ["mon"], "from": "09:30", "to": "16:00"}], "time_zone": "America/New_York"}, None,
-        "outside the bot's trading windows (America/New_York): it is Wed 11:00 there, and they are Mon 09:30–16:00",
-        {"now": "2025-06-04T15:00:00.000Z", "local": "Wed 11:00", "windows": "Mon 09:30–16:00"}),
-    "cooldown": ({"cooldown_seconds": 600}, lambda ann, bot: (ann.trades("buy"), ann.trades("close")),
-                 "the cooldown of 600 s has 600 s to go", {"cooldown": "600", "left": "600"}),
-    "orders per day": ({"orders_per_day": 1}, lambda ann, bot: (ann.trades("buy"), ann.trades("close")),
-                       "the limit of 1 entries a day is reached", {"limit": "1", "actual": "1"}),
-    "position size": ({"max_position_size": "4000"}, None, "a position of 5,000.00 passes the limit 4,000.00",
-                      {"value": "5,000.00", "limit": "4,000.00"}),
-    "buying power": ({"position_size": "100001"}, None, "needs 100,001.00 of 100,000.00 buying power",
-                     {"needs": "100,001.00", "buying_power": "100,000.00"}),
-    "venue": ({}, lambda ann, bot: ann.does("PATCH", f"/accounts/{ann.paper}", {"options": {"shorting": False}}),
-              "Paper cannot sell AAPL short", {}),
-}  # fmt: skip
+        {"windows": [{"days": ["mon"], "from": "09:30", "to": "16:00"}], "time_zone": "America/New_York"},
+        None,
+        (
+            "outside the bot's trading windows (America/New_York): it is Wed 11:00 there, and they are Mon "
+            "09:30–16:00"
+        ),
+        {"now": "2025-06-04T15:00:00.000Z", "local": "Wed 11:00", "windows": "Mon 09:30–16:00"},
+    ),
+    "cooldown": (
+        {"cooldown_seconds": 600},
+        lambda ann, bot: (ann.trades("buy"), ann.trades("close")),
+        "the cooldown of 600 s has 600 s to go",
+        {"cooldown": "600", "left": "600"},
+    ),
+    "orders per day": (
+        {"orders_per_day": 1},
+        lambda ann, bot: (ann.trades("buy"), ann.trades("close")),
+        "the limit of 1 entries a day is reached",
+        {"limit": "1", "actual": "1"},
+    ),
+    "position size": (
+        {"max_position_size": "4000"},
+        None,
+        "a position of 5,000.00 passes the limit 4,000.00",
+        {"value": "5,000.00", "limit": "4,000.00"},
+    ),
+    "buying power": (
+        {"position_size": "100001"},
+        None,
+        "needs 100,001.00 of 100,000.00 buying power",
+        {"needs": "100,001.00", "buying_power": "100,000.00"},
+    ),
+    "venue": (
+        {},
+        lambda ann, bot: ann.does("PATCH", f"/accounts/{ann.paper}", {"options": {"shorting": False}}),
+        "Paper cannot sell AAPL short",
+        {},
+    ),
+}
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -326,7 +403,12 @@ def test_nothing_is_added_to_a_position_past_its_risk_limit(ann: Person, feed: S
 
 @sqlite
 def test_a_rule_that_no_longer_stands_in_the_way_lets_entries_pass(ann: Person, clock: SetClock):
-    bot = ann.bot(cooldown_seconds=600, orders_per_day=2, windows=[{"days": ["wed"], "from": "09:30", "to": "16:00"}], time_zone="America/New_York")
+    bot = ann.bot(
+        cooldown_seconds=600,
+        orders_per_day=2,
+        windows=[{"days": ["wed"], "from": "09:30", "to": "16:00"}],
+        time_zone="America/New_York",
+    )
     ann.trades("buy")
     ann.trades("close")
     clock.forward(600)
@@ -342,9 +424,13 @@ def test_a_rule_that_no_longer_stands_in_the_way_lets_entries_pass(ann: Person, 
 @sqlite
 def test_exits_pass_where_entries_do_not(ann: Person, feed: SetFeed, way: str):
     hurdles = {
-        "cooldown_seconds": 600, "orders_per_day": 1, "max_position_size": "1", "daily_loss_limit": "1", "risk_limit_percent": "1",
+        "cooldown_seconds": 600,
+        "orders_per_day": 1,
+        "max_position_size": "1",
+        "daily_loss_limit": "1",
+        "risk_limit_percent": "1",
         "windows": [{"days": ["mon"], "from": "09:30", "to": "09:31"}],
-    }  # fmt: skip
+    }
     bot = ann.bot(sides="long")
     ann.trades("buy")
     ann.does("PATCH", f"/bots/{bot}", hurdles)
@@ -363,10 +449,12 @@ def test_a_flip_that_may_not_open_still_closes(ann: Person):
     story = ann.trades("sell")
     assert orders_of(story) == [CLOSED] and ann.holds(bot) == 0
     assert check(story, "orders per day")["ok"] is False
-    assert any("closes only: the limit of 1 entries a day is reached" in line["detail"] for line in story["timeline"])
+    assert any(
+        "closes only: the limit of 1 entries a day is reached" in line["detail"] for line in story["timeline"]
+    )
 
 
-# --- the watch over what is held --------------------------------------------------------------------------------------------------
+# --- the watch over what is held ----------------------------------------------------------------------------
 
 
 def events(ann: Person) -> list[Any]:
@@ -384,9 +472,18 @@ def test_past_its_risk_limit_a_position_is_closed_and_its_bot_paused(
     feed.set("AAPL", past)
     assert house.look() == 1
     shown = ann.get(f"/bots/{bot}")
-    assert ann.holds(bot) == 0 and shown["is_active"] is False and "past the risk limit of 10%" in shown["paused_reason"]
+    assert (
+        ann.holds(bot) == 0
+        and shown["is_active"] is False
+        and "past the risk limit of 10%" in shown["paused_reason"]
+    )
     [event] = events(ann)
-    assert (event["kind"], event["threshold"], event["actual"], event["bot_id"]) == ("risk_limit", "10", "10", bot)
+    assert (event["kind"], event["threshold"], event["actual"], event["bot_id"]) == (
+        "risk_limit",
+        "10",
+        "10",
+        bot,
+    )
     assert event["action"] == "position closed, bot paused"
     story = ann.story(event["signal_id"])  # a signal like any other
     assert story["origin"] == "risk" and story["status"] == "filled" and orders_of(story)[0][1] == "close"
@@ -412,7 +509,9 @@ def test_past_the_days_loss_an_open_position_is_closed(ann: Person, house: House
 
 
 @sqlite
-def test_the_stop_its_event_and_the_pause_are_one_step(ann: Person, house: House, feed: SetFeed, monkeypatch: pytest.MonkeyPatch):
+def test_the_stop_its_event_and_the_pause_are_one_step(
+    ann: Person, house: House, feed: SetFeed, monkeypatch: pytest.MonkeyPatch
+):
     bot = ann.bot(risk_limit_percent="10")
     ann.trades("buy")
     feed.set("AAPL", 80)
@@ -429,33 +528,43 @@ def test_the_stop_its_event_and_the_pause_are_one_step(ann: Person, house: House
 
 
 @sqlite
-def test_one_bot_that_cannot_be_looked_at_does_not_keep_the_others_from_their_stop(ann: Person, house: House, feed: SetFeed, monkeypatch: pytest.MonkeyPatch):
+def test_one_bot_that_cannot_be_looked_at_does_not_keep_the_others_from_their_stop(
+    ann: Person, house: House, feed: SetFeed, monkeypatch: pytest.MonkeyPatch
+):
     first, second = ann.bot("AAPL", risk_limit_percent="10"), ann.bot("MSFT", risk_limit_percent="10")
     ann.trades("buy", "AAPL")
     ann.trades("buy", "MSFT")
     feed.set("AAPL", 80)
     feed.set("MSFT", 80)
     look_at = house.watch._look_at
-    monkeypatch.setattr(house.watch, "_look_at", lambda bot, quote: 1 / 0 if bot.id == first else look_at(bot, quote))
+    monkeypatch.setattr(
+        house.watch, "_look_at", lambda bot, quote: 1 / 0 if bot.id == first else look_at(bot, quote)
+    )
     house.look()
     assert ann.holds(first) > 0 and ann.holds(second) == 0
 
 
 @sqlite
-def test_a_quote_is_fetched_once_per_symbol(ann: Person, house: House, feed: SetFeed, monkeypatch: pytest.MonkeyPatch):
+def test_a_quote_is_fetched_once_per_symbol(
+    ann: Person, house: House, feed: SetFeed, monkeypatch: pytest.MonkeyPatch
+):
     for frame in ("5m", "15m", "1H"):
         ann.bot("AAPL", frame, risk_limit_percent="10")
         ann.trades("buy", timeframe=frame)
     ann.bot("MSFT", risk_limit_percent="10")
     ann.trades("buy", "MSFT")
     asked: list[str] = []
-    monkeypatch.setattr(feed, "quote", lambda symbol, quote=feed.quote: (asked.append(symbol.short), quote(symbol))[1])
+    monkeypatch.setattr(
+        feed, "quote", lambda symbol, quote=feed.quote: (asked.append(symbol.short), quote(symbol))[1]
+    )
     house.watch.look()
     assert sorted(asked) == ["AAPL", "MSFT"]
 
 
 @sqlite
-def test_where_no_price_is_to_be_had_the_others_are_watched_all_the_same(ann: Person, house: House, feed: SetFeed):
+def test_where_no_price_is_to_be_had_the_others_are_watched_all_the_same(
+    ann: Person, house: House, feed: SetFeed
+):
     first, second = ann.bot("AAPL", risk_limit_percent="10"), ann.bot("MSFT", risk_limit_percent="10")
     ann.trades("buy")
     ann.trades("buy", "MSFT")
@@ -472,13 +581,23 @@ EXITS: list[tuple[dict[str, Any], list[tuple[str, int]]]] = [
     ({"takeProfit": {"limitPrice": "107"}}, [("106.99", 50), ("107.2", 0)]),
     ({"stopLoss": {"type": "stop", "percent": 5}}, [("95.01", 50), ("95", 0)]),
     ({"stopLoss": {"type": "stop", "stopPrice": "97"}}, [("97.01", 50), ("90", 0)]),
-    ({"stopLoss": {"type": "trailing_stop", "trailAmount": 4}}, [("96.01", 50), ("110", 50), ("106.01", 50), ("106", 0)]),
-    ({"stopLoss": {"type": "trailing_stop", "trailPercent": 10}}, [("90.01", 50), ("120", 50), ("110.01", 50), ("110", 0)]),
+    (
+        {"stopLoss": {"type": "trailing_stop", "trailAmount": 4}},
+        [("96.01", 50), ("110", 50), ("106.01", 50), ("106", 0)],
+    ),
+    (
+        {"stopLoss": {"type": "trailing_stop", "trailPercent": 10}},
+        [("90.01", 50), ("120", 50), ("110.01", 50), ("110", 0)],
+    ),
     ({"takeProfit": [{"percent": 5, "share": 50}, {"percent": 10}]}, [("105", 25), ("105", 25), ("110", 0)]),
 ]
 
 
-@pytest.mark.parametrize(("exits", "course"), EXITS, ids=["profit %", "profit at", "stop %", "stop at", "trail", "trail %", "in steps"])
+@pytest.mark.parametrize(
+    ("exits", "course"),
+    EXITS,
+    ids=["profit %", "profit at", "stop %", "stop at", "trail", "trail %", "in steps"],
+)
 @sqlite
 def test_exits_are_kept_from_the_moment_the_entry_is_filled(
     ann: Person, house: House, feed: SetFeed, exits: dict[str, Any], course: list[tuple[str, int]]
@@ -492,4 +611,6 @@ def test_exits_are_kept_from_the_moment_the_entry_is_filled(
         assert ann.holds(bot) == owned, price
     shown = ann.get(f"/bots/{bot}")
     assert shown["is_active"] is True and shown["position"]["exits"] == []
-    assert {event["kind"] for event in events(ann)} == {"take_profit" if "takeProfit" in exits else "stop_loss"}
+    assert {event["kind"] for event in events(ann)} == {
+        "take_profit" if "takeProfit" in exits else "stop_loss"
+    }

@@ -1,4 +1,5 @@
-"""Whatever is asked, whatever the market does: the books stay exact, limits are kept, and the same story ends the same way."""
+"""Whatever is asked, whatever the market does: the books stay exact, limits are kept, and the same story ends
+the same way."""
 
 from __future__ import annotations
 
@@ -21,7 +22,11 @@ from tests.engine_story import START, Story, largest, stories, world
 from tests.servers import Postgres, SqliteFiles
 
 MakeWorld = Callable[..., AbstractContextManager[Story]]
-FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+FEW = settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 
 
 @pytest.fixture
@@ -45,7 +50,8 @@ def postgres_world(postgres_server: Postgres, tmp_path: Path) -> MakeWorld:
 
 
 def books_are_exact(story: Story) -> None:
-    """Position = sum of fills = sum of lots; cash and holdings = the broker's; bots' parts sum to what the account holds."""
+    """Position = sum of fills = sum of lots; cash and holdings = the broker's; bots' parts sum to what the
+    account holds."""
     fills, lots = story.rows(order_table.fills), story.rows(order_table.lots)
     held: Counter[Any] = Counter()
     for bot in map(story.bot, story.bots):
@@ -57,9 +63,13 @@ def books_are_exact(story: Story) -> None:
         assert bot.realized_pnl == sum((f.realized for f in mine), Decimal(0))
         assert bot.fees == sum((f.fee for f in mine), Decimal(0))
         held[bot.symbol] += bot.position.quantity
-    paid = sum(((f.quantity if f.side == "buy" else -f.quantity) * f.price + f.fee for f in fills), Decimal(0))
+    paid = sum(
+        ((f.quantity if f.side == "buy" else -f.quantity) * f.price + f.fee for f in fills), Decimal(0)
+    )
     assert story.cash() == START - paid
-    assert {s: q for s, q in held.items() if q} == {row.symbol: row.quantity for row in story.rows(paper_table.positions)}
+    assert {s: q for s, q in held.items() if q} == {
+        row.symbol: row.quantity for row in story.rows(paper_table.positions)
+    }
 
 
 def transitions_are_legal(story: Story) -> None:
@@ -119,5 +129,7 @@ def test_the_same_story_is_decided_the_same_way_again(sqlite_world: MakeWorld, s
 @pytest.mark.postgres
 @settings(FEW, max_examples=8)
 @given(story=stories)
-def test_a_story_on_postgresql_is_decided_as_on_sqlite(sqlite_world: MakeWorld, postgres_world: MakeWorld, story: Any):
+def test_a_story_on_postgresql_is_decided_as_on_sqlite(
+    sqlite_world: MakeWorld, postgres_world: MakeWorld, story: Any
+):
     assert live_through(postgres_world, story) == live_through(sqlite_world, story)

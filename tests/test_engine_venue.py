@@ -1,4 +1,5 @@
-"""What the engine makes of a venue: fills that are late, repeated and out of order, faults of every kind, and whose turn it is."""
+"""What the engine makes of a venue: fills that are late, repeated and out of order, faults of every kind, and
+whose turn it is."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ AAPL = Symbol.parse("AAPL")
 D = Decimal
 
 
-# --- a venue that does as it is told ------------------------------------------------------------------------------------------------
+# --- a venue that does as it is told ------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -61,9 +62,11 @@ def test_parts_late_repeated_and_out_of_order_are_each_booked_once(away: Person,
     assert story["status"] == "working" and away.get("/trades")["items"] == []
     one, two = venue.execution(name, 20, 100, 1), venue.execution(name, 30, 101, 2)
     for report in (
-        venue.report(name, VenueStatus.WORKING, two), venue.report(name, VenueStatus.WORKING, two),
-        venue.report(name, VenueStatus.WORKING), venue.report(name, VenueStatus.FILLED, one, two),
-    ):  # fmt: skip
+        venue.report(name, VenueStatus.WORKING, two),
+        venue.report(name, VenueStatus.WORKING, two),
+        venue.report(name, VenueStatus.WORKING),
+        venue.report(name, VenueStatus.FILLED, one, two),
+    ):
         venue.reports[name] = report
         away.house.collect()
         if report.status is VenueStatus.WORKING:
@@ -82,7 +85,9 @@ def test_where_a_venue_tells_totals_alone_the_difference_is_booked(away: Person,
     story = away.trades("buy")
     name = first_order(story)["client_order_id"]
     for quantity, average, owned in ((20, "100", 20), (20, "100", 20), (50, "100.6", 50)):
-        venue.reports[name] = replace(venue.report(name, VenueStatus.WORKING), filled_quantity=D(quantity), average_price=D(average))
+        venue.reports[name] = replace(
+            venue.report(name, VenueStatus.WORKING), filled_quantity=D(quantity), average_price=D(average)
+        )
         away.house.collect()
         assert away.holds(bot) == owned
     [trade] = away.get("/trades")["items"]
@@ -106,7 +111,9 @@ def test_a_fill_after_the_cancel_counts(away: Person, bot: int, venue: Venue, cl
     assert away.story(story["id"])["status"] == "filled" and away.get(f"/bots/{bot}")["status"] == "FILLED"
 
 
-def test_a_flip_waits_for_its_closing_fill_and_the_next_alert_waits_behind_it(away: Person, bot: int, venue: Venue):
+def test_a_flip_waits_for_its_closing_fill_and_the_next_alert_waits_behind_it(
+    away: Person, bot: int, venue: Venue
+):
     away.trades("buy")
     venue.plan += ["work", "fill", "fill"]
     flip = away.trades("sell")
@@ -125,7 +132,10 @@ def test_a_flip_whose_close_is_refused_opens_nothing(away: Person, bot: int, ven
     away.trades("buy")
     venue.plan.append(Rejected("the market is closed"))
     flip = away.trades("sell")
-    assert flip["status"] == "failed" and [order["status"] for order in flip["orders"]] == ["rejected", "canceled"]
+    assert flip["status"] == "failed" and [order["status"] for order in flip["orders"]] == [
+        "rejected",
+        "canceled",
+    ]
     assert away.holds(bot) == 50 and len(venue.sent) == 2
 
 
@@ -143,7 +153,9 @@ def test_what_is_paused_meanwhile_stops_at_once(away: Person, bot: int, venue: V
 
 
 @sqlite
-def test_a_close_takes_the_working_order_back_and_then_closes_what_was_filled(away: Person, bot: int, venue: Venue):
+def test_a_close_takes_the_working_order_back_and_then_closes_what_was_filled(
+    away: Person, bot: int, venue: Venue
+):
     venue.plan.append("work")
     entry = away.trades("buy", **RESTING)
     name = first_order(entry)["client_order_id"]
@@ -154,7 +166,9 @@ def test_a_close_takes_the_working_order_back_and_then_closes_what_was_filled(aw
 
 
 @sqlite
-def test_a_venue_that_does_not_cancel_is_asked_again_and_nothing_passes(away: Person, bot: int, venue: Venue, clock: SetClock):
+def test_a_venue_that_does_not_cancel_is_asked_again_and_nothing_passes(
+    away: Person, bot: int, venue: Venue, clock: SetClock
+):
     venue.plan.append("work")
     entry = away.trades("buy", **RESTING)
     venue.cancels = False
@@ -182,20 +196,28 @@ def test_an_alert_may_be_carried_out_later(away: Person, bot: int, clock: SetClo
     assert away.holds(bot) == 50
 
 
-# --- and its faults -----------------------------------------------------------------------------------------------------------------
+# --- and its faults -----------------------------------------------------------------------------------------
 
 
 @sqlite
 def test_a_refusal_ends_the_order_frees_the_bot_and_is_told(away: Person, bot: int, venue: Venue):
     venue.plan.append(Rejected("AAPL is halted"))
     story = away.trades("buy")
-    assert (story["status"], first_order(story)["status"], first_order(story)["reason"]) == ("failed", "rejected", "AAPL is halted")
-    assert away.get(f"/bots/{bot}")["status"] == "READY" and any("AAPL is halted" in message for message in away.messages())
+    assert (story["status"], first_order(story)["status"], first_order(story)["reason"]) == (
+        "failed",
+        "rejected",
+        "AAPL is halted",
+    )
+    assert away.get(f"/bots/{bot}")["status"] == "READY" and any(
+        "AAPL is halted" in message for message in away.messages()
+    )
     assert away.trades("buy")["status"] == "filled"
 
 
 @sqlite
-def test_when_told_to_wait_the_same_order_goes_again_when_it_may(away: Person, bot: int, venue: Venue, clock: SetClock):
+def test_when_told_to_wait_the_same_order_goes_again_when_it_may(
+    away: Person, bot: int, venue: Venue, clock: SetClock
+):
     venue.plan.append(RetryLater("too many requests", after=timedelta(seconds=30)))
     story = away.trades("buy")
     assert (story["status"], first_order(story)["status"]) == ("working", "created")
@@ -209,7 +231,9 @@ def test_when_told_to_wait_the_same_order_goes_again_when_it_may(away: Person, b
 
 
 @sqlite
-def test_an_entry_that_is_never_taken_is_given_up_and_an_exit_is_not(away: Person, bot: int, venue: Venue, clock: SetClock):
+def test_an_entry_that_is_never_taken_is_given_up_and_an_exit_is_not(
+    away: Person, bot: int, venue: Venue, clock: SetClock
+):
     venue.plan += [RetryLater("too many requests")] * 30
     story = away.trades("buy")
     for _ in range(10):
@@ -261,7 +285,9 @@ def test_an_order_in_doubt_that_was_placed_is_adopted(away: Person, bot: int, ve
 
 
 @sqlite
-def test_not_found_is_not_believed_before_the_venue_has_settled(away: Person, bot: int, venue: Venue, clock: SetClock):
+def test_not_found_is_not_believed_before_the_venue_has_settled(
+    away: Person, bot: int, venue: Venue, clock: SetClock
+):
     venue.plan.append(lost(TIME_OUT))
     venue.hidden.add("all of it")
     story_id = away.sends(action="buy", symbol="AAPL")
@@ -275,7 +301,9 @@ def test_not_found_is_not_believed_before_the_venue_has_settled(away: Person, bo
     assert away.story(story_id)["status"] == "filled" and away.holds(bot) == 50 and len(venue.sent) == 1
 
 
-def test_what_was_surely_not_placed_is_sent_again_under_the_same_id(away: Person, bot: int, venue: Venue, clock: SetClock):
+def test_what_was_surely_not_placed_is_sent_again_under_the_same_id(
+    away: Person, bot: int, venue: Venue, clock: SetClock
+):
     venue.plan.append(TIME_OUT)
     story = away.trades("buy")
     assert first_order(story)["status"] == "unknown"
@@ -286,7 +314,9 @@ def test_what_was_surely_not_placed_is_sent_again_under_the_same_id(away: Person
 
 
 @sqlite
-def test_a_second_try_that_is_refused_as_a_repeat_is_the_first_one_and_adopted(away: Person, bot: int, venue: Venue, clock: SetClock):
+def test_a_second_try_that_is_refused_as_a_repeat_is_the_first_one_and_adopted(
+    away: Person, bot: int, venue: Venue, clock: SetClock
+):
     venue.plan.append(lost(TIME_OUT))
     story_id = away.sends(action="buy", symbol="AAPL")
     find, late = venue.find, clock.now() + timedelta(seconds=2)
@@ -299,8 +329,12 @@ def test_a_second_try_that_is_refused_as_a_repeat_is_the_first_one_and_adopted(a
     assert story["status"] == "filled" and away.holds(bot) == 50
 
 
-@pytest.mark.parametrize("venue", [Venue(refuses_repeats=False), Venue(client_ids=False)], ids=["takes repeats", "knows no ids"])
-def test_where_it_cannot_be_known_a_person_decides_and_the_symbol_waits(away: Person, bot: int, venue: Venue, clock: SetClock):
+@pytest.mark.parametrize(
+    "venue", [Venue(refuses_repeats=False), Venue(client_ids=False)], ids=["takes repeats", "knows no ids"]
+)
+def test_where_it_cannot_be_known_a_person_decides_and_the_symbol_waits(
+    away: Person, bot: int, venue: Venue, clock: SetClock
+):
     away.bot("MSFT")
     venue.sent.clear()
     venue.plan.append(TIME_OUT)
@@ -308,7 +342,11 @@ def test_where_it_cannot_be_known_a_person_decides_and_the_symbol_waits(away: Pe
     clock.forward(2)
     away.house.work()
     story = away.story(story["id"])
-    assert story["status"] == "attention" and first_order(story)["status"] == "attention" and len(venue.sent) == 1
+    assert (
+        story["status"] == "attention"
+        and first_order(story)["status"] == "attention"
+        and len(venue.sent) == 1
+    )
     assert any("Look at your broker" in message for message in away.messages())
     behind = away.trades("close")
     assert behind["status"] == "working" and behind["orders"] == [], "nothing more is sent for this symbol"
@@ -320,14 +358,19 @@ def test_where_it_cannot_be_known_a_person_decides_and_the_symbol_waits(away: Pe
     assert first_order(away.story(story["id"]))["status"] == "attention"
     assert away.does("POST", f"/orders/{order_id}/resolve", {"outcome": "not_placed"})["status"] == "canceled"
     away.house.work()
-    assert away.story(story["id"])["status"] == "failed" and "nothing to close" in away.story(behind["id"])["reason"]
+    assert (
+        away.story(story["id"])["status"] == "failed"
+        and "nothing to close" in away.story(behind["id"])["reason"]
+    )
     assert away.get(f"/bots/{bot}")["status"] == "READY"
     assert away.call("POST", f"/orders/{order_id}/resolve", {"outcome": "not_placed"}).status_code == 409
 
 
 @pytest.mark.parametrize("venue", [Venue(refuses_repeats=False)], ids=["takes repeats"])
 @sqlite
-def test_an_order_that_turns_up_by_itself_needs_no_attention_any_more(away: Person, bot: int, venue: Venue, clock: SetClock):
+def test_an_order_that_turns_up_by_itself_needs_no_attention_any_more(
+    away: Person, bot: int, venue: Venue, clock: SetClock
+):
     venue.sent.clear()
     venue.plan.append(TIME_OUT)
     story = away.trades("buy")
@@ -347,13 +390,17 @@ def test_a_look_up_that_fails_proves_nothing(away: Person, bot: int, venue: Venu
 
     def garbage(order: Any) -> Any:
         calls.append(order)
-        raise [GONE, ValueError("half a JSON"), RetryLater("429", after=timedelta(seconds=3))][min(len(calls), 3) - 1]
+        raise [GONE, ValueError("half a JSON"), RetryLater("429", after=timedelta(seconds=3))][
+            min(len(calls), 3) - 1
+        ]
 
     venue.find = garbage  # type: ignore[method-assign]
     for _ in range(4):
         away.house.work()
         clock.forward(6)
-    assert first_order(away.story(story_id))["status"] == "unknown" and len(venue.sent) == 1 and len(calls) >= 3
+    assert (
+        first_order(away.story(story_id))["status"] == "unknown" and len(venue.sent) == 1 and len(calls) >= 3
+    )
     venue.find = find  # type: ignore[method-assign]
     away.house.work()
     assert away.story(story_id)["status"] == "filled" and len(venue.sent) == 1
@@ -367,7 +414,9 @@ def test_an_adapters_own_fault_is_a_doubt_and_no_refusal(away: Person, bot: int,
 
 
 @sqlite
-def test_a_venue_that_cannot_be_asked_holds_the_decision_for_a_minute(away: Person, bot: int, venue: Venue, clock: SetClock):
+def test_a_venue_that_cannot_be_asked_holds_the_decision_for_a_minute(
+    away: Person, bot: int, venue: Venue, clock: SetClock
+):
     venue.away = GONE
     story = away.trades("buy")
     assert story["status"] == "working" and venue.sent == []
@@ -380,10 +429,15 @@ def test_a_venue_that_cannot_be_asked_holds_the_decision_for_a_minute(away: Pers
     story = away.trades("buy")
     clock.forward(61)
     away.house.work()
-    assert away.story(story["id"])["status"] == "refused" and "could not be reached" in away.story(story["id"])["reason"]
+    assert (
+        away.story(story["id"])["status"] == "refused"
+        and "could not be reached" in away.story(story["id"])["reason"]
+    )
 
 
-def test_a_way_out_waits_for_a_venue_that_cannot_be_asked_and_its_user_is_told_once(away: Person, bot: int, venue: Venue, clock: SetClock):
+def test_a_way_out_waits_for_a_venue_that_cannot_be_asked_and_its_user_is_told_once(
+    away: Person, bot: int, venue: Venue, clock: SetClock
+):
     away.trades("buy")
     venue.away = GONE
     story = away.trades("close")
@@ -398,10 +452,12 @@ def test_a_way_out_waits_for_a_venue_that_cannot_be_asked_and_its_user_is_told_o
     assert away.story(story["id"])["status"] == "filled" and away.holds(bot) == 0
 
 
-# --- turns ---------------------------------------------------------------------------------------------------------------------------
+# --- turns --------------------------------------------------------------------------------------------------
 
 
-def test_a_lane_is_worked_by_one_worker_and_the_writes_of_another_are_refused(make_app: MakeApp, clock: SetClock, feed: SetFeed):
+def test_a_lane_is_worked_by_one_worker_and_the_writes_of_another_are_refused(
+    make_app: MakeApp, clock: SetClock, feed: SetFeed
+):
     one, two = House(make_app(clock=clock, feed=feed)), House(make_app(clock=clock, feed=feed))
     ann = one.join()
     bot = ann.bot()
@@ -454,7 +510,9 @@ def test_alerts_of_one_lane_are_carried_out_in_turn(away: Person, venue: Venue, 
 
 
 @sqlite
-def test_a_lane_that_fails_is_tried_again_and_the_others_go_on(away: Person, venue: Venue, lanes: Lanes, monkeypatch: pytest.MonkeyPatch):
+def test_a_lane_that_fails_is_tried_again_and_the_others_go_on(
+    away: Person, venue: Venue, lanes: Lanes, monkeypatch: pytest.MonkeyPatch
+):
     other = away.bot("MSFT")
     real = away.house.app.engine.lane_steps
     broken = [True]

@@ -1,4 +1,5 @@
-"""What a position is worth is the same everywhere it is said: every page, every pushed tick, the API, to the cent."""
+"""What a position is worth is the same everywhere it is said: every page, every pushed tick, the API, to the
+cent."""
 
 from __future__ import annotations
 
@@ -28,12 +29,17 @@ def app(make_app: MakeApp, clock: SetClock, feed: SetFeed) -> Iterator[App]:
 
 
 @pytest.fixture
-def ann(app: App, feed: SetFeed, seen_as: Any) -> Person:  # noqa: F811
+def ann(app: App, feed: SetFeed, seen_as: Any) -> Person:
     """Long one and short another, at prices that do not come out even; and one trade ended today."""
     person = House(app).join()
     for symbol, sides in (("AAPL", "both"), ("MSFT", "both"), ("BTCUSD", "both")):
         person.bot(symbol, sides=sides, position_size="5000")
-    for action, symbol, at in (("buy", "AAPL", "187.31"), ("sell", "MSFT", "402.77"), ("buy", "BTCUSD", "61234.56"), ("close", "BTCUSD", "61999.99")):
+    for action, symbol, at in (
+        ("buy", "AAPL", "187.31"),
+        ("sell", "MSFT", "402.77"),
+        ("buy", "BTCUSD", "61234.56"),
+        ("close", "BTCUSD", "61999.99"),
+    ):
         feed.set(symbol, at)
         assert person.trades(action, symbol)["status"] == "filled"
     feed.set("AAPL", "193.0777")
@@ -65,7 +71,9 @@ def live(drawn: Shown) -> dict[str, str]:
     for data in drawn.values():
         cards = (data or {}).get("cards", [])
         in_rows = [cell for row in (data or {}).get("rows", []) for cell in row["cells"]]
-        found |= {card["live"]: card["value"] for card in cards if card["live"]} | {cell["live"]: cell["text"] for cell in in_rows if cell["live"]}
+        found |= {card["live"]: card["value"] for card in cards if card["live"]} | {
+            cell["live"]: cell["text"] for cell in in_rows if cell["live"]
+        }
     return found
 
 
@@ -76,19 +84,35 @@ def page(drawn: Shown, name: str, **query: str) -> dict[str, str]:
     return live(drawn)
 
 
-def test_open_profit_is_the_same_on_every_page_in_every_tick_and_in_the_api(ann: Person, app: App, drawn: Shown):
+def test_open_profit_is_the_same_on_every_page_in_every_tick_and_in_the_api(
+    ann: Person, app: App, drawn: Shown
+):
     of_bots = {bot["id"]: bot["position"]["unrealized_pnl"] for bot in ann.get("/bots")["items"]}
-    of_positions = {part["bot_id"]: part["unrealized_pnl"] for item in ann.get("/positions")["items"] for part in item["bots"]}
+    of_positions = {
+        part["bot_id"]: part["unrealized_pnl"]
+        for item in ann.get("/positions")["items"]
+        for part in item["bots"]
+    }
     told = {bot_id: signed(Decimal(profit)) for bot_id, profit in of_bots.items() if profit != "0"}
     assert len(told) == 2 and {bot_id: of_bots[bot_id] for bot_id in of_positions} == of_positions
     ticks = {name: words[0] for name, words in cells.of_user(app, ann.user).items()}
-    places = {"overview": page(drawn, "overview"), "bots": page(drawn, "bots"), "positions": page(drawn, "positions"), "ticks": ticks}
+    places = {
+        "overview": page(drawn, "overview"),
+        "bots": page(drawn, "bots"),
+        "positions": page(drawn, "positions"),
+        "ticks": ticks,
+    }
     for place, cells_there in places.items():
         assert {bot_id: cells_there.get(f"u{bot_id}") for bot_id in told} == told, place
     for bot_id, profit in told.items():
         assert page(drawn, "bots", bot=str(bot_id))[f"u{bot_id}"] == profit
     whole = signed(sum(map(Decimal, of_bots.values())))
-    assert places["overview"]["open:paper:USD"] == places["positions"][f"open:{ann.paper}:USD"] == ticks["open:paper:USD"] == whole
+    assert (
+        places["overview"]["open:paper:USD"]
+        == places["positions"][f"open:{ann.paper}:USD"]
+        == ticks["open:paper:USD"]
+        == whole
+    )
 
 
 def test_what_was_realised_today_is_the_same_on_the_pages_and_in_the_api(ann: Person, app: App, drawn: Shown):
@@ -103,7 +127,11 @@ def test_what_was_realised_today_is_the_same_on_the_pages_and_in_the_api(ann: Pe
     assert signed(sum(by_bot.values())) == net
     for bot_id, total in by_bot.items():
         page(drawn, "bots", bot=str(bot_id))
-        assert _card(drawn, "bot_figures", "Today") == _card(drawn, "bot_figures", "Realised, after fees") == signed(total)
+        assert (
+            _card(drawn, "bot_figures", "Today")
+            == _card(drawn, "bot_figures", "Realised, after fees")
+            == signed(total)
+        )
 
 
 def _card(drawn: Shown, key: str, label: str) -> str:

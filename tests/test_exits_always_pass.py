@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from dashtrade.limits import Rate, ReceiverLimits
-from dashtrade.settings import Settings
 from dashtrade.services import quotas
+from dashtrade.settings import Settings
 from tests.conftest import MakeApp
 from tests.doubles import SetClock, SetFeed
 from tests.house import House, Person
@@ -40,7 +40,9 @@ def flooded(person: Person, **values: Rate) -> None:
 
 
 def status(person: Person, action: str, symbol: str, **more: object) -> int:
-    return person.alert({"action": action, "symbol": symbol, "id": f"{action} {symbol} {more}", **more}).status_code
+    return person.alert(
+        {"action": action, "symbol": symbol, "id": f"{action} {symbol} {more}", **more}
+    ).status_code
 
 
 def test_a_user_may_send_20_alerts_a_second_and_one_for_each_bot_at_once(ann: Person) -> None:
@@ -52,19 +54,37 @@ def test_a_user_may_send_20_alerts_a_second_and_one_for_each_bot_at_once(ann: Pe
 @pytest.mark.parametrize(
     ("action", "symbol", "more"),
     [
-        ("close", "AAPL", {}), ("reduce", "AAPL", {"quantity": "10%"}), ("sell", "AAPL", {}), ("buy", "KO", {}),
-        ("close", "KO", {}), ("reverse", "AAPL", {}), ("breakeven", "AAPL", {}),
+        ("close", "AAPL", {}),
+        ("reduce", "AAPL", {"quantity": "10%"}),
+        ("sell", "AAPL", {}),
+        ("buy", "KO", {}),
+        ("close", "KO", {}),
+        ("reverse", "AAPL", {}),
+        ("breakeven", "AAPL", {}),
     ],
-)  # fmt: skip
-def test_beyond_the_rate_what_leads_out_of_a_position_passes(ann: Person, action: str, symbol: str, more: dict[str, str]) -> None:
+)
+def test_beyond_the_rate_what_leads_out_of_a_position_passes(
+    ann: Person, action: str, symbol: str, more: dict[str, str]
+) -> None:
     flooded(ann)
     assert status(ann, action, symbol, **more) == 202
 
 
 @pytest.mark.parametrize(
-    ("action", "symbol"), [("buy", "AAPL"), ("sell", "KO"), ("buy", "MSFT"), ("sell", "MSFT"), ("add", "AAPL"), ("close", "MSFT"), ("close", "IBM")]
+    ("action", "symbol"),
+    [
+        ("buy", "AAPL"),
+        ("sell", "KO"),
+        ("buy", "MSFT"),
+        ("sell", "MSFT"),
+        ("add", "AAPL"),
+        ("close", "MSFT"),
+        ("close", "IBM"),
+    ],
 )
-def test_beyond_the_rate_what_leads_out_of_nothing_does_not_pass_and_is_told_why(ann: Person, action: str, symbol: str) -> None:
+def test_beyond_the_rate_what_leads_out_of_nothing_does_not_pass_and_is_told_why(
+    ann: Person, action: str, symbol: str
+) -> None:
     flooded(ann)
     said = ann.alert({"action": action, "symbol": symbol})
     assert said.status_code == 429 and said.json["error"] == "too_many_alerts" and said.headers["Retry-After"]
@@ -85,7 +105,9 @@ def test_a_flood_of_entries_never_stands_before_an_exit(ann: Person) -> None:
     assert status(ann, "close", "AAPL") == 202
     ann.house.work()
     assert ann.holds(1) == 0
-    assert len(ann.get("/signals", limit=500)["items"]) == before + 1, "what was not taken left nothing behind"
+    assert len(ann.get("/signals", limit=500)["items"]) == before + 1, (
+        "what was not taken left nothing behind"
+    )
 
 
 def test_exits_have_an_end_as_well_and_each_costs_as_many_as_the_bots_it_is_for(ann: Person) -> None:

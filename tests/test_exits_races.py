@@ -1,8 +1,9 @@
-"""Races of exits, closes, parts and hands at Alpaca: whatever comes first, nothing is sold that is not owned, and the books agree.
+"""Races of exits, closes, parts and hands at Alpaca: whatever comes first, nothing is sold that is not owned,
+and the books agree.
 
-Each story runs through the real library at the simulator. Its market moves in between two requests of ours, orders fill by parts, answers
-are lost, and somebody cancels at the venue by hand; the worker works only where the story says so.
-"""
+Each story runs through the real library at the simulator. Its market moves in between two requests of ours,
+orders fill by parts, answers are lost, and somebody cancels at the venue by hand; the worker works only where
+the story says so."""
 
 from __future__ import annotations
 
@@ -34,24 +35,53 @@ from tests.simulators.alpaca import AlpacaSimulator
 from tests.simulators.alpaca_faults import Fault, Reply, Seen
 
 PLANS: list[dict[str, Any]] = [
-    {"takeProfit": {"percent": 5}, "stopLoss": {"type": "stop", "percent": 5}}, {"stopLoss": {"type": "stop", "percent": 3}},
-    {"takeProfit": {"percent": 3}}, {"takeProfit": [{"percent": 3, "share": 50}, {"percent": 6}], "stopLoss": {"percent": 4}, "breakEven": True},
-    {"stopLoss": {"type": "trailing_stop", "percent": 3}}, {"takeProfit": {"percent": 4}, "stopLoss": {"percent": 4}, "closeAfterMinutes": 1}, {},
-]  # fmt: skip
+    {"takeProfit": {"percent": 5}, "stopLoss": {"type": "stop", "percent": 5}},
+    {"stopLoss": {"type": "stop", "percent": 3}},
+    {"takeProfit": {"percent": 3}},
+    {
+        "takeProfit": [{"percent": 3, "share": 50}, {"percent": 6}],
+        "stopLoss": {"percent": 4},
+        "breakEven": True,
+    },
+    {"stopLoss": {"type": "trailing_stop", "percent": 3}},
+    {"takeProfit": {"percent": 4}, "stopLoss": {"percent": 4}, "closeAfterMinutes": 1},
+    {},
+]
 price = st.integers(90, 110)
 step = st.one_of(
-    st.tuples(st.just("enter"), st.sampled_from(PLANS)), st.tuples(st.just("enter"), st.sampled_from(PLANS[:3])),
-    st.tuples(st.just("alert"), st.sampled_from([
-        {"action": "close"}, {"action": "close", "quantity": "30%"}, {"action": "reduce", "quantity": 3}, {"action": "add"}, {"action": "breakeven"},
-        {"action": "cancel"}, {"action": "reverse"},
-    ])),
-    st.tuples(st.just("price"), price), st.tuples(st.just("price"), price),
+    st.tuples(st.just("enter"), st.sampled_from(PLANS)),
+    st.tuples(st.just("enter"), st.sampled_from(PLANS[:3])),
+    st.tuples(
+        st.just("alert"),
+        st.sampled_from(
+            [
+                {"action": "close"},
+                {"action": "close", "quantity": "30%"},
+                {"action": "reduce", "quantity": 3},
+                {"action": "add"},
+                {"action": "breakeven"},
+                {"action": "cancel"},
+                {"action": "reverse"},
+            ]
+        ),
+    ),
+    st.tuples(st.just("price"), price),
+    st.tuples(st.just("price"), price),
     st.tuples(st.just("ambush"), st.sampled_from(["DELETE", "POST", "GET"]), price),
-    st.tuples(st.just("parts")), st.tuples(st.just("leg in parts")), st.tuples(st.just("finish")),
-    st.tuples(st.just("by hand"), st.integers(0, 3)), st.tuples(st.just("move stop"), st.sampled_from([2, 5])),
-    st.tuples(st.just("fault"), st.sampled_from(["time_out", "gateway_error", "garbage", "server_error", "rate_limited"]), st.sampled_from(["POST", "DELETE", "GET"])),
-    st.tuples(st.just("work"), st.integers(0, 20)), st.tuples(st.just("work"), st.integers(0, 20)), st.tuples(st.just("look")),
-)  # fmt: skip
+    st.tuples(st.just("parts")),
+    st.tuples(st.just("leg in parts")),
+    st.tuples(st.just("finish")),
+    st.tuples(st.just("by hand"), st.integers(0, 3)),
+    st.tuples(st.just("move stop"), st.sampled_from([2, 5])),
+    st.tuples(
+        st.just("fault"),
+        st.sampled_from(["time_out", "gateway_error", "garbage", "server_error", "rate_limited"]),
+        st.sampled_from(["POST", "DELETE", "GET"]),
+    ),
+    st.tuples(st.just("work"), st.integers(0, 20)),
+    st.tuples(st.just("work"), st.integers(0, 20)),
+    st.tuples(st.just("look")),
+)
 stories = st.lists(step, min_size=3, max_size=16)
 
 
@@ -138,15 +168,20 @@ class Race:
 def race(database_url: str, home: Path, sign: int) -> Iterator[Race]:
     with AlpacaSimulator() as sim:
         given = {
-            "DASHTRADE_HOME": str(home), "DATABASE_URL": database_url, "ENCRYPTION_KEY": KEY, **addresses(sim),
-        }  # fmt: skip
+            "DASHTRADE_HOME": str(home),
+            "DATABASE_URL": database_url,
+            "ENCRYPTION_KEY": KEY,
+            **addresses(sim),
+        }
         clock = SetClock(datetime.now(UTC))
         sim.market.now = clock.now  # so that its prices are not old ones
         app = build_app(Settings.load(given, home), clock=clock)
         try:
             person = House(app).join()
             person.paper = account(person, sim)
-            bot = person.bot(position_size="10", position_size_type="quantity", sides="long" if sign > 0 else "short")
+            bot = person.bot(
+                position_size="10", position_size_type="quantity", sides="long" if sign > 0 else "short"
+            )
             yield Race(person, bot, sim, clock, sign)
         finally:
             app.close()
@@ -165,26 +200,37 @@ def live_through(database_url: str, home: Path, sign: int, story: list[tuple[Any
         standing = [order for order in told.sim.market.open.values() if order.parent is not None]
         assert owned or (not exits and not standing), "exits of nothing"
         holders = {line["held_by"] for line in exits if line["kind"] != "time_limit"}
-        assert (holders == {"Alpaca"}) == bool(standing), f"held by {holders or 'nobody'} on record, and {len(standing)} stand at Alpaca"
+        assert (holders == {"Alpaca"}) == bool(standing), (
+            f"held by {holders or 'nobody'} on record, and {len(standing)} stand at Alpaca"
+        )
         told.person.sends(action="close")
         told.rest()
         assert told.agree() == 0 and told.worst >= 0
         assert not told.sim.market.open, "something still stands at the venue"
 
 
-SOME = settings(max_examples=25, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+SOME = settings(
+    max_examples=25,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 
 
 @SOME
 @given(sign=st.sampled_from([1, -1]), story=stories)
-def test_no_race_leaves_more_or_less_than_the_books_say(sqlite_files: SqliteFiles, tmp_path: Path, sign: int, story: list[tuple[Any, ...]]):
+def test_no_race_leaves_more_or_less_than_the_books_say(
+    sqlite_files: SqliteFiles, tmp_path: Path, sign: int, story: list[tuple[Any, ...]]
+):
     live_through(sqlite_files.fresh(), tmp_path, sign, story)
 
 
 @pytest.mark.postgres
 @settings(SOME, max_examples=5)
 @given(sign=st.sampled_from([1, -1]), story=stories)
-def test_no_race_does_on_postgresql(postgres_server: Postgres, tmp_path: Path, sign: int, story: list[tuple[Any, ...]]):
+def test_no_race_does_on_postgresql(
+    postgres_server: Postgres, tmp_path: Path, sign: int, story: list[tuple[Any, ...]]
+):
     url = postgres_server.fresh()
     live_through(url, tmp_path, sign, story)
     postgres_server.drop(url)

@@ -44,12 +44,27 @@ def add_alerts(app: App, user_id: int, count: int, size: int = LONG) -> None:
     now = app.clock.now()
     rows = [
         {
-            "id": f"{place:032x}", "user_id": user_id, "received_at": now, "origin": "webhook", "dialect": "json", "symbol": None,
-            "written_symbol": "", "timeframe": None, "action": "buy", "status": "refused", "reason": "", "dedupe_key": None,
-            "body_hash": "", "duplicate_count": 0, "repeated_at": None, "raw": secrets.token_hex(size // 2), "sender": "", "ended_at": now,
+            "id": f"{place:032x}",
+            "user_id": user_id,
+            "received_at": now,
+            "origin": "webhook",
+            "dialect": "json",
+            "symbol": None,
+            "written_symbol": "",
+            "timeframe": None,
+            "action": "buy",
+            "status": "refused",
+            "reason": "",
+            "dedupe_key": None,
+            "body_hash": "",
+            "duplicate_count": 0,
+            "repeated_at": None,
+            "raw": secrets.token_hex(size // 2),
+            "sender": "",
+            "ended_at": now,
         }
         for place in range(count)
-    ]  # fmt: skip
+    ]
     app.db.write(lambda conn: conn.execute(sa.insert(metadata.tables["signals"]), rows))
 
 
@@ -58,13 +73,12 @@ def ann(app: App) -> User:
     return House(app).join().user
 
 
-
 def held(app: App) -> int:
     """Connections to the database that are out of the pool."""
     return app.db.engine.pool.checkedout()  # type: ignore[attr-defined]
 
 
-# --- what reads slowly holds nothing ----------------------------------------------------------------------------------------------
+# --- what reads slowly holds nothing ------------------------------------------------------------------------
 
 
 def test_between_two_pieces_no_connection_is_held(app: App, ann: User) -> None:
@@ -105,13 +119,18 @@ def test_what_is_read_in_pieces_is_whole_and_in_order(app: App, monkeypatch: pyt
     assert {name: len(rows) for name, rows in whole.items()}["orders"] == 4
     assert everything(app, ann.user) | {"log": []} == whole | {"log": []}
     lines = list(csv.reader(io.StringIO("".join(export.my_trades(app, ann.user, {})))))
-    assert len(lines) == 5 and [int(line[0]) for line in lines[1:]] == sorted((int(line[0]) for line in lines[1:]), reverse=True)
+    assert len(lines) == 5 and [int(line[0]) for line in lines[1:]] == sorted(
+        (int(line[0]) for line in lines[1:]), reverse=True
+    )
     assert len("".join(export.all_trades(app, {})).splitlines()) == 9
 
 
 def everything(app: App, user: User) -> dict[str, list[list[str]]]:
     with zipfile.ZipFile(io.BytesIO(b"".join(export.own_data(app, user, "")))) as archive:
-        return {name: list(csv.reader(io.StringIO(archive.read(f"{name}.csv").decode())))[1:] for name in table.TABLES}
+        return {
+            name: list(csv.reader(io.StringIO(archive.read(f"{name}.csv").decode())))[1:]
+            for name in table.TABLES
+        }
 
 
 @sqlite
@@ -123,7 +142,15 @@ def test_each_page_begins_at_its_place_and_sorts_nothing_large(app: App) -> None
         with app.db.read() as conn:
             raw = conn.connection.driver_connection
 
-            def explain(_conn: Any, _cursor: Any, statement: str, given: Any, *_: Any, plan: list[str] = plan, raw: Any = raw) -> None:
+            def explain(
+                _conn: Any,
+                _cursor: Any,
+                statement: str,
+                given: Any,
+                *_: Any,
+                plan: list[str] = plan,
+                raw: Any = raw,
+            ) -> None:
                 plan += [row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {statement}", given)]
 
             sa.event.listen(conn, "before_cursor_execute", explain)
@@ -138,8 +165,12 @@ def _some(column: sa.Column[Any]) -> Any:
 
 
 @sqlite
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
-def test_no_cell_begins_a_formula_whoever_writes_it(make_app: MakeApp, clock: SetClock, feed: SetFeed, start: str) -> None:
+@pytest.mark.parametrize(
+    "start", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"]
+)
+def test_no_cell_begins_a_formula_whoever_writes_it(
+    make_app: MakeApp, clock: SetClock, feed: SetFeed, start: str
+) -> None:
     """The database writes the cells of trades, Python those of all else."""
     venue, bad = Venue(), f"{start}1+1"
     ann = House(make_app(clock=clock, feed=feed, brokers=venue.kind())).join()
@@ -153,7 +184,7 @@ def test_no_cell_begins_a_formula_whoever_writes_it(make_app: MakeApp, clock: Se
     assert f"'{bad}" in cells and not [cell for cell in cells if cell.startswith(start) and "1" not in cell]
 
 
-# --- one at a time --------------------------------------------------------------------------------------------------------------------
+# --- one at a time ------------------------------------------------------------------------------------------
 
 
 def test_over_rest_a_user_gets_one_file_at_a_time(house: House) -> None:
@@ -174,7 +205,9 @@ def house(app: App) -> House:
 
 @sqlite
 @pytest.mark.parametrize("where", ["find", "make"])
-def test_without_its_database_a_file_is_refused_in_words(app: App, ann: User, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+def test_without_its_database_a_file_is_refused_in_words(
+    app: App, ann: User, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
     def gone(*given: object, **more: object) -> Any:
         raise DatabaseAway("database is locked")
 
@@ -187,12 +220,19 @@ def test_without_its_database_a_file_is_refused_in_words(app: App, ann: User, mo
     sent: list[dict[str, Any]] = []
     monkeypatch.setattr(sessions, "find", gone if where == "find" else lambda *given, **more: ann)
     door = downloads.Door(app, Permission.TRADE, gone, limits.exports())
-    scope = {"type": "http", "method": "GET", "path": "/x", "headers": [], "query_string": b"", "client": ("127.0.0.1", 1)}
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/x",
+        "headers": [],
+        "query_string": b"",
+        "client": ("127.0.0.1", 1),
+    }
     asyncio.run(door(scope, receive, send))
     assert sent[0]["status"] == 503 and b"Try again" in sent[1]["body"]
 
 
-# --- the dashboard, as it is served -----------------------------------------------------------------------------------------------
+# --- the dashboard, as it is served -------------------------------------------------------------------------
 
 
 def descriptors(pid: int) -> tuple[int, int]:
@@ -208,7 +248,9 @@ def descriptors(pid: int) -> tuple[int, int]:
 
 def resident(pid: int) -> int:
     """Megabytes."""
-    found = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
+    found = next(
+        line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS")
+    )
     return int(found.split()[1]) // 1024
 
 
@@ -222,14 +264,18 @@ def comes_true(said: Callable[[], bool], seconds: float = 15) -> bool:
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="reads /proc")
-def test_a_hundred_exports_that_nobody_reads_cost_nothing_that_stays(desk: Desk) -> None:  # noqa: F811
+def test_a_hundred_exports_that_nobody_reads_cost_nothing_that_stays(desk: Desk) -> None:
     email = desk.person()
     cookie = desk.sign_in(email).cookie
     with desk.app.db.read() as conn:
-        user_id = conn.execute(sa.text("SELECT id FROM users WHERE email = :email"), {"email": email}).scalar_one()
+        user_id = conn.execute(
+            sa.text("SELECT id FROM users WHERE email = :email"), {"email": email}
+        ).scalar_one()
     add_alerts(desk.app, user_id, 120)
     (before, _), memory = descriptors(desk.pid), resident(desk.pid)
-    asked = f"GET /files/my-data.zip HTTP/1.1\r\nHost: {desk.host}\r\nCookie: dashtrade_session={cookie}\r\n\r\n".encode()
+    asked = (
+        f"GET /files/my-data.zip HTTP/1.1\r\nHost: {desk.host}\r\nCookie: dashtrade_session={cookie}\r\n\r\n"
+    ).encode()
     lines = []
     for _ in range(110):
         line = socket.socket()

@@ -1,4 +1,5 @@
-"""Closing everything of a bot, an account or a user: in order, with progress, through crashes and at a venue that fails."""
+"""Closing everything of a bot, an account or a user: in order, with progress, through crashes and at a venue
+that fails."""
 
 from __future__ import annotations
 
@@ -41,7 +42,9 @@ def carry_on(house: House, clock: SetClock, person: Person, flatten_id: int, rou
     return person.get(f"/flatten/{flatten_id}")
 
 
-def test_everything_is_closed_the_largest_risk_first_and_orders_are_taken_back(house: House, ann: Person, clock: SetClock):
+def test_everything_is_closed_the_largest_risk_first_and_orders_are_taken_back(
+    house: House, ann: Person, clock: SetClock
+):
     small, large = ann.bot(position_size="1000"), ann.bot("MSFT", position_size="9000")
     idle = ann.bot("KO")
     resting = ann.bot("SPY", order_type="limit", limit_offset_percent="5")
@@ -51,7 +54,9 @@ def test_everything_is_closed_the_largest_risk_first_and_orders_are_taken_back(h
     assert (said["status"], said["done"], said["total"]) == ("running", 0, 3)
     assert [item["bot_id"] for item in said["items"]] == [large, small, resting]
     ended = carry_on(house, clock, ann, said["id"])
-    assert (ended["status"], ended["done"]) == ("done", 3) and {item["reason"] for item in ended["items"]} == {"flat"}
+    assert (ended["status"], ended["done"]) == ("done", 3) and {
+        item["reason"] for item in ended["items"]
+    } == {"flat"}
     assert ann.holds(small) == ann.holds(large) == ann.holds(resting) == ann.holds(idle) == 0
     assert not ann.get("/orders", status="working")["items"]
     assert [m for m in ann.messages() if "All 3 positions you asked to close are closed" in m]
@@ -122,7 +127,7 @@ def test_with_nothing_to_close_it_is_done_at_once(house: House, ann: Person, clo
     assert carry_on(house, clock, ann, said["id"], 1)["status"] == "done" and not ann.messages()
 
 
-# --- at a venue that fails -----------------------------------------------------------------------------------------------
+# --- at a venue that fails ----------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -140,13 +145,32 @@ def far(make_app: MakeApp, clock: SetClock, feed: SetFeed) -> tuple[House, Perso
 def test_a_venue_that_fails_half_of_the_calls_is_asked_until_all_is_flat(far: Any, clock: SetClock):
     house, ann, venue, bots = far
     said = ann.does("POST", "/flatten", {"scope": "user"})
-    venue.plan.extend([Rejected("not now"), RetryLater("busy"), "fill", Rejected("not now"), RetryLater("busy"), ("fill", Unknown("no answer"))] * 2)
+    venue.plan.extend(
+        [
+            Rejected("not now"),
+            RetryLater("busy"),
+            "fill",
+            Rejected("not now"),
+            RetryLater("busy"),
+            ("fill", Unknown("no answer")),
+        ]
+        * 2
+    )
     ended = carry_on(house, clock, ann, said["id"])
     assert (ended["status"], ended["done"]) == ("done", 4), ended
     assert [ann.holds(bot) for bot in bots] == [0, 0, 0, 0]
     sales = {sent.client_order_id: sent.symbol.base for sent in venue.sent if sent.side == "sell"}
-    sold = {symbol: sum(venue.reports[name].filled_quantity for name in sales if sales[name] == symbol and name in venue.reports) for symbol in sales.values()}
-    assert sold == {symbol: D(50) for symbol in ("AAPL", "MSFT", "SPY", "KO")}, "each was sold once, whatever was tried"
+    sold = {
+        symbol: sum(
+            venue.reports[name].filled_quantity
+            for name in sales
+            if sales[name] == symbol and name in venue.reports
+        )
+        for symbol in sales.values()
+    }
+    assert sold == {symbol: D(50) for symbol in ("AAPL", "MSFT", "SPY", "KO")}, (
+        "each was sold once, whatever was tried"
+    )
 
 
 def test_a_venue_that_never_takes_it_ends_with_the_reason(far: Any, clock: SetClock):
@@ -157,27 +181,39 @@ def test_a_venue_that_never_takes_it_ends_with_the_reason(far: Any, clock: SetCl
         carry_on(house, clock, ann, said["id"], 12)
     ended = ann.get(f"/flatten/{said['id']}")
     assert ended["status"] == "incomplete" and "trading in AAPL is halted" in ended["items"][0]["reason"]
-    assert len([sent for sent in venue.sent if sent.side == "sell"]) == ended["items"][0]["tries"] == flatten.MOST_FAILURES
+    assert (
+        len([sent for sent in venue.sent if sent.side == "sell"])
+        == ended["items"][0]["tries"]
+        == flatten.MOST_FAILURES
+    )
     assert [m for m in ann.messages() if "Not everything could be closed" in m and "halted" in m]
 
 
-def test_a_second_process_carries_on_what_the_first_began(far: Any, make_app: MakeApp, clock: SetClock, feed: SetFeed):
-    house, ann, venue, bots = far
+def test_a_second_process_carries_on_what_the_first_began(
+    far: Any, make_app: MakeApp, clock: SetClock, feed: SetFeed
+):
+    house, ann, venue, _bots = far
     said = ann.does("POST", "/flatten", {"scope": "user"})
     flatten.advance(house.app)  # its signals are in, nothing was sent: here the process dies
     house.app.engine.leases.release()
     other = House(make_app(clock=clock, feed=feed, brokers=venue.kind()))
     clock.forward(60)
     ended = carry_on(other, clock, ann, said["id"])
-    assert (ended["status"], ended["done"]) == ("done", 4) and {item["tries"] for item in ended["items"]} == {1}
+    assert (ended["status"], ended["done"]) == ("done", 4) and {item["tries"] for item in ended["items"]} == {
+        1
+    }
     assert len([sent for sent in venue.sent if sent.side == "sell"]) == 4
 
 
-def test_a_crash_between_the_signal_and_its_note_repeats_nothing(far: Any, clock: SetClock, monkeypatch: pytest.MonkeyPatch):
+def test_a_crash_between_the_signal_and_its_note_repeats_nothing(
+    far: Any, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+):
     house, ann, venue, bots = far
     said = ann.does("POST", "/flatten", {"scope": "bot", "id": bots[0]})
     with monkeypatch.context() as patch:
-        patch.setattr(flatten, "_put", lambda app, item, **values: (_ for _ in ()).throw(RuntimeError("killed")))
+        patch.setattr(
+            flatten, "_put", lambda app, item, **values: (_ for _ in ()).throw(RuntimeError("killed"))
+        )
         with pytest.raises(RuntimeError, match="killed"):
             flatten.advance(house.app)
     house.work()
@@ -198,7 +234,9 @@ def test_an_order_in_doubt_is_looked_at_by_a_person_first(make_app: MakeApp, clo
     assert len(venue.sent) == 2, "the purchase and one sale, which is not sent again on doubt"
 
 
-def test_dust_that_nobody_can_sell_keeps_no_closing_from_its_end(far: Any, clock: SetClock, monkeypatch: pytest.MonkeyPatch):
+def test_dust_that_nobody_can_sell_keeps_no_closing_from_its_end(
+    far: Any, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+):
     house, ann, venue, bots = far
     whole = replace(venue.rules(Symbol.parse("AAPL")), quantity_step=D(40), min_quantity=D(40))
     monkeypatch.setattr(venue, "rules", lambda symbol: whole)  # of the 50 shares each bot has, 40 can be sold

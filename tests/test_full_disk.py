@@ -52,7 +52,7 @@ def fill_up(folder: Path, leave: int = 0) -> Path:
     return file
 
 
-# --- the ballast -------------------------------------------------------------------------------------------------------------
+# --- the ballast --------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -62,7 +62,9 @@ def sizes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @of_mb(20)
-def test_the_ballast_is_held_given_up_when_next_to_nothing_is_left_and_taken_again(small_disk: Path, sizes: None) -> None:
+def test_the_ballast_is_held_given_up_when_next_to_nothing_is_left_and_taken_again(
+    small_disk: Path, sizes: None
+) -> None:
     one = Disk(small_disk / "dashtrade.db")
     assert one.ballast is not None and not one.is_low()
     one.take_ballast()
@@ -76,7 +78,11 @@ def test_the_ballast_is_held_given_up_when_next_to_nothing_is_left_and_taken_aga
     assert one.is_low() and not one.ballast.exists(), "there is no room for it yet"
     other.unlink()
     one.take_ballast()
-    assert one.ballast.exists() and not one.is_low() and sorted(os.listdir(small_disk)) == ["dashtrade.db.ballast"]
+    assert (
+        one.ballast.exists()
+        and not one.is_low()
+        and sorted(os.listdir(small_disk)) == ["dashtrade.db.ballast"]
+    )
 
 
 def test_of_a_database_elsewhere_nothing_is_known_and_nothing_is_refused() -> None:
@@ -89,7 +95,7 @@ def test_the_sizes_leave_no_room_to_flap() -> None:
     assert disk.LEAST + 64 * MB < disk.LOW
 
 
-# --- what users and admins see -------------------------------------------------------------------------------------------------
+# --- what users and admins see ------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -109,13 +115,17 @@ def database_url() -> str:
 
 
 @of_mb(30)
-def test_admins_are_told_once_when_there_is_little_room_and_once_when_there_is_again(small_disk: Path, boss: Person) -> None:
+def test_admins_are_told_once_when_there_is_little_room_and_once_when_there_is_again(
+    small_disk: Path, boss: Person
+) -> None:
     app, ann = boss.house.app, boss.house.join()
     disk_watch.look(app)
     other = fill_up(small_disk, leave=4 * MB)
     for _ in range(3):
         disk_watch.look(app)
-    assert [said for said in boss.messages() if "disk" in said][0].startswith("The disk is nearly full: entries are refused")
+    assert next(said for said in boss.messages() if "disk" in said).startswith(
+        "The disk is nearly full: entries are refused"
+    )
     assert not [said for said in ann.messages() if "disk" in said]
     other.unlink()
     for _ in range(3):
@@ -127,7 +137,9 @@ def test_admins_are_told_once_when_there_is_little_room_and_once_when_there_is_a
 
 
 @of_mb(30)
-def test_every_page_says_that_entries_are_refused(small_disk: Path, boss: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_page_says_that_entries_are_refused(
+    small_disk: Path, boss: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shown: list[str] = []
     monkeypatch.setattr(banners.st, "html", shown.append)
     banners.banners(boss.house.app, boss.user)
@@ -142,12 +154,16 @@ def test_with_little_room_only_what_leads_out_of_something_is_taken(small_disk: 
     fill_up(small_disk, leave=4 * MB)
     for body in ({"action": "buy", "symbol": "MSFT"}, {"action": "close", "symbol": "MSFT"}, "hello"):
         said = boss.alert(body)
-        assert said.status_code == 507 and said.json["error"] == "disk_nearly_full" and said.headers["Retry-After"]
+        assert (
+            said.status_code == 507
+            and said.json["error"] == "disk_nearly_full"
+            and said.headers["Retry-After"]
+        )
         assert "nearly full" in said.json["message"] and "Exits" in said.json["hint"]
     assert boss.trades("sell")["status"] == "filled" and boss.get("/bots/1")["position"]["side"] != "long"
 
 
-# --- the whole of it, in processes of its own ------------------------------------------------------------------------------------
+# --- the whole of it, in processes of its own ---------------------------------------------------------------
 
 
 def alert(one: Rig, action: str, number: int) -> tuple[int, dict[str, Any]]:
@@ -165,7 +181,9 @@ def filled(one: Rig, signal_id: str) -> Callable[[], bool]:
 
 
 @of_mb(300)
-def test_on_a_disk_that_is_filled_a_close_is_filled_and_booked_and_with_room_again_a_buy(small_disk: Path) -> None:
+def test_on_a_disk_that_is_filled_a_close_is_filled_and_booked_and_with_room_again_a_buy(
+    small_disk: Path,
+) -> None:
     one = Rig(home=small_disk, port=free_port())
     one.start()
     ballast = small_disk / "dashtrade.db.ballast"
@@ -183,7 +201,13 @@ def test_on_a_disk_that_is_filled_a_close_is_filled_and_booked_and_with_room_aga
         until(filled(one, said["signal_id"]))
         assert float(one.call("GET", f"/api/v1/bots/{bot}")["position"]["quantity"]) == 0
         assert len(one.call("GET", "/api/v1/trades")["items"]) == 2, "it is booked"
-        until(lambda: [said for said in one.call("GET", "/api/v1/messages")["items"] if "disk is nearly full" in said["title"]])
+        until(
+            lambda: [
+                said
+                for said in one.call("GET", "/api/v1/messages")["items"]
+                if "disk is nearly full" in said["title"]
+            ]
+        )
         other.unlink()
         until(ballast.exists)
         status, said = alert(one, "buy", 4)

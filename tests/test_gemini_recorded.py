@@ -14,23 +14,53 @@ from tests.crypto_desk import BUY, LIMIT, SELL, D, desk
 
 # Recorded: /v1/symbols/details/btcusd and …/btcgusdperp, as several projects keep them for their tests.
 BTCUSD = {
-    "symbol": "BTCUSD", "base_currency": "BTC", "quote_currency": "USD", "tick_size": 1e-08,
-    "quote_increment": 0.01, "min_order_size": "0.00001", "status": "open", "wrap_enabled": False,
-    "product_type": "spot", "contract_type": "vanilla", "contract_price_currency": "USD",
-}  # fmt: skip
+    "symbol": "BTCUSD",
+    "base_currency": "BTC",
+    "quote_currency": "USD",
+    "tick_size": 1e-08,
+    "quote_increment": 0.01,
+    "min_order_size": "0.00001",
+    "status": "open",
+    "wrap_enabled": False,
+    "product_type": "spot",
+    "contract_type": "vanilla",
+    "contract_price_currency": "USD",
+}
 PERPETUAL = {
-    "symbol": "BTCGUSDPERP", "base_currency": "BTC", "quote_currency": "GUSD", "tick_size": 0.0001,
-    "quote_increment": 0.5, "min_order_size": "0.0001", "status": "open", "wrap_enabled": False,
-    "product_type": "swap", "contract_type": "linear", "contract_price_currency": "GUSD",
-}  # fmt: skip
+    "symbol": "BTCGUSDPERP",
+    "base_currency": "BTC",
+    "quote_currency": "GUSD",
+    "tick_size": 0.0001,
+    "quote_increment": 0.5,
+    "min_order_size": "0.0001",
+    "status": "open",
+    "wrap_enabled": False,
+    "product_type": "swap",
+    "contract_type": "linear",
+    "contract_price_currency": "GUSD",
+}
 # Recorded in 2023 by a project that trades there: an order that nobody took at once.
 NOT_TAKEN = {
-    "order_id": "199089183428", "id": "199089183428", "symbol": "btcusd", "exchange": "gemini",
-    "avg_execution_price": "0.00", "side": "buy", "type": "exchange limit", "timestamp": "1698507931",
-    "timestampms": 1698507931799, "is_live": False, "is_cancelled": True, "is_hidden": False,
-    "was_forced": False, "executed_amount": "0", "reason": "ImmediateOrCancelWouldPost",
-    "options": ["immediate-or-cancel"], "price": "34205.19", "original_amount": "0.0001", "remaining_amount": "0.0001",
-}  # fmt: skip
+    "order_id": "199089183428",
+    "id": "199089183428",
+    "symbol": "btcusd",
+    "exchange": "gemini",
+    "avg_execution_price": "0.00",
+    "side": "buy",
+    "type": "exchange limit",
+    "timestamp": "1698507931",
+    "timestampms": 1698507931799,
+    "is_live": False,
+    "is_cancelled": True,
+    "is_hidden": False,
+    "was_forced": False,
+    "executed_amount": "0",
+    "reason": "ImmediateOrCancelWouldPost",
+    "options": ["immediate-or-cancel"],
+    "price": "34205.19",
+    "original_amount": "0.0001",
+    "remaining_amount": "0.0001",
+}
 
 
 class Later:
@@ -186,9 +216,10 @@ def test_a_market_buy_goes_with_its_whole_collar_where_the_money_is_not_told(gem
 # --- nonces -------------------------------------------------------------------------------------------------
 
 STALE = {
-    "result": "error", "reason": "InvalidNonce",
+    "result": "error",
+    "reason": "InvalidNonce",
     "message": "Nonce '1698507931799' has not increased since your last call to the Gemini API.",
-}  # fmt: skip
+}
 
 
 def test_a_number_out_of_order_is_certainly_not_acted_upon(gemini):

@@ -1,4 +1,5 @@
-"""Invitations and password links are worth what their maker may do when they are used, and can be listed and revoked."""
+"""Invitations and password links are worth what their maker may do when they are used, and can be listed and
+revoked."""
 
 from __future__ import annotations
 
@@ -35,7 +36,9 @@ def eve(house: House) -> User:
 
 
 def join(app: App, code: str) -> User:
-    return people.register(app, email="new@example.com", password=PASSWORD, name="", code=code, address="").user
+    return people.register(
+        app, email="new@example.com", password=PASSWORD, name="", code=code, address=""
+    ).user
 
 
 def link(app: App, maker: User, user: User) -> str:
@@ -52,14 +55,20 @@ LOSSES: dict[str, Callable[[App, User, User], None]] = {
     "to admin": lambda app, boss, eve: admin.set_role(app, boss, eve.id, Role.ADMIN),
     "deactivated": lambda app, boss, eve: admin.set_active(app, boss, eve.id, False),
     "deleted": lambda app, boss, eve: admin.delete(app, boss, eve.id, confirm=eve.email),
-    "and made one again": lambda app, boss, eve: [admin.set_role(app, boss, eve.id, role) for role in (Role.STANDARD, Role.SUPERADMIN)][0],
-    "and back": lambda app, boss, eve: [admin.set_active(app, boss, eve.id, active) for active in (False, True)][0],
+    "and made one again": lambda app, boss, eve: next(
+        admin.set_role(app, boss, eve.id, role) for role in (Role.STANDARD, Role.SUPERADMIN)
+    ),
+    "and back": lambda app, boss, eve: next(
+        admin.set_active(app, boss, eve.id, active) for active in (False, True)
+    ),
     "only in the table": lambda app, boss, eve: put_role(app, eve, Role.ADMIN),
 }
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_what_a_superadmin_handed_out_is_worth_nothing_when_they_are_none(app: App, boss: User, eve: User, house: House, loss: str):
+def test_what_a_superadmin_handed_out_is_worth_nothing_when_they_are_none(
+    app: App, boss: User, eve: User, house: House, loss: str
+):
     ann = house.join("ada@example.com", Role.ADMIN).user
     invitation, code = people.invite(app, eve, email="", role=Role.SUPERADMIN), link(app, eve, ann)
     LOSSES[loss](app, boss, eve)
@@ -91,13 +100,19 @@ def test_a_link_from_before_a_deactivation_stays_dead(app: App, boss: User, hous
         credentials.use_link(app, code, new=OTHER, address="")
 
 
-def test_a_changed_password_ends_the_link_and_what_was_handed_out_under_the_old_one(app: App, boss: User, house: House):
+def test_a_changed_password_ends_the_link_and_what_was_handed_out_under_the_old_one(
+    app: App, boss: User, house: House
+):
     ada_id = people.add_user(app, email="ada@example.com", name="Ada", password=PASSWORD, role=Role.ADMIN)
     with app.db.read() as conn:
         ada = people_table.by_id(conn, ada_id)
     assert ada is not None
     ann = house.join().user
-    of_ada, invitation, code = link(app, boss, ada), people.invite(app, ada, email="", role=Role.STANDARD), link(app, ada, ann)
+    of_ada, invitation, code = (
+        link(app, boss, ada),
+        people.invite(app, ada, email="", role=Role.STANDARD),
+        link(app, ada, ann),
+    )
     credentials.change_password(app, ada, old=PASSWORD, new=OTHER, address="", token=None)
     for dead in (of_ada, code):
         with pytest.raises(Denied):
@@ -119,7 +134,10 @@ def test_invitations_are_listed_and_revoked(house: House):
     code = ada.does("POST", "/invitations", {"email": "new@example.com"})["invitation"]
     of_boss = boss.does("POST", "/invitations", {"role": "admin"})
     said = ada.get("/admin/invitations")
-    assert [(one["email"], one["role"], one["made_by"]) for one in said["items"]] == [("", "admin", boss.user.email), ("new@example.com", "standard", ada.user.email)]
+    assert [(one["email"], one["role"], one["made_by"]) for one in said["items"]] == [
+        ("", "admin", boss.user.email),
+        ("new@example.com", "standard", ada.user.email),
+    ]
     assert code not in str(said) and of_boss["invitation"] not in str(said)
     theirs, own = (one["id"] for one in said["items"])
     assert ada.call("DELETE", f"/admin/invitations/{theirs}").status_code == 403
@@ -134,7 +152,9 @@ def test_password_links_are_listed_and_revoked(app: App, house: House):
     boss, ann = house.join("boss@example.com", Role.SUPERADMIN), house.join()
     code = link(app, boss.user, ann.user)
     said = boss.get("/admin/reset-links")
-    assert [(one["user_id"], one["email"], one["made_by"]) for one in said["items"]] == [(ann.user.id, ann.user.email, boss.user.email)] and code not in str(said)
+    assert [(one["user_id"], one["email"], one["made_by"]) for one in said["items"]] == [
+        (ann.user.id, ann.user.email, boss.user.email)
+    ] and code not in str(said)
     boss.does("DELETE", f"/admin/users/{ann.user.id}/reset-link")
     with pytest.raises(Denied):
         credentials.whose(app, code)

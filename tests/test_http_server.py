@@ -122,7 +122,9 @@ def test_a_connection_that_says_nothing_is_closed(server: HttpServer) -> None:
 def test_whoever_does_not_read_the_answer_loses_it_and_its_thread_is_free(server: HttpServer) -> None:
     with connections(server, 1, b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n"):
         time.sleep(3)
-        assert not any(channel.requests for front in server._fronts for channel in front.active_channels.values())
+        assert not any(
+            channel.requests for front in server._fronts for channel in front.active_channels.values()
+        )
 
 
 def test_alerts_are_answered_while_everything_else_hangs(server: HttpServer) -> None:
@@ -135,7 +137,9 @@ def test_alerts_are_answered_while_everything_else_hangs(server: HttpServer) -> 
         RELEASE.set()
 
 
-@pytest.mark.parametrize("line", [b"get / HTTP/1.1", b"GET /a b HTTP/1.1", b"\xc3\x84 / HTTP/1.1", b"GET / HTTP/1.1\r\n: no name"])
+@pytest.mark.parametrize(
+    "line", [b"get / HTTP/1.1", b"GET /a b HTTP/1.1", b"\xc3\x84 / HTTP/1.1", b"GET / HTTP/1.1\r\n: no name"]
+)
 def test_what_is_no_request_is_told_so(server: HttpServer, line: bytes) -> None:
     """It has no path by which its threads could be chosen."""
     with connections(server, 1, line + b"\r\n\r\n") as [bad]:
@@ -171,11 +175,17 @@ def test_what_is_no_request_is_answered_with_the_headers_of_all_answers(server: 
     with socket.create_connection(("127.0.0.1", server.port), timeout=5) as line:
         line.sendall(b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n")
         said = line.makefile("rb").read().decode()
-    assert said.startswith("HTTP/1.1 400") and "Cache-Control: no-store" in said and "X-Content-Type-Options: nosniff" in said
+    assert (
+        said.startswith("HTTP/1.1 400")
+        and "Cache-Control: no-store" in said
+        and "X-Content-Type-Options: nosniff" in said
+    )
 
 
 class Task:
-    def __init__(self, query: str, number: int, address: str = "203.0.113.9", authorization: str = "") -> None:
+    def __init__(
+        self, query: str, number: int, address: str = "203.0.113.9", authorization: str = ""
+    ) -> None:
         headers = {"AUTHORIZATION": authorization} if authorization else {}
         self.requests = [SimpleNamespace(query=query, headers=headers, error=None)]
         self.addr, self.number = (address, 1), number

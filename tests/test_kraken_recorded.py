@@ -13,12 +13,33 @@ from tests.crypto_desk import BUY, LIMIT, SELL, D, desk
 
 # Recorded in 2024, in ccxt's tests: an order that rests; its owner gave it neither userref nor cl_ord_id.
 RESTING = {
-    "refid": None, "userref": 0, "status": "open", "opentm": 1705259439.563, "starttm": 0, "expiretm": 0,
-    "descr": {"pair": "SOLUSD", "type": "buy", "ordertype": "limit", "price": "50.00000", "price2": "0",
-              "leverage": "none", "order": "buy 0.10000000 SOLUSD @ limit 50.00000", "close": ""},
-    "vol": "0.10000000", "vol_exec": "0.00000000", "cost": "0.000000", "fee": "0.000000", "price": "0.000000",
-    "stopprice": "0.000000", "limitprice": "0.000000", "misc": "", "oflags": "post,fciq", "reason": None,
-}  # fmt: skip
+    "refid": None,
+    "userref": 0,
+    "status": "open",
+    "opentm": 1705259439.563,
+    "starttm": 0,
+    "expiretm": 0,
+    "descr": {
+        "pair": "SOLUSD",
+        "type": "buy",
+        "ordertype": "limit",
+        "price": "50.00000",
+        "price2": "0",
+        "leverage": "none",
+        "order": "buy 0.10000000 SOLUSD @ limit 50.00000",
+        "close": "",
+    },
+    "vol": "0.10000000",
+    "vol_exec": "0.00000000",
+    "cost": "0.000000",
+    "fee": "0.000000",
+    "price": "0.000000",
+    "stopprice": "0.000000",
+    "limitprice": "0.000000",
+    "misc": "",
+    "oflags": "post,fciq",
+    "reason": None,
+}
 
 
 @pytest.fixture

@@ -54,7 +54,9 @@ def cancelled(house: House, ann: Person, name: str) -> None:
 
 
 @pytest.mark.parametrize("part", [4, 10])
-def test_a_fill_that_comes_after_the_cancellation_is_booked_once(house: House, ann: Person, venue: Venue, clock: SetClock, resting: str, part: int):
+def test_a_fill_that_comes_after_the_cancellation_is_booked_once(
+    house: House, ann: Person, venue: Venue, clock: SetClock, resting: str, part: int
+):
     cancelled(house, ann, resting)
     venue.report(resting, VenueStatus.CANCELED, venue.execution(resting, part))
     account = ann.get("/orders")["items"][0]["account_id"]
@@ -67,21 +69,33 @@ def test_a_fill_that_comes_after_the_cancellation_is_booked_once(house: House, a
     assert ann.get("/signals")["items"][0]["status"] == "filled"
 
 
-def test_an_order_that_ended_is_not_asked_after_for_ever(house: House, ann: Person, venue: Venue, clock: SetClock, resting: str):
+def test_an_order_that_ended_is_not_asked_after_for_ever(
+    house: House, ann: Person, venue: Venue, clock: SetClock, resting: str
+):
     cancelled(house, ann, resting)
     assert [order.id for order in house.app.engine.sender.lately_ended()] == [resting]
     clock.forward(61)
     assert house.app.engine.sender.lately_ended() == []
 
 
-def test_executions_told_after_their_total_are_not_booked_again(house: House, ann: Person, venue: Venue, resting: str):
+def test_executions_told_after_their_total_are_not_booked_again(
+    house: House, ann: Person, venue: Venue, resting: str
+):
     def told(*fills: BrokerFill, total: int, status: VenueStatus = VenueStatus.WORKING) -> None:
         with house.app.db.read() as conn:
             order = order_table.load(conn, resting)
-        report = replace(venue.reports[resting], status=status, fills=fills, filled_quantity=D(total), average_price=D(100) if total else None)
+        report = replace(
+            venue.reports[resting],
+            status=status,
+            fills=fills,
+            filled_quantity=D(total),
+            average_price=D(100) if total else None,
+        )
         drive(house.app.db, house.app.engine.sender.book(order, report))
 
-    first, second, third = (venue.execution(resting, quantity, number=number) for number, quantity in enumerate((2, 3, 5), 1))
+    first, second, third = (
+        venue.execution(resting, quantity, number=number) for number, quantity in enumerate((2, 3, 5), 1)
+    )
     told(total=5)
     told(first, second, total=5)
     assert ann.holds(1) == 5
@@ -93,23 +107,32 @@ def test_executions_told_after_their_total_are_not_booked_again(house: House, an
 
 AT = datetime(2026, 1, 5, 15, tzinfo=UTC)
 EXECUTIONS = tuple(
-    BrokerFill(id=f"e{n}", client_order_id="o", quantity=D(quantity), price=D(price), at=AT) for n, (quantity, price) in enumerate(((2, 100), (3, 101), (5, 99)))
+    BrokerFill(id=f"e{n}", client_order_id="o", quantity=D(quantity), price=D(price), at=AT)
+    for n, (quantity, price) in enumerate(((2, 100), (3, 101), (5, 99)))
 )
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=12))
 def test_however_totals_and_executions_are_mixed_the_sums_are_the_venues(news: list[tuple[int, bool]]):
-    """Each piece of news tells the first executions of three, one by one or as a total; the last tells all."""
+    """Each piece of news tells the first executions of three, one by one or as a total; the last tells
+    all."""
     booked: dict[str, BrokerFill] = {}
     for count, singly in [*news, (3, True)]:
         told: Any = EXECUTIONS[:count]
         quantity = sum((fill.quantity for fill in told), D(0))
         notional = sum((fill.quantity * fill.price for fill in told), D(0))
         report = OrderReport(
-            client_order_id="o", broker_order_id="v", status=VenueStatus.WORKING, filled_quantity=quantity,
-            average_price=notional / quantity if quantity else None, fills=told if singly else (),
+            client_order_id="o",
+            broker_order_id="v",
+            status=VenueStatus.WORKING,
+            filled_quantity=quantity,
+            average_price=notional / quantity if quantity else None,
+            fills=told if singly else (),
         )
-        have, worth = (sum((part(fill) for fill in booked.values()), D(0)) for part in (lambda f: f.quantity, lambda f: f.quantity * f.price))
+        have, worth = (
+            sum((part(fill) for fill in booked.values()), D(0))
+            for part in (lambda f: f.quantity, lambda f: f.quantity * f.price)
+        )
         if report.fills or report.filled_quantity > have:
             booked |= {fill.id: fill for fill in new_fills(report, booked.keys(), have, worth, AT)}
     assert sum(fill.quantity for fill in booked.values()) == 10
@@ -121,10 +144,14 @@ def test_however_totals_and_executions_are_mixed_the_sums_are_the_venues(news: l
 
 def total(quantity: int, fee: str, fee_base: str = "0") -> OrderReport:
     return OrderReport(
-        client_order_id="o", broker_order_id="v", status=VenueStatus.FILLED, filled_quantity=D(quantity),
+        client_order_id="o",
+        broker_order_id="v",
+        status=VenueStatus.FILLED,
+        filled_quantity=D(quantity),
         average_price=D(100),
-        total_fee=D(fee), total_fee_base=D(fee_base),
-    )  # fmt: skip
+        total_fee=D(fee),
+        total_fee_base=D(fee_base),
+    )
 
 
 def test_a_total_is_booked_with_what_of_its_fees_is_not_booked_yet():
@@ -141,7 +168,8 @@ def test_a_total_without_fees_takes_none_back():
 
 def test_executions_told_after_their_total_bring_the_fees_of_what_is_new():
     told = tuple(
-        BrokerFill(id=f"e{n}", client_order_id="o", quantity=D(5), price=D(100), at=AT, fee=D("0.5")) for n in range(2)
+        BrokerFill(id=f"e{n}", client_order_id="o", quantity=D(5), price=D(100), at=AT, fee=D("0.5"))
+        for n in range(2)
     )
     report = replace(total(10, "0"), fills=told)
     (fill,) = new_fills(report, {"o@5"}, D(5), D(500), AT, (D("0.5"), D(0)))
@@ -151,7 +179,12 @@ def test_executions_told_after_their_total_bring_the_fees_of_what_is_new():
 def test_the_fees_of_a_total_reach_the_books(house: House, ann: Person, venue: Venue, resting: str):
     with house.app.db.read() as conn:
         order = order_table.load(conn, resting)
-    filled = {"status": VenueStatus.FILLED, "filled_quantity": D(10), "average_price": D(100), "total_fee": D("1.5")}
+    filled = {
+        "status": VenueStatus.FILLED,
+        "filled_quantity": D(10),
+        "average_price": D(100),
+        "total_fee": D("1.5"),
+    }
     report = replace(venue.reports[resting], **filled)
     drive(house.app.db, house.app.engine.sender.book(order, report))
     assert ann.get("/trades")["items"][0]["fee"] == "1.5"

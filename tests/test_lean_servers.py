@@ -1,5 +1,5 @@
-"""A venue's address is a setting, and a server of one's own may have less behind it than the venue: what is not needed to trade
-is done without, and the story says so; what is needed is never made up."""
+"""A venue's address is a setting, and a server of one's own may have less behind it than the venue: what is
+not needed to trade is done without, and the story says so; what is needed is never made up."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.alpaca_desk import AAPL, BTC, BUY, D, Desk  # noqa: I001
-
 from dashtrade.brokers import alpaca_answers, alpaca_wire
 from dashtrade.brokers.alpaca_answers import Answer
 from dashtrade.brokers.alpaca_sdk import own_server
 from dashtrade.domain.ports import NotOffered, Unavailable
 from dashtrade.domain.values import Malformed, Symbol
+from tests.alpaca_desk import AAPL, BTC, BUY, D, Desk
 from tests.conftest import MakeApp
 from tests.crypto_desk import desk as crypto_desk
 from tests.doubles import SetClock
@@ -47,7 +46,9 @@ def ann(make_app: MakeApp, sim: AlpacaSimulator, clock: SetClock) -> Person:
     """With nothing set but the address of the trading API."""
     person = House(make_app(clock=clock, ALPACA_API_URL=sim.url)).join()
     keys = {"key": sim.key, "secret": sim.secret}
-    person.paper = person.does("POST", "/accounts", {"broker": "alpaca", "mode": "paper", "label": "A", "credentials": keys})["id"]
+    person.paper = person.does(
+        "POST", "/accounts", {"broker": "alpaca", "mode": "paper", "label": "A", "credentials": keys}
+    )["id"]
     return person
 
 
@@ -55,29 +56,39 @@ def words(story: dict) -> str:
     return " ".join(line["detail"] for line in story["timeline"])
 
 
-# --- Alpaca ----------------------------------------------------------------------------------------------------------------------
+# --- Alpaca -------------------------------------------------------------------------------------------------
 
 
 @sqlite
 @pytest.mark.parametrize(
     ("path", "bought", "said"),
     [
-        ("/v2/clock", "49.995", ""), ("/v2/assets", "49", "whole shares are assumed"), ("/v2/stocks/quotes", "50", "the last trade's price stands in"),
+        ("/v2/clock", "49.995", ""),
+        ("/v2/assets", "49", "whole shares are assumed"),
+        ("/v2/stocks/quotes", "50", "the last trade's price stands in"),
         ("/v2/stocks/bars", "49.995", ""),
     ],
-)  # fmt: skip
-def test_an_alert_is_carried_out_at_a_server_that_lacks_what_is_not_needed(ann: Person, sim: AlpacaSimulator, path: str, bought: str, said: str):
+)
+def test_an_alert_is_carried_out_at_a_server_that_lacks_what_is_not_needed(
+    ann: Person, sim: AlpacaSimulator, path: str, bought: str, said: str
+):
     lacks(sim, path)
     bot = ann.bot()
     story = ann.trades("buy")
-    assert story["status"] == "filled" and abs(ann.holds(bot) - D(bought)) < D("0.01") and said in words(story)
+    assert (
+        story["status"] == "filled" and abs(ann.holds(bot) - D(bought)) < D("0.01") and said in words(story)
+    )
     assert ann.trades("close")["status"] == "filled" and ann.holds(bot) == 0
 
 
 @sqlite
 def test_a_bot_at_a_server_that_tells_of_no_assets_is_saved_with_a_warning(ann: Person, sim: AlpacaSimulator):
     lacks(sim, "/v2/assets")
-    said = ann.does("POST", "/bots", {"account_id": ann.paper, "symbol": "AAPL", "timeframe": "15 Min", "position_size": "5000"})
+    said = ann.does(
+        "POST",
+        "/bots",
+        {"account_id": ann.paper, "symbol": "AAPL", "timeframe": "15 Min", "position_size": "5000"},
+    )
     assert any("whole shares are assumed" in warning for warning in said["warnings"])
 
 
@@ -109,7 +120,9 @@ def test_prices_that_fail_hold_up_no_way_out_either(ann: Person, sim: AlpacaSimu
     assert ann.trades("close")["status"] == "filled" and ann.holds(bot) == 0
 
 
-def test_rules_that_were_known_serve_while_the_venue_does_not_tell_them(sim: AlpacaSimulator, clock: SetClock):
+def test_rules_that_were_known_serve_while_the_venue_does_not_tell_them(
+    sim: AlpacaSimulator, clock: SetClock
+):
     desk = Desk(sim, clock=clock)
     known = desk.broker.rules(AAPL)
     clock.forward(4000)
@@ -121,21 +134,41 @@ def test_rules_that_were_known_serve_while_the_venue_does_not_tell_them(sim: Alp
 
 
 @sqlite
-def test_an_account_is_compared_where_orders_cannot_be_listed_and_positions_can(ann: Person, sim: AlpacaSimulator):
+def test_an_account_is_compared_where_orders_cannot_be_listed_and_positions_can(
+    ann: Person, sim: AlpacaSimulator
+):
     reconciler = ann.house.app.engine.reconciler
     lacks(sim, "/v2/orders")
     reconciler.look(ann.paper)
     assert reconciler.gate(ann.paper, AAPL) == ""
     lacks(sim, "/v2/positions")
-    fresh = type(reconciler)(reconciler.db, reconciler.clock, reconciler._broker_of, reconciler._sender, reconciler._leases, reconciler._collect, reconciler.outages)
+    fresh = type(reconciler)(
+        reconciler.db,
+        reconciler.clock,
+        reconciler._broker_of,
+        reconciler._sender,
+        reconciler._leases,
+        reconciler._collect,
+        reconciler.outages,
+    )
     fresh.look(ann.paper)
     assert "compared" in fresh.gate(ann.paper, AAPL), "positions that cannot be read are not flat"
 
 
 def test_what_is_not_said_follows_a_server_of_ones_own_and_never_one_of_alpacas():
-    assert own_server("http://127.0.0.1:9001/v2", None, None) == ("http://127.0.0.1:9001", "ws://127.0.0.1:9001/stream")
-    assert own_server("https://mine.example", "http://127.0.0.1:1", "ws://127.0.0.1:2/x") == ("http://127.0.0.1:1", "ws://127.0.0.1:2/x")
-    assert own_server("https://paper-api.alpaca.markets", None, None) == own_server(None, None, None) == (None, None)
+    assert own_server("http://127.0.0.1:9001/v2", None, None) == (
+        "http://127.0.0.1:9001",
+        "ws://127.0.0.1:9001/stream",
+    )
+    assert own_server("https://mine.example", "http://127.0.0.1:1", "ws://127.0.0.1:2/x") == (
+        "http://127.0.0.1:1",
+        "ws://127.0.0.1:2/x",
+    )
+    assert (
+        own_server("https://paper-api.alpaca.markets", None, None)
+        == own_server(None, None, None)
+        == (None, None)
+    )
     assert own_server(None, None, "http://127.0.0.1:2")[1] == "ws://127.0.0.1:2/stream"
 
 
@@ -143,10 +176,20 @@ def test_only_what_an_answer_cannot_do_without_is_asked_of_it():
     moment = "2026-01-05T15:00:00Z"
     account = alpaca_wire.account_of({"id": "one", "cash": "10", "status": "ACTIVE"})
     assert (account.equity, account.buying_power, account.number) == (10, 10, "one")
-    assert alpaca_wire.hours_of({"is_open": True}) == (True, None) and alpaca_wire.hours_of({"is_open": False, "timestamp": moment}) == (False, None)
+    assert alpaca_wire.hours_of({"is_open": True}) == (True, None) and alpaca_wire.hours_of(
+        {"is_open": False, "timestamp": moment}
+    ) == (False, None)
     bare = [alpaca_wire.position_of({"symbol": name, "qty": "2"}) for name in ("AAPL", "BTC/USD")]
     assert [(position.symbol, position.quantity) for position in bare] == [(AAPL, 2), (BTC, 2)]
-    order = {"id": "1", "client_order_id": "c", "symbol": "AAPL", "side": "buy", "order_type": "market", "qty": "1", "submitted_at": moment}
+    order = {
+        "id": "1",
+        "client_order_id": "c",
+        "symbol": "AAPL",
+        "side": "buy",
+        "order_type": "market",
+        "qty": "1",
+        "submitted_at": moment,
+    }
     assert alpaca_wire.found_of(order).symbol == AAPL
     for lacking in ({"status": "ACTIVE"}, {"cash": None}):
         with pytest.raises((KeyError, Malformed)):
@@ -156,31 +199,43 @@ def test_only_what_an_answer_cannot_do_without_is_asked_of_it():
 @pytest.mark.parametrize(
     ("body", "absent"),
     [
-        ('{"code": 40410000, "message": "whatever"}', True), ('{"message": "order not found for 1"}', True), ('{"message": "position does not exist"}', True),
-        ('{"message": "no Route matched with those values"}', False), ('{"message": "Not Found"}', False), ("<html>order not found</html>", False),
+        ('{"code": 40410000, "message": "whatever"}', True),
+        ('{"message": "order not found for 1"}', True),
+        ('{"message": "position does not exist"}', True),
+        ('{"message": "no Route matched with those values"}', False),
+        ('{"message": "Not Found"}', False),
+        ("<html>order not found</html>", False),
         ('{"code": 50010000, "message": "order not found"}', False),
     ],
-)  # fmt: skip
+)
 def test_a_404_says_absent_by_alpacas_code_or_words_alone(body: str, absent: bool):
     assert alpaca_answers.says_absent(Answer(status=404, text=body)) is absent
     assert not alpaca_answers.says_absent(Answer(status=502, text=body))
     assert isinstance(alpaca_answers.after_read(Answer(status=404, text=body), datetime.now(UTC)), NotOffered)
 
 
-# --- Binance ---------------------------------------------------------------------------------------------------------------------
+# --- Binance ------------------------------------------------------------------------------------------------
 
 LEAN = ("exchangeInfo", "account", "order", "myTrades", "bookTicker", "price", "time")
 
 
 def leave(simulator: Simulator, *names: str) -> None:
-    simulator.front.routes = {key: way for key, way in simulator.front.routes.items() if key[1].rsplit("/", 1)[-1] in names}
+    simulator.front.routes = {
+        key: way for key, way in simulator.front.routes.items() if key[1].rsplit("/", 1)[-1] in names
+    }
 
 
 @pytest.fixture
 def bob(make_app: MakeApp) -> Iterator[tuple[Person, Simulator]]:
     with Simulator("binance") as simulator:
         person = House(make_app(clock=SetClock(datetime.now(UTC)), CCXT_URL_BINANCE=simulator.url)).join()
-        body = {"broker": "crypto", "mode": "paper", "label": "B", "credentials": {"key": KEY, "secret": SECRET}, "options": {"exchange": "binance"}}
+        body = {
+            "broker": "crypto",
+            "mode": "paper",
+            "label": "B",
+            "credentials": {"key": KEY, "secret": SECRET},
+            "options": {"exchange": "binance"},
+        }
         person.paper = person.does("POST", "/accounts", body)["id"]
         yield person, simulator
 
@@ -198,7 +253,14 @@ def test_binance_trades_with_its_seven_plainest_services(bob: tuple[Person, Simu
     assert person.does("POST", f"/accounts/{person.paper}/test")["ok"]
 
 
-@pytest.mark.parametrize(("left", "note"), [(("bookTicker",), ""), (("depth",), ""), (("price",), "no quote is told: the last price stands in for it")])
+@pytest.mark.parametrize(
+    ("left", "note"),
+    [
+        (("bookTicker",), ""),
+        (("depth",), ""),
+        (("price",), "no quote is told: the last price stands in for it"),
+    ],
+)
 def test_a_price_is_found_where_there_is_one(left: tuple[str, ...], note: str):
     with crypto_desk("binance") as made:
         leave(made.simulator, "exchangeInfo", *left)

@@ -1,4 +1,5 @@
-"""Nobody pays for a broker they do not use: without a crypto or Alpaca account, nothing ever loads these libraries."""
+"""Nobody pays for a broker they do not use: without a crypto or Alpaca account, nothing ever loads these
+libraries."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ from pathlib import Path
 
 from dashtrade.settings import ROOT
 
-# Runs in a process of its own, where nobody has loaded anything before. The watcher stands before every importer, so that an
+# Runs in a process of its own, where nobody has loaded anything before. The watcher stands before every
+# importer, so that an
 # import is seen even where it fails, is undone, or happens in another thread.
 DAY = """
 import sys
@@ -67,8 +69,20 @@ print("with an account", sorted({name.partition(".")[0] for name in wanted}))
 
 
 def test_a_day_of_pages_requests_and_trades_on_paper_loads_no_brokers_library(tmp_path: Path):
-    given = {"ALPACA_API_URL": "http://127.0.0.1:9", "PATH": "", "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", DAY, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=300, env=given)
+    given = {
+        "ALPACA_API_URL": "http://127.0.0.1:9",
+        "PATH": "",
+        "HOME": str(tmp_path),
+        "PYTHONPATH": str(ROOT),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", DAY, str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=given,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     before, after = done.stdout.strip().splitlines()[-2:]
     assert before.endswith("loaded []") and "served 0" not in before and "shown 0" not in before

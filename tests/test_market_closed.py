@@ -1,4 +1,5 @@
-"""A market that is closed: entries are refused or wait for the open, exits are queued or wait, and nothing is held up by either."""
+"""A market that is closed: entries are refused or wait for the open, exits are queued or wait, and nothing is
+held up by either."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ EVENING = datetime(2025, 6, 6, 22, 0, tzinfo=UTC)  # a Friday, after the close
 MONDAY = datetime(2025, 6, 9, 13, 30, tzinfo=UTC)
 
 
-# --- the built-in paper account, with the exchanges' hours --------------------------------------------------------------------
+# --- the built-in paper account, with the exchanges' hours --------------------------------------------------
 
 
 @pytest.fixture
@@ -41,7 +42,10 @@ def test_unless_told_otherwise_an_entry_is_refused_and_says_when_the_market_open
     story = paper.trades("buy")
     assert story["status"] == "refused" and story["orders"] == []
     assert story["reason"] == "the market for AAPL is closed: it opens at 2025-06-09T13:30:00.000Z"
-    assert story["bots"][0]["would"] == "would have bought 50" and paper.get(f"/bots/{bot}")["when_closed"] == "refuse"
+    assert (
+        story["bots"][0]["would"] == "would have bought 50"
+        and paper.get(f"/bots/{bot}")["when_closed"] == "refuse"
+    )
 
 
 def test_an_entry_that_may_wait_is_bought_at_the_open_and_says_so_until_then(paper: Person, clock: SetClock):
@@ -52,8 +56,12 @@ def test_an_entry_that_may_wait_is_bought_at_the_open_and_says_so_until_then(pap
     held = "waits for the market of AAPL to open at 2025-06-09T13:30:00.000Z, and is then looked at anew"
     assert waiting["bots"][0]["reason"] == held and waiting["reason"] == held
     said = paper.alert({"symbol": "AAPL", "id": "once", "action": "buy"}, wait="0.1").json
-    assert (said["signal_id"], said["status"], said["reason"]) == (signal, "working", held), "the repeat's sender hears it too"
-    assert [text for text in paper.messages() if "waits for the market" in text] and len(paper.messages()) == 1
+    assert (said["signal_id"], said["status"], said["reason"]) == (signal, "working", held), (
+        "the repeat's sender hears it too"
+    )
+    assert [text for text in paper.messages() if "waits for the market" in text] and len(
+        paper.messages()
+    ) == 1
     clock.forward(3600)
     paper.house.work()
     assert paper.holds(bot) == 0
@@ -72,12 +80,17 @@ def test_an_account_that_is_always_open_knows_no_closed_market(paper: Person):
 
 
 @pytest.mark.parametrize(("later", "owned"), [("close", 0), ("cancel", 0), ("sell", -50), ("buy", 50)])
-def test_a_later_word_takes_the_place_of_an_entry_that_waits(paper: Person, clock: SetClock, later: str, owned: int):
+def test_a_later_word_takes_the_place_of_an_entry_that_waits(
+    paper: Person, clock: SetClock, later: str, owned: int
+):
     bot = paper.bot(when_closed="wait")
     first = paper.trades("buy")["id"]
     clock.forward(60)
     second = paper.trades(later)["id"]
-    assert paper.story(first)["status"] == "refused" and "a later alert took its place" in paper.story(first)["reason"]
+    assert (
+        paper.story(first)["status"] == "refused"
+        and "a later alert took its place" in paper.story(first)["reason"]
+    )
     if not owned:
         assert paper.story(second)["reason"] == "took back the entry that waited for the market to open"
     open_market(paper, clock)
@@ -96,7 +109,9 @@ def test_an_entry_that_waits_holds_up_no_other_bot_of_the_symbol(paper: Person, 
     paper.bot(when_closed="wait")
     paper.bot(timeframe="1H")
     waiting = paper.trades("buy", timeframe="15 Min")
-    assert paper.trades("buy", timeframe="1H")["status"] == "refused", "decided at once, and not behind the one that waits"
+    assert paper.trades("buy", timeframe="1H")["status"] == "refused", (
+        "decided at once, and not behind the one that waits"
+    )
     assert paper.story(waiting["id"])["status"] == "working"
 
 
@@ -104,7 +119,10 @@ def test_an_alert_that_is_too_old_by_the_open_is_refused_at_once(paper: Person):
     paper.bot(when_closed="wait")
     story = paper.trades("buy", maxAge=3600)
     assert story["status"] == "refused"
-    assert "opens at 2025-06-09T13:30:00.000Z, and the alert is good until 2025-06-06T23:00:00.000Z only" in story["reason"]
+    assert (
+        "opens at 2025-06-09T13:30:00.000Z, and the alert is good until 2025-06-06T23:00:00.000Z only"
+        in story["reason"]
+    )
 
 
 def test_what_waits_is_looked_at_anew_at_the_open(paper: Person, clock: SetClock):
@@ -146,7 +164,9 @@ def test_an_exit_is_queued_at_the_venue_and_asked_for_once(paper: Person, clock:
 
 
 @pytest.mark.parametrize(("when_closed", "owned"), [("refuse", 0), ("wait", -50)])
-def test_a_flip_closes_and_opens_the_other_way_where_entries_may_wait(paper: Person, clock: SetClock, when_closed: str, owned: int):
+def test_a_flip_closes_and_opens_the_other_way_where_entries_may_wait(
+    paper: Person, clock: SetClock, when_closed: str, owned: int
+):
     clock.time = MORNING
     bot = paper.bot(when_closed=when_closed)
     paper.trades("buy")
@@ -158,7 +178,7 @@ def test_a_flip_closes_and_opens_the_other_way_where_entries_may_wait(paper: Per
     assert paper.holds(bot) == owned
 
 
-# --- a venue far away --------------------------------------------------------------------------------------------------------
+# --- a venue far away ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -173,13 +193,17 @@ def away(make_app: MakeApp, clock: SetClock, feed: SetFeed, venue: Venue) -> Per
     return ann
 
 
-def test_a_market_whose_opening_nobody_knows_refuses_what_would_wait(away: Person, venue: Venue, monkeypatch: pytest.MonkeyPatch):
+def test_a_market_whose_opening_nobody_knows_refuses_what_would_wait(
+    away: Person, venue: Venue, monkeypatch: pytest.MonkeyPatch
+):
     away.bot(when_closed="wait")
     monkeypatch.setattr(venue, "market_open", lambda symbol: False)
     assert away.trades("buy")["reason"] == "the market for AAPL is closed: when it opens is not known"
 
 
-def test_a_market_that_opens_late_is_waited_for_again_and_told_once(away: Person, venue: Venue, clock: SetClock):
+def test_a_market_that_opens_late_is_waited_for_again_and_told_once(
+    away: Person, venue: Venue, clock: SetClock
+):
     bot = away.bot(when_closed="wait")
     venue.opens = MORNING + timedelta(hours=1)
     signal = away.trades("buy")["id"]
@@ -192,11 +216,17 @@ def test_a_market_that_opens_late_is_waited_for_again_and_told_once(away: Person
     assert away.holds(bot) == 50 and len([text for text in away.messages() if "waits" in text]) == 1
 
 
-def test_what_waited_is_not_given_up_for_a_venue_that_is_away_for_a_moment_at_the_open(away: Person, venue: Venue, clock: SetClock):
+def test_what_waited_is_not_given_up_for_a_venue_that_is_away_for_a_moment_at_the_open(
+    away: Person, venue: Venue, clock: SetClock
+):
     bot = away.bot(when_closed="wait")
     venue.opens = MORNING + timedelta(hours=1)
     signal = away.trades("buy")["id"]
-    clock.time, venue.opens, venue.away = venue.opens + timedelta(seconds=1), None, Unavailable("busy at the open")
+    clock.time, venue.opens, venue.away = (
+        venue.opens + timedelta(seconds=1),
+        None,
+        Unavailable("busy at the open"),
+    )
     away.house.work()
     assert away.story(signal)["status"] == "working"
     clock.forward(5)
@@ -205,7 +235,9 @@ def test_what_waited_is_not_given_up_for_a_venue_that_is_away_for_a_moment_at_th
     assert away.story(signal)["status"] == "filled" and away.holds(bot) == 50
 
 
-def test_where_a_venue_takes_nothing_while_closed_an_exit_waits_and_its_user_is_told_once(away: Person, venue: Venue, clock: SetClock):
+def test_where_a_venue_takes_nothing_while_closed_an_exit_waits_and_its_user_is_told_once(
+    away: Person, venue: Venue, clock: SetClock
+):
     bot = away.bot()
     assert away.trades("buy")["status"] == "filled"
     venue.capabilities = replace(venue.capabilities, queues_when_closed=False)
@@ -224,8 +256,17 @@ def test_at_alpaca_a_closed_market_refuses_entries_by_its_own_calendar_and_queue
     pytest.importorskip("alpaca", reason="alpaca-py is not installed")
     clock = SetClock(datetime.now(UTC))
     with AlpacaSimulator() as sim:
-        ann = House(make_app(clock=clock, ALPACA_API_URL=sim.url, ALPACA_DATA_URL=sim.url, ALPACA_STREAM_URL=sim.stream_url)).join()
-        body = {"broker": "alpaca", "mode": "paper", "label": "A", "credentials": {"key": sim.key, "secret": sim.secret}}
+        ann = House(
+            make_app(
+                clock=clock, ALPACA_API_URL=sim.url, ALPACA_DATA_URL=sim.url, ALPACA_STREAM_URL=sim.stream_url
+            )
+        ).join()
+        body = {
+            "broker": "alpaca",
+            "mode": "paper",
+            "label": "A",
+            "credentials": {"key": sim.key, "secret": sim.secret},
+        }
         ann.paper = ann.does("POST", "/accounts", body)["id"]
         bot = ann.bot(position_size="10", position_size_type="quantity")
         ann.sends(action="buy")
@@ -233,7 +274,10 @@ def test_at_alpaca_a_closed_market_refuses_entries_by_its_own_calendar_and_queue
         sim.set_session("closed")
         clock.forward(120)
         refused = ann.trades("add")
-        assert refused["status"] == "refused" and "the market for AAPL is closed: it opens at 20" in refused["reason"]
+        assert (
+            refused["status"] == "refused"
+            and "the market for AAPL is closed: it opens at 20" in refused["reason"]
+        )
         ann.does("PATCH", f"/bots/{bot}", {"when_closed": "wait"})
         waits = ann.trades("add")
         assert waits["status"] == "working" and waits["orders"] == []
@@ -245,12 +289,12 @@ def test_at_alpaca_a_closed_market_refuses_entries_by_its_own_calendar_and_queue
         until(lambda: ann.house.work() or ann.holds(bot) == 0)
 
 
-# --- a price that is old -------------------------------------------------------------------------------------------------------
+# --- a price that is old ------------------------------------------------------------------------------------
 
 
 def test_an_old_price_refuses_an_entry_for_everybody_and_an_exit_for_nobody(
     away: Person, venue: Venue, clock: SetClock, feed: SetFeed, monkeypatch: pytest.MonkeyPatch
-):  # fmt: skip
+):
     bot = away.bot()
     age = {"seconds": 0}
 
@@ -261,10 +305,15 @@ def test_an_old_price_refuses_an_entry_for_everybody_and_an_exit_for_nobody(
     monkeypatch.setattr(feed, "quote", quote)
     assert away.trades("buy")["status"] == "filled"
     age["seconds"] = 61
-    assert away.trades("add")["reason"] == "the price of AAPL is 61 s old, from 2025-06-04T14:58:59.000Z; 60 s are allowed"
+    assert (
+        away.trades("add")["reason"]
+        == "the price of AAPL is 61 s old, from 2025-06-04T14:58:59.000Z; 60 s are allowed"
+    )
     assert away.trades("close")["status"] == "filled" and away.holds(bot) == 0
     venue.plan.append("work")
-    assert away.trades("buy", orderType="limit", limitPrice="90")["status"] == "working", "a limit says itself what it may cost"
+    assert away.trades("buy", orderType="limit", limitPrice="90")["status"] == "working", (
+        "a limit says itself what it may cost"
+    )
     away.does("POST", "/protections", {"kind": "stale_price", "settings": {"seconds": 120}})
     away.trades("cancel")
     assert away.trades("buy")["status"] == "filled", "one's own replaces the default"

@@ -19,7 +19,9 @@ def at(hours: float) -> datetime:
 
 
 def trip(bot: int, symbol: Symbol, hours: float, net: int, held: float) -> measures.Ended:
-    return measures.Ended(bot_id=bot, account_id=1, symbol=symbol, at=at(hours), net=D(net), held=timedelta(hours=held))
+    return measures.Ended(
+        bot_id=bot, account_id=1, symbol=symbol, at=at(hours), net=D(net), held=timedelta(hours=held)
+    )
 
 
 TRIPS = [trip(1, AAPL, 2, 99, 2), trip(2, BTC, 3, -20, 2), trip(2, BTC, 5, -30, 4), trip(2, BTC, 6, 0, 0)]
@@ -42,14 +44,25 @@ def test_what_made_nothing_was_neither_won_nor_lost():
 
 def test_nothing_traded_has_no_figures_and_no_errors():
     found = measures.measure([])
-    assert (found.count, found.profit_factor, found.expectancy, found.best, found.held) == (0, None, None, None, None)
-    assert measures.sharpe([]) is None and measures.sortino([0.01] * 30) is None and measures.returns([], D(100)) == []
+    assert (found.count, found.profit_factor, found.expectancy, found.best, found.held) == (
+        0,
+        None,
+        None,
+        None,
+        None,
+    )
+    assert (
+        measures.sharpe([]) is None
+        and measures.sortino([0.01] * 30) is None
+        and measures.returns([], D(100)) == []
+    )
 
 
 def test_sums_by_symbol():
     assert measures.summed(TRIPS, lambda trade: trade.symbol) == {
-        AAPL: measures.Sum(net=D(99), count=1, wins=1), BTC: measures.Sum(net=D(-50), count=3, losses=2),
-    }  # fmt: skip
+        AAPL: measures.Sum(net=D(99), count=1, wins=1),
+        BTC: measures.Sum(net=D(-50), count=3, losses=2),
+    }
 
 
 def test_idle_days_are_days_without_a_return():
@@ -64,10 +77,13 @@ def test_bad_days_alone_are_the_risk_of_sortino():
 
 
 def test_a_years_sharpe_and_sortino_of_five_days():
-    """1, -1, 2, 0 and 3 percent: 1 on average. Squares of what is off that: 0, 4, 1, 1, 4, so a spread of √2. Of the bad days: 1 in 5, √0.2."""
+    """1, -1, 2, 0 and 3 percent: 1 on average. Squares of what is off that: 0, 4, 1, 1, 4, so a spread of √2.
+    Of the bad days: 1 in 5, √0.2."""
     daily = [0.01, -0.01, 0.02, 0.0, 0.03]
     assert measures.sharpe(daily) == pytest.approx(1 / 2**0.5 * 365**0.5) == pytest.approx(13.509, abs=0.001)
-    assert measures.sortino(daily) == pytest.approx(1 / 0.2**0.5 * 365**0.5) == pytest.approx(42.720, abs=0.001)
+    assert (
+        measures.sortino(daily) == pytest.approx(1 / 0.2**0.5 * 365**0.5) == pytest.approx(42.720, abs=0.001)
+    )
 
 
 def test_underwater_is_nought_at_a_new_high():

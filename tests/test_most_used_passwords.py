@@ -32,19 +32,39 @@ def test_every_one_of_the_ten_thousand_is_refused():
 
 
 @pytest.mark.parametrize(
-    "password", ["maverick", "Maverick99", "!midnight2024", "brooklyn!!", "M4verick#1", "12qwaszx", "elephant7", "R3dwings!"]
+    "password",
+    [
+        "maverick",
+        "Maverick99",
+        "!midnight2024",
+        "brooklyn!!",
+        "M4verick#1",
+        "12qwaszx",
+        "elephant7",
+        "R3dwings!",
+    ],
 )
 def test_digits_marks_and_look_alikes_hide_none_of_them(password: str):
     assert refused(password)
 
 
-@pytest.mark.parametrize("password", ["mavericks of the lane", "dog 91837364", "elephant sofa 41", "qpzm-brooklyn-tiles"])
+@pytest.mark.parametrize(
+    "password", ["mavericks of the lane", "dog 91837364", "elephant sofa 41", "qpzm-brooklyn-tiles"]
+)
 def test_a_used_word_among_others_is_no_used_password(password: str):
     assert not refused(password)
 
 
 def test_the_lists_are_loaded_by_whoever_chooses_a_password_and_by_nobody_else():
-    asked = "import sys, dashtrade.services.people, dashtrade.services.passwords as p; {}; print('zxcvbn' in sys.modules)"
-    for does, loaded in (("p.matches('x' * 9, p.NOBODY)", "False"), ("p.check('mango sofa 41 rivers')", "True")):
-        done = subprocess.run([sys.executable, "-c", asked.format(does)], cwd=ROOT, capture_output=True, text=True, check=True)
+    asked = (
+        "import sys, dashtrade.services.people, dashtrade.services.passwords as p; {}; print('zxcvbn' in "
+        "sys.modules)"
+    )
+    for does, loaded in (
+        ("p.matches('x' * 9, p.NOBODY)", "False"),
+        ("p.check('mango sofa 41 rivers')", "True"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", asked.format(does)], cwd=ROOT, capture_output=True, text=True, check=True
+        )
         assert done.stdout.strip() == loaded

@@ -1,4 +1,5 @@
-"""No environment variable switches on what is there for tests: a crash or a slow disk is armed by code of the tests and benches."""
+"""No environment variable switches on what is there for tests: a crash or a slow disk is armed by code of the
+tests and benches."""
 
 from __future__ import annotations
 
@@ -14,14 +15,28 @@ from dashtrade import failpoints
 from dashtrade.settings import ROOT
 from tests.test_architecture import MODULES, tree
 
-# Settings; a child's own environment; what the doctor compares with it; the proxies that requests would look up at each call.
-READERS = {"dashtrade.settings", "dashtrade.lifeline", "dashtrade.supervisor", "dashtrade.doctor", "dashtrade.brokers.alpaca_sdk"}
+# Settings; a child's own environment; what the doctor compares with it; the proxies that requests would look
+# up at each call.
+READERS = {
+    "dashtrade.settings",
+    "dashtrade.lifeline",
+    "dashtrade.supervisor",
+    "dashtrade.doctor",
+    "dashtrade.brokers.alpaca_sdk",
+}
 
 
 def test_a_failpoint_named_in_the_environment_ends_no_process():
     named = {"DASHTRADE_FAILPOINT": failpoints.NAMES[0]}
     code = f"from dashtrade.failpoints import failpoint; failpoint({failpoints.NAMES[0]!r}); print('alive')"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=os.environ | named, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=os.environ | named,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (done.returncode, done.stdout.strip()) == (0, "alive"), done.stderr
 
 
@@ -49,8 +64,11 @@ def test_the_environment_is_read_by_few_and_by_settings_for_all_others():
 
 def test_the_product_passes_failpoints_and_arms_none():
     taken = {
-        name.name for module in MODULES for node in ast.walk(tree(module))
-        if isinstance(node, ast.ImportFrom) and node.module in ("dashtrade.failpoints", "dashtrade") for name in node.names
+        name.name
+        for module in MODULES
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.ImportFrom) and node.module in ("dashtrade.failpoints", "dashtrade")
+        for name in node.names
         if node.module == "dashtrade.failpoints" or name.name == "failpoints"
-    }  # fmt: skip
+    }
     assert taken == {"failpoint"}

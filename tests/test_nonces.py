@@ -13,9 +13,9 @@ import pytest
 import sqlalchemy as sa
 
 from bot_database import Database, DatabaseAway
-from dashtrade.locks import NotMyTurn
 from dashtrade.brokers.crypto import CryptoBroker
 from dashtrade.domain.ports import RetryLater
+from dashtrade.locks import NotMyTurn
 from dashtrade.services import nonces as service
 from dashtrade.services.nonces import SharedNonces
 from dashtrade.tables import nonces
@@ -201,10 +201,19 @@ def test_two_processes_that_race_under_one_key_are_never_refused(
         url = {f"CCXT_URL_{exchange.upper()}": simulator.url}
         app = make_app(**url)
         ann = House(app).join()
-        account = ann.does("POST", "/accounts", {
-            "broker": "crypto", "mode": "live", "acknowledge": "REAL MONEY", "decline_second_factor": True, "label": "K",
-            "options": {"exchange": exchange}, "credentials": {"key": EXCHANGE_KEY, "secret": SECRET},
-        })["id"]  # fmt: skip
+        account = ann.does(
+            "POST",
+            "/accounts",
+            {
+                "broker": "crypto",
+                "mode": "live",
+                "acknowledge": "REAL MONEY",
+                "decline_second_factor": True,
+                "label": "K",
+                "options": {"exchange": exchange},
+                "credentials": {"key": EXCHANGE_KEY, "secret": SECRET},
+            },
+        )["id"]
         environ = {"DASHTRADE_HOME": str(tmp_path / "home"), "DATABASE_URL": database_url, "PATH": "", **url}
         environ["ENCRYPTION_KEY"] = app.settings.encryption_keys[0]
         start = str(time.time() + 3)

@@ -86,7 +86,7 @@ def test_more_executions_than_a_page_holds_are_all_read(okx: Desk):
 
 def test_a_key_of_another_site_is_told_where_it_works(okx: Desk):
     okx.front.elsewhere = True
-    with pytest.raises(BadCredentials, match="eea.okx.com or https://us.okx.com only: set CCXT_URL_OKX"):
+    with pytest.raises(BadCredentials, match=r"eea\.okx\.com or https://us\.okx\.com only: set CCXT_URL_OKX"):
         okx.broker.account()
 
 

@@ -1,7 +1,6 @@
 """Bots that are long and short of one symbol on one netted account, at Alpaca's simulator: every exit
 passes, whatever the others hold."""
 
-# ruff: noqa: F811
 from __future__ import annotations
 
 from decimal import Decimal
@@ -223,7 +222,7 @@ def trips_of(person: Person, bot: int) -> list[dict[str, Any]]:
 def test_a_close_in_two_parts_is_one_round_trip_that_ends_with_the_second(
     ann: Person, sim: AlpacaSimulator, clock: SetClock, opposite: tuple[int, int]
 ):
-    long, short = opposite
+    long, _short = opposite
     tells(ann, long, "close")
     [trip] = trips_of(ann, long)
     assert (trip["quantity"], trip["exit_reason"]) == ("14", "alert")

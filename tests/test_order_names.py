@@ -1,4 +1,5 @@
-"""The name of an order at every venue: derived, ordered by time, and readable by a DashTrade that has forgotten the order."""
+"""The name of an order at every venue: derived, ordered by time, and readable by a DashTrade that has
+forgotten the order."""
 
 from __future__ import annotations
 
@@ -24,7 +25,13 @@ def test_the_same_step_of_the_same_decision_always_has_the_same_name(bot: int, s
 
 def test_every_step_attempt_bot_and_signal_has_a_name_of_its_own():
     signals = [new_id(NOW) for _ in range(50)]
-    names = [client_order_id(s, bot, step, attempt) for s in signals for bot in (1, 2) for step in (0, 1) for attempt in (0, 1)]
+    names = [
+        client_order_id(s, bot, step, attempt)
+        for s in signals
+        for bot in (1, 2)
+        for step in (0, 1)
+        for attempt in (0, 1)
+    ]
     assert len(set(names)) == len(names)
 
 
@@ -36,5 +43,12 @@ def test_names_sort_as_their_signals_came():
 def test_what_others_call_their_orders_is_not_taken_for_ours():
     ours = client_order_id(new_id(NOW), 7, 0)
     changed = ours[:-1] + ("0" if ours[-1] != "0" else "1")
-    for other in (changed, "", "abc", "904837e3-3b76-47ec-b432-046db621571b", "f" * 32, ours.upper() if ours.upper() != ours else "F" * 32):
+    for other in (
+        changed,
+        "",
+        "abc",
+        "904837e3-3b76-47ec-b432-046db621571b",
+        "f" * 32,
+        ours.upper() if ours.upper() != ours else "F" * 32,
+    ):
         assert bot_of_order(other) is None

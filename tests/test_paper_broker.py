@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, localcontext
+from decimal import Decimal as D
+from decimal import localcontext
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dashtrade.brokers.paper import MemoryPaperStore, PaperBroker, PaperSettings
-from dashtrade.domain.ports import OrderRef, OrderRequest, Quote, Rejected, RetryLater, Unavailable, VenueStatus
+from dashtrade.domain.ports import (
+    OrderRef,
+    OrderRequest,
+    Quote,
+    Rejected,
+    RetryLater,
+    Unavailable,
+    VenueStatus,
+)
 from dashtrade.domain.values import Malformed, OrderSide, OrderType, Symbol, TimeInForce
 
 AAPL, MSFT, BTC = Symbol.parse("AAPL"), Symbol.parse("MSFT"), Symbol.parse("BTC/USDT")
 BUY, SELL = OrderSide.BUY, OrderSide.SELL
 MONDAY_NOON = datetime(2026, 3, 9, 16, 0, tzinfo=UTC)  # 12:00 in New York
 SATURDAY = datetime(2026, 3, 7, 16, 0, tzinfo=UTC)
-D = Decimal
 
 
 class FixedClock:
@@ -43,13 +52,15 @@ class HandFeed:
         if symbol not in self.mids:
             raise Unavailable("the feed is down")
         cent = D("0.01")
-        return Quote(symbol=symbol, bid=self.mids[symbol] - cent, ask=self.mids[symbol] + cent, at=self.clock.now())
+        return Quote(
+            symbol=symbol, bid=self.mids[symbol] - cent, ask=self.mids[symbol] + cent, at=self.clock.now()
+        )
 
 
 class CountingStore(MemoryPaperStore):
     """Notes every call on the book, as each is a round trip to a database."""
 
-    def __init__(self, cash: Decimal = D(100_000)) -> None:
+    def __init__(self, cash: D = D(100_000)) -> None:
         super().__init__(cash)
         self.calls: list[str] = []
         self.writes = 0
@@ -89,7 +100,12 @@ class Desk:
         rest = {key: D(value) if type(value) in (str, int, float) else value for key, value in rest.items()}
         return self.broker.submit(
             OrderRequest(
-                client_order_id=name or f"{self.sent:032x}", symbol=symbol, side=side, type=kind, quantity=quantity, **rest
+                client_order_id=name or f"{self.sent:032x}",
+                symbol=symbol,
+                side=side,
+                type=kind,
+                quantity=quantity,
+                **rest,
             )
         )
 
@@ -109,9 +125,14 @@ class Desk:
 
 def ref(name, symbol=AAPL):
     return OrderRef(
-        client_order_id=name, broker_order_id=None, symbol=symbol, side=BUY, quantity=None, type=OrderType.MARKET,
+        client_order_id=name,
+        broker_order_id=None,
+        symbol=symbol,
+        side=BUY,
+        quantity=None,
+        type=OrderType.MARKET,
         created_at=MONDAY_NOON,
-    )  # fmt: skip
+    )
 
 
 # --- market orders and money ---
@@ -120,7 +141,11 @@ def ref(name, symbol=AAPL):
 def test_a_market_buy_fills_at_the_ask_and_takes_the_money():
     desk = Desk()
     report = desk.order(BUY, 10)
-    assert (report.status, report.filled_quantity, report.average_price) == (VenueStatus.FILLED, 10, D("100.01"))
+    assert (report.status, report.filled_quantity, report.average_price) == (
+        VenueStatus.FILLED,
+        10,
+        D("100.01"),
+    )
     assert [fill.id for fill in report.fills] == [f"{report.client_order_id}-1"]
     assert report.broker_order_id == "P-" + report.client_order_id
     assert desk.cash == 100_000 - D("1000.10") and desk.held() == {AAPL: 10}
@@ -137,7 +162,8 @@ def test_fees_and_slippage_are_paid_and_the_fee_per_order_only_once():
     desk = Desk(fee_per_order="1", fee_percent="0.1", slippage_percent="0.5", fill_percent=50)
     desk.order(BUY, 10)
     (report,) = desk.tick()
-    assert [fill.price for fill in report.fills] == [D("100.52")] * 2  # 100.01 x 1.005 = 100.51005, up to the next cent
+    # 100.01 x 1.005 = 100.51005, up to the next cent
+    assert [fill.price for fill in report.fills] == [D("100.52")] * 2
     assert [fill.fee for fill in report.fills] == [D("1.5026"), D("0.5026")]
     assert desk.cash == 100_000 - D("1005.2") - D("2.0052")
 
@@ -184,7 +210,9 @@ def test_no_digit_is_lost_however_large_the_order():
 
 def test_an_order_beyond_the_buying_power_is_refused_with_the_numbers():
     desk = Desk(starting_cash="1200")
-    with pytest.raises(Rejected, match=r"needs 5,000\.50 but buying power is 1,200\.00; reduce the size or close something"):
+    with pytest.raises(
+        Rejected, match=r"needs 5,000\.50 but buying power is 1,200\.00; reduce the size or close something"
+    ):
         desk.order(BUY, 50)
     assert desk.cash == 1200 and desk.held() == {} and desk.broker.find(ref(f"{1:032x}")) is None
 
@@ -289,7 +317,11 @@ def test_the_same_client_order_id_is_refused_for_ever():
         (OrderType.TRAILING_STOP, {"quantity": 1}, "trail above zero"),
         (OrderType.TRAILING_STOP, {"quantity": 1, "trail_percent": 100}, "below 100"),
         (OrderType.TRAILING_STOP, {"quantity": 1, "trail_percent": 1, "trail_amount": 1}, "one of them"),
-        (OrderType.STOP, {"quantity": 1, "stop_price": 90, "time_in_force": TimeInForce.IOC}, "waits for its price"),
+        (
+            OrderType.STOP,
+            {"quantity": 1, "stop_price": 90, "time_in_force": TimeInForce.IOC},
+            "waits for its price",
+        ),
         (OrderType.MARKET, {"quantity": 1, "time_in_force": TimeInForce.OPG}, "time in force opg"),
         (OrderType.MARKET, {"quantity": 1, "stop_loss": 90}, "bracket"),
     ],
@@ -348,7 +380,9 @@ def test_a_stop_limit_becomes_a_limit_order_and_stays_one():
     assert (report.status, report.average_price) == (VenueStatus.FILLED, 106)
 
 
-@pytest.mark.parametrize(("trail", "sold"), [({"trail_amount": 5}, D("114.98")), ({"trail_percent": 5}, D("113.49"))])
+@pytest.mark.parametrize(
+    ("trail", "sold"), [({"trail_amount": 5}, D("114.98")), ({"trail_percent": 5}, D("113.49"))]
+)
 def test_a_trailing_stop_follows_the_price_up_and_never_down(trail, sold):
     desk = Desk()
     desk.order(BUY, 1)
@@ -400,7 +434,11 @@ def test_orders_are_taken_in_the_order_they_arrived():
         desk.order(BUY, 4, OrderType.LIMIT, name=name, limit_price=90)
     reports = desk.tick(85)
     assert [report.client_order_id for report in reports] == names
-    assert [report.status for report in reports] == [VenueStatus.FILLED, VenueStatus.FILLED, VenueStatus.CANCELED]
+    assert [report.status for report in reports] == [
+        VenueStatus.FILLED,
+        VenueStatus.FILLED,
+        VenueStatus.CANCELED,
+    ]
 
 
 def test_an_order_on_a_symbol_without_a_price_waits_and_holds_up_no_other():
@@ -496,7 +534,8 @@ def test_extended_hours_are_for_orders_that_ask_for_them():
         ("always", MONDAY_NOON, datetime(2026, 3, 10, tzinfo=UTC)),
         ("exchange", MONDAY_NOON, datetime(2026, 3, 9, 20, tzinfo=UTC)),
         ("exchange", SATURDAY, datetime(2026, 3, 9, 20, tzinfo=UTC)),
-        ("exchange", datetime(2026, 1, 9, 22, tzinfo=UTC), datetime(2026, 1, 12, 21, tzinfo=UTC)),  # Friday night, winter
+        # Friday night, winter
+        ("exchange", datetime(2026, 1, 9, 22, tzinfo=UTC), datetime(2026, 1, 12, 21, tzinfo=UTC)),
     ],
 )
 def test_a_day_order_ends_with_its_day(hours, created, ends):
@@ -513,7 +552,9 @@ def test_a_day_order_ends_with_its_day(hours, created, ends):
 
 
 def test_options_are_read_from_words_and_numbers():
-    read = PaperSettings.from_options({"starting_cash": "5000.50", "leverage": 4, "shorting": "off", "hours": "exchange"})
+    read = PaperSettings.from_options(
+        {"starting_cash": "5000.50", "leverage": 4, "shorting": "off", "hours": "exchange"}
+    )
     assert read == PaperSettings(starting_cash=D("5000.50"), leverage=D(4), shorting=False, hours="exchange")
     assert PaperSettings.from_options({}) == PaperSettings()
 
@@ -537,8 +578,14 @@ def test_a_bad_option_is_refused_with_what_would_be_right(options, hint):
 
 def test_rules_name_the_steps_of_quantity_and_price():
     desk = Desk()
-    assert (desk.broker.rules(AAPL).quantity_step, desk.broker.rules(AAPL).price_step) == (D("0.000001"), D("0.01"))
-    assert (desk.broker.rules(BTC).quantity_step, desk.broker.rules(BTC).price_step) == (D("0.00000001"), D("0.01"))
+    assert (desk.broker.rules(AAPL).quantity_step, desk.broker.rules(AAPL).price_step) == (
+        D("0.000001"),
+        D("0.01"),
+    )
+    assert (desk.broker.rules(BTC).quantity_step, desk.broker.rules(BTC).price_step) == (
+        D("0.00000001"),
+        D("0.01"),
+    )
     desk.feed.mids[BTC] = D("0.0123")
     assert desk.broker.rules(BTC).price_step == D("0.000001")
 
@@ -549,11 +596,27 @@ def test_rules_name_the_steps_of_quantity_and_price():
 def test_a_market_order_makes_as_few_book_calls_as_it_can():
     desk = Desk()
     desk.order(BUY, 1)
-    assert desk.store.calls == ["order", "positions", "cash", "add_order", "add_fill", "set_position", "set_cash"]
+    assert desk.store.calls == [
+        "order",
+        "positions",
+        "cash",
+        "add_order",
+        "add_fill",
+        "set_position",
+        "set_cash",
+    ]
     assert desk.store.writes == 1
     desk.store.calls.clear()
     desk.order(SELL, 1, reduces=True)
-    assert desk.store.calls == ["order", "position", "cash", "add_order", "add_fill", "set_position", "set_cash"]
+    assert desk.store.calls == [
+        "order",
+        "position",
+        "cash",
+        "add_order",
+        "add_fill",
+        "set_position",
+        "set_cash",
+    ]
 
 
 def test_a_cash_account_never_reads_all_its_positions_to_buy():
@@ -591,7 +654,9 @@ def test_a_write_that_fails_leaves_no_trace():
     desk = Desk()
     desk.order(BUY, 1, name="a" * 32)
     desk.order(BUY, 1, OrderType.LIMIT, name="b" * 32, limit_price=90)
-    before = desk.store.read(lambda book: (book.cash(), book.positions(), book.working(), book.fills("a" * 32)))
+    before = desk.store.read(
+        lambda book: (book.cash(), book.positions(), book.working(), book.fills("a" * 32))
+    )
 
     def breaks(book):
         book.add_order(replace(book.order("b" * 32), client_order_id="c" * 32))
@@ -605,7 +670,10 @@ def test_a_write_that_fails_leaves_no_trace():
 
     with pytest.raises(RuntimeError):
         desk.store.write(breaks)
-    assert desk.store.read(lambda book: (book.cash(), book.positions(), book.working(), book.fills("a" * 32))) == before
+    assert (
+        desk.store.read(lambda book: (book.cash(), book.positions(), book.working(), book.fills("a" * 32)))
+        == before
+    )
 
 
 def test_many_threads_place_every_order_once():
@@ -634,28 +702,42 @@ prices = st.integers(5000, 20000).map(lambda cents: D(cents) / 100)
 sizes = st.integers(1, 5_000_000).map(lambda millionths: D(millionths) / 10_000)
 placing = st.fixed_dictionaries(
     {
-        "symbol": st.sampled_from([AAPL, MSFT, BTC]), "side": st.sampled_from(list(OrderSide)), "size": sizes,
-        "kind": st.sampled_from(list(OrderType)), "limit": prices, "stop": prices, "trail": st.integers(1, 20).map(D),
+        "symbol": st.sampled_from([AAPL, MSFT, BTC]),
+        "side": st.sampled_from(list(OrderSide)),
+        "size": sizes,
+        "kind": st.sampled_from(list(OrderType)),
+        "limit": prices,
+        "stop": prices,
+        "trail": st.integers(1, 20).map(D),
         "when": st.sampled_from([TimeInForce.DAY, TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK]),
-        "reduces": st.booleans(), "notional": st.booleans(),
+        "reduces": st.booleans(),
+        "notional": st.booleans(),
     }
-)  # fmt: skip
+)
 ticking = st.tuples(st.sampled_from([AAPL, MSFT, BTC]), prices, st.sampled_from([5, 600, 40_000]))
 canceling = st.integers(1, 30)
 options = st.fixed_dictionaries(
     {
-        "leverage": st.sampled_from([1, 2, 4]), "shorting": st.booleans(), "fee_per_order": st.sampled_from(["0", "1.01"]),
-        "fee_percent": st.sampled_from(["0", "0.1", "0.333"]), "slippage_percent": st.sampled_from(["0", "0.05"]),
-        "fill_percent": st.sampled_from([100, 33, 7]), "hours": st.sampled_from(["always", "exchange"]),
+        "leverage": st.sampled_from([1, 2, 4]),
+        "shorting": st.booleans(),
+        "fee_per_order": st.sampled_from(["0", "1.01"]),
+        "fee_percent": st.sampled_from(["0", "0.1", "0.333"]),
+        "slippage_percent": st.sampled_from(["0", "0.05"]),
+        "fill_percent": st.sampled_from([100, 33, 7]),
+        "hours": st.sampled_from(["always", "exchange"]),
     }
-)  # fmt: skip
+)
 
 
 def everything(book):
     """All orders in order of arrival, their fills, and the working ones."""
     named = [book.order(f"{number:032x}") for number in range(1, 31)]
     orders = [order for order in named if order]
-    return orders, {order.client_order_id: book.fills(order.client_order_id) for order in orders}, book.working()
+    return (
+        orders,
+        {order.client_order_id: book.fills(order.client_order_id) for order in orders},
+        book.working(),
+    )
 
 
 def act(desk, action):
@@ -666,10 +748,16 @@ def act(desk, action):
             rest |= {"trail_amount": wish["trail"]} if kind is OrderType.TRAILING_STOP else {}
             rest |= {"notional": wish["size"] * 100} if wish["notional"] else {}
             size = None if wish["notional"] else wish["size"]
-            try:
-                desk.order(side, size, kind, symbol=symbol, time_in_force=wish["when"], reduces=wish["reduces"], **rest)
-            except Rejected:
-                pass
+            with contextlib.suppress(Rejected):
+                desk.order(
+                    side,
+                    size,
+                    kind,
+                    symbol=symbol,
+                    time_in_force=wish["when"],
+                    reduces=wish["reduces"],
+                    **rest,
+                )
         case (symbol, price, seconds):
             desk.tick(price, symbol=symbol, later=timedelta(seconds=seconds))
         case number:
@@ -694,7 +782,8 @@ def test_cash_positions_and_orders_agree_with_the_fills_to_the_last_digit(option
             assert sum(fill.quantity for fill in fills) == order.filled_quantity <= order.quantity
             assert (order.filled_quantity == order.quantity) == (order.status is VenueStatus.FILLED)
             if order.status is not VenueStatus.WORKING:
-                assert ended.setdefault(order.client_order_id, order) == order  # what has ended never changes again
+                # what has ended never changes again
+                assert ended.setdefault(order.client_order_id, order) == order
         assert desk.cash == cash
         assert desk.held() == {symbol: quantity for symbol, quantity in held.items() if quantity}
         assert options["shorting"] or all(quantity > 0 for quantity in desk.held().values())

@@ -1,4 +1,5 @@
-"""What one user may have of everything, counted in the write: of many at once no more pass than are allowed."""
+"""What one user may have of everything, counted in the write: of many at once no more pass than are
+allowed."""
 
 from __future__ import annotations
 
@@ -26,26 +27,33 @@ from tests.crowd import at_once, went_well
 from tests.doubles import SetClock, SetFeed
 from tests.house import House, Person
 
-SYMBOLS = "AAPL MSFT KO PEP NVDA AMD INTC IBM ORCL CSCO QCOM TXN".split()
+SYMBOLS = ["AAPL", "MSFT", "KO", "PEP", "NVDA", "AMD", "INTC", "IBM", "ORCL", "CSCO", "QCOM", "TXN"]
 PASSWORD = "three green owls"
 
 
 @pytest.fixture
 def ann(app: App, monkeypatch: pytest.MonkeyPatch) -> Person:
-    monkeypatch.setattr(people, "check_own_password", lambda *args, **more: None)  # a hash takes a third of a second
+    # a hash takes a third of a second
+    monkeypatch.setattr(people, "check_own_password", lambda *args, **more: None)
     return House(app).join(role=Role.SUPERADMIN)
 
 
 def _account(app: App, user: User, number: int) -> Any:
-    return bots.add_account(app, user, broker="paper", mode="paper", label=f"P{number}", credentials={}, options={})
+    return bots.add_account(
+        app, user, broker="paper", mode="paper", label=f"P{number}", credentials={}, options={}
+    )
 
 
 def _token(app: App, user: User, number: int) -> Any:
-    return sessions.add_api_token(app, user, name=f"t{number}", days=1, scopes=[TokenScope.READ], password="", address="")
+    return sessions.add_api_token(
+        app, user, name=f"t{number}", days=1, scopes=[TokenScope.READ], password="", address=""
+    )
 
 
 def _protection(app: App, user: User, number: int) -> Any:
-    return protections.add(app, user, kind="cooldown", scope=Scope.USER, scope_id=None, settings={"minutes": number + 1})
+    return protections.add(
+        app, user, kind="cooldown", scope=Scope.USER, scope_id=None, settings={"minutes": number + 1}
+    )
 
 
 MAKES: dict[str, Callable[[App, User, int], Any]] = {
@@ -63,7 +71,8 @@ def test_of_many_at_once_no_more_are_made_than_a_user_may_have(
     quota: Quota = replace(getattr(quotas, name), most=3)
     monkeypatch.setattr(quotas, name, quota)
     apps = [ann.house.app, make_app(clock=clock, feed=feed)]  # two processes' worth
-    apps[0].db.write(lambda conn: conn.execute(sa.delete(people_table.api_tokens)))  # the one to test with counts, too
+    # the one to test with counts, too
+    apps[0].db.write(lambda conn: conn.execute(sa.delete(people_table.api_tokens)))
     said = at_once([lambda n=n: MAKES[name](apps[n % 2], ann.user, n) for n in range(12)])
     assert len(went_well(said, Refusal)) == 3
     assert all("you have 3 " in one.message and one.hint for one in said if isinstance(one, Refusal))
@@ -77,7 +86,10 @@ def test_of_many_bots_at_once_no_more_are_made_than_a_user_may_have(
     monkeypatch.setattr(quotas, "BOTS", replace(quotas.BOTS, most=3))
     account = ann.account()
     apps = [ann.house.app, make_app(clock=clock, feed=feed)]
-    wanted = [{"account_id": account, "symbol": symbol, "timeframe": "15", "position_size": "100"} for symbol in SYMBOLS]
+    wanted = [
+        {"account_id": account, "symbol": symbol, "timeframe": "15", "position_size": "100"}
+        for symbol in SYMBOLS
+    ]
     said = at_once([lambda n=n: bots.add_bot(apps[n % 2], ann.user, wanted[n]) for n in range(12)])
     made = went_well(said, Refusal)
     assert len(made) == 3
@@ -90,15 +102,24 @@ def test_the_numbers_are_those_that_are_promised() -> None:
     assert (quotas.ACCOUNTS.most, quotas.BOTS.most) == (50, 500)
 
 
-def test_over_rest_a_quota_is_a_conflict_that_says_what_to_do(ann: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_over_rest_a_quota_is_a_conflict_that_says_what_to_do(
+    ann: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(quotas, "BOTS", replace(quotas.BOTS, most=1))
     ann.bot()
-    said = ann.call("POST", "/bots", {"account_id": ann.paper, "symbol": "KO", "timeframe": "15", "position_size": "100"})
+    said = ann.call(
+        "POST", "/bots", {"account_id": ann.paper, "symbol": "KO", "timeframe": "15", "position_size": "100"}
+    )
     assert said.status_code == 409 and said.json["error"] == "conflict"
-    assert said.json["message"] == "You have 1 bots, the most a user can have, so none was added." and "Delete" in said.json["hint"]
+    assert (
+        said.json["message"] == "You have 1 bots, the most a user can have, so none was added."
+        and "Delete" in said.json["hint"]
+    )
 
 
-def test_making_and_deleting_has_an_end_within_a_day(ann: Person, clock: SetClock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_making_and_deleting_has_an_end_within_a_day(
+    ann: Person, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(quotas, "PROTECTIONS", replace(quotas.PROTECTIONS, a_day=2))
     app = ann.house.app
     for number in range(2):
@@ -116,14 +137,18 @@ def test_who_had_more_before_there_was_a_quota_keeps_it(ann: Person, monkeypatch
     assert ann.trades("buy", "AAPL", timeframe="15 Min")["status"] == "filled" and ann.holds(made[0])
 
 
-def test_signing_in_by_a_program_keeps_the_tokens_used_last(ann: Person, clock: SetClock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_signing_in_by_a_program_keeps_the_tokens_used_last(
+    ann: Person, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(quotas, "SIGN_IN_TOKENS", 3)
     app, tokens = ann.house.app, []
     for _ in range(3):
         tokens.append(people.sign_in(app, ann.user.id).access_token)
         clock.forward(120)
     assert people.by_access_token(app, tokens[0])  # this one is in use
-    said = went_well(at_once([lambda: people.sign_in(app, ann.user.id).access_token for _ in range(2)]), Refusal)
+    said = went_well(
+        at_once([lambda: people.sign_in(app, ann.user.id).access_token for _ in range(2)]), Refusal
+    )
     with app.db.read() as conn:
         named = [row.name for row in people_table.list_api_tokens(conn, ann.user.id)]
     assert named.count(people.SIGN_IN) == 3 and "test" in named
@@ -131,15 +156,21 @@ def test_signing_in_by_a_program_keeps_the_tokens_used_last(ann: Person, clock: 
     assert alive == [True, False, False, True, True]
 
 
-def test_of_many_sign_ins_at_once_no_more_sessions_stay_than_are_allowed(ann: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_sign_ins_at_once_no_more_sessions_stay_than_are_allowed(
+    ann: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(quotas, "SESSIONS", 3)
     app = ann.house.app
-    begun = at_once([lambda: sessions.begin(app, ann.user.id, device="", address="", remember=False) for _ in range(12)])
+    begun = at_once(
+        [lambda: sessions.begin(app, ann.user.id, device="", address="", remember=False) for _ in range(12)]
+    )
     assert len(went_well(begun, Refusal)) == 12
     assert len(sessions.listed(app, ann.user, None)) == 3
 
 
-def test_webhook_tokens_are_not_rotated_without_end(ann: Person, clock: SetClock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_webhook_tokens_are_not_rotated_without_end(
+    ann: Person, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(quotas, "WEBHOOK_TOKENS", replace(quotas.WEBHOOK_TOKENS, a_day=2))
     people.rotate_webhook_token(ann.house.app, ann.user)
     with pytest.raises(Refusal, match="within a day"):
@@ -157,7 +188,9 @@ def test_with_sign_up_open_one_address_does_not_make_accounts_without_end(
     House(app).join(role=Role.SUPERADMIN)
 
     def register(number: int, address: str) -> Any:
-        return people.register(app, email=f"p{number}@example.com", password=PASSWORD, name="", code=None, address=address)
+        return people.register(
+            app, email=f"p{number}@example.com", password=PASSWORD, name="", code=None, address=address
+        )
 
     for number in range(20):
         register(number, f"2001:db8::{number + 1}")

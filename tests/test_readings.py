@@ -45,7 +45,14 @@ class Holding(Venue):
             self.hang.wait(30)
             raise Unavailable("no answer in time")
         self._read()
-        return AccountState(equity=self.equity, cash=D(90_000), buying_power=D(80_000), currency="USDT", permissions=("trade",), can_withdraw=False)
+        return AccountState(
+            equity=self.equity,
+            cash=D(90_000),
+            buying_power=D(80_000),
+            currency="USDT",
+            permissions=("trade",),
+            can_withdraw=False,
+        )
 
     def positions(self) -> list[BrokerPosition]:
         self._read()
@@ -59,7 +66,14 @@ class Street:
         self.venues: dict[str, Holding] = {}
 
     def kind(self) -> dict[str, BrokerKind]:
-        return {"venue": BrokerKind(name="Venue", modes=("paper", "live"), check=lambda credentials, options: None, make=self._make)}
+        return {
+            "venue": BrokerKind(
+                name="Venue",
+                modes=("paper", "live"),
+                check=lambda credentials, options: None,
+                make=self._make,
+            )
+        }
 
     def _make(self, app: App, account: Any, credentials: Any) -> Holding:
         venue = self.venues.setdefault(account.options["at"], Holding())
@@ -103,16 +117,27 @@ def known(house: House, ann: Person, account: int) -> table.Reading:
         return table.of_user(conn, ann.user.id)[account]
 
 
-def test_what_the_broker_says_is_kept_digit_for_digit(house: House, street: Street, readings: Readings, clock: SetClock):
+def test_what_the_broker_says_is_kept_digit_for_digit(
+    house: House, street: Street, readings: Readings, clock: SetClock
+):
     ann = house.join()
     account = ann.account("venue", at="one")
     street.venues["one"] = venue = Holding()
-    venue.held = [BrokerPosition(symbol=AAPL, quantity=D("-0.10000000000001"), average_price=D("99.990"), mark=D("100.1"))]
+    venue.held = [
+        BrokerPosition(
+            symbol=AAPL, quantity=D("-0.10000000000001"), average_price=D("99.990"), mark=D("100.1")
+        )
+    ]
     look(readings)
     reading = known(house, ann, account)
     assert reading.positions == tuple(venue.held) and reading.read_at == clock.now() and not reading.error
     assert reading.state == AccountState(
-        equity=D("1000.10"), cash=D(90_000), buying_power=D(80_000), currency="USDT", permissions=("trade",), can_withdraw=False
+        equity=D("1000.10"),
+        cash=D(90_000),
+        buying_power=D(80_000),
+        currency="USDT",
+        permissions=("trade",),
+        can_withdraw=False,
     )
 
 
@@ -121,7 +146,9 @@ def test_the_built_in_paper_broker_is_not_read_as_its_books_are_here(house: Hous
     assert look(readings) == []
 
 
-def test_a_new_account_is_read_at_once_and_then_now_and_then(house: House, readings: Readings, clock: SetClock):
+def test_a_new_account_is_read_at_once_and_then_now_and_then(
+    house: House, readings: Readings, clock: SetClock
+):
     account = house.join().account("venue", at="one")
     assert look(readings) == [account]
     clock.forward(SLOW.total_seconds() - 1)
@@ -143,7 +170,9 @@ def test_an_account_that_somebody_looks_at_is_read_often(house: House, readings:
     assert look(readings) == []
 
 
-def test_a_fill_has_its_account_read_at_once(house: House, street: Street, readings: Readings, clock: SetClock):
+def test_a_fill_has_its_account_read_at_once(
+    house: House, street: Street, readings: Readings, clock: SetClock
+):
     ann = house.join()
     account = ann.account("venue", at="one")
     ann.bot(account=account)
@@ -155,7 +184,9 @@ def test_a_fill_has_its_account_read_at_once(house: House, street: Street, readi
     assert look(readings) == [account], "it holds something"
 
 
-def test_a_broker_that_allows_few_requests_is_read_less_often(house: House, street: Street, readings: Readings, clock: SetClock):
+def test_a_broker_that_allows_few_requests_is_read_less_often(
+    house: House, street: Street, readings: Readings, clock: SetClock
+):
     account = house.join().account("venue", at="one")
     street.venues["one"] = venue = Holding()
     venue.capabilities = replace(venue.capabilities, requests_per_minute=8)
@@ -166,7 +197,9 @@ def test_a_broker_that_allows_few_requests_is_read_less_often(house: House, stre
     assert look(readings) == [account]
 
 
-def test_nothing_is_written_while_nothing_changes(house: House, readings: Readings, clock: SetClock, monkeypatch):
+def test_nothing_is_written_while_nothing_changes(
+    house: House, readings: Readings, clock: SetClock, monkeypatch
+):
     ann = house.join()
     account = ann.account("venue", at="one")
     look(readings)
@@ -179,7 +212,9 @@ def test_nothing_is_written_while_nothing_changes(house: House, readings: Readin
     assert len(writes) == 2, "30 seconds: only that it was read is told, every ten or so"
 
 
-def test_while_a_broker_is_away_the_last_known_stays_with_its_time(house: House, street: Street, readings: Readings, clock: SetClock):
+def test_while_a_broker_is_away_the_last_known_stays_with_its_time(
+    house: House, street: Street, readings: Readings, clock: SetClock
+):
     ann = house.join()
     account = ann.account("venue", at="one")
     street.venues["one"] = venue = Holding()
@@ -190,14 +225,20 @@ def test_while_a_broker_is_away_the_last_known_stays_with_its_time(house: House,
     look(readings)
     reading = known(house, ann, account)
     assert (reading.read_at, reading.positions, reading.failing_since) == (read_at, tuple(venue.held), went)
-    assert (reading.error_code, reading.error, reading.changed_at) == ("unreachable", "the venue does not answer", went)
+    assert (reading.error_code, reading.error, reading.changed_at) == (
+        "unreachable",
+        "the venue does not answer",
+        went,
+    )
     venue.away = None
     clock.forward(60)
     look(readings)
     assert known(house, ann, account).failing_since is None
 
 
-def test_a_broker_that_stays_away_is_asked_less_and_less_often(house: House, street: Street, readings: Readings, clock: SetClock):
+def test_a_broker_that_stays_away_is_asked_less_and_less_often(
+    house: House, street: Street, readings: Readings, clock: SetClock
+):
     house.join().account("venue", at="one")
     street.venues["one"] = venue = Holding()
     venue.away = Unavailable("the venue does not answer")
@@ -207,7 +248,9 @@ def test_a_broker_that_stays_away_is_asked_less_and_less_often(house: House, str
     assert 10 <= venue.reads <= 20
 
 
-def test_nine_dead_accounts_write_a_line_each_and_not_a_hundred(house: House, street: Street, clock: SetClock):
+def test_nine_dead_accounts_write_a_line_each_and_not_a_hundred(
+    house: House, street: Street, clock: SetClock
+):
     lines: list[str] = []
     readings, ann = reader(house, lines), house.join()
     accounts = [ann.account("venue", at=str(number)) for number in range(9)]
@@ -229,7 +272,9 @@ def test_nine_dead_accounts_write_a_line_each_and_not_a_hundred(house: House, st
     assert len(lines) == 9 and all("answers again" in line for line in lines)
 
 
-def test_accounts_whose_brokers_hang_cost_the_others_nothing(house: House, street: Street, readings: Readings, clock: SetClock, monkeypatch):
+def test_accounts_whose_brokers_hang_cost_the_others_nothing(
+    house: House, street: Street, readings: Readings, clock: SetClock, monkeypatch
+):
     monkeypatch.setattr(apart, "LIMIT_SECONDS", 0.2)
     monkeypatch.setattr("dashtrade.engine.readings.LIMIT_SECONDS", 0.2)
     ann, end = house.join(), threading.Event()
@@ -247,12 +292,16 @@ def test_accounts_whose_brokers_hang_cost_the_others_nothing(house: House, stree
 
         until(given_up)
         hung = [of(house, ann)[account] for account in accounts[:3]]
-        assert {reading.error_code for reading in hung} == {"silent"} and all(reading.read_at is None for reading in hung)
+        assert {reading.error_code for reading in hung} == {"silent"} and all(
+            reading.read_at is None for reading in hung
+        )
         clock.forward(SLOW.total_seconds())
         before = [street.venues[str(number)].reads for number in range(20)]
         readings.look()
         until(lambda: all(street.venues[str(number)].reads > before[number] for number in range(3, 20)))
-        assert [street.venues[str(number)].reads for number in range(3)] == before[:3], "what hangs is not asked once more"
+        assert [street.venues[str(number)].reads for number in range(3)] == before[:3], (
+            "what hangs is not asked once more"
+        )
     finally:
         end.set()
         readings.stop()
@@ -263,9 +312,19 @@ def of(house: House, ann: Person) -> dict[int, table.Reading]:
         return table.of_user(conn, ann.user.id)
 
 
-def test_what_was_read_of_the_real_account_is_not_shown_of_the_simulated_one(house: House, readings: Readings, clock: SetClock):
+def test_what_was_read_of_the_real_account_is_not_shown_of_the_simulated_one(
+    house: House, readings: Readings, clock: SetClock
+):
     ann, boss = house.join(), house.join("boss@example.com", Role.SUPERADMIN)
-    body = {"broker": "venue", "mode": "live", "label": "Real", "credentials": {}, "options": {"at": "one"}, "acknowledge": "REAL MONEY", "decline_second_factor": True}
+    body = {
+        "broker": "venue",
+        "mode": "live",
+        "label": "Real",
+        "credentials": {},
+        "options": {"at": "one"},
+        "acknowledge": "REAL MONEY",
+        "decline_second_factor": True,
+    }
     account = ann.does("POST", "/accounts", body)["id"]
     look(readings)
     assert prices.known_of(house.app, stored(house, ann, account)).state.equity == D("1000.10")
@@ -282,7 +341,9 @@ def stored(house: House, ann: Person, account: int) -> Account:
     return found
 
 
-def test_what_was_read_half_a_minute_ago_is_not_called_fresh(house: House, readings: Readings, clock: SetClock):
+def test_what_was_read_half_a_minute_ago_is_not_called_fresh(
+    house: House, readings: Readings, clock: SetClock
+):
     """Whether the broker went away or the worker did."""
     ann = house.join()
     account = stored(house, ann, ann.account("venue", at="one"))
@@ -290,4 +351,7 @@ def test_what_was_read_half_a_minute_ago_is_not_called_fresh(house: House, readi
     clock.forward(30)
     assert prices.known_of(house.app, account).fresh
     clock.forward(1)
-    assert not prices.known_of(house.app, account).fresh and prices.known_of(house.app, account).state is not None
+    assert (
+        not prices.known_of(house.app, account).fresh
+        and prices.known_of(house.app, account).state is not None
+    )

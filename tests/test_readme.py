@@ -25,12 +25,18 @@ def test_the_readme_names_every_broker() -> None:
 
 def test_what_each_broker_can_do_stands_in_the_readme_as_the_program_goes_by_it() -> None:
     made = re.search(r"<!-- brokers -->\n(.*)<!-- /brokers -->", README, re.DOTALL)
-    assert made is not None and made.group(1) == guide.as_markdown(), "put in what `dashtrade brokers --markdown` prints"
+    assert made is not None and made.group(1) == guide.as_markdown(), (
+        "put in what `dashtrade brokers --markdown` prints"
+    )
 
 
 def test_every_file_and_folder_the_readme_names_exists() -> None:
     named = set(re.findall(r"`([\w./-]+/|[\w./-]+\.(?:py|md|key))`", README))
-    assert named and [name for name in sorted(named) if not name.startswith("data/") and not (ROOT / name).exists()] == []
+    assert (
+        named
+        and [name for name in sorted(named) if not name.startswith("data/") and not (ROOT / name).exists()]
+        == []
+    )
 
 
 def test_every_command_of_the_readme_is_one_of_the_programs() -> None:

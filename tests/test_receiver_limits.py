@@ -19,7 +19,6 @@ from tests.house import House, Person, until
 from tests.servers import SqliteFiles
 
 
-
 @pytest.fixture
 def database_url(sqlite_files: SqliteFiles) -> str:
     return sqlite_files.fresh()
@@ -84,7 +83,12 @@ def test_a_user_has_few_places_to_wait_in_and_is_answered_202_beyond_them(ann: P
 
 def test_places_are_counted_per_user_and_in_all_and_given_back() -> None:
     places = Places(in_all=3, of_one=2)
-    with places.place("a") as one, places.place("a") as two, places.place("a") as three, places.place("b") as four:
+    with (
+        places.place("a") as one,
+        places.place("a") as two,
+        places.place("a") as three,
+        places.place("b") as four,
+    ):
         assert (one, two, three, four) == (True, True, False, True)
         with places.place("c") as five:
             assert not five
@@ -95,7 +99,9 @@ def test_places_are_counted_per_user_and_in_all_and_given_back() -> None:
 def test_too_many_sign_ins_at_once_are_answered_429(ann: Person) -> None:
     limits(ann, passwords=Turns(0, 0, 0.05))
     said = ann.call("POST", "/auth/login", {"email": "ann@example.com", "password": "wrong horse battery"})
-    assert said.status_code == 429 and said.json["error"] == "too_many_requests" and said.headers["Retry-After"]
+    assert (
+        said.status_code == 429 and said.json["error"] == "too_many_requests" and said.headers["Retry-After"]
+    )
 
 
 def test_one_address_that_guesses_passwords_is_slowed_down_and_others_are_not(ann: Person) -> None:
@@ -152,7 +158,9 @@ def test_busy_says_how_long_to_wait() -> None:
     assert http.busy("sign-ins", 3.2).headers == {"Retry-After": "3"}
 
 
-def test_nobody_waits_for_the_record_of_somebody_elses_bad_alert(ann: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_waits_for_the_record_of_somebody_elses_bad_alert(
+    ann: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is written to the disk: alerts of others are read meanwhile."""
     bob = ann.house.join("bob@example.com")
     bob.bot("MSFT")
@@ -168,7 +176,9 @@ def test_nobody_waits_for_the_record_of_somebody_elses_bad_alert(ann: Person, mo
     bad.start()
     assert written.wait(20)
     said: list[int] = []
-    good = threading.Thread(target=lambda: said.append(bob.alert({"action": "buy", "symbol": "MSFT"}).status_code))
+    good = threading.Thread(
+        target=lambda: said.append(bob.alert({"action": "buy", "symbol": "MSFT"}).status_code)
+    )
     good.start()
     good.join(10)
     meanwhile = list(said)

@@ -1,5 +1,5 @@
-"""The broker's books and ours, held against each other at Alpaca's simulator with its real library: what differs is told once,
-has three ways out, and nothing is concluded from silence."""
+"""The broker's books and ours, held against each other at Alpaca's simulator with its real library: what
+differs is told once, has three ways out, and nothing is concluded from silence."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 
 pytest.importorskip("alpaca", reason="alpaca-py is not installed")
 
-from dashtrade.domain.values import Symbol  # noqa: E402
-from tests.at_alpaca import account, addresses, clock, sim  # noqa: E402, F401
-from tests.conftest import MakeApp  # noqa: E402
-from tests.doubles import SetClock  # noqa: E402
-from tests.house import House, Person  # noqa: E402
-from tests.simulators.alpaca import AlpacaSimulator  # noqa: E402
-from tests.simulators.alpaca_faults import Fault  # noqa: E402
+from dashtrade.domain.values import Symbol
+from tests.at_alpaca import account, addresses, clock, sim  # noqa: F401
+from tests.conftest import MakeApp
+from tests.doubles import SetClock
+from tests.house import House, Person
+from tests.simulators.alpaca import AlpacaSimulator
+from tests.simulators.alpaca_faults import Fault
 
 D = Decimal
 
@@ -31,7 +31,14 @@ class Desk:
         house.app.engine.gate = self.reconciler.gate
 
     def bot(self, symbol: str = "AAPL", timeframe: str = "15 Min", **fields: Any) -> int:
-        return self.ann.bot(symbol, timeframe, account=self.account, position_size="10", position_size_type="quantity", **fields)
+        return self.ann.bot(
+            symbol,
+            timeframe,
+            account=self.account,
+            position_size="10",
+            position_size_type="quantity",
+            **fields,
+        )
 
     def look(self, times: int = 1) -> None:
         for _ in range(times):
@@ -73,7 +80,7 @@ def holding(desk: Desk) -> Desk:
     return desk
 
 
-# --- what is there before, and what agrees ---------------------------------------------------------------------------------
+# --- what is there before, and what agrees ------------------------------------------------------------------
 
 
 def test_what_was_there_before_dashtrade_is_its_users_own(desk: Desk):
@@ -110,7 +117,7 @@ def test_a_resting_order_that_fills_unnoticed_is_asked_after_first(holding: Desk
     assert not holding.drifts() and holding.ann.holds(1) == 20
 
 
-# --- four things that happen at brokers ------------------------------------------------------------------------------------
+# --- four things that happen at brokers ---------------------------------------------------------------------
 
 
 def test_a_position_closed_by_hand_raises_one_drift(holding: Desk):
@@ -120,7 +127,12 @@ def test_a_position_closed_by_hand_raises_one_drift(holding: Desk):
     assert not holding.drifts(), "seen once proves nothing: venues lag"
     holding.look(5)
     drift = holding.drift()
-    assert (drift["kind"], drift["bots_quantity"], drift["broker_quantity"], drift["difference"]) == ("closed", "10", "0", "-10")
+    assert (drift["kind"], drift["bots_quantity"], drift["broker_quantity"], drift["difference"]) == (
+        "closed",
+        "10",
+        "0",
+        "-10",
+    )
     assert drift["bots"] == [{"bot_id": 1, "name": "AAPL 15 Min", "quantity": "10"}]
     assert holding.told("your broker and your bots differ") == 1
 
@@ -132,10 +144,15 @@ def test_given_to_its_bot_a_hand_closed_position_is_a_sale_of_the_bots_with_its_
     resolved = holding.resolve(holding.drift(), "give")
     assert (resolved["status"], resolved["way"], resolved["bot_id"]) == ("resolved", "give", 1)
     trade = holding.ann.get("/trades")["items"][0]
-    assert (trade["action"], trade["effect"], trade["quantity"]) == ("sell", "close", "10") and D(trade["realized_pnl"]) == (D(trade["price"]) - D("100.01")) * 10
+    assert (trade["action"], trade["effect"], trade["quantity"]) == ("sell", "close", "10") and D(
+        trade["realized_pnl"]
+    ) == (D(trade["price"]) - D("100.01")) * 10
     assert abs(D(trade["price"]) - 110) < 1 and holding.ann.holds(1) == 0
     story = holding.ann.story(trade["signal_id"])
-    assert (story["origin"], story["status"]) == ("adjustment", "filled") and "nothing is sent to the broker" in str(story["timeline"])
+    assert (story["origin"], story["status"]) == (
+        "adjustment",
+        "filled",
+    ) and "nothing is sent to the broker" in str(story["timeline"])
     holding.look(3)
     assert not holding.drifts() and len(holding.sim.requests("POST", "/v2/orders")) == 1
     assert holding.ann.trades("buy")["status"] == "filled" and holding.ann.holds(1) == 10
@@ -149,7 +166,9 @@ def test_a_partial_sale_by_hand_is_given_to_the_bot_at_the_price_its_user_says(h
     holding.resolve(drift, "give", bot_id=1, price="130.01")
     assert holding.ann.holds(1) == 6
     bot = holding.ann.get("/bots/1")
-    assert D(holding.ann.get("/trades")["items"][0]["realized_pnl"]) == 120 and D(bot["position"]["average_price"]) == D("100.01")
+    assert D(holding.ann.get("/trades")["items"][0]["realized_pnl"]) == 120 and D(
+        bot["position"]["average_price"]
+    ) == D("100.01")
     holding.look(3)
     assert not holding.drifts()
     assert holding.ann.trades("close")["status"] == "filled" and holding.ann.holds(1) == 0
@@ -182,11 +201,14 @@ def test_an_assignment_like_change_is_a_drift_like_any(holding: Desk):
     holding.by_hand("MSFT", 100, 180)
     holding.by_hand("AAPL", -90)
     holding.look(2)
-    kinds = {Symbol.parse(drift["symbol"]).base: (drift["kind"], drift["difference"], drift["bots"] != []) for drift in holding.drifts()}
+    kinds = {
+        Symbol.parse(drift["symbol"]).base: (drift["kind"], drift["difference"], drift["bots"] != [])
+        for drift in holding.drifts()
+    }
     assert kinds == {"MSFT": ("appeared", "100", False), "AAPL": ("turned", "-100", True)}
 
 
-# --- the three ways out ------------------------------------------------------------------------------------------------------
+# --- the three ways out -------------------------------------------------------------------------------------
 
 
 def test_a_bot_is_not_made_short_by_the_sale_of_what_was_its_users_own(desk: Desk):
@@ -220,7 +242,10 @@ def test_a_frozen_symbol_takes_no_entries_and_lets_exits_pass(holding: Desk):
     frozen = holding.resolve(holding.drift(), "freeze")
     assert frozen["status"] == "frozen"
     refused = holding.ann.trades("add")
-    assert refused["status"] == "refused" and "AAPL is frozen: the broker has 15, the bots own 10" in refused["reason"]
+    assert (
+        refused["status"] == "refused"
+        and "AAPL is frozen: the broker has 15, the bots own 10" in refused["reason"]
+    )
     assert holding.ann.trades("close")["status"] == "filled" and holding.ann.holds(1) == 0
     holding.by_hand("AAPL", 0)
     holding.look(4)
@@ -250,15 +275,23 @@ def test_a_drift_is_resolved_once_and_only_as_it_was_seen(holding: Desk):
     holding.look(2)
     drift = holding.drift()
     elsewhere = holding.bot("MSFT")
-    assert holding.ann.call("POST", f"/drifts/{drift['id']}/resolve", {"way": "give", "bot_id": elsewhere}).status_code == 409
-    assert holding.ann.call("POST", f"/drifts/{drift['id']}/resolve", {"way": "give", "price": "-1"}).status_code == 400
+    assert (
+        holding.ann.call(
+            "POST", f"/drifts/{drift['id']}/resolve", {"way": "give", "bot_id": elsewhere}
+        ).status_code
+        == 409
+    )
+    assert (
+        holding.ann.call("POST", f"/drifts/{drift['id']}/resolve", {"way": "give", "price": "-1"}).status_code
+        == 400
+    )
     holding.resolve(drift, "give")
     again = holding.ann.call("POST", f"/drifts/{drift['id']}/resolve", {"way": "give"})
     assert again.status_code == 409 and holding.ann.holds(1) == 6
     assert holding.ann.call("POST", f"/drifts/{drift['id']}/unfreeze").status_code == 409
 
 
-# --- what a drift means for orders -----------------------------------------------------------------------------------------
+# --- what a drift means for orders --------------------------------------------------------------------------
 
 
 def test_a_bot_does_not_sell_what_the_broker_does_not_have(holding: Desk):
@@ -267,7 +300,9 @@ def test_a_bot_does_not_sell_what_the_broker_does_not_have(holding: Desk):
     posts = len(holding.sim.requests("POST", "/v2/orders"))
     for action in ("close", "sell", "reverse"):
         said = holding.ann.trades(action)
-        assert said["status"] == "refused" and "the broker has 0 of the 10 AAPL this bot owns" in said["reason"]
+        assert (
+            said["status"] == "refused" and "the broker has 0 of the 10 AAPL this bot owns" in said["reason"]
+        )
     assert len(holding.sim.requests("POST", "/v2/orders")) == posts and holding.ann.holds(1) == 10
 
 
@@ -308,7 +343,7 @@ def test_a_closing_order_is_limited_to_what_the_broker_has_left(holding: Desk):
     assert holding.ann.holds(1) == 0 and not holding.drifts()
 
 
-# --- silence ----------------------------------------------------------------------------------------------------------------
+# --- silence ------------------------------------------------------------------------------------------------
 
 
 def test_a_failed_question_is_not_flat(holding: Desk):
@@ -348,7 +383,9 @@ def test_a_venue_that_stays_silent_at_the_start_is_told_once_and_the_entry_given
     assert after["status"] == "filled", after["reason"]
 
 
-def test_a_way_out_waits_for_the_comparison_and_then_sells_only_what_is_there(make_app: MakeApp, holding: Desk):
+def test_a_way_out_waits_for_the_comparison_and_then_sells_only_what_is_there(
+    make_app: MakeApp, holding: Desk
+):
     """Closed by hand while DashTrade was down: the first thing after the start must not open a short."""
     holding.by_hand("AAPL", 0)
     holding.house.app.engine.leases.release()
@@ -360,7 +397,9 @@ def test_a_way_out_waits_for_the_comparison_and_then_sells_only_what_is_there(ma
     later.app.engine.reconciler.look(holding.account)
     holding.clock.forward(4)
     later.work()
-    assert "is being compared once more" in ann.story(story["id"])["bots"][0]["reason"], "one look is not enough where it differs"
+    assert "is being compared once more" in ann.story(story["id"])["bots"][0]["reason"], (
+        "one look is not enough where it differs"
+    )
     later.app.engine.reconciler.look(holding.account)
     holding.clock.forward(2)
     later.work()
@@ -371,7 +410,8 @@ def test_a_way_out_waits_for_the_comparison_and_then_sells_only_what_is_there(ma
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_a_second_worker_that_starts_amid_a_difference_looks_until_it_knows(make_app: MakeApp, holding: Desk):
-    """One worker keeps the account's lane and compares it; what another found unsure at its start must not stay shut there."""
+    """One worker keeps the account's lane and compares it; what another found unsure at its start must not
+    stay shut there."""
     account = holding.account
     holding.clock.forward(11)
     assert holding.reconciler.due() == [account], "the first worker has the account's lane"
@@ -401,9 +441,11 @@ def test_two_workers_that_find_the_same_difference_tell_of_it_once(make_app: Mak
 
 def test_an_account_that_begins_to_trade_is_compared_soon(desk: Desk):
     def asked() -> int:
-        for account in desk.reconciler.due():
-            desk.reconciler.look(account)
-        return len([seen for seen in desk.sim.requests("GET", "/v2/positions") if seen.path == "/v2/positions"])
+        for due in desk.reconciler.due():
+            desk.reconciler.look(due)
+        return len(
+            [seen for seen in desk.sim.requests("GET", "/v2/positions") if seen.path == "/v2/positions"]
+        )
 
     assert (asked(), asked()) == (1, 1)
     desk.clock.forward(11)

@@ -1,4 +1,5 @@
-"""Coins at Binance's simulator, through ccxt: an exchange has balances, takes its fees out of them, and lists other coins too."""
+"""Coins at Binance's simulator, through ccxt: an exchange has balances, takes its fees out of them, and lists
+other coins too."""
 
 from __future__ import annotations
 
@@ -11,10 +12,10 @@ import pytest
 
 pytest.importorskip("ccxt", reason="ccxt is not installed")
 
-from tests.conftest import MakeApp  # noqa: E402
-from tests.doubles import SetClock  # noqa: E402
-from tests.house import House, Person  # noqa: E402
-from tests.simulators.crypto import KEY, SECRET, Simulator  # noqa: E402
+from tests.conftest import MakeApp
+from tests.doubles import SetClock
+from tests.house import House, Person
+from tests.simulators.crypto import KEY, SECRET, Simulator
 
 D = Decimal
 
@@ -35,7 +36,13 @@ def exchange() -> Iterator[Simulator]:
 def ann(make_app: MakeApp, clock: SetClock, exchange: Simulator) -> Person:
     house = House(make_app(clock=clock, CCXT_URL_BINANCE=exchange.url))
     ann = house.join()
-    body = {"broker": "crypto", "mode": "paper", "label": "Binance", "credentials": {"key": KEY, "secret": SECRET}, "options": {"exchange": "binance"}}
+    body = {
+        "broker": "crypto",
+        "mode": "paper",
+        "label": "Binance",
+        "credentials": {"key": KEY, "secret": SECRET},
+        "options": {"exchange": "binance"},
+    }
     ann.paper = ann.does("POST", "/accounts", body)["id"]
     return ann
 
@@ -65,7 +72,9 @@ def test_a_fee_taken_out_of_the_bought_coin_is_no_drift(ann: Person, clock: SetC
     assert not drifts(ann) and ann.holds(number) == exchange.core.balances["SOL"]
 
 
-def test_a_sale_by_hand_is_given_to_the_bot_at_the_markets_price(ann: Person, clock: SetClock, exchange: Simulator):
+def test_a_sale_by_hand_is_given_to_the_bot_at_the_markets_price(
+    ann: Person, clock: SetClock, exchange: Simulator
+):
     number = bot(ann)
     look(ann, clock)
     ann.trades("buy", "SOL/USDT")
@@ -77,12 +86,18 @@ def test_a_sale_by_hand_is_given_to_the_bot_at_the_markets_price(ann: Person, cl
     assert (drift["kind"], drift["difference"], drift["symbol"]) == ("less", "-1", "CRYPTO:SOL/USDT")
     ann.does("POST", f"/drifts/{drift['id']}/resolve", {"way": "give"})
     trade = ann.get("/trades")["items"][0]
-    assert ann.holds(number) == D("0.998") and D(trade["price"]) == 120 and D(trade["realized_pnl"]) == D("19.99")
+    assert (
+        ann.holds(number) == D("0.998")
+        and D(trade["price"]) == 120
+        and D(trade["realized_pnl"]) == D("19.99")
+    )
     look(ann, clock, 3)
     assert not drifts(ann)
 
 
-def test_coins_that_no_bot_trades_come_and_go_without_a_question(ann: Person, clock: SetClock, exchange: Simulator):
+def test_coins_that_no_bot_trades_come_and_go_without_a_question(
+    ann: Person, clock: SetClock, exchange: Simulator
+):
     bot(ann)
     look(ann, clock)
     ann.trades("buy", "SOL/USDT")

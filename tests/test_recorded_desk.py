@@ -10,10 +10,10 @@ import pytest
 
 pytest.importorskip("ccxt", reason="ccxt is not installed")
 
-from tests.conftest import MakeApp  # noqa: E402
-from tests.doubles import SetClock  # noqa: E402
-from tests.house import House, Person  # noqa: E402
-from tests.simulators.crypto import KEY, SECRET, Simulator  # noqa: E402
+from tests.conftest import MakeApp
+from tests.doubles import SetClock
+from tests.house import House, Person
+from tests.simulators.crypto import KEY, SECRET, Simulator
 
 D = Decimal
 Desk = Callable[[str], tuple[Person, Simulator]]
@@ -32,10 +32,19 @@ def at(make_app: MakeApp, clock: SetClock) -> Iterator[Desk]:
     def open_desk(exchange: str) -> tuple[Person, Simulator]:
         opened.append(Simulator(exchange))
         ann = House(make_app(clock=clock, **{f"CCXT_URL_{exchange.upper()}": opened[-1].url})).join()
-        ann.paper = ann.does("POST", "/accounts", {
-            "broker": "crypto", "mode": "live", "acknowledge": "REAL MONEY", "decline_second_factor": True, "label": exchange,
-            "options": {"exchange": exchange}, "credentials": {"key": KEY, "secret": SECRET},
-        })["id"]  # fmt: skip
+        ann.paper = ann.does(
+            "POST",
+            "/accounts",
+            {
+                "broker": "crypto",
+                "mode": "live",
+                "acknowledge": "REAL MONEY",
+                "decline_second_factor": True,
+                "label": exchange,
+                "options": {"exchange": exchange},
+                "credentials": {"key": KEY, "secret": SECRET},
+            },
+        )["id"]
         return ann, opened[-1]
 
     yield open_desk

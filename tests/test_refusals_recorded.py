@@ -19,8 +19,8 @@ from dashtrade.services.security_notes import LINES_A_MINUTE, Notes
 from dashtrade.tables import messages
 from tests.doubles import SetClock
 from tests.house import House
-from tests.test_ui_auth import Desk, desk  # noqa: F401
 from tests.test_ui_auth import PASSWORD as WORD
+from tests.test_ui_auth import Desk, desk  # noqa: F401
 
 sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -73,9 +73,11 @@ def test_signing_in_registering_explaining_and_exporting_too_often_are_rows(hous
     assert ann.call("GET", "/trades.csv").status_code == 429
     rows = audit(house.app, "throttled")
     assert {(row.user_id, row.detail["reason"], row.detail["count"]) for row in rows} == {
-        (None, "POST /api/v1/auth/login", 3), (None, "POST /api/v1/auth/register", 3),
-        (None, "POST /test-webhook", 3), (ann.user.id, "GET /api/v1/trades.csv", 1),
-    }  # fmt: skip
+        (None, "POST /api/v1/auth/login", 3),
+        (None, "POST /api/v1/auth/register", 3),
+        (None, "POST /test-webhook", 3),
+        (ann.user.id, "GET /api/v1/trades.csv", 1),
+    }
 
 
 @sqlite
@@ -128,20 +130,20 @@ def test_notes_are_written_by_themselves_after_a_while(app: App, monkeypatch: py
 # --- the dashboard's -----------------------------------------------------------------------------------
 
 
-def reasons(desk: Desk, address: str) -> set[tuple[str, str]]:  # noqa: F811
+def reasons(desk: Desk, address: str) -> set[tuple[str, str]]:
     with desk.app.db.read() as conn:
         rows = messages.everything_recorded(conn, before=None, limit=1000)
     return {(row.action, row.detail["reason"]) for row in rows if row.address == address and row.detail}
 
 
-def wait_for(desk: Desk, address: str, wanted: set[tuple[str, str]]) -> None:  # noqa: F811
+def wait_for(desk: Desk, address: str, wanted: set[tuple[str, str]]) -> None:
     end = time.monotonic() + 40
     while not wanted <= reasons(desk, address):
         assert time.monotonic() < end, (wanted, reasons(desk, address))
         time.sleep(0.2)
 
 
-def test_wrong_links_foreign_sites_and_waits_of_the_dashboard_are_rows(desk: Desk):  # noqa: F811
+def test_wrong_links_foreign_sites_and_waits_of_the_dashboard_are_rows(desk: Desk):
     desk.person()
     at = {"X_Forwarded_For": "198.51.100.7"}
     wrong = urlencode({"code": "made-up", "password": WORD})
@@ -150,7 +152,12 @@ def test_wrong_links_foreign_sites_and_waits_of_the_dashboard_are_rows(desk: Des
     assert desk.ask("GET", "/reset?code=made-up", **at).status == 429
     assert desk.ask("POST", "/auth/login", "email=x", origin="https://evil.example", **at).status == 403
     assert desk.ask("GET", "/files/trades.csv", **at).status in (303, 401, 403)
-    wait_for(desk, "198.51.100.7", {
-        ("password link refused", "POST /reset"), ("throttled", "GET /reset"),
-        ("refused", "from another site"),
-    })  # fmt: skip
+    wait_for(
+        desk,
+        "198.51.100.7",
+        {
+            ("password link refused", "POST /reset"),
+            ("throttled", "GET /reset"),
+            ("refused", "from another site"),
+        },
+    )

@@ -26,11 +26,23 @@ def told(ann: Person, signal_id: str) -> dict:
     return ann.story(signal_id)
 
 
-@pytest.mark.parametrize("body", [
-    {"action": "buy", "symbol": "AAPL", "timeframe": "15", "id": "one", "quantity": "3"}, "BUY 3 AAPL",
-    {"ticker": "AAPL", "action": "buy", "quantity": "3", "time": "2026-01-05T10:00:00Z", "signalPrice": "100"},
-])  # fmt: skip
-def test_the_same_message_in_any_dialect_comes_to_the_same_order_on_the_chosen_bot(ann: Person, app: App, body: object):
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"action": "buy", "symbol": "AAPL", "timeframe": "15", "id": "one", "quantity": "3"},
+        "BUY 3 AAPL",
+        {
+            "ticker": "AAPL",
+            "action": "buy",
+            "quantity": "3",
+            "time": "2026-01-05T10:00:00Z",
+            "signalPrice": "100",
+        },
+    ],
+)
+def test_the_same_message_in_any_dialect_comes_to_the_same_order_on_the_chosen_bot(
+    ann: Person, app: App, body: object
+):
     first, other = ann.bot("AAPL", size_override=True), ann.bot("AAPL", "1 Hour", size_override=True)
     body = {**body, "bot": str(first)} if isinstance(body, dict) else f"{body} 15 Min"
     signal = ann.alert(body).json["signal_id"]

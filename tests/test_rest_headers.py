@@ -27,16 +27,30 @@ def ask(house: House, path: str, *, method: str = "GET", **given: Any) -> Any:
     return house.flask.test_client().open(path, method=method, **given)
 
 
-# --- on every answer ----------------------------------------------------------------------------------------------------------
+# --- on every answer ----------------------------------------------------------------------------------------
 
 
 @sqlite
-@pytest.mark.parametrize(("method", "path", "status"), [
-    ("GET", "/health", 503), ("GET", "/nothing/here", 404), ("PUT", "/webhook", 405), ("POST", "/webhook", 401), ("POST", "/test-webhook", 400),
-    ("GET", "/api/v1/openapi.json", 200), ("GET", "/api/v1/bots", 401), ("POST", "/api/v1/auth/login", 400), ("GET", "/api/v1//bots", 404),
-    ("GET", "/api/v1/../bots", 404), ("OPTIONS", "/health", 200), ("POST", "/static/x", 404),
-])  # fmt: skip
-def test_every_answer_is_kept_by_nobody_and_taken_for_nothing_else(house: House, method: str, path: str, status: int) -> None:
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/health", 503),
+        ("GET", "/nothing/here", 404),
+        ("PUT", "/webhook", 405),
+        ("POST", "/webhook", 401),
+        ("POST", "/test-webhook", 400),
+        ("GET", "/api/v1/openapi.json", 200),
+        ("GET", "/api/v1/bots", 401),
+        ("POST", "/api/v1/auth/login", 400),
+        ("GET", "/api/v1//bots", 404),
+        ("GET", "/api/v1/../bots", 404),
+        ("OPTIONS", "/health", 200),
+        ("POST", "/static/x", 404),
+    ],
+)
+def test_every_answer_is_kept_by_nobody_and_taken_for_nothing_else(
+    house: House, method: str, path: str, status: int
+) -> None:
     said = ask(house, path, method=method)
     assert said.status_code == status
     assert_told(said)
@@ -50,7 +64,12 @@ def assert_told(said: Any) -> None:
 
 @sqlite
 def test_so_is_what_holds_secrets_and_what_is_streamed(ann: Person) -> None:
-    for method, path in (("POST", "/webhook-token/rotate"), ("GET", "/webhook-token"), ("GET", "/users/me"), ("GET", "/trades.csv")):
+    for method, path in (
+        ("POST", "/webhook-token/rotate"),
+        ("GET", "/webhook-token"),
+        ("GET", "/users/me"),
+        ("GET", "/trades.csv"),
+    ):
         said = ann.call(method, path)
         assert said.status_code == 200 and said.text
         assert_told(said)
@@ -69,7 +88,9 @@ def test_so_is_what_went_wrong_inside(house: House, monkeypatch: pytest.MonkeyPa
 
 
 @sqlite
-@pytest.mark.parametrize("path", ["/api/v1//bots", "//health", "/webhook//", "/api//v1/bots", "/health/", "/user/1//bots"])
+@pytest.mark.parametrize(
+    "path", ["/api/v1//bots", "//health", "/webhook//", "/api//v1/bots", "/health/", "/user/1//bots"]
+)
 def test_no_answer_leads_to_an_address_that_the_caller_named(house: House, path: str) -> None:
     said = ask(house, path, headers={"Host": "evil.example"})
     assert said.status_code not in (301, 302, 303, 307, 308)
@@ -77,20 +98,33 @@ def test_no_answer_leads_to_an_address_that_the_caller_named(house: House, path:
 
 
 @sqlite
-@pytest.mark.parametrize(("environ", "base", "told"), [
-    ({}, "http://hooks.example.com", None),
-    ({"DASHTRADE_PROXY_HOPS": "1"}, "http://hooks.example.com", "max-age=31536000"),
-    ({"DASHTRADE_PUBLIC_URL": "https://hooks.example.com"}, "http://hooks.example.com", "max-age=31536000; includeSubDomains"),
-    ({"DASHTRADE_PUBLIC_URL": "https://hooks.example.com"}, "http://example.com", None),
-    ({"DASHTRADE_PUBLIC_URL": "https://hooks.example.com", "DASHTRADE_PROXY_HOPS": "1"}, "http://other.example.com", "max-age=31536000"),
-    ({"DASHTRADE_PUBLIC_URL": "http://hooks.example.com"}, "http://hooks.example.com", None),
-])  # fmt: skip
-def test_over_https_the_name_is_kept_to_https(make_app: MakeApp, environ: dict[str, str], base: str, told: str | None) -> None:
+@pytest.mark.parametrize(
+    ("environ", "base", "told"),
+    [
+        ({}, "http://hooks.example.com", None),
+        ({"DASHTRADE_PROXY_HOPS": "1"}, "http://hooks.example.com", "max-age=31536000"),
+        (
+            {"DASHTRADE_PUBLIC_URL": "https://hooks.example.com"},
+            "http://hooks.example.com",
+            "max-age=31536000; includeSubDomains",
+        ),
+        ({"DASHTRADE_PUBLIC_URL": "https://hooks.example.com"}, "http://example.com", None),
+        (
+            {"DASHTRADE_PUBLIC_URL": "https://hooks.example.com", "DASHTRADE_PROXY_HOPS": "1"},
+            "http://other.example.com",
+            "max-age=31536000",
+        ),
+        ({"DASHTRADE_PUBLIC_URL": "http://hooks.example.com"}, "http://hooks.example.com", None),
+    ],
+)
+def test_over_https_the_name_is_kept_to_https(
+    make_app: MakeApp, environ: dict[str, str], base: str, told: str | None
+) -> None:
     said = ask(House(make_app(**environ)), "/health", base_url=base, headers={"X-Forwarded-Proto": "https"})
     assert said.headers.get("Strict-Transport-Security") == told
 
 
-# --- how it is ----------------------------------------------------------------------------------------------------------------
+# --- how it is ----------------------------------------------------------------------------------------------
 
 
 BUY = {"action": "buy", "symbol": "AAPL"}
@@ -134,4 +168,3 @@ def test_an_alert_that_its_user_delays_does_not_wait(ann: Person, house: House, 
     assert (health(house, **sent)["waiting"], health(house, **sent)["oldest_waiting_seconds"]) == (0, 0)
     clock.forward(45)
     assert (health(house, **sent)["waiting"], health(house, **sent)["oldest_waiting_seconds"]) == (1, 15.0)
-

@@ -28,7 +28,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for row in Settings.TABLE:
         monkeypatch.delenv(row.name, raising=False)
     for name, value in {
-        "DASHTRADE_UI_PORT": str(free_port()), "DASHTRADE_WEBHOOK_PORT": str(free_port()), "DASHTRADE_HOME": str(tmp_path / "home"),
+        "DASHTRADE_UI_PORT": str(free_port()),
+        "DASHTRADE_WEBHOOK_PORT": str(free_port()),
+        "DASHTRADE_HOME": str(tmp_path / "home"),
         "ENCRYPTION_KEY": KEY,
     }.items():
         monkeypatch.setenv(name, value)
@@ -82,7 +84,9 @@ def test_nobody_is_signed_in_after_a_restore(app: App, tmp_path: Path, capsys: p
     app.close()
 
 
-def test_a_webhook_token_that_was_rotated_away_stays_dead_and_the_newer_one_works(app: App, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_webhook_token_that_was_rotated_away_stays_dead_and_the_newer_one_works(
+    app: App, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     ann, bob, cy = (user(app, f"{name}@example.com") for name in ("ann", "bob", "cy"))
     old, of_bob, of_cy = (people.rotate_webhook_token(app, one) for one in (ann, bob, cy))
     file = back_up(app, tmp_path)
@@ -93,17 +97,30 @@ def test_a_webhook_token_that_was_rotated_away_stays_dead_and_the_newer_one_work
     found = people.webhook_token(app, ann)
     assert found is not None and found[0] == new
     said = capsys.readouterr().out
-    assert "ann@example.com: rotated" in said and "bob@example.com: revoked" in said and "cy@example.com" not in said
+    assert (
+        "ann@example.com: rotated" in said
+        and "bob@example.com: revoked" in said
+        and "cy@example.com" not in said
+    )
     app = restored(app, file)
     assert not trades(app, old) and trades(app, new), "at the next restore as well"
     app.close()
 
 
-def test_a_used_code_stays_used_and_a_change_that_is_undone_is_told(app: App, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_used_code_stays_used_and_a_change_that_is_undone_is_told(
+    app: App, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     ann = user(app, "ann@example.com")
-    app.db.write(lambda conn: (proofs.put_factor(conn, ann.id, "sealed", 5), proofs.put_codes(conn, ann.id, ["one", "two"])))
+    app.db.write(
+        lambda conn: (
+            proofs.put_factor(conn, ann.id, "sealed", 5),
+            proofs.put_codes(conn, ann.id, ["one", "two"]),
+        )
+    )
     file = back_up(app, tmp_path)
-    app.db.write(lambda conn: (proofs.use_step(conn, ann.id, 9), proofs.use_code(conn, ann.id, "one", app.clock.now())))
+    app.db.write(
+        lambda conn: (proofs.use_step(conn, ann.id, 9), proofs.use_code(conn, ann.id, "one", app.clock.now()))
+    )
     credentials.change_password(app, ann, old=PASSWORD, new=OTHER, address="", token=None)
     app = restored(app, file)
     with app.db.read() as conn:
@@ -127,8 +144,11 @@ def test_who_was_deleted_since_the_backup_has_no_webhook_token(app: App, tmp_pat
 
 
 @pytest.mark.parametrize("damaged", [False, True])
-def test_where_nothing_can_be_compared_that_is_said(app: App, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], damaged: bool):
-    """On a new machine, whose database is empty; and where the database is what made the restore necessary."""
+def test_where_nothing_can_be_compared_that_is_said(
+    app: App, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], damaged: bool
+):
+    """On a new machine, whose database is empty; and where the database is what made the restore
+    necessary."""
     token = people.rotate_webhook_token(app, user(app, "ann@example.com"))
     file = back_up(app, tmp_path)
     app.close()
@@ -143,7 +163,9 @@ def test_where_nothing_can_be_compared_that_is_said(app: App, home: Path, tmp_pa
     app.close()
 
 
-def test_a_restore_that_cannot_be_prepared_changes_nothing(app: App, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_restore_that_cannot_be_prepared_changes_nothing(
+    app: App, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     ann = user(app, "ann@example.com")
     session = sessions.begin(app, ann.id, device="", address="", remember=True)
     file = back_up(app, tmp_path)
@@ -154,5 +176,9 @@ def test_a_restore_that_cannot_be_prepared_changes_nothing(app: App, home: Path,
     assert cli.main(["restore", "--yes", str(file)]) == 1
     assert "newer" in capsys.readouterr().err
     app = build_app(Settings.load())
-    assert sessions.find(app, session) is not None and not list(home.glob("*incoming*")) and not list(home.glob("*before-restore*"))
+    assert (
+        sessions.find(app, session) is not None
+        and not list(home.glob("*incoming*"))
+        and not list(home.glob("*before-restore*"))
+    )
     app.close()

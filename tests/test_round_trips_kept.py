@@ -1,4 +1,5 @@
-"""Round trips as they are kept: in the commit of each fill, the same as made of all fills afterwards, and their ledger's sum."""
+"""Round trips as they are kept: in the commit of each fill, the same as made of all fills afterwards, and
+their ledger's sum."""
 
 from __future__ import annotations
 
@@ -26,7 +27,9 @@ from tests.engine_story import Story, stories, world
 from tests.house import House, Person
 from tests.servers import SqliteFiles
 
-_SPEC = importlib.util.spec_from_file_location("round_trips_migration", next((ROOT / "migrations" / "versions").glob("*_round_trips.py")))
+_SPEC = importlib.util.spec_from_file_location(
+    "round_trips_migration", next((ROOT / "migrations" / "versions").glob("*_round_trips.py"))
+)
 assert _SPEC is not None and _SPEC.loader is not None
 MIGRATION = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(MIGRATION)
@@ -50,9 +53,24 @@ def test_a_flip_is_one_trip_that_ended_and_one_that_runs(ann: Person, feed: SetF
     ann.trades("sell")
     [ended] = ann.get("/round-trips")["items"]
     [running] = ann.get("/round-trips", status="open")["items"]
-    assert (ended["side"], ended["quantity"], ended["entry_price"], ended["exit_price"]) == ("long", "50", "100", "103")
-    assert (ended["net_pnl"], ended["fees"], ended["exit_reason"], ended["bot_id"]) == ("148", "2", "alert", bot)
-    assert (running["side"], running["closed_at"], running["exit_reason"], running["exit_price"]) == ("short", None, None, None)
+    assert (ended["side"], ended["quantity"], ended["entry_price"], ended["exit_price"]) == (
+        "long",
+        "50",
+        "100",
+        "103",
+    )
+    assert (ended["net_pnl"], ended["fees"], ended["exit_reason"], ended["bot_id"]) == (
+        "148",
+        "2",
+        "alert",
+        bot,
+    )
+    assert (running["side"], running["closed_at"], running["exit_reason"], running["exit_price"]) == (
+        "short",
+        None,
+        None,
+        None,
+    )
     assert ended["entry_signal_id"] != ended["exit_signal_id"] == running["entry_signal_id"]
 
 
@@ -76,7 +94,9 @@ def test_a_bots_own_stop_its_user_and_flatten_are_told_apart(ann: Person, clock:
     ann.does("POST", f"/bots/{bot}/close")
     ann.house.work()
     found = [(item["bot_id"], item["exit_reason"]) for item in ann.get("/round-trips")["items"]]
-    assert Counter(found) == Counter([(bot, "stop_loss"), (risky, "risk_limit"), (bot, "trailing_stop"), (bot, "manual")])
+    assert Counter(found) == Counter(
+        [(bot, "stop_loss"), (risky, "risk_limit"), (bot, "trailing_stop"), (bot, "manual")]
+    )
 
 
 def test_days_and_totals_count_round_trips_won_and_lost_after_fees(ann: Person, feed: SetFeed):
@@ -101,10 +121,15 @@ def test_a_position_that_is_given_to_another_bot_takes_its_trip_along(ann: Perso
     feed.set("AAPL", 110)
     ann.trades("close", timeframe="1H")
     [trip] = ann.get("/round-trips")["items"]
-    assert (trip["bot_id"], trip["entry_price"], trip["exit_price"], trip["net_pnl"]) == (heir, "100", "110", "500")
+    assert (trip["bot_id"], trip["entry_price"], trip["exit_price"], trip["net_pnl"]) == (
+        heir,
+        "100",
+        "110",
+        "500",
+    )
 
 
-# --- the list --------------------------------------------------------------------------------------------------------------
+# --- the list -----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -129,9 +154,18 @@ def nets(ann: Person, **query: Any) -> list[str]:
 
 def test_the_list_is_sorted_and_filtered_as_asked(busy: Person):
     assert nets(busy) == ["0", "150", "-100", "50"] and nets(busy, order="asc") == ["50", "-100", "150", "0"]
-    assert nets(busy, sort="pnl") == ["150", "50", "0", "-100"] and nets(busy, sort="percent", order="asc") == ["-100", "0", "50", "150"]
-    assert nets(busy, symbol="BTCUSD") == ["0", "-100"] and nets(busy, symbol="AAPL,BTC/USD", sort="pnl")[0] == "150"
-    assert nets(busy, bot_id=1, sort="duration") == ["150", "50"] and nets(busy, side="short") == [] and nets(busy, reason="alert", limit=1) == ["0"]
+    assert nets(busy, sort="pnl") == ["150", "50", "0", "-100"] and nets(
+        busy, sort="percent", order="asc"
+    ) == ["-100", "0", "50", "150"]
+    assert (
+        nets(busy, symbol="BTCUSD") == ["0", "-100"]
+        and nets(busy, symbol="AAPL,BTC/USD", sort="pnl")[0] == "150"
+    )
+    assert (
+        nets(busy, bot_id=1, sort="duration") == ["150", "50"]
+        and nets(busy, side="short") == []
+        and nets(busy, reason="alert", limit=1) == ["0"]
+    )
     first = busy.get("/round-trips")["items"][-1]["closed_at"]
     assert nets(busy, to=first) == [] and nets(busy, **{"from": first}) == ["0", "150", "-100", "50"]
 
@@ -141,7 +175,9 @@ def test_the_list_is_sorted_and_filtered_as_asked(busy: Person):
 def test_pages_follow_each_other_without_a_gap_or_a_repeat(busy: Person, sort: str, order: str):
     whole, found, cursor = busy.get("/round-trips", sort=sort, order=order)["items"], [], None
     while True:
-        page = busy.get("/round-trips", sort=sort, order=order, limit=1, **({"cursor": cursor} if cursor else {}))
+        page = busy.get(
+            "/round-trips", sort=sort, order=order, limit=1, **({"cursor": cursor} if cursor else {})
+        )
         found += page["items"]
         cursor = page["next_cursor"]
         if cursor is None:
@@ -160,12 +196,23 @@ def test_the_file_has_all_of_them_and_the_totals_are_theirs(busy: Person, ann: P
     assert lines[0].startswith("id,opened_at,closed_at,bot_id,account_id,symbol,side,") and len(lines) == 5
     with busy.house.app.db.read() as conn:
         [row] = table.totals(conn, busy.user.id)
-        [of_coins] = table.totals(conn, busy.user.id, symbols=[s for s in table.traded_symbols(conn, busy.user.id) if s.is_crypto])
-    assert (row.live, row.currency, row.count, row.wins, row.losses, row.net, row.won, row.lost) == (0, "USD", 4, 2, 1, 100, 200, -100)
+        [of_coins] = table.totals(
+            conn, busy.user.id, symbols=[s for s in table.traded_symbols(conn, busy.user.id) if s.is_crypto]
+        )
+    assert (row.live, row.currency, row.count, row.wins, row.losses, row.net, row.won, row.lost) == (
+        0,
+        "USD",
+        4,
+        2,
+        1,
+        100,
+        200,
+        -100,
+    )
     assert (of_coins.count, of_coins.net) == (2, -100)
 
 
-# --- whatever happens ------------------------------------------------------------------------------------------------------
+# --- whatever happens ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -183,8 +230,14 @@ def same_from_the_fills(app: App) -> None:
 
     def now() -> tuple[Any, Any, Any]:
         with app.db.read() as conn:
-            of_bots = conn.execute(sa.select(bot_table.bots.c.id, bot_table.bots.c.day_wins, bot_table.bots.c.day_losses))
-            return sorted(map(facts, conn.execute(sa.select(trips))), key=repr), sorted(map(tuple, of_bots)), sorted(map(tuple, conn.execute(sa.select(days))), key=repr)
+            of_bots = conn.execute(
+                sa.select(bot_table.bots.c.id, bot_table.bots.c.day_wins, bot_table.bots.c.day_losses)
+            )
+            return (
+                sorted(map(facts, conn.execute(sa.select(trips))), key=repr),
+                sorted(map(tuple, of_bots)),
+                sorted(map(tuple, conn.execute(sa.select(days))), key=repr),
+            )
 
     def anew(conn: sa.Connection) -> None:
         conn.execute(sa.delete(trips))
@@ -197,9 +250,15 @@ def same_from_the_fills(app: App) -> None:
         assert [one for one in made if one not in had] == [one for one in had if one not in made] == []
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(story=stories)
-def test_any_story_leaves_trips_that_add_up_to_the_ledger_and_are_those_of_its_fills(sqlite_world: MakeWorld, story: Any):
+def test_any_story_leaves_trips_that_add_up_to_the_ledger_and_are_those_of_its_fills(
+    sqlite_world: MakeWorld, story: Any
+):
     of_bots, of_account, steps = story
     with sqlite_world(of_bots, of_account) as told:
         for step in steps:
@@ -218,7 +277,9 @@ def test_any_story_leaves_trips_that_add_up_to_the_ledger_and_are_those_of_its_f
         same_from_the_fills(told.app)
 
 
-def test_the_migration_makes_of_old_fills_what_booking_would_have_made(busy: Person, clock: SetClock, feed: SetFeed):
+def test_the_migration_makes_of_old_fills_what_booking_would_have_made(
+    busy: Person, clock: SetClock, feed: SetFeed
+):
     """On both databases; with a position that was handed over and one that its bot's stop closed."""
     ann = busy
     bot, heir = ann.bot("KO"), ann.bot("KO", timeframe="1H")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -15,9 +16,26 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from dashtrade.brokers.schwab import CAPABILITIES, SchwabBroker, authorize_url, check, exchange_code, expires_in, warning
+from dashtrade.brokers.schwab import (
+    CAPABILITIES,
+    SchwabBroker,
+    authorize_url,
+    check,
+    exchange_code,
+    expires_in,
+    warning,
+)
 from dashtrade.brokers.schwab_auth import Token
-from dashtrade.domain.ports import BadCredentials, OrderRef, OrderRequest, Rejected, RetryLater, Unavailable, Unknown, VenueStatus
+from dashtrade.domain.ports import (
+    BadCredentials,
+    OrderRef,
+    OrderRequest,
+    Rejected,
+    RetryLater,
+    Unavailable,
+    Unknown,
+    VenueStatus,
+)
 from dashtrade.domain.values import Malformed, OrderSide, OrderType, Symbol, Timeframe, new_id
 from tests.simulators.crypto import Simulator
 from tests.simulators.schwab import CALLBACK, CODE, HASH, KEY, NUMBER, SECRET, SchwabFront
@@ -51,18 +69,33 @@ class Desk:
 
     def request(self, side=BUY, kind=MARKET, quantity=10, symbol=AAPL, **rest) -> OrderRequest:
         return OrderRequest(
-            client_order_id=new_id(datetime.now(UTC)), symbol=symbol, side=side, type=kind, quantity=D(quantity), **rest
+            client_order_id=new_id(datetime.now(UTC)),
+            symbol=symbol,
+            side=side,
+            type=kind,
+            quantity=D(quantity),
+            **rest,
         )
 
     def ref(self, request, *, created=None, number=None) -> OrderRef:
         return OrderRef(
-            client_order_id=request.client_order_id, broker_order_id=number, symbol=request.symbol, side=request.side,
-            quantity=request.quantity, type=request.type, created_at=created or datetime.now(UTC),
-        )  # fmt: skip
+            client_order_id=request.client_order_id,
+            broker_order_id=number,
+            symbol=request.symbol,
+            side=request.side,
+            quantity=request.quantity,
+            type=request.type,
+            created_at=created or datetime.now(UTC),
+        )
 
     def by_hand(self, side="buy", quantity=10, name="AAPL/USD", limit=None):
         return self.core.place(
-            client_id="", name=name, side=side, type="limit" if limit else "market", quantity=D(quantity), limit=limit
+            client_id="",
+            name=name,
+            side=side,
+            type="limit" if limit else "market",
+            quantity=D(quantity),
+            limit=limit,
         )
 
     def times_out(self, request):
@@ -95,11 +128,14 @@ def desk():
 
 
 def test_the_http_library_is_loaded_by_the_first_account_and_not_before():
-    code = "import sys; from dashtrade.brokers import schwab; assert 'requests' not in sys.modules and 'urllib3' not in sys.modules"
+    code = (
+        "import sys; from dashtrade.brokers import schwab; assert 'requests' not in sys.modules and "
+        "'urllib3' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-# --- there is no id of ours ----------------------------------------------------------------------------------------------
+# --- there is no id of ours ---------------------------------------------------------------------------------
 
 
 def test_it_claims_no_client_ids_so_the_engine_never_sends_an_order_twice():
@@ -167,7 +203,9 @@ def test_an_order_that_never_arrived_is_not_mistaken_for_an_earlier_twin(desk):
     assert desk.broker.find(desk.ref(desk.request())) is None
 
 
-@pytest.mark.parametrize("other", [{"side": "sell"}, {"quantity": 9}, {"name": "MSFT/USD"}, {"limit": D(120)}])
+@pytest.mark.parametrize(
+    "other", [{"side": "sell"}, {"quantity": 9}, {"name": "MSFT/USD"}, {"limit": D(120)}]
+)
 def test_an_order_of_another_kind_is_not_ours(desk, other):
     desk.core.balances["AAPL"] = D(100)
     desk.by_hand(**other)
@@ -183,7 +221,13 @@ def test_a_part_of_a_bracket_is_not_ours(desk):
 
 def test_a_failed_search_is_not_an_absent_order(desk):
     desk.broker.account()
-    for status, body in ((500, "<html>"), (200, "<html>"), (200, "{}"), (200, '[{"orderId": 1}]'), (404, "<html>")):
+    for status, body in (
+        (500, "<html>"),
+        (200, "<html>"),
+        (200, "{}"),
+        (200, '[{"orderId": 1}]'),
+        (404, "<html>"),
+    ):
         desk.simulator.fault("answer", on="read", status=status, body=body)
         if body.startswith("["):
             assert desk.broker.find(desk.ref(desk.request())) is None  # it can be read, and does not fit
@@ -219,7 +263,7 @@ def test_many_orders_are_polled_with_one_list(desk):
     assert len(desk.simulator.requests) == before + 1
 
 
-# --- placing -------------------------------------------------------------------------------------------------------------
+# --- placing ------------------------------------------------------------------------------------------------
 
 
 def test_an_order_that_is_taken_and_then_rejected_tells_why(desk):
@@ -251,11 +295,22 @@ def test_what_is_no_american_stock_is_refused(desk, symbol):
         desk.broker.submit(desk.request(symbol=Symbol.parse(symbol)))
 
 
-@pytest.mark.parametrize(("status", "body", "meaning"), [
-    (400, '{"message": "Account is restricted"}', Rejected), (400, "<html>", Unknown), (500, '{"message": "x"}', Unknown), (503, "", Unknown),
-    (200, "", Unknown), (202, "{}", Unknown), (408, "{}", Unknown), (302, "", Unknown), (403, '{"message": "no"}', BadCredentials),
-    (403, "<html>", Unknown), (429, "{}", RetryLater),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("status", "body", "meaning"),
+    [
+        (400, '{"message": "Account is restricted"}', Rejected),
+        (400, "<html>", Unknown),
+        (500, '{"message": "x"}', Unknown),
+        (503, "", Unknown),
+        (200, "", Unknown),
+        (202, "{}", Unknown),
+        (408, "{}", Unknown),
+        (302, "", Unknown),
+        (403, '{"message": "no"}', BadCredentials),
+        (403, "<html>", Unknown),
+        (429, "{}", RetryLater),
+    ],
+)
 def test_only_schwabs_own_words_are_a_refusal(desk, status, body, meaning):
     desk.broker.rules(AAPL)
     desk.simulator.fault("answer", status=status, body=body)
@@ -279,7 +334,7 @@ def test_cancelling_what_schwab_does_not_let_go_of_is_said(desk):
         desk.broker.cancel(desk.ref(request, number=report.broker_order_id))
 
 
-# --- the sign-in ---------------------------------------------------------------------------------------------------------
+# --- the sign-in --------------------------------------------------------------------------------------------
 
 
 def test_a_token_about_to_end_is_renewed_once_and_given_back(desk):
@@ -337,7 +392,13 @@ def test_the_end_is_warned_of_days_before():
     token = json.dumps({"creation_timestamp": int(NOW.timestamp()), "token": {"refresh_token": "r"}})
     assert expires_in(token, NOW) == timedelta(days=7)
     said = {days: warning(token, NOW + timedelta(days=days)) for days in (0, 4.9, 5, 6, 6.99, 7)}
-    assert not said[0] and not said[4.9] and "2 days" in said[5] and "24 hours" in said[6] and "less than 2 hours" in said[6.99]
+    assert (
+        not said[0]
+        and not said[4.9]
+        and "2 days" in said[5]
+        and "24 hours" in said[6]
+        and "less than 2 hours" in said[6.99]
+    )
     assert "has ended" in said[7] and all("Sign in" in words for words in said.values() if words)
 
 
@@ -345,37 +406,60 @@ def test_the_address_to_sign_in_at_names_key_and_callback():
     """The verifier and its challenge are the example of RFC 7636."""
     link = authorize_url("k&1", CALLBACK, state="s", verifier="dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")
     assert parse_qs(urlsplit(link).query) == {
-        "client_id": ["k&1"], "redirect_uri": [CALLBACK], "response_type": ["code"], "state": ["s"],
-        "code_challenge": ["E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"], "code_challenge_method": ["S256"],
-    }  # fmt: skip
+        "client_id": ["k&1"],
+        "redirect_uri": [CALLBACK],
+        "response_type": ["code"],
+        "state": ["s"],
+        "code_challenge": ["E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"],
+        "code_challenge_method": ["S256"],
+    }
 
 
-@pytest.mark.parametrize("written", [CODE, CODE.replace("@", "%40"), f"{CALLBACK}?code={CODE.replace('@', '%40')}&session=1"])
+@pytest.mark.parametrize(
+    "written", [CODE, CODE.replace("@", "%40"), f"{CALLBACK}?code={CODE.replace('@', '%40')}&session=1"]
+)
 def test_a_code_becomes_a_token_however_it_is_pasted(desk, written):
     text = exchange_code(KEY, SECRET, CALLBACK, written, verifier=VERIFIER, url=desk.simulator.url)
     check({"key": KEY, "secret": SECRET, "token": text}, {})
-    assert desk.another(token=text).positions() == [] and expires_in(text, datetime.now(UTC)) > timedelta(days=6, hours=23)
+    assert desk.another(token=text).positions() == [] and expires_in(text, datetime.now(UTC)) > timedelta(
+        days=6, hours=23
+    )
 
 
 def test_a_wrong_code_is_told_and_an_address_without_one_too(desk):
     with pytest.raises(BadCredentials):
         exchange_code(KEY, SECRET, CALLBACK, "C0.wrong@", verifier=VERIFIER, url=desk.simulator.url)
     with pytest.raises(Malformed, match="no code"):
-        exchange_code(KEY, SECRET, CALLBACK, f"{CALLBACK}?error=denied", verifier=VERIFIER, url=desk.simulator.url)
+        exchange_code(
+            KEY, SECRET, CALLBACK, f"{CALLBACK}?error=denied", verifier=VERIFIER, url=desk.simulator.url
+        )
 
 
 def test_a_token_does_not_show_in_logs(desk):
-    assert "refresh-1" not in repr(Token.read(desk.front.token())) and "access-1" not in repr(desk.broker.__dict__)
+    assert "refresh-1" not in repr(Token.read(desk.front.token())) and "access-1" not in repr(
+        desk.broker.__dict__
+    )
 
 
 GOOD = {"key": KEY, "secret": SECRET, "token": '{"creation_timestamp": 1, "token": {"refresh_token": "r"}}'}
 
 
-@pytest.mark.parametrize(("change", "options", "where"), [
-    ({"key": ""}, {}, "credentials.key"), ({"secret": " "}, {}, "credentials.secret"), 
-    ({"token": "{"}, {}, "credentials.token"), ({"token": "[]"}, {}, "credentials.token"), ({"token": '{"token": {}}'}, {}, "credentials.token"),
-    ({"token": '{"creation_timestamp": 1e999, "token": {"refresh_token": "r"}}'}, {}, "credentials.token"), ({}, {"mode": "paper"}, "mode"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "options", "where"),
+    [
+        ({"key": ""}, {}, "credentials.key"),
+        ({"secret": " "}, {}, "credentials.secret"),
+        ({"token": "{"}, {}, "credentials.token"),
+        ({"token": "[]"}, {}, "credentials.token"),
+        ({"token": '{"token": {}}'}, {}, "credentials.token"),
+        (
+            {"token": '{"creation_timestamp": 1e999, "token": {"refresh_token": "r"}}'},
+            {},
+            "credentials.token",
+        ),
+        ({}, {"mode": "paper"}, "mode"),
+    ],
+)
 def test_what_cannot_work_is_said_before_it_is_stored(change, options, where):
     check(GOOD, {})
     with pytest.raises(Malformed) as caught:
@@ -383,7 +467,7 @@ def test_what_cannot_work_is_said_before_it_is_stored(change, options, where):
     assert caught.value.where == where and caught.value.hint
 
 
-# --- the account and the prices ------------------------------------------------------------------------------------------
+# --- the account and the prices -----------------------------------------------------------------------------
 
 
 def test_every_path_names_the_account_by_its_hash(desk):
@@ -396,7 +480,7 @@ def test_every_path_names_the_account_by_its_hash(desk):
 
 def test_of_several_accounts_one_has_to_be_chosen(desk):
     desk.front.accounts["99998888"] = "FEDCBA"
-    with pytest.raises(BadCredentials, match="several accounts.*…5678, …8888"):
+    with pytest.raises(BadCredentials, match=r"several accounts.*…5678, …8888"):
         desk.another().submit(desk.request())
     assert desk.another(account="99998888").account().number == "99998888"
     with pytest.raises(BadCredentials):
@@ -429,7 +513,11 @@ def test_the_next_open_is_sought_day_by_day_over_a_long_weekend(desk):
     opens = desk.broker.opens_at(AAPL)
     assert timedelta(days=3, hours=22) < opens - datetime.now(UTC) < timedelta(days=4)
     asked = desk.paths().count("/marketdata/v1/markets")
-    assert asked == 5 and desk.broker.opens_at(AAPL) == opens and desk.paths().count("/marketdata/v1/markets") == asked
+    assert (
+        asked == 5
+        and desk.broker.opens_at(AAPL) == opens
+        and desk.paths().count("/marketdata/v1/markets") == asked
+    )
     desk.front.closed_days = 30
     assert desk.another().opens_at(AAPL) is None, "further ahead it is not known"
 
@@ -437,7 +525,7 @@ def test_the_next_open_is_sought_day_by_day_over_a_long_weekend(desk):
 @pytest.mark.parametrize("frame", ["1h", "2h", "15m", "1d", "1w"])
 def test_candles_that_schwab_lacks_are_put_together(desk, frame):
     candles = desk.broker.candles(AAPL, Timeframe.parse(frame), end=datetime.now(UTC), count=5)
-    assert len(candles) == 5 and {(b.at - a.at) for a, b in zip(candles, candles[1:], strict=False)} == {
+    assert len(candles) == 5 and {(b.at - a.at) for a, b in itertools.pairwise(candles)} == {
         Timeframe.parse(frame).span
     }
 

@@ -1,6 +1,6 @@
 """Schwab as it answers: reasons beside the message, an app without a product, cancellations that are told as
-executions, swept cash, fees under transactions, orders of other kinds in the list. Where the bodies come from:
-tests/recorded.md."""
+executions, swept cash, fees under transactions, orders of other kinds in the list. Where the bodies come
+from: tests/recorded.md."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ NOW = "2026-03-04T01:26:35+0000"
         ({"errors": []}, "it gave no reason"),
     ],
 )
-def test_a_refusal_tells_the_message_and_the_errors_beside_it(desk: Desk, body: dict[str, Any], words: str):  # noqa: F811
+def test_a_refusal_tells_the_message_and_the_errors_beside_it(desk: Desk, body: dict[str, Any], words: str):
     desk.broker.rules(AAPL)
     desk.simulator.fault("answer", status=400, body=json.dumps(body))
     with pytest.raises(Rejected) as refused:
@@ -63,23 +63,23 @@ def test_a_refusal_tells_the_message_and_the_errors_beside_it(desk: Desk, body: 
     assert words in refused.value.message
 
 
-def test_an_app_without_market_data_is_told_of_that_and_not_to_sign_in(desk: Desk):  # noqa: F811
+def test_an_app_without_market_data_is_told_of_that_and_not_to_sign_in(desk: Desk):
     desk.front.market_data = False
-    with pytest.raises(BadCredentials, match="Market Data Production.*signing in again does not help"):
+    with pytest.raises(BadCredentials, match=r"Market Data Production.*signing in again does not help"):
         desk.broker.quote(AAPL)
 
 
 # --- orders ------------------------------------------------------------------------------------
 
 
-def test_a_cancellation_is_no_execution(desk: Desk):  # noqa: F811
+def test_a_cancellation_is_no_execution(desk: Desk):
     report = desk.broker.submit(request := desk.request(BUY, LIMIT, limit_price=D(90)))
     desk.broker.cancel(desk.ref(request, number=report.broker_order_id))
     ended = desk.broker.find(desk.ref(request, number=report.broker_order_id))
     assert (ended.status, ended.filled_quantity, ended.fills) == (VenueStatus.CANCELED, 0, ())
 
 
-def test_a_cancellation_at_a_price_is_no_execution_either(desk: Desk):  # noqa: F811
+def test_a_cancellation_at_a_price_is_no_execution_either(desk: Desk):
     """None was recorded; the kind of the activity decides, not its price."""
     leg = {"legId": 1, "quantity": 10.0, "mismarkedQuantity": 0.0, "price": 100.0, "time": NOW}
     activity = {
@@ -134,7 +134,7 @@ def bracket(entered: str) -> list[dict[str, Any]]:
     ]
 
 
-def test_brackets_among_the_orders_are_not_taken_for_ours(desk: Desk):  # noqa: F811
+def test_brackets_among_the_orders_are_not_taken_for_ours(desk: Desk):
     desk.front.others = bracket(datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S+0000"))
     desk.times_out(request := desk.request())
     found = desk.broker.find(desk.ref(request, created=datetime.now(UTC) - timedelta(seconds=2)))
@@ -145,7 +145,7 @@ def test_brackets_among_the_orders_are_not_taken_for_ours(desk: Desk):  # noqa: 
 # --- the account -------------------------------------------------------------------------------
 
 
-def test_a_cash_accounts_buying_power_is_the_cash_that_may_trade(desk: Desk):  # noqa: F811
+def test_a_cash_accounts_buying_power_is_the_cash_that_may_trade(desk: Desk):
     account = desk.broker.account()
     assert (account.cash, account.buying_power, account.equity, account.permissions) == (
         100_000,
@@ -155,14 +155,14 @@ def test_a_cash_accounts_buying_power_is_the_cash_that_may_trade(desk: Desk):  #
     )
 
 
-def test_a_margin_account_tells_its_buying_power(desk: Desk):  # noqa: F811
+def test_a_margin_account_tells_its_buying_power(desk: Desk):
     desk.front.margin = True
     account = desk.broker.account()
     assert (account.cash, account.buying_power, account.permissions) == (100_000, 200_000, ("margin",))
 
 
 @pytest.mark.parametrize("margin", [False, True])
-def test_cash_that_is_swept_into_a_fund_is_cash(desk: Desk, margin: bool):  # noqa: F811
+def test_cash_that_is_swept_into_a_fund_is_cash(desk: Desk, margin: bool):
     desk.front.swept, desk.front.margin = True, margin
     assert desk.broker.account().cash == 100_000
 
@@ -170,19 +170,19 @@ def test_cash_that_is_swept_into_a_fund_is_cash(desk: Desk, margin: bool):  # no
 # --- fees --------------------------------------------------------------------------------------
 
 
-def sold(desk: Desk) -> Any:  # noqa: F811
+def sold(desk: Desk) -> Any:
     desk.broker.submit(desk.request(BUY))
     return desk.broker.submit(desk.request(SELL))
 
 
-def test_a_sale_carries_the_fees_that_the_transactions_tell(desk: Desk):  # noqa: F811
+def test_a_sale_carries_the_fees_that_the_transactions_tell(desk: Desk):
     report = sold(desk)
     assert report.status is VenueStatus.FILLED and sum(fill.fee for fill in report.fills) == D("0.0209979"), (
         "of 999.90"
     )
 
 
-def test_a_purchase_asks_for_no_transactions(desk: Desk):  # noqa: F811
+def test_a_purchase_asks_for_no_transactions(desk: Desk):
     desk.broker.submit(desk.request(BUY))
     assert not [path for path in desk.paths() if path.endswith("/transactions")]
 
@@ -211,7 +211,7 @@ def test_transactions_that_cannot_be_had_hold_no_sale_up_for_long():
         assert one.broker.find(one.ref(request, number=early.broker_order_id)).status is VenueStatus.FILLED
 
 
-def test_fees_told_a_moment_later_are_booked(desk: Desk):  # noqa: F811
+def test_fees_told_a_moment_later_are_booked(desk: Desk):
     desk.front.fees_late = 0.3
     desk.broker.submit(desk.request(BUY))
     early = desk.broker.submit(request := desk.request(SELL))

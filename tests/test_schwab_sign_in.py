@@ -1,4 +1,5 @@
-"""Signing in at Schwab: what comes back is taken from whoever began, for what they began it, once, and for a while."""
+"""Signing in at Schwab: what comes back is taken from whoever began, for what they began it, once, and for a
+while."""
 
 from __future__ import annotations
 
@@ -47,7 +48,9 @@ def ann(app: App) -> Person:
 
 
 def exchanged(app: App, person: Person, pasted: str, account_id: int | None = None) -> str:
-    return schwab_sign_in.token(app, person.user, secret=schwab_sim.SECRET, pasted=pasted, account_id=account_id, **KEYS)
+    return schwab_sign_in.token(
+        app, person.user, secret=schwab_sim.SECRET, pasted=pasted, account_id=account_id, **KEYS
+    )
 
 
 def refused(app: App, person: Person, pasted: str, account_id: int | None = None) -> Malformed:
@@ -79,7 +82,9 @@ def test_of_many_at_once_one_is_taken(app: App, ann: Person, schwab: Simulator):
         assert sum(pool.map(attempt, range(6))) == 1
 
 
-def test_it_is_taken_neither_from_another_user_nor_for_another_account(app: App, ann: Person, schwab: Simulator):
+def test_it_is_taken_neither_from_another_user_nor_for_another_account(
+    app: App, ann: Person, schwab: Simulator
+):
     bob = ann.house.join("bob@example.com")
     pasted = schwab.front.sent_back(schwab_sign_in.begin(app, ann.user, **KEYS))
     refused(app, bob, pasted)
@@ -104,10 +109,19 @@ def test_a_new_beginning_takes_the_place_of_the_one_before(app: App, ann: Person
     assert exchanged(app, ann, schwab.front.sent_back(second))
 
 
-@pytest.mark.parametrize("pasted", [
-    schwab_sim.CODE, f"{schwab_sim.CALLBACK}?code={schwab_sim.CODE}", f"{schwab_sim.CALLBACK}?code={schwab_sim.CODE}&state=", "https://[",
-    f"{schwab_sim.CALLBACK}?code={schwab_sim.CODE}&state=guessed", f"{schwab_sim.CALLBACK}?error=denied", "", "x" * 4000,
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        schwab_sim.CODE,
+        f"{schwab_sim.CALLBACK}?code={schwab_sim.CODE}",
+        f"{schwab_sim.CALLBACK}?code={schwab_sim.CODE}&state=",
+        "https://[",
+        f"{schwab_sim.CALLBACK}?code={schwab_sim.CODE}&state=guessed",
+        f"{schwab_sim.CALLBACK}?error=denied",
+        "",
+        "x" * 4000,
+    ],
+)
 def test_what_does_not_name_the_sign_in_that_was_begun_is_refused(app: App, ann: Person, pasted: str):
     schwab_sign_in.begin(app, ann.user, **KEYS)
     refused(app, ann, pasted)
@@ -125,7 +139,14 @@ def test_a_code_alone_is_worth_nothing_without_what_was_kept_here(app: App, ann:
     schwab.front.sent_back(schwab_sign_in.begin(app, ann.user, **KEYS))
     given: Any = {"url": schwab.url, "clock": app.clock}
     with pytest.raises(BadCredentials):
-        exchange_code(schwab_sim.KEY, schwab_sim.SECRET, schwab_sim.CALLBACK, schwab_sim.CODE, verifier="guessed", **given)
+        exchange_code(
+            schwab_sim.KEY,
+            schwab_sim.SECRET,
+            schwab_sim.CALLBACK,
+            schwab_sim.CODE,
+            verifier="guessed",
+            **given,
+        )
     with app.db.read() as conn:
         kept = people_table.setting(conn, f"schwab_sign_in:{ann.user.id}:new") or ""
     link = schwab_sign_in.begin(app, ann.user, **KEYS)
@@ -133,6 +154,8 @@ def test_a_code_alone_is_worth_nothing_without_what_was_kept_here(app: App, ann:
     assert not [part for part in link.replace("&", "=").split("=") if len(part) > 20 and part in kept]
 
 
-def test_a_sign_in_lasts_seven_days_from_the_exchange(app: App, ann: Person, schwab: Simulator, clock: SetClock):
+def test_a_sign_in_lasts_seven_days_from_the_exchange(
+    app: App, ann: Person, schwab: Simulator, clock: SetClock
+):
     text = exchanged(app, ann, schwab.front.sent_back(schwab_sign_in.begin(app, ann.user, **KEYS)))
     assert timedelta(days=6, hours=23) < Token.read(text).ends - clock.now() <= timedelta(days=7)

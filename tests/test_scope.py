@@ -1,4 +1,5 @@
-"""Every figure is the sum over its scope's bots alone: real and paper money are never added up, nor one currency to another."""
+"""Every figure is the sum over its scope's bots alone: real and paper money are never added up, nor one
+currency to another."""
 
 from __future__ import annotations
 
@@ -39,7 +40,13 @@ class Purse(Venue):
 
     def account(self) -> AccountState:
         self._read()
-        return AccountState(equity=self.worth, cash=Decimal(50_000), buying_power=Decimal(50_000), currency=self.currency, number=self.currency)
+        return AccountState(
+            equity=self.worth,
+            cash=Decimal(50_000),
+            buying_power=Decimal(50_000),
+            currency=self.currency,
+            number=self.currency,
+        )
 
 
 class Purses(Venue):
@@ -64,7 +71,17 @@ def app(make_app: MakeApp, clock: SetClock, feed: SetFeed) -> Iterator[App]:
 
 
 def live(person: Person, label: str = "Live USD") -> int:
-    return bots.add_account(person.house.app, person.user, broker="venue", mode="live", label=label, credentials={}, options={}, acknowledge=bots.REAL_MONEY, decline_second_factor=True)
+    return bots.add_account(
+        person.house.app,
+        person.user,
+        broker="venue",
+        mode="live",
+        label=label,
+        credentials={},
+        options={},
+        acknowledge=bots.REAL_MONEY,
+        decline_second_factor=True,
+    )
 
 
 @dataclass
@@ -76,7 +93,10 @@ class Mixed:
     feed: SetFeed
 
     def scopes(self) -> list[MoneyScope]:
-        each = [MoneyScope(money=Money.LIVE if real else Money.PAPER, account_id=account_id) for account_id, real in self.accounts.items()]
+        each = [
+            MoneyScope(money=Money.LIVE if real else Money.PAPER, account_id=account_id)
+            for account_id, real in self.accounts.items()
+        ]
         return [MoneyScope(money=Money.LIVE), MoneyScope(money=Money.PAPER), *each]
 
     def trades(self, of: MoneyScope) -> list[dict[str, Any]]:
@@ -84,30 +104,44 @@ class Mixed:
         modes = {account["id"]: account["mode"] for account in self.ann.get("/accounts")["items"]}
         every = self.ann.get("/trades", limit=500)["items"]
         return [
-            trade for trade in every
-            if of.account_id in (None, trade["account_id"]) and (modes[trade["account_id"]] == "live" and not trade["simulated"]) is (of.money is Money.LIVE)
-        ]  # fmt: skip
+            trade
+            for trade in every
+            if of.account_id in (None, trade["account_id"])
+            and (modes[trade["account_id"]] == "live" and not trade["simulated"]) is (of.money is Money.LIVE)
+        ]
 
     def net(self, of: MoneyScope) -> dict[str, Decimal]:
         found: dict[str, Decimal] = defaultdict(lambda: ZERO)
         for trade in self.trades(of):
-            found[Symbol.parse(trade["symbol"]).currency] += Decimal(trade["realized_pnl"]) - Decimal(trade["fee"])
+            found[Symbol.parse(trade["symbol"]).currency] += Decimal(trade["realized_pnl"]) - Decimal(
+                trade["fee"]
+            )
         return dict(found)
 
     def open(self, of: MoneyScope) -> dict[str, Decimal]:
         found: dict[str, Decimal] = defaultdict(lambda: ZERO)
         for bot in self.ann.get("/bots", limit=500)["items"]:
-            if of.covers(bot["account_id"], Money.LIVE if self.accounts[bot["account_id"]] else Money.PAPER) and bot["position"]["quantity"] != "0":
+            if (
+                of.covers(bot["account_id"], Money.LIVE if self.accounts[bot["account_id"]] else Money.PAPER)
+                and bot["position"]["quantity"] != "0"
+            ):
                 found[Symbol.parse(bot["symbol"]).currency] += Decimal(bot["position"]["unrealized_pnl"])
         return dict(found)
 
 
 def mixed(app: App, feed: SetFeed, clock: SetClock, seed: int) -> Mixed:
-    """Real trades, then simulated ones on the same live accounts, then whichever the seed says; some days in between."""
+    """Real trades, then simulated ones on the same live accounts, then whichever the seed says; some days in
+    between."""
     chance = random.Random(seed)
     house = House(app)
     boss, ann = house.join("boss@example.com", Role.SUPERADMIN).user, house.join()
-    accounts = [ann.account(), live(ann, "Live USD"), live(ann, "Live EUR"), ann.account(), live(ann, "Live USDT")]
+    accounts = [
+        ann.account(),
+        live(ann, "Live USD"),
+        live(ann, "Live EUR"),
+        ann.account(),
+        live(ann, "Live USDT"),
+    ]
     for account in accounts:
         for symbol in chance.sample(SYMBOLS, 3):
             ann.bot(symbol, account=account, position_size="2000", sides="both")
@@ -139,42 +173,65 @@ def mixed(app: App, feed: SetFeed, clock: SetClock, seed: int) -> Mixed:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_rest_totals_lists_and_files_are_of_the_scope_alone(app: App, feed: SetFeed, clock: SetClock, seed: int):
+def test_rest_totals_lists_and_files_are_of_the_scope_alone(
+    app: App, feed: SetFeed, clock: SetClock, seed: int
+):
     case = mixed(app, feed, clock, seed)
     ann = case.ann
     for of in case.scopes():
         told = ann.get("/performance", scope=of.text)
-        totals = {total["currency"]: Decimal(total["net_pnl"]) for total in (told["total"], *told["other_currencies"])}
+        totals = {
+            total["currency"]: Decimal(total["net_pnl"])
+            for total in (told["total"], *told["other_currencies"])
+        }
         net = case.net(of)
-        assert {name: totals.get(name, ZERO) for name in net} == net and not any(total for name, total in totals.items() if name not in net), of
-        assert sum(total["trades"] for total in (told["total"], *told["other_currencies"])) == len(case.trades(of))
+        assert {name: totals.get(name, ZERO) for name in net} == net and not any(
+            total for name, total in totals.items() if name not in net
+        ), of
+        assert sum(total["trades"] for total in (told["total"], *told["other_currencies"])) == len(
+            case.trades(of)
+        )
         wanted = [trade["id"] for trade in case.trades(of)]
         listed = ann.get("/trades", scope=of.text, limit=500)["items"]
-        assert [trade["id"] for trade in listed] == wanted and {trade["money"] for trade in listed} <= {str(of.money)}
+        assert [trade["id"] for trade in listed] == wanted and {trade["money"] for trade in listed} <= {
+            str(of.money)
+        }
         rows = list(csv.DictReader(io.StringIO(ann.call("GET", "/trades.csv", scope=of.text).text)))
-        assert [(int(row["id"]), row["currency"], row["money"]) for row in rows] == [(trade["id"], trade["currency"], trade["money"]) for trade in listed]
+        assert [(int(row["id"]), row["currency"], row["money"]) for row in rows] == [
+            (trade["id"], trade["currency"], trade["money"]) for trade in listed
+        ]
         asked = downloads.wanted_of_mine(app, ann.user, {"scope": of.text})
         own = list(csv.DictReader(io.StringIO("".join(trade_files.fills(app, ann.user, asked)), newline="")))
-        assert [(int(row["Number"]), row["Money"]) for row in own] == [(trade["id"], trade["money"]) for trade in listed]
-        held = {part["bot_id"] for item in ann.get("/positions", scope=of.text)["items"] for part in item["bots"]}
+        assert [(int(row["Number"]), row["Money"]) for row in own] == [
+            (trade["id"], trade["money"]) for trade in listed
+        ]
+        held = {
+            part["bot_id"] for item in ann.get("/positions", scope=of.text)["items"] for part in item["bots"]
+        }
         assert held == {h.bot.id for h in portfolio_summary.holdings(app, ann.user, of, open_only=True)}
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_the_summary_and_every_tick_are_of_the_scope_and_the_currency_alone(app: App, feed: SetFeed, clock: SetClock, seed: int):
+def test_the_summary_and_every_tick_are_of_the_scope_and_the_currency_alone(
+    app: App, feed: SetFeed, clock: SetClock, seed: int
+):
     case = mixed(app, feed, clock, seed)
     ticks = cells.of_user(app, case.ann.user)
     for of in case.scopes():
         told = case.ann.get("/summary", scope=of.text)
         opened, found = case.open(of), {one["currency"]: one for one in told["currencies"]}
-        assert {name: Decimal(one["unrealized_pnl"]) for name, one in found.items() if one["open_positions"]} == opened
+        assert {
+            name: Decimal(one["unrealized_pnl"]) for name, one in found.items() if one["open_positions"]
+        } == opened
         for name, profit in opened.items():
             assert ticks[f"open:{of.text}:{name}"][0] == cells.signed(profit, name)
         purses: dict[str, Decimal] = defaultdict(lambda: ZERO)
         for account in portfolio_summary.summary(app, case.ann.user, of).accounts:
             state = app.brokers.of(account).account()
             purses[state.currency] += state.equity
-        assert {name: Decimal(one["equity"]) for name, one in found.items() if one["equity"] is not None} == purses
+        assert {
+            name: Decimal(one["equity"]) for name, one in found.items() if one["equity"] is not None
+        } == purses
         for name, equity in purses.items():
             assert ticks[f"equity:{of.text}:{name}"][0] == cells.money(equity, name)
 
@@ -197,7 +254,7 @@ def test_a_live_account_in_simulation_is_paper(app: App):
 
 
 @pytest.mark.parametrize("path", ["/performance", "/summary", "/trades", "/trades.csv", "/positions"])
-@pytest.mark.parametrize("wrong", ["both", "0", "-1", "LIVE", "1.0", "2", "x" * 40, "１"])
+@pytest.mark.parametrize("wrong", ["both", "0", "-1", "LIVE", "1.0", "2", "x" * 40, "\uff11"])
 def test_a_scope_that_is_none_is_a_clear_400(app: App, path: str, wrong: str):
     house = House(app)
     ann, bob = house.join(), house.join("bob@example.com")

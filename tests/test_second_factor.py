@@ -1,4 +1,5 @@
-"""The second factor: codes as RFC 6238 has them, each of which works once; recovery codes; and what one signs in with."""
+"""The second factor: codes as RFC 6238 has them, each of which works once; recovery codes; and what one signs
+in with."""
 
 from __future__ import annotations
 
@@ -26,16 +27,24 @@ PASSWORD, OTHER = "correct horse battery", "four other long words"
 RFC_SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"  # "12345678901234567890", of RFC 6238
 
 
-@pytest.mark.parametrize(("seconds", "code"), [(59, "287082"), (1111111109, "081804"), (1234567890, "005924"), (20000000000, "353130")])
+@pytest.mark.parametrize(
+    ("seconds", "code"),
+    [(59, "287082"), (1111111109, "081804"), (1234567890, "005924"), (20000000000, "353130")],
+)
 def test_the_codes_are_those_of_the_rfc(seconds: int, code: str):
     assert totp.code_at(RFC_SECRET, seconds // totp.SECONDS) == code
-    assert totp.step_of(RFC_SECRET, code, datetime.fromtimestamp(seconds).astimezone()) == seconds // totp.SECONDS
+    assert (
+        totp.step_of(RFC_SECRET, code, datetime.fromtimestamp(seconds).astimezone())
+        == seconds // totp.SECONDS
+    )
 
 
 def test_a_phones_clock_may_be_off_by_one_step(clock: SetClock):
     here = totp.step_at(clock.now())
     for off, fits in ((-2, False), (-1, True), (1, True), (2, False)):
-        assert (totp.step_of(RFC_SECRET, totp.code_at(RFC_SECRET, here + off), clock.now()) is not None) is fits
+        assert (
+            totp.step_of(RFC_SECRET, totp.code_at(RFC_SECRET, here + off), clock.now()) is not None
+        ) is fits
 
 
 @pytest.fixture
@@ -55,19 +64,29 @@ def now_code(app: App, secret: str = RFC_SECRET) -> str:
 
 
 def switched_on(app: App, user: User) -> tuple[User, list[str]]:
-    codes = second_factor.enable(app, user, secret=RFC_SECRET, code=now_code(app), password=PASSWORD, address="", token=None)
+    codes = second_factor.enable(
+        app, user, secret=RFC_SECRET, code=now_code(app), password=PASSWORD, address="", token=None
+    )
     return reread(app, user.id), codes
 
 
 def test_it_is_switched_on_by_password_and_code(app: App, ann: User, clock: SetClock):
     for wrong in ({"password": "wrong password"}, {"code": "000000"}):
-        given = {"secret": RFC_SECRET, "code": now_code(app), "password": PASSWORD, "address": "", "token": None} | wrong
+        given = {
+            "secret": RFC_SECRET,
+            "code": now_code(app),
+            "password": PASSWORD,
+            "address": "",
+            "token": None,
+        } | wrong
         with pytest.raises(Malformed):
             second_factor.enable(app, ann, **given)  # type: ignore[arg-type]
     assert not reread(app, ann.id).second_factor
     elsewhere = sessions.begin(app, ann.id, device="", address="", remember=True)
     here = sessions.begin(app, ann.id, device="", address="", remember=True)
-    codes = second_factor.enable(app, ann, secret=RFC_SECRET, code=now_code(app), password=PASSWORD, address="", token=here)
+    codes = second_factor.enable(
+        app, ann, secret=RFC_SECRET, code=now_code(app), password=PASSWORD, address="", token=here
+    )
     assert len(set(codes)) == 10
     assert sessions.find(app, elsewhere) is None and sessions.find(app, here) is not None
     with app.db.read() as conn:
@@ -101,7 +120,10 @@ def test_a_recovery_code_works_once_and_tells_its_owner(app: App, ann: User):
     from dashtrade.tables import messages
 
     with app.db.read() as conn:
-        assert any("recovery code was used" in row.title for row in messages.list_page(conn, user.id, before=None, limit=9))
+        assert any(
+            "recovery code was used" in row.title
+            for row in messages.list_page(conn, user.id, before=None, limit=9)
+        )
 
 
 def test_after_eight_wrong_codes_one_has_to_wait_and_the_owner_is_told(app: App, ann: User, clock: SetClock):
@@ -116,7 +138,9 @@ def test_after_eight_wrong_codes_one_has_to_wait_and_the_owner_is_told(app: App,
     from dashtrade.tables import messages
 
     with app.db.read() as conn:
-        assert any("wrong codes" in row.title for row in messages.list_page(conn, user.id, before=None, limit=9))
+        assert any(
+            "wrong codes" in row.title for row in messages.list_page(conn, user.id, before=None, limit=9)
+        )
 
 
 def test_no_code_is_asked_for_while_it_is_off(app: App, ann: User):
@@ -164,7 +188,7 @@ def test_a_new_key_seals_the_second_factor_anew(app: App, ann: User):
         assert app.vault.decrypt(proofs.factor(conn, user.id) or "") == RFC_SECRET
 
 
-# --- passwords, links, email ---------------------------------------------------------------------------------------------------
+# --- passwords, links, email --------------------------------------------------------------------------------
 
 
 def boss_of(app: App, role: Role = Role.SUPERADMIN) -> User:
@@ -205,7 +229,12 @@ def test_an_admin_makes_links_for_standard_users_alone(app: App, ann: User):
 
 def test_changing_the_password_ends_other_sessions_and_sign_in_tokens_but_no_named_token(app: App, ann: User):
     here, there = (sessions.begin(app, ann.id, device="", address="", remember=True) for _ in range(2))
-    signed_in, named = people.sign_in(app, ann.id).access_token, sessions.add_api_token(app, ann, name="report", days=9, scopes=["read"], password=PASSWORD, address="")
+    signed_in, named = (
+        people.sign_in(app, ann.id).access_token,
+        sessions.add_api_token(
+            app, ann, name="report", days=9, scopes=["read"], password=PASSWORD, address=""
+        ),
+    )
     credentials.change_password(app, ann, old=PASSWORD, new=OTHER, address="", token=here)
     assert sessions.find(app, here) is not None and sessions.find(app, there) is None
     assert people.by_access_token(app, signed_in) is None and people.by_access_token(app, named) is not None
@@ -229,7 +258,9 @@ def test_whoever_has_the_machine_can_let_somebody_in_again(app: App, ann: User):
     assert not user.second_factor
 
 
-def test_a_ticket_is_worth_nothing_after_the_sign_in_it_led_to_nor_after_a_new_password(app: App, ann: User, clock: SetClock):
+def test_a_ticket_is_worth_nothing_after_the_sign_in_it_led_to_nor_after_a_new_password(
+    app: App, ann: User, clock: SetClock
+):
     first, second = (second_factor.ticket(app, ann, remember=False) for _ in range(2))
     assert second_factor.of_ticket(app, first)[0].id == ann.id
     clock.time += timedelta(seconds=1)

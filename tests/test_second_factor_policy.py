@@ -1,4 +1,5 @@
-"""Who has to have a second factor: everybody where a superadmin says so, and whoever trades real money, unless they decline."""
+"""Who has to have a second factor: everybody where a superadmin says so, and whoever trades real money,
+unless they decline."""
 
 from __future__ import annotations
 
@@ -26,7 +27,14 @@ from tests.house import House, Person, Venue
 from tests.test_flatten import carry_on
 
 PASSWORD, SECRET = "correct horse battery", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
-LIVE = {"broker": "venue", "mode": "live", "label": "Real", "credentials": {}, "options": {}, "acknowledge": "REAL MONEY"}
+LIVE = {
+    "broker": "venue",
+    "mode": "live",
+    "label": "Real",
+    "credentials": {},
+    "options": {},
+    "acknowledge": "REAL MONEY",
+}
 DECLINE = {"decline_second_factor": True}
 
 
@@ -53,7 +61,12 @@ def ann(house: House) -> Person:
     made = house.join()
     user_id = people.add_user(house.app, email="annie@example.com", name="Annie", password=PASSWORD)
     signed_in = people.sign_in(house.app, user_id)
-    return replace(made, user=signed_in.user, access=signed_in.access_token, token=people.rotate_webhook_token(house.app, signed_in.user))
+    return replace(
+        made,
+        user=signed_in.user,
+        access=signed_in.access_token,
+        token=people.rotate_webhook_token(house.app, signed_in.user),
+    )
 
 
 def reread(person: Person) -> User:
@@ -66,13 +79,19 @@ def reread(person: Person) -> User:
 def set_up(person: Person, **more: Any) -> User:
     app = person.house.app
     code = totp.code_at(SECRET, totp.step_at(app.clock.now()))
-    second_factor.enable(app, reread(person), **({"secret": SECRET, "code": code, "password": PASSWORD, "address": "", "token": None} | more))
+    second_factor.enable(
+        app,
+        reread(person),
+        **({"secret": SECRET, "code": code, "password": PASSWORD, "address": "", "token": None} | more),
+    )
     return reread(person)
 
 
 def named_token(person: Person, *scopes: TokenScope) -> Person:
     app = person.house.app
-    access = sessions.add_api_token(app, person.user, name="script", days=9, scopes=scopes, password=PASSWORD, address="")
+    access = sessions.add_api_token(
+        app, person.user, name="script", days=9, scopes=scopes, password=PASSWORD, address=""
+    )
     return replace(person, access=access)
 
 
@@ -86,10 +105,12 @@ def told(person: Person) -> list[Any]:
         return messages.list_page(conn, person.user.id, before=None, limit=50)
 
 
-# --- required of everybody ---------------------------------------------------------------------------------------------------
+# --- required of everybody ----------------------------------------------------------------------------------
 
 
-def test_a_superadmin_alone_requires_it_and_that_is_recorded_and_told(house: House, boss: Person, ann: Person):
+def test_a_superadmin_alone_requires_it_and_that_is_recorded_and_told(
+    house: House, boss: Person, ann: Person
+):
     ada = house.join("ada@example.com", Role.ADMIN)
     assert boss.get("/admin/settings")["require_second_factor"] is False
     for other in (ada, ann):
@@ -97,7 +118,10 @@ def test_a_superadmin_alone_requires_it_and_that_is_recorded_and_told(house: Hou
         with pytest.raises(Forbidden):
             second_factor_policy.put(house.app, other.user, True)
     assert not second_factor_policy.is_required(house.app)
-    assert boss.does("PATCH", "/admin/settings", {"require_second_factor": True})["require_second_factor"] is True
+    assert (
+        boss.does("PATCH", "/admin/settings", {"require_second_factor": True})["require_second_factor"]
+        is True
+    )
     boss.does("PATCH", "/admin/settings", {"require_second_factor": True})  # a second time is no change
     done = [row for row in audit(house.app) if row.action == "second factor required of everybody"]
     assert [row.user_id for row in done] == [boss.user.id]
@@ -130,27 +154,48 @@ def test_a_demo_has_no_second_factor_to_set_up(app: App, boss: Person):
     with app.db.read() as conn:
         visitor = people_table.by_id(conn, demo.start(app, address=""))
     assert visitor is not None and not visitor.second_factor_due
-    demo.claim(app, visitor, email="v@example.com", name="V", password=PASSWORD, code=people.invite(app, boss.user, email="", role=Role.STANDARD), address="")
+    demo.claim(
+        app,
+        visitor,
+        email="v@example.com",
+        name="V",
+        password=PASSWORD,
+        code=people.invite(app, boss.user, email="", role=Role.STANDARD),
+        address="",
+    )
     with app.db.read() as conn:
         kept = people_table.by_id(conn, visitor.id)
     assert kept is not None and kept.second_factor_due
 
 
-def test_a_program_that_signed_in_with_a_password_alone_only_closes_and_stops(house: House, boss: Person, ann: Person):
+def test_a_program_that_signed_in_with_a_password_alone_only_closes_and_stops(
+    house: House, boss: Person, ann: Person
+):
     bot = ann.bot()
     ann.trades("buy")
     second_factor_policy.put(house.app, boss.user, True)
-    login = house.flask.test_client().post("/api/v1/auth/login", json={"email": ann.user.email, "password": PASSWORD}).json
+    login = (
+        house.flask.test_client()
+        .post("/api/v1/auth/login", json={"email": ann.user.email, "password": PASSWORD})
+        .json
+    )
     assert login["user"]["second_factor_due"] is True
     for access in (ann.access, login["access_token"]):
         program = replace(ann, access=access)
-        for method, path, body in (("GET", "/bots", None), ("POST", "/bots", {}), ("GET", "/tokens", None), ("POST", "/webhook-token/rotate", {})):
+        for method, path, body in (
+            ("GET", "/bots", None),
+            ("POST", "/bots", {}),
+            ("GET", "/tokens", None),
+            ("POST", "/webhook-token/rotate", {}),
+        ):
             said = program.call(method, path, body)
             assert said.status_code == 403 and said.json["error"] == "second_factor_required", path
             assert "you can close positions" in said.json["message"] and "code" in said.json["hint"]
         program.does("PUT", "/switches", {"mode": "pause_entries"})
         again = program.call("PUT", "/switches", {"mode": "none"})
-        assert again.status_code == 403 and again.json["error"] == "second_factor_required", "letting entries pass again is no way out"
+        assert again.status_code == 403 and again.json["error"] == "second_factor_required", (
+            "letting entries pass again is no way out"
+        )
         program.does("POST", f"/bots/{bot}/pause")
     ann.does("POST", f"/bots/{bot}/close", {})
     house.work()
@@ -158,7 +203,9 @@ def test_a_program_that_signed_in_with_a_password_alone_only_closes_and_stops(ho
         assert bots.table.get(conn, ann.user.id, bot).position.quantity == 0  # type: ignore[union-attr]
 
 
-def test_everything_is_closed_over_rest_by_one_who_has_not_set_it_up(house: House, boss: Person, ann: Person, clock: SetClock):
+def test_everything_is_closed_over_rest_by_one_who_has_not_set_it_up(
+    house: House, boss: Person, ann: Person, clock: SetClock
+):
     bot = ann.bot()
     ann.trades("buy")
     second_factor_policy.put(house.app, boss.user, True)
@@ -204,7 +251,7 @@ def test_what_an_admin_takes_off_is_due_at_once(app: App, boss: Person, ann: Per
     assert sessions.find(app, token).second_factor_due  # type: ignore[union-attr]
 
 
-# --- for live accounts ---------------------------------------------------------------------------------------------------------
+# --- for live accounts --------------------------------------------------------------------------------------
 
 
 def stored(person: Person, account_id: int) -> Any:
@@ -213,7 +260,11 @@ def stored(person: Person, account_id: int) -> Any:
 
 def test_real_money_asks_for_a_second_factor_and_names_the_field(ann: Person):
     said = ann.call("POST", "/accounts", LIVE)
-    assert said.status_code == 400 and said.json["field"] == "decline_second_factor" and "whoever" in said.json["hint"]
+    assert (
+        said.status_code == 400
+        and said.json["field"] == "decline_second_factor"
+        and "whoever" in said.json["hint"]
+    )
     quiet = ann.does("POST", "/accounts", LIVE | {"acknowledge": ""})
     assert quiet["problem"] and quiet["second_factor_declined_at"] is None
     said = ann.call("PATCH", f"/accounts/{quiet['id']}", {"acknowledge": "REAL MONEY"})
@@ -237,9 +288,17 @@ def test_a_decline_is_kept_on_the_account_and_in_the_audit_log(ann: Person, boss
         account = ann.does("PATCH", f"/accounts/{account['id']}", {"acknowledge": "REAL MONEY", **DECLINE})
     assert account["problem"] == "" and account["second_factor_declined_at"]
     [row] = [row for row in audit(ann.house.app) if "without a second factor" in row.action]
-    assert (row.user_id, row.subject_id, row.detail) == (ann.user.id, account["id"], {"label": "Real", "broker": "venue"})
+    assert (row.user_id, row.subject_id, row.detail) == (
+        ann.user.id,
+        account["id"],
+        {"label": "Real", "broker": "venue"},
+    )
     [shown] = [one for one in boss.get("/admin/users")["items"] if one["id"] == ann.user.id]
-    assert shown["live_without_second_factor"] == {"accounts": 1, "declined": 1, "since": account["second_factor_declined_at"]}
+    assert shown["live_without_second_factor"] == {
+        "accounts": 1,
+        "declined": 1,
+        "since": account["second_factor_declined_at"],
+    }
     again = ann.does("PATCH", f"/accounts/{account['id']}", {"acknowledge": "REAL MONEY"})
     assert again["second_factor_declined_at"] == account["second_factor_declined_at"], "it was said already"
 
@@ -265,7 +324,10 @@ def test_nobody_declines_what_is_required_of_everybody(app: App, boss: Person, a
     script = named_token(ann, TokenScope.ADMIN)
     quiet = script.does("POST", "/accounts", LIVE | {"acknowledge": ""})["id"]
     second_factor_policy.put(app, boss.user, True)
-    for method, path, body in (("POST", "/accounts", LIVE | DECLINE), ("PATCH", f"/accounts/{quiet}", {"acknowledge": "REAL MONEY"} | DECLINE)):
+    for method, path, body in (
+        ("POST", "/accounts", LIVE | DECLINE),
+        ("PATCH", f"/accounts/{quiet}", {"acknowledge": "REAL MONEY"} | DECLINE),
+    ):
         said = script.call(method, path, body)
         assert said.status_code == 409 and "requires a second factor" in said.json["message"]
     assert not stored(ann, quiet).acknowledged_at
@@ -293,7 +355,9 @@ def test_without_real_money_it_is_switched_off_as_before(app: App, ann: Person):
 def test_an_account_that_trades_already_goes_on(house: House, ann: Person):
     """Confirmed before there was this question, or whose owner's second factor an admin took off."""
     account = ann.does("POST", "/accounts", LIVE | DECLINE)["id"]
-    house.app.db.write(lambda conn: account_table.change(conn, ann.user.id, account, second_factor_declined_at=None))
+    house.app.db.write(
+        lambda conn: account_table.change(conn, ann.user.id, account, second_factor_declined_at=None)
+    )
     bot = ann.bot(account=account)
     ann.trades("buy")
     assert ann.holds(bot) > 0
@@ -307,19 +371,48 @@ def test_those_who_traded_real_money_before_are_told_once(empty_database_url: st
     old = sa.MetaData()
     old.reflect(db.engine)
     now = clock.now() if not db.is_sqlite else 1
-    user = {"name": "", "password_hash": "-", "role": "standard", "is_active": True, "time_zone": "UTC", "tradingview_only": False, "created_at": now}
-    account = {
-        "broker": "alpaca", "label": "A", "credentials": "", "options": "{}", "is_active": True, "disabled_reason": "", "created_at": now,
+    user = {
+        "name": "",
+        "password_hash": "-",
+        "role": "standard",
+        "is_active": True,
+        "time_zone": "UTC",
+        "tradingview_only": False,
+        "created_at": now,
     }
-    people_there = {1: ("live", now, None), 2: ("live", now, "sealed"), 3: ("live", None, None), 4: ("paper", None, None)}
+    account = {
+        "broker": "alpaca",
+        "label": "A",
+        "credentials": "",
+        "options": "{}",
+        "is_active": True,
+        "disabled_reason": "",
+        "created_at": now,
+    }
+    people_there = {
+        1: ("live", now, None),
+        2: ("live", now, "sealed"),
+        3: ("live", None, None),
+        4: ("paper", None, None),
+    }
     with db.engine.begin() as conn:
         for number, (mode, acknowledged, secret) in people_there.items():
-            conn.execute(sa.insert(old.tables["users"]).values(id=number, email=f"{number}@example.com", totp_secret=secret, **user))
+            conn.execute(
+                sa.insert(old.tables["users"]).values(
+                    id=number, email=f"{number}@example.com", totp_secret=secret, **user
+                )
+            )
             for _ in range(2):
-                conn.execute(sa.insert(old.tables["user_api_keys"]).values(user_id=number, mode=mode, acknowledged_at=acknowledged, **account))
+                conn.execute(
+                    sa.insert(old.tables["user_api_keys"]).values(
+                        user_id=number, mode=mode, acknowledged_at=acknowledged, **account
+                    )
+                )
     db.migrate()
     with db.read() as conn:
-        found = [row for number in people_there for row in messages.list_page(conn, number, before=None, limit=9)]
+        found = [
+            row for number in people_there for row in messages.list_page(conn, number, before=None, limit=9)
+        ]
     db.close()
     assert [row.user_id for row in found] == [1] and found[0].level == "warning" and found[0].read_at is None
     assert "trade on as before" in found[0].text and found[0].created_at.tzinfo is not None

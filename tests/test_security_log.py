@@ -222,7 +222,7 @@ def test_a_disk_that_takes_nothing_keeps_nobody_from_anything(
 # --- who writes it ----------------------------------------------------------------------------------------
 
 
-def test_the_dashboard_writes_it(desk: Desk):  # noqa: F811
+def test_the_dashboard_writes_it(desk: Desk):
     desk.sign_in(desk.person())
     assert "signed in" in [event["action"] for event in events(desk.app.settings.logs)]
 

@@ -19,7 +19,10 @@ def test_nothing_needs_to_be_set(tmp_path):
     assert settings.home == tmp_path / "data"
     assert settings.database_url == f"sqlite:///{tmp_path}/data/dashtrade.db"
     assert settings.key_file == tmp_path / "data" / "encryption.key"
-    assert (settings.dashboard_url, settings.webhook_url) == ("http://127.0.0.1:5000", "http://127.0.0.1:8080")
+    assert (settings.dashboard_url, settings.webhook_url) == (
+        "http://127.0.0.1:5000",
+        "http://127.0.0.1:8080",
+    )
     assert settings.public_url == settings.webhook_url
 
 
@@ -29,18 +32,32 @@ def test_the_table_names_every_setting_and_its_true_default(tmp_path):
     fields = {f.name for f in dataclasses.fields(settings)}
     venues = {"ALPACA_API_URL", "ALPACA_DATA_URL", "ALPACA_STREAM_URL", "CCXT_URL_<EXCHANGE>", "SCHWAB_URL"}
     assert venues <= shown.keys()
-    own = {"encryption_keys" if n == "ENCRYPTION_KEY" else n.removeprefix("DASHTRADE_").lower() for n in shown.keys() - venues}
+    own = {
+        "encryption_keys" if n == "ENCRYPTION_KEY" else n.removeprefix("DASHTRADE_").lower()
+        for n in shown.keys() - venues
+    }
     assert own | {"broker_urls"} == fields
     for name, default in shown.items():
         value = getattr(settings, name.removeprefix("DASHTRADE_").lower(), None)
-        if isinstance(value, int | str) and name not in ("DATABASE_URL", "DASHTRADE_PUBLIC_URL", "DASHTRADE_DASHBOARD_URL"):
+        if isinstance(value, int | str) and name not in (
+            "DATABASE_URL",
+            "DASHTRADE_PUBLIC_URL",
+            "DASHTRADE_DASHBOARD_URL",
+        ):
             assert str(value) == default
     assert all(row.meaning for row in Settings.TABLE)
 
 
 def test_a_brokers_address_is_kept_by_its_name_and_checked(tmp_path):
-    given = {"ALPACA_API_URL": "http://127.0.0.1:9001/", "CCXT_URL_BINANCE": "http://127.0.0.1:9002", "SCHWAB_URL": " "}
-    assert Settings.load(given, tmp_path).broker_urls == {"ALPACA_API_URL": "http://127.0.0.1:9001", "CCXT_URL_BINANCE": "http://127.0.0.1:9002"}
+    given = {
+        "ALPACA_API_URL": "http://127.0.0.1:9001/",
+        "CCXT_URL_BINANCE": "http://127.0.0.1:9002",
+        "SCHWAB_URL": " ",
+    }
+    assert Settings.load(given, tmp_path).broker_urls == {
+        "ALPACA_API_URL": "http://127.0.0.1:9001",
+        "CCXT_URL_BINANCE": "http://127.0.0.1:9002",
+    }
     with pytest.raises(BadSetting):
         Settings.load({"SCHWAB_URL": "nowhere"}, tmp_path)
 
@@ -151,13 +168,18 @@ def test_every_kind_of_address_makes_a_usable_link(tmp_path, host, url):
 @pytest.mark.parametrize(
     ("environ", "warned"),
     [
-        ({}, False), ({"DASHTRADE_HOST": "localhost"}, False), ({"DASHTRADE_HOST": "::1"}, False), ({"DASHTRADE_HOST": "127.9.9.9"}, False),
-        ({"DASHTRADE_HOST": "0.0.0.0"}, True), ({"DASHTRADE_HOST": "::"}, True), ({"DASHTRADE_HOST": "box.lan"}, True),
+        ({}, False),
+        ({"DASHTRADE_HOST": "localhost"}, False),
+        ({"DASHTRADE_HOST": "::1"}, False),
+        ({"DASHTRADE_HOST": "127.9.9.9"}, False),
+        ({"DASHTRADE_HOST": "0.0.0.0"}, True),
+        ({"DASHTRADE_HOST": "::"}, True),
+        ({"DASHTRADE_HOST": "box.lan"}, True),
         ({"DASHTRADE_HOST": "0.0.0.0", "DASHTRADE_PROXY_HOPS": "1"}, False),
         ({"DASHTRADE_HOST": "0.0.0.0", "DASHTRADE_DASHBOARD_URL": "https://dash.example.com"}, False),
         ({"DASHTRADE_HOST": "0.0.0.0", "DASHTRADE_DASHBOARD_URL": "http://dash.example.com"}, True),
     ],
-)  # fmt: skip
+)
 def test_what_others_reach_unencrypted_is_warned_of(tmp_path, environ, warned):
     said = load(tmp_path, **environ).unencrypted
     assert bool(said) is warned
@@ -167,19 +189,32 @@ def test_what_others_reach_unencrypted_is_warned_of(tmp_path, environ, warned):
 @pytest.mark.parametrize(
     ("rest", "asked"),
     [
-        ("u:p@db.example.com/name", "require"), ("u:p%40ss@10.0.0.5:5432/name", "require"), ("u@[2001:db8::1]:5432/name", "require"),
-        ("db/name?connect_timeout=3", "require"), ("/name?host=db.example.com", "require"), ("/name?host=db1:5432&host=db2:5432", "require"),
-        ("u:p@db.example.com/name?sslmode=disable", "disable"), ("u:p@h/name?sslmode=verify-full&sslrootcert=system", "verify-full"),
-        ("u:p@127.0.0.1/name", None), ("u@localhost:5432/name", None), ("u@[::1]:5432/name", None), ("/name", None),
-        ("/name?host=/var/run/postgresql", None), ("u@/name?host=/tmp/x&port=1", None),
+        ("u:p@db.example.com/name", "require"),
+        ("u:p%40ss@10.0.0.5:5432/name", "require"),
+        ("u@[2001:db8::1]:5432/name", "require"),
+        ("db/name?connect_timeout=3", "require"),
+        ("/name?host=db.example.com", "require"),
+        ("/name?host=db1:5432&host=db2:5432", "require"),
+        ("u:p@db.example.com/name?sslmode=disable", "disable"),
+        ("u:p@h/name?sslmode=verify-full&sslrootcert=system", "verify-full"),
+        ("u:p@127.0.0.1/name", None),
+        ("u@localhost:5432/name", None),
+        ("u@[::1]:5432/name", None),
+        ("/name", None),
+        ("/name?host=/var/run/postgresql", None),
+        ("u@/name?host=/tmp/x&port=1", None),
     ],
-)  # fmt: skip
+)
 def test_a_database_on_another_machine_is_spoken_to_over_tls(tmp_path, rest, asked):
-    """Left alone, PostgreSQL's library would send the password and everything else in the clear when TLS does not come about."""
+    """Left alone, PostgreSQL's library would send the password and everything else in the clear when TLS does
+    not come about."""
     url = sa.make_url(load(tmp_path, DATABASE_URL=f"postgresql://{rest}").database_url)
     assert url.query.get("sslmode") == asked
     assert url.database == "name"
 
 
 def test_what_the_environment_says_of_tls_holds(tmp_path):
-    assert "sslmode" not in load(tmp_path, DATABASE_URL="postgresql://u@db/name", PGSSLMODE="verify-full").database_url
+    assert (
+        "sslmode"
+        not in load(tmp_path, DATABASE_URL="postgresql://u@db/name", PGSSLMODE="verify-full").database_url
+    )

@@ -72,7 +72,9 @@ class Copy:
     def start(self, **environ: str) -> subprocess.CompletedProcess:
         environ = {"PATH": str(self.bin), "CALLS": str(self.calls), **environ}
         command = [str(self.root / "start")]
-        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False, env=environ, cwd="/")
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=20, check=False, env=environ, cwd="/"
+        )
 
     @property
     def installs(self) -> int:
@@ -139,7 +141,8 @@ def test_a_failed_installation_shows_its_last_lines_and_goes_on_later(tmp_path):
     failed = copy.start(PIP_FAILS="1")
     assert failed.returncode == 1
     assert (
-        "    ERROR: Could not find a version of something" in failed.stderr and "internet connection" in failed.stderr
+        "    ERROR: Could not find a version of something" in failed.stderr
+        and "internet connection" in failed.stderr
     )
     later = copy.start()
     assert later.returncode == 0 and "virtual environment" not in later.stderr
@@ -147,7 +150,8 @@ def test_a_failed_installation_shows_its_last_lines_and_goes_on_later(tmp_path):
 
 def test_a_folder_that_cannot_be_written_to_is_said(tmp_path):
     copy = Copy(tmp_path, GOOD)
-    # Permissions do not bind root, under whom tests may run; a mkdir that fails as on a read-only disk binds everyone.
+    # Permissions do not bind root, under whom tests may run; a mkdir that fails as on a read-only disk binds
+    # everyone.
     (copy.bin / "mkdir").unlink()
     (copy.bin / "mkdir").write_text("#!/bin/sh\necho 'mkdir: .venv: Read-only file system' >&2; exit 1\n")
     (copy.bin / "mkdir").chmod(0o755)
@@ -168,7 +172,9 @@ def test_the_scripts_are_plain_posix(script):
 @pytest.mark.parametrize("name", LOCKS)
 def test_a_lock_file_names_versions_and_hashes_and_no_addresses(name):
     text = (ROOT / name).read_text()
-    assert not re.search(r"://|\s-(-index|-extra|-find|-trusted|i |f |e )|file:|/\w+/\w+/", re.sub("#.*", "", text))
+    assert not re.search(
+        r"://|\s-(-index|-extra|-find|-trusted|i |f |e )|file:|/\w+/\w+/", re.sub("#.*", "", text)
+    )
     entries = re.sub(r"#.*|\\\n", "", text).strip().splitlines()
     assert len(entries) > 50
     for entry in entries:
@@ -177,7 +183,10 @@ def test_a_lock_file_names_versions_and_hashes_and_no_addresses(name):
 
 
 def test_the_tests_run_on_the_versions_that_are_shipped():
-    pins = [set(re.findall(r"^[a-z0-9.-]+==.*?(?= \\)", (ROOT / name).read_text(), re.MULTILINE)) for name in LOCKS]
+    pins = [
+        set(re.findall(r"^[a-z0-9.-]+==.*?(?= \\)", (ROOT / name).read_text(), re.MULTILINE))
+        for name in LOCKS
+    ]
     assert pins[0] < pins[1]
 
 
@@ -190,16 +199,27 @@ def test_the_lock_file_holds_what_the_project_asks_for():
 @pytest.mark.parametrize(
     ("environ", "told"),
     [
-        ({}, ""), ({"REPLIT_DOMAINS": "one.replit.dev"}, "https://one.replit.dev"),
+        ({}, ""),
+        ({"REPLIT_DOMAINS": "one.replit.dev"}, "https://one.replit.dev"),
         ({"REPLIT_DOMAINS": "one.replit.app,dash.example.com"}, "https://one.replit.app"),
-        ({"REPLIT_DOMAINS": "one.replit.app", "DASHTRADE_DASHBOARD_URL": "https://dash.example.com"}, "https://dash.example.com"),
+        (
+            {"REPLIT_DOMAINS": "one.replit.app", "DASHTRADE_DASHBOARD_URL": "https://dash.example.com"},
+            "https://dash.example.com",
+        ),
     ],
-)  # fmt: skip
+)
 def test_on_replit_the_dashboard_is_told_its_name(tmp_path: Path, environ: dict[str, str], told: str):
     start = tmp_path / "start"
     start.write_text('#!/bin/sh\nprintf %s "$DASHTRADE_DASHBOARD_URL"\n')
     start.chmod(0o755)
     found = tomllib.loads((ROOT / ".replit").read_text())
     for command in (["sh", "-c", found["run"]], found["deployment"]["run"]):
-        done = subprocess.run(command, cwd=tmp_path, env={"PATH": os.environ["PATH"]} | environ, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"]} | environ,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         assert done.stdout == told

@@ -1,4 +1,5 @@
-"""What is stored of one user is counted and has an end; exits pass beyond it, and no alert keeps more than its share."""
+"""What is stored of one user is counted and has an end; exits pass beyond it, and no alert keeps more than
+its share."""
 
 from __future__ import annotations
 
@@ -53,10 +54,12 @@ def texts(person: Person) -> list[str | None]:
         return list(conn.scalars(query.order_by(signal_table.signals.c.id)))
 
 
-# --- one alert ---------------------------------------------------------------------------------------------------------------
+# --- one alert ----------------------------------------------------------------------------------------------
 
 
-def test_of_a_long_alert_the_fields_that_nobody_reads_are_left_out_and_it_can_be_read_again(ann: Person) -> None:
+def test_of_a_long_alert_the_fields_that_nobody_reads_are_left_out_and_it_can_be_read_again(
+    ann: Person,
+) -> None:
     long = BUY | {"id": "1", "stopLoss": {"percent": 2}, "comment": "x" * 50_000, "short": "y" * 100}
     story = ann.story(ann.sends(long))
     assert len(story["raw"].encode()) <= KEPT_BYTES
@@ -87,7 +90,7 @@ def test_a_short_text_stays_as_it_is() -> None:
         kept("BUY AAPL " + "x" * 9000, parse(b"BUY AAPL").signal)
 
 
-# --- the count ---------------------------------------------------------------------------------------------------------------
+# --- the count ----------------------------------------------------------------------------------------------
 
 
 def test_what_is_stored_is_counted_and_what_is_forgotten_is_given_back(ann: Person, clock: SetClock) -> None:
@@ -120,7 +123,7 @@ def test_old_data_is_counted_when_the_table_is_made(ann: Person) -> None:
     assert used(ann) == before
 
 
-# --- used up -----------------------------------------------------------------------------------------------------------------
+# --- used up ------------------------------------------------------------------------------------------------
 
 
 def test_once_it_is_used_up_entries_are_refused_and_leave_nothing_behind_and_exits_pass(ann: Person) -> None:
@@ -129,7 +132,9 @@ def test_once_it_is_used_up_entries_are_refused_and_leave_nothing_behind_and_exi
     count = len(texts(ann))
     for body in (BUY | {"symbol": "MSFT"}, "hello", {"action": "close", "symbol": "MSFT"}):
         said = ann.alert(body)
-        assert said.status_code == 409 and "1 MB" in said.json["message"] and "Exits" in said.json["hint"], said.text
+        assert said.status_code == 409 and "1 MB" in said.json["message"] and "Exits" in said.json["hint"], (
+            said.text
+        )
     assert len(texts(ann)) == count
     ann.trades("close")
     assert ann.holds(1) == 0
@@ -171,7 +176,11 @@ def test_of_many_at_once_no_more_are_stored_than_there_is_room_for(
         start.wait(20)
         try:
             reading = parse(bodies[number].encode())
-            said.append(apps[number % 2].engine.accept(ann.user.id, reading, raw=bodies[number], origin=Origin.WEBHOOK, room=quotas.MB))
+            said.append(
+                apps[number % 2].engine.accept(
+                    ann.user.id, reading, raw=bodies[number], origin=Origin.WEBHOOK, room=quotas.MB
+                )
+            )
         except NoRoom as error:
             said.append(error)
 
@@ -184,7 +193,7 @@ def test_of_many_at_once_no_more_are_stored_than_there_is_room_for(
     assert len(texts(ann)) == 3 and used(ann) <= quotas.MB
 
 
-# --- room is made ------------------------------------------------------------------------------------------------------------
+# --- room is made -------------------------------------------------------------------------------------------
 
 
 def test_the_oldest_texts_of_ended_alerts_make_room_and_history_stays(ann: Person, clock: SetClock) -> None:
@@ -205,7 +214,9 @@ def test_the_oldest_texts_of_ended_alerts_make_room_and_history_stays(ann: Perso
     assert ann.story(waiting)["status"] == "filled"
 
 
-def test_only_as_many_texts_go_as_are_needed(ann: Person, clock: SetClock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_as_many_texts_go_as_are_needed(
+    ann: Person, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(quotas, "TEXTS_AT_ONCE", 1)
     for number in range(4):
         ann.alert({"action": "nonsense", "note": f"{number}" * 8000})
@@ -216,7 +227,9 @@ def test_only_as_many_texts_go_as_are_needed(ann: Person, clock: SetClock, monke
     assert [text is None for text in texts(ann)] == [True, True, False, False]
 
 
-def test_whom_that_does_not_help_is_told_once_a_day_and_sees_it_on_the_pages(ann: Person, clock: SetClock) -> None:
+def test_whom_that_does_not_help_is_told_once_a_day_and_sees_it_on_the_pages(
+    ann: Person, clock: SetClock
+) -> None:
     app = ann.house.app
     assert not [one for one in worries.of_user(app, ann.user) if "storage" in one.title]
     fill(ann, 0.95)
@@ -233,6 +246,7 @@ def test_whom_that_does_not_help_is_told_once_a_day_and_sees_it_on_the_pages(ann
 
 
 def test_a_day_at_the_full_rate_does_not_fill_a_disk() -> None:
-    """The arithmetic of docs/SECURITY.md: entries end with the room of a user; exits of something held, two a second, go on."""
+    """The arithmetic of docs/SECURITY.md: entries end with the room of a user; exits of something held, two a
+    second, go on."""
     exits = 2 * 86_400 * (storage.SIGNAL_BYTES + storage.DECISION_BYTES)  # their texts go within a minute
     assert 1024 * quotas.MB + exits < 2 * 10**9

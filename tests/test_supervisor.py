@@ -47,7 +47,8 @@ STAND_IN = """
 
 RUN = """
     import signal, sys
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background job would hand on that it is ignored
+    # a script's background job would hand on that it is ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.path.insert(0, {root!r})
     from pathlib import Path
     from dashtrade import supervisor
@@ -56,10 +57,15 @@ RUN = """
     supervisor.setup_link = lambda root: "http://127.0.0.1/set-up"
     settings = Settings.load({{"DASHTRADE_HOME": {home!r}}}, Path({home!r}))
     wanted = tuple(
-        Service(name=name, command=(sys.executable, "-c", code), port=port, setting="DASHTRADE_UI_PORT", health="/health")
+        Service(
+            name=name, command=(sys.executable, "-c", code), port=port, setting="DASHTRADE_UI_PORT",
+            health="/health",
+        )
         for name, code, port in {wanted!r}
     )
-    pace = Pace(first_delay=0.05, longest_delay=0.2, settled=60, grace={grace}, tick=0.05, idle=0.1, port_patience=0)
+    pace = Pace(
+        first_delay=0.05, longest_delay=0.2, settled=60, grace={grace}, tick=0.05, idle=0.1, port_patience=0
+    )
     sys.exit(supervisor.up(settings, wanted, pace))
 """
 
@@ -116,7 +122,9 @@ def running(home: Path, grace: float = 5, **children: str):
             started.end()
 
 
-needs_proc = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="only Linux tells who holds a port")
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/net/tcp").exists(), reason="only Linux tells who holds a port"
+)
 
 
 def test_it_says_where_things_are_once_both_are_well_and_ends_with_0(tmp_path):
@@ -138,7 +146,9 @@ def test_a_child_that_dies_is_started_again_and_its_last_words_are_shown(tmp_pat
         first = dashtrade.pid_of("dashboard")
         os.kill(first, signal.SIGKILL)
         said = dashtrade.until("dashboard is running again")
-        assert "dashboard ended (killed by SIGKILL; often this means that the machine ran out of memory)" in said
+        assert (
+            "dashboard ended (killed by SIGKILL; often this means that the machine ran out of memory)" in said
+        )
         assert "    these words" in said
         assert dashtrade.pid_of("dashboard") != first
         assert (tmp_path / "logs" / "dashboard.log").read_text().splitlines() == ["these words"] * 2
@@ -147,7 +157,12 @@ def test_a_child_that_dies_is_started_again_and_its_last_words_are_shown(tmp_pat
 def test_a_child_that_keeps_dying_is_tried_ever_more_rarely(tmp_path):
     with running(tmp_path, receiver="sys.exit('no luck')", dashboard="serve(PORT)") as dashtrade:
         said = dashtrade.until("(again in 0.2 s.*){2}")
-        assert re.findall(r"exit code 1\); it is started again in (\S+) s", said)[:4] == ["0.05", "0.1", "0.2", "0.2"]
+        assert re.findall(r"exit code 1\); it is started again in (\S+) s", said)[:4] == [
+            "0.05",
+            "0.1",
+            "0.2",
+            "0.2",
+        ]
         assert "no luck" in said and "DashTrade is up" not in said
 
 
@@ -193,7 +208,9 @@ def test_a_killed_supervisor_leaves_no_child_behind(tmp_path):
 
 
 def test_a_child_that_ignores_the_request_to_stop_is_ended_by_force(tmp_path):
-    stubborn = "s = HTTPServer(('127.0.0.1', PORT), Answer); signal.signal(15, signal.SIG_IGN); s.serve_forever()"
+    stubborn = (
+        "s = HTTPServer(('127.0.0.1', PORT), Answer); signal.signal(15, signal.SIG_IGN); s.serve_forever()"
+    )
     with running(tmp_path, grace=0.3, receiver="serve(PORT)", dashboard=stubborn) as dashtrade:
         dashtrade.until("Ctrl-C stops it")
         assert dashtrade.end() == 0
@@ -228,7 +245,9 @@ def test_nothing_is_started_when_a_port_is_busy(tmp_path, capsys):
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        settings = Settings.load({"DASHTRADE_UI_PORT": str(port), "DASHTRADE_WEBHOOK_PORT": str(free_port())}, tmp_path)
+        settings = Settings.load(
+            {"DASHTRADE_UI_PORT": str(port), "DASHTRADE_WEBHOOK_PORT": str(free_port())}, tmp_path
+        )
         assert supervisor.up(settings, pace=supervisor.Pace(port_patience=0)) == 78
     said = capsys.readouterr().out
     assert said.startswith("DashTrade cannot start. Port") and "Starting" not in said
@@ -270,5 +289,14 @@ def test_a_process_without_a_supervisor_watches_nothing(monkeypatch):
 def test_the_supervisor_loads_nothing_of_the_application():
     code = "import sys, dashtrade.cli, dashtrade.supervisor; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    heavy = {"sqlalchemy", "flask", "streamlit", "pandas", "cryptography", "ssl", "asyncio", "dashtrade.domain"}
+    heavy = {
+        "sqlalchemy",
+        "flask",
+        "streamlit",
+        "pandas",
+        "cryptography",
+        "ssl",
+        "asyncio",
+        "dashtrade.domain",
+    }
     assert not heavy & set(done.stdout.split())

@@ -1,4 +1,5 @@
-"""Everything is somebody's: with another user's id, every query finds nothing and changes nothing, and every route answers 404.
+"""Everything is somebody's: with another user's id, every query finds nothing and changes nothing, and every
+route answers 404.
 
 The queries and the routes are read from the code. One that is new and has no case here fails.
 """
@@ -27,8 +28,24 @@ from dashtrade.domain.bots import Stop
 from dashtrade.domain.values import Symbol
 from dashtrade.settings import Settings
 from dashtrade.tables import (
-    accounts, attempts, bots, drifts, export, flattens, messages, orders, people, proofs, protections, pulse, quotas, readings, round_trips, signals, storage,
-)  # fmt: skip
+    accounts,
+    attempts,
+    bots,
+    drifts,
+    export,
+    flattens,
+    messages,
+    orders,
+    people,
+    proofs,
+    protections,
+    pulse,
+    quotas,
+    readings,
+    round_trips,
+    signals,
+    storage,
+)
 from dashtrade.tables.base import metadata
 from tests.conftest import KEY
 from tests.doubles import SetClock, SetFeed
@@ -52,9 +69,16 @@ class Town:
             with self.house.app.db.read() as reading:
                 return self.rows_of_ann(reading)
         owned = [table for table in metadata.sorted_tables if "user_id" in table.c]
-        found = {t.name: sorted(map(tuple, conn.execute(sa.select(t).where(t.c.user_id == self.ann.user.id))), key=repr) for t in owned}
+        found = {
+            t.name: sorted(
+                map(tuple, conn.execute(sa.select(t).where(t.c.user_id == self.ann.user.id))), key=repr
+            )
+            for t in owned
+        }
         me = metadata.tables["users"]
-        return found | {"users": [tuple(row) for row in conn.execute(sa.select(me).where(me.c.id == self.ann.user.id))]}
+        return found | {
+            "users": [tuple(row) for row in conn.execute(sa.select(me).where(me.c.id == self.ann.user.id))]
+        }
 
 
 def settle(house: House) -> Town:
@@ -68,21 +92,68 @@ def settle(house: House) -> Town:
     now, app = house.app.clock.now(), house.app
 
     def more(conn: sa.Connection) -> int:
-        of.drift, of.bobs_drift = (drifts.open_one(
-            conn, person.user.id, account_id=person.paper, asset=AAPL.text, symbol=AAPL, kind="closed", ours=Decimal(5), outside=Decimal(0),
-            theirs=Decimal(0), average_price=None, mark=Decimal(100), ratio=None, detail="", opened_at=now, updated_at=now,
-        ) for person in (ann, bob))
+        of.drift, of.bobs_drift = (
+            drifts.open_one(
+                conn,
+                person.user.id,
+                account_id=person.paper,
+                asset=AAPL.text,
+                symbol=AAPL,
+                kind="closed",
+                ours=Decimal(5),
+                outside=Decimal(0),
+                theirs=Decimal(0),
+                average_price=None,
+                mark=Decimal(100),
+                ratio=None,
+                detail="",
+                opened_at=now,
+                updated_at=now,
+            )
+            for person in (ann, bob)
+        )
         drifts.put_outside(conn, ann.user.id, ann.paper, "KO", Decimal(3), now)
-        drifts.put_state(conn, drifts.State(
-            account_id=ann.paper, user_id=ann.user.id, first_at=now, at=now, failing_since=None, problem="", told=False,
-        ))
-        readings.put(conn, readings.Reading(account_id=ann.paper, user_id=ann.user.id, simulated=False, read_at=now, changed_at=now))
-        of.flatten = flattens.add(conn, ann.user.id, scope="bot", scope_id=bot, asked_by="", now=now, bots=[bots.load(conn, bot)])
+        drifts.put_state(
+            conn,
+            drifts.State(
+                account_id=ann.paper,
+                user_id=ann.user.id,
+                first_at=now,
+                at=now,
+                failing_since=None,
+                problem="",
+                told=False,
+            ),
+        )
+        readings.put(
+            conn,
+            readings.Reading(
+                account_id=ann.paper, user_id=ann.user.id, simulated=False, read_at=now, changed_at=now
+            ),
+        )
+        of.flatten = flattens.add(
+            conn, ann.user.id, scope="bot", scope_id=bot, asked_by="", now=now, bots=[bots.load(conn, bot)]
+        )
         people.add_session(
-            conn, ann.user.id, token_hash="s", created_at=now, seen_at=now, expires_at=now + timedelta(days=1), device="", address="", remember=False
+            conn,
+            ann.user.id,
+            token_hash="s",
+            created_at=now,
+            seen_at=now,
+            expires_at=now + timedelta(days=1),
+            device="",
+            address="",
+            remember=False,
         )
         people.add_invitation(
-            conn, ann.user.id, code_hash="c", email="", role="standard", created_at=now, expires_at=now + timedelta(days=1), used_at=None
+            conn,
+            ann.user.id,
+            code_hash="c",
+            email="",
+            role="standard",
+            created_at=now,
+            expires_at=now + timedelta(days=1),
+            used_at=None,
         )
         proofs.put_factor(conn, ann.user.id, "sealed", 1)
         proofs.count_code(conn, ann.user.id)
@@ -90,22 +161,55 @@ def settle(house: House) -> Town:
         proofs.put_codes(conn, ann.user.id, ["r"])
         of.protection, of.spare = (
             protections.add(
-                conn, ann.user.id, kind="cooldown", scope="bot", scope_id=bot, settings={}, created_at=now, updated_at=now, deleted_at=None
+                conn,
+                ann.user.id,
+                kind="cooldown",
+                scope="bot",
+                scope_id=bot,
+                settings={},
+                created_at=now,
+                updated_at=now,
+                deleted_at=None,
             )
             for _ in range(2)
         )
         of.lock = protections.add_lock(
-            conn, user_id=ann.user.id, protection_id=of.protection, kind="cooldown", scope="bot", scope_id=bot, symbol=None, bot_id=bot,
-            signal_id=story["id"], reason="Ann's stop", numbers={}, since=now, until=None,
+            conn,
+            user_id=ann.user.id,
+            protection_id=of.protection,
+            kind="cooldown",
+            scope="bot",
+            scope_id=bot,
+            symbol=None,
+            bot_id=bot,
+            signal_id=story["id"],
+            reason="Ann's stop",
+            numbers={},
+            since=now,
+            until=None,
         )
         own = bots.load(conn, bot)
         bots.add_risk_event(
-            conn, own, at=now, kind="risk_limit", threshold=Decimal(1), actual=Decimal(2), action="none", detail="", signal_id=None
+            conn,
+            own,
+            at=now,
+            kind="risk_limit",
+            threshold=Decimal(1),
+            actual=Decimal(2),
+            action="none",
+            detail="",
+            signal_id=None,
         )
         return people.list_api_tokens(conn, ann.user.id)[0].id
 
     of = SimpleNamespace(
-        account=ann.paper, bot=bot, other=other, signal=story["id"], waiting=waiting, order=story["orders"][0]["order_id"], now=now,
+        account=ann.paper,
+        bot=bot,
+        other=other,
+        signal=story["id"],
+        waiting=waiting,
+        order=story["orders"][0]["order_id"],
+        now=now,
     )
     of.token = app.db.write(more)
     return Town(house=house, ann=ann, bob=bob, of=of)
@@ -136,7 +240,7 @@ def town(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         yield settle(house)
 
 
-# --- every query -----------------------------------------------------------------------------------------------------------
+# --- every query --------------------------------------------------------------------------------------------
 
 
 def owned_queries() -> dict[str, Callable[..., Any]]:
@@ -194,7 +298,9 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "protections.unlock": lambda c, o, of: protections.unlock(c, o, by=o, now=of.now, lock_id=of.lock),
     "bots.names": lambda c, o, of: of.bot in bots.names(c, o),
     "accounts.labels": lambda c, o, of: of.account in accounts.labels(c, o),
-    "signals.repeat_of": lambda c, o, of: signals.repeat_of(c, o, signals.get(c, of.ann, of.signal).dedupe_key),
+    "signals.repeat_of": lambda c, o, of: signals.repeat_of(
+        c, o, signals.get(c, of.ann, of.signal).dedupe_key
+    ),
     "signals.count_repeat": lambda c, o, of: signals.count_repeat(c, o, of.signal, of.now),
     "signals.room_for": lambda c, o, of: not signals.room_for(c, o, 1),
     "storage.used": lambda c, o, of: storage.used(c, o) == storage.used(c, of.ann),
@@ -216,15 +322,20 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "orders.events_for_signal": lambda c, o, of: orders.events_for_signal(c, o, of.signal),
     "orders.fills_for_signal": lambda c, o, of: orders.fills_for_signal(c, o, of.signal),
     "orders.by_venue_number": lambda c, o, of: orders.by_venue_number(
-        c, o, of.account, orders.load(c, of.order).broker_order_id, since=of.now - timedelta(days=1)),
+        c, o, of.account, orders.load(c, of.order).broker_order_id, since=of.now - timedelta(days=1)
+    ),
     "orders.list_trades": lambda c, o, of: orders.list_trades(c, o, before=None, limit=9, bot_id=of.bot),
     "orders.made_up": lambda c, o, of: _made_up(c, o, of),
     "orders.stream_trades": lambda c, o, of: list(orders.stream_trades(c, o, bot_id=of.bot)),
     "orders.give_lots": lambda c, o, of: orders.give_lots(c, o, of.bot, of.other),
     "round_trips.list_page": lambda c, o, of: round_trips.list_page(c, o, limit=9, open=True, bot_id=of.bot),
-    "round_trips.get": lambda c, o, of: [row for number in range(1, 9) if (row := round_trips.get(c, o, number)) and row.bot_id == of.bot],
+    "round_trips.get": lambda c, o, of: [
+        row for number in range(1, 9) if (row := round_trips.get(c, o, number)) and row.bot_id == of.bot
+    ],
     "round_trips.totals": lambda c, o, of: round_trips.totals(c, o, open=True, bot_id=of.bot),
-    "round_trips.stream": lambda c, o, of: [row for _, row in round_trips.stream(c, o, open=True, bot_id=of.bot)],
+    "round_trips.stream": lambda c, o, of: [
+        row for _, row in round_trips.stream(c, o, open=True, bot_id=of.bot)
+    ],
     "round_trips.traded_symbols": lambda c, o, of: round_trips.traded_symbols(c, o),
     "round_trips.ended": lambda c, o, of: _ended(c, o, of),
     "round_trips.hand_over": lambda c, o, of: round_trips.hand_over(c, o, of.bot, of.other),
@@ -232,7 +343,9 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "messages.unread": lambda c, o, of: messages.unread(c, o).number,
     "messages.for_signal": lambda c, o, of: messages.for_signal(c, o, of.signal),
     "messages.mark_read": lambda c, o, of: messages.mark_read(c, o, up_to=2**40, now=of.now),
-    "messages.recorded": lambda c, o, of: [r for r in messages.recorded(c, o, before=None, limit=99) if r.user_id == of.ann],
+    "messages.recorded": lambda c, o, of: [
+        r for r in messages.recorded(c, o, before=None, limit=99) if r.user_id == of.ann
+    ],
     "messages.about_bot": lambda c, o, of: messages.about_bot(c, o, of.bot, limit=9),
     "people.change": lambda c, o, of: people.change(c, o, name="changed"),
     "people.list_sessions": lambda c, o, of: people.list_sessions(c, o, of.now),
@@ -251,33 +364,85 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "attempts.forget_devices": lambda c, o, of: attempts.forget_devices(c, o),
     "proofs.end_handed_out": lambda c, o, of: proofs.end_handed_out(c, o),
     "export.profile": lambda c, o, of: export.profile(c, o).get("email") == "ann@example.com",
-    "export.rows": lambda c, o, of: [row for name in export.TABLES.values() for row in export.rows(c, o, name) if row.user_id == of.ann],
+    "export.rows": lambda c, o, of: [
+        row for name in export.TABLES.values() for row in export.rows(c, o, name) if row.user_id == of.ann
+    ],
     "people.remove_sessions": lambda c, o, of: people.remove_sessions(c, o),
     "people.list_api_tokens": lambda c, o, of: [t for t in people.list_api_tokens(c, o) if t.id == of.token],
     "people.revoke_api_token": lambda c, o, of: people.revoke_api_token(c, o, of.token, of.now),
-    "people.current_webhook_token": lambda c, o, of: (t := people.current_webhook_token(c, o)) and t.user_id == of.ann,
-    "people.end_webhook_tokens": lambda c, o, of: people.end_webhook_tokens(c, o, now=of.now, until=None) and o == of.ann,
-}  # fmt: skip
+    "people.current_webhook_token": lambda c, o, of: (
+        (t := people.current_webhook_token(c, o)) and t.user_id == of.ann
+    ),
+    "people.end_webhook_tokens": lambda c, o, of: (
+        people.end_webhook_tokens(c, o, now=of.now, until=None) and o == of.ann
+    ),
+}
 MAKES: dict[str, Query] = {  # what Bob makes is Bob's
     "accounts.add": lambda c, o, of: accounts.add(
-        c, o, broker="paper", mode="paper", label="", credentials="", options={}, created_at=of.now, checked_at=None, check_result=None, deleted_at=None),
+        c,
+        o,
+        broker="paper",
+        mode="paper",
+        label="",
+        credentials="",
+        options={},
+        created_at=of.now,
+        checked_at=None,
+        check_result=None,
+        deleted_at=None,
+    ),
     "bots.add": lambda c, o, of: bots.add(c, o, **_bot_values(c, of) | {"symbol": Symbol.parse("KO")}),
     "protections.add": lambda c, o, of: protections.add(
-        c, o, kind="cooldown", scope="user", scope_id=o, settings={}, created_at=of.now, updated_at=of.now, deleted_at=None),
+        c,
+        o,
+        kind="cooldown",
+        scope="user",
+        scope_id=o,
+        settings={},
+        created_at=of.now,
+        updated_at=of.now,
+        deleted_at=None,
+    ),
     "bots.put_switch": lambda c, o, of: bots.put_switch(
-        c, o, scope="user", scope_id=o, stop=Stop.HALT, reason="", set_by=o, at=of.now),
-    "signals.add": lambda c, o, of: signals.add(c, o, {k: v for k, v in signals.get(c, of.ann, of.signal)._asdict().items() if k != "user_id"} | {"id": "new"}, []),
+        c, o, scope="user", scope_id=o, stop=Stop.HALT, reason="", set_by=o, at=of.now
+    ),
+    "signals.add": lambda c, o, of: signals.add(
+        c,
+        o,
+        {k: v for k, v in signals.get(c, of.ann, of.signal)._asdict().items() if k != "user_id"}
+        | {"id": "new"},
+        [],
+    ),
     "storage.add": lambda c, o, of: storage.add(c, o, 7),
-    "flattens.add": lambda c, o, of: flattens.add(c, o, scope="user", scope_id=o, asked_by="", now=of.now, bots=[bots.load(c, of.bot)]),
+    "flattens.add": lambda c, o, of: flattens.add(
+        c, o, scope="user", scope_id=o, asked_by="", now=of.now, bots=[bots.load(c, of.bot)]
+    ),
     "attempts.put_device": lambda c, o, of: attempts.put_device(c, o, "t", of.now, 0 if o == of.ann else 9),
     "people.add_session": lambda c, o, of: people.add_session(
-        c, o, token_hash="t", created_at=of.now, seen_at=of.now, expires_at=of.now, device="", address="", remember=False),
-    "people.add_api_token": lambda c, o, of: people.add_api_token(c, o, token_hash="t", name="", revoked_at=None, **LIFE),
-    "people.add_webhook_token": lambda c, o, of: people.add_webhook_token(c, o, token_hash="t", secret="", revoked_at=None, **LIFE),
+        c,
+        o,
+        token_hash="t",
+        created_at=of.now,
+        seen_at=of.now,
+        expires_at=of.now,
+        device="",
+        address="",
+        remember=False,
+    ),
+    "people.add_api_token": lambda c, o, of: people.add_api_token(
+        c, o, token_hash="t", name="", revoked_at=None, **LIFE
+    ),
+    "people.add_webhook_token": lambda c, o, of: people.add_webhook_token(
+        c, o, token_hash="t", secret="", revoked_at=None, **LIFE
+    ),
     "proofs.put_codes": lambda c, o, of: proofs.put_codes(c, o, ["t"]),
-    "proofs.add_link": lambda c, o, of: proofs.add_link(c, o, code_hash="t", made_by=o, now=of.now, expires_at=of.now),
-    "people.add_invitation": lambda c, o, of: people.add_invitation(c, o, code_hash="t", email="", role="standard", **LIFE),
-}  # fmt: skip
+    "proofs.add_link": lambda c, o, of: proofs.add_link(
+        c, o, code_hash="t", made_by=o, now=of.now, expires_at=of.now
+    ),
+    "people.add_invitation": lambda c, o, of: people.add_invitation(
+        c, o, code_hash="t", email="", role="standard", **LIFE
+    ),
+}
 
 
 def _bot_values(conn: sa.Connection, of: SimpleNamespace) -> dict[str, Any]:
@@ -376,7 +541,7 @@ def test_what_one_user_makes_leaves_the_others_as_they_are(town: Town, name: str
     tried(town, as_ann)
 
 
-# --- every route -----------------------------------------------------------------------------------------------------------
+# --- every route --------------------------------------------------------------------------------------------
 
 # What fills the place in the path, the body, the query; those that take something away come last.
 ROUTES: dict[tuple[str, str], tuple[str, Any, dict[str, Any]]] = {
@@ -421,9 +586,18 @@ def ask(town: Town, person: Person, route: tuple[str, str]) -> Any:
 
 def test_every_route_with_an_id_has_a_case(town: Town):
     flask = create_server(town.house.app)
-    served = {(method, rule.rule) for rule in flask.url_map.iter_rules() if rule.arguments for method in rule.methods - {"HEAD", "OPTIONS"}}
-    assert {route for route in served if not route[1].startswith(("/static", ADMIN))} == ROUTES.keys() | BY_WEBHOOK_TOKEN
-    assert {route for route in ENDPOINTS if "<" in route[1] and not route[1].startswith(ADMIN)} == ROUTES.keys()
+    served = {
+        (method, rule.rule)
+        for rule in flask.url_map.iter_rules()
+        if rule.arguments
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+    }
+    assert {
+        route for route in served if not route[1].startswith(("/static", ADMIN))
+    } == ROUTES.keys() | BY_WEBHOOK_TOKEN
+    assert {
+        route for route in ENDPOINTS if "<" in route[1] and not route[1].startswith(ADMIN)
+    } == ROUTES.keys()
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=" ".join)
@@ -443,43 +617,99 @@ def test_another_users_positions_and_bots_are_answered_404(town: Town, route: tu
     assert client.get(path, query_string={"token": town.ann.token}).status_code == 200
 
 
-# --- ids that come in a body or a query --------------------------------------------------------------------------------------
+# --- ids that come in a body or a query ---------------------------------------------------------------------
 
 FIELDS: dict[tuple[str, str, str], Callable[[Town], Any]] = {
     ("POST", "/api/v1/bots", "account_id"): lambda t: (
-        "POST", "/bots", {"account_id": t.of.account, "symbol": "KO", "timeframe": "D", "position_size": 1}, {}),
-    ("PATCH", "/api/v1/bots/<int:bot_id>", "account_id"): lambda t: ("PATCH", f"/bots/{t.of.bot}", {"account_id": t.of.account}, {}),
+        "POST",
+        "/bots",
+        {"account_id": t.of.account, "symbol": "KO", "timeframe": "D", "position_size": 1},
+        {},
+    ),
+    ("PATCH", "/api/v1/bots/<int:bot_id>", "account_id"): lambda t: (
+        "PATCH",
+        f"/bots/{t.of.bot}",
+        {"account_id": t.of.account},
+        {},
+    ),
     ("GET", "/api/v1/bots", "account_id"): lambda t: ("GET", "/bots", None, {"account_id": t.of.account}),
-    ("DELETE", "/api/v1/bots/<int:bot_id>", "to"): lambda t: ("DELETE", f"/bots/{t.of.bot}", None, {"position": "hand_over", "to": t.of.other}),
+    ("DELETE", "/api/v1/bots/<int:bot_id>", "to"): lambda t: (
+        "DELETE",
+        f"/bots/{t.of.bot}",
+        None,
+        {"position": "hand_over", "to": t.of.other},
+    ),
     ("POST", "/api/v1/protections", "scope_id"): lambda t: (
-        "POST", "/protections", {"kind": "cooldown", "scope": "bot", "scope_id": t.of.bot}, {}),
-    ("PUT", "/api/v1/switches", "id"): lambda t: ("PUT", "/switches", {"scope": "bot", "id": t.of.bot, "mode": "halt"}, {}),
+        "POST",
+        "/protections",
+        {"kind": "cooldown", "scope": "bot", "scope_id": t.of.bot},
+        {},
+    ),
+    ("PUT", "/api/v1/switches", "id"): lambda t: (
+        "PUT",
+        "/switches",
+        {"scope": "bot", "id": t.of.bot, "mode": "halt"},
+        {},
+    ),
     ("GET", "/api/v1/signals", "bot_id"): lambda t: ("GET", "/signals", None, {"bot_id": t.of.bot}),
     ("GET", "/api/v1/orders", "bot_id"): lambda t: ("GET", "/orders", None, {"bot_id": t.of.bot}),
     ("GET", "/api/v1/trades", "bot_id"): lambda t: ("GET", "/trades", None, {"bot_id": t.of.bot}),
     ("GET", "/api/v1/trades.csv", "bot_id"): lambda t: ("GET", "/trades.csv", None, {"bot_id": t.of.bot}),
-    ("GET", "/api/v1/round-trips", "bot_id"): lambda t: ("GET", "/round-trips", None, {"status": "open", "bot_id": t.of.bot}),
-    ("GET", "/api/v1/round-trips", "account_id"): lambda t: ("GET", "/round-trips", None, {"status": "open", "account_id": t.of.account}),
-    ("GET", "/api/v1/round-trips.csv", "bot_id"): lambda t: ("GET", "/round-trips.csv", None, {"status": "open", "bot_id": t.of.bot}),
-    ("GET", "/api/v1/round-trips.csv", "account_id"): lambda t: ("GET", "/round-trips.csv", None, {"status": "open", "account_id": t.of.account}),
+    ("GET", "/api/v1/round-trips", "bot_id"): lambda t: (
+        "GET",
+        "/round-trips",
+        None,
+        {"status": "open", "bot_id": t.of.bot},
+    ),
+    ("GET", "/api/v1/round-trips", "account_id"): lambda t: (
+        "GET",
+        "/round-trips",
+        None,
+        {"status": "open", "account_id": t.of.account},
+    ),
+    ("GET", "/api/v1/round-trips.csv", "bot_id"): lambda t: (
+        "GET",
+        "/round-trips.csv",
+        None,
+        {"status": "open", "bot_id": t.of.bot},
+    ),
+    ("GET", "/api/v1/round-trips.csv", "account_id"): lambda t: (
+        "GET",
+        "/round-trips.csv",
+        None,
+        {"status": "open", "account_id": t.of.account},
+    ),
     ("GET", "/api/v1/performance", "bot_id"): lambda t: ("GET", "/performance", None, {"bot_id": t.of.bot}),
     ("GET", "/api/v1/risk-events", "bot_id"): lambda t: ("GET", "/risk-events", None, {"bot_id": t.of.bot}),
     ("GET", "/api/v1/drifts", "account_id"): lambda t: ("GET", "/drifts", None, {"account_id": t.of.account}),
     ("POST", "/api/v1/drifts/<int:drift_id>/resolve", "bot_id"): lambda t: (
-        "POST", f"/drifts/{t.of.bobs_drift}/resolve", {"way": "give", "bot_id": t.of.bot}, {}),
+        "POST",
+        f"/drifts/{t.of.bobs_drift}/resolve",
+        {"way": "give", "bot_id": t.of.bot},
+        {},
+    ),
     ("POST", "/api/v1/flatten", "id"): lambda t: ("POST", "/flatten", {"scope": "bot", "id": t.of.bot}, {}),
-    ("POST", "/api/v1/flatten", "accounts"): lambda t: ("POST", "/flatten", {"scope": "user", "accounts": [t.of.account]}, {}),
+    ("POST", "/api/v1/flatten", "accounts"): lambda t: (
+        "POST",
+        "/flatten",
+        {"scope": "user", "accounts": [t.of.account]},
+        {},
+    ),
     ("POST", "/api/v1/messages/read", "up_to"): lambda t: ("POST", "/messages/read", {"up_to": 2**40}, {}),
-}  # fmt: skip
+}
 NOT_OF_THINGS = {"request_id"}  # made by the asker
 
 
 def test_every_field_that_names_a_thing_has_a_case():
     named = {
         (known.method, known.path, field)
-        for known in ENDPOINTS.values() for model in (known.body, known.query) if model is not None
-        for field in model.model_fields if (field.endswith("_id") or field in ("id", "to", "up_to", "accounts")) and field not in NOT_OF_THINGS
-    }  # fmt: skip
+        for known in ENDPOINTS.values()
+        for model in (known.body, known.query)
+        if model is not None
+        for field in model.model_fields
+        if (field.endswith("_id") or field in ("id", "to", "up_to", "accounts"))
+        and field not in NOT_OF_THINGS
+    }
     assert named == FIELDS.keys()
 
 
@@ -504,17 +734,30 @@ def test_another_users_things_cannot_be_switched(town: Town, scope: str):
     assert said.status_code == 404 and town.rows_of_ann() == before
 
 
-@pytest.mark.parametrize("path", sorted({path for method, path in ENDPOINTS if method == "GET" and "<" not in path and not path.startswith(ADMIN)}))
+@pytest.mark.parametrize(
+    "path",
+    sorted(
+        {
+            path
+            for method, path in ENDPOINTS
+            if method == "GET" and "<" not in path and not path.startswith(ADMIN)
+        }
+    ),
+)
 def test_no_list_shows_what_is_another_users(town: Town, path: str):
     said = town.bob.call("GET", path.removeprefix("/api/v1"))
     assert said.status_code == 200
-    assert not [own for own in ("Ann", "ann@", town.of.signal, town.of.waiting, town.of.order) if own in said.text]
+    assert not [
+        own for own in ("Ann", "ann@", town.of.signal, town.of.waiting, town.of.order) if own in said.text
+    ]
 
 
 @pytest.mark.parametrize("named", ["bot", "name"])
 def test_an_alert_cannot_name_another_users_bot(town: Town, named: str):
     before = town.rows_of_ann()
-    said = town.bob.alert({"action": "close", "symbol": "AAPL", "bot": town.of.bot if named == "bot" else "Ann's Turtle"})
+    said = town.bob.alert(
+        {"action": "close", "symbol": "AAPL", "bot": town.of.bot if named == "bot" else "Ann's Turtle"}
+    )
     assert said.status_code == 404 and "Ann" not in said.json["hint"]
     assert {bot["symbol"] for bot in said.json["bots"]} == {"MSFT"}
     assert town.rows_of_ann() == before
@@ -535,4 +778,6 @@ def test_the_owner_finds_what_the_others_do_not(fresh_town: Town):
     """Else every 404 above might be a misspelt address."""
     said = {route: ask(fresh_town, fresh_town.ann, route).status_code for route in ROUTES}
     assert set(said.values()) <= {200, 202, 409}
-    assert [route for route, status in said.items() if status == 409 and route[1].endswith("/<int:bot_id>")] == []
+    assert [
+        route for route, status in said.items() if status == 409 and route[1].endswith("/<int:bot_id>")
+    ] == []

@@ -1,4 +1,5 @@
-"""Guessing is slowed down by what the database has counted before it looks, and those who did not get in are in the audit log."""
+"""Guessing is slowed down by what the database has counted before it looks, and those who did not get in are
+in the audit log."""
 
 from __future__ import annotations
 
@@ -13,8 +14,8 @@ import sqlalchemy as sa
 from dashtrade.app import App
 from dashtrade.domain import totp
 from dashtrade.domain.access import Role
-from dashtrade.services import people, second_factor, throttle
 from dashtrade.services import passwords as password_service
+from dashtrade.services import people, second_factor, throttle
 from dashtrade.services.refusals import Denied
 from dashtrade.tables import attempts as table
 from dashtrade.tables import messages, proofs
@@ -47,7 +48,9 @@ def reread(app: App, user_id: int) -> User:
     return found
 
 
-def attempt(app: App, word: str = "wrong", email: str = "ann@example.com", address: str = THERE, device: str = "") -> str:
+def attempt(
+    app: App, word: str = "wrong", email: str = "ann@example.com", address: str = THERE, device: str = ""
+) -> str:
     try:
         people.check_password(app, email, word, address, device=device)
     except Denied as denied:
@@ -58,7 +61,9 @@ def attempt(app: App, word: str = "wrong", email: str = "ann@example.com", addre
 def audit(app: App, action: str) -> list[Any]:
     app.notes.flush(app)
     with app.db.read() as conn:
-        return [row for row in messages.everything_recorded(conn, before=None, limit=200) if row.action == action]
+        return [
+            row for row in messages.everything_recorded(conn, before=None, limit=200) if row.action == action
+        ]
 
 
 def at_once(work: Callable[[], object], many: int = 60) -> list[object]:
@@ -77,14 +82,20 @@ def at_once(work: Callable[[], object], many: int = 60) -> list[object]:
     return found
 
 
-def test_of_sixty_guesses_at_once_no_more_are_looked_at_than_are_allowed(app: App, ann: User, monkeypatch: pytest.MonkeyPatch):
+def test_of_sixty_guesses_at_once_no_more_are_looked_at_than_are_allowed(
+    app: App, ann: User, monkeypatch: pytest.MonkeyPatch
+):
     looked_at: list[str] = []
-    monkeypatch.setattr(password_service, "matches", lambda password, stored: bool(looked_at.append(password)))
+    monkeypatch.setattr(
+        password_service, "matches", lambda password, stored: bool(looked_at.append(password))
+    )
     said = at_once(lambda: attempt(app))
     assert len(looked_at) == throttle.MOST == said.count("wrong")
 
 
-def test_of_sixty_codes_at_once_no_more_are_looked_at_than_are_allowed(app: App, ann: User, monkeypatch: pytest.MonkeyPatch):
+def test_of_sixty_codes_at_once_no_more_are_looked_at_than_are_allowed(
+    app: App, ann: User, monkeypatch: pytest.MonkeyPatch
+):
     app.db.write(lambda conn: proofs.put_factor(conn, ann.id, app.vault.encrypt(SECRET), 1))
     looked_at: list[str] = []
     monkeypatch.setattr(totp, "step_of", lambda secret, code, now: looked_at.append(code))
@@ -132,10 +143,15 @@ def test_guesses_that_stopped_are_forgotten_and_their_rows_go(app: App, ann: Use
 
 
 def test_one_address_cannot_go_through_many_accounts(app: App, ann: User):
-    said = [attempt(app, email=f"user{number}@example.com", address=f"2001:db8::{number + 1}") for number in range(21)]
+    said = [
+        attempt(app, email=f"user{number}@example.com", address=f"2001:db8::{number + 1}")
+        for number in range(21)
+    ]
     assert said == ["wrong"] * 20 + ["wait 301"]
     assert attempt(app, PASSWORD, address="2001:db8:0:1::1") == "in"
-    assert attempt(app, PASSWORD, address="127.0.0.1") == "in", "behind a proxy that is not told of, this machine's own address is everybody's"
+    assert attempt(app, PASSWORD, address="127.0.0.1") == "in", (
+        "behind a proxy that is not told of, this machine's own address is everybody's"
+    )
 
 
 def test_who_signs_in_does_not_clear_their_address_of_other_guesses(app: App, ann: User):
@@ -150,9 +166,13 @@ def test_a_known_device_is_not_locked_out_by_others(app: App, ann: User):
     for number in range(25):
         attempt(app)
         attempt(app, email=f"user{number}@example.com")
-    assert attempt(app, PASSWORD).startswith("wait") and attempt(app, PASSWORD, device="made up").startswith("wait")
+    assert attempt(app, PASSWORD).startswith("wait") and attempt(app, PASSWORD, device="made up").startswith(
+        "wait"
+    )
     assert attempt(app, PASSWORD, device=device) == "in"
-    assert [attempt(app, device=device) for _ in range(9)] == ["wrong"] * 8 + ["wait 301"], "and cannot be used to guess without end"
+    assert [attempt(app, device=device) for _ in range(9)] == ["wrong"] * 8 + ["wait 301"], (
+        "and cannot be used to guess without end"
+    )
 
 
 def test_a_device_is_known_for_its_own_user_alone(app: App, ann: User):
@@ -161,7 +181,10 @@ def test_a_device_is_known_for_its_own_user_alone(app: App, ann: User):
     for _ in range(8):
         attempt(app)
     assert attempt(app, PASSWORD, device=device).startswith("wait")
-    assert throttle.know_device(app, bob, device) == device and throttle.know_device(app, ann.id, device) != device
+    assert (
+        throttle.know_device(app, bob, device) == device
+        and throttle.know_device(app, ann.id, device) != device
+    )
 
 
 def test_strangers_do_not_keep_a_user_from_changing_what_is_theirs(app: App, ann: User):
@@ -189,7 +212,7 @@ def test_after_fifty_wrong_codes_only_a_recovery_code_is_taken(app: App, ann: Us
     second_factor.check(app, user, now_code(), "")
 
 
-# --- the audit log ---------------------------------------------------------------------------------------------------------------
+# --- the audit log ------------------------------------------------------------------------------------------
 
 
 def test_failed_sign_ins_are_recorded_once_a_minute_with_their_number(app: App, ann: User, clock: SetClock):
@@ -198,9 +221,13 @@ def test_failed_sign_ins_are_recorded_once_a_minute_with_their_number(app: App, 
         attempt(app, email="nobody@example.com")
     clock.time += timedelta(minutes=1)
     attempt(app)
-    found = sorted((row.detail["account"], row.detail["reason"], row.detail["count"], row.address) for row in audit(app, "sign-in failed"))
+    found = sorted(
+        (row.detail["account"], row.detail["reason"], row.detail["count"], row.address)
+        for row in audit(app, "sign-in failed")
+    )
     assert found == [
-        ("ann@example.com", "wrong password", 1, THERE), ("ann@example.com", "wrong password", 3, THERE),
+        ("ann@example.com", "wrong password", 1, THERE),
+        ("ann@example.com", "wrong password", 3, THERE),
         ("nobody@example.com", "no such account", 3, THERE),
     ]
 
@@ -213,19 +240,28 @@ def test_throttles_are_recorded(app: App, ann: User):
 
 def test_a_sign_in_over_rest_and_a_refusal_are_recorded(app: App, ann: User):
     house = House(app)
-    said = house.flask.test_client().post("/api/v1/auth/login", json={"email": ann.email, "password": PASSWORD})
+    said = house.flask.test_client().post(
+        "/api/v1/auth/login", json={"email": ann.email, "password": PASSWORD}
+    )
     assert said.status_code == 200
     standard = house.join("eve@example.com")
     for _ in range(2):
         assert standard.call("GET", "/admin/users").status_code == 403
     ada = house.join("ada@example.com", Role.ADMIN)
     assert ada.call("PATCH", f"/admin/users/{ann.id}", {"role": "admin"}).status_code == 403
-    assert [(row.user_id, row.address) for row in audit(app, "signed in over REST")] == [(ann.id, "127.0.0.1")]
+    assert [(row.user_id, row.address) for row in audit(app, "signed in over REST")] == [
+        (ann.id, "127.0.0.1")
+    ]
     refused = {(row.user_id, row.detail["reason"]): row.detail["count"] for row in audit(app, "refused")}
-    assert refused == {(standard.user.id, "GET /api/v1/admin/users"): 2, (ada.user.id, "PATCH /api/v1/admin/users/<int:user_id>"): 1}
+    assert refused == {
+        (standard.user.id, "GET /api/v1/admin/users"): 2,
+        (ada.user.id, "PATCH /api/v1/admin/users/<int:user_id>"): 1,
+    }
 
 
-def test_a_flood_of_refusals_is_no_flood_of_writes_and_none_is_lost(app: App, ann: User, monkeypatch: pytest.MonkeyPatch):
+def test_a_flood_of_refusals_is_no_flood_of_writes_and_none_is_lost(
+    app: App, ann: User, monkeypatch: pytest.MonkeyPatch
+):
     with monkeypatch.context() as meanwhile:
         meanwhile.setattr(app.db, "write_unasked", lambda fn: pytest.fail("it waits for a write"))
         for _ in range(500):

@@ -1,4 +1,5 @@
-"""What is pushed to open tabs: one's own prices and profits, as long as one's session lasts, and nobody else's."""
+"""What is pushed to open tabs: one's own prices and profits, as long as one's session lasts, and nobody
+else's."""
 
 from __future__ import annotations
 
@@ -20,10 +21,10 @@ from dashtrade.app import App, build_app
 from dashtrade.domain.values import Symbol
 from dashtrade.services import bots as bot_service
 from dashtrade.services import sessions
+from dashtrade.services.prices import holding
 from dashtrade.settings import Settings
 from dashtrade.tables import pulse
 from dashtrade.ui import cells, data, ticker
-from dashtrade.services.prices import holding
 from dashtrade.ui.ticker import Ticker
 from tests.doubles import SetClock, SetFeed
 from tests.house import House, Person, until
@@ -38,7 +39,9 @@ def feed(clock: SetClock) -> SetFeed:
 def app(tmp_path: Path, clock: SetClock, feed: SetFeed, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
     monkeypatch.setattr(ticker, "EVERY", 0.05)
     monkeypatch.setattr("dashtrade.services.prices.PAPER_LIFE", 0.0)
-    made = build_app(Settings.load({"DASHTRADE_HOME": str(tmp_path / "home")}, tmp_path), clock=clock, feed=feed)
+    made = build_app(
+        Settings.load({"DASHTRADE_HOME": str(tmp_path / "home")}, tmp_path), clock=clock, feed=feed
+    )
     yield made
     made.close()
 
@@ -52,7 +55,14 @@ class Browser:
     """The ticker behind a real server."""
 
     def __init__(self, app: App) -> None:
-        self.server = uvicorn.Server(uvicorn.Config(Starlette(routes=[WebSocketRoute("/live", Ticker(app).endpoint)]), port=0, log_config=None, lifespan="off"))
+        self.server = uvicorn.Server(
+            uvicorn.Config(
+                Starlette(routes=[WebSocketRoute("/live", Ticker(app).endpoint)]),
+                port=0,
+                log_config=None,
+                lifespan="off",
+            )
+        )
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.thread.start()
         until(lambda: self.server.started)
@@ -96,12 +106,18 @@ def test_a_tab_gets_its_owners_cells_and_nobody_elses(house: House, app: App, br
     with browser.tab(cookie(app, ann)) as socket:
         first = told(socket)
     assert {f"m{mine}", f"u{mine}", "equity:paper:USD", "open:paper:USD"} <= set(first["c"])
-    assert not [name for name in first["c"] if name.endswith(str(theirs)) and name[:-len(str(theirs))] in ("m", "u", "v")]
+    assert not [
+        name
+        for name in first["c"]
+        if name.endswith(str(theirs)) and name[: -len(str(theirs))] in ("m", "u", "v")
+    ]
     mine_alone = {f"eq{ann.paper}", f"equity:{ann.paper}:USD", "equity:paper:USD"}
     assert {name for name in first["c"] if name.startswith("eq")} == mine_alone
 
 
-def test_only_what_changed_is_sent_and_what_is_sent_is_what_pages_show(house: House, app: App, feed: SetFeed, browser: Browser):
+def test_only_what_changed_is_sent_and_what_is_sent_is_what_pages_show(
+    house: House, app: App, feed: SetFeed, browser: Browser
+):
     ann = house.join()
     bot = ann.bot("AAPL", position_size="10", position_size_type="quantity")
     ann.trades("buy")
@@ -110,12 +126,16 @@ def test_only_what_changed_is_sent_and_what_is_sent_is_what_pages_show(house: Ho
         feed.set("AAPL", 120)
         moved = told(socket)
     assert moved["c"][f"m{bot}"][0] == "120.00"
-    shown = cells.profit(holding(app, bot_service.bot_of(app, ann.user, bot), data.account_by_id(app, ann.user, ann.paper)))
+    shown = cells.profit(
+        holding(app, bot_service.bot_of(app, ann.user, bot), data.account_by_id(app, ann.user, ann.paper))
+    )
     assert moved["c"][f"u{bot}"] == [shown.text, shown.tone, shown.sub]
     assert f"cash{ann.paper}" not in moved["c"], "cash did not change"
 
 
-def test_a_session_that_is_ended_ends_its_sockets(house: House, app: App, browser: Browser, monkeypatch: pytest.MonkeyPatch):
+def test_a_session_that_is_ended_ends_its_sockets(
+    house: House, app: App, browser: Browser, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(ticker, "CHECK", 0.05)
     ann = house.join()
     headers = cookie(app, ann)
@@ -187,7 +207,9 @@ def test_what_no_bot_owns_is_outside_by_asset(house: House, app: App):
     owned = held[0].bot.position.quantity
     usdt = Symbol.parse("BTCUSDT")
     assert cells.outside_of(account, held, {usdt: BrokerPosition(symbol=usdt, quantity=owned)}) == []
-    ((position, outside),) = cells.outside_of(account, held, {usdt: BrokerPosition(symbol=usdt, quantity=owned + 2)})
+    ((position, outside),) = cells.outside_of(
+        account, held, {usdt: BrokerPosition(symbol=usdt, quantity=owned + 2)}
+    )
     assert (position.symbol, outside) == (usdt, Decimal(2))
     ((_, missing),) = cells.outside_of(account, held, {})
     assert missing == -owned

@@ -1,4 +1,5 @@
-"""API tokens are made with the password, and may do what their scopes say: each endpoint is asked with each scope."""
+"""API tokens are made with the password, and may do what their scopes say: each endpoint is asked with each
+scope."""
 
 from __future__ import annotations
 
@@ -20,11 +21,24 @@ from tests.house import House, Person
 
 PASSWORD = "correct horse battery"
 READ, TRADE, STOP, ADMIN = TokenScope
-STOPS = {("POST", "/bots/<int:bot_id>/pause"), ("POST", "/bots/<int:bot_id>/close"), ("POST", "/flatten"), ("PUT", "/switches")}
+STOPS = {
+    ("POST", "/bots/<int:bot_id>/pause"),
+    ("POST", "/bots/<int:bot_id>/close"),
+    ("POST", "/flatten"),
+    ("PUT", "/switches"),
+}
 OF_THE_ACCOUNT = {  # what keeps somebody in, or spends real money
-    ("PATCH", "/users/me"), ("POST", "/users/me/password"), ("DELETE", "/tokens/<int:token_id>"), ("POST", "/webhook-token/rotate"),
-    ("GET", "/webhook-token"), ("DELETE", "/webhook-token"), ("POST", "/invitations"), ("POST", "/accounts"),
-    ("PATCH", "/accounts/<int:account_id>"), ("DELETE", "/accounts/<int:account_id>"), ("POST", "/accounts/<int:account_id>/renew"),
+    ("PATCH", "/users/me"),
+    ("POST", "/users/me/password"),
+    ("DELETE", "/tokens/<int:token_id>"),
+    ("POST", "/webhook-token/rotate"),
+    ("GET", "/webhook-token"),
+    ("DELETE", "/webhook-token"),
+    ("POST", "/invitations"),
+    ("POST", "/accounts"),
+    ("PATCH", "/accounts/<int:account_id>"),
+    ("DELETE", "/accounts/<int:account_id>"),
+    ("POST", "/accounts/<int:account_id>/renew"),
 }
 
 
@@ -36,10 +50,19 @@ def house(app: App) -> House:
 def with_scopes(person: Person, *scopes: TokenScope) -> Person:
     """The same person, with a token of these alone."""
     access, now = f"dt_{'-'.join(scopes)}", person.house.app.clock.now()
-    person.house.app.db.write(lambda conn: people_table.add_api_token(
-        conn, person.user.id, token_hash=sha256(access), name="t", created_at=now, expires_at=now + timedelta(days=1), used_at=None,
-        revoked_at=None, scopes=" ".join(scopes),
-    ))  # fmt: skip
+    person.house.app.db.write(
+        lambda conn: people_table.add_api_token(
+            conn,
+            person.user.id,
+            token_hash=sha256(access),
+            name="t",
+            created_at=now,
+            expires_at=now + timedelta(days=1),
+            used_at=None,
+            revoked_at=None,
+            scopes=" ".join(scopes),
+        )
+    )
     return replace(person, access=access)
 
 
@@ -62,8 +85,21 @@ def test_each_endpoint_asks_for_its_scope(house: House, scope: TokenScope):
         if known.open or path.endswith("/users/me/password"):
             continue
         filled = path.removeprefix("/api/v1")
-        for name in ("int:bot_id", "int:account_id", "int:user_id", "int:token_id", "int:invitation_id", "int:drift_id", "int:flatten_id",
-                     "int:protection_id", "int:lock_id", "order_id", "signal_id", "int:trip_id", "int:number"):
+        for name in (
+            "int:bot_id",
+            "int:account_id",
+            "int:user_id",
+            "int:token_id",
+            "int:invitation_id",
+            "int:drift_id",
+            "int:flatten_id",
+            "int:protection_id",
+            "int:lock_id",
+            "order_id",
+            "signal_id",
+            "int:trip_id",
+            "int:number",
+        ):
             filled = filled.replace(f"<{name}>", "999999")
         said = boss.call(method, filled, None if method == "GET" else {"nonsense": 1})
         refused = said.status_code == 403 and said.json["error"] == "insufficient_scope"
@@ -105,10 +141,13 @@ def test_a_token_of_the_account_alone_reads_no_positions_by_the_other_address(ho
     client = house.flask.test_client()
     for scope, status in ((ADMIN, 401), (STOP, 401), (READ, 200)):
         access = with_scopes(ann, scope).access
-        assert client.get(f"/user/{ann.user.id}/bots", headers={"Authorization": f"Bearer {access}"}).status_code == status
+        assert (
+            client.get(f"/user/{ann.user.id}/bots", headers={"Authorization": f"Bearer {access}"}).status_code
+            == status
+        )
 
 
-# --- making one -------------------------------------------------------------------------------------------------------------------
+# --- making one ---------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -121,7 +160,13 @@ def ann(app: App) -> User:
 
 
 def made(app: App, user: User, **other: Any) -> str:
-    given: dict[str, Any] = {"name": "report", "days": 9, "scopes": [STOP, READ], "password": PASSWORD, "address": ""} | other
+    given: dict[str, Any] = {
+        "name": "report",
+        "days": 9,
+        "scopes": [STOP, READ],
+        "password": PASSWORD,
+        "address": "",
+    } | other
     return sessions.add_api_token(app, user, **given)
 
 

@@ -1,4 +1,5 @@
-"""What was changed about somebody's way in is told to them, and a new password says what the old one may have left behind."""
+"""What was changed about somebody's way in is told to them, and a new password says what the old one may have
+left behind."""
 
 from __future__ import annotations
 
@@ -33,7 +34,9 @@ def ann(app: App) -> User:
 
 def told(app: App, user: User) -> str:
     with app.db.read() as conn:
-        return "\n".join(f"{row.title}: {row.text}" for row in messages.list_page(conn, user.id, before=None, limit=20))
+        return "\n".join(
+            f"{row.title}: {row.text}" for row in messages.list_page(conn, user.id, before=None, limit=20)
+        )
 
 
 HELP: dict[str, Callable[[App, User, User], object]] = {
@@ -59,7 +62,12 @@ def test_what_the_machines_owner_does_is_told_as_well(app: App, ann: User):
 
 def test_who_is_active_again_reads_what_has_to_be_made_anew(app: App, house: House, ann: User):
     boss = house.join("boss@example.com", Role.SUPERADMIN).user
-    token, named = people.rotate_webhook_token(app, ann), sessions.add_api_token(app, ann, name="report", days=9, scopes=["read"], password=PASSWORD, address="")
+    token, named = (
+        people.rotate_webhook_token(app, ann),
+        sessions.add_api_token(
+            app, ann, name="report", days=9, scopes=["read"], password=PASSWORD, address=""
+        ),
+    )
     for active in (False, True):
         admin.set_active(app, boss, ann.id, active)
     assert people.by_webhook_token(app, token) is None and people.by_access_token(app, named) is None
@@ -74,14 +82,24 @@ def test_a_new_password_says_what_still_works(app: App, ann: User):
 
 
 @pytest.mark.parametrize("end", [False, True])
-def test_a_new_password_ends_api_tokens_and_replaces_the_webhook_token_when_asked(app: App, house: House, ann: User, end: bool):
-    webhook, named = people.rotate_webhook_token(app, ann), sessions.add_api_token(app, ann, name="report", days=9, scopes=["read"], password=PASSWORD, address="")
+def test_a_new_password_ends_api_tokens_and_replaces_the_webhook_token_when_asked(
+    app: App, house: House, ann: User, end: bool
+):
+    webhook, named = (
+        people.rotate_webhook_token(app, ann),
+        sessions.add_api_token(
+            app, ann, name="report", days=9, scopes=["read"], password=PASSWORD, address=""
+        ),
+    )
     person = Person(house=house, user=ann, access=people.sign_in(app, ann.id).access_token, token=webhook)
     body = {"old": PASSWORD, "new": OTHER, "end_api_tokens": end, "rotate_webhook_token": end}
     assert person.call("POST", "/users/me/password", body | {"old": "not the one"}).status_code == 400
     said = person.does("POST", "/users/me/password", body)
     assert person.call("GET", "/users/me").status_code == 401, "signed in by the old password"
-    assert (people.by_access_token(app, named) is None, people.by_webhook_token(app, webhook) is None) == (end, end)
+    assert (people.by_access_token(app, named) is None, people.by_webhook_token(app, webhook) is None) == (
+        end,
+        end,
+    )
     assert (said["webhook_token"] is None) is not end
     if end:
         assert people.by_webhook_token(app, said["webhook_token"]) is not None

@@ -28,9 +28,12 @@ from tests.ports import free_port
 
 PASSWORD = "correct horse battery"
 UPGRADE = {
-    "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
     "Sec-WebSocket-Protocol": "streamlit, x",
-}  # fmt: skip
+}
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -56,8 +59,21 @@ class Desk:
     def log(self) -> str:
         return (self.app.settings.home / "stderr").read_text()
 
-    def ask(self, method: str, path: str, body: str | None = None, *, cookie: str = "", origin: str | None = "own", host: str = "", **headers: str) -> Answer:
-        sent = {"Host": host or self.host, **{name.replace("_", "-"): value for name, value in headers.items()}}
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: str | None = None,
+        *,
+        cookie: str = "",
+        origin: str | None = "own",
+        host: str = "",
+        **headers: str,
+    ) -> Answer:
+        sent = {
+            "Host": host or self.host,
+            **{name.replace("_", "-"): value for name, value in headers.items()},
+        }
         if origin is not None:
             sent["Origin"] = f"http://{self.host}" if origin == "own" else origin
         if cookie:
@@ -77,7 +93,10 @@ class Desk:
 
     def sign_in(self, email: str, password: str = PASSWORD, **more: str) -> Answer:
         """Each time from another address: of one there are not many in a minute."""
-        more.setdefault("X_Forwarded_For", f"10.{secrets.randbelow(250)}.{secrets.randbelow(250)}.{secrets.randbelow(250)}")
+        more.setdefault(
+            "X_Forwarded_For",
+            f"10.{secrets.randbelow(250)}.{secrets.randbelow(250)}.{secrets.randbelow(250)}",
+        )
         return self.ask("POST", "/auth/login", urlencode({"email": email, "password": password}), **more)
 
     def socket(self, cookie: str = "", origin: str | None = "own", host: str = "") -> int:
@@ -93,7 +112,13 @@ class Desk:
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     home = tmp_path_factory.mktemp("desk")
     port = free_port()
-    given = {"DASHTRADE_HOME": str(home), "DASHTRADE_UI_PORT": str(port), "DASHTRADE_PUBLIC_URL": "https://hooks.example.com", "DASHTRADE_DASHBOARD_URL": "https://dash.example.com", "DASHTRADE_PROXY_HOPS": "1"}
+    given = {
+        "DASHTRADE_HOME": str(home),
+        "DASHTRADE_UI_PORT": str(port),
+        "DASHTRADE_PUBLIC_URL": "https://hooks.example.com",
+        "DASHTRADE_DASHBOARD_URL": "https://dash.example.com",
+        "DASHTRADE_PROXY_HOPS": "1",
+    }
     app = build_app(Settings.load(given, home))
     command, environ = [sys.executable, "-m", "dashtrade.ui.serve"], os.environ | given
     with open(home / "stderr", "wb") as log:
@@ -114,7 +139,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     app.close()
 
 
-# --- the first account -----------------------------------------------------------------------------------------------------
+# --- the first account --------------------------------------------------------------------------------------
 
 
 def test_the_set_up_link_makes_the_first_account_and_signs_it_in(desk: Desk):
@@ -127,7 +152,12 @@ def test_the_set_up_link_makes_the_first_account_and_signs_it_in(desk: Desk):
     assert form.status == 200 and "Welcome to DashTrade" in form.text and "<script>" not in form.text
     fields = {"setup": code, "email": "first@example.com", "name": "<i>First</i>", "password": "12345678"}
     weak = desk.ask("POST", "/setup", urlencode(fields))
-    assert weak.status == 400 and "tried first" in weak.text and "&lt;i&gt;First" in weak.text and "12345678" not in weak.text
+    assert (
+        weak.status == 400
+        and "tried first" in weak.text
+        and "&lt;i&gt;First" in weak.text
+        and "12345678" not in weak.text
+    )
     wrong = desk.ask("POST", "/setup", urlencode(fields | {"setup": "guessed", "password": PASSWORD}))
     assert wrong.status == 403 and not wrong.cookie
     made = desk.ask("POST", "/setup", urlencode(fields | {"password": PASSWORD}))
@@ -151,7 +181,7 @@ def test_joining_needs_an_invitation_that_works_once(desk: Desk):
     assert again.status == 403 and "wrong, used or too old" in again.text
 
 
-# --- the gate --------------------------------------------------------------------------------------------------------------
+# --- the gate -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", ["/", "/bots", "/admin", "/files/my-data.zip"])
@@ -202,19 +232,24 @@ def test_only_known_names_are_answered_to(desk: Desk):
     assert desk.ask("GET", "/auth/login", host=f"localhost:{desk.port}").status == 200
 
 
-# --- signing in and out ----------------------------------------------------------------------------------------------------
+# --- signing in and out -------------------------------------------------------------------------------------
 
 
 def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(desk: Desk):
     email = desk.person()
     flags = desk.sign_in(email).headers["set-cookie"].lower()
     assert "httponly" in flags and "samesite=lax" in flags and "path=/" in flags and "max-age" not in flags
-    remembered = desk.ask("POST", "/auth/login", urlencode({"email": email, "password": PASSWORD, "remember": "yes"}))
+    remembered = desk.ask(
+        "POST", "/auth/login", urlencode({"email": email, "password": PASSWORD, "remember": "yes"})
+    )
     assert "max-age=2592000" in remembered.headers["set-cookie"].lower()
 
 
 def test_a_wrong_password_is_refused_in_the_same_words_as_an_unknown_account(desk: Desk):
-    known, unknown = desk.sign_in(desk.person(), "wrong password"), desk.sign_in("nobody@example.com", "wrong password")
+    known, unknown = (
+        desk.sign_in(desk.person(), "wrong password"),
+        desk.sign_in("nobody@example.com", "wrong password"),
+    )
     assert known.status == unknown.status == 401 and not known.cookie
     said = [re.search(r'role="alert".*?</p>', answer.text) for answer in (known, unknown)]
     assert said[0] and said[1] and said[0].group() == said[1].group()
@@ -243,7 +278,10 @@ def test_signing_out_ends_the_session_and_a_link_does_not(desk: Desk):
     assert desk.ask("GET", "/", cookie=cookie).status == 200
     out = desk.ask("POST", "/auth/logout", "", cookie=cookie)
     assert out.status == 303 and out.headers["clear-site-data"] == '"cache"'
-    assert out.headers["set-cookie"].startswith('dashtrade_session="";') and "max-age=0" in out.headers["set-cookie"].lower()
+    assert (
+        out.headers["set-cookie"].startswith('dashtrade_session="";')
+        and "max-age=0" in out.headers["set-cookie"].lower()
+    )
     assert desk.ask("GET", "/", cookie=cookie).status == 303
 
 
@@ -275,17 +313,23 @@ def test_a_token_from_before_signing_in_is_worth_nothing_after(desk: Desk):
 @pytest.mark.parametrize(
     ("remember", "column", "age", "ends"),
     [
-        (False, "expires_at", timedelta(0), True), (False, "seen_at", timedelta(hours=12, minutes=1), True),
-        (False, "seen_at", timedelta(hours=11), False), (True, "seen_at", timedelta(days=20), False),
+        (False, "expires_at", timedelta(0), True),
+        (False, "seen_at", timedelta(hours=12, minutes=1), True),
+        (False, "seen_at", timedelta(hours=11), False),
+        (True, "seen_at", timedelta(days=20), False),
     ],
     ids=["too old", "left alone too long", "left alone for a while", "remembered"],
-)  # fmt: skip
+)
 def test_a_session_ends(desk: Desk, remember: bool, column: str, age: timedelta, ends: bool):
     with desk.app.db.read() as conn:
         user = people_table.by_email(conn, desk.person())
     assert user is not None
     token = sessions.begin(desk.app, user[0].id, device="test", address="", remember=remember)
-    change = sa.update(people_table.sessions).where(people_table.sessions.c.user_id == user[0].id).values({column: desk.app.clock.now() - age})
+    change = (
+        sa.update(people_table.sessions)
+        .where(people_table.sessions.c.user_id == user[0].id)
+        .values({column: desk.app.clock.now() - age})
+    )
     desk.app.db.write(lambda conn: conn.execute(change))
     assert desk.ask("GET", "/", cookie=token).status == (303 if ends else 200)
 
@@ -295,7 +339,9 @@ def test_a_tab_that_only_asks_does_not_keep_its_session_alive(desk: Desk):
     token = desk.sign_in(desk.person()).cookie
     key = people_table.sessions.c.token_hash == sha256(token)
     long_ago = desk.app.clock.now() - timedelta(hours=11)
-    desk.app.db.write(lambda conn: conn.execute(sa.update(people_table.sessions).where(key).values(seen_at=long_ago)))
+    desk.app.db.write(
+        lambda conn: conn.execute(sa.update(people_table.sessions).where(key).values(seen_at=long_ago))
+    )
     assert desk.ask("GET", "/auth/alive", cookie=token).status == 204
     with desk.app.db.read() as conn:
         assert conn.scalar(sa.select(people_table.sessions.c.seen_at).where(key)) == long_ago
@@ -321,7 +367,11 @@ def test_what_no_database_can_look_for_is_not_looked_for(desk: Desk):
     """PostgreSQL takes no NUL: the question itself would be an error."""
     for method, body in (("POST", "email=a%00b%40example.com&password=wrong+horse"), ("GET", None)):
         said = desk.ask(method, "/auth/login?email=a%00b%40example.com", body)
-        assert said.status == (401 if body else 200) and "\x00" not in said.text and "a\ufffdb@example.com" in said.text
+        assert (
+            said.status == (401 if body else 200)
+            and "\x00" not in said.text
+            and "a\ufffdb@example.com" in said.text
+        )
 
 
 def test_changing_the_password_signs_the_others_out(desk: Desk):
@@ -330,7 +380,9 @@ def test_changing_the_password_signs_the_others_out(desk: Desk):
     with desk.app.db.read() as conn:
         found = people_table.by_email(conn, email)
     assert found is not None
-    credentials.change_password(desk.app, found[0], old=PASSWORD, new="four other long words", address="", token=here)
+    credentials.change_password(
+        desk.app, found[0], old=PASSWORD, new="four other long words", address="", token=here
+    )
     assert desk.ask("GET", "/", cookie=here).status == 200
     assert desk.ask("GET", "/", cookie=there).status == 303
     assert desk.sign_in(email).status == 401
@@ -338,6 +390,13 @@ def test_changing_the_password_signs_the_others_out(desk: Desk):
 
 def test_a_database_it_cannot_open_ends_the_process_with_words(tmp_path: Path):
     given = {"DASHTRADE_HOME": str(tmp_path), "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}
-    done = subprocess.run([sys.executable, "-m", "dashtrade.ui.serve"], cwd=ROOT, env={**os.environ, **given}, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-m", "dashtrade.ui.serve"],
+        cwd=ROOT,
+        env={**os.environ, **given},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.returncode == 78
     assert "cannot be reached" in done.stderr and "Traceback" not in done.stderr

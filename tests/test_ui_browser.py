@@ -1,4 +1,5 @@
-"""The first ten minutes of a new user, in a real browser, with everything running as it does after ./start."""
+"""The first ten minutes of a new user, in a real browser, with everything running as it does after
+./start."""
 
 from __future__ import annotations
 
@@ -21,11 +22,24 @@ from dashtrade.settings import ROOT, Settings
 from dashtrade.tables import people as people_table
 from tests.ports import free_port
 
-CHROMIUM = next((path for path in ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome") if os.path.exists(path)), "")
-ARGUMENTS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+CHROMIUM = next(
+    (
+        path
+        for path in ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
+        if os.path.exists(path)
+    ),
+    "",
+)
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")]
 PASSWORD = "correct horse battery"
 
@@ -35,17 +49,31 @@ class Home:
 
     def __init__(self, folder: Path) -> None:
         self.ui, self.hooks = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
-        ports = {"DASHTRADE_UI_PORT": self.ui.rpartition(":")[2], "DASHTRADE_WEBHOOK_PORT": self.hooks.rpartition(":")[2]}
+        ports = {
+            "DASHTRADE_UI_PORT": self.ui.rpartition(":")[2],
+            "DASHTRADE_WEBHOOK_PORT": self.hooks.rpartition(":")[2],
+        }
         self.environ = {**os.environ, "DASHTRADE_HOME": str(folder), **ports}
         self.children: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> None:
-        self.children.append(subprocess.Popen([sys.executable, "-m", "dashtrade.worker"], cwd=ROOT, env=self.environ, stderr=subprocess.DEVNULL))
+        self.children.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "dashtrade.worker"],
+                cwd=ROOT,
+                env=self.environ,
+                stderr=subprocess.DEVNULL,
+            )
+        )
         self._run(["webhook_server.py"], f"{self.hooks}/health")
         self._run(["-m", "dashtrade.ui.serve"], f"{self.ui}/_stcore/health")
 
     def _run(self, command: list[str], health: str) -> None:
-        self.children.append(subprocess.Popen([sys.executable, *command], cwd=ROOT, env=self.environ, stderr=subprocess.DEVNULL))
+        self.children.append(
+            subprocess.Popen(
+                [sys.executable, *command], cwd=ROOT, env=self.environ, stderr=subprocess.DEVNULL
+            )
+        )
         end = time.monotonic() + 90
         while not _answers(health):
             assert time.monotonic() < end, f"{command} did not start"
@@ -65,7 +93,9 @@ class Home:
 
     def setup_link(self) -> str:
         command = [sys.executable, "-m", "dashtrade.cli", "setup-link"]
-        return subprocess.run(command, cwd=ROOT, env=self.environ, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            command, cwd=ROOT, env=self.environ, capture_output=True, text=True, check=True
+        ).stdout.strip()
 
 
 def _answers(url: str) -> bool:
@@ -128,7 +158,9 @@ def test_from_the_set_up_link_to_a_fill_that_shows_without_a_reload(home: Home, 
     tab = browser.new_context(viewport={"width": 1300, "height": 900}).new_page()
     troubles: list[str] = []
     tab.on("pageerror", lambda error: troubles.append(str(error)))
-    tab.on("console", lambda line: troubles.append(line.text) if "Content Security Policy" in line.text else None)
+    tab.on(
+        "console", lambda line: troubles.append(line.text) if "Content Security Policy" in line.text else None
+    )
     tab.goto(home.setup_link())
     tab.fill("#name", "Ann")
     tab.fill("#email", "ann@example.com")
@@ -160,7 +192,14 @@ def test_from_the_set_up_link_to_a_fill_that_shows_without_a_reload(home: Home, 
     tab.get_by_role("button", name="Close BTC/USD").wait_for()
     price = tab.locator("td[data-live^=m]").first
     before = price.inner_text()
-    tab.wait_for_function("before => [...document.querySelectorAll('[data-testid=stMain] *')].some(e => { const td = e.shadowRoot?.querySelector('td[data-live^=m]'); return td && td.innerText !== before; })", arg=before, timeout=15_000)
+    tab.wait_for_function(
+        (
+            "before => [...document.querySelectorAll('[data-testid=stMain] *')].some(e => { const td = "
+            "e.shadowRoot?.querySelector('td[data-live^=m]'); return td && td.innerText !== before; })"
+        ),
+        arg=before,
+        timeout=15_000,
+    )
     assert tab.evaluate("window.notReloaded") is True
     tab.goto(f"{home.ui}/history?view=Show+fills")
     with tab.expect_download() as download:
@@ -198,7 +237,16 @@ def test_two_users_side_by_side_see_their_own(home: Home, browser: Any):
     ann, bob = browser.new_context().new_page(), browser.new_context().new_page()
     sign_in(ann, home)
     sign_in(bob, home, "bob@example.com")
-    for path in ("/", "/positions", "/bots", "/bots?bot=1", "/signals", "/history", "/performance", "/connect"):
+    for path in (
+        "/",
+        "/positions",
+        "/bots",
+        "/bots?bot=1",
+        "/signals",
+        "/history",
+        "/performance",
+        "/connect",
+    ):
         ann.goto(home.ui + path)
         bob.goto(home.ui + path)
         ready(bob)
@@ -266,7 +314,9 @@ def test_the_session_outlives_a_restart_and_ends_in_every_tab(home: Home, browse
     two.goto(f"{home.ui}/bots")
     ready(two)
     shown(two, "BTC/USD 15 Min")
-    assert two.get_by_role("link", name="Overview").count(), "the menu is there after a restart, on a page opened first"
+    assert two.get_by_role("link", name="Overview").count(), (
+        "the menu is there after a restart, on a page opened first"
+    )
     one.goto(f"{home.ui}/")
     ready(one)
     one.get_by_role("button", name="Sign out").click()
@@ -292,7 +342,23 @@ def test_a_tab_left_open_goes_to_the_form_when_it_is_looked_at_again(home: Home,
     at_the_form(tab)
 
 
-@pytest.mark.parametrize("path", ["/", "/positions", "/bots", "/bots?bot=1", "/connect", "/connect?part=Alerts", "/signals", "/risk_events", "/history", "/performance", "/account", "/admin"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/positions",
+        "/bots",
+        "/bots?bot=1",
+        "/connect",
+        "/connect?part=Alerts",
+        "/signals",
+        "/risk_events",
+        "/history",
+        "/performance",
+        "/account",
+        "/admin",
+    ],
+)
 def test_nothing_is_wider_than_a_phone(home: Home, browser: Any, path: str, phone: Any):
     phone.goto(home.ui + path)
     ready(phone)
@@ -302,6 +368,8 @@ def test_nothing_is_wider_than_a_phone(home: Home, browser: Any, path: str, phon
 
 @pytest.fixture(scope="module")
 def phone(home: Home, browser: Any) -> Any:
-    tab = browser.new_context(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True).new_page()
+    tab = browser.new_context(
+        viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True
+    ).new_page()
     sign_in(tab, home)
     return tab

@@ -1,5 +1,5 @@
-"""Somebody sells at the broker by hand: the page of positions says so, and its question settles it. In a real browser, at
-Alpaca's simulator, with the real worker."""
+"""Somebody sells at the broker by hand: the page of positions says so, and its question settles it. In a real
+browser, at Alpaca's simulator, with the real worker."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import pytest
 
 pytest.importorskip("alpaca", reason="alpaca-py is not installed")
 
-from dashtrade.app import App, build_app  # noqa: E402
-from dashtrade.domain.dialects import parse  # noqa: E402
-from dashtrade.domain.signals import Origin  # noqa: E402
-from dashtrade.services import bots, people  # noqa: E402
-from dashtrade.settings import ROOT, Settings  # noqa: E402
-from dashtrade.tables import bots as bot_table  # noqa: E402
-from dashtrade.tables import people as people_table  # noqa: E402
-from dashtrade.tables.people import User  # noqa: E402
-from tests.alpaca_desk import raw  # noqa: E402
-from tests.at_alpaca import addresses  # noqa: E402
-from tests.house import until  # noqa: E402
-from tests.simulators.alpaca import AlpacaSimulator  # noqa: E402
-from tests.test_ui_browser import CHROMIUM, PASSWORD, Home, browser, press, shown, sign_in  # noqa: E402, F401
+from dashtrade.app import App, build_app
+from dashtrade.domain.dialects import parse
+from dashtrade.domain.signals import Origin
+from dashtrade.services import bots, people
+from dashtrade.settings import ROOT, Settings
+from dashtrade.tables import bots as bot_table
+from dashtrade.tables import people as people_table
+from dashtrade.tables.people import User
+from tests.alpaca_desk import raw
+from tests.at_alpaca import addresses
+from tests.house import until
+from tests.simulators.alpaca import AlpacaSimulator
+from tests.test_ui_browser import CHROMIUM, PASSWORD, Home, browser, press, shown, sign_in  # noqa: F401
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")]
 
@@ -67,11 +67,25 @@ def owned(door: App, user: User, bot_id: int) -> Any:
     return bot.position.quantity
 
 
-def test_shares_sold_by_hand_are_told_and_booked_to_the_bot(home: Home, sim: AlpacaSimulator, door: App, ann: User, browser: Any):  # noqa: F811
+def test_shares_sold_by_hand_are_told_and_booked_to_the_bot(
+    home: Home, sim: AlpacaSimulator, door: App, ann: User, browser: Any
+):
     account = bots.add_account(
-        door, ann, broker="alpaca", mode="paper", label="My Alpaca", credentials={"key": sim.key, "secret": sim.secret}, options={},
-    )  # fmt: skip
-    bot = {"account_id": account, "symbol": "AAPL", "timeframe": "15", "position_size": "10", "position_size_type": "quantity"}
+        door,
+        ann,
+        broker="alpaca",
+        mode="paper",
+        label="My Alpaca",
+        credentials={"key": sim.key, "secret": sim.secret},
+        options={},
+    )
+    bot = {
+        "account_id": account,
+        "symbol": "AAPL",
+        "timeframe": "15",
+        "position_size": "10",
+        "position_size_type": "quantity",
+    }
     bot_id = bots.add_bot(door, ann, bot)
     body = '{"action": "buy", "symbol": "AAPL", "timeframe": "15", "id": "first"}'
     door.engine.accept(ann.id, parse(body.encode()), raw=body, origin=Origin.USER)
@@ -80,7 +94,12 @@ def test_shares_sold_by_hand_are_told_and_booked_to_the_bot(home: Home, sim: Alp
     sign_in(tab, home)
     tab.goto(f"{home.ui}/positions")
     shown(tab, "My Alpaca")
-    status, _ = raw(sim, "POST", "/v2/orders", {"symbol": "AAPL", "qty": "4", "side": "sell", "type": "market", "time_in_force": "day"})
+    status, _ = raw(
+        sim,
+        "POST",
+        "/v2/orders",
+        {"symbol": "AAPL", "qty": "4", "side": "sell", "type": "market", "time_in_force": "day"},
+    )
     assert status == 200
     shown(tab, "the books differ by", 45)  # without a reload
     shown(tab, "The broker has 6, your bots own 10")

@@ -1,4 +1,5 @@
-"""A second factor that a superadmin requires, in a real browser: the way there, and the way out of positions meanwhile."""
+"""A second factor that a superadmin requires, in a real browser: the way there, and the way out of positions
+meanwhile."""
 
 from __future__ import annotations
 
@@ -20,14 +21,18 @@ pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="ther
 TITLE = "Set up two-factor sign-in"
 
 
-def led_there(tab: Any, seconds: float = 20) -> None:  # noqa: F811
+def led_there(tab: Any, seconds: float = 20) -> None:
     tab.get_by_role("heading", name=TITLE, level=1).wait_for(timeout=seconds * 1000)
 
 
-def test_who_has_none_is_led_to_it_and_closes_everything_meanwhile(tab: Any, home: Home, door: App):  # noqa: F811
+def test_who_has_none_is_led_to_it_and_closes_everything_meanwhile(tab: Any, home: Home, door: App):
     boss, user = person(door, Role.SUPERADMIN), person(door)
-    account = bots.add_account(door, user, broker="paper", mode="paper", label="Sandbox", credentials={}, options={})
-    bot = bots.add_bot(door, user, {"account_id": account, "symbol": "AAPL", "timeframe": "15", "position_size": "5000"})
+    account = bots.add_account(
+        door, user, broker="paper", mode="paper", label="Sandbox", credentials={}, options={}
+    )
+    bot = bots.add_bot(
+        door, user, {"account_id": account, "symbol": "AAPL", "timeframe": "15", "position_size": "5000"}
+    )
     sends(door, user, '{"action": "buy", "symbol": "AAPL", "timeframe": "15", "id": "1"}')
     until(lambda: owned(door, user, bot) > 0, 30)
     knock(tab, home, user.email)
@@ -54,7 +59,9 @@ def test_who_has_none_is_led_to_it_and_closes_everything_meanwhile(tab: Any, hom
     dialog = tab.get_by_role("dialog")
     dialog.get_by_text("Cannot scan it?").click()
     secret = dialog.locator("code").first.inner_text().replace(" ", "").strip()
-    dialog.get_by_label("The code that the app shows now").fill(totp.code_at(secret, totp.step_at(door.clock.now())))
+    dialog.get_by_label("The code that the app shows now").fill(
+        totp.code_at(secret, totp.step_at(door.clock.now()))
+    )
     dialog.get_by_label("Your password").fill(PASSWORD)
     dialog.get_by_role("button", name="Switch it on").click()
     shown(tab, "Keep these recovery codes")

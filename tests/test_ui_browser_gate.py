@@ -10,11 +10,25 @@ from urllib.parse import urlsplit
 from tests.test_ui_browser import Home, at_the_form, browser, home, pytestmark, ready, shown, sign_in  # noqa: F401
 
 PASSWORD = "correct horse battery"
-PAGES = ("", "positions", "bots", "connect", "signals", "history", "performance", "risk_events", "account", "admin")
-PARTS = "[data-testid=stMain] [data-testid=stSegmentedControl] button, [data-testid=stMain] [role=tab], [data-testid=stMain] [data-testid=stButtonGroup] button"
+PAGES = (
+    "",
+    "positions",
+    "bots",
+    "connect",
+    "signals",
+    "history",
+    "performance",
+    "risk_events",
+    "account",
+    "admin",
+)
+PARTS = (
+    "[data-testid=stMain] [data-testid=stSegmentedControl] button, [data-testid=stMain] [role=tab], "
+    "[data-testid=stMain] [data-testid=stButtonGroup] button"
+)
 
 
-def test_nothing_that_a_page_asks_for_is_refused(home: Home, browser: Any) -> None:  # noqa: F811
+def test_nothing_that_a_page_asks_for_is_refused(home: Home, browser: Any) -> None:
     tab = browser.new_context(viewport={"width": 1300, "height": 900}).new_page()
     asked: Counter[str] = Counter()
     refused: list[str] = []
@@ -22,14 +36,21 @@ def test_nothing_that_a_page_asks_for_is_refused(home: Home, browser: Any) -> No
 
     def hear(answer: Any) -> None:
         where = urlsplit(answer.url)
-        asked["/".join(where.path.split("/")[:3]) if where.path.startswith("/_stcore") else f"/{where.path.split('/')[1]}"] += 1
+        asked[
+            "/".join(where.path.split("/")[:3])
+            if where.path.startswith("/_stcore")
+            else f"/{where.path.split('/')[1]}"
+        ] += 1
         if answer.status >= 400:
             refused.append(f"{answer.status} {answer.request.method} {where.path}")
 
     def watch(one: Any) -> None:
         one.on("response", hear)
         one.on("pageerror", lambda error: troubles.append(str(error)))
-        one.on("console", lambda line: troubles.append(line.text) if "Content Security Policy" in line.text else None)
+        one.on(
+            "console",
+            lambda line: troubles.append(line.text) if "Content Security Policy" in line.text else None,
+        )
 
     watch(tab)
     tab.goto(home.setup_link())
@@ -52,11 +73,13 @@ def test_nothing_that_a_page_asks_for_is_refused(home: Home, browser: Any) -> No
                 one.locator(PARTS).nth(place).click(timeout=5000)
                 one.wait_for_timeout(400)
     assert not refused and not troubles
-    assert asked["/static"] > 20 and asked["/_stcore/host-config"] and asked["/_stcore/bidi-components"], asked
+    assert asked["/static"] > 20 and asked["/_stcore/host-config"] and asked["/_stcore/bidi-components"], (
+        asked
+    )
     print(dict(asked))
 
 
-def test_a_tab_that_gives_way_to_newer_ones_says_so_and_comes_back(home: Home, browser: Any) -> None:  # noqa: F811
+def test_a_tab_that_gives_way_to_newer_ones_says_so_and_comes_back(home: Home, browser: Any) -> None:
     context = browser.new_context()
     first = context.new_page()
     first.goto(f"{home.ui}/auth/login")
@@ -75,7 +98,7 @@ def test_a_tab_that_gives_way_to_newer_ones_says_so_and_comes_back(home: Home, b
     first.get_by_text("Newer tabs of yours").wait_for(state="hidden", timeout=40_000)
 
 
-def test_signing_out_leaves_no_page_behind_and_keeps_how_it_looks(home: Home, browser: Any) -> None:  # noqa: F811
+def test_signing_out_leaves_no_page_behind_and_keeps_how_it_looks(home: Home, browser: Any) -> None:
     context = browser.new_context(color_scheme="dark")
     tab = context.new_page()
     sign_in(tab, home)

@@ -1,5 +1,5 @@
-"""What a hand on the dashboard may do with money: forms, stops, closing everything, keys. In a real browser, at Alpaca's simulator
-with a live account beside a paper one, with the real worker."""
+"""What a hand on the dashboard may do with money: forms, stops, closing everything, keys. In a real browser,
+at Alpaca's simulator with a live account beside a paper one, with the real worker."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import pytest
 
 pytest.importorskip("alpaca", reason="alpaca-py is not installed")
 
-from dashtrade.app import App, build_app  # noqa: E402
-from dashtrade.domain.dialects import parse  # noqa: E402
-from dashtrade.domain.signals import Origin  # noqa: E402
-from dashtrade.services import bots, people  # noqa: E402
-from dashtrade.settings import ROOT, Settings  # noqa: E402
-from dashtrade.tables import bots as bot_table  # noqa: E402
-from dashtrade.tables import people as people_table  # noqa: E402
-from dashtrade.tables.people import User  # noqa: E402
-from tests.at_alpaca import addresses  # noqa: E402
-from tests.house import until  # noqa: E402
-from tests.simulators.alpaca import AlpacaSimulator  # noqa: E402
-from tests.test_ui_browser import CHROMIUM, PASSWORD, Home, browser, press, shown, sign_in  # noqa: E402, F401
+from dashtrade.app import App, build_app
+from dashtrade.domain.dialects import parse
+from dashtrade.domain.signals import Origin
+from dashtrade.services import bots, people
+from dashtrade.settings import ROOT, Settings
+from dashtrade.tables import bots as bot_table
+from dashtrade.tables import people as people_table
+from dashtrade.tables.people import User
+from tests.at_alpaca import addresses
+from tests.house import until
+from tests.simulators.alpaca import AlpacaSimulator
+from tests.test_ui_browser import CHROMIUM, PASSWORD, Home, browser, press, shown, sign_in  # noqa: F401
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")]
 
@@ -62,8 +62,10 @@ def ann(door: App) -> User:
 
 
 @pytest.fixture
-def tab(home: Home, ann: User, browser: Any) -> Iterator[Any]:  # noqa: F811
-    context = browser.new_context(viewport={"width": 1400, "height": 900}, permissions=["clipboard-read", "clipboard-write"])
+def tab(home: Home, ann: User, browser: Any) -> Iterator[Any]:
+    context = browser.new_context(
+        viewport={"width": 1400, "height": 900}, permissions=["clipboard-read", "clipboard-write"]
+    )
     opened = context.new_page()
     sign_in(opened, home)
     yield opened
@@ -81,10 +83,12 @@ def sends(door: App, user: User, body: str) -> None:
     door.engine.accept(user.id, parse(body.encode()), raw=body, origin=Origin.USER)
 
 
-# --- the form of a bot -----------------------------------------------------------------------------------------------------------
+# --- the form of a bot --------------------------------------------------------------------------------------
 
 
-def test_what_is_wrong_is_brought_into_view_marked_and_has_the_keyboard(home: Home, tab: Any, door: App, ann: User):
+def test_what_is_wrong_is_brought_into_view_marked_and_has_the_keyboard(
+    home: Home, tab: Any, door: App, ann: User
+):
     tab.set_viewport_size({"width": 1300, "height": 600})
     tab.goto(f"{home.ui}/bots?new=yes")
     dialog = tab.get_by_role("dialog")
@@ -97,7 +101,10 @@ def test_what_is_wrong_is_brought_into_view_marked_and_has_the_keyboard(home: Ho
     until(lambda: field.evaluate("e => e === document.activeElement"), 5)
     assert field.get_attribute("aria-invalid") == "true"
     assert "1e4" in tab.locator(f"#{field.get_attribute('aria-describedby')}").inner_text()
-    inside = "e => { const b = e.getBoundingClientRect(); return b.top >= 0 && b.bottom <= innerHeight && b.height > 0; }"
+    inside = (
+        "e => { const b = e.getBoundingClientRect(); return b.top >= 0 && b.bottom <= innerHeight && "
+        "b.height > 0; }"
+    )
     assert words.evaluate(inside) and field.evaluate(inside)
     field.fill("$10,000")
     press(dialog, "Make the bot")
@@ -115,7 +122,12 @@ def test_a_complaint_opens_what_hides_its_field(home: Home, tab: Any):
     dialog.get_by_text("Limits", exact=True).click()
     press(dialog, "Make the bot")
     shown(dialog, "Max loss per position, % is 150")
-    until(lambda: dialog.get_by_role("textbox", name="Max loss per position, %").evaluate("e => e === document.activeElement"), 5)
+    until(
+        lambda: dialog.get_by_role("textbox", name="Max loss per position, %").evaluate(
+            "e => e === document.activeElement"
+        ),
+        5,
+    )
 
 
 def test_a_stop_is_said_in_money_while_it_is_typed_and_kept(home: Home, tab: Any, door: App, ann: User):
@@ -148,13 +160,14 @@ def _bots(door: App, user: User) -> Any:
         return bot_table.list_page(conn, user.id, limit=50)
 
 
-# --- by keyboard alone ---------------------------------------------------------------------------------------------------------------
+# --- by keyboard alone --------------------------------------------------------------------------------------
 
 BROKERS = ("Alpaca", "Binance", "Coinbase", "Kraken", "OKX", "Gemini", "Schwab")
 
 
 def tab_to(tab: Any, name: str, role: str = "textbox", most: int = 40) -> None:
-    """Tab, until the keyboard is there: the way over each field's own buttons, as a person without a mouse goes."""
+    """Tab, until the keyboard is there: the way over each field's own buttons, as a person without a mouse
+    goes."""
     wanted = tab.get_by_role("dialog").get_by_role(role, name=name, exact=True)
     for _ in range(most):
         if wanted.count() and wanted.first.evaluate("e => e === document.activeElement"):
@@ -181,7 +194,9 @@ def test_a_secret_typed_and_left_by_tab_is_kept(home: Home, tab: Any, broker: st
     tab.keyboard.press("Enter")
     wrong = dialog.locator("[class*=st-key-wrong_]")
     wrong.wait_for()
-    assert "missing" not in wrong.inner_text(), "the word for real money is what it asks for, or a key of another form"
+    assert "missing" not in wrong.inner_text(), (
+        "the word for real money is what it asks for, or a key of another form"
+    )
 
 
 def test_every_brokers_form_is_tried_by_keyboard():
@@ -190,7 +205,7 @@ def test_every_brokers_form_is_tried_by_keyboard():
     assert {form.title for form in FORMS if form.keys} == set(BROKERS)
 
 
-def test_a_password_is_changed_by_keyboard_alone(home: Home, door: App, browser: Any):  # noqa: F811
+def test_a_password_is_changed_by_keyboard_alone(home: Home, door: App, browser: Any):
     people.add_user(door, email="bob@example.com", name="Bob", password=PASSWORD)
     tab = browser.new_context(viewport={"width": 1300, "height": 900}).new_page()
     sign_in(tab, home, "bob@example.com")
@@ -201,21 +216,27 @@ def test_a_password_is_changed_by_keyboard_alone(home: Home, door: App, browser:
         tab.keyboard.type(word)
         for _ in range(8):  # past the eye, help marks, and what may be ticked
             tab.keyboard.press("Tab")
-            if tab.evaluate("document.activeElement.matches('input:not([type=checkbox]), [data-testid=stFormSubmitButton] button')"):
+            if tab.evaluate(
+                "document.activeElement.matches('input:not([type=checkbox]), "
+                "[data-testid=stFormSubmitButton] button')"
+            ):
                 break
     tab.keyboard.press("Enter")
     shown(tab, "The password is changed")
     assert people.check_password(door, "bob@example.com", new, "203.0.113.9").email == "bob@example.com"
 
 
-# --- the webhook address --------------------------------------------------------------------------------------------------------------
+# --- the webhook address ------------------------------------------------------------------------------------
 
 
 def test_copying_the_masked_address_copies_the_address(home: Home, tab: Any, door: App, ann: User):
     token = people.rotate_webhook_token(door, ann)
     with door.db.read() as conn:
         account = next(each.id for each in bots.account_table.list_all(conn, ann.id) if each.mode == "paper")
-    bots.add_bot(door, ann, {"account_id": account, "symbol": "PEP", "timeframe": "15", "position_size": "1000"})  # a message to copy
+    # a message to copy
+    bots.add_bot(
+        door, ann, {"account_id": account, "symbol": "PEP", "timeframe": "15", "position_size": "1000"}
+    )
     for part in ("Webhook", "Alerts"):
         tab.goto(f"{home.ui}/connect?part={part}")
         shown(tab, "webhook?token=••••", 25)

@@ -1,4 +1,5 @@
-"""Signing in and everything around it, in a real browser: the second factor, the demo, links, roles, a tab left open overnight."""
+"""Signing in and everything around it, in a real browser: the second factor, the demo, links, roles, a tab
+left open overnight."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="ther
 
 
 @pytest.fixture(scope="module")
-def door(home: Home) -> Iterator[App]:  # noqa: F811
+def door(home: Home) -> Iterator[App]:
     """A second door to the same database, for what a test prepares."""
     app = build_app(Settings.load(home.environ, ROOT))
     yield app
@@ -35,14 +36,14 @@ def door(home: Home) -> Iterator[App]:  # noqa: F811
 
 
 @pytest.fixture
-def tab(browser: Any) -> Iterator[Any]:  # noqa: F811
+def tab(browser: Any) -> Iterator[Any]:
     context = browser.new_context(viewport={"width": 1300, "height": 950})
     yield context.new_page()
     context.close()
 
 
 @pytest.fixture
-def other_tab(browser: Any) -> Iterator[Any]:  # noqa: F811
+def other_tab(browser: Any) -> Iterator[Any]:
     context = browser.new_context(viewport={"width": 390, "height": 844})
     yield context.new_page()
     context.close()
@@ -57,14 +58,14 @@ def person(door: App, role: Role = Role.STANDARD) -> User:
     return found
 
 
-def knock(tab: Any, home: Home, email: str, password: str = PASSWORD) -> None:  # noqa: F811
+def knock(tab: Any, home: Home, email: str, password: str = PASSWORD) -> None:
     tab.goto(f"{home.ui}/auth/login")
     tab.fill("#email", email)
     tab.fill("#password", password)
     tab.get_by_role("button", name="Sign in").click()
 
 
-def test_the_second_factor_from_the_qr_code_to_the_last_recovery_code(tab: Any, home: Home, door: App):  # noqa: F811
+def test_the_second_factor_from_the_qr_code_to_the_last_recovery_code(tab: Any, home: Home, door: App):
     user = person(door)
     knock(tab, home, user.email)
     ready(tab)
@@ -73,7 +74,9 @@ def test_the_second_factor_from_the_qr_code_to_the_last_recovery_code(tab: Any, 
     tab.get_by_role("button", name="Switch it on").click()
     dialog = tab.get_by_role("dialog")
     dialog.locator("img.dt-qr").wait_for(timeout=15_000)
-    assert dialog.locator("img.dt-qr").evaluate("image => image.naturalWidth") > 100, "the QR code is drawn, under the policy as it is served"
+    assert dialog.locator("img.dt-qr").evaluate("image => image.naturalWidth") > 100, (
+        "the QR code is drawn, under the policy as it is served"
+    )
     dialog.get_by_text("Cannot scan it?").click()
     secret = dialog.locator("code").first.inner_text().replace(" ", "").strip()
     step = totp.step_at(door.clock.now())
@@ -105,7 +108,7 @@ def test_the_second_factor_from_the_qr_code_to_the_last_recovery_code(tab: Any, 
     shown(tab, "This code is wrong or was used")
 
 
-def test_one_click_to_a_demo_that_becomes_an_account(tab: Any, home: Home, door: App):  # noqa: F811
+def test_one_click_to_a_demo_that_becomes_an_account(tab: Any, home: Home, door: App):
     boss = person(door, Role.SUPERADMIN)
     tab.goto(f"{home.ui}/auth/login")
     tab.get_by_role("button", name="Try the demo").click()
@@ -122,8 +125,15 @@ def test_one_click_to_a_demo_that_becomes_an_account(tab: Any, home: Home, door:
     tab.get_by_role("link", name="Keep it as an account").click()
     ready(tab)
     form = tab.locator(".st-key-keep_demo")
-    for label, value in {"Your name": "Dora", "Email": email, "Password": PASSWORD, "Invitation": code}.items():
-        form.get_by_role("textbox", name=label).or_(form.locator(f"input[aria-label='{label}']")).first.fill(value)
+    for label, value in {
+        "Your name": "Dora",
+        "Email": email,
+        "Password": PASSWORD,
+        "Invitation": code,
+    }.items():
+        form.get_by_role("textbox", name=label).or_(form.locator(f"input[aria-label='{label}']")).first.fill(
+            value
+        )
     form.get_by_role("button", name="Keep it").click()
     tab.get_by_text("This is a demo").wait_for(state="detached", timeout=15_000)
     tab.context.clear_cookies()
@@ -133,7 +143,7 @@ def test_one_click_to_a_demo_that_becomes_an_account(tab: Any, home: Home, door:
     shown(tab, "Bitcoin trend")
 
 
-def test_an_admins_link_makes_a_new_password(tab: Any, other_tab: Any, home: Home, door: App):  # noqa: F811
+def test_an_admins_link_makes_a_new_password(tab: Any, other_tab: Any, home: Home, door: App):
     admin, user = person(door, Role.ADMIN), person(door)
     knock(tab, home, admin.email)
     ready(tab)
@@ -160,7 +170,7 @@ def test_an_admins_link_makes_a_new_password(tab: Any, other_tab: Any, home: Hom
     shown(other_tab, "This link does not work")
 
 
-def test_roles_by_address_after_a_restart(tab: Any, home: Home, door: App):  # noqa: F811
+def test_roles_by_address_after_a_restart(tab: Any, home: Home, door: App):
     home.restart_dashboard()
     knock(tab, home, person(door).email)
     ready(tab)
@@ -182,17 +192,32 @@ def test_roles_by_address_after_a_restart(tab: Any, home: Home, door: App):  # n
 
 
 TITLES = {
-    "/admin": "Admin", "/": "Overview", "/positions": "Live positions", "/bots": "Bots", "/connect": "Setup", "/signals": "Signals", "/history": "Trade history",
-    "/performance": "Performance", "/risk_events": "Risk events", "/account": "Account",
-}  # fmt: skip
+    "/admin": "Admin",
+    "/": "Overview",
+    "/positions": "Live positions",
+    "/bots": "Bots",
+    "/connect": "Setup",
+    "/signals": "Signals",
+    "/history": "Trade history",
+    "/performance": "Performance",
+    "/risk_events": "Risk events",
+    "/account": "Account",
+}
 ALONE = {  # parts of the admin page and what a superadmin alone finds there
-    "Overview": "", "People": "", "Trades": "", "System": "Switch simulation on", "Log of deeds": "",
+    "Overview": "",
+    "People": "",
+    "Trades": "",
+    "System": "Switch simulation on",
+    "Log of deeds": "",
 }
 
 
 @pytest.mark.parametrize("role", list(Role))
-def test_each_page_by_its_address_after_a_restart_is_for_whom_it_is(tab: Any, home: Home, door: App, role: Role):  # noqa: F811
-    """The first request after a restart is for a page, not for Home.py; and nobody is let in further than their role."""
+def test_each_page_by_its_address_after_a_restart_is_for_whom_it_is(
+    tab: Any, home: Home, door: App, role: Role
+):
+    """The first request after a restart is for a page, not for Home.py; and nobody is let in further than
+    their role."""
     knock(tab, home, person(door, role).email)
     ready(tab)
     home.restart_dashboard()
@@ -209,14 +234,18 @@ def test_each_page_by_its_address_after_a_restart_is_for_whom_it_is(tab: Any, ho
             if alone:
                 tab.wait_for_timeout(700)  # until a part that should not be there could be
             assert not alone or tab.get_by_role("button", name=alone).count() == (role is Role.SUPERADMIN)
-    assert tab.context.request.get(f"{home.ui}/files/all-trades.csv").status == (403 if role is Role.STANDARD else 200)
+    assert tab.context.request.get(f"{home.ui}/files/all-trades.csv").status == (
+        403 if role is Role.STANDARD else 200
+    )
     tab.context.clear_cookies()
     for path in TITLES:
         tab.goto(home.ui + path)
         assert tab.url.startswith(f"{home.ui}/auth/login"), path
 
 
-def test_a_session_that_is_ended_from_elsewhere_ends_on_the_screen_and_a_deactivated_user_is_out(tab: Any, other_tab: Any, home: Home, door: App):  # noqa: F811
+def test_a_session_that_is_ended_from_elsewhere_ends_on_the_screen_and_a_deactivated_user_is_out(
+    tab: Any, other_tab: Any, home: Home, door: App
+):
     user, admin = person(door), person(door, Role.ADMIN)
     token = people.rotate_webhook_token(door, user)
     knock(tab, home, user.email)
@@ -228,7 +257,9 @@ def test_a_session_that_is_ended_from_elsewhere_ends_on_the_screen_and_a_deactiv
     other_tab.get_by_role("button", name="Sign in").click()
     ready(other_tab)
     [kept] = [cookie for cookie in other_tab.context.cookies() if cookie["name"] == "dashtrade_session"]
-    assert kept["httpOnly"] and kept["sameSite"] == "Lax" and 29 < (kept["expires"] - time.time()) / 86400 <= 30
+    assert (
+        kept["httpOnly"] and kept["sameSite"] == "Lax" and 29 < (kept["expires"] - time.time()) / 86400 <= 30
+    )
     tab.goto(f"{home.ui}/account")
     tab.get_by_role("button", name="Sign out Chrome on Linux").click()
     other_tab.wait_for_url("**/auth/login**", timeout=25_000)
@@ -244,8 +275,10 @@ def test_a_session_that_is_ended_from_elsewhere_ends_on_the_screen_and_a_deactiv
     shown(tab, "Email or password is wrong")
 
 
-def _alert(home: Home, token: str) -> int:  # noqa: F811
-    asked = urllib.request.Request(f"{home.hooks}/webhook?token={token}", data=b'{"action": "buy", "symbol": "AAPL"}')
+def _alert(home: Home, token: str) -> int:
+    asked = urllib.request.Request(
+        f"{home.hooks}/webhook?token={token}", data=b'{"action": "buy", "symbol": "AAPL"}'
+    )
     try:
         with urllib.request.urlopen(asked, timeout=10) as answer:
             return answer.status
@@ -253,19 +286,23 @@ def _alert(home: Home, token: str) -> int:  # noqa: F811
         return refused.code
 
 
-def test_a_page_left_open_overnight_goes_to_the_form(tab: Any, home: Home, door: App):  # noqa: F811
+def test_a_page_left_open_overnight_goes_to_the_form(tab: Any, home: Home, door: App):
     user = person(door)
     knock(tab, home, user.email)
     ready(tab)
     tab.wait_for_timeout(1500)  # until the page's own parts are there
     past = door.clock.now() - timedelta(hours=13)
     mine = people_table.sessions.c.user_id == user.id
-    door.db.write(lambda conn: conn.execute(sa.update(people_table.sessions).where(mine).values(seen_at=past)))
+    door.db.write(
+        lambda conn: conn.execute(sa.update(people_table.sessions).where(mine).values(seen_at=past))
+    )
     tab.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # somebody looks at it again
     at_the_form(tab)
 
 
-def test_an_admin_looks_at_pages_on_which_nothing_can_be_done(tab: Any, home: Home, door: App, tmp_path: Path):  # noqa: F811
+def test_an_admin_looks_at_pages_on_which_nothing_can_be_done(
+    tab: Any, home: Home, door: App, tmp_path: Path
+):
     admin, user = person(door, Role.ADMIN), person(door)
     knock(tab, home, admin.email)
     ready(tab)
@@ -285,16 +322,23 @@ def test_an_admin_looks_at_pages_on_which_nothing_can_be_done(tab: Any, home: Ho
     shown(tab, "Invite somebody")
 
 
-def test_ones_data_comes_as_a_file(tab: Any, home: Home, door: App):  # noqa: F811
+def test_ones_data_comes_as_a_file(tab: Any, home: Home, door: App):
     user = person(door)
-    assert tab.context.request.get(f"{home.ui}/files/my-data.zip").status in (401, 403) or "login" in tab.context.request.get(f"{home.ui}/files/my-data.zip").url
+    assert (
+        tab.context.request.get(f"{home.ui}/files/my-data.zip").status in (401, 403)
+        or "login" in tab.context.request.get(f"{home.ui}/files/my-data.zip").url
+    )
     knock(tab, home, user.email)
     ready(tab)
     answer = tab.context.request.get(f"{home.ui}/files/my-data.zip")
-    assert answer.status == 200 and answer.body()[:2] == b"PK" and answer.headers["content-type"] == "application/zip"
+    assert (
+        answer.status == 200
+        and answer.body()[:2] == b"PK"
+        and answer.headers["content-type"] == "application/zip"
+    )
 
 
-def test_an_account_goes_with_password_and_word(tab: Any, home: Home, door: App):  # noqa: F811
+def test_an_account_goes_with_password_and_word(tab: Any, home: Home, door: App):
     person(door, Role.SUPERADMIN)
     user = person(door)
     knock(tab, home, user.email)

@@ -1,5 +1,5 @@
-"""Schwab lets nobody in without a person, every seven days: an account is added, signed in at by the link, and renewed in time.
-In a real browser, at Schwab's simulator, with the real worker."""
+"""Schwab lets nobody in without a person, every seven days: an account is added, signed in at by the link,
+and renewed in time. In a real browser, at Schwab's simulator, with the real worker."""
 
 from __future__ import annotations
 
@@ -84,7 +84,8 @@ def add_by_link(tab: Any, sim: Simulator) -> None:
     tab.get_by_role("textbox", name="REAL MONEY").fill("REAL MONEY")
     tab.get_by_role("dialog").get_by_text(DECLINE).click()
     press(tab, "Go on to Schwab's sign-in")
-    tab.locator(f"[role=dialog] a[href*='{schwab.CALLBACK.rpartition('/')[2]}']").wait_for()  # the link knows the callback by now
+    # the link knows the callback by now
+    tab.locator(f"[role=dialog] a[href*='{schwab.CALLBACK.rpartition('/')[2]}']").wait_for()
     first = sent_back(tab, sim, "C0.wrong@")
     paste(tab, first)
     shown(tab, "Schwab did not take this sign-in")
@@ -101,7 +102,13 @@ def the_account(door: App, ann: User) -> Account:
 
 def bought(door: App, ann: User, account: Account) -> bool:
     """A bot on the account buys at Schwab, by the worker."""
-    bot = {"account_id": account.id, "symbol": "AAPL", "timeframe": "15", "position_size": "10", "position_size_type": "quantity"}
+    bot = {
+        "account_id": account.id,
+        "symbol": "AAPL",
+        "timeframe": "15",
+        "position_size": "10",
+        "position_size_type": "quantity",
+    }
     bot_id = bots.add_bot(door, ann, bot)
     body = '{"action": "buy", "symbol": "AAPL", "timeframe": "15", "id": "first"}'
     door.engine.accept(ann.id, parse(body.encode()), raw=body, origin=Origin.USER)
@@ -119,7 +126,9 @@ def signed_in_days_ago(door: App, sim: Simulator, account: Account, days: float)
     door.db.write(lambda conn: account_table.put_session(conn, account.id, None, token))
 
 
-def test_an_account_is_added_by_schwabs_link_trades_and_is_renewed_in_time(home: Home, sim: Simulator, door: App, ann: User, browser: Any):  # noqa: F811
+def test_an_account_is_added_by_schwabs_link_trades_and_is_renewed_in_time(
+    home: Home, sim: Simulator, door: App, ann: User, browser: Any
+):
     tab = browser.new_context(viewport={"width": 1300, "height": 1000}).new_page()
     sign_in(tab, home)
     tab.goto(f"{home.ui}/connect")
@@ -144,12 +153,23 @@ def test_an_account_is_added_by_schwabs_link_trades_and_is_renewed_in_time(home:
 
 
 def test_an_account_that_nobody_signed_in_at_again_is_stopped_and_comes_back_by_its_button(
-    home: Home, sim: Simulator, door: App, ann: User, browser: Any  # noqa: F811
+    home: Home, sim: Simulator, door: App, ann: User, browser: Any
 ):
-    account = bots.account_of(door, ann, bots.add_account(
-        door, ann, broker="schwab", mode="live", label="Left alone", credentials={"key": schwab.KEY, "secret": schwab.SECRET},
-        options={"callback": schwab.CALLBACK}, acknowledge="REAL MONEY", decline_second_factor=True,
-    ))  # fmt: skip
+    account = bots.account_of(
+        door,
+        ann,
+        bots.add_account(
+            door,
+            ann,
+            broker="schwab",
+            mode="live",
+            label="Left alone",
+            credentials={"key": schwab.KEY, "secret": schwab.SECRET},
+            options={"callback": schwab.CALLBACK},
+            acknowledge="REAL MONEY",
+            decline_second_factor=True,
+        ),
+    )
     tab = browser.new_context(viewport={"width": 1300, "height": 1000}).new_page()
     sign_in(tab, home)
     tab.goto(f"{home.ui}/connect")

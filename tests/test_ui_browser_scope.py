@@ -1,4 +1,5 @@
-"""The header's switch in a real browser: a live account at Alpaca's simulator, and a paper account whose money never joins it."""
+"""The header's switch in a real browser: a live account at Alpaca's simulator, and a paper account whose
+money never joins it."""
 
 from __future__ import annotations
 
@@ -11,18 +12,18 @@ import pytest
 
 pytest.importorskip("alpaca", reason="alpaca-py is not installed")
 
-from dashtrade.app import App, build_app  # noqa: E402
-from dashtrade.domain.dialects import parse  # noqa: E402
-from dashtrade.domain.signals import Origin  # noqa: E402
-from dashtrade.services import bots, people  # noqa: E402
-from dashtrade.settings import ROOT, Settings  # noqa: E402
-from dashtrade.tables import bots as bot_table  # noqa: E402
-from dashtrade.tables import people as people_table  # noqa: E402
-from dashtrade.tables.people import User  # noqa: E402
-from tests.at_alpaca import addresses  # noqa: E402
-from tests.house import until  # noqa: E402
-from tests.simulators.alpaca import AlpacaSimulator  # noqa: E402
-from tests.test_ui_browser import CHROMIUM, PASSWORD, Home, browser, ready, shown, sign_in  # noqa: E402, F401
+from dashtrade.app import App, build_app
+from dashtrade.domain.dialects import parse
+from dashtrade.domain.signals import Origin
+from dashtrade.services import bots, people
+from dashtrade.settings import ROOT, Settings
+from dashtrade.tables import bots as bot_table
+from dashtrade.tables import people as people_table
+from dashtrade.tables.people import User
+from tests.at_alpaca import addresses
+from tests.house import until
+from tests.simulators.alpaca import AlpacaSimulator
+from tests.test_ui_browser import CHROMIUM, PASSWORD, Home, browser, ready, shown, sign_in  # noqa: F401
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")]
 
@@ -58,13 +59,28 @@ def ann(door: App, sim: AlpacaSimulator) -> User:
     with door.db.read() as conn:
         user = people_table.by_id(conn, user_id)
     assert user is not None
-    paper = bots.add_account(door, user, broker="paper", mode="paper", label="Practice", credentials={}, options={})
+    paper = bots.add_account(
+        door, user, broker="paper", mode="paper", label="Practice", credentials={}, options={}
+    )
     live = bots.add_account(
-        door, user, broker="alpaca", mode="live", label="Alpaca", credentials={"key": sim.key, "secret": sim.secret}, options={},
-        acknowledge=bots.REAL_MONEY, decline_second_factor=True,
-    )  # fmt: skip
+        door,
+        user,
+        broker="alpaca",
+        mode="live",
+        label="Alpaca",
+        credentials={"key": sim.key, "secret": sim.secret},
+        options={},
+        acknowledge=bots.REAL_MONEY,
+        decline_second_factor=True,
+    )
     for account, symbol, size in ((paper, "BTCUSD", "0.5"), (live, "AAPL", "10")):
-        given = {"account_id": account, "symbol": symbol, "timeframe": "15", "position_size": size, "position_size_type": "quantity"}
+        given = {
+            "account_id": account,
+            "symbol": symbol,
+            "timeframe": "15",
+            "position_size": size,
+            "position_size_type": "quantity",
+        }
         bot_id = bots.add_bot(door, user, given)
         body = f'{{"action": "buy", "symbol": "{symbol}", "timeframe": "15", "id": "{symbol}"}}'
         door.engine.accept(user.id, parse(body.encode()), raw=body, origin=Origin.USER)
@@ -79,7 +95,9 @@ def _owned(door: App, user: User, bot_id: int) -> Any:
 
 
 def choose(tab: Any, kind: str) -> None:
-    tab.get_by_role("radio", name=kind, exact=True).or_(tab.get_by_role("button", name=kind, exact=True)).first.click()
+    tab.get_by_role("radio", name=kind, exact=True).or_(
+        tab.get_by_role("button", name=kind, exact=True)
+    ).first.click()
 
 
 def photo(tab: Any, name: str) -> None:
@@ -89,7 +107,7 @@ def photo(tab: Any, name: str) -> None:
         tab.screenshot(path=str(Path(folder) / f"{name}.png"))
 
 
-def test_live_and_paper_are_seen_apart_and_the_choice_stays(home: Home, door: App, ann: User, browser: Any):  # noqa: F811
+def test_live_and_paper_are_seen_apart_and_the_choice_stays(home: Home, door: App, ann: User, browser: Any):
     tab = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
     sign_in(tab, home)
     shown(tab, "live money", 30)
@@ -110,7 +128,8 @@ def test_live_and_paper_are_seen_apart_and_the_choice_stays(home: Home, door: Ap
     shown(tab, "Practice", 30)
     tab.wait_for_url("**/positions?scope=paper**")
     assert tab.get_by_role("heading", name="Alpaca").count() == 0
-    other = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()  # another machine: the user's choice is known there
+    # another machine: the user's choice is known there
+    other = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
     sign_in(other, home)
     shown(other, "Paper · Practice", 30)
     other.goto(f"{home.ui}/positions?scope=live")
@@ -119,7 +138,7 @@ def test_live_and_paper_are_seen_apart_and_the_choice_stays(home: Home, door: Ap
     photo(other, "positions-live")
 
 
-def test_closing_with_real_money_says_so_in_the_dialog(home: Home, door: App, ann: User, browser: Any):  # noqa: F811
+def test_closing_with_real_money_says_so_in_the_dialog(home: Home, door: App, ann: User, browser: Any):
     tab = browser.new_context(viewport={"width": 390, "height": 844}).new_page()
     sign_in(tab, home)
     tab.goto(f"{home.ui}/bots?scope=live")

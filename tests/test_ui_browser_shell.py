@@ -1,8 +1,9 @@
-"""What stands around the pages, in a real browser: a server that goes away, a phone's menu, colours that stay, and layouts that
-hold with the fonts of whichever machine it is."""
+"""What stands around the pages, in a real browser: a server that goes away, a phone's menu, colours that
+stay, and layouts that hold with the fonts of whichever machine it is."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -23,11 +24,26 @@ from tests.house import until
 from tests.test_ui_browser import CHROMIUM, PASSWORD, Home, browser, home, press, ready, shown, sign_in  # noqa: F401
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")]
-LONG = "The second swing of Ether, with a name that goes on for longer than anybody wants to read on a telephone"
+LONG = (
+    "The second swing of Ether, with a name that goes on for longer than anybody wants to read on a telephone"
+)
 PAGES = [
-    "/", "/positions", "/bots", "/bots?bot=1", "/connect", "/connect?part=Webhook", "/connect?part=Alerts", "/signals", "/risk_events", "/history",
-    "/performance", "/account", "/admin", "/admin?part=People", "/admin?part=System",
-]  # fmt: skip
+    "/",
+    "/positions",
+    "/bots",
+    "/bots?bot=1",
+    "/connect",
+    "/connect?part=Webhook",
+    "/connect?part=Alerts",
+    "/signals",
+    "/risk_events",
+    "/history",
+    "/performance",
+    "/account",
+    "/admin",
+    "/admin?part=People",
+    "/admin?part=System",
+]
 # Wider than any font that a machine may have: what holds with it, holds.
 WIDEN = """(() => {
   const wide = new CSSStyleSheet(), attach = Element.prototype.attachShadow;
@@ -43,7 +59,8 @@ CUT = """() => {
   const found = [];
   const look = root => root.querySelectorAll('*').forEach(each => {
     if (each.shadowRoot) look(each.shadowRoot);
-    if (each.matches('.card .value, .card .note') && each.scrollWidth > each.clientWidth) found.push(each.textContent);
+    if (each.matches('.card .value, .card .note') && each.scrollWidth > each.clientWidth)
+      found.push(each.textContent);
   });
   look(document);
   return found;
@@ -51,7 +68,7 @@ CUT = """() => {
 
 
 @pytest.fixture(scope="module")
-def door(home: Home) -> Iterator[App]:  # noqa: F811
+def door(home: Home) -> Iterator[App]:
     app = build_app(Settings.load(home.environ, ROOT))
     yield app
     app.close()
@@ -64,9 +81,21 @@ def ann(door: App) -> User:
     with door.db.read() as conn:
         user = people_table.by_id(conn, user_id)
     assert user is not None
-    account = bots.add_account(door, user, broker="paper", mode="paper", label="Paper", credentials={}, options={})
+    account = bots.add_account(
+        door, user, broker="paper", mode="paper", label="Paper", credentials={}, options={}
+    )
     for symbol, name, action in (("BTCUSD", "Coin", "sell"), ("ETHUSD", LONG, "buy")):
-        bots.add_bot(door, user, {"account_id": account, "symbol": symbol, "timeframe": "15", "position_size": "5000", "name": name[:100]})
+        bots.add_bot(
+            door,
+            user,
+            {
+                "account_id": account,
+                "symbol": symbol,
+                "timeframe": "15",
+                "position_size": "5000",
+                "name": name[:100],
+            },
+        )
         alert(door, user, action, symbol)
     until(lambda: len(owning(door, user)) == 2, 20)
     return user
@@ -82,20 +111,22 @@ def alert(door: App, user: User, action: str, symbol: str) -> None:
     door.engine.accept(user.id, parse(body.encode()), raw=body, origin=Origin.USER)
 
 
-def desk_tab(browser: Any, home: Home, **more: Any) -> Any:  # noqa: F811
+def desk_tab(browser: Any, home: Home, **more: Any) -> Any:
     tab = browser.new_context(**({"viewport": {"width": 1440, "height": 900}} | more)).new_page()
     sign_in(tab, home)
     return tab
 
 
-def phone_tab(browser: Any, home: Home) -> Any:  # noqa: F811
+def phone_tab(browser: Any, home: Home) -> Any:
     return desk_tab(browser, home, viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
 
 
-# --- the server goes away --------------------------------------------------------------------------------------------------
+# --- the server goes away -----------------------------------------------------------------------------------
 
 
-def test_a_server_that_goes_away_is_told_with_the_time_of_the_figures_and_comes_back_by_itself(home: Home, ann: User, browser: Any):  # noqa: F811
+def test_a_server_that_goes_away_is_told_with_the_time_of_the_figures_and_comes_back_by_itself(
+    home: Home, ann: User, browser: Any
+):
     tab = desk_tab(browser, home)
     tab.get_by_role("button", name="Close BTC/USD").wait_for()
     tab.evaluate("window.notReloaded = true")
@@ -105,8 +136,13 @@ def test_a_server_that_goes_away_is_told_with_the_time_of_the_figures_and_comes_
     lost = tab.locator(".dt-lost")
     lost.get_by_text("Only the dashboard is away: the engine answers").wait_for(timeout=15_000)
     assert lost.locator("b").inner_text().startswith("Connection to DashTrade lost ")
-    assert tab.evaluate("/Figures are of \\d\\d:\\d\\d:\\d\\d\\. /.test(document.querySelector('.dt-lost').textContent)")
-    assert tab.evaluate("getComputedStyle(document.querySelector('[data-testid=stMainBlockContainer]')).filter") == "grayscale(1)"
+    assert tab.evaluate(
+        "/Figures are of \\d\\d:\\d\\d:\\d\\d\\. /.test(document.querySelector('.dt-lost').textContent)"
+    )
+    assert (
+        tab.evaluate("getComputedStyle(document.querySelector('[data-testid=stMainBlockContainer]')).filter")
+        == "grayscale(1)"
+    )
     for process in (receiver, worker):
         process.terminate()
     for process in (receiver, worker):
@@ -117,12 +153,17 @@ def test_a_server_that_goes_away_is_told_with_the_time_of_the_figures_and_comes_
     home.children.clear()
     home.start()
     lost.wait_for(state="detached", timeout=30_000)
-    assert tab.evaluate("getComputedStyle(document.querySelector('[data-testid=stMainBlockContainer]')).filter") == "none"
+    assert (
+        tab.evaluate("getComputedStyle(document.querySelector('[data-testid=stMainBlockContainer]')).filter")
+        == "none"
+    )
     tab.get_by_role("button", name="Close BTC/USD").wait_for()
     assert tab.evaluate("window.notReloaded") is True
 
 
-def test_a_server_that_takes_the_question_and_gives_no_answer_is_away_too(home: Home, ann: User, browser: Any):  # noqa: F811
+def test_a_server_that_takes_the_question_and_gives_no_answer_is_away_too(
+    home: Home, ann: User, browser: Any
+):
     tab = desk_tab(browser, home)
     held = []
     tab.route("**/auth/alive", lambda route: held.append(route))  # and never answered
@@ -132,7 +173,7 @@ def test_a_server_that_takes_the_question_and_gives_no_answer_is_away_too(home: 
     tab.locator(".dt-lost").wait_for(state="detached", timeout=15_000)
 
 
-def test_a_page_that_stays_empty_is_opened_again_once(home: Home, ann: User, browser: Any):  # noqa: F811
+def test_a_page_that_stays_empty_is_opened_again_once(home: Home, ann: User, browser: Any):
     tab = desk_tab(browser, home)
     loads: list[str] = []
     tab.on("load", lambda _: loads.append(tab.url))
@@ -143,10 +184,12 @@ def test_a_page_that_stays_empty_is_opened_again_once(home: Home, ann: User, bro
     assert [url.partition("?")[0] for url in loads] == [f"{home.ui}/"]
 
 
-# --- a phone ---------------------------------------------------------------------------------------------------------------
+# --- a phone ------------------------------------------------------------------------------------------------
 
 
-def test_a_phones_menu_closes_when_a_page_is_chosen_and_swallows_the_tap_beside_it(home: Home, ann: User, browser: Any):  # noqa: F811
+def test_a_phones_menu_closes_when_a_page_is_chosen_and_swallows_the_tap_beside_it(
+    home: Home, ann: User, browser: Any
+):
     tab = phone_tab(browser, home)
     menu, curtain = tab.locator("[data-testid=stSidebar]"), tab.locator(".dt-curtain")
     for number, name in enumerate(("Live positions", "Bots", "Overview", "Live positions")):
@@ -170,21 +213,27 @@ def test_a_phones_menu_closes_when_a_page_is_chosen_and_swallows_the_tap_beside_
     assert tab.get_by_role("dialog").count() == 0
 
 
-def test_on_a_phone_a_position_says_side_entry_price_stop_and_profit(home: Home, ann: User, browser: Any):  # noqa: F811
+def test_on_a_phone_a_position_says_side_entry_price_stop_and_profit(home: Home, ann: User, browser: Any):
     tab = phone_tab(browser, home)
     row = tab.locator("tbody tr", has=tab.get_by_role("button", name="Close BTC/USD"))
     row.get_by_text("Short").wait_for()
     tab.goto(f"{home.ui}/positions")
     row.wait_for()
-    labels = [cell.get_attribute("data-label") for cell in row.locator("td[data-label]").all() if cell.is_visible()]
+    labels = [
+        cell.get_attribute("data-label") for cell in row.locator("td[data-label]").all() if cell.is_visible()
+    ]
     assert {"Side", "Size", "Entry", "Price", "Profit", "Exits"} <= set(labels)
     assert row.get_by_text("Short").is_visible()
-    boxes = [button.bounding_box() for button in row.get_by_role("button").all() if button.evaluate("e => e.className.startsWith('act')")]
+    boxes = [
+        button.bounding_box()
+        for button in row.get_by_role("button").all()
+        if button.evaluate("e => e.className.startsWith('act')")
+    ]
     assert len(boxes) == 3 and all(box["height"] >= 40 for box in boxes)
-    assert all(right["x"] - (left["x"] + left["width"]) >= 8 for left, right in zip(boxes, boxes[1:], strict=False))
+    assert all(right["x"] - (left["x"] + left["width"]) >= 8 for left, right in itertools.pairwise(boxes))
 
 
-def test_a_long_name_ends_after_two_lines(home: Home, ann: User, browser: Any):  # noqa: F811
+def test_a_long_name_ends_after_two_lines(home: Home, ann: User, browser: Any):
     tab = phone_tab(browser, home)
     tab.goto(f"{home.ui}/bots")
     name = tab.locator(".clamp", has_text="The second swing").first
@@ -194,14 +243,16 @@ def test_a_long_name_ends_after_two_lines(home: Home, ann: User, browser: Any): 
 
 
 @pytest.fixture(scope="module")
-def wide_phone(home: Home, ann: User, browser: Any) -> Any:  # noqa: F811
+def wide_phone(home: Home, ann: User, browser: Any) -> Any:
     tab = phone_tab(browser, home)
     tab.add_init_script(WIDEN)
     return tab
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_whatever_the_fonts_nothing_is_wider_than_a_phone_and_no_figure_is_cut_off(home: Home, wide_phone: Any, path: str):  # noqa: F811
+def test_whatever_the_fonts_nothing_is_wider_than_a_phone_and_no_figure_is_cut_off(
+    home: Home, wide_phone: Any, path: str
+):
     wide_phone.goto(home.ui + path)
     ready(wide_phone)
     wide_phone.wait_for_timeout(700)
@@ -210,11 +261,16 @@ def test_whatever_the_fonts_nothing_is_wider_than_a_phone_and_no_figure_is_cut_o
 
 
 @pytest.mark.parametrize("path", ["/", "/connect?part=Alerts", "/connect", "/account"])
-def test_nothing_is_wider_than_a_phone_while_its_parts_are_still_on_the_way(home: Home, ann: User, browser: Any, path: str):  # noqa: F811
+def test_nothing_is_wider_than_a_phone_while_its_parts_are_still_on_the_way(
+    home: Home, ann: User, browser: Any, path: str
+):
     """Where a machine is slow, this is what is seen; a placeholder was 405 wide."""
     tab = phone_tab(browser, home)
     at_once = set(re.findall(r"/static/js/[^\"]+", tab.context.request.get(home.ui).text()))
-    tab.route("**/static/js/*", lambda route: route.continue_() if urlsplit(route.request.url).path in at_once else None)
+    tab.route(
+        "**/static/js/*",
+        lambda route: route.continue_() if urlsplit(route.request.url).path in at_once else None,
+    )
     tab.goto(home.ui + path)
     tab.locator("[data-testid=stMain] [data-testid=stSkeleton]").first.wait_for()
     tab.wait_for_timeout(700)
@@ -223,7 +279,7 @@ def test_nothing_is_wider_than_a_phone_while_its_parts_are_still_on_the_way(home
 
 
 @pytest.mark.parametrize("fonts", ["this machine's", "very wide ones"])
-def test_a_figure_is_never_cut_off_however_long_it_is(home: Home, ann: User, browser: Any, fonts: str):  # noqa: F811
+def test_a_figure_is_never_cut_off_however_long_it_is(home: Home, ann: User, browser: Any, fonts: str):
     tab = desk_tab(browser, home)
     if fonts == "very wide ones":
         tab.add_init_script(WIDEN)
@@ -235,18 +291,26 @@ def test_a_figure_is_never_cut_off_however_long_it_is(home: Home, ann: User, bro
         assert tab.evaluate(CUT) == [], path
 
 
-# --- colours ---------------------------------------------------------------------------------------------------------------
+# --- colours ------------------------------------------------------------------------------------------------
 
 
 def light(tab: Any) -> bool:
-    return tab.evaluate("getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor") == "rgb(255, 255, 255)"
+    return (
+        tab.evaluate("getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor")
+        == "rgb(255, 255, 255)"
+    )
 
 
-def test_colours_follow_the_system_until_they_are_chosen_and_then_stay_on_every_page(home: Home, ann: User, browser: Any):  # noqa: F811
+def test_colours_follow_the_system_until_they_are_chosen_and_then_stay_on_every_page(
+    home: Home, ann: User, browser: Any
+):
     tab = desk_tab(browser, home, color_scheme="light")
     assert light(tab)
     tab.emulate_media(color_scheme="dark")
-    tab.wait_for_function("() => getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor !== 'rgb(255, 255, 255)'")
+    tab.wait_for_function(
+        "() => getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor !== "
+        "'rgb(255, 255, 255)'"
+    )
     tab.get_by_role("button", name="Light", exact=True).click()
     tab.wait_for_event("load")
     ready(tab)
@@ -259,7 +323,7 @@ def test_colours_follow_the_system_until_they_are_chosen_and_then_stay_on_every_
     assert light(tab)
 
 
-def test_what_is_chosen_in_a_dialog_can_be_read(home: Home, ann: User, browser: Any):  # noqa: F811
+def test_what_is_chosen_in_a_dialog_can_be_read(home: Home, ann: User, browser: Any):
     """A dialog stands outside the page's own element, and has to know its colours all the same."""
     tab = desk_tab(browser, home, color_scheme="dark")
     tab.get_by_role("button", name="Close BTC/USD").wait_for()
@@ -270,7 +334,7 @@ def test_what_is_chosen_in_a_dialog_can_be_read(home: Home, ann: User, browser: 
     assert chosen.evaluate("e => getComputedStyle(e).color") == "rgb(123, 166, 255)"
 
 
-def test_nothing_jumps_and_nothing_is_missing_when_a_page_is_opened(home: Home, ann: User, browser: Any):  # noqa: F811
+def test_nothing_jumps_and_nothing_is_missing_when_a_page_is_opened(home: Home, ann: User, browser: Any):
     tab = desk_tab(browser, home)
     missing: list[str] = []
     tab.on("response", lambda answer: missing.append(answer.url) if answer.status >= 400 else None)
@@ -282,10 +346,11 @@ def test_nothing_jumps_and_nothing_is_missing_when_a_page_is_opened(home: Home, 
     assert missing == []
 
 
-# --- the first minute ------------------------------------------------------------------------------------------------------
+# --- the first minute ---------------------------------------------------------------------------------------
 
 
-# What the page says of itself as each message leaves it. The order on the wire proves less: the server may begin a run in the very
+# What the page says of itself as each message leaves it. The order on the wire proves less: the server may
+# begin a run in the very
 # moment in which a part asks to be renewed.
 STATES_AT_SENDING = """
   window.statesAtSending = [];
@@ -299,8 +364,9 @@ STATES_AT_SENDING = """
 
 
 @pytest.fixture
-def newcomer(home: Home, door: App, browser: Any) -> Any:  # noqa: F811
-    """The tab of somebody who has just made an account, what goes over its wire, and how to send them an alert."""
+def newcomer(home: Home, door: App, browser: Any) -> Any:
+    """The tab of somebody who has just made an account, what goes over its wire, and how to send them an
+    alert."""
     user_id = people.add_user(door, email="new@example.com", name="New", password=PASSWORD)
     with door.db.read() as conn:
         user = people_table.by_id(conn, user_id)
@@ -320,16 +386,20 @@ def _record(socket: Any, wire: list[str]) -> None:
     def went(frame: Any) -> None:
         message = BackMsg.FromString(frame if isinstance(frame, bytes) else frame.encode())
         widgets = message.rerun_script.widget_states.widgets
-        pulses = any("pulse_" in one.id and one.WhichOneof("value") == "json_trigger_value" for one in widgets)
+        pulses = any(
+            "pulse_" in one.id and one.WhichOneof("value") == "json_trigger_value" for one in widgets
+        )
         wire.append("renewed" if pulses else "other")
 
     if "_stcore/stream" in socket.url:
         socket.on("framesent", went)
 
 
-def test_from_the_first_steps_to_the_form_and_to_the_first_fill_without_a_reload(home: Home, door: App, newcomer: Any):  # noqa: F811
-    """Each step shows as it is taken. And no part is renewed while its page is run: Streamlit's browser side took the ends of the two for
-    one, and closed the form that "Make a bot" had opened, or broke."""
+def test_from_the_first_steps_to_the_form_and_to_the_first_fill_without_a_reload(
+    home: Home, door: App, newcomer: Any
+):
+    """Each step shows as it is taken. And no part is renewed while its page is run: Streamlit's browser side
+    took the ends of the two for one, and closed the form that "Make a bot" had opened, or broke."""
     tab, wire, user = newcomer
     press(tab, "Open a paper account")
     shown(tab, "$100,000.00")
@@ -346,7 +416,8 @@ def test_from_the_first_steps_to_the_form_and_to_the_first_fill_without_a_reload
     shown(tab, "ms after the alert came in")
     press(tab, "See each step of it")
     tab.get_by_role("heading", name="Signals", level=1).wait_for()
-    states = tab.evaluate("window.statesAtSending")  # of one page: had it been loaded again, they would be fewer
+    # of one page: had it been loaded again, they would be fewer
+    states = tab.evaluate("window.statesAtSending")
     sent = [event for event in wire if event in ("renewed", "other")][: len(states)]
     assert sent == wire[: len(states)], "no page error"
     assert len(wire) - len(states) in (0, 1), "one more may have left since"

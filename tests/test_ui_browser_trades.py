@@ -27,7 +27,7 @@ MANY = 120
 
 
 @pytest.fixture(scope="module")
-def app(home: Home) -> Iterator[App]:  # noqa: F811
+def app(home: Home) -> Iterator[App]:
     made = build_app(Settings.load(home.environ, ROOT))
     yield made
     made.close()
@@ -41,9 +41,21 @@ def ann(app: App) -> None:
         user = people_table.by_id(conn, user_id)
     assert user is not None
     people.change_options(app, user, {"time_zone": "Europe/Berlin"})
-    account = bots.add_account(app, user, broker="paper", mode="paper", label="Paper", credentials={}, options={})
+    account = bots.add_account(
+        app, user, broker="paper", mode="paper", label="Paper", credentials={}, options={}
+    )
     found = {
-        symbol: bots.add_bot(app, user, {"account_id": account, "symbol": symbol, "timeframe": "15 Min", "position_size": "5000", "name": name})
+        symbol: bots.add_bot(
+            app,
+            user,
+            {
+                "account_id": account,
+                "symbol": symbol,
+                "timeframe": "15 Min",
+                "position_size": "5000",
+                "name": name,
+            },
+        )
         for symbol, name in (("AAPL", "Apple swing"), ("BTCUSD", "Coins"))
     }
 
@@ -53,11 +65,23 @@ def ann(app: App) -> None:
             opened = datetime(2026, 3, 1, tzinfo=UTC) + timedelta(hours=2 * number)
             made = Decimal(number - 40)
             trip = RoundTrip(
-                user_id=user_id, account_id=account, bot_id=found[symbol], symbol=Symbol.parse(symbol),
-                side=Side.SHORT if number % 2 else Side.LONG, entry_quantity=Decimal("23.303504"), entry_notional=Decimal("5000"),
-                exit_quantity=Decimal("23.303504"), exit_notional=5000 + made, realized=made, fees=Decimal("0.5"), opened_at=opened,
-                closed_at=opened + timedelta(hours=1), entry_signal_id="a" * 32, exit_signal_id="b" * 32,
-                exit_reason=("alert", "stop_loss", "take_profit")[number % 3], on_paper=True,
+                user_id=user_id,
+                account_id=account,
+                bot_id=found[symbol],
+                symbol=Symbol.parse(symbol),
+                side=Side.SHORT if number % 2 else Side.LONG,
+                entry_quantity=Decimal("23.303504"),
+                entry_notional=Decimal("5000"),
+                exit_quantity=Decimal("23.303504"),
+                exit_notional=5000 + made,
+                realized=made,
+                fees=Decimal("0.5"),
+                opened_at=opened,
+                closed_at=opened + timedelta(hours=1),
+                entry_signal_id="a" * 32,
+                exit_signal_id="b" * 32,
+                exit_reason=("alert", "stop_loss", "take_profit")[number % 3],
+                on_paper=True,
             )
             trip_table._put(conn, trip)
 
@@ -65,7 +89,7 @@ def ann(app: App) -> None:
 
 
 @pytest.fixture
-def tab(home: Home, browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:  # noqa: F811
+def tab(home: Home, browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     size = getattr(request, "param", (1440, 900))
     context = browser.new_context(viewport={"width": size[0], "height": size[1]}, timezone_id="Europe/Berlin")
     made = context.new_page()
@@ -112,14 +136,16 @@ def test_the_next_page_begins_at_its_top_and_says_where_one_is(tab: Any):
     shown(tab, f"1–50 of {MANY}")
 
 
-def test_btc_finds_the_pair_and_sums_and_file_are_of_what_is_filtered(tab: Any, home: Home):  # noqa: F811
+def test_btc_finds_the_pair_and_sums_and_file_are_of_what_is_filtered(tab: Any, home: Home):
     box = tab.get_by_role("combobox", name=re.compile("Symbols"))
     box.click()
     box.type("BTC")
     tab.get_by_role("option", name="BTC/USD").click()
     tab.keyboard.press("Escape")
     shown(tab, "1–40 of 40")
-    assert "won" in tab.locator(".cards").first.inner_text() and "40" in tab.locator(".card").nth(1).inner_text()
+    assert (
+        "won" in tab.locator(".cards").first.inner_text() and "40" in tab.locator(".card").nth(1).inner_text()
+    )
     link = tab.get_by_role("link", name="CSV")
     answer = tab.context.request.get(f"{home.ui}{link.get_attribute('href')}")
     lines = answer.text().splitlines()
@@ -129,11 +155,18 @@ def test_btc_finds_the_pair_and_sums_and_file_are_of_what_is_filtered(tab: Any, 
 
 def test_a_row_opens_its_round_trip_with_both_signals_and_a_size_tells_all_its_digits(tab: Any):
     row = tab.locator("tbody tr").first
-    assert row.locator("td").nth(1).inner_text() == "23.3035" and row.locator("td").nth(1).get_attribute("title") == "23.303504"
+    assert (
+        row.locator("td").nth(1).inner_text() == "23.3035"
+        and row.locator("td").nth(1).get_attribute("title") == "23.303504"
+    )
     row.locator(".open").click()
     dialog = tab.get_by_role("dialog")
     dialog.get_by_text("23.303504").wait_for()
-    assert dialog.get_by_role("button", name="Entry signal").count() == dialog.get_by_role("button", name="Exit signal").count() == 1
+    assert (
+        dialog.get_by_role("button", name="Entry signal").count()
+        == dialog.get_by_role("button", name="Exit signal").count()
+        == 1
+    )
     photographed(tab, "round_trip")
 
 
@@ -151,7 +184,7 @@ def test_on_a_phone_nothing_is_wider_than_it_and_each_row_says_its_side(tab: Any
 
 
 @pytest.mark.parametrize("words", ["New_York", "New York"])
-def test_a_time_zone_is_found_by_either_of_its_names(tab: Any, home: Home, words: str):  # noqa: F811
+def test_a_time_zone_is_found_by_either_of_its_names(tab: Any, home: Home, words: str):
     tab.goto(f"{home.ui}/account")
     box = tab.get_by_role("combobox", name="Time zone")
     box.click()

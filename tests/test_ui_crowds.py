@@ -19,7 +19,7 @@ from tests.test_ui_auth import Desk, desk  # noqa: F401
 GUESSER = "203.0.113.66"
 
 
-def test_sixty_who_guess_keep_nobody_from_the_form(desk: Desk) -> None:  # noqa: F811
+def test_sixty_who_guess_keep_nobody_from_the_form(desk: Desk) -> None:
     over, statuses, words = threading.Event(), [], set()
 
     def guess(place: int) -> None:
@@ -48,21 +48,27 @@ def test_sixty_who_guess_keep_nobody_from_the_form(desk: Desk) -> None:  # noqa:
     assert statistics.median(took) < 2
 
 
-def test_demos_of_one_address_are_no_more_than_there_may_be_however_many_begin_at_once(desk: Desk) -> None:  # noqa: F811
+def test_demos_of_one_address_are_no_more_than_there_may_be_however_many_begin_at_once(desk: Desk) -> None:
     with ThreadPoolExecutor(24) as crowd:
         said = list(crowd.map(lambda _: _demo(desk), range(24)))
     assert set(said) <= {303, 429}
     with desk.app.db.read() as conn:
-        made = conn.scalar(sa.text("SELECT count(*) FROM users WHERE demo_address = :a"), {"a": "2001:db8:1:2::/64"})
+        made = conn.scalar(
+            sa.text("SELECT count(*) FROM users WHERE demo_address = :a"), {"a": "2001:db8:1:2::/64"}
+        )
     assert 1 <= made == said.count(303) <= demo.PER_HOUR
 
 
-def _demo(desk: Desk) -> int:  # noqa: F811
+def _demo(desk: Desk) -> int:
     """Whoever has one IPv6 address has all of its network."""
-    return desk.ask("POST", "/demo", "", X_Forwarded_For=f"2001:db8:1:2::{threading.get_ident() % 60000:x}").status
+    return desk.ask(
+        "POST", "/demo", "", X_Forwarded_For=f"2001:db8:1:2::{threading.get_ident() % 60000:x}"
+    ).status
 
 
-def test_of_those_who_begin_in_several_processes_each_is_counted(make_app, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN001
+def test_of_those_who_begin_in_several_processes_each_is_counted(
+    make_app, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(demo, "PER_HOUR", 1)
     monkeypatch.setattr(demo, "PATIENCE", 60.0)
     apps: list[App] = [make_app() for _ in range(3)]

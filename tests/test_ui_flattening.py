@@ -1,4 +1,5 @@
-"""Closing everything, the second step: what is ticked is closed and nothing else, and real money wants a word."""
+"""Closing everything, the second step: what is ticked is closed and nothing else, and real money wants a
+word."""
 
 from __future__ import annotations
 
@@ -16,8 +17,9 @@ from tests.test_ui_pages import words
 
 
 @pytest.fixture
-def two(ann: Person, app: App) -> tuple[int, int]:  # noqa: F811
-    """A paper account and a live one (in simulation mode nothing is real), each with a position; the live one's number last."""
+def two(ann: Person, app: App) -> tuple[int, int]:
+    """A paper account and a live one (in simulation mode nothing is real), each with a position; the live
+    one's number last."""
     first = ann.account()
     ann.bot("AAPL", account=first)
     ann.trades("buy")
@@ -38,11 +40,15 @@ def opened() -> AppTest:
     return AppTest.from_function(script, default_timeout=30).run()
 
 
-def made_live(app: App, account_id: int) -> None:  # noqa: F811
+def made_live(app: App, account_id: int) -> None:
     from dashtrade.tables import accounts as table
 
     def work(conn: Any) -> None:
-        conn.execute(table.accounts.update().where(table.accounts.c.id == account_id).values(mode="live", acknowledged_at=app.clock.now()))
+        conn.execute(
+            table.accounts.update()
+            .where(table.accounts.c.id == account_id)
+            .values(mode="live", acknowledged_at=app.clock.now())
+        )
 
     app.db.write(work)
 
@@ -51,7 +57,7 @@ def sure(tab: AppTest) -> AppTest:
     return tab.button(key="danger_flatten").click().run()
 
 
-def test_the_ticked_accounts_alone_are_closed(app: App, ann: Person, two: tuple[int, int]):  # noqa: F811
+def test_the_ticked_accounts_alone_are_closed(app: App, ann: Person, two: tuple[int, int]):
     tab = opened()
     one, other = tab.checkbox
     assert "1 position" in one.label and "AAPL" in words(tab) and "MSFT" in words(tab)
@@ -64,7 +70,7 @@ def test_the_ticked_accounts_alone_are_closed(app: App, ann: Person, two: tuple[
     assert ann.get("/switches")["items"][0]["mode"] == "pause_entries"
 
 
-def test_real_money_comes_first_and_wants_the_word(app: App, ann: Person, two: tuple[int, int]):  # noqa: F811
+def test_real_money_comes_first_and_wants_the_word(app: App, ann: Person, two: tuple[int, int]):
     made_live(app, two[1])
     tab = opened()
     assert "LIVE" in tab.checkbox[0].label and "Paper" in tab.checkbox[1].label
@@ -78,7 +84,7 @@ def test_real_money_comes_first_and_wants_the_word(app: App, ann: Person, two: t
     assert row["total"] == 2
 
 
-def test_without_the_live_account_no_word_is_asked_for(app: App, ann: Person, two: tuple[int, int]):  # noqa: F811
+def test_without_the_live_account_no_word_is_asked_for(app: App, ann: Person, two: tuple[int, int]):
     made_live(app, two[1])
     tab = opened()
     tab.checkbox[0].uncheck().run()
@@ -87,7 +93,7 @@ def test_without_the_live_account_no_word_is_asked_for(app: App, ann: Person, tw
     assert [item["account_id"] for item in flatten.latest(app, ann.user)[0]["items"]] == [two[0]]
 
 
-def test_nothing_ticked_closes_nothing_and_says_so(app: App, ann: Person, two: tuple[int, int]):  # noqa: F811
+def test_nothing_ticked_closes_nothing_and_says_so(app: App, ann: Person, two: tuple[int, int]):
     tab = opened()
     for box in tab.checkbox:
         box.uncheck()
@@ -96,18 +102,18 @@ def test_nothing_ticked_closes_nothing_and_says_so(app: App, ann: Person, two: t
     assert "no account is ticked" in tab.error[0].value.lower() and not flatten.latest(app, ann.user)
 
 
-def test_cancel_closes_nothing(app: App, ann: Person, two: tuple[int, int]):  # noqa: F811
+def test_cancel_closes_nothing(app: App, ann: Person, two: tuple[int, int]):
     opened().button(key="flatten_no").click().run()
     assert not flatten.latest(app, ann.user) and not ann.get("/switches")["items"]
 
 
-def test_an_order_that_is_out_is_part_of_it(app: App, ann: Person):  # noqa: F811
+def test_an_order_that_is_out_is_part_of_it(app: App, ann: Person):
     ann.bot("SPY", order_type="limit", limit_offset_percent="5")
     ann.trades("buy", "SPY")
     assert opened().button(key="danger_flatten").label == "Close 1 bot with an order out"
 
 
-def test_a_stronger_stop_that_is_on_stays(app: App, ann: Person, two: tuple[int, int]):  # noqa: F811
+def test_a_stronger_stop_that_is_on_stays(app: App, ann: Person, two: tuple[int, int]):
     ann.does("PUT", "/switches", {"scope": "user", "mode": "reduce_only"})
     flatten.start(app, ann.user, scope="user", scope_id=None, pause=True)
     assert [row["mode"] for row in ann.get("/switches")["items"]] == ["reduce_only"]

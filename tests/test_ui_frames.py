@@ -18,8 +18,8 @@ GARBAGE = [("a text", NOT_TEXT), (b"\xff\xff\xff\xff", NO_MESSAGE), ("", NOT_TEX
 
 @pytest.mark.parametrize(("sent", "code"), GARBAGE)
 def test_garbage_of_a_signed_in_browser_is_one_line_without_a_traceback(
-    desk: Desk, sent: str | bytes, code: int,  # noqa: F811
-):  # fmt: skip
+    desk: Desk, sent: str | bytes, code: int
+):
     cookie = desk.sign_in(desk.person()).cookie
     before = len(desk.log)
     for _ in range(5):
@@ -31,7 +31,7 @@ def test_garbage_of_a_signed_in_browser_is_one_line_without_a_traceback(
     assert len(written.splitlines()) <= 1  # of an earlier case in the same minute it is counted
 
 
-def test_a_page_still_runs_over_that_socket(desk: Desk):  # noqa: F811
+def test_a_page_still_runs_over_that_socket(desk: Desk):
     with socket(desk, desk.sign_in(desk.person()).cookie) as line:
         line.send(BackMsg(rerun_script={"query_string": ""}).SerializeToString())  # type: ignore[arg-type]
         assert line.recv(20)

@@ -1,4 +1,5 @@
-"""What of Streamlit is there at all, and for whom: tried at the dashboard as it is served, and at the tabs' own rules."""
+"""What of Streamlit is there at all, and for whom: tried at the dashboard as it is served, and at the tabs'
+own rules."""
 
 from __future__ import annotations
 
@@ -24,10 +25,16 @@ def opened() -> Iterator[ExitStack]:
         yield stack
 
 
-def socket(desk: Desk, cookie: str, *, path: str = "/_stcore/stream", session: str = "") -> ClientConnection:  # noqa: F811
+def socket(desk: Desk, cookie: str, *, path: str = "/_stcore/stream", session: str = "") -> ClientConnection:
     words = ["streamlit", "x", *([session] if session else [])] if path != "/live" else None
     headers = {"cookie": f"dashtrade_session={cookie}"} if cookie else None
-    return connect(f"ws://{desk.host}{path}", origin=f"http://{desk.host}", additional_headers=headers, subprotocols=words, proxy=None)  # type: ignore[arg-type]
+    return connect(
+        f"ws://{desk.host}{path}",
+        origin=f"http://{desk.host}",
+        additional_headers=headers,
+        subprotocols=words,
+        proxy=None,
+    )  # type: ignore[arg-type]
 
 
 def why_closed(line: ClientConnection, seconds: float = 5) -> int | None:
@@ -42,47 +49,80 @@ def why_closed(line: ClientConnection, seconds: float = 5) -> int | None:
         return None
 
 
-# --- what is there ----------------------------------------------------------------------------------------------------------------
+# --- what is there ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", [
-    "/_stcore/metrics", "/_stcore/script-health-check", "/_stcore/agent/x", "/_stcore/bidi-components/x/y.js", "/component/x/index.html",
-    "/app/static/x", "/_stcore/x", UPLOAD,
-])  # fmt: skip
-def test_what_our_pages_do_not_use_is_not_there(desk: Desk, path: str) -> None:  # noqa: F811
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/_stcore/metrics",
+        "/_stcore/script-health-check",
+        "/_stcore/agent/x",
+        "/_stcore/bidi-components/x/y.js",
+        "/component/x/index.html",
+        "/app/static/x",
+        "/_stcore/x",
+        UPLOAD,
+    ],
+)
+def test_what_our_pages_do_not_use_is_not_there(desk: Desk, path: str) -> None:
     cookie = desk.sign_in(desk.person()).cookie
-    for method, mode in (("GET", "cors"), ("GET", "navigate"), ("POST", "cors"), ("PUT", "cors"), ("DELETE", "cors")):
+    for method, mode in (
+        ("GET", "cors"),
+        ("GET", "navigate"),
+        ("POST", "cors"),
+        ("PUT", "cors"),
+        ("DELETE", "cors"),
+    ):
         assert desk.ask(method, path, cookie=cookie, Sec_Fetch_Mode=mode).status == 404, method
     assert desk.ask("GET", path, Sec_Fetch_Mode="cors").status == 404
 
 
-def test_an_upload_is_not_taken(desk: Desk) -> None:  # noqa: F811
+def test_an_upload_is_not_taken(desk: Desk) -> None:
     cookie = desk.sign_in(desk.person()).cookie
-    token = desk.ask("GET", "/_stcore/health").headers.get("set-cookie", "").partition("_streamlit_xsrf=")[2].partition(";")[0]
-    answer = desk.ask("PUT", UPLOAD, "x" * 1000, cookie=f"{cookie}; _streamlit_xsrf={token}", X_Xsrftoken=token)
+    token = (
+        desk.ask("GET", "/_stcore/health")
+        .headers.get("set-cookie", "")
+        .partition("_streamlit_xsrf=")[2]
+        .partition(";")[0]
+    )
+    answer = desk.ask(
+        "PUT", UPLOAD, "x" * 1000, cookie=f"{cookie}; _streamlit_xsrf={token}", X_Xsrftoken=token
+    )
     assert answer.status == 404
 
 
-def test_scripts_of_our_pages_come_from_here_and_are_asked_for_anew(desk: Desk) -> None:  # noqa: F811
+def test_scripts_of_our_pages_come_from_here_and_are_asked_for_anew(desk: Desk) -> None:
     """Without a session too: one of them leads a tab whose session has ended to the form."""
     for name in ("sign_in", "table"):
         said = desk.ask("GET", f"/_stcore/bidi-components/dashtrade.{name}/{name}.js", Sec_Fetch_Mode="cors")
-        assert said.status == 200 and said.headers["content-type"].startswith("text/javascript") and "export default" in said.text
+        assert (
+            said.status == 200
+            and said.headers["content-type"].startswith("text/javascript")
+            and "export default" in said.text
+        )
         assert said.headers["cache-control"] == "no-cache"
-    for path in ("dashtrade.table/nothing.js", "dashtrade.table/..%2fgate.py", "dashtrade.table/parts.css", "x.table/table.js"):
+    for path in (
+        "dashtrade.table/nothing.js",
+        "dashtrade.table/..%2fgate.py",
+        "dashtrade.table/parts.css",
+        "x.table/table.js",
+    ):
         assert desk.ask("GET", f"/_stcore/bidi-components/{path}", Sec_Fetch_Mode="cors").status == 404
 
 
-# --- sockets ----------------------------------------------------------------------------------------------------------------------
+# --- sockets ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", ["/_stcore/stream", "/live"])
 @pytest.mark.parametrize("cookie", ["", "made-up"])
-def test_a_strangers_socket_only_hears_that_there_is_no_session(desk: Desk, path: str, cookie: str, opened: ExitStack) -> None:  # noqa: F811
+def test_a_strangers_socket_only_hears_that_there_is_no_session(
+    desk: Desk, path: str, cookie: str, opened: ExitStack
+) -> None:
     assert why_closed(opened.enter_context(socket(desk, cookie, path=path))) == ENDED
 
 
-def test_the_eleventh_tab_takes_the_place_of_the_first(desk: Desk, opened: ExitStack) -> None:  # noqa: F811
+def test_the_eleventh_tab_takes_the_place_of_the_first(desk: Desk, opened: ExitStack) -> None:
     cookie = desk.sign_in(desk.person()).cookie
     tabs = [opened.enter_context(socket(desk, cookie)) for _ in range(10)]
     assert desk.ask("GET", "/auth/alive", cookie=cookie).status == 409
@@ -90,7 +130,9 @@ def test_the_eleventh_tab_takes_the_place_of_the_first(desk: Desk, opened: ExitS
     newest = opened.enter_context(socket(desk, cookie))
     assert why_closed(tabs[0]) == CROWDED
     assert why_closed(newest, 0.2) is None and why_closed(tabs[1], 0.2) is None
-    assert why_closed(opened.enter_context(socket(desk, cookie, session="a-session"))) == CROWDED, "it asks again by itself"
+    assert why_closed(opened.enter_context(socket(desk, cookie, session="a-session"))) == CROWDED, (
+        "it asks again by itself"
+    )
     other = desk.sign_in(desk.person()).cookie
     assert why_closed(opened.enter_context(socket(desk, other)), 0.2) is None
     newest.close()
@@ -103,7 +145,9 @@ class Client:
     def __init__(self, tabs: Tabs, user: str, *, again: bool = False) -> None:
         self.sent: list[Any] = []
         self._closed = asyncio.Event()
-        self.task = asyncio.create_task(tabs.serve(self._hold, user, {"subprotocols": []}, self._connect, self._take, again=again))
+        self.task = asyncio.create_task(
+            tabs.serve(self._hold, user, {"subprotocols": []}, self._connect, self._take, again=again)
+        )
 
     async def _hold(self, scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "websocket.accept"})

@@ -1,4 +1,5 @@
-"""Every page, run as Streamlit runs it, by a stranger, a standard user and a superadmin; empty, full, and with hostile names."""
+"""Every page, run as Streamlit runs it, by a stranger, a standard user and a superadmin; empty, full, and
+with hostile names."""
 
 from __future__ import annotations
 
@@ -19,20 +20,19 @@ from dashtrade.domain.bots import Stop
 from dashtrade.domain.dialects import parse
 from dashtrade.domain.drift import asset_of
 from dashtrade.domain.values import Malformed
-from dashtrade.services import bots as bot_service
 from dashtrade.services import bot_history, flatten, trade_files
+from dashtrade.services import bots as bot_service
 from dashtrade.services import people as people_service
+from dashtrade.services.prices import positions_of
 from dashtrade.settings import ROOT, Settings
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import drifts as drift_table
-from dashtrade.tables import orders as order_table
 from dashtrade.tables import people as people_table
 from dashtrade.tables.people import User
 from dashtrade.ui import cells, data, runtime, worries
 from dashtrade.ui.alerts import DIALECTS, FILLED_IN, message_to_try
 from dashtrade.ui.errors import explained
 from dashtrade.ui.page import START
-from dashtrade.services.prices import positions_of
 from tests.house import House, Person
 
 PAGES = sorted(path.stem for path in (ROOT / "pages").glob("*.py"))
@@ -92,7 +92,7 @@ def with_data(ann: Person, name: str = "Trend") -> int:
     return bot
 
 
-# --- who sees what ---------------------------------------------------------------------------------------------------------
+# --- who sees what ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -130,9 +130,14 @@ def test_each_page_shows_each_role_what_it_has_and_no_more(page: str, role: Role
 
 @pytest.mark.parametrize(
     ("page", "query"),
-    [*((page, {}) for page in PAGES), ("bots", {"bot": "1"}), *(("setup", {"part": part}) for part in ("Webhook", "Alerts")), ("risk_events", {"part": "Protections"}),
-     *(("admin", {"part": part}) for part in ("People", "Trades", "System", "Log of deeds"))],
-)  # fmt: skip
+    [
+        *((page, {}) for page in PAGES),
+        ("bots", {"bot": "1"}),
+        *(("setup", {"part": part}) for part in ("Webhook", "Alerts")),
+        ("risk_events", {"part": "Protections"}),
+        *(("admin", {"part": part}) for part in ("People", "Trades", "System", "Log of deeds")),
+    ],
+)
 def test_names_that_look_like_markup_stay_names(page: str, query: dict[str, str], house: House, seen_as: Any):
     ann = house.join("ann@example.com", Role.SUPERADMIN)
     with_data(ann, name=HOSTILE)
@@ -147,10 +152,19 @@ def test_names_that_look_like_markup_stay_names(page: str, query: dict[str, str]
 def test_every_page_opens_with_the_guard(path: Path):
     """Before anything else runs: after a restart a page can be reached without Home.py."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    acts = [node for node in tree.body if not isinstance(node, (ast.Import, ast.ImportFrom, ast.FunctionDef)) and not _inert(node)]
+    acts = [
+        node
+        for node in tree.body
+        if not isinstance(node, (ast.Import, ast.ImportFrom, ast.FunctionDef)) and not _inert(node)
+    ]
     assert ast.unparse(acts[0]).startswith("user = ui.page(")
     assert "needs=Permission." in ast.unparse(acts[0])
-    decorators = [ast.unparse(d) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) for d in node.decorator_list]
+    decorators = [
+        ast.unparse(d)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+        for d in node.decorator_list
+    ]
     assert not [d for d in decorators if "fragment" in d], "a fragment asks nobody: use ui.live"
 
 
@@ -158,14 +172,18 @@ def _inert(node: ast.stmt) -> bool:
     """The docstring, and constants that are made without reading anything."""
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return True
-    return isinstance(node, ast.Assign) and all(isinstance(target, ast.Name) and target.id.isupper() for target in node.targets)
+    return isinstance(node, ast.Assign) and all(
+        isinstance(target, ast.Name) and target.id.isupper() for target in node.targets
+    )
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "dashtrade" / "ui").glob("*.py")), ids=lambda path: path.stem)
 def test_parts_that_renew_themselves_ask_who_is_looking(path: Path):
     if path.stem != "page":
         assert "st.fragment" not in path.read_text(encoding="utf-8")
-    assert "cache_data" not in path.read_text(encoding="utf-8"), "a cache without the user in its key shows one user another's"
+    assert "cache_data" not in path.read_text(encoding="utf-8"), (
+        "a cache without the user in its key shows one user another's"
+    )
 
 
 def test_ten_thousand_bots_are_shown_in_a_moment(ann: Person, app: App, seen_as: Any):
@@ -174,7 +192,10 @@ def test_ten_thousand_bots_are_shown_in_a_moment(ann: Person, app: App, seen_as:
     def many(conn: Any) -> None:
         row = conn.execute(bot_table.bots.select()).one()._asdict()
         row.pop("id")
-        conn.execute(bot_table.bots.insert(), [row | {"timeframe": 60 * n, "name": f"Number {n} {HOSTILE}"} for n in range(16, 10_015)])
+        conn.execute(
+            bot_table.bots.insert(),
+            [row | {"timeframe": 60 * n, "name": f"Number {n} {HOSTILE}"} for n in range(16, 10_015)],
+        )
 
     app.db.write(many)
     seen_as(ann.user)
@@ -192,7 +213,9 @@ def test_flattening_has_a_second_step(ann: Person, app: App, seen_as: Any):
     tab = opened("overview")
     tab.radio(key="stop_choice").set_value("flatten").run()
     tab.button(key="danger_stop_now").click().run()
-    assert not flatten.latest(app, ann.user) and not ann.get("/switches")["items"], "the first press closes nothing"
+    assert not flatten.latest(app, ann.user) and not ann.get("/switches")["items"], (
+        "the first press closes nothing"
+    )
     (tick,) = [box for box in tab.checkbox if "1 position" in box.label]
     assert tick.value and "worth" in tick.label and "Paper" in tick.label
 
@@ -202,16 +225,39 @@ def test_a_drift_is_a_worry_and_stands_on_the_page_of_positions(ann: Person, app
     account = bot_service.bot_of(app, ann.user, bot).account_id
     symbol = bot_service.bot_of(app, ann.user, bot).symbol
     now = app.clock.now()
-    app.db.write(lambda conn: conn.execute(drift_table.drifts.insert().values(
-        user_id=ann.user.id, account_id=account, asset=asset_of(symbol), symbol=symbol, status="open", kind="bought", ours=Decimal(10), outside=Decimal(0),
-        theirs=Decimal(15), average_price=Decimal(100), mark=Decimal(101), ratio=None, way="", bot_id=None, detail="", opened_at=now, updated_at=now,
-    )))
+    app.db.write(
+        lambda conn: conn.execute(
+            drift_table.drifts.insert().values(
+                user_id=ann.user.id,
+                account_id=account,
+                asset=asset_of(symbol),
+                symbol=symbol,
+                status="open",
+                kind="bought",
+                ours=Decimal(10),
+                outside=Decimal(0),
+                theirs=Decimal(15),
+                average_price=Decimal(100),
+                mark=Decimal(101),
+                ratio=None,
+                way="",
+                bot_id=None,
+                detail="",
+                opened_at=now,
+                updated_at=now,
+            )
+        )
+    )
     seen_as(ann.user)
     assert any("disagree" in worry.title for worry in worries.of_user(app, ann.user))
     tab = opened("positions")
     next(button for button in tab.button if button.label == "Sort it out").click().run()
     assert not tab.exception and not tab.error
-    assert [option for option in tab.radio[0].options] == ["A bot should count it: it bought 5", "It is mine: I bought it myself", "I do not know yet"]
+    assert list(tab.radio[0].options) == [
+        "A bot should count it: it bought 5",
+        "It is mine: I bought it myself",
+        "I do not know yet",
+    ]
 
 
 def test_a_skip_that_did_no_harm_is_nothing_to_worry_about(ann: Person, app: App):
@@ -261,11 +307,16 @@ def test_one_asset_in_two_currencies_is_counted_together(ann: Person, app: App):
     assert cells.outside_of(account, held, at_broker) == []
 
 
-# --- what can be done --------------------------------------------------------------------------------------------------------
+# --- what can be done ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("page", "query", "leads_to"), [("history", {}, "Alerts"), ("signals", {}, "Alerts"), ("setup", {"part": "Alerts"}, "New bot")])
-def test_the_button_of_an_empty_page_leads_to_what_it_says(page: str, query: dict[str, str], leads_to: str, ann: Person, seen_as: Any):
+@pytest.mark.parametrize(
+    ("page", "query", "leads_to"),
+    [("history", {}, "Alerts"), ("signals", {}, "Alerts"), ("setup", {"part": "Alerts"}, "New bot")],
+)
+def test_the_button_of_an_empty_page_leads_to_what_it_says(
+    page: str, query: dict[str, str], leads_to: str, ann: Person, seen_as: Any
+):
     seen_as(ann.user)
     tab = opened(page, **query)
     next(button for button in tab.button if button.key.startswith("empty_button_")).click().run()
@@ -273,7 +324,9 @@ def test_the_button_of_an_empty_page_leads_to_what_it_says(page: str, query: dic
     if leads_to == "Alerts":
         assert tab.title[0].value == "Setup" and tab.session_state["part"] == "Alerts"
     else:
-        assert tab.title[0].value == "Bots" and any(button.label == "Open a paper account first" for button in tab.button), "the dialog of a new bot is open"
+        assert tab.title[0].value == "Bots" and any(
+            button.label == "Open a paper account first" for button in tab.button
+        ), "the dialog of a new bot is open"
 
 
 def test_a_paper_account_is_opened_by_one_button(ann: Person, seen_as: Any):
@@ -317,20 +370,24 @@ def test_closing_twice_from_one_question_is_one_order(ann: Person, house: House,
 
 
 def test_what_the_service_refuses_is_said_on_the_page(house: House, app: App, seen_as: Any):
-    user_id = people_service.add_user(app, email="cy@example.com", name="Cy", password="correct horse battery")
+    user_id = people_service.add_user(
+        app, email="cy@example.com", name="Cy", password="correct horse battery"
+    )
     with app.db.read() as conn:
         seen_as(people_table.by_id(conn, user_id))
     tab = opened("account")
-    for field, value in zip([f for f in tab.text_input if "assword" in f.label], ("not it", "some other words", "some other words"), strict=True):
+    for field, value in zip(
+        [f for f in tab.text_input if "assword" in f.label],
+        ("not it", "some other words", "some other words"),
+        strict=True,
+    ):
         field.set_value(value)
     next(button for button in tab.button if button.label == "Change the password").click().run()
     assert not tab.exception
     assert "current password is wrong" in tab.error[0].value
 
 
-@pytest.mark.parametrize(
-    ("symbol", "goes"), [("AAPL", "Trend"), ("MSFT", "nobody now: no bot trades MSFT")],
-)  # fmt: skip
+@pytest.mark.parametrize(("symbol", "goes"), [("AAPL", "Trend"), ("MSFT", "nobody now: no bot trades MSFT")])
 def test_a_pasted_alert_says_which_bot_would_hear_it(symbol: str, goes: str, ann: Person, seen_as: Any):
     ann.bot("AAPL", name="Trend")
     seen_as(ann.user)
@@ -340,7 +397,9 @@ def test_a_pasted_alert_says_which_bot_would_hear_it(symbol: str, goes: str, ann
     assert f"<b>Goes to</b><span>{goes}</span>" in "".join(str(part.proto.body) for part in tab.get("html"))
 
 
-@pytest.mark.parametrize("raw", ["", "{", '{"action": "buy"}', "BUY", '{"action":"{{x}}","symbol":"AAPL"}', "\u0000", "[" * 3000])
+@pytest.mark.parametrize(
+    "raw", ["", "{", '{"action": "buy"}', "BUY", '{"action":"{{x}}","symbol":"AAPL"}', "\u0000", "[" * 3000]
+)
 def test_any_pasted_payload_is_read_or_explained(raw: str, ann: Person, seen_as: Any):
     seen_as(ann.user)
     tab = opened("setup", part="Alerts")
@@ -349,18 +408,32 @@ def test_any_pasted_payload_is_read_or_explained(raw: str, ann: Person, seen_as:
 
 
 def test_a_field_is_named_in_words(ann: Person):
-    said = explained(Malformed("daily_loss_limit is not a number: 'abc'", where="daily_loss_limit", hint="Send a number."))
+    said = explained(
+        Malformed("daily_loss_limit is not a number: 'abc'", where="daily_loss_limit", hint="Send a number.")
+    )
     assert said.startswith("**Daily loss limit is not a number")
 
 
 def test_bots_of_one_name_are_told_apart(ann: Person, app: App):
-    first, second, third = ann.bot("AAPL", name="Trend"), ann.bot("MSFT", name="Trend"), ann.bot("TSLA", name="Swing")
-    assert data.bot_names(app, ann.user) == {first: f"Trend (no. {first})", second: f"Trend (no. {second})", third: "Swing"}
+    first, second, third = (
+        ann.bot("AAPL", name="Trend"),
+        ann.bot("MSFT", name="Trend"),
+        ann.bot("TSLA", name="Swing"),
+    )
+    assert data.bot_names(app, ann.user) == {
+        first: f"Trend (no. {first})",
+        second: f"Trend (no. {second})",
+        third: "Swing",
+    }
 
 
-def test_a_page_without_its_database_says_so(ann: Person, app: App, seen_as: Any, monkeypatch: pytest.MonkeyPatch):
+def test_a_page_without_its_database_says_so(
+    ann: Person, app: App, seen_as: Any, monkeypatch: pytest.MonkeyPatch
+):
     assert "nothing was changed" in explained(DatabaseAway("locked"))
-    assert "log" in explained(RuntimeError("secret detail")) and "secret" not in explained(RuntimeError("secret detail"))
+    assert "log" in explained(RuntimeError("secret detail")) and "secret" not in explained(
+        RuntimeError("secret detail")
+    )
 
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
@@ -390,4 +463,6 @@ def test_the_file_of_trades_holds_all_of_one_users_and_no_formula(house: House, 
     lines = "".join(trade_files.fills(app, ann.user, {})).splitlines()
     assert lines[0].startswith("Number,Time (UTC),Bot,")
     assert len(lines) == 4
-    assert not [cell for line in lines[1:] for cell in line.split(",") if cell[:1] in "=+@"[: len(cell)] and cell]
+    assert not [
+        cell for line in lines[1:] for cell in line.split(",") if cell[:1] in "=+@"[: len(cell)] and cell
+    ]

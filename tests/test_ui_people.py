@@ -1,4 +1,5 @@
-"""The pages of one's account and of admins, run as Streamlit runs them, by each role; and what no button does for onlookers."""
+"""The pages of one's account and of admins, run as Streamlit runs them, by each role; and what no button does
+for onlookers."""
 
 from __future__ import annotations
 
@@ -57,7 +58,7 @@ def cy(app: App) -> User:
     return reread(app, people.add_user(app, email="cy@example.com", name="Cy", password=PASSWORD))
 
 
-# --- who sees what ---------------------------------------------------------------------------------------------------------------
+# --- who sees what ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -91,10 +92,12 @@ def test_the_account_page_in_each_state(state: str, app: App, seen_as: Any):
     assert not tab.exception and not tab.error
     shown = labels(tab)
     assert ("Change the password" in shown) is (state != "demo") and ("Keep it" in shown) is (state == "demo")
-    assert ("Switch it off" in shown) is (state == "second factor") and ("Switch it on" in shown) is (state == "plain")
+    assert ("Switch it off" in shown) is (state == "second factor") and ("Switch it on" in shown) is (
+        state == "plain"
+    )
 
 
-# --- one's account -----------------------------------------------------------------------------------------------------------------
+# --- one's account ------------------------------------------------------------------------------------------
 
 
 def test_messages_are_listed_and_marked_as_read(ann: Person, app: App, seen_as: Any):
@@ -107,16 +110,28 @@ def test_messages_are_listed_and_marked_as_read(ann: Person, app: App, seen_as: 
         assert messages.list_page(conn, ann.user.id, before=None, limit=9, unread_only=True) == []
 
 
-def test_older_messages_are_a_click_away_and_problems_are_found_among_them(ann: Person, app: App, seen_as: Any):
+def test_older_messages_are_a_click_away_and_problems_are_found_among_them(
+    ann: Person, app: App, seen_as: Any
+):
     def many(conn: Any) -> None:
         for number in range(20):
-            messages.send(conn, ann.user.id, level="error" if number == 0 else "info", title=f"Message {number:02d}", text="", now=app.clock.now())
+            messages.send(
+                conn,
+                ann.user.id,
+                level="error" if number == 0 else "info",
+                title=f"Message {number:02d}",
+                text="",
+                now=app.clock.now(),
+            )
 
     app.db.write(many)
     seen_as(ann.user)
 
     def titles(tab: AppTest) -> list[str]:
-        return sorted(set(re.findall(r"Message \d\d", "".join(str(part.proto.body) for part in tab.get("html")))), reverse=True)
+        return sorted(
+            set(re.findall(r"Message \d\d", "".join(str(part.proto.body) for part in tab.get("html")))),
+            reverse=True,
+        )
 
     tab = opened("account")
     assert titles(tab)[0] == "Message 19" and "Message 00" not in titles(tab)
@@ -137,7 +152,9 @@ def test_the_log_of_deeds_reads_as_sentences(app: App, house: House, seen_as: An
     seen_as(boss.user)
     with app.db.read() as conn:
         newest = messages.everything_recorded(conn, before=None, limit=1)[0]
-    assert newest.subject_id == bot == boss.user.id, "the bot has the number its owner has: it is named all the same"
+    assert newest.subject_id == bot == boss.user.id, (
+        "the bot has the number its owner has: it is named all the same"
+    )
     assert _detail(newest) == "no. 1, daily loss limit: 400 → 500"
 
 
@@ -147,14 +164,19 @@ def test_a_demo_is_kept_on_the_account_page(app: App, house: House, seen_as: Any
     seen_as(user)
     code = people.invite(app, boss, email="", role=Role.STANDARD)
     tab = opened("account")
-    for label, value in {"Your name": "Dora", "Email": "dora@example.com", "Password": PASSWORD, "Invitation": f"http://x/join?invitation={code}"}.items():
+    for label, value in {
+        "Your name": "Dora",
+        "Email": "dora@example.com",
+        "Password": PASSWORD,
+        "Invitation": f"http://x/join?invitation={code}",
+    }.items():
         next(field for field in tab.text_input if field.label == label).set_value(value)
     button(tab, "Keep it").click().run()
     assert not tab.exception and not tab.error
     assert people.check_password(app, "dora@example.com", PASSWORD, "").id == user.id
 
 
-# --- admins ------------------------------------------------------------------------------------------------------------------------
+# --- admins -------------------------------------------------------------------------------------------------
 
 
 def test_simulation_is_switched_on_the_page_and_shown_on_every_page(app: App, house: House, seen_as: Any):
@@ -184,8 +206,9 @@ def test_the_log_is_filtered_and_holds_no_secret(app: App, house: House, seen_as
     (app.settings.logs / "webhook.log").write_text(
         "2026-01-01T00:00:01.000 INFO dashtrade.a fine token=abcdefgh12345\n"
         "2026-01-01T00:00:03.000 ERROR dashtrade.b went wrong\nTraceback (most recent call last):\n  x\n"
-        "2026-01-01T00:00:02.000 WARNING dashtrade.c usr_abcdefghijk looks odd\n", encoding="utf-8",
-    )  # fmt: skip
+        "2026-01-01T00:00:02.000 WARNING dashtrade.c usr_abcdefghijk looks odd\n",
+        encoding="utf-8",
+    )
     every = admin.log_lines(app, boss, level="INFO", text="", most=9)
     assert [line.split()[1] for line in every] == ["INFO", "WARNING", "ERROR"]
     assert "abcdefgh" not in "".join(every) and "Traceback" in every[-1]
@@ -194,15 +217,21 @@ def test_the_log_is_filtered_and_holds_no_secret(app: App, house: House, seen_as
     with pytest.raises(Refusal):
         admin.log_lines(app, house.join("ada@example.com", Role.ADMIN).user, level="INFO", text="", most=9)
     seen_as(boss)
-    assert "went wrong" in "".join(str(part.proto.body) for part in opened("admin", part="System").get("html"))
+    assert "went wrong" in "".join(
+        str(part.proto.body) for part in opened("admin", part="System").get("html")
+    )
 
 
-# --- looking on --------------------------------------------------------------------------------------------------------------------
+# --- looking on ---------------------------------------------------------------------------------------------
 
 
 def everything(app: App) -> dict[str, list[Any]]:
     with app.db.read() as conn:
-        return {t.name: sorted(map(tuple, conn.execute(sa.select(t))), key=repr) for t in metadata.sorted_tables if t.name not in ("workers", "lanes")}
+        return {
+            t.name: sorted(map(tuple, conn.execute(sa.select(t))), key=repr)
+            for t in metadata.sorted_tables
+            if t.name not in ("workers", "lanes")
+        }
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "admin"])
@@ -212,7 +241,9 @@ def test_no_button_acts_for_one_who_looks_at_anothers_pages(page: str, ann: Pers
     before = everything(app)
     tab = opened(page)
     assert not tab.exception
-    assert "ada@example.com" in "".join(str(part.proto.body) for part in tab.get("html")), "every page says so"
+    assert "ada@example.com" in "".join(str(part.proto.body) for part in tab.get("html")), (
+        "every page says so"
+    )
     for number in range(len(tab.button)):
         pressed = opened(page)
         pressed.button[number].click().run()

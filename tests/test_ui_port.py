@@ -1,4 +1,5 @@
-"""The dashboard's port under strangers: connections that drip, that say nothing, that do not read, and too many of them."""
+"""The dashboard's port under strangers: connections that drip, that say nothing, that do not read, and too
+many of them."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +43,16 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[uvicorn.Server]:
-    for name, value in {"MOST_CONNECTIONS": 60, "ARRIVAL_SECONDS": 0.7, "UNREAD_SECONDS": 0.7, "BACKLOG": 16}.items():
+    for name, value in {
+        "MOST_CONNECTIONS": 60,
+        "ARRIVAL_SECONDS": 0.7,
+        "UNREAD_SECONDS": 0.7,
+        "BACKLOG": 16,
+    }.items():
         monkeypatch.setattr(port, name, value)
-    made = uvicorn.Server(uvicorn.Config(application, port=0, log_config=None, lifespan="off", **port.protocols()))
+    made = uvicorn.Server(
+        uvicorn.Config(application, port=0, log_config=None, lifespan="off", **port.protocols())
+    )
     thread = threading.Thread(target=made.run, daemon=True)
     thread.start()
     until(lambda: made.started)
@@ -116,10 +124,17 @@ def test_a_body_that_breaks_off_is_no_error_of_ours(
     assert [line.getMessage() for line in caplog.records if line.levelno >= logging.ERROR] == []
 
 
-@pytest.mark.parametrize(("first", "drip"), [
-    (b"", b""), (b"GET / HTTP/1.1\r\nHost: a\r\n", b"X"), (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n", b"x"),
-])  # fmt: skip
-def test_a_request_that_does_not_arrive_is_cut_off_however_busy_it_looks(server: uvicorn.Server, first: bytes, drip: bytes) -> None:
+@pytest.mark.parametrize(
+    ("first", "drip"),
+    [
+        (b"", b""),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n", b"X"),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n", b"x"),
+    ],
+)
+def test_a_request_that_does_not_arrive_is_cut_off_however_busy_it_looks(
+    server: uvicorn.Server, first: bytes, drip: bytes
+) -> None:
     with connections(number(server), 1, first) as [one]:
         assert ends(one, drip)
     until(lambda: not server.server_state.connections)
@@ -136,7 +151,8 @@ def test_one_that_waits_between_two_requests_is_kept(server: uvicorn.Server) -> 
 
 def test_more_connections_than_there_are_keep_nobody_else_out(server: uvicorn.Server) -> None:
     with connections(number(server), 200, b"G"):
-        until(lambda: len(server.server_state.connections) <= 61)  # one that is closed counts until the loop's next turn
+        # one that is closed counts until the loop's next turn
+        until(lambda: len(server.server_state.connections) <= 61)
         for method in ("GET", "POST") * 5:
             assert status(number(server), method=method) == 200
 
@@ -157,7 +173,7 @@ def test_one_that_reads_slowly_gets_all_of_it(server: uvicorn.Server) -> None:
     assert size == LONG * PIECES + 2
 
 
-# --- as it is served ----------------------------------------------------------------------------------------------------------------
+# --- as it is served ----------------------------------------------------------------------------------------
 
 
 def test_a_thousand_connections_that_drip_keep_no_visitor_out(tmp_path: Path) -> None:
@@ -169,17 +185,18 @@ def test_a_thousand_connections_that_drip_keep_no_visitor_out(tmp_path: Path) ->
         resource.setrlimit(resource.RLIMIT_NOFILE, (1300, hard))
     at = free_port()
     environ = {**os.environ, "DASHTRADE_HOME": str(tmp_path), "DASHTRADE_UI_PORT": str(at)}
-    few = f"import resource, runpy; resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024)); runpy.run_module('dashtrade.ui.serve', run_name='__main__')"
+    few = (
+        "import resource, runpy; resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024)); "
+        "runpy.run_module('dashtrade.ui.serve', run_name='__main__')"
+    )
     process = subprocess.Popen([sys.executable, "-c", few], cwd=ROOT, env=environ, stderr=subprocess.DEVNULL)
     try:
         until(lambda: _up(at), 40)
         with connections(at, 1050, b"GET / HTTP/1.1\r\nHost: a\r\nX: ") as lines:
             for _ in range(5):
                 for line in lines:
-                    try:
+                    with suppress(OSError):  # it had to go
                         line.send(b"x")
-                    except OSError:
-                        pass  # it had to go
                 assert status(at, "/auth/login", timeout=10) == 200
     finally:
         process.terminate()

@@ -1,4 +1,5 @@
-"""The pages of the second factor, run as Streamlit runs them: required of everybody, and declined for real money."""
+"""The pages of the second factor, run as Streamlit runs them: required of everybody, and declined for real
+money."""
 
 from __future__ import annotations
 
@@ -32,23 +33,33 @@ def from_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def boss(house: House) -> Person:  # noqa: F811
+def boss(house: House) -> Person:
     return house.join("boss@example.com", Role.SUPERADMIN)
 
 
-def live_account(app: App, user: User, **more: Any) -> int:  # noqa: F811
+def live_account(app: App, user: User, **more: Any) -> int:
     given = {"decline_second_factor": True} | more
-    return bots.add_account(app, user, broker="alpaca", mode="live", label="Real", credentials=KEYS, options={}, acknowledge="REAL MONEY", **given)
+    return bots.add_account(
+        app,
+        user,
+        broker="alpaca",
+        mode="live",
+        label="Real",
+        credentials=KEYS,
+        options={},
+        acknowledge="REAL MONEY",
+        **given,
+    )
 
 
-def undecided(app: App, user: User) -> int:  # noqa: F811
+def undecided(app: App, user: User) -> int:
     """As an account is that was confirmed before there was the question."""
     account = live_account(app, user)
     app.db.write(lambda conn: account_table.change(conn, user.id, account, second_factor_declined_at=None))
     return account
 
 
-def set_up(app: App, user: User) -> User:  # noqa: F811
+def set_up(app: App, user: User) -> User:
     secret = second_factor.new_secret()
     code = totp.code_at(secret, totp.step_at(app.clock.now()))
     second_factor.enable(app, user, secret=secret, code=code, password=PASSWORD, address="", token=None)
@@ -60,14 +71,14 @@ def dialog(script: Any, **given: Any) -> AppTest:
     return AppTest.from_function(script, kwargs=given, default_timeout=30).run()
 
 
-# --- required of everybody -----------------------------------------------------------------------------------------------------
+# --- required of everybody ----------------------------------------------------------------------------------
 
 
 def at_home() -> AppTest:
     return AppTest.from_file(str(ROOT / "Home.py"), default_timeout=30).run()
 
 
-def test_the_only_page_is_where_it_is_set_up(app: App, boss: Person, ann: Person, seen_as: Any):  # noqa: F811
+def test_the_only_page_is_where_it_is_set_up(app: App, boss: Person, ann: Person, seen_as: Any):
     with_data(ann)
     second_factor_policy.put(app, boss.user, True)
     seen_as(replace(reread(app, ann.user.id), role=Role.SUPERADMIN))
@@ -79,7 +90,9 @@ def test_the_only_page_is_where_it_is_set_up(app: App, boss: Person, ann: Person
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_that_is_run_all_the_same_shows_nothing_of_its_own(page: str, app: App, boss: Person, ann: Person, seen_as: Any):  # noqa: F811
+def test_a_page_that_is_run_all_the_same_shows_nothing_of_its_own(
+    page: str, app: App, boss: Person, ann: Person, seen_as: Any
+):
     """As the first request after a restart may do, which comes before the menu is there."""
     second_factor_policy.put(app, boss.user, True)
     seen_as(replace(reread(app, ann.user.id), role=Role.SUPERADMIN))
@@ -88,7 +101,7 @@ def test_a_page_that_is_run_all_the_same_shows_nothing_of_its_own(page: str, app
     assert not tab.button and not tab.text_input
 
 
-def test_bots_are_stopped_from_there_and_not_let_go_again(app: App, boss: Person, ann: Person, seen_as: Any):  # noqa: F811
+def test_bots_are_stopped_from_there_and_not_let_go_again(app: App, boss: Person, ann: Person, seen_as: Any):
     with_data(ann)
     second_factor_policy.put(app, boss.user, True)
     seen_as(reread(app, ann.user.id))
@@ -98,7 +111,7 @@ def test_bots_are_stopped_from_there_and_not_let_go_again(app: App, boss: Person
     assert "Let my bots trade again" not in labels(tab) and "Also close everything" in labels(tab)
 
 
-def test_everything_is_closed_from_there(app: App, boss: Person, ann: Person, seen_as: Any):  # noqa: F811
+def test_everything_is_closed_from_there(app: App, boss: Person, ann: Person, seen_as: Any):
     from dashtrade.services import flatten
 
     with_data(ann)
@@ -115,7 +128,7 @@ def test_everything_is_closed_from_there(app: App, boss: Person, ann: Person, se
     assert not tab.exception and flatten.latest(app, ann.user, limit=1)[0]["total"] == 1
 
 
-def test_one_position_is_closed_from_there(app: App, boss: Person, ann: Person, seen_as: Any):  # noqa: F811
+def test_one_position_is_closed_from_there(app: App, boss: Person, ann: Person, seen_as: Any):
     bot = with_data(ann)
     second_factor_policy.put(app, boss.user, True)
     seen_as(reread(app, ann.user.id))
@@ -133,7 +146,7 @@ def test_one_position_is_closed_from_there(app: App, boss: Person, ann: Person, 
     assert ann.holds(bot) == 0
 
 
-def test_one_who_has_it_sees_every_page_as_before(app: App, boss: Person, seen_as: Any):  # noqa: F811
+def test_one_who_has_it_sees_every_page_as_before(app: App, boss: Person, seen_as: Any):
     user = set_up(app, cy(app))
     second_factor_policy.put(app, boss.user, True)
     seen_as(reread(app, user.id))
@@ -142,7 +155,7 @@ def test_one_who_has_it_sees_every_page_as_before(app: App, boss: Person, seen_a
     assert "Switch it off" not in labels(tab) and "required on this installation" in words(tab)
 
 
-def test_a_superadmin_requires_it_under_system(app: App, house: House, boss: Person, seen_as: Any):  # noqa: F811
+def test_a_superadmin_requires_it_under_system(app: App, house: House, boss: Person, seen_as: Any):
     set_up(app, cy(app))
     seen_as(boss.user)
     tab = opened("admin", part="System")
@@ -164,10 +177,12 @@ def test_a_superadmin_requires_it_under_system(app: App, house: House, boss: Per
     assert "Require it of everybody" not in labels(opened("admin", part="System"))
 
 
-# --- for real money --------------------------------------------------------------------------------------------------------------
+# --- for real money -----------------------------------------------------------------------------------------
 
 
-def test_a_new_live_account_asks_for_the_second_choice(app: App, ann: Person, seen_as: Any, monkeypatch: pytest.MonkeyPatch):  # noqa: F811
+def test_a_new_live_account_asks_for_the_second_choice(
+    app: App, ann: Person, seen_as: Any, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(connections, "test", lambda *given: {"ok": True})  # nobody is there to be asked
     seen_as(ann.user)
 
@@ -193,12 +208,12 @@ def test_a_new_live_account_asks_for_the_second_choice(app: App, ann: Person, se
     assert account.confirmed_live and account.second_factor_declined_at is not None
 
 
-def bots_of(app: App, user: User) -> list[Any]:  # noqa: F811
+def bots_of(app: App, user: User) -> list[Any]:
     with app.db.read() as conn:
         return account_table.list_all(conn, user.id)
 
 
-def test_one_who_has_it_is_asked_no_second_time(app: App, seen_as: Any):  # noqa: F811
+def test_one_who_has_it_is_asked_no_second_time(app: App, seen_as: Any):
     user = set_up(app, cy(app))
     seen_as(user)
 
@@ -213,7 +228,7 @@ def test_one_who_has_it_is_asked_no_second_time(app: App, seen_as: Any):  # noqa
     assert DECLINE not in {one.label for one in tab.checkbox}
 
 
-def test_a_decline_stands_with_the_account(app: App, ann: Person, seen_as: Any):  # noqa: F811
+def test_a_decline_stands_with_the_account(app: App, ann: Person, seen_as: Any):
     live_account(app, ann.user)
     seen_as(ann.user)
     tab = opened("setup")
@@ -221,7 +236,7 @@ def test_a_decline_stands_with_the_account(app: App, ann: Person, seen_as: Any):
     assert not [one for one in worries.of_user(app, ann.user) if "password alone" in one.title]
 
 
-def test_an_account_confirmed_before_is_asked_about_and_answers(app: App, ann: Person, seen_as: Any):  # noqa: F811
+def test_an_account_confirmed_before_is_asked_about_and_answers(app: App, ann: Person, seen_as: Any):
     account = undecided(app, ann.user)
     [worry] = [one for one in worries.of_user(app, ann.user) if "password alone" in one.title]
     assert "Account page" in worry.detail and worry.page == "pages/setup.py"
@@ -244,7 +259,7 @@ def test_an_account_confirmed_before_is_asked_about_and_answers(app: App, ann: P
     assert not [one for one in worries.of_user(app, ann.user) if "password alone" in one.title]
 
 
-def test_switching_it_off_names_the_real_money_and_wants_the_tick(app: App, seen_as: Any):  # noqa: F811
+def test_switching_it_off_names_the_real_money_and_wants_the_tick(app: App, seen_as: Any):
     user = set_up(app, cy(app))
     live_account(app, user)
     seen_as(user)
@@ -262,10 +277,14 @@ def test_switching_it_off_names_the_real_money_and_wants_the_tick(app: App, seen
     tab.checkbox[0].check()
     tab.text_input[0].set_value(PASSWORD)
     button(tab, "Switch it off").click().run()
-    assert not reread(app, user.id).second_factor and bots_of(app, user)[0].second_factor_declined_at is not None
+    assert (
+        not reread(app, user.id).second_factor and bots_of(app, user)[0].second_factor_declined_at is not None
+    )
 
 
-def test_admins_see_who_trades_real_money_behind_a_password(app: App, boss: Person, ann: Person, seen_as: Any):  # noqa: F811
+def test_admins_see_who_trades_real_money_behind_a_password(
+    app: App, boss: Person, ann: Person, seen_as: Any
+):
     from dashtrade.ui.admin_people import _row
 
     def cell(user: User) -> Any:
@@ -274,16 +293,20 @@ def test_admins_see_who_trades_real_money_behind_a_password(app: App, boss: Pers
 
     assert cell(ann.user).text == "–"
     undecided(app, ann.user)
-    assert (cell(ann.user).text, cell(ann.user).tone) == ("Off", "warn") and "1 not asked yet" in cell(ann.user).sub
+    assert (cell(ann.user).text, cell(ann.user).tone) == ("Off", "warn") and "1 not asked yet" in cell(
+        ann.user
+    ).sub
     with app.db.read() as conn:
         [account] = account_table.list_all(conn, ann.user.id)
-    bots.change_account(app, ann.user, account.id, {"acknowledge": "REAL MONEY", "decline_second_factor": True})
+    bots.change_account(
+        app, ann.user, account.id, {"acknowledge": "REAL MONEY", "decline_second_factor": True}
+    )
     assert cell(ann.user).text == "Declined" and "since" in cell(ann.user).sub
     seen_as(boss.user)
     assert not opened("admin", part="People").exception
 
 
-def test_a_view_of_anothers_pages_asks_for_the_admins_own(app: App, boss: Person, ann: Person):  # noqa: F811
+def test_a_view_of_anothers_pages_asks_for_the_admins_own(app: App, boss: Person, ann: Person):
     """Whose pages they are has nothing to do with it: the admin's password opened them."""
     from dashtrade.services import sessions
 

@@ -1,4 +1,5 @@
-"""What opens an account, on the pages: tokens with scopes, what a new password ends, invitations and links that are revoked."""
+"""What opens an account, on the pages: tokens with scopes, what a new password ends, invitations and links
+that are revoked."""
 
 from __future__ import annotations
 
@@ -10,7 +11,6 @@ from streamlit.testing.v1 import AppTest
 from dashtrade.app import App
 from dashtrade.domain.access import Role, TokenScope
 from dashtrade.services import credentials, people, sessions
-from dashtrade.tables import people as people_table
 from dashtrade.ui import admin_people, runtime
 from tests.house import House
 from tests.test_ui_pages import app, house, opened, seen_as, words  # noqa: F401
@@ -29,7 +29,7 @@ def field(tab: AppTest, label: str) -> Any:
     return next(one for one in tab.text_input if one.label == label)
 
 
-def test_the_form_for_a_token_asks_for_the_password_and_offers_to_read_alone(app: App, seen_as: Any):  # noqa: F811
+def test_the_form_for_a_token_asks_for_the_password_and_offers_to_read_alone(app: App, seen_as: Any):
     seen_as(cy(app))
     tab = opened("account")
     tab.button(key="new_token").click().run()
@@ -40,24 +40,35 @@ def test_the_form_for_a_token_asks_for_the_password_and_offers_to_read_alone(app
 
 
 @pytest.mark.parametrize("end", [False, True])
-def test_a_new_password_ends_the_tokens_that_are_ticked(app: App, seen_as: Any, end: bool):  # noqa: F811
+def test_a_new_password_ends_the_tokens_that_are_ticked(app: App, seen_as: Any, end: bool):
     user = cy(app)
-    named = sessions.add_api_token(app, user, name="report", days=9, scopes=["read"], password=PASSWORD, address="")
+    named = sessions.add_api_token(
+        app, user, name="report", days=9, scopes=["read"], password=PASSWORD, address=""
+    )
     webhook = people.rotate_webhook_token(app, user)
     seen_as(user)
     tab = opened("account")
-    for label, value in {"Current password": PASSWORD, "New password": OTHER, "New password, again": OTHER}.items():
+    for label, value in {
+        "Current password": PASSWORD,
+        "New password": OTHER,
+        "New password, again": OTHER,
+    }.items():
         field(tab, label).set_value(value)
     for key in ("password_end_tokens", "password_rotate"):
         tab.checkbox(key=key).set_value(end)
     button(tab, "Change the password").click().run()
     assert not tab.exception and not tab.error
-    assert (people.by_access_token(app, named) is None, people.by_webhook_token(app, webhook) is None) == (end, end)
+    assert (people.by_access_token(app, named) is None, people.by_webhook_token(app, webhook) is None) == (
+        end,
+        end,
+    )
     assert ("Every API token is revoked" in tab.success[0].value) is end
 
 
 @pytest.mark.parametrize("what", ["invitation", "link"])
-def test_an_open_invitation_or_link_is_listed_and_revoked(app: App, house: House, seen_as: Any, monkeypatch: pytest.MonkeyPatch, what: str):  # noqa: F811
+def test_an_open_invitation_or_link_is_listed_and_revoked(
+    app: App, house: House, seen_as: Any, monkeypatch: pytest.MonkeyPatch, what: str
+):
     boss, ann = house.join("boss@example.com", Role.SUPERADMIN).user, house.join().user
     people.invite(app, boss, email="new@example.com", role=Role.ADMIN)
     credentials.make_link(app, boss, ann.id)

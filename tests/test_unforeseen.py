@@ -1,4 +1,5 @@
-"""A mistake of ours on a signal's way: it ends in so many words, and never holds up for ever what waits behind it."""
+"""A mistake of ours on a signal's way: it ends in so many words, and never holds up for ever what waits
+behind it."""
 
 from __future__ import annotations
 
@@ -27,13 +28,18 @@ def money(ann: Person) -> tuple[str, str]:
     return said["cash"], said["equity"]
 
 
-def test_a_paper_order_that_cannot_be_carried_out_is_refused_once_and_leaves_nothing_behind(ann: Person, monkeypatch: pytest.MonkeyPatch):
+def test_a_paper_order_that_cannot_be_carried_out_is_refused_once_and_leaves_nothing_behind(
+    ann: Person, monkeypatch: pytest.MonkeyPatch
+):
     bot = ann.bot()
     with monkeypatch.context() as mistake:
         mistake.setattr(PaperBroker, "submit", broken)
         story = ann.trades("buy")
     assert story["status"] == "failed" and [order["status"] for order in story["orders"]] == ["rejected"]
-    assert "unforeseen way (KeyError), and nothing was traded" in story["orders"][0]["reason"] and ann.holds(bot) == 0
+    assert (
+        "unforeseen way (KeyError), and nothing was traded" in story["orders"][0]["reason"]
+        and ann.holds(bot) == 0
+    )
     assert ann.trades("buy")["status"] == "filled"
 
 
@@ -46,12 +52,17 @@ def test_what_a_half_done_paper_order_did_is_taken_back(ann: Person, monkeypatch
     assert money(ann) == before and ann.holds(bot) == 0
 
 
-def test_a_decision_that_fails_again_and_again_is_given_up_and_told_once(ann: Person, clock: SetClock, monkeypatch: pytest.MonkeyPatch):
+def test_a_decision_that_fails_again_and_again_is_given_up_and_told_once(
+    ann: Person, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+):
     ann.bot()
     with monkeypatch.context() as mistake:
         mistake.setattr("bot_engine.decide_one", broken)
         signal = ann.trades("buy")["id"]
-        assert ann.story(signal)["status"] == "working" and "is tried again" in ann.story(signal)["bots"][0]["reason"]
+        assert (
+            ann.story(signal)["status"] == "working"
+            and "is tried again" in ann.story(signal)["bots"][0]["reason"]
+        )
         behind = ann.sends(action="close", symbol="AAPL")
         for _ in range(2 * MOST_TRIES):
             clock.forward(10)

@@ -86,7 +86,9 @@ def worker(app: App) -> Iterator[Worker]:
 
 
 @sqlite
-def test_stops_of_all_others_fire_in_time_while_brokers_hang(app: App, venues: dict[int, Priced], worker: Worker) -> None:
+def test_stops_of_all_others_fire_in_time_while_brokers_hang(
+    app: App, venues: dict[int, Priced], worker: Worker
+) -> None:
     person: Person = House(app).join()
     bots = {}
     for _ in range(ACCOUNTS):

@@ -24,18 +24,27 @@ P = Permission
 
 @endpoint(bp, "GET", "/overview", needs=P.SEE_SYSTEM)
 def overview(user: User) -> dict[str, Any]:
-    """Everybody's figures: people, bots, trades and volume by day, the symbols traded most, what went wrong in the last day."""
+    """Everybody's figures: people, bots, trades and volume by day, the symbols traded most, what went wrong
+    in the last day."""
     app = the_app()
     found = admin.overview(app)
     return {
         "counts": found["counts"],
-        "days": [{"day": day.isoformat(), "trades": trades, "volume": round(volume, 2)} for day, trades, volume in found["days"]],
-        "symbols": [{"symbol": symbol.text, "trades": trades, "volume": round(volume, 2)} for symbol, trades, volume in found["symbols"]],
-        "latency_ms": [{"what": what, "count": count, **shares} for what, count, shares in admin.latencies(app)],
+        "days": [
+            {"day": day.isoformat(), "trades": trades, "volume": round(volume, 2)}
+            for day, trades, volume in found["days"]
+        ],
+        "symbols": [
+            {"symbol": symbol.text, "trades": trades, "volume": round(volume, 2)}
+            for symbol, trades, volume in found["symbols"]
+        ],
+        "latency_ms": [
+            {"what": what, "count": count, **shares} for what, count, shares in admin.latencies(app)
+        ],
     }
 
 
-# --- people ------------------------------------------------------------------------------------------------------------------------
+# --- people -------------------------------------------------------------------------------------------------
 
 
 class UserList(Page):
@@ -55,30 +64,39 @@ def _views(found: list[User]) -> dict[int, dict[str, Any]]:
     """By id, each with what tells that they trade real money behind a password alone."""
     alone = second_factor_policy.without(the_app(), [user.id for user in found])
     return {
-        user.id: user_view(user) | {
-            "is_active": user.is_active, "last_login_at": iso(user.last_login_at) if user.last_login_at else None,
+        user.id: user_view(user)
+        | {
+            "is_active": user.is_active,
+            "last_login_at": iso(user.last_login_at) if user.last_login_at else None,
             "live_without_second_factor": _alone(alone[user.id]) if user.id in alone else None,
         }
         for user in found
-    }  # fmt: skip
+    }
 
 
 def _alone(row: Any) -> dict[str, Any]:
-    return {"accounts": row.accounts, "declined": row.declined, "since": iso(row.since) if row.since else None}
+    return {
+        "accounts": row.accounts,
+        "declined": row.declined,
+        "since": iso(row.since) if row.since else None,
+    }
 
 
 @endpoint(bp, "GET", "/users", query=UserList, needs=P.MANAGE_USERS)
 def users(user: User, query: UserList) -> dict[str, Any]:
     """Everybody who has an account."""
     with the_app().db.read() as conn:
-        rows = table.everyone(conn, after=number_cursor(query.cursor) or 0, limit=query.limit + 1, named=query.search.strip())
+        rows = table.everyone(
+            conn, after=number_cursor(query.cursor) or 0, limit=query.limit + 1, named=query.search.strip()
+        )
     views = _views(rows)
     return page(rows, query.limit, lambda row: str(row.id), lambda row: views[row.id])
 
 
 @endpoint(bp, "PATCH", "/users/<int:user_id>", body=AccountChanges, needs=P.MANAGE_USERS)
 def change(user: User, given: AccountChanges, user_id: int) -> dict[str, Any]:
-    """Give a role (superadmins), activate, deactivate: then sessions and tokens are dead, and the bots open nothing."""
+    """Give a role (superadmins), activate, deactivate: then sessions and tokens are dead, and the bots open
+    nothing."""
     app = the_app()
     if given.role is not None:
         admin.set_role(app, user, user_id, given.role)
@@ -102,11 +120,15 @@ def revoke_reset_link(user: User, user_id: int) -> dict[str, Any]:
 
 @endpoint(bp, "GET", "/reset-links", needs=P.MANAGE_USERS)
 def reset_links(user: User) -> dict[str, Any]:
-    """The password links that still work; their text is never shown again. `made_by` is null for one made on the machine."""
+    """The password links that still work; their text is never shown again. `made_by` is null for one made on
+    the machine."""
     rows = credentials.open_links(the_app(), user)
     items = [
         {
-            "user_id": row.user_id, "email": row.email, "made_by": row.made_by, "created_at": iso(row.created_at),
+            "user_id": row.user_id,
+            "email": row.email,
+            "made_by": row.made_by,
+            "created_at": iso(row.created_at),
             "expires_at": iso(row.expires_at),
         }
         for row in rows
@@ -120,7 +142,11 @@ def invitations(user: User) -> dict[str, Any]:
     rows = people.open_invitations(the_app(), user)
     items = [
         {
-            "id": row.id, "email": row.email, "role": row.role, "made_by": row.made_by, "created_at": iso(row.created_at),
+            "id": row.id,
+            "email": row.email,
+            "role": row.role,
+            "made_by": row.made_by,
+            "created_at": iso(row.created_at),
             "expires_at": iso(row.expires_at),
         }
         for row in rows
@@ -144,12 +170,13 @@ def reset_second_factor(user: User, user_id: int) -> dict[str, Any]:
 
 @endpoint(bp, "DELETE", "/users/<int:user_id>", body=Confirmation, needs=P.MANAGE_USERS)
 def delete(user: User, given: Confirmation, user_id: int) -> dict[str, Any]:
-    """Delete a user with everything of theirs. Refused while a bot of theirs holds something on a live account."""
+    """Delete a user with everything of theirs. Refused while a bot of theirs holds something on a live
+    account."""
     admin.delete(the_app(), user, user_id, confirm=given.confirm)
     return {"id": user_id, "status": "deleted"}
 
 
-# --- everybody's trades --------------------------------------------------------------------------------------------------------------
+# --- everybody's trades -------------------------------------------------------------------------------------
 
 
 class AllTradesFilter(Body):
@@ -162,8 +189,11 @@ class AllTradesFilter(Body):
 
     def wanted(self) -> dict[str, Any]:
         return {
-            "user_id": self.of_user, "symbol": Symbol.parse(self.symbol) if self.symbol else None, "action": self.action,
-            "since": read_moment(self.since, "from"), "until": read_moment(self.until, "to"),
+            "user_id": self.of_user,
+            "symbol": Symbol.parse(self.symbol) if self.symbol else None,
+            "action": self.action,
+            "since": read_moment(self.since, "from"),
+            "until": read_moment(self.until, "to"),
         }
 
 
@@ -175,8 +205,15 @@ class AllTradesList(AllTradesFilter, Page):
 def trades(user: User, query: AllTradesList) -> dict[str, Any]:
     """Everybody's trades, newest first."""
     with the_app().db.read() as conn:
-        rows = overall.all_trades(conn, before=number_cursor(query.cursor), limit=query.limit + 1, **query.wanted())
-    return page(rows, query.limit, lambda row: str(row.id), lambda row: {"user_id": row.user_id, "email": row.email} | trade_view(row))
+        rows = overall.all_trades(
+            conn, before=number_cursor(query.cursor), limit=query.limit + 1, **query.wanted()
+        )
+    return page(
+        rows,
+        query.limit,
+        lambda row: str(row.id),
+        lambda row: {"user_id": row.user_id, "email": row.email} | trade_view(row),
+    )
 
 
 @endpoint(bp, "GET", "/trades.csv", query=AllTradesFilter, needs=P.SEE_ALL_TRADES)
@@ -189,14 +226,26 @@ def trades_csv(user: User, query: AllTradesFilter) -> Response:
 def audit(user: User, query: Page) -> dict[str, Any]:
     """Who did what, newest first."""
     with the_app().db.read() as conn:
-        rows = message_table.everything_recorded(conn, before=number_cursor(query.cursor), limit=query.limit + 1)
-    return page(rows, query.limit, lambda row: str(row.id), lambda row: {
-        "id": row.id, "at": iso(row.at), "user_id": row.user_id, "subject_id": row.subject_id, "action": row.action, "detail": row.detail,
-        "address": row.address,
-    })
+        rows = message_table.everything_recorded(
+            conn, before=number_cursor(query.cursor), limit=query.limit + 1
+        )
+    return page(
+        rows,
+        query.limit,
+        lambda row: str(row.id),
+        lambda row: {
+            "id": row.id,
+            "at": iso(row.at),
+            "user_id": row.user_id,
+            "subject_id": row.subject_id,
+            "action": row.action,
+            "detail": row.detail,
+            "address": row.address,
+        },
+    )
 
 
-# --- settings of the installation ------------------------------------------------------------------------------------------------------
+# --- settings of the installation ---------------------------------------------------------------------------
 
 
 class Installation(Body):
@@ -208,17 +257,21 @@ class Installation(Body):
 
 @endpoint(bp, "GET", "/settings", needs=P.SEE_SYSTEM)
 def settings(user: User) -> dict[str, Any]:
-    """Who may sign up, whether a demo is offered, whether live accounts are traded on paper, whether everybody needs a second factor."""
+    """Who may sign up, whether a demo is offered, whether live accounts are traded on paper, whether
+    everybody needs a second factor."""
     app = the_app()
     return {
-        "signup": people.signup(app), "demo": admin.demo_offered(app), "simulation": simulation.is_on(app),
+        "signup": people.signup(app),
+        "demo": admin.demo_offered(app),
+        "simulation": simulation.is_on(app),
         "require_second_factor": second_factor_policy.is_required(app),
     }
 
 
 @endpoint(bp, "PATCH", "/settings", body=Installation, needs=P.MANAGE_SYSTEM)
 def put_settings(user: User, given: Installation) -> dict[str, Any]:
-    """Change them. Simulation mode is refused while a bot on a live account owns something or has an order out."""
+    """Change them. Simulation mode is refused while a bot on a live account owns something or has an order
+    out."""
     app = the_app()
     if given.simulation is not None:
         simulation.switch(app, user, given.simulation)

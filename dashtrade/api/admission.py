@@ -1,8 +1,9 @@
-"""Which alerts are taken when there is no room for all of them: exits alone, so that no limit stands before the way out.
+"""Which alerts are taken when there is no room for all of them: exits alone, so that no limit stands before
+the way out.
 
-The rate is looked at before the body: a flood costs little. What comes beyond it is still read where it is short, and an alert
-that leads a bot out of something passes by a bucket of its own, which entries cannot use up.
-"""
+The rate is looked at before the body: a flood costs little. What comes beyond it is still read where it is
+short, and an alert that leads a bot out of something passes by a bucket of its own, which entries cannot use
+up."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from dashtrade.services import demo, quotas
 from dashtrade.services.refusals import Refusal
 from dashtrade.tables.people import User
 
-BURST_SECONDS = 25  # of the rate at once: at 20 a second one for each bot that a user may have, as when a bar closes
+# of the rate at once: at 20 a second one for each bot that a user may have, as when a bar closes
+BURST_SECONDS = 25
 EXITS_PASS = "Exits of what your bots hold still pass."
 
 
@@ -26,18 +28,24 @@ def too_many(user: User) -> Answer | None:
         return None
     seconds = max(1, round(wait))
     return Answer(
-        429, "too_many_alerts", f"More than {rate.per_second:g} alerts a second came for this user, so this one was not taken.",
-        f"Wait {seconds} s, then send it again. {EXITS_PASS}", {"Retry-After": str(seconds)},
-    )  # fmt: skip
+        429,
+        "too_many_alerts",
+        f"More than {rate.per_second:g} alerts a second came for this user, so this one was not taken.",
+        f"Wait {seconds} s, then send it again. {EXITS_PASS}",
+        {"Retry-After": str(seconds)},
+    )
 
 
 def no_room(app: App, user: User) -> Exception | None:
     """Why only exits are taken of this user for now."""
     if app.disk.is_low():
         return Answer(
-            507, "disk_nearly_full", "The disk of this installation is nearly full, so only exits are taken, and this alert was not.",
-            f"{EXITS_PASS} Whoever runs the installation has to make room; then send it again.", {"Retry-After": "60"},
-        )  # fmt: skip
+            507,
+            "disk_nearly_full",
+            "The disk of this installation is nearly full, so only exits are taken, and this alert was not.",
+            f"{EXITS_PASS} Whoever runs the installation has to make room; then send it again.",
+            {"Retry-After": "60"},
+        )
     if quotas.stored(app, user) >= quotas.room_of(app, user):
         return no_storage(app, user)
     try:
@@ -49,7 +57,9 @@ def no_room(app: App, user: User) -> Exception | None:
 
 def no_storage(app: App, user: User) -> Refusal:
     """Of what is not taken there is one line a minute in the audit log, and no more."""
-    app.notes.note(app, "alert refused", actor=user.id, subject=user.id, who=user.email, reason="storage used up")
+    app.notes.note(
+        app, "alert refused", actor=user.id, subject=user.id, who=user.email, reason="storage used up"
+    )
     return quotas.full(quotas.room_of(app, user))
 
 

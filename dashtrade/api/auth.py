@@ -8,7 +8,16 @@ from typing import Any
 import pydantic
 from flask import Blueprint
 
-from dashtrade.api.http import Body, Page, client_address, endpoint, number_cursor, page, password_turn, the_app
+from dashtrade.api.http import (
+    Body,
+    Page,
+    client_address,
+    endpoint,
+    number_cursor,
+    page,
+    password_turn,
+    the_app,
+)
 from dashtrade.domain.access import Permission, Role, TokenScope, may
 from dashtrade.domain.values import iso
 from dashtrade.services import credentials, people, second_factor, sessions
@@ -30,7 +39,11 @@ class Registration(Body):
 class Credentials(Body):
     email: str = pydantic.Field(max_length=254)
     password: str = pydantic.Field(max_length=500)
-    code: str = pydantic.Field("", max_length=60, description="of the authenticator app, or a recovery code, where the second factor is on")
+    code: str = pydantic.Field(
+        "",
+        max_length=60,
+        description="of the authenticator app, or a recovery code, where the second factor is on",
+    )
 
 
 class UserChanges(Body):
@@ -52,9 +65,16 @@ class Rotation(Body):
 
 def user_view(user: User) -> dict[str, Any]:
     return {
-        "id": user.id, "email": user.email, "name": user.name, "role": str(user.role), "time_zone": user.time_zone,
-        "tradingview_only": user.tradingview_only, "has_body_secret": user.body_secret_hash is not None,
-        "max_alert_age": user.max_alert_age, "created_at": iso(user.created_at), "second_factor": user.second_factor,
+        "id": user.id,
+        "email": user.email,
+        "name": user.name,
+        "role": str(user.role),
+        "time_zone": user.time_zone,
+        "tradingview_only": user.tradingview_only,
+        "has_body_secret": user.body_secret_hash is not None,
+        "max_alert_age": user.max_alert_age,
+        "created_at": iso(user.created_at),
+        "second_factor": user.second_factor,
         "second_factor_due": user.second_factor_due,
         "demo_until": iso(user.demo_until) if user.demo_until else None,
     }
@@ -65,7 +85,11 @@ def register(given: Registration) -> dict[str, Any]:
     """Make an account: the first one with the set-up code, others as the installation allows."""
     with password_turn():
         made = people.register(
-            the_app(), email=given.email, password=given.password, name=given.name, code=given.setup_code or given.invitation,
+            the_app(),
+            email=given.email,
+            password=given.password,
+            name=given.name,
+            code=given.setup_code or given.invitation,
             address=client_address(),
         )
     return {"user": user_view(made.user), "access_token": made.access_token}
@@ -75,7 +99,8 @@ def register(given: Registration) -> dict[str, Any]:
 def login(given: Credentials) -> dict[str, Any]:
     """Sign in: an access token for 30 days. Where the second factor is on, a code goes with the password.
 
-    Where the installation requires one and there is none (`second_factor_due`), the token closes and stops, and nothing else."""
+    Where the installation requires one and there is none (`second_factor_due`), the token closes and stops,
+    and nothing else."""
     app, address = the_app(), client_address()
     with password_turn():
         user = people.check_password(app, given.email, given.password, address)
@@ -92,7 +117,8 @@ def me(user: User) -> dict[str, Any]:
 
 @endpoint(bp, "PATCH", "/users/me", body=UserChanges, needs=None)
 def change_me(user: User, given: UserChanges) -> dict[str, Any]:
-    """Change one's own name, time zone and how alerts are taken; null for max_alert_age or body_secret takes it away."""
+    """Change one's own name, time zone and how alerts are taken; null for max_alert_age or body_secret takes
+    it away."""
     people.change_options(the_app(), user, given.model_dump(exclude_unset=True))
     with the_app().db.read() as conn:
         return user_view(table.by_id(conn, user.id) or user)
@@ -101,17 +127,28 @@ def change_me(user: User, given: UserChanges) -> dict[str, Any]:
 class NewPassword(Body):
     old: str = pydantic.Field(max_length=500)
     new: str = pydantic.Field(max_length=500)
-    end_api_tokens: bool = pydantic.Field(False, description="the tokens with a name end too, not only those of signing in")
-    rotate_webhook_token: bool = pydantic.Field(False, description="the webhook token is replaced at once; alerts with the old one are refused")
+    end_api_tokens: bool = pydantic.Field(
+        False, description="the tokens with a name end too, not only those of signing in"
+    )
+    rotate_webhook_token: bool = pydantic.Field(
+        False, description="the webhook token is replaced at once; alerts with the old one are refused"
+    )
 
 
 @endpoint(bp, "POST", "/users/me/password", body=NewPassword, needs=None)
 def change_password(user: User, given: NewPassword) -> dict[str, Any]:
-    """Change one's own password. Every session and sign-in token ends, this one too; on request every API token and the webhook token."""
+    """Change one's own password. Every session and sign-in token ends, this one too; on request every API
+    token and the webhook token."""
     app = the_app()
     with password_turn():
         token = credentials.change_password(
-            app, user, old=given.old, new=given.new, address=client_address(), token=None, end_api_tokens=given.end_api_tokens,
+            app,
+            user,
+            old=given.old,
+            new=given.new,
+            address=client_address(),
+            token=None,
+            end_api_tokens=given.end_api_tokens,
             rotate_webhook_token=given.rotate_webhook_token,
         )
     return {"status": "changed", "webhook_token": token}
@@ -124,8 +161,12 @@ def tokens(user: User) -> dict[str, Any]:
         rows = table.list_api_tokens(conn, user.id)
     items = [
         {
-            "id": r.id, "name": r.name, "created_at": iso(r.created_at), "expires_at": iso(r.expires_at),
-            "used_at": iso(r.used_at) if r.used_at else None, "scopes": r.scopes.split(),
+            "id": r.id,
+            "name": r.name,
+            "created_at": iso(r.created_at),
+            "expires_at": iso(r.expires_at),
+            "used_at": iso(r.used_at) if r.used_at else None,
+            "scopes": r.scopes.split(),
         }
         for r in rows
     ]
@@ -156,7 +197,9 @@ def webhook_token(user: User) -> dict[str, Any]:
         return {"token": None, "url": None, "created_at": None, "used_at": None}
     token, row = found
     return {
-        "token": token, "url": f"{app.settings.public_url}/webhook?token={token}", "created_at": iso(row.created_at),
+        "token": token,
+        "url": f"{app.settings.public_url}/webhook?token={token}",
+        "created_at": iso(row.created_at),
         "used_at": iso(row.used_at) if row.used_at else None,
     }
 
@@ -173,7 +216,11 @@ def invite(user: User, given: Invitation) -> dict[str, Any]:
     role = given.role if may(user.role, Permission.MANAGE_ROLES) else Role.STANDARD
     app = the_app()
     code = people.invite(app, user, email=given.email, role=role)
-    return {"invitation": code, "role": str(role), "url": f"{app.settings.dashboard_url}/join?invitation={code}"}
+    return {
+        "invitation": code,
+        "role": str(role),
+        "url": f"{app.settings.dashboard_url}/join?invitation={code}",
+    }
 
 
 class MessageList(Page):
@@ -184,11 +231,23 @@ class MessageList(Page):
 def messages(user: User, query: MessageList) -> dict[str, Any]:
     """What DashTrade told its user, newest first."""
     with the_app().db.read() as conn:
-        rows = message_table.list_page(conn, user.id, before=number_cursor(query.cursor), limit=query.limit + 1, unread_only=query.unread)
-    return page(rows, query.limit, lambda row: str(row.id), lambda row: {
-        "id": row.id, "at": iso(row.created_at), "level": row.level, "title": row.title, "text": row.text, "signal_id": row.signal_id,
-        "read_at": iso(row.read_at) if row.read_at else None,
-    })
+        rows = message_table.list_page(
+            conn, user.id, before=number_cursor(query.cursor), limit=query.limit + 1, unread_only=query.unread
+        )
+    return page(
+        rows,
+        query.limit,
+        lambda row: str(row.id),
+        lambda row: {
+            "id": row.id,
+            "at": iso(row.created_at),
+            "level": row.level,
+            "title": row.title,
+            "text": row.text,
+            "signal_id": row.signal_id,
+            "read_at": iso(row.read_at) if row.read_at else None,
+        },
+    )
 
 
 class ReadUpTo(Body):
@@ -199,4 +258,8 @@ class ReadUpTo(Body):
 def mark_read(user: User, given: ReadUpTo) -> dict[str, Any]:
     """Mark messages as read, up to and including one."""
     app = the_app()
-    return {"marked": app.db.write(lambda conn: message_table.mark_read(conn, user.id, up_to=given.up_to, now=app.clock.now()))}
+    return {
+        "marked": app.db.write(
+            lambda conn: message_table.mark_read(conn, user.id, up_to=given.up_to, now=app.clock.now())
+        )
+    }

@@ -8,16 +8,25 @@ import pydantic
 from flask import Blueprint
 
 from bot_engine import Conflict, NoBot
-from dashtrade.api.http import STOPPING, Answer, Body, Page, endpoint, number_cursor, page, require_scope, the_app
+from dashtrade.api.http import (
+    STOPPING,
+    Answer,
+    Body,
+    Page,
+    endpoint,
+    number_cursor,
+    page,
+    require_scope,
+    the_app,
+)
 from dashtrade.domain import exits as exit_rules
 from dashtrade.domain.access import Permission, TokenScope, may
 from dashtrade.domain.bots import Bot, Stop
 from dashtrade.domain.signals import SizeKind
 from dashtrade.domain.values import iso, plain
 from dashtrade.services import bots as service
-from dashtrade.services import connections, prices, schwab_sign_in
+from dashtrade.services import connections, prices, schwab_sign_in, story
 from dashtrade.services import exits as exit_service
-from dashtrade.services import story
 from dashtrade.services.bot_settings import shown_settings
 from dashtrade.services.prices import Holding
 from dashtrade.tables import accounts as account_table
@@ -29,22 +38,25 @@ bp = Blueprint("bots", __name__, url_prefix="/api/v1")
 Number = str | int | float
 
 
-# --- accounts ------------------------------------------------------------------------------------------------------------
+# --- accounts -----------------------------------------------------------------------------------------------
 
 
 DECLINE = pydantic.Field(
-    False, description="goes with acknowledge, of a user who has no second factor and goes on without: whoever gets the password can "
-    "trade the money; recorded, and over once there is a second factor",
-)  # fmt: skip
+    False,
+    description="goes with acknowledge, of a user who has no second factor and goes on without: whoever "
+    "gets the password can trade the money; recorded, and over once there is a second factor",
+)
 
 
 class NewAccount(Body):
     broker: str = pydantic.Field(max_length=40)
     mode: str = "paper"
     label: str = pydantic.Field("", max_length=80, pattern=r"^[^\x00-\x1f]*$")
-    credentials: dict[str, str] = {}
-    options: dict[str, Any] = {}
-    acknowledge: str = pydantic.Field("", max_length=40, description='"REAL MONEY": without it a live account does not trade yet')
+    credentials: dict[str, str] = pydantic.Field(default_factory=dict)
+    options: dict[str, Any] = pydantic.Field(default_factory=dict)
+    acknowledge: str = pydantic.Field(
+        "", max_length=40, description='"REAL MONEY": without it a live account does not trade yet'
+    )
     decline_second_factor: bool = DECLINE
 
 
@@ -56,17 +68,28 @@ class AccountChanges(Body):
     label: str | None = pydantic.Field(None, max_length=80, pattern=r"^[^\x00-\x1f]*$")
     credentials: dict[str, str] | None = None
     options: dict[str, Any] | None = None
-    acknowledge: str | None = pydantic.Field(None, max_length=40, description='"REAL MONEY": a live account may trade from now on')
+    acknowledge: str | None = pydantic.Field(
+        None, max_length=40, description='"REAL MONEY": a live account may trade from now on'
+    )
     decline_second_factor: bool = DECLINE
 
 
 def account_view(account: Account) -> dict[str, Any]:
     return {
-        "id": account.id, "broker": account.broker, "mode": account.mode, "label": account.label, "options": account.options,
-        "is_active": account.is_active, "disabled_reason": account.disabled_reason, "created_at": iso(account.created_at),
-        "checked_at": iso(account.checked_at) if account.checked_at else None, "check_result": account.check_result,
+        "id": account.id,
+        "broker": account.broker,
+        "mode": account.mode,
+        "label": account.label,
+        "options": account.options,
+        "is_active": account.is_active,
+        "disabled_reason": account.disabled_reason,
+        "created_at": iso(account.created_at),
+        "checked_at": iso(account.checked_at) if account.checked_at else None,
+        "check_result": account.check_result,
         "acknowledged_at": iso(account.acknowledged_at) if account.acknowledged_at else None,
-        "second_factor_declined_at": iso(account.second_factor_declined_at) if account.second_factor_declined_at else None,
+        "second_factor_declined_at": iso(account.second_factor_declined_at)
+        if account.second_factor_declined_at
+        else None,
         "problem": account.problem,
     }
 
@@ -75,7 +98,10 @@ def account_view(account: Account) -> dict[str, Any]:
 def list_accounts(user: User) -> dict[str, Any]:
     """One's broker accounts. Credentials are never shown."""
     with the_app().db.read() as conn:
-        return {"items": [account_view(account) for account in account_table.list_all(conn, user.id)], "next_cursor": None}
+        return {
+            "items": [account_view(account) for account in account_table.list_all(conn, user.id)],
+            "next_cursor": None,
+        }
 
 
 @endpoint(bp, "POST", "/accounts", body=NewAccount, status=201, scopes=[TokenScope.ADMIN])
@@ -83,8 +109,15 @@ def add_account(user: User, given: NewAccount) -> dict[str, Any]:
     """Connect a broker account; its credentials are sealed before they are stored."""
     app = the_app()
     account_id = service.add_account(
-        app, user, broker=given.broker, mode=given.mode, label=given.label, credentials=given.credentials, options=given.options,
-        acknowledge=given.acknowledge, decline_second_factor=given.decline_second_factor,
+        app,
+        user,
+        broker=given.broker,
+        mode=given.mode,
+        label=given.label,
+        credentials=given.credentials,
+        options=given.options,
+        acknowledge=given.acknowledge,
+        decline_second_factor=given.decline_second_factor,
     )
     return account_view(service.account_of(app, user, account_id))
 
@@ -117,7 +150,8 @@ def test_account(user: User, account_id: int) -> dict[str, Any]:
 
 @endpoint(bp, "POST", "/accounts/<int:account_id>/renew", body=SignIn, scopes=[TokenScope.ADMIN])
 def renew_sign_in(user: User, given: SignIn, account_id: int) -> dict[str, Any]:
-    """Sign in at the broker again, where a person has to: first the address to go to, then with the one that it led back to."""
+    """Sign in at the broker again, where a person has to: first the address to go to, then with the one that
+    it led back to."""
     if not given.redirected_to:
         return {"id": account_id, "url": schwab_sign_in.renew_address(the_app(), user, account_id)}
     return {"id": account_id, **schwab_sign_in.renew(the_app(), user, account_id, given.redirected_to)}
@@ -130,7 +164,7 @@ def reset_account(user: User, account_id: int) -> dict[str, Any]:
     return {"id": account_id, "status": "reset"}
 
 
-# --- bots ----------------------------------------------------------------------------------------------------------------
+# --- bots ---------------------------------------------------------------------------------------------------
 
 
 class BotFields(Body):
@@ -166,7 +200,8 @@ class BotFields(Body):
 
 
 class ExitChanges(Body):
-    """What is not given stays as it is; null removes it. In the words of an alert: `{"stop_loss": {"stopPrice": "95"}}`."""
+    """What is not given stays as it is; null removes it. In the words of an alert: `{"stop_loss":
+    {"stopPrice": "95"}}`."""
 
     stop_loss: Any = None
     take_profit: Any = None
@@ -187,29 +222,59 @@ class Deletion(Body):
     to: int | None = pydantic.Field(None, ge=1, lt=2**62)
 
 
-_SIZE_NAMES = {SizeKind.DOLLARS: "dollars", SizeKind.QUANTITY: "quantity", SizeKind.EQUITY_PERCENT: "percent_of_equity",
-               SizeKind.RISK_DOLLARS: "risk_dollars", SizeKind.RISK_PERCENT: "risk_percent"}  # fmt: skip
+_SIZE_NAMES = {
+    SizeKind.DOLLARS: "dollars",
+    SizeKind.QUANTITY: "quantity",
+    SizeKind.EQUITY_PERCENT: "percent_of_equity",
+    SizeKind.RISK_DOLLARS: "risk_dollars",
+    SizeKind.RISK_PERCENT: "risk_percent",
+}
 
 
 def bot_view(held: Holding, kind: str) -> dict[str, Any]:
     bot = held.bot
     return {
-        "id": bot.id, "account_id": bot.account_id, "name": bot.name, "symbol": bot.symbol.text, "written_symbol": bot.written_symbol,
-        "timeframe": bot.timeframe.shown, "position_size": plain(bot.size.value), "position_size_type": _SIZE_NAMES[bot.size.kind],
-        "size_override": bot.size_override, "risk_limit_percent": _maybe(bot.risk_limit_percent),
-        "daily_loss_limit": _maybe(bot.daily_loss_limit), "max_position_size": _maybe(bot.max_position_size), "sides": str(bot.sides),
-        "order_type": str(bot.order_type), "limit_offset_percent": plain(bot.limit_offset_percent),
-        "cooldown_seconds": bot.cooldown_seconds, "windows": [w.written() for w in bot.windows], "time_zone": bot.time_zone,
-        "orders_per_day": bot.orders_per_day, "when_closed": str(bot.when_closed), "is_active": bot.is_active, "paused_reason": bot.paused_reason, "status": bot.status,
+        "id": bot.id,
+        "account_id": bot.account_id,
+        "name": bot.name,
+        "symbol": bot.symbol.text,
+        "written_symbol": bot.written_symbol,
+        "timeframe": bot.timeframe.shown,
+        "position_size": plain(bot.size.value),
+        "position_size_type": _SIZE_NAMES[bot.size.kind],
+        "size_override": bot.size_override,
+        "risk_limit_percent": _maybe(bot.risk_limit_percent),
+        "daily_loss_limit": _maybe(bot.daily_loss_limit),
+        "max_position_size": _maybe(bot.max_position_size),
+        "sides": str(bot.sides),
+        "order_type": str(bot.order_type),
+        "limit_offset_percent": plain(bot.limit_offset_percent),
+        "cooldown_seconds": bot.cooldown_seconds,
+        "windows": [w.written() for w in bot.windows],
+        "time_zone": bot.time_zone,
+        "orders_per_day": bot.orders_per_day,
+        "when_closed": str(bot.when_closed),
+        "is_active": bot.is_active,
+        "paused_reason": bot.paused_reason,
+        "status": bot.status,
         "position": {
-            "side": str(bot.position.side), "quantity": plain(abs(bot.position.quantity)),
-            "average_price": _maybe(bot.position.average_price), "unrealized_pnl": _maybe(held.unrealized), "mark": _maybe(held.mark), "prices": kind,
+            "side": str(bot.position.side),
+            "quantity": plain(abs(bot.position.quantity)),
+            "average_price": _maybe(bot.position.average_price),
+            "unrealized_pnl": _maybe(held.unrealized),
+            "mark": _maybe(held.mark),
+            "prices": kind,
             "exits": exit_rules.said(bot.exits),
         },
-        "exits": exit_rules.shown(bot.exits, bot.time_zone), **shown_settings(bot.exit_plan, bot.ordering),
-        "realized_pnl": plain(bot.realized_pnl), "fees": plain(bot.fees), "total_pnl": plain(bot.total_pnl),
-        "total_trades": bot.total_trades, "last_signal_at": iso(bot.last_signal_at) if bot.last_signal_at else None,
-        "created_at": iso(bot.created_at), "updated_at": iso(bot.updated_at),
+        "exits": exit_rules.shown(bot.exits, bot.time_zone),
+        **shown_settings(bot.exit_plan, bot.ordering),
+        "realized_pnl": plain(bot.realized_pnl),
+        "fees": plain(bot.fees),
+        "total_pnl": plain(bot.total_pnl),
+        "total_trades": bot.total_trades,
+        "last_signal_at": iso(bot.last_signal_at) if bot.last_signal_at else None,
+        "created_at": iso(bot.created_at),
+        "updated_at": iso(bot.updated_at),
     }
 
 
@@ -218,26 +283,40 @@ def _maybe(number: Any) -> str | None:
 
 
 def shown_bots(user: User, bots: list[Bot]) -> list[dict[str, Any]]:
-    """With what their positions are worth now; where no price is to be had, that is left open rather than made up."""
+    """With what their positions are worth now; where no price is to be had, that is left open rather than
+    made up."""
     app = the_app()
     with app.db.read() as conn:
         accounts = {account.id: account for account in account_table.list_all(conn, user.id)}
     demo = {account.id for account in accounts.values() if app.brokers.feed(account).demo}
-    return [bot_view(prices.holding(app, bot, accounts.get(bot.account_id)), "demo" if bot.account_id in demo else "live") for bot in bots]
+    return [
+        bot_view(
+            prices.holding(app, bot, accounts.get(bot.account_id)),
+            "demo" if bot.account_id in demo else "live",
+        )
+        for bot in bots
+    ]
 
 
 @endpoint(bp, "GET", "/bots", query=BotList)
 def list_bots(user: User, query: BotList) -> dict[str, Any]:
     """One's bots with what they own now."""
     with the_app().db.read() as conn:
-        found = table.list_page(conn, user.id, after=number_cursor(query.cursor) or 0, limit=query.limit + 1, account_id=query.account_id)
+        found = table.list_page(
+            conn,
+            user.id,
+            after=number_cursor(query.cursor) or 0,
+            limit=query.limit + 1,
+            account_id=query.account_id,
+        )
     views = {view["id"]: view for view in shown_bots(user, found[: query.limit])}
     return page(found, query.limit, lambda bot: str(bot.id), lambda bot: views[bot.id])
 
 
 @endpoint(bp, "POST", "/bots", body=BotFields, status=201)
 def add_bot(user: User, given: BotFields) -> dict[str, Any]:
-    """Make a bot: a symbol and a timeframe on one account. `warnings` tells what could not be checked, or may go wrong."""
+    """Make a bot: a symbol and a timeframe on one account. `warnings` tells what could not be checked, or may
+    go wrong."""
     warnings: list[str] = []
     made = service.add_bot(the_app(), user, given.model_dump(exclude_unset=True), warnings.append)
     return _shown(user, made) | {"warnings": warnings}
@@ -263,7 +342,8 @@ def change_bot(user: User, given: BotFields, bot_id: int) -> dict[str, Any]:
 
 @endpoint(bp, "PATCH", "/bots/<int:bot_id>/exits", body=ExitChanges)
 def change_exits(user: User, given: ExitChanges, bot_id: int) -> dict[str, Any]:
-    """Move the stop of an open position, set or remove its take-profits, or the moment by which it is closed."""
+    """Move the stop of an open position, set or remove its take-profits, or the moment by which it is
+    closed."""
     exit_service.change(the_app(), user, bot_id, given.model_dump(exclude_unset=True))
     return _shown(user, bot_id)
 
@@ -271,7 +351,10 @@ def change_exits(user: User, given: ExitChanges, bot_id: int) -> dict[str, Any]:
 @endpoint(bp, "DELETE", "/bots/<int:bot_id>", query=Deletion)
 def delete_bot(user: User, query: Deletion, bot_id: int) -> dict[str, Any]:
     """Delete a bot; its history stays. One that owns something is closed first, or hands it over."""
-    return {"id": bot_id, "status": service.delete_bot(the_app(), user, bot_id, position=query.position, hand_to=query.to)}
+    return {
+        "id": bot_id,
+        "status": service.delete_bot(the_app(), user, bot_id, position=query.position, hand_to=query.to),
+    }
 
 
 @endpoint(bp, "POST", "/bots/<int:bot_id>/pause", scopes=STOPPING)
@@ -298,7 +381,7 @@ def close_bot(user: User, given: Closing, bot_id: int) -> dict[str, Any]:
     return (story.outcome(app, user.id, said.signal_id) or {}) | {"duplicate": said.duplicate}
 
 
-# --- switches ------------------------------------------------------------------------------------------------------------
+# --- switches -----------------------------------------------------------------------------------------------
 
 
 class SwitchChange(Body):
@@ -314,7 +397,13 @@ def list_switches(user: User) -> dict[str, Any]:
     with the_app().db.read() as conn:
         rows = table.list_switches(conn, user.id)
     items = [
-        {"scope": r.scope, "id": r.scope_id if r.scope in ("account", "bot") else None, "mode": r.stop, "reason": r.reason, "at": iso(r.at)}
+        {
+            "scope": r.scope,
+            "id": r.scope_id if r.scope in ("account", "bot") else None,
+            "mode": r.stop,
+            "reason": r.reason,
+            "at": iso(r.at),
+        }
         for r in rows
     ]
     return {"items": items, "next_cursor": None}
@@ -324,7 +413,14 @@ def _now_stopped(user: User, given: SwitchChange) -> Stop:
     with the_app().db.read() as conn:
         rows = table.list_switches(conn, user.id)
     wanted = (given.scope, given.id if given.scope in ("account", "bot") else None)
-    return next((Stop(r.stop) for r in rows if (r.scope, r.scope_id if r.scope in ("account", "bot") else None) == wanted), Stop.NONE)
+    return next(
+        (
+            Stop(r.stop)
+            for r in rows
+            if (r.scope, r.scope_id if r.scope in ("account", "bot") else None) == wanted
+        ),
+        Stop.NONE,
+    )
 
 
 @endpoint(bp, "PUT", "/switches", body=SwitchChange, scopes=STOPPING)
@@ -333,6 +429,13 @@ def put_switch(user: User, given: SwitchChange) -> dict[str, Any]:
     if given.mode.weight < _now_stopped(user, given).weight:  # to let more pass than now is no stop
         require_scope(user, [TokenScope.TRADE])
     if given.scope == "all" and not may(user.role, Permission.SWITCH_ALL):
-        raise Answer(403, "forbidden", "Only a superadmin may switch trading for all.", 'Use the scope "user" for your own.')
-    service.put_switch(the_app(), user, scope=given.scope, scope_id=given.id, stop=given.mode, reason=given.reason)
+        raise Answer(
+            403,
+            "forbidden",
+            "Only a superadmin may switch trading for all.",
+            'Use the scope "user" for your own.',
+        )
+    service.put_switch(
+        the_app(), user, scope=given.scope, scope_id=given.id, stop=given.mode, reason=given.reason
+    )
     return list_switches.__wrapped__(user)

@@ -15,5 +15,6 @@ bp = Blueprint("brokers", __name__, url_prefix="/api/v1")
 
 @endpoint(bp, "GET", "/brokers")
 def brokers(user: User) -> dict[str, Any]:
-    """Every broker with its capabilities, the credentials it needs and its modes; of crypto exchanges each proven one, and any other."""
+    """Every broker with its capabilities, the credentials it needs and its modes; of crypto exchanges each
+    proven one, and any other."""
     return {"items": [guide.as_json(one) for one in guide.guides()], "next_cursor": None}

@@ -39,11 +39,19 @@ class Flatten(Body):
 
 @endpoint(bp, "GET", "/drifts", query=DriftList)
 def drifts(user: User, query: DriftList) -> dict[str, Any]:
-    """Differences between what the broker says and what the bots own, newest first; and accounts that cannot be compared now."""
+    """Differences between what the broker says and what the bots own, newest first; and accounts that cannot
+    be compared now."""
     found = service.drifts(
-        the_app(), user, before=number_cursor(query.cursor), limit=query.limit + 1, account_id=query.account_id, status=query.status
+        the_app(),
+        user,
+        before=number_cursor(query.cursor),
+        limit=query.limit + 1,
+        account_id=query.account_id,
+        status=query.status,
     )
-    return page(found, query.limit, lambda one: str(one["id"]), lambda one: one) | {"problems": service.troubles(the_app(), user)}
+    return page(found, query.limit, lambda one: str(one["id"]), lambda one: one) | {
+        "problems": service.troubles(the_app(), user)
+    }
 
 
 @endpoint(bp, "GET", "/drifts/<int:drift_id>")
@@ -54,7 +62,8 @@ def drift(user: User, drift_id: int) -> dict[str, Any]:
 
 @endpoint(bp, "POST", "/drifts/<int:drift_id>/resolve", body=Resolution)
 def resolve(user: User, given: Resolution, drift_id: int) -> dict[str, Any]:
-    """Say what it is: give it to a bot (which then bought or sold it, or was split), keep it outside, or freeze the symbol."""
+    """Say what it is: give it to a bot (which then bought or sold it, or was split), keep it outside, or
+    freeze the symbol."""
     return service.resolve(the_app(), user, drift_id, way=given.way, bot_id=given.bot_id, price=given.price)
 
 
@@ -68,10 +77,11 @@ def unfreeze(user: User, drift_id: int) -> dict[str, Any]:
 def flatten(user: User, given: Flatten) -> dict[str, Any]:
     """Close everything of a bot, an account or yours, the largest risk first.
 
-    With `accounts`: what is on these. With `pause`, entries of the whole scope stop meanwhile and stay stopped."""
+    With `accounts`: what is on these. With `pause`, entries of the whole scope stop meanwhile and stay
+    stopped."""
     app = the_app()
     started = flatten_service.start(
-        app, user, scope=given.scope, scope_id=given.id, pause=given.pause, accounts=given.accounts,
+        app, user, scope=given.scope, scope_id=given.id, pause=given.pause, accounts=given.accounts
     )
     return flatten_service.view(app, user, started)
 

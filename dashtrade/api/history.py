@@ -11,15 +11,26 @@ from flask import Blueprint, Response
 
 from bot_engine import Lane
 from dashtrade.api.bots import shown_bots
-from dashtrade.api.http import SCOPE, Answer, Body, Page, csv_file, endpoint, number_cursor, page, read_day, read_end, read_moment, the_app
+from dashtrade.api.http import (
+    SCOPE,
+    Answer,
+    Body,
+    Page,
+    csv_file,
+    endpoint,
+    number_cursor,
+    page,
+    read_day,
+    read_end,
+    read_moment,
+    the_app,
+)
 from dashtrade.domain.measures import win_rate
 from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.scope import MoneyScope
 from dashtrade.domain.values import ZERO, Symbol, iso, plain
-from dashtrade.services import export
+from dashtrade.services import export, portfolio_summary, prices, scope, story
 from dashtrade.services import orders as order_service
-from dashtrade.services import portfolio_summary, scope
-from dashtrade.services import prices, story
 from dashtrade.services.bots import NotFound
 from dashtrade.services.portfolio_summary import BotDay, Figures
 from dashtrade.services.prices import Known
@@ -34,7 +45,7 @@ bp = Blueprint("history", __name__, url_prefix="/api/v1")
 _ID = pydantic.Field(None, ge=1, lt=2**62)
 
 
-# --- signals -------------------------------------------------------------------------------------------------------------
+# --- signals ------------------------------------------------------------------------------------------------
 
 
 class SignalList(Page):
@@ -49,7 +60,12 @@ def signals(user: User, query: SignalList) -> dict[str, Any]:
     """Every alert and what became of it, newest first; refused ones too."""
     with the_app().db.read() as conn:
         rows = signal_table.list_page(
-            conn, user.id, before=query.cursor, limit=query.limit + 1, status=query.status, bot_id=query.bot_id,
+            conn,
+            user.id,
+            before=query.cursor,
+            limit=query.limit + 1,
+            status=query.status,
+            bot_id=query.bot_id,
             symbol=Symbol.parse(query.symbol) if query.symbol else None,
         )
     return page(rows, query.limit, lambda row: row.id, story.signal_view)
@@ -64,7 +80,7 @@ def signal(user: User, signal_id: str) -> dict[str, Any]:
     return told
 
 
-# --- orders --------------------------------------------------------------------------------------------------------------
+# --- orders -------------------------------------------------------------------------------------------------
 
 
 class OrderList(Page):
@@ -82,10 +98,17 @@ def orders(user: User, query: OrderList) -> dict[str, Any]:
     """Orders, newest first; with status=open those that have not ended, whatever they wait for."""
     with the_app().db.read() as conn:
         rows = order_table.list_page(
-            conn, user.id, before=_order_cursor(query.cursor), limit=query.limit + 1, status=query.status, bot_id=query.bot_id,
+            conn,
+            user.id,
+            before=_order_cursor(query.cursor),
+            limit=query.limit + 1,
+            status=query.status,
+            bot_id=query.bot_id,
             symbol=Symbol.parse(query.symbol) if query.symbol else None,
         )
-    return page(rows, query.limit, lambda order: f"{order.created_at.isoformat()}~{order.id}", story.order_view)
+    return page(
+        rows, query.limit, lambda order: f"{order.created_at.isoformat()}~{order.id}", story.order_view
+    )
 
 
 def _order_cursor(cursor: str | None) -> tuple[datetime, str] | None:
@@ -94,7 +117,13 @@ def _order_cursor(cursor: str | None) -> tuple[datetime, str] | None:
     at, found, last = cursor.partition("~")
     moment = read_moment(at, "cursor")
     if not found or moment is None:
-        raise Answer(400, "bad_request", "The cursor is not one of ours.", "Take next_cursor from the page before.", field="cursor")
+        raise Answer(
+            400,
+            "bad_request",
+            "The cursor is not one of ours.",
+            "Take next_cursor from the page before.",
+            field="cursor",
+        )
     return moment, last
 
 
@@ -124,7 +153,7 @@ def cancel(user: User, order_id: str) -> dict[str, Any]:
     return story.order_view(after)
 
 
-# --- trades --------------------------------------------------------------------------------------------------------------
+# --- trades -------------------------------------------------------------------------------------------------
 
 
 class TradeFilter(Body):
@@ -139,8 +168,12 @@ class TradeFilter(Body):
 
     def wanted(self, user: User) -> dict[str, Any]:
         return {
-            "bot_id": self.bot_id, "symbol": Symbol.parse(self.symbol) if self.symbol else None, "action": self.action,
-            "status": self.status, "since": read_moment(self.since, "from"), "until": read_end(self.until, "to"),
+            "bot_id": self.bot_id,
+            "symbol": Symbol.parse(self.symbol) if self.symbol else None,
+            "action": self.action,
+            "status": self.status,
+            "since": read_moment(self.since, "from"),
+            "until": read_end(self.until, "to"),
             "scope": scope.of_user(the_app(), user, self.scope) if self.scope is not None else None,
         }
 
@@ -151,11 +184,27 @@ class TradeList(TradeFilter, Page):
 
 def trade_view(row: Any) -> dict[str, Any]:
     return {
-        "id": row.id, "at": iso(row.at), "bot_id": row.bot_id, "account_id": row.account_id, "signal_id": row.signal_id,
-        "order_id": row.order_id, "client_order_id": row.order_id, "broker_order_id": row.broker_order_id, "crossed": row.crossed, "symbol": row.symbol.text,
-        "action": row.action, "effect": row.effect, "quantity": plain(row.quantity), "price": plain(row.price),
-        "notional": plain(row.notional), "fee": plain(row.fee), "realized_pnl": plain(row.realized_pnl), "status": row.status, "simulated": bool(row.simulated),
-        "currency": row.symbol.currency, "money": "live" if row.live else "paper",
+        "id": row.id,
+        "at": iso(row.at),
+        "bot_id": row.bot_id,
+        "account_id": row.account_id,
+        "signal_id": row.signal_id,
+        "order_id": row.order_id,
+        "client_order_id": row.order_id,
+        "broker_order_id": row.broker_order_id,
+        "crossed": row.crossed,
+        "symbol": row.symbol.text,
+        "action": row.action,
+        "effect": row.effect,
+        "quantity": plain(row.quantity),
+        "price": plain(row.price),
+        "notional": plain(row.notional),
+        "fee": plain(row.fee),
+        "realized_pnl": plain(row.realized_pnl),
+        "status": row.status,
+        "simulated": bool(row.simulated),
+        "currency": row.symbol.currency,
+        "money": "live" if row.live else "paper",
     }
 
 
@@ -163,7 +212,9 @@ def trade_view(row: Any) -> dict[str, Any]:
 def trades(user: User, query: TradeList) -> dict[str, Any]:
     """Trades, newest first: one per order that was filled, in whole or in part."""
     with the_app().db.read() as conn:
-        rows = order_table.list_trades(conn, user.id, before=number_cursor(query.cursor), limit=query.limit + 1, **query.wanted(user))
+        rows = order_table.list_trades(
+            conn, user.id, before=number_cursor(query.cursor), limit=query.limit + 1, **query.wanted(user)
+        )
     return page(rows, query.limit, lambda row: str(row.id), trade_view)
 
 
@@ -173,7 +224,7 @@ def trades_csv(user: User, query: TradeFilter) -> Response:
     return csv_file(user, export.my_trades(the_app(), user, query.wanted(user)), "trades.csv")
 
 
-# --- positions, performance, risk ------------------------------------------------------------------------------------------
+# --- positions, performance, risk ---------------------------------------------------------------------------
 
 
 class OfScope(Body):
@@ -196,13 +247,19 @@ def positions(user: User, query: OfScope) -> dict[str, Any]:
         own = [bot for bot in holding if bot.account_id == account.id]
         known = prices.known_of(app, account, cached=False)
         if not known.fresh:
-            problems.append({
-                "account_id": account.id, "message": known.problem.message, "failing_since": _maybe_iso(known.failing_since),
-                "read_at": _maybe_iso(known.read_at),
-            })
+            problems.append(
+                {
+                    "account_id": account.id,
+                    "message": known.problem.message,
+                    "failing_since": _maybe_iso(known.failing_since),
+                    "read_at": _maybe_iso(known.read_at),
+                }
+            )
         symbols = {bot.symbol for bot in own} | set(known.positions or {})
         for symbol in sorted(symbols, key=lambda s: s.text):
-            items.append(_position(account, symbol, [bot for bot in own if bot.symbol == symbol], known, views))
+            items.append(
+                _position(account, symbol, [bot for bot in own if bot.symbol == symbol], known, views)
+            )
     prices.somebody_looks(app, user.id)
     return {"items": items, "problems": problems, "next_cursor": None}
 
@@ -211,14 +268,29 @@ def _maybe_iso(at: datetime | None) -> str | None:
     return None if at is None else iso(at)
 
 
-def _position(account: Account, symbol: Symbol, bots: list[Any], known: Known, views: dict[int, Any]) -> dict[str, Any]:
-    """While the broker cannot be asked, what it said last is told as that, and nothing is reckoned from it."""
+def _position(
+    account: Account, symbol: Symbol, bots: list[Any], known: Known, views: dict[int, Any]
+) -> dict[str, Any]:
+    """While the broker cannot be asked, what it said last is told as that, and nothing is reckoned from
+    it."""
     ours = sum((bot.position.quantity for bot in bots), Decimal(0))
-    held = None if known.positions is None else known.positions[symbol].quantity if symbol in known.positions else Decimal(0)
+    held = (
+        None
+        if known.positions is None
+        else known.positions[symbol].quantity
+        if symbol in known.positions
+        else Decimal(0)
+    )
     theirs = held if known.fresh else None
     return {
-        "last_known_quantity": None if held is None else plain(held), "read_at": _maybe_iso(known.read_at),
-        "account_id": account.id, "money": str(scope.money_of(account)), "symbol": symbol.text, "currency": symbol.currency, "quantity": plain(ours), "broker_quantity": None if theirs is None else plain(theirs),
+        "last_known_quantity": None if held is None else plain(held),
+        "read_at": _maybe_iso(known.read_at),
+        "account_id": account.id,
+        "money": str(scope.money_of(account)),
+        "symbol": symbol.text,
+        "currency": symbol.currency,
+        "quantity": plain(ours),
+        "broker_quantity": None if theirs is None else plain(theirs),
         "outside": None if theirs is None else plain(theirs - ours),
         "bots": [{"bot_id": bot.id, "name": bot.name, **views[bot.id]["position"]} for bot in bots],
     }
@@ -234,20 +306,44 @@ class PerformanceQuery(Body):
 
 @endpoint(bp, "GET", "/performance", query=PerformanceQuery)
 def performance(user: User, query: PerformanceQuery) -> dict[str, Any]:
-    """Realised profit per bot and UTC day, and in total: of one scope, each currency by itself. `wins` count round trips, `trades` orders."""
+    """Realised profit per bot and UTC day, and in total: of one scope, each currency by itself. `wins` count
+    round trips, `trades` orders."""
     app, wanted = the_app(), _scope_of(user, query)
     days = portfolio_summary.bot_days(
-        app, user, wanted, bot_id=query.bot_id, since=read_day(query.since, "from"), until=read_day(query.until, "to")
+        app,
+        user,
+        wanted,
+        bot_id=query.bot_id,
+        since=read_day(query.since, "from"),
+        until=read_day(query.until, "to"),
     )
     items = [
         {
-            "bot_id": day.bot_id, "day": day.day.isoformat(), "currency": day.currency, "realized_pnl": plain(day.realized), "fees": plain(day.fees),
-            "net_pnl": plain(day.net), "volume": plain(day.volume), "trades": day.trades, "wins": day.wins, "losses": day.losses,
+            "bot_id": day.bot_id,
+            "day": day.day.isoformat(),
+            "currency": day.currency,
+            "realized_pnl": plain(day.realized),
+            "fees": plain(day.fees),
+            "net_pnl": plain(day.net),
+            "volume": plain(day.volume),
+            "trades": day.trades,
+            "wins": day.wins,
+            "losses": day.losses,
         }
         for day in days
     ]
-    total, *others = [_total(name, [day for day in days if day.currency == name]) for name in portfolio_summary.currencies((), days)]
-    return {"scope": wanted.text, "money": str(wanted.money), "items": items, "next_cursor": None, "total": total, "other_currencies": others}
+    total, *others = [
+        _total(name, [day for day in days if day.currency == name])
+        for name in portfolio_summary.currencies((), days)
+    ]
+    return {
+        "scope": wanted.text,
+        "money": str(wanted.money),
+        "items": items,
+        "next_cursor": None,
+        "total": total,
+        "other_currencies": others,
+    }
 
 
 def _scope_of(user: User, query: PerformanceQuery) -> MoneyScope:
@@ -267,33 +363,48 @@ def _total(currency: str, days: list[BotDay]) -> dict[str, Any]:
     wins, losses = sum(day.wins for day in days), sum(day.losses for day in days)
     share = win_rate(wins, losses)
     return {
-        "currency": currency, "realized_pnl": plain(realized), "fees": plain(fees), "net_pnl": plain(realized - fees),
-        "trades": sum(day.trades for day in days), "wins": wins, "losses": losses,
+        "currency": currency,
+        "realized_pnl": plain(realized),
+        "fees": plain(fees),
+        "net_pnl": plain(realized - fees),
+        "trades": sum(day.trades for day in days),
+        "wins": wins,
+        "losses": losses,
         "win_rate": None if share is None else f"{share:.1f}",
-    }  # fmt: skip
+    }
 
 
 @endpoint(bp, "GET", "/summary", query=OfScope)
 def summary(user: User, query: OfScope) -> dict[str, Any]:
-    """How one stands now, as on the Overview: equity, open and realised profit, drawdown; each currency by itself."""
+    """How one stands now, as on the Overview: equity, open and realised profit, drawdown; each currency by
+    itself."""
     app = the_app()
     found = portfolio_summary.summary(app, user, scope.of_user(app, user, query.scope))
     return {
-        "scope": found.scope.text, "money": str(found.scope.money), "account_ids": [account.id for account in found.accounts],
-        "unreachable_account_ids": [account.id for account in found.away], "currencies": [_standing(one) for one in found.by_currency],
+        "scope": found.scope.text,
+        "money": str(found.scope.money),
+        "account_ids": [account.id for account in found.accounts],
+        "unreachable_account_ids": [account.id for account in found.away],
+        "currencies": [_standing(one) for one in found.by_currency],
         "risk_used": {"percent": f"{found.risk.percent:.2f}", "bot": found.risk.name} if found.risk else None,
-    }  # fmt: skip
+    }
 
 
 def _standing(one: Figures) -> dict[str, Any]:
     return {
-        "currency": one.currency, "equity": _maybe(one.equity), "unrealized_pnl": _maybe(one.open_profit), "open_positions": one.positions,
+        "currency": one.currency,
+        "equity": _maybe(one.equity),
+        "unrealized_pnl": _maybe(one.open_profit),
+        "open_positions": one.positions,
         "today": {"net_pnl": plain(one.today), "trades": one.trades_today},
         "last_30_days": {
-            "wins": one.wins, "losses": one.losses, "win_rate": _rounded(one.win_rate), "drawdown_percent": _rounded(one.drawdown),
+            "wins": one.wins,
+            "losses": one.losses,
+            "win_rate": _rounded(one.win_rate),
+            "drawdown_percent": _rounded(one.drawdown),
             "max_drawdown_percent": _rounded(one.deepest),
         },
-    }  # fmt: skip
+    }
 
 
 def _maybe(number: Decimal | None) -> str | None:
@@ -312,8 +423,23 @@ class RiskEventList(Page):
 def risk_events(user: User, query: RiskEventList) -> dict[str, Any]:
     """Limits that were passed and what was done, newest first."""
     with the_app().db.read() as conn:
-        rows = bot_table.list_risk_events(conn, user.id, before=number_cursor(query.cursor), limit=query.limit + 1, bot_id=query.bot_id)
-    return page(rows, query.limit, lambda row: str(row.id), lambda row: {
-        "id": row.id, "at": iso(row.at), "bot_id": row.bot_id, "account_id": row.account_id, "kind": row.kind,
-        "threshold": plain(row.threshold), "actual": plain(row.actual), "action": row.action, "detail": row.detail, "signal_id": row.signal_id,
-    })
+        rows = bot_table.list_risk_events(
+            conn, user.id, before=number_cursor(query.cursor), limit=query.limit + 1, bot_id=query.bot_id
+        )
+    return page(
+        rows,
+        query.limit,
+        lambda row: str(row.id),
+        lambda row: {
+            "id": row.id,
+            "at": iso(row.at),
+            "bot_id": row.bot_id,
+            "account_id": row.account_id,
+            "kind": row.kind,
+            "threshold": plain(row.threshold),
+            "actual": plain(row.actual),
+            "action": row.action,
+            "detail": row.detail,
+            "signal_id": row.signal_id,
+        },
+    )

@@ -1,7 +1,7 @@
 """What every endpoint shares: reading what was sent, saying what is wrong, and describing itself for OpenAPI.
 
-An endpoint is a function with a decorator; the decorator's arguments are its documentation and its validation.
-"""
+An endpoint is a function with a decorator; the decorator's arguments are its documentation and its
+validation."""
 
 from __future__ import annotations
 
@@ -47,7 +47,15 @@ class Body(pydantic.BaseModel):
 class Answer(Exception):
     """An error as the client sees it."""
 
-    def __init__(self, status: int, error: str, message: str, hint: str = "", headers: dict[str, str] | None = None, **more: Any) -> None:
+    def __init__(
+        self,
+        status: int,
+        error: str,
+        message: str,
+        hint: str = "",
+        headers: dict[str, str] | None = None,
+        **more: Any,
+    ) -> None:
         super().__init__(message)
         self.status, self.headers = status, headers or {}
         self.body = {"error": error, "message": message, "hint": hint} | more
@@ -86,14 +94,18 @@ def busy(what: str, wait: float) -> Answer:
     """Too many at once, or too many of one address."""
     seconds = max(round(wait), 1)
     return Answer(
-        429, "too_many_requests", f"Too many {what} are asked for at once.", f"Wait {seconds} s, then try again.",
+        429,
+        "too_many_requests",
+        f"Too many {what} are asked for at once.",
+        f"Wait {seconds} s, then try again.",
         {"Retry-After": str(seconds)},
     )
 
 
 @contextmanager
 def password_turn() -> Iterator[None]:
-    """Checking a password takes a third of a second of a processor: not too many at once, and not too many of one address."""
+    """Checking a password takes a third of a second of a processor: not too many at once, and not too many of
+    one address."""
     limits = the_limits()
     wait = limits.passwords_of.take(network_of(client_address()))
     with limits.passwords.turn() as on:
@@ -103,7 +115,8 @@ def password_turn() -> Iterator[None]:
 
 
 def csv_file(user: User, pieces: Generator[str, None, None], name: str) -> Response:
-    """Sent while it is read, and one at a time: whoever reads slowly keeps a thread for as long as it takes."""
+    """Sent while it is read, and one at a time: whoever reads slowly keeps a thread for as long as it
+    takes."""
     held = ExitStack()
     if not held.enter_context(the_limits().exports.place(user.id)):
         raise busy("exports", 5)
@@ -112,15 +125,27 @@ def csv_file(user: User, pieces: Generator[str, None, None], name: str) -> Respo
         with held, closing(pieces):
             yield from pieces
 
-    answer = Response(sent(), mimetype="text/csv", headers={"Content-Disposition": f"attachment; filename={name}"})
+    answer = Response(
+        sent(), mimetype="text/csv", headers={"Content-Disposition": f"attachment; filename={name}"}
+    )
     answer.call_on_close(held.close)  # one that never began to be sent has nothing that ends
     return answer
 
 
-def endpoint(bp: Blueprint, method: str, path: str, *, body: type[Body] | None = None, query: type[Body] | None = None,
-             needs: Permission | None = Permission.TRADE, open: bool = False, status: int = 200,
-             scopes: Collection[TokenScope] = ()) -> Callable[[Callable[..., Any]], Any]:
-    """`open`: no sign-in. Else the user of the access token is the first argument; then path values, body and query.
+def endpoint(
+    bp: Blueprint,
+    method: str,
+    path: str,
+    *,
+    body: type[Body] | None = None,
+    query: type[Body] | None = None,
+    needs: Permission | None = Permission.TRADE,
+    open: bool = False,
+    status: int = 200,
+    scopes: Collection[TokenScope] = (),
+) -> Callable[[Callable[..., Any]], Any]:
+    """`open`: no sign-in. Else the user of the access token is the first argument; then path values, body and
+    query.
     `scopes`: the token needs one of them; left out, what the method and the permission come to."""
     allowed = frozenset(scopes) or _usual_scopes(method, needs)
 
@@ -129,7 +154,9 @@ def endpoint(bp: Blueprint, method: str, path: str, *, body: type[Body] | None =
         def run(**values: Any) -> Response:
             arguments: list[Any] = [] if open else [signed_in(needs, allowed)]
             if not open and method != "GET":
-                _not_without_end(arguments[0], the_limits().stops if TokenScope.STOP in allowed else the_limits().changes)
+                _not_without_end(
+                    arguments[0], the_limits().stops if TokenScope.STOP in allowed else the_limits().changes
+                )
             if body is not None:
                 arguments.append(read_body(body))
             if query is not None:
@@ -141,7 +168,13 @@ def endpoint(bp: Blueprint, method: str, path: str, *, body: type[Body] | None =
 
         full = (bp.url_prefix or "") + path
         ENDPOINTS[(method, full)] = Endpoint(
-            method=method, path=full, summary=(function.__doc__ or "").strip().splitlines()[0], open=open, body=body, query=query, status=status,
+            method=method,
+            path=full,
+            summary=(function.__doc__ or "").strip().splitlines()[0],
+            open=open,
+            body=body,
+            query=query,
+            status=status,
             scopes=frozenset() if open else allowed,
         )
         bp.add_url_rule(path, endpoint=f"{method} {path}".replace(".", "_"), view_func=run, methods=[method])
@@ -167,7 +200,7 @@ def _usual_scopes(method: str, needs: Permission | None) -> frozenset[TokenScope
 STOPPING = (TokenScope.TRADE, TokenScope.STOP)  # of what closes or pauses: it opens nothing
 
 
-# --- who, and what they sent ---------------------------------------------------------------------------------------------
+# --- who, and what they sent --------------------------------------------------------------------------------
 
 
 def bearer() -> str | None:
@@ -185,8 +218,11 @@ def signed_in(needs: Permission | None, scopes: Collection[TokenScope]) -> User:
     found = known_user()
     if found is None:
         raise Answer(
-            401, "unauthorized", "The access token is missing, wrong or no longer valid.",
-            'Sign in with POST /api/v1/auth/login and send "Authorization: Bearer TOKEN".', {"WWW-Authenticate": "Bearer"},
+            401,
+            "unauthorized",
+            "The access token is missing, wrong or no longer valid.",
+            'Sign in with POST /api/v1/auth/login and send "Authorization: Bearer TOKEN".',
+            {"WWW-Authenticate": "Bearer"},
         )
     user, g.access = found.user, found
     require_scope(user, scopes)
@@ -203,12 +239,19 @@ def require_scope(user: User, scopes: Collection[TokenScope]) -> None:
         _note_refusal(user)
         if g.access.second_factor_due:
             raise Answer(
-                403, "second_factor_required", "This installation requires a second factor, and you have none: until you set it up, you "
-                "can close positions and stop your bots.", "Set it up in the dashboard, then sign in again with a code.",
+                403,
+                "second_factor_required",
+                "This installation requires a second factor, and you have none: until you set it up, you "
+                "can close positions and stop your bots.",
+                "Set it up in the dashboard, then sign in again with a code.",
             )
-        has, wanted = (", ".join(one for one in TokenScope if one in some) for some in (g.access.scopes, scopes))
+        has, wanted = (
+            ", ".join(one for one in TokenScope if one in some) for some in (g.access.scopes, scopes)
+        )
         raise Answer(
-            403, "insufficient_scope", f"This access token has the scope {has}; this needs {wanted.replace(', ', ' or ')}.",
+            403,
+            "insufficient_scope",
+            f"This access token has the scope {has}; this needs {wanted.replace(', ', ' or ')}.",
             "Make a token with that scope on the Account page, or sign in with POST /api/v1/auth/login.",
         )
 
@@ -238,7 +281,9 @@ def read_json(raw: bytes) -> Any:
     try:
         return json.loads(raw, parse_float=str, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise Answer(400, "bad_request", f"The body is not valid JSON ({str(error)[:100]}).", "Send one JSON object.") from None
+        raise Answer(
+            400, "bad_request", f"The body is not valid JSON ({str(error)[:100]}).", "Send one JSON object."
+        ) from None
 
 
 def _refuse_constant(name: str) -> Any:
@@ -255,12 +300,19 @@ def _refuse_unstorable(given: Any) -> None:
         elif isinstance(value, list):
             left += value
         elif isinstance(value, str) and _UNSTORABLE.search(value):
-            raise Answer(400, "bad_request", "There is a character in it that cannot be stored.", "Send plain text.")
+            raise Answer(
+                400, "bad_request", "There is a character in it that cannot be stored.", "Send plain text."
+            )
 
 
 def _read(model: type[Body], given: Any, where: str) -> Any:
     if not isinstance(given, dict):
-        raise Answer(400, "bad_request", f"The {where} is not a JSON object.", "Send an object such as {\"name\": \"value\"}.")
+        raise Answer(
+            400,
+            "bad_request",
+            f"The {where} is not a JSON object.",
+            'Send an object such as {"name": "value"}.',
+        )
     _refuse_unstorable(given)
     try:
         return model(**given)
@@ -268,18 +320,28 @@ def _read(model: type[Body], given: Any, where: str) -> Any:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"])
         known = ", ".join(about.alias or name for name, about in model.model_fields.items())
-        raise Answer(400, "bad_request", f"{field}: {first['msg']}".strip(": "), f"The {where} may hold: {known}.", field=field) from None
+        raise Answer(
+            400,
+            "bad_request",
+            f"{field}: {first['msg']}".strip(": "),
+            f"The {where} may hold: {known}.",
+            field=field,
+        ) from None
     except TypeError:
-        raise Answer(400, "bad_request", f"The {where} has a field name that cannot be used.", "Use plain names.") from None
+        raise Answer(
+            400, "bad_request", f"The {where} has a field name that cannot be used.", "Use plain names."
+        ) from None
 
 
 SCOPE = pydantic.Field(
-    None, max_length=40, description="live, paper, or the id of one account. Left out, totals are of live money where there is a live account, "
-    "else of paper; lists hold everything. Live and paper are never added up.",
-)  # fmt: skip
+    None,
+    max_length=40,
+    description="live, paper, or the id of one account. Left out, totals are of live money where there is "
+    "a live account, else of paper; lists hold everything. Live and paper are never added up.",
+)
 
 
-# --- lists -----------------------------------------------------------------------------------------------------------------
+# --- lists --------------------------------------------------------------------------------------------------
 
 
 class Page(Body):
@@ -287,17 +349,28 @@ class Page(Body):
     limit: int = pydantic.Field(PAGE, ge=1, le=MOST)
 
 
-def page(items: list[Any], limit: int, cursor_of: Callable[[Any], str], view: Callable[[Any], Any]) -> dict[str, Any]:
+def page(
+    items: list[Any], limit: int, cursor_of: Callable[[Any], str], view: Callable[[Any], Any]
+) -> dict[str, Any]:
     """One was asked for more than is shown: that tells whether there is a next page."""
     shown = items[:limit]
-    return {"items": [view(item) for item in shown], "next_cursor": cursor_of(shown[-1]) if len(items) > limit else None}
+    return {
+        "items": [view(item) for item in shown],
+        "next_cursor": cursor_of(shown[-1]) if len(items) > limit else None,
+    }
 
 
 def number_cursor(cursor: str | None) -> int | None:
     if not cursor:
         return None
     if not (cursor.isascii() and cursor.isdigit()) or len(cursor) > 18:
-        raise Answer(400, "bad_request", "The cursor is not one of ours.", "Take next_cursor from the page before.", field="cursor")
+        raise Answer(
+            400,
+            "bad_request",
+            "The cursor is not one of ours.",
+            "Take next_cursor from the page before.",
+            field="cursor",
+        )
     return int(cursor)
 
 
@@ -308,13 +381,23 @@ def read_moment(text: str | None, where: str) -> datetime | None:
         moment = datetime.fromisoformat(text.replace(" ", "+"))
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
-        raise Answer(400, "bad_request", f"{where} is not a time: {text[:40]!r}.", "Write it as 2026-01-31 or 2026-01-31T09:30:00Z.", field=where) from None
+        raise Answer(
+            400,
+            "bad_request",
+            f"{where} is not a time: {text[:40]!r}.",
+            "Write it as 2026-01-31 or 2026-01-31T09:30:00Z.",
+            field=where,
+        ) from None
 
 
 def read_end(text: str | None, where: str) -> datetime | None:
     """A moment; a day alone is meant to its end."""
     moment = read_moment(text, where)
-    return moment + timedelta(days=1) if text and moment and moment.year < 9999 and re.fullmatch(r"\d{4}-?\d\d-?\d\d", text) else moment
+    return (
+        moment + timedelta(days=1)
+        if text and moment and moment.year < 9999 and re.fullmatch(r"\d{4}-?\d\d-?\d\d", text)
+        else moment
+    )
 
 
 def read_day(text: str | None, where: str) -> date | None:
@@ -322,7 +405,7 @@ def read_day(text: str | None, where: str) -> date | None:
     return moment.date() if moment else None
 
 
-# --- headers ---------------------------------------------------------------------------------------------------------------
+# --- headers ------------------------------------------------------------------------------------------------
 
 
 def tell_browsers(answer: Response) -> Response:
@@ -335,7 +418,7 @@ def tell_browsers(answer: Response) -> Response:
     return answer
 
 
-# --- errors --------------------------------------------------------------------------------------------------------------
+# --- errors -------------------------------------------------------------------------------------------------
 
 
 def handle_errors(flask: Flask) -> None:
@@ -349,7 +432,15 @@ def handle_errors(flask: Flask) -> None:
 
     @flask.errorhandler(Malformed)
     def _malformed(error: Malformed) -> Response:
-        return reply({"error": "bad_request", "message": _sentence(error.message), "hint": error.hint, "field": error.where}, 400)
+        return reply(
+            {
+                "error": "bad_request",
+                "message": _sentence(error.message),
+                "hint": error.hint,
+                "field": error.where,
+            },
+            400,
+        )
 
     @flask.errorhandler(NotFound)
     def _not_found(error: NotFound) -> Response:
@@ -366,26 +457,54 @@ def handle_errors(flask: Flask) -> None:
 
     @flask.errorhandler(Denied)
     def _denied(error: Denied) -> Response:
-        body = {"error": "too_many_attempts" if error.retry_after else error.error, "message": _sentence(error.message), "hint": error.hint}
-        return reply(body, 429 if error.retry_after else 401, {"Retry-After": str(error.retry_after)} if error.retry_after else None)
+        body = {
+            "error": "too_many_attempts" if error.retry_after else error.error,
+            "message": _sentence(error.message),
+            "hint": error.hint,
+        }
+        return reply(
+            body,
+            429 if error.retry_after else 401,
+            {"Retry-After": str(error.retry_after)} if error.retry_after else None,
+        )
 
     @flask.errorhandler(DatabaseAway)
     def _away(error: DatabaseAway) -> Response:
         log.warning("%s", error)
-        body = {"error": "unavailable", "message": "The database cannot be used right now; nothing was changed.", "hint": "Try again in a moment."}
+        body = {
+            "error": "unavailable",
+            "message": "The database cannot be used right now; nothing was changed.",
+            "hint": "Try again in a moment.",
+        }
         return reply(body, 503, {"Retry-After": "2"})
 
     @flask.errorhandler(HTTPException)
     def _http(error: HTTPException) -> Response:
         status = error.code or 400
         name = (error.name or "error").lower().replace(" ", "_")
-        headers = {"Allow": ", ".join(error.valid_methods)} if isinstance(error, MethodNotAllowed) and error.valid_methods else None
-        return reply({"error": name, "message": _HTTP_WORDS.get(status, f"{error.name}."), "hint": _HTTP_HINTS.get(status, "See /api/v1/openapi.json.")}, status, headers)
+        headers = (
+            {"Allow": ", ".join(error.valid_methods)}
+            if isinstance(error, MethodNotAllowed) and error.valid_methods
+            else None
+        )
+        return reply(
+            {
+                "error": name,
+                "message": _HTTP_WORDS.get(status, f"{error.name}."),
+                "hint": _HTTP_HINTS.get(status, "See /api/v1/openapi.json."),
+            },
+            status,
+            headers,
+        )
 
     @flask.errorhandler(Exception)
     def _unforeseen(error: Exception) -> Response:
         log.exception("a request failed in an unforeseen way: %s %s", request.method, request.path)
-        body = {"error": "internal", "message": "Something went wrong on our side; it was logged.", "hint": "Try again; if it stays, look into the log."}
+        body = {
+            "error": "internal",
+            "message": "Something went wrong on our side; it was logged.",
+            "hint": "Try again; if it stays, look into the log.",
+        }
         return reply(body, 500)
 
 

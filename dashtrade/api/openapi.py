@@ -12,7 +12,10 @@ from dashtrade.api.http import ENDPOINTS, Endpoint, reply
 from dashtrade.domain.access import TokenScope
 
 bp = Blueprint("openapi", __name__, url_prefix="/api/v1")
-_ERROR = {"description": "What is wrong, and what to do.", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
+_ERROR = {
+    "description": "What is wrong, and what to do.",
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+}
 _CODES = ("400", "401", "403", "404", "409", "429", "503")
 
 
@@ -22,28 +25,43 @@ def describe() -> Response:
     for known in ENDPOINTS.values():
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", known.path)
         paths.setdefault(path, {})[known.method.lower()] = _operation(known)
-    return reply({
-        "openapi": "3.1.0", "info": {"title": "DashTrade", "version": __version__}, "paths": dict(sorted(paths.items())),
-        "components": {
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-            "schemas": {"Error": {
-                "type": "object", "required": ["error", "message", "hint"],
-                "properties": {name: {"type": "string"} for name in ("error", "message", "hint")},
-            }},
-        },
-    })
+    return reply(
+        {
+            "openapi": "3.1.0",
+            "info": {"title": "DashTrade", "version": __version__},
+            "paths": dict(sorted(paths.items())),
+            "components": {
+                "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+                "schemas": {
+                    "Error": {
+                        "type": "object",
+                        "required": ["error", "message", "hint"],
+                        "properties": {name: {"type": "string"} for name in ("error", "message", "hint")},
+                    }
+                },
+            },
+        }
+    )
 
 
 def _operation(known: Endpoint) -> dict[str, Any]:
     kind = "text/csv" if known.path.endswith(".csv") else "application/json"
     operation: dict[str, Any] = {
-        "summary": known.summary, "operationId": f"{known.method.lower()}{re.sub(r'[^a-z0-9]+', '_', known.path.lower())}".strip("_"),
-        "responses": {str(known.status): {"description": "Done.", "content": {kind: {"schema": {} if kind == "text/csv" else {"type": "object"}}}}}
-        | {code: _ERROR for code in _CODES},
+        "summary": known.summary,
+        "operationId": f"{known.method.lower()}{re.sub(r'[^a-z0-9]+', '_', known.path.lower())}".strip("_"),
+        "responses": {
+            str(known.status): {
+                "description": "Done.",
+                "content": {kind: {"schema": {} if kind == "text/csv" else {"type": "object"}}},
+            }
+        }
+        | dict.fromkeys(_CODES, _ERROR),
         "parameters": _path_parameters(known.path) + _query_parameters(known),
     }
     if known.body is not None:
-        operation["requestBody"] = {"content": {"application/json": {"schema": known.body.model_json_schema()}}}
+        operation["requestBody"] = {
+            "content": {"application/json": {"schema": known.body.model_json_schema()}}
+        }
     if not known.open:
         operation["security"] = [{"token": []}]
         operation["x-token-scopes"] = [scope for scope in TokenScope if scope in known.scopes]  # one of them
@@ -52,7 +70,12 @@ def _operation(known: Endpoint) -> dict[str, Any]:
 
 def _path_parameters(path: str) -> list[dict[str, Any]]:
     return [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1} if kind == "int:" else {"type": "string"}}
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {"type": "integer", "minimum": 1} if kind == "int:" else {"type": "string"},
+        }
         for kind, name in re.findall(r"<(int:)?(\w+)>", path)
     ]
 
@@ -62,7 +85,8 @@ def _query_parameters(known: Endpoint) -> list[dict[str, Any]]:
         return []
     schema = known.query.model_json_schema()
     return [
-        {"name": name, "in": "query", "required": False, "schema": _plain(shape)} | ({"description": shape["description"]} if "description" in shape else {})
+        {"name": name, "in": "query", "required": False, "schema": _plain(shape)}
+        | ({"description": shape["description"]} if "description" in shape else {})
         for name, shape in schema["properties"].items()
     ]
 

@@ -21,8 +21,10 @@ bp = Blueprint("protections", __name__, url_prefix="/api/v1")
 class NewProtection(Body):
     kind: str = pydantic.Field(max_length=60)
     scope: Scope = Scope.USER
-    scope_id: int | None = pydantic.Field(None, ge=1, lt=2**62, description="The bot or the account; nothing for the scope user.")
-    settings: dict[str, Any] = {}
+    scope_id: int | None = pydantic.Field(
+        None, ge=1, lt=2**62, description="The bot or the account; nothing for the scope user."
+    )
+    settings: dict[str, Any] = pydantic.Field(default_factory=dict)
 
 
 class ProtectionChanges(Body):
@@ -36,19 +38,36 @@ class LockList(Page):
 
 def protection_view(row: Any) -> dict[str, Any]:
     return {
-        "id": row.id, "kind": row.kind, "title": domain.KINDS[row.kind].title, "scope": row.scope,
-        "scope_id": row.scope_id if row.scope != Scope.USER else None, "settings": row.settings, "is_active": row.is_active,
-        "created_at": iso(row.created_at), "updated_at": iso(row.updated_at),
+        "id": row.id,
+        "kind": row.kind,
+        "title": domain.KINDS[row.kind].title,
+        "scope": row.scope,
+        "scope_id": row.scope_id if row.scope != Scope.USER else None,
+        "settings": row.settings,
+        "is_active": row.is_active,
+        "created_at": iso(row.created_at),
+        "updated_at": iso(row.updated_at),
     }
 
 
 def lock_view(row: Any) -> dict[str, Any]:
     now = the_app().clock.now()
     return {
-        "id": row.id, "protection_id": row.protection_id, "kind": row.kind, "title": domain.KINDS[row.kind].title, "scope": row.scope,
-        "scope_id": row.scope_id if row.scope != Scope.USER else None, "symbol": row.symbol.text if row.symbol else None, "bot_id": row.bot_id,
-        "signal_id": row.signal_id, "reason": row.reason, "numbers": row.numbers, "since": iso(row.since), "until": _maybe(row.until),
-        "unlocked_at": _maybe(row.unlocked_at), "unlocked_by": row.unlocked_by,
+        "id": row.id,
+        "protection_id": row.protection_id,
+        "kind": row.kind,
+        "title": domain.KINDS[row.kind].title,
+        "scope": row.scope,
+        "scope_id": row.scope_id if row.scope != Scope.USER else None,
+        "symbol": row.symbol.text if row.symbol else None,
+        "bot_id": row.bot_id,
+        "signal_id": row.signal_id,
+        "reason": row.reason,
+        "numbers": row.numbers,
+        "since": iso(row.since),
+        "until": _maybe(row.until),
+        "unlocked_at": _maybe(row.unlocked_at),
+        "unlocked_by": row.unlocked_by,
         "standing": row.unlocked_at is None and (row.until is None or row.until > now),
     }
 
@@ -72,8 +91,11 @@ def list_protections(user: User) -> dict[str, Any]:
 
 @endpoint(bp, "POST", "/protections", body=NewProtection, status=201)
 def add_protection(user: User, given: NewProtection) -> dict[str, Any]:
-    """Set up a protection for a bot, an account or oneself. Any number may watch side by side; each has to agree."""
-    made = service.add(the_app(), user, kind=given.kind, scope=given.scope, scope_id=given.scope_id, settings=given.settings)
+    """Set up a protection for a bot, an account or oneself. Any number may watch side by side; each has to
+    agree."""
+    made = service.add(
+        the_app(), user, kind=given.kind, scope=given.scope, scope_id=given.scope_id, settings=given.settings
+    )
     return protection_view(service.of(the_app(), user, made))
 
 
@@ -96,7 +118,9 @@ def list_locks(user: User, query: LockList) -> dict[str, Any]:
     """What protections have locked, newest first: why, until when, and who unlocked it."""
     now = the_app().clock.now() if query.standing else None
     with the_app().db.read() as conn:
-        found = table.list_locks(conn, user.id, before=number_cursor(query.cursor), limit=query.limit + 1, standing_at=now)
+        found = table.list_locks(
+            conn, user.id, before=number_cursor(query.cursor), limit=query.limit + 1, standing_at=now
+        )
     return page(found, query.limit, lambda row: str(row.id), lock_view)
 
 

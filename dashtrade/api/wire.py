@@ -17,7 +17,9 @@ _WORDS = {
 def json_errors() -> None:
     """Waitress writes such answers as plain text and has no setting for it."""
 
-    def to_response(self: utilities.Error, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
+    def to_response(
+        self: utilities.Error, ident: str | None = None
+    ) -> tuple[str, list[tuple[str, str]], bytes]:
         error, message, hint = _WORDS.get(self.code, ("error", f"{self.reason}.", ""))
         body: dict[str, Any] = {"error": error, "message": message, "hint": hint}
         return f"{self.code} {self.reason}", [("Content-Type", "application/json")], json.dumps(body).encode()

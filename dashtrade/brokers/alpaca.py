@@ -1,11 +1,11 @@
 """Alpaca, paper and live, through alpaca-py: orders, the account, and the prices it trades at.
 
-The library is loaded by the first account that needs it (it costs 120 MB), never by importing this module. It is asked for raw
-answers only, because its models raise on a status they do not know although the order was placed. Its retries are off, because
-they repeat POSTs, and it is given time-outs, because it has none.
+The library is loaded by the first account that needs it (it costs 120 MB), never by importing this module. It
+is asked for raw answers only, because its models raise on a status they do not know although the order was
+placed. Its retries are off, because they repeat POSTs, and it is given time-outs, because it has none.
 
-REST is the truth. The stream of trade updates (`listen`) only makes news arrive sooner: it may drop, and nothing is lost.
-"""
+REST is the truth. The stream of trade updates (`listen`) only makes news arrive sooner: it may drop, and
+nothing is lost."""
 
 from __future__ import annotations
 
@@ -24,9 +24,27 @@ from dashtrade.brokers.alpaca_sdk import answer_of, bar_length, clients, no_answ
 from dashtrade.brokers.alpaca_stream import OnReport, TradeUpdates
 from dashtrade.brokers.alpaca_wire import CAPABILITIES
 from dashtrade.domain.ports import (
-    AccountState, BadCredentials, BrokerError, BrokerPosition, Candle, Clock, FoundOrder, NotHeld, NotOffered, Offers, OrderRef, OrderReport, OrderRequest, Quote,
-    Rejected, RetryLater, Rules, SystemClock, Unavailable, VenueStatus,
-)  # fmt: skip
+    AccountState,
+    BadCredentials,
+    BrokerError,
+    BrokerPosition,
+    Candle,
+    Clock,
+    FoundOrder,
+    NotHeld,
+    NotOffered,
+    Offers,
+    OrderRef,
+    OrderReport,
+    OrderRequest,
+    Quote,
+    Rejected,
+    RetryLater,
+    Rules,
+    SystemClock,
+    Unavailable,
+    VenueStatus,
+)
 from dashtrade.domain.values import ZERO, Malformed, Symbol, Timeframe, bot_of_order, floor_to, plain
 
 __all__ = ["CAPABILITIES", "AlpacaBroker", "Timeouts", "check"]
@@ -37,7 +55,8 @@ FEEDS = ("iex", "sip")
 PAGE = 500  # orders in one list, Alpaca's maximum
 MOST_PAGES = 20
 SINGLY = 20  # look-ups one by one in one poll, of 200 requests a minute
-FEE_SHARE = Decimal("0.01")  # a coin's fee is taken out of the coin: so much less than was bought is still all of it
+# a coin's fee is taken out of the coin: so much less than was bought is still all of it
+FEE_SHARE = Decimal("0.01")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,17 +75,27 @@ def check(credentials: dict[str, str], options: dict[str, Any]) -> None:
     for name, called in (("key", "API key"), ("secret", "API secret")):
         value = credentials.get(name)
         if not isinstance(value, str) or not value.strip():
-            raise Malformed(f"the {called} is missing", where=name, hint="Copy both from the API Keys box of Alpaca's dashboard.")
+            raise Malformed(
+                f"the {called} is missing",
+                where=name,
+                hint="Copy both from the API Keys box of Alpaca's dashboard.",
+            )
         if len(value) > 200 or not value.isascii() or not value.isprintable() or " " in value:
             raise Malformed(
-                f"the {called} has characters that no key has", where=name, hint="Copy it anew, without spaces or line breaks."
+                f"the {called} has characters that no key has",
+                where=name,
+                hint="Copy it anew, without spaces or line breaks.",
             )
     for name in (*credentials.keys() - {"key", "secret", "passphrase"}, *options.keys() - {"feed"}):
         near = get_close_matches(name, ["key", "secret", "feed"], 1)
         hint = f"Did you mean {near[0]}?" if near else "It takes key and secret, and the option feed."
         raise Malformed(f"an Alpaca account has no {name[:40]!r}", where=name, hint=hint)
     if options.get("feed") not in (None, *FEEDS):
-        raise Malformed("feed is the source of stock prices", where="feed", hint="iex (free) or sip (with Alpaca's paid plan).")
+        raise Malformed(
+            "feed is the source of stock prices",
+            where="feed",
+            hint="iex (free) or sip (with Alpaca's paid plan).",
+        )
 
 
 class AlpacaBroker:
@@ -75,10 +104,20 @@ class AlpacaBroker:
     demo = False
 
     def __init__(
-        self, key: str, secret: str, mode: str, *, api_url: str | None = None, data_url: str | None = None,
-        stream_url: str | None = None, clock: Clock | None = None, on_report: OnReport | None = None,
-        timeouts: Timeouts | None = None, settle: timedelta | None = None, feed: str | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        key: str,
+        secret: str,
+        mode: str,
+        *,
+        api_url: str | None = None,
+        data_url: str | None = None,
+        stream_url: str | None = None,
+        clock: Clock | None = None,
+        on_report: OnReport | None = None,
+        timeouts: Timeouts | None = None,
+        settle: timedelta | None = None,
+        feed: str | None = None,
+    ) -> None:
         if mode not in MODES:
             raise Malformed(f"an Alpaca account cannot be {mode[:20]!r}", where="mode", hint="paper or live.")
         self.capabilities = CAPABILITIES if settle is None else replace(CAPABILITIES, settle=settle)
@@ -91,7 +130,8 @@ class AlpacaBroker:
         self._updates = TradeUpdates(key, secret, mode == "paper", stream_url)
         self._lock = threading.Lock()
         self._rules: dict[Symbol, tuple[datetime, Rules]] = {}
-        self._hours: tuple[datetime, bool, datetime | None] | None = None  # until when that is believed; whether open; when that changes
+        # until when that is believed; whether open; when that changes
+        self._hours: tuple[datetime, bool, datetime | None] | None = None
         self._turn = 0
         if on_report is not None:
             self.listen(on_report)
@@ -121,7 +161,9 @@ class AlpacaBroker:
             if found is not None:
                 return self._report(found, legs=True)
         except BrokerError as error:
-            raise answers.in_doubt(f"it has the order, and its exits could not be read: {error.message}") from error
+            raise answers.in_doubt(
+                f"it has the order, and its exits could not be read: {error.message}"
+            ) from error
         raise answers.in_doubt("it has the order and does not show it yet")
 
     def find(self, order: OrderRef) -> OrderReport | None:
@@ -129,7 +171,8 @@ class AlpacaBroker:
         return None if found is None else self._report(found, legs=order.with_legs)
 
     def poll(self, orders: Sequence[OrderRef]) -> Sequence[OrderReport]:
-        """Two or fewer are asked for by name; more come from one list, and what is not on it by name, some at each poll."""
+        """Two or fewer are asked for by name; more come from one list, and what is not on it by name, some at
+        each poll."""
         if len(orders) <= 2:
             return [report for order in orders if (report := self.find(order)) is not None]
         listed = self._listed(orders)
@@ -144,18 +187,23 @@ class AlpacaBroker:
         """An order that was replaced at Alpaca lives on under another id: that one is cancelled."""
         found = self._order(order.client_order_id)
         if found is None:
-            raise Unavailable("Alpaca does not know this order, or not yet; it could not be cancelled now and will be asked again.")
+            raise Unavailable(
+                "Alpaca does not know this order, or not yet; it could not be cancelled now and will be "
+                "asked again."
+            )
         report, last = self._followed(found)
         if report.status is not VenueStatus.WORKING:
             return
         try:
             self._orders.delete(f"/orders/{last['id']}")
         except Exception as error:
-            if (answer := answer_of(error)) is None or answer.status not in (404, 422):  # these say that it has ended meanwhile
+            # these say that it has ended meanwhile
+            if (answer := answer_of(error)) is None or answer.status not in (404, 422):
                 raise self._after_read(error) from error
 
     def _prepared(self, request: OrderRequest) -> dict[str, Any]:
-        """The body to send. What cannot be learned now is no refusal: nothing was sent, so the order may go again."""
+        """The body to send. What cannot be learned now is no refusal: nothing was sent, so the order may go
+        again."""
         try:
             rules = self.rules(request.symbol)
             if request.reduces:
@@ -165,32 +213,47 @@ class AlpacaBroker:
         return wire.wire_order(request, rules)
 
     def _no_more_than_held(self, request: OrderRequest, rules: Rules) -> OrderRequest:
-        """Alpaca takes a sale of what the account does not hold for a short, so a closing order is held against the position.
-        Of a coin the fee has been taken out: a hair less than was bought is all there is, and that is what is sold."""
+        """Alpaca takes a sale of what the account does not hold for a short, so a closing order is held
+        against the position. Of a coin the fee has been taken out: a hair less than was bought is all there
+        is, and that is what is sold."""
         told = self._updates.held(request.symbol.base) if not request.symbol.is_crypto else None
         if told is not None and not _lacks(request, told):
             return request
         name, held = request.symbol.short, self._held(request.symbol)
-        if _lacks(request, held.get("qty", ZERO)):  # the fill that made the position may have been a moment ago
+        # the fill that made the position may have been a moment ago
+        if _lacks(request, held.get("qty", ZERO)):
             time.sleep(self._timeouts.second_look)
             held = self._held(request.symbol)
         if _lacks(request, held.get("qty", ZERO)):
             has, due = plain(held.get("qty", ZERO)), request.account_holds
-            books = f"{has} {name}, and your bots and you together have {plain(due)}" if due is not None else f"no {name} to {request.side}"
+            books = (
+                f"{has} {name}, and your bots and you together have {plain(due)}"
+                if due is not None
+                else f"no {name} to {request.side}"
+            )
             raise NotHeld(
-                f"the account at Alpaca holds {books}: this order would open a position instead of closing one. Nothing was sent. "
+                f"the account at Alpaca holds {books}: this order would open a position instead of closing "
+                "one. Nothing was sent. "
                 "Look whether it was closed by hand, and set the bot's position right."
             )
         free = held.get("qty_available", ZERO)
-        if request.symbol.is_crypto and request.quantity is not None and 0 < request.quantity - free <= request.quantity * FEE_SHARE:
+        if (
+            request.symbol.is_crypto
+            and request.quantity is not None
+            and 0 < request.quantity - free <= request.quantity * FEE_SHARE
+        ):
             return replace(request, quantity=floor_to(free, rules.quantity_step))
         return request
 
     def _held(self, symbol: Symbol) -> dict[str, Decimal]:
-        body = self._read(lambda: self._orders.get(f"/positions/{wire.name_in_path(symbol)}"), dict, absent=True)
+        body = self._read(
+            lambda: self._orders.get(f"/positions/{wire.name_in_path(symbol)}"), dict, absent=True
+        )
         if body is None:
             return {}
-        return self._parsed(lambda: {name: wire.number(body.get(name), name) for name in ("qty", "qty_available")})
+        return self._parsed(
+            lambda: {name: wire.number(body.get(name), name) for name in ("qty", "qty_available")}
+        )
 
     def _after_post(self, error: Exception, request: OrderRequest) -> OrderReport:
         answer = answer_of(error)
@@ -204,24 +267,30 @@ class AlpacaBroker:
         raise said from error
 
     def _known_or(self, request: OrderRequest, refusal: Rejected) -> OrderReport:
-        """A refusal says that no order exists. Where this is the second try, the first may have taken the very money or position
-        that is missing now, and Alpaca need not look at the id before it looks at these: so the id is looked up."""
+        """A refusal says that no order exists. Where this is the second try, the first may have taken the
+        very money or position that is missing now, and Alpaca need not look at the id before it looks at
+        these: so the id is looked up."""
         try:
             found = self._order(request.client_order_id)
             if found is not None:
                 return self._report(found, legs=wire.has_exits(request))
         except BrokerError as error:
-            raise answers.in_doubt(f"it refused this try, and an earlier one could not be looked up: {error.message}") from error
+            raise answers.in_doubt(
+                f"it refused this try, and an earlier one could not be looked up: {error.message}"
+            ) from error
         raise refusal
 
     def _adopted(self, request: OrderRequest) -> OrderReport:
-        """The id is derived from our decision, so whoever holds it at Alpaca is an earlier try of this very order."""
+        """The id is derived from our decision, so whoever holds it at Alpaca is an earlier try of this very
+        order."""
         try:
             found = self._order(request.client_order_id)
             if found is not None:
                 return self._report(found, legs=wire.has_exits(request))
         except BrokerError as error:
-            raise answers.in_doubt(f"it has an order of this name, which could not be read: {error.message}") from error
+            raise answers.in_doubt(
+                f"it has an order of this name, which could not be read: {error.message}"
+            ) from error
         raise answers.in_doubt("it has an order of this name and does not show it yet")
 
     def _order(self, client_order_id: str) -> dict[str, Any] | None:
@@ -234,7 +303,8 @@ class AlpacaBroker:
         return self._followed(order)[0]
 
     def _followed(self, order: dict[str, Any]) -> tuple[OrderReport, dict[str, Any]]:
-        """The report, and the order that is alive now: editing one at Alpaca ends it and makes another, with other ids."""
+        """The report, and the order that is alive now: editing one at Alpaca ends it and makes another, with
+        other ids."""
         report = self._parsed(lambda: wire.report_of(order))
         for _ in range(5):
             if order.get("status") != "replaced" or not order.get("replaced_by"):
@@ -244,8 +314,15 @@ class AlpacaBroker:
         return report, order
 
     def _listed(self, orders: Sequence[OrderRef]) -> dict[str, OrderReport]:
-        oldest = min(order.created_at for order in orders) - timedelta(hours=1)  # our clock may be ahead of theirs
-        query = {"status": "all", "limit": PAGE, "after": oldest.isoformat(), "direction": "desc", "nested": "false"}
+        # our clock may be ahead of theirs
+        oldest = min(order.created_at for order in orders) - timedelta(hours=1)
+        query = {
+            "status": "all",
+            "limit": PAGE,
+            "after": oldest.isoformat(),
+            "direction": "desc",
+            "nested": "false",
+        }
         found = self._read(lambda: self._orders.get("/orders", query), list)
         wanted = {order.client_order_id for order in orders}
         ours = self._parsed(lambda: [order for order in found if order.get("client_order_id") in wanted])
@@ -254,12 +331,24 @@ class AlpacaBroker:
     def ours(self, since: datetime, symbols: Sequence[Symbol]) -> Sequence[FoundOrder]:
         found: dict[str, Any] = {}
         for _ in range(MOST_PAGES):
-            query = {"status": "all", "limit": PAGE, "after": since.isoformat(), "direction": "asc", "nested": "false"}
+            query = {
+                "status": "all",
+                "limit": PAGE,
+                "after": since.isoformat(),
+                "direction": "asc",
+                "nested": "false",
+            }
             page = self._read(lambda: self._orders.get("/orders", query), list)  # noqa: B023
             fresh = [order for order in page if order["id"] not in found]
             found |= self._parsed(lambda: {order["id"]: order for order in fresh})  # noqa: B023
             if len(page) < PAGE or not fresh:
-                return self._parsed(lambda: [wire.found_of(each) for each in found.values() if bot_of_order(str(each.get("client_order_id")))])
+                return self._parsed(
+                    lambda: [
+                        wire.found_of(each)
+                        for each in found.values()  # noqa: B023
+                        if bot_of_order(str(each.get("client_order_id")))
+                    ]
+                )
             since = self._parsed(lambda: wire.moment(page[-1]["created_at"])) - timedelta(microseconds=1)  # noqa: B023
         raise answers.silent("it lists more orders than can be looked through")
 
@@ -271,14 +360,18 @@ class AlpacaBroker:
 
     def positions(self) -> Sequence[BrokerPosition]:
         found = self._read(lambda: self._orders.get("/positions"), list)
-        return self._parsed(lambda: [position for body in found if (position := wire.position_of(body)) is not None])
+        return self._parsed(
+            lambda: [position for body in found if (position := wire.position_of(body)) is not None]
+        )
 
     def rules(self, symbol: Symbol) -> Rules:
         now, known = self._clock.now(), self._rules.get(symbol)
         if known is not None and abs((now - known[0]).total_seconds()) < self._timeouts.assets:
             return known[1]
         try:
-            asset = self._read(lambda: self._orders.get(f"/assets/{wire.name_in_path(symbol)}"), dict, absent=True)
+            asset = self._read(
+                lambda: self._orders.get(f"/assets/{wire.name_in_path(symbol)}"), dict, absent=True
+            )
         except NotOffered:
             return known[1] if known is not None else wire.assumed_rules(symbol)
         except Unavailable:
@@ -286,7 +379,10 @@ class AlpacaBroker:
                 raise
             return known[1]
         if asset is None:
-            raise Rejected(f"Alpaca does not trade {symbol.short}. Look at its spelling, or use another broker account for it.")
+            raise Rejected(
+                f"Alpaca does not trade {symbol.short}. Look at its spelling, or use another broker "
+                "account for it."
+            )
         price = None if symbol.is_crypto else self._about(symbol)
         rules = self._parsed(lambda: wire.rules_of(asset, price))
         self._rules[symbol] = now, rules
@@ -295,7 +391,8 @@ class AlpacaBroker:
     def _about(self, symbol: Symbol) -> Decimal | None:
         try:
             return self.quote(symbol).mid
-        except BrokerError:  # the step is then that of a stock above a dollar, and each order's own price decides in the end
+        # the step is then that of a stock above a dollar, and each order's own price decides in the end
+        except BrokerError:
             return None
 
     def market_open(self, symbol: Symbol) -> bool:
@@ -310,7 +407,11 @@ class AlpacaBroker:
             body = {"is_open": True}
         opened, lasts = self._parsed(lambda: wire.hours_of(body))
         good = timedelta(seconds=self._timeouts.hours)
-        self._hours = now + (good if lasts is None else min(good, lasts)), opened, None if lasts is None else now + lasts
+        self._hours = (
+            now + (good if lasts is None else min(good, lasts)),
+            opened,
+            None if lasts is None else now + lasts,
+        )
         return opened
 
     def opens_at(self, symbol: Symbol) -> datetime | None:
@@ -336,7 +437,9 @@ class AlpacaBroker:
                 continue
             if found is not None:
                 return found
-        raise Unavailable(f"Alpaca has no price of {symbol.short} now. Look at its spelling, or wait until it trades.")
+        raise Unavailable(
+            f"Alpaca has no price of {symbol.short} now. Look at its spelling, or wait until it trades."
+        )
 
     def _bid_and_ask(self, symbol: Symbol) -> Quote | None:
         from alpaca.data.requests import CryptoLatestQuoteRequest, StockLatestQuoteRequest
@@ -347,25 +450,41 @@ class AlpacaBroker:
             found = self._read(lambda: self._coins.get_crypto_latest_quote(coin), dict)
         else:
             found = self._of_stocks(
-                lambda feed: self._stocks.get_stock_latest_quote(StockLatestQuoteRequest(symbol_or_symbols=name, feed=feed))
+                lambda feed: self._stocks.get_stock_latest_quote(
+                    StockLatestQuoteRequest(symbol_or_symbols=name, feed=feed)
+                )
             )
-        return self._parsed(lambda: wire.quote_of(symbol, found[name])) if isinstance(found.get(name), dict) else None
+        return (
+            self._parsed(lambda: wire.quote_of(symbol, found[name]))
+            if isinstance(found.get(name), dict)
+            else None
+        )
 
     def _last_trade(self, symbol: Symbol) -> Quote | None:
         from alpaca.data.requests import CryptoLatestTradeRequest, StockLatestTradeRequest
 
         name = wire.name_at_alpaca(symbol)
         if symbol.is_crypto:
-            found = self._read(lambda: self._coins.get_crypto_latest_trade(CryptoLatestTradeRequest(symbol_or_symbols=name)), dict)
+            found = self._read(
+                lambda: self._coins.get_crypto_latest_trade(CryptoLatestTradeRequest(symbol_or_symbols=name)),
+                dict,
+            )
         else:
             found = self._of_stocks(
-                lambda feed: self._stocks.get_stock_latest_trade(StockLatestTradeRequest(symbol_or_symbols=name, feed=feed))
+                lambda feed: self._stocks.get_stock_latest_trade(
+                    StockLatestTradeRequest(symbol_or_symbols=name, feed=feed)
+                )
             )
-        return self._parsed(lambda: wire.last_trade(symbol, found[name])) if isinstance(found.get(name), dict) else None
+        return (
+            self._parsed(lambda: wire.last_trade(symbol, found[name]))
+            if isinstance(found.get(name), dict)
+            else None
+        )
 
     def candles(self, symbol: Symbol, timeframe: Timeframe, *, end: datetime, count: int) -> Sequence[Candle]:
-        """Adjusted for splits, as a strategy would take one for a crash. Asked for newest first: how far back `count` candles
-        reach over nights and holidays is not known, so the start is set generously and the limit does the rest."""
+        """Adjusted for splits, as a strategy would take one for a crash. Asked for newest first: how far back
+        `count` candles reach over nights and holidays is not known, so the start is set generously and the
+        limit does the rest."""
         from alpaca.common.enums import Sort
         from alpaca.data.enums import Adjustment
         from alpaca.data.requests import CryptoBarsRequest, StockBarsRequest
@@ -373,17 +492,30 @@ class AlpacaBroker:
         name = wire.name_at_alpaca(symbol)
         start = end - timeframe.span * count * 8 - timedelta(days=10)
         span: dict[str, Any] = {
-            "symbol_or_symbols": name, "timeframe": bar_length(timeframe), "start": start, "end": end, "limit": count,
+            "symbol_or_symbols": name,
+            "timeframe": bar_length(timeframe),
+            "start": start,
+            "end": end,
+            "limit": count,
             "sort": Sort.DESC,
-        }  # fmt: skip
+        }
         if symbol.is_crypto:
             found = self._read(lambda: self._coins.get_crypto_bars(CryptoBarsRequest(**span)), dict)
         else:
-            found = self._of_stocks(lambda feed: self._stocks.get_stock_bars(StockBarsRequest(**span, adjustment=Adjustment.SPLIT, feed=feed)))
-        return self._parsed(lambda: sorted((wire.candle_of(bar) for bar in found.get(name) or ()), key=lambda candle: candle.at))
+            found = self._of_stocks(
+                lambda feed: self._stocks.get_stock_bars(
+                    StockBarsRequest(**span, adjustment=Adjustment.SPLIT, feed=feed)
+                )
+            )
+        return self._parsed(
+            lambda: sorted(
+                (wire.candle_of(bar) for bar in found.get(name) or ()), key=lambda candle: candle.at
+            )
+        )
 
     def _of_stocks(self, ask: Callable[[Any], Any]) -> dict[str, Any]:
-        """Without a paid plan Alpaca refuses the last minutes of the whole market (403), and gives those of one exchange."""
+        """Without a paid plan Alpaca refuses the last minutes of the whole market (403), and gives those of
+        one exchange."""
         from alpaca.data.enums import DataFeed
 
         feed = DataFeed(self._feed) if self._feed is not None else None
@@ -393,14 +525,17 @@ class AlpacaBroker:
             if "subscription" not in error.message:
                 raise
             if self._feed is not None:
-                raise Unavailable(f"this Alpaca key has no {self._feed} prices. Set the account's option feed to iex.") from error
+                raise Unavailable(
+                    f"this Alpaca key has no {self._feed} prices. Set the account's option feed to iex."
+                ) from error
             self._feed = "iex"
         return self._read(lambda: ask("iex"), dict)
 
     # --- news ---
 
     def listen(self, on_report: OnReport) -> None:
-        """Tell `on_report` of news as it happens, from a thread of its own, for as long as the broker is open."""
+        """Tell `on_report` of news as it happens, from a thread of its own, for as long as the broker is
+        open."""
         self._updates.start(on_report)
 
     def stop_listening(self) -> None:
@@ -418,8 +553,8 @@ class AlpacaBroker:
     # --- what the library may do ---
 
     def _read(self, call: Callable[[], Any], kind: type[T], *, absent: bool = False) -> T:
-        """A reading call: its answer if it is of that kind. With `absent`, Alpaca's own "not found" is None; anybody else's
-        404 proves nothing."""
+        """A reading call: its answer if it is of that kind. With `absent`, Alpaca's own "not found" is None;
+        anybody else's 404 proves nothing."""
         try:
             answer = call()
         except Exception as error:
@@ -448,7 +583,8 @@ class AlpacaBroker:
 
 
 def _lacks(request: OrderRequest, held: Decimal) -> bool:
-    """Has the account less to give up than our books say? Beside opposite bots, an exit may well open a position there."""
+    """Has the account less to give up than our books say? Beside opposite bots, an exit may well open a
+    position there."""
     sign = request.side.sign
     if request.account_holds is None:
         return sign * held >= 0

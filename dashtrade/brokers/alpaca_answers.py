@@ -1,8 +1,8 @@
 """What Alpaca's answers mean when they are not a success: a refusal, a wait, a bad key, or nothing at all.
 
-Pure: no connection, no clock, no client library. The library's own error classes are not asked: reading their code raises on a
-proxy's page and on a 401. Only Alpaca's own refusal is a refusal; what a proxy or a broken server says proves nothing.
-"""
+Pure: no connection, no clock, no client library. The library's own error classes are not asked: reading their
+code raises on a proxy's page and on a 401. Only Alpaca's own refusal is a refusal; what a proxy or a broken
+server says proves nothing."""
 
 from __future__ import annotations
 
@@ -14,11 +14,21 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from dashtrade.domain.ports import BadCredentials, BrokerError, NotOffered, OrderRequest, Rejected, RetryLater, Unavailable, Unknown
+from dashtrade.domain.ports import (
+    BadCredentials,
+    BrokerError,
+    NotOffered,
+    OrderRequest,
+    Rejected,
+    RetryLater,
+    Unavailable,
+    Unknown,
+)
 from dashtrade.domain.values import ZERO, Malformed, exact, money, plain
 
 WAIT = timedelta(seconds=3)  # where a 429 does not say how long
 LONGEST_WAIT = timedelta(minutes=2)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
@@ -54,15 +64,16 @@ def clean(text: object) -> str:
 
 
 def after_post(answer: Answer, request: OrderRequest, now: datetime) -> BrokerError:
-    """An order was posted and this came back. Only Alpaca's own refusal is a refusal; what a proxy or a broken server says
-    leaves open whether the order was placed."""
+    """An order was posted and this came back. Only Alpaca's own refusal is a refusal; what a proxy or a
+    broken server says leaves open whether the order was placed."""
     spoken = bool(answer.body.get("message"))
     if answer.status == 429:
         return limited(answer, now, "Nothing was placed; the order goes again by itself.")
     if answer.status == 401:
         return bad_key()
     if answer.status == 403 and spoken:
-        # 4031... is said of an order (no money, too few shares, a wash trade); any other 403 is said of the key.
+        # 4031... is said of an order (no money, too few shares, a wash trade); any other 403 is said of the
+        # key.
         return Rejected(refusal(answer, request)) if answer.code // 10000 == 4031 else bad_key(answer.said)
     if answer.status in (400, 404, 405, 422) and spoken:
         return Rejected(refusal(answer, request))
@@ -71,7 +82,8 @@ def after_post(answer: Answer, request: OrderRequest, now: datetime) -> BrokerEr
 
 def in_doubt(what: str) -> Unknown:
     return Unknown(
-        f"Alpaca did not say whether it took the order ({what}). It may have been placed, so it is looked up and not sent again."
+        f"Alpaca did not say whether it took the order ({what}). It may have been placed, so it is looked "
+        "up and not sent again."
     )
 
 
@@ -82,7 +94,10 @@ def after_read(answer: Answer, now: datetime) -> BrokerError:
         return bad_key(answer.said)
     what = f"error {answer.status}" + (f": {answer.said}" if answer.said else "")
     if answer.status in (404, 405, 501):
-        return NotOffered(f"Alpaca could not be read ({what}): its server has nothing at that address. Look at ALPACA_API_URL and ALPACA_DATA_URL.")
+        return NotOffered(
+            f"Alpaca could not be read ({what}): its server has nothing at that address. Look at "
+            "ALPACA_API_URL and ALPACA_DATA_URL."
+        )
     return silent(what)
 
 
@@ -93,19 +108,24 @@ def says_absent(answer: Answer) -> bool:
 
 
 def silent(what: str) -> Unavailable:
-    return Unavailable(f"Alpaca could not be read ({what}); nothing is known from it now. It is asked again by itself.")
+    return Unavailable(
+        f"Alpaca could not be read ({what}); nothing is known from it now. It is asked again by itself."
+    )
 
 
 def bad_key(said: str = "") -> BadCredentials:
     return BadCredentials(
-        f"Alpaca refused the key{f' (it says: {said})' if said else ''}: it is wrong, revoked, not allowed to do this, or a paper key "
+        f"Alpaca refused the key{f' (it says: {said})' if said else ''}: it is wrong, revoked, not allowed "
+        "to do this, or a paper key "
         "on a live account. Make a new key at Alpaca and replace it under Setup."
     )
 
 
 def limited(answer: Answer, now: datetime, then: str) -> RetryLater:
     wait = _told_wait(answer.headers, now)
-    return RetryLater(f"Alpaca's limit of requests a minute is used up for {plain_seconds(wait)} more seconds. {then}", wait)
+    return RetryLater(
+        f"Alpaca's limit of requests a minute is used up for {plain_seconds(wait)} more seconds. {then}", wait
+    )
 
 
 def plain_seconds(wait: timedelta) -> str:
@@ -113,7 +133,8 @@ def plain_seconds(wait: timedelta) -> str:
 
 
 def _told_wait(headers: Mapping[str, str], now: datetime) -> timedelta:
-    """Retry-After in seconds or as a date, else X-RateLimit-Reset as seconds since 1970; never for ever, never at once."""
+    """Retry-After in seconds or as a date, else X-RateLimit-Reset as seconds since 1970; never for ever,
+    never at once."""
     given, reset = headers.get("Retry-After", ""), headers.get("X-RateLimit-Reset", "")
     try:
         if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", given):
@@ -142,15 +163,19 @@ def refusal(answer: Answer, request: OrderRequest) -> str:
     if "insufficient" in said and "available" in body:
         held = body.get("held_for_orders", "0")
         return (
-            f"Alpaca has {clean(body['available'])} {name} free for this order, which needs {plain(request.quantity or ZERO)}; "
+            f"Alpaca has {clean(body['available'])} {name} free for this order, which needs "
+            f"{plain(request.quantity or ZERO)}; "
             f"{clean(held)} are held by other open orders. Cancel those, or use a smaller size."
         )
     if "wash trade" in said:
         return (
             f"another order of this account on {name} is open in the opposite direction (order "
-            f"{clean(body.get('existing_order_id', 'unknown'))}), which Alpaca refuses as a wash trade. Wait for it, or cancel it."
+            f"{clean(body.get('existing_order_id', 'unknown'))}), which Alpaca refuses as a wash trade. "
+            "Wait for it, or cancel it."
         )
-    hint = next((hint for words, hint in _HINTS.items() if words in said), "Change the order and send it again.")
+    hint = next(
+        (hint for words, hint in _HINTS.items() if words in said), "Change the order and send it again."
+    )
     return f"Alpaca refused the order: {said}. {hint}"
 
 

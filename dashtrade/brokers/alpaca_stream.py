@@ -1,7 +1,7 @@
 """Alpaca's stream of trade updates, in a thread of its own: news sooner, never the only news.
 
-The library reconnects by itself within seconds and replays nothing; what happened meanwhile, the next poll tells.
-"""
+The library reconnects by itself within seconds and replays nothing; what happened meanwhile, the next poll
+tells."""
 
 from __future__ import annotations
 
@@ -37,16 +37,19 @@ class TradeUpdates:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped: asyncio.Event | None = None
         self._stream: Any = None
-        self._held: dict[str, tuple[Any, float, Decimal]] = {}  # symbol: by which connection, when, and how much
+        # symbol: by which connection, when, and how much
+        self._held: dict[str, tuple[Any, float, Decimal]] = {}
 
     @property
     def up(self) -> bool:
-        """Connected, as far as the library knows: it notices a dead line after three minutes at the latest."""
+        """Connected, as far as the library knows: it notices a dead line after three minutes at the
+        latest."""
         stream = self._stream
         return stream is not None and stream._running
 
     def held(self, name: str) -> Decimal | None:
-        """The account's position, by hand or by us, as it was told a moment ago; None where the line may have missed something."""
+        """The account's position, by hand or by us, as it was told a moment ago; None where the line may have
+        missed something."""
         line, at, quantity = self._held.get(name, (None, 0.0, ZERO))
         if line is None or not self.up or line is not self._stream._ws or time.monotonic() - at > TOLD_GOOD:
             return None
@@ -54,14 +57,20 @@ class TradeUpdates:
 
     def _note(self, data: Any) -> None:
         if data.get("position_qty") is not None and self._stream is not None:
-            self._held[data["order"]["symbol"]] = self._stream._ws, time.monotonic(), exact(data["position_qty"], "position_qty")
+            self._held[data["order"]["symbol"]] = (
+                self._stream._ws,
+                time.monotonic(),
+                exact(data["position_qty"], "position_qty"),
+            )
 
     def start(self, on_report: OnReport) -> None:
         with self._lock:
             if self._thread is not None:
                 return
             ready = threading.Event()
-            self._thread = threading.Thread(target=self._run, args=(on_report, ready), name="alpaca-stream", daemon=True)
+            self._thread = threading.Thread(
+                target=self._run, args=(on_report, ready), name="alpaca-stream", daemon=True
+            )
             self._thread.start()
             ready.wait(5)  # the loop exists, so that `stop` has something to stop
 
@@ -98,8 +107,8 @@ class TradeUpdates:
 
 @lru_cache(maxsize=1)
 def _stream_class() -> Any:
-    """The library's, which tells of each failed try with a traceback: here one line when the line goes down, few while it stays so,
-    and one when it is up again."""
+    """The library's, which tells of each failed try with a traceback: here one line when the line goes down,
+    few while it stays so, and one when it is up again."""
     from alpaca.trading.stream import TradingStream
 
     logging.getLogger(TradingStream.__module__).addFilter(lambda record: record.levelno < logging.WARNING)
@@ -116,7 +125,10 @@ def _stream_class() -> Any:
         async def _wait_before_reconnect(self, retries: int) -> None:
             self.down += 1
             if self.down == 1 or (self.down >= TOLD_FROM and self.down & (self.down - 1) == 0):
-                log.warning("the stream of trade updates is down (%s failed tries); news come from polling meanwhile", self.down)
+                log.warning(
+                    "the stream of trade updates is down (%s failed tries); news come from polling meanwhile",
+                    self.down,
+                )
             await super()._wait_before_reconnect(retries)
 
     return Stream

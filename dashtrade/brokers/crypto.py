@@ -1,8 +1,8 @@
 """Crypto exchanges through ccxt: one spot account, its orders, its coins and its prices.
 
-An exchange has no positions: what it holds of a coin is the position, in the quote currency the account is counted in. The
-exchanges' differences are in `crypto_venues`, the connection and the meaning of its failures in `crypto_wire`.
-"""
+An exchange has no positions: what it holds of a coin is the position, in the quote currency the account is
+counted in. The exchanges' differences are in `crypto_venues`, the connection and the meaning of its failures
+in `crypto_wire`."""
 
 from __future__ import annotations
 
@@ -20,9 +20,25 @@ from dashtrade.brokers.crypto_keys import KEY_INFO, nothing_told
 from dashtrade.brokers.crypto_venues import COLLAR, Exchange, capabilities_of, check, exchange_of, no_sandbox
 from dashtrade.brokers.crypto_wire import Nonces, Wire
 from dashtrade.domain.ports import (
-    AccountState, BrokerPosition, Candle, Capabilities, Clock, FoundOrder, Offers, OrderRef, OrderReport, OrderRequest, Quote, Rejected, RetryLater,
-    Rules, SystemClock, Unavailable, Unknown, VenueStatus,
-)  # fmt: skip
+    AccountState,
+    BrokerPosition,
+    Candle,
+    Capabilities,
+    Clock,
+    FoundOrder,
+    Offers,
+    OrderRef,
+    OrderReport,
+    OrderRequest,
+    Quote,
+    Rejected,
+    RetryLater,
+    Rules,
+    SystemClock,
+    Unavailable,
+    Unknown,
+    VenueStatus,
+)
 from dashtrade.domain.values import (
     ZERO,
     OrderSide,
@@ -52,11 +68,26 @@ class CryptoBroker:
 
     demo = False
 
-    def __init__(self, exchange: str, key: str, secret: str, passphrase: str | None = None, mode: str = "live", *,
-                 url: str | None = None, markets_cache: Path | None = None, clock: Clock | None = None, quote: str | None = None,
-                 quotes: Mapping[str, str] | None = None, timeout: float = 10.0, patience: float = 3.0, paced: bool = True,
-                 settle: timedelta | None = None, trades_lag: timedelta = timedelta(seconds=20),
-                 nonces: Nonces | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        exchange: str,
+        key: str,
+        secret: str,
+        passphrase: str | None = None,
+        mode: str = "live",
+        *,
+        url: str | None = None,
+        markets_cache: Path | None = None,
+        clock: Clock | None = None,
+        quote: str | None = None,
+        quotes: Mapping[str, str] | None = None,
+        timeout: float = 10.0,
+        patience: float = 3.0,
+        paced: bool = True,
+        settle: timedelta | None = None,
+        trades_lag: timedelta = timedelta(seconds=20),
+        nonces: Nonces | None = None,
+    ) -> None:
         self.venue: Exchange = exchange_of(exchange)
         if mode == "paper" and not self.venue.sandbox:
             raise no_sandbox(self.venue)
@@ -64,12 +95,32 @@ class CryptoBroker:
         listing = self if self.capabilities.lists_orders else None
         self.offers = Offers(prices=self, listing=listing, clock_skew=self.clock_skew)
         self._quote, self._quotes_by_coin = (quote or self.venue.quote).upper(), dict(quotes or {})
-        self._key, self._live, self._clock, self._trades_lag = key, mode == "live", clock or SystemClock(), trades_lag
-        keys = {"key": key.strip(), "secret": secret.strip().replace("\\n", "\n"), "passphrase": passphrase or ""}
-        self._wire = Wire(self.venue, keys, sandbox=mode == "paper", url=url, cache=markets_cache, timeout=timeout, patience=patience,
-                          paced=paced, clock=self._clock, nonces=nonces)  # fmt: skip
+        self._key, self._live, self._clock, self._trades_lag = (
+            key,
+            mode == "live",
+            clock or SystemClock(),
+            trades_lag,
+        )
+        keys = {
+            "key": key.strip(),
+            "secret": secret.strip().replace("\\n", "\n"),
+            "passphrase": passphrase or "",
+        }
+        self._wire = Wire(
+            self.venue,
+            keys,
+            sandbox=mode == "paper",
+            url=url,
+            cache=markets_cache,
+            timeout=timeout,
+            patience=patience,
+            paced=paced,
+            clock=self._clock,
+            nonces=nonces,
+        )
         self._seen: dict[Symbol, Quote] = {}
-        self._ended: dict[str, datetime] = {}  # orders without all executions yet, by when they were first seen ended
+        # orders without all executions yet, by when they were first seen ended
+        self._ended: dict[str, datetime] = {}
         self._rules: dict[Symbol, tuple[datetime, Rules]] = {}
         self._key_told: tuple[datetime, tuple[str, tuple[str, ...], bool | None]] | None = None
 
@@ -105,7 +156,11 @@ class CryptoBroker:
                     raise trouble from error
 
     def ours(self, since: datetime, symbols: Sequence[Symbol]) -> Sequence[FoundOrder]:
-        return self._ask(lambda client: listing.ours(client, self.venue, since, [s for s in symbols if s.short in client.markets]))
+        return self._ask(
+            lambda client: listing.ours(
+                client, self.venue, since, [s for s in symbols if s.short in client.markets]
+            )
+        )
 
     # --- the account ---
 
@@ -113,19 +168,27 @@ class CryptoBroker:
         total, free = self._balances()
         coins = [coin for coin in total if coin != self._quote]
         prices = self._ask(lambda client: reports.prices(client, coins, self._quote))
-        equity = total.get(self._quote, ZERO) + sum((total[coin] * price for coin, price in prices.items()), ZERO)
+        equity = total.get(self._quote, ZERO) + sum(
+            (total[coin] * price for coin, price in prices.items()), ZERO
+        )
         number, permissions, can_withdraw = self._key_info()
         return AccountState(
-            equity=equity, cash=total.get(self._quote, ZERO), buying_power=free.get(self._quote, ZERO), currency=self._quote,
-            number=number, permissions=permissions, can_withdraw=can_withdraw,
-        )  # fmt: skip
+            equity=equity,
+            cash=total.get(self._quote, ZERO),
+            buying_power=free.get(self._quote, ZERO),
+            currency=self._quote,
+            number=number,
+            permissions=permissions,
+            can_withdraw=can_withdraw,
+        )
 
     def positions(self) -> Sequence[BrokerPosition]:
         total, _ = self._balances()
         return [
             BrokerPosition(symbol=self._symbol_of(coin), quantity=quantity)
-            for coin, quantity in sorted(total.items()) if coin != self._quote
-        ]  # fmt: skip
+            for coin, quantity in sorted(total.items())
+            if coin != self._quote
+        ]
 
     def rules(self, symbol: Symbol) -> Rules:
         known, now = self._rules.get(symbol), self._clock.now()
@@ -165,14 +228,19 @@ class CryptoBroker:
             bid = ask = reports.number(ticker.get("last"))
             note = "no quote is told: the last price stands in for it"
         if not bid or not ask:
-            raise Unavailable(f"{self.venue.name} shows no bid and ask for {symbol.short} now. Nothing is decided without a price.")
+            raise Unavailable(
+                f"{self.venue.name} shows no bid and ask for {symbol.short} now. Nothing is decided "
+                "without a price."
+            )
         found = Quote(symbol=symbol, bid=bid, ask=ask, at=self._clock.now(), note=note)
         self._seen[symbol] = found
         return found
 
     def candles(self, symbol: Symbol, timeframe: Timeframe, *, end: datetime, count: int) -> Sequence[Candle]:
         return self._ask(
-            lambda client: reports.candles(client, self.venue, self._market(client, symbol)["symbol"], timeframe, end, count)
+            lambda client: reports.candles(
+                client, self.venue, self._market(client, symbol)["symbol"], timeframe, end, count
+            )
         )
 
     # --- placing ---
@@ -188,7 +256,10 @@ class CryptoBroker:
         elif kind not in can.order_types:
             problem = f"it has no {kind.replace('_', '-')} orders that DashTrade can place"
         elif kind is not OrderType.MARKET and request.time_in_force not in can.times_in_force:
-            problem = f"it has no time in force {request.time_in_force}; use {' or '.join(sorted(can.times_in_force))}"
+            problem = (
+                f"it has no time in force {request.time_in_force}; use "
+                f"{' or '.join(sorted(can.times_in_force))}"
+            )
         elif kind in _STOPPED and request.time_in_force is not TimeInForce.GTC:
             problem = f"a stop waits for its price, so it cannot be {request.time_in_force}; use gtc"
         elif kind in _LIMITED and not (request.limit_price and request.limit_price > 0):
@@ -203,10 +274,13 @@ class CryptoBroker:
             raise Rejected(f"{self.venue.name} would refuse this order: {problem}. Nothing was placed.")
 
     def _arguments(self, request: OrderRequest, rules: Rules) -> tuple[Any, ...]:
-        """What ccxt is called with, rounded to the exchange's steps: quantities down, prices to the nearest."""
+        """What ccxt is called with, rounded to the exchange's steps: quantities down, prices to the
+        nearest."""
         quantity = floor_to(given(request.quantity, "quantity"), rules.quantity_step)
         step = rules.price_step
-        limit = round_to(given(request.limit_price, "limit price"), step) if request.type in _LIMITED else None
+        limit = (
+            round_to(given(request.limit_price, "limit price"), step) if request.type in _LIMITED else None
+        )
         stop = round_to(given(request.stop_price, "stop price"), step) if request.type in _STOPPED else None
         price = limit or stop or self._price_now(request)
         self._check_size(request, quantity, price, rules)
@@ -220,15 +294,20 @@ class CryptoBroker:
             near = given(price, "price")
             sent = self._affordable(request, quantity, near, _collared(request.side, near, rules), rules)
             kind, params["timeInForce"] = "limit", TimeInForce.IOC.upper()
-        if request.type is OrderType.MARKET and self.venue.spends_on_market_buy and request.side is OrderSide.BUY:
+        if (
+            request.type is OrderType.MARKET
+            and self.venue.spends_on_market_buy
+            and request.side is OrderSide.BUY
+        ):
             sent = price
         return kind, str(request.side), plain(quantity), plain(sent) if sent is not None else None, params
 
     def _affordable(
         self, request: OrderRequest, quantity: Decimal, price: Decimal, limit: Decimal, rules: Rules
     ) -> Decimal:
-        """A limit that the free money covers: the exchange sets limit x quantity and a fee aside, although it costs less.
-        Where not even the price is covered the order goes at it, and the exchange says no in its own words."""
+        """A limit that the free money covers: the exchange sets limit x quantity and a fee aside, although it
+        costs less. Where not even the price is covered the order goes at it, and the exchange says no in its
+        own words."""
         if request.side is not OrderSide.BUY or not self.venue.reserved_fee:
             return limit
         try:
@@ -250,22 +329,32 @@ class CryptoBroker:
                 raise
             return None
 
-    def _check_size(self, request: OrderRequest, quantity: Decimal, price: Decimal | None, rules: Rules) -> None:
+    def _check_size(
+        self, request: OrderRequest, quantity: Decimal, price: Decimal | None, rules: Rules
+    ) -> None:
         coin, money = request.symbol.base, request.symbol.quote
         least, what = max(rules.min_quantity, rules.quantity_step), ""
         if quantity < least:
-            what = f"{plain(given(request.quantity, 'quantity'))} {coin} is less than the smallest order, {plain(least)} {coin}"
+            what = (
+                f"{plain(given(request.quantity, 'quantity'))} {coin} is less than the smallest order, "
+                f"{plain(least)} {coin}"
+            )
         elif price is not None and quantity * price < rules.min_notional:
-            what = f"{plain(quantity)} {coin} is worth {plain(round_to(quantity * price, rules.price_step))} {money}, " \
-                   f"less than the smallest order, {plain(rules.min_notional)} {money}"  # fmt: skip
+            what = (
+                f"{plain(quantity)} {coin} is worth {plain(round_to(quantity * price, rules.price_step))} "
+                f"{money}, less than the smallest order, {plain(rules.min_notional)} {money}"
+            )
         if what and request.reduces:
             raise Rejected(
-                f"{what}: it is dust that {self.venue.name} does not sell by itself. It stays; buy more first, or convert it there."
+                f"{what}: it is dust that {self.venue.name} does not sell by itself. It stays; buy more "
+                "first, or convert it there."
             )
         if what:
             raise Rejected(f"{what} at {self.venue.name}. Nothing was placed; make the bot's size larger.")
         if not rules.tradable:
-            raise Rejected(f"{request.symbol.short} is not traded at {self.venue.name} now. Nothing was placed.")
+            raise Rejected(
+                f"{request.symbol.short} is not traded at {self.venue.name} now. Nothing was placed."
+            )
 
     def _create(self, client: Any, request: OrderRequest, arguments: tuple[Any, ...]) -> Any:
         """The order as the exchange answered it; a report, where it turned out that it had it before."""
@@ -277,7 +366,8 @@ class CryptoBroker:
             raise sending(self._wire, client, error) from error
         if not order.get("id"):
             raise Unknown(
-                f"{self.venue.name} answered without an order's number. The order may exist: it is being looked up, and not sent again on doubt."
+                f"{self.venue.name} answered without an order's number. The order may exist: it is being "
+                "looked up, and not sent again on doubt."
             )
         return order
 
@@ -286,20 +376,34 @@ class CryptoBroker:
         try:
             found = self._find(client, _ref(request, None, self._clock.now()))
         except Exception as error:
-            raise Unknown(f"{self.venue.name} has an order of this name but did not show it; it is being looked up.") from error
+            raise Unknown(
+                f"{self.venue.name} has an order of this name but did not show it; it is being looked up."
+            ) from error
         if found is None:
-            raise Unknown(f"{self.venue.name} says it has an order of this name, and does not show it yet; it is being looked up.")
+            raise Unknown(
+                f"{self.venue.name} says it has an order of this name, and does not show it yet; it is "
+                "being looked up."
+            )
         return found
 
     def _first_report(self, client: Any, ref: OrderRef, order: Any) -> OrderReport:
         """The order exists from here on, so that no failure may say otherwise."""
-        working = OrderReport(client_order_id=ref.client_order_id, broker_order_id=ref.broker_order_id, status=VenueStatus.WORKING)
+        working = OrderReport(
+            client_order_id=ref.client_order_id,
+            broker_order_id=ref.broker_order_id,
+            status=VenueStatus.WORKING,
+        )
         try:
             if self.venue.create_tells and order.get("status"):
                 return self._report(client, ref, order)
             return self._find(client, ref) or working
         except Exception as error:
-            log.info("%s took order %s; its state is read later: %s", self.venue.name, ref.client_order_id, type(error).__name__)
+            log.info(
+                "%s took order %s; its state is read later: %s",
+                self.venue.name,
+                ref.client_order_id,
+                type(error).__name__,
+            )
             return working
 
     # --- looking up ---
@@ -315,18 +419,28 @@ class CryptoBroker:
             if reports.says_absent(client, self.venue, error):
                 return None
             raise
-        if order and not order.get("id"):  # ccxt makes an order without a number out of an answer that it cannot read
-            raise Unavailable(f"{self.venue.name}'s answer makes no sense. Nothing is known from it now; it is asked again.")
+        # ccxt makes an order without a number out of an answer that it cannot read
+        if order and not order.get("id"):
+            raise Unavailable(
+                f"{self.venue.name}'s answer makes no sense. Nothing is known from it now; it is asked again."
+            )
         return self._report(client, ref, order) if order else None
 
     def _report(self, client: Any, ref: OrderRef, order: Any) -> OrderReport:
         now = self._clock.now()
-        found = reports.report(client, self.venue, ref, order, reports.Money(
-            rules=reports.rules_of(client.market(order["symbol"] or ref.symbol.short)), now=now,
-            lag=self._trades_lag,
-            ended=lambda number: self._ended.setdefault(number, now),
-            price=lambda coin: self._price_in(client, coin, ref.symbol.quote),
-        ))  # fmt: skip
+        found = reports.report(
+            client,
+            self.venue,
+            ref,
+            order,
+            reports.Money(
+                rules=reports.rules_of(client.market(order["symbol"] or ref.symbol.short)),
+                now=now,
+                lag=self._trades_lag,
+                ended=lambda number: self._ended.setdefault(number, now),
+                price=lambda coin: self._price_in(client, coin, ref.symbol.quote),
+            ),
+        )
         if found.status is not VenueStatus.WORKING:
             self._ended.pop(str(order["id"]), None)
         return found
@@ -338,7 +452,9 @@ class CryptoBroker:
         try:
             return reports.mid(reports.ticker(client, f"{coin}/{money}"))
         except Exception as error:
-            log.warning("%s: no price of %s to value a fee with: %s", self.venue.name, coin, type(error).__name__)
+            log.warning(
+                "%s: no price of %s to value a fee with: %s", self.venue.name, coin, type(error).__name__
+            )
             return None
 
     def _cancel(self, client: Any, order: OrderRef) -> None:
@@ -373,9 +489,20 @@ class CryptoBroker:
         name = f"{symbol.base}/{symbol.quote}"
         market = client.markets.get(name) if symbol.is_crypto else None
         if market is None or not market.get("spot", True):
-            others = sorted(each["quote"] for each in client.markets.values() if each["base"] == symbol.base and each.get("spot"))
-            hint = f" It trades {symbol.base} against {', '.join(others[:6])}." if symbol.is_crypto and others else ""
-            raise Rejected(f"{self.venue.name} does not trade {symbol.short}.{hint} Nothing was placed; choose another symbol.")
+            others = sorted(
+                each["quote"]
+                for each in client.markets.values()
+                if each["base"] == symbol.base and each.get("spot")
+            )
+            hint = (
+                f" It trades {symbol.base} against {', '.join(others[:6])}."
+                if symbol.is_crypto and others
+                else ""
+            )
+            raise Rejected(
+                f"{self.venue.name} does not trade {symbol.short}.{hint} Nothing was placed; choose "
+                "another symbol."
+            )
         lacks = anew or market["precision"].get("amount") is None
         return reports.detail(client, market) if lacks and self.venue.details_on_demand else market
 
@@ -390,7 +517,8 @@ class CryptoBroker:
         return seen if seen and abs(self._clock.now() - seen.at) < QUOTE_IS_FRESH else self.quote(symbol)
 
     def _key_info(self) -> tuple[str, tuple[str, ...], bool | None]:
-        """The account's number and what the key may do, as far as the exchange tells; never a reason to fail."""
+        """The account's number and what the key may do, as far as the exchange tells; never a reason to
+        fail."""
         now = self._clock.now()
         if self._key_told and now - self._key_told[0] < KEY_IS_FRESH:
             return self._key_told[1]
@@ -413,6 +541,11 @@ def _collared(side: OrderSide, price: Decimal, rules: Rules) -> Decimal:
 
 def _ref(request: OrderRequest, number: str | None, now: datetime) -> OrderRef:
     return OrderRef(
-        client_order_id=request.client_order_id, broker_order_id=number, symbol=request.symbol, side=request.side,
-        quantity=request.quantity, type=request.type, created_at=now.astimezone(UTC),
-    )  # fmt: skip
+        client_order_id=request.client_order_id,
+        broker_order_id=number,
+        symbol=request.symbol,
+        side=request.side,
+        quantity=request.quantity,
+        type=request.type,
+        created_at=now.astimezone(UTC),
+    )

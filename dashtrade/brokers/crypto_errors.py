@@ -1,9 +1,9 @@
 """What a failure at a crypto exchange means.
 
-ccxt classes errors by what the exchange called them. What matters to us is whether an order may exist, and for that the
-class is not enough: a parse error after a POST can come as a refusal, a time-out as a plain ExchangeError. So each client
-notes whether a request left, and what came back; only a refusal in the exchange's own readable words is believed.
-"""
+ccxt classes errors by what the exchange called them. What matters to us is whether an order may exist, and
+for that the class is not enough: a parse error after a POST can come as a refusal, a time-out as a plain
+ExchangeError. So each client notes whether a request left, and what came back; only a refusal in the
+exchange's own readable words is believed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from dashtrade.brokers.crypto_venues import Exchange
-from dashtrade.domain.ports import BadCredentials, BrokerError, NotOffered, Rejected, RetryLater, Unavailable, Unknown
+from dashtrade.domain.ports import (
+    BadCredentials,
+    BrokerError,
+    NotOffered,
+    Rejected,
+    RetryLater,
+    Unavailable,
+    Unknown,
+)
 
 if TYPE_CHECKING:
     from dashtrade.brokers.crypto_wire import Wire
@@ -22,15 +30,22 @@ if TYPE_CHECKING:
 log = logging.getLogger("dashtrade.crypto")
 
 _SAYS_WHERE = (
-    "msg", "message", "error_description", "error_details", "preview_failure_reason", "new_order_failure_reason",
-    "error", "reason",
-)  # fmt: skip
+    "msg",
+    "message",
+    "error_description",
+    "error_details",
+    "preview_failure_reason",
+    "new_order_failure_reason",
+    "error",
+    "reason",
+)
 _NO_WORDS = re.compile(r"UNKNOWN_[A-Z_]+")  # a blank of a form, where Coinbase has nothing to say
 
 
 @dataclass(slots=True)
 class Heard:
-    """The last exchange of one client: `left` once a request was handed to the network, `answer` if it was readable JSON."""
+    """The last exchange of one client: `left` once a request was handed to the network, `answer` if it was
+    readable JSON."""
 
     left: bool = False
     status: int | None = None
@@ -49,27 +64,33 @@ def sending(wire: Wire, client: Any, error: Exception) -> BrokerError:
         return sure
     if not heard.left:
         return Rejected(
-            f"The order was not sent to {venue.name}: {_plain(error)}. Nothing was placed; check the bot's symbol, size and price."
+            f"The order was not sent to {venue.name}: {_plain(error)}. Nothing was placed; check the bot's "
+            "symbol, size and price."
         )
     if heard.answer is not None and (heard.status or 0) < 500 and _is_refusal(venue, heard, error):
         return Rejected(refusal(venue, heard, error))
     return Unknown(
-        f"{venue.name} did not say whether it took the order ({_kind(error, heard)}). It may exist: it is being looked up, "
-        "and it is not sent again on doubt."
+        f"{venue.name} did not say whether it took the order ({_kind(error, heard)}). It may exist: it is "
+        "being looked up, and it is not sent again on doubt."
     )
 
 
 def reading(wire: Wire, client: Any, error: Exception) -> BrokerError:
-    """Of a request that places nothing: whatever failed, nothing is known, least of all that something is absent."""
+    """Of a request that places nothing: whatever failed, nothing is known, least of all that something is
+    absent."""
     if isinstance(error, BrokerError):
         return error
     sure = _sure(wire, client, error)
     if isinstance(sure, BadCredentials) or (isinstance(sure, RetryLater) and client.heard.status is not None):
         return sure
     if not_offered(client, error):
-        return NotOffered(f"{wire.venue.name} has no such service at its address ({_kind(error, client.heard)}). Look at CCXT_URL_{wire.venue.id.upper()}, if that is set.")
+        return NotOffered(
+            f"{wire.venue.name} has no such service at its address ({_kind(error, client.heard)}). Look at "
+            f"CCXT_URL_{wire.venue.id.upper()}, if that is set."
+        )
     return Unavailable(
-        f"{wire.venue.name} could not be asked ({_kind(error, client.heard)}). Nothing is known from it now; it is asked again."
+        f"{wire.venue.name} could not be asked ({_kind(error, client.heard)}). Nothing is known from it "
+        "now; it is asked again."
     )
 
 
@@ -87,25 +108,34 @@ def _sure(wire: Wire, client: Any, error: Exception) -> BrokerError | None:
     venue, heard = wire.venue, client.heard
     if heard.left and heard.status is None and _never_connected(error):
         return RetryLater(
-            f"{venue.name} cannot be reached: no connection was made, and nothing was sent. It is tried again.",
+            (
+                f"{venue.name} cannot be reached: no connection was made, and nothing was sent. It is tried "
+                "again."
+            ),
             timedelta(seconds=2),
         )
     if heard.status in (418, 429):
         after = heard.retry_after if heard.retry_after is not None else 60.0 if heard.status == 418 else 2.0
-        return RetryLater(f"{venue.name} takes no more requests for {after:.0f} s: too many were sent. This one was not taken and goes later.",
-                          timedelta(seconds=after))  # fmt: skip
+        return RetryLater(
+            (
+                f"{venue.name} takes no more requests for {after:.0f} s: too many were sent. This one was "
+                "not taken and goes later."
+            ),
+            timedelta(seconds=after),
+        )
     if heard.status is not None and heard.status >= 500:
         return None
     if venue.says("skewed", heard.body):
         _try_resync(wire, client)
         return RetryLater(
-            f"{venue.name} says this machine's clock is off; the difference was measured, and the request goes again."
+            f"{venue.name} says this machine's clock is off; the difference was measured, and the request "
+            "goes again."
         )
     if venue.says("stale", heard.body):
         return RetryLater(
-            f"{venue.name} refused the number of this request, which has to rise from one to the next: nothing was looked "
-            "at, and it goes again. If this repeats, another program uses the same key, or this machine's clock is off: make "
-            "a key for DashTrade alone, and set the clock.",
+            f"{venue.name} refused the number of this request, which has to rise from one to the next: "
+            "nothing was looked at, and it goes again. If this repeats, another program uses the same "
+            "key, or this machine's clock is off: make a key for DashTrade alone, and set the clock."
         )
     if venue.says("later", heard.body):
         after = _until(heard.body, wire.clock.now().timestamp())
@@ -115,7 +145,8 @@ def _sure(wire: Wire, client: Any, error: Exception) -> BrokerError | None:
         )
     if venue.says("credentials", heard.body) or heard.status == 401 or _is_credentials(ccxt, heard, error):
         return BadCredentials(
-            f"{venue.name} refused the key: {_said(heard) or 'it is wrong, was revoked, or may not do this'}. "
+            f"{venue.name} refused the key: "
+            f"{_said(heard) or 'it is wrong, was revoked, or may not do this'}. "
             "Nothing was placed. Make a new key that may read and trade, and save it under Setup."
             f"{' ' if venue.refused_key else ''}{venue.refused_key}"
         )
@@ -130,7 +161,9 @@ def _until(body: str, now: float) -> float:
 
 def _is_credentials(ccxt: Any, heard: Heard, error: Exception) -> bool:
     """Not its subclasses: ccxt also calls it PermissionDenied when an account may not trade one symbol."""
-    return type(error) in (ccxt.AuthenticationError, ccxt.AccountSuspended) and (heard.answer is not None or not heard.left)
+    return type(error) in (ccxt.AuthenticationError, ccxt.AccountSuspended) and (
+        heard.answer is not None or not heard.left
+    )
 
 
 def _try_resync(wire: Wire, client: Any) -> None:
@@ -142,12 +175,17 @@ def _try_resync(wire: Wire, client: Any) -> None:
 
 
 def _is_refusal(venue: Exchange, heard: Heard, error: Exception) -> bool:
-    """A plain ExchangeError is what ccxt raises when it does not know the words: time-outs come as that, too."""
+    """A plain ExchangeError is what ccxt raises when it does not know the words: time-outs come as that,
+    too."""
     import ccxt
 
     if venue.says("certain", heard.body):
         return True
-    if venue.says("doubt", heard.body) or isinstance(error, ccxt.OperationFailed) or not isinstance(error, ccxt.ExchangeError):
+    if (
+        venue.says("doubt", heard.body)
+        or isinstance(error, ccxt.OperationFailed)
+        or not isinstance(error, ccxt.ExchangeError)
+    ):
         return False
     return type(error) is not ccxt.ExchangeError or venue.says("refused", heard.body)
 
@@ -172,7 +210,10 @@ def refusal(venue: Exchange, heard: Heard, error: Exception) -> str:
 
     said = _said(heard) or _plain(error)
     if isinstance(error, ccxt.InsufficientFunds):
-        return f"{venue.name} refused the order: the account does not hold enough for it ({said}). Nothing was placed; make it smaller or pay in."
+        return (
+            f"{venue.name} refused the order: the account does not hold enough for it ({said}). Nothing "
+            "was placed; make it smaller or pay in."
+        )
     if isinstance(error, ccxt.BadSymbol):
         return f"{venue.name} does not trade this symbol ({said}). Nothing was placed; choose another one."
     return f"{venue.name} refused the order: {said}. Nothing was placed; change it as that says."

@@ -21,8 +21,15 @@ def _binance_key(client: Any, live: bool) -> KeyInfo:
     except Exception:
         if client.heard.status not in (404, 405) or account.get("canWithdraw") is not True:
             raise
-        return str(account.get("uid") or ""), tuple(account.get("permissions") or ()), True  # of the key itself nothing is told
-    granted = tuple(sorted(name.removeprefix("enable") for name, on in key.items() if on is True and name.startswith("enable")))
+        # of the key itself nothing is told
+        return str(account.get("uid") or ""), tuple(account.get("permissions") or ()), True
+    granted = tuple(
+        sorted(
+            name.removeprefix("enable")
+            for name, on in key.items()
+            if on is True and name.startswith("enable")
+        )
+    )
     return str(account.get("uid") or ""), granted, bool(key.get("enableWithdrawals"))
 
 
@@ -34,25 +41,37 @@ def _okx_key(client: Any, live: bool) -> KeyInfo:
 
 def _coinbase_key(client: Any, live: bool) -> KeyInfo:
     key = client.v3PrivateGetBrokerageKeyPermissions()
-    granted = tuple(name.removeprefix("can_") for name in ("can_view", "can_trade", "can_transfer") if key.get(name))
+    granted = tuple(
+        name.removeprefix("can_") for name in ("can_view", "can_trade", "can_transfer") if key.get(name)
+    )
     return str(key.get("portfolio_uuid") or ""), granted, bool(key.get("can_transfer"))
 
 
 def _kraken_key(client: Any, live: bool) -> KeyInfo:
     key = client.privatePostGetApiKeyInfo()["result"]
     granted = tuple(str(name) for name in key.get("permissions") or ())
-    may = any("withdraw" in name.lower() and "query" not in name.lower() for name in granted) if granted else None
+    may = (
+        any("withdraw" in name.lower() and "query" not in name.lower() for name in granted)
+        if granted
+        else None
+    )
     return str(key.get("iban") or key.get("api_key_name") or ""), granted, may
 
 
 def _gemini_key(client: Any, live: bool) -> KeyInfo:
     roles = client.privatePostV1Roles()
     granted = tuple(
-        name.removeprefix("is") for name in ("isAuditor", "isTrader", "isFundManager", "isAccountAdmin") if roles.get(name)
+        name.removeprefix("is")
+        for name in ("isAuditor", "isTrader", "isFundManager", "isAccountAdmin")
+        if roles.get(name)
     )
     return str(roles.get("counterparty_id") or ""), granted, bool(roles.get("isFundManager"))
 
 
 KEY_INFO: dict[str, Callable[[Any, bool], KeyInfo]] = {
-    "binance": _binance_key, "okx": _okx_key, "coinbase": _coinbase_key, "kraken": _kraken_key, "gemini": _gemini_key,
-}  # fmt: skip
+    "binance": _binance_key,
+    "okx": _okx_key,
+    "coinbase": _coinbase_key,
+    "kraken": _kraken_key,
+    "gemini": _gemini_key,
+}

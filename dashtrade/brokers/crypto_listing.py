@@ -1,4 +1,5 @@
-"""The account's orders that carry our ids, as an exchange lists them: for a DashTrade that has forgotten some."""
+"""The account's orders that carry our ids, as an exchange lists them: for a DashTrade that has forgotten
+some."""
 
 from __future__ import annotations
 
@@ -16,9 +17,16 @@ PAGE = 500
 
 
 def ours(client: Any, venue: Exchange, since: datetime, symbols: Sequence[Symbol]) -> list[FoundOrder]:
-    found = {str(order["id"]): order for order in LISTS[venue.lists](client, int(since.timestamp() * 1000), symbols) if order.get("id")}
+    found = {
+        str(order["id"]): order
+        for order in LISTS[venue.lists](client, int(since.timestamp() * 1000), symbols)
+        if order.get("id")
+    }
     read = [_read(order) for order in found.values() if bot_of_order(_name(order)) is not None]
-    return sorted((order for order in read if order.created_at >= since), key=lambda order: (order.created_at, order.broker_order_id))
+    return sorted(
+        (order for order in read if order.created_at >= since),
+        key=lambda order: (order.created_at, order.broker_order_id),
+    )
 
 
 def _name(order: Any) -> str:
@@ -29,10 +37,16 @@ def _read(order: Any) -> FoundOrder:
     filled = number(order.get("filled")) or ZERO
     limit = number(order.get("price")) if order.get("type") == "limit" else None
     return FoundOrder(
-        client_order_id=_name(order), broker_order_id=str(order["id"]), symbol=Symbol.parse(f"CRYPTO:{order['symbol']}"),
-        side=OrderSide(order["side"]), type=OrderType.LIMIT if limit else OrderType.MARKET, quantity=number(order.get("amount")) or filled,
-        limit_price=limit, filled_quantity=filled, created_at=datetime.fromtimestamp(int(order["timestamp"]) / 1000, UTC),
-    )  # fmt: skip
+        client_order_id=_name(order),
+        broker_order_id=str(order["id"]),
+        symbol=Symbol.parse(f"CRYPTO:{order['symbol']}"),
+        side=OrderSide(order["side"]),
+        type=OrderType.LIMIT if limit else OrderType.MARKET,
+        quantity=number(order.get("amount")) or filled,
+        limit_price=limit,
+        filled_quantity=filled,
+        created_at=datetime.fromtimestamp(int(order["timestamp"]) / 1000, UTC),
+    )
 
 
 def _orders_of(client: Any, name: str, start: int) -> Any:
@@ -45,7 +59,8 @@ def _by_symbol(client: Any, since: int, symbols: Sequence[Symbol]) -> Iterator[A
 
 
 def _open_and_closed(client: Any, since: int, symbols: Sequence[Symbol]) -> Iterator[Any]:
-    """Those that ended come by pages, the newest first: one that ends meanwhile moves the others on; none is missed."""
+    """Those that ended come by pages, the newest first: one that ends meanwhile moves the others on; none is
+    missed."""
     yield from client.fetch_open_orders()
     told = 0
     for _ in range(MOST_PAGES):
@@ -77,7 +92,9 @@ def _by_cursor(client: Any, since: int, symbols: Sequence[Symbol]) -> Iterator[A
         for _ in range(MOST_PAGES):
             orders = client.fetch_orders(symbol.short, since, 100, dict(cursor))
             yield from orders
-            following = next((order["info"]["cursor"] for order in orders if order["info"].get("cursor")), None)
+            following = next(
+                (order["info"]["cursor"] for order in orders if order["info"].get("cursor")), None
+            )
             if not following:
                 break
             cursor = {"cursor": following}
@@ -86,5 +103,7 @@ def _by_cursor(client: Any, since: int, symbols: Sequence[Symbol]) -> Iterator[A
 
 
 LISTS: dict[str, Callable[[Any, int, Sequence[Symbol]], Iterator[Any]]] = {
-    "symbol": _by_symbol, "open_closed": _open_and_closed, "pages": _by_cursor,
-}  # fmt: skip
+    "symbol": _by_symbol,
+    "open_closed": _open_and_closed,
+    "pages": _by_cursor,
+}

@@ -17,22 +17,31 @@ from dashtrade.domain.values import ZERO, OrderSide, Timeframe, plain, round_to
 MOST_PAGES = 20
 OKX_PAGE = 100
 _STATUS = {
-    "open": VenueStatus.WORKING, "closed": VenueStatus.FILLED, "canceled": VenueStatus.CANCELED, "expired": VenueStatus.EXPIRED,
+    "open": VenueStatus.WORKING,
+    "closed": VenueStatus.FILLED,
+    "canceled": VenueStatus.CANCELED,
+    "expired": VenueStatus.EXPIRED,
     "rejected": VenueStatus.REJECTED,
-}  # fmt: skip
-_RAW_STATUS = {"FAILED": VenueStatus.REJECTED, "EXPIRED": VenueStatus.EXPIRED, "order_failed": VenueStatus.REJECTED}
+}
+_RAW_STATUS = {
+    "FAILED": VenueStatus.REJECTED,
+    "EXPIRED": VenueStatus.EXPIRED,
+    "order_failed": VenueStatus.REJECTED,
+}
 _WHY = ("reject_message", "cancel_message", "reject_reason", "reason", "cancelSourceReason")
 _NO_WHY = "REJECT_REASON_UNSPECIFIED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Money:
-    """What is needed to turn executions into fills: the symbol's steps, the time, and the price of another coin."""
+    """What is needed to turn executions into fills: the symbol's steps, the time, and the price of another
+    coin."""
 
     rules: Rules
     now: datetime
     lag: timedelta  # how long executions may come after their order was first seen ended
-    ended: Callable[[str], datetime]  # when that was; told times do not serve, as Coinbase tells that of placing alone
+    # when that was; told times do not serve, as Coinbase tells that of placing alone
+    ended: Callable[[str], datetime]
     price: Callable[[str], Decimal | None]
 
 
@@ -44,16 +53,19 @@ def number(said: object) -> Decimal | None:
     return found if found is not None and found.is_finite() else None
 
 
-# --- markets -------------------------------------------------------------------------------------------------------------
+# --- markets ------------------------------------------------------------------------------------------------
 
 
 def rules_of(market: Any) -> Rules:
     precision, limits = market["precision"], market["limits"]
     return Rules(
-        quantity_step=_step(precision.get("amount")), price_step=_step(precision.get("price")),
-        min_quantity=number(limits.get("amount", {}).get("min")) or ZERO, min_notional=number(limits.get("cost", {}).get("min")) or ZERO,
-        shortable=False, tradable=market.get("active") is not False,
-    )  # fmt: skip
+        quantity_step=_step(precision.get("amount")),
+        price_step=_step(precision.get("price")),
+        min_quantity=number(limits.get("amount", {}).get("min")) or ZERO,
+        min_notional=number(limits.get("cost", {}).get("min")) or ZERO,
+        shortable=False,
+        tradable=market.get("active") is not False,
+    )
 
 
 def taker_fee(market: Any) -> Decimal | None:
@@ -70,12 +82,14 @@ def _step(said: object) -> Decimal:
 
 
 def detail(client: Any, market: Any) -> Any:
-    """The list of markets lacks steps and minimums, and without them ccxt fails with a bare AssertionError. Of the
-    details nothing else is taken: a spot pair names there in what it is paid for, which ccxt takes for a perpetual."""
+    """The list of markets lacks steps and minimums, and without them ccxt fails with a bare AssertionError.
+    Of the details nothing else is taken: a spot pair names there in what it is paid for, which ccxt takes for
+    a perpetual."""
     said = client.publicGetV1SymbolsDetailsSymbol({"symbol": market["id"]})
     if str(said.get("symbol", "")).lower() != market["id"] or said.get("product_type", "spot") != "spot":
         raise Unavailable(
-            f"{client.name} told the details of another pair than {market['symbol']}. Nothing is known from it now; it is asked again."
+            f"{client.name} told the details of another pair than {market['symbol']}. Nothing is known "
+            "from it now; it is asked again."
         )
     steps = [plain(_step(said.get(name))) for name in ("tick_size", "quote_increment")]
     market["precision"] |= {"amount": steps[0], "price": steps[1]}
@@ -85,7 +99,8 @@ def detail(client: Any, market: Any) -> Any:
 
 
 def balances(client: Any, venue: Exchange) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
-    """All of each coin, and what of it is free. Coinbase tells its accounts by pages, of which ccxt reads the first."""
+    """All of each coin, and what of it is free. Coinbase tells its accounts by pages, of which ccxt reads the
+    first."""
     total: dict[str, Decimal] = {}
     free: dict[str, Decimal] = {}
     asked: dict[str, str] = {}
@@ -101,12 +116,18 @@ def balances(client: Any, venue: Exchange) -> tuple[dict[str, Decimal], dict[str
         if not (isinstance(info, dict) and info.get("has_next") and info.get("cursor")):
             return {coin: amount for coin, amount in total.items() if amount}, free
         asked = {"cursor": info["cursor"]}
-    raise Unavailable("The exchange lists more coins than can be read. Close the accounts that are empty there.")
+    raise Unavailable(
+        "The exchange lists more coins than can be read. Close the accounts that are empty there."
+    )
 
 
 def prices(client: Any, coins: Sequence[str], money: str) -> dict[str, Decimal]:
     """What each coin costs, in one call; a coin nobody trades against that money has no price."""
-    names = [f"{coin}/{money}" for coin in coins if (client.markets.get(f"{coin}/{money}") or {}).get("active") is not False]
+    names = [
+        f"{coin}/{money}"
+        for coin in coins
+        if (client.markets.get(f"{coin}/{money}") or {}).get("active") is not False
+    ]
     names = [name for name in names if name in client.markets]
     if not names:
         return {}
@@ -156,7 +177,7 @@ def mid(ticker: Any) -> Decimal | None:
     return (bid + ask) / 2 if bid and ask else number(ticker.get("last"))
 
 
-# --- looking orders up ---------------------------------------------------------------------------------------------------
+# --- looking orders up --------------------------------------------------------------------------------------
 
 
 def says_absent(client: Any, venue: Exchange, error: Exception) -> bool:
@@ -179,7 +200,10 @@ def _mine(orders: Sequence[Any], ref: OrderRef) -> Any:
     """Only an order that carries our id: an exchange that ignores the filter would hand us a stranger's."""
     found = [order for order in orders if _same(order.get("clientOrderId"), ref.client_order_id)]
     if len(found) > 1:
-        raise Unavailable(f"{len(found)} orders carry the id {ref.client_order_id}. Look at the exchange which one is meant.")
+        raise Unavailable(
+            f"{len(found)} orders carry the id {ref.client_order_id}. Look at the exchange which one is "
+            "meant."
+        )
     return found[0] if found else None
 
 
@@ -205,7 +229,10 @@ def _by_open_and_closed(client: Any, venue: Exchange, symbol: str, ref: OrderRef
 def _require(client: Any, answer: Any, listed: str) -> None:
     """ccxt takes an answer without the list for an empty one."""
     if not isinstance(answer, dict) or listed not in answer:
-        raise Unavailable(f"{client.name} answered without a list of orders. Nothing is known from it now; it is asked again.")
+        raise Unavailable(
+            f"{client.name} answered without a list of orders. Nothing is known from it now; it is asked "
+            "again."
+        )
 
 
 def _by_list(client: Any, venue: Exchange, symbol: str, ref: OrderRef) -> Any:
@@ -214,9 +241,13 @@ def _by_list(client: Any, venue: Exchange, symbol: str, ref: OrderRef) -> Any:
     if venue.proven:
         return _by_pages(client, venue, symbol, ref)
     since = _since(ref)
-    fetches = [name for name in ("fetchOpenOrders", "fetchClosedOrders", "fetchOrders") if client.has.get(name)]
+    fetches = [
+        name for name in ("fetchOpenOrders", "fetchClosedOrders", "fetchOrders") if client.has.get(name)
+    ]
     for name in fetches:
-        found = _mine(getattr(client, re.sub("[A-Z]", lambda of: "_" + of[0].lower(), name))(symbol, since), ref)
+        found = _mine(
+            getattr(client, re.sub("[A-Z]", lambda of: "_" + of[0].lower(), name))(symbol, since), ref
+        )
         if found:
             return found
     return None
@@ -235,12 +266,15 @@ def _by_pages(client: Any, venue: Exchange, symbol: str, ref: OrderRef) -> Any:
             return None
         cursor = {"cursor": following}
     raise Unavailable(
-        f"{venue.name} lists more orders than can be searched. Look there whether {ref.client_order_id} is among them."
+        f"{venue.name} lists more orders than can be searched. Look there whether {ref.client_order_id} is "
+        "among them."
     )
 
 
 def _by_status(client: Any, venue: Exchange, symbol: str, ref: OrderRef) -> Any:
-    named = {"order_id": ref.broker_order_id} if ref.broker_order_id else {"client_order_id": ref.client_order_id}
+    named = (
+        {"order_id": ref.broker_order_id} if ref.broker_order_id else {"client_order_id": ref.client_order_id}
+    )
     said = client.privatePostV1OrderStatus({**named, "include_trades": True})
     orders = [client.parse_order(each) for each in (said if isinstance(said, list) else [said])]
     return orders[0] if ref.broker_order_id else _mine(orders, ref)
@@ -253,12 +287,13 @@ def _since(ref: OrderRef) -> int:
 LOOKUPS = {"fetch": _by_fetch, "open_closed": _by_open_and_closed, "list": _by_list, "status": _by_status}
 
 
-# --- orders --------------------------------------------------------------------------------------------------------------
+# --- orders -------------------------------------------------------------------------------------------------
 
 
 def report(client: Any, venue: Exchange, ref: OrderRef, order: Any, money: Money) -> OrderReport:
-    """Fills alone are booked, never totals beside them: a total told before its fills would be booked twice. So an order that
-    has ended counts as working until its executions are all there, or until they can no longer be expected."""
+    """Fills alone are booked, never totals beside them: a total told before its fills would be booked twice.
+    So an order that has ended counts as working until its executions are all there, or until they can no
+    longer be expected."""
     status, reason = _status(order)
     filled = number(order.get("filled")) or ZERO
     offered, fills, notes = _told_fills(client, venue, ref, order, money) if filled else (True, (), "")
@@ -276,10 +311,16 @@ def report(client: Any, venue: Exchange, ref: OrderRef, order: Any, money: Money
     if fills:
         average = sum(fill.quantity * fill.price for fill in fills) / have
     return OrderReport(
-        client_order_id=ref.client_order_id, broker_order_id=str(order.get("id") or ref.broker_order_id or "") or None, status=status,
-        filled_quantity=have, average_price=average if have else None, fills=fills, total_fee=fee,
-        total_fee_base=fee_base, reason=" ".join(filter(None, (reason, notes))),
-    )  # fmt: skip
+        client_order_id=ref.client_order_id,
+        broker_order_id=str(order.get("id") or ref.broker_order_id or "") or None,
+        status=status,
+        filled_quantity=have,
+        average_price=average if have else None,
+        fills=fills,
+        total_fee=fee,
+        total_fee_base=fee_base,
+        reason=" ".join(filter(None, (reason, notes))),
+    )
 
 
 def _status(order: Any) -> tuple[VenueStatus, str]:
@@ -293,7 +334,9 @@ def _status(order: Any) -> tuple[VenueStatus, str]:
     return status, f"the exchange says {raw or order.get('status')}" if unheard else why
 
 
-def _told_fills(client: Any, venue: Exchange, ref: OrderRef, order: Any, money: Money) -> tuple[bool, tuple[BrokerFill, ...], str]:
+def _told_fills(
+    client: Any, venue: Exchange, ref: OrderRef, order: Any, money: Money
+) -> tuple[bool, tuple[BrokerFill, ...], str]:
     """False, where the exchange has no list of executions: the totals will have to do."""
     try:
         fills, note = _fills(client, venue, ref, order, money)
@@ -304,8 +347,12 @@ def _told_fills(client: Any, venue: Exchange, ref: OrderRef, order: Any, money: 
     return True, fills, note
 
 
-def _fills(client: Any, venue: Exchange, ref: OrderRef, order: Any, money: Money) -> tuple[tuple[BrokerFill, ...], str]:
-    trades: Sequence[Any] = [trade for trade in order.get("trades") or () if trade.get("amount") and trade.get("id")]
+def _fills(
+    client: Any, venue: Exchange, ref: OrderRef, order: Any, money: Money
+) -> tuple[tuple[BrokerFill, ...], str]:
+    trades: Sequence[Any] = [
+        trade for trade in order.get("trades") or () if trade.get("amount") and trade.get("id")
+    ]
     told = sum((number(trade["amount"]) or ZERO for trade in trades), ZERO)
     filled = number(order.get("filled")) or ZERO
     if told < filled:
@@ -322,14 +369,25 @@ def _fill(ref: OrderRef, order: Any, trade: Any, money: Money, notes: list[str])
         quantity = whole
     fee, fee_base = _fees(ref, trade, price, money, notes)
     return BrokerFill(
-        # A trade's number is unique within a symbol at most, and is shared by both sides of a trade with oneself.
-        id=f"{order['id']}:{trade['id']}", client_order_id=ref.client_order_id, quantity=quantity, price=price,
-        at=datetime.fromtimestamp(int(trade["timestamp"]) / 1000, UTC) if trade.get("timestamp") else money.now, fee=fee, fee_base=fee_base,
-    )  # fmt: skip
+        # A trade's number is unique within a symbol at most, and is shared by both sides of a trade with
+        # oneself.
+        id=f"{order['id']}:{trade['id']}",
+        client_order_id=ref.client_order_id,
+        quantity=quantity,
+        price=price,
+        at=datetime.fromtimestamp(int(trade["timestamp"]) / 1000, UTC)
+        if trade.get("timestamp")
+        else money.now,
+        fee=fee,
+        fee_base=fee_base,
+    )
 
 
-def _fees(ref: OrderRef, trade: Any, price: Decimal, money: Money, notes: list[str]) -> tuple[Decimal, Decimal]:
-    """In the quote currency, and in the bought coin; a third coin is valued at its price of now, or left out and said."""
+def _fees(
+    ref: OrderRef, trade: Any, price: Decimal, money: Money, notes: list[str]
+) -> tuple[Decimal, Decimal]:
+    """In the quote currency, and in the bought coin; a third coin is valued at its price of now, or left out
+    and said."""
     fee, fee_base = ZERO, ZERO
     for each in trade.get("fees") or [trade.get("fee") or {}]:
         cost, coin = number(each.get("cost")), each.get("currency")
@@ -358,12 +416,15 @@ def _trades_by_ids(client: Any, order: Any) -> Sequence[Any]:
         ids = [trade["id"] for trade in client.fetch_order(order["id"], order["symbol"]).get("trades") or ()]
     # Kraken tells twenty at a time, and ccxt asks once more, for none, after every full twenty.
     some = [ids[first : first + 19] for first in range(0, len(ids), 19)]
-    told = [client.fetch_order_trades(order["id"], order["symbol"], None, None, {"trades": part}) for part in some]
+    told = [
+        client.fetch_order_trades(order["id"], order["symbol"], None, None, {"trades": part}) for part in some
+    ]
     return [trade for part in told for trade in part]
 
 
 def _trades_by_fills(client: Any, order: Any) -> Sequence[Any]:
-    """OKX. Of three days first, at 60 in 2 s; then of three months, at 10 in 2 s. ccxt asks the slow list alone."""
+    """OKX. Of three days first, at 60 in 2 s; then of three months, at 10 in 2 s. ccxt asks the slow list
+    alone."""
     market, wanted = client.market(order["symbol"]), number(order.get("filled")) or ZERO
     trades: list[Any] = []
     for ask in (client.privateGetTradeFills, client.privateGetTradeFillsHistory):
@@ -392,7 +453,10 @@ def _trades_filtered(client: Any, order: Any) -> Sequence[Any]:
 def _trades_in_order(client: Any, order: Any) -> Sequence[Any]:
     raw = order["info"].get("trades")
     if raw is None:
-        raw = client.privatePostV1OrderStatus({"order_id": order["id"], "include_trades": True}).get("trades") or []
+        raw = (
+            client.privatePostV1OrderStatus({"order_id": order["id"], "include_trades": True}).get("trades")
+            or []
+        )
     return client.parse_trades(raw, client.market(order["symbol"]))
 
 
@@ -405,20 +469,29 @@ def _trades_guessed(client: Any, order: Any) -> Sequence[Any]:
 
 
 TRADES: dict[str, Callable[[Any, Any], Sequence[Any]]] = {
-    "order": _trades_of_order, "ids": _trades_by_ids, "fills": _trades_by_fills, "filter": _trades_filtered,
-    "in_order": _trades_in_order, "guess": _trades_guessed,
-}  # fmt: skip
+    "order": _trades_of_order,
+    "ids": _trades_by_ids,
+    "fills": _trades_by_fills,
+    "filter": _trades_filtered,
+    "in_order": _trades_in_order,
+    "guess": _trades_guessed,
+}
 
 
-# --- candles -------------------------------------------------------------------------------------------------------------
+# --- candles ------------------------------------------------------------------------------------------------
 
 
-def candles(client: Any, venue: Exchange, symbol: str, timeframe: Timeframe, end: datetime, count: int) -> Sequence[Candle]:
-    """A timeframe the exchange lacks (Kraken's 2h, Coinbase's 4h) is put together from the longest one that fits into it."""
+def candles(
+    client: Any, venue: Exchange, symbol: str, timeframe: Timeframe, end: datetime, count: int
+) -> Sequence[Candle]:
+    """A timeframe the exchange lacks (Kraken's 2h, Coinbase's 4h) is put together from the longest one that
+    fits into it."""
     known = {client.parse_timeframe(name): name for name in client.timeframes}
     unit = max((seconds for seconds in known if timeframe.seconds % seconds == 0), default=None)
     if unit is None:
-        raise Unavailable(f"{venue.name} has no candles of {timeframe.shown}. Choose one of {', '.join(client.timeframes)}.")
+        raise Unavailable(
+            f"{venue.name} has no candles of {timeframe.shown}. Choose one of {', '.join(client.timeframes)}."
+        )
     since = int((end - timeframe.span * (count + 1)).timestamp() * 1000)
     rows = _rows(client, venue, symbol, known[unit], since, int(end.timestamp() * 1000))
     found = [_candle(row) for row in rows]
@@ -443,7 +516,14 @@ def _rows(client: Any, venue: Exchange, symbol: str, name: str, since: int, end:
 
 def _candle(row: Any) -> Candle:
     opened, high, low, closed, volume = (number(value) or ZERO for value in row[1:6])
-    return Candle(at=datetime.fromtimestamp(int(row[0]) / 1000, UTC), open=opened, high=high, low=low, close=closed, volume=volume)
+    return Candle(
+        at=datetime.fromtimestamp(int(row[0]) / 1000, UTC),
+        open=opened,
+        high=high,
+        low=low,
+        close=closed,
+        volume=volume,
+    )
 
 
 def _merged(parts: Sequence[Candle], seconds: int) -> list[Candle]:
@@ -451,7 +531,13 @@ def _merged(parts: Sequence[Candle], seconds: int) -> list[Candle]:
     for part in parts:
         groups.setdefault(int(part.at.timestamp()) // seconds * seconds, []).append(part)
     return [
-        Candle(at=datetime.fromtimestamp(at, UTC), open=group[0].open, high=max(c.high for c in group), low=min(c.low for c in group),
-               close=group[-1].close, volume=sum((c.volume for c in group), ZERO))
+        Candle(
+            at=datetime.fromtimestamp(at, UTC),
+            open=group[0].open,
+            high=max(c.high for c in group),
+            low=min(c.low for c in group),
+            close=group[-1].close,
+            volume=sum((c.volume for c in group), ZERO),
+        )
         for at, group in sorted(groups.items())
-    ]  # fmt: skip
+    ]

@@ -27,8 +27,8 @@ MOST_AT_ONCE = 4  # clients of one account: as many requests may be under way
 
 
 class Pace:
-    """A bucket of request time, shared by an account's clients. It lets a burst through, then keeps the exchange's pace;
-    a wait longer than `patience` is not slept but told."""
+    """A bucket of request time, shared by an account's clients. It lets a burst through, then keeps the
+    exchange's pace; a wait longer than `patience` is not slept but told."""
 
     def __init__(self, burst: float, patience: float, venue: str) -> None:
         self._burst, self._patience, self._venue = burst * 1000, patience, venue
@@ -41,7 +41,10 @@ class Pace:
             wait = max(milliseconds - self._left, 0) / 1000 if milliseconds else 0.0
             if wait > self._patience:
                 raise RetryLater(
-                    f"{self._venue} takes no more requests for {wait:.0f} s: its limit is reached. This one was not sent and goes later.",
+                    (
+                        f"{self._venue} takes no more requests for {wait:.0f} s: its limit is reached. This "
+                        "one was not sent and goes later."
+                    ),
                     after=timedelta(seconds=wait),
                 )
             self._left -= milliseconds
@@ -66,7 +69,8 @@ class OwnNonces:
 
 
 class Wire:
-    """The ccxt clients of one account: made when needed, lent to one thread at a time, all with the same markets."""
+    """The ccxt clients of one account: made when needed, lent to one thread at a time, all with the same
+    markets."""
 
     def __init__(
         self,
@@ -82,7 +86,14 @@ class Wire:
         clock: Clock,
         nonces: Nonces | None = None,
     ) -> None:
-        self.venue, self._keys, self._sandbox, self._url, self._cache, self.clock = venue, keys, sandbox, url, cache, clock
+        self.venue, self._keys, self._sandbox, self._url, self._cache, self.clock = (
+            venue,
+            keys,
+            sandbox,
+            url,
+            cache,
+            clock,
+        )
         self._timeout, self._pace = timeout, Pace(venue.burst, patience, venue.name) if paced else None
         self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
         for _ in range(1 if venue.nonces else MOST_AT_ONCE):
@@ -99,7 +110,8 @@ class Wire:
             client = self._idle.get(timeout=2 * self._timeout)
         except queue.Empty:
             raise RetryLater(
-                f"{self.venue.name} is slow: earlier requests of this account are still under way. This one goes later."
+                f"{self.venue.name} is slow: earlier requests of this account are still under way. This "
+                "one goes later."
             ) from None
         try:
             client = client or self._make()
@@ -130,7 +142,9 @@ class Wire:
         client.heard = Heard()
         self._ahead = client.load_time_difference() or 0
         log.warning(
-            "%s: this machine's clock differs by %s ms; the difference is now taken into account", self.venue.name, self._ahead
+            "%s: this machine's clock differs by %s ms; the difference is now taken into account",
+            self.venue.name,
+            self._ahead,
         )
 
     # --- making ---
@@ -138,21 +152,34 @@ class Wire:
     def _make(self) -> Any:
         import ccxt
 
-        client = getattr(ccxt, self.venue.id)({
-            "apiKey": self._keys["key"], "secret": self._keys["secret"], "password": self._keys.get("passphrase") or None,
-            "timeout": int(self._timeout * 1000), "enableRateLimit": self._pace is not None,
-        })  # fmt: skip
+        client = getattr(ccxt, self.venue.id)(
+            {
+                "apiKey": self._keys["key"],
+                "secret": self._keys["secret"],
+                "password": self._keys.get("passphrase") or None,
+                "timeout": int(self._timeout * 1000),
+                "enableRateLimit": self._pace is not None,
+            }
+        )
         client.logger.setLevel(logging.INFO)  # at DEBUG it writes keys and signatures down
         client.number = str  # never a float on the way from the exchange to the ledger
-        client.options = {**client.options, **self.venue.options, "maxRetriesOnFailure": 0, "timeDifference": 0}
+        client.options = {
+            **client.options,
+            **self.venue.options,
+            "maxRetriesOnFailure": 0,
+            "timeDifference": 0,
+        }
         client.has = {**client.has, "fetchCurrencies": False}
-        client.session.max_redirects = 0  # following one would turn our POST into a GET, and its answer into a refusal
+        # following one would turn our POST into a GET, and its answer into a refusal
+        client.session.max_redirects = 0
         if self._sandbox:
             client.set_sandbox_mode(True)
         if self._url:
             client.urls["api"] = rewritten(client.urls["api"], self._url.rstrip("/"))
         if self._pace:
-            client.throttle = lambda cost=None: self._pace.take(client.rateLimit * (1 if cost is None else cost))
+            client.throttle = lambda cost=None: self._pace.take(
+                client.rateLimit * (1 if cost is None else cost)
+            )
         if self.venue.nonces:
             client.nonce = lambda: self._next_nonce(client)
         client.jwt = _quick_jwt(client)
@@ -177,7 +204,8 @@ class Wire:
                 client.options = {**first.options, **client.options}
 
     def _read_markets(self, client: Any) -> None:
-        """From the disk if that is of today; else from the exchange, and from an old file where it cannot be reached."""
+        """From the disk if that is of today; else from the exchange, and from an old file where it cannot be
+        reached."""
         kept, age = self._kept()
         if kept and age < DAY and self._first is None:
             return self._use(client, kept)
@@ -207,7 +235,12 @@ class Wire:
             if self._cache is None:
                 return None, 0.0
             kept = json.loads(self._cache.read_text())
-            if kept and kept["exchange"] == self.venue.id and kept["sandbox"] == self._sandbox and kept["url"] == self._url:
+            if (
+                kept
+                and kept["exchange"] == self.venue.id
+                and kept["sandbox"] == self._sandbox
+                and kept["url"] == self._url
+            ):
                 return kept, self.clock.now().timestamp() - self._cache.stat().st_mtime
         except FileNotFoundError:  # nothing was kept yet: nothing to tell of at every try
             pass
@@ -221,8 +254,14 @@ class Wire:
         if not self._cache:
             return
         options = {name: client.options[name] for name in ("marketsByAltname",) if name in client.options}
-        kept = {"exchange": self.venue.id, "sandbox": self._sandbox, "url": self._url, "markets": client.markets,
-                "currencies": client.currencies, "options": options}  # fmt: skip
+        kept = {
+            "exchange": self.venue.id,
+            "sandbox": self._sandbox,
+            "url": self._url,
+            "markets": client.markets,
+            "currencies": client.currencies,
+            "options": options,
+        }
         try:
             self._cache.parent.mkdir(parents=True, exist_ok=True)
             fresh = self._cache.with_suffix(f".{os.getpid()}.{threading.get_ident()}")
@@ -263,7 +302,9 @@ def _quick_jwt(client: Any) -> Callable[..., str]:
     """ccxt signs ES256 in plain Python, which costs Coinbase users 0.1 s of processor a request."""
     slow = client.jwt
 
-    def jwt(claims: Any, secret: Any, algorithm: str = "sha256", is_rsa: bool = False, opts: Any = None) -> str:
+    def jwt(
+        claims: Any, secret: Any, algorithm: str = "sha256", is_rsa: bool = False, opts: Any = None
+    ) -> str:
         opts = opts or {}
         if opts.get("alg") != "ES256":
             return slow(claims, secret, algorithm, is_rsa, opts)

@@ -1,12 +1,12 @@
 """The built-in paper broker: an account with made-up money, filled at whatever prices the feed gives.
 
-It behaves as a real venue does, so that what works here works there: it nets positions over all bots, refuses a client order
-id it has seen, refuses what the buying power does not cover, and fills in parts when asked to. Markets are deep: an order
-never moves the price and never waits in a line. State lives behind `PaperStore`; no price is fetched inside a transaction.
+It behaves as a real venue does, so that what works here works there: it nets positions over all bots, refuses
+a client order id it has seen, refuses what the buying power does not cover, and fills in parts when asked to.
+Markets are deep: an order never moves the price and never waits in a line. State lives behind `PaperStore`;
+no price is fetched inside a transaction.
 
-Hours "exchange" are 09:30 to 16:00 in New York, Monday to Friday, and 04:00 to 20:00 for orders marked `extended_hours`; US
-holidays and half days are not modelled. Coins trade at any time.
-"""
+Hours "exchange" are 09:30 to 16:00 in New York, Monday to Friday, and 04:00 to 20:00 for orders marked
+`extended_hours`; US holidays and half days are not modelled. Coins trade at any time."""
 
 from __future__ import annotations
 
@@ -19,28 +19,67 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from dashtrade.domain.paper import (
-    AVERAGE, Ledger, MemoryPaperStore, NeedsQuotes, PaperBook, PaperOrder, PaperPosition, PaperSettings, PaperStore,
+    AVERAGE,
+    Ledger,
+    MemoryPaperStore,
+    NeedsQuotes,
+    PaperBook,
+    PaperOrder,
+    PaperPosition,
+    PaperSettings,
+    PaperStore,
     buying_power,
-)  # fmt: skip
+)
 from dashtrade.domain.ports import (
-    AccountState, BrokerFill, BrokerPosition, Capabilities, Clock, Feed, Offers, OrderRef, OrderReport, OrderRequest, Quote, Rejected,
-    RetryLater, Rules, Unavailable, VenueStatus,
-)  # fmt: skip
-from dashtrade.domain.values import ZERO, OrderSide, OrderType, Symbol, TimeInForce, floor_to, given, money, plain
+    AccountState,
+    BrokerFill,
+    BrokerPosition,
+    Capabilities,
+    Clock,
+    Feed,
+    Offers,
+    OrderRef,
+    OrderReport,
+    OrderRequest,
+    Quote,
+    Rejected,
+    RetryLater,
+    Rules,
+    Unavailable,
+    VenueStatus,
+)
+from dashtrade.domain.values import (
+    ZERO,
+    OrderSide,
+    OrderType,
+    Symbol,
+    TimeInForce,
+    floor_to,
+    given,
+    money,
+    plain,
+)
 
 __all__ = [
-    "MemoryPaperStore", "PaperBook", "PaperBroker", "PaperOrder", "PaperPosition", "PaperSettings", "PaperStore",
-]  # fmt: skip
+    "MemoryPaperStore",
+    "PaperBook",
+    "PaperBroker",
+    "PaperOrder",
+    "PaperPosition",
+    "PaperSettings",
+    "PaperStore",
+]
 
 T = TypeVar("T")
 _AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
 _WAITS_FOR_PRICE = frozenset({OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP})
 _MOST = Decimal(10) ** 12  # of anything in one order
-FRESH = timedelta(seconds=1)  # a mark for the account's value; orders are filled at the market of their moment
+# a mark for the account's value; orders are filled at the market of their moment
+FRESH = timedelta(seconds=1)
 _DIGITS = 60  # while money moves: enough for every product to be exact
 
 
-# --- reading an order ----------------------------------------------------------------------------------------------------
+# --- reading an order ---------------------------------------------------------------------------------------
 
 
 def _positive(number: Decimal | None) -> bool:
@@ -49,7 +88,11 @@ def _positive(number: Decimal | None) -> bool:
 
 def _check(request: OrderRequest, capabilities: Capabilities) -> None:
     """What can be said of a request without knowing a price or the account."""
-    amount, kind, when = request.quantity if request.notional is None else request.notional, request.type, request.time_in_force
+    amount, kind, when = (
+        request.quantity if request.notional is None else request.notional,
+        request.type,
+        request.time_in_force,
+    )
     trails = [trail for trail in (request.trail_amount, request.trail_percent) if trail is not None]
     if (request.quantity is None) == (request.notional is None) or not _positive(amount):
         raise Rejected("the order needs a quantity or an amount of money, one of them, and above zero")
@@ -57,15 +100,24 @@ def _check(request: OrderRequest, capabilities: Capabilities) -> None:
         raise Rejected(f"a {kind} order needs a limit price above zero; it has {request.limit_price}")
     if kind in (OrderType.STOP, OrderType.STOP_LIMIT) and not _positive(request.stop_price):
         raise Rejected(f"a {kind} order needs a stop price above zero; it has {request.stop_price}")
-    trailable = len(trails) == 1 and _positive(trails[0]) and (request.trail_percent is None or request.trail_percent < 100)
+    trailable = (
+        len(trails) == 1
+        and _positive(trails[0])
+        and (request.trail_percent is None or request.trail_percent < 100)
+    )
     if kind is OrderType.TRAILING_STOP and not trailable:
-        raise Rejected("a trailing stop needs a trail above zero, as an amount or as a percentage below 100, one of them")
+        raise Rejected(
+            "a trailing stop needs a trail above zero, as an amount or as a percentage below 100, one of them"
+        )
     if when not in capabilities.times_in_force:
         raise Rejected(f"the paper account does not know the time in force {when}; use day, gtc, ioc or fok")
     if when in _AT_ONCE and kind in _WAITS_FOR_PRICE:
         raise Rejected(f"a {kind} order waits for its price and cannot be {when}; use day or gtc")
     if request.take_profit or request.stop_loss or request.stop_loss_limit:
-        raise Rejected("the paper account holds no bracket orders; send the take profit and the stop as orders of their own")
+        raise Rejected(
+            "the paper account holds no bracket orders; send the take profit and the stop as orders of "
+            "their own"
+        )
 
 
 def _quantity_step(symbol: Symbol) -> Decimal:
@@ -84,25 +136,39 @@ def _quantity(request: OrderRequest, price: Decimal) -> Decimal:
         amount = given(request.notional, "amount")
         quantity = floor_to(amount / price, step)
         if not 0 < quantity <= _MOST:
-            raise Rejected(f"{money(amount)} does not buy a tradable quantity at {plain(price)}; change the amount")
+            raise Rejected(
+                f"{money(amount)} does not buy a tradable quantity at {plain(price)}; change the amount"
+            )
         return quantity
     if request.quantity % step:
-        raise Rejected(f"quantity {plain(request.quantity)} is finer than {plain(step)}, the smallest step; round it")
+        raise Rejected(
+            f"quantity {plain(request.quantity)} is finer than {plain(step)}, the smallest step; round it"
+        )
     return request.quantity
 
 
 def _arrived(request: OrderRequest, quote: Quote, now: datetime) -> PaperOrder:
     price = request.limit_price or request.stop_price or quote.price_for(request.side)
     return PaperOrder(
-        client_order_id=request.client_order_id, broker_order_id=f"P-{request.client_order_id}", symbol=request.symbol,
-        side=request.side, type=request.type, quantity=_quantity(request, price), limit_price=request.limit_price,
-        stop_price=request.stop_price, trail_amount=request.trail_amount, trail_percent=request.trail_percent,
-        time_in_force=request.time_in_force, extended_hours=request.extended_hours, reduces=request.reduces, created_at=now,
+        client_order_id=request.client_order_id,
+        broker_order_id=f"P-{request.client_order_id}",
+        symbol=request.symbol,
+        side=request.side,
+        type=request.type,
+        quantity=_quantity(request, price),
+        limit_price=request.limit_price,
+        stop_price=request.stop_price,
+        trail_amount=request.trail_amount,
+        trail_percent=request.trail_percent,
+        time_in_force=request.time_in_force,
+        extended_hours=request.extended_hours,
+        reduces=request.reduces,
+        created_at=now,
         updated_at=now,
-    )  # fmt: skip
+    )
 
 
-# --- trading hours -------------------------------------------------------------------------------------------------------
+# --- trading hours ------------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=1)
@@ -134,7 +200,7 @@ def _session_end(moment: datetime, *, extended: bool) -> datetime:
     return datetime.combine(day, closes, _new_york())
 
 
-# --- what one look at the market makes of an order -------------------------------------------------------------------------
+# --- what one look at the market makes of an order ----------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +223,11 @@ def _triggered(order: PaperOrder, touch: Decimal, now: datetime) -> PaperOrder:
     stop, falls = order.stop_price, order.side is OrderSide.SELL
     if order.type is OrderType.TRAILING_STOP:
         water = touch if order.high_water is None else (max if falls else min)(order.high_water, touch)
-        trail = order.trail_amount if order.trail_amount is not None else water * given(order.trail_percent, "trail") / 100
+        trail = (
+            order.trail_amount
+            if order.trail_amount is not None
+            else water * given(order.trail_percent, "trail") / 100
+        )
         stop = water - trail if falls else water + trail
         order = order if water == order.high_water else replace(order, high_water=water, updated_at=now)
     stop = given(stop, "stop price")
@@ -172,36 +242,56 @@ def _filled(order: PaperOrder, fill: BrokerFill) -> PaperOrder:
     cost = order.filled_quantity * (order.average_price or ZERO) + fill.quantity * fill.price
     status = VenueStatus.FILLED if filled == order.quantity else VenueStatus.WORKING
     average = AVERAGE.divide(cost, filled)
-    return replace(order, status=status, filled_quantity=filled, average_price=average, reason="", updated_at=fill.at)
+    return replace(
+        order, status=status, filled_quantity=filled, average_price=average, reason="", updated_at=fill.at
+    )
 
 
 def _trade(ledger: Ledger, step: _Step, number: int, now: datetime) -> tuple[PaperOrder, BrokerFill]:
     order = step.order
     fill = BrokerFill(
-        id=f"{order.client_order_id}-{number}", client_order_id=order.client_order_id, quantity=step.quantity, price=step.price,
-        at=now, fee=ledger.fee(order, step.quantity, step.price),
-    )  # fmt: skip
+        id=f"{order.client_order_id}-{number}",
+        client_order_id=order.client_order_id,
+        quantity=step.quantity,
+        price=step.price,
+        at=now,
+        fee=ledger.fee(order, step.quantity, step.price),
+    )
     ledger.book(order, fill)
     return _filled(order, fill), fill
 
 
 def _report(order: PaperOrder, fills: Iterable[BrokerFill]) -> OrderReport:
     return OrderReport(
-        client_order_id=order.client_order_id, broker_order_id=order.broker_order_id, status=order.status,
-        filled_quantity=order.filled_quantity, average_price=order.average_price, fills=tuple(fills), reason=order.reason,
-    )  # fmt: skip
+        client_order_id=order.client_order_id,
+        broker_order_id=order.broker_order_id,
+        status=order.status,
+        filled_quantity=order.filled_quantity,
+        average_price=order.average_price,
+        fills=tuple(fills),
+        reason=order.reason,
+    )
 
 
-# --- the venue -----------------------------------------------------------------------------------------------------------
+# --- the venue ----------------------------------------------------------------------------------------------
 
 
 def capabilities_of(settings: PaperSettings) -> Capabilities:
     return Capabilities(
-        name="Paper", order_types=frozenset(OrderType),
+        name="Paper",
+        order_types=frozenset(OrderType),
         times_in_force=frozenset({TimeInForce.DAY, TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK}),
-        shorts=settings.shorting, fractional=True, notional=True, extended_hours=True, refuses_repeats=True,
-        settle=timedelta(0), sandbox=True, stocks=True, crypto=True, always_open=settings.hours == "always",
-    )  # fmt: skip
+        shorts=settings.shorting,
+        fractional=True,
+        notional=True,
+        extended_hours=True,
+        refuses_repeats=True,
+        settle=timedelta(0),
+        sandbox=True,
+        stocks=True,
+        crypto=True,
+        always_open=settings.hours == "always",
+    )
 
 
 class PaperBroker:
@@ -210,7 +300,8 @@ class PaperBroker:
     def __init__(self, store: PaperStore, feed: Feed, clock: Clock, settings: PaperSettings) -> None:
         self._store, self._feed, self._clock, self._settings = store, feed, clock, settings
         self._marks: dict[Symbol, tuple[datetime, Decimal]] = {}
-        # With prices that are made here nothing waits for a network: the engine may use it inside a transaction.
+        # With prices that are made here nothing waits for a network: the engine may use it inside a
+        # transaction.
         self.offers = Offers(local=feed.demo, start_over=self.reset)
         self.capabilities = capabilities_of(settings)
 
@@ -221,9 +312,13 @@ class PaperBroker:
             quote = self._feed.quote(request.symbol)
             order = _arrived(request, quote, now)
             step = self._look(order, quote, now, arriving=True)
-            return self._write(lambda book, quotes: self._place(book, quotes, step, now), {request.symbol: quote})
+            return self._write(
+                lambda book, quotes: self._place(book, quotes, step, now), {request.symbol: quote}
+            )
         except Unavailable as error:
-            raise RetryLater(f"nothing was placed, as the price of {request.symbol.short} is not known: {error}") from error
+            raise RetryLater(
+                f"nothing was placed, as the price of {request.symbol.short} is not known: {error}"
+            ) from error
 
     def find(self, order: OrderRef) -> OrderReport | None:
         return next(iter(self.poll([order])), None)
@@ -234,7 +329,10 @@ class PaperBroker:
 
         def look_up(book: PaperBook) -> list[OrderReport]:
             found = [order for ref in orders if (order := book.order(ref.client_order_id))]
-            return [_report(order, book.fills(order.client_order_id) if order.filled_quantity else ()) for order in found]
+            return [
+                _report(order, book.fills(order.client_order_id) if order.filled_quantity else ())
+                for order in found
+            ]
 
         return self._store.read(look_up)
 
@@ -249,7 +347,8 @@ class PaperBroker:
         self._store.write(end)
 
     def tick(self) -> list[OrderReport]:
-        """Hold the working orders against the market as it is now; what changed. Nothing is written when nothing changes."""
+        """Hold the working orders against the market as it is now; what changed. Nothing is written when
+        nothing changes."""
         now, working = self._clock.now(), self._store.read(lambda book: book.working())
         quotes = self._quotes({order.symbol for order in working if self._trades(order, now)})
         steps = [(order, self._look(order, quotes.get(order.symbol), now)) for order in working]
@@ -278,13 +377,20 @@ class PaperBroker:
         quotes = self._quotes({position.symbol for position in held})
         marks = {symbol: quote.mid for symbol, quote in quotes.items()}
         return [
-            BrokerPosition(symbol=of.symbol, quantity=of.quantity, average_price=of.average_price, mark=marks.get(of.symbol))
+            BrokerPosition(
+                symbol=of.symbol,
+                quantity=of.quantity,
+                average_price=of.average_price,
+                mark=marks.get(of.symbol),
+            )
             for of in held
         ]
 
     def rules(self, symbol: Symbol) -> Rules:
         step, price_step = _quantity_step(symbol), _price_step(symbol, self._feed.quote(symbol).mid)
-        return Rules(quantity_step=step, price_step=price_step, min_quantity=step, shortable=self._settings.shorting)
+        return Rules(
+            quantity_step=step, price_step=price_step, min_quantity=step, shortable=self._settings.shorting
+        )
 
     def market_open(self, symbol: Symbol) -> bool:
         return self._always_open(symbol) or _in_session(self._clock.now(), extended=False)
@@ -324,9 +430,13 @@ class PaperBroker:
     def _place(self, book: PaperBook, quotes: dict[Symbol, Quote], step: _Step, now: datetime) -> OrderReport:
         order, fills = step.order, []
         if book.order(order.client_order_id):
-            raise Rejected(f"client order id must be unique: {order.client_order_id} was used before; look that order up")
+            raise Rejected(
+                f"client order id must be unique: {order.client_order_id} was used before; look that order up"
+            )
         ledger = Ledger(book, self._settings, quotes)
-        price = step.price or order.limit_price or order.stop_price or quotes[order.symbol].price_for(order.side)
+        price = (
+            step.price or order.limit_price or order.stop_price or quotes[order.symbol].price_for(order.side)
+        )
         refusal = ledger.refusal(order, order.quantity, price)
         if refusal:
             raise Rejected(refusal)
@@ -364,22 +474,30 @@ class PaperBroker:
 
     # --- pure decisions ---
 
-    def _look(self, order: PaperOrder, quote: Quote | None, now: datetime, *, arriving: bool = False) -> _Step:
-        """One look at the market: has the order's day ended, was its stop touched, does it trade? It changes nothing."""
+    def _look(
+        self, order: PaperOrder, quote: Quote | None, now: datetime, *, arriving: bool = False
+    ) -> _Step:
+        """One look at the market: has the order's day ended, was its stop touched, does it trade? It changes
+        nothing."""
         if order.time_in_force is TimeInForce.DAY and now >= self._day_end(order):
             return _Step(order=_ended(order, VenueStatus.EXPIRED, "the day ended before it filled", now))
         if not self._trades(order, now):
-            reason = "the market is closed" if order.time_in_force in _AT_ONCE else "waits for the market to open"
+            reason = (
+                "the market is closed" if order.time_in_force in _AT_ONCE else "waits for the market to open"
+            )
             return _Step(order=replace(order, reason=reason) if arriving else order)
         if quote is None:
             return _Step(order=order)
         waited = not self._trades(order, order.updated_at)  # since the market was closed: this is its arrival
-        seen = _triggered(replace(order, reason="", updated_at=now) if waited else order, quote.price_for(order.side), now)
+        seen = _triggered(
+            replace(order, reason="", updated_at=now) if waited else order, quote.price_for(order.side), now
+        )
         price = self._price(seen, quote, resting=order.type is OrderType.LIMIT and not (arriving or waited))
         return _Step(order=seen, quantity=self._share(seen), price=price) if price else _Step(order=seen)
 
     def _price(self, order: PaperOrder, quote: Quote, *, resting: bool) -> Decimal | None:
-        """What the order trades at now. On arrival a limit order gets the market's price, later its own limit."""
+        """What the order trades at now. On arrival a limit order gets the market's price, later its own
+        limit."""
         if order.type in _WAITS_FOR_PRICE:
             return None
         touch, buys = quote.price_for(order.side), order.side is OrderSide.BUY
@@ -403,7 +521,9 @@ class PaperBroker:
         left = order.quantity - order.filled_quantity
         if order.type is not OrderType.MARKET or self._settings.fill_percent == 100:
             return left
-        share = floor_to(order.quantity * self._settings.fill_percent / 100, _quantity_step(order.symbol)) or left
+        share = (
+            floor_to(order.quantity * self._settings.fill_percent / 100, _quantity_step(order.symbol)) or left
+        )
         if share < left and order.time_in_force is TimeInForce.FOK:
             return ZERO
         return min(share, left)

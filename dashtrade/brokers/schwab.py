@@ -1,9 +1,8 @@
 """Schwab: stocks, market and limit orders, the account and its prices, over plain HTTP.
 
-Schwab keeps no order id of ours. After a time-out the account's orders are searched for one of the same symbol, side, type and
-quantity, entered since: exactly one that belongs to nobody else is ours. Otherwise `find` knows nothing, the engine asks its
-user, and no second order is sent. There is no sandbox.
-"""
+Schwab keeps no order id of ours. After a time-out the account's orders are searched for one of the same
+symbol, side, type and quantity, entered since: exactly one that belongs to nobody else is ours. Otherwise
+`find` knows nothing, the engine asks its user, and no second order is sent. There is no sandbox."""
 
 from __future__ import annotations
 
@@ -17,17 +16,59 @@ from decimal import Decimal
 from typing import Any
 
 from dashtrade.brokers import schwab_wire as wire
-from dashtrade.brokers.schwab_auth import URL, SignIn, Token, authorize_url, exchange_code, expires_in, warning, warning_of
+from dashtrade.brokers.schwab_auth import (
+    URL,
+    SignIn,
+    Token,
+    authorize_url,
+    exchange_code,
+    expires_in,
+    warning,
+    warning_of,
+)
 from dashtrade.brokers.schwab_reports import (
-    WORDS, candles_of, cash_of, entered, fees_of, fits, number, order_report, positions_of, spelled,
-)  # fmt: skip
+    WORDS,
+    candles_of,
+    cash_of,
+    entered,
+    fees_of,
+    fits,
+    number,
+    order_report,
+    positions_of,
+    spelled,
+)
 from dashtrade.domain.ports import (
-    AccountState, BadCredentials, BrokerPosition, Candle, Capabilities, Clock, Offers, OrderRef, OrderReport, OrderRequest, Quote, Rejected,
-    RetryLater, Rules, SystemClock, Unavailable, VenueStatus,
-)  # fmt: skip
+    AccountState,
+    BadCredentials,
+    BrokerPosition,
+    Candle,
+    Capabilities,
+    Clock,
+    Offers,
+    OrderRef,
+    OrderReport,
+    OrderRequest,
+    Quote,
+    Rejected,
+    RetryLater,
+    Rules,
+    SystemClock,
+    Unavailable,
+    VenueStatus,
+)
 from dashtrade.domain.values import (
-    ZERO, Malformed, OrderSide, OrderType, Symbol, Timeframe, TimeInForce, given, plain, round_to,
-)  # fmt: skip
+    ZERO,
+    Malformed,
+    OrderSide,
+    OrderType,
+    Symbol,
+    Timeframe,
+    TimeInForce,
+    given,
+    plain,
+    round_to,
+)
 
 __all__ = ["CAPABILITIES", "SchwabBroker", "authorize_url", "check", "exchange_code", "expires_in", "warning"]
 
@@ -40,16 +81,26 @@ LONGEST = timedelta(days=60)  # Schwab searches no further back
 FEES_LAG = timedelta(seconds=5)  # how long the fees of a sale that has ended are waited for
 
 CAPABILITIES = Capabilities(
-    name="Schwab", order_types=frozenset({OrderType.MARKET, OrderType.LIMIT}), times_in_force=frozenset({TimeInForce.DAY, TimeInForce.GTC}),
-    client_ids=False, settle=timedelta(seconds=10), requests_per_minute=120,
+    name="Schwab",
+    order_types=frozenset({OrderType.MARKET, OrderType.LIMIT}),
+    times_in_force=frozenset({TimeInForce.DAY, TimeInForce.GTC}),
+    client_ids=False,
+    settle=timedelta(seconds=10),
+    requests_per_minute=120,
     notes=(
-        "Schwab keeps no order id of ours: after a time-out the account's orders are searched, and what stays unclear is asked of you.",
+        (
+            "Schwab keeps no order id of ours: after a time-out the account's orders are searched, and what "
+            "stays unclear is asked of you."
+        ),
         "A person signs in at Schwab every seven days; DashTrade warns two days before.",
-        "The fees of a sale come from the account's transactions. Where those are late, the sale is booked five seconds "
-        "later, and without them if need be.",
-        "Whole shares, long only; stops are kept by DashTrade. Schwab has no sandbox: use the built-in paper account to practise.",
+        "The fees of a sale come from the account's transactions. Where those are late, the sale is booked "
+        "five seconds later, and without them if need be.",
+        (
+            "Whole shares, long only; stops are kept by DashTrade. Schwab has no sandbox: use the built-in "
+            "paper account to practise."
+        ),
     ),
-)  # fmt: skip
+)
 
 
 def check(credentials: dict[str, str], options: dict[str, Any]) -> None:
@@ -63,7 +114,9 @@ def check(credentials: dict[str, str], options: dict[str, Any]) -> None:
             )
     if options.get("mode") == "paper":
         raise Malformed(
-            "Schwab has no sandbox", where="mode", hint="Choose live, or use the built-in paper account with made-up money."
+            "Schwab has no sandbox",
+            where="mode",
+            hint="Choose live, or use the built-in paper account with made-up money.",
         )
     if not credentials.get("token"):
         return  # the account waits for somebody to sign in
@@ -71,22 +124,37 @@ def check(credentials: dict[str, str], options: dict[str, Any]) -> None:
 
 
 class SchwabBroker:
-    """One account. `load_token` gives the token's text as it was kept last, `save_token` keeps it whenever it was renewed, and `alone`
-    lets one process in at a time; `owner_of` tells, where the app knows it, which order of ours carries a number of Schwab's."""
+    """One account. `load_token` gives the token's text as it was kept last, `save_token` keeps it whenever it
+    was renewed, and `alone` lets one process in at a time; `owner_of` tells, where the app knows it, which
+    order of ours carries a number of Schwab's."""
 
     demo = False
 
-    def __init__(self, key: str, secret: str, load_token: Callable[[], str], save_token: Callable[[str], None], *, url: str | None = None,
-                 account: str | None = None, clock: Clock | None = None, timeout: float = 10.0, settle: timedelta | None = None,
-                 owner_of: Callable[[str], str | None] = lambda number: None,
-                 alone: Callable[[], AbstractContextManager[Any]] = nullcontext) -> None:  # fmt: skip
+    def __init__(
+        self,
+        key: str,
+        secret: str,
+        load_token: Callable[[], str],
+        save_token: Callable[[str], None],
+        *,
+        url: str | None = None,
+        account: str | None = None,
+        clock: Clock | None = None,
+        timeout: float = 10.0,
+        settle: timedelta | None = None,
+        owner_of: Callable[[str], str | None] = lambda number: None,
+        alone: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    ) -> None:
         self.capabilities = CAPABILITIES if settle is None else replace(CAPABILITIES, settle=settle)
         self.offers = Offers(prices=self, clock_skew=self.clock_skew, sign_in_warning=self.warning)
         self._clock, self._http = clock or SystemClock(), wire.Http((url or URL).rstrip("/"), timeout)
-        self._sign_in = SignIn(key.strip(), secret.strip(), load_token, save_token, self._http.form, self._clock, alone)
+        self._sign_in = SignIn(
+            key.strip(), secret.strip(), load_token, save_token, self._http.form, self._clock, alone
+        )
         self._wanted, self._owner_of = account, owner_of
         self._account_of: str | None = None
-        self._ended: dict[str, datetime] = {}  # sales without their fees yet, by when they were first seen ended
+        # sales without their fees yet, by when they were first seen ended
+        self._ended: dict[str, datetime] = {}
         self._numbers: dict[str, str] = {}  # our id -> Schwab's number, as far as this process has seen
         self._ahead, self._lock = timedelta(0), threading.Lock()
         self._rules: dict[Symbol, tuple[datetime, Rules]] = {}
@@ -170,11 +238,13 @@ class SchwabBroker:
         said = self._ask("GET", self._home())["securitiesAccount"]
         now = said.get("currentBalances") or {}
         return AccountState(
-            equity=_first(now, "liquidationValue", "equity", "accountValue"), cash=cash_of(now),
+            equity=_first(now, "liquidationValue", "equity", "accountValue"),
+            cash=cash_of(now),
             number=str(said.get("accountNumber", "")),
-            buying_power=_first(now, "buyingPower", "cashAvailableForTrading", "availableFunds"), permissions=(str(said.get("type", "")).lower(),),
+            buying_power=_first(now, "buyingPower", "cashAvailableForTrading", "availableFunds"),
+            permissions=(str(said.get("type", "")).lower(),),
             can_withdraw=False,  # the API has no way to move money out
-        )  # fmt: skip
+        )
 
     @wire.readable
     def positions(self) -> Sequence[BrokerPosition]:
@@ -187,7 +257,13 @@ class SchwabBroker:
             step = Decimal("0.01") if self.quote(symbol).mid >= 1 else Decimal("0.0001")
             known = (
                 now,
-                Rules(quantity_step=Decimal(1), price_step=step, min_quantity=Decimal(1), shortable=False, fractionable=False),
+                Rules(
+                    quantity_step=Decimal(1),
+                    price_step=step,
+                    min_quantity=Decimal(1),
+                    shortable=False,
+                    fractionable=False,
+                ),
             )
             self._rules[symbol] = known
         return known[1]
@@ -201,17 +277,24 @@ class SchwabBroker:
 
     @wire.readable
     def opens_at(self, symbol: Symbol) -> datetime | None:
-        """Schwab tells the hours of one day at a time: the days ahead are asked for one by one, over a long weekend at most."""
+        """Schwab tells the hours of one day at a time: the days ahead are asked for one by one, over a long
+        weekend at most."""
         now = self._clock.now()
         if self._opens is None or self._opens <= now:
             days = (now + timedelta(days=ahead) for ahead in range(DAYS_AHEAD))
-            self._opens = next((start for day in days for start, _ in self._sessions(day) if start > now), None)
+            self._opens = next(
+                (start for day in days for start, _ in self._sessions(day) if start > now), None
+            )
         return self._opens
 
     def _sessions(self, day: datetime | None = None) -> list[tuple[datetime, datetime]]:
         params = {"markets": "equity"} | ({"date": f"{day:%Y-%m-%d}"} if day else {})
         said = self._ask("GET", "/marketdata/v1/markets", params=params).get("equity") or {}
-        sessions = [each for kind in said.values() for each in (kind.get("sessionHours") or {}).get("regularMarket") or ()]
+        sessions = [
+            each
+            for kind in said.values()
+            for each in (kind.get("sessionHours") or {}).get("regularMarket") or ()
+        ]
         return [(_moment(each["start"]), _moment(each["end"])) for each in sessions]
 
     def clock_skew(self) -> timedelta:
@@ -229,19 +312,28 @@ class SchwabBroker:
         name = spelled(symbol)
         said = self._ask("GET", "/marketdata/v1/quotes", params={"symbols": name, "fields": "quote"})
         if name not in said:
-            raise Rejected(f"Schwab does not trade {symbol.short}. Nothing was placed; choose another symbol.")
+            raise Rejected(
+                f"Schwab does not trade {symbol.short}. Nothing was placed; choose another symbol."
+            )
         quote, now = said[name].get("quote", {}), self._clock.now()
         bid, ask = (number(quote.get(field)) for field in ("bidPrice", "askPrice"))
         if not bid or not ask:
-            raise Unavailable(f"Schwab shows no bid and ask for {symbol.short} now. Nothing is decided without a price.")
-        told = quote.get("quoteTime")  # without the right to real-time prices Schwab tells those of a quarter of an hour ago
+            raise Unavailable(
+                f"Schwab shows no bid and ask for {symbol.short} now. Nothing is decided without a price."
+            )
+        # without the right to real-time prices Schwab tells those of a quarter of an hour ago
+        told = quote.get("quoteTime")
         at = datetime.fromtimestamp(int(told) / 1000, UTC) - self._ahead if told else now
         return Quote(symbol=symbol, bid=bid, ask=ask, at=min(at, now))
 
     @wire.readable
     def candles(self, symbol: Symbol, timeframe: Timeframe, *, end: datetime, count: int) -> Sequence[Candle]:
         return candles_of(
-            lambda asked: self._ask("GET", "/marketdata/v1/pricehistory", params=asked), symbol, timeframe, end, count
+            lambda asked: self._ask("GET", "/marketdata/v1/pricehistory", params=asked),
+            symbol,
+            timeframe,
+            end,
+            count,
         )
 
     # --- placing ---
@@ -255,7 +347,10 @@ class SchwabBroker:
         elif request.quantity <= 0 or request.quantity % 1:
             problem = f"it trades whole shares, at least one, and not {plain(request.quantity)}"
         elif request.type not in can.order_types:
-            problem = f"DashTrade places market and limit orders there, and no {request.type.replace('_', '-')} ones"
+            problem = (
+                f"DashTrade places market and limit orders there, and no {request.type.replace('_', '-')} "
+                "ones"
+            )
         elif request.time_in_force not in can.times_in_force:
             problem = f"it has no time in force {request.time_in_force} here; use day or gtc"
         elif request.type is OrderType.LIMIT and not (request.limit_price and request.limit_price > 0):
@@ -273,13 +368,17 @@ class SchwabBroker:
         except wire.NoAnswer as error:
             if not error.left:
                 raise RetryLater(
-                    "Schwab cannot be reached: no connection was made, and nothing was sent. It is tried again.",
+                    (
+                        "Schwab cannot be reached: no connection was made, and nothing was sent. It is tried "
+                        "again."
+                    ),
                     timedelta(seconds=2),
                 ) from error
             raise wire.in_doubt(error.words) from error
 
     def _first_report(self, ref: OrderRef, *, told: bool) -> OrderReport:
-        """Schwab has the order. Where it filled at once, no number came with the answer, and it is searched for."""
+        """Schwab has the order. Where it filled at once, no number came with the answer, and it is searched
+        for."""
         try:
             found = self.find(ref)
         except (Unavailable, RetryLater, BadCredentials) as error:
@@ -288,7 +387,9 @@ class SchwabBroker:
         if found is None and not told:
             raise wire.in_doubt("it gave no number, and no single order there fits")
         return found or OrderReport(
-            client_order_id=ref.client_order_id, broker_order_id=self._numbers[ref.client_order_id], status=VenueStatus.WORKING
+            client_order_id=ref.client_order_id,
+            broker_order_id=self._numbers[ref.client_order_id],
+            status=VenueStatus.WORKING,
         )
 
     # --- whose order is it ---
@@ -303,15 +404,19 @@ class SchwabBroker:
         return self._numbers.get(order.client_order_id)
 
     def _search(self, order: OrderRef, listed: Sequence[Any]) -> OrderReport | None:
-        """Exactly one order that fits and is nobody else's. Of several, none: a guess could book a stranger's fills."""
+        """Exactly one order that fits and is nobody else's. Of several, none: a guess could book a stranger's
+        fills."""
         since = order.created_at + self._ahead - SINCE
         with self._lock:
             taken = set(self._numbers.values())
             free = [
-                each for each in listed
-                if fits(each, order) and entered(each) >= since and str(each["orderId"]) not in taken
+                each
+                for each in listed
+                if fits(each, order)
+                and entered(each) >= since
+                and str(each["orderId"]) not in taken
                 and self._owner_of(str(each["orderId"])) in (None, order.client_order_id)
-            ]  # fmt: skip
+            ]
             if len(free) == 1:
                 self._numbers[order.client_order_id] = str(free[0]["orderId"])
         if len(free) > 1:
@@ -333,9 +438,13 @@ class SchwabBroker:
         fees = self._fees(order, number_there)
         if fees is None and now - self._ended.setdefault(number_there, now) < FEES_LAG:
             return replace(
-                report, status=VenueStatus.WORKING, fills=(), filled_quantity=ZERO, average_price=None,
+                report,
+                status=VenueStatus.WORKING,
+                fills=(),
+                filled_quantity=ZERO,
+                average_price=None,
                 reason="it has ended; its fees are still to come",
-            )  # fmt: skip
+            )
         self._ended.pop(number_there, None)
         last = max(report.fills, key=lambda fill: fill.at)
         with_fees = (replace(fill, fee=fees or ZERO) if fill is last else fill for fill in report.fills)
@@ -345,9 +454,11 @@ class SchwabBroker:
         now = self._clock.now() + self._ahead
         since = max(order.created_at + self._ahead - timedelta(minutes=1), now - LONGEST)
         asked = {
-            "startDate": _written(since), "endDate": _written(now + timedelta(minutes=5)), "types": "TRADE",
+            "startDate": _written(since),
+            "endDate": _written(now + timedelta(minutes=5)),
+            "types": "TRADE",
             "symbol": spelled(order.symbol),
-        }  # fmt: skip
+        }
         try:
             told = self._ask("GET", f"{self._home()}/transactions", params=asked)
         except (Unavailable, RetryLater) as error:
@@ -358,10 +469,16 @@ class SchwabBroker:
     def _orders_since(self, moment: datetime) -> Sequence[Any]:
         now = self._clock.now() + self._ahead
         since = max(moment + self._ahead - SINCE - timedelta(minutes=1), now - LONGEST)
-        asked = {"fromEnteredTime": _written(since), "toEnteredTime": _written(now + timedelta(minutes=5)), "maxResults": "3000"}
+        asked = {
+            "fromEnteredTime": _written(since),
+            "toEnteredTime": _written(now + timedelta(minutes=5)),
+            "maxResults": "3000",
+        }
         listed = self._ask("GET", f"{self._home()}/orders", params=asked)
         if not isinstance(listed, list):
-            raise Unavailable("Schwab's list of orders makes no sense. Nothing is known from it now; it is asked again.")
+            raise Unavailable(
+                "Schwab's list of orders makes no sense. Nothing is known from it now; it is asked again."
+            )
         return listed
 
     # --- asking ---
@@ -371,16 +488,19 @@ class SchwabBroker:
         """The account's path: Schwab names accounts by a hash."""
         if self._account_of is None:
             known = {
-                str(each["accountNumber"]): each["hashValue"] for each in self._ask("GET", "/trader/v1/accounts/accountNumbers")
+                str(each["accountNumber"]): each["hashValue"]
+                for each in self._ask("GET", "/trader/v1/accounts/accountNumbers")
             }
             if self._wanted is None and len(known) > 1:
                 ends = ", ".join(f"…{each[-4:]}" for each in known)
                 raise BadCredentials(
-                    f"This sign-in has several accounts at Schwab ({ends}). Nothing was placed. Say under Setup which one is meant."
+                    f"This sign-in has several accounts at Schwab ({ends}). Nothing was placed. Say under "
+                    "Setup which one is meant."
                 )
             if not known or (self._wanted is not None and self._wanted not in known):
                 raise BadCredentials(
-                    "Schwab does not show this account to the key. Nothing was placed. Sign in again, and allow it this account."
+                    "Schwab does not show this account to the key. Nothing was placed. Sign in again, and "
+                    "allow it this account."
                 )
             self._account_of = known[self._wanted or next(iter(known))]
         return f"/trader/v1/accounts/{self._account_of}"
@@ -405,7 +525,9 @@ class SchwabBroker:
             try:
                 token = self._sign_in.access(refused=token)
             except Unavailable as error:
-                raise RetryLater(f"Schwab wants a new sign-in token, which cannot be had now: {error.message}") from error
+                raise RetryLater(
+                    f"Schwab wants a new sign-in token, which cannot be had now: {error.message}"
+                ) from error
             answer = self._http.ask(method, path, headers=_bearer(token), **given)
         if answer.date is not None:
             drift = answer.date - self._clock.now()
@@ -431,19 +553,30 @@ def _written(moment: datetime) -> str:
 
 def _ref(request: OrderRequest, sent: datetime) -> OrderRef:
     return OrderRef(
-        client_order_id=request.client_order_id, broker_order_id=None, symbol=request.symbol, side=request.side, quantity=request.quantity,
-        type=request.type, created_at=sent,
-    )  # fmt: skip
+        client_order_id=request.client_order_id,
+        broker_order_id=None,
+        symbol=request.symbol,
+        side=request.side,
+        quantity=request.quantity,
+        type=request.type,
+        created_at=sent,
+    )
 
 
 def _order_body(request: OrderRequest, rules: Rules) -> dict[str, Any]:
     body = {
-        "orderType": request.type.upper(), "session": "NORMAL", "duration": WORDS[request.time_in_force], "orderStrategyType": "SINGLE",
-        "orderLegCollection": [{
-            "instruction": request.side.upper(), "quantity": int(given(request.quantity, "quantity")),
-            "instrument": {"symbol": spelled(request.symbol), "assetType": "EQUITY"},
-        }],
-    }  # fmt: skip
+        "orderType": request.type.upper(),
+        "session": "NORMAL",
+        "duration": WORDS[request.time_in_force],
+        "orderStrategyType": "SINGLE",
+        "orderLegCollection": [
+            {
+                "instruction": request.side.upper(),
+                "quantity": int(given(request.quantity, "quantity")),
+                "instrument": {"symbol": spelled(request.symbol), "assetType": "EQUITY"},
+            }
+        ],
+    }
     if request.type is OrderType.LIMIT:
         body["price"] = plain(round_to(given(request.limit_price, "limit price"), rules.price_step))
     return body

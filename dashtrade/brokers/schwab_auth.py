@@ -1,8 +1,8 @@
 """Schwab's sign-in: a token that lets us in for 30 minutes, and one that renews it for seven days.
 
-After the seven days a person has to sign in at Schwab again; no program can. So the end is known beforehand and warned of.
-The token is handed in and given back as text: the app keeps it encrypted, and nothing of it is written here.
-"""
+After the seven days a person has to sign in at Schwab again; no program can. So the end is known beforehand
+and warned of. The token is handed in and given back as text: the app keeps it encrypted, and nothing of it is
+written here."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ URL = "https://api.schwabapi.com"
 LIFE = timedelta(days=7)
 WARN = timedelta(days=2)
 EARLY = timedelta(seconds=90)  # an access token is renewed before it ends, so that no order meets its end
-TOKEN_HINT = 'Sign in at Schwab again under Setup; the token is text like {"creation_timestamp": …, "token": {…}}.'
+TOKEN_HINT = (
+    'Sign in at Schwab again under Setup; the token is text like {"creation_timestamp": …, "token": {…}}.'
+)
 SIGN_IN = "Sign in at Schwab again under Setup: that is needed every seven days."
 
 
@@ -40,10 +42,16 @@ class Token:
         try:
             found = json.loads(text)
             created, values = datetime.fromtimestamp(int(found["creation_timestamp"]), UTC), found["token"]
-            if not (isinstance(values, dict) and values["refresh_token"] and float(values.get("expires_at", 0)) >= 0):
+            if not (
+                isinstance(values, dict)
+                and values["refresh_token"]
+                and float(values.get("expires_at", 0)) >= 0
+            ):
                 raise ValueError
         except (ValueError, KeyError, TypeError, OverflowError, OSError):
-            raise Malformed("this is not a Schwab token", where="credentials.token", hint=TOKEN_HINT) from None
+            raise Malformed(
+                "this is not a Schwab token", where="credentials.token", hint=TOKEN_HINT
+            ) from None
         return cls(created=created, values=values)
 
     @property
@@ -67,18 +75,33 @@ class Token:
 
 
 class SignIn:
-    """Keeps one account let in. Several threads and processes may ask; one renews, and the others find what it kept."""
+    """Keeps one account let in. Several threads and processes may ask; one renews, and the others find what
+    it kept."""
 
     def __init__(
-        self, key: str, secret: str, load: Callable[[], str], save: Callable[[str], None], post: Callable[..., Any], clock: Clock,
+        self,
+        key: str,
+        secret: str,
+        load: Callable[[], str],
+        save: Callable[[str], None],
+        post: Callable[..., Any],
+        clock: Clock,
         alone: Callable[[], AbstractContextManager[Any]],
-    ) -> None:  # fmt: skip
-        self._key, self._secret, self._load, self._save, self._post, self._clock = key, secret, load, save, post, clock
+    ) -> None:
+        self._key, self._secret, self._load, self._save, self._post, self._clock = (
+            key,
+            secret,
+            load,
+            save,
+            post,
+            clock,
+        )
         self._alone, self._lock = alone, threading.Lock()
         self._token: Token | None = None
 
     def access(self, *, refused: str | None = None) -> str:
-        """A token that is good now; not `refused`, which the venue did not take although it should be good."""
+        """A token that is good now; not `refused`, which the venue did not take although it should be
+        good."""
         with self._lock:
             now = self._clock.now()
             if self._token is not None and self._token.is_good(now, refused):
@@ -88,7 +111,9 @@ class SignIn:
                 if token.is_good(now, refused):
                     return token.access
                 if now >= token.ends:
-                    raise BadCredentials(f"Schwab lets nobody in for longer than seven days, and they are over. {SIGN_IN}")
+                    raise BadCredentials(
+                        f"Schwab lets nobody in for longer than seven days, and they are over. {SIGN_IN}"
+                    )
                 token = self._token = self._renewed(token, now)
                 self._save(token.text)
                 return token.access
@@ -123,23 +148,35 @@ def granted(post: Callable[..., Any], key: str, secret: str, asked: dict[str, st
     if status == 200 and isinstance(said, dict) and said.get("access_token"):
         return said
     if status in (400, 401, 403):
-        raise BadCredentials(f"Schwab does not let DashTrade in: the key, its secret or the sign-in is no longer good. {SIGN_IN}")
-    raise Unavailable(f"Schwab's sign-in does not answer as it should (status {status}). Nothing was sent; it is tried again.")
+        raise BadCredentials(
+            "Schwab does not let DashTrade in: the key, its secret or the sign-in is no longer good. "
+            f"{SIGN_IN}"
+        )
+    raise Unavailable(
+        f"Schwab's sign-in does not answer as it should (status {status}). Nothing was sent; it is tried "
+        "again."
+    )
 
 
 def authorize_url(key: str, callback: str, *, state: str, verifier: str, url: str | None = None) -> str:
-    """Where a person signs in; Schwab then calls `callback`, exactly as it is registered there, with a code. Who exchanges that has
-    to know `verifier` (RFC 7636): a server that does not know of it has to pass it over (RFC 6749, 3.1)."""
+    """Where a person signs in; Schwab then calls `callback`, exactly as it is registered there, with a code.
+    Who exchanges that has to know `verifier` (RFC 7636): a server that does not know of it has to pass it
+    over (RFC 6749, 3.1)."""
     challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
     asked = {
-        "client_id": key, "redirect_uri": callback, "response_type": "code", "state": state, "code_challenge": challenge,
+        "client_id": key,
+        "redirect_uri": callback,
+        "response_type": "code",
+        "state": state,
+        "code_challenge": challenge,
         "code_challenge_method": "S256",
-    }  # fmt: skip
+    }
     return f"{(url or URL).rstrip('/')}/v1/oauth/authorize?{urlencode(asked, quote_via=quote)}"
 
 
 def code_in(written: str) -> str:
-    """The code, from itself or from the address that a person was sent back to. It ends in @, which may come as %40."""
+    """The code, from itself or from the address that a person was sent back to. It ends in @, which may come
+    as %40."""
     text = written.strip()
     try:
         found = parse_qs(urlsplit(text).query).get("code", [""])[0] if "://" in text else unquote(text)
@@ -155,16 +192,28 @@ def code_in(written: str) -> str:
 
 
 def exchange_code(
-    key: str, secret: str, callback: str, code: str, *, verifier: str, url: str | None = None, clock: Clock | None = None,
+    key: str,
+    secret: str,
+    callback: str,
+    code: str,
+    *,
+    verifier: str,
+    url: str | None = None,
+    clock: Clock | None = None,
     timeout: float = 10.0,
-) -> str:  # fmt: skip
+) -> str:
     """A fresh token's text, good for seven days, for the code of a sign-in."""
     from dashtrade.brokers.schwab_wire import Http
 
     now = (clock or SystemClock()).now()
     http = Http((url or URL).rstrip("/"), timeout)
     try:
-        asked = {"grant_type": "authorization_code", "code": code_in(code), "redirect_uri": callback, "code_verifier": verifier}
+        asked = {
+            "grant_type": "authorization_code",
+            "code": code_in(code),
+            "redirect_uri": callback,
+            "code_verifier": verifier,
+        }
         said = granted(http.form, key, secret, asked)
     finally:
         http.close()

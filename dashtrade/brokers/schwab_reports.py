@@ -7,14 +7,25 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from dashtrade.domain.ports import BrokerFill, BrokerPosition, Candle, OrderRef, OrderReport, Unavailable, VenueStatus
+from dashtrade.domain.ports import (
+    BrokerFill,
+    BrokerPosition,
+    Candle,
+    OrderRef,
+    OrderReport,
+    Unavailable,
+    VenueStatus,
+)
 from dashtrade.domain.values import ZERO, Malformed, Symbol, Timeframe, TimeInForce
 
 WORDS = {TimeInForce.DAY: "DAY", TimeInForce.GTC: "GOOD_TILL_CANCEL"}
 _STATUS = {
-    "FILLED": VenueStatus.FILLED, "CANCELED": VenueStatus.CANCELED, "REPLACED": VenueStatus.CANCELED, "REJECTED": VenueStatus.REJECTED,
+    "FILLED": VenueStatus.FILLED,
+    "CANCELED": VenueStatus.CANCELED,
+    "REPLACED": VenueStatus.CANCELED,
+    "REJECTED": VenueStatus.REJECTED,
     "EXPIRED": VenueStatus.EXPIRED,
-}  # fmt: skip
+}
 _MINUTES = (30, 15, 10, 5, 1)
 _LONG = {86_400: ("year", "daily"), 604_800: ("year", "weekly"), 2_592_000: ("year", "monthly")}
 
@@ -43,7 +54,7 @@ def moment(written: object) -> datetime:
     return datetime.fromisoformat(str(written).replace("+0000", "+00:00")).astimezone(UTC)
 
 
-# --- orders --------------------------------------------------------------------------------------------------------------
+# --- orders -------------------------------------------------------------------------------------------------
 
 
 def entered(order: Any) -> datetime:
@@ -60,14 +71,16 @@ def fits(order: Any, ref: OrderRef) -> bool:
         return False
     leg = legs[0]
     return (
-        leg.get("instrument", {}).get("symbol") == spelled(ref.symbol) and leg.get("instruction") == ref.side.upper()
-        and number(leg.get("quantity")) == ref.quantity and order.get("orderType") == ref.type.upper()
-    )  # fmt: skip
+        leg.get("instrument", {}).get("symbol") == spelled(ref.symbol)
+        and leg.get("instruction") == ref.side.upper()
+        and number(leg.get("quantity")) == ref.quantity
+        and order.get("orderType") == ref.type.upper()
+    )
 
 
 def order_report(ref: OrderRef, order: Any) -> OrderReport:
-    """A status nobody has heard of is an order that works. So is one that has ended before its executions are all told: a
-    total that is booked before them would be booked twice."""
+    """A status nobody has heard of is an order that works. So is one that has ended before its executions are
+    all told: a total that is booked before them would be booked twice."""
     status = _STATUS.get(str(order.get("status")), VenueStatus.WORKING)
     fills = tuple(_fills(ref, order))
     filled = sum((fill.quantity for fill in fills), ZERO)
@@ -75,9 +88,14 @@ def order_report(ref: OrderRef, order: Any) -> OrderReport:
     if filled < (number(order.get("filledQuantity")) or ZERO) and status is not VenueStatus.WORKING:
         status, reason = VenueStatus.WORKING, "it has ended; its executions are still to come"
     return OrderReport(
-        client_order_id=ref.client_order_id, broker_order_id=str(order["orderId"]), status=status, filled_quantity=filled,
-        average_price=sum(fill.quantity * fill.price for fill in fills) / filled if filled else None, fills=fills, reason=reason,
-    )  # fmt: skip
+        client_order_id=ref.client_order_id,
+        broker_order_id=str(order["orderId"]),
+        status=status,
+        filled_quantity=filled,
+        average_price=sum(fill.quantity * fill.price for fill in fills) / filled if filled else None,
+        fills=fills,
+        reason=reason,
+    )
 
 
 def _fills(ref: OrderRef, order: Any) -> Iterable[BrokerFill]:
@@ -92,9 +110,12 @@ def _fills(ref: OrderRef, order: Any) -> Iterable[BrokerFill]:
             named = f"{order['orderId']}:{activity.get('activityId') or leg.get('time')}"
             seen[named] = seen.get(named, 0) + 1
             yield BrokerFill(
-                id=f"{named}:{seen[named]}", client_order_id=ref.client_order_id, quantity=quantity, price=price,
+                id=f"{named}:{seen[named]}",
+                client_order_id=ref.client_order_id,
+                quantity=quantity,
+                price=price,
                 at=moment(leg.get("time") or order["enteredTime"]),
-            )  # fmt: skip
+            )
 
 
 def fees_of(transactions: Iterable[Any], number_there: str) -> Decimal | None:
@@ -105,7 +126,8 @@ def fees_of(transactions: Iterable[Any], number_there: str) -> Decimal | None:
 
 
 def cash_of(balances: Any) -> Decimal:
-    """Where cash is swept into a fund or a bank overnight, `cashBalance` tells 0 and other fields tell the money."""
+    """Where cash is swept into a fund or a bank overnight, `cashBalance` tells 0 and other fields tell the
+    money."""
     swept = (number(balances.get("moneyMarketFund")) or ZERO) + (number(balances.get("savings")) or ZERO)
     told = (number(balances.get(name)) or ZERO for name in ("cashBalance", "totalCash"))
     may_trade = number(balances.get("cashAvailableForTrading")) or ZERO
@@ -120,41 +142,63 @@ def positions_of(listed: Iterable[Any]) -> list[BrokerPosition]:
         if symbol is None or each["instrument"].get("assetType") not in ("EQUITY", "COLLECTIVE_INVESTMENT"):
             continue
         worth = number(each.get("marketValue"))
-        found.append(BrokerPosition(
-            symbol=symbol, quantity=quantity, average_price=number(each.get("averagePrice")), mark=abs(worth / quantity) if worth else None,
-        ))  # fmt: skip
+        found.append(
+            BrokerPosition(
+                symbol=symbol,
+                quantity=quantity,
+                average_price=number(each.get("averagePrice")),
+                mark=abs(worth / quantity) if worth else None,
+            )
+        )
     return found
 
 
-# --- candles -------------------------------------------------------------------------------------------------------------
+# --- candles ------------------------------------------------------------------------------------------------
 
 
 def candles_of(
     ask: Callable[[dict[str, str]], Any], symbol: Symbol, timeframe: Timeframe, end: datetime, count: int
 ) -> Sequence[Candle]:
-    """Schwab has minutes up to 30, days, weeks and months; hours are put together from half hours. Nights, weekends and holidays
-    have no candles, so more than the span is asked for."""
-    seconds, asked = timeframe.seconds, {"symbol": spelled(symbol), "needExtendedHoursData": "false", "needPreviousClose": "false"}
-    unit = next((each for each in _MINUTES if seconds % (each * 60) == 0), 0) * 60 if seconds < 86_400 else seconds
+    """Schwab has minutes up to 30, days, weeks and months; hours are put together from half hours. Nights,
+    weekends and holidays have no candles, so more than the span is asked for."""
+    seconds, asked = (
+        timeframe.seconds,
+        {"symbol": spelled(symbol), "needExtendedHoursData": "false", "needPreviousClose": "false"},
+    )
+    unit = (
+        next((each for each in _MINUTES if seconds % (each * 60) == 0), 0) * 60
+        if seconds < 86_400
+        else seconds
+    )
     if seconds in _LONG:
         asked |= dict(zip(("periodType", "frequencyType"), _LONG[seconds], strict=True)) | {"frequency": "1"}
     elif 0 < unit <= 1800:
         asked |= {"periodType": "day", "frequencyType": "minute", "frequency": str(unit // 60)}
     else:
         raise Unavailable(
-            f"Schwab has no candles of {timeframe.shown}. Use 1, 5, 10, 15 or 30 minutes, hours, days, weeks or months."
+            f"Schwab has no candles of {timeframe.shown}. Use 1, 5, 10, 15 or 30 minutes, hours, days, "
+            "weeks or months."
         )
     first = end - timeframe.span * count * (2 if seconds in _LONG else 6) - timedelta(days=5)
-    said = ask(asked | {"startDate": str(int(first.timestamp() * 1000)), "endDate": str(int(end.timestamp() * 1000))})
+    said = ask(
+        asked | {"startDate": str(int(first.timestamp() * 1000)), "endDate": str(int(end.timestamp() * 1000))}
+    )
     rows = sorted((_candle(row) for row in said.get("candles") or ()), key=lambda candle: candle.at)
     rows = rows if unit == seconds else _merged(rows, seconds)
     return [candle for candle in rows if candle.at < end][-count:]
 
 
 def _candle(row: Any) -> Candle:
-    opened, high, low, closed, volume = (number(row.get(name)) or ZERO for name in ("open", "high", "low", "close", "volume"))
+    opened, high, low, closed, volume = (
+        number(row.get(name)) or ZERO for name in ("open", "high", "low", "close", "volume")
+    )
     return Candle(
-        at=datetime.fromtimestamp(int(row["datetime"]) / 1000, UTC), open=opened, high=high, low=low, close=closed, volume=volume
+        at=datetime.fromtimestamp(int(row["datetime"]) / 1000, UTC),
+        open=opened,
+        high=high,
+        low=low,
+        close=closed,
+        volume=volume,
     )
 
 
@@ -163,7 +207,13 @@ def _merged(parts: Sequence[Candle], seconds: int) -> list[Candle]:
     for part in parts:
         groups.setdefault(int(part.at.timestamp()) // seconds * seconds, []).append(part)
     return [
-        Candle(at=group[0].at, open=group[0].open, high=max(c.high for c in group), low=min(c.low for c in group),
-               close=group[-1].close, volume=sum((c.volume for c in group), ZERO))
+        Candle(
+            at=group[0].at,
+            open=group[0].open,
+            high=max(c.high for c in group),
+            low=min(c.low for c in group),
+            close=group[-1].close,
+            volume=sum((c.volume for c in group), ZERO),
+        )
         for _, group in sorted(groups.items())
-    ]  # fmt: skip
+    ]

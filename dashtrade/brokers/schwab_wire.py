@@ -1,5 +1,5 @@
-"""Schwab's wire: requests out, answers in, and what a failure means. Plain HTTP, as the client library for it leaves the
-answers unread and its host cannot be changed."""
+"""Schwab's wire: requests out, answers in, and what a failure means. Plain HTTP, as the client library for it
+leaves the answers unread and its host cannot be changed."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ class Http:
 
     def ask(self, method: str, path: str, **given: Any) -> Answer:
         try:
-            said = self._session.request(method, self._url + path, timeout=self._timeout, allow_redirects=False, **given)
+            said = self._session.request(
+                method, self._url + path, timeout=self._timeout, allow_redirects=False, **given
+            )
             text = said.content.decode("utf-8", "replace")
         except self._errors.RequestException as error:
             raise NoAnswer(
@@ -60,9 +62,15 @@ class Http:
             ) from error
         heads = said.headers
         return Answer(
-            status=said.status_code, text=text, json=_json(text), location=heads.get("Location", ""), date=_date(heads.get("Date")),
-            retry_after=float(heads["Retry-After"]) if re.fullmatch(r"\d{1,5}(\.\d+)?", heads.get("Retry-After", "")) else None,
-        )  # fmt: skip
+            status=said.status_code,
+            text=text,
+            json=_json(text),
+            location=heads.get("Location", ""),
+            date=_date(heads.get("Date")),
+            retry_after=float(heads["Retry-After"])
+            if re.fullmatch(r"\d{1,5}(\.\d+)?", heads.get("Retry-After", ""))
+            else None,
+        )
 
     def form(self, path: str, values: dict[str, str], auth: tuple[str, str]) -> tuple[int, str]:
         """For the sign-in: places nothing, so whatever fails is unavailable."""
@@ -103,23 +111,30 @@ def _never_connected(error: BaseException) -> bool:
     )
 
 
-# --- what an answer means ------------------------------------------------------------------------------------------------
+# --- what an answer means -----------------------------------------------------------------------------------
 
 
 def certain(answer: Answer) -> BrokerError | None:
     """What holds whatever was asked."""
     if answer.status == 429:
         after = answer.retry_after if answer.retry_after is not None else 10.0
-        return RetryLater(f"Schwab takes no more requests for {after:.0f} s: about 120 a minute are allowed. This one was not taken and goes later.",
-                          timedelta(seconds=after))  # fmt: skip
+        return RetryLater(
+            (
+                f"Schwab takes no more requests for {after:.0f} s: about 120 a minute are allowed. This one "
+                "was not taken and goes later."
+            ),
+            timedelta(seconds=after),
+        )
     if answer.status == 401 and "Client not authorized" in answer.text:
         return BadCredentials(
-            "Schwab does not let this app ask: it lacks a product. Nothing was placed. Add both Accounts and Trading "
-            "Production and Market Data Production to the app at developer.schwab.com; signing in again does not help."
+            "Schwab does not let this app ask: it lacks a product. Nothing was placed. Add both Accounts "
+            "and Trading Production and Market Data Production to the app at developer.schwab.com; signing "
+            "in again does not help."
         )
     if answer.status == 401 or (answer.status == 403 and answer.json is not None):
         return BadCredentials(
-            "Schwab does not let DashTrade into this account. Nothing was placed. Sign in at Schwab again under Setup."
+            "Schwab does not let DashTrade into this account. Nothing was placed. Sign in at Schwab again "
+            "under Setup."
         )
     return None
 
@@ -130,20 +145,24 @@ def placing(answer: Answer) -> BrokerError:
     if sure is not None:
         return sure
     if 400 <= answer.status < 500 and answer.status != 408 and answer.json is not None:
-        return Rejected(f"Schwab refused the order: {said(answer)}. Nothing was placed; change it as that says.")
+        return Rejected(
+            f"Schwab refused the order: {said(answer)}. Nothing was placed; change it as that says."
+        )
     return in_doubt(f"status {answer.status}")
 
 
 def in_doubt(why: str) -> Unknown:
     return Unknown(
-        f"Schwab did not say whether it took the order ({why}). It may exist: the account's orders are searched, and it is not sent again."
+        f"Schwab did not say whether it took the order ({why}). It may exist: the account's orders are "
+        "searched, and it is not sent again."
     )
 
 
 def reading(answer: Answer) -> BrokerError:
     sure = certain(answer)
     return sure or Unavailable(
-        f"Schwab could not be asked (status {answer.status}). Nothing is known from it now; it is asked again."
+        f"Schwab could not be asked (status {answer.status}). Nothing is known from it now; it is asked "
+        "again."
     )
 
 
@@ -151,7 +170,8 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def readable(method: Method) -> Method:
-    """For what only reads: an answer of another shape than expected says nothing, and must not look like a bug or a no."""
+    """For what only reads: an answer of another shape than expected says nothing, and must not look like a
+    bug or a no."""
 
     @functools.wraps(method)
     def reads(*args: Any, **given: Any) -> Any:
@@ -159,14 +179,17 @@ def readable(method: Method) -> Method:
             return method(*args, **given)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
             raise Unavailable(
-                f"Schwab's answer makes no sense ({type(error).__name__}). Nothing is known from it now; it is asked again."
+                f"Schwab's answer makes no sense ({type(error).__name__}). Nothing is known from it now; "
+                "it is asked again."
             ) from error
 
     return reads  # type: ignore[return-value]
 
 
 def unheard(error: NoAnswer) -> Unavailable:
-    return Unavailable(f"Schwab could not be asked ({error.words}). Nothing is known from it now; it is asked again.")
+    return Unavailable(
+        f"Schwab could not be asked ({error.words}). Nothing is known from it now; it is asked again."
+    )
 
 
 def said(answer: Answer) -> str:

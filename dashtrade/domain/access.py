@@ -28,7 +28,8 @@ class TokenScope(StrEnum):
     READ = "read"
     TRADE = "trade"  # everything about bots and orders, closing among it
     STOP = "stop"  # close, flatten, pause: nothing that opens a position
-    ADMIN = "admin"  # the account itself, its broker accounts and tokens; users and the installation, as the role allows
+    # the account itself, its broker accounts and tokens; users and the installation, as the role allows
+    ADMIN = "admin"
 
 
 P = Permission
@@ -45,5 +46,6 @@ def may(role: Role, permission: Permission) -> bool:
 
 
 def may_manage(role: Role, other: Role) -> bool:
-    """May this role change an account of the other? Who manages users manages standard ones; who gives roles, everybody."""
+    """May this role change an account of the other? Who manages users manages standard ones; who gives roles,
+    everybody."""
     return may(role, P.MANAGE_ROLES) or (may(role, P.MANAGE_USERS) and other is Role.STANDARD)

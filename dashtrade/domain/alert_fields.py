@@ -20,74 +20,115 @@ MAX_LABEL = 200
 HUNDRED = Decimal(100)
 LIKE = 0.72  # how alike a word must be to be asked about: "sel" is, "hello" is no "sell"
 
-# In the order of preference; compared without case, "_", "-" and ".". Fields of `order` carry "order" in front. A thing
+# In the order of preference; compared without case, "_", "-" and ".". Fields of `order` carry "order" in
+# front. A thing
 # with one name only is not listed.
-_NAMES = {thing: tuple(names.split()) for thing, names in {
-    "symbol": "ticker symbol pair tvinstrument",
-    "exchange": "tvexchange exchange",
-    "action": "action orderaction",
-    "side": "side direction orderside",
-    "wanted": "sentiment marketposition",
-    "prev": "prevmarketposition previousmarketposition",
-    "after": "marketpositionsize positionafter",
-    "before": "prevmarketpositionsize prevpositionsize",
-    "size": "qty quantity size contracts amount positionsize ordercontracts orderamount orderquantity orderqty",
-    "dollars": "dollars notional usd",
-    "sizekind": "quantitytype qtytype sizetype currencytype ordercurrencytype",
-    "timeframe": "timeframe interval tf",
-    "price": "price signalprice close triggerprice orderprice",
-    "key": "id signalid alerttimestamp alertid idempotencykey",
-    "time": "sentat timenow timestamp time",  # timenow is when the alert fired, time often the bar's
-    "bot": "bot botid botname",
-    "maxage": "maxlag maxage",
-    "limit_price": "limitprice orderlimitprice",
-    "stop_price": "stopprice orderstopprice",
-    "trail_amount": "trailamount ordertrailamount",
-    "trail_percent": "trailpercent ordertrailpercent",
-    "tif": "timeinforce tif ordertimeinforce",
-    "profit": "takeprofit tp",
-    "loss": "stoploss sl",
-    "limit_or_price": "limitprice price",  # these three inside takeProfit and stopLoss
-    "stop_or_price": "stopprice price",
-    "share": "share sharepercent",
-    "share_quantity": "quantity qty contracts",
-    "break_even": "breakeven movetobreakeven",
-    "close_after": "closeafterminutes closeafter",
-}.items()}
+_NAMES = {
+    thing: tuple(names.split())
+    for thing, names in {
+        "symbol": "ticker symbol pair tvinstrument",
+        "exchange": "tvexchange exchange",
+        "action": "action orderaction",
+        "side": "side direction orderside",
+        "wanted": "sentiment marketposition",
+        "prev": "prevmarketposition previousmarketposition",
+        "after": "marketpositionsize positionafter",
+        "before": "prevmarketpositionsize prevpositionsize",
+        "size": (
+            "qty quantity size contracts amount positionsize ordercontracts orderamount orderquantity "
+            "orderqty"
+        ),
+        "dollars": "dollars notional usd",
+        "sizekind": "quantitytype qtytype sizetype currencytype ordercurrencytype",
+        "timeframe": "timeframe interval tf",
+        "price": "price signalprice close triggerprice orderprice",
+        "key": "id signalid alerttimestamp alertid idempotencykey",
+        "time": "sentat timenow timestamp time",  # timenow is when the alert fired, time often the bar's
+        "bot": "bot botid botname",
+        "maxage": "maxlag maxage",
+        "limit_price": "limitprice orderlimitprice",
+        "stop_price": "stopprice orderstopprice",
+        "trail_amount": "trailamount ordertrailamount",
+        "trail_percent": "trailpercent ordertrailpercent",
+        "tif": "timeinforce tif ordertimeinforce",
+        "profit": "takeprofit tp",
+        "loss": "stoploss sl",
+        "limit_or_price": "limitprice price",  # these three inside takeProfit and stopLoss
+        "stop_or_price": "stopprice price",
+        "share": "share sharepercent",
+        "share_quantity": "quantity qty contracts",
+        "break_even": "breakeven movetobreakeven",
+        "close_after": "closeafterminutes closeafter",
+    }.items()
+}
 
 ACTIONS: dict[str, tuple[Action, Side | None]] = {
-    "buy": (Action.BUY, None), "long": (Action.BUY, None), "enter_long": (Action.BUY, None),
-    "sell": (Action.SELL, None), "short": (Action.SELL, None), "enter_short": (Action.SELL, None),
-    "close": (Action.CLOSE, None), "exit": (Action.CLOSE, None), "flat": (Action.CLOSE, None),
-    "flatten": (Action.CLOSE, None), "exit_all": (Action.CLOSE, None),
-    "exit_long": (Action.CLOSE, Side.LONG), "close_long": (Action.CLOSE, Side.LONG),
-    "exit_short": (Action.CLOSE, Side.SHORT), "close_short": (Action.CLOSE, Side.SHORT),
-    "reduce": (Action.REDUCE, None), "add": (Action.ADD, None), "reverse": (Action.REVERSE, None),
-    "cancel": (Action.CANCEL, None), "breakeven": (Action.BREAKEVEN, None),
+    "buy": (Action.BUY, None),
+    "long": (Action.BUY, None),
+    "enter_long": (Action.BUY, None),
+    "sell": (Action.SELL, None),
+    "short": (Action.SELL, None),
+    "enter_short": (Action.SELL, None),
+    "close": (Action.CLOSE, None),
+    "exit": (Action.CLOSE, None),
+    "flat": (Action.CLOSE, None),
+    "flatten": (Action.CLOSE, None),
+    "exit_all": (Action.CLOSE, None),
+    "exit_long": (Action.CLOSE, Side.LONG),
+    "close_long": (Action.CLOSE, Side.LONG),
+    "exit_short": (Action.CLOSE, Side.SHORT),
+    "close_short": (Action.CLOSE, Side.SHORT),
+    "reduce": (Action.REDUCE, None),
+    "add": (Action.ADD, None),
+    "reverse": (Action.REVERSE, None),
+    "cancel": (Action.CANCEL, None),
+    "breakeven": (Action.BREAKEVEN, None),
 }
-POSITIONS = {"long": Side.LONG, "bullish": Side.LONG, "short": Side.SHORT, "bearish": Side.SHORT, "flat": Side.FLAT}
+POSITIONS = {
+    "long": Side.LONG,
+    "bullish": Side.LONG,
+    "short": Side.SHORT,
+    "bearish": Side.SHORT,
+    "flat": Side.FLAT,
+}
 EXITS = (Action.CLOSE, Action.REDUCE)
 PERCENT = "percent"  # of the position on the way out, of the equity on the way in
 SIZE_KINDS: dict[str, str] = {
-    "fixed_quantity": SizeKind.QUANTITY, "quantity": SizeKind.QUANTITY, "shares": SizeKind.QUANTITY,
-    "units": SizeKind.QUANTITY, "contracts": SizeKind.QUANTITY, "base": SizeKind.QUANTITY,
-    "dollar_amount": SizeKind.DOLLARS, "dollars": SizeKind.DOLLARS, "usd": SizeKind.DOLLARS, "quote": SizeKind.DOLLARS,
-    "risk_dollar_amount": SizeKind.RISK_DOLLARS, "risk_percent": SizeKind.RISK_PERCENT,
-    "percent_of_equity": SizeKind.EQUITY_PERCENT, "equity_percent": SizeKind.EQUITY_PERCENT,
-    "percent_of_position": SizeKind.POSITION_PERCENT, "position_percent": SizeKind.POSITION_PERCENT,
+    "fixed_quantity": SizeKind.QUANTITY,
+    "quantity": SizeKind.QUANTITY,
+    "shares": SizeKind.QUANTITY,
+    "units": SizeKind.QUANTITY,
+    "contracts": SizeKind.QUANTITY,
+    "base": SizeKind.QUANTITY,
+    "dollar_amount": SizeKind.DOLLARS,
+    "dollars": SizeKind.DOLLARS,
+    "usd": SizeKind.DOLLARS,
+    "quote": SizeKind.DOLLARS,
+    "risk_dollar_amount": SizeKind.RISK_DOLLARS,
+    "risk_percent": SizeKind.RISK_PERCENT,
+    "percent_of_equity": SizeKind.EQUITY_PERCENT,
+    "equity_percent": SizeKind.EQUITY_PERCENT,
+    "percent_of_position": SizeKind.POSITION_PERCENT,
+    "position_percent": SizeKind.POSITION_PERCENT,
     "percent": PERCENT,
 }
 ORDER_TYPES = {kind.value: kind for kind in OrderType}
 STOP_TYPES = {kind.value: kind for kind in (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP)}
 TIMES_IN_FORCE = {kind.value: kind for kind in TimeInForce}
 IMPLIED = {  # the prices an order brings say its type
-    (): OrderType.MARKET, ("limit_price",): OrderType.LIMIT, ("stop_price",): OrderType.STOP,
+    (): OrderType.MARKET,
+    ("limit_price",): OrderType.LIMIT,
+    ("stop_price",): OrderType.STOP,
     ("limit_price", "stop_price"): OrderType.STOP_LIMIT,
-    ("trail_amount",): OrderType.TRAILING_STOP, ("trail_percent",): OrderType.TRAILING_STOP,
+    ("trail_amount",): OrderType.TRAILING_STOP,
+    ("trail_percent",): OrderType.TRAILING_STOP,
 }
 NEEDS = {
-    OrderType.MARKET: "no price", OrderType.LIMIT: "limitPrice", OrderType.STOP: "stopPrice",
-    OrderType.STOP_LIMIT: "limitPrice and stopPrice", OrderType.TRAILING_STOP: "either trailAmount or trailPercent",
+    OrderType.MARKET: "no price",
+    OrderType.LIMIT: "limitPrice",
+    OrderType.STOP: "stopPrice",
+    OrderType.STOP_LIMIT: "limitPrice and stopPrice",
+    OrderType.TRAILING_STOP: "either trailAmount or trailPercent",
 }
 
 MARKS = {  # the names that give a dialect away
@@ -122,7 +163,8 @@ class Fields:
             if value is not None:
                 named.setdefault(_name_of(path), []).append((within + path, value))
         if "marketposition" in named and "positionsize" in named:
-            # Beside market_position it is TradingView's strategy.position_size: what is held, not what is ordered.
+            # Beside market_position it is TradingView's strategy.position_size: what is held, not what is
+            # ordered.
             named.setdefault("positionafter", []).extend(named.pop("positionsize"))
         return cls(named)
 
@@ -143,8 +185,13 @@ class Fields:
         for name, found in self.named.items():
             for path, value in found:
                 if name not in _KNOWN and _EXIT_LIKE.fullmatch(name) and _is_something(value):
-                    hint = 'Send "stopLoss": {"percent": 2}, {"stopPrice": 190} or {"trailPercent": 2}, and "takeProfit": {"percent": 4} or {"limitPrice": 220}.'
-                    raise Malformed(f"{path} is not known, and the position would be without it", where=path, hint=hint)
+                    hint = (
+                        'Send "stopLoss": {"percent": 2}, {"stopPrice": 190} or {"trailPercent": 2}, and '
+                        '"takeProfit": {"percent": 4} or {"limitPrice": 220}.'
+                    )
+                    raise Malformed(
+                        f"{path} is not known, and the position would be without it", where=path, hint=hint
+                    )
 
     def first(self, thing: str, how: Read[T]) -> T | None:
         """Of names that may well differ (the bar's time and the alert's), though each has to be readable."""
@@ -176,8 +223,11 @@ def _name_of(path: str) -> str:
     name = bare(ours.removeprefix("order."))
     if within_order and not name.startswith("order"):
         name = "order" + name
-    if ours != path.lower():  # a strategy's own id is not the alert's, and its position is not the order's size
-        return {"positionsize": "positionafter"}.get(name, "strategy" + name if name in _NAMES["key"] else name)
+    # a strategy's own id is not the alert's, and its position is not the order's size
+    if ours != path.lower():
+        return {"positionsize": "positionafter"}.get(
+            name, "strategy" + name if name in _NAMES["key"] else name
+        )
     return name
 
 
@@ -193,7 +243,7 @@ def agreed(found: list[tuple[str, T]]) -> T | None:
     return found[0][1] if found else None
 
 
-# --- single values ---------------------------------------------------------------------------------------------------
+# --- single values ------------------------------------------------------------------------------------------
 
 
 def read_choice(table: dict[str, T]) -> Read[T]:
@@ -245,7 +295,9 @@ def read_percent(value: object, where: str) -> Decimal:
 def read_share(value: object, where: str) -> Decimal:
     share = read_percent(value, where)
     if share > HUNDRED:
-        raise Malformed(f"{where} is {plain(share)} percent of a position", where=where, hint="100 is all of it.")
+        raise Malformed(
+            f"{where} is {plain(share)} percent of a position", where=where, hint="100 is all of it."
+        )
     return share
 
 
@@ -271,14 +323,20 @@ def read_span(most: int, *, zero: bool) -> Read[timedelta]:
 def read_minutes(value: object, where: str) -> timedelta:
     minutes = exact(value, where)
     if not 0 < minutes <= 43_200:
-        raise Malformed(f"{where} is {plain(minutes)} minutes", where=where, hint="Send minutes, above 0 up to 43200 (30 days).")
+        raise Malformed(
+            f"{where} is {plain(minutes)} minutes",
+            where=where,
+            hint="Send minutes, above 0 up to 43200 (30 days).",
+        )
     return timedelta(seconds=int(minutes * 60) or 1)
 
 
 def read_time_of_day(value: object, where: str) -> time:
     if isinstance(value, str) and re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value.strip()):
         return time.fromisoformat(value.strip())
-    raise Malformed(f"{where} is not a time of day", where=where, hint='Send it as "15:55", in the bot\'s time zone.')
+    raise Malformed(
+        f"{where} is not a time of day", where=where, hint='Send it as "15:55", in the bot\'s time zone.'
+    )
 
 
 def read_moment(value: object, where: str) -> datetime:

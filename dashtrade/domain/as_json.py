@@ -1,8 +1,8 @@
 """Records as plain JSON values, and back: for what passes between our own processes.
 
-Reading follows the declared types alone, so that what comes in can become nothing but the record that is waited for. Fields
-that hold their default are left out. Where one of several records may come, its name comes with it.
-"""
+Reading follows the declared types alone, so that what comes in can become nothing but the record that is
+waited for. Fields that hold their default are left out. Where one of several records may come, its name comes
+with it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ def to_json(value: Any) -> JsonValue:
         return str(value)
     if is_dataclass(value):
         return {
-            name: to_json(held) for name, default in _defaults(value.__class__)
+            name: to_json(held)
+            for name, default in _defaults(value.__class__)
             if (held := getattr(value, name)) is not default
         }
     if isinstance(value, (datetime, time)):

@@ -1,4 +1,5 @@
-"""What came in an alert, before anybody asks what it means: opened, searched for its secret, and told from others."""
+"""What came in an alert, before anybody asks what it means: opened, searched for its secret, and told from
+others."""
 
 from __future__ import annotations
 
@@ -17,13 +18,17 @@ MOST_FIELDS, MOST_VALUES, MOST_TEXT = 200, 2000, 4000  # before anything is comp
 HIDDEN = "•••"
 
 _AUTH = ("token", "secret", "passphrase", "key")
-_TOKEN = re.compile(r"usr_[\w\-]{6,}")  # `key` is also what some call an alert's id: only this form proves anybody
+# `key` is also what some call an alert's id: only this form proves anybody
+_TOKEN = re.compile(r"usr_[\w\-]{6,}")
 WORD = re.compile(r"([A-Za-z][A-Za-z_]*)=(\S+)")
 _TEXT = re.compile(
     r"(?P<action>[a-z_]+)(?:\s+(?P<quantity>[-+]?\d[\d.,]*%?))?\s+(?P<symbol>\S+)"
-    r"(?:\s+(?P<size>[-+]?\d[\d.,]*%))?(?:\s+(?P<timeframe>.+))?", re.IGNORECASE,
+    r"(?:\s+(?P<size>[-+]?\d[\d.,]*%))?(?:\s+(?P<timeframe>.+))?",
+    re.IGNORECASE,
 )
-_TEXT_HINT = "Write BUY AAPL, BUY 10 AAPL, BUY AAPL 5%, CLOSE BTCUSDT or SELL AAPL 15 Min, or send a JSON object."
+_TEXT_HINT = (
+    "Write BUY AAPL, BUY 10 AAPL, BUY AAPL 5%, CLOSE BTCUSDT or SELL AAPL 15 Min, or send a JSON object."
+)
 
 
 _BETWEEN = re.compile(r"[\s_\-.]")
@@ -32,7 +37,8 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def open_body(raw: bytes) -> dict[str, Any] | str:
-    """The JSON object or the text in it. What it says is not judged yet, so that its sender may be found first."""
+    """The JSON object or the text in it. What it says is not judged yet, so that its sender may be found
+    first."""
     try:
         text = raw.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
@@ -41,7 +47,11 @@ def open_body(raw: bytes) -> dict[str, Any] | str:
         raise Malformed("The body is empty", where="body", hint=_TEXT_HINT)
     opened = _json(text)
     if isinstance(opened, str) and len(opened) > MOST_TEXT:
-        raise Malformed("The text is too long", where="text", hint=f"At most {MOST_TEXT} characters; send more as a JSON object.")
+        raise Malformed(
+            "The text is too long",
+            where="text",
+            hint=f"At most {MOST_TEXT} characters; send more as a JSON object.",
+        )
     if isinstance(opened, dict) and len(opened) > MOST_FIELDS:
         raise Malformed("There are too many fields", where="body", hint=f"At most {MOST_FIELDS}.")
     for number, (path, found) in enumerate(leaves(opened)):
@@ -51,22 +61,34 @@ def open_body(raw: bytes) -> dict[str, Any] | str:
             continue
         where = shown(path)
         if isinstance(found, float):
-            raise Malformed(f"{where} is out of range", where=where, hint="Send a finite number of at most 30 digits.")
-        raise Malformed(f"{where} holds a character that cannot be stored", where=where, hint="Send plain text.")
+            raise Malformed(
+                f"{where} is out of range", where=where, hint="Send a finite number of at most 30 digits."
+            )
+        raise Malformed(
+            f"{where} holds a character that cannot be stored", where=where, hint="Send plain text."
+        )
     return opened
 
 
 def _json(text: str) -> dict[str, Any] | str:
     try:
         opened = json.loads(
-            text, parse_float=_number, parse_int=_number, parse_constant=_number, object_pairs_hook=_unrepeated
+            text,
+            parse_float=_number,
+            parse_int=_number,
+            parse_constant=_number,
+            object_pairs_hook=_unrepeated,
         )
     except RecursionError:
-        raise Malformed("The body is nested too deep", where="body", hint=f"At most {MAX_DEPTH} levels.") from None
+        raise Malformed(
+            "The body is nested too deep", where="body", hint=f"At most {MAX_DEPTH} levels."
+        ) from None
     except json.JSONDecodeError as error:
         if text[0] not in '{["':
             return text
-        hint = "A {{placeholder}} was not filled in." if "{{" in text else f"{error.msg} (line {error.lineno})."
+        hint = (
+            "A {{placeholder}} was not filled in." if "{{" in text else f"{error.msg} (line {error.lineno})."
+        )
         raise Malformed("The body looks like JSON and is not", where="body", hint=hint) from None
     if not isinstance(opened, dict):
         hint = 'Send {"action": "buy", "symbol": "AAPL"}.'
@@ -75,7 +97,8 @@ def _json(text: str) -> dict[str, Any] | str:
 
 
 def _number(text: str) -> int | Decimal | float:
-    """Exact; what no number in an alert can be comes back as a float, for the walk that knows the field's name."""
+    """Exact; what no number in an alert can be comes back as a float, for the walk that knows the field's
+    name."""
     try:
         number = Decimal(text)
     except InvalidOperation:
@@ -101,7 +124,8 @@ def shown(path: str) -> str:
 
 
 def leaves(value: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Every value in it, the names of fields too, with the path to it as it was sent (`shown` makes it fit to be seen)."""
+    """Every value in it, the names of fields too, with the path to it as it was sent (`shown` makes it fit to
+    be seen)."""
     if depth > MAX_DEPTH:
         raise Malformed("The body is nested too deep", where=shown(path), hint=f"At most {MAX_DEPTH} levels.")
     if isinstance(value, dict):
@@ -127,7 +151,9 @@ def _bare_short(name: str) -> str:
 
 def is_auth(key: str, value: object) -> bool:
     name = bare(key)
-    return name in _AUTH and (name != "key" or (isinstance(value, str) and bool(_TOKEN.fullmatch(value.strip()))))
+    return name in _AUTH and (
+        name != "key" or (isinstance(value, str) and bool(_TOKEN.fullmatch(value.strip())))
+    )
 
 
 def secrets_in(opened: dict[str, Any] | str | None) -> list[str]:
@@ -140,16 +166,19 @@ def secret_of(opened: dict[str, Any] | str) -> str | None:
     pairs = _named_in(opened) if isinstance(opened, str) else list(opened.items())
     for name in _AUTH:
         for key, value in pairs:
-            if bare(key) == name and is_auth(key, value) and isinstance(value, (str, int, Decimal)):
-                if not isinstance(value, bool) and str(value).strip():
-                    return str(value).strip()
+            text = str(value).strip() if isinstance(value, str | int | Decimal) else ""
+            if bare(key) == name and is_auth(key, value) and text and not isinstance(value, bool):
+                return text
     return None
 
 
 def redact(opened: dict[str, Any] | str) -> dict[str, Any] | str:
     """For logs and pages: more is hidden than is accepted as proof."""
     if isinstance(opened, dict):
-        return {key: HIDDEN if bare(key) in _AUTH and value is not None else value for key, value in opened.items()}
+        return {
+            key: HIDDEN if bare(key) in _AUTH and value is not None else value
+            for key, value in opened.items()
+        }
     named = re.sub(r"(?i)\b(token|secret|pass_?phrase|key)(\s*[=:]\s*)\S+", rf"\1\2{HIDDEN}", opened)
     return _TOKEN.sub(HIDDEN, named)
 
@@ -166,15 +195,22 @@ def fields_of_text(text: str) -> dict[str, Any]:
         raise Malformed("The text is not an order", where="text", hint=_TEXT_HINT)
     said = {name: value for name, value in found.groupdict().items() if value} if found else {}
     if said.get("timeframe", "").isdigit():
-        hint = f"Write {said['action']} {said['timeframe']} {said['symbol']} for a quantity, 15 Min for a timeframe."
-        raise Malformed("The number after the symbol may be a quantity or a timeframe", where="text", hint=hint)
+        hint = (
+            f"Write {said['action']} {said['timeframe']} {said['symbol']} for a quantity, 15 Min for a "
+            "timeframe."
+        )
+        raise Malformed(
+            "The number after the symbol may be a quantity or a timeframe", where="text", hint=hint
+        )
     return _unrepeated([*said.items(), *_named_in(text)])
 
 
 def canonical_text(value: Any) -> str:
     """JSON in one spelling, every number exactly as sent."""
     if isinstance(value, dict):
-        return "{" + ",".join(f"{json.dumps(key)}:{canonical_text(value[key])}" for key in sorted(value)) + "}"
+        return (
+            "{" + ",".join(f"{json.dumps(key)}:{canonical_text(value[key])}" for key in sorted(value)) + "}"
+        )
     if isinstance(value, list):
         return "[" + ",".join(map(canonical_text, value)) + "]"
     return str(value) if isinstance(value, Decimal) else json.dumps(value)

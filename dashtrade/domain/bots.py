@@ -51,14 +51,23 @@ class Window:
             raise Malformed("a trading window's days cannot be read", where="windows.days", hint=_WINDOW_HINT)
         return cls(
             days=frozenset(DAYS.index(str(day).lower()[:3]) for day in days),
-            since=_clock_time(written.get("from")), until=_clock_time(written.get("to")),
+            since=_clock_time(written.get("from")),
+            until=_clock_time(written.get("to")),
         )
 
     def written(self) -> dict[str, object]:
-        return {"days": [DAYS[day] for day in sorted(self.days)], "from": f"{self.since:%H:%M}", "to": f"{self.until:%H:%M}"}
+        return {
+            "days": [DAYS[day] for day in sorted(self.days)],
+            "from": f"{self.since:%H:%M}",
+            "to": f"{self.until:%H:%M}",
+        }
 
     def said(self) -> str:
-        days = "" if len(self.days) == len(DAYS) else f"{', '.join(DAYS[day].title() for day in sorted(self.days))} "
+        days = (
+            ""
+            if len(self.days) == len(DAYS)
+            else f"{', '.join(DAYS[day].title() for day in sorted(self.days))} "
+        )
         return f"{days}{self.since:%H:%M}–{self.until:%H:%M}"
 
     def covers(self, local: datetime) -> bool:
@@ -102,8 +111,10 @@ class OrderDefaults:
         found = found or {}
         when, delay = found.get("time_in_force"), found.get("delay")
         return cls(
-            time_in_force=TimeInForce(when) if when else None, extended_hours=found.get("extended_hours", False),
-            delay=timedelta(seconds=delay) if delay else None, cancel_first=found.get("cancel_first", False),
+            time_in_force=TimeInForce(when) if when else None,
+            extended_hours=found.get("extended_hours", False),
+            delay=timedelta(seconds=delay) if delay else None,
+            cancel_first=found.get("cancel_first", False),
         )
 
     def written(self) -> dict[str, Any] | None:

@@ -15,15 +15,37 @@ from dashtrade.domain import netting
 from dashtrade.domain.native import Entry, Held, held_natively, written_as_held
 from dashtrade.domain.orders import Effect, Order
 from dashtrade.domain.ports import Rules
-from dashtrade.domain.risk import Approved, Proposal, Refused, Step, View, Wait, WaitingEntry, review, would_have
+from dashtrade.domain.risk import (
+    Approved,
+    Proposal,
+    Refused,
+    Step,
+    View,
+    Wait,
+    WaitingEntry,
+    review,
+    would_have,
+)
 from dashtrade.domain.signals import Action, ExitPlan, Signal, Target
 from dashtrade.domain.sizing import NoSize, entry_size, exit_quantity
-from dashtrade.domain.values import ZERO, OrderSide, OrderType, Side, TimeInForce, floor_to, given, iso, plain, round_to
+from dashtrade.domain.values import (
+    ZERO,
+    OrderSide,
+    OrderType,
+    Side,
+    TimeInForce,
+    floor_to,
+    given,
+    iso,
+    plain,
+    round_to,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelFirst:
-    """Orders of this bot that stand in the way: take them back, wait until they have ended, then decide again."""
+    """Orders of this bot that stand in the way: take them back, wait until they have ended, then decide
+    again."""
 
     order_ids: tuple[str, ...]
     reason: str
@@ -47,18 +69,25 @@ def decide(signal: Signal, view: View) -> Decision:
     too_old = _too_old(view)
     if too_old:
         return too_old
-    if (delay := view.bot.ordering.delay) and signal.action in ENTRIES and view.now < view.received_at + delay:
+    if (
+        (delay := view.bot.ordering.delay)
+        and signal.action in ENTRIES
+        and view.now < view.received_at + delay
+    ):
         return Later(due_at=view.received_at + delay)
     proposal = _cancelled_first(signal, view) or _propose(signal, view)
     return _others_first(view, review(proposal, view)) if isinstance(proposal, Proposal) else proposal
 
 
 def superseded(signal: Signal, view: View) -> tuple[WaitingEntry, ...]:
-    """Entries that wait for the open, and that this later word takes the place of: a new direction, a close, a cancel."""
+    """Entries that wait for the open, and that this later word takes the place of: a new direction, a close,
+    a cancel."""
     if _too_old(view) or signal.action not in (Action.BUY, Action.SELL, Action.CLOSE, Action.CANCEL):
         return ()
     sides = {Action.BUY: Side.LONG, Action.SELL: Side.SHORT}
-    return tuple(one for one in view.waiting if signal.only_side in (None, sides.get(one.action, signal.only_side)))
+    return tuple(
+        one for one in view.waiting if signal.only_side in (None, sides.get(one.action, signal.only_side))
+    )
 
 
 def _too_old(view: View) -> Refused | None:
@@ -72,20 +101,30 @@ def _too_old(view: View) -> Refused | None:
 
 
 def _cancelled_first(signal: Signal, view: View) -> CancelFirst | None:
-    """What is not filled yet, where the alert or the bot wants that out of the way. Exits at the venue stay: they protect."""
+    """What is not filled yet, where the alert or the bot wants that out of the way. Exits at the venue stay:
+    they protect."""
     standing = _unfilled(view)
     asked = signal.cancel_first or (view.bot.ordering.cancel_first and signal.action in ENTRIES)
-    return _take_back(standing, "the alert asked for it" if signal.cancel_first else "the bot is set so") if asked and standing else None
+    return (
+        _take_back(standing, "the alert asked for it" if signal.cancel_first else "the bot is set so")
+        if asked and standing
+        else None
+    )
 
 
 def _others_first(view: View, said: Approved | Refused | Wait) -> Decision:
-    """Orders of the account's other bots at the broker can stand in the way: it would refuse this one as a wash trade, or lacks
-    the shares that it holds for them. Their exits are taken back, and DashTrade manages them instead. An exit passes whatever
-    else stands there; only another bot's exit at market is waited for."""
+    """Orders of the account's other bots at the broker can stand in the way: it would refuse this one as a
+    wash trade, or lacks the shares that it holds for them. Their exits are taken back, and DashTrade manages
+    them instead. An exit passes whatever else stands there; only another bot's exit at market is waited
+    for."""
     if not isinstance(said, Approved) or not said.steps:
         return said
-    if any(not step.effect.reduces for step in said.steps) and (held := [order for order in view.others_orders if order.parent_id]):
-        return _take_back(held, "exits of another bot stand at the broker, which would refuse this order beside them")
+    if any(not step.effect.reduces for step in said.steps) and (
+        held := [order for order in view.others_orders if order.parent_id]
+    ):
+        return _take_back(
+            held, "exits of another bot stand at the broker, which would refuse this order beside them"
+        )
     first = said.steps[0]
     if not first.effect.reduces:
         return said
@@ -94,7 +133,10 @@ def _others_first(view: View, said: Approved | Refused | Wait) -> Decision:
     if movable := [order for order in found if order.rests or not order.effect.reduces]:
         return _take_back(movable, "an order of another bot stands in the way of this exit")
     if found:
-        return Later(due_at=view.now + ANOTHER_LOOK, reason="waits until the exit of another bot of this account is filled")
+        return Later(
+            due_at=view.now + ANOTHER_LOOK,
+            reason="waits until the exit of another bot of this account is filled",
+        )
     return said
 
 
@@ -125,7 +167,10 @@ def _enter(signal: Signal, view: View, side: Side) -> Proposal | Refused | Cance
         return Refused(reason=f"already {side} {plain(abs(owned))}: nothing to do (send ADD to add to it)")
     if same:
         return Refused(
-            reason=f"an order to {same[0].side} {plain(same[0].quantity)} is still working: a second one is not stacked on it"
+            reason=(
+                f"an order to {same[0].side} {plain(same[0].quantity)} is still working: a second one is "
+                "not stacked on it"
+            )
         )
     if against or (owned and view.working):
         return _take_back(view.working, "a new direction")
@@ -143,7 +188,8 @@ def _wrong_side(signal: Signal, view: View, side: Side) -> Refused:
     entry = _opening(signal, view, side, Effect.OPEN, None)
     return Refused(
         reason=f"the bot trades {view.bot.sides} only, and there is no position to close",
-        numbers={"sides": str(view.bot.sides), "asked_for": str(side)}, would=would_have(entry if isinstance(entry, Step) else None),
+        numbers={"sides": str(view.bot.sides), "asked_for": str(side)},
+        would=would_have(entry if isinstance(entry, Step) else None),
     )
 
 
@@ -151,28 +197,49 @@ def _exit(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
     owned = view.bot.position.quantity
     if signal.only_side and owned and Side.of(owned) is not signal.only_side:
         return Refused(reason=f"the bot is {Side.of(owned)}, and the alert closes a {signal.only_side} only")
-    queued = [order for order in view.working if order.effect is Effect.CLOSE and not order.rests and not order.cancel_requested]
+    queued = [
+        order
+        for order in view.working
+        if order.effect is Effect.CLOSE and not order.rests and not order.cancel_requested
+    ]
     if queued and not view.market_open:
-        return Refused(reason=f"an order to {queued[0].side} {plain(queued[0].quantity)} waits at {view.capabilities.name} for the market to open already")
+        return Refused(
+            reason=(
+                f"an order to {queued[0].side} {plain(queued[0].quantity)} waits at "
+                f"{view.capabilities.name} for the market to open already"
+            )
+        )
     if view.working:
         return _take_back(view.working, "the position is being closed")
     if not owned:
         if view.taken_back:
-            return Proposal(exits=(), entry=None, done=f"took back {view.taken_back} order(s); nothing is left to close")
+            return Proposal(
+                exits=(), entry=None, done=f"took back {view.taken_back} order(s); nothing is left to close"
+            )
         if superseded(signal, view):
-            return Proposal(exits=(), entry=None, done="took back the entry that waited for the market to open")
+            return Proposal(
+                exits=(), entry=None, done="took back the entry that waited for the market to open"
+            )
         return Refused(reason="nothing to close: the bot owns nothing")
     if _is_dust(view):
         least = max(view.rules.min_quantity, view.rules.quantity_step)
         return Refused(
-            reason=f"what is left, {plain(abs(owned))}, is less than the smallest order here, {plain(least)}: it stays, and counts as nothing",
+            reason=(
+                f"what is left, {plain(abs(owned))}, is less than the smallest order here, {plain(least)}: "
+                "it stays, and counts as nothing"
+            ),
             numbers={"dust": plain(owned)},
         )
     step = _closing(signal, view, signal)
     if step.quantity <= 0 and _missing(view):
         return _no_further((step,), view)
     if step.quantity <= 0:
-        return Refused(reason=f"the part to close is smaller than the smallest order here, {plain(view.rules.quantity_step)}")
+        return Refused(
+            reason=(
+                "the part to close is smaller than the smallest order here, "
+                f"{plain(view.rules.quantity_step)}"
+            )
+        )
     return Proposal(exits=(step,), entry=None)
 
 
@@ -201,7 +268,9 @@ def _reverse(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
     if not view.bot.sides.allow(side):
         return Proposal(exits=exits, entry=None)
     own_size = signal.size is not None and view.bot.size_override
-    return _with_entry(signal, view, exits, _opening(signal, view, side, Effect.OPEN, None if own_size else abs(owned)))
+    return _with_entry(
+        signal, view, exits, _opening(signal, view, side, Effect.OPEN, None if own_size else abs(owned))
+    )
 
 
 def _cancel(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
@@ -222,18 +291,29 @@ def _break_even(view: View) -> Proposal | Refused | CancelFirst:
     mark, sign = view.quote.bid if bot.position.quantity > 0 else view.quote.ask, bot.position.side.sign
     if (mark - price) * sign <= 0:
         return Refused(
-            reason=f"the price {plain(mark)} has not passed the entry price {plain(price)}: a stop there would close at once (send close if that is meant)"
+            reason=(
+                f"the price {plain(mark)} has not passed the entry price {plain(price)}: a stop there "
+                "would close at once (send close if that is meant)"
+            )
         )
     kept = exit_rules.at_break_even(bot.exits or {}, bot.position)
     if kept == bot.exits:
-        return Refused(reason=f"the stop stands at {plain(Decimal(kept['stop']))}, which is break-even or better already")
+        return Refused(
+            reason=f"the stop stands at {plain(Decimal(kept['stop']))}, which is break-even or better already"
+        )
     if legs := [order for order in view.working if order.parent_id]:
         return _take_back(legs, "the stop is being moved")
-    return Proposal(exits=(), entry=None, done=f"the stop moves to the entry price, {plain(price)}", keeps=exit_rules.released(kept))
+    return Proposal(
+        exits=(),
+        entry=None,
+        done=f"the stop moves to the entry price, {plain(price)}",
+        keeps=exit_rules.released(kept),
+    )
 
 
 def _unfilled(view: View) -> list[Order]:
-    """What is not filled yet. Exits at the venue end with their own entry and are otherwise left where they protect."""
+    """What is not filled yet. Exits at the venue end with their own entry and are otherwise left where they
+    protect."""
     return [order for order in view.working if order.parent_id is None]
 
 
@@ -244,8 +324,8 @@ def _missing(view: View) -> str:
         return ""
     left, name = drift.left_for(owned), view.bot.symbol.short
     return (
-        f"the broker has {plain(left)} of the {plain(abs(owned))} {name} this bot owns, and no more is sent than that. "
-        "Say what happened to the rest: give the difference to a bot, or keep it outside"
+        f"the broker has {plain(left)} of the {plain(abs(owned))} {name} this bot owns, and no more is "
+        "sent than that. Say what happened to the rest: give the difference to a bot, or keep it outside"
     )
 
 
@@ -255,7 +335,10 @@ def _no_further(exits: tuple[Step, ...], view: View) -> Proposal | Refused:
         return Proposal(exits=exits, entry=None, done=_missing(view))
     drift = view.drift
     assert drift is not None
-    return Refused(reason=_missing(view), numbers={"broker": plain(drift.theirs), "bots": plain(drift.ours), "drift": str(drift.id)})
+    return Refused(
+        reason=_missing(view),
+        numbers={"broker": plain(drift.theirs), "bots": plain(drift.ours), "drift": str(drift.id)},
+    )
 
 
 def _is_dust(view: View) -> bool:
@@ -267,7 +350,9 @@ def _take_back(orders: Iterable[Order], why: str) -> CancelFirst:
     return CancelFirst(order_ids=tuple(order.id for order in orders), reason=why)
 
 
-def _with_entry(signal: Signal, view: View, exits: tuple[Step, ...], entry: Step | NoSize) -> Proposal | Refused:
+def _with_entry(
+    signal: Signal, view: View, exits: tuple[Step, ...], entry: Step | NoSize
+) -> Proposal | Refused:
     if isinstance(entry, Step):
         return Proposal(exits=exits, entry=entry)
     if exits:
@@ -275,7 +360,7 @@ def _with_entry(signal: Signal, view: View, exits: tuple[Step, ...], entry: Step
     return Refused(reason=entry.reason, numbers=entry.numbers)
 
 
-# --- steps -------------------------------------------------------------------------------------------------------------
+# --- steps --------------------------------------------------------------------------------------------------
 
 
 def _closing(signal: Signal, view: View, sized_by: Signal | None) -> Step:
@@ -283,40 +368,68 @@ def _closing(signal: Signal, view: View, sized_by: Signal | None) -> Step:
     owned = view.bot.position.quantity
     side = OrderSide.SELL if owned > 0 else OrderSide.BUY
     size = sized_by.size if sized_by else None
-    sized = exit_quantity(size, owned=abs(owned), price=view.quote.mid, rules=view.rules, part_step=_part_step(view))
+    sized = exit_quantity(
+        size, owned=abs(owned), price=view.quote.mid, rules=view.rules, part_step=_part_step(view)
+    )
     kind = sized_by.order_type if sized_by and sized_by.order_type else OrderType.MARKET
     quantity, words = sized.quantity, f"{side} {sized.words}"
-    if view.drift is not None and (left := floor_to(view.drift.left_for(owned), view.rules.quantity_step)) < quantity:
-        quantity, words = left, f"{side} {plain(left)}: the broker has no more of the {plain(abs(owned))} on record"
+    if (
+        view.drift is not None
+        and (left := floor_to(view.drift.left_for(owned), view.rules.quantity_step)) < quantity
+    ):
+        quantity, words = (
+            left,
+            f"{side} {plain(left)}: the broker has no more of the {plain(abs(owned))} on record",
+        )
     if view.shared is not None:
         can = netting.sendable(quantity, side, view.shared.net, view.bot.symbol, view.capabilities)
         if can < quantity:
-            quantity, words = can, f"{words}; {plain(can)} now, as the rest cannot be sold short in whole shares"
-    limit = round_to(signal.limit_price, view.rules.price_step) if kind is not OrderType.MARKET and signal.limit_price else None
+            quantity, words = (
+                can,
+                f"{words}; {plain(can)} now, as the rest cannot be sold short in whole shares",
+            )
+    limit = (
+        round_to(signal.limit_price, view.rules.price_step)
+        if kind is not OrderType.MARKET and signal.limit_price
+        else None
+    )
     if kind is OrderType.MARKET and _outside_hours(signal, view):
         kind, limit = OrderType.LIMIT, _reaching(view, side)
         words += f", at a limit of {plain(limit)} so that it trades outside the regular hours"
     whole = abs(owned) - quantity < max(view.rules.min_quantity, view.rules.quantity_step)
     return _step(
-        signal, view, side=side, effect=Effect.CLOSE if whole else Effect.REDUCE, quantity=quantity, kind=kind,
-        limit=limit, words=words,
+        signal,
+        view,
+        side=side,
+        effect=Effect.CLOSE if whole else Effect.REDUCE,
+        quantity=quantity,
+        kind=kind,
+        limit=limit,
+        words=words,
     )
 
 
 def _part_step(view: View) -> Decimal:
     """Of a part of a position: beside a short one, what is left has to be sold in whole shares, too."""
-    whole = view.shared is not None and view.shared.short and netting.wants_whole_shorts(view.bot.symbol, view.capabilities)
+    whole = (
+        view.shared is not None
+        and view.shared.short
+        and netting.wants_whole_shorts(view.bot.symbol, view.capabilities)
+    )
     return max(view.rules.quantity_step, ONE) if whole else view.rules.quantity_step
 
 
 def _outside_hours(signal: Signal, view: View) -> bool:
     """It is to trade outside the regular hours, and that is what it is."""
     wanted = signal.extended_hours or view.bot.ordering.extended_hours
-    return wanted and not view.market_open and not view.bot.symbol.is_crypto and view.capabilities.extended_hours
+    return (
+        wanted and not view.market_open and not view.bot.symbol.is_crypto and view.capabilities.extended_hours
+    )
 
 
 def _reaching(view: View, side: OrderSide) -> Decimal:
-    """A limit a hundredth past the market: there are no market orders outside the regular hours, and a way out has to fill."""
+    """A limit a hundredth past the market: there are no market orders outside the regular hours, and a way
+    out has to fill."""
     price = view.quote.price_for(side)
     return round_to(price + side.sign * price / 100, view.rules.price_step)
 
@@ -333,17 +446,30 @@ def _opening(signal: Signal, view: View, side: Side, effect: Effect, fixed: Deci
     if quantity is None:
         own = signal.size if bot.size_override else None
         sized = entry_size(
-            own or bot.size, price=price, equity=view.account.equity, owned=abs(bot.position.quantity),
+            own or bot.size,
+            price=price,
+            equity=view.account.equity,
+            owned=abs(bot.position.quantity),
             rules=_rules_for(signal, view, order_side, kind),
             stop_distance=_stop_distance(plan.stop_loss, price),
         )
         if isinstance(sized, NoSize):
             return sized
-        ignored = " (the alert's own size is not allowed by the bot)" if signal.size is not None and not own else ""
+        ignored = (
+            " (the alert's own size is not allowed by the bot)" if signal.size is not None and not own else ""
+        )
         quantity, words = sized.quantity, sized.words + ignored
     step = _step(
-        signal, view, side=order_side, effect=effect, quantity=quantity, kind=kind, limit=limit, price=price,
-        words=f"{order_side} {words}{_limit_said(signal, kind, limit)}", entry=True,
+        signal,
+        view,
+        side=order_side,
+        effect=effect,
+        quantity=quantity,
+        kind=kind,
+        limit=limit,
+        price=price,
+        words=f"{order_side} {words}{_limit_said(signal, kind, limit)}",
+        entry=True,
     )
     return _with_exits(step, plan, view)
 
@@ -354,17 +480,29 @@ def _rules_for(signal: Signal, view: View, side: OrderSide, kind: OrderType) -> 
     kinds = _fractions_by_the_day(view)
     if not kinds or (kind in kinds and by_the_day and side is OrderSide.BUY):
         return view.rules
-    return replace(view.rules, quantity_step=max(view.rules.quantity_step, ONE), min_quantity=max(view.rules.min_quantity, ONE))
+    return replace(
+        view.rules,
+        quantity_step=max(view.rules.quantity_step, ONE),
+        min_quantity=max(view.rules.min_quantity, ONE),
+    )
 
 
 def _no_hours(signal: Signal, view: View, kind: OrderType) -> str:
     """Why an entry cannot trade outside the regular hours, if it is to."""
     can = view.capabilities
-    if not (signal.extended_hours or view.bot.ordering.extended_hours) or view.market_open or view.bot.symbol.is_crypto:
+    if (
+        not (signal.extended_hours or view.bot.ordering.extended_hours)
+        or view.market_open
+        or view.bot.symbol.is_crypto
+    ):
         return ""
     if not can.extended_hours:
         return f"the market is closed, and {can.name} does not trade outside the regular hours"
-    return "" if kind is OrderType.LIMIT else f"outside the regular hours {can.name} takes limit orders only: send orderType limit"
+    return (
+        ""
+        if kind is OrderType.LIMIT
+        else f"outside the regular hours {can.name} takes limit orders only: send orderType limit"
+    )
 
 
 def _limit_said(signal: Signal, kind: OrderType, limit: Decimal | None) -> str:
@@ -379,16 +517,30 @@ def _with_exits(step: Step, plan: ExitPlan, view: View) -> Step:
     if plan.is_empty:
         return step
     can = view.capabilities
-    held = held_natively(plan, Entry(
-        symbol=view.bot.symbol, side=step.side, type=step.type, quantity=step.quantity, price=step.price, price_step=view.rules.price_step,
-        time_in_force=step.time_in_force, extended_hours=step.extended_hours, alone=view.alone,
-        opens=step.effect is Effect.OPEN and (view.shared is None or netting.opens(step.side, view.shared.net)),
-    ), can)  # fmt: skip
+    held = held_natively(
+        plan,
+        Entry(
+            symbol=view.bot.symbol,
+            side=step.side,
+            type=step.type,
+            quantity=step.quantity,
+            price=step.price,
+            price_step=view.rules.price_step,
+            time_in_force=step.time_in_force,
+            extended_hours=step.extended_hours,
+            alone=view.alone,
+            opens=step.effect is Effect.OPEN
+            and (view.shared is None or netting.opens(step.side, view.shared.net)),
+        ),
+        can,
+    )
     if isinstance(held, Held):
         targets = [t for t in (*held.plan.take_profits, held.plan.stop_loss) if t is not None]
         prices = [plain(given(t.price, "price")) for t in targets]
         words = f"{step.words}; exits at {' and '.join(prices)} held at {can.name}"
-        return replace(step, exits=written_as_held(held.plan, can.name), time_in_force=held.time_in_force, words=words)
+        return replace(
+            step, exits=written_as_held(held.plan, can.name), time_in_force=held.time_in_force, words=words
+        )
     why = f" ({held})" if held else ""
     return replace(step, exits=exit_rules.written(plan), words=f"{step.words}; exits kept by DashTrade{why}")
 
@@ -415,8 +567,17 @@ def _stop_distance(stop: Target | None, price: Decimal) -> Decimal | None:
 
 
 def _step(
-    signal: Signal, view: View, *, side: OrderSide, effect: Effect, quantity: Decimal, kind: OrderType, limit: Decimal | None,
-    words: str, price: Decimal | None = None, entry: bool = False,
+    signal: Signal,
+    view: View,
+    *,
+    side: OrderSide,
+    effect: Effect,
+    quantity: Decimal,
+    kind: OrderType,
+    limit: Decimal | None,
+    words: str,
+    price: Decimal | None = None,
+    entry: bool = False,
 ) -> Step:
     stops = kind in (OrderType.STOP, OrderType.STOP_LIMIT)
     trails = kind is OrderType.TRAILING_STOP
@@ -425,12 +586,24 @@ def _step(
     if quantity % 1 and waits and kind in _fractions_by_the_day(view):  # an exit: entries are sized by it
         lasts = TimeInForce.DAY
         words += f", as a day order: {view.capabilities.name} takes fractions of a share in no other"
-    extended = (signal.extended_hours or view.bot.ordering.extended_hours) and kind is OrderType.LIMIT and view.capabilities.extended_hours
+    extended = (
+        (signal.extended_hours or view.bot.ordering.extended_hours)
+        and kind is OrderType.LIMIT
+        and view.capabilities.extended_hours
+    )
     return Step(
-        side=side, effect=effect, quantity=quantity, type=kind, price=price or view.quote.price_for(side), limit_price=limit,
-        stop_price=signal.stop_price if stops else None, trail_amount=signal.trail_amount if trails else None,
-        trail_percent=signal.trail_percent if trails else None, time_in_force=lasts,
-        extended_hours=extended and not view.bot.symbol.is_crypto, words=words,
+        side=side,
+        effect=effect,
+        quantity=quantity,
+        type=kind,
+        price=price or view.quote.price_for(side),
+        limit_price=limit,
+        stop_price=signal.stop_price if stops else None,
+        trail_amount=signal.trail_amount if trails else None,
+        trail_percent=signal.trail_percent if trails else None,
+        time_in_force=lasts,
+        extended_hours=extended and not view.bot.symbol.is_crypto,
+        words=words,
     )
 
 

@@ -1,9 +1,9 @@
 """Reads what people's alerts already say: whoever moves here changes one URL, not every alert.
 
-Every dialect is the same few things under other names, so there is one table of names (`alert_fields._NAMES`) and one reader. It
-never guesses about money: what can be read in two ways, or not at all, is `Malformed`, with the field and what would be
-right. The one liberty is the way out: who wants to be flat afterwards closes, whatever sizes the template filled in.
-"""
+Every dialect is the same few things under other names, so there is one table of names (`alert_fields._NAMES`)
+and one reader. It never guesses about money: what can be read in two ways, or not at all, is `Malformed`,
+with the field and what would be right. The one liberty is the way out: who wants to be flat afterwards
+closes, whatever sizes the template filled in."""
 
 from __future__ import annotations
 
@@ -41,7 +41,18 @@ from dashtrade.domain.alert_fields import (
     read_timeframe,
     without_sign,
 )
-from dashtrade.domain.bodies import WORD, bare, canonical_text, fields_of_text, is_auth, leaves, open_body, redact, secret_of, shown
+from dashtrade.domain.bodies import (
+    WORD,
+    bare,
+    canonical_text,
+    fields_of_text,
+    is_auth,
+    leaves,
+    open_body,
+    redact,
+    secret_of,
+    shown,
+)
 from dashtrade.domain.signals import Action, Signal, Size, SizeKind, Target
 from dashtrade.domain.values import Malformed, OrderType, Side, Symbol, exact, plain
 
@@ -58,16 +69,21 @@ class Reading:
     canonical: str  # the same as text, equal for equal alerts: what tells a repeat from a new alert
 
 
-# --- what is asked for -----------------------------------------------------------------------------------------------
+# --- what is asked for --------------------------------------------------------------------------------------
 
 
 def _asked(fields: Fields) -> tuple[Action | None, Side | None, Side | None]:
     """The action, the one side it may touch, and the position wanted afterwards."""
     words = fields.read("action", read_choice(ACTIONS))
     wanted = fields.read("wanted", read_choice(POSITIONS))
-    sides = {path: POSITIONS[bare(value)] for path, value in fields.get("side")
-             if isinstance(value, str) and bare(value) in POSITIONS}
-    words += [(path, read_choice(ACTIONS)(value, path)) for path, value in fields.get("side") if path not in sides]
+    sides = {
+        path: POSITIONS[bare(value)]
+        for path, value in fields.get("side")
+        if isinstance(value, str) and bare(value) in POSITIONS
+    }
+    words += [
+        (path, read_choice(ACTIONS)(value, path)) for path, value in fields.get("side") if path not in sides
+    ]
     action, only = agreed(words) or (None, None)
     for path, side in sides.items():
         if action in EXITS and side is not Side.FLAT:  # close + side: long is the long to close
@@ -75,7 +91,9 @@ def _asked(fields: Fields) -> tuple[Action | None, Side | None, Side | None]:
         else:
             wanted.append((path, side))
     if not wanted:
-        wanted = [(path, Side.of(exact(value, path))) for path, value in fields.named.get("positionafter", ())]
+        wanted = [
+            (path, Side.of(exact(value, path))) for path, value in fields.named.get("positionafter", ())
+        ]
     stands = agreed(wanted)
     if action is None and stands is None:
         raise Malformed("action is missing", where="action", hint=f"Known: {', '.join(ACTIONS)}.")
@@ -83,17 +101,23 @@ def _asked(fields: Fields) -> tuple[Action | None, Side | None, Side | None]:
 
 
 def _clash(fields: Fields, why: str) -> NoReturn:
-    paths = [path for thing in ("action", "side", "wanted", "prev", "after", "before") for path, _ in fields.get(thing)]
+    paths = [
+        path
+        for thing in ("action", "side", "wanted", "prev", "after", "before")
+        for path, _ in fields.get(thing)
+    ]
     hint = "sentiment and market_position say what is held after the trade; send the action that leads there."
     raise Malformed(f"{' and '.join(paths)} contradict each other: {why}", where=paths[0], hint=hint)
 
 
-def _settle(action: Action | None, wanted: Side | None, prev: Side | None, grown: Decimal | None) -> Action | None:
+def _settle(
+    action: Action | None, wanted: Side | None, prev: Side | None, grown: Decimal | None
+) -> Action | None:
     """What the words come to, given what is to be held afterwards; None where they contradict each other."""
     match action, wanted:
         case (_, None) | (Action.CANCEL, _):
             return action
-        case (Action.ADD | Action.REVERSE | Action.BREAKEVEN), Side.FLAT:
+        case ((Action.ADD | Action.REVERSE | Action.BREAKEVEN), Side.FLAT):
             return None
         case _, Side.FLAT:
             return Action.CLOSE
@@ -103,7 +127,7 @@ def _settle(action: Action | None, wanted: Side | None, prev: Side | None, grown
             return Action.BUY if wanted is Side.LONG else Action.SELL
         case (Action.BUY, Side.LONG) | (Action.SELL, Side.SHORT):
             return Action.ADD if prev is wanted else action
-        case (Action.BUY | Action.SELL | Action.CLOSE | Action.REDUCE), _:
+        case ((Action.BUY | Action.SELL | Action.CLOSE | Action.REDUCE), _):
             if prev not in (None, wanted):
                 return None
             return Action.CLOSE if action is Action.CLOSE else Action.REDUCE
@@ -138,13 +162,15 @@ def _held(side: Side | None) -> Read[Decimal]:
     def read(value: object, where: str) -> Decimal:
         number = exact(value, where)
         if number < 0 and side not in (None, Side.SHORT):
-            raise Malformed(f"{where} is {plain(number)} while {side}", where=where, hint="Only a short is below 0.")
+            raise Malformed(
+                f"{where} is {plain(number)} while {side}", where=where, hint="Only a short is below 0."
+            )
         return abs(number)
 
     return read
 
 
-# --- sizes -----------------------------------------------------------------------------------------------------------
+# --- sizes --------------------------------------------------------------------------------------------------
 
 
 def _sized(kind: str | None, *, leaving: bool) -> Read[Size]:
@@ -181,14 +207,19 @@ def _unused_sizes(fields: Fields) -> list[str]:
     return notes
 
 
-def _part(fields: Fields, action: Action, size: Size | None, before: Decimal | None, grown: Decimal | None) -> Size:
+def _part(
+    fields: Fields, action: Action, size: Size | None, before: Decimal | None, grown: Decimal | None
+) -> Size:
     if grown is not None and before is not None and not 0 < -grown < before:
         _clash(fields, "less is asked for, but the sizes of the position do not say so")
     if size:
         return size
     if grown is None or before is None:
         where = (fields.get("action") + fields.get("side") + fields.get("wanted"))[0][0]
-        hint = "Send a quantity, or market_position_size with prev_market_position_size; to leave all of it: close."
+        hint = (
+            "Send a quantity, or market_position_size with prev_market_position_size; to leave all of it: "
+            "close."
+        )
         raise Malformed(f"{action} of a part does not say how much", where=where, hint=hint)
     # Rounded up: a venue rounds quantities down, and a third of 3 shares must come to 1.
     percent = (-grown / before * HUNDRED).quantize(Decimal("1e-10"), ROUND_UP)
@@ -198,22 +229,27 @@ def _part(fields: Fields, action: Action, size: Size | None, before: Decimal | N
 def _entry(
     fields: Fields, size: Size | None, after: Decimal | None, closed: Decimal | None
 ) -> tuple[Size | None, str]:
-    """A turn's contracts close the old position too; DashTrade closes it by itself, so only what is opened counts."""
+    """A turn's contracts close the old position too; DashTrade closes it by itself, so only what is opened
+    counts."""
     if size is None and after and "positionafter" in fields.named:
         return Size(kind=SizeKind.QUANTITY, value=after), ""
     if size and after and closed and size == Size(kind=SizeKind.QUANTITY, value=after + closed):
-        note = f"{plain(size.value)} closes {plain(closed)} and opens {plain(after)}: {plain(after)} is the size"
+        note = (
+            f"{plain(size.value)} closes {plain(closed)} and opens {plain(after)}: {plain(after)} is the size"
+        )
         return Size(kind=SizeKind.QUANTITY, value=after), note
     return size, ""
 
 
-# --- symbol, order and targets ---------------------------------------------------------------------------------------
+# --- symbol, order and targets ------------------------------------------------------------------------------
 
 
 def _symbol(fields: Fields) -> tuple[Symbol, str]:
     found = fields.read("symbol", read_label)
     if not found:
-        raise Malformed("symbol is missing", where="symbol", hint="Send symbol or ticker, such as AAPL or BTCUSDT.")
+        raise Malformed(
+            "symbol is missing", where="symbol", hint="Send symbol or ticker, such as AAPL or BTCUSDT."
+        )
     market = fields.one("exchange", lambda value, where: read_label(value, where).upper())
     path, written = next(((path, text) for path, text in found if ":" in text), found[0])
     symbol = _qualified(market, written, path)
@@ -243,8 +279,14 @@ def _order(fields: Fields) -> dict[str, Any]:
     implied = IMPLIED.get(given)
     if implied is None or (kind and kind is not implied):
         where = (fields.get("ordertype") + [found for name in given for found in fields.get(name)])[0][0]
-        hint = f"{kind} takes {NEEDS[kind]}." if kind else "Send limitPrice, stopPrice, both, or one of the trails."
-        raise Malformed(f"{kind or 'the order'} with {' and '.join(given) or 'no price'}", where=where, hint=hint)
+        hint = (
+            f"{kind} takes {NEEDS[kind]}."
+            if kind
+            else "Send limitPrice, stopPrice, both, or one of the trails."
+        )
+        raise Malformed(
+            f"{kind or 'the order'} with {' and '.join(given) or 'no price'}", where=where, hint=hint
+        )
     return {"order_type": kind or (implied if given else None), **prices}
 
 
@@ -257,7 +299,10 @@ def read_profits(value: object, where: str) -> tuple[Target, ...]:
     total = sum(step.share_percent or 0 for step in steps)
     alike = [step for step in steps if step.share_percent is None and step.share_quantity is None]
     if total > HUNDRED or (alike and len(steps) > 1 and (alike != [steps[-1]] or total == HUNDRED)):
-        hint = "Give each step a share, at most 100 percent together; the last may go without: it takes the rest."
+        hint = (
+            "Give each step a share, at most 100 percent together; the last may go without: it takes the "
+            "rest."
+        )
         raise Malformed(f"the shares of {where} do not add up", where=where, hint=hint)
     return steps
 
@@ -266,8 +311,11 @@ def _profit(value: object, where: str) -> Target:
     if not isinstance(value, dict):
         return Target(price=read_positive(value, where))
     fields = Fields.of(value, f"{where}.")
-    ways = {"price": fields.one("limit_or_price", read_positive), "percent": fields.one("percent", read_percent),
-            "amount": fields.one("amount", read_positive)}
+    ways = {
+        "price": fields.one("limit_or_price", read_positive),
+        "percent": fields.one("percent", read_percent),
+        "amount": fields.one("amount", read_positive),
+    }
     way = _only_way(ways, where, "limitPrice, percent, amount")
     share, quantity = fields.one("share", read_share), fields.one("share_quantity", read_positive)
     if share and quantity:
@@ -279,9 +327,13 @@ def read_loss(value: object, where: str) -> Target:
     if not isinstance(value, dict):
         return Target(price=read_positive(value, where))
     fields = Fields.of(value, f"{where}.")
-    ways = {"price": fields.one("stop_or_price", read_positive), "percent": fields.one("percent", read_percent),
-            "amount": fields.one("amount", read_positive), "trail_percent": fields.one("trail_percent", read_percent),
-            "trail_amount": fields.one("trail_amount", read_positive)}
+    ways = {
+        "price": fields.one("stop_or_price", read_positive),
+        "percent": fields.one("percent", read_percent),
+        "amount": fields.one("amount", read_positive),
+        "trail_percent": fields.one("trail_percent", read_percent),
+        "trail_amount": fields.one("trail_amount", read_positive),
+    }
     way = _only_way(ways, where, "stopPrice, percent, amount, trailAmount, trailPercent")
     limit, trails = fields.one("limit_price", read_positive), way.startswith("trail")
     kind = fields.one("type", read_choice(STOP_TYPES))
@@ -289,7 +341,10 @@ def read_loss(value: object, where: str) -> Target:
     trailing = kind is OrderType.TRAILING_STOP
     limited = kind is OrderType.STOP_LIMIT
     if (trails and not trailing) or (trailing and way == "price") or limited != (limit is not None):
-        hint = "stop takes stopPrice, percent or amount; stop_limit a limitPrice too; trailing_stop a trail alone."
+        hint = (
+            "stop takes stopPrice, percent or amount; stop_limit a limitPrice too; trailing_stop a trail "
+            "alone."
+        )
         raise Malformed(f"{where} does not fit its type {kind}", where=where, hint=hint)
     return replace(_target(way.removeprefix("trail_"), ways[way]), limit_price=limit, trailing=trailing)
 
@@ -310,7 +365,7 @@ def _only_way(ways: dict[str, Decimal | None], where: str, names: str) -> str:
     return given[0]
 
 
-# --- the whole -------------------------------------------------------------------------------------------------------
+# --- the whole ----------------------------------------------------------------------------------------------
 
 
 def parse(raw: bytes) -> Reading:
@@ -337,7 +392,9 @@ def read(opened: dict[str, Any] | str) -> Reading:
         if key not in body and value not in (None, ""):
             read_label(value, key)
     if isinstance(opened, str):
-        canonical = " ".join(w for w in opened.split() if not ((f := WORD.fullmatch(w)) and is_auth(*f.groups())))
+        canonical = " ".join(
+            w for w in opened.split() if not ((f := WORD.fullmatch(w)) and is_auth(*f.groups()))
+        )
     else:
         canonical = canonical_text(body)
     signal = _signal(Fields.of(body), "text" if isinstance(opened, str) else None)
@@ -345,7 +402,8 @@ def read(opened: dict[str, Any] | str) -> Reading:
 
 
 def _bot(fields: Fields) -> str | None:
-    """3Commas names its own bots in bot_uuid, and they are unknown here; a number there is the id of one of ours."""
+    """3Commas names its own bots in bot_uuid, and they are unknown here; a number there is the id of one of
+    ours."""
     ours = [(path, name) for path, name in fields.read("botuuid", read_label) if name.isdecimal()]
     return agreed(fields.read("bot", read_label) + ours)
 
@@ -356,17 +414,30 @@ def _signal(fields: Fields, dialect: str | None) -> Signal:
     if move["action"] in (Action.BUY, Action.SELL, Action.ADD, Action.REVERSE):
         fields.refuse_unknown_exits()
     if bot is None and fields.get("botuuid"):
-        move["notes"] = (*move["notes"], "bot_uuid is 3Commas' own and not used: send bot or bot_id to name a bot")
+        move["notes"] = (
+            *move["notes"],
+            "bot_uuid is 3Commas' own and not used: send bot or bot_id to name a bot",
+        )
     return Signal(
-        symbol=symbol, written_symbol=written, dialect=dialect or _dialect(fields), **move, **_order(fields),
-        timeframe=fields.one("timeframe", read_timeframe), bot=bot,
-        key=fields.one("key", read_label), time_in_force=fields.one("tif", read_choice(TIMES_IN_FORCE)),
+        symbol=symbol,
+        written_symbol=written,
+        dialect=dialect or _dialect(fields),
+        **move,
+        **_order(fields),
+        timeframe=fields.one("timeframe", read_timeframe),
+        bot=bot,
+        key=fields.one("key", read_label),
+        time_in_force=fields.one("tif", read_choice(TIMES_IN_FORCE)),
         extended_hours=fields.one("extendedhours", read_flag) or False,
-        take_profits=fields.one("profit", read_profits) or (), stop_loss=fields.one("loss", read_loss),
-        break_even=fields.one("break_even", read_flag), close_after=fields.one("close_after", read_minutes),
+        take_profits=fields.one("profit", read_profits) or (),
+        stop_loss=fields.one("loss", read_loss),
+        break_even=fields.one("break_even", read_flag),
+        close_after=fields.one("close_after", read_minutes),
         close_at=fields.one("closeat", read_time_of_day),
-        cancel_first=fields.one("cancel", read_flag) or False, delay=fields.one("delay", read_span(86_400, zero=True)),
-        sent_at=fields.first("time", read_moment), max_age=fields.one("maxage", read_span(31_536_000, zero=False)),
+        cancel_first=fields.one("cancel", read_flag) or False,
+        delay=fields.one("delay", read_span(86_400, zero=True)),
+        sent_at=fields.first("time", read_moment),
+        max_age=fields.one("maxage", read_span(31_536_000, zero=False)),
         price=fields.first("price", read_positive),
     )
 

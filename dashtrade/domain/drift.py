@@ -1,8 +1,8 @@
 """Where the venue's books and ours differ: what is compared, and what a difference looks like. Pure.
 
-Per account and asset: what the bots own + what its user keeps there on their own account ("outside") = what the venue says.
-An asset is a stock, or a coin whatever money it was bought with: a venue holds SOL, not SOL/USDT beside SOL/USDC.
-"""
+Per account and asset: what the bots own + what its user keeps there on their own account ("outside") = what
+the venue says. An asset is a stock, or a coin whatever money it was bought with: a venue holds SOL, not
+SOL/USDT beside SOL/USDC."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from enum import StrEnum
 
 from dashtrade.domain.values import ZERO, Symbol, plain
 
-SPLITS = tuple(Decimal(n) for n in (2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 40, 50, 100)) + (Decimal("1.5"),)
-NEAR = Decimal("0.2")  # a split changes the price by its ratio; buying more by hand does not, however roughly one looks
+SPLITS = (*tuple(Decimal(n) for n in (2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 40, 50, 100)), Decimal("1.5"))
+# a split changes the price by its ratio; buying more by hand does not, however roughly one looks
+NEAR = Decimal("0.2")
 
 
 class DriftStatus(StrEnum):
@@ -38,7 +39,8 @@ UNRESOLVED = frozenset({DriftStatus.OPEN, DriftStatus.FROZEN})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """One difference, from when it was seen until it is resolved. Quantities are signed: short is negative."""
+    """One difference, from when it was seen until it is resolved. Quantities are signed: short is
+    negative."""
 
     id: int
     user_id: int
@@ -69,10 +71,14 @@ class Drift:
         return self.status in UNRESOLVED
 
     def left_for(self, owned: Decimal) -> Decimal:
-        """How much of what a bot owns the venue still has for it, with all that is missing counted against this bot. Never negative."""
+        """How much of what a bot owns the venue still has for it, with all that is missing counted against
+        this bot. Never negative."""
         if owned * self.difference >= 0:
             return abs(owned)
-        return max(abs(owned) - max(abs(self.difference) - abs(self.outside) * (self.outside * owned > 0), ZERO), ZERO)
+        return max(
+            abs(owned) - max(abs(self.difference) - abs(self.outside) * (self.outside * owned > 0), ZERO),
+            ZERO,
+        )
 
 
 def asset_of(symbol: Symbol) -> str:
@@ -86,7 +92,9 @@ def by_asset(quantities: Iterable[tuple[Symbol, Decimal]]) -> dict[str, Decimal]
     return found
 
 
-def split_ratio(expected: Decimal, theirs: Decimal, average_before: Decimal | None, average_now: Decimal | None) -> Decimal | None:
+def split_ratio(
+    expected: Decimal, theirs: Decimal, average_before: Decimal | None, average_now: Decimal | None
+) -> Decimal | None:
     """2 where there is twice as much at half the price; a half for one out of two. None: this is no split."""
     if not expected or expected * theirs <= 0 or not average_before or not average_now:
         return None
@@ -131,7 +139,9 @@ _GUESS = {
 }
 
 
-def words_of(kind: str, ratio: Decimal | None, *, symbol: Symbol, ours: Decimal, outside: Decimal, theirs: Decimal) -> str:
+def words_of(
+    kind: str, ratio: Decimal | None, *, symbol: Symbol, ours: Decimal, outside: Decimal, theirs: Decimal
+) -> str:
     """What differs, and what it looks like."""
     kept = f" and {plain(outside)} are yours outside of them" if outside else ""
     said = f"The broker has {plain(theirs)} {symbol.short}; your bots own {plain(ours)}{kept}."

@@ -1,16 +1,19 @@
-"""The ways out of a position: what was asked for (`ExitPlan`), and what is kept of it once the entry is filled.
+"""The ways out of a position: what was asked for (`ExitPlan`), and what is kept of it once the entry is
+filled.
 
-A plan is written down with the entry's order. When the entry is filled its prices are known, and the bot keeps a small document,
-numbers as strings:
+A plan is written down with the entry's order. When the entry is filled its prices are known, and the bot
+keeps a small document, numbers as strings:
 
     stop, limit      the stop-loss, and a stop-limit's limit
     trail, best      a trailing stop's distance, and the best price seen
-    take_profits     [{price, share, quantity}]: a share in percent of `size`, or a quantity; neither: all that is left
+    take_profits     [{price, share, quantity}]: a share in percent of `size`, or a quantity; neither: all
+    that is left
     size             the position the shares are of
     break_even       after the first step the stop moves to the entry price
     until            a moment at which all of it is closed
     lost             why the venue holds one of them no longer, until the other is taken back too
-    held_by          the venue whose orders hold stop and take-profit now; else DashTrade's watch keeps them, while it runs
+    held_by          the venue whose orders hold stop and take-profit now; else DashTrade's watch keeps them,
+    while it runs
     firing           an exit that was set off and is not done yet, see `Firing`
 """
 
@@ -33,15 +36,17 @@ _NUMBERS = ("price", "percent", "amount", "limit_price", "share_percent", "share
 Kept = dict[str, Any]
 
 
-# --- what was asked for --------------------------------------------------------------------------------------------------
+# --- what was asked for -------------------------------------------------------------------------------------
 
 
 def plan_for(signal: Signal, default: ExitPlan) -> ExitPlan:
     """The alert's own, part by part; where it says nothing, the bot's."""
     return ExitPlan(
-        take_profits=signal.take_profits or default.take_profits, stop_loss=signal.stop_loss or default.stop_loss,
+        take_profits=signal.take_profits or default.take_profits,
+        stop_loss=signal.stop_loss or default.stop_loss,
         break_even=default.break_even if signal.break_even is None else signal.break_even,
-        close_after=signal.close_after or default.close_after, close_at=signal.close_at or default.close_at,
+        close_after=signal.close_after or default.close_after,
+        close_at=signal.close_at or default.close_at,
     )
 
 
@@ -52,7 +57,10 @@ def misplaced(plan: ExitPlan, price: Decimal, side: Side) -> str:
     ):
         at = price_of(target, price, sign)
         if (at - price) * sign <= 0:
-            return f"the {name} {plain(at)} is not {'above' if sign > 0 else 'below'} the price {plain(price)} and would close at once"
+            return (
+                f"the {name} {plain(at)} is not {'above' if sign > 0 else 'below'} the price "
+                f"{plain(price)} and would close at once"
+            )
         if at <= 0:
             return f"the {name} comes to {plain(at)}, which no price reaches"
     return ""
@@ -70,7 +78,8 @@ def written(plan: ExitPlan) -> Kept | None:
     if plan.is_empty:
         return None
     found: Kept = {
-        "take_profits": [_target(t) for t in plan.take_profits], "stop_loss": _target(plan.stop_loss) if plan.stop_loss else None,
+        "take_profits": [_target(t) for t in plan.take_profits],
+        "stop_loss": _target(plan.stop_loss) if plan.stop_loss else None,
     }
     if plan.break_even:
         found["break_even"] = True
@@ -86,29 +95,44 @@ def read_written(found: Kept | None) -> ExitPlan:
         return ExitPlan()
     stop, after, at = found["stop_loss"], found.get("close_after"), found.get("close_at")
     return ExitPlan(
-        take_profits=tuple(_read_target(t) for t in found["take_profits"]), stop_loss=_read_target(stop) if stop else None,
-        break_even=found.get("break_even", False), close_after=timedelta(seconds=after) if after else None,
+        take_profits=tuple(_read_target(t) for t in found["take_profits"]),
+        stop_loss=_read_target(stop) if stop else None,
+        break_even=found.get("break_even", False),
+        close_after=timedelta(seconds=after) if after else None,
         close_at=time.fromisoformat(at) if at else None,
     )
 
 
 def _target(target: Target) -> Kept:
     numbers = {name: getattr(target, name) for name in _NUMBERS}
-    return {name: str(value) for name, value in numbers.items() if value is not None} | {"trailing": target.trailing}
+    return {name: str(value) for name, value in numbers.items() if value is not None} | {
+        "trailing": target.trailing
+    }
 
 
 def _read_target(found: Kept) -> Target:
-    return Target(trailing=found["trailing"], **{name: Decimal(found[name]) for name in _NUMBERS if name in found})
+    return Target(
+        trailing=found["trailing"], **{name: Decimal(found[name]) for name in _NUMBERS if name in found}
+    )
 
 
-# --- what is kept --------------------------------------------------------------------------------------------------------
+# --- what is kept -------------------------------------------------------------------------------------------
 
 
-def kept_after(kept: Kept | None, asked: Kept | None, position: Position, side: OrderSide, *, at: datetime, time_zone: str) -> Kept | None:
+def kept_after(
+    kept: Kept | None,
+    asked: Kept | None,
+    position: Position,
+    side: OrderSide,
+    *,
+    at: datetime,
+    time_zone: str,
+) -> Kept | None:
     """Once a fill is booked: nothing when flat; the entry's own exits, priced from the average entry."""
     if position.average_price is None:
         return None
-    if asked is None or position.quantity * side.sign < 0 or (kept and "firing" in kept):  # a way out that is under way is not forgotten
+    # a way out that is under way is not forgotten
+    if asked is None or position.quantity * side.sign < 0 or (kept and "firing" in kept):
         return kept
     return price_exits(read_written(asked), position, at, time_zone)
 
@@ -118,7 +142,11 @@ def price_exits(plan: ExitPlan, position: Position, at: datetime, time_zone: str
     priced: Kept = {}
     if plan.take_profits:
         priced["take_profits"] = [
-            {"price": str(price_of(t, entry, sign)), "share": _maybe(t.share_percent), "quantity": _maybe(t.share_quantity)}
+            {
+                "price": str(price_of(t, entry, sign)),
+                "share": _maybe(t.share_percent),
+                "quantity": _maybe(t.share_quantity),
+            }
             for t in plan.take_profits
         ]
         if sum(t.share_percent or 0 for t in plan.take_profits) == HUNDRED:
@@ -170,7 +198,7 @@ def released(kept: Kept) -> Kept:
     return {name: value for name, value in kept.items() if name not in ("held_by", "lost")}
 
 
-# --- the watch -----------------------------------------------------------------------------------------------------------
+# --- the watch ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,12 +239,25 @@ def split_exits(kept: Kept | None, ratio: Decimal) -> Kept | None:
 
 
 def _split(numbers: Kept, ratio: Decimal) -> Kept:
-    prices = {name: str(Decimal(numbers[name]) / ratio) for name in ("stop", "limit", "trail", "best", "price") if numbers.get(name)}
-    return numbers | prices | {name: str(scaled(Decimal(numbers[name]), ratio)) for name in ("size", "quantity") if numbers.get(name)}
+    prices = {
+        name: str(Decimal(numbers[name]) / ratio)
+        for name in ("stop", "limit", "trail", "best", "price")
+        if numbers.get(name)
+    }
+    return (
+        numbers
+        | prices
+        | {
+            name: str(scaled(Decimal(numbers[name]), ratio))
+            for name in ("size", "quantity")
+            if numbers.get(name)
+        }
+    )
 
 
 def fired(kept: Kept, mark: Decimal, position: Position, now: datetime) -> Fired | None:
-    """The first that is reached. What the venue holds, the venue sets off; a time limit is DashTrade's everywhere."""
+    """The first that is reached. What the venue holds, the venue sets off; a time limit is DashTrade's
+    everywhere."""
     sign = position.side.sign
     if "until" in kept and now >= datetime.fromisoformat(kept["until"]):
         return Fired(kind="time_limit", price=mark, quantity=None, limit=None, kept=kept)
@@ -231,14 +272,18 @@ def fired(kept: Kept, mark: Decimal, position: Position, now: datetime) -> Fired
         if (mark - Decimal(target["price"])) * sign >= 0:
             rest = targets[:number] + targets[number + 1 :]
             return Fired(
-                kind="take_profit", price=Decimal(target["price"]), quantity=_share(target, kept, position), limit=None,
+                kind="take_profit",
+                price=Decimal(target["price"]),
+                quantity=_share(target, kept, position),
+                limit=None,
                 kept=kept | {"take_profits": rest},
             )
     return None
 
 
 def _share(target: Kept, kept: Kept, position: Position) -> Decimal | None:
-    """How much of the position one step gives up; None: all of it. Shares are of the position as it was entered."""
+    """How much of the position one step gives up; None: all of it. Shares are of the position as it was
+    entered."""
     held = abs(position.quantity)
     if target.get("quantity"):
         part = Decimal(target["quantity"])
@@ -249,9 +294,10 @@ def _share(target: Kept, kept: Kept, position: Position) -> Decimal | None:
     return part if part < held else None
 
 
-# --- an exit under way ---------------------------------------------------------------------------------------------------
+# --- an exit under way --------------------------------------------------------------------------------------
 
-WAITS = tuple(timedelta(seconds=seconds) for seconds in (5, 30, 120, 600, 3600))  # until an exit that was refused goes again
+# until an exit that was refused goes again
+WAITS = tuple(timedelta(seconds=seconds) for seconds in (5, 30, 120, 600, 3600))
 SELDOM = timedelta(hours=6)  # after these
 TELL_AT = 3  # refusals in a row until its user is told that the position stands without it
 FOLLOWED_UP = timedelta(seconds=60)  # after which a stop-limit that was not filled is told of
@@ -272,17 +318,28 @@ class Firing:
 
     def written(self) -> Kept:
         return {
-            "kind": self.kind, "price": str(self.price), "quantity": _maybe(self.quantity), "limit": _maybe(self.limit),
-            "signal": self.signal_id, "tries": self.tries, "since": iso(self.since), "told": self.told,
+            "kind": self.kind,
+            "price": str(self.price),
+            "quantity": _maybe(self.quantity),
+            "limit": _maybe(self.limit),
+            "signal": self.signal_id,
+            "tries": self.tries,
+            "since": iso(self.since),
+            "told": self.told,
         }
 
     @classmethod
     def read(cls, found: Kept) -> Firing:
         quantity, limit = found["quantity"], found["limit"]
         return cls(
-            kind=found["kind"], price=Decimal(found["price"]), quantity=Decimal(quantity) if quantity else None,
-            limit=Decimal(limit) if limit else None, signal_id=found["signal"], tries=found["tries"],
-            since=datetime.fromisoformat(found["since"]), told=found["told"],
+            kind=found["kind"],
+            price=Decimal(found["price"]),
+            quantity=Decimal(quantity) if quantity else None,
+            limit=Decimal(limit) if limit else None,
+            signal_id=found["signal"],
+            tries=found["tries"],
+            since=datetime.fromisoformat(found["since"]),
+            told=found["told"],
         )
 
     @property
@@ -301,15 +358,23 @@ def done(kept: Kept, position: Position, kind: str) -> Kept:
     return rest
 
 
-# --- for people ----------------------------------------------------------------------------------------------------------
+# --- for people ---------------------------------------------------------------------------------------------
 
 
 def shown(kept: Kept | None, time_zone: str = "UTC") -> list[dict[str, Any]]:
-    """What is kept, and by whom: held at the venue it works by itself, kept by DashTrade it works while DashTrade runs."""
+    """What is kept, and by whom: held at the venue it works by itself, kept by DashTrade it works while
+    DashTrade runs."""
     if not kept:
         return []
     return [
-        {"kind": kind, "price": price, "share_percent": share, "quantity": quantity, "held_by": by, "words": f"{words} ({_by(by)})"}
+        {
+            "kind": kind,
+            "price": price,
+            "share_percent": share,
+            "quantity": quantity,
+            "held_by": by,
+            "words": f"{words} ({_by(by)})",
+        }
         for kind, price, share, quantity, by, words in _lines(kept, time_zone)
     ]
 
@@ -323,19 +388,40 @@ def _lines(kept: Kept, time_zone: str) -> Iterator[tuple[str, str | None, str | 
     for target in kept.get("take_profits", []):
         price, share, quantity = plain(Decimal(target["price"])), target["share"], target.get("quantity")
         part = f"{plain(Decimal(quantity))} " if quantity else f"{plain(Decimal(share))}% " if share else ""
-        yield "take_profit", price, share and plain(Decimal(share)), quantity and plain(Decimal(quantity)), holder, f"take profit {part}at {price}"
+        yield (
+            "take_profit",
+            price,
+            share and plain(Decimal(share)),
+            quantity and plain(Decimal(quantity)),
+            holder,
+            f"take profit {part}at {price}",
+        )
     if "stop" in kept:
         price = plain(Decimal(kept["stop"]))
         limit = f", limit {plain(Decimal(kept['limit']))}" if "limit" in kept else ""
         even = ", to break-even after the first step" if kept.get("break_even") else ""
-        yield "stop_loss", price, None, None, holder, f"{'trailing stop' if 'trail' in kept else 'stop'} at {price}{limit}{even}"
+        yield (
+            "stop_loss",
+            price,
+            None,
+            None,
+            holder,
+            f"{'trailing stop' if 'trail' in kept else 'stop'} at {price}{limit}{even}",
+        )
     if "until" in kept:
         until = datetime.fromisoformat(kept["until"]).astimezone(ZoneInfo(time_zone))
         yield "time_limit", None, None, None, "DashTrade", f"closed at {until:%Y-%m-%d %H:%M} {time_zone}"
     if "firing" in kept:
         firing = Firing.read(kept["firing"])
         again = f", try {firing.tries}" if firing.tries > 1 else ""
-        yield firing.kind, plain(firing.price), None, None, "DashTrade", f"{firing.name} at {plain(firing.price)} was reached and is under way{again}"
+        yield (
+            firing.kind,
+            plain(firing.price),
+            None,
+            None,
+            "DashTrade",
+            f"{firing.name} at {plain(firing.price)} was reached and is under way{again}",
+        )
 
 
 def said(kept: Kept | None) -> list[str]:

@@ -1,8 +1,9 @@
-"""What is kept of an alert: what was sent, without what proves who sent it, and not more than its share of the disk.
+"""What is kept of an alert: what was sent, without what proves who sent it, and not more than its share of
+the disk.
 
-Nothing is kept that could not be read again: an alert that waits is read from here after a restart, a replay is made of it.
-So of a long one whole fields are left out, the longest first, and only those that the reader does not read.
-"""
+Nothing is kept that could not be read again: an alert that waits is read from here after a restart, a replay
+is made of it. So of a long one whole fields are left out, the longest first, and only those that the reader
+does not read."""
 
 from __future__ import annotations
 
@@ -35,13 +36,17 @@ def kept(opened: Any, signal: Signal) -> str:
         if left is not None and read(left).signal == signal:
             return written(left)
     raise Malformed(
-        "What DashTrade reads of this alert is too long", where="body", hint=f"At most {KEPT_BYTES // 1024} KB, beside fields that it does not read."
+        "What DashTrade reads of this alert is too long",
+        where="body",
+        hint=f"At most {KEPT_BYTES // 1024} KB, beside fields that it does not read.",
     )
 
 
 def _without_long(opened: dict[str, Any]) -> dict[str, Any] | None:
     left, size, gone = dict(opened), len(written(opened).encode()) + 100, []  # with room for the note
-    sizes = {name: len(_ENCODE({name: value}).encode()) for name, value in opened.items() if not is_read(name)}
+    sizes = {
+        name: len(_ENCODE({name: value}).encode()) for name, value in opened.items() if not is_read(name)
+    }
     for name in sorted(sizes, key=lambda name: -sizes[name]):
         if size <= KEPT_BYTES:
             break
@@ -57,4 +62,4 @@ def cut(text: str) -> str:
     raw = text.encode()
     if len(raw) <= KEPT_BYTES:
         return text
-    return f"{raw[:KEPT_BYTES - 100].decode('utf-8', 'ignore')} … (cut: {len(raw):,} bytes came)"
+    return f"{raw[: KEPT_BYTES - 100].decode('utf-8', 'ignore')} … (cut: {len(raw):,} bytes came)"

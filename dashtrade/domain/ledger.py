@@ -54,8 +54,8 @@ class Booking:
 def book(position: Position, lots: Sequence[Lot], side: OrderSide, fill: BrokerFill) -> Booking:
     """Close what stands against the fill, oldest first; what is left of it opens a new lot.
 
-    A fee taken in the bought coin leaves less to sell, so it shrinks what is received and is counted as a fee at the price.
-    """
+    A fee taken in the bought coin leaves less to sell, so it shrinks what is received and is counted as a fee
+    at the price."""
     left = (fill.quantity - fill.fee_base) * side.sign
     received, realized, closed = left, ZERO, []
     if left * position.quantity < 0:
@@ -69,8 +69,12 @@ def book(position: Position, lots: Sequence[Lot], side: OrderSide, fill: BrokerF
     cost = position.cost - sum((taken_cost(lots, now) for now in closed), ZERO) + left * fill.price
     quantity = position.quantity + received
     return Booking(
-        closed=tuple(closed), opened=left, realized=realized, fee=fill.fee + fill.fee_base * fill.price,
-        position=Position(quantity=quantity, cost=cost if quantity else ZERO),  # after a split 3:1 a lot's price has no last digit
+        closed=tuple(closed),
+        opened=left,
+        realized=realized,
+        fee=fill.fee + fill.fee_base * fill.price,
+        # after a split 3:1 a lot's price has no last digit
+        position=Position(quantity=quantity, cost=cost if quantity else ZERO),
     )
 
 
@@ -83,26 +87,33 @@ Fees = tuple[Decimal, Decimal]  # in the quote currency, and in the bought coin
 
 
 def new_fills(
-    report: OrderReport, known: Set[str], booked_quantity: Decimal, booked_notional: Decimal, at: datetime,
+    report: OrderReport,
+    known: Set[str],
+    booked_quantity: Decimal,
+    booked_notional: Decimal,
+    at: datetime,
     booked_fees: Fees = (ZERO, ZERO),
 ) -> tuple[BrokerFill, ...]:
     """What of the report is not booked yet, each execution once.
 
-    Once a total was booked (the venue told no executions then), executions that are told later are a part of it: of them only what
-    goes beyond what is booked is new, and is booked as a difference of totals too.
-    """
+    Once a total was booked (the venue told no executions then), executions that are told later are a part of
+    it: of them only what goes beyond what is booked is new, and is booked as a difference of totals too."""
     if report.fills and any(name.startswith(_total(report)) for name in known):
         told = {fill.id: fill for fill in report.fills}.values()
         quantity = sum((fill.quantity for fill in told), ZERO)
         if quantity >= report.filled_quantity or report.average_price is None:
             average = sum((fill.quantity * fill.price for fill in told), ZERO) / quantity
             report = replace(
-                report, filled_quantity=quantity, average_price=average, total_fee=sum((fill.fee for fill in told), ZERO),
+                report,
+                filled_quantity=quantity,
+                average_price=average,
+                total_fee=sum((fill.fee for fill in told), ZERO),
                 total_fee_base=sum((fill.fee_base for fill in told), ZERO),
-            )  # fmt: skip
+            )
         report = replace(report, fills=())
     fills = fills_of(report, booked_quantity, booked_notional, at, booked_fees)
-    return tuple(fill for fill in {fill.id: fill for fill in fills}.values() if fill.id not in known)  # a report may repeat itself
+    # a report may repeat itself
+    return tuple(fill for fill in {fill.id: fill for fill in fills}.values() if fill.id not in known)
 
 
 def _total(report: OrderReport) -> str:
@@ -110,18 +121,25 @@ def _total(report: OrderReport) -> str:
 
 
 def fills_of(
-    report: OrderReport, booked_quantity: Decimal, booked_notional: Decimal, at: datetime,
+    report: OrderReport,
+    booked_quantity: Decimal,
+    booked_notional: Decimal,
+    at: datetime,
     booked_fees: Fees = (ZERO, ZERO),
 ) -> tuple[BrokerFill, ...]:
-    """The report's fills; where the venue told totals alone, the difference to what is booked, as one fill named by the total."""
+    """The report's fills; where the venue told totals alone, the difference to what is booked, as one fill
+    named by the total."""
     if report.fills or report.filled_quantity <= booked_quantity or report.average_price is None:
         return report.fills
     quantity = report.filled_quantity - booked_quantity
     notional = report.filled_quantity * report.average_price - booked_notional
     return (
         BrokerFill(
-            id=f"{_total(report)}{report.filled_quantity.normalize():f}", client_order_id=report.client_order_id,
-            quantity=quantity, price=notional / quantity, at=at,
+            id=f"{_total(report)}{report.filled_quantity.normalize():f}",
+            client_order_id=report.client_order_id,
+            quantity=quantity,
+            price=notional / quantity,
+            at=at,
             fee=report.total_fee - booked_fees[0] if report.total_fee else ZERO,
             fee_base=report.total_fee_base - booked_fees[1] if report.total_fee_base else ZERO,
         ),

@@ -47,12 +47,17 @@ def measure(trades: Sequence[Ended]) -> Measures:
     won = [trade.net for trade in trades if trade.net > 0]
     lost = [-trade.net for trade in trades if trade.net < 0]
     return Measures(
-        count=len(trades), wins=len(won), losses=len(lost), profit_factor=float(sum(won) / sum(lost)) if lost else None,
+        count=len(trades),
+        wins=len(won),
+        losses=len(lost),
+        profit_factor=float(sum(won) / sum(lost)) if lost else None,
         expectancy=sum((trade.net for trade in trades), ZERO) / len(trades) if trades else None,
-        average_win=sum(won, ZERO) / len(won) if won else None, average_loss=-sum(lost, ZERO) / len(lost) if lost else None,
-        best=max(trades, key=lambda trade: trade.net, default=None), worst=min(trades, key=lambda trade: trade.net, default=None),
+        average_win=sum(won, ZERO) / len(won) if won else None,
+        average_loss=-sum(lost, ZERO) / len(lost) if lost else None,
+        best=max(trades, key=lambda trade: trade.net, default=None),
+        worst=min(trades, key=lambda trade: trade.net, default=None),
         held=sum((trade.held for trade in trades), timedelta()) / len(trades) if trades else None,
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +76,10 @@ def summed(trades: Iterable[Ended], key: Callable[[Ended], Hashable]) -> dict[Ha
     for trade in trades:
         old = found.get(key(trade), Sum())
         found[key(trade)] = Sum(
-            net=old.net + trade.net, count=old.count + 1, wins=old.wins + (trade.net > 0), losses=old.losses + (trade.net < 0),
+            net=old.net + trade.net,
+            count=old.count + 1,
+            wins=old.wins + (trade.net > 0),
+            losses=old.losses + (trade.net < 0),
         )
     return found
 

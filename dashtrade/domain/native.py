@@ -1,4 +1,5 @@
-"""May the venue itself hold an entry's exits? Where it may they work while DashTrade is off; what it cannot hold, DashTrade keeps."""
+"""May the venue itself hold an entry's exits? Where it may they work while DashTrade is off; what it cannot
+hold, DashTrade keeps."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """Exits as the venue is to hold them: as prices, and the time in force that keeps them past the day's close."""
+    """Exits as the venue is to hold them: as prices, and the time in force that keeps them past the day's
+    close."""
 
     plan: ExitPlan
     time_in_force: TimeInForce
@@ -65,7 +67,9 @@ def _hindrances(plan: ExitPlan, entry: Entry, can: Capabilities) -> Iterator[str
         yield f"{can.name} holds them with an opening order only"
     if entry.type not in (OrderType.MARKET, OrderType.LIMIT):
         yield f"{can.name} holds none with a {entry.type.replace('_', '-')} entry"
-    if len(plan.take_profits) > 1 or any(t.share_percent not in (None, 100) or t.share_quantity for t in plan.take_profits):
+    if len(plan.take_profits) > 1 or any(
+        t.share_percent not in (None, 100) or t.share_quantity for t in plan.take_profits
+    ):
         yield f"{can.name} holds one take-profit for all of the position"
     if plan.stop_loss is not None and plan.stop_loss.trailing:
         yield f"{can.name} holds no trailing stop with an entry"
@@ -95,6 +99,7 @@ def leg_prices(asked: Kept | None) -> dict[str, Decimal | None]:
     plan = read_written(asked)
     stop = plan.stop_loss
     return {
-        "take_profit": plan.take_profits[0].price if plan.take_profits else None, "stop_loss": stop.price if stop else None,
+        "take_profit": plan.take_profits[0].price if plan.take_profits else None,
+        "stop_loss": stop.price if stop else None,
         "stop_loss_limit": stop.limit_price if stop else None,
     }

@@ -79,12 +79,21 @@ def split_at_zero(order: Order, net: Decimal, can: Capabilities) -> tuple[Order,
         exits = {name: value for name, value in exits.items() if name != "native"}
     share = closing / order.quantity
     part = Effect.REDUCE if order.effect is Effect.CLOSE else order.effect  # the rest of it is what closes
-    first = replace(order, quantity=closing, effect=part, final=False, exits=exits, reserve=order.reserve * share)
+    first = replace(
+        order, quantity=closing, effect=part, final=False, exits=exits, reserve=order.reserve * share
+    )
     after = replace(
-        order, id=client_order_id(order.signal_id, order.bot_id, order.step + 1), step=order.step + 1, quantity=rest,
-        exits=exits, reserve=order.reserve - order.reserve * share, status=OrderStatus.CREATED, sends=0, sent_at=None,
+        order,
+        id=client_order_id(order.signal_id, order.bot_id, order.step + 1),
+        step=order.step + 1,
+        quantity=rest,
+        exits=exits,
+        reserve=order.reserve - order.reserve * share,
+        status=OrderStatus.CREATED,
+        sends=0,
+        sent_at=None,
         due_at=None,
-    )  # fmt: skip
+    )
     return first, after
 
 
@@ -122,19 +131,21 @@ def cannot_be_left(
     name = symbol.short
     if side is OrderSide.SELL and wants_whole_shorts(symbol, can) and shared.fraction:
         return (
-            f"{plain(shared.fraction)} {name} on this account is a fraction of a share, which could not be sold beside "
-            f"a short position: {can.name} sells short in whole shares only. Close it first, or use another account"
+            f"{plain(shared.fraction)} {name} on this account is a fraction of a share, which could not be "
+            f"sold beside a short position: {can.name} sells short in whole shares only. Close it first, "
+            "or use another account"
         )
     if side is OrderSide.BUY and shared.short:
         if not rules.shortable:
             return (
-                f"this account is short {name} beside this bot, and {can.name} does not take new shorts of it now: a "
-                "long position could not be closed while that short stands"
+                f"this account is short {name} beside this bot, and {can.name} does not take new shorts of "
+                "it now: a long position could not be closed while that short stands"
             )
         if wants_whole_shorts(symbol, can) and (owned + quantity) % 1:
             return (
-                f"this account is short {name} beside this bot: {plain(owned + quantity)} could not be sold again, "
-                f"as {can.name} sells short in whole shares only. Use a size in whole shares, or another account"
+                f"this account is short {name} beside this bot: {plain(owned + quantity)} could not be "
+                f"sold again, as {can.name} sells short in whole shares only. Use a size in whole shares, "
+                "or another account"
             )
     return ""
 

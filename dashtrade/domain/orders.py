@@ -29,7 +29,9 @@ _LATE_FILL = frozenset({S.FILLED})  # a fill may arrive after the cancel: the ve
 
 TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
     S.CREATED: frozenset({S.SUBMITTING, S.CANCELED, S.REJECTED}),
-    S.SUBMITTING: frozenset({S.WORKING, S.FILLED, S.CANCELED, S.EXPIRED, S.REJECTED, S.UNKNOWN, S.CREATED, S.ATTENTION}),
+    S.SUBMITTING: frozenset(
+        {S.WORKING, S.FILLED, S.CANCELED, S.EXPIRED, S.REJECTED, S.UNKNOWN, S.CREATED, S.ATTENTION}
+    ),
     S.UNKNOWN: frozenset({S.WORKING, S.FILLED, S.CANCELED, S.EXPIRED, S.REJECTED, S.SUBMITTING, S.ATTENTION}),
     S.WORKING: frozenset({S.FILLED, S.CANCELED, S.EXPIRED, S.REJECTED, S.ATTENTION}),
     S.ATTENTION: frozenset({S.UNKNOWN, S.WORKING, S.FILLED, S.CANCELED, S.EXPIRED, S.REJECTED}),
@@ -111,7 +113,8 @@ class Order:
     sent_at: datetime | None
     created_at: datetime
     updated_at: datetime
-    crossed_with: str | None = None  # settled in the books against this order of another bot; nothing was sent
+    # settled in the books against this order of another bot; nothing was sent
+    crossed_with: str | None = None
 
     @property
     def is_open(self) -> bool:
@@ -133,7 +136,12 @@ class Order:
     @property
     def ref(self) -> OrderRef:
         return OrderRef(
-            client_order_id=self.id, broker_order_id=self.broker_order_id, symbol=self.symbol, side=self.side,
-            quantity=self.quantity, type=self.type, created_at=self.created_at,
+            client_order_id=self.id,
+            broker_order_id=self.broker_order_id,
+            symbol=self.symbol,
+            side=self.side,
+            quantity=self.quantity,
+            type=self.type,
+            created_at=self.created_at,
             with_legs=self.status in IN_DOUBT and bool(self.exits and self.exits.get("native")),
         )

@@ -1,8 +1,7 @@
 """One paper account: its settings, what is kept of it, and its money.
 
-`PaperStore` is all the paper broker knows of where accounts live. `MemoryPaperStore` serves backtests and tests; the one on the
-database is not here, as adapters know no database.
-"""
+`PaperStore` is all the paper broker knows of where accounts live. `MemoryPaperStore` serves backtests and
+tests; the one on the database is not here, as adapters know no database."""
 
 from __future__ import annotations
 
@@ -15,7 +14,17 @@ from difflib import get_close_matches
 from typing import Any, Protocol, TypeVar
 
 from dashtrade.domain.ports import BrokerFill, Quote, VenueStatus
-from dashtrade.domain.values import ZERO, Malformed, OrderSide, OrderType, Symbol, TimeInForce, exact, money, plain
+from dashtrade.domain.values import (
+    ZERO,
+    Malformed,
+    OrderSide,
+    OrderType,
+    Symbol,
+    TimeInForce,
+    exact,
+    money,
+    plain,
+)
 
 T = TypeVar("T")
 AVERAGE = Context(prec=20)  # an average price is for people to read; the ledger is in the fills
@@ -24,7 +33,8 @@ _FEE_STEP = Decimal("0.00000001")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaperOrder:
-    """An order as this venue keeps it. A stop that was touched has become a market order, a stop-limit a limit order."""
+    """An order as this venue keeps it. A stop that was touched has become a market order, a stop-limit a
+    limit order."""
 
     client_order_id: str
     broker_order_id: str
@@ -83,13 +93,15 @@ class PaperStore(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaperSettings:
-    """How one paper account behaves. Buying power is equity x leverage - exposure, where a short counts as much as a long."""
+    """How one paper account behaves. Buying power is equity x leverage - exposure, where a short counts as
+    much as a long."""
 
     starting_cash: Decimal = Decimal(100_000)
     fee_per_order: Decimal = ZERO
     fee_percent: Decimal = ZERO
     slippage_percent: Decimal = ZERO  # of the price, against you, on whatever takes the market's price
-    fill_percent: Decimal = Decimal(100)  # a market order fills this share at once and as much at each following tick
+    # a market order fills this share at once and as much at each following tick
+    fill_percent: Decimal = Decimal(100)
     leverage: Decimal = Decimal(1)
     shorting: bool = True
     hours: str = "always"
@@ -102,16 +114,31 @@ class PaperSettings:
                 close = get_close_matches(name, names, 1)
                 hint = f"Did you mean {close[0]}?" if close else f"It has {', '.join(names)}."
                 raise Malformed(f"a paper account has no option {name!r}", where=name, hint=hint)
-        settings: dict[str, Any] = {name: _setting(name, value) for name, value in options.items() if value is not None}
+        settings: dict[str, Any] = {
+            name: _setting(name, value) for name, value in options.items() if value is not None
+        }
         return cls(**settings)
 
 
 _RANGES = {
-    "starting_cash": (1, 10**12), "fee_per_order": (0, 10**6), "fee_percent": (0, 50), "slippage_percent": (0, 50),
-    "fill_percent": (1, 100), "leverage": (1, 100),
-}  # fmt: skip
+    "starting_cash": (1, 10**12),
+    "fee_per_order": (0, 10**6),
+    "fee_percent": (0, 50),
+    "slippage_percent": (0, 50),
+    "fill_percent": (1, 100),
+    "leverage": (1, 100),
+}
 _CHOICES: dict[str, dict[str, object]] = {
-    "shorting": {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False},
+    "shorting": {
+        "true": True,
+        "yes": True,
+        "on": True,
+        "1": True,
+        "false": False,
+        "no": False,
+        "off": False,
+        "0": False,
+    },
     "hours": {"always": "always", "exchange": "exchange"},
 }
 
@@ -120,19 +147,26 @@ def _setting(name: str, value: object) -> object:
     if name in _CHOICES:
         said = str(value).strip().lower()
         if said not in _CHOICES[name]:
-            raise Malformed(f"{name} cannot be {str(value)[:20]!r}", where=name, hint=f"One of: {', '.join(_CHOICES[name])}.")
+            raise Malformed(
+                f"{name} cannot be {str(value)[:20]!r}",
+                where=name,
+                hint=f"One of: {', '.join(_CHOICES[name])}.",
+            )
         return _CHOICES[name][said]
     number, (least, most) = exact(value, name), _RANGES[name]
     if not least <= number <= most:
-        raise Malformed(f"{name} is {plain(number)}, out of range", where=name, hint=f"From {least} to {most:,}.")
+        raise Malformed(
+            f"{name} is {plain(number)}, out of range", where=name, hint=f"From {least} to {most:,}."
+        )
     return number
 
 
-# --- the money -----------------------------------------------------------------------------------------------------------
+# --- the money ----------------------------------------------------------------------------------------------
 
 
 class NeedsQuotes(Exception):
-    """The account cannot be valued yet: the transaction ends, the prices are fetched outside, and the work starts again."""
+    """The account cannot be valued yet: the transaction ends, the prices are fetched outside, and the work
+    starts again."""
 
     def __init__(self, symbols: list[Symbol]) -> None:
         super().__init__(symbols)
@@ -196,7 +230,8 @@ class Ledger:
         return share if order.filled_quantity else share + self._settings.fee_per_order
 
     def refusal(self, order: PaperOrder, quantity: Decimal, price: Decimal) -> str:
-        """Why the account cannot carry this trade; empty if it can. Closing passes whatever the buying power."""
+        """Why the account cannot carry this trade; empty if it can. Closing passes whatever the buying
+        power."""
         if not order.reduces and (self._settings.shorting or self._settings.leverage != 1):
             self._read_positions()  # it will be needed for the buying power: one call instead of two
         sign, held = order.side.sign, self._position(order.symbol).quantity
@@ -209,7 +244,10 @@ class Ledger:
         closing = min(quantity, max(ZERO, -sign * held))
         if order.reduces or closing == quantity:
             return ""
-        needs, power = (quantity - closing) * price + self.fee(order, quantity - closing, price), self.power() + closing * price
+        needs, power = (
+            (quantity - closing) * price + self.fee(order, quantity - closing, price),
+            self.power() + closing * price,
+        )
         if needs <= power:
             return ""
         return f"needs {money(needs)} but buying power is {money(power)}; reduce the size or close something"
@@ -227,11 +265,12 @@ class Ledger:
             self._book.set_cash(self.cash)
 
 
-# --- an account in memory ------------------------------------------------------------------------------------------------
+# --- an account in memory -----------------------------------------------------------------------------------
 
 
 class MemoryPaperStore:
-    """A paper account that lives as long as the process. One thread at a time has it; a `write` that fails leaves no trace."""
+    """A paper account that lives as long as the process. One thread at a time has it; a `write` that fails
+    leaves no trace."""
 
     def __init__(self, cash: Decimal = PaperSettings().starting_cash) -> None:
         self._turn, self._book = threading.Lock(), _MemoryBook(cash)

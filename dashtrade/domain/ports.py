@@ -1,8 +1,7 @@
 """What the engine needs from the outside world, and how the outside world may fail.
 
-An adapter (one file in `brokers/`, `feeds/` or `channels/`) implements one of these protocols and imports nothing of ours
-but `domain`. Errors are classed by the reaction they call for, not by what caused them.
-"""
+An adapter (one file in `brokers/`, `feeds/` or `channels/`) implements one of these protocols and imports
+nothing of ours but `domain`. Errors are classed by the reaction they call for, not by what caused them."""
 
 from __future__ import annotations
 
@@ -27,7 +26,7 @@ class SystemClock:
         return datetime.now(UTC)
 
 
-# --- what may go wrong at a broker ---------------------------------------------------------------------------------------
+# --- what may go wrong at a broker --------------------------------------------------------------------------
 
 
 class BrokerError(Exception):
@@ -43,11 +42,13 @@ class Rejected(BrokerError):
 
 
 class NotHeld(Rejected):
-    """The account does not hold what our books say is there to close. A fill that we have not booked yet looks the same."""
+    """The account does not hold what our books say is there to close. A fill that we have not booked yet
+    looks the same."""
 
 
 class RetryLater(BrokerError):
-    """The request was certainly not acted upon (429, or the connection was refused): the same one may go again."""
+    """The request was certainly not acted upon (429, or the connection was refused): the same one may go
+    again."""
 
     def __init__(self, message: str, after: timedelta = timedelta(seconds=1)) -> None:
         super().__init__(message)
@@ -55,7 +56,8 @@ class RetryLater(BrokerError):
 
 
 class Unknown(BrokerError):
-    """The order may or may not exist (time-out, garbage, 5xx after a POST): look it up, never send on doubt."""
+    """The order may or may not exist (time-out, garbage, 5xx after a POST): look it up, never send on
+    doubt."""
 
 
 class BadCredentials(BrokerError):
@@ -63,14 +65,16 @@ class BadCredentials(BrokerError):
 
 
 class Unavailable(BrokerError):
-    """A reading call (quote, account, positions, look-up) failed: nothing is known, least of all that something is absent."""
+    """A reading call (quote, account, positions, look-up) failed: nothing is known, least of all that
+    something is absent."""
 
 
 class NotOffered(Unavailable):
-    """There is nothing at the address of that reading call: asking again will not help, and an order must not hang on it."""
+    """There is nothing at the address of that reading call: asking again will not help, and an order must not
+    hang on it."""
 
 
-# --- what flows to and from a broker -------------------------------------------------------------------------------------
+# --- what flows to and from a broker ------------------------------------------------------------------------
 
 
 class VenueStatus(StrEnum):
@@ -85,7 +89,8 @@ class VenueStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRequest:
-    """One order as it leaves for the venue. `quantity` is positive; exactly one of `quantity` and `notional` is set."""
+    """One order as it leaves for the venue. `quantity` is positive; exactly one of `quantity` and `notional`
+    is set."""
 
     client_order_id: str
     symbol: Symbol
@@ -99,8 +104,10 @@ class OrderRequest:
     trail_percent: Decimal | None = None
     time_in_force: TimeInForce = TimeInForce.DAY
     extended_hours: bool = False
-    reduces: bool = False  # closes or shrinks a bot's position: sent only if the account holds what it is to give up
-    account_holds: Decimal | None = None  # by our books, of all bots and besides; where an order to close is held against it
+    # closes or shrinks a bot's position: sent only if the account holds what it is to give up
+    reduces: bool = False
+    # by our books, of all bots and besides; where an order to close is held against it
+    account_holds: Decimal | None = None
     take_profit: Decimal | None = None  # native bracket legs, where the venue holds them
     stop_loss: Decimal | None = None
     stop_loss_limit: Decimal | None = None
@@ -122,7 +129,8 @@ class OrderRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerFill:
-    """One execution. `id` is unique within the account. `fee` is in the quote currency; a fee taken from the bought coin is
+    """One execution. `id` is unique within the account. `fee` is in the quote currency; a fee taken from the
+    bought coin is
     `fee_base` (it leaves less to sell)."""
 
     id: str
@@ -136,7 +144,8 @@ class BrokerFill:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leg:
-    """An exit that the venue holds for an order. The venue has named it: `client_order_id` is found like any of ours."""
+    """An exit that the venue holds for an order. The venue has named it: `client_order_id` is found like any
+    of ours."""
 
     client_order_id: str
     broker_order_id: str
@@ -150,8 +159,9 @@ class Leg:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderReport:
-    """What the venue says of an order now. `fills` are all executions it told us of so far (repeats are harmless); where a
-    venue tells only totals, leave it empty: the engine books the difference from `filled_quantity` and `average_price`."""
+    """What the venue says of an order now. `fills` are all executions it told us of so far (repeats are
+    harmless); where a venue tells only totals, leave it empty: the engine books the difference from
+    `filled_quantity` and `average_price`."""
 
     client_order_id: str
     broker_order_id: str | None
@@ -162,7 +172,8 @@ class OrderReport:
     total_fee: Decimal = ZERO  # of all that is filled, where totals alone are told: in the quote currency
     total_fee_base: Decimal = ZERO  # likewise, taken from the bought coin
     reason: str = ""
-    legs: tuple[Leg, ...] = ()  # with the answer to `submit` and to `find(with_legs)`; otherwise they may be left out
+    # with the answer to `submit` and to `find(with_legs)`; otherwise they may be left out
+    legs: tuple[Leg, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,8 +193,14 @@ class FoundOrder:
     @property
     def ref(self) -> OrderRef:
         return OrderRef(
-            client_order_id=self.client_order_id, broker_order_id=self.broker_order_id, symbol=self.symbol, side=self.side,
-            quantity=self.quantity, type=self.type, created_at=self.created_at, with_legs=True,
+            client_order_id=self.client_order_id,
+            broker_order_id=self.broker_order_id,
+            symbol=self.symbol,
+            side=self.side,
+            quantity=self.quantity,
+            type=self.type,
+            created_at=self.created_at,
+            with_legs=True,
         )
 
 
@@ -202,7 +219,8 @@ class AccountState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerPosition:
-    """What the venue holds for the whole account: netted over all bots and hands. Signed: short is negative."""
+    """What the venue holds for the whole account: netted over all bots and hands. Signed: short is
+    negative."""
 
     symbol: Symbol
     quantity: Decimal
@@ -254,7 +272,8 @@ class Candle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """How one venue differs from another, as data: bots are validated, orders built and the documentation drawn from it."""
+    """How one venue differs from another, as data: bots are validated, orders built and the documentation
+    drawn from it."""
 
     name: str  # as people call it: "Alpaca"
     order_types: frozenset[OrderType] = frozenset({OrderType.MARKET, OrderType.LIMIT})
@@ -262,13 +281,16 @@ class Capabilities:
     shorts: bool = False
     fractional: bool = False
     crosses_zero: bool = True  # one order may take the account from long to short; else it is split there
-    opposite_orders: bool = True  # takes a buy and a sell of one symbol side by side; else that is a wash trade
-    fractions_by_the_day: frozenset[OrderType] = frozenset()  # fractions of shares in day orders of these alone, not short
+    # takes a buy and a sell of one symbol side by side; else that is a wash trade
+    opposite_orders: bool = True
+    # fractions of shares in day orders of these alone, not short
+    fractions_by_the_day: frozenset[OrderType] = frozenset()
     notional: bool = False
     extended_hours: bool = False
     native_bracket: bool = False
     client_ids: bool = True  # our id is kept and can be looked up
-    refuses_repeats: bool = False  # the same client id is refused for ever, so sending again after a look-up is safe
+    # the same client id is refused for ever, so sending again after a look-up is safe
+    refuses_repeats: bool = False
     settle: timedelta = timedelta(seconds=2)  # how long after sending a "not found" is not yet believed
     sandbox: bool = False
     requests_per_minute: int | None = None
@@ -277,16 +299,17 @@ class Capabilities:
     always_open: bool = False
     queues_when_closed: bool = True  # takes orders while its market is closed, and holds them for the open
     lists_orders: bool = False  # tells of orders that carry our ids though we have forgotten them
-    unseen_coin_fee: Decimal = ZERO  # share of a bought coin that is taken as a fee without being told with the order
+    # share of a bought coin that is taken as a fee without being told with the order
+    unseen_coin_fee: Decimal = ZERO
     notes: tuple[str, ...] = field(default=())
 
 
 class Broker(Protocol):
-    """One account at one venue. Every call is bounded in time. Methods may be called from several threads at once.
+    """One account at one venue. Every call is bounded in time. Methods may be called from several threads at
+    once.
 
-    `submit` returns a report once the venue has the order, or raises Rejected, RetryLater, Unknown or BadCredentials.
-    The others raise Unavailable, RetryLater or BadCredentials when they cannot tell.
-    """
+    `submit` returns a report once the venue has the order, or raises Rejected, RetryLater, Unknown or
+    BadCredentials. The others raise Unavailable, RetryLater or BadCredentials when they cannot tell."""
 
     capabilities: Capabilities
     offers: Offers
@@ -294,11 +317,13 @@ class Broker(Protocol):
     def submit(self, request: OrderRequest) -> OrderReport: ...
 
     def find(self, order: OrderRef) -> OrderReport | None:
-        """The order as the venue knows it, looked up by our id (or theirs, when known). None: the venue answered that it has
-        no such order *now*; within `capabilities.settle` of sending that proves nothing."""
+        """The order as the venue knows it, looked up by our id (or theirs, when known). None: the venue
+        answered that it has no such order *now*; within `capabilities.settle` of sending that proves
+        nothing."""
 
     def poll(self, orders: Sequence[OrderRef]) -> Sequence[OrderReport]:
-        """News of working orders, in as few calls as the venue allows. An order left out is one nothing is known of now."""
+        """News of working orders, in as few calls as the venue allows. An order left out is one nothing is
+        known of now."""
 
     def cancel(self, order: OrderRef) -> None:
         """Ask for cancellation. An order that has ended already is no error: the next report tells."""
@@ -308,7 +333,8 @@ class Broker(Protocol):
     def positions(self) -> Sequence[BrokerPosition]: ...
 
     def rules(self, symbol: Symbol) -> Rules:
-        """What may be ordered; raises Rejected when the venue does not trade the symbol. Cached by the adapter."""
+        """What may be ordered; raises Rejected when the venue does not trade the symbol. Cached by the
+        adapter."""
 
     def market_open(self, symbol: Symbol) -> bool: ...
 
@@ -327,7 +353,8 @@ class Stream(Protocol):
         """Is the line up, as far as is known?"""
 
     def listen(self, on_report: Callable[[OrderReport], object]) -> None:
-        """Tell of news as they happen, from a thread of its own, reconnecting by itself; until told to stop, or closed."""
+        """Tell of news as they happen, from a thread of its own, reconnecting by itself; until told to stop,
+        or closed."""
 
     def stop_listening(self) -> None: ...
 
@@ -336,8 +363,8 @@ class Listing(Protocol):
     """Lists the account's orders with our ids on them."""
 
     def ours(self, since: datetime, symbols: Sequence[Symbol]) -> Sequence[FoundOrder]:
-        """Every order placed since then that carries an id of ours, ended or not, oldest first; where the venue lists orders by
-        symbol, of these symbols."""
+        """Every order placed since then that carries an id of ours, ended or not, oldest first; where the
+        venue lists orders by symbol, of these symbols."""
 
 
 class Feed(Protocol):
@@ -353,13 +380,15 @@ class Feed(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offers:
-    """What some venues have beyond the rest; None where this one has not. An adapter says so itself: nobody searches it."""
+    """What some venues have beyond the rest; None where this one has not. An adapter says so itself: nobody
+    searches it."""
 
     prices: Feed | None = None
     listing: Listing | None = None
     stream: Stream | None = None
     clock_skew: Callable[[], timedelta | None] | None = None  # how far its clock is ahead of ours
-    sign_in_warning: Callable[[], str] | None = None  # words for the user where a person has to sign in again soon
+    # words for the user where a person has to sign in again soon
+    sign_in_warning: Callable[[], str] | None = None
     start_over: Callable[[], None] | None = None  # with fresh money, of what is made up
     local: bool = False  # its books are in our own database, so that nothing of it waits for a network
 

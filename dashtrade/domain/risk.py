@@ -1,8 +1,8 @@
-"""What stands between a wish and an order. Only `review` makes an `Approved`, and only an `Approved` makes an order.
+"""What stands between a wish and an order. Only `review` makes an `Approved`, and only an `Approved` makes an
+order.
 
-Every rule is a function (entry, view) -> Check; a failed check carries its numbers. Rules apply to entries alone: giving up
-risk is never refused.
-"""
+Every rule is a function (entry, view) -> Check; a failed check carries its numbers. Rules apply to entries
+alone: giving up risk is never refused."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ class View:
     market_open: bool
     alone: bool = True  # no other bot of the account trades this symbol
     others_orders: tuple[Order, ...] = ()  # open orders of the account's other bots on the symbol
-    shared: Shared | None = None  # what the account holds of it, at a broker whose positions are netted; None: it does not matter
+    # what the account holds of it, at a broker whose positions are netted; None: it does not matter
+    shared: Shared | None = None
     drift: Drift | None = None  # where the venue's books differ from ours, not yet resolved by its user
     opens_at: datetime | None = None  # of a closed market, where the venue tells
     waiting: tuple[WaitingEntry, ...] = ()
@@ -127,7 +128,8 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """Not now: decided anew at that time. An entry gives up its turn until then, so that nothing waits behind it."""
+    """Not now: decided anew at that time. An entry gives up its turn until then, so that nothing waits behind
+    it."""
 
     until: datetime
     reason: str
@@ -153,10 +155,13 @@ def review(proposal: Proposal, view: View) -> Approved | Refused | Wait:
     if wait is not None and not view.account_ok:
         return wait
     if failed and proposal.exits and all(check.ok or _waits(check, view) for check in checks):
-        failed = None  # the way out is queued for the open, and the entry follows its fill as in any change of sides
+        # the way out is queued for the open, and the entry follows its fill as in any change of sides
+        failed = None
     steps = proposal.exits + ((entry,) if entry and not failed else ())
     if view.account_ok:
-        return Refused(reason=view.account_ok, would=would_have(entry or (steps[0] if steps else None)), checks=checks)
+        return Refused(
+            reason=view.account_ok, would=would_have(entry or (steps[0] if steps else None)), checks=checks
+        )
     if failed and not steps and not proposal.done:
         return Refused(reason=failed.detail, numbers=failed.numbers, would=would_have(entry), checks=checks)
     reason = f"closes only: {failed.detail}" if failed else proposal.done
@@ -164,18 +169,29 @@ def review(proposal: Proposal, view: View) -> Approved | Refused | Wait:
 
 
 def _wait(proposal: Proposal, failed: Check | None, view: View) -> Wait | Refused | None:
-    """At a closed market: a way out waits where the venue would not take it; an entry waits where its bot says so."""
+    """At a closed market: a way out waits where the venue would not take it; an entry waits where its bot
+    says so."""
     name, opens = view.bot.symbol.short, view.opens_at
     if proposal.exits and not view.capabilities.queues_when_closed:
         known = f", which is expected at {iso(opens)}" if opens else "; it is asked every minute"
-        return Wait(until=max(opens, view.now + SOON) if opens else view.now + ASK_AGAIN, reason=f"waits for the market of {name} to open{known}", entry=False)
+        return Wait(
+            until=max(opens, view.now + SOON) if opens else view.now + ASK_AGAIN,
+            reason=f"waits for the market of {name} to open{known}",
+            entry=False,
+        )
     if proposal.exits or failed is None or opens is None or not _waits(failed, view):
         return None
     if view.expires_at is not None and view.expires_at < opens:
         return Refused(
-            reason=f"{failed.detail}, and the alert is good until {iso(view.expires_at)} only", numbers=failed.numbers, would=would_have(proposal.entry),
+            reason=f"{failed.detail}, and the alert is good until {iso(view.expires_at)} only",
+            numbers=failed.numbers,
+            would=would_have(proposal.entry),
         )
-    return Wait(until=max(opens, view.now + SOON), reason=f"waits for the market of {name} to open at {iso(opens)}, and is then looked at anew", entry=True)
+    return Wait(
+        until=max(opens, view.now + SOON),
+        reason=f"waits for the market of {name} to open at {iso(opens)}, and is then looked at anew",
+        entry=True,
+    )
 
 
 def _waits(check: Check, view: View) -> bool:
@@ -188,7 +204,11 @@ def entry_still_allowed(bot: Bot, switches: tuple[Switch, ...]) -> str:
     if not bot.is_active or bot.deleted_at:
         return "the bot was paused before the order was sent"
     on = next((switch for switch in switches if switch.stop is not Stop.NONE), None)
-    return f"{_SCOPES[on.scope]} was switched to {on.stop.replace('_', ' ')} before the order was sent" if on else ""
+    return (
+        f"{_SCOPES[on.scope]} was switched to {on.stop.replace('_', ' ')} before the order was sent"
+        if on
+        else ""
+    )
 
 
 def would_have(step: Step | None) -> str:
@@ -200,7 +220,7 @@ def would_have(step: Step | None) -> str:
     return f"would have {verb} {plain(step.quantity)}{at}"
 
 
-# --- the rules ---------------------------------------------------------------------------------------------------------
+# --- the rules ----------------------------------------------------------------------------------------------
 
 _SCOPES = {"all": "all trading", "user": "your trading", "account": "this account", "bot": "this bot"}
 
@@ -208,7 +228,11 @@ _SCOPES = {"all": "all trading", "user": "your trading", "account": "this accoun
 def _active(entry: Step, view: View) -> Check:
     why = f" ({view.bot.paused_reason})" if view.bot.paused_reason else ""
     ok = view.bot.is_active
-    return Check(name="bot active", ok=ok, detail="the bot is active" if ok else f"the bot is paused{why}: resume it to let it trade")
+    return Check(
+        name="bot active",
+        ok=ok,
+        detail="the bot is active" if ok else f"the bot is paused{why}: resume it to let it trade",
+    )
 
 
 def _switches(entry: Step, view: View) -> Check:
@@ -217,7 +241,9 @@ def _switches(entry: Step, view: View) -> Check:
         return Check(name="switches", ok=True, detail="no switch is on")
     why = f" ({stop.reason})" if stop.reason else ""
     return Check(
-        name="switches", ok=False, detail=f"{_SCOPES[stop.scope]} is switched to {stop.stop.replace('_', ' ')}{why}",
+        name="switches",
+        ok=False,
+        detail=f"{_SCOPES[stop.scope]} is switched to {stop.stop.replace('_', ' ')}{why}",
         numbers={"scope": stop.scope, "switch": str(stop.stop)},
     )
 
@@ -229,16 +255,30 @@ _ALL = Guard(id=0, scope=Scope.USER, scope_id=0, rule=MarketClosed())  # holds f
 def _seen(guard: Guard, entry: Step, view: View) -> Seen:
     bot = view.bot
     return Seen(
-        now=view.now, bot_id=bot.id, symbol=bot.symbol, quote=view.quote, equity=view.account.equity, market_open=view.market_open,
-        owned=abs(bot.position.quantity) if entry.effect is Effect.ADD else ZERO, opens_at=view.opens_at, exits=guard.exits, sent=guard.sent,
+        now=view.now,
+        bot_id=bot.id,
+        symbol=bot.symbol,
+        quote=view.quote,
+        equity=view.account.equity,
+        market_open=view.market_open,
+        owned=abs(bot.position.quantity) if entry.effect is Effect.ADD else ZERO,
+        opens_at=view.opens_at,
+        exits=guard.exits,
+        sent=guard.sent,
         others=guard.others,
-    )  # fmt: skip
+    )
 
 
 def _market(entry: Step, view: View) -> Check:
     closed = _ALL.rule.judge(entry, _seen(_ALL, entry, view))
     if closed is None:
-        return Check(name=_MARKET, ok=True, detail="the market is open" if view.market_open else "the order is one for outside of the market's hours")
+        return Check(
+            name=_MARKET,
+            ok=True,
+            detail="the market is open"
+            if view.market_open
+            else "the order is one for outside of the market's hours",
+        )
     return Check(name=_MARKET, ok=False, detail=closed.reason, numbers=closed.numbers)
 
 
@@ -247,27 +287,55 @@ def _locks(entry: Step, view: View) -> Check:
         return Check(name="locks", ok=True, detail="nothing is locked")
     lock = max(view.locks, key=lambda one: (one.until is None, one.until or view.now))
     return Check(
-        name="locks", ok=False, detail=f"{locked_words(lock.scope, lock.symbol, lock.until)}: {lock.reason}",
-        numbers={"lock": str(lock.id), "protection": lock.kind} | ({"until": iso(lock.until)} if lock.until else {}),
+        name="locks",
+        ok=False,
+        detail=f"{locked_words(lock.scope, lock.symbol, lock.until)}: {lock.reason}",
+        numbers={"lock": str(lock.id), "protection": lock.kind}
+        | ({"until": iso(lock.until)} if lock.until else {}),
     )
 
 
 def _protections(entry: Step, view: View) -> Check:
-    fired = tuple(Fired(guard=one, lock=lock) for one in view.guards if (lock := one.rule.judge(entry, _seen(one, entry, view))) is not None)
+    fired = tuple(
+        Fired(guard=one, lock=lock)
+        for one in view.guards
+        if (lock := one.rule.judge(entry, _seen(one, entry, view))) is not None
+    )
     if not fired:
         return Check(name="protections", ok=True, detail="no protection objects")
     lock = fired[0].lock
-    numbers = {"protection": fired[0].guard.rule.kind, "actual": plain(lock.actual), "limit": plain(lock.limit)} | lock.numbers
-    return Check(name="protections", ok=False, detail="; ".join(one.lock.reason for one in fired), numbers=numbers, fired=fired)
+    numbers = {
+        "protection": fired[0].guard.rule.kind,
+        "actual": plain(lock.actual),
+        "limit": plain(lock.limit),
+    } | lock.numbers
+    return Check(
+        name="protections",
+        ok=False,
+        detail="; ".join(one.lock.reason for one in fired),
+        numbers=numbers,
+        fired=fired,
+    )
 
 
 def _window(entry: Step, view: View) -> Check:
     ok = view.bot.in_window(view.now)
     if ok:
         return Check(name="trading window", ok=True, detail="inside the trading window")
-    local, windows = f"{view.now.astimezone(ZoneInfo(view.bot.time_zone)):%a %H:%M}", "; ".join(window.said() for window in view.bot.windows)
-    said = f"outside the bot's trading windows ({view.bot.time_zone}): it is {local} there, and they are {windows}"
-    return Check(name="trading window", ok=False, detail=said, numbers={"now": iso(view.now), "local": local, "windows": windows})
+    local, windows = (
+        f"{view.now.astimezone(ZoneInfo(view.bot.time_zone)):%a %H:%M}",
+        "; ".join(window.said() for window in view.bot.windows),
+    )
+    said = (
+        f"outside the bot's trading windows ({view.bot.time_zone}): it is {local} there, and they are "
+        f"{windows}"
+    )
+    return Check(
+        name="trading window",
+        ok=False,
+        detail=said,
+        numbers={"now": iso(view.now), "local": local, "windows": windows},
+    )
 
 
 def _cooldown(entry: Step, view: View) -> Check:
@@ -276,8 +344,15 @@ def _cooldown(entry: Step, view: View) -> Check:
         return Check(name="cooldown", ok=True, detail="no cooldown is running")
     left = bot.cooldown_seconds - (view.now - bot.last_entry_at).total_seconds()
     ok = left <= 0
-    said = "the cooldown is over" if ok else f"the cooldown of {bot.cooldown_seconds} s has {left:.0f} s to go"
-    return Check(name="cooldown", ok=ok, detail=said, numbers={} if ok else {"cooldown": str(bot.cooldown_seconds), "left": f"{left:.0f}"})
+    said = (
+        "the cooldown is over" if ok else f"the cooldown of {bot.cooldown_seconds} s has {left:.0f} s to go"
+    )
+    return Check(
+        name="cooldown",
+        ok=ok,
+        detail=said,
+        numbers={} if ok else {"cooldown": str(bot.cooldown_seconds), "left": f"{left:.0f}"},
+    )
 
 
 def _orders_per_day(entry: Step, view: View) -> Check:
@@ -285,7 +360,9 @@ def _orders_per_day(entry: Step, view: View) -> Check:
     ok = limit is None or so_far < limit
     said = f"{so_far} of {limit} entries of the day" if limit is not None else "no limit on entries a day"
     return Check(
-        name="orders per day", ok=ok, detail=said if ok else f"the limit of {limit} entries a day is reached",
+        name="orders per day",
+        ok=ok,
+        detail=said if ok else f"the limit of {limit} entries a day is reached",
         numbers={} if ok else {"limit": str(limit), "actual": str(so_far)},
     )
 
@@ -298,7 +375,9 @@ def _max_position(entry: Step, view: View) -> Check:
     value = (owned + entry.quantity) * entry.price
     ok = value <= limit
     said = f"a position of {money(value)} {'is within' if ok else 'passes'} the limit {money(limit)}"
-    return Check(name="position size", ok=ok, detail=said, numbers={"value": money(value), "limit": money(limit)})
+    return Check(
+        name="position size", ok=ok, detail=said, numbers={"value": money(value), "limit": money(limit)}
+    )
 
 
 def day_result(bot: Bot, day: Day, mark: Decimal) -> Decimal:
@@ -325,28 +404,44 @@ def loss_percent(bot: Bot, mark: Decimal) -> Decimal:
 def risk_limit_price(bot: Bot) -> Decimal | None:
     """Where the risk limit would close the position and pause the bot; None without a limit or a position."""
     entry, limit = bot.position.average_price, bot.risk_limit_percent
-    return entry - bot.position.side.sign * entry * limit / 100 if entry is not None and limit is not None else None
+    return (
+        entry - bot.position.side.sign * entry * limit / 100
+        if entry is not None and limit is not None
+        else None
+    )
 
 
 def _risk_limit(entry: Step, view: View) -> Check:
     limit = view.bot.risk_limit_percent
     if limit is None or entry.effect is not Effect.ADD:
-        return Check(name="risk limit", ok=True, detail=f"risk limit {plain(limit)}%" if limit is not None else "no risk limit")
+        return Check(
+            name="risk limit",
+            ok=True,
+            detail=f"risk limit {plain(limit)}%" if limit is not None else "no risk limit",
+        )
     loss = loss_percent(view.bot, view.quote.mid)
     ok = loss < limit
     said = f"the position is {loss:.2f}% down, {'under' if ok else 'past'} the risk limit {plain(limit)}%"
-    return Check(name="risk limit", ok=ok, detail=said, numbers={"loss_percent": f"{loss:.2f}", "limit_percent": plain(limit)})
+    return Check(
+        name="risk limit",
+        ok=ok,
+        detail=said,
+        numbers={"loss_percent": f"{loss:.2f}", "limit_percent": plain(limit)},
+    )
 
 
 def _buying_power(entry: Step, view: View) -> Check:
     need = entry.quantity * entry.price
-    freed = abs(view.bot.position.quantity) * view.quote.mid if entry.effect is Effect.OPEN else ZERO  # a flip closes first
+    # a flip closes first
+    freed = abs(view.bot.position.quantity) * view.quote.mid if entry.effect is Effect.OPEN else ZERO
     have = view.account.buying_power - view.reserved + freed
     ok = need <= have
     held = f" ({money(view.reserved)} held for orders under way)" if view.reserved else ""
     said = f"needs {money(need)} of {money(have)} buying power{held}"
     return Check(
-        name="buying power", ok=ok, detail=said if ok else f"{said}: reduce the size or close something",
+        name="buying power",
+        ok=ok,
+        detail=said if ok else f"{said}: reduce the size or close something",
         numbers={"needs": money(need), "buying_power": money(have)},
     )
 
@@ -364,7 +459,9 @@ def _venue(entry: Step, view: View) -> Check:
         problem = f"{can.name} cannot sell {view.bot.symbol.short} short"
     elif view.shared is not None:
         owned = abs(view.bot.position.quantity) if entry.effect is Effect.ADD else ZERO
-        problem = cannot_be_left(entry.side, entry.quantity, owned, view.shared, view.bot.symbol, view.rules, can)
+        problem = cannot_be_left(
+            entry.side, entry.quantity, owned, view.shared, view.bot.symbol, view.rules, can
+        )
     return Check(name="venue", ok=not problem, detail=problem or f"{can.name} takes this order")
 
 
@@ -372,13 +469,38 @@ def _frozen(entry: Step, view: View) -> Check:
     drift = view.drift
     if drift is None or drift.status is not DriftStatus.FROZEN:
         return Check(name="frozen", ok=True, detail="the symbol is not frozen")
-    numbers = {"broker": plain(drift.theirs), "bots": plain(drift.ours), "outside": plain(drift.outside), "drift": str(drift.id)}
-    said = f"{view.bot.symbol.short} is frozen: the broker has {numbers['broker']}, the bots own {numbers['bots']}"
-    return Check(name="frozen", ok=False, detail=f"{said}. Resolve the difference, or unfreeze the symbol", numbers=numbers)
+    numbers = {
+        "broker": plain(drift.theirs),
+        "bots": plain(drift.ours),
+        "outside": plain(drift.outside),
+        "drift": str(drift.id),
+    }
+    said = (
+        f"{view.bot.symbol.short} is frozen: the broker has {numbers['broker']}, the bots own "
+        f"{numbers['bots']}"
+    )
+    return Check(
+        name="frozen",
+        ok=False,
+        detail=f"{said}. Resolve the difference, or unfreeze the symbol",
+        numbers=numbers,
+    )
 
 
 Rule = Callable[[Step, View], Check]
 RULES: tuple[Rule, ...] = (
-    _active, _switches, _frozen, _market, _locks, _protections, _window, _cooldown, _orders_per_day, _max_position, _daily_loss, _risk_limit, _venue,
+    _active,
+    _switches,
+    _frozen,
+    _market,
+    _locks,
+    _protections,
+    _window,
+    _cooldown,
+    _orders_per_day,
+    _max_position,
+    _daily_loss,
+    _risk_limit,
+    _venue,
     _buying_power,
 )

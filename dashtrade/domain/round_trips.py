@@ -1,10 +1,10 @@
 """Round trips: what a bot made from the moment it owned something until it owned nothing again. Pure.
 
-A round trip runs from flat to flat. Partial exits belong to it; an execution that goes through zero ends one and begins the next.
-A closing order that is filled ends it too, where less is left than can be ordered (a fee paid in the bought coin leaves some):
-what happens to that rest later is added to the trip that left it. Every execution's profit and fee stands in exactly one trip,
-so that the trips of a bot add up to what its ledger realised.
-"""
+A round trip runs from flat to flat. Partial exits belong to it; an execution that goes through zero ends one
+and begins the next. A closing order that is filled ends it too, where less is left than can be ordered (a fee
+paid in the bought coin leaves some): what happens to that rest later is added to the trip that left it. Every
+execution's profit and fee stands in exactly one trip, so that the trips of a bot add up to what its ledger
+realised."""
 
 from __future__ import annotations
 
@@ -41,12 +41,17 @@ class ExitReason(StrEnum):
 
 
 _STOPS = {
-    OrderType.STOP: ExitReason.STOP_LOSS, OrderType.STOP_LIMIT: ExitReason.STOP_LOSS, OrderType.TRAILING_STOP: ExitReason.TRAILING_STOP,
+    OrderType.STOP: ExitReason.STOP_LOSS,
+    OrderType.STOP_LIMIT: ExitReason.STOP_LOSS,
+    OrderType.TRAILING_STOP: ExitReason.TRAILING_STOP,
 }
 
 
-def exit_reason(*, origin: str, key: str | None, order_type: OrderType, held_at_broker: bool, trailing: bool) -> ExitReason:
-    """From the signal that closed (its origin, and the id it was sent with), the order's type, who kept the exit."""
+def exit_reason(
+    *, origin: str, key: str | None, order_type: OrderType, held_at_broker: bool, trailing: bool
+) -> ExitReason:
+    """From the signal that closed (its origin, and the id it was sent with), the order's type, who kept the
+    exit."""
     if held_at_broker:
         return ExitReason.BROKER_TAKE_PROFIT if order_type is OrderType.LIMIT else ExitReason.BROKER_STOP_LOSS
     name = (key or "").rpartition("|")[2]
@@ -152,12 +157,17 @@ def follow(trip: RoundTrip | None, seen: Execution) -> tuple[RoundTrip | None, R
         if trip is None or not trip.is_open:
             return None, _begin(seen, opening, seen.fee)
         return replace(
-            trip, entry_quantity=trip.entry_quantity + opening, entry_notional=trip.entry_notional + opening * seen.price,
-            realized=trip.realized + seen.realized, fees=trip.fees + seen.fee,
+            trip,
+            entry_quantity=trip.entry_quantity + opening,
+            entry_notional=trip.entry_notional + opening * seen.price,
+            realized=trip.realized + seen.realized,
+            fees=trip.fees + seen.fee,
         ), None
     fee = (seen.fee * closing / seen.quantity).quantize(_FEE_STEP) if opening else seen.fee
     flat = bool(opening) or closing == abs(seen.held) or seen.completes
-    return _leave(trip or _unrecorded(seen, closing), seen, closing, fee, flat), _begin(seen, opening, seen.fee - fee) if opening else None
+    return _leave(trip or _unrecorded(seen, closing), seen, closing, fee, flat), _begin(
+        seen, opening, seen.fee - fee
+    ) if opening else None
 
 
 def changes(before: RoundTrip | None, seen: Execution) -> list[Change]:
@@ -180,26 +190,45 @@ def follow_all(trip: RoundTrip | None, executions: Iterable[Execution]) -> list[
 
 def _begin(seen: Execution, quantity: Decimal, fee: Decimal) -> RoundTrip:
     return RoundTrip(
-        user_id=seen.user_id, account_id=seen.account_id, bot_id=seen.bot_id, symbol=seen.symbol,
-        side=Side.LONG if seen.side is OrderSide.BUY else Side.SHORT, entry_quantity=quantity, entry_notional=quantity * seen.price,
-        exit_quantity=ZERO, exit_notional=ZERO, realized=ZERO, fees=fee, opened_at=seen.at, closed_at=None, entry_signal_id=seen.signal_id,
-        exit_signal_id=None, exit_reason="", on_paper=seen.on_paper,
+        user_id=seen.user_id,
+        account_id=seen.account_id,
+        bot_id=seen.bot_id,
+        symbol=seen.symbol,
+        side=Side.LONG if seen.side is OrderSide.BUY else Side.SHORT,
+        entry_quantity=quantity,
+        entry_notional=quantity * seen.price,
+        exit_quantity=ZERO,
+        exit_notional=ZERO,
+        realized=ZERO,
+        fees=fee,
+        opened_at=seen.at,
+        closed_at=None,
+        entry_signal_id=seen.signal_id,
+        exit_signal_id=None,
+        exit_reason="",
+        on_paper=seen.on_paper,
     )
 
 
 def _leave(trip: RoundTrip, seen: Execution, quantity: Decimal, fee: Decimal, flat: bool) -> RoundTrip:
     """What comes after it ended changes its figures, not when and why it ended."""
     after = replace(
-        trip, exit_quantity=trip.exit_quantity + quantity, exit_notional=trip.exit_notional + quantity * seen.price,
-        realized=trip.realized + seen.realized, fees=trip.fees + fee,
+        trip,
+        exit_quantity=trip.exit_quantity + quantity,
+        exit_notional=trip.exit_notional + quantity * seen.price,
+        realized=trip.realized + seen.realized,
+        fees=trip.fees + fee,
     )
     if not flat or not trip.is_open:
         return after
-    return replace(after, closed_at=max(seen.at, trip.opened_at), exit_signal_id=seen.signal_id, exit_reason=seen.reason)
+    return replace(
+        after, closed_at=max(seen.at, trip.opened_at), exit_signal_id=seen.signal_id, exit_reason=seen.reason
+    )
 
 
 def _unrecorded(seen: Execution, quantity: Decimal) -> RoundTrip:
-    """A position without a trip, as of a bot that was handed a rest: what it cost follows from what leaving it made."""
+    """A position without a trip, as of a bot that was handed a rest: what it cost follows from what leaving
+    it made."""
     side = Side.of(seen.held)
     cost = seen.price * quantity - side.sign * seen.realized
     begun = _begin(seen, quantity, ZERO)
@@ -223,11 +252,13 @@ class Tally:
     def counted(self, day: Day) -> Day:
         if not self.wins and not self.losses:
             return day
-        return replace(day, wins=max(day.wins + self.wins, 0), losses=max(day.losses + self.losses, 0))  # it may have ended on another day
+        # it may have ended on another day
+        return replace(day, wins=max(day.wins + self.wins, 0), losses=max(day.losses + self.losses, 0))
 
 
 def tally(found: Iterable[Change]) -> Tally:
     pairs = [(outcome(before), outcome(after)) for before, after in found]
     return Tally(
-        wins=sum((now > 0) - (was > 0) for was, now in pairs), losses=sum((now < 0) - (was < 0) for was, now in pairs),
+        wins=sum((now > 0) - (was > 0) for was, now in pairs),
+        losses=sum((now < 0) - (was < 0) for was, now in pairs),
     )

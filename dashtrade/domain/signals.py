@@ -50,7 +50,8 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A take-profit or stop-loss as written: exactly one of price, percent (of the entry price) and amount (price distance)."""
+    """A take-profit or stop-loss as written: exactly one of price, percent (of the entry price) and amount
+    (price distance)."""
 
     price: Decimal | None = None
     percent: Decimal | None = None

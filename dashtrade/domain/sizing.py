@@ -29,7 +29,13 @@ class NoSize:
 
 
 def entry_size(
-    size: Size, *, price: Decimal, equity: Decimal, owned: Decimal, rules: Rules, stop_distance: Decimal | None = None
+    size: Size,
+    *,
+    price: Decimal,
+    equity: Decimal,
+    owned: Decimal,
+    rules: Rules,
+    stop_distance: Decimal | None = None,
 ) -> Sized | NoSize:
     wanted = _wanted(size, price=price, equity=equity, owned=owned, stop_distance=stop_distance)
     if isinstance(wanted, NoSize):
@@ -44,14 +50,16 @@ def entry_size(
         )
     if quantity * price < rules.min_notional:
         return NoSize(
-            reason=f"{plain(quantity)} at {plain(price)} is worth {money(quantity * price)}, under the venue's minimum "
-            f"{money(rules.min_notional)}",
+            reason=f"{plain(quantity)} at {plain(price)} is worth {money(quantity * price)}, under the "
+            f"venue's minimum {money(rules.min_notional)}",
             numbers={"value": money(quantity * price), "minimum": money(rules.min_notional)},
         )
     return Sized(quantity=quantity, words=words)
 
 
-def _wanted(size: Size, *, price: Decimal, equity: Decimal, owned: Decimal, stop_distance: Decimal | None) -> Decimal | NoSize:
+def _wanted(
+    size: Size, *, price: Decimal, equity: Decimal, owned: Decimal, stop_distance: Decimal | None
+) -> Decimal | NoSize:
     match size.kind:
         case SizeKind.QUANTITY:
             return size.value
@@ -74,8 +82,8 @@ def _wanted(size: Size, *, price: Decimal, equity: Decimal, owned: Decimal, stop
 def exit_quantity(
     size: Size | None, *, owned: Decimal, price: Decimal, rules: Rules, part_step: Decimal | None = None
 ) -> Sized:
-    """How much of what the bot owns to give up: all of it, or a part that is never more than it owns. `part_step`: what a part
-    is rounded down to, where that is coarser than the venue's own step."""
+    """How much of what the bot owns to give up: all of it, or a part that is never more than it owns.
+    `part_step`: what a part is rounded down to, where that is coarser than the venue's own step."""
     if size is None:
         return _all_of(owned, rules, "")
     match size.kind:
@@ -104,7 +112,9 @@ def _all_of(owned: Decimal, rules: Rules, more: str) -> Sized:
     whole = floor_to(owned, rules.quantity_step)
     if whole in (owned, ZERO):
         return Sized(quantity=owned, words=f"all of {plain(owned)}{more}")
-    return Sized(quantity=whole, words=f"{plain(whole)} of {plain(owned)}, which is all that can be ordered here{more}")
+    return Sized(
+        quantity=whole, words=f"{plain(whole)} of {plain(owned)}, which is all that can be ordered here{more}"
+    )
 
 
 def _said(size: Size) -> str:

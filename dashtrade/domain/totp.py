@@ -1,4 +1,5 @@
-"""Time-based one-time codes (RFC 6238) as every authenticator app makes them: SHA-1, six digits, thirty seconds."""
+"""Time-based one-time codes (RFC 6238) as every authenticator app makes them: SHA-1, six digits, thirty
+seconds."""
 
 from __future__ import annotations
 
@@ -23,12 +24,19 @@ def step_at(moment: datetime) -> int:
 
 
 def step_of(secret: str, code: str, now: datetime) -> int | None:
-    """The step whose code this is, if it is one of now; who accepts it remembers the step, as a code works once."""
+    """The step whose code this is, if it is one of now; who accepts it remembers the step, as a code works
+    once."""
     here = step_at(now)
-    fitting = [step for step in range(here - DRIFT, here + DRIFT + 1) if hmac.compare_digest(code_at(secret, step).encode(), code.encode())]
+    fitting = [
+        step
+        for step in range(here - DRIFT, here + DRIFT + 1)
+        if hmac.compare_digest(code_at(secret, step).encode(), code.encode())
+    ]
     return fitting[0] if fitting else None
 
 
 def address(secret: str, email: str) -> str:
     """What the QR code says: authenticator apps read the secret and a name from it."""
-    return f"otpauth://totp/{quote(f'DashTrade:{email}')}?{urlencode({'secret': secret, 'issuer': 'DashTrade'})}"
+    return (
+        f"otpauth://totp/{quote(f'DashTrade:{email}')}?{urlencode({'secret': secret, 'issuer': 'DashTrade'})}"
+    )

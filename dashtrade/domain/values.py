@@ -1,8 +1,7 @@
 """The small values everything else is made of: exact numbers, symbols, timeframes and ids.
 
-People write the same thing in many ways (`NASDAQ:AAPL`, `aapl`; `15 Min`, `15m`, `15`). Each thing has one form in here,
-so that an alert finds its bot however it was spelled.
-"""
+People write the same thing in many ways (`NASDAQ:AAPL`, `aapl`; `15 Min`, `15m`, `15`). Each thing has one
+form in here, so that an alert finds its bot however it was spelled."""
 
 from __future__ import annotations
 
@@ -79,7 +78,8 @@ T = TypeVar("T")
 
 
 def given(value: T | None, what: str) -> T:
-    """What a rule has asked for already, such as the limit price of a limit order: that it is missing is a bug of ours."""
+    """What a rule has asked for already, such as the limit price of a limit order: that it is missing is a
+    bug of ours."""
     if value is None:
         raise AssertionError(f"there is no {what} where there has to be one")
     return value
@@ -122,22 +122,187 @@ def round_to(number: Decimal, step: Decimal) -> Decimal:
     return (number / step).to_integral_value(ROUND_HALF_UP) * step if step > 0 else number
 
 
-# --- symbols -----------------------------------------------------------------------------------------------------------
+# --- symbols ------------------------------------------------------------------------------------------------
 
 US_STOCK_MARKETS = frozenset(
-    "NYSE NASDAQ AMEX ARCA NYSEARCA NYSEAMERICAN BATS BZX CBOE IEX OTC OTCMKTS US XNYS XNAS ARCX EQ STOCK".split()
+    [
+        "NYSE",
+        "NASDAQ",
+        "AMEX",
+        "ARCA",
+        "NYSEARCA",
+        "NYSEAMERICAN",
+        "BATS",
+        "BZX",
+        "CBOE",
+        "IEX",
+        "OTC",
+        "OTCMKTS",
+        "US",
+        "XNYS",
+        "XNAS",
+        "ARCX",
+        "EQ",
+        "STOCK",
+    ]
 )
 CRYPTO_MARKETS = frozenset(
-    "CRYPTO BINANCE BINANCEUS COINBASE KRAKEN OKX OKEX GEMINI BITSTAMP BITFINEX BYBIT KUCOIN HUOBI HTX GATEIO MEXC "
-    "BITGET POLONIEX BITTREX BITMEX DERIBIT UPBIT BITHUMB CRYPTOCOM PHEMEX INDEX WHITEBIT BITVAVO ALPACA".split()
+    [
+        "CRYPTO",
+        "BINANCE",
+        "BINANCEUS",
+        "COINBASE",
+        "KRAKEN",
+        "OKX",
+        "OKEX",
+        "GEMINI",
+        "BITSTAMP",
+        "BITFINEX",
+        "BYBIT",
+        "KUCOIN",
+        "HUOBI",
+        "HTX",
+        "GATEIO",
+        "MEXC",
+        "BITGET",
+        "POLONIEX",
+        "BITTREX",
+        "BITMEX",
+        "DERIBIT",
+        "UPBIT",
+        "BITHUMB",
+        "CRYPTOCOM",
+        "PHEMEX",
+        "INDEX",
+        "WHITEBIT",
+        "BITVAVO",
+        "ALPACA",
+    ]
 )
 # USD before TUSD and BUSD: COINBASE:MNTUSD is MNT/USD, and a known coin decides by itself (BTCTUSD).
-QUOTE_COINS = ("FDUSD", "USDT", "USDC", "USD", "TUSD", "BUSD", "EUR", "GBP", "JPY", "AUD", "CAD", "CHF", "TRY", "BTC", "ETH", "BNB", "DAI")
+QUOTE_COINS = (
+    "FDUSD",
+    "USDT",
+    "USDC",
+    "USD",
+    "TUSD",
+    "BUSD",
+    "EUR",
+    "GBP",
+    "JPY",
+    "AUD",
+    "CAD",
+    "CHF",
+    "TRY",
+    "BTC",
+    "ETH",
+    "BNB",
+    "DAI",
+)
 COINS = frozenset(
-    "BTC XBT ETH SOL XRP ADA DOGE DOT AVAX LINK MATIC POL LTC BCH UNI ATOM XLM ETC FIL APT ARB OP NEAR ICP VET HBAR ALGO "
-    "AAVE MKR SNX CRV COMP SUSHI YFI BAT ZRX GRT SAND MANA AXS ENJ CHZ FTM EOS XTZ XMR ZEC DASH NEO TRX BNB SHIB PEPE "
-    "INJ SUI SEI TIA RUNE IMX LDO STX KAS TON WIF BONK FLOKI ORDI JUP PYTH RENDER RNDR FET TAO WLD ENA ONDO USDT USDC DAI "
-    "PAXG BTT GALA EGLD THETA KSM QNT FLOW DYDX GMX BLUR MASK ANKR CELO ONE ZIL IOTA WAVES QTUM OMG LRC STORJ".split()
+    [
+        "BTC",
+        "XBT",
+        "ETH",
+        "SOL",
+        "XRP",
+        "ADA",
+        "DOGE",
+        "DOT",
+        "AVAX",
+        "LINK",
+        "MATIC",
+        "POL",
+        "LTC",
+        "BCH",
+        "UNI",
+        "ATOM",
+        "XLM",
+        "ETC",
+        "FIL",
+        "APT",
+        "ARB",
+        "OP",
+        "NEAR",
+        "ICP",
+        "VET",
+        "HBAR",
+        "ALGO",
+        "AAVE",
+        "MKR",
+        "SNX",
+        "CRV",
+        "COMP",
+        "SUSHI",
+        "YFI",
+        "BAT",
+        "ZRX",
+        "GRT",
+        "SAND",
+        "MANA",
+        "AXS",
+        "ENJ",
+        "CHZ",
+        "FTM",
+        "EOS",
+        "XTZ",
+        "XMR",
+        "ZEC",
+        "DASH",
+        "NEO",
+        "TRX",
+        "BNB",
+        "SHIB",
+        "PEPE",
+        "INJ",
+        "SUI",
+        "SEI",
+        "TIA",
+        "RUNE",
+        "IMX",
+        "LDO",
+        "STX",
+        "KAS",
+        "TON",
+        "WIF",
+        "BONK",
+        "FLOKI",
+        "ORDI",
+        "JUP",
+        "PYTH",
+        "RENDER",
+        "RNDR",
+        "FET",
+        "TAO",
+        "WLD",
+        "ENA",
+        "ONDO",
+        "USDT",
+        "USDC",
+        "DAI",
+        "PAXG",
+        "BTT",
+        "GALA",
+        "EGLD",
+        "THETA",
+        "KSM",
+        "QNT",
+        "FLOW",
+        "DYDX",
+        "GMX",
+        "BLUR",
+        "MASK",
+        "ANKR",
+        "CELO",
+        "ONE",
+        "ZIL",
+        "IOTA",
+        "WAVES",
+        "QTUM",
+        "OMG",
+        "LRC",
+        "STORJ",
+    ]
 )
 _STOCK = re.compile(r"[A-Z][A-Z0-9]{0,4}(?:[.\-/][A-Z]{1,2})?")
 _FOREIGN = re.compile(r"[A-Z0-9][A-Z0-9.&_\-]{0,19}")
@@ -147,8 +312,8 @@ _SYMBOL_HINT = "Write a stock as AAPL or NASDAQ:AAPL, a coin as BTC/USDT, BTCUSD
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Symbol:
-    """One instrument. `text` is its universal form: `NYSE:AAPL-EQ` (any US-listed stock: NYSE stands for the US market
-    and its hours, whichever exchange the writer named), `LSE:VOD-EQ`, `CRYPTO:BTC/USDT`."""
+    """One instrument. `text` is its universal form: `NYSE:AAPL-EQ` (any US-listed stock: NYSE stands for the
+    US market and its hours, whichever exchange the writer named), `LSE:VOD-EQ`, `CRYPTO:BTC/USDT`."""
 
     market: str
     base: str
@@ -169,7 +334,8 @@ class Symbol:
 
     @property
     def currency(self) -> str:
-        """What its profits are counted in; of a foreign stock the market alone is known, and stands for its currency."""
+        """What its profits are counted in; of a foreign stock the market alone is known, and stands for its
+        currency."""
         return self.quote or self.market
 
     def __str__(self) -> str:
@@ -184,12 +350,17 @@ class Symbol:
             raise Malformed(f"{where} is too long: {text[:40]!r}…", where=where, hint=_SYMBOL_HINT)
         market, _, name = text.rpartition(":")
         market = re.sub(r"_DLY?$", "", market)
-        if name.endswith(".P") and (market in CRYPTO_MARKETS or _split_pair(name[:-2], any_base=bool(market))):
+        if name.endswith(".P") and (
+            market in CRYPTO_MARKETS or _split_pair(name[:-2], any_base=bool(market))
+        ):
             raise Malformed(
-                f"{written.strip()!r} is a perpetual future; DashTrade trades spot", where=where,
+                f"{written.strip()!r} is a perpetual future; DashTrade trades spot",
+                where=where,
                 hint=f"Use the spot pair: {name[:-2]}.",
             )
-        symbol = cls._stock(market, name) if market and market not in CRYPTO_MARKETS else cls._either(market, name)
+        symbol = (
+            cls._stock(market, name) if market and market not in CRYPTO_MARKETS else cls._either(market, name)
+        )
         if symbol is None:
             raise Malformed(f"{where} {written.strip()!r} cannot be read", where=where, hint=_SYMBOL_HINT)
         return symbol
@@ -205,13 +376,18 @@ class Symbol:
     def _stock(cls, market: str, name: str) -> Symbol | None:
         name = name.removesuffix("-EQ")
         if market in US_STOCK_MARKETS:
-            return cls(market="NYSE", base=re.sub(r"[\-/]", ".", name), quote="USD") if _STOCK.fullmatch(name) else None
+            return (
+                cls(market="NYSE", base=re.sub(r"[\-/]", ".", name), quote="USD")
+                if _STOCK.fullmatch(name)
+                else None
+            )
         fits = re.fullmatch(r"[A-Z][A-Z0-9_]{1,11}", market) and _FOREIGN.fullmatch(name)
         return cls(market=market, base=name, quote="") if fits else None
 
 
 def _split_pair(name: str, *, any_base: bool) -> tuple[str, str] | None:
-    """`BTC/USDT`, `BTC-USD`, `BTCUSDT` as (base, quote). Without a separator or an exchange, only a known coin counts:
+    """`BTC/USDT`, `BTC-USD`, `BTCUSDT` as (base, quote). Without a separator or an exchange, only a known
+    coin counts:
     `LUSD` might be a stock."""
     for separator in "/-_":
         base, found, quote = name.partition(separator)
@@ -224,14 +400,40 @@ def _split_pair(name: str, *, any_base: bool) -> tuple[str, str] | None:
     return next(known, None) or next(likely, None)
 
 
-# --- timeframes --------------------------------------------------------------------------------------------------------
+# --- timeframes ---------------------------------------------------------------------------------------------
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "M": 2592000}
 _UNIT_WORDS = {
-    "": "m", "m": "m", "min": "m", "mins": "m", "minute": "m", "minutes": "m", "s": "s", "sec": "s", "second": "s",
-    "seconds": "s", "h": "h", "hr": "h", "hrs": "h", "hour": "h", "hours": "h", "d": "d", "day": "d", "days": "d",
-    "daily": "d", "w": "w", "wk": "w", "week": "w", "weeks": "w", "weekly": "w", "mo": "M", "mon": "M", "month": "M",
-    "months": "M", "monthly": "M", "hourly": "h",
+    "": "m",
+    "m": "m",
+    "min": "m",
+    "mins": "m",
+    "minute": "m",
+    "minutes": "m",
+    "s": "s",
+    "sec": "s",
+    "second": "s",
+    "seconds": "s",
+    "h": "h",
+    "hr": "h",
+    "hrs": "h",
+    "hour": "h",
+    "hours": "h",
+    "d": "d",
+    "day": "d",
+    "days": "d",
+    "daily": "d",
+    "w": "w",
+    "wk": "w",
+    "week": "w",
+    "weeks": "w",
+    "weekly": "w",
+    "mo": "M",
+    "mon": "M",
+    "month": "M",
+    "months": "M",
+    "monthly": "M",
+    "hourly": "h",
 }
 _SHOWN = {"s": "Sec", "m": "Min", "h": "Hour", "d": "Day", "w": "Week", "M": "Month"}
 _TIMEFRAME = re.compile(r"(\d{0,5})[\s-]{0,3}([A-Za-z]*)")
@@ -246,12 +448,17 @@ class Timeframe:
 
     @classmethod
     def parse(cls, written: object, where: str = "timeframe") -> Timeframe:
-        text = str(written).strip() if isinstance(written, (str, int)) and not isinstance(written, bool) else ""
+        text = (
+            str(written).strip() if isinstance(written, (str, int)) and not isinstance(written, bool) else ""
+        )
         found = _TIMEFRAME.fullmatch(text) if 0 < len(text) <= 20 else None
         if found is None:
-            raise Malformed(f"{where} {str(written)[:20]!r} cannot be read", where=where, hint=_TIMEFRAME_HINT)
+            raise Malformed(
+                f"{where} {str(written)[:20]!r} cannot be read", where=where, hint=_TIMEFRAME_HINT
+            )
         number, word = found.groups()
-        # TradingView writes months as M, 3M, 6M and 12M, and minutes as a bare number; people write 15M for minutes.
+        # TradingView writes months as M, 3M, 6M and 12M, and minutes as a bare number; people write 15M for
+        # minutes.
         unit = "M" if word == "M" and number in ("", "1", "3", "6", "12") else _UNIT_WORDS.get(word.lower())
         count = int(number or 1)
         if unit is None or not 1 <= count <= 10000:
@@ -282,19 +489,21 @@ class Timeframe:
         return self.text
 
 
-# --- ids and time ------------------------------------------------------------------------------------------------------
+# --- ids and time -------------------------------------------------------------------------------------------
+
 
 def new_id(now: datetime) -> str:
-    """An id that sorts by time and is never made twice, not even after a restored backup: 48 bits of milliseconds, 80 of chance."""
+    """An id that sorts by time and is never made twice, not even after a restored backup: 48 bits of
+    milliseconds, 80 of chance."""
     return f"{int(now.timestamp() * 1000):012x}{secrets.token_hex(10)}"
 
 
 def client_order_id(signal_id: str, bot_id: int, step: int, attempt: int = 0) -> str:
     """The name under which one order is known at every venue: derived, so that a retry finds itself.
 
-    It says whose order it is even to a DashTrade that has forgotten it (a restored backup): the signal's time, so that ids
-    sort as orders came (and databases keep neighbours together), the bot, a digest, and a check over all of it.
-    """
+    It says whose order it is even to a DashTrade that has forgotten it (a restored backup): the signal's
+    time, so that ids sort as orders came (and databases keep neighbours together), the bot, a digest, and a
+    check over all of it."""
     digest = sha256(f"{signal_id}|{bot_id}|{step}|{attempt}")
     time = signal_id[:12] if re.fullmatch("[0-9a-f]{12}", signal_id[:12]) else digest[20:32]
     named = f"{time}{bot_id & 0xFFFFFFFF:08x}{digest[:8]}"

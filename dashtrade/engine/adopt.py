@@ -1,5 +1,5 @@
-"""Orders of ours as the venue lists them: those this database does not know (a restored backup) are taken over by their bots,
-and fills that came after an order had ended are booked."""
+"""Orders of ours as the venue lists them: those this database does not know (a restored backup) are taken
+over by their bots, and fills that came after an order had ended are booked."""
 
 from __future__ import annotations
 
@@ -43,7 +43,10 @@ class Adopter:
             symbols = list(dict.fromkeys(row.symbol for row in drift_table.owned(conn, account.id)))
         listed = listing.ours(since, symbols)
         with self.db.read() as conn:
-            known = {each.client_order_id: order_table.find(conn, account.id, each.client_order_id) for each in listed}
+            known = {
+                each.client_order_id: order_table.find(conn, account.id, each.client_order_id)
+                for each in listed
+            }
         changed, forgotten = False, []
         for each in listed:
             order = known[each.client_order_id]
@@ -53,27 +56,48 @@ class Adopter:
                 changed |= self.db.write(partial(self._was_sent, order))
             elif order.status in ENDED and each.filled_quantity > order.filled_quantity:
                 report = broker.find(order.ref)
-                changed |= report is not None and drive(self.db, self._sender.book(order, report)).filled_quantity > order.filled_quantity
+                changed |= (
+                    report is not None
+                    and drive(self.db, self._sender.book(order, report)).filled_quantity
+                    > order.filled_quantity
+                )
         if forgotten:
             venue = broker.capabilities.name
             changed |= self.db.write(lambda conn: self._take_over(conn, account, venue, forgotten))
         return changed
 
     def _was_sent(self, order: Order, conn: sa.Connection) -> bool:
-        """It was about to be sent when the backup was made, and was sent since: to be looked up, never sent again."""
+        """It was about to be sent when the backup was made, and was sent since: to be looked up, never sent
+        again."""
         now = self.clock.now()
         account_table.hold(conn, order.account_id)
-        after = replace(order, status=OrderStatus.SUBMITTING, sends=order.sends + 1, sent_at=order.created_at, due_at=None, updated_at=now)
+        after = replace(
+            order,
+            status=OrderStatus.SUBMITTING,
+            sends=order.sends + 1,
+            sent_at=order.created_at,
+            due_at=None,
+            updated_at=now,
+        )
         if not order_table.update(conn, order, after):
             return False
-        order_table.log(conn, [(after, now, str(after.status), "found at the broker, to which it was sent before")])
+        order_table.log(
+            conn, [(after, now, str(after.status), "found at the broker, to which it was sent before")]
+        )
         return True
 
-    def _take_over(self, conn: sa.Connection, account: Account, venue: str, found: Sequence[tuple[FoundOrder, OrderReport | None]]) -> bool:
+    def _take_over(
+        self,
+        conn: sa.Connection,
+        account: Account,
+        venue: str,
+        found: Sequence[tuple[FoundOrder, OrderReport | None]],
+    ) -> bool:
         account_table.hold(conn, account.id)
         waiting = {
             client_order_id(task.signal_id, task.bot_id, step): (task, step)
-            for task in signal_table.waiting_in_account(conn, account.id) for step in range(2 * APART)
+            for task in signal_table.waiting_in_account(conn, account.id)
+            for step in range(2 * APART)
         }
         last: dict[int, int] = {}
         for each, _ in found:
@@ -91,51 +115,111 @@ class Adopter:
                 continue
             found_task: tuple[signal_table.Waiting | None, int] = waiting.get(name, (None, 0))
             task, step = found_task
-            self._take_one(conn, bot, venue, each, report, task, step, final=task is None or step == last[task.id])
+            self._take_one(
+                conn, bot, venue, each, report, task, step, final=task is None or step == last[task.id]
+            )
             changed = True
         return changed
 
-    def _take_one(self, conn: sa.Connection, bot: Bot, venue: str, found: FoundOrder, report: OrderReport, task: signal_table.Waiting | None,
-                  step: int, *, final: bool) -> None:
+    def _take_one(
+        self,
+        conn: sa.Connection,
+        bot: Bot,
+        venue: str,
+        found: FoundOrder,
+        report: OrderReport,
+        task: signal_table.Waiting | None,
+        step: int,
+        *,
+        final: bool,
+    ) -> None:
         now, name = self.clock.now(), found.client_order_id
-        said = "found at the broker: it carries this bot's id and was not on record here, as after a restored backup. It was taken over"
+        said = (
+            "found at the broker: it carries this bot's id and was not on record here, as after a restored "
+            "backup. It was taken over"
+        )
         if task is None:
             signal_id = foreign.add_signal(
-                conn, bot, bot.user_id, order_id=name, origin=Origin.ADOPTED, side=found.side, symbol=bot.symbol, quantity=found.quantity,
+                conn,
+                bot,
+                bot.user_id,
+                order_id=name,
+                origin=Origin.ADOPTED,
+                side=found.side,
+                symbol=bot.symbol,
+                quantity=found.quantity,
                 at=found.created_at,
             )
             decision_id = signal_table.decisions_of(conn, signal_id)[0].id
         else:
             signal_id, decision_id = task.signal_id, task.id
         order = foreign.enter(
-            conn, bot, signal_id, decision_id, order_id=name, side=found.side, quantity=found.quantity, now=now, said=said, at=found.created_at,
-            type=found.type, limit_price=found.limit_price, broker_order_id=found.broker_order_id, step=step, final=final,
+            conn,
+            bot,
+            signal_id,
+            decision_id,
+            order_id=name,
+            side=found.side,
+            quantity=found.quantity,
+            now=now,
+            said=said,
+            at=found.created_at,
+            type=found.type,
+            limit_price=found.limit_price,
+            broker_order_id=found.broker_order_id,
+            step=step,
+            final=final,
             exits=legs.plan_of(report.legs, venue),
         )
         message_table.send(
-            conn, bot.user_id, level="warning", title=f"{bot.name}: an order was found at the broker", now=now, signal_id=signal_id,
-            text=f"{found.side} {plain(found.quantity)} {bot.symbol.short} of {found.created_at:%d %b %H:%M} UTC was {said[:1].lower()}{said[1:]}, "
+            conn,
+            bot.user_id,
+            level="warning",
+            title=f"{bot.name}: an order was found at the broker",
+            now=now,
+            signal_id=signal_id,
+            text=f"{found.side} {plain(found.quantity)} {bot.symbol.short} of "
+            f"{found.created_at:%d %b %H:%M} UTC was {said[:1].lower()}{said[1:]}, "
             "and its fills are booked. Look through the bot's history if you restored a backup.",
         )
         log.warning("order %s bot %s account %s: adopted", name, bot.id, bot.account_id)
         booking.apply_report(conn, order, report, now)
 
     def _nobodys(self, conn: sa.Connection, account: Account, found: FoundOrder, report: OrderReport) -> None:
-        """It carries an id of ours, and its bot is gone. Recorded and told once; what it did to the position shows as a drift."""
+        """It carries an id of ours, and its bot is gone. Recorded and told once; what it did to the position
+        shows as a drift."""
         name, now = found.client_order_id, self.clock.now()
         if signal_table.get(conn, account.user_id, foreign.signal_id_of(name, found.created_at)) is not None:
             return
         what = f"{found.side} {plain(found.quantity)} {found.symbol.short}"
-        why = f"the order at the broker names bot {bot_of_order(name)}, which does not trade {found.symbol.short} on this account here"
+        why = (
+            f"the order at the broker names bot {bot_of_order(name)}, which does not trade "
+            f"{found.symbol.short} on this account here"
+        )
         signal_id = foreign.add_signal(
-            conn, None, account.user_id, order_id=name, origin=Origin.ADOPTED, side=found.side, symbol=found.symbol, quantity=found.quantity,
-            at=found.created_at, refused=why,
+            conn,
+            None,
+            account.user_id,
+            order_id=name,
+            origin=Origin.ADOPTED,
+            side=found.side,
+            symbol=found.symbol,
+            quantity=found.quantity,
+            at=found.created_at,
+            refused=why,
         )
         state = f"{report.status}, {plain(report.filled_quantity)} filled"
         message_table.send(
-            conn, account.user_id, level="error", title=f"An order without a bot: {what}", now=now, signal_id=signal_id,
-            text=f"{account.label}: {why}. It is {state} there, and nothing was booked here. The bot was deleted, is missing in this backup, or belongs to "
-            "another DashTrade on the same account. Take the order back at your broker if it still works; a difference it made is shown as a drift.",
+            conn,
+            account.user_id,
+            level="error",
+            title=f"An order without a bot: {what}",
+            now=now,
+            signal_id=signal_id,
+            text=f"{account.label}: {why}. It is {state} there, and nothing was booked here. The bot was "
+            "deleted, is missing in this backup, or belongs to "
+            "another DashTrade on the same account. Take the order back at your broker if it still works; "
+            "a difference it made is shown as a drift.",
         )
 
 

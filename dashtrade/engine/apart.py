@@ -1,9 +1,9 @@
-"""Work for accounts, each by itself: one job of an account at a time, and a broker that hangs costs its own account alone.
+"""Work for accounts, each by itself: one job of an account at a time, and a broker that hangs costs its own
+account alone.
 
-A plain pool would be shared: enough brokers that hang would fill it, and everybody's would wait. Here a job that takes longer than
-it may leaves its place to the next one. Threads are daemons, as one that waits for a socket must not hold up the end of the
-process either.
-"""
+A plain pool would be shared: enough brokers that hang would fill it, and everybody's would wait. Here a job
+that takes longer than it may leaves its place to the next one. Threads are daemons, as one that waits for a
+socket must not hold up the end of the process either."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from collections.abc import Callable, Hashable
 
 log = logging.getLogger("dashtrade.apart")
 
-MOST_AT_ONCE = 32  # jobs that are within their time; those that hang do not count, as each account has one of them at most
+# jobs that are within their time; those that hang do not count, as each account has one of them at most
+MOST_AT_ONCE = 32
 LIMIT_SECONDS = 10.0  # for one job; then its broker hangs
 STOP_SECONDS = 1.0  # that the end of the process waits for jobs under way
 IDLE_SECONDS = 10.0  # that a thread waits for more to do

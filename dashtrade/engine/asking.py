@@ -1,10 +1,11 @@
-"""What the outside world says, asked for before a transaction opens: of a venue far away in parallel, and not twice in a moment.
+"""What the outside world says, asked for before a transaction opens: of a venue far away in parallel, and not
+twice in a moment.
 
-A venue 50 ms away would otherwise cost each order three such ways, and three of the 200 requests a minute that it allows. Kept are
-the account, for some seconds, as a decision that goes wrong by it is made again with what is asked anew, and the venue has the
-last word on money; and a price for half a second, which is less than the venues' own prices age. Adapters keep rules and hours.
-What is in steady use is asked for again when it has reached half of its age, so that nobody waits for it.
-"""
+A venue 50 ms away would otherwise cost each order three such ways, and three of the 200 requests a minute
+that it allows. Kept are the account, for some seconds, as a decision that goes wrong by it is made again with
+what is asked anew, and the venue has the last word on money; and a price for half a second, which is less
+than the venues' own prices age. Adapters keep rules and hours. What is in steady use is asked for again when
+it has reached half of its age, so that nobody waits for it."""
 
 from __future__ import annotations
 
@@ -48,22 +49,29 @@ class _Kept:
 
 
 class Asker:
-    """Safe to use from several threads: what two ask for at the same time is asked twice, and either answer will do."""
+    """Safe to use from several threads: what two ask for at the same time is asked twice, and either answer
+    will do."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._of: WeakKeyDictionary[Broker, _Kept] = WeakKeyDictionary()
-        self._pool = ThreadPoolExecutor(ASKERS, thread_name_prefix="ask")  # its threads come with the first account far away
+        # its threads come with the first account far away
+        self._pool = ThreadPoolExecutor(ASKERS, thread_name_prefix="ask")
 
     def here(self, broker: Broker, feed: Feed, symbol: Symbol, *, simulated: bool) -> Market:
         """Of a broker in our own database, where nothing is far."""
-        return _market(broker, _scene(broker, symbol, feed.quote), broker.account(), simulated=simulated, kept=False)
+        return _market(
+            broker, _scene(broker, symbol, feed.quote), broker.account(), simulated=simulated, kept=False
+        )
 
     def at_hand(self, broker: Broker, feed: Feed, symbol: Symbol) -> Market | None:
         """Of a venue, if all of it is kept and good. Never waits."""
         now, kept = self._clock.now(), self._of.setdefault(broker, _Kept())
-        account, scene = _young(kept.account, now, ACCOUNT_GOOD), _young(kept.scenes.get(symbol), now, QUOTE_GOOD)
-        if account is None or scene is None or feed is not broker:
+        account, scene = (
+            _young(kept.account, now, ACCOUNT_GOOD),
+            _young(kept.scenes.get(symbol), now, QUOTE_GOOD),
+        )
+        if account is None or scene is None or not _is(feed, broker):
             return None
         if _young(kept.account, now, ACCOUNT_GOOD / 2) is None:
             self._ahead(kept, None, lambda: self._account(kept, broker))
@@ -71,19 +79,27 @@ class Asker:
             self._ahead(kept, symbol, lambda: self._look(kept, broker, feed, symbol))
         return _market(broker, scene, account, simulated=False, kept=True)
 
-    def far(self, broker: Broker, feed: Feed, symbol: Symbol, *, anew: bool, simulated: bool = False) -> Market:
+    def far(
+        self, broker: Broker, feed: Feed, symbol: Symbol, *, anew: bool, simulated: bool = False
+    ) -> Market:
         """Of a venue. `anew`: nothing that was kept will do."""
         now, kept = self._clock.now(), self._of.setdefault(broker, _Kept())
         account = None if anew else _young(kept.account, now, ACCOUNT_GOOD)
-        scene = None if anew or feed is not broker else _young(kept.scenes.get(symbol), now, QUOTE_GOOD)
+        scene = None if anew or not _is(feed, broker) else _young(kept.scenes.get(symbol), now, QUOTE_GOOD)
         known = account is not None or scene is not None
         if account is None and scene is None:
-            account, scene = self._both(lambda: self._account(kept, broker), lambda: self._look(kept, broker, feed, symbol))
-        account, scene = account or self._account(kept, broker), scene or self._look(kept, broker, feed, symbol)
+            account, scene = self._both(
+                lambda: self._account(kept, broker), lambda: self._look(kept, broker, feed, symbol)
+            )
+        account, scene = (
+            account or self._account(kept, broker),
+            scene or self._look(kept, broker, feed, symbol),
+        )
         return _market(broker, scene, account, simulated=simulated, kept=known)
 
     def priceless(self, broker: Broker, feed: Feed, symbol: Symbol, *, simulated: bool) -> Market:
-        """For a way out, which is not held up by a price that nobody tells: it needs one for its words and its rounding alone."""
+        """For a way out, which is not held up by a price that nobody tells: it needs one for its words and
+        its rounding alone."""
         kept = self._of.setdefault(broker, _Kept())
         account = self._account(kept, broker)
         try:
@@ -92,10 +108,20 @@ class Asker:
             mark = next((position.mark for position in broker.positions() if position.symbol == symbol), None)
             if mark is not None:
                 note = "no price is told: what the broker values the position at stands in for it"
-                scene = _scene(broker, symbol, lambda _: Quote(symbol=symbol, bid=mark, ask=mark, at=self._clock.now(), note=note))
+                scene = _scene(
+                    broker,
+                    symbol,
+                    lambda _: Quote(symbol=symbol, bid=mark, ask=mark, at=self._clock.now(), note=note),
+                )
             elif symbol in kept.scenes:
                 at, last = kept.scenes[symbol]
-                scene = replace(last, quote=replace(last.quote, note=f"no price is told: the last known one, of {iso(at)}, stands in for it"))
+                scene = replace(
+                    last,
+                    quote=replace(
+                        last.quote,
+                        note=f"no price is told: the last known one, of {iso(at)}, stands in for it",
+                    ),
+                )
             else:
                 raise
         return _market(broker, scene, account, simulated=simulated, kept=False)
@@ -114,7 +140,8 @@ class Asker:
         return scene
 
     def _ahead(self, kept: _Kept, what: Symbol | None, ask: Callable[[], object]) -> None:
-        """Where alerts come one upon the other, what is about to be too old is asked for before somebody waits for it."""
+        """Where alerts come one upon the other, what is about to be too old is asked for before somebody
+        waits for it."""
         if what in kept.coming:
             return
         kept.coming.add(what)
@@ -134,6 +161,11 @@ class Asker:
         return one(), coming.result()
 
 
+def _is(feed: object, broker: object) -> bool:
+    """Prices and orders come from one and the same venue."""
+    return feed is broker
+
+
 def _young(known: tuple[datetime, T] | None, now: datetime, good: timedelta) -> T | None:
     return known[1] if known is not None and timedelta(0) <= now - known[0] < good else None
 
@@ -145,6 +177,12 @@ def _scene(broker: Broker, symbol: Symbol, quote: Callable[[Symbol], Quote]) -> 
 
 def _market(broker: Broker, scene: _Scene, account: AccountState, *, simulated: bool, kept: bool) -> Market:
     return Market(
-        rules=scene.rules, quote=scene.quote, account=account, capabilities=broker.capabilities, open=scene.is_open,
-        opens_at=scene.opens_at, simulated=simulated, kept=kept,
+        rules=scene.rules,
+        quote=scene.quote,
+        account=account,
+        capabilities=broker.capabilities,
+        open=scene.is_open,
+        opens_at=scene.opens_at,
+        simulated=simulated,
+        kept=kept,
     )

@@ -1,4 +1,5 @@
-"""What the venue says of an order becomes state, position and profit: in one commit, each fill once, in whatever order it comes."""
+"""What the venue says of an order becomes state, position and profit: in one commit, each fill once, in
+whatever order it comes."""
 
 from __future__ import annotations
 
@@ -32,12 +33,13 @@ class Booked:
     changed: bool
 
 
-def apply_report(conn: sa.Connection, order: Order, report: OrderReport, now: datetime, bot: Bot | None = None) -> Booked:
+def apply_report(
+    conn: sa.Connection, order: Order, report: OrderReport, now: datetime, bot: Bot | None = None
+) -> Booked:
     """Book what is new in the report. A report that is old news, or older than what we know, changes nothing.
 
-    The caller's order may have moved on meanwhile; then the update finds nothing, and it is read again. A caller in the middle
-    of a transaction may bring the order's bot, which is then written down here.
-    """
+    The caller's order may have moved on meanwhile; then the update finds nothing, and it is read again. A
+    caller in the middle of a transaction may bring the order's bot, which is then written down here."""
     account_table.hold(conn, order.account_id)
     if legs.must_wait(conn, order, report):
         return Booked(order=order, changed=False)
@@ -58,7 +60,9 @@ def _may_fill(order: Order, report: OrderReport) -> bool:
     return bool(report.fills) or report.filled_quantity > order.filled_quantity
 
 
-def _apply(conn: sa.Connection, order: Order, report: OrderReport, now: datetime, bot: Bot | None) -> Booked | None:
+def _apply(
+    conn: sa.Connection, order: Order, report: OrderReport, now: datetime, bot: Bot | None
+) -> Booked | None:
     told = _may_fill(order, report)
     known = order_table.known_fills(conn, order.id) if order.filled_quantity and told else {}
     fees = sum((fee for fee, _ in known.values()), ZERO), sum((fee for _, fee in known.values()), ZERO)
@@ -104,18 +108,27 @@ def _advance(order: Order, report: OrderReport, new: list[BrokerFill], now: date
         status = order.status  # an old report must not undo what is known since
     ended = status not in (OrderStatus.WORKING, order.status)
     return replace(
-        order, status=status, reason=report.reason if ended else order.reason,
-        broker_order_id=report.broker_order_id or order.broker_order_id, filled_quantity=filled, filled_notional=notional,
-        reserve=ZERO, due_at=order.due_at if status is order.status else None, updated_at=now,
+        order,
+        status=status,
+        reason=report.reason if ended else order.reason,
+        broker_order_id=report.broker_order_id or order.broker_order_id,
+        filled_quantity=filled,
+        filled_notional=notional,
+        reserve=ZERO,
+        due_at=order.due_at if status is order.status else None,
+        updated_at=now,
     )
 
 
 def _complete(status: OrderStatus, report: OrderReport, filled: Decimal) -> bool:
-    """Filled for less than we asked for can be right (the venue rounds); filled, or canceled half-way, without the fills cannot."""
+    """Filled for less than we asked for can be right (the venue rounds); filled, or canceled half-way,
+    without the fills cannot."""
     return filled >= report.filled_quantity and (filled > 0 or status is not OrderStatus.FILLED)
 
 
-def _book_fills(conn: sa.Connection, before: Order, after: Order, fills: list[BrokerFill], now: datetime, bot: Bot) -> None:
+def _book_fills(
+    conn: sa.Connection, before: Order, after: Order, fills: list[BrokerFill], now: datetime, bot: Bot
+) -> None:
     position, realized, fees = bot.position, ZERO, ZERO
     booked = []
     for fill in fills:
@@ -134,30 +147,65 @@ def _book_fills(conn: sa.Connection, before: Order, after: Order, fills: list[Br
     _tell(conn, bot, after, fills, realized, now)
 
 
-def _book_one(conn: sa.Connection, order: Order, position: Position, fill: BrokerFill, now: datetime) -> Booking:
+def _book_one(
+    conn: sa.Connection, order: Order, position: Position, fill: BrokerFill, now: datetime
+) -> Booking:
     lots = order_table.held_lots(conn, order.bot_id) if position.quantity * order.side.sign < 0 else []
     booking = book(position, lots, order.side, fill)
-    fill_id = order_table.add_fill(conn, {
-        "user_id": order.user_id, "account_id": order.account_id, "bot_id": order.bot_id, "order_id": order.id,
-        "broker_fill_id": fill.id, "side": order.side, "quantity": fill.quantity, "price": fill.price, "fee": fill.fee,
-        "fee_base": fill.fee_base, "realized": booking.realized, "at": fill.at, "booked_at": now,
-    })
+    fill_id = order_table.add_fill(
+        conn,
+        {
+            "user_id": order.user_id,
+            "account_id": order.account_id,
+            "bot_id": order.bot_id,
+            "order_id": order.id,
+            "broker_fill_id": fill.id,
+            "side": order.side,
+            "quantity": fill.quantity,
+            "price": fill.price,
+            "fee": fill.fee,
+            "fee_base": fill.fee_base,
+            "realized": booking.realized,
+            "at": fill.at,
+            "booked_at": now,
+        },
+    )
     failpoint("in_booking")
     for lot in booking.closed:
         order_table.put_lot(conn, lot, now)
     if booking.opened:
-        order_table.add_lot(conn, {
-            "user_id": order.user_id, "bot_id": order.bot_id, "fill_id": fill_id, "quantity": booking.opened,
-            "remaining": booking.opened, "price": fill.price, "opened_at": fill.at, "closed_at": None,
-        })
+        order_table.add_lot(
+            conn,
+            {
+                "user_id": order.user_id,
+                "bot_id": order.bot_id,
+                "fill_id": fill_id,
+                "quantity": booking.opened,
+                "remaining": booking.opened,
+                "price": fill.price,
+                "opened_at": fill.at,
+                "closed_at": None,
+            },
+        )
     return booking
 
 
-def _after_fills(bot: Bot, order: Order, fills: list[BrokerFill], position: Position, realized: Decimal, fees: Decimal,
-                 first: bool, now: datetime) -> Bot:
+def _after_fills(
+    bot: Bot,
+    order: Order,
+    fills: list[BrokerFill],
+    position: Position,
+    realized: Decimal,
+    fees: Decimal,
+    first: bool,
+    now: datetime,
+) -> Bot:
     day = bot.day(now.date())
     day = replace(
-        day, realized=day.realized + realized, fees=day.fees + fees, trades=day.trades + int(first),
+        day,
+        realized=day.realized + realized,
+        fees=day.fees + fees,
+        trades=day.trades + int(first),
         volume=day.volume + sum((fill.quantity * fill.price for fill in fills), ZERO),
     )
     if order.is_open or not order.final:
@@ -165,8 +213,16 @@ def _after_fills(bot: Bot, order: Order, fills: list[BrokerFill], position: Posi
     else:
         status = "FILLED" if position.quantity else "READY"
     return replace(
-        bot, position=position, realized_pnl=bot.realized_pnl + realized, fees=bot.fees + fees, last_day=day, status=status,
-        total_trades=bot.total_trades + int(first), exits=kept_after(bot.exits, order.exits, position, order.side, at=fills[-1].at, time_zone=bot.time_zone),
+        bot,
+        position=position,
+        realized_pnl=bot.realized_pnl + realized,
+        fees=bot.fees + fees,
+        last_day=day,
+        status=status,
+        total_trades=bot.total_trades + int(first),
+        exits=kept_after(
+            bot.exits, order.exits, position, order.side, at=fills[-1].at, time_zone=bot.time_zone
+        ),
     )
 
 
@@ -176,14 +232,21 @@ def release_bot(conn: sa.Connection, order: Order, bot: Bot | None = None) -> No
     bot_table.touch(conn, replace(bot, status="FILLED" if bot.position.quantity else "READY"))
 
 
-def _tell(conn: sa.Connection, bot: Bot, order: Order, fills: list[BrokerFill], realized: Decimal, now: datetime) -> None:
+def _tell(
+    conn: sa.Connection, bot: Bot, order: Order, fills: list[BrokerFill], realized: Decimal, now: datetime
+) -> None:
     quantity = sum((fill.quantity for fill in fills), ZERO)
     price = sum((fill.quantity * fill.price for fill in fills), ZERO) / quantity
     verb = "Bought" if order.side is OrderSide.BUY else "Sold"
     made = f", {'made' if realized >= 0 else 'lost'} {money(abs(realized))}" if order.effect.reduces else ""
     what = f"{plain(quantity)} {bot.symbol.short}"
     message_table.send(
-        conn, order.user_id, level="info", title=f"{verb} {what}", now=now, signal_id=order.signal_id,
+        conn,
+        order.user_id,
+        level="info",
+        title=f"{verb} {what}",
+        now=now,
+        signal_id=order.signal_id,
         text=f"{bot.name}: {verb.lower()} {what} at {_price(price)}{made}.",
     )
 

@@ -94,15 +94,20 @@ def settle(
             fee=ZERO,
         )
         report = OrderReport(
-            client_order_id=order.id, broker_order_id=f"P-{order.id}" if on_paper else None, status=VenueStatus.FILLED,
-            filled_quantity=order.quantity, average_price=price, fills=(fill,),
-        )  # fmt: skip
+            client_order_id=order.id,
+            broker_order_id=f"P-{order.id}" if on_paper else None,
+            status=VenueStatus.FILLED,
+            filled_quantity=order.quantity,
+            average_price=price,
+            fills=(fill,),
+        )
         booking.apply_report(conn, order, report, now)
 
 
 def words(order: Order, other: Leaving, price: Decimal) -> str:
     verb = "bought from" if order.side is OrderSide.BUY else "sold to"
     return (
-        f"crossed inside the account: {plain(order.quantity)} {verb} the bot {other.view.bot.name}, which leaves "
+        f"crossed inside the account: {plain(order.quantity)} {verb} the bot {other.view.bot.name}, which "
+        "leaves "
         f"the other way, at the middle of the market, {plain(price)}; no order is sent and no fee is due"
     )

@@ -1,4 +1,5 @@
-"""One decision: look at everything under the account's lock, decide, and write down decision and orders in one commit."""
+"""One decision: look at everything under the account's lock, decide, and write down decision and orders in
+one commit."""
 
 from __future__ import annotations
 
@@ -27,8 +28,8 @@ from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import signals as table
 
-
-CarryOut = Callable[[sa.Connection, Order, Bot], Order]  # fills an order in this very transaction, and writes down its bot
+# fills an order in this very transaction, and writes down its bot
+CarryOut = Callable[[sa.Connection, Order, Bot], Order]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,27 +47,36 @@ class Market:
 
 
 class AskAgain(Exception):
-    """What was kept speaks against it. Money may have come free meanwhile, so it is asked for anew and decided again."""
+    """What was kept speaks against it. Money may have come free meanwhile, so it is asked for anew and
+    decided again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """The order to send now (already SUBMITTING), or as `carry_out` has left it; and the other signal that was decided with it."""
+    """The order to send now (already SUBMITTING), or as `carry_out` has left it; and the other signal that
+    was decided with it."""
 
     order: Order | None = None
     also: str = ""
 
 
 def decide_one(
-    conn: sa.Connection, task: table.Waiting, signal_of: Callable[[str], Signal], market: Market, now: datetime,
+    conn: sa.Connection,
+    task: table.Waiting,
+    signal_of: Callable[[str], Signal],
+    market: Market,
+    now: datetime,
     carry_out: CarryOut | None = None,
-) -> Decided:  # fmt: skip
+) -> Decided:
     """Decides, and writes it down."""
     account_table.hold(conn, task.account_id)
     signal, view = signal_of(task.signal_id), look(conn, task, market, now)
     bot = view.bot
     decision = decide(signal, view)
-    if market.kept and (isinstance(decision, Refused | Wait) or (isinstance(decision, Approved) and not all(check.ok for check in decision.checks))):
+    if market.kept and (
+        isinstance(decision, Refused | Wait)
+        or (isinstance(decision, Approved) and not all(check.ok for check in decision.checks))
+    ):
         raise AskAgain
     protecting.take_place_of(conn, superseded(signal, view), now)
     match decision:
@@ -77,16 +87,32 @@ def decide_one(
             table.hold_back(conn, task.id, taken_back=task.taken_back + len(wait.order_ids))
             _tell_others(conn, view, wait, now)
         case Later() as later:
-            table.hold_back(conn, task.id, due_at=later.due_at, **({"reason": later.reason} if later.reason else {}))
+            table.hold_back(
+                conn, task.id, due_at=later.due_at, **({"reason": later.reason} if later.reason else {})
+            )
         case Refused() as refused:
-            _end(conn, task, view, "refused", refused.reason, refused.checks, now, numbers=refused.numbers, would=refused.would)
+            _end(
+                conn,
+                task,
+                view,
+                "refused",
+                refused.reason,
+                refused.checks,
+                now,
+                numbers=refused.numbers,
+                would=refused.would,
+            )
         case Approved() as approved if not approved.steps:
             if approved.keeps is not None:
                 bot_table.change(conn, bot.user_id, bot.id, exits=approved.keeps)
             _end(conn, task, view, "filled", approved.reason, approved.checks, now)
         case Approved() as approved:
             one = crossing.leaving(task, view, approved)
-            other = crossing.counterpart(conn, one, signal_of, lambda found: look(conn, found, market, now), now) if one else None
+            other = (
+                crossing.counterpart(conn, one, signal_of, lambda found: look(conn, found, market, now), now)
+                if one
+                else None
+            )
             if one is not None and other is not None:
                 _cross(conn, one, other, now, on_paper=market.simulated)
                 return Decided(also=other.task.signal_id)
@@ -95,51 +121,104 @@ def decide_one(
 
 
 def _tell_others(conn: sa.Connection, view: View, wait: CancelFirst, now: datetime) -> None:
-    """An order of another bot is cancelled for this one's exit: its user has to know, as nobody sends it again."""
+    """An order of another bot is cancelled for this one's exit: its user has to know, as nobody sends it
+    again."""
     by_id = {order.id: order for order in view.others_orders if order.parent_id is None}
     for order in (by_id[name] for name in wait.order_ids if name in by_id):
-        other, what = bot_table.load(conn, order.bot_id), f"{order.side} {plain(order.remaining)} {order.symbol.short}"
-        said = f"cancelled to let an exit of {view.bot.name} pass: {view.capabilities.name} takes no two opposite orders of one account"
+        other, what = (
+            bot_table.load(conn, order.bot_id),
+            f"{order.side} {plain(order.remaining)} {order.symbol.short}",
+        )
+        said = (
+            f"cancelled to let an exit of {view.bot.name} pass: {view.capabilities.name} takes no two "
+            "opposite orders of one account"
+        )
         order_table.log(conn, [(order, now, str(order.status), said)])
         message_table.send(
-            conn, order.user_id, level="warning", title=f"{other.name}: an order was cancelled", now=now, signal_id=order.signal_id,
+            conn,
+            order.user_id,
+            level="warning",
+            title=f"{other.name}: an order was cancelled",
+            now=now,
+            signal_id=order.signal_id,
             text=f"{what} was {said}, or holds the shares for the first. Send it again if you still want it.",
         )
 
 
 def look(conn: sa.Connection, task: table.Waiting, market: Market, now: datetime) -> View:
     """All that is known at this moment. Reads alone: a dry run looks through the same eyes."""
-    bot, account_ok = bot_table.load(conn, task.bot_id), account_table.problem(conn, task.account_id, simulated=market.simulated)
+    bot, account_ok = (
+        bot_table.load(conn, task.bot_id),
+        account_table.problem(conn, task.account_id, simulated=market.simulated),
+    )
     under_way = order_table.open_in_account(conn, task.account_id)
     over, guards = protecting.look(conn, bot, now)
     drift = drift_table.on(conn, task.account_id, task.symbol)
     others = tuple(o for o in under_way if o.bot_id != bot.id and o.symbol == bot.symbol)
     return View(
-        bot=bot, working=tuple(o for o in under_way if o.bot_id == bot.id), reserved=sum((o.reserve for o in under_way), ZERO),
-        day=bot.day(now.date()), switches=over.switches, account_ok=account_ok, received_at=task.received_at,
-        now=now, expires_at=task.expires_at, taken_back=task.taken_back, quote=market.quote, account=market.account,
-        rules=market.rules, capabilities=market.capabilities, market_open=market.open,
+        bot=bot,
+        working=tuple(o for o in under_way if o.bot_id == bot.id),
+        reserved=sum((o.reserve for o in under_way), ZERO),
+        day=bot.day(now.date()),
+        switches=over.switches,
+        account_ok=account_ok,
+        received_at=task.received_at,
+        now=now,
+        expires_at=task.expires_at,
+        taken_back=task.taken_back,
+        quote=market.quote,
+        account=market.account,
+        rules=market.rules,
+        capabilities=market.capabilities,
+        market_open=market.open,
         alone=not market.capabilities.native_bracket or bot_table.is_alone(conn, bot),
-        others_orders=others, shared=holdings.shared(conn, bot.account_id, bot.symbol, bot.id, market.capabilities, drift, others),
-        opens_at=market.opens_at, waiting=protecting.waiting_of(conn, task, now), locks=over.locks, guards=guards,
+        others_orders=others,
+        shared=holdings.shared(conn, bot.account_id, bot.symbol, bot.id, market.capabilities, drift, others),
+        opens_at=market.opens_at,
+        waiting=protecting.waiting_of(conn, task, now),
+        locks=over.locks,
+        guards=guards,
         drift=drift,
     )
 
 
-def _end(conn: sa.Connection, task: table.Waiting, view: View, status: str, reason: str, checks: tuple[Check, ...], now: datetime,
-         *, numbers: dict[str, str] | None = None, would: str = "") -> None:
+def _end(
+    conn: sa.Connection,
+    task: table.Waiting,
+    view: View,
+    status: str,
+    reason: str,
+    checks: tuple[Check, ...],
+    now: datetime,
+    *,
+    numbers: dict[str, str] | None = None,
+    would: str = "",
+) -> None:
     """Decided and done, with nothing to send."""
     if table.decided(
-        conn, task.id, status=status, reason=reason, would=would, checks=_written(checks),
-        numbers=_numbers(view) | (numbers or {}), now=now, ended=True,
+        conn,
+        task.id,
+        status=status,
+        reason=reason,
+        would=would,
+        checks=_written(checks),
+        numbers=_numbers(view) | (numbers or {}),
+        now=now,
+        ended=True,
     ):
         protecting.put_locks(conn, view.bot, checks, task.signal_id, now)
         bot_table.touch(conn, replace(view.bot, last_signal_at=task.received_at))
         end_signal(conn, task.signal_id, alone=task.alone, status=status, reason=reason, now=now)
 
 
-def _approve(conn: sa.Connection, task: table.Waiting, view: View, approved: Approved, now: datetime,
-             carry_out: CarryOut | None) -> Order | None:
+def _approve(
+    conn: sa.Connection,
+    task: table.Waiting,
+    view: View,
+    approved: Approved,
+    now: datetime,
+    carry_out: CarryOut | None,
+) -> Order | None:
     orders, said = _orders(task, view, approved.steps, now)
     bot = _begin(conn, task, view, approved, orders, said, now)
     if bot is None:
@@ -150,43 +229,84 @@ def _approve(conn: sa.Connection, task: table.Waiting, view: View, approved: App
     return orders[0]
 
 
-def _begin(conn: sa.Connection, task: table.Waiting, view: View, approved: Approved, orders: list[Order], said: list[str],
-           now: datetime) -> Bot | None:
-    """The decision and its orders are written down; the bot as it is to be written. None: it was decided already, by whoever has the orders."""
+def _begin(
+    conn: sa.Connection,
+    task: table.Waiting,
+    view: View,
+    approved: Approved,
+    orders: list[Order],
+    said: list[str],
+    now: datetime,
+) -> Bot | None:
+    """The decision and its orders are written down; the bot as it is to be written. None: it was decided
+    already, by whoever has the orders."""
     if not table.decided(
-        conn, task.id, status="sending", reason=approved.reason, would="", checks=_written(approved.checks), numbers=_numbers(view),
-        now=now, ended=False,
+        conn,
+        task.id,
+        status="sending",
+        reason=approved.reason,
+        would="",
+        checks=_written(approved.checks),
+        numbers=_numbers(view),
+        now=now,
+        ended=False,
     ):
         return None
     protecting.put_locks(conn, view.bot, approved.checks, task.signal_id, now)
     order_table.insert(conn, orders)
-    said[-1] += "".join(f"; {words}" for words in (approved.reason, view.rules.note, view.quote.note) if words)
-    order_table.log(conn, [(order, now, str(order.status), words) for order, words in zip(orders, said, strict=True)])
+    said[-1] += "".join(
+        f"; {words}" for words in (approved.reason, view.rules.note, view.quote.note) if words
+    )
+    order_table.log(
+        conn, [(order, now, str(order.status), words) for order, words in zip(orders, said, strict=True)]
+    )
     bot, day = view.bot, view.day
     if any(not step.effect.reduces for step in approved.steps):
         bot = replace(bot, last_entry_at=now, last_day=replace(day, entries=day.entries + 1))
     return replace(bot, status="ORDER SUBMITTED", last_signal_at=task.received_at)
 
 
-def _orders(task: table.Waiting, view: View, steps: Sequence[Step], now: datetime) -> tuple[list[Order], list[str]]:
-    """One for each step, the first to be sent now; that one in two parts where it would take the account from long to short."""
+def _orders(
+    task: table.Waiting, view: View, steps: Sequence[Step], now: datetime
+) -> tuple[list[Order], list[str]]:
+    """One for each step, the first to be sent now; that one in two parts where it would take the account from
+    long to short."""
     orders = [
-        _order(task, step, number * APART, now, final=number == len(steps) - 1, status=OrderStatus.CREATED if number else OrderStatus.SUBMITTING)
+        _order(
+            task,
+            step,
+            number * APART,
+            now,
+            final=number == len(steps) - 1,
+            status=OrderStatus.CREATED if number else OrderStatus.SUBMITTING,
+        )
         for number, step in enumerate(steps)
     ]
     said = [step.words for step in steps]
-    first, rest = split_at_zero(orders[0], view.shared.net, view.capabilities) if view.shared is not None else (orders[0], None)
+    first, rest = (
+        split_at_zero(orders[0], view.shared.net, view.capabilities)
+        if view.shared is not None
+        else (orders[0], None)
+    )
     if rest is None:
         return [first, *orders[1:]], said
-    return [first, rest, *orders[1:]], [f"{said[0]}; {split_words(first, rest)}", f"the rest of it: {rest.side} {plain(rest.quantity)}", *said[1:]]
+    return [first, rest, *orders[1:]], [
+        f"{said[0]}; {split_words(first, rest)}",
+        f"the rest of it: {rest.side} {plain(rest.quantity)}",
+        *said[1:],
+    ]
 
 
-def _cross(conn: sa.Connection, one: crossing.Leaving, other: crossing.Leaving, now: datetime, *, on_paper: bool) -> None:
-    """What both give up is settled between them; what one has left of it, and what follows, is sent as ever."""
+def _cross(
+    conn: sa.Connection, one: crossing.Leaving, other: crossing.Leaving, now: datetime, *, on_paper: bool
+) -> None:
+    """What both give up is settled between them; what one has left of it, and what follows, is sent as
+    ever."""
     quantity, price = min(one.quantity, other.quantity), one.view.quote.mid
     names = {each.task.id: client_order_id(each.task.signal_id, each.task.bot_id, 0) for each in (one, other)}
     booked: list[Order] = []
-    for each, partner in sorted(((one, other), (other, one)), key=lambda pair: pair[0].task.signal_id):  # one order of locks for everybody
+    # one order of locks for everybody
+    for each, partner in sorted(((one, other), (other, one)), key=lambda pair: pair[0].task.signal_id):
         exit_, *later = each.approved.steps
         left = exit_.quantity - quantity
         if left >= max(each.view.rules.min_quantity, each.view.rules.quantity_step):
@@ -196,10 +316,16 @@ def _cross(conn: sa.Connection, one: crossing.Leaving, other: crossing.Leaving, 
             steps = [(0, replace(exit_, quantity=quantity))]
         steps += [(number * APART, step) for number, step in enumerate(later, 1)]
         orders = [
-            _order(each.task, step, number, now, final=number == steps[-1][0], status=OrderStatus.CREATED) for number, step in steps
+            _order(each.task, step, number, now, final=number == steps[-1][0], status=OrderStatus.CREATED)
+            for number, step in steps
         ]
-        orders[0] = replace(orders[0], status=OrderStatus.WORKING, sends=0, sent_at=None, crossed_with=names[partner.task.id])
-        said = [f"{exit_.words}; {crossing.words(orders[0], partner, price)}", *(step.words for _, step in steps[1:])]
+        orders[0] = replace(
+            orders[0], status=OrderStatus.WORKING, sends=0, sent_at=None, crossed_with=names[partner.task.id]
+        )
+        said = [
+            f"{exit_.words}; {crossing.words(orders[0], partner, price)}",
+            *(step.words for _, step in steps[1:]),
+        ]
         bot = _begin(conn, each.task, each.view, each.approved, orders, said, now)
         if bot is None:
             raise AskAgain  # decided meanwhile: all of this is undone, and looked at again
@@ -208,17 +334,45 @@ def _cross(conn: sa.Connection, one: crossing.Leaving, other: crossing.Leaving, 
     crossing.settle(conn, booked, price, now, on_paper=on_paper)
 
 
-def _order(task: table.Waiting, step: Step, number: int, now: datetime, *, final: bool, status: OrderStatus) -> Order:
+def _order(
+    task: table.Waiting, step: Step, number: int, now: datetime, *, final: bool, status: OrderStatus
+) -> Order:
     sent = status is OrderStatus.SUBMITTING
     return Order(
-        id=client_order_id(task.signal_id, task.bot_id, number), user_id=task.user_id, account_id=task.account_id, bot_id=task.bot_id,
-        signal_id=task.signal_id, decision_id=task.id, step=number, final=final, alone=task.alone, symbol=task.symbol, side=step.side,
-        effect=step.effect, type=step.type, quantity=step.quantity, limit_price=step.limit_price, stop_price=step.stop_price,
-        trail_amount=step.trail_amount, trail_percent=step.trail_percent, time_in_force=step.time_in_force,
-        extended_hours=step.extended_hours, status=status, reason="", broker_order_id=None, filled_quantity=ZERO, filled_notional=ZERO,
-        reserve=ZERO if step.effect.reduces else reserve_for(step.quantity, step.price), exits=step.exits, cancel_requested=False,
-        sends=1 if sent else 0, due_at=None, sent_at=now if sent else None, created_at=now, updated_at=now,
-    )  # fmt: skip
+        id=client_order_id(task.signal_id, task.bot_id, number),
+        user_id=task.user_id,
+        account_id=task.account_id,
+        bot_id=task.bot_id,
+        signal_id=task.signal_id,
+        decision_id=task.id,
+        step=number,
+        final=final,
+        alone=task.alone,
+        symbol=task.symbol,
+        side=step.side,
+        effect=step.effect,
+        type=step.type,
+        quantity=step.quantity,
+        limit_price=step.limit_price,
+        stop_price=step.stop_price,
+        trail_amount=step.trail_amount,
+        trail_percent=step.trail_percent,
+        time_in_force=step.time_in_force,
+        extended_hours=step.extended_hours,
+        status=status,
+        reason="",
+        broker_order_id=None,
+        filled_quantity=ZERO,
+        filled_notional=ZERO,
+        reserve=ZERO if step.effect.reduces else reserve_for(step.quantity, step.price),
+        exits=step.exits,
+        cancel_requested=False,
+        sends=1 if sent else 0,
+        due_at=None,
+        sent_at=now if sent else None,
+        created_at=now,
+        updated_at=now,
+    )
 
 
 def _written(checks: tuple[Check, ...]) -> list[dict[str, Any]]:
@@ -227,6 +381,9 @@ def _written(checks: tuple[Check, ...]) -> list[dict[str, Any]]:
 
 def _numbers(view: View) -> dict[str, str]:
     return {
-        "bid": plain(view.quote.bid), "ask": plain(view.quote.ask), "position": plain(view.bot.position.quantity),
-        "equity": plain(view.account.equity), "prices": "demo" if view.quote.demo else "live",
+        "bid": plain(view.quote.bid),
+        "ask": plain(view.quote.ask),
+        "position": plain(view.bot.position.quantity),
+        "equity": plain(view.account.equity),
+        "prices": "demo" if view.quote.demo else "live",
     }

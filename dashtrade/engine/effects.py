@@ -1,9 +1,9 @@
-"""What the engine asks for while it works on a lane: a piece of a transaction, or a call that may take its time.
+"""What the engine asks for while it works on a lane: a piece of a transaction, or a call that may take its
+time.
 
-The engine's steps are generators that yield these and are sent the result (or thrown the error). Whoever drives them decides
-how: the worker gathers the writes of many lanes into one commit and lets the calls wait in threads; `drive` simply does one
-after another.
-"""
+The engine's steps are generators that yield these and are sent the result (or thrown the error). Whoever
+drives them decides how: the worker gathers the writes of many lanes into one commit and lets the calls wait
+in threads; `drive` simply does one after another."""
 
 from __future__ import annotations
 

@@ -15,18 +15,24 @@ from dashtrade.tables import orders as order_table
 from dashtrade.tables import signals as table
 
 ENDED = frozenset({"filled", "refused", "failed"})
-UNDER_WAY = ("waiting", "sending")  # of a decision: to be made, or made with orders whose outcome is awaited (not resting)
+# of a decision: to be made, or made with orders whose outcome is awaited (not resting)
+UNDER_WAY = ("waiting", "sending")
 _WORST_FIRST = ("attention", *UNDER_WAY, "working", "failed", "filled", "refused")
 
 
 def end_decision(conn: sa.Connection, decision_id: int, *, status: str, reason: str, now: datetime) -> None:
-    table.end_decision(conn, decision_id, status=status, reason=reason, ended=now if status in ENDED else None)
+    table.end_decision(
+        conn, decision_id, status=status, reason=reason, ended=now if status in ENDED else None
+    )
 
 
-def end_signal(conn: sa.Connection, signal_id: str, *, alone: bool, status: str, reason: str, now: datetime) -> None:
+def end_signal(
+    conn: sa.Connection, signal_id: str, *, alone: bool, status: str, reason: str, now: datetime
+) -> None:
     """Carry a decision's status up to its signal: of several, the most pressing, with its reason."""
     if not alone:
-        table.hold(conn, signal_id)  # two that end at once must each see the other, or neither ends the signal
+        # two that end at once must each see the other, or neither ends the signal
+        table.hold(conn, signal_id)
         every = table.decisions_of(conn, signal_id)
         foremost = min(every, key=lambda d: _WORST_FIRST.index(d.status))
         status, reason = foremost.status, foremost.reason
@@ -38,7 +44,8 @@ def end_signal(conn: sa.Connection, signal_id: str, *, alone: bool, status: str,
 def settle(conn: sa.Connection, order: Order, now: datetime) -> None:
     """An order has changed: what does that mean for its decision?"""
     found = _meaning(_whole(conn, order))
-    if found is None or order.parent_id is not None:  # an exit at the venue is no part of what its entry's alert came to
+    # an exit at the venue is no part of what its entry's alert came to
+    if found is None or order.parent_id is not None:
         return
     status, reason = found
     if not order.is_open and order.status is not OrderStatus.FILLED:
@@ -52,13 +59,15 @@ def _whole(conn: sa.Connection, order: Order) -> Order:
     if not order.step % APART or order.status is not OrderStatus.FILLED:
         return order
     parts = [
-        one for one in order_table.of_signal(conn, order.signal_id, order.bot_id)
+        one
+        for one in order_table.of_signal(conn, order.signal_id, order.bot_id)
         if one.step // APART == order.step // APART and one.step < order.step and one.parent_id is None
-    ]  # fmt: skip
+    ]
     return replace(
-        order, filled_quantity=order.filled_quantity + sum((one.filled_quantity for one in parts), ZERO),
+        order,
+        filled_quantity=order.filled_quantity + sum((one.filled_quantity for one in parts), ZERO),
         filled_notional=order.filled_notional + sum((one.filled_notional for one in parts), ZERO),
-    )  # fmt: skip
+    )
 
 
 def _meaning(order: Order) -> tuple[str, str] | None:

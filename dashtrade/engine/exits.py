@@ -1,9 +1,8 @@
 """Exits that DashTrade keeps, from the moment they are set off until what they were to give up is given up.
 
-An exit goes out as a signal through the same door as everybody's, written in one step with the bot's note of it (`firing`).
-The watch reads that note at every look: what the venue refused goes again, at growing distances; its user is told; and nothing
-is forgotten by a crash, as the note is in the database.
-"""
+An exit goes out as a signal through the same door as everybody's, written in one step with the bot's note of
+it (`firing`). The watch reads that note at every look: what the venue refused goes again, at growing
+distances; its user is told; and nothing is forgotten by a crash, as the note is in the database."""
 
 from __future__ import annotations
 
@@ -39,19 +38,40 @@ def overtakes(hit: Fired | None, kept: Kept) -> bool:
     return hit is not None and hit.kind != "take_profit" and Firing.read(kept["firing"]).kind == "take_profit"
 
 
-def set_off(conn: sa.Connection, seen: Bot, kept: Kept, hit: Fired, mark: Decimal, now: datetime) -> list[Lane]:
+def set_off(
+    conn: sa.Connection, seen: Bot, kept: Kept, hit: Fired, mark: Decimal, now: datetime
+) -> list[Lane]:
     account_table.hold(conn, seen.account_id)
     bot = bot_table.load(conn, seen.id)
     if not bot.position.quantity or bot.exits != kept:
         return []
-    firing = Firing(kind=hit.kind, price=hit.price, quantity=hit.quantity, limit=hit.limit, signal_id="", tries=0, since=now)
+    firing = Firing(
+        kind=hit.kind,
+        price=hit.price,
+        quantity=hit.quantity,
+        limit=hit.limit,
+        signal_id="",
+        tries=0,
+        since=now,
+    )
     receipt = _fire(conn, bot, hit.kept, firing, now)
     if receipt is None:
         return []
-    reached = "the time limit was reached" if hit.kind == "time_limit" else f"the {hit.name} at {plain(hit.price)} was reached at {plain(mark)}"
+    reached = (
+        "the time limit was reached"
+        if hit.kind == "time_limit"
+        else f"the {hit.name} at {plain(hit.price)} was reached at {plain(mark)}"
+    )
     bot_table.add_risk_event(
-        conn, bot, at=now, kind=hit.kind, threshold=hit.price, actual=mark,
-        action="position closed" if hit.quantity is None else "position reduced", detail=reached, signal_id=receipt.signal_id,
+        conn,
+        bot,
+        at=now,
+        kind=hit.kind,
+        threshold=hit.price,
+        actual=mark,
+        action="position closed" if hit.quantity is None else "position reduced",
+        detail=reached,
+        signal_id=receipt.signal_id,
     )
     return list(receipt.lanes)
 
@@ -68,17 +88,26 @@ def _fire(conn: sa.Connection, bot: Bot, kept: Kept, firing: Firing, now: dateti
     return receipt
 
 
-def ask_to_close(conn: sa.Connection, bot: Bot, origin: Origin, key: str, more: dict[str, Any], now: datetime) -> Receipt | None:
+def ask_to_close(
+    conn: sa.Connection, bot: Bot, origin: Origin, key: str, more: dict[str, Any], now: datetime
+) -> Receipt | None:
     body = json.dumps({"action": "close", "symbol": bot.symbol.text, "bot": str(bot.id), "id": key} | more)
     reading = parse(body.encode())
     said = accept(
-        conn, bot.user_id, reading.signal, reading.canonical, raw=body, origin=origin, sender="DashTrade", now=now,
+        conn,
+        bot.user_id,
+        reading.signal,
+        reading.canonical,
+        raw=body,
+        origin=origin,
+        sender="DashTrade",
+        now=now,
         max_age=None,
     )
     return said if isinstance(said, Receipt) else None
 
 
-# --- what became of it ---------------------------------------------------------------------------------------------------
+# --- what became of it --------------------------------------------------------------------------------------
 
 
 def follow(db: Database, bot: Bot, kept: Kept, now: datetime) -> list[Lane]:
@@ -89,16 +118,35 @@ def follow(db: Database, bot: Bot, kept: Kept, now: datetime) -> list[Lane]:
     if signal is None:
         raise AssertionError(f"bot {bot.id} waits for signal {firing.signal_id}, which is not there")
     if signal.status in UNDER_WAY:
-        if firing.limit is None or firing.told or signal.status != "working" or now - firing.since < rules.FOLLOWED_UP:
+        if (
+            firing.limit is None
+            or firing.told
+            or signal.status != "working"
+            or now - firing.since < rules.FOLLOWED_UP
+        ):
             return []
-        return db.write(lambda conn: _changed(conn, bot, kept, lambda now_is: _tell_unfilled(conn, now_is, kept, firing, now)))
+        return db.write(
+            lambda conn: _changed(
+                conn, bot, kept, lambda now_is: _tell_unfilled(conn, now_is, kept, firing, now)
+            )
+        )
     if orders and all(order.status is OrderStatus.FILLED for order in orders):
-        return db.write(lambda conn: _changed(conn, bot, kept, lambda now_is: _finish(conn, now_is, kept, firing)))
+        return db.write(
+            lambda conn: _changed(conn, bot, kept, lambda now_is: _finish(conn, now_is, kept, firing))
+        )
     if signal.status == "refused" and firing.quantity is not None:
-        return db.write(lambda conn: _changed(conn, bot, kept, lambda now_is: _skip(conn, now_is, kept, firing, signal.reason, now)))
+        return db.write(
+            lambda conn: _changed(
+                conn, bot, kept, lambda now_is: _skip(conn, now_is, kept, firing, signal.reason, now)
+            )
+        )
     if now < firing.again_at(signal.ended_at or firing.since):
         return []
-    return db.write(lambda conn: _changed(conn, bot, kept, lambda now_is: _again(conn, now_is, kept, firing, orders, signal.reason, now)))
+    return db.write(
+        lambda conn: _changed(
+            conn, bot, kept, lambda now_is: _again(conn, now_is, kept, firing, orders, signal.reason, now)
+        )
+    )
 
 
 def _changed(conn: sa.Connection, seen: Bot, kept: Kept, work: Any) -> list[Lane]:
@@ -109,12 +157,15 @@ def _changed(conn: sa.Connection, seen: Bot, kept: Kept, work: Any) -> list[Lane
 
 
 def _finish(conn: sa.Connection, bot: Bot, kept: Kept, firing: Firing) -> None:
-    """All of an exit is done although something is left: that is less than can be ordered, and has no exits any more."""
+    """All of an exit is done although something is left: that is less than can be ordered, and has no exits
+    any more."""
     left = None if firing.quantity is None else rules.done(kept, bot.position, firing.kind)
     bot_table.change(conn, bot.user_id, bot.id, exits=left)
 
 
-def _again(conn: sa.Connection, bot: Bot, kept: Kept, firing: Firing, orders: list[Order], why: str, now: datetime) -> list[Lane]:
+def _again(
+    conn: sa.Connection, bot: Bot, kept: Kept, firing: Firing, orders: list[Order], why: str, now: datetime
+) -> list[Lane]:
     if firing.quantity is not None:
         left = firing.quantity - sum((order.filled_quantity for order in orders), ZERO)
         if left <= 0:
@@ -124,28 +175,51 @@ def _again(conn: sa.Connection, bot: Bot, kept: Kept, firing: Firing, orders: li
     receipt = _fire(conn, bot, kept, firing, now)
     if receipt is not None and firing.tries == rules.TELL_AT:
         message_table.send(
-            conn, bot.user_id, level="error", title=f"{bot.name}: its {firing.name} did not go through", now=now, signal_id=receipt.signal_id,
-            text=f"The {firing.name} at {plain(firing.price)} was reached, and closing did not work {firing.tries} times ({why}). The position of "
-            f"{plain(abs(bot.position.quantity))} {bot.symbol.short} stands. It is tried again, less and less often; look at your broker, and "
-            "close it by hand if that is too late for you.",
+            conn,
+            bot.user_id,
+            level="error",
+            title=f"{bot.name}: its {firing.name} did not go through",
+            now=now,
+            signal_id=receipt.signal_id,
+            text=f"The {firing.name} at {plain(firing.price)} was reached, and closing did not work "
+            f"{firing.tries} times ({why}). The position of {plain(abs(bot.position.quantity))} "
+            f"{bot.symbol.short} stands. It is tried again, less and less often; look at your broker, "
+            "and close it by hand if that is too late for you.",
         )
     return list(receipt.lanes) if receipt is not None else []
 
 
 def _skip(conn: sa.Connection, bot: Bot, kept: Kept, firing: Firing, why: str, now: datetime) -> None:
-    bot_table.change(conn, bot.user_id, bot.id, exits={name: value for name, value in kept.items() if name != "firing"})
+    bot_table.change(
+        conn, bot.user_id, bot.id, exits={name: value for name, value in kept.items() if name != "firing"}
+    )
     message_table.send(
-        conn, bot.user_id, level="warning", title=f"{bot.name}: a {firing.name} step was left out", now=now, signal_id=firing.signal_id,
-        text=f"The step at {plain(firing.price)} was reached, and nothing was sold: {why}. The other exits stay as they are.",
+        conn,
+        bot.user_id,
+        level="warning",
+        title=f"{bot.name}: a {firing.name} step was left out",
+        now=now,
+        signal_id=firing.signal_id,
+        text=(
+            f"The step at {plain(firing.price)} was reached, and nothing was sold: {why}. The other exits "
+            "stay as they are."
+        ),
     )
 
 
 def _tell_unfilled(conn: sa.Connection, bot: Bot, kept: Kept, firing: Firing, now: datetime) -> None:
-    """Its limit is its user's word, so it is not sold below it; but they have to know that they still own it."""
+    """Its limit is its user's word, so it is not sold below it; but they have to know that they still own
+    it."""
     bot_table.change(conn, bot.user_id, bot.id, exits=kept | {"firing": replace(firing, told=True).written()})
     message_table.send(
-        conn, bot.user_id, level="error", title=f"{bot.name}: the stop-limit is not filled", now=now, signal_id=firing.signal_id,
-        text=f"The stop at {plain(firing.price)} was reached, and its limit order at {plain(firing.limit or ZERO)} has not been filled for "
-        f"{rules.FOLLOWED_UP.seconds} s: the price has run through the limit. The order stays, and is put in again when its day ends. "
+        conn,
+        bot.user_id,
+        level="error",
+        title=f"{bot.name}: the stop-limit is not filled",
+        now=now,
+        signal_id=firing.signal_id,
+        text=f"The stop at {plain(firing.price)} was reached, and its limit order at "
+        f"{plain(firing.limit or ZERO)} has not been filled for {rules.FOLLOWED_UP.seconds} s: the "
+        "price has run through the limit. The order stays, and is put in again when its day ends. "
         "Close the bot to leave at the market's price.",
     )

@@ -34,7 +34,10 @@ def shared(
     outside = drift_table.kept_outside(conn, account_id, symbol)
     coming = [order.side.sign * order.remaining for order in under_way if not order.effect.reduces]
     others = [quantity for other, quantity in owned.items() if other != bot_id]
-    return Shared(net=_net(owned, outside, drift), others=tuple(quantity for quantity in (*others, *coming, outside) if quantity))
+    return Shared(
+        net=_net(owned, outside, drift),
+        others=tuple(quantity for quantity in (*others, *coming, outside) if quantity),
+    )
 
 
 def account_net(conn: sa.Connection, account_id: int, symbol: Symbol) -> Decimal | None:

@@ -54,7 +54,8 @@ class NoRoom(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """What came in, as it is handed to whoever makes it durable. It has its id already, so that two tries are one signal."""
+    """What came in, as it is handed to whoever makes it durable. It has its id already, so that two tries are
+    one signal."""
 
     id: str
     owner: int
@@ -66,20 +67,41 @@ class Alert:
     received_at: datetime
     max_age: timedelta | None
     followed: bool  # its sender waits for what comes of it
-    room: int | None = None  # bytes that may be stored of its owner; None for DashTrade's own and for a user's own hand
+    # bytes that may be stored of its owner; None for DashTrade's own and for a user's own hand
+    room: int | None = None
 
     def store(self, conn: sa.Connection) -> Accepted:
         return accept(
-            conn, self.owner, self.signal, self.canonical, raw=self.raw, origin=self.origin, sender=self.sender,
-            now=self.received_at, max_age=self.max_age, signal_id=self.id, room=self.room,
+            conn,
+            self.owner,
+            self.signal,
+            self.canonical,
+            raw=self.raw,
+            origin=self.origin,
+            sender=self.sender,
+            now=self.received_at,
+            max_age=self.max_age,
+            signal_id=self.id,
+            room=self.room,
         )
 
 
 def accept(
-    conn: sa.Connection, owner: int, signal: Signal, canonical: str, *, raw: str, origin: Origin, sender: str,
-    now: datetime, max_age: timedelta | None, signal_id: str | None = None, room: int | None = None,
+    conn: sa.Connection,
+    owner: int,
+    signal: Signal,
+    canonical: str,
+    *,
+    raw: str,
+    origin: Origin,
+    sender: str,
+    now: datetime,
+    max_age: timedelta | None,
+    signal_id: str | None = None,
+    room: int | None = None,
 ) -> Accepted:
-    """One transaction: recognise a repeat, find the bots, store the signal with a decision to make for each of them."""
+    """One transaction: recognise a repeat, find the bots, store the signal with a decision to make for each
+    of them."""
     key, body = _dedupe_key(signal, canonical), sha256(canonical)
     table.lock_key(conn, f"{owner}|{key}")
     before = table.repeat_of(conn, owner, key)
@@ -87,14 +109,30 @@ def accept(
         return Receipt(signal_id=before.id, duplicate=False)  # our own first try, whose answer got lost
     if before is not None and (signal.key is not None or now - before.received_at <= RESEND_WINDOW):
         if before.body_hash != body:
-            return Conflict(signal_id=before.id, message=f"the id {signal.key!r} was already used for {signal.symbol.short}, with other content")
+            return Conflict(
+                signal_id=before.id,
+                message=(
+                    f"the id {signal.key!r} was already used for {signal.symbol.short}, with other content"
+                ),
+            )
         table.count_repeat(conn, owner, before.id, now)
         return Receipt(signal_id=before.id, duplicate=True)
     signal_id = signal_id or new_id(now)
     row: dict[str, Any] = {
-        "id": signal_id, "received_at": now, "origin": origin, "dialect": signal.dialect, "symbol": signal.symbol,
-        "written_symbol": signal.written_symbol, "timeframe": signal.timeframe.seconds if signal.timeframe else None,
-        "action": signal.action, "status": "accepted", "reason": "", "dedupe_key": key, "body_hash": body, "raw": raw, "sender": sender,
+        "id": signal_id,
+        "received_at": now,
+        "origin": origin,
+        "dialect": signal.dialect,
+        "symbol": signal.symbol,
+        "written_symbol": signal.written_symbol,
+        "timeframe": signal.timeframe.seconds if signal.timeframe else None,
+        "action": signal.action,
+        "status": "accepted",
+        "reason": "",
+        "dedupe_key": key,
+        "body_hash": body,
+        "raw": raw,
+        "sender": sender,
     }
     listeners = listeners_of(conn, owner, signal)
     bots = 0 if isinstance(listeners, str) else len(listeners)
@@ -102,40 +140,78 @@ def accept(
     if room is not None and total > room and not leads_out(conn, owner, signal):
         raise NoRoom
     if isinstance(listeners, str):
-        table.add(conn, owner, row | {"status": "refused", "reason": listeners, "dedupe_key": None, "ended_at": now}, [])
+        table.add(
+            conn,
+            owner,
+            row | {"status": "refused", "reason": listeners, "dedupe_key": None, "ended_at": now},
+            [],
+        )
         return NoBot(signal_id=signal_id, message=listeners, bots=_choices(conn, owner))
-    table.add(conn, owner, row, listeners, due_at=now + signal.delay if signal.delay else None, expires_at=expiry(signal, now, max_age))
+    table.add(
+        conn,
+        owner,
+        row,
+        listeners,
+        due_at=now + signal.delay if signal.delay else None,
+        expires_at=expiry(signal, now, max_age),
+    )
     failpoint("before_accept_commit")
-    return Receipt(signal_id=signal_id, duplicate=False, lanes=tuple(table.Lane(b.account_id, b.symbol) for b in listeners))
+    return Receipt(
+        signal_id=signal_id,
+        duplicate=False,
+        lanes=tuple(table.Lane(b.account_id, b.symbol) for b in listeners),
+    )
 
 
 def leads_out(conn: sa.Connection, owner: int, signal: Signal) -> int:
-    """How many bots it leads out of something: a position, an order, an entry that waits. 0: it is no exit, or there is nothing
-    to leave. A buy is the way out of a short, and a sell of a long."""
+    """How many bots it leads out of something: a position, an order, an entry that waits. 0: it is no exit,
+    or there is nothing to leave. A buy is the way out of a short, and a sell of a long."""
     listeners = listeners_of(conn, owner, signal)
     found = [] if isinstance(listeners, str) else table.engaged(conn, owner, [bot.id for bot in listeners])
     if signal.action not in ENTRIES:
         return len(found)
     against = {Action.BUY: -1, Action.SELL: 1}.get(signal.action)
-    held = [bot.position_quantity for bot in found if bot.position_quantity and signal.action is not Action.ADD]
+    held = [
+        bot.position_quantity for bot in found if bot.position_quantity and signal.action is not Action.ADD
+    ]
     return len([quantity for quantity in held if against is None or quantity * against > 0])
 
 
-def record_refusal(conn: sa.Connection, owner: int, *, raw: str, reason: str, sender: str, now: datetime, room: int) -> str:
+def record_refusal(
+    conn: sa.Connection, owner: int, *, raw: str, reason: str, sender: str, now: datetime, room: int
+) -> str:
     """What could not be read is kept too: the one who sent it is a machine, its user looks here."""
     signal_id = new_id(now)
     if storage.add(conn, owner, storage.of_alert(raw, 0)) > room:
         raise NoRoom
-    table.add(conn, owner, {
-        "id": signal_id, "received_at": now, "origin": Origin.WEBHOOK, "dialect": "unreadable", "symbol": None, "written_symbol": "",
-        "timeframe": None, "action": "", "status": "refused", "reason": reason, "dedupe_key": None, "body_hash": sha256(raw),
-        "raw": raw, "sender": sender, "ended_at": now,
-    }, [])
+    table.add(
+        conn,
+        owner,
+        {
+            "id": signal_id,
+            "received_at": now,
+            "origin": Origin.WEBHOOK,
+            "dialect": "unreadable",
+            "symbol": None,
+            "written_symbol": "",
+            "timeframe": None,
+            "action": "",
+            "status": "refused",
+            "reason": reason,
+            "dedupe_key": None,
+            "body_hash": sha256(raw),
+            "raw": raw,
+            "sender": sender,
+            "ended_at": now,
+        },
+        [],
+    )
     return signal_id
 
 
 def _dedupe_key(signal: Signal, canonical: str) -> str:
-    """A sender's id counts per symbol, timeframe and named bot (people send `{{timenow}}`); else the content itself is the id."""
+    """A sender's id counts per symbol, timeframe and named bot (people send `{{timenow}}`); else the content
+    itself is the id."""
     if signal.key is None:
         return f"body:{sha256(canonical)}"
     return f"id:{signal.symbol}|{signal.timeframe or ''}|{signal.bot or ''}|{signal.key}"
@@ -156,14 +232,20 @@ def listeners_of(conn: sa.Connection, owner: int, signal: Signal) -> list[Any] |
         return f"no bot trades {shown}"
     if signal.timeframe is None:
         frames = {bot.timeframe for bot in hearing}
-        return hearing if len(frames) == 1 else f"{shown} has bots on several timeframes, and the alert names none"
+        return (
+            hearing
+            if len(frames) == 1
+            else f"{shown} has bots on several timeframes, and the alert names none"
+        )
     fitting = [bot for bot in hearing if bot.timeframe == signal.timeframe.seconds]
     return fitting or f"no bot trades {shown} on {signal.timeframe.shown}"
 
 
 def _named(every: list[Any], signal: Signal) -> list[Any] | str:
     wanted = (signal.bot or "").strip()
-    found = [bot for bot in every if str(bot.id) == wanted] or [bot for bot in every if bot.name.casefold() == wanted.casefold()]
+    found = [bot for bot in every if str(bot.id) == wanted] or [
+        bot for bot in every if bot.name.casefold() == wanted.casefold()
+    ]
     if not found:
         return f"there is no bot {wanted!r}"
     if len(found) > 1:
@@ -172,7 +254,10 @@ def _named(every: list[Any], signal: Signal) -> list[Any] | str:
     if bot.symbol != signal.symbol:
         return f"bot {wanted!r} trades {bot.symbol.short}, the alert is for {signal.symbol.short}"
     if signal.timeframe is not None and bot.timeframe != signal.timeframe.seconds:
-        return f"bot {wanted!r} works on {Timeframe(bot.timeframe).shown}, the alert is for {signal.timeframe.shown}"
+        return (
+            f"bot {wanted!r} works on {Timeframe(bot.timeframe).shown}, the alert is for "
+            f"{signal.timeframe.shown}"
+        )
     return found
 
 

@@ -1,8 +1,7 @@
 """Whose turn it is: leases on lanes (account and symbol), shared by all workers through the database.
 
-In one process a lane's work never runs twice at once; between processes the lease keeps them apart. A worker that was
-stopped past its lease finds its token outdated at its next write, which is then refused.
-"""
+In one process a lane's work never runs twice at once; between processes the lease keeps them apart. A worker
+that was stopped past its lease finds its token outdated at its next write, which is then refused."""
 
 from __future__ import annotations
 
@@ -26,7 +25,8 @@ class LaneLost(Exception):
 class Leases:
     def __init__(self, db: Database, owner: str, ttl: float = LEASE_SECONDS) -> None:
         self.db, self.owner, self.ttl = db, owner, ttl
-        self._held: dict[Lane, tuple[int, float]] = {}  # token, and since when it is surely ours (before the database was asked)
+        # token, and since when it is surely ours (before the database was asked)
+        self._held: dict[Lane, tuple[int, float]] = {}
         self._lock = threading.Lock()
 
     def hold(self, lane: Lane) -> Steps[int | None]:
@@ -60,7 +60,8 @@ class Leases:
             self._held.pop(lane, None)
 
     def renew(self) -> None:
-        """Called every third of a lease. What was not renewed in time is not ours any more, and is claimed anew when needed."""
+        """Called every third of a lease. What was not renewed in time is not ours any more, and is claimed
+        anew when needed."""
         asked = time.monotonic()
         with self._lock:
             self._held = {lane: held for lane, held in self._held.items() if asked - held[1] < self.ttl * 0.8}

@@ -1,4 +1,5 @@
-"""What the log says of accounts that cannot be reached: one line when it begins, one when it ends, few in between.
+"""What the log says of accounts that cannot be reached: one line when it begins, one when it ends, few in
+between.
 
 Several loops ask the same broker. Whoever meets the failure first tells of it; for the others it is known.
 """
@@ -47,15 +48,26 @@ class Outages:
             outage = self._of.get((account_id, what))
             if outage is None:
                 told = not any(known == account_id for known, _ in self._of)
-                outage = self._of[account_id, what] = _Outage(since=now, told=told, next_line=now + REPEAT_AFTER, gap=REPEAT_AFTER)
+                outage = self._of[account_id, what] = _Outage(
+                    since=now, told=told, next_line=now + REPEAT_AFTER, gap=REPEAT_AFTER
+                )
                 if told:
                     self._write("account %s cannot be reached (%s): %s", account_id, what, words)
             elif now >= outage.next_line:
                 outage.gap = min(outage.gap * 2, REPEAT_MOST)
                 outage.next_line = now + outage.gap
-                outage.told = outage.told or not any(of.told for (known, _), of in self._of.items() if known == account_id)
+                outage.told = outage.told or not any(
+                    of.told for (known, _), of in self._of.items() if known == account_id
+                )
                 if outage.told:
-                    self._write("account %s cannot be reached since %s, %s tries (%s): %s", account_id, _clock(outage.since), outage.tries, what, words)
+                    self._write(
+                        "account %s cannot be reached since %s, %s tries (%s): %s",
+                        account_id,
+                        _clock(outage.since),
+                        outage.tries,
+                        what,
+                        words,
+                    )
             outage.tries += 1
             return outage.tries
 
@@ -64,7 +76,13 @@ class Outages:
         with self._lock:
             outage = self._of.pop((account_id, what), None)
             if outage is not None and outage.told:
-                self._write("account %s answers again (%s), after %s tries since %s", account_id, what, outage.tries, _clock(outage.since))
+                self._write(
+                    "account %s answers again (%s), after %s tries since %s",
+                    account_id,
+                    what,
+                    outage.tries,
+                    _clock(outage.since),
+                )
             return outage is not None
 
     def forget(self, account_id: int) -> None:

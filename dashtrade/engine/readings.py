@@ -1,8 +1,7 @@
 """Reading every broker account: so that pages show what is known, with its age, and never wait for a broker.
 
-Each account is read by itself. One whose broker hangs or is away costs a thread and nobody's time; it is asked less and less
-often, and again at once when something of it changes.
-"""
+Each account is read by itself. One whose broker hangs or is away costs a thread and nobody's time; it is
+asked less and less often, and again at once when something of it changes."""
 
 from __future__ import annotations
 
@@ -28,10 +27,12 @@ from dashtrade.tables.signals import Lane
 
 log = logging.getLogger("dashtrade.readings")
 
-QUICK, SLOW = timedelta(seconds=3), timedelta(seconds=15)  # while something is held or somebody looks; otherwise
+# while something is held or somebody looks; otherwise
+QUICK, SLOW = timedelta(seconds=3), timedelta(seconds=15)
 WRITE_AFTER = timedelta(seconds=10)  # a reading that tells nothing new is written down this seldom
 WATCHED_FOR = timedelta(seconds=45)  # after somebody looked at a page of the account's user
-AWAY_MOST, WATCHED_MOST = timedelta(seconds=60), timedelta(seconds=20)  # between two tries while a broker is away
+# between two tries while a broker is away
+AWAY_MOST, WATCHED_MOST = timedelta(seconds=60), timedelta(seconds=20)
 REQUESTS, SHARE = 2, 2  # of one reading; and at most the half of what a broker allows a minute
 WHAT = "reading"
 
@@ -55,9 +56,22 @@ def holdings_of(reading: Reading | None) -> object:
 
 
 class Readings:
-    def __init__(self, db: Database, clock: Clock, broker_of: Callable[[Account], Broker], leases: Leases, outages: Outages,
-                 on_back: Callable[[int], None] = lambda account_id: None) -> None:
-        self._db, self._clock, self._broker_of, self._leases, self._outages = db, clock, broker_of, leases, outages
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        broker_of: Callable[[Account], Broker],
+        leases: Leases,
+        outages: Outages,
+        on_back: Callable[[int], None] = lambda account_id: None,
+    ) -> None:
+        self._db, self._clock, self._broker_of, self._leases, self._outages = (
+            db,
+            clock,
+            broker_of,
+            leases,
+            outages,
+        )
         self._on_back = on_back
         self._apart = Apart(WHAT)
         self._paces: dict[int, _Pace] = {}
@@ -65,7 +79,7 @@ class Readings:
         self._written: dict[int, datetime] = {}
         self._lock, self._writing, self._stopped = threading.Lock(), threading.Lock(), False
 
-    # --- when ------------------------------------------------------------------------------------------------------------
+    # --- when -----------------------------------------------------------------------------------------------
 
     def look(self) -> None:
         """Begin what is due. Waits for nobody."""
@@ -85,13 +99,19 @@ class Readings:
         with self._db.read() as conn:
             if self._known is None:
                 self._known = table.everything(conn)
-            accounts, busy, watched = account_table.elsewhere(conn), table.busy(conn), table.watched(conn, now, WATCHED_FOR)
+            accounts, busy, watched = (
+                account_table.elsewhere(conn),
+                table.busy(conn),
+                table.watched(conn, now, WATCHED_FOR),
+            )
         for gone in self._paces.keys() - {account.id for account in accounts}:
             del self._paces[gone]
             self._outages.forget(gone)
         found = []
         for account in accounts:
-            if self._is_due(account, busy.get(account.id), account.id in watched, now) and self._is_ours(account.id):
+            if self._is_due(account, busy.get(account.id), account.id in watched, now) and self._is_ours(
+                account.id
+            ):
                 found.append(account)
         return found
 
@@ -105,7 +125,9 @@ class Readings:
             return True
         wait = self._every(account, quick=busy is not None or watched)
         if pace.tries:
-            wait = max(wait, backed_off(pace.tries, QUICK, WATCHED_MOST if watched else AWAY_MOST), pace.after)
+            wait = max(
+                wait, backed_off(pace.tries, QUICK, WATCHED_MOST if watched else AWAY_MOST), pace.after
+            )
         return now - pace.begun >= wait
 
     def _every(self, account: Account, *, quick: bool) -> timedelta:
@@ -118,12 +140,17 @@ class Readings:
         return self._db.is_sqlite or drive(self._db, self._leases.hold(Lane(account_id, WHOLE))) is not None
 
     def _give_up(self, account: Account, pace: _Pace) -> None:
-        """A broker that takes the question and never answers: its thread may wait on, its account is told of."""
+        """A broker that takes the question and never answers: its thread may wait on, its account is told
+        of."""
         if not pace.hangs and self._apart.running(account.id) > LIMIT_SECONDS:
             pace.hangs = True
-            self._failed(account, "silent", f"The broker did not answer within {LIMIT_SECONDS:.0f} seconds. It is asked again by itself.")
+            self._failed(
+                account,
+                "silent",
+                f"The broker did not answer within {LIMIT_SECONDS:.0f} seconds. It is asked again by itself.",
+            )
 
-    # --- one account -----------------------------------------------------------------------------------------------------
+    # --- one account ----------------------------------------------------------------------------------------
 
     def read(self, account: Account) -> None:
         """May take as long as its broker takes."""
@@ -132,16 +159,30 @@ class Readings:
             broker = self._broker_of(account)
             state, positions = broker.account(), tuple(broker.positions())
         except BrokerError as error:
-            self._paces.setdefault(account.id, _Pace()).after = error.after if isinstance(error, RetryLater) else timedelta(0)
+            self._paces.setdefault(account.id, _Pace()).after = (
+                error.after if isinstance(error, RetryLater) else timedelta(0)
+            )
             self._failed(account, _code(error), error.message)
         except Exception:
-            if self._failed(account, "unexpected", "Its answer could not be read: an error of DashTrade's, which the log tells of.") == 1:
+            if (
+                self._failed(
+                    account,
+                    "unexpected",
+                    "Its answer could not be read: an error of DashTrade's, which the log tells of.",
+                )
+                == 1
+            ):
                 log.exception("account %s: what its broker said could not be read", account.id)
         else:
             reading = Reading(
-                account_id=account.id, user_id=account.user_id, simulated=account.simulated, read_at=asked, state=state,
-                positions=positions, changed_at=asked,
-            )  # fmt: skip
+                account_id=account.id,
+                user_id=account.user_id,
+                simulated=account.simulated,
+                read_at=asked,
+                state=state,
+                positions=positions,
+                changed_at=asked,
+            )
             self._paces.setdefault(account.id, _Pace()).tries = 0
             self._keep(reading)
             if self._outages.well(account.id, WHAT):
@@ -153,8 +194,14 @@ class Readings:
         self._paces.setdefault(account.id, _Pace()).tries = tries
         before = self._last(account.id)
         if before is None or before.simulated is not account.simulated:
-            before = Reading(account_id=account.id, user_id=account.user_id, simulated=account.simulated, changed_at=now)
-        self._keep(replace(before, error_code=code, error=words, failing_since=before.failing_since or now, tries=tries))
+            before = Reading(
+                account_id=account.id, user_id=account.user_id, simulated=account.simulated, changed_at=now
+            )
+        self._keep(
+            replace(
+                before, error_code=code, error=words, failing_since=before.failing_since or now, tries=tries
+            )
+        )
         return tries
 
     def _last(self, account_id: int) -> Reading | None:
@@ -165,7 +212,11 @@ class Readings:
         now = self._clock.now()
         with self._lock:
             before = self._last(reading.account_id)
-            same = before is not None and before.error_code == reading.error_code and holdings_of(before) == holdings_of(reading)
+            same = (
+                before is not None
+                and before.error_code == reading.error_code
+                and holdings_of(before) == holdings_of(reading)
+            )
             reading = replace(reading, changed_at=before.changed_at if before is not None and same else now)
             self._known = {} if self._known is None else self._known
             self._known[reading.account_id] = reading
@@ -179,7 +230,9 @@ class Readings:
                 if not self._stopped:
                     self._db.write(lambda conn: table.put(conn, reading))
         except DatabaseAway as away:
-            log.warning("account %s: what its broker said is written down later: %s", reading.account_id, away)
+            log.warning(
+                "account %s: what its broker said is written down later: %s", reading.account_id, away
+            )
             self._written.pop(reading.account_id, None)
 
 

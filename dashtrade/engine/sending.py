@@ -16,7 +16,20 @@ from dashtrade.domain.bots import Bot
 from dashtrade.domain.native import leg_prices
 from dashtrade.domain.netting import split_at_zero, split_words
 from dashtrade.domain.orders import Order, OrderStatus, check_transition
-from dashtrade.domain.ports import BadCredentials, Broker, BrokerError, Capabilities, Clock, NotHeld, OrderReport, OrderRequest, Rejected, RetryLater, Unavailable, Unknown
+from dashtrade.domain.ports import (
+    BadCredentials,
+    Broker,
+    BrokerError,
+    Capabilities,
+    Clock,
+    NotHeld,
+    OrderReport,
+    OrderRequest,
+    Rejected,
+    RetryLater,
+    Unavailable,
+    Unknown,
+)
 from dashtrade.domain.risk import entry_still_allowed
 from dashtrade.domain.values import ZERO, plain
 from dashtrade.engine import booking, holdings
@@ -35,33 +48,47 @@ log = logging.getLogger("dashtrade.orders")
 MAX_SENDS = 6
 TOO_LATE = timedelta(minutes=10)  # an order found unsent after this is not sent behind its user's back
 LOOK_AGAIN = timedelta(seconds=1)
-LATE = timedelta(seconds=60)  # a fill may come so long after the cancellation; later ones the comparison of the books finds
+# a fill may come so long after the cancellation; later ones the comparison of the books finds
+LATE = timedelta(seconds=60)
 _MAY_FILL_LATE = frozenset({OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED})
 ASK_AGAIN = timedelta(seconds=5)  # a cancellation that nothing came of
 
 
 def request_of(order: Order, account_holds: Decimal | None = None) -> OrderRequest:
     return OrderRequest(
-        client_order_id=order.id, symbol=order.symbol, side=order.side, type=order.type, quantity=order.quantity,
-        limit_price=order.limit_price, stop_price=order.stop_price, trail_amount=order.trail_amount,
-        trail_percent=order.trail_percent, time_in_force=order.time_in_force, extended_hours=order.extended_hours,
-        reduces=order.effect.reduces, account_holds=account_holds, **leg_prices(order.exits),
+        client_order_id=order.id,
+        symbol=order.symbol,
+        side=order.side,
+        type=order.type,
+        quantity=order.quantity,
+        limit_price=order.limit_price,
+        stop_price=order.stop_price,
+        trail_amount=order.trail_amount,
+        trail_percent=order.trail_percent,
+        time_in_force=order.time_in_force,
+        extended_hours=order.extended_hours,
+        reduces=order.effect.reduces,
+        account_holds=account_holds,
+        **leg_prices(order.exits),
     )
 
 
 class Sender:
-    """Every method does at most one thing at the venue, outside of any transaction, and then writes down what came of it.
+    """Every method does at most one thing at the venue, outside of any transaction, and then writes down what
+    came of it.
 
-    The built-in paper broker keeps its books in our own database (`offers.local`): sending to it is part of a transaction, one
-    with the decision and with the booking, and cannot be in doubt.
-    """
+    The built-in paper broker keeps its books in our own database (`offers.local`): sending to it is part of a
+    transaction, one with the decision and with the booking, and cannot be in doubt."""
 
-    def __init__(self, db: Database, clock: Clock, leases: Leases, broker_of: Callable[[int], Broker]) -> None:
+    def __init__(
+        self, db: Database, clock: Clock, leases: Leases, broker_of: Callable[[int], Broker]
+    ) -> None:
         self.db, self.clock, self.leases, self.broker_of = db, clock, leases, broker_of
         self.sending: set[str] = set()  # on their way at this moment: the answer will say that they arrived
-        self.ended: dict[str, tuple[Order, datetime]] = {}  # ended unfilled a moment ago, and until when fills may come late
+        # ended unfilled a moment ago, and until when fills may come late
+        self.ended: dict[str, tuple[Order, datetime]] = {}
 
-    # --- sending ---------------------------------------------------------------------------------------------------------
+    # --- sending --------------------------------------------------------------------------------------------
 
     def start(self, order: Order, lane: Lane, token: int) -> Steps[Order | None]:
         """CREATED -> SUBMITTING, unless its user has stopped it meanwhile."""
@@ -73,20 +100,39 @@ class Sender:
             current = order_table.load(conn, order.id)
             if current.status is not OrderStatus.CREATED:
                 return None
-            why = "taken back before it was sent" if current.cancel_requested else self._stopped(conn, current)
+            why = (
+                "taken back before it was sent" if current.cancel_requested else self._stopped(conn, current)
+            )
             if why:
-                self._write(conn, current, replace(current, status=OrderStatus.CANCELED, reason=why, reserve=ZERO, updated_at=now), now)
+                self._write(
+                    conn,
+                    current,
+                    replace(current, status=OrderStatus.CANCELED, reason=why, reserve=ZERO, updated_at=now),
+                    now,
+                )
                 return None
             current = self._split(conn, current, now)
-            sending = replace(current, status=OrderStatus.SUBMITTING, sends=current.sends + 1, sent_at=now, due_at=None, updated_at=now)
+            sending = replace(
+                current,
+                status=OrderStatus.SUBMITTING,
+                sends=current.sends + 1,
+                sent_at=now,
+                due_at=None,
+                updated_at=now,
+            )
             return self._write(conn, current, sending, now)
 
         return (yield Write(work))
 
     def _split(self, conn: sa.Connection, order: Order, now: datetime) -> Order:
-        """What would take the account from long to short goes in two parts; the second is held against what it holds by then."""
+        """What would take the account from long to short goes in two parts; the second is held against what
+        it holds by then."""
         broker = self.broker_of(order.account_id)
-        net = None if broker.capabilities.crosses_zero else holdings.account_net(conn, order.account_id, order.symbol)
+        net = (
+            None
+            if broker.capabilities.crosses_zero
+            else holdings.account_net(conn, order.account_id, order.symbol)
+        )
         if net is None:
             return order
         first, rest = split_at_zero(order, net, broker.capabilities)
@@ -95,7 +141,13 @@ class Sender:
         if rest is not None:
             order_table.insert(conn, [rest])
             said = f"the rest of it: {rest.side} {plain(rest.quantity)}"
-            order_table.log(conn, [(first, now, str(first.status), split_words(first, rest)), (rest, now, str(rest.status), said)])
+            order_table.log(
+                conn,
+                [
+                    (first, now, str(first.status), split_words(first, rest)),
+                    (rest, now, str(rest.status), said),
+                ],
+            )
         return first
 
     def _stopped(self, conn: sa.Connection, order: Order) -> str:
@@ -105,8 +157,10 @@ class Sender:
         return entry_still_allowed(bot, bot_table.switches_for(conn, bot))
 
     def send(self, order: Order, *, again: bool = False) -> Steps[Order]:
-        """An order that is SUBMITTING, and whose lane is ours, goes out. Once. `again`: an earlier try may have arrived."""
-        if not self.leases.fresh(Lane(order.account_id, order.symbol)):  # stopped too long: whoever has the lane now will look the order up
+        """An order that is SUBMITTING, and whose lane is ours, goes out. Once. `again`: an earlier try may
+        have arrived."""
+        # stopped too long: whoever has the lane now will look the order up
+        if not self.leases.fresh(Lane(order.account_id, order.symbol)):
             raise LaneLost("the lease ran out before sending")
         failpoint("before_send")
         try:
@@ -114,12 +168,26 @@ class Sender:
         except NotHeld as error:
             return (yield from self._not_held(order, error, again))
         except Rejected as error:
-            return (yield from (self._refused_again(order, error.message) if again else self._refused(order, error.message)))
+            return (
+                yield from (
+                    self._refused_again(order, error.message)
+                    if again
+                    else self._refused(order, error.message)
+                )
+            )
         except RetryLater as error:
-            return (yield from (self._in_doubt(order, error.message, error.after) if again else self._later(order, error)))
+            return (
+                yield from (
+                    self._in_doubt(order, error.message, error.after) if again else self._later(order, error)
+                )
+            )
         except BadCredentials as error:
             yield from self.disable_account(order.account_id, order.user_id, error.message)
-            return (yield from (self._in_doubt(order, error.message) if again else self._refused(order, error.message)))
+            return (
+                yield from (
+                    self._in_doubt(order, error.message) if again else self._refused(order, error.message)
+                )
+            )
         except Unknown as error:
             why = error.message
         except (LaneLost, DatabaseAway):
@@ -142,38 +210,63 @@ class Sender:
         return (yield from self.book(order, report))
 
     def _account_holds(self, order: Order, broker: Broker) -> Decimal | None:
-        """By our books, where a way out is held against it: bots' parts and what is outside of them, not the net alone."""
+        """By our books, where a way out is held against it: bots' parts and what is outside of them, not the
+        net alone."""
         if not order.effect.reduces or broker.capabilities.crosses_zero:
             return None
         with self.db.read() as conn:
             return holdings.account_net(conn, order.account_id, order.symbol)
 
     def _not_held(self, order: Order, error: NotHeld, again: bool) -> Steps[Order]:
-        """Other bots' orders may have filled a moment ago, and are not booked yet: then the books and the account differ for so long."""
+        """Other bots' orders may have filled a moment ago, and are not booked yet: then the books and the
+        account differ for so long."""
         with self.db.read() as conn:
             lane = order_table.open_in_lane(conn, order.account_id, order.symbol)
         at_broker = any(other.id != order.id and other.status is OrderStatus.WORKING for other in lane)
         if at_broker and not again and order.sends < MAX_SENDS:
             return (yield from self._later(order, RetryLater(error.message)))
-        return (yield from (self._refused_again(order, error.message) if again else self._refused(order, error.message)))
+        return (
+            yield from (
+                self._refused_again(order, error.message) if again else self._refused(order, error.message)
+            )
+        )
 
     def _refused_again(self, order: Order, why: str) -> Steps[Order]:
-        """A refusal of a second try may be for the sake of the first: the id is in use, the money is spent, the position closed. So it
-        is looked up, again and again, as the venue may show it later than it promised; the last refusal is believed."""
+        """A refusal of a second try may be for the sake of the first: the id is in use, the money is spent,
+        the position closed. So it is looked up, again and again, as the venue may show it later than it
+        promised; the last refusal is believed."""
         try:
             report = yield Call(lambda: self.broker_of(order.account_id).find(order.ref))
         except BrokerError as error:
-            return (yield from self._in_doubt(order, f"it refused this try ({why}), and an earlier one could not be looked up: {error.message}"))
+            return (
+                yield from self._in_doubt(
+                    order,
+                    (
+                        f"it refused this try ({why}), and an earlier one could not be looked up: "
+                        f"{error.message}"
+                    ),
+                )
+            )
         if report is None and order.sends < MAX_SENDS:
-            return (yield from self._in_doubt(order, f"it refused this try ({why}), and an earlier one may yet turn up"))
-        return (yield from self.book(order, report)) if report is not None else (yield from self._refused(order, why))
+            return (
+                yield from self._in_doubt(
+                    order, f"it refused this try ({why}), and an earlier one may yet turn up"
+                )
+            )
+        return (
+            (yield from self.book(order, report))
+            if report is not None
+            else (yield from self._refused(order, why))
+        )
 
     def _carry_out_alone(self, conn: sa.Connection, order: Order, broker: Broker) -> Order:
-        account_table.hold(conn, order.account_id)  # before the local broker locks its books, as a decision does: else two orders wait for each other
+        # before the local broker locks its books, as a decision does: else two orders wait for each other
+        account_table.hold(conn, order.account_id)
         return self.carry_out(conn, order, None, broker)
 
     def carry_out(self, conn: sa.Connection, order: Order, bot: Bot | None, broker: Broker) -> Order:
-        """An order to a local broker, filled or refused, within this transaction; so is its bot, if it is not written down yet."""
+        """An order to a local broker, filled or refused, within this transaction; so is its bot, if it is not
+        written down yet."""
         try:
             with savepoint(conn):
                 report = broker.submit(request_of(order))
@@ -184,16 +277,24 @@ class Sender:
             why = error.message
         except Exception as error:  # what it did is taken back, so that nothing was traded for certain
             log.exception("%s could not be carried out", order.id)
-            why = f"the paper broker failed in an unforeseen way ({type(error).__name__}), and nothing was traded: send it again, and look into the log if this stays"
+            why = (
+                f"the paper broker failed in an unforeseen way ({type(error).__name__}), and nothing was "
+                "traded: send it again, and look into the log if this stays"
+            )
         if bot is not None:
             bot_table.touch(conn, bot)
         return self._move(conn, order, status=OrderStatus.REJECTED, reason=why, reserve=ZERO)
 
     def book(self, order: Order, report: OrderReport) -> Steps[Order]:
-        """What polls tell, and answers that a stream was ahead of, is mostly known: then nothing is written."""
+        """What polls tell, and answers that a stream was ahead of, is mostly known: then nothing is
+        written."""
         with self.db.read() as conn:
             current = order_table.load(conn, order.id)
-        return (yield from self.write_down(current, report)) if booking.is_news(current, report, self.clock.now()) else current
+        return (
+            (yield from self.write_down(current, report))
+            if booking.is_news(current, report, self.clock.now())
+            else current
+        )
 
     def write_down(self, order: Order, report: OrderReport) -> Steps[Order]:
         now = self.clock.now()
@@ -205,7 +306,14 @@ class Sender:
                 self.ended[after.id] = (after, now + LATE)
             else:
                 self.ended.pop(after.id, None)
-            log.info("order %s signal %s account %s: %s %s", after.id, after.signal_id, after.account_id, after.status, plain(after.filled_quantity))
+            log.info(
+                "order %s signal %s account %s: %s %s",
+                after.id,
+                after.signal_id,
+                after.account_id,
+                after.status,
+                plain(after.filled_quantity),
+            )
         return booked.order
 
     def lately_ended(self, account_id: int | None = None) -> list[Order]:
@@ -216,10 +324,11 @@ class Sender:
                 self.ended.pop(name, None)
         return [order for order, _ in list(self.ended.values()) if account_id in (None, order.account_id)]
 
-    # --- doubt -----------------------------------------------------------------------------------------------------------
+    # --- doubt ----------------------------------------------------------------------------------------------
 
     def resolve(self, order: Order, lane: Lane, token: int) -> Steps[Order]:
-        """Did it arrive? Look it up; wait out the venue's lag; look again; send again only where that is provably safe."""
+        """Did it arrive? Look it up; wait out the venue's lag; look again; send again only where that is
+        provably safe."""
         now = self.clock.now()
         doubt: dict[str, Any]
         try:
@@ -229,7 +338,10 @@ class Sender:
                 return (yield from self.book(order, report))
             return (yield from self._not_found(order, lane, token, broker.capabilities, now))
         except (Unavailable, RetryLater) as error:
-            doubt = {"reason": error.message, "due_at": now + max(getattr(error, "after", LOOK_AGAIN), LOOK_AGAIN)}
+            doubt = {
+                "reason": error.message,
+                "due_at": now + max(getattr(error, "after", LOOK_AGAIN), LOOK_AGAIN),
+            }
         except BadCredentials as error:
             yield from self.disable_account(order.account_id, order.user_id, error.message)
             return (yield from self.attention(order, lane, token, f"it cannot be looked up: {error.message}"))
@@ -240,16 +352,53 @@ class Sender:
             doubt = {"reason": f"unforeseen: {type(error).__name__}", "due_at": now + 5 * LOOK_AGAIN}
         return (yield from self._change(order, lane, token, status=OrderStatus.UNKNOWN, **doubt))
 
-    def _not_found(self, order: Order, lane: Lane, token: int, can: Capabilities, now: datetime) -> Steps[Order]:
+    def _not_found(
+        self, order: Order, lane: Lane, token: int, can: Capabilities, now: datetime
+    ) -> Steps[Order]:
         believed_at = (order.sent_at or order.created_at) + can.settle
         if now < believed_at:
-            return (yield from self._change(order, lane, token, status=OrderStatus.UNKNOWN, reason="not there yet: looking again", due_at=believed_at))
+            return (
+                yield from self._change(
+                    order,
+                    lane,
+                    token,
+                    status=OrderStatus.UNKNOWN,
+                    reason="not there yet: looking again",
+                    due_at=believed_at,
+                )
+            )
         if not (can.client_ids and can.refuses_repeats):
-            return (yield from self.attention(order, lane, token, f"{can.name} does not know whether it has the order, and sending it again might double it"))
+            return (
+                yield from self.attention(
+                    order,
+                    lane,
+                    token,
+                    (
+                        f"{can.name} does not know whether it has the order, and sending it again might "
+                        "double it"
+                    ),
+                )
+            )
         if order.sends >= MAX_SENDS or now - order.created_at > TOO_LATE:
-            return (yield from self.attention(order, lane, token, f"{can.name} does not have the order; it was not sent again, as too much time has passed"))
+            return (
+                yield from self.attention(
+                    order,
+                    lane,
+                    token,
+                    f"{can.name} does not have the order; it was not sent again, as too much time has passed",
+                )
+            )
         failpoint("before_resend")
-        again = yield from self._change(order, lane, token, status=OrderStatus.SUBMITTING, reason="", due_at=None, sends=order.sends + 1, sent_at=now)
+        again = yield from self._change(
+            order,
+            lane,
+            token,
+            status=OrderStatus.SUBMITTING,
+            reason="",
+            due_at=None,
+            sends=order.sends + 1,
+            sent_at=now,
+        )
         return (yield from self.send(again, again=True)) if again.status is OrderStatus.SUBMITTING else again
 
     def look_again(self, order: Order) -> Steps[Order]:
@@ -285,11 +434,15 @@ class Sender:
         if current.is_open:
             order_table.update(conn, current, replace(current, due_at=at))
 
-    # --- what is written -------------------------------------------------------------------------------------------------
+    # --- what is written ------------------------------------------------------------------------------------
 
     def attention(self, order: Order, lane: Lane, token: int, why: str) -> Steps[Order]:
         reason = f"{why}. Nothing more is sent for {order.symbol.short} on this account until you have looked"
-        return (yield from self._change(order, lane, token, status=OrderStatus.ATTENTION, reason=reason, due_at=None))
+        return (
+            yield from self._change(
+                order, lane, token, status=OrderStatus.ATTENTION, reason=reason, due_at=None
+            )
+        )
 
     def _change(self, order: Order, lane: Lane, token: int, **values: Any) -> Steps[Order]:
         """Under the lane's lease: the writes of a worker that lost it are refused."""
@@ -301,12 +454,20 @@ class Sender:
         return (yield Write(work))
 
     def _refused(self, order: Order, why: str) -> Steps[Order]:
-        return (yield Write(lambda conn: self._move(conn, order, status=OrderStatus.REJECTED, reason=why, reserve=ZERO)))
+        return (
+            yield Write(
+                lambda conn: self._move(conn, order, status=OrderStatus.REJECTED, reason=why, reserve=ZERO)
+            )
+        )
 
     def _in_doubt(self, order: Order, why: str, after: timedelta = timedelta(0)) -> Steps[Order]:
         """It may be there, by this try or an earlier one: to be looked up."""
         due = self.clock.now() + after
-        return (yield Write(lambda conn: self._move(conn, order, status=OrderStatus.UNKNOWN, reason=why, due_at=due)))
+        return (
+            yield Write(
+                lambda conn: self._move(conn, order, status=OrderStatus.UNKNOWN, reason=why, due_at=due)
+            )
+        )
 
     def _later(self, order: Order, error: RetryLater) -> Steps[Order]:
         """Certainly not placed: it may go again under the same id, when the venue says so."""
@@ -314,7 +475,11 @@ class Sender:
             return (yield from self._refused(order, error.message))
         due = self.clock.now() + error.after
         why = error.message
-        return (yield Write(lambda conn: self._move(conn, order, status=OrderStatus.CREATED, reason=why, due_at=due)))
+        return (
+            yield Write(
+                lambda conn: self._move(conn, order, status=OrderStatus.CREATED, reason=why, due_at=due)
+            )
+        )
 
     def _move(self, conn: sa.Connection, order: Order, **values: Any) -> Order:
         """From the state the caller knows to another; if a report came in meanwhile, that knows better."""
@@ -325,7 +490,8 @@ class Sender:
         return self._write(conn, current, replace(current, updated_at=now, **values), now)
 
     def _write(self, conn: sa.Connection, before: Order, order: Order, now: datetime) -> Order:
-        """The order as it now is, a line for its story, and what follows for its decision, its bot and its user."""
+        """The order as it now is, a line for its story, and what follows for its decision, its bot and its
+        user."""
         check_transition(before.status, order.status)
         order_table.update(conn, before, order)
         if (before.status, before.reason) != (order.status, order.reason):
@@ -336,11 +502,19 @@ class Sender:
                 booking.release_bot(conn, order)
             if order.status in (OrderStatus.ATTENTION, OrderStatus.REJECTED):
                 _tell_trouble(conn, order, now)
-            log.info("order %s signal %s account %s: %s %s", order.id, order.signal_id, order.account_id, order.status, order.reason)
+            log.info(
+                "order %s signal %s account %s: %s %s",
+                order.id,
+                order.signal_id,
+                order.account_id,
+                order.status,
+                order.reason,
+            )
         return order
 
     def disable_account(self, account_id: int, user_id: int, why: str) -> Steps[None]:
-        """A key that is refused: the account stops, its bots pause, its user is told once, and nobody storms the venue."""
+        """A key that is refused: the account stops, its bots pause, its user is told once, and nobody storms
+        the venue."""
         now = self.clock.now()
 
         def work(conn: sa.Connection) -> None:
@@ -349,10 +523,17 @@ class Sender:
             if not account.is_active:
                 return
             account_table.change(conn, user_id, account_id, is_active=False, disabled_reason=why)
-            paused = bot_table.pause_all(conn, user_id, reason="the broker refused the account's key", now=now, account_id=account_id)
+            paused = bot_table.pause_all(
+                conn, user_id, reason="the broker refused the account's key", now=now, account_id=account_id
+            )
             message_table.send(
-                conn, user_id, level="error", title=f"{account.label}: the broker refused the key", now=now,
-                text=f"{why} The account is stopped and {paused} bot(s) are paused. Open positions stay as they are at the broker. "
+                conn,
+                user_id,
+                level="error",
+                title=f"{account.label}: the broker refused the key",
+                now=now,
+                text=f"{why} The account is stopped and {paused} bot(s) are paused. Open positions stay as "
+                "they are at the broker. "
                 "Replace the key under Setup and test the connection, then resume the bots.",
             )
 
@@ -363,11 +544,24 @@ def _tell_trouble(conn: sa.Connection, order: Order, now: datetime) -> None:
     name = f"{order.side} {plain(order.quantity)} {order.symbol.short}"
     if order.status is OrderStatus.ATTENTION:
         message_table.send(
-            conn, order.user_id, level="error", title=f"Look at your broker: {name}", now=now, signal_id=order.signal_id,
-            text=f"{order.reason}. Look whether order {order.id} is at the broker, then say here whether it was placed.",
+            conn,
+            order.user_id,
+            level="error",
+            title=f"Look at your broker: {name}",
+            now=now,
+            signal_id=order.signal_id,
+            text=(
+                f"{order.reason}. Look whether order {order.id} is at the broker, then say here whether it "
+                "was placed."
+            ),
         )
     else:
         message_table.send(
-            conn, order.user_id, level="warning", title=f"Order refused: {name}", now=now, signal_id=order.signal_id,
+            conn,
+            order.user_id,
+            level="warning",
+            title=f"Order refused: {name}",
+            now=now,
+            signal_id=order.signal_id,
             text=f"The broker refused to {name}: {order.reason}. Nothing was traded.",
         )

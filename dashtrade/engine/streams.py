@@ -1,8 +1,8 @@
-"""Listening to the venues that tell of orders by themselves: a fill is booked as it happens, and the lane behind it goes on.
+"""Listening to the venues that tell of orders by themselves: a fill is booked as it happens, and the lane
+behind it goes on.
 
-Nothing depends on it. What a stream tells goes through the same booking as what a poll tells, so that a repeat or an old piece
-of news changes nothing; what it does not tell, the next poll does.
-"""
+Nothing depends on it. What a stream tells goes through the same booking as what a poll tells, so that a
+repeat or an old piece of news changes nothing; what it does not tell, the next poll does."""
 
 from __future__ import annotations
 
@@ -21,9 +21,16 @@ MOST = 100  # each costs a thread and a connection; the accounts beyond are poll
 
 
 class Streams:
-    """One listener per account that may trade, at venues that have a stream. Each is driven by a thread of its adapter's."""
+    """One listener per account that may trade, at venues that have a stream. Each is driven by a thread of
+    its adapter's."""
 
-    def __init__(self, db: Database, kinds: Collection[str], broker_of: Callable[[Account], Broker], hear: Callable[[int, OrderReport], None]) -> None:
+    def __init__(
+        self,
+        db: Database,
+        kinds: Collection[str],
+        broker_of: Callable[[Account], Broker],
+        hear: Callable[[int, OrderReport], None],
+    ) -> None:
         self._db, self._kinds, self._broker_of, self._hear = db, kinds, broker_of, hear
         self._listening: dict[int, Stream] = {}
 
@@ -37,12 +44,14 @@ class Streams:
             log.info("account %s: its stream ended", account_id)
         for account in wanted.values():
             stream = self._broker_of(account).offers.stream
-            if stream is not None and self._listening.get(account.id) is not stream:  # new, or made anew with another key
+            # new, or made anew with another key
+            if stream is not None and self._listening.get(account.id) is not stream:
                 stream.listen(partial(self._hear, account.id))
                 self._listening[account.id] = stream
 
     def up(self, account_id: int) -> bool:
-        """Does news of this account come by themselves now? A line that died unnoticed looks up for a while."""
+        """Does news of this account come by themselves now? A line that died unnoticed looks up for a
+        while."""
         stream = self._listening.get(account_id)
         return stream is not None and stream.streaming
 

@@ -1,8 +1,7 @@
 """The watch over open positions: risk limits, daily losses, and the exits DashTrade keeps.
 
-What it does, it does by a signal of its own through the same door as everybody's, written in one step with the event that
-tells why and with the bot's pause.
-"""
+What it does, it does by a signal of its own through the same door as everybody's, written in one step with
+the event that tells why and with the bot's pause."""
 
 from __future__ import annotations
 
@@ -49,7 +48,8 @@ class Alarm:
 
 
 class Watch:
-    """Asks every account for its own prices: one whose broker does not answer keeps nobody else's stops from being watched."""
+    """Asks every account for its own prices: one whose broker does not answer keeps nobody else's stops from
+    being watched."""
 
     def __init__(self, db: Database, clock: Clock, feed_of: Callable[[account_table.Account], Feed]) -> None:
         self.db, self.clock, self._feed_of = db, clock, feed_of
@@ -74,8 +74,9 @@ class Watch:
             return [(account_table.load(conn, account_id), bots) for account_id, bots in found.items()]
 
     def look_at(self, account: account_table.Account, bots: list[Bot]) -> list[Lane]:
-        """The bots of one account, each symbol's price asked for once. A broker that cannot be reached is given up until the next
-        look, which begins behind the symbol at which this one ended: so none of them is always left out."""
+        """The bots of one account, each symbol's price asked for once. A broker that cannot be reached is
+        given up until the next look, which begins behind the symbol at which this one ended: so none of them
+        is always left out."""
         by_symbol: dict[Symbol, list[Bot]] = {}
         for bot in bots:
             by_symbol.setdefault(bot.symbol, []).append(bot)
@@ -92,7 +93,9 @@ class Watch:
                 continue
             if (account.id, symbol) in self._unpriced:
                 self._unpriced.discard((account.id, symbol))
-                log.info("account %s: %s has a price again, and its positions are watched", account.id, symbol)
+                log.info(
+                    "account %s: %s has a price again, and its positions are watched", account.id, symbol
+                )
             for bot in by_symbol[symbol]:
                 lanes += self._safely_look_at(bot, quote)
         return lanes
@@ -101,7 +104,12 @@ class Watch:
         """One line when it begins, not one every two seconds."""
         if (account.id, symbol) not in self._unpriced:
             self._unpriced.add((account.id, symbol))
-            log.warning("account %s: no price for %s, its positions are not watched now: %s", account.id, symbol, error.message)
+            log.warning(
+                "account %s: no price for %s, its positions are not watched now: %s",
+                account.id,
+                symbol,
+                error.message,
+            )
 
     def _in_turn(self, account: account_table.Account, symbols: list[Symbol]) -> list[Symbol]:
         last = self._last_failed.pop(account.id, None)
@@ -140,7 +148,8 @@ class Watch:
 
 
 def _pointless(bot: Bot, drifts: dict[tuple[int, str], Drift]) -> bool:
-    """The broker has nothing left of it to close; or its prices are of before a split, and look like a crash. Its user was told."""
+    """The broker has nothing left of it to close; or its prices are of before a split, and look like a crash.
+    Its user was told."""
     drift = drifts.get((bot.account_id, asset_of(bot.symbol)))
     return drift is not None and (drift.ratio is not None or not drift.left_for(bot.position.quantity))
 
@@ -153,8 +162,13 @@ def _risk_alarm(bot: Bot, mark: Decimal) -> Alarm | None:
     if loss < limit:
         return None
     return Alarm(
-        kind="risk_limit", threshold=limit, actual=loss,
-        words=f"the position was {loss:.2f}% down ({money(-bot.position.unrealized(mark))}), past the risk limit of {plain(limit)}%",
+        kind="risk_limit",
+        threshold=limit,
+        actual=loss,
+        words=(
+            f"the position was {loss:.2f}% down ({money(-bot.position.unrealized(mark))}), past the risk "
+            f"limit of {plain(limit)}%"
+        ),
     )
 
 
@@ -163,13 +177,16 @@ def _day_alarm(bot: Bot, result: Decimal) -> Alarm | None:
     if limit is None or -result < limit:
         return None
     return Alarm(
-        kind="daily_loss", threshold=limit, actual=-result,
+        kind="daily_loss",
+        threshold=limit,
+        actual=-result,
         words=f"the day's loss of {money(-result)} reached the daily limit of {money(limit)}",
     )
 
 
 def _stop_bot(conn: sa.Connection, seen: Bot, alarm: Alarm, now: datetime) -> list[Lane]:
-    """Close the position and stop the bot, once: signal, event, pause and message in this transaction, or none of them."""
+    """Close the position and stop the bot, once: signal, event, pause and message in this transaction, or
+    none of them."""
     account_table.hold(conn, seen.account_id)
     bot = bot_table.load(conn, seen.id)
     if not bot.position.quantity or _is_leaving(conn, bot):
@@ -179,26 +196,46 @@ def _stop_bot(conn: sa.Connection, seen: Bot, alarm: Alarm, now: datetime) -> li
         return []
     bot_table.change(conn, bot.user_id, bot.id, is_active=False, paused_reason=alarm.words, updated_at=now)
     bot_table.add_risk_event(
-        conn, bot, at=now, kind=alarm.kind, threshold=alarm.threshold, actual=alarm.actual, action="position closed, bot paused",
-        detail=alarm.words, signal_id=receipt.signal_id,
+        conn,
+        bot,
+        at=now,
+        kind=alarm.kind,
+        threshold=alarm.threshold,
+        actual=alarm.actual,
+        action="position closed, bot paused",
+        detail=alarm.words,
+        signal_id=receipt.signal_id,
     )
     message_table.send(
-        conn, bot.user_id, level="error", title=f"{bot.name} was stopped", now=now, signal_id=receipt.signal_id,
-        text=f"{alarm.words[0].upper()}{alarm.words[1:]}. Its position is being closed and the bot is paused; resume it when you have looked.",
+        conn,
+        bot.user_id,
+        level="error",
+        title=f"{bot.name} was stopped",
+        now=now,
+        signal_id=receipt.signal_id,
+        text=(
+            f"{alarm.words[0].upper()}{alarm.words[1:]}. Its position is being closed and the bot is "
+            "paused; resume it when you have looked."
+        ),
     )
     return list(receipt.lanes)
 
 
 def _is_leaving(conn: sa.Connection, bot: Bot) -> bool:
-    """An order to close it at market is out already; where the market is closed, it waits at the venue all night."""
+    """An order to close it at market is out already; where the market is closed, it waits at the venue all
+    night."""
     return any(
-        order.bot_id == bot.id and order.effect is Effect.CLOSE and not order.rests and not order.cancel_requested
+        order.bot_id == bot.id
+        and order.effect is Effect.CLOSE
+        and not order.rests
+        and not order.cancel_requested
         for order in order_table.open_in_account(conn, bot.account_id)
     )
 
 
 def _close(conn: sa.Connection, bot: Bot, origin: Origin, why: str, now: datetime) -> Receipt | None:
-    """A signal like anybody's. Its id is made of what the bot owns, so that the watch, looking every few seconds, asks once."""
+    """A signal like anybody's. Its id is made of what the bot owns, so that the watch, looking every few
+    seconds, asks once."""
     key = f"{why}-{plain(bot.position.quantity)}-{plain(bot.position.cost)}-{int(now.timestamp()) // AGAIN}"
     receipt = ask_to_close(conn, bot, origin, key, {}, now)
     return receipt if receipt is not None and not receipt.duplicate else None

@@ -1,11 +1,13 @@
-"""Made-up prices that need no network and no key, for demo accounts, for tests and for a first evening with DashTrade.
+"""Made-up prices that need no network and no key, for demo accounts, for tests and for a first evening with
+DashTrade.
 
-A price is a pure function of symbol and time: every process and machine sees the same market, before and after a restart, and
-a candle says what the quotes said. That holds to the last digit because the path is drawn in integers: about every 61 days
-a symbol has a random level; between two levels three more are set, each off the straight line by a random amount; and so
-on down to one level in 5 seconds, between which the path is straight. An octave's amounts are half those of the next slower,
-four times longer one, as in a random walk. From level to price there are only additions and multiplications, so a higher
-level is never a lower price, and the highest level of a candle is its high.
+A price is a pure function of symbol and time: every process and machine sees the same market, before and
+after a restart, and a candle says what the quotes said. That holds to the last digit because the path is
+drawn in integers: about every 61 days a symbol has a random level; between two levels three more are set,
+each off the straight line by a random amount; and so on down to one level in 5 seconds, between which the
+path is straight. An octave's amounts are half those of the next slower, four times longer one, as in a random
+walk. From level to price there are only additions and multiplications, so a higher level is never a lower
+price, and the highest level of a candle is its high.
 
 The market never sleeps: stocks move at night too, which lets a demo be tried on a Sunday.
 """
@@ -34,29 +36,107 @@ _MS = timedelta(milliseconds=1)
 
 # What one costs in dollars, and how much it moves on an ordinary day, in percent.
 _STOCKS = {
-    "AAPL": (230, 1.4), "MSFT": (430, 1.3), "NVDA": (135, 2.6), "GOOGL": (175, 1.6), "GOOG": (177, 1.6), "AMZN": (195, 1.7),
-    "META": (560, 2.0), "TSLA": (260, 3.2), "AVGO": (175, 2.4), "NFLX": (720, 2.0), "AMD": (150, 2.8), "INTC": (24, 2.4),
-    "ORCL": (170, 1.7), "CRM": (290, 1.8), "ADBE": (510, 1.8), "CSCO": (55, 1.1), "QCOM": (170, 2.0), "MU": (105, 2.7),
-    "PLTR": (42, 3.6), "COIN": (210, 4.2), "MSTR": (230, 5.0), "SHOP": (80, 2.8), "UBER": (75, 2.0), "ABNB": (130, 2.0),
-    "PYPL": (80, 2.1), "DIS": (97, 1.5), "NKE": (82, 1.6), "MCD": (295, 1.0), "SBUX": (96, 1.4), "KO": (69, 0.8),
-    "PEP": (172, 0.9), "WMT": (82, 1.0), "COST": (900, 1.1), "HD": (400, 1.2), "BA": (155, 2.0), "CAT": (390, 1.5),
-    "GE": (180, 1.6), "F": (11, 2.0), "GM": (50, 2.0), "T": (22, 1.1), "VZ": (42, 1.1), "JPM": (222, 1.2), "BAC": (42, 1.4),
-    "GS": (520, 1.5), "V": (285, 1.0), "MA": (505, 1.1), "BRK.B": (455, 0.9), "JNJ": (162, 0.9), "PFE": (29, 1.3),
-    "UNH": (570, 1.4), "LLY": (890, 1.7), "XOM": (118, 1.3), "CVX": (150, 1.3), "GME": (22, 4.5), "AMC": (4.6, 5.0),
-    "SPY": (570, 0.9), "QQQ": (490, 1.2), "IWM": (220, 1.3), "DIA": (425, 0.8), "GLD": (245, 0.9), "TLT": (94, 0.9),
+    "AAPL": (230, 1.4),
+    "MSFT": (430, 1.3),
+    "NVDA": (135, 2.6),
+    "GOOGL": (175, 1.6),
+    "GOOG": (177, 1.6),
+    "AMZN": (195, 1.7),
+    "META": (560, 2.0),
+    "TSLA": (260, 3.2),
+    "AVGO": (175, 2.4),
+    "NFLX": (720, 2.0),
+    "AMD": (150, 2.8),
+    "INTC": (24, 2.4),
+    "ORCL": (170, 1.7),
+    "CRM": (290, 1.8),
+    "ADBE": (510, 1.8),
+    "CSCO": (55, 1.1),
+    "QCOM": (170, 2.0),
+    "MU": (105, 2.7),
+    "PLTR": (42, 3.6),
+    "COIN": (210, 4.2),
+    "MSTR": (230, 5.0),
+    "SHOP": (80, 2.8),
+    "UBER": (75, 2.0),
+    "ABNB": (130, 2.0),
+    "PYPL": (80, 2.1),
+    "DIS": (97, 1.5),
+    "NKE": (82, 1.6),
+    "MCD": (295, 1.0),
+    "SBUX": (96, 1.4),
+    "KO": (69, 0.8),
+    "PEP": (172, 0.9),
+    "WMT": (82, 1.0),
+    "COST": (900, 1.1),
+    "HD": (400, 1.2),
+    "BA": (155, 2.0),
+    "CAT": (390, 1.5),
+    "GE": (180, 1.6),
+    "F": (11, 2.0),
+    "GM": (50, 2.0),
+    "T": (22, 1.1),
+    "VZ": (42, 1.1),
+    "JPM": (222, 1.2),
+    "BAC": (42, 1.4),
+    "GS": (520, 1.5),
+    "V": (285, 1.0),
+    "MA": (505, 1.1),
+    "BRK.B": (455, 0.9),
+    "JNJ": (162, 0.9),
+    "PFE": (29, 1.3),
+    "UNH": (570, 1.4),
+    "LLY": (890, 1.7),
+    "XOM": (118, 1.3),
+    "CVX": (150, 1.3),
+    "GME": (22, 4.5),
+    "AMC": (4.6, 5.0),
+    "SPY": (570, 0.9),
+    "QQQ": (490, 1.2),
+    "IWM": (220, 1.3),
+    "DIA": (425, 0.8),
+    "GLD": (245, 0.9),
+    "TLT": (94, 0.9),
 }
 _COINS = {
-    "BTC": (65_000, 2.6), "ETH": (2_600, 3.2), "BNB": (580, 2.6), "SOL": (150, 4.2), "XRP": (0.55, 3.6), "ADA": (0.36, 3.8),
-    "DOGE": (0.13, 4.6), "AVAX": (27, 4.4), "DOT": (4.3, 3.8), "LINK": (11.5, 4.0), "LTC": (68, 3.2), "BCH": (350, 3.6),
-    "UNI": (7.6, 4.4), "ATOM": (4.5, 3.8), "NEAR": (4.8, 4.6), "TRX": (0.16, 2.2), "SHIB": (18e-6, 4.6), "PEPE": (10e-6, 6.0),
-    "USD": (1, 0.02), "USDT": (1, 0.02), "USDC": (1, 0.02), "DAI": (1, 0.03), "EUR": (1.09, 0.4), "GBP": (1.3, 0.4),
-    "JPY": (0.0067, 0.5), "AUD": (0.67, 0.5), "CAD": (0.73, 0.4), "CHF": (1.16, 0.4), "TRY": (0.029, 0.6),
-}  # fmt: skip
-_CASH = frozenset("USD USDT USDC BUSD TUSD FDUSD DAI EUR GBP JPY AUD CAD CHF TRY".split())
+    "BTC": (65_000, 2.6),
+    "ETH": (2_600, 3.2),
+    "BNB": (580, 2.6),
+    "SOL": (150, 4.2),
+    "XRP": (0.55, 3.6),
+    "ADA": (0.36, 3.8),
+    "DOGE": (0.13, 4.6),
+    "AVAX": (27, 4.4),
+    "DOT": (4.3, 3.8),
+    "LINK": (11.5, 4.0),
+    "LTC": (68, 3.2),
+    "BCH": (350, 3.6),
+    "UNI": (7.6, 4.4),
+    "ATOM": (4.5, 3.8),
+    "NEAR": (4.8, 4.6),
+    "TRX": (0.16, 2.2),
+    "SHIB": (18e-6, 4.6),
+    "PEPE": (10e-6, 6.0),
+    "USD": (1, 0.02),
+    "USDT": (1, 0.02),
+    "USDC": (1, 0.02),
+    "DAI": (1, 0.03),
+    "EUR": (1.09, 0.4),
+    "GBP": (1.3, 0.4),
+    "JPY": (0.0067, 0.5),
+    "AUD": (0.67, 0.5),
+    "CAD": (0.73, 0.4),
+    "CHF": (1.16, 0.4),
+    "TRY": (0.029, 0.6),
+}
+_CASH = frozenset(
+    ["USD", "USDT", "USDC", "BUSD", "TUSD", "FDUSD", "DAI", "EUR", "GBP", "JPY", "AUD", "CAD", "CHF", "TRY"]
+)
 
 
 class DemoFeed:
-    """Prices out of nothing, marked `demo` wherever they are shown. The clock may be any, a replayed one too."""
+    """Prices out of nothing, marked `demo` wherever they are shown. The clock may be any, a replayed one
+    too."""
 
     demo = True
 
@@ -72,7 +152,8 @@ class DemoFeed:
         return Quote(symbol=symbol, bid=bid * track.step, ask=ask * track.step, at=moment, demo=True)
 
     def candles(self, symbol: Symbol, timeframe: Timeframe, *, end: datetime, count: int) -> Sequence[Candle]:
-        """Mid prices. The last candle is the one that `end` lies in, told as far as `end`, or the one that `end` closes."""
+        """Mid prices. The last candle is the one that `end` lies in, told as far as `end`, or the one that
+        `end` closes."""
         track, span, finish = _track(symbol), timeframe.seconds * _SECOND, (end - _EPOCH) // _MS
         anchor = _MONDAY if timeframe.seconds % _WEEK == 0 else 0
         last = anchor + (finish - 1 - anchor) // span * span
@@ -88,18 +169,23 @@ def _drawn(track: _Track, starts: range, finish: int) -> Iterator[Candle]:
         first, last = -((-start - track.phase) // NODE), (stop + track.phase) // NODE
         low, high = _extremes(track, first, last, min(opening, closing), max(opening, closing))
         yield Candle(
-            at=_EPOCH + timedelta(milliseconds=start), open=track.mid(opening), high=track.mid(high), low=track.mid(low),
-            close=track.mid(closing), volume=track.volume(start, stop),
-        )  # fmt: skip
+            at=_EPOCH + timedelta(milliseconds=start),
+            open=track.mid(opening),
+            high=track.mid(high),
+            low=track.mid(low),
+            close=track.mid(closing),
+            volume=track.volume(start, stop),
+        )
         opening = closing
 
 
-# --- one symbol's character ----------------------------------------------------------------------------------------------
+# --- one symbol's character ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Track:
-    """What makes a symbol's path its own. Compared by identity, which makes it a quick key of the levels remembered below."""
+    """What makes a symbol's path its own. Compared by identity, which makes it a quick key of the levels
+    remembered below."""
 
     seeds: tuple[int, ...]  # one per octave
     phase: int  # milliseconds, so that not every market turns at the same moment
@@ -112,7 +198,8 @@ class _Track:
     daily: float  # what changes hands in a day
 
     def book(self, level: int) -> tuple[int, int]:
-        """Bid and ask in price steps. Each operation grows with the level; no `exp`, whose last digit differs by machine."""
+        """Bid and ask in price steps. Each operation grows with the level; no `exp`, whose last digit differs
+        by machine."""
         growth = 1.0 + level * self.gain
         growth *= growth
         growth *= growth
@@ -133,7 +220,8 @@ class _Track:
 @lru_cache(maxsize=4096)
 def _track(symbol: Symbol) -> _Track:
     for_cash = symbol.is_crypto and symbol.quote in _CASH and symbol.base not in _CASH
-    text = f"CRYPTO:{symbol.base}/USD" if for_cash else symbol.text  # else BTC/USDT and BTC/EUR would lose sight of BTC/USD
+    # else BTC/USDT and BTC/EUR would lose sight of BTC/USD
+    text = f"CRYPTO:{symbol.base}/USD" if for_cash else symbol.text
     chance = hashlib.shake_128(text.encode()).digest(4 * (_TOP + 4))
     numbers = [int.from_bytes(chance[at : at + 4], "big") for at in range(0, len(chance), 4)]
     dollars, move, against = _character(symbol, numbers[-1], numbers[-2])
@@ -142,16 +230,22 @@ def _track(symbol: Symbol) -> _Track:
     while symbol.is_crypto and price * 10**decimals < 10_000:
         decimals += 1
     return _Track(
-        seeds=tuple(numbers[: _TOP + 1]), phase=numbers[-3] << 8, base=price,
-        gain=move / 100 * 0.0109 / (1 << _NOISE + _UNIT) / 16,  # 0.0109: of a day's move, in 5 seconds; measured
-        below=(1 - half_spread) * 10**decimals, above=(1 + half_spread) * 10**decimals, step=Decimal(1).scaleb(-decimals),
-        lot=4 if symbol.is_crypto else 0, daily=1e9 / dollars,
-    )  # fmt: skip
+        seeds=tuple(numbers[: _TOP + 1]),
+        phase=numbers[-3] << 8,
+        base=price,
+        # 0.0109: of a day's move, in 5 seconds; measured
+        gain=move / 100 * 0.0109 / (1 << _NOISE + _UNIT) / 16,
+        below=(1 - half_spread) * 10**decimals,
+        above=(1 + half_spread) * 10**decimals,
+        step=Decimal(1).scaleb(-decimals),
+        lot=4 if symbol.is_crypto else 0,
+        daily=1e9 / dollars,
+    )
 
 
 def _character(symbol: Symbol, first: int, second: int) -> tuple[float, float, float]:
-    """The price in dollars, the daily move in percent, and the dollars that one of what it is paid in costs. What is not
-    known is made of two random numbers of 32 bits."""
+    """The price in dollars, the daily move in percent, and the dollars that one of what it is paid in costs.
+    What is not known is made of two random numbers of 32 bits."""
     spread, pace = 1 + first / 2**32, second / 2**32
     if not symbol.is_crypto:
         unknown = (10 * spread * spread * spread * spread * spread, 1 + 2 * pace)
@@ -160,11 +254,12 @@ def _character(symbol: Symbol, first: int, second: int) -> tuple[float, float, f
     return *_COINS.get(symbol.base, (spread * spread * spread - 0.9, 3 + 3 * pace)), against
 
 
-# --- the path ------------------------------------------------------------------------------------------------------------
+# --- the path -----------------------------------------------------------------------------------------------
 
 
 def _noise(seed: int, index: int) -> int:
-    """A random amount of 15 bits and a sign, always the same one for the same place (Wellons' `lowbias32`)."""
+    """A random amount of 15 bits and a sign, always the same one for the same place (Wellons'
+    `lowbias32`)."""
     mixed = (seed + index * 0x9E3779B1) & _MASK
     mixed = ((mixed ^ mixed >> 16) * 0x7FEB352D) & _MASK
     mixed = ((mixed ^ mixed >> 15) * 0x846CA68B) & _MASK
@@ -173,7 +268,8 @@ def _noise(seed: int, index: int) -> int:
 
 @lru_cache(maxsize=1 << 15)
 def _level(track: _Track, octave: int, index: int) -> int:
-    """The path at a point of an octave's grid: that of the slower octave, or off the line between two of its points."""
+    """The path at a point of an octave's grid: that of the slower octave, or off the line between two of its
+    points."""
     if octave == _TOP:
         return _noise(track.seeds[octave], index) << octave + _UNIT
     part, left = index & 3, _level(track, octave + 1, index >> 2)
@@ -193,8 +289,8 @@ def _level_at(track: _Track, moment: int) -> int:
 def _extremes(track: _Track, first: int, last: int, low: int, high: int) -> tuple[int, int]:
     """The lowest and the highest level of the nodes from `first` to `last`, and of the two given.
 
-    A day has 17,280 nodes, a month half a million: so it looks closer only where a stretch could still hold a new extreme.
-    """
+    A day has 17,280 nodes, a month half a million: so it looks closer only where a stretch could still hold a
+    new extreme."""
     if first > last:
         return low, high
     octave = 0
@@ -212,9 +308,16 @@ def _extremes(track: _Track, first: int, last: int, low: int, high: int) -> tupl
 
 
 def _closer(
-    track: _Track, octave: int, stretches: list[tuple[int, int, int]], first: int, last: int, low: int, high: int
+    track: _Track,
+    octave: int,
+    stretches: list[tuple[int, int, int]],
+    first: int,
+    last: int,
+    low: int,
+    high: int,
 ) -> tuple[list[tuple[int, int, int]], int, int]:
-    """The next faster octave of those stretches (index, left, right) that may reach beyond `low` or `high`."""
+    """The next faster octave of those stretches (index, left, right) that may reach beyond `low` or
+    `high`."""
     shift, seed, reach, finer = 2 * octave, track.seeds[octave], 1 << octave + 1 + _NOISE + _UNIT, []
     for stretch, left, right in stretches:
         if max(left, right) + reach <= high and min(left, right) - reach >= low:

@@ -1,4 +1,5 @@
-"""What admins do to accounts, and superadmins to the installation. Each deed asks the table of permissions and is recorded."""
+"""What admins do to accounts, and superadmins to the installation. Each deed asks the table of permissions
+and is recorded."""
 
 from __future__ import annotations
 
@@ -50,9 +51,20 @@ def set_role(app: App, actor: User, user_id: int, role: Role) -> None:
             removal.keep_a_superadmin(conn, user_id)
         table.change(conn, user_id, role=role)
         proof_table.end_handed_out(conn, user_id)
-        message_table.record(conn, actor=actor.id, action="role given", now=now, subject=user_id, detail={"email": user.email, "role": role})
+        message_table.record(
+            conn,
+            actor=actor.id,
+            action="role given",
+            now=now,
+            subject=user_id,
+            detail={"email": user.email, "role": role},
+        )
         message_table.send(
-            conn, user_id, level="warning", title=f"Your role is now {role}", now=now,
+            conn,
+            user_id,
+            level="warning",
+            title=f"Your role is now {role}",
+            now=now,
             text=f"{actor.email} changed it from {user.role}. If you did not expect that, ask them.",
         )
 
@@ -60,7 +72,8 @@ def set_role(app: App, actor: User, user_id: int, role: Role) -> None:
 
 
 def set_active(app: App, actor: User, user_id: int, active: bool) -> None:
-    """Deactivated: every session and token is dead at once and for good, and the bots open nothing until each is resumed by its owner."""
+    """Deactivated: every session and token is dead at once and for good, and the bots open nothing until each
+    is resumed by its owner."""
     user, now = user_of(app, actor, user_id), app.clock.now()
 
     def work(conn: sa.Connection) -> None:
@@ -73,12 +86,22 @@ def set_active(app: App, actor: User, user_id: int, active: bool) -> None:
             bot_table.pause_all(conn, user_id, reason="its owner's account was deactivated", now=now)
         table.change(conn, user_id, is_active=active)
         message_table.record(
-            conn, actor=actor.id, action="user activated" if active else "user deactivated", now=now, subject=user_id, detail={"email": user.email},
+            conn,
+            actor=actor.id,
+            action="user activated" if active else "user deactivated",
+            now=now,
+            subject=user_id,
+            detail={"email": user.email},
         )
         if active and not user.is_active:
             message_table.send(
-                conn, user_id, level="warning", title="Your account was deactivated and is active again", now=now,
-                text="Every token from before is revoked, the webhook token too: make a new one under Setup and put it into your alerts. "
+                conn,
+                user_id,
+                level="warning",
+                title="Your account was deactivated and is active again",
+                now=now,
+                text="Every token from before is revoked, the webhook token too: make a new one under Setup "
+                "and put it into your alerts. "
                 "Your bots open nothing until you resume each of them.",
             )
 
@@ -89,7 +112,9 @@ def reset_second_factor(app: App, actor: User, user_id: int) -> None:
     user = user_of(app, actor, user_id)
     if not user.second_factor:
         raise Refusal("their second factor is off already", "There is nothing to do.")
-    second_factor.remove(app, user_id, actor=actor.id, action="second factor taken off by an admin", told_by=actor.email)
+    second_factor.remove(
+        app, user_id, actor=actor.id, action="second factor taken off by an admin", told_by=actor.email
+    )
 
 
 def delete(app: App, actor: User, user_id: int, *, confirm: str) -> None:
@@ -98,11 +123,15 @@ def delete(app: App, actor: User, user_id: int, *, confirm: str) -> None:
     if user.id == actor.id:
         raise Refusal("this is yourself", "Delete your own account on the Account page.")
     if confirm.strip().lower() != user.email:
-        raise Malformed("this is not the user's email", where="confirm", hint="Type the email of the account that is to go.")
+        raise Malformed(
+            "this is not the user's email",
+            where="confirm",
+            hint="Type the email of the account that is to go.",
+        )
     removal.remove(app, user_id, actor=actor.id, action="user deleted")
 
 
-# --- the installation ------------------------------------------------------------------------------------------------------------
+# --- the installation ---------------------------------------------------------------------------------------
 
 
 def settings(app: App) -> dict[str, Any]:
@@ -112,7 +141,10 @@ def settings(app: App) -> dict[str, Any]:
 def demo_offered(app: App) -> bool:
     """While nobody may sign up, there is no demo either: it ends in an account."""
     with app.db.read() as conn:
-        return table.setting(conn, people.DEMO) != "off" and (table.setting(conn, people.SIGNUP) or app.settings.signup) != "closed"
+        return (
+            table.setting(conn, people.DEMO) != "off"
+            and (table.setting(conn, people.SIGNUP) or app.settings.signup) != "closed"
+        )
 
 
 def put_setting(app: App, actor: User, name: str, value: str) -> None:
@@ -124,20 +156,26 @@ def put_setting(app: App, actor: User, name: str, value: str) -> None:
 
     def work(conn: sa.Connection) -> None:
         table.put_setting(conn, name, value)
-        message_table.record(conn, actor=actor.id, action="setting changed", now=now, detail={"name": name, "value": value})
+        message_table.record(
+            conn, actor=actor.id, action="setting changed", now=now, detail={"name": name, "value": value}
+        )
 
     app.db.write(work)
 
 
 def overview(app: App) -> dict[str, Any]:
-    """Everybody's figures: people, bots, trades and volume by day, the symbols traded most, what went wrong in the last day."""
+    """Everybody's figures: people, bots, trades and volume by day, the symbols traded most, what went wrong
+    in the last day."""
     now = app.clock.now()
     since = (now - timedelta(days=DAYS - 1)).date()
     with app.db.read() as conn:
-        counts = overall.figures(conn, since_active=now - timedelta(days=7), since_error=now - timedelta(days=1))
+        counts = overall.figures(
+            conn, since_active=now - timedelta(days=7), since_error=now - timedelta(days=1)
+        )
         days, symbols = overall.by_day(conn, since), overall.by_symbol(conn, since, SYMBOLS)
     return {
-        "counts": counts, "days": [(row.day, int(row.trades), float(row.volume)) for row in days],
+        "counts": counts,
+        "days": [(row.day, int(row.trades), float(row.volume)) for row in days],
         "symbols": [(row.symbol, int(row.trades), float(row.volume)) for row in symbols],
     }
 
@@ -148,23 +186,35 @@ def latencies(app: App) -> list[tuple[str, int, dict[str, float]]]:
         rows = overall.latencies(conn, LATEST)
     spans = {
         "accepted → decided": [row.decided_at - row.received_at for row in rows],
-        "accepted → fill booked": [row.booked_at - row.received_at for row in rows if row.booked_at is not None],
+        "accepted → fill booked": [
+            row.booked_at - row.received_at for row in rows if row.booked_at is not None
+        ],
     }
     return [(name, len(found), _percentiles(found)) for name, found in spans.items()]
 
 
 def _percentiles(found: list[timedelta]) -> dict[str, float]:
     ordered = sorted(found)
-    return {f"p{share}": ordered[min(len(ordered) * share // 100, len(ordered) - 1)] / timedelta(milliseconds=1) for share in (50, 90, 99)} if found else {}
+    return (
+        {
+            f"p{share}": ordered[min(len(ordered) * share // 100, len(ordered) - 1)]
+            / timedelta(milliseconds=1)
+            for share in (50, 90, 99)
+        }
+        if found
+        else {}
+    )
 
 
-# --- backups -----------------------------------------------------------------------------------------------------------------------
+# --- backups ------------------------------------------------------------------------------------------------
 
 
 def backups(app: App) -> list[tuple[str, datetime, int]]:
     """(name, when, bytes) of those made here, the newest first."""
     files = sorted(_backup_folder(app).glob("dashtrade-*.db"), reverse=True)[:BACKUPS]
-    return [(file.name, datetime.fromtimestamp(file.stat().st_mtime, UTC), file.stat().st_size) for file in files]
+    return [
+        (file.name, datetime.fromtimestamp(file.stat().st_mtime, UTC), file.stat().st_size) for file in files
+    ]
 
 
 def make_backup(app: App, actor: User) -> Path:
@@ -174,7 +224,11 @@ def make_backup(app: App, actor: User) -> Path:
     folder.mkdir(mode=0o700, exist_ok=True)
     path = folder / f"dashtrade-{now:%Y%m%d-%H%M%S}.db"
     app.db.backup(path)
-    app.db.write(lambda conn: message_table.record(conn, actor=actor.id, action="backup made", now=now, detail={"file": path.name}))
+    app.db.write(
+        lambda conn: message_table.record(
+            conn, actor=actor.id, action="backup made", now=now, detail={"file": path.name}
+        )
+    )
     return path
 
 
@@ -182,15 +236,15 @@ def _backup_folder(app: App) -> Path:
     return app.settings.home / "backups"
 
 
-# --- the logs ------------------------------------------------------------------------------------------------------------------------
+# --- the logs -----------------------------------------------------------------------------------------------
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 TAIL = 512 * 1024  # bytes of each file that are looked through
 
 
 def log_lines(app: App, actor: User, *, level: str, text: str, most: int) -> list[str]:
-    """The newest lines of all processes, of this level and worse, that hold this text. Whatever proves who somebody is was left
-    out when they were written, and is looked for once more."""
+    """The newest lines of all processes, of this level and worse, that hold this text. Whatever proves who
+    somebody is was left out when they were written, and is looked for once more."""
     from dashtrade.redaction import redacted
 
     require(actor, Permission.MANAGE_SYSTEM)
@@ -221,5 +275,3 @@ def _entries(file: Path) -> list[str]:
         else:
             found[-1] += "\n" + line
     return found
-
-

@@ -30,8 +30,11 @@ def differences(bot: Bot, values: Mapping[str, Any]) -> dict[str, list[str]]:
     found = {}
     for name, new in values.items():
         old = {
-            "size_kind": bot.size.kind, "size_value": bot.size.value, "exit_plan": written(bot.exit_plan), "ordering": bot.ordering.written(),
-        }.get(name, getattr(bot, name, None))  # fmt: skip
+            "size_kind": bot.size.kind,
+            "size_value": bot.size.value,
+            "exit_plan": written(bot.exit_plan),
+            "ordering": bot.ordering.written(),
+        }.get(name, getattr(bot, name, None))
         before, after = _written(old), _written(new)
         if before != after:
             found[name] = [before, after]
@@ -47,7 +50,11 @@ def _written(value: Any) -> str:
         case Decimal():
             return plain(value)
         case dict():
-            return ", ".join(f"{name.replace('_', ' ')} {_written(part)}" for name, part in value.items() if part not in (None, [], False))[:200]
+            return ", ".join(
+                f"{name.replace('_', ' ')} {_written(part)}"
+                for name, part in value.items()
+                if part not in (None, [], False)
+            )[:200]
         case list() | tuple():
             if any("days" not in part for part in value if isinstance(part, dict)):
                 return "; ".join(map(_written, value))
@@ -68,5 +75,6 @@ def _changes(detail: Any) -> tuple[tuple[str, str, str], ...]:
     if not isinstance(detail, dict):
         return ()
     return tuple(
-        (name, *map(str, said)) if isinstance(said, list) and len(said) == 2 else (name, "", str(said)) for name, said in detail.items()
+        (name, *map(str, said)) if isinstance(said, list) and len(said) == 2 else (name, "", str(said))
+        for name, said in detail.items()
     )

@@ -27,14 +27,29 @@ if TYPE_CHECKING:
 LINK_LIFE = timedelta(hours=24)
 
 
-def change_password(app: App, user: User, *, old: str, new: str, address: str, token: str | None, end_api_tokens: bool = False,
-                    rotate_webhook_token: bool = False) -> str | None:
-    """Asks for the old one again, and ends the other sessions: whoever knew it may be in one of them. On request the API tokens
-    end as well, and the webhook token is replaced: the new one, if so."""
+def change_password(
+    app: App,
+    user: User,
+    *,
+    old: str,
+    new: str,
+    address: str,
+    token: str | None,
+    end_api_tokens: bool = False,
+    rotate_webhook_token: bool = False,
+) -> str | None:
+    """Asks for the old one again, and ends the other sessions: whoever knew it may be in one of them. On
+    request the API tokens end as well, and the webhook token is replaced: the new one, if so."""
     people.check_own_password(app, user, old, address, where="old")
     passwords.check(new, user.email, user.name)
     _put_password(
-        app, user.id, passwords.hashed(new), keep=sha256(token or ""), action="password changed", address=address, end_api_tokens=end_api_tokens,
+        app,
+        user.id,
+        passwords.hashed(new),
+        keep=sha256(token or ""),
+        action="password changed",
+        address=address,
+        end_api_tokens=end_api_tokens,
     )
     return people.rotate_webhook_token(app, user) if rotate_webhook_token else None
 
@@ -47,7 +62,15 @@ def change_email(app: App, user: User, *, email: str, password: str, address: st
         if email != user.email:
             people.check_free(conn, email)
         people_table.change(conn, user.id, email=email)
-        message_table.record(conn, actor=user.id, action="email changed", now=now, subject=user.id, detail={"from": user.email, "to": email}, address=address)
+        message_table.record(
+            conn,
+            actor=user.id,
+            action="email changed",
+            now=now,
+            subject=user.id,
+            detail={"from": user.email, "to": email},
+            address=address,
+        )
 
     app.db.write(work)
 
@@ -75,7 +98,14 @@ def revoke_link(app: App, actor: User, user_id: int) -> None:
         require_over(actor, user)
         if not table.drop_link(conn, user_id):
             raise NotFound("password link")
-        message_table.record(conn, actor=actor.id, action="password link revoked", now=now, subject=user_id, detail={"email": user.email})
+        message_table.record(
+            conn,
+            actor=actor.id,
+            action="password link revoked",
+            now=now,
+            subject=user_id,
+            detail={"email": user.email},
+        )
 
     app.db.write(work)
 
@@ -92,24 +122,49 @@ def rescue(app: App, email: str) -> str:
         found = people_table.by_email(conn, people.read_email(email))
     if found is None:
         raise NotFound("user")
-    second_factor.remove(app, found[0].id, actor=None, action="second factor taken off on the machine", told_by="Whoever runs this machine")
+    second_factor.remove(
+        app,
+        found[0].id,
+        actor=None,
+        action="second factor taken off on the machine",
+        told_by="Whoever runs this machine",
+    )
     return _link(app, found[0], actor=None)
 
 
 def _link(app: App, user: User, *, actor: User | None) -> str:
     if user.demo_until is not None:
-        raise Refusal("a demo has no password", "Its user can turn it into a real account, on the Account page.")
+        raise Refusal(
+            "a demo has no password", "Its user can turn it into a real account, on the Account page."
+        )
     code, now = secrets.token_urlsafe(24), app.clock.now()
 
     def work(conn: sa.Connection) -> None:
         quota_table.lock(conn, user.id)  # two at once would not see each other's link, and both would work
-        table.add_link(conn, user.id, code_hash=sha256(code), made_by=actor.id if actor else 0, now=now, expires_at=now + LINK_LIFE)
+        table.add_link(
+            conn,
+            user.id,
+            code_hash=sha256(code),
+            made_by=actor.id if actor else 0,
+            now=now,
+            expires_at=now + LINK_LIFE,
+        )
         message_table.record(
-            conn, actor=actor.id if actor else None, action="password link made", now=now, subject=user.id, detail={"email": user.email},
+            conn,
+            actor=actor.id if actor else None,
+            action="password link made",
+            now=now,
+            subject=user.id,
+            detail={"email": user.email},
         )
         message_table.send(
-            conn, user.id, level="warning", title="A link was made by which your password can be changed", now=now,
-            text=f"{actor.email if actor else 'Whoever runs this machine'} made it. It works once, within a day. "
+            conn,
+            user.id,
+            level="warning",
+            title="A link was made by which your password can be changed",
+            now=now,
+            text=f"{actor.email if actor else 'Whoever runs this machine'} made it. It works once, within a "
+            "day. "
             "If you did not ask for it, ask them, and change your password: that ends the link.",
         )
 
@@ -136,18 +191,39 @@ def _still_may(conn: sa.Connection, made_by: int, user: User) -> bool:
     if not made_by:  # on the machine
         return True
     maker = people_table.by_id(conn, made_by)
-    return maker is not None and maker.is_active and may(maker.role, Permission.MANAGE_USERS) and may_manage(maker.role, user.role)
+    return (
+        maker is not None
+        and maker.is_active
+        and may(maker.role, Permission.MANAGE_USERS)
+        and may_manage(maker.role, user.role)
+    )
 
 
 def use_link(app: App, code: str, *, new: str, address: str) -> None:
     """Sets the password, and ends every session."""
     user = whose(app, code)
     passwords.check(new, user.email, user.name)
-    _put_password(app, user.id, passwords.hashed(new), link=sha256(code), action="password set by a link", address=address)
+    _put_password(
+        app,
+        user.id,
+        passwords.hashed(new),
+        link=sha256(code),
+        action="password set by a link",
+        address=address,
+    )
 
 
-def _put_password(app: App, user_id: int, stored: str, *, action: str, address: str, keep: str = "", link: str = "",
-                  end_api_tokens: bool = False) -> None:
+def _put_password(
+    app: App,
+    user_id: int,
+    stored: str,
+    *,
+    action: str,
+    address: str,
+    keep: str = "",
+    link: str = "",
+    end_api_tokens: bool = False,
+) -> None:
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> None:
@@ -167,11 +243,28 @@ def _put_password(app: App, user_id: int, stored: str, *, action: str, address: 
 def _tell_what_still_works(conn: sa.Connection, user_id: int, now: datetime) -> None:
     """Whoever knew the old password may have made or read them."""
     tokens = [row.name for row in people_table.list_api_tokens(conn, user_id) if row.expires_at > now]
-    works = [f"the API token{'s' * (len(tokens) != 1)} {', '.join(tokens[:5])}{' and others' * (len(tokens) > 5)}"] if tokens else []
+    works = (
+        [
+            (
+                f"the API token{'s' * (len(tokens) != 1)} "
+                f"{', '.join(tokens[:5])}{' and others' * (len(tokens) > 5)}"
+            )
+        ]
+        if tokens
+        else []
+    )
     if people_table.current_webhook_token(conn, user_id) is not None:
         works.append("the webhook token")
-    still = f"Still valid: {' and '.join(works)}. If somebody else knew the old password, revoke them too." if works else ""
+    still = (
+        f"Still valid: {' and '.join(works)}. If somebody else knew the old password, revoke them too."
+        if works
+        else ""
+    )
     message_table.send(
-        conn, user_id, level="warning" if works else "info", title="Your password was changed", now=now,
+        conn,
+        user_id,
+        level="warning" if works else "info",
+        title="Your password was changed",
+        now=now,
         text=f"Every other device is signed out. {still}".strip(),
     )

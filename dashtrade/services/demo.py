@@ -1,11 +1,12 @@
 """Try the demo: an account without a form, with paper money and a week behind it.
 
-The week is lived, not painted: three sample bots are told what a crossing of two moving averages would have told them, on the
-demo prices of the last seven days, and the engine decides, fills and books by its own rules, in a database in memory with a
-clock that is moved on. What came of it, win or lose, is then copied into the real database in one commit.
+The week is lived, not painted: three sample bots are told what a crossing of two moving averages would have
+told them, on the demo prices of the last seven days, and the engine decides, fills and books by its own
+rules, in a database in memory with a clock that is moved on. What came of it, win or lose, is then copied
+into the real database in one commit.
 
-From then on the bots wait for alerts, as everybody's do. A demo that nobody uses for thirty days goes, with its data.
-"""
+From then on the bots wait for alerts, as everybody's do. A demo that nobody uses for thirty days goes, with
+its data."""
 
 from __future__ import annotations
 
@@ -22,13 +23,13 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from dashtrade.locks import NotMyTurn
 from dashtrade.domain.access import Role
 from dashtrade.domain.dialects import parse
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import Symbol, Timeframe
 from dashtrade.engine.watch import Watch
 from dashtrade.limits import network_of
+from dashtrade.locks import NotMyTurn
 from dashtrade.services import admin, bots, passwords, people, removal
 from dashtrade.services.bots import Refusal
 from dashtrade.services.people import Denied
@@ -65,9 +66,41 @@ class Sample:
 
 
 SAMPLES = (
-    Sample(bot={"name": "Bitcoin trend", "symbol": "BTCUSD", "timeframe": "1 Hour", "position_size": "12000", "daily_loss_limit": "600"}, fast=6, slow=18),
-    Sample(bot={"name": "Ether swing", "symbol": "ETHUSD", "timeframe": "4 Hour", "position_size": "9000", "risk_limit_percent": "4"}, fast=3, slow=8, against=True),
-    Sample(bot={"name": "Apple reversal", "symbol": "NASDAQ:AAPL", "timeframe": "1 Hour", "position_size": "8000", "cooldown_seconds": 600}, fast=5, slow=14, against=True),
+    Sample(
+        bot={
+            "name": "Bitcoin trend",
+            "symbol": "BTCUSD",
+            "timeframe": "1 Hour",
+            "position_size": "12000",
+            "daily_loss_limit": "600",
+        },
+        fast=6,
+        slow=18,
+    ),
+    Sample(
+        bot={
+            "name": "Ether swing",
+            "symbol": "ETHUSD",
+            "timeframe": "4 Hour",
+            "position_size": "9000",
+            "risk_limit_percent": "4",
+        },
+        fast=3,
+        slow=8,
+        against=True,
+    ),
+    Sample(
+        bot={
+            "name": "Apple reversal",
+            "symbol": "NASDAQ:AAPL",
+            "timeframe": "1 Hour",
+            "position_size": "8000",
+            "cooldown_seconds": 600,
+        },
+        fast=5,
+        slow=14,
+        against=True,
+    ),
 )
 
 
@@ -82,18 +115,20 @@ class ReplayClock:
         return self.at
 
 
-# --- beginning -----------------------------------------------------------------------------------------------------------------
+# --- beginning ----------------------------------------------------------------------------------------------
 
 
 def start(app: App, *, address: str) -> int:
-    """A new demo user; Denied where there are enough of them. One at a time: it is much work, and those that begin at once would
-    otherwise be counted before any of them is there."""
+    """A new demo user; Denied where there are enough of them. One at a time: it is much work, and those that
+    begin at once would otherwise be counted before any of them is there."""
     address = network_of(address)
     try:
         with app.db.alone("demo", patience=PATIENCE):
             return _start(app, address)
     except NotMyTurn:
-        raise Denied("others are beginning a demo at this moment", "Try again in a moment.", retry_after=5) from None
+        raise Denied(
+            "others are beginning a demo at this moment", "Try again in a moment.", retry_after=5
+        ) from None
 
 
 def _start(app: App, address: str) -> int:
@@ -115,13 +150,24 @@ def _check_room(app: App, address: str) -> None:
     with app.db.read() as conn:
         here, alive = table.demos_from(conn, address, now - timedelta(hours=1)), table.demos_alive(conn)
     if here >= PER_HOUR:
-        raise Denied("enough demos were begun from your address", "Go on with one of them, or come back in an hour.", retry_after=3600)
+        raise Denied(
+            "enough demos were begun from your address",
+            "Go on with one of them, or come back in an hour.",
+            retry_after=3600,
+        )
     if alive >= MOST:
-        raise Denied("all demos are taken at the moment", "Come back later: one that nobody uses ends after 30 days.", retry_after=3600)
+        raise Denied(
+            "all demos are taken at the moment",
+            "Come back later: one that nobody uses ends after 30 days.",
+            retry_after=3600,
+        )
 
 
-def claim(app: App, user: User, *, email: str, name: str, password: str, code: str | None, address: str) -> None:
-    """The demo becomes a real account; its bots, history and settings stay. Whoever needs an invitation to join needs one here."""
+def claim(
+    app: App, user: User, *, email: str, name: str, password: str, code: str | None, address: str
+) -> None:
+    """The demo becomes a real account; its bots, history and settings stay. Whoever needs an invitation to
+    join needs one here."""
     email, now = people.read_email(email), app.clock.now()
     invited = people.may_join(app, code or None, email)
     passwords.check(password, email, name)
@@ -129,12 +175,31 @@ def claim(app: App, user: User, *, email: str, name: str, password: str, code: s
 
     def work(conn: sa.Connection) -> None:
         people.check_free(conn, email)
-        if invited is not None and not (people.still_invites(conn, invited) and table.use_invitation(conn, invited.id, now)):
+        if invited is not None and not (
+            people.still_invites(conn, invited) and table.use_invitation(conn, invited.id, now)
+        ):
             raise Denied("this invitation was used already", "Ask for another one.")
         role = Role(invited.role) if invited is not None else Role.STANDARD
         shown = " ".join(name.split())[:80] or email.split("@")[0]
-        table.change(conn, user.id, email=email, name=shown, password_hash=stored, role=role, demo_until=None, demo_address=None)
-        message_table.record(conn, actor=user.id, action="demo became an account", now=now, subject=user.id, detail={"email": email}, address=address)
+        table.change(
+            conn,
+            user.id,
+            email=email,
+            name=shown,
+            password_hash=stored,
+            role=role,
+            demo_until=None,
+            demo_address=None,
+        )
+        message_table.record(
+            conn,
+            actor=user.id,
+            action="demo became an account",
+            now=now,
+            subject=user.id,
+            detail={"email": email},
+            address=address,
+        )
 
     app.db.write(work)
 
@@ -145,7 +210,10 @@ def check_alerts(app: App, user: User) -> None:
         return
     with app.db.read() as conn:
         if not signal_table.room_for(conn, user.id, ALERTS):
-            raise Refusal(f"this demo has had its {ALERTS:,} alerts", "Turn it into a real account first, on the Account page.")
+            raise Refusal(
+                f"this demo has had its {ALERTS:,} alerts",
+                "Turn it into a real account first, on the Account page.",
+            )
 
 
 def end_old(app: App) -> int:
@@ -158,7 +226,7 @@ def end_old(app: App) -> int:
     return len(over)
 
 
-# --- the week --------------------------------------------------------------------------------------------------------------------
+# --- the week -----------------------------------------------------------------------------------------------
 
 
 _replaying: ContextVar[bool] = ContextVar("replaying", default=False)
@@ -202,14 +270,26 @@ def _live_a_week(app: App, end: datetime) -> App:
 def _resume(past: App, user: User, rested: timedelta) -> None:
     """A limit that was passed stops a bot until its user resumes it, which here takes them half a day."""
     with past.db.read() as conn:
-        stopped = [bot for bot in bot_table.list_page(conn, user.id) if not bot.is_active and past.clock.now() - bot.updated_at > rested]
+        stopped = [
+            bot
+            for bot in bot_table.list_page(conn, user.id)
+            if not bot.is_active and past.clock.now() - bot.updated_at > rested
+        ]
     for bot in stopped:
         bots.set_active(past, user, bot.id, True)
 
 
 def _settle(past: App) -> User:
     now = past.clock.now()
-    values = {"email": "demo", "name": "Demo", "password_hash": "-", "role": Role.STANDARD, "time_zone": "UTC", "created_at": now, "last_login_at": None}
+    values = {
+        "email": "demo",
+        "name": "Demo",
+        "password_hash": "-",
+        "role": Role.STANDARD,
+        "time_zone": "UTC",
+        "created_at": now,
+        "last_login_at": None,
+    }
 
     def add(conn: sa.Connection) -> User:
         found = table.by_id(conn, table.add(conn, **values))
@@ -218,7 +298,12 @@ def _settle(past: App) -> User:
 
     user = past.db.write(add)
     account = bots.add_account(
-        past, user, broker="paper", mode="paper", label="Demo account", credentials={},
+        past,
+        user,
+        broker="paper",
+        mode="paper",
+        label="Demo account",
+        credentials={},
         options={"starting_cash": CASH, "fee_percent": "0.02", "slippage_percent": "0.01"},
     )
     for sample in SAMPLES:
@@ -227,59 +312,117 @@ def _settle(past: App) -> User:
 
 
 def _crossings(past: App, start: datetime, end: datetime) -> Iterator[tuple[datetime, Sample, str]]:
-    """When the fast average of a bot's candles crosses the slow one: (the candle's close, the bot, buy or sell)."""
+    """When the fast average of a bot's candles crosses the slow one: (the candle's close, the bot, buy or
+    sell)."""
     for sample in SAMPLES:
         frame = Timeframe.parse(sample.bot["timeframe"])
         span = timedelta(seconds=frame.seconds)
-        candles = past.feed.candles(Symbol.parse(sample.bot["symbol"]), frame, end=end, count=int((end - start) / span) + sample.slow + 2)
+        candles = past.feed.candles(
+            Symbol.parse(sample.bot["symbol"]),
+            frame,
+            end=end,
+            count=int((end - start) / span) + sample.slow + 2,
+        )
         closed = [candle for candle in candles if candle.at + span <= end]
         above: bool | None = None
         for place in range(sample.slow, len(closed)):
-            fast, slow = (sum((c.close for c in closed[place - size : place]), Decimal(0)) / size for size in (sample.fast, sample.slow))
+            fast, slow = (
+                sum((c.close for c in closed[place - size : place]), Decimal(0)) / size
+                for size in (sample.fast, sample.slow)
+            )
             at, was, above = closed[place - 1].at + span, above, fast > slow
             if was is not None and was is not above and at > start:
                 yield at, sample, "buy" if above is not sample.against else "sell"
 
 
 def _tell(past: App, user: User, sample: Sample, action: str, at: datetime) -> None:
-    raw = json.dumps({"action": action, "symbol": sample.bot["symbol"], "timeframe": sample.bot["timeframe"], "id": f"{at:%Y%m%d%H%M}"})
+    raw = json.dumps(
+        {
+            "action": action,
+            "symbol": sample.bot["symbol"],
+            "timeframe": sample.bot["timeframe"],
+            "id": f"{at:%Y%m%d%H%M}",
+        }
+    )
     past.engine.accept(user.id, parse(raw.encode()), raw=raw, origin=Origin.WEBHOOK, sender=HISTORY)
     for lane in past.engine.open_lanes():
         past.engine.run_lane(lane)
 
 
-# --- into the real database --------------------------------------------------------------------------------------------------------
+# --- into the real database ---------------------------------------------------------------------------------
 
 _MOVED = (  # in this order: what is referred to comes first
-    "user_api_keys", "paper_accounts", "paper_positions", "paper_orders", "paper_fills", "user_bot_configs", "bot_performance", "signals",
-    "decisions", "orders", "order_events", "fills", "lots", "bot_trades", "round_trips", "bot_risk_events",
+    "user_api_keys",
+    "paper_accounts",
+    "paper_positions",
+    "paper_orders",
+    "paper_fills",
+    "user_bot_configs",
+    "bot_performance",
+    "signals",
+    "decisions",
+    "orders",
+    "order_events",
+    "fills",
+    "lots",
+    "bot_trades",
+    "round_trips",
+    "bot_risk_events",
     "outbox",
 )
-_REFERS = {"user_id": "users", "account_id": "user_api_keys", "bot_id": "user_bot_configs", "decision_id": "decisions"}
+_REFERS = {
+    "user_id": "users",
+    "account_id": "user_api_keys",
+    "bot_id": "user_bot_configs",
+    "decision_id": "decisions",
+}
 _REFERRED = {"user_api_keys", "user_bot_configs", "decisions", "fills"}
 
 
 def _move_in(conn: sa.Connection, old: sa.Connection, *, now: datetime, address: str) -> int:
     """Every row of the past, under numbers of this database."""
     user_id = table.add(
-        conn, email=f"demo-{secrets.token_hex(8)}@demo.invalid", name="Demo", password_hash=passwords.NOBODY, role=Role.STANDARD, time_zone="UTC",
-        created_at=now, last_login_at=now, demo_until=now + DEMO_LIFE, demo_address=address,
-    )  # fmt: skip
+        conn,
+        email=f"demo-{secrets.token_hex(8)}@demo.invalid",
+        name="Demo",
+        password_hash=passwords.NOBODY,
+        role=Role.STANDARD,
+        time_zone="UTC",
+        created_at=now,
+        last_login_at=now,
+        demo_until=now + DEMO_LIFE,
+        demo_address=address,
+    )
     numbers: dict[str, dict[Any, Any]] = {"users": {1: user_id}}
     for name in _MOVED:
         source = metadata.tables[name]
-        rows = [_renumbered(source, row._asdict(), numbers) for row in old.execute(sa.select(source).order_by(*source.primary_key.columns))]
+        rows = [
+            _renumbered(source, row._asdict(), numbers)
+            for row in old.execute(sa.select(source).order_by(*source.primary_key.columns))
+        ]
         if name == "outbox":
             rows = [row | {"read_at": now} for row in rows]
         if name in _REFERRED:
             numbers[name] = {row.pop("id"): added_id(conn, sa.insert(source).values(**row)) for row in rows}
         elif rows:
             numbered = source.c.get("id") is not None and source.c.id.autoincrement is True
-            conn.execute(sa.insert(source), [{n: v for n, v in row.items() if not (numbered and n == "id")} for row in rows])
-    message_table.record(conn, actor=user_id, action="demo started", now=now, subject=user_id, address=address)
+            conn.execute(
+                sa.insert(source),
+                [{n: v for n, v in row.items() if not (numbered and n == "id")} for row in rows],
+            )
+    message_table.record(
+        conn, actor=user_id, action="demo started", now=now, subject=user_id, address=address
+    )
     message_table.send(
-        conn, user_id, level="info", title="Welcome to the demo", now=now,
-        text="Three sample bots have a week behind them, on made-up prices. They act on alerts, as yours will: send one under Setup.",
+        conn,
+        user_id,
+        level="info",
+        title="Welcome to the demo",
+        now=now,
+        text=(
+            "Three sample bots have a week behind them, on made-up prices. They act on alerts, as yours "
+            "will: send one under Setup."
+        ),
     )
     return user_id
 

@@ -1,4 +1,5 @@
-"""The worker's look at the disk: the ballast is kept, and admins are told once when there is little room, and once when there is again."""
+"""The worker's look at the disk: the ballast is kept, and admins are told once when there is little room, and
+once when there is again."""
 
 from __future__ import annotations
 
@@ -19,10 +20,14 @@ log = logging.getLogger("dashtrade.disk")
 _LOW_SINCE = "disk_low_since"  # a setting of the installation, so that a restart tells nobody again
 _LOW = (
     "The disk is nearly full: entries are refused",
-    "{free:,.0f} MB are free where the database is. Exits still pass, are sent and booked; everything else that comes by an alert is refused "
-    "until there is room. Make room on that disk now; DASHTRADE_RETENTION_DAYS and DASHTRADE_USER_MB keep less.",
+    "{free:,.0f} MB are free where the database is. Exits still pass, are sent and booked; everything else "
+    "that comes by an alert is refused until there is room. Make room on that disk now; "
+    "DASHTRADE_RETENTION_DAYS and DASHTRADE_USER_MB keep less.",
 )
-_WELL = ("There is room on the disk again", "{free:,.0f} MB are free where the database is, and entries are taken again.")
+_WELL = (
+    "There is room on the disk again",
+    "{free:,.0f} MB are free where the database is, and entries are taken again.",
+)
 
 
 def look(app: App) -> None:
@@ -45,7 +50,14 @@ def _tell(app: App, low: bool) -> None:
         else:
             people_table.drop_setting(conn, _LOW_SINCE)
         for user_id in people_table.admins(conn):
-            message_table.send(conn, user_id, level="error" if low else "info", title=title, text=text.format(free=free), now=now)
+            message_table.send(
+                conn,
+                user_id,
+                level="error" if low else "info",
+                title=title,
+                text=text.format(free=free),
+                now=now,
+            )
 
     app.db.write(work)
     log.warning("%s (%.0f MB free)", title, free)

@@ -1,4 +1,5 @@
-"""What an alert would do if it came now: by the very decision that would be made of it, with nothing written and nothing sent.
+"""What an alert would do if it came now: by the very decision that would be made of it, with nothing written
+and nothing sent.
 
 A venue is given some seconds to answer: this is asked by somebody who looks at a page.
 """
@@ -65,7 +66,9 @@ def of(app: App, user: User, signal: Signal) -> Sequence[DryRun] | str:
     return [_run(app, bot, accounts[bot.account_id], signal, max_age, alone=len(found) == 1) for bot in bots]
 
 
-def _run(app: App, bot: Bot, account: Account, signal: Signal, max_age: timedelta | None, *, alone: bool) -> DryRun:
+def _run(
+    app: App, bot: Bot, account: Account, signal: Signal, max_age: timedelta | None, *, alone: bool
+) -> DryRun:
     if account.problem:
         return DryRun(bot=bot, account=account, reason=account.problem)
     try:
@@ -74,9 +77,21 @@ def _run(app: App, bot: Bot, account: Account, signal: Signal, max_age: timedelt
         return DryRun(bot=bot, account=account, reason=f"what it would do is not known now: {error.message}")
     now = app.clock.now()
     task = Waiting(
-        id=0, user_id=bot.user_id, signal_id="", bot_id=bot.id, account_id=account.id, symbol=bot.symbol, status="waiting", reason="",
-        alone=alone, taken_back=0, received_at=now, due_at=None, held_until=None, expires_at=expiry(signal, now, max_age),
-    )  # fmt: skip
+        id=0,
+        user_id=bot.user_id,
+        signal_id="",
+        bot_id=bot.id,
+        account_id=account.id,
+        symbol=bot.symbol,
+        status="waiting",
+        reason="",
+        alone=alone,
+        taken_back=0,
+        received_at=now,
+        due_at=None,
+        held_until=None,
+        expires_at=expiry(signal, now, max_age),
+    )
     with app.db.read() as conn:
         view = look(conn, task, market, now)
     return _decided(bot, account, signal, view)
@@ -95,16 +110,39 @@ def _decided(bot: Bot, account: Account, signal: Signal, view: View) -> DryRun:
             case CancelFirst(order_ids=ids, reason=reason):
                 before.append(f"cancels {len(ids)} order(s): {reason}")
                 view = replace(
-                    view, working=tuple(o for o in view.working if o.id not in ids), taken_back=view.taken_back + len(ids),
+                    view,
+                    working=tuple(o for o in view.working if o.id not in ids),
+                    taken_back=view.taken_back + len(ids),
                     others_orders=tuple(o for o in view.others_orders if o.id not in ids),
-                )  # fmt: skip
+                )
             case Wait(reason=reason):
                 return DryRun(bot=bot, account=account, reason=reason, before=tuple(before))
             case Refused() as said:
-                return DryRun(bot=bot, account=account, reason=said.reason, would=said.would, checks=said.checks, before=tuple(before), plan=plan)
+                return DryRun(
+                    bot=bot,
+                    account=account,
+                    reason=said.reason,
+                    would=said.would,
+                    checks=said.checks,
+                    before=tuple(before),
+                    plan=plan,
+                )
             case Approved() as said:
-                return DryRun(bot=bot, account=account, steps=said.steps, reason=said.reason, checks=said.checks, before=tuple(before), plan=plan)
-    return DryRun(bot=bot, account=account, reason="it would wait for orders that are being cancelled", before=tuple(before))
+                return DryRun(
+                    bot=bot,
+                    account=account,
+                    steps=said.steps,
+                    reason=said.reason,
+                    checks=said.checks,
+                    before=tuple(before),
+                    plan=plan,
+                )
+    return DryRun(
+        bot=bot,
+        account=account,
+        reason="it would wait for orders that are being cancelled",
+        before=tuple(before),
+    )
 
 
 @lru_cache(maxsize=1)

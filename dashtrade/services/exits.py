@@ -1,4 +1,5 @@
-"""What a user may do to the exits of an open position: move the stop, set or remove take-profits, set the time by which it ends."""
+"""What a user may do to the exits of an open position: move the stop, set or remove take-profits, set the
+time by which it ends."""
 
 from __future__ import annotations
 
@@ -30,27 +31,39 @@ PRICE_WAIT = 1.0  # seconds for a price of now; the watch looks at it all the ti
 
 
 def change(app: App, user: User, bot_id: int, given: Mapping[str, Any]) -> None:
-    """What is not given stays; null removes it. Exits that the venue held are taken back, and DashTrade keeps the new ones: it does
-    so from this moment on, so that the position is never without them."""
+    """What is not given stays; null removes it. Exits that the venue held are taken back, and DashTrade keeps
+    the new ones: it does so from this moment on, so that the position is never without them."""
     with app.db.read() as conn:
         bot = table.get(conn, user.id, bot_id)
     if bot is None:
         raise NotFound("bot")
     mark, now = _mark(app, user, bot), app.clock.now()
-    plan, until = _read(given), read_moment(given["until"], "until") if given.get("until") is not None else None
+    plan, until = (
+        _read(given),
+        read_moment(given["until"], "until") if given.get("until") is not None else None,
+    )
 
     def work(conn: sa.Connection) -> None:
         account_table.hold(conn, bot.account_id)
         current = table.load(conn, bot_id)
         if not current.position.quantity:
-            raise Refusal("the bot owns nothing that exits could be for", "Set exits for its next entries in the bot's own settings.")
+            raise Refusal(
+                "the bot owns nothing that exits could be for",
+                "Set exits for its next entries in the bot's own settings.",
+            )
         kept = _kept(current, given, plan, until, mark, now)
         table.change(conn, user.id, bot_id, exits=kept or None)
-        legs = [order.id for order in order_table.open_in_lane(conn, bot.account_id, bot.symbol) if order.parent_id and order.bot_id == bot_id]
+        legs = [
+            order.id
+            for order in order_table.open_in_lane(conn, bot.account_id, bot.symbol)
+            if order.parent_id and order.bot_id == bot_id
+        ]
         if legs:
             order_table.request_cancel(conn, legs)
         detail = {name: str(given[name])[:200] for name in given}
-        message_table.record(conn, actor=user.id, action="exits changed", now=now, subject=bot_id, detail=detail)
+        message_table.record(
+            conn, actor=user.id, action="exits changed", now=now, subject=bot_id, detail=detail
+        )
 
     app.db.write(work)
 
@@ -60,14 +73,28 @@ def _read(given: Mapping[str, Any]) -> ExitPlan:
     return ExitPlan(
         take_profits=read_profits(profits, "take_profit") if profits is not None else (),
         stop_loss=read_loss(stop, "stop_loss") if stop is not None else None,
-        break_even=read_flag(given["break_even"], "break_even") if given.get("break_even") is not None else False,
+        break_even=read_flag(given["break_even"], "break_even")
+        if given.get("break_even") is not None
+        else False,
     )
 
 
-_PARTS = {"stop_loss": ("stop", "limit", "trail", "best"), "take_profit": ("take_profits", "size"), "break_even": ("break_even",), "until": ("until",)}
+_PARTS = {
+    "stop_loss": ("stop", "limit", "trail", "best"),
+    "take_profit": ("take_profits", "size"),
+    "break_even": ("break_even",),
+    "until": ("until",),
+}
 
 
-def _kept(bot: Bot, given: Mapping[str, Any], plan: ExitPlan, until: datetime | None, mark: Decimal | None, now: datetime) -> rules.Kept:
+def _kept(
+    bot: Bot,
+    given: Mapping[str, Any],
+    plan: ExitPlan,
+    until: datetime | None,
+    mark: Decimal | None,
+    now: datetime,
+) -> rules.Kept:
     entry = bot.position.average_price
     assert entry is not None, "it owns something"
     where = mark if mark is not None else entry
@@ -87,7 +114,8 @@ def _kept(bot: Bot, given: Mapping[str, Any], plan: ExitPlan, until: datetime | 
 
 
 def _mark(app: App, user: User, bot: Bot) -> Decimal | None:
-    """What closing would bring now, or what the position was last known to be worth; None where no price is to be had."""
+    """What closing would bring now, or what the position was last known to be worth; None where no price is
+    to be had."""
     account = account_of(app, user, bot.account_id)
     quote = prices.quote_now(app, account, bot.symbol, wait=PRICE_WAIT)
     if quote is None:

@@ -1,8 +1,8 @@
-"""A user's own data as one ZIP file, and trades as CSV, written while they are sent: nothing is ever whole in memory or on the disk.
+"""A user's own data as one ZIP file, and trades as CSV, written while they are sent: nothing is ever whole in
+memory or on the disk.
 
-What is sent goes to a reader who may be slow, or may not read at all. So each piece is read with a connection of its own, which is
-given back before the piece is handed on; the next one goes on behind the last key.
-"""
+What is sent goes to a reader who may be slow, or may not read at all. So each piece is read with a connection
+of its own, which is given back before the piece is handed on; the next one goes on behind the last key."""
 
 from __future__ import annotations
 
@@ -57,9 +57,15 @@ class _Sink:
 def own_data(app: App, user: User, address: str) -> Pieces[bytes]:
     """Recorded first, and refused to those who only look at somebody's pages."""
     if user.viewer:
-        raise Refusal("these are somebody else's pages", "Leave the view first; only they can take their data along.")
+        raise Refusal(
+            "these are somebody else's pages", "Leave the view first; only they can take their data along."
+        )
     now = app.clock.now()
-    app.db.write(lambda conn: message_table.record(conn, actor=user.id, action="data exported", now=now, subject=user.id, address=address))
+    app.db.write(
+        lambda conn: message_table.record(
+            conn, actor=user.id, action="data exported", now=now, subject=user.id, address=address
+        )
+    )
     return _zipped(app, user)
 
 
@@ -69,10 +75,14 @@ def _zipped(app: App, user: User) -> Pieces[bytes]:
         with app.db.read() as conn:
             profile = table.profile(conn, user.id)
         archive.writestr("README.txt", _ABOUT)
-        archive.writestr("profile.json", json.dumps({name: _said(value) for name, value in profile.items()}, indent=2))
+        archive.writestr(
+            "profile.json", json.dumps({name: _said(value) for name, value in profile.items()}, indent=2)
+        )
         for file, name in table.TABLES.items():
             with archive.open(f"{file}.csv", "w", force_zip64=True) as entry:
-                for text in csv_pieces(app, tuple(c.name for c in table.columns(name)), partial(_own_rows, user.id, name)):
+                for text in csv_pieces(
+                    app, tuple(c.name for c in table.columns(name)), partial(_own_rows, user.id, name)
+                ):
                     entry.write(text.encode())
                     yield sink.take()
             yield sink.take()
@@ -107,22 +117,26 @@ def _cell(value: Any) -> Any:
 
 
 _ABOUT = (
-    "Your data in DashTrade: profile.json, and one CSV file per kind of record, oldest first. Times are UTC, money is exact.\r\n"
-    "Passwords, tokens, broker credentials and secrets are left out: they open things, and DashTrade itself keeps most of them sealed.\r\n"
+    "Your data in DashTrade: profile.json, and one CSV file per kind of record, oldest first. Times are "
+    "UTC, money is exact.\r\n"
+    "Passwords, tokens, broker credentials and secrets are left out: they open things, and DashTrade "
+    "itself keeps most of them sealed.\r\n"
 )
 
 
-# --- one's own trades ------------------------------------------------------------------------------------------------------------------
+# --- one's own trades ---------------------------------------------------------------------------------------
 
 
 def my_trades(app: App, user: User, wanted: dict[str, Any]) -> Pieces[str]:
     def rows(conn: sa.Connection, before: Any) -> Pieces[tuple[Any, Any]]:
-        return _trade_rows(order_table.stream_trades(conn, user.id, before=before, **wanted), order_table.CSV_COLUMNS)
+        return _trade_rows(
+            order_table.stream_trades(conn, user.id, before=before, **wanted), order_table.CSV_COLUMNS
+        )
 
     return csv_pieces(app, order_table.CSV_COLUMNS, rows)
 
 
-# --- everybody's trades, for admins --------------------------------------------------------------------------------------------------
+# --- everybody's trades, for admins -------------------------------------------------------------------------
 
 
 def all_trades(app: App, wanted: dict[str, Any]) -> Pieces[str]:
@@ -149,7 +163,7 @@ def csv_pieces(app: App, names: tuple[str, ...], rows: Rows) -> Pieces[str]:
     while more:
         with app.db.read() as conn, closing(rows(conn, key)) as found:
             more = False
-            for key, cells in found:
+            for _, cells in found:
                 writer.writerow(cells)
                 if buffer.tell() >= PIECE:
                     more = True

@@ -1,8 +1,9 @@
-"""Closing everything of a bot, an account or a user: asked for once, carried on by the worker until it is flat or can say why not.
+"""Closing everything of a bot, an account or a user: asked for once, carried on by the worker until it is
+flat or can say why not.
 
-Each bot's position is closed by a signal through the one door, the largest risk first; resting orders are taken back by it. The
-signal is named by the row it belongs to and by its try, so that a crash between the two repeats nothing.
-"""
+Each bot's position is closed by a signal through the one door, the largest risk first; resting orders are
+taken back by it. The signal is named by the row it belongs to and by its try, so that a crash between the two
+repeats nothing."""
 
 from __future__ import annotations
 
@@ -35,22 +36,37 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("dashtrade.flatten")
 FIRST, LONGEST = 2, 60  # seconds between two tries: doubled each time, up to the longest
-MOST_FAILURES, MOST_REFUSALS = 12, 3  # of orders at the venue; of DashTrade's own decision, which will hardly change
+# of orders at the venue; of DashTrade's own decision, which will hardly change
+MOST_FAILURES, MOST_REFUSALS = 12, 3
 
 
 def start(
-    app: App, user: User, *, scope: str, scope_id: int | None, pause: bool = False, accounts: Sequence[int] | None = None,
+    app: App,
+    user: User,
+    *,
+    scope: str,
+    scope_id: int | None,
+    pause: bool = False,
+    accounts: Sequence[int] | None = None,
 ) -> int:
-    """One commit, and then it is carried out. `pause`: entries are switched off in the same scope, until switched on again.
-    `accounts` closes what is on these alone. What is being closed already is not closed twice: asked for again with nothing
-    new in it, the number of the one that runs comes back."""
+    """One commit, and then it is carried out. `pause`: entries are switched off in the same scope, until
+    switched on again.
+    `accounts` closes what is on these alone. What is being closed already is not closed twice: asked for
+    again with nothing new in it, the number of the one that runs comes back."""
     with app.db.read() as conn:
         number, _ = _scope(conn, user, scope, scope_id, accounts)  # before anything is switched
         switches = bot_table.list_switches(conn, user.id)
-    stopped = any((row.scope, row.scope_id) == (scope, number) and Stop(row.stop) is not Stop.NONE for row in switches)
+    stopped = any(
+        (row.scope, row.scope_id) == (scope, number) and Stop(row.stop) is not Stop.NONE for row in switches
+    )
     if pause and not stopped:  # one that is on is as strong or stronger
         bot_service.put_switch(
-            app, user, scope=scope, scope_id=scope_id, stop=Stop.PAUSE_ENTRIES, reason="everything is being closed",
+            app,
+            user,
+            scope=scope,
+            scope_id=scope_id,
+            stop=Stop.PAUSE_ENTRIES,
+            reason="everything is being closed",
         )
     now = app.clock.now()
 
@@ -62,7 +78,9 @@ def start(
         if holding and not fresh:
             return under_way[holding[0].id]
         fresh.sort(key=lambda bot: -abs(bot.position.cost))
-        flatten_id = table.add(conn, user.id, scope=scope, scope_id=number, asked_by=user.email, now=now, bots=fresh)
+        flatten_id = table.add(
+            conn, user.id, scope=scope, scope_id=number, asked_by=user.email, now=now, bots=fresh
+        )
         detail = {"scope": scope, "bots": len(fresh), "paused": pause}
         if accounts is not None:
             detail["accounts"] = sorted(accounts)
@@ -73,10 +91,14 @@ def start(
 
 
 def _scope(
-    conn: sa.Connection, user: User, scope: str, scope_id: int | None, accounts: Sequence[int] | None,
+    conn: sa.Connection, user: User, scope: str, scope_id: int | None, accounts: Sequence[int] | None
 ) -> tuple[int, list[Bot]]:
     if accounts is not None and scope != "user":
-        raise Malformed("accounts goes with the scope user", where="accounts", hint='Send {"scope": "user", "accounts": [1, 2]}.')
+        raise Malformed(
+            "accounts goes with the scope user",
+            where="accounts",
+            hint='Send {"scope": "user", "accounts": [1, 2]}.',
+        )
     if not all(account_table.get(conn, user.id, number) for number in accounts or ()):
         raise NotFound("account")
     match scope:
@@ -107,19 +129,31 @@ def latest(app: App, user: User, limit: int = 10) -> list[dict[str, Any]]:
 def _view(conn: sa.Connection, user: User, row: Any) -> dict[str, Any]:
     items = table.parts(conn, user.id, row.id)
     return {
-        "id": row.id, "scope": row.scope, "scope_id": row.scope_id, "status": row.status, "created_at": iso(row.created_at),
-        "ended_at": iso(row.ended_at) if row.ended_at else None, "done": sum(item.status == "done" for item in items), "total": len(items),
+        "id": row.id,
+        "scope": row.scope,
+        "scope_id": row.scope_id,
+        "status": row.status,
+        "created_at": iso(row.created_at),
+        "ended_at": iso(row.ended_at) if row.ended_at else None,
+        "done": sum(item.status == "done" for item in items),
+        "total": len(items),
         "items": [
             {
-                "bot_id": item.bot_id, "account_id": item.account_id, "symbol": item.symbol.text, "quantity": plain(item.quantity),
-                "status": item.status, "reason": item.reason, "tries": item.tries, "signal_id": item.signal_id,
+                "bot_id": item.bot_id,
+                "account_id": item.account_id,
+                "symbol": item.symbol.text,
+                "quantity": plain(item.quantity),
+                "status": item.status,
+                "reason": item.reason,
+                "tries": item.tries,
+                "signal_id": item.signal_id,
             }
             for item in items
         ],
     }
 
 
-# --- for the worker ------------------------------------------------------------------------------------------------------
+# --- for the worker -----------------------------------------------------------------------------------------
 
 
 def advance(app: App) -> list[Lane]:
@@ -140,8 +174,16 @@ def _carry_on(app: App, row: Any, item: Any) -> list[Lane]:
     now = app.clock.now()
     with app.db.read() as conn:
         bot = bot_table.load(conn, item.bot_id)
-        orders = [order for order in order_table.open_in_account(conn, item.account_id) if order.bot_id == item.bot_id]
-        asked = next((d for d in signal_table.bot_outcomes(conn, item.user_id, item.signal_id)), None) if item.signal_id else None
+        orders = [
+            order
+            for order in order_table.open_in_account(conn, item.account_id)
+            if order.bot_id == item.bot_id
+        ]
+        asked = (
+            next((d for d in signal_table.bot_outcomes(conn, item.user_id, item.signal_id)), None)
+            if item.signal_id
+            else None
+        )
     doubt = next((order for order in orders if order.status is OrderStatus.ATTENTION), None)
     if not bot.position.quantity and not orders:
         _put(app, item, status="done", reason="flat")
@@ -164,21 +206,34 @@ def _put(app: App, item: Any, **values: Any) -> None:
 def _after(app: App, item: Any, asked: Any, now: Any) -> None:
     """A try has ended, and the bot is not flat."""
     refused = asked.status == "refused"
-    if refused and (asked.numbers or {}).get("dust"):  # a fee taken in coins leaves some, and nobody can sell it
+    # a fee taken in coins leaves some, and nobody can sell it
+    if refused and (asked.numbers or {}).get("dust"):
         _put(app, item, status="done", reason=asked.reason)
         return
     if item.tries >= (MOST_REFUSALS if refused else MOST_FAILURES):
         _put(app, item, status="stuck", reason=asked.reason)
         return
-    wait = timedelta(0) if asked.status == "filled" and item.tries < 3 else timedelta(seconds=min(FIRST * 2 ** (item.tries - 1), LONGEST))
+    wait = (
+        timedelta(0)
+        if asked.status == "filled" and item.tries < 3
+        else timedelta(seconds=min(FIRST * 2 ** (item.tries - 1), LONGEST))
+    )
     _put(app, item, status="waiting", reason=asked.reason, next_at=now + wait)
 
 
 def _ask(app: App, row: Any, item: Any, bot: Bot) -> list[Lane]:
-    body = json.dumps({
-        "action": "close", "symbol": bot.symbol.text, "timeframe": bot.timeframe.text, "bot": str(bot.id), "id": f"flatten-{item.id}-{item.tries + 1}",
-    })
-    said = app.engine.accept(item.user_id, parse(body.encode()), raw=body, origin=Origin.USER, sender=row.asked_by)
+    body = json.dumps(
+        {
+            "action": "close",
+            "symbol": bot.symbol.text,
+            "timeframe": bot.timeframe.text,
+            "bot": str(bot.id),
+            "id": f"flatten-{item.id}-{item.tries + 1}",
+        }
+    )
+    said = app.engine.accept(
+        item.user_id, parse(body.encode()), raw=body, origin=Origin.USER, sender=row.asked_by
+    )
     if not isinstance(said, Receipt):
         _put(app, item, status="stuck", reason=said.message)
         return []
@@ -200,12 +255,24 @@ def _end(app: App, row: Any) -> None:
         if left:
             which = "; ".join(f"{item.symbol.short} (bot {item.bot_id}): {item.reason}" for item in left[:5])
             message_table.send(
-                conn, row.user_id, level="error", title="Not everything could be closed", now=now,
-                text=f"{len(items) - len(left)} of {len(items)} positions are closed. Left: {which}. Look at your broker, and close the rest there or try again.",
+                conn,
+                row.user_id,
+                level="error",
+                title="Not everything could be closed",
+                now=now,
+                text=(
+                    f"{len(items) - len(left)} of {len(items)} positions are closed. Left: {which}. Look "
+                    "at your broker, and close the rest there or try again."
+                ),
             )
         else:
             message_table.send(
-                conn, row.user_id, level="info", title="Everything is closed", now=now, text=f"All {len(items)} positions you asked to close are closed.",
+                conn,
+                row.user_id,
+                level="info",
+                title="Everything is closed",
+                now=now,
+                text=f"All {len(items)} positions you asked to close are closed.",
             )
 
     with app.db.read() as conn:

@@ -21,7 +21,8 @@ _PAGE = 200
 
 
 def check_key(app: App) -> None:
-    """At start: a secret of our own tells whether the key is the one this database was sealed with. Raises WrongKey."""
+    """At start: a secret of our own tells whether the key is the one this database was sealed with. Raises
+    WrongKey."""
     with app.db.read() as conn:
         sealed = people_table.setting(conn, CHECK)
     if sealed is None:
@@ -31,8 +32,8 @@ def check_key(app: App) -> None:
 
 
 def rotate_all(app: App) -> int:
-    """Every secret not sealed by the first key is sealed anew. Stopped in the middle, it goes on where it was; a secret that
-    its owner changes meanwhile is left as they made it."""
+    """Every secret not sealed by the first key is sealed anew. Stopped in the middle, it goes on where it
+    was; a secret that its owner changes meanwhile is left as they made it."""
     moved = _rotate(app, account_table.sealed, account_table.put_sealed, "credentials")
     moved += _rotate(app, account_table.sealed_sessions, account_table.put_session, "session")
     moved += _rotate(app, people_table.webhook_secrets, people_table.put_webhook_secret, "secret")
@@ -59,7 +60,9 @@ def _rotate(app: App, page_of: Callable[..., list[Any]], put: Callable[..., bool
             page = page_of(conn, after=after, limit=_PAGE)
         if not page:
             return moved
-        stale = [(row.id, getattr(row, column)) for row in page if app.vault.needs_rotation(getattr(row, column))]
+        stale = [
+            (row.id, getattr(row, column)) for row in page if app.vault.needs_rotation(getattr(row, column))
+        ]
         fresh = [(row_id, old, app.vault.rotate(old)) for row_id, old in stale]
         moved += app.db.write(partial(_put_all, put, fresh))
         after = page[-1].id

@@ -1,8 +1,8 @@
-"""The last answer to each question of a far broker, at once; what has aged is asked again behind the asker's back.
+"""The last answer to each question of a far broker, at once; what has aged is asked again behind the asker's
+back.
 
-For what no reading of an account holds: quotes of symbols, candles. Only who asks something for the first time waits, for a
-moment, and not where the broker is known to be slow.
-"""
+For what no reading of an account holds: quotes of symbols, candles. Only who asks something for the first
+time waits, for a moment, and not where the broker is known to be slow."""
 
 from __future__ import annotations
 
@@ -63,8 +63,18 @@ class Latest:
         self._news = threading.Condition()
         self._apart = Apart("latest")
 
-    def get(self, account: Hashable, key: Hashable, life: float, ask: Ask, clock: Clock, *, wait: float | None = None) -> Answer | None:
-        """Not older than `life` seconds, if that is to be had without waiting (or within `wait`); else the last there was; else None."""
+    def get(
+        self,
+        account: Hashable,
+        key: Hashable,
+        life: float,
+        ask: Ask,
+        clock: Clock,
+        *,
+        wait: float | None = None,
+    ) -> Answer | None:
+        """Not older than `life` seconds, if that is to be had without waiting (or within `wait`); else the
+        last there was; else None."""
         with self._news:
             answer, line = self._known.get(key), self._lines.setdefault(account, _Line())
             now = time.monotonic()
@@ -75,16 +85,23 @@ class Latest:
                 return answer
             line.wanted.setdefault(key, (ask, clock))
             if wait is None:
-                slow = line.failing.tries or (line.asking_since is not None and now - line.asking_since > FIRST_WAIT)
+                slow = line.failing.tries or (
+                    line.asking_since is not None and now - line.asking_since > FIRST_WAIT
+                )
                 wait = 0.0 if answer is not None or failing is not None or slow else FIRST_WAIT
         self._apart.start(account, lambda: self._drain(line))
         end = now + wait
         while time.monotonic() < end:
             with self._news:
-                if self._known.get(key) is not answer or self._failing.get(key) is not failing or line.failing.tries:
+                if (
+                    self._known.get(key) is not answer
+                    or self._failing.get(key) is not failing
+                    or line.failing.tries
+                ):
                     break
                 self._news.wait(min(0.05, max(end - time.monotonic(), 0)))
-            self._apart.start(account, lambda: self._drain(line))  # it may just have ended when the question came
+            # it may just have ended when the question came
+            self._apart.start(account, lambda: self._drain(line))
         return self._known.get(key)
 
     def _drain(self, line: _Line) -> None:
@@ -116,7 +133,8 @@ class Latest:
             self._news.notify_all()
 
     def _note_failure(self, line: _Line, key: Hashable, error: Exception, took: float) -> None:
-        """A broker that hangs is left alone; a question that it refuses is no reason not to ask the others."""
+        """A broker that hangs is left alone; a question that it refuses is no reason not to ask the
+        others."""
         with self._news:
             before = self._failing.get(key, _Failing())
             failing = self._failing[key] = _Failing(tries=before.tries)

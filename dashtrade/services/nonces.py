@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from bot_database import Database, DatabaseAway
-from dashtrade.locks import NotMyTurn
 from dashtrade.domain.ports import RetryLater
+from dashtrade.locks import NotMyTurn
 from dashtrade.tables import nonces
 
 log = logging.getLogger("dashtrade.nonces")

@@ -36,7 +36,9 @@ def cancel(app: App, user: User, order_id: str) -> Order:
         if not order.is_open:
             raise Refusal(f"the order is {order.status} already", "There is nothing to take back.")
         table.request_cancel(conn, [order.id])
-        message_table.record(conn, actor=user.id, action="order cancel asked", now=app.clock.now(), detail={"order": order.id})
+        message_table.record(
+            conn, actor=user.id, action="order cancel asked", now=app.clock.now(), detail={"order": order.id}
+        )
         return table.load(conn, order.id)
 
     return app.db.write(work)
@@ -53,10 +55,20 @@ def cancel_all(app: App, user: User, order_ids: Sequence[str]) -> int:
     """Those of them that are still open. One commit, and the worker is told of each."""
 
     def work(conn: sa.Connection) -> list[Order]:
-        mine = [order for order in table.list_open(conn, user.id) if order.id in order_ids and not order.cancel_requested]
+        mine = [
+            order
+            for order in table.list_open(conn, user.id)
+            if order.id in order_ids and not order.cancel_requested
+        ]
         if mine:
             table.request_cancel(conn, [order.id for order in mine])
-            message_table.record(conn, actor=user.id, action="orders cancel asked", now=app.clock.now(), detail={"orders": [o.id for o in mine]})
+            message_table.record(
+                conn,
+                actor=user.id,
+                action="orders cancel asked",
+                now=app.clock.now(),
+                detail={"orders": [o.id for o in mine]},
+            )
         return mine
 
     asked = app.db.write(work)
@@ -66,7 +78,8 @@ def cancel_all(app: App, user: User, order_ids: Sequence[str]) -> int:
 
 
 def resolve(app: App, user: User, order_id: str, verdict: str) -> Order:
-    """`look_again` asks the broker once more; `not_placed` is the user's own word that the broker never got it."""
+    """`look_again` asks the broker once more; `not_placed` is the user's own word that the broker never got
+    it."""
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> Order:
@@ -74,19 +87,36 @@ def resolve(app: App, user: User, order_id: str, verdict: str) -> Order:
         account_table.hold(conn, order.account_id)
         order = table.load(conn, order.id)
         if order.status is not OrderStatus.ATTENTION:
-            raise Refusal(f"the order is {order.status} and needs no decision", "Only orders that need attention can be resolved.")
+            raise Refusal(
+                f"the order is {order.status} and needs no decision",
+                "Only orders that need attention can be resolved.",
+            )
         status, said = (
-            (OrderStatus.UNKNOWN, "its user asked to look again") if verdict == "look_again"
+            (OrderStatus.UNKNOWN, "its user asked to look again")
+            if verdict == "look_again"
             else (OrderStatus.CANCELED, "its user says that the broker never got it")
         )
         check_transition(order.status, status)
-        after = replace(order, status=status, reason=said, reserve=order.reserve if status is OrderStatus.UNKNOWN else ZERO, due_at=None, updated_at=now)
+        after = replace(
+            order,
+            status=status,
+            reason=said,
+            reserve=order.reserve if status is OrderStatus.UNKNOWN else ZERO,
+            due_at=None,
+            updated_at=now,
+        )
         table.update(conn, order, after)
         table.log(conn, [(after, now, str(status), said)])
         settle(conn, after, now)
         if not after.is_open:
             release_bot(conn, after)
-        message_table.record(conn, actor=user.id, action="order resolved", now=now, detail={"order": order.id, "verdict": verdict})
+        message_table.record(
+            conn,
+            actor=user.id,
+            action="order resolved",
+            now=now,
+            detail={"order": order.id, "verdict": verdict},
+        )
         return after
 
     return app.db.write(work)

@@ -16,24 +16,49 @@ SHORTEST, LONGEST = 8, 128
 MOST_USED = 10_000
 _AROUND = 6  # digits and marks beside one of those: a year and two marks
 _ROUNDS = 12
-_ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm", "azertyuiop", "qwertzuiop", "1234567890", "abcdefghijklmnopqrstuvwxyz", "qazwsxedcrfvtgb", "1q2w3e4r5t6y7u8i")
+_ROWS = (
+    "qwertyuiop",
+    "asdfghjkl",
+    "zxcvbnm",
+    "azertyuiop",
+    "qwertzuiop",
+    "1234567890",
+    "abcdefghijklmnopqrstuvwxyz",
+    "qazwsxedcrfvtgb",
+    "1q2w3e4r5t6y7u8i",
+)
 # One sign may stand for either of two letters: each way of reading is tried.
-_READINGS: tuple[dict[int, int], ...] = ({}, str.maketrans("013457@$!8", "oieastasib"), str.maketrans("013457@$!|", "oleastasll"))
-_LEFT_OVER, _LONG_ENOUGH, _WORDS = 2, 5, 2  # letters beside a common word; from which length of it they may be; words in a row
+_READINGS: tuple[dict[int, int], ...] = (
+    {},
+    str.maketrans("013457@$!8", "oieastasib"),
+    str.maketrans("013457@$!|", "oleastasll"),
+)
+# letters beside a common word; from which length of it they may be; words in a row
+_LEFT_OVER, _LONG_ENOUGH, _WORDS = 2, 5, 2
 
 
 def check(password: str, *personal: str) -> None:
-    """Refuse what is guessed first: too short, a row of keys, one character, one of the most used ones, a common
-    word with a few digits, one's own name."""
+    """Refuse what is guessed first: too short, a row of keys, one character, one of the most used ones, a
+    common word with a few digits, one's own name."""
     if not SHORTEST <= len(password) <= LONGEST:
         raise Malformed(
-            f"a password has {SHORTEST} to {LONGEST} characters, this one has {len(password)}", where="password",
+            f"a password has {SHORTEST} to {LONGEST} characters, this one has {len(password)}",
+            where="password",
             hint="Three or four words in a row make a good one.",
         )
     if "\x00" in password:
-        raise Malformed("a password cannot contain a NUL character", where="password", hint="Type it on a keyboard.")
-    if _common(password.lower(), [part for own in personal for part in re.split(r"[@.\s]", own.lower()) if len(part) > 2]):
-        raise Malformed("this password is one of those that are tried first", where="password", hint="Three or four words in a row make a good one.")
+        raise Malformed(
+            "a password cannot contain a NUL character", where="password", hint="Type it on a keyboard."
+        )
+    if _common(
+        password.lower(),
+        [part for own in personal for part in re.split(r"[@.\s]", own.lower()) if len(part) > 2],
+    ):
+        raise Malformed(
+            "this password is one of those that are tried first",
+            where="password",
+            hint="Three or four words in a row make a good one.",
+        )
 
 
 @cache
@@ -43,7 +68,8 @@ def _common_words() -> tuple[str, ...]:
 
 @cache
 def _most_used() -> frozenset[str]:
-    """From leaks, as zxcvbn ships them. Its lists take 15 MB and a moment: they are loaded once somebody chooses a password."""
+    """From leaks, as zxcvbn ships them. Its lists take 15 MB and a moment: they are loaded once somebody
+    chooses a password."""
     from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
     return frozenset(FREQUENCY_LISTS["passwords"][:MOST_USED])
@@ -63,7 +89,11 @@ def _common(text: str, personal: list[str]) -> bool:
     if _is_used_most(text, bare):
         return True
     words = sorted((*_common_words(), *personal), key=len, reverse=True)
-    if any(_of_few_words(re.sub(r"[^a-z]+", "", part.translate(reading)), words) for part in (text, bare) for reading in _READINGS):
+    if any(
+        _of_few_words(re.sub(r"[^a-z]+", "", part.translate(reading)), words)
+        for part in (text, bare)
+        for reading in _READINGS
+    ):
         return True
     if re.fullmatch(r"(19|20)?\d{2}[01]?\d[0-3]?\d|\d{1,9}", text):
         return True
@@ -71,14 +101,17 @@ def _common(text: str, personal: list[str]) -> bool:
 
 
 def _of_few_words(letters: str, words: list[str]) -> bool:
-    """Is it one or two of them, with hardly anything else? Three different ones in a row make a good password."""
+    """Is it one or two of them, with hardly anything else? Three different ones in a row make a good
+    password."""
     left, used = letters, []
     for word in words:
         if word in left:
             left = left.replace(word, " ")
             used.append(word)
     rest = len(left.replace(" ", ""))
-    return 0 < len(used) <= _WORDS and (not rest or (rest <= _LEFT_OVER and len(max(used, key=len)) >= _LONG_ENOUGH))
+    return 0 < len(used) <= _WORDS and (
+        not rest or (rest <= _LEFT_OVER and len(max(used, key=len)) >= _LONG_ENOUGH)
+    )
 
 
 def _mostly_runs(text: str) -> bool:
@@ -98,12 +131,16 @@ def hashed(password: str) -> str:
 
 def matches(password: str, stored: str) -> bool:
     known = stored.startswith("$2")  # else there is none: the same work, and no password fits
-    return bcrypt.checkpw(_material(password[: 4 * LONGEST]), (stored if known else NOBODY).encode()) and known
+    return (
+        bcrypt.checkpw(_material(password[: 4 * LONGEST]), (stored if known else NOBODY).encode()) and known
+    )
 
 
 def _material(password: str) -> bytes:
-    """bcrypt reads 72 bytes and stops at a NUL: it gets a digest, so that every character of a long password counts."""
+    """bcrypt reads 72 bytes and stops at a NUL: it gets a digest, so that every character of a long password
+    counts."""
     return base64.b64encode(hashlib.sha256(password.encode()).digest())
 
 
-NOBODY = "$2b$12$GsiY7bLF8uPVBHosdr.TiuSg/xjLaBA00aiEOB08VBx8dDpVXHRZK"  # for strangers: the same work as for a user
+# for strangers: the same work as for a user
+NOBODY = "$2b$12$GsiY7bLF8uPVBHosdr.TiuSg/xjLaBA00aiEOB08VBx8dDpVXHRZK"

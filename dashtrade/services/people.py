@@ -18,7 +18,7 @@ from dashtrade.domain.access import Permission, Role, TokenScope, may
 from dashtrade.domain.values import Malformed, sha256
 from dashtrade.services import passwords, quotas, throttle
 from dashtrade.services.permission import require, require_over
-from dashtrade.services.refusals import CodeNeeded, Denied, NotFound
+from dashtrade.services.refusals import Denied, NotFound
 from dashtrade.services.throttle import Key
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as table
@@ -45,18 +45,20 @@ class SignedIn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """What a token of the REST API opens. `second_factor_due`: no more than that before its user has set one up."""
+    """What a token of the REST API opens. `second_factor_due`: no more than that before its user has set one
+    up."""
 
     user: User
     scopes: frozenset[TokenScope]
     second_factor_due: bool
 
 
-# --- becoming a user -----------------------------------------------------------------------------------------------------
+# --- becoming a user ----------------------------------------------------------------------------------------
 
 
 def setup_link(app: App) -> str | None:
-    """While there is no user: a link, new each time, by which the first one is made. It ends the ones before it."""
+    """While there is no user: a link, new each time, by which the first one is made. It ends the ones before
+    it."""
     code = secrets.token_urlsafe(24)
 
     def work(conn: sa.Connection) -> bool:
@@ -71,7 +73,8 @@ def setup_link(app: App) -> str | None:
 
 
 def register(app: App, *, email: str, password: str, name: str, code: str | None, address: str) -> SignedIn:
-    """The first user needs the set-up code and becomes superadmin; the others what the installation's sign-up says."""
+    """The first user needs the set-up code and becomes superadmin; the others what the installation's sign-up
+    says."""
     email = read_email(email)
     now = app.clock.now()
     with app.db.read() as conn:
@@ -83,19 +86,39 @@ def register(app: App, *, email: str, password: str, name: str, code: str | None
         raise
     passwords.check(password, email, name)
     if not first and invited is None:  # nobody asked for them: not many from one address
-        throttle.reserve(app, throttle.of_network("sign-up", address), who=email, address=address, action="sign-up throttled")
+        throttle.reserve(
+            app,
+            throttle.of_network("sign-up", address),
+            who=email,
+            address=address,
+            action="sign-up throttled",
+        )
     stored = passwords.hashed(password)
     role = Role.SUPERADMIN if first else Role(invited.role) if invited is not None else Role.STANDARD
 
     def work(conn: sa.Connection) -> int:
         if first and (table.count(conn) or not code or table.setting(conn, _SETUP) != sha256(code)):
-            raise Denied("the set-up code is wrong or was used", "Start DashTrade again: it prints a new set-up link while there is no user.")
-        if invited is not None and not (still_invites(conn, invited) and table.use_invitation(conn, invited.id, now)):
+            raise Denied(
+                "the set-up code is wrong or was used",
+                "Start DashTrade again: it prints a new set-up link while there is no user.",
+            )
+        if invited is not None and not (
+            still_invites(conn, invited) and table.use_invitation(conn, invited.id, now)
+        ):
             raise Denied("this invitation was used already", "Ask for another one.")
-        if first and not table.drop_setting(conn, _SETUP):  # of two who use the code at once, one finds it gone
+        # of two who use the code at once, one finds it gone
+        if first and not table.drop_setting(conn, _SETUP):
             raise Denied("the set-up code was used", "Sign in instead.")
         user_id = _insert(conn, app, email, name, stored, role)
-        message_table.record(conn, actor=user_id, action="registered", now=now, subject=user_id, detail={"role": role}, address=address)
+        message_table.record(
+            conn,
+            actor=user_id,
+            action="registered",
+            now=now,
+            subject=user_id,
+            detail={"role": role},
+            address=address,
+        )
         return user_id
 
     user_id = app.db.write(work)
@@ -138,7 +161,9 @@ def _may_invite(role: Role, given: Role) -> bool:
     return may(role, Permission.INVITE) and (given is Role.STANDARD or may(role, Permission.MANAGE_ROLES))
 
 
-def add_user(app: App, *, email: str, name: str, password: str, role: Role = Role.STANDARD, actor: int | None = None) -> int:
+def add_user(
+    app: App, *, email: str, name: str, password: str, role: Role = Role.STANDARD, actor: int | None = None
+) -> int:
     """By an admin or the command line."""
     email = read_email(email)
     passwords.check(password, email, name)
@@ -146,7 +171,9 @@ def add_user(app: App, *, email: str, name: str, password: str, role: Role = Rol
 
     def work(conn: sa.Connection) -> int:
         user_id = _insert(conn, app, email, name, stored, role)
-        message_table.record(conn, actor=actor, action="user added", now=now, subject=user_id, detail={"role": role})
+        message_table.record(
+            conn, actor=actor, action="user added", now=now, subject=user_id, detail={"role": role}
+        )
         return user_id
 
     return app.db.write(work)
@@ -156,7 +183,14 @@ def _insert(conn: sa.Connection, app: App, email: str, name: str, stored: str, r
     check_free(conn, email)
     shown = re.sub(r"[\x00-\x1f]", " ", name or email.split("@")[0]).strip()[:80]
     return table.add(
-        conn, email=email, name=shown, password_hash=stored, role=role, time_zone="UTC", created_at=app.clock.now(), last_login_at=None,
+        conn,
+        email=email,
+        name=shown,
+        password_hash=stored,
+        role=role,
+        time_zone="UTC",
+        created_at=app.clock.now(),
+        last_login_at=None,
     )
 
 
@@ -164,7 +198,11 @@ def check_free(conn: sa.Connection, email: str) -> None:
     """Nobody has this email, and nobody else takes it before this transaction ends."""
     signal_table.lock_key(conn, f"email|{email}")
     if table.by_email(conn, email):
-        raise Malformed("there is an account with this email already", where="email", hint="Sign in, or use another address.")
+        raise Malformed(
+            "there is an account with this email already",
+            where="email",
+            hint="Sign in, or use another address.",
+        )
 
 
 def read_email(text: str) -> str:
@@ -184,8 +222,19 @@ def invite(app: App, actor: User, *, email: str, role: Role) -> str:
 
     def work(conn: sa.Connection) -> None:
         quotas.claim(conn, actor, quotas.INVITATIONS, now)
-        table.add_invitation(conn, actor.id, code_hash=sha256(code), email=address, role=role, created_at=now, expires_at=now + INVITATION_LIFE, used_at=None)
-        message_table.record(conn, actor=actor.id, action="invited", now=now, detail={"email": address, "role": role})
+        table.add_invitation(
+            conn,
+            actor.id,
+            code_hash=sha256(code),
+            email=address,
+            role=role,
+            created_at=now,
+            expires_at=now + INVITATION_LIFE,
+            used_at=None,
+        )
+        message_table.record(
+            conn, actor=actor.id, action="invited", now=now, detail={"email": address, "role": role}
+        )
 
     app.db.write(work)
     return code
@@ -210,12 +259,18 @@ def revoke_invitation(app: App, actor: User, invitation_id: int) -> None:
         if maker.id != actor.id:
             require_over(actor, maker)
         table.drop_invitation(conn, invitation_id)
-        message_table.record(conn, actor=actor.id, action="invitation revoked", now=now, detail={"email": found.email, "role": found.role})
+        message_table.record(
+            conn,
+            actor=actor.id,
+            action="invitation revoked",
+            now=now,
+            detail={"email": found.email, "role": found.role},
+        )
 
     app.db.write(work)
 
 
-# --- signing in ----------------------------------------------------------------------------------------------------------
+# --- signing in ---------------------------------------------------------------------------------------------
 
 
 def check_password(app: App, email: str, password: str, address: str, *, device: str = "") -> User:
@@ -224,16 +279,24 @@ def check_password(app: App, email: str, password: str, address: str, *, device:
     with app.db.read() as conn:
         found = table.by_email(conn, email)
     known = found is not None and throttle.is_known(app, found[0].id, device)
-    keys = [Key(text=f"device:{device}")] if known else [Key(text=f"account:{email}"), *throttle.of_network("sign-in", address)]
+    keys = (
+        [Key(text=f"device:{device}")]
+        if known
+        else [Key(text=f"account:{email}"), *throttle.of_network("sign-in", address)]
+    )
     return _checked(app, found, password, keys, who=email, address=address)
 
 
-def _checked(app: App, found: tuple[User, str] | None, password: str, keys: list[Key], *, who: str, address: str) -> User:
+def _checked(
+    app: App, found: tuple[User, str] | None, password: str, keys: list[Key], *, who: str, address: str
+) -> User:
     subject = found[0].id if found else None
     throttle.reserve(app, keys, who=who, address=address, subject=subject)
     right = passwords.matches(password, found[1] if found else passwords.NOBODY)
     if not (found and right and found[0].is_active and found[0].demo_until is None):
-        app.notes.note(app, "sign-in failed", who=who, address=address, subject=subject, reason=_why(found, right))
+        app.notes.note(
+            app, "sign-in failed", who=who, address=address, subject=subject, reason=_why(found, right)
+        )
         raise Denied("email or password is wrong", "Check both. An admin can make you a new password.")
     throttle.right(app, keys)
     return found[0]
@@ -247,7 +310,8 @@ def _why(found: tuple[User, str] | None, right: bool) -> str:
 
 
 def check_own_password(app: App, user: User, password: str, address: str, *, where: str) -> None:
-    """Before something that whoever merely found an open browser must not do. Counted apart: who is not signed in cannot lock it."""
+    """Before something that whoever merely found an open browser must not do. Counted apart: who is not
+    signed in cannot lock it."""
     app.db.may_write()  # an admin who looks at these pages guesses nothing
     with app.db.read() as conn:
         found = table.by_email(conn, user.email)
@@ -256,7 +320,9 @@ def check_own_password(app: App, user: User, password: str, address: str, *, whe
     except Denied as denied:
         if denied.retry_after:
             raise
-        raise Malformed("the current password is wrong", where=where, hint="Type the one you sign in with.") from None
+        raise Malformed(
+            "the current password is wrong", where=where, hint="Type the one you sign in with."
+        ) from None
 
 
 def sign_in(app: App, user_id: int, address: str = "") -> SignedIn:
@@ -266,14 +332,25 @@ def sign_in(app: App, user_id: int, address: str = "") -> SignedIn:
     def work(conn: sa.Connection) -> User:
         quota_table.lock(conn, user_id)
         table.trim_api_tokens(conn, user_id, SIGN_IN, quotas.SIGN_IN_TOKENS - 1)
-        table.add_api_token(conn, user_id, token_hash=sha256(token), name=SIGN_IN, created_at=now, expires_at=now + TOKEN_LIFE, used_at=None, revoked_at=None)
+        table.add_api_token(
+            conn,
+            user_id,
+            token_hash=sha256(token),
+            name=SIGN_IN,
+            created_at=now,
+            expires_at=now + TOKEN_LIFE,
+            used_at=None,
+            revoked_at=None,
+        )
         table.change(conn, user_id, last_login_at=now)
         user = table.by_id(conn, user_id)
         assert user is not None
         return user
 
     user = app.db.write(work)
-    app.notes.note(app, "signed in over REST", actor=user_id, subject=user_id, who=user.email, address=address)
+    app.notes.note(
+        app, "signed in over REST", actor=user_id, subject=user_id, who=user.email, address=address
+    )
     return SignedIn(user=user, access_token=token)
 
 
@@ -283,8 +360,8 @@ def by_access_token(app: App, token: str) -> User | None:
 
 
 def by_scoped_token(app: App, token: str) -> Access | None:
-    """The user, and what this token may be used for. One that a password alone has made closes and stops, and nothing else, while
-    the installation requires a second factor that its user has not set up."""
+    """The user, and what this token may be used for. One that a password alone has made closes and stops, and
+    nothing else, while the installation requires a second factor that its user has not set up."""
     found = _by_token(app, token, table.of_api_token, table.used_api_token)
     if found is None:
         return None
@@ -299,7 +376,9 @@ def by_webhook_token(app: App, token: str) -> User | None:
     return found[0] if found else None
 
 
-def _by_token(app: App, token: str, find: Callable[..., Any], used: Callable[..., None]) -> tuple[User, Any] | None:
+def _by_token(
+    app: App, token: str, find: Callable[..., Any], used: Callable[..., None]
+) -> tuple[User, Any] | None:
     """Asked at every request: a token that was revoked is dead at once."""
     now = app.clock.now()
     with app.db.read() as conn:
@@ -313,7 +392,7 @@ def _by_token(app: App, token: str, find: Callable[..., Any], used: Callable[...
     return found
 
 
-# --- webhook tokens ------------------------------------------------------------------------------------------------------
+# --- webhook tokens -----------------------------------------------------------------------------------------
 
 
 def rotate_webhook_token(app: App, user: User, *, overlap: timedelta = timedelta(0)) -> str:
@@ -324,9 +403,22 @@ def rotate_webhook_token(app: App, user: User, *, overlap: timedelta = timedelta
         quotas.claim(conn, user, quotas.WEBHOOK_TOKENS, now)
         table.end_webhook_tokens(conn, user.id, now=now, until=now + overlap if overlap else None)
         table.add_webhook_token(
-            conn, user.id, token_hash=sha256(token), secret=app.vault.encrypt(token), created_at=now, used_at=None, expires_at=None, revoked_at=None
+            conn,
+            user.id,
+            token_hash=sha256(token),
+            secret=app.vault.encrypt(token),
+            created_at=now,
+            used_at=None,
+            expires_at=None,
+            revoked_at=None,
         )
-        message_table.record(conn, actor=user.id, action="webhook token rotated", now=now, detail={"overlap_seconds": overlap.total_seconds()})
+        message_table.record(
+            conn,
+            actor=user.id,
+            action="webhook token rotated",
+            now=now,
+            detail={"overlap_seconds": overlap.total_seconds()},
+        )
 
     app.db.write(work)
     return token
@@ -343,7 +435,8 @@ def revoke_webhook_tokens(app: App, user: User) -> int:
 
 
 def webhook_token(app: App, user: User) -> tuple[str, Any] | None:
-    """The current token in clear, for its owner, and its row. Whoever else looks at the page could trade with it: they see none."""
+    """The current token in clear, for its owner, and its row. Whoever else looks at the page could trade with
+    it: they see none."""
     with app.db.read() as conn:
         row = table.current_webhook_token(conn, user.id)
     return ("hidden-in-this-view" if user.viewer else app.vault.decrypt(row.secret), row) if row else None
@@ -368,5 +461,9 @@ def read_zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        raise Malformed(f"there is no time zone {name[:40]!r}", where="time_zone", hint="Write it as Europe/Berlin or America/New_York.") from None
+        raise Malformed(
+            f"there is no time zone {name[:40]!r}",
+            where="time_zone",
+            hint="Write it as Europe/Berlin or America/New_York.",
+        ) from None
     return name

@@ -1,4 +1,5 @@
-"""What a service asks before it acts for somebody: the table of permissions, and whose accounts one may manage."""
+"""What a service asks before it acts for somebody: the table of permissions, and whose accounts one may
+manage."""
 
 from __future__ import annotations
 
@@ -18,4 +19,10 @@ def require(actor: User, permission: Permission) -> None:
 
 def require_over(actor: User, other: User) -> None:
     if not may_manage(actor.role, other.role):
-        raise Forbidden(f"only a superadmin may change the account of {'an' if other.role[0] == 'a' else 'a'} {other.role}", "Ask one of them.")
+        raise Forbidden(
+            (
+                f"only a superadmin may change the account of {'an' if other.role[0] == 'a' else 'a'} "
+                f"{other.role}"
+            ),
+            "Ask one of them.",
+        )

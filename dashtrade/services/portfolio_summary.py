@@ -1,4 +1,5 @@
-"""How a user stands, in figures: equity, the day, what is open, how deep it fell, how much of the day's risk is used.
+"""How a user stands, in figures: equity, the day, what is open, how deep it fell, how much of the day's risk
+is used.
 
 Each figure is of one scope and one currency: real money is never added to paper money, nor dollars to euros.
 """
@@ -118,17 +119,31 @@ def summary(app: App, user: User, scope: MoneyScope, held: Sequence[Holding] | N
     away = [account for account in accounts if isinstance(states[account.id], BrokerError)]
     known = [state for state in states.values() if not isinstance(state, BrokerError)]
     found = [
-        _figures(currency, [state for state in known if state.currency == currency], held, rows, today, kept=set() if away else set(states))
+        _figures(
+            currency,
+            [state for state in known if state.currency == currency],
+            held,
+            rows,
+            today,
+            kept=set() if away else set(states),
+        )
         for currency in currencies(held, rows, known)
     ]
     return Summary(scope=scope, accounts=accounts, away=away, by_currency=found, risk=risk_used(held, today))
 
 
-def holdings(app: App, user: User, scope: MoneyScope | None = None, *, open_only: bool = False) -> list[Holding]:
-    """The scope's bots with what they own and what it is worth; without a scope all of them, those with real money first."""
+def holdings(
+    app: App, user: User, scope: MoneyScope | None = None, *, open_only: bool = False
+) -> list[Holding]:
+    """The scope's bots with what they own and what it is worth; without a scope all of them, those with real
+    money first."""
     with app.db.read() as conn:
         accounts = {account.id: account for account in account_table.list_all(conn, user.id)}
-        bots = bot_table.owning(conn, user.id) if open_only else bot_table.list_page(conn, user.id, limit=MOST_BOTS)
+        bots = (
+            bot_table.owning(conn, user.id)
+            if open_only
+            else bot_table.list_page(conn, user.id, limit=MOST_BOTS)
+        )
     money = {account_id: money_of(account) for account_id, account in accounts.items()}
     if scope is not None:
         bots = [bot for bot in bots if scope.covers(bot.account_id, money.get(bot.account_id, Money.PAPER))]
@@ -136,48 +151,92 @@ def holdings(app: App, user: User, scope: MoneyScope | None = None, *, open_only
     return [holding(app, bot, accounts.get(bot.account_id)) for bot in bots]
 
 
-def bot_days(app: App, user: User, scope: MoneyScope | None, *, since: date | None = None, until: date | None = None,
-             bot_id: int | None = None) -> list[BotDay]:
-    """What the scope's bots made, oldest day first. Simulated trades of a live account count as paper; without a scope each bot's
-    days are as they were."""
+def bot_days(
+    app: App,
+    user: User,
+    scope: MoneyScope | None,
+    *,
+    since: date | None = None,
+    until: date | None = None,
+    bot_id: int | None = None,
+) -> list[BotDay]:
+    """What the scope's bots made, oldest day first. Simulated trades of a live account count as paper;
+    without a scope each bot's days are as they were."""
     live = None if scope is None else scope.money is Money.LIVE
     account_id = None if scope is None else scope.account_id
     with app.db.read() as conn:
         found = {
             (row.bot_id, row.day): BotDay(
-                bot_id=row.bot_id, account_id=row.account_id, day=row.day, symbol=row.symbol, **{name: getattr(row, name) for name in _ADDED}
+                bot_id=row.bot_id,
+                account_id=row.account_id,
+                day=row.day,
+                symbol=row.symbol,
+                **{name: getattr(row, name) for name in _ADDED},
             )
-            for row in bot_table.days(conn, user.id, bot_id=bot_id, since=since, until=until, live=live, account_id=account_id)
+            for row in bot_table.days(
+                conn, user.id, bot_id=bot_id, since=since, until=until, live=live, account_id=account_id
+            )
         }
         start = None if since is None else datetime.combine(since, time(), tzinfo=UTC)
-        simulated = [] if scope is None else order_table.made_up(conn, user.id, bot_id=bot_id, since=start, account_id=account_id)
+        simulated = (
+            []
+            if scope is None
+            else order_table.made_up(conn, user.id, bot_id=bot_id, since=start, account_id=account_id)
+        )
         ids = sorted({trade.account_id for trade in simulated})
-        over = trip_table.ended(conn, user.id, limit=MOST_TRIPS, since=start, bot_id=bot_id, account_ids=ids, on_paper=True) if ids else []
+        over = (
+            trip_table.ended(
+                conn, user.id, limit=MOST_TRIPS, since=start, bot_id=bot_id, account_ids=ids, on_paper=True
+            )
+            if ids
+            else []
+        )
     for day in [*map(_as_day, simulated), *map(_as_ended, over)]:
         if until is None or day.day <= until:
             key, sign = (day.bot_id, day.day), -1 if live else 1
-            nothing: dict[str, Any] = dict.fromkeys(_ADDED, 0) | {name: ZERO for name in _ADDED[:3]}
+            nothing: dict[str, Any] = dict.fromkeys(_ADDED, 0) | dict.fromkeys(_ADDED[:3], ZERO)
             before = found.get(key) or replace(day, **nothing)
             found[key] = before.plus(day, sign)
-    return sorted((day for day in found.values() if any(getattr(day, name) for name in _ADDED)), key=lambda day: (day.day, day.bot_id))
+    return sorted(
+        (day for day in found.values() if any(getattr(day, name) for name in _ADDED)),
+        key=lambda day: (day.day, day.bot_id),
+    )
 
 
 def _as_day(trade: Any) -> BotDay:
     return BotDay(
-        bot_id=trade.bot_id, account_id=trade.account_id, day=trade.at.date(), symbol=trade.symbol, realized=trade.realized_pnl, fees=trade.fee,
-        volume=trade.notional, trades=1, wins=0, losses=0,
-    )  # fmt: skip
+        bot_id=trade.bot_id,
+        account_id=trade.account_id,
+        day=trade.at.date(),
+        symbol=trade.symbol,
+        realized=trade.realized_pnl,
+        fees=trade.fee,
+        volume=trade.notional,
+        trades=1,
+        wins=0,
+        losses=0,
+    )
 
 
 def _as_ended(trip: Ended) -> BotDay:
     """Won or lost: its money is in the trades it ended with."""
     return BotDay(
-        bot_id=trip.bot_id, account_id=trip.account_id, day=trip.at.date(), symbol=trip.symbol, realized=ZERO, fees=ZERO, volume=ZERO, trades=0,
-        wins=int(trip.net > 0), losses=int(trip.net < 0),
-    )  # fmt: skip
+        bot_id=trip.bot_id,
+        account_id=trip.account_id,
+        day=trip.at.date(),
+        symbol=trip.symbol,
+        realized=ZERO,
+        fees=ZERO,
+        volume=ZERO,
+        trades=0,
+        wins=int(trip.net > 0),
+        losses=int(trip.net < 0),
+    )
 
 
-def currencies(held: Sequence[Holding], rows: Sequence[BotDay], states: Iterable[AccountState] = ()) -> list[str]:
+def currencies(
+    held: Sequence[Holding], rows: Sequence[BotDay], states: Iterable[AccountState] = ()
+) -> list[str]:
     """All that occur, the one with the most going on first."""
     seen = Counter(state.currency for state in states)
     seen.update(h.currency for h in held if h.bot.position.quantity or h.bot.total_trades)
@@ -185,11 +244,24 @@ def currencies(held: Sequence[Holding], rows: Sequence[BotDay], states: Iterable
     return [currency for currency, _ in sorted(seen.items(), key=lambda one: (-one[1], one[0]))] or [USUAL]
 
 
-def _figures(currency: str, states: Sequence[AccountState], held: Sequence[Holding], rows: Sequence[BotDay], today: date, *,
-             kept: set[int]) -> Figures:
+def _figures(
+    currency: str,
+    states: Sequence[AccountState],
+    held: Sequence[Holding],
+    rows: Sequence[BotDay],
+    today: date,
+    *,
+    kept: set[int],
+) -> Figures:
     """`kept`: the accounts whose equity is in the states, all or none of them."""
-    held, rows = [h for h in held if h.currency == currency], [row for row in rows if row.currency == currency]
-    days, opened = net_by_day(row for row in rows if row.account_id in kept), open_profit(held).get(currency, ZERO)
+    held, rows = (
+        [h for h in held if h.currency == currency],
+        [row for row in rows if row.currency == currency],
+    )
+    days, opened = (
+        net_by_day(row for row in rows if row.account_id in kept),
+        open_profit(held).get(currency, ZERO),
+    )
     equity = sum((state.equity for state in states), ZERO) if states else None
     base = None
     if kept and equity is not None and opened is not None:
@@ -197,10 +269,19 @@ def _figures(currency: str, states: Sequence[AccountState], held: Sequence[Holdi
     drawdown, deepest = falls(base, days)
     of_today = [row for row in rows if row.day == today]
     return Figures(
-        currency=currency, equity=equity, open_profit=opened, positions=sum(bool(h.bot.position.quantity) for h in held),
-        today=sum((row.net for row in of_today), ZERO), trades_today=sum(row.trades for row in of_today),
-        wins=sum(row.wins for row in rows), losses=sum(row.losses for row in rows), days=days, base=base, drawdown=drawdown, deepest=deepest,
-    )  # fmt: skip
+        currency=currency,
+        equity=equity,
+        open_profit=opened,
+        positions=sum(bool(h.bot.position.quantity) for h in held),
+        today=sum((row.net for row in of_today), ZERO),
+        trades_today=sum(row.trades for row in of_today),
+        wins=sum(row.wins for row in rows),
+        losses=sum(row.losses for row in rows),
+        days=days,
+        base=base,
+        drawdown=drawdown,
+        deepest=deepest,
+    )
 
 
 def net_by_day(rows: Iterable[BotDay]) -> list[tuple[date, Decimal]]:
@@ -238,7 +319,9 @@ def worth(held: Sequence[Holding]) -> dict[str, Decimal]:
     return dict(found)
 
 
-def falls(base: Decimal | None, days: Sequence[tuple[date, Decimal]]) -> tuple[Decimal | None, Decimal | None]:
+def falls(
+    base: Decimal | None, days: Sequence[tuple[date, Decimal]]
+) -> tuple[Decimal | None, Decimal | None]:
     """(now, deepest) below the highest point so far, in percent of it."""
     if base is None or base <= 0:
         return None, None
@@ -264,11 +347,12 @@ def risk_used(held: Sequence[Holding], today: date) -> Risk | None:
     return max(found, key=lambda risk: risk.percent, default=None)
 
 
-# --- curves ----------------------------------------------------------------------------------------------------------------
+# --- curves -------------------------------------------------------------------------------------------------
 
 
 def equity_line(found: Figures, days: Sequence[tuple[date, Decimal]]) -> list[tuple[date, float]]:
-    """Worked back from today's equity by what the bots made: what was paid in or out at a broker is not known to us."""
+    """Worked back from today's equity by what the bots made: what was paid in or out at a broker is not known
+    to us."""
     if found.base is None or found.equity is None or found.open_profit is None or not days:
         return []
     value = found.equity - found.open_profit - sum((net for _, net in days), ZERO)
@@ -279,12 +363,18 @@ def equity_line(found: Figures, days: Sequence[tuple[date, Decimal]]) -> list[tu
     return [*line[:-1], (line[-1][0], float(found.equity))]
 
 
-def held_instead(app: App, held: Sequence[Holding], line: Sequence[tuple[date, float]], currency: str) -> list[tuple[date, float]]:
+def held_instead(
+    app: App, held: Sequence[Holding], line: Sequence[tuple[date, float]], currency: str
+) -> list[tuple[date, float]]:
     """The same money, spread evenly over what the bots trade on the first day, and left alone."""
     if not line:
         return []
     first, span = line[0][0], (line[-1][0] - line[0][0]).days + 2
-    traded = {h.bot.symbol: h.account for h in held if h.account is not None and h.bot.total_trades and h.currency == currency}
+    traded = {
+        h.bot.symbol: h.account
+        for h in held
+        if h.account is not None and h.bot.total_trades and h.currency == currency
+    }
     closes: list[dict[date, float]] = []
     for symbol, account in list(traded.items())[:MOST_HELD]:
         candles = daily_candles(app, account, symbol, span + 3)
@@ -296,5 +386,9 @@ def held_instead(app: App, held: Sequence[Holding], line: Sequence[tuple[date, f
 
 def _spread(closes: Sequence[dict[date, float]], day: date, money: float) -> float | None:
     """Weekends have no candle of a stock: the last one before counts."""
-    shares = [(priced[max(d for d in priced if d <= day)], priced[min(priced)]) for priced in closes if min(priced) <= day]
+    shares = [
+        (priced[max(d for d in priced if d <= day)], priced[min(priced)])
+        for priced in closes
+        if min(priced) <= day
+    ]
     return money * sum(now / start for now, start in shares) / len(shares) if shares else None

@@ -1,9 +1,9 @@
-"""What positions are worth and what brokers say of them: one place, so that every page, every pushed tick and the API agree to
-the cent.
+"""What positions are worth and what brokers say of them: one place, so that every page, every pushed tick and
+the API agree to the cent.
 
-Nobody waits for a broker here. What accounts hold is what the worker read last (`engine/readings.py`), with its age; what is in no
-reading comes from `latest.py`. The built-in paper broker's books are in our own database and are read as they are now.
-"""
+Nobody waits for a broker here. What accounts hold is what the worker read last (`engine/readings.py`), with
+its age; what is in no reading comes from `latest.py`. The built-in paper broker's books are in our own
+database and are read as they are now."""
 
 from __future__ import annotations
 
@@ -17,7 +17,15 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from dashtrade.domain.bots import Bot
-from dashtrade.domain.ports import AccountState, BadCredentials, BrokerError, BrokerPosition, Candle, Quote, Unavailable
+from dashtrade.domain.ports import (
+    AccountState,
+    BadCredentials,
+    BrokerError,
+    BrokerPosition,
+    Candle,
+    Quote,
+    Unavailable,
+)
 from dashtrade.domain.values import ZERO, Symbol, Timeframe
 from dashtrade.services.latest import Answer, Latest
 from dashtrade.tables import readings as reading_table
@@ -61,7 +69,15 @@ _known, _latest = Brief(), Latest()
 
 
 def _key(app: App, account: Account, what: str, *more: Any) -> tuple[Any, ...]:
-    return (app.engine.leases.owner, account.user_id, account.id, account.credentials, account.simulated, what, *more)
+    return (
+        app.engine.leases.owner,
+        account.user_id,
+        account.id,
+        account.credentials,
+        account.simulated,
+        what,
+        *more,
+    )
 
 
 def real_money(account: Account | None) -> bool:
@@ -77,8 +93,8 @@ def money_badge(account: Account) -> tuple[str, Literal["green", "blue", "orange
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
-    """A bot and what its position is worth; `mark` is None where no price is to be had. `old`: the price's age, where it is
-    not of now."""
+    """A bot and what its position is worth; `mark` is None where no price is to be had. `old`: the price's
+    age, where it is not of now."""
 
     bot: Bot
     account: Account | None
@@ -131,7 +147,9 @@ def known_of(app: App, account: Account, *, cached: bool = True) -> Known:
     """Pages ask several times a second, and take what was found a moment ago."""
     if is_here(account):
         return _known_here(app, account, PAPER_LIFE if cached else 0.0)
-    return _known_from(app, account, _readings(app, account.user_id, READING_LIFE if cached else 0.0).get(account.id))
+    return _known_from(
+        app, account, _readings(app, account.user_id, READING_LIFE if cached else 0.0).get(account.id)
+    )
 
 
 def _readings(app: App, owner: int, life: float = READING_LIFE) -> dict[int, Reading]:
@@ -147,10 +165,14 @@ def _known_from(app: App, account: Account, reading: Reading | None) -> Known:
         return Known()
     read = reading.read_at is not None
     return Known(
-        state=reading.state, positions={position.symbol: position for position in reading.positions} if read else None,
-        read_at=reading.read_at, error=reading.error, error_code=reading.error_code, failing_since=reading.failing_since,
+        state=reading.state,
+        positions={position.symbol: position for position in reading.positions} if read else None,
+        read_at=reading.read_at,
+        error=reading.error,
+        error_code=reading.error_code,
+        failing_since=reading.failing_since,
         fresh=read and not reading.error_code and app.clock.now() - reading.read_at <= FRESH,  # type: ignore[operator]
-    )  # fmt: skip
+    )
 
 
 def _known_here(app: App, account: Account, life: float) -> Known:
@@ -159,7 +181,10 @@ def _known_here(app: App, account: Account, life: float) -> Known:
     def ask() -> Known:
         broker, now = app.brokers.of(account), app.clock.now()
         try:
-            state, positions = broker.account(), {position.symbol: position for position in broker.positions()}
+            state, positions = (
+                broker.account(),
+                {position.symbol: position for position in broker.positions()},
+            )
         except BrokerError as error:
             return Known(error=error.message, failing_since=now)
         return Known(state=state, positions=positions, read_at=now, fresh=True)
@@ -189,11 +214,13 @@ def somebody_looks(app: App, owner: int) -> None:
     _known.get((app.engine.leases.owner, owner, "looks"), LOOKED_EVERY, note)
 
 
-# --- prices --------------------------------------------------------------------------------------------------------------
+# --- prices -------------------------------------------------------------------------------------------------
 
 
 def holding(app: App, bot: Bot, account: Account | None) -> Holding:
-    mark, old = price_of(app, account, bot.symbol) if account is not None and bot.position.quantity else (None, None)
+    mark, old = (
+        price_of(app, account, bot.symbol) if account is not None and bot.position.quantity else (None, None)
+    )
     return Holding(bot=bot, account=account, mark=mark, old=old)
 
 
@@ -202,14 +229,16 @@ def mark_of(app: App, account: Account, symbol: Symbol) -> Decimal | None:
 
 
 def price_of(app: App, account: Account, symbol: Symbol) -> tuple[Decimal | None, timedelta | None]:
-    """The broker's own mark where its list of positions has one (a single call for all of them), else the middle of the market. And
-    its age, where it is not of now."""
+    """The broker's own mark where its list of positions has one (a single call for all of them), else the
+    middle of the market. And its age, where it is not of now."""
     known = None if is_here(account) else known_of(app, account)
     held = (known.positions or {}).get(symbol) if known is not None else None
     mark = held.mark if held is not None else None
     if known is not None and mark is not None and known.fresh:
         return mark, None
-    answer = quote_of(app, account, symbol, wait=0.0 if known is not None and known.failing_since is not None else None)
+    answer = quote_of(
+        app, account, symbol, wait=0.0 if known is not None and known.failing_since is not None else None
+    )
     at = known.read_at if known is not None and mark is not None else None
     if answer is not None and (at is None or answer.at > at):
         mark, at = answer.value.mid, answer.at
@@ -221,7 +250,9 @@ def quote_of(app: App, account: Account, symbol: Symbol, *, wait: float | None =
     """The last quote there is. Waits at most `wait` seconds for one of now; without it, hardly at all."""
     feed = app.brokers.feed(account)
     life = 0.0 if wait else QUOTE_LIFE
-    return _answer(app, account, feed, ("quote", symbol.text), life, PAPER_LIFE, lambda: feed.quote(symbol), wait)
+    return _answer(
+        app, account, feed, ("quote", symbol.text), life, PAPER_LIFE, lambda: feed.quote(symbol), wait
+    )
 
 
 def quote_now(app: App, account: Account, symbol: Symbol, *, wait: float) -> Quote | None:
@@ -235,7 +266,15 @@ def candles(app: App, account: Account, symbol: Symbol, timeframe: Timeframe, co
     """For a chart; None where none are known yet."""
     feed = app.brokers.feed(account)
     what = ("candles", symbol.text, timeframe.text, count)
-    return _answer(app, account, feed, what, CANDLE_LIFE, PAPER_LIFE, lambda: feed.candles(symbol, timeframe, end=app.clock.now(), count=count))
+    return _answer(
+        app,
+        account,
+        feed,
+        what,
+        CANDLE_LIFE,
+        PAPER_LIFE,
+        lambda: feed.candles(symbol, timeframe, end=app.clock.now(), count=count),
+    )
 
 
 def daily_candles(app: App, account: Account, symbol: Symbol, count: int) -> Sequence[Candle]:
@@ -246,11 +285,22 @@ def daily_candles(app: App, account: Account, symbol: Symbol, count: int) -> Seq
     return [] if answer is None else answer.value
 
 
-def _answer(app: App, account: Account, feed: Any, what: tuple[Any, ...], life: float, life_here: float, ask: Callable[[], Any],
-            wait: float | None = None) -> Answer | None:
-    """The demo market is at hand and asked at once; a broker's prices are asked for behind the asker's back."""
+def _answer(
+    app: App,
+    account: Account,
+    feed: Any,
+    what: tuple[Any, ...],
+    life: float,
+    life_here: float,
+    ask: Callable[[], Any],
+    wait: float | None = None,
+) -> Answer | None:
+    """The demo market is at hand and asked at once; a broker's prices are asked for behind the asker's
+    back."""
     key = _key(app, account, *what)
     if feed is not app.feed:
-        return _latest.get((app.engine.leases.owner, account.id, account.credentials), key, life, ask, app.clock, wait=wait)
+        return _latest.get(
+            (app.engine.leases.owner, account.id, account.credentials), key, life, ask, app.clock, wait=wait
+        )
     found = _known.get(key, 0.0 if wait else life_here, ask)
     return None if isinstance(found, BrokerError) else Answer(value=found, at=app.clock.now(), age_from=0.0)

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from dashtrade.app import App
 
 
-def add(app: App, user: User, *, kind: str, scope: Scope, scope_id: int | None, settings: Mapping[str, Any]) -> int:
+def add(
+    app: App, user: User, *, kind: str, scope: Scope, scope_id: int | None, settings: Mapping[str, Any]
+) -> int:
     protection = domain.read(kind, scope, settings)
     now = app.clock.now()
 
@@ -27,10 +29,24 @@ def add(app: App, user: User, *, kind: str, scope: Scope, scope_id: int | None, 
         number = check_scope(conn, user, scope, scope_id)
         quotas.claim(conn, user, quotas.PROTECTIONS, now)
         made = table.add(
-            conn, user.id, kind=kind, scope=scope, scope_id=number, settings=domain.written_settings(protection), created_at=now, updated_at=now,
+            conn,
+            user.id,
+            kind=kind,
+            scope=scope,
+            scope_id=number,
+            settings=domain.written_settings(protection),
+            created_at=now,
+            updated_at=now,
             deleted_at=None,
         )
-        message_table.record(conn, actor=user.id, action="protection added", now=now, subject=made, detail={"kind": kind, "scope": scope})
+        message_table.record(
+            conn,
+            actor=user.id,
+            action="protection added",
+            now=now,
+            subject=made,
+            detail={"kind": kind, "scope": scope},
+        )
         return made
 
     return app.db.write(work)
@@ -44,7 +60,9 @@ def of(app: App, user: User, protection_id: int) -> Any:
     return found
 
 
-def change(app: App, user: User, protection_id: int, *, settings: Mapping[str, Any] | None, is_active: bool | None) -> None:
+def change(
+    app: App, user: User, protection_id: int, *, settings: Mapping[str, Any] | None, is_active: bool | None
+) -> None:
     """Settings that are not named stay as they are. Switched off, it lets go of what it has locked."""
     before = of(app, user, protection_id)
     values: dict[str, Any] = {}
@@ -59,7 +77,9 @@ def change(app: App, user: User, protection_id: int, *, settings: Mapping[str, A
 def remove(app: App, user: User, protection_id: int) -> None:
     """Its locks go with it; that they were, stays on record."""
     of(app, user, protection_id)
-    _write(app, user, protection_id, {"deleted_at": app.clock.now(), "is_active": False}, "protection removed")
+    _write(
+        app, user, protection_id, {"deleted_at": app.clock.now(), "is_active": False}, "protection removed"
+    )
 
 
 def _write(app: App, user: User, protection_id: int, values: dict[str, Any], action: str) -> None:
@@ -72,7 +92,9 @@ def _write(app: App, user: User, protection_id: int, values: dict[str, Any], act
         if values.get("is_active") is False:
             table.unlock(conn, user.id, by=user.id, now=now, protection_id=protection_id)
         detail = {name: value for name, value in values.items() if name in ("settings", "is_active")}
-        message_table.record(conn, actor=user.id, action=action, now=now, subject=protection_id, detail=detail)
+        message_table.record(
+            conn, actor=user.id, action=action, now=now, subject=protection_id, detail=detail
+        )
 
     app.db.write(work)
 
@@ -87,7 +109,14 @@ def unlock(app: App, user: User, lock_id: int) -> Any:
             raise NotFound("lock")
         if not table.unlock(conn, user.id, by=user.id, now=now, lock_id=lock_id):
             raise Refusal("the lock has ended already", "There is nothing to unlock: entries pass it.")
-        message_table.record(conn, actor=user.id, action="protection unlocked", now=now, subject=lock_id, detail={"kind": lock.kind, "reason": lock.reason})
+        message_table.record(
+            conn,
+            actor=user.id,
+            action="protection unlocked",
+            now=now,
+            subject=lock_id,
+            detail={"kind": lock.kind, "reason": lock.reason},
+        )
         return table.get_lock(conn, user.id, lock_id)
 
     return app.db.write(work)

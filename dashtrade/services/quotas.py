@@ -1,9 +1,9 @@
-"""How much of everything one user may have, so that no tenant uses up what the others need: all the numbers in one place.
+"""How much of everything one user may have, so that no tenant uses up what the others need: all the numbers
+in one place.
 
-Each is counted inside the write that adds one more, so that of many at once no more pass than are allowed. Who had more than
-that before there was a quota keeps it. What is deleted leaves rows behind, which history needs; so what is made within a
-day is bounded, too.
-"""
+Each is counted inside the write that adds one more, so that of many at once no more pass than are allowed.
+Who had more than that before there was a quota keeps it. What is deleted leaves rows behind, which history
+needs; so what is made within a day is bounded, too."""
 
 from __future__ import annotations
 
@@ -44,28 +44,55 @@ class Quota:
     room: str = ""  # how to make room
 
 
-ACCOUNTS = Quota(kind="accounts", what="broker accounts", most=50, a_day=200, demo=3, room="Remove one that you do not use.")
+ACCOUNTS = Quota(
+    kind="accounts",
+    what="broker accounts",
+    most=50,
+    a_day=200,
+    demo=3,
+    room="Remove one that you do not use.",
+)
 BOTS = Quota(kind="bots", what="bots", most=500, a_day=2000, demo=12, room="Delete one that you do not use.")
-PROTECTIONS = Quota(kind="protections", what="protections", most=200, a_day=1000, room="Remove one that you do not need.")
-API_TOKENS = Quota(kind="api_tokens", what="API tokens", most=50, a_day=200, room="Revoke one that nothing uses.")
-INVITATIONS = Quota(kind="invitations", what="open invitations", most=200, a_day=500, room="Revoke one, or wait until some are used.")
+PROTECTIONS = Quota(
+    kind="protections", what="protections", most=200, a_day=1000, room="Remove one that you do not need."
+)
+API_TOKENS = Quota(
+    kind="api_tokens", what="API tokens", most=50, a_day=200, room="Revoke one that nothing uses."
+)
+INVITATIONS = Quota(
+    kind="invitations",
+    what="open invitations",
+    most=200,
+    a_day=500,
+    room="Revoke one, or wait until some are used.",
+)
 WEBHOOK_TOKENS = Quota(kind="webhook_tokens", what="webhook tokens", a_day=50)
 
 
 def claim(conn: sa.Connection, user: User, quota: Quota, now: datetime) -> None:
     """There is room for one more, which this transaction adds; or Refusal."""
     table.lock(conn, user.id)
-    if user.demo_until is not None and quota.demo is not None and table.made(conn, user.id, quota.kind) >= quota.demo:
+    if (
+        user.demo_until is not None
+        and quota.demo is not None
+        and table.made(conn, user.id, quota.kind) >= quota.demo
+    ):
         raise Refusal(
-            f"a demo has room for {quota.demo} {quota.what}, deleted ones too", "Turn it into a real account first, on the Account page."
+            f"a demo has room for {quota.demo} {quota.what}, deleted ones too",
+            "Turn it into a real account first, on the Account page.",
         )
     if quota.most is not None and table.count(conn, user.id, quota.kind, now) >= quota.most:
-        raise Refusal(f"you have {quota.most} {quota.what}, the most a user can have, so none was added", quota.room)
+        raise Refusal(
+            f"you have {quota.most} {quota.what}, the most a user can have, so none was added", quota.room
+        )
     if table.made(conn, user.id, quota.kind, now - DAY) >= quota.a_day:
-        raise Refusal(f"you made {quota.a_day:,} {quota.what} within a day, deleted ones too, so none was added", "Go on tomorrow.")
+        raise Refusal(
+            f"you made {quota.a_day:,} {quota.what} within a day, deleted ones too, so none was added",
+            "Go on tomorrow.",
+        )
 
 
-# --- stored bytes ----------------------------------------------------------------------------------------------------------
+# --- stored bytes -------------------------------------------------------------------------------------------
 
 
 def room(app: App, *, demo: bool) -> int:
@@ -85,8 +112,14 @@ def stored(app: App, user: User) -> int:
 
 def full(most: int) -> Refusal:
     return Refusal(
-        f"the {most // MB:,} MB that are stored of one user are used up, so this alert was not taken and is not kept",
-        "Exits of what your bots hold still pass. Ask whoever runs this installation for more room (DASHTRADE_USER_MB).",
+        (
+            f"the {most // MB:,} MB that are stored of one user are used up, so this alert was not taken and "
+            "is not kept"
+        ),
+        (
+            "Exits of what your bots hold still pass. Ask whoever runs this installation for more room "
+            "(DASHTRADE_USER_MB)."
+        ),
     )
 
 
@@ -100,8 +133,9 @@ def take_in(app: App, user: User, reading: Reading, *, raw: str, sender: str) ->
 
 
 def make_room(app: App) -> None:
-    """The worker's, every minute: of those who have nearly used up what is theirs, the oldest texts of ended alerts go. At their
-    rate nobody fills a tenth of it in a minute. Whom that does not help is told, once a day."""
+    """The worker's, every minute: of those who have nearly used up what is theirs, the oldest texts of ended
+    alerts go. At their rate nobody fills a tenth of it in a minute. Whom that does not help is told, once a
+    day."""
     with app.db.read() as conn:
         limits = {demo: int(room(app, demo=demo) * NEARLY) for demo in (False, True)}
         found = storage.nearly_full(conn, most=limits[False], most_of_demo=limits[True])
@@ -127,10 +161,15 @@ def _tell(app: App, user_id: int, used: int, most: int) -> None:
     def work(conn: sa.Connection) -> None:
         storage.told(conn, user_id, now)
         message_table.send(
-            conn, user_id, level="warning", title="Your storage is nearly used up", now=now,
-            text=f"{used / MB:,.0f} of {most / MB:,.0f} MB are stored of your alerts and what came of them, the texts of old alerts left out "
-            "already. Once all of it is used, entries are refused; exits still pass. Ask whoever runs this installation for more "
-            "room (DASHTRADE_USER_MB).",
+            conn,
+            user_id,
+            level="warning",
+            title="Your storage is nearly used up",
+            now=now,
+            text=f"{used / MB:,.0f} of {most / MB:,.0f} MB are stored of your alerts and what came of "
+            "them, the texts of old alerts left out already. Once all of it is used, entries are "
+            "refused; exits still pass. Ask whoever runs this installation for more room "
+            "(DASHTRADE_USER_MB).",
         )
 
     app.db.write(work)

@@ -1,8 +1,8 @@
 """A user goes, with everything of theirs. Refused while a bot of theirs holds something for real money.
 
-First they are gone: no session, no token, no name, in one commit. Then their rows go, some thousands at a time, so that nobody
-waits long for the writer. Stopped in the middle, `finish` goes on where it was; the worker calls it every hour.
-"""
+First they are gone: no session, no token, no name, in one commit. Then their rows go, some thousands at a
+time, so that nobody waits long for the writer. Stopped in the middle, `finish` goes on where it was; the
+worker calls it every hour."""
 
 from __future__ import annotations
 
@@ -38,15 +38,27 @@ def remove(app: App, user_id: int, *, actor: int | None, action: str, address: s
         if busy:
             raise Refusal(
                 f"{busy[0].name} still owns something or has an order out on a live account",
-                "Close the positions of its live accounts first: afterwards nobody would know whose they are.",
+                (
+                    "Close the positions of its live accounts first: afterwards nobody would know whose they "
+                    "are."
+                ),
             )
         message_table.record(conn, actor=actor, action=action, now=now, subject=user_id, address=address)
         message_table.forget_name(conn, user_id, user.email)
         bot_table.pause_all(conn, user_id, reason="its owner's account was deleted", now=now)
         table.remove_sessions(conn, user_id)
         table.change(
-            conn, user_id, removed_at=now, is_active=False, email=f"removed-{user_id}", name="", password_hash="-", totp_secret=None,
-            demo_until=None, demo_address=None, role=Role.STANDARD,
+            conn,
+            user_id,
+            removed_at=now,
+            is_active=False,
+            email=f"removed-{user_id}",
+            name="",
+            password_hash="-",
+            totp_secret=None,
+            demo_until=None,
+            demo_address=None,
+            role=Role.STANDARD,
         )
 
     app.db.write(work)

@@ -24,8 +24,30 @@ if TYPE_CHECKING:
 
 # Whose alert it was, when, and which one: said anew, or by the bot that is chosen.
 _DROPPED = frozenset(
-    "id signalid alerttimestamp alertid idempotencykey sentat timenow timestamp time bot botid botuuid botname maxlag maxage token secret "
-    "passphrase key timeframe interval tf".split()
+    [
+        "id",
+        "signalid",
+        "alerttimestamp",
+        "alertid",
+        "idempotencykey",
+        "sentat",
+        "timenow",
+        "timestamp",
+        "time",
+        "bot",
+        "botid",
+        "botuuid",
+        "botname",
+        "maxlag",
+        "maxage",
+        "token",
+        "secret",
+        "passphrase",
+        "key",
+        "timeframe",
+        "interval",
+        "tf",
+    ]
 )
 
 
@@ -37,8 +59,16 @@ def bots_for(app: App, user: User, signal_id: str) -> list[Bot]:
             raise NotFound("signal")
         if row.symbol is None:
             return []
-        paper = {account.id for account in account_table.list_all(conn, user.id) if account.mode == "paper" and account.is_active}
-        found = [bot_table.get(conn, user.id, heard.id) for heard in bot_table.hearing(conn, user.id, row.symbol) if heard.account_id in paper]
+        paper = {
+            account.id
+            for account in account_table.list_all(conn, user.id)
+            if account.mode == "paper" and account.is_active
+        }
+        found = [
+            bot_table.get(conn, user.id, heard.id)
+            for heard in bot_table.hearing(conn, user.id, row.symbol)
+            if heard.account_id in paper
+        ]
     return [bot for bot in found if bot is not None]
 
 
@@ -49,10 +79,15 @@ def on_paper(app: App, user: User, signal_id: str, *, bot_id: int, request_id: s
     if row is None:
         raise NotFound("signal")
     if not row.raw or row.symbol is None:
-        raise Refusal("what was sent is not kept any more, or could not be read", "Send the alert itself again.")
+        raise Refusal(
+            "what was sent is not kept any more, or could not be read", "Send the alert itself again."
+        )
     if bot_id not in {bot.id for bot in bots_for(app, user, signal_id)}:
         bot_of(app, user, bot_id)
-        raise Refusal("the bot trades something else, or not on paper", "Choose a bot of a paper account that trades the alert's symbol.")
+        raise Refusal(
+            "the bot trades something else, or not on paper",
+            "Choose a bot of a paper account that trades the alert's symbol.",
+        )
     body = _again(row.raw) | {"bot": str(bot_id), "id": f"replay-{signal_id[:16]}-{request_id}"}
     reading = parse(json.dumps(body).encode())
     return quotas.take_in(app, user, reading, raw=kept(body, reading.signal), sender=f"replay of {signal_id}")

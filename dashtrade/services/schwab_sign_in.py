@@ -1,4 +1,5 @@
-"""Signing in at Schwab, which only a person can do, every seven days: where to go, what comes back, and being told in time."""
+"""Signing in at Schwab, which only a person can do, every seven days: where to go, what comes back, and being
+told in time."""
 
 from __future__ import annotations
 
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
 CALLBACK = "https://127.0.0.1"  # what people register at Schwab for an app without a website
 REFUSED = (
-    "Schwab did not take this sign-in: the address is more than 30 seconds old or was used before, or the app's key, its secret or the callback "
-    "address differ from those registered there"
+    "Schwab did not take this sign-in: the address is more than 30 seconds old or was used before, or the "
+    "app's key, its secret or the callback address differ from those registered there"
 )
 AGAIN = "Sign in again by the link, and paste the new address within 30 seconds."
 MOST = 10_000
@@ -37,12 +38,16 @@ LIFE = timedelta(minutes=15)  # to sign in there
 
 
 def begin(app: App, user: User, *, key: str, callback: str, account_id: int | None = None) -> str:
-    """Where to sign in. What comes back is taken from this user alone, for this account (none: one that is being added), once, and
-    for a while; a new beginning takes the place of the one before."""
+    """Where to sign in. What comes back is taken from this user alone, for this account (none: one that is
+    being added), once, and for a while; a new beginning takes the place of the one before."""
     from dashtrade.brokers.schwab_auth import authorize_url
 
     state, verifier = secrets.token_urlsafe(24), secrets.token_urlsafe(48)
-    begun = {"state": sha256(state), "verifier": app.vault.encrypt(verifier), "until": (app.clock.now() + LIFE).timestamp()}
+    begun = {
+        "state": sha256(state),
+        "verifier": app.vault.encrypt(verifier),
+        "until": (app.clock.now() + LIFE).timestamp(),
+    }
     app.db.write(lambda conn: people_table.put_setting(conn, _begun(user.id, account_id), json.dumps(begun)))
     url = app.settings.broker_urls.get("SCHWAB_URL")
     return authorize_url(key.strip(), callback.strip(), state=state, verifier=verifier, url=url)
@@ -54,7 +59,9 @@ def waits(app: App, user: User, link: str, account_id: int | None = None) -> boo
         return _verifier(app, conn, user, link, account_id) is not None
 
 
-def token(app: App, user: User, *, key: str, secret: str, callback: str, pasted: str, account_id: int | None = None) -> str:
+def token(
+    app: App, user: User, *, key: str, secret: str, callback: str, pasted: str, account_id: int | None = None
+) -> str:
     """The token for the address that Schwab sent the person back to. Raises Malformed or Refusal."""
     from dashtrade.brokers.schwab_auth import code_in, exchange_code
 
@@ -67,11 +74,17 @@ def token(app: App, user: User, *, key: str, secret: str, callback: str, pasted:
     verifier = app.db.write(take)
     if verifier is None:
         raise Malformed(
-            "this address belongs to no sign-in that was begun here: it was used before, is older than 15 minutes, or is of another account",
-            where="redirected_to", hint=AGAIN,
-        )  # fmt: skip
+            (
+                "this address belongs to no sign-in that was begun here: it was used before, is older than "
+                "15 minutes, or is of another account"
+            ),
+            where="redirected_to",
+            hint=AGAIN,
+        )
     try:
-        return exchange_code(key.strip(), secret.strip(), callback.strip(), code, verifier=verifier, url=url, clock=app.clock)
+        return exchange_code(
+            key.strip(), secret.strip(), callback.strip(), code, verifier=verifier, url=url, clock=app.clock
+        )
     except BadCredentials as error:
         raise Refusal(REFUSED, AGAIN) from error
     except BrokerError as error:
@@ -84,16 +97,25 @@ def renew_address(app: App, user: User, account_id: int) -> str:
 
 
 def renew(app: App, user: User, account_id: int, pasted: str) -> dict[str, Any]:
-    """Let in for seven more days; the connection is tested, and an account that was stopped for this is usable again."""
+    """Let in for seven more days; the connection is tested, and an account that was stopped for this is
+    usable again."""
     account, keys = _mine(app, user, account_id)
     text = token(
-        app, user, key=keys["key"], secret=keys["secret"], callback=_callback(account), pasted=pasted, account_id=account.id,
-    )  # fmt: skip
+        app,
+        user,
+        key=keys["key"],
+        secret=keys["secret"],
+        callback=_callback(account),
+        pasted=pasted,
+        account_id=account.id,
+    )
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> None:
         account_table.put_session(conn, account.id, None, app.vault.encrypt(text))
-        message_table.record(conn, actor=user.id, action="signed in at the broker", now=now, subject=account.id)
+        message_table.record(
+            conn, actor=user.id, action="signed in at the broker", now=now, subject=account.id
+        )
 
     with app.db.alone(f"schwab-{account.id}"):  # not while another process renews the one before
         app.db.write(work)
@@ -101,7 +123,8 @@ def renew(app: App, user: User, account_id: int, pasted: str) -> dict[str, Any]:
 
 
 def remind(app: App) -> None:
-    """Days before a sign-in ends its user is told, once a day; when it has ended, the account stops in so many words."""
+    """Days before a sign-in ends its user is told, once a day; when it has ended, the account stops in so
+    many words."""
     with app.db.read() as conn:
         accounts = account_table.active_at(conn, ["schwab"], MOST)
     for account in accounts:
@@ -120,7 +143,14 @@ def _tell(app: App, account: Account, words: str) -> None:
         if people_table.setting(conn, name) == today:
             return
         people_table.put_setting(conn, name, today)
-        message_table.send(conn, account.user_id, level="warning", title=f"{account.label}: sign in at Schwab again", text=words, now=now)
+        message_table.send(
+            conn,
+            account.user_id,
+            level="warning",
+            title=f"{account.label}: sign in at Schwab again",
+            text=words,
+            now=now,
+        )
 
     app.db.write(work)
 
@@ -130,13 +160,18 @@ def _begun(user_id: int, account_id: int | None) -> str:
 
 
 def _verifier(app: App, conn: sa.Connection, user: User, address: str, account_id: int | None) -> str | None:
-    """Of the sign-in that this address, there or back, belongs to; None: it is none that was begun, or it is over."""
+    """Of the sign-in that this address, there or back, belongs to; None: it is none that was begun, or it is
+    over."""
     try:
         state = parse_qs(urlsplit(address.strip()).query).get("state", [""])[0]
     except ValueError:  # no address at all
         return None
     begun = json.loads(people_table.setting(conn, _begun(user.id, account_id)) or "{}")
-    same = begun and hmac.compare_digest(begun["state"], sha256(state)) and begun["until"] > app.clock.now().timestamp()
+    same = (
+        begun
+        and hmac.compare_digest(begun["state"], sha256(state))
+        and begun["until"] > app.clock.now().timestamp()
+    )
     try:
         return app.vault.decrypt(begun["verifier"]) if same else None
     except WrongKey:  # it was begun under a key that is gone

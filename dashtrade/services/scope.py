@@ -1,4 +1,5 @@
-"""Whose figures are shown: those of real money, of paper money, or of one account. Real and paper money are never added up."""
+"""Whose figures are shown: those of real money, of paper money, or of one account. Real and paper money are
+never added up."""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ def read(accounts: Sequence[Account], written: str | None) -> MoneyScope:
     account = next((account for account in accounts if str(account.id) == written), None)
     if account is None:
         raise Malformed(
-            f"scope {written[:40]!r} is neither live, paper nor one of your accounts", where="scope",
+            f"scope {written[:40]!r} is neither live, paper nor one of your accounts",
+            where="scope",
             hint="Send live, paper, or the id of one of your accounts.",
         )
     return of_account(account)

@@ -1,4 +1,5 @@
-"""The second factor: an authenticator app's codes, each of which works once, and recovery codes for the day the phone is gone."""
+"""The second factor: an authenticator app's codes, each of which works once, and recovery codes for the day
+the phone is gone."""
 
 from __future__ import annotations
 
@@ -34,14 +35,21 @@ def new_secret() -> str:
     return base64.b32encode(secrets.token_bytes(20)).decode()
 
 
-def enable(app: App, user: User, *, secret: str, code: str, password: str, address: str, token: str | None) -> list[str]:
-    """Asked for with the password, and with a code that shows that the app has the secret. The recovery codes, shown this once;
-    every other session ends, and what programs got by signing in with the password alone."""
+def enable(
+    app: App, user: User, *, secret: str, code: str, password: str, address: str, token: str | None
+) -> list[str]:
+    """Asked for with the password, and with a code that shows that the app has the secret. The recovery
+    codes, shown this once; every other session ends, and what programs got by signing in with the password
+    alone."""
     people.check_own_password(app, user, password, address, where="password")
     now = app.clock.now()
     step = totp.step_of(secret, _digits(code), now)
     if step is None:
-        raise Malformed("this code does not fit", where="code", hint="Type the six digits that the app shows now; the phone's clock must be right.")
+        raise Malformed(
+            "this code does not fit",
+            where="code",
+            hint="Type the six digits that the app shows now; the phone's clock must be right.",
+        )
     codes, sealed = _new_codes(), app.vault.encrypt(secret)
 
     def work(conn: sa.Connection) -> None:
@@ -51,7 +59,15 @@ def enable(app: App, user: User, *, secret: str, code: str, password: str, addre
         people_table.revoke_api_tokens(conn, user.id, now, name=people.SIGN_IN)
         ended = second_factor_policy.end_declines(conn, user)
         detail = {"declines_ended": ended} if ended else None
-        message_table.record(conn, actor=user.id, action="second factor switched on", now=now, subject=user.id, detail=detail, address=address)
+        message_table.record(
+            conn,
+            actor=user.id,
+            action="second factor switched on",
+            now=now,
+            subject=user.id,
+            detail=detail,
+            address=address,
+        )
 
     app.db.write(work)
     return codes
@@ -66,7 +82,14 @@ def disable(app: App, user: User, *, password: str, address: str, declines: bool
         table.put_factor(conn, user.id, None, None)
         table.put_codes(conn, user.id, [])
         second_factor_policy.switched_off(conn, user, declines=declines, now=now)
-        message_table.record(conn, actor=user.id, action="second factor switched off", now=now, subject=user.id, address=address)
+        message_table.record(
+            conn,
+            actor=user.id,
+            action="second factor switched off",
+            now=now,
+            subject=user.id,
+            address=address,
+        )
 
     app.db.write(work)
 
@@ -80,9 +103,13 @@ def remove(app: App, user_id: int, *, actor: int | None, action: str, told_by: s
         table.put_codes(conn, user_id, [])
         message_table.record(conn, actor=actor, action=action, now=now, subject=user_id)
         message_table.send(
-            conn, user_id, level="warning", title="Your second factor was taken off", now=now,
-            text=f"{told_by} did it: your password alone signs you in now. Switch it on again on the Account page. "
-            "If you did not ask for that, change your password and ask them.",
+            conn,
+            user_id,
+            level="warning",
+            title="Your second factor was taken off",
+            now=now,
+            text=f"{told_by} did it: your password alone signs you in now. Switch it on again on the "
+            "Account page. If you did not ask for that, change your password and ask them.",
         )
 
     app.db.write(work)
@@ -97,7 +124,9 @@ def renew_codes(app: App, user: User, *, password: str, address: str) -> list[st
 
     def work(conn: sa.Connection) -> None:
         table.put_codes(conn, user.id, [sha256(_plain(code)) for code in codes])
-        message_table.record(conn, actor=user.id, action="recovery codes renewed", now=now, subject=user.id, address=address)
+        message_table.record(
+            conn, actor=user.id, action="recovery codes renewed", now=now, subject=user.id, address=address
+        )
 
     app.db.write(work)
     return codes
@@ -109,12 +138,15 @@ def codes_left(app: App, user: User) -> int:
 
 
 def check(app: App, user: User, code: str, address: str, *, device: str = "") -> None:
-    """After the password: the app's code or a recovery code, or Denied. Few attempts, as six digits are few; after many wrong ones
-    in a row the app's codes are not looked at any more."""
+    """After the password: the app's code or a recovery code, or Denied. Few attempts, as six digits are few;
+    after many wrong ones in a row the app's codes are not looked at any more."""
     if not user.second_factor:
         return
     if not code.strip():
-        raise CodeNeeded("this account needs a code of its authenticator app", 'Send it as "code"; a recovery code will do.')
+        raise CodeNeeded(
+            "this account needs a code of its authenticator app",
+            'Send it as "code"; a recovery code will do.',
+        )
     known = throttle.is_known(app, user.id, device)
     keys = [Key(text=f"code:{user.id}:{device}" if known else f"code:{user.id}")]
     throttle.reserve(app, keys, who=user.email, address=address, subject=user.id)
@@ -123,7 +155,14 @@ def check(app: App, user: User, code: str, address: str, *, device: str = "") ->
         app.db.write_unasked(lambda conn: table.code_was_right(conn, user.id))
         throttle.right(app, keys)
         return
-    app.notes.note(app, "sign-in failed", who=user.email, address=address, subject=user.id, reason="wrong code after the right password")
+    app.notes.note(
+        app,
+        "sign-in failed",
+        who=user.email,
+        address=address,
+        subject=user.id,
+        reason="wrong code after the right password",
+    )
     if throttle.wait(app, keys):
         _warn(app, user, address)
     if locked:
@@ -131,12 +170,15 @@ def check(app: App, user: User, code: str, address: str, *, device: str = "") ->
             f"the app's codes are not taken any more, after {table.LOCKED_AFTER} wrong ones in a row",
             "Use a recovery code, or ask an admin to take off the second factor.",
         )
-    raise Denied("this code is wrong or was used", "Wait for the app's next code and type that, or use a recovery code.")
+    raise Denied(
+        "this code is wrong or was used",
+        "Wait for the app's next code and type that, or use a recovery code.",
+    )
 
 
 def ticket(app: App, user: User, *, remember: bool) -> str:
-    """Says, sealed and for five minutes, that the password was right: the browser brings it back with the code. It ends with the
-    next sign-in, its own among them, and with a change of the password."""
+    """Says, sealed and for five minutes, that the password was right: the browser brings it back with the
+    code. It ends with the next sign-in, its own among them, and with a change of the password."""
     until = (app.clock.now() + TICKET_LIFE).timestamp()
     with app.db.read() as conn:
         state = _state(conn, user.email)
@@ -179,10 +221,25 @@ def _use_recovery(conn: sa.Connection, user: User, code: str, address: str, now:
     if not table.use_code(conn, user.id, sha256(code), now):
         return False
     left = table.codes_left(conn, user.id)
-    message_table.record(conn, actor=user.id, action="recovery code used", now=now, subject=user.id, detail={"left": left}, address=address)
+    message_table.record(
+        conn,
+        actor=user.id,
+        action="recovery code used",
+        now=now,
+        subject=user.id,
+        detail={"left": left},
+        address=address,
+    )
     message_table.send(
-        conn, user.id, level="warning", title="A recovery code was used", now=now,
-        text=f"Somebody signed in with one of your recovery codes; {left} are left. If it was not you, change your password now.",
+        conn,
+        user.id,
+        level="warning",
+        title="A recovery code was used",
+        now=now,
+        text=(
+            f"Somebody signed in with one of your recovery codes; {left} are left. If it was not you, "
+            "change your password now."
+        ),
     )
     return True
 
@@ -191,17 +248,27 @@ def _warn(app: App, user: User, address: str) -> None:
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> None:
-        message_table.record(conn, actor=user.id, action="too many wrong codes", now=now, subject=user.id, address=address)
+        message_table.record(
+            conn, actor=user.id, action="too many wrong codes", now=now, subject=user.id, address=address
+        )
         message_table.send(
-            conn, user.id, level="error", title="Somebody who knows your password types wrong codes", now=now,
-            text="Signing in to your account was tried with the right password and wrong codes. If it was not you, change your password.",
+            conn,
+            user.id,
+            level="error",
+            title="Somebody who knows your password types wrong codes",
+            now=now,
+            text=(
+                "Signing in to your account was tried with the right password and wrong codes. If it was "
+                "not you, change your password."
+            ),
         )
 
     app.db.write(work)
 
 
 def _new_codes() -> list[str]:
-    """120 random bits each, in groups that can be typed: so many that a plain digest of them cannot be searched."""
+    """120 random bits each, in groups that can be typed: so many that a plain digest of them cannot be
+    searched."""
     texts = [base64.b32encode(secrets.token_bytes(15)).decode().lower() for _ in range(RECOVERY_CODES)]
     return ["-".join(text[at : at + 4] for at in range(0, 24, 4)) for text in texts]
 

@@ -1,7 +1,7 @@
 """What the audit log says of those who did not get in or were refused: one line for a minute's worth of it.
 
-Whoever is refused waits for no write, and a stranger fills no table: a minute has few lines, each with a count.
-"""
+Whoever is refused waits for no write, and a stranger fills no table: a minute has few lines, each with a
+count."""
 
 from __future__ import annotations
 
@@ -53,14 +53,28 @@ class Notes:
         self._timer: threading.Timer | None = None
         self._closed = False
 
-    def note(self, app: App, action: str, *, who: str = "", reason: str = "", address: str = "",
-             actor: int | None = None, subject: int | None = None) -> None:
+    def note(
+        self,
+        app: App,
+        action: str,
+        *,
+        who: str = "",
+        reason: str = "",
+        address: str = "",
+        actor: int | None = None,
+        subject: int | None = None,
+    ) -> None:
         """Never waits for the database."""
         minute = app.clock.now().replace(second=0, microsecond=0)
         note = Note(
-            action=action, actor=actor, subject=subject, who=who[:254], reason=reason[:200],
-            address=network_of(address)[:60], minute=minute,
-        )  # fmt: skip
+            action=action,
+            actor=actor,
+            subject=subject,
+            who=who[:254],
+            reason=reason[:200],
+            address=network_of(address)[:60],
+            minute=minute,
+        )
         with self._lock:
             self._pending[self._counted_as(note)] += 1
             if self._timer is None and not self._closed:
@@ -99,8 +113,15 @@ class Notes:
             for note, count in found.items():
                 detail = {"account": note.who, "reason": note.reason}
                 message_table.record_often(
-                    conn, key=note.key, count=count, actor=note.actor, action=note.action, now=now, subject=note.subject,
-                    detail={name: value for name, value in detail.items() if value}, address=note.address,
+                    conn,
+                    key=note.key,
+                    count=count,
+                    actor=note.actor,
+                    action=note.action,
+                    now=now,
+                    subject=note.subject,
+                    detail={name: value for name, value in detail.items() if value},
+                    address=note.address,
                 )
 
         try:

@@ -1,8 +1,7 @@
 """Who is signed in to the dashboard, from where, until when.
 
-The browser keeps a random token, the database its SHA-256: who reads the database cannot sign in with what is there.
-A session ends by its age; one that is not remembered, by being left alone as well.
-"""
+The browser keeps a random token, the database its SHA-256: who reads the database cannot sign in with what is
+there. A session ends by its age; one that is not remembered, by being left alone as well."""
 
 from __future__ import annotations
 
@@ -29,7 +28,8 @@ if TYPE_CHECKING:
 
 SHORT, REMEMBERED = timedelta(hours=24), timedelta(days=30)
 IDLE = timedelta(hours=12)
-SEEN_EVERY = timedelta(seconds=60)  # "last seen" is as exact as this: a page that ticks must not write all the time
+# "last seen" is as exact as this: a page that ticks must not write all the time
+SEEN_EVERY = timedelta(seconds=60)
 DEMO_LIFE = timedelta(days=30)
 
 
@@ -47,8 +47,11 @@ class Session:
     current: bool
 
 
-def begin(app: App, user_id: int, *, device: str, address: str, remember: bool, replaces: str | None = None) -> str:
-    """A new session's token. The one the browser had before ends: a token planted before signing in is worth nothing after."""
+def begin(
+    app: App, user_id: int, *, device: str, address: str, remember: bool, replaces: str | None = None
+) -> str:
+    """A new session's token. The one the browser had before ends: a token planted before signing in is worth
+    nothing after."""
     token, now = secrets.token_urlsafe(32), app.clock.now()
 
     def work(conn: sa.Connection) -> None:
@@ -58,18 +61,28 @@ def begin(app: App, user_id: int, *, device: str, address: str, remember: bool, 
         quota_table.lock(conn, user_id)
         table.trim_sessions(conn, user_id, quotas.SESSIONS - 1)
         table.add_session(
-            conn, user_id, token_hash=sha256(token), created_at=now, seen_at=now,
-            expires_at=now + (REMEMBERED if remember else SHORT), device=device[:120], address=address[:60], remember=remember,
+            conn,
+            user_id,
+            token_hash=sha256(token),
+            created_at=now,
+            seen_at=now,
+            expires_at=now + (REMEMBERED if remember else SHORT),
+            device=device[:120],
+            address=address[:60],
+            remember=remember,
         )
         table.change(conn, user_id, last_login_at=now)
-        message_table.record(conn, actor=user_id, action="signed in", now=now, subject=user_id, address=address)
+        message_table.record(
+            conn, actor=user_id, action="signed in", now=now, subject=user_id, address=address
+        )
 
     app.db.write(work)
     return token
 
 
 def find(app: App, token: str | None, *, present: bool = True) -> User | None:
-    """Whose session this is, if it still is one; where an admin looks at somebody's pages, that somebody, with the admin's name.
+    """Whose session this is, if it still is one; where an admin looks at somebody's pages, that somebody,
+    with the admin's name.
     `present`: somebody did something, which a page that renews itself is not."""
     if not token or len(token) > 100:
         return None
@@ -106,7 +119,14 @@ def view(app: App, actor: User, token: str | None, user_id: int) -> None:
             raise NotFound("user")
         require_over(actor, other)
         table.view_session(conn, sha256(token or ""), user_id)
-        message_table.record(conn, actor=actor.id, action="looked at a user's pages", now=now, subject=user_id, detail={"email": other.email})
+        message_table.record(
+            conn,
+            actor=actor.id,
+            action="looked at a user's pages",
+            now=now,
+            subject=user_id,
+            detail={"email": other.email},
+        )
 
     app.db.write(work)
 
@@ -124,7 +144,9 @@ def end(app: App, token: str | None, address: str = "") -> None:
         if found is not None:
             table.remove_session(conn, key)
             user = found[0].id
-            message_table.record(conn, actor=user, action="signed out", now=now, subject=user, address=address)
+            message_table.record(
+                conn, actor=user, action="signed out", now=now, subject=user, address=address
+            )
 
     app.db.write(work)
 
@@ -136,8 +158,14 @@ def listed(app: App, user: User, token: str | None) -> list[Session]:
     mine = sha256(token) if token else ""
     return [
         Session(
-            name=row.token_hash[:16], created_at=row.created_at, seen_at=row.seen_at, expires_at=row.expires_at,
-            device=row.device, address=row.address, remember=row.remember, current=row.token_hash == mine,
+            name=row.token_hash[:16],
+            created_at=row.created_at,
+            seen_at=row.seen_at,
+            expires_at=row.expires_at,
+            device=row.device,
+            address=row.address,
+            remember=row.remember,
+            current=row.token_hash == mine,
         )
         for row in rows
     ]
@@ -168,17 +196,26 @@ def revoke_others(app: App, user: User, token: str | None) -> int:
     return app.db.write(work)
 
 
-def add_api_token(app: App, user: User, *, name: str, days: int, scopes: Collection[TokenScope], password: str, address: str) -> str:
-    """A token for a machine of the user's own, shown once. It asks for the password: who found an open browser must not stay in."""
+def add_api_token(
+    app: App, user: User, *, name: str, days: int, scopes: Collection[TokenScope], password: str, address: str
+) -> str:
+    """A token for a machine of the user's own, shown once. It asks for the password: who found an open
+    browser must not stay in."""
     name = " ".join(name.split())[:60]
     if not name:
-        raise Malformed("a token needs a name", where="name", hint="Say what will use it, such as: reporting script.")
+        raise Malformed(
+            "a token needs a name", where="name", hint="Say what will use it, such as: reporting script."
+        )
     if not 1 <= days <= 365:
         raise Malformed("a token lives from 1 to 365 days", where="days", hint="Choose fewer days.")
     if user.demo_until is not None:
         raise Refusal("a demo has no API tokens", "Turn it into a real account first, on this page.")
     if not scopes:
-        raise Malformed("a token without a scope can do nothing", where="scopes", hint=f"Choose at least one: {', '.join(TokenScope)}.")
+        raise Malformed(
+            "a token without a scope can do nothing",
+            where="scopes",
+            hint=f"Choose at least one: {', '.join(TokenScope)}.",
+        )
     people.check_own_password(app, user, password, address, where="password")
     token, now = "dt_" + secrets.token_urlsafe(32), app.clock.now()
     allowed = " ".join(one for one in TokenScope if one in scopes)
@@ -186,11 +223,26 @@ def add_api_token(app: App, user: User, *, name: str, days: int, scopes: Collect
     def work(conn: sa.Connection) -> None:
         quotas.claim(conn, user, quotas.API_TOKENS, now)
         table.add_api_token(
-            conn, user.id, token_hash=sha256(token), name=name, created_at=now, expires_at=now + timedelta(days=days),
-            used_at=None, revoked_at=None, scopes=allowed,
+            conn,
+            user.id,
+            token_hash=sha256(token),
+            name=name,
+            created_at=now,
+            expires_at=now + timedelta(days=days),
+            used_at=None,
+            revoked_at=None,
+            scopes=allowed,
         )
         detail = {"name": name, "scopes": allowed, "days": days}
-        message_table.record(conn, actor=user.id, action="api token added", now=now, subject=user.id, detail=detail, address=address)
+        message_table.record(
+            conn,
+            actor=user.id,
+            action="api token added",
+            now=now,
+            subject=user.id,
+            detail=detail,
+            address=address,
+        )
 
     app.db.write(work)
     return token
@@ -212,15 +264,31 @@ def revoke_api_token(app: App, user: User, token_id: int, *, address: str) -> No
 
 
 def drop_sign_in_token(app: App, access_token: str) -> None:
-    """Signing up hands out an API token, as a program would want; a person in a browser gets a session instead."""
+    """Signing up hands out an API token, as a program would want; a person in a browser gets a session
+    instead."""
     now = app.clock.now()
     app.db.write(lambda conn: table.end_access_token(conn, sha256(access_token), now))
 
 
 def device_of(agent: str) -> str:
     """A browser's name as people know it, from what it says of itself."""
-    systems = (("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"), ("Mac OS", "macOS"), ("CrOS", "ChromeOS"), ("Linux", "Linux"))
-    browsers = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"), ("curl/", "curl"))
+    systems = (
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Android", "Android"),
+        ("Windows", "Windows"),
+        ("Mac OS", "macOS"),
+        ("CrOS", "ChromeOS"),
+        ("Linux", "Linux"),
+    )
+    browsers = (
+        ("Edg/", "Edge"),
+        ("OPR/", "Opera"),
+        ("Firefox/", "Firefox"),
+        ("Chrome/", "Chrome"),
+        ("Safari/", "Safari"),
+        ("curl/", "curl"),
+    )
     browser = next((name for mark, name in browsers if mark in agent), "Unknown browser")
     system = next((name for mark, name in systems if mark in agent), "")
     return f"{browser} on {system}" if system else browser

@@ -1,8 +1,8 @@
 """Simulation mode for all: while it is on, every live account is traded on the built-in paper broker.
 
-The setting is a row in the database that is read together with each account, so a switch acts at once in every process. It is
-refused while a bot on a live account owns something or has an order out: real and simulated positions must not mix.
-"""
+The setting is a row in the database that is read together with each account, so a switch acts at once in
+every process. It is refused while a bot on a live account owns something or has an order out: real and
+simulated positions must not mix."""
 
 from __future__ import annotations
 
@@ -56,6 +56,8 @@ def switch(app: App, actor: User, on: bool) -> None:
             )
         paper_table.open_for_live(conn, PaperSettings().starting_cash)
         people_table.put_setting(conn, account_table.SIMULATION, "on" if on else "off")
-        message_table.record(conn, actor=actor.id, action=f"simulation mode switched {'on' if on else 'off'}", now=now)
+        message_table.record(
+            conn, actor=actor.id, action=f"simulation mode switched {'on' if on else 'off'}", now=now
+        )
 
     app.db.write(work)

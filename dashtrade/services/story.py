@@ -1,4 +1,5 @@
-"""A signal's story, told from what is on record: received, read, checked, decided, sent, filled, booked, told."""
+"""A signal's story, told from what is on record: received, read, checked, decided, sent, filled, booked,
+told."""
 
 from __future__ import annotations
 
@@ -42,7 +43,9 @@ def _so_far(app: App, owner: int, signal_id: str) -> tuple[dict[str, Any], bool]
         orders = order_table.for_signal(conn, owner, signal_id)
     waits = row.status == "accepted"
     said = {
-        "signal_id": signal_id, "status": "working" if waits else row.status, "orders": [order_view(order) for order in orders],
+        "signal_id": signal_id,
+        "status": "working" if waits else row.status,
+        "orders": [order_view(order) for order in orders],
         "reason": _awaited(decisions) if waits else row.reason,
     }
     if len(decisions) > 1:
@@ -64,12 +67,27 @@ def _status(decision: str) -> str:
 def order_view(order: Order) -> dict[str, Any]:
     average = order.average_price
     return {
-        "order_id": order.id, "client_order_id": order.id, "broker_order_id": order.broker_order_id, "crossed_with": order.crossed_with, "signal_id": order.signal_id,
-        "parent_order_id": order.parent_id, "bot_id": order.bot_id, "account_id": order.account_id, "symbol": order.symbol.text, "side": str(order.side),
-        "effect": str(order.effect), "type": str(order.type), "quantity": plain(order.quantity), "status": str(order.status),
-        "reason": order.reason, "filled_quantity": plain(order.filled_quantity),
-        "average_price": plain(average) if average is not None else None, "limit_price": _maybe(order.limit_price),
-        "stop_price": _maybe(order.stop_price), "time_in_force": str(order.time_in_force), "created_at": iso(order.created_at),
+        "order_id": order.id,
+        "client_order_id": order.id,
+        "broker_order_id": order.broker_order_id,
+        "crossed_with": order.crossed_with,
+        "signal_id": order.signal_id,
+        "parent_order_id": order.parent_id,
+        "bot_id": order.bot_id,
+        "account_id": order.account_id,
+        "symbol": order.symbol.text,
+        "side": str(order.side),
+        "effect": str(order.effect),
+        "type": str(order.type),
+        "quantity": plain(order.quantity),
+        "status": str(order.status),
+        "reason": order.reason,
+        "filled_quantity": plain(order.filled_quantity),
+        "average_price": plain(average) if average is not None else None,
+        "limit_price": _maybe(order.limit_price),
+        "stop_price": _maybe(order.stop_price),
+        "time_in_force": str(order.time_in_force),
+        "created_at": iso(order.created_at),
         "updated_at": iso(order.updated_at),
     }
 
@@ -86,18 +104,30 @@ def story(app: App, owner: int, signal_id: str) -> dict[str, Any] | None:
             return None
         decisions = table.bot_outcomes(conn, owner, signal_id)
         orders = order_table.for_signal(conn, owner, signal_id)
-        lines = _received(row) + _decided(decisions) + _sent(conn, owner, signal_id) + _filled(conn, owner, signal_id)
+        lines = (
+            _received(row)
+            + _decided(decisions)
+            + _sent(conn, owner, signal_id)
+            + _filled(conn, owner, signal_id)
+        )
         lines += _told(conn, owner, signal_id)
     lines.sort(key=lambda line: (line[0], line[1]))
     waits = row.status == "accepted"
     return signal_view(row) | {
-        "status": "working" if waits else row.status, "reason": _awaited(decisions) if waits else row.reason, "raw": row.raw,
+        "status": "working" if waits else row.status,
+        "reason": _awaited(decisions) if waits else row.reason,
+        "raw": row.raw,
         "timeline": [{"at": iso(at), "step": step, "detail": detail} for at, _, step, detail in lines],
         "orders": [order_view(order) for order in orders],
         "bots": [
             {
-                "bot_id": d.bot_id, "status": _status(d.status), "reason": d.reason, "would": d.would, "checks": d.checks or [],
-                "numbers": d.numbers or {}, "decided_at": iso(d.decided_at) if d.decided_at else None,
+                "bot_id": d.bot_id,
+                "status": _status(d.status),
+                "reason": d.reason,
+                "would": d.would,
+                "checks": d.checks or [],
+                "numbers": d.numbers or {},
+                "decided_at": iso(d.decided_at) if d.decided_at else None,
             }
             for d in decisions
         ],
@@ -106,10 +136,18 @@ def story(app: App, owner: int, signal_id: str) -> dict[str, Any] | None:
 
 def signal_view(row: Any) -> dict[str, Any]:
     return {
-        "id": row.id, "status": row.status, "reason": row.reason, "duplicate_count": row.duplicate_count,
-        "received_at": iso(row.received_at), "ended_at": iso(row.ended_at) if row.ended_at else None, "origin": row.origin,
-        "dialect": row.dialect, "action": row.action, "symbol": row.symbol.text if row.symbol else None,
-        "written_symbol": row.written_symbol, "timeframe": Timeframe(row.timeframe).shown if row.timeframe else None,
+        "id": row.id,
+        "status": row.status,
+        "reason": row.reason,
+        "duplicate_count": row.duplicate_count,
+        "received_at": iso(row.received_at),
+        "ended_at": iso(row.ended_at) if row.ended_at else None,
+        "origin": row.origin,
+        "dialect": row.dialect,
+        "action": row.action,
+        "symbol": row.symbol.text if row.symbol else None,
+        "written_symbol": row.written_symbol,
+        "timeframe": Timeframe(row.timeframe).shown if row.timeframe else None,
         "sender": row.sender,
     }
 
@@ -123,7 +161,14 @@ def _received(row: Any) -> list[Line]:
     if row.symbol is not None:
         lines.append((row.received_at, 1, "read", _reading(row)))
     if row.repeated_at is not None:
-        lines.append((row.repeated_at, 2, "repeated", f"the same alert came {row.duplicate_count} more time(s); nothing more was done"))
+        lines.append(
+            (
+                row.repeated_at,
+                2,
+                "repeated",
+                f"the same alert came {row.duplicate_count} more time(s); nothing more was done",
+            )
+        )
     if row.ended_at == row.received_at and row.status == "refused":
         lines.append((row.received_at, 3, "refused", row.reason))
     return lines
@@ -145,10 +190,19 @@ def _decided(decisions: list[Any]) -> list[Line]:
         if d.decided_at is None:
             continue
         for check in d.checks or []:
-            lines.append((d.decided_at, 10, "check", f"{check['check']}: {'ok' if check['ok'] else 'no'}, {check['detail']}"))
+            lines.append(
+                (
+                    d.decided_at,
+                    10,
+                    "check",
+                    f"{check['check']}: {'ok' if check['ok'] else 'no'}, {check['detail']}",
+                )
+            )
         refused = d.status == "refused"
         detail = "; ".join(part for part in (d.reason, d.would) if part)
-        lines.append((d.decided_at, 11, "refused" if refused else "decided", detail or f"bot {d.bot_id} acts"))
+        lines.append(
+            (d.decided_at, 11, "refused" if refused else "decided", detail or f"bot {d.bot_id} acts")
+        )
     return lines
 
 

@@ -1,9 +1,9 @@
-"""Who guesses passwords and codes is slowed down: in the database, so that it holds for all processes and after a restart.
+"""Who guesses passwords and codes is slowed down: in the database, so that it holds for all processes and
+after a restart.
 
-An attempt is counted before it is looked at, and given back when it was right: of sixty at once no more are looked at than are
-allowed. Under an account and under an address; who comes on a device on which this user signed in before is counted by that
-device alone, and so cannot be locked out by others.
-"""
+An attempt is counted before it is looked at, and given back when it was right: of sixty at once no more are
+looked at than are allowed. Under an account and under an address; who comes on a device on which this user
+signed in before is counted by that device alone, and so cannot be locked out by others."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ class Key:
 
     text: str
     most: int = MOST
-    shared: bool = False  # by people who have nothing to do with each other: a success of one says nothing of the others
+    # by people who have nothing to do with each other: a success of one says nothing of the others
+    shared: bool = False
 
     @property
     def digest(self) -> str:
@@ -59,7 +60,15 @@ def wait(app: App, keys: list[Key]) -> int:
     return int((until - app.clock.now()).total_seconds()) + 1 if until else 0
 
 
-def reserve(app: App, keys: list[Key], *, who: str, address: str, subject: int | None = None, action: str = "sign-in throttled") -> None:
+def reserve(
+    app: App,
+    keys: list[Key],
+    *,
+    who: str,
+    address: str,
+    subject: int | None = None,
+    action: str = "sign-in throttled",
+) -> None:
     """Count an attempt that is about to be looked at, or Denied."""
     seconds = wait(app, keys) or _counted(app, keys)
     if seconds:
@@ -70,7 +79,9 @@ def reserve(app: App, keys: list[Key], *, who: str, address: str, subject: int |
 
 def _counted(app: App, keys: list[Key]) -> int:
     now = app.clock.now()
-    until = app.db.write_unasked(lambda conn: table.reserve(conn, {key.digest: key.most for key in keys}, now))
+    until = app.db.write_unasked(
+        lambda conn: table.reserve(conn, {key.digest: key.most for key in keys}, now)
+    )
     return int((until - now).total_seconds()) + 1 if until else 0
 
 
@@ -96,7 +107,7 @@ def denied(seconds: int) -> Denied:
     return Denied("too many attempts", f"Wait {seconds} seconds, then try again.", retry_after=seconds)
 
 
-# --- devices ---------------------------------------------------------------------------------------------------------------
+# --- devices ------------------------------------------------------------------------------------------------
 
 
 def know_device(app: App, user_id: int, given: str | None) -> str:

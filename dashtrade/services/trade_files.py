@@ -1,4 +1,5 @@
-"""One's own trades as CSV files to read: names instead of numbers, symbols as people write them, times that say they are UTC."""
+"""One's own trades as CSV files to read: names instead of numbers, symbols as people write them, times that
+say they are UTC."""
 
 from __future__ import annotations
 
@@ -21,15 +22,49 @@ if TYPE_CHECKING:
     from dashtrade.app import App
 
 _FILL_HEADS = {
-    "id": "Number", "at": "Time (UTC)", "bot_id": "Bot", "account_id": "Account", "symbol": "Symbol", "action": "Side", "effect": "Effect",
-    "quantity": "Quantity", "price": "Price", "notional": "Amount", "fee": "Fee", "realized_pnl": "Realised before fees", "status": "Status",
-    "signal_id": "Signal", "order_id": "Order", "broker_order_id": "Broker's id", "simulated": "Simulated",
-    "crossed": "Crossed", "currency": "Currency", "money": "Money",
-}  # fmt: skip
+    "id": "Number",
+    "at": "Time (UTC)",
+    "bot_id": "Bot",
+    "account_id": "Account",
+    "symbol": "Symbol",
+    "action": "Side",
+    "effect": "Effect",
+    "quantity": "Quantity",
+    "price": "Price",
+    "notional": "Amount",
+    "fee": "Fee",
+    "realized_pnl": "Realised before fees",
+    "status": "Status",
+    "signal_id": "Signal",
+    "order_id": "Order",
+    "broker_order_id": "Broker's id",
+    "simulated": "Simulated",
+    "crossed": "Crossed",
+    "currency": "Currency",
+    "money": "Money",
+}
 _TRIP_HEADS = (
-    "Opened (UTC)", "Closed (UTC)", "Bot", "Account", "Live", "Symbol", "Side", "Quantity", "Average entry", "Average exit", "P&L before fees",
-    "Fees", "P&L after fees", "P&L %", "Held, seconds", "Currency", "Exit by", "Entry signal", "Exit signal", "Simulated",
-)  # fmt: skip
+    "Opened (UTC)",
+    "Closed (UTC)",
+    "Bot",
+    "Account",
+    "Live",
+    "Symbol",
+    "Side",
+    "Quantity",
+    "Average entry",
+    "Average exit",
+    "P&L before fees",
+    "Fees",
+    "P&L after fees",
+    "P&L %",
+    "Held, seconds",
+    "Currency",
+    "Exit by",
+    "Entry signal",
+    "Exit signal",
+    "Simulated",
+)
 
 
 def fills(app: App, user: User, wanted: dict[str, Any]) -> Pieces[str]:
@@ -68,14 +103,32 @@ def round_trips(app: App, user: User, wanted: dict[str, Any], said: dict[str, st
 
 def _trip_cells(row: Any, bots: dict[int, str], accounts: dict[int, str], said: dict[str, str]) -> list[Any]:
     trip = trip_table.trip_of(row)
-    prices = ["" if price is None else plain(price.quantize(trip_table.PRICE_STEP)) for price in (trip.entry_price, trip.exit_price)]
+    prices = [
+        "" if price is None else plain(price.quantize(trip_table.PRICE_STEP))
+        for price in (trip.entry_price, trip.exit_price)
+    ]
     percent = "" if trip.percent is None else f"{trip.percent:.4f}"
     return [
-        _time(trip.opened_at), _time(trip.closed_at), bots.get(trip.bot_id, trip.bot_id), accounts.get(trip.account_id, trip.account_id),
-        "yes" if row.live else "", trip.symbol.short, trip.side, plain(trip.entry_quantity), *prices, plain(trip.realized), plain(trip.fees),
-        plain(trip.net), percent, row.held_seconds, row.currency, said.get(trip.exit_reason, trip.exit_reason), trip.entry_signal_id,
-        trip.exit_signal_id, "yes" if row.live and trip.on_paper else "",
-    ]  # fmt: skip
+        _time(trip.opened_at),
+        _time(trip.closed_at),
+        bots.get(trip.bot_id, trip.bot_id),
+        accounts.get(trip.account_id, trip.account_id),
+        "yes" if row.live else "",
+        trip.symbol.short,
+        trip.side,
+        plain(trip.entry_quantity),
+        *prices,
+        plain(trip.realized),
+        plain(trip.fees),
+        plain(trip.net),
+        percent,
+        row.held_seconds,
+        row.currency,
+        said.get(trip.exit_reason, trip.exit_reason),
+        trip.entry_signal_id,
+        trip.exit_signal_id,
+        "yes" if row.live and trip.on_paper else "",
+    ]
 
 
 def _time(at: datetime | None) -> str:

@@ -10,25 +10,64 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
-from dashtrade.tables.base import added_id, Json, flag, is_postgres, metadata, moment, number, owner_column, words
+from dashtrade.tables.base import (
+    Json,
+    added_id,
+    flag,
+    is_postgres,
+    metadata,
+    moment,
+    number,
+    owner_column,
+    words,
+)
 from dashtrade.tables.people import system_settings
 from dashtrade.tables.quick import first, one, rows, run
 
 accounts = sa.Table(
-    "user_api_keys", metadata, number(), owner_column(index=True),
-    words("broker"), words("mode"), words("label"), words("credentials"), words("session", nullable=True),
+    "user_api_keys",
+    metadata,
+    number(),
+    owner_column(index=True),
+    words("broker"),
+    words("mode"),
+    words("label"),
+    words("credentials"),
+    words("session", nullable=True),
     sa.Column("options", Json, nullable=False),
-    flag("is_active"), words("disabled_reason"), moment("created_at"),
-    moment("checked_at", nullable=True), sa.Column("check_result", Json, nullable=True), moment("deleted_at", nullable=True),
-    moment("acknowledged_at", nullable=True), moment("second_factor_declined_at", nullable=True),
+    flag("is_active"),
+    words("disabled_reason"),
+    moment("created_at"),
+    moment("checked_at", nullable=True),
+    sa.Column("check_result", Json, nullable=True),
+    moment("deleted_at", nullable=True),
+    moment("acknowledged_at", nullable=True),
+    moment("second_factor_declined_at", nullable=True),
 )
 
-SYSTEM = {"load", "active", "active_at", "elsewhere", "hold", "hold_live", "problem", "sealed", "put_sealed", "sealed_sessions", "put_session"}
+SYSTEM = {
+    "load",
+    "active",
+    "active_at",
+    "elsewhere",
+    "hold",
+    "hold_live",
+    "problem",
+    "sealed",
+    "put_sealed",
+    "sealed_sessions",
+    "put_session",
+}
 
-UNCONFIRMED = 'the account trades with real money, and nobody has said yet that it may: confirm it on the Setup page, or send acknowledge: "REAL MONEY"'
-SIMULATION = "simulation"  # the setting of the installation; while it is on, live accounts are traded on paper
+UNCONFIRMED = (
+    "the account trades with real money, and nobody has said yet that it may: confirm it on the Setup "
+    'page, or send acknowledge: "REAL MONEY"'
+)
+# the setting of the installation; while it is on, live accounts are traded on paper
+SIMULATION = "simulation"
 _SIMULATED = sa.and_(
-    accounts.c.mode == "live", sa.exists().where(system_settings.c.name == SIMULATION, system_settings.c.value == "on"),
+    accounts.c.mode == "live",
+    sa.exists().where(system_settings.c.name == SIMULATION, system_settings.c.value == "on"),
 ).label("simulated")
 _COLUMNS = (*accounts.c, _SIMULATED)
 
@@ -41,7 +80,8 @@ class Account:
     mode: str
     label: str
     credentials: str = field(repr=False)  # sealed by the vault
-    session: str | None = field(repr=False)  # sealed too: what the venue renews by itself, such as a token that ages
+    # sealed too: what the venue renews by itself, such as a token that ages
+    session: str | None = field(repr=False)
     options: dict[str, Any]
     is_active: bool
     disabled_reason: str
@@ -50,7 +90,8 @@ class Account:
     check_result: dict[str, Any] | None
     deleted_at: datetime | None
     acknowledged_at: datetime | None  # when a person said that it may trade with real money
-    second_factor_declined_at: datetime | None  # when they said so without a second factor; empty once they have one
+    # when they said so without a second factor; empty once they have one
+    second_factor_declined_at: datetime | None
     simulated: bool = False  # live, and traded on the built-in paper broker now: as true as the row was read
 
     @property
@@ -86,7 +127,11 @@ def get(conn: sa.Connection, owner: int, account_id: int) -> Account | None:
     return _account(conn.execute(sa.select(*_COLUMNS).where(mine)).first())
 
 
-_MINE = sa.select(*_COLUMNS).where(accounts.c.user_id == p("owner"), accounts.c.deleted_at.is_(None)).order_by(accounts.c.id)
+_MINE = (
+    sa.select(*_COLUMNS)
+    .where(accounts.c.user_id == p("owner"), accounts.c.deleted_at.is_(None))
+    .order_by(accounts.c.id)
+)
 
 
 def list_all(conn: sa.Connection, owner: int) -> list[Account]:
@@ -106,12 +151,16 @@ def change(conn: sa.Connection, owner: int, account_id: int, **values: Any) -> b
 
 def active_at(conn: sa.Connection, brokers: Collection[str], limit: int) -> list[Account]:
     """For the worker: accounts at these brokers that may trade, the oldest first."""
-    query = sa.select(*_COLUMNS).where(accounts.c.broker.in_(brokers), accounts.c.is_active, accounts.c.deleted_at.is_(None))
+    query = sa.select(*_COLUMNS).where(
+        accounts.c.broker.in_(brokers), accounts.c.is_active, accounts.c.deleted_at.is_(None)
+    )
     return [_account(row) for row in conn.execute(query.order_by(accounts.c.id).limit(limit))]  # type: ignore[misc]
 
 
 _ELSEWHERE = (
-    sa.select(*_COLUMNS).where(accounts.c.broker != "paper", accounts.c.is_active, accounts.c.deleted_at.is_(None)).order_by(accounts.c.id)
+    sa.select(*_COLUMNS)
+    .where(accounts.c.broker != "paper", accounts.c.is_active, accounts.c.deleted_at.is_(None))
+    .order_by(accounts.c.id)
 )
 
 
@@ -122,14 +171,21 @@ def elsewhere(conn: sa.Connection) -> list[Account]:
 
 def active(conn: sa.Connection) -> list[int]:
     """Every account that may trade."""
-    return list(conn.scalars(sa.select(accounts.c.id).where(accounts.c.is_active, accounts.c.deleted_at.is_(None)).order_by(accounts.c.id)))
+    return list(
+        conn.scalars(
+            sa.select(accounts.c.id)
+            .where(accounts.c.is_active, accounts.c.deleted_at.is_(None))
+            .order_by(accounts.c.id)
+        )
+    )
 
 
 _LOAD = sa.select(*_COLUMNS).where(accounts.c.id == p("account_id"))
 
 
 def load(conn: sa.Connection, account_id: int) -> Account:
-    """For the worker, which knows the account from a row of its owner's. Removed ones too: their orders live on."""
+    """For the worker, which knows the account from a row of its owner's. Removed ones too: their orders live
+    on."""
     account = _account(first(conn, _LOAD, {"account_id": account_id}))
     if account is None:
         raise LookupError(f"account {account_id} does not exist")
@@ -146,12 +202,18 @@ def hold(conn: sa.Connection, account_id: int) -> None:
 
 
 _STATE = sa.select(
-    accounts.c.is_active, accounts.c.disabled_reason, accounts.c.deleted_at, accounts.c.mode, accounts.c.acknowledged_at, _SIMULATED,
-).where(accounts.c.id == p("account_id"))  # fmt: skip
+    accounts.c.is_active,
+    accounts.c.disabled_reason,
+    accounts.c.deleted_at,
+    accounts.c.mode,
+    accounts.c.acknowledged_at,
+    _SIMULATED,
+).where(accounts.c.id == p("account_id"))
 
 
 def problem(conn: sa.Connection, account_id: int, *, simulated: bool | None = None) -> str:
-    """Why the account may not trade now; empty when it may. `simulated`: what the caller was told when it chose the broker."""
+    """Why the account may not trade now; empty when it may. `simulated`: what the caller was told when it
+    chose the broker."""
     row = one(conn, _STATE, {"account_id": account_id})
     switched = simulated is not None and bool(row.simulated) is not simulated
     return _problem(row) or ("simulation mode was switched at this moment: send it again" if switched else "")
@@ -160,7 +222,12 @@ def problem(conn: sa.Connection, account_id: int, *, simulated: bool | None = No
 def hold_live(conn: sa.Connection) -> None:
     """Every live account's lock: nothing is decided on one until this transaction ends."""
     if is_postgres(conn):
-        conn.execute(sa.select(accounts.c.id).where(accounts.c.mode == "live").order_by(accounts.c.id).with_for_update()).all()
+        conn.execute(
+            sa.select(accounts.c.id)
+            .where(accounts.c.mode == "live")
+            .order_by(accounts.c.id)
+            .with_for_update()
+        ).all()
 
 
 def sealed(conn: sa.Connection, *, after: int, limit: int) -> list[Any]:
@@ -170,12 +237,20 @@ def sealed(conn: sa.Connection, *, after: int, limit: int) -> list[Any]:
 
 def sealed_sessions(conn: sa.Connection, *, after: int, limit: int) -> list[Any]:
     a = accounts.c
-    return list(conn.execute(sa.select(a.id, a.session).where(a.id > after, a.session.is_not(None)).order_by(a.id).limit(limit)))
+    return list(
+        conn.execute(
+            sa.select(a.id, a.session).where(a.id > after, a.session.is_not(None)).order_by(a.id).limit(limit)
+        )
+    )
 
 
 def put_session(conn: sa.Connection, account_id: int, old: str | None, new: str) -> bool:
     """Replace `old`; None replaces whatever there is."""
-    mine = accounts.c.id == account_id if old is None else (accounts.c.id == account_id) & (accounts.c.session == old)
+    mine = (
+        accounts.c.id == account_id
+        if old is None
+        else (accounts.c.id == account_id) & (accounts.c.session == old)
+    )
     return conn.execute(sa.update(accounts).where(mine).values(session=new)).rowcount == 1
 
 

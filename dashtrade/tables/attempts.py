@@ -10,33 +10,49 @@ from sqlalchemy.dialects import postgresql, sqlite
 from dashtrade.tables.base import is_postgres, metadata, moment, owner_column, whole
 
 attempts = sa.Table(
-    "sign_in_attempts", metadata,
-    sa.Column("key_digest", sa.Text, primary_key=True),  # of an account, an address or a device: whose, is not told by the table
-    whole("failed"), moment("locked_until", nullable=True), moment("forget_at"),
+    "sign_in_attempts",
+    metadata,
+    # of an account, an address or a device: whose, is not told by the table
+    sa.Column("key_digest", sa.Text, primary_key=True),
+    whole("failed"),
+    moment("locked_until", nullable=True),
+    moment("forget_at"),
 )
 devices = sa.Table(
-    "known_devices", metadata, sa.Column("token_hash", sa.Text, primary_key=True), owner_column(index=True), moment("seen_at"),
+    "known_devices",
+    metadata,
+    sa.Column("token_hash", sa.Text, primary_key=True),
+    owner_column(index=True),
+    moment("seen_at"),
 )
 
 FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=5), timedelta(hours=1)
-FORGOTTEN, LOCK_FORGOTTEN = timedelta(hours=1), timedelta(hours=24)  # after the last attempt, and after the last wait
+# after the last attempt, and after the last wait
+FORGOTTEN, LOCK_FORGOTTEN = timedelta(hours=1), timedelta(hours=24)
 SYSTEM = {"locked_until", "reserve", "give_back", "forget", "tidy"}
 
 
 def locked_until(conn: sa.Connection, keys: list[str], now: datetime) -> datetime | None:
     """Until when no attempt under any of these keys is allowed; None: it is now."""
     a = attempts.c
-    return conn.scalar(sa.select(sa.func.max(a.locked_until)).where(a.key_digest.in_(keys), a.locked_until > now))
+    return conn.scalar(
+        sa.select(sa.func.max(a.locked_until)).where(a.key_digest.in_(keys), a.locked_until > now)
+    )
 
 
 def reserve(conn: sa.Connection, wanted: dict[str, int], now: datetime) -> datetime | None:
-    """Count an attempt under each key before it is looked at: of many at once only as many pass as are allowed. Until when to
-    wait, if one of the keys is locked; then nothing is counted. `wanted`: key -> failures after which it is locked."""
+    """Count an attempt under each key before it is looked at: of many at once only as many pass as are
+    allowed. Until when to wait, if one of the keys is locked; then nothing is counted. `wanted`: key ->
+    failures after which it is locked."""
     a, insert = attempts.c, postgresql.insert if is_postgres(conn) else sqlite.insert
     for key in sorted(wanted):  # always in this order: no two wait for each other
         fresh = insert(attempts).values(key_digest=key, failed=0, locked_until=None, forget_at=now)
         conn.execute(fresh.on_conflict_do_nothing())
-    rows = list(conn.execute(sa.select(attempts).where(a.key_digest.in_(wanted)).order_by(a.key_digest).with_for_update()))
+    rows = list(
+        conn.execute(
+            sa.select(attempts).where(a.key_digest.in_(wanted)).order_by(a.key_digest).with_for_update()
+        )
+    )
     locked = [row.locked_until for row in rows if row.locked_until is not None and row.locked_until > now]
     if locked:
         return max(locked)
@@ -45,7 +61,11 @@ def reserve(conn: sa.Connection, wanted: dict[str, int], now: datetime) -> datet
         over = failed - wanted[row.key_digest]
         until = now + min(FIRST_WAIT * 2 ** min(over, 8), LONGEST_WAIT) if over >= 0 else None
         forget_at = now + FORGOTTEN if until is None else until + LOCK_FORGOTTEN
-        conn.execute(sa.update(attempts).where(a.key_digest == row.key_digest).values(failed=failed, locked_until=until, forget_at=forget_at))
+        conn.execute(
+            sa.update(attempts)
+            .where(a.key_digest == row.key_digest)
+            .values(failed=failed, locked_until=until, forget_at=forget_at)
+        )
     return None
 
 
@@ -66,15 +86,21 @@ def tidy(conn: sa.Connection, now: datetime, devices_since: datetime) -> None:
     conn.execute(sa.delete(devices).where(devices.c.seen_at < devices_since))
 
 
-# --- devices ---------------------------------------------------------------------------------------------------------------
+# --- devices ------------------------------------------------------------------------------------------------
 
 
 def put_device(conn: sa.Connection, owner: int, token_hash: str, now: datetime, most: int) -> None:
     """Known from now on; of many only the ones seen last."""
     mine = devices.c.user_id == owner
-    if not conn.execute(sa.update(devices).where(mine, devices.c.token_hash == token_hash).values(seen_at=now)).rowcount:
+    if not conn.execute(
+        sa.update(devices).where(mine, devices.c.token_hash == token_hash).values(seen_at=now)
+    ).rowcount:
         conn.execute(sa.insert(devices).values(token_hash=token_hash, user_id=owner, seen_at=now))
-    kept = list(conn.scalars(sa.select(devices.c.token_hash).where(mine).order_by(devices.c.seen_at.desc()).limit(most)))
+    kept = list(
+        conn.scalars(
+            sa.select(devices.c.token_hash).where(mine).order_by(devices.c.seen_at.desc()).limit(most)
+        )
+    )
     conn.execute(sa.delete(devices).where(mine, devices.c.token_hash.not_in(kept)))
 
 

@@ -15,7 +15,8 @@ from sqlalchemy.dialects import postgresql
 from dashtrade.domain.values import Symbol
 
 Convert = Callable[[Any], Any]
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # full-width ones too
+# full-width ones too
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ENCODE = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _MICROSECOND = timedelta(microseconds=1)
@@ -189,8 +190,8 @@ def whole(name: str, *, nullable: bool = False) -> sa.Column[int]:
 
 
 def unindexed(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
-    """`+column`: compared, but not looked up by. Between an index on the owner and one on what is wanted, SQLite may take the
-    owner's, and walk through everything the owner ever had."""
+    """`+column`: compared, but not looked up by. Between an index on the owner and one on what is wanted,
+    SQLite may take the owner's, and walk through everything the owner ever had."""
     return sa.UnaryExpression(column, operator=sa.sql.operators.custom_op("+"), type_=column.type)
 
 
@@ -206,7 +207,7 @@ def added_id(conn: sa.Connection, statement: sa.Insert) -> int:
     return number
 
 
-# --- cells of CSV files ----------------------------------------------------------------------------------------------------
+# --- cells of CSV files -------------------------------------------------------------------------------------
 
 
 def harmless(text: str) -> str:

@@ -1,4 +1,5 @@
-"""Where a venue's books differ from ours, what its user keeps there outside of the bots, and when an account was compared last."""
+"""Where a venue's books differ from ours, what its user keeps there outside of the bots, and when an account
+was compared last."""
 
 from __future__ import annotations
 
@@ -12,33 +13,88 @@ from sqlalchemy import bindparam as p
 
 from dashtrade.domain.drift import Drift, DriftStatus, asset_of
 from dashtrade.domain.values import ZERO, Symbol
-from dashtrade.tables.base import added_id, BigId, Instrument, exact, flag, metadata, moment, number, owner_column, whole, words
+from dashtrade.tables.base import (
+    BigId,
+    Instrument,
+    added_id,
+    exact,
+    flag,
+    metadata,
+    moment,
+    number,
+    owner_column,
+    whole,
+    words,
+)
 from dashtrade.tables.bots import bots
 from dashtrade.tables.quick import first
 
 _UNRESOLVED = sa.text("status IN ('open', 'frozen')")
 drifts = sa.Table(
-    "drifts", metadata, number(), owner_column(),
-    whole("account_id"), words("asset"), sa.Column("symbol", Instrument, nullable=False), words("status"), words("kind"),
-    exact("ours"), exact("outside"), exact("theirs"), exact("average_price", nullable=True), exact("mark", nullable=True),
-    exact("ratio", nullable=True), words("way"), whole("bot_id", nullable=True), words("detail"),
-    moment("opened_at"), moment("updated_at"), moment("resolved_at", nullable=True),
-    sa.Index("uq_drifts_unresolved", "account_id", "asset", unique=True, sqlite_where=_UNRESOLVED, postgresql_where=_UNRESOLVED),
+    "drifts",
+    metadata,
+    number(),
+    owner_column(),
+    whole("account_id"),
+    words("asset"),
+    sa.Column("symbol", Instrument, nullable=False),
+    words("status"),
+    words("kind"),
+    exact("ours"),
+    exact("outside"),
+    exact("theirs"),
+    exact("average_price", nullable=True),
+    exact("mark", nullable=True),
+    exact("ratio", nullable=True),
+    words("way"),
+    whole("bot_id", nullable=True),
+    words("detail"),
+    moment("opened_at"),
+    moment("updated_at"),
+    moment("resolved_at", nullable=True),
+    sa.Index(
+        "uq_drifts_unresolved",
+        "account_id",
+        "asset",
+        unique=True,
+        sqlite_where=_UNRESOLVED,
+        postgresql_where=_UNRESOLVED,
+    ),
     sa.Index("ix_drifts_user", "user_id", "id"),
 )
 outside = sa.Table(
-    "outside_holdings", metadata,
-    sa.Column("account_id", BigId, primary_key=True, autoincrement=False), sa.Column("asset", sa.Text, primary_key=True),
-    owner_column(), exact("quantity"), moment("since"),
+    "outside_holdings",
+    metadata,
+    sa.Column("account_id", BigId, primary_key=True, autoincrement=False),
+    sa.Column("asset", sa.Text, primary_key=True),
+    owner_column(),
+    exact("quantity"),
+    moment("since"),
 )
 reconciliations = sa.Table(
-    "reconciliations", metadata,
-    sa.Column("account_id", BigId, sa.ForeignKey("user_api_keys.id"), primary_key=True, autoincrement=False), owner_column(),
-    moment("first_at", nullable=True), moment("at", nullable=True), moment("failing_since", nullable=True), words("problem"), flag("told"),
+    "reconciliations",
+    metadata,
+    sa.Column("account_id", BigId, sa.ForeignKey("user_api_keys.id"), primary_key=True, autoincrement=False),
+    owner_column(),
+    moment("first_at", nullable=True),
+    moment("at", nullable=True),
+    moment("failing_since", nullable=True),
+    words("problem"),
+    flag("told"),
 )
 
 SYSTEM = {
-    "on", "kept_outside", "unresolved", "open_one", "change", "held_outside", "put_outside", "state", "put_state", "owned", "everything_unresolved",
+    "on",
+    "kept_outside",
+    "unresolved",
+    "open_one",
+    "change",
+    "held_outside",
+    "put_outside",
+    "state",
+    "put_state",
+    "owned",
+    "everything_unresolved",
 }
 
 
@@ -59,9 +115,11 @@ def _drift(row: Any) -> Drift:
     return Drift(**(row._asdict() | {"status": DriftStatus(row.status)}))
 
 
-# --- for the worker ------------------------------------------------------------------------------------------------------
+# --- for the worker -----------------------------------------------------------------------------------------
 
-_ON = sa.select(drifts).where(drifts.c.account_id == p("account_id"), drifts.c.asset == p("asset"), _UNRESOLVED)
+_ON = sa.select(drifts).where(
+    drifts.c.account_id == p("account_id"), drifts.c.asset == p("asset"), _UNRESOLVED
+)
 
 
 def on(conn: sa.Connection, account_id: int, symbol: Symbol) -> Drift | None:
@@ -76,11 +134,19 @@ def unresolved(conn: sa.Connection, account_id: int) -> dict[str, Drift]:
 
 
 def everything_unresolved(conn: sa.Connection) -> dict[tuple[int, str], Drift]:
-    return {(row.account_id, row.asset): _drift(row) for row in conn.execute(sa.select(drifts).where(_UNRESOLVED))}
+    return {
+        (row.account_id, row.asset): _drift(row) for row in conn.execute(sa.select(drifts).where(_UNRESOLVED))
+    }
 
 
 def open_one(conn: sa.Connection, user_id: int, **values: Any) -> int:
-    row = {"user_id": user_id, "status": DriftStatus.OPEN, "way": "", "bot_id": None, "resolved_at": None} | values
+    row = {
+        "user_id": user_id,
+        "status": DriftStatus.OPEN,
+        "way": "",
+        "bot_id": None,
+        "resolved_at": None,
+    } | values
     return added_id(conn, sa.insert(drifts).values(**row))
 
 
@@ -90,11 +156,15 @@ def change(conn: sa.Connection, drift_id: int, **values: Any) -> None:
 
 
 def held_outside(conn: sa.Connection, account_id: int) -> dict[str, Decimal]:
-    found = conn.execute(sa.select(outside.c.asset, outside.c.quantity).where(outside.c.account_id == account_id))
+    found = conn.execute(
+        sa.select(outside.c.asset, outside.c.quantity).where(outside.c.account_id == account_id)
+    )
     return {row.asset: row.quantity for row in found}
 
 
-_OUTSIDE = sa.select(outside.c.quantity).where(outside.c.account_id == p("account_id"), outside.c.asset == p("asset"))
+_OUTSIDE = sa.select(outside.c.quantity).where(
+    outside.c.account_id == p("account_id"), outside.c.asset == p("asset")
+)
 
 
 def kept_outside(conn: sa.Connection, account_id: int, symbol: Symbol) -> Decimal:
@@ -103,11 +173,19 @@ def kept_outside(conn: sa.Connection, account_id: int, symbol: Symbol) -> Decima
     return row.quantity if row else ZERO
 
 
-def put_outside(conn: sa.Connection, user_id: int, account_id: int, asset: str, quantity: Decimal, now: datetime) -> None:
+def put_outside(
+    conn: sa.Connection, user_id: int, account_id: int, asset: str, quantity: Decimal, now: datetime
+) -> None:
     mine = (outside.c.account_id == account_id) & (outside.c.asset == asset)
     conn.execute(sa.delete(outside).where(mine))
     if quantity:
-        row = {"account_id": account_id, "asset": asset, "user_id": user_id, "quantity": quantity, "since": now}
+        row = {
+            "account_id": account_id,
+            "asset": asset,
+            "user_id": user_id,
+            "quantity": quantity,
+            "since": now,
+        }
         conn.execute(sa.insert(outside).values(**row))
 
 
@@ -125,14 +203,17 @@ def put_state(conn: sa.Connection, now_is: State) -> None:
 
 
 def owned(conn: sa.Connection, account_id: int) -> list[Any]:
-    """(id, symbol, quantity, cost, deleted) of the account's bots: those that live, and those that still own something."""
+    """(id, symbol, quantity, cost, deleted) of the account's bots: those that live, and those that still own
+    something."""
     b = bots.c
     lives = sa.or_(b.deleted_at.is_(None), sa.text("status != 'READY'"))
-    query = sa.select(b.id, b.symbol, b.position_quantity, b.position_cost, b.deleted_at).where(b.account_id == account_id, lives)
+    query = sa.select(b.id, b.symbol, b.position_quantity, b.position_cost, b.deleted_at).where(
+        b.account_id == account_id, lives
+    )
     return list(conn.execute(query.order_by(b.id)))
 
 
-# --- for its user --------------------------------------------------------------------------------------------------------
+# --- for its user -------------------------------------------------------------------------------------------
 
 
 def get(conn: sa.Connection, owner: int, drift_id: int) -> Drift | None:
@@ -140,8 +221,15 @@ def get(conn: sa.Connection, owner: int, drift_id: int) -> Drift | None:
     return _drift(row) if row else None
 
 
-def list_page(conn: sa.Connection, owner: int, *, before: int | None, limit: int, account_id: int | None = None,
-              status: str | None = None) -> list[Drift]:
+def list_page(
+    conn: sa.Connection,
+    owner: int,
+    *,
+    before: int | None,
+    limit: int,
+    account_id: int | None = None,
+    status: str | None = None,
+) -> list[Drift]:
     query = sa.select(drifts).where(drifts.c.user_id == owner)
     if before is not None:
         query = query.where(drifts.c.id < before)
@@ -160,4 +248,7 @@ def outside_of(conn: sa.Connection, owner: int, account_id: int, asset: str) -> 
 
 
 def states(conn: sa.Connection, owner: int) -> list[State]:
-    return [State(**row._asdict()) for row in conn.execute(sa.select(reconciliations).where(reconciliations.c.user_id == owner))]
+    return [
+        State(**row._asdict())
+        for row in conn.execute(sa.select(reconciliations).where(reconciliations.c.user_id == owner))
+    ]

@@ -7,39 +7,102 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dashtrade.tables.base import added_id, BigId, Instrument, exact, metadata, moment, number, owner_column, whole, words
+from dashtrade.tables.base import (
+    BigId,
+    Instrument,
+    added_id,
+    exact,
+    metadata,
+    moment,
+    number,
+    owner_column,
+    whole,
+    words,
+)
 
 flattens = sa.Table(
-    "flattens", metadata, number(), owner_column(),
-    words("scope"), whole("scope_id"), words("status"), words("asked_by"), moment("created_at"), moment("ended_at", nullable=True),
+    "flattens",
+    metadata,
+    number(),
+    owner_column(),
+    words("scope"),
+    whole("scope_id"),
+    words("status"),
+    words("asked_by"),
+    moment("created_at"),
+    moment("ended_at", nullable=True),
     sa.Index("ix_flattens_user", "user_id", "id"),
-    sa.Index("ix_flattens_running", "id", sqlite_where=sa.text("status = 'running'"), postgresql_where=sa.text("status = 'running'")),
+    sa.Index(
+        "ix_flattens_running",
+        "id",
+        sqlite_where=sa.text("status = 'running'"),
+        postgresql_where=sa.text("status = 'running'"),
+    ),
 )
 items = sa.Table(
-    "flatten_items", metadata, number(), owner_column(),
+    "flatten_items",
+    metadata,
+    number(),
+    owner_column(),
     sa.Column("flatten_id", BigId, sa.ForeignKey("flattens.id"), nullable=False, index=True),
-    whole("account_id"), sa.Column("bot_id", BigId, sa.ForeignKey("user_bot_configs.id"), nullable=False),
-    sa.Column("symbol", Instrument, nullable=False), exact("quantity"), words("status"), words("reason"), whole("tries"),
-    moment("next_at", nullable=True), words("signal_id", nullable=True),
+    whole("account_id"),
+    sa.Column("bot_id", BigId, sa.ForeignKey("user_bot_configs.id"), nullable=False),
+    sa.Column("symbol", Instrument, nullable=False),
+    exact("quantity"),
+    words("status"),
+    words("reason"),
+    whole("tries"),
+    moment("next_at", nullable=True),
+    words("signal_id", nullable=True),
 )
 
 SYSTEM = {"running", "items_of", "put_item", "end"}
 
 
-def add(conn: sa.Connection, owner: int, *, scope: str, scope_id: int, asked_by: str, now: datetime, bots: list[Any]) -> int:
+def add(
+    conn: sa.Connection,
+    owner: int,
+    *,
+    scope: str,
+    scope_id: int,
+    asked_by: str,
+    now: datetime,
+    bots: list[Any],
+) -> int:
     """One row for each bot, in the order in which they are closed."""
-    row = {"user_id": owner, "scope": scope, "scope_id": scope_id, "status": "running", "asked_by": asked_by, "created_at": now, "ended_at": None}
+    row = {
+        "user_id": owner,
+        "scope": scope,
+        "scope_id": scope_id,
+        "status": "running",
+        "asked_by": asked_by,
+        "created_at": now,
+        "ended_at": None,
+    }
     flatten_id = added_id(conn, sa.insert(flattens).values(**row))
     for bot in bots:
-        conn.execute(sa.insert(items).values(
-            user_id=owner, flatten_id=flatten_id, account_id=bot.account_id, bot_id=bot.id, symbol=bot.symbol,
-            quantity=bot.position.quantity, status="waiting", reason="", tries=0, next_at=None, signal_id=None,
-        ))
+        conn.execute(
+            sa.insert(items).values(
+                user_id=owner,
+                flatten_id=flatten_id,
+                account_id=bot.account_id,
+                bot_id=bot.id,
+                symbol=bot.symbol,
+                quantity=bot.position.quantity,
+                status="waiting",
+                reason="",
+                tries=0,
+                next_at=None,
+                signal_id=None,
+            )
+        )
     return flatten_id
 
 
 def get(conn: sa.Connection, owner: int, flatten_id: int) -> Any | None:
-    return conn.execute(sa.select(flattens).where(flattens.c.user_id == owner, flattens.c.id == flatten_id)).first()
+    return conn.execute(
+        sa.select(flattens).where(flattens.c.user_id == owner, flattens.c.id == flatten_id)
+    ).first()
 
 
 def parts(conn: sa.Connection, owner: int, flatten_id: int) -> list[Any]:
@@ -48,21 +111,35 @@ def parts(conn: sa.Connection, owner: int, flatten_id: int) -> list[Any]:
 
 
 def latest(conn: sa.Connection, owner: int, *, limit: int) -> list[Any]:
-    return list(conn.execute(sa.select(flattens).where(flattens.c.user_id == owner).order_by(flattens.c.id.desc()).limit(limit)))
+    return list(
+        conn.execute(
+            sa.select(flattens).where(flattens.c.user_id == owner).order_by(flattens.c.id.desc()).limit(limit)
+        )
+    )
 
 
 def under_way(conn: sa.Connection, owner: int) -> dict[int, int]:
     """The bots that are being closed, and by which flatten."""
-    open_ = (items.c.user_id == owner) & (flattens.c.status == "running") & items.c.status.not_in(("done", "stuck"))
-    query = sa.select(items.c.bot_id, items.c.flatten_id).join(flattens, flattens.c.id == items.c.flatten_id).where(open_)
+    open_ = (
+        (items.c.user_id == owner)
+        & (flattens.c.status == "running")
+        & items.c.status.not_in(("done", "stuck"))
+    )
+    query = (
+        sa.select(items.c.bot_id, items.c.flatten_id)
+        .join(flattens, flattens.c.id == items.c.flatten_id)
+        .where(open_)
+    )
     return {row.bot_id: row.flatten_id for row in conn.execute(query.order_by(items.c.id))}
 
 
-# --- for the worker ------------------------------------------------------------------------------------------------------
+# --- for the worker -----------------------------------------------------------------------------------------
 
 
 def running(conn: sa.Connection) -> list[Any]:
-    return list(conn.execute(sa.select(flattens).where(sa.text("status = 'running'")).order_by(flattens.c.id)))
+    return list(
+        conn.execute(sa.select(flattens).where(sa.text("status = 'running'")).order_by(flattens.c.id))
+    )
 
 
 def items_of(conn: sa.Connection, flatten_id: int) -> list[Any]:

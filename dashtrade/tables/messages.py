@@ -10,21 +10,45 @@ import sqlalchemy as sa
 
 from dashtrade import security_log
 from dashtrade.tables.base import (
-    BigId, Json, after_commit, metadata, moment, number, owner_column, unindexed, whole, words
-)  # fmt: skip
+    BigId,
+    Json,
+    after_commit,
+    metadata,
+    moment,
+    number,
+    owner_column,
+    unindexed,
+    whole,
+    words,
+)
 from dashtrade.tables.quick import run
 
 outbox = sa.Table(
-    "outbox", metadata, number(), owner_column(),
-    moment("created_at"), words("level"), words("title"), words("text"), words("signal_id", nullable=True),
+    "outbox",
+    metadata,
+    number(),
+    owner_column(),
+    moment("created_at"),
+    words("level"),
+    words("title"),
+    words("text"),
+    words("signal_id", nullable=True),
     moment("read_at", nullable=True),
     sa.Index("ix_outbox_user", "user_id", "id"),
     sa.Index("ix_outbox_signal", "signal_id"),
 )
 audit = sa.Table(
-    "audit_log", metadata, number(), moment("at"), sa.Column("user_id", BigId, nullable=True, index=True),
-    whole("subject_id", nullable=True), words("action"), sa.Column("detail", Json, nullable=True), words("address"),
-    sa.Column("collapse_key", sa.Text, nullable=True, index=True),  # of what happened before in the same minute
+    "audit_log",
+    metadata,
+    number(),
+    moment("at"),
+    sa.Column("user_id", BigId, nullable=True, index=True),
+    whole("subject_id", nullable=True),
+    words("action"),
+    sa.Column("detail", Json, nullable=True),
+    words("address"),
+    # of what happened before in the same minute
+    sa.Column("collapse_key", sa.Text, nullable=True, index=True),
 )
 
 SYSTEM = {"send", "record", "everything_recorded", "record_often", "forget_name"}
@@ -32,16 +56,41 @@ SYSTEM = {"send", "record", "everything_recorded", "record_often", "forget_name"
 _SEND = sa.insert(outbox)
 
 
-def send(conn: sa.Connection, user_id: int, *, level: str, title: str, text: str, now: datetime, signal_id: str | None = None) -> None:
+def send(
+    conn: sa.Connection,
+    user_id: int,
+    *,
+    level: str,
+    title: str,
+    text: str,
+    now: datetime,
+    signal_id: str | None = None,
+) -> None:
     """Written in the transaction that did what it tells of: told if, and only if, it happened."""
-    run(conn, _SEND, {
-        "user_id": user_id, "created_at": now, "level": level, "title": title, "text": text, "signal_id": signal_id,
-        "read_at": None,
-    })
+    run(
+        conn,
+        _SEND,
+        {
+            "user_id": user_id,
+            "created_at": now,
+            "level": level,
+            "title": title,
+            "text": text,
+            "signal_id": signal_id,
+            "read_at": None,
+        },
+    )
 
 
-def list_page(conn: sa.Connection, owner: int, *, before: int | None, limit: int, unread_only: bool = False,
-              problems_only: bool = False) -> list[Any]:
+def list_page(
+    conn: sa.Connection,
+    owner: int,
+    *,
+    before: int | None,
+    limit: int,
+    unread_only: bool = False,
+    problems_only: bool = False,
+) -> list[Any]:
     query = sa.select(outbox).where(outbox.c.user_id == owner)
     if before is not None:
         query = query.where(outbox.c.id < before)
@@ -53,9 +102,20 @@ def list_page(conn: sa.Connection, owner: int, *, before: int | None, limit: int
 
 
 def unread(conn: sa.Connection, owner: int, *, among: int = 1000) -> Any:
-    """(count, newest) of the unread ones among the latest: a long history is not gone through for a figure."""
-    latest = sa.select(outbox.c.id, outbox.c.read_at).where(outbox.c.user_id == owner).order_by(outbox.c.id.desc()).limit(among).subquery()
-    return conn.execute(sa.select(sa.func.count().label("number"), sa.func.max(latest.c.id).label("newest")).where(latest.c.read_at.is_(None))).one()
+    """(count, newest) of the unread ones among the latest: a long history is not gone through for a
+    figure."""
+    latest = (
+        sa.select(outbox.c.id, outbox.c.read_at)
+        .where(outbox.c.user_id == owner)
+        .order_by(outbox.c.id.desc())
+        .limit(among)
+        .subquery()
+    )
+    return conn.execute(
+        sa.select(sa.func.count().label("number"), sa.func.max(latest.c.id).label("newest")).where(
+            latest.c.read_at.is_(None)
+        )
+    ).one()
 
 
 def for_signal(conn: sa.Connection, owner: int, signal_id: str) -> list[Any]:
@@ -68,9 +128,24 @@ def mark_read(conn: sa.Connection, owner: int, *, up_to: int, now: datetime) -> 
     return conn.execute(sa.update(outbox).where(mine).values(read_at=now)).rowcount
 
 
-def record(conn: sa.Connection, *, actor: int | None, action: str, now: datetime, subject: int | None = None,
-           detail: Any = None, address: str = "") -> None:
-    row = {"at": now, "user_id": actor, "subject_id": subject, "action": action, "detail": detail, "address": address}
+def record(
+    conn: sa.Connection,
+    *,
+    actor: int | None,
+    action: str,
+    now: datetime,
+    subject: int | None = None,
+    detail: Any = None,
+    address: str = "",
+) -> None:
+    row = {
+        "at": now,
+        "user_id": actor,
+        "subject_id": subject,
+        "action": action,
+        "detail": detail,
+        "address": address,
+    }
     conn.execute(sa.insert(audit).values(**row))
     _tell_security(conn, row)
 
@@ -80,15 +155,31 @@ def _tell_security(conn: sa.Connection, row: dict[str, Any]) -> None:
     after_commit(conn, partial(security_log.tell, **told, address=row["address"], detail=row["detail"]))
 
 
-def record_often(conn: sa.Connection, *, key: str, count: int, actor: int | None, action: str, now: datetime, subject: int | None,
-                 detail: dict[str, Any], address: str) -> None:
+def record_often(
+    conn: sa.Connection,
+    *,
+    key: str,
+    count: int,
+    actor: int | None,
+    action: str,
+    now: datetime,
+    subject: int | None,
+    detail: dict[str, Any],
+    address: str,
+) -> None:
     """What may happen many times a minute: one row for all with this key, which says how many."""
     row = {
-        "at": now, "user_id": actor, "subject_id": subject, "action": action, "address": address,
+        "at": now,
+        "user_id": actor,
+        "subject_id": subject,
+        "action": action,
+        "address": address,
         "detail": detail | {"count": count},
-    }  # fmt: skip
+    }
     _tell_security(conn, row)
-    found = conn.execute(sa.select(audit.c.id, audit.c.detail).where(audit.c.collapse_key == key).with_for_update()).first()
+    found = conn.execute(
+        sa.select(audit.c.id, audit.c.detail).where(audit.c.collapse_key == key).with_for_update()
+    ).first()
     if found is not None:
         more = found.detail | {"count": int(found.detail["count"]) + count}
         conn.execute(sa.update(audit).where(audit.c.id == found.id).values(detail=more))
@@ -99,7 +190,9 @@ def record_often(conn: sa.Connection, *, key: str, count: int, actor: int | None
 def forget_name(conn: sa.Connection, user_id: int, email: str) -> None:
     """A user who is gone: what was done stays, by and to a number, and their email goes from it."""
     about = sa.or_(audit.c.user_id == user_id, audit.c.subject_id == user_id)
-    for row in list(conn.execute(sa.select(audit.c.id, audit.c.detail).where(about, audit.c.detail.is_not(None)))):
+    for row in list(
+        conn.execute(sa.select(audit.c.id, audit.c.detail).where(about, audit.c.detail.is_not(None)))
+    ):
         kept = {name: f"removed-{user_id}" if value == email else value for name, value in row.detail.items()}
         if kept != row.detail:
             conn.execute(sa.update(audit).where(audit.c.id == row.id).values(detail=kept))

@@ -13,9 +13,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from dashtrade.tables.base import is_postgres, metadata
 
 nonces = sa.Table(
-    "nonces", metadata, sa.Column("key_digest", sa.Text, primary_key=True),
+    "nonces",
+    metadata,
+    sa.Column("key_digest", sa.Text, primary_key=True),
     sa.Column("number", sa.BigInteger, nullable=False),
-)  # fmt: skip
+)
 
 SYSTEM = {"take"}
 

@@ -17,77 +17,213 @@ from dashtrade.domain.scope import Money, MoneyScope
 from dashtrade.domain.values import OrderSide, OrderType, Symbol, TimeInForce
 from dashtrade.tables.accounts import accounts
 from dashtrade.tables.base import (
-    BigId, Exact, Instrument, Json, exact, flag, harmless_column, is_postgres, metadata, moment, number, owner_column, unindexed, whole, words,
-)  # fmt: skip
+    BigId,
+    Exact,
+    Instrument,
+    Json,
+    exact,
+    flag,
+    harmless_column,
+    is_postgres,
+    metadata,
+    moment,
+    number,
+    owner_column,
+    unindexed,
+    whole,
+    words,
+)
 from dashtrade.tables.quick import first, one, rows, run, run_many, scalar
 
 _OPEN = sa.text("status IN ('created', 'submitting', 'unknown', 'working', 'attention')")
 orders = sa.Table(
-    "orders", metadata,
-    sa.Column("id", sa.Text, primary_key=True), owner_column(),
-    whole("account_id"), sa.Column("bot_id", BigId, sa.ForeignKey("user_bot_configs.id"), nullable=False),
-    sa.Column("signal_id", sa.Text, sa.ForeignKey("signals.id"), nullable=False), whole("decision_id"), whole("step"),
-    flag("final"), flag("alone"),
-    sa.Column("symbol", Instrument, nullable=False), words("side"), words("effect"), words("type"), exact("quantity"),
-    exact("limit_price", nullable=True), exact("stop_price", nullable=True), exact("trail_amount", nullable=True),
-    exact("trail_percent", nullable=True), words("time_in_force"), flag("extended_hours"), words("status"), words("reason"),
-    words("broker_order_id", nullable=True), words("parent_id", nullable=True), exact("filled_quantity"), exact("filled_notional"), exact("reserve"),
-    sa.Column("exits", Json, nullable=True), flag("cancel_requested"), whole("sends"),
-    moment("due_at", nullable=True), moment("sent_at", nullable=True), moment("created_at"), moment("updated_at"),
+    "orders",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    owner_column(),
+    whole("account_id"),
+    sa.Column("bot_id", BigId, sa.ForeignKey("user_bot_configs.id"), nullable=False),
+    sa.Column("signal_id", sa.Text, sa.ForeignKey("signals.id"), nullable=False),
+    whole("decision_id"),
+    whole("step"),
+    flag("final"),
+    flag("alone"),
+    sa.Column("symbol", Instrument, nullable=False),
+    words("side"),
+    words("effect"),
+    words("type"),
+    exact("quantity"),
+    exact("limit_price", nullable=True),
+    exact("stop_price", nullable=True),
+    exact("trail_amount", nullable=True),
+    exact("trail_percent", nullable=True),
+    words("time_in_force"),
+    flag("extended_hours"),
+    words("status"),
+    words("reason"),
+    words("broker_order_id", nullable=True),
+    words("parent_id", nullable=True),
+    exact("filled_quantity"),
+    exact("filled_notional"),
+    exact("reserve"),
+    sa.Column("exits", Json, nullable=True),
+    flag("cancel_requested"),
+    whole("sends"),
+    moment("due_at", nullable=True),
+    moment("sent_at", nullable=True),
+    moment("created_at"),
+    moment("updated_at"),
     words("crossed_with", nullable=True),
     sa.Index("ix_orders_open", "account_id", "symbol", sqlite_where=_OPEN, postgresql_where=_OPEN),
-    sa.Index("ix_orders_signal", "signal_id"), sa.Index("ix_orders_user", "user_id", "created_at"),
+    sa.Index("ix_orders_signal", "signal_id"),
+    sa.Index("ix_orders_user", "user_id", "created_at"),
     sqlite_with_rowid=False,
 )
 events = sa.Table(
-    "order_events", metadata, number(), owner_column(),
-    sa.Column("order_id", sa.Text, sa.ForeignKey("orders.id"), nullable=False, index=True), moment("at"), words("status"), words("detail"),
+    "order_events",
+    metadata,
+    number(),
+    owner_column(),
+    sa.Column("order_id", sa.Text, sa.ForeignKey("orders.id"), nullable=False, index=True),
+    moment("at"),
+    words("status"),
+    words("detail"),
 )
 fills = sa.Table(
-    "fills", metadata, number(), owner_column(),
-    whole("account_id"), whole("bot_id"), sa.Column("order_id", sa.Text, sa.ForeignKey("orders.id"), nullable=False, index=True),
-    words("broker_fill_id"), words("side"), exact("quantity"), exact("price"), exact("fee"), exact("fee_base"), exact("realized"),
-    moment("at"), moment("booked_at"), sa.UniqueConstraint("account_id", "broker_fill_id"),
+    "fills",
+    metadata,
+    number(),
+    owner_column(),
+    whole("account_id"),
+    whole("bot_id"),
+    sa.Column("order_id", sa.Text, sa.ForeignKey("orders.id"), nullable=False, index=True),
+    words("broker_fill_id"),
+    words("side"),
+    exact("quantity"),
+    exact("price"),
+    exact("fee"),
+    exact("fee_base"),
+    exact("realized"),
+    moment("at"),
+    moment("booked_at"),
+    sa.UniqueConstraint("account_id", "broker_fill_id"),
 )
 _HELD = sa.text("closed_at IS NULL")
 lots = sa.Table(
-    "lots", metadata, number(), owner_column(), whole("bot_id"), whole("fill_id"),
-    exact("quantity"), exact("remaining"), exact("price"), moment("opened_at"), moment("closed_at", nullable=True),
+    "lots",
+    metadata,
+    number(),
+    owner_column(),
+    whole("bot_id"),
+    whole("fill_id"),
+    exact("quantity"),
+    exact("remaining"),
+    exact("price"),
+    moment("opened_at"),
+    moment("closed_at", nullable=True),
     sa.Index("ix_lots_held", "bot_id", "id", sqlite_where=_HELD, postgresql_where=_HELD),
 )
 trades = sa.Table(
-    "bot_trades", metadata, number(), owner_column(),
-    whole("account_id"), whole("bot_id"), words("signal_id"),
+    "bot_trades",
+    metadata,
+    number(),
+    owner_column(),
+    whole("account_id"),
+    whole("bot_id"),
+    words("signal_id"),
     sa.Column("order_id", sa.Text, sa.ForeignKey("orders.id"), nullable=False, unique=True),
-    sa.Column("symbol", Instrument, nullable=False), words("action"), words("effect"), exact("quantity"), exact("price"),
-    exact("notional"), exact("fee"), exact("realized_pnl"), words("status"), words("broker_order_id", nullable=True), moment("at"),
+    sa.Column("symbol", Instrument, nullable=False),
+    words("action"),
+    words("effect"),
+    exact("quantity"),
+    exact("price"),
+    exact("notional"),
+    exact("fee"),
+    exact("realized_pnl"),
+    words("status"),
+    words("broker_order_id", nullable=True),
+    moment("at"),
     sa.Column("crossed", sa.Boolean, nullable=False, server_default=sa.false()),
-    sa.Index("ix_bot_trades_user", "user_id", "id"), sa.Index("ix_bot_trades_bot", "bot_id", "id"),
-    sa.Index("ix_bot_trades_symbol", "user_id", "symbol", "id"), sa.Index("ix_bot_trades_at", "user_id", "at"),
-    sa.Index("ix_bot_trades_partial", "user_id", "id", sqlite_where=sa.text("status = 'partial'"), postgresql_where=sa.text("status = 'partial'")),
+    sa.Index("ix_bot_trades_user", "user_id", "id"),
+    sa.Index("ix_bot_trades_bot", "bot_id", "id"),
+    sa.Index("ix_bot_trades_symbol", "user_id", "symbol", "id"),
+    sa.Index("ix_bot_trades_at", "user_id", "at"),
+    sa.Index(
+        "ix_bot_trades_partial",
+        "user_id",
+        "id",
+        sqlite_where=sa.text("status = 'partial'"),
+        postgresql_where=sa.text("status = 'partial'"),
+    ),
 )
 
 SYSTEM = {
-    "insert", "log", "load", "find", "update", "open_in_lane", "open_in_account", "request_cancel", "of_signal", "add_fill", "held_lots",
-    "known_fills", "cut", "add_lot", "put_lot", "split_lot", "put_trade", "due_lanes", "working_accounts",
-    "cancel_entries", "legs_of", "ever_traded",
+    "insert",
+    "log",
+    "load",
+    "find",
+    "update",
+    "open_in_lane",
+    "open_in_account",
+    "request_cancel",
+    "of_signal",
+    "add_fill",
+    "held_lots",
+    "known_fills",
+    "cut",
+    "add_lot",
+    "put_lot",
+    "split_lot",
+    "put_trade",
+    "due_lanes",
+    "working_accounts",
+    "cancel_entries",
+    "legs_of",
+    "ever_traded",
 }
 
 
 def _order(row: Any) -> Order:
     return Order(
-        id=row.id, user_id=row.user_id, account_id=row.account_id, bot_id=row.bot_id, signal_id=row.signal_id,
-        decision_id=row.decision_id, step=row.step, final=row.final, alone=row.alone,
-        symbol=row.symbol, side=OrderSide(row.side), effect=Effect(row.effect), type=OrderType(row.type), quantity=row.quantity,
-        limit_price=row.limit_price, stop_price=row.stop_price, trail_amount=row.trail_amount, trail_percent=row.trail_percent,
-        time_in_force=TimeInForce(row.time_in_force), extended_hours=row.extended_hours, status=OrderStatus(row.status),
-        reason=row.reason, broker_order_id=row.broker_order_id, parent_id=row.parent_id, filled_quantity=row.filled_quantity,
-        filled_notional=row.filled_notional, reserve=row.reserve, exits=row.exits, cancel_requested=row.cancel_requested, sends=row.sends,
-        due_at=row.due_at, sent_at=row.sent_at, created_at=row.created_at, updated_at=row.updated_at, crossed_with=row.crossed_with,
+        id=row.id,
+        user_id=row.user_id,
+        account_id=row.account_id,
+        bot_id=row.bot_id,
+        signal_id=row.signal_id,
+        decision_id=row.decision_id,
+        step=row.step,
+        final=row.final,
+        alone=row.alone,
+        symbol=row.symbol,
+        side=OrderSide(row.side),
+        effect=Effect(row.effect),
+        type=OrderType(row.type),
+        quantity=row.quantity,
+        limit_price=row.limit_price,
+        stop_price=row.stop_price,
+        trail_amount=row.trail_amount,
+        trail_percent=row.trail_percent,
+        time_in_force=TimeInForce(row.time_in_force),
+        extended_hours=row.extended_hours,
+        status=OrderStatus(row.status),
+        reason=row.reason,
+        broker_order_id=row.broker_order_id,
+        parent_id=row.parent_id,
+        filled_quantity=row.filled_quantity,
+        filled_notional=row.filled_notional,
+        reserve=row.reserve,
+        exits=row.exits,
+        cancel_requested=row.cancel_requested,
+        sends=row.sends,
+        due_at=row.due_at,
+        sent_at=row.sent_at,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        crossed_with=row.crossed_with,
     )
 
 
-# --- for the worker ------------------------------------------------------------------------------------------------------
+# --- for the worker -----------------------------------------------------------------------------------------
 
 _INSERT, _LOG = sa.insert(orders), sa.insert(events)
 _LOAD = sa.select(orders).where(orders.c.id == p("order_id"))
@@ -96,15 +232,36 @@ _LANE = (
     .where(orders.c.account_id == p("account_id"), orders.c.symbol == p("symbol", type_=Instrument), _OPEN)
     .order_by(orders.c.created_at, orders.c.step)
 )
-_ACCOUNT = sa.select(orders).where(orders.c.account_id == p("account_id"), _OPEN).order_by(orders.c.created_at, orders.c.step)
-_UPDATE = sa.update(orders).where(
-    orders.c.id == p("order_id"), orders.c.status == p("old_status"), orders.c.filled_quantity == p("old_filled", type_=Exact)
-).values(
-    status=p("new_status"), reason=p("why"), broker_order_id=p("broker_id"), filled_quantity=p("filled", type_=Exact),
-    filled_notional=p("notional", type_=Exact), reserve=p("reserve_", type_=Exact), sends=p("sends_"), due_at=p("due"),
-    sent_at=p("sent"), updated_at=p("now"),
+_ACCOUNT = (
+    sa.select(orders)
+    .where(orders.c.account_id == p("account_id"), _OPEN)
+    .order_by(orders.c.created_at, orders.c.step)
 )
-_OF_SIGNAL = sa.select(orders).where(orders.c.signal_id == p("signal_id"), orders.c.bot_id == p("bot_id")).order_by(orders.c.step)
+_UPDATE = (
+    sa.update(orders)
+    .where(
+        orders.c.id == p("order_id"),
+        orders.c.status == p("old_status"),
+        orders.c.filled_quantity == p("old_filled", type_=Exact),
+    )
+    .values(
+        status=p("new_status"),
+        reason=p("why"),
+        broker_order_id=p("broker_id"),
+        filled_quantity=p("filled", type_=Exact),
+        filled_notional=p("notional", type_=Exact),
+        reserve=p("reserve_", type_=Exact),
+        sends=p("sends_"),
+        due_at=p("due"),
+        sent_at=p("sent"),
+        updated_at=p("now"),
+    )
+)
+_OF_SIGNAL = (
+    sa.select(orders)
+    .where(orders.c.signal_id == p("signal_id"), orders.c.bot_id == p("bot_id"))
+    .order_by(orders.c.step)
+)
 
 
 def insert(conn: sa.Connection, new: list[Order]) -> None:
@@ -113,9 +270,14 @@ def insert(conn: sa.Connection, new: list[Order]) -> None:
 
 def log(conn: sa.Connection, lines: list[tuple[Order, datetime, str, str]]) -> None:
     """(order, when, status, detail): one line per change of state, for the story."""
-    run_many(conn, _LOG, [
-        {"user_id": o.user_id, "order_id": o.id, "at": at, "status": status, "detail": detail} for o, at, status, detail in lines
-    ])
+    run_many(
+        conn,
+        _LOG,
+        [
+            {"user_id": o.user_id, "order_id": o.id, "at": at, "status": status, "detail": detail}
+            for o, at, status, detail in lines
+        ],
+    )
 
 
 def load(conn: sa.Connection, order_id: str) -> Order:
@@ -130,25 +292,57 @@ def find(conn: sa.Connection, account_id: int, order_id: str) -> Order | None:
 
 def update(conn: sa.Connection, before: Order, after: Order) -> bool:
     """From what it was to what it is; False, and nothing done, if it is not what we thought it was."""
-    return run(conn, _UPDATE, {
-        "order_id": after.id, "new_status": after.status, "why": after.reason, "broker_id": after.broker_order_id,
-        "filled": after.filled_quantity, "notional": after.filled_notional, "reserve_": after.reserve, "sends_": after.sends,
-        "due": after.due_at, "sent": after.sent_at, "now": after.updated_at, "old_status": before.status,
-        "old_filled": before.filled_quantity,
-    }) == 1
+    return (
+        run(
+            conn,
+            _UPDATE,
+            {
+                "order_id": after.id,
+                "new_status": after.status,
+                "why": after.reason,
+                "broker_id": after.broker_order_id,
+                "filled": after.filled_quantity,
+                "notional": after.filled_notional,
+                "reserve_": after.reserve,
+                "sends_": after.sends,
+                "due": after.due_at,
+                "sent": after.sent_at,
+                "now": after.updated_at,
+                "old_status": before.status,
+                "old_filled": before.filled_quantity,
+            },
+        )
+        == 1
+    )
 
 
-_CUT = sa.update(orders).where(orders.c.id == p("order_id")).values(
-    quantity=p("size", type_=Exact), effect=p("does"), final=p("last"), exits=p("exits_", type_=Json), reserve=p("reserve_", type_=Exact)
+_CUT = (
+    sa.update(orders)
+    .where(orders.c.id == p("order_id"))
+    .values(
+        quantity=p("size", type_=Exact),
+        effect=p("does"),
+        final=p("last"),
+        exits=p("exits_", type_=Json),
+        reserve=p("reserve_", type_=Exact),
+    )
 )
 
 
 def cut(conn: sa.Connection, order: Order) -> None:
     """Only a part of what was decided is sent under this id; the rest is an order of its own."""
-    run(conn, _CUT, {
-        "order_id": order.id, "size": order.quantity, "does": order.effect, "last": order.final, "exits_": order.exits,
-        "reserve_": order.reserve,
-    })  # fmt: skip
+    run(
+        conn,
+        _CUT,
+        {
+            "order_id": order.id,
+            "size": order.quantity,
+            "does": order.effect,
+            "last": order.final,
+            "exits_": order.exits,
+            "reserve_": order.reserve,
+        },
+    )
 
 
 def open_in_lane(conn: sa.Connection, account_id: int, symbol: Symbol) -> list[Order]:
@@ -168,25 +362,35 @@ def of_signal(conn: sa.Connection, signal_id: str, bot_id: int) -> list[Order]:
     return [_order(row) for row in rows(conn, _OF_SIGNAL, {"signal_id": signal_id, "bot_id": bot_id})]
 
 
-_LEGS = sa.select(orders).where(
-    orders.c.signal_id == p("signal_id"), orders.c.parent_id == p("parent_id")
-).order_by(orders.c.step)
+_LEGS = (
+    sa.select(orders)
+    .where(orders.c.signal_id == p("signal_id"), orders.c.parent_id == p("parent_id"))
+    .order_by(orders.c.step)
+)
 _SIGNAL_OF = sa.select(orders.c.signal_id).where(orders.c.id == p("order_id"))
 
 
 def legs_of(conn: sa.Connection, order_id: str) -> list[Order]:
-    """The exits that the venue holds for an entry, ended ones too. By way of its signal, which has an index."""
+    """The exits that the venue holds for an entry, ended ones too. By way of its signal, which has an
+    index."""
     signal_id = scalar(conn, _SIGNAL_OF, {"order_id": order_id})
     return [_order(row) for row in rows(conn, _LEGS, {"signal_id": signal_id, "parent_id": order_id})]
 
 
-_DUE = sa.select(orders.c.account_id, orders.c.symbol).where(
-    _OPEN,
-    sa.or_(
-        sa.and_(sa.text("status IN ('created', 'submitting', 'unknown')"), sa.or_(orders.c.due_at.is_(None), orders.c.due_at <= p("now"))),
-        orders.c.cancel_requested,
-    ),
-).distinct()
+_DUE = (
+    sa.select(orders.c.account_id, orders.c.symbol)
+    .where(
+        _OPEN,
+        sa.or_(
+            sa.and_(
+                sa.text("status IN ('created', 'submitting', 'unknown')"),
+                sa.or_(orders.c.due_at.is_(None), orders.c.due_at <= p("now")),
+            ),
+            orders.c.cancel_requested,
+        ),
+    )
+    .distinct()
+)
 
 
 def due_lanes(conn: sa.Connection, now: datetime) -> list[Any]:
@@ -196,7 +400,8 @@ def due_lanes(conn: sa.Connection, now: datetime) -> list[Any]:
 
 _BUSY = (
     sa.select(orders.c.account_id, sa.func.max(orders.c.created_at).label("newest"))
-    .where(_OPEN, sa.text("status IN ('working', 'attention')")).group_by(orders.c.account_id)
+    .where(_OPEN, sa.text("status IN ('working', 'attention')"))
+    .group_by(orders.c.account_id)
 )
 
 
@@ -205,19 +410,31 @@ def working_accounts(conn: sa.Connection) -> list[Any]:
     return rows(conn, _BUSY)
 
 
-# --- booking -------------------------------------------------------------------------------------------------------------
+# --- booking ------------------------------------------------------------------------------------------------
 
 _KNOWN = sa.select(fills.c.broker_fill_id, fills.c.fee, fills.c.fee_base).where(
     fills.c.order_id == p("order_id")
 )
 _HELD_LOTS = (
     sa.select(lots.c.id, lots.c.remaining, lots.c.price, lots.c.opened_at)
-    .where(lots.c.bot_id == p("bot_id"), _HELD).order_by(lots.c.id)
+    .where(lots.c.bot_id == p("bot_id"), _HELD)
+    .order_by(lots.c.id)
 )
-_PUT_LOT = sa.update(lots).where(lots.c.id == p("lot_id")).values(remaining=p("left", type_=Exact), closed_at=p("closed"))
+_PUT_LOT = (
+    sa.update(lots)
+    .where(lots.c.id == p("lot_id"))
+    .values(remaining=p("left", type_=Exact), closed_at=p("closed"))
+)
 _ADD_FILL, _ADD_LOT, _ADD_TRADE = sa.insert(fills).returning(fills.c.id), sa.insert(lots), sa.insert(trades)
-_PUT_TRADE = sa.update(trades).where(trades.c.order_id == p("order")).values(
-    {name: p(name, type_=trades.c[name].type) for name in ("quantity", "price", "notional", "fee", "realized_pnl", "status", "at")}
+_PUT_TRADE = (
+    sa.update(trades)
+    .where(trades.c.order_id == p("order"))
+    .values(
+        {
+            name: p(name, type_=trades.c[name].type)
+            for name in ("quantity", "price", "notional", "fee", "realized_pnl", "status", "at")
+        }
+    )
 )
 
 
@@ -235,7 +452,10 @@ def add_fill(conn: sa.Connection, row: dict[str, Any]) -> int:
 
 
 def held_lots(conn: sa.Connection, bot_id: int) -> list[Lot]:
-    return [Lot(id=r.id, remaining=r.remaining, price=r.price, opened_at=r.opened_at) for r in rows(conn, _HELD_LOTS, {"bot_id": bot_id})]
+    return [
+        Lot(id=r.id, remaining=r.remaining, price=r.price, opened_at=r.opened_at)
+        for r in rows(conn, _HELD_LOTS, {"bot_id": bot_id})
+    ]
 
 
 def add_lot(conn: sa.Connection, row: dict[str, Any]) -> None:
@@ -249,25 +469,54 @@ def put_lot(conn: sa.Connection, lot: Lot, at: datetime) -> None:
 def split_lot(conn: sa.Connection, lot: Lot, remaining: Decimal, ratio: Decimal) -> None:
     """The same money in another number of pieces. Its first quantity is told in the new pieces too."""
     row = conn.execute(sa.select(lots.c.quantity).where(lots.c.id == lot.id)).one()
-    values = {"remaining": remaining, "quantity": scaled(row.quantity, ratio), "price": lot.price * lot.remaining / remaining}
+    values = {
+        "remaining": remaining,
+        "quantity": scaled(row.quantity, ratio),
+        "price": lot.price * lot.remaining / remaining,
+    }
     conn.execute(sa.update(lots).where(lots.c.id == lot.id).values(**values))
 
 
-def put_trade(conn: sa.Connection, order: Order, *, fee: Decimal, realized: Decimal, at: datetime, first: bool) -> None:
+def put_trade(
+    conn: sa.Connection, order: Order, *, fee: Decimal, realized: Decimal, at: datetime, first: bool
+) -> None:
     """One row per order that got a fill; it grows with its fills."""
     now = {
-        "quantity": order.filled_quantity, "price": order.average_price, "notional": order.filled_notional,
-        "status": "filled" if order.status is OrderStatus.FILLED else "partial", "at": at,
+        "quantity": order.filled_quantity,
+        "price": order.average_price,
+        "notional": order.filled_notional,
+        "status": "filled" if order.status is OrderStatus.FILLED else "partial",
+        "at": at,
     }
     if first:
-        run(conn, _ADD_TRADE, now | {
-            "user_id": order.user_id, "account_id": order.account_id, "bot_id": order.bot_id, "signal_id": order.signal_id,
-            "order_id": order.id, "symbol": order.symbol, "action": order.side, "effect": order.effect, "fee": fee,
-            "realized_pnl": realized, "broker_order_id": order.broker_order_id, "crossed": order.crossed_with is not None,
-        })
+        run(
+            conn,
+            _ADD_TRADE,
+            now
+            | {
+                "user_id": order.user_id,
+                "account_id": order.account_id,
+                "bot_id": order.bot_id,
+                "signal_id": order.signal_id,
+                "order_id": order.id,
+                "symbol": order.symbol,
+                "action": order.side,
+                "effect": order.effect,
+                "fee": fee,
+                "realized_pnl": realized,
+                "broker_order_id": order.broker_order_id,
+                "crossed": order.crossed_with is not None,
+            },
+        )
         return
-    old = conn.execute(sa.select(trades.c.fee, trades.c.realized_pnl).where(trades.c.order_id == order.id)).one()
-    run(conn, _PUT_TRADE, now | {"order": order.id, "fee": old.fee + fee, "realized_pnl": old.realized_pnl + realized})
+    old = conn.execute(
+        sa.select(trades.c.fee, trades.c.realized_pnl).where(trades.c.order_id == order.id)
+    ).one()
+    run(
+        conn,
+        _PUT_TRADE,
+        now | {"order": order.id, "fee": old.fee + fee, "realized_pnl": old.realized_pnl + realized},
+    )
 
 
 def give_lots(conn: sa.Connection, owner: int, bot_id: int, heir_id: int) -> None:
@@ -284,11 +533,13 @@ def cancel_entries(conn: sa.Connection, *, scope: str, scope_id: int) -> int:
     return conn.execute(sa.update(orders).where(wanted).values(cancel_requested=True)).rowcount
 
 
-# --- reading -------------------------------------------------------------------------------------------------------------
+# --- reading ------------------------------------------------------------------------------------------------
 
 
 _FOR_SIGNAL = (
-    sa.select(orders).where(unindexed(orders.c.user_id) == p("owner"), orders.c.signal_id == p("signal_id")).order_by(orders.c.bot_id, orders.c.step)
+    sa.select(orders)
+    .where(unindexed(orders.c.user_id) == p("owner"), orders.c.signal_id == p("signal_id"))
+    .order_by(orders.c.bot_id, orders.c.step)
 )
 
 
@@ -297,41 +548,63 @@ def get(conn: sa.Connection, owner: int, order_id: str) -> Order | None:
     return _order(row) if row else None
 
 
-def list_page(conn: sa.Connection, owner: int, *, before: tuple[datetime, str] | None, limit: int, status: str | None = None,
-              bot_id: int | None = None, symbol: Symbol | None = None) -> list[Order]:
+def list_page(
+    conn: sa.Connection,
+    owner: int,
+    *,
+    before: tuple[datetime, str] | None,
+    limit: int,
+    status: str | None = None,
+    bot_id: int | None = None,
+    symbol: Symbol | None = None,
+) -> list[Order]:
     query = sa.select(orders).where(orders.c.user_id == owner)
     if before:
         at, last = before
-        query = query.where(sa.or_(orders.c.created_at < at, sa.and_(orders.c.created_at == at, orders.c.id < last)))
+        query = query.where(
+            sa.or_(orders.c.created_at < at, sa.and_(orders.c.created_at == at, orders.c.id < last))
+        )
     if status == "open":
-        query = query.where(_OPEN, orders.c.account_id.in_(sa.select(accounts.c.id).where(accounts.c.user_id == owner)))
+        query = query.where(
+            _OPEN, orders.c.account_id.in_(sa.select(accounts.c.id).where(accounts.c.user_id == owner))
+        )
     elif status:
         query = query.where(orders.c.status == status)
     if bot_id is not None:
         query = query.where(orders.c.bot_id == bot_id)
     if symbol:
         query = query.where(orders.c.symbol == symbol)
-    return [_order(row) for row in conn.execute(query.order_by(orders.c.created_at.desc(), orders.c.id.desc()).limit(limit))]
+    return [
+        _order(row)
+        for row in conn.execute(query.order_by(orders.c.created_at.desc(), orders.c.id.desc()).limit(limit))
+    ]
 
 
 _STANDING = (
     sa.select(orders)
     .where(
-        _OPEN, unindexed(orders.c.user_id) == p("owner"),
+        _OPEN,
+        unindexed(orders.c.user_id) == p("owner"),
         orders.c.account_id.in_(sa.select(accounts.c.id).where(accounts.c.user_id == p("owner"))),
-    ).order_by(orders.c.created_at.desc(), orders.c.id.desc())
-)  # fmt: skip
+    )
+    .order_by(orders.c.created_at.desc(), orders.c.id.desc())
+)
 
 
 def list_open(conn: sa.Connection, owner: int) -> list[Order]:
-    """Every order that has not ended, newest first. By account: what is open is in an index, however long the history is."""
+    """Every order that has not ended, newest first. By account: what is open is in an index, however long the
+    history is."""
     return [_order(row) for row in rows(conn, _STANDING, {"owner": owner})]
 
 
-def by_venue_number(conn: sa.Connection, owner: int, account_id: int, broker_order_id: str, *, since: datetime) -> str | None:
+def by_venue_number(
+    conn: sa.Connection, owner: int, account_id: int, broker_order_id: str, *, since: datetime
+) -> str | None:
     """Which order of ours carries this number of the venue's, among the newer ones."""
     mine = (orders.c.user_id == owner) & (orders.c.created_at >= since) & (orders.c.account_id == account_id)
-    return conn.scalar(sa.select(orders.c.id).where(mine, orders.c.broker_order_id == broker_order_id).limit(1))
+    return conn.scalar(
+        sa.select(orders.c.id).where(mine, orders.c.broker_order_id == broker_order_id).limit(1)
+    )
 
 
 def for_signal(conn: sa.Connection, owner: int, signal_id: str) -> list[Order]:
@@ -340,12 +613,24 @@ def for_signal(conn: sa.Connection, owner: int, signal_id: str) -> list[Order]:
 
 def events_for_signal(conn: sa.Connection, owner: int, signal_id: str) -> list[Any]:
     query = sa.select(events).join(orders, orders.c.id == events.c.order_id)
-    return list(conn.execute(query.where(unindexed(orders.c.user_id) == owner, orders.c.signal_id == signal_id).order_by(events.c.id)))
+    return list(
+        conn.execute(
+            query.where(unindexed(orders.c.user_id) == owner, orders.c.signal_id == signal_id).order_by(
+                events.c.id
+            )
+        )
+    )
 
 
 def fills_for_signal(conn: sa.Connection, owner: int, signal_id: str) -> list[Any]:
     query = sa.select(fills).join(orders, orders.c.id == fills.c.order_id)
-    return list(conn.execute(query.where(unindexed(orders.c.user_id) == owner, orders.c.signal_id == signal_id).order_by(fills.c.id)))
+    return list(
+        conn.execute(
+            query.where(unindexed(orders.c.user_id) == owner, orders.c.signal_id == signal_id).order_by(
+                fills.c.id
+            )
+        )
+    )
 
 
 def _filtered(query: sa.Select[Any], owner: int, wanted: dict[str, Any]) -> sa.Select[Any]:
@@ -356,7 +641,8 @@ def _filtered(query: sa.Select[Any], owner: int, wanted: dict[str, Any]) -> sa.S
     if wanted.get("symbols"):
         query = query.where(trades.c.symbol.in_(wanted["symbols"]))
     if wanted.get("status") == "partial":
-        query = query.where(sa.text("bot_trades.status = 'partial'"))  # spelled out, for the index of these few
+        # spelled out, for the index of these few
+        query = query.where(sa.text("bot_trades.status = 'partial'"))
     elif wanted.get("status"):
         query = query.where(trades.c.status == wanted["status"])
     if wanted.get("since") is not None:
@@ -370,7 +656,8 @@ def _filtered(query: sa.Select[Any], owner: int, wanted: dict[str, Any]) -> sa.S
 
 _ON_LIVE = trades.c.account_id.in_(sa.select(accounts.c.id).where(accounts.c.mode == "live"))
 _ON_PAPER_BROKER = sa.func.substr(sa.func.coalesce(trades.c.broker_order_id, ""), 1, 2) == "P-"
-MADE_UP = sa.and_(_ON_PAPER_BROKER, _ON_LIVE)  # on a live account in simulation mode: the paper broker's ids tell
+# on a live account in simulation mode: the paper broker's ids tell
+MADE_UP = sa.and_(_ON_PAPER_BROKER, _ON_LIVE)
 WITH_LIVE_MONEY = sa.and_(_ON_LIVE, ~_ON_PAPER_BROKER)
 
 
@@ -380,27 +667,63 @@ def in_scope(scope: MoneyScope) -> sa.ColumnElement[bool]:
     return money if scope.account_id is None else sa.and_(trades.c.account_id == scope.account_id, money)
 
 
-def made_up(conn: sa.Connection, owner: int, *, bot_id: int | None, since: datetime | None, account_id: int | None = None) -> list[Any]:
-    """Simulated trades of live accounts. Only accounts with books of the paper broker are looked through: mostly there are none."""
+def made_up(
+    conn: sa.Connection,
+    owner: int,
+    *,
+    bot_id: int | None,
+    since: datetime | None,
+    account_id: int | None = None,
+) -> list[Any]:
+    """Simulated trades of live accounts. Only accounts with books of the paper broker are looked through:
+    mostly there are none."""
     books = metadata.tables["paper_accounts"]
-    mine = (accounts.c.user_id == owner) & (accounts.c.mode == "live") & accounts.c.id.in_(sa.select(books.c.account_id))
-    ids = [found for found in conn.scalars(sa.select(accounts.c.id).where(mine)) if account_id in (None, found)]
+    mine = (
+        (accounts.c.user_id == owner)
+        & (accounts.c.mode == "live")
+        & accounts.c.id.in_(sa.select(books.c.account_id))
+    )
+    ids = [
+        found for found in conn.scalars(sa.select(accounts.c.id).where(mine)) if account_id in (None, found)
+    ]
     if not ids:
         return []
     query = _filtered(sa.select(trades), owner, {"bot_id": bot_id, "since": since})
     return list(conn.execute(query.where(trades.c.account_id.in_(ids), _ON_PAPER_BROKER)))
 
 
-def list_trades(conn: sa.Connection, owner: int, *, before: int | None, limit: int, **wanted: Any) -> list[Any]:
-    query = _filtered(sa.select(trades, MADE_UP.label("simulated"), WITH_LIVE_MONEY.label("live")), owner, wanted)
+def list_trades(
+    conn: sa.Connection, owner: int, *, before: int | None, limit: int, **wanted: Any
+) -> list[Any]:
+    query = _filtered(
+        sa.select(trades, MADE_UP.label("simulated"), WITH_LIVE_MONEY.label("live")), owner, wanted
+    )
     if before is not None:
         query = query.where(trades.c.id < before)
     return list(conn.execute(query.order_by(trades.c.id.desc()).limit(limit)))
 
 
 CSV_COLUMNS = (
-    "id", "at", "bot_id", "account_id", "symbol", "action", "effect", "quantity", "price", "notional", "fee", "realized_pnl",
-    "status", "signal_id", "order_id", "broker_order_id", "crossed", "currency", "money", "simulated",
+    "id",
+    "at",
+    "bot_id",
+    "account_id",
+    "symbol",
+    "action",
+    "effect",
+    "quantity",
+    "price",
+    "notional",
+    "fee",
+    "realized_pnl",
+    "status",
+    "signal_id",
+    "order_id",
+    "broker_order_id",
+    "crossed",
+    "currency",
+    "money",
+    "simulated",
 )
 
 
@@ -408,29 +731,43 @@ def _currency(*, postgres: bool) -> Any:
     """As `Symbol.currency` has it, from the symbol's universal form."""
     symbol = sa.type_coerce(trades.c.symbol, sa.Text)
     place = sa.func.strpos if postgres else sa.func.instr
-    behind, before = sa.func.substr(symbol, place(symbol, "/") + 1), sa.func.substr(symbol, 1, place(symbol, ":") - 1)
+    behind, before = (
+        sa.func.substr(symbol, place(symbol, "/") + 1),
+        sa.func.substr(symbol, 1, place(symbol, ":") - 1),
+    )
     return sa.case((symbol.like("CRYPTO:%"), behind), (symbol.like("NYSE:%"), "USD"), else_=before)
 
 
 def csv_cells(*, postgres: bool) -> list[Any]:
-    """Each of CSV_COLUMNS as text, harmless in a spreadsheet. The database writes the text: it is the quickest."""
+    """Each of CSV_COLUMNS as text, harmless in a spreadsheet. The database writes the text: it is the
+    quickest."""
     if postgres:
         at: Any = sa.func.to_char(sa.func.timezone("UTC", trades.c.at), 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
     else:
-        at = sa.func.strftime("%Y-%m-%dT%H:%M:%fZ", sa.type_coerce(trades.c.at, sa.BigInteger) / 1000000.0, "unixepoch")
-    as_text = sa.cast if postgres else sa.type_coerce  # where numbers are text already, there is nothing to do
+        at = sa.func.strftime(
+            "%Y-%m-%dT%H:%M:%fZ", sa.type_coerce(trades.c.at, sa.BigInteger) / 1000000.0, "unixepoch"
+        )
+    # where numbers are text already, there is nothing to do
+    as_text = sa.cast if postgres else sa.type_coerce
     cells: dict[str, Any] = {column.name: as_text(column, sa.Text) for column in trades.c}
     cells |= {
-        "at": at, "broker_order_id": harmless_column(trades.c.broker_order_id), "simulated": sa.case((MADE_UP, "yes"), else_=""),
-        "money": sa.case((WITH_LIVE_MONEY, "live"), else_="paper"), "currency": _currency(postgres=postgres),
+        "at": at,
+        "broker_order_id": harmless_column(trades.c.broker_order_id),
+        "simulated": sa.case((MADE_UP, "yes"), else_=""),
+        "money": sa.case((WITH_LIVE_MONEY, "live"), else_="paper"),
+        "currency": _currency(postgres=postgres),
         "crossed": sa.case((trades.c.crossed, "yes"), else_=""),
     }
     return [cells[name] for name in CSV_COLUMNS]
 
 
-def stream_trades(conn: sa.Connection, owner: int, *, before: int | None = None, **wanted: Any) -> Generator[tuple[Any, ...], None, None]:
+def stream_trades(
+    conn: sa.Connection, owner: int, *, before: int | None = None, **wanted: Any
+) -> Generator[tuple[Any, ...], None, None]:
     """All of them (below the id `before`) as text, newest first, a few in memory at a time."""
-    query = _filtered(sa.select(*csv_cells(postgres=is_postgres(conn))), owner, wanted).order_by(trades.c.id.desc())
+    query = _filtered(sa.select(*csv_cells(postgres=is_postgres(conn))), owner, wanted).order_by(
+        trades.c.id.desc()
+    )
     if before is not None:
         query = query.where(trades.c.id < before)
     with conn.execute(query.execution_options(yield_per=500)) as found:

@@ -11,60 +11,133 @@ from sqlalchemy import bindparam as p
 from dashtrade.domain.paper import PaperOrder, PaperPosition
 from dashtrade.domain.ports import BrokerFill, VenueStatus
 from dashtrade.domain.values import OrderSide, OrderType, Symbol, TimeInForce
-from dashtrade.tables.base import BigId, Exact, Instrument, exact, flag, is_postgres, metadata, moment, number, whole, words
+from dashtrade.tables.base import (
+    BigId,
+    Exact,
+    Instrument,
+    exact,
+    flag,
+    is_postgres,
+    metadata,
+    moment,
+    number,
+    whole,
+    words,
+)
 from dashtrade.tables.quick import first, rows, run, scalar
 
 accounts = sa.Table(
-    "paper_accounts", metadata, sa.Column("account_id", BigId, sa.ForeignKey("user_api_keys.id"), primary_key=True), exact("cash"),
+    "paper_accounts",
+    metadata,
+    sa.Column("account_id", BigId, sa.ForeignKey("user_api_keys.id"), primary_key=True),
+    exact("cash"),
 )
 positions = sa.Table(
-    "paper_positions", metadata,
-    sa.Column("account_id", BigId, primary_key=True, autoincrement=False), sa.Column("symbol", Instrument, primary_key=True),
-    exact("quantity"), exact("average_price"),
+    "paper_positions",
+    metadata,
+    sa.Column("account_id", BigId, primary_key=True, autoincrement=False),
+    sa.Column("symbol", Instrument, primary_key=True),
+    exact("quantity"),
+    exact("average_price"),
 )
 orders = sa.Table(
-    "paper_orders", metadata,
-    sa.Column("account_id", BigId, primary_key=True, autoincrement=False), sa.Column("client_order_id", sa.Text, primary_key=True),
-    words("broker_order_id"), sa.Column("symbol", Instrument, nullable=False), words("side"), words("type"), exact("quantity"),
-    exact("limit_price", nullable=True), exact("stop_price", nullable=True), exact("trail_amount", nullable=True),
-    exact("trail_percent", nullable=True), exact("high_water", nullable=True), words("time_in_force"), flag("extended_hours"),
-    flag("reduces"), words("status"), exact("filled_quantity"), exact("average_price", nullable=True), words("reason"),
-    moment("created_at"), moment("updated_at"),
+    "paper_orders",
+    metadata,
+    sa.Column("account_id", BigId, primary_key=True, autoincrement=False),
+    sa.Column("client_order_id", sa.Text, primary_key=True),
+    words("broker_order_id"),
+    sa.Column("symbol", Instrument, nullable=False),
+    words("side"),
+    words("type"),
+    exact("quantity"),
+    exact("limit_price", nullable=True),
+    exact("stop_price", nullable=True),
+    exact("trail_amount", nullable=True),
+    exact("trail_percent", nullable=True),
+    exact("high_water", nullable=True),
+    words("time_in_force"),
+    flag("extended_hours"),
+    flag("reduces"),
+    words("status"),
+    exact("filled_quantity"),
+    exact("average_price", nullable=True),
+    words("reason"),
+    moment("created_at"),
+    moment("updated_at"),
     sa.Index(
-        "ix_paper_orders_working", "account_id", "created_at",
-        sqlite_where=sa.text("status = 'working'"), postgresql_where=sa.text("status = 'working'"),
+        "ix_paper_orders_working",
+        "account_id",
+        "created_at",
+        sqlite_where=sa.text("status = 'working'"),
+        postgresql_where=sa.text("status = 'working'"),
     ),
     sqlite_with_rowid=False,
 )
 fills = sa.Table(
-    "paper_fills", metadata, number(), whole("account_id"), words("client_order_id"), words("fill_id"),
-    exact("quantity"), exact("price"), exact("fee"), moment("at"),
+    "paper_fills",
+    metadata,
+    number(),
+    whole("account_id"),
+    words("client_order_id"),
+    words("fill_id"),
+    exact("quantity"),
+    exact("price"),
+    exact("fee"),
+    moment("at"),
     sa.Index("ix_paper_fills_order", "account_id", "client_order_id"),
 )
 
 
-# --- the books of one account --------------------------------------------------------------------------------------------
+# --- the books of one account -------------------------------------------------------------------------------
 
 SYSTEM = {"open_account", "open_for_live", "TableBook"}
 
 _CASH = sa.select(accounts.c.cash).where(accounts.c.account_id == p("account"))
 _LOCK = _CASH.with_for_update()
-_PUT_CASH = sa.update(accounts).where(accounts.c.account_id == p("account")).values(cash=p("money", type_=Exact))
-_ORDER = sa.select(orders).where(orders.c.account_id == p("account"), orders.c.client_order_id == p("client"))
-_WORKING = sa.select(orders).where(orders.c.account_id == p("account"), sa.text("status = 'working'")).order_by(orders.c.created_at, orders.c.client_order_id)
-_ADD_ORDER, _ADD_FILL = sa.insert(orders), sa.insert(fills)
-_CHANGING = ("type", "high_water", "status", "filled_quantity", "average_price", "reason", "updated_at", "stop_price", "limit_price")
-_PUT_ORDER = sa.update(orders).where(orders.c.account_id == p("account"), orders.c.client_order_id == p("client")).values(
-    {name: p(f"new_{name}", type_=orders.c[name].type) for name in _CHANGING}
+_PUT_CASH = (
+    sa.update(accounts).where(accounts.c.account_id == p("account")).values(cash=p("money", type_=Exact))
 )
-_FILLS = sa.select(fills).where(fills.c.account_id == p("account"), fills.c.client_order_id == p("client")).order_by(fills.c.id)
-_POSITION = sa.select(positions).where(positions.c.account_id == p("account"), positions.c.symbol == p("sym", type_=Instrument))
+_ORDER = sa.select(orders).where(orders.c.account_id == p("account"), orders.c.client_order_id == p("client"))
+_WORKING = (
+    sa.select(orders)
+    .where(orders.c.account_id == p("account"), sa.text("status = 'working'"))
+    .order_by(orders.c.created_at, orders.c.client_order_id)
+)
+_ADD_ORDER, _ADD_FILL = sa.insert(orders), sa.insert(fills)
+_CHANGING = (
+    "type",
+    "high_water",
+    "status",
+    "filled_quantity",
+    "average_price",
+    "reason",
+    "updated_at",
+    "stop_price",
+    "limit_price",
+)
+_PUT_ORDER = (
+    sa.update(orders)
+    .where(orders.c.account_id == p("account"), orders.c.client_order_id == p("client"))
+    .values({name: p(f"new_{name}", type_=orders.c[name].type) for name in _CHANGING})
+)
+_FILLS = (
+    sa.select(fills)
+    .where(fills.c.account_id == p("account"), fills.c.client_order_id == p("client"))
+    .order_by(fills.c.id)
+)
+_POSITION = sa.select(positions).where(
+    positions.c.account_id == p("account"), positions.c.symbol == p("sym", type_=Instrument)
+)
 _POSITIONS = sa.select(positions).where(positions.c.account_id == p("account")).order_by(positions.c.symbol)
-_PUT_POSITION = sa.update(positions).where(positions.c.account_id == p("account"), positions.c.symbol == p("sym", type_=Instrument)).values(
-    quantity=p("held", type_=Exact), average_price=p("average", type_=Exact)
+_PUT_POSITION = (
+    sa.update(positions)
+    .where(positions.c.account_id == p("account"), positions.c.symbol == p("sym", type_=Instrument))
+    .values(quantity=p("held", type_=Exact), average_price=p("average", type_=Exact))
 )
 _ADD_POSITION = sa.insert(positions)
-_DROP_POSITION = sa.delete(positions).where(positions.c.account_id == p("account"), positions.c.symbol == p("sym", type_=Instrument))
+_DROP_POSITION = sa.delete(positions).where(
+    positions.c.account_id == p("account"), positions.c.symbol == p("sym", type_=Instrument)
+)
 
 
 def open_account(conn: sa.Connection, account_id: int, cash: Decimal) -> None:
@@ -74,13 +147,16 @@ def open_account(conn: sa.Connection, account_id: int, cash: Decimal) -> None:
 def open_for_live(conn: sa.Connection, cash: Decimal) -> None:
     """Books for every live account that has none yet: simulation mode trades on them."""
     live = metadata.tables["user_api_keys"]
-    without = sa.select(live.c.id).where(live.c.mode == "live", live.c.id.not_in(sa.select(accounts.c.account_id)))
+    without = sa.select(live.c.id).where(
+        live.c.mode == "live", live.c.id.not_in(sa.select(accounts.c.account_id))
+    )
     for account_id in conn.scalars(without).all():
         open_account(conn, account_id, cash)
 
 
 class TableBook:
-    """`PaperBook` on the tables, within one transaction. In PostgreSQL the account's row is locked by reading its cash."""
+    """`PaperBook` on the tables, within one transaction. In PostgreSQL the account's row is locked by reading
+    its cash."""
 
     def __init__(self, conn: sa.Connection, account_id: int, *, writes: bool) -> None:
         self._conn, self._account = conn, account_id
@@ -101,7 +177,11 @@ class TableBook:
         return _paper_order(row) if row else None
 
     def add_order(self, order: PaperOrder) -> None:
-        run(self._conn, _ADD_ORDER, {name: getattr(order, name) for name in PaperOrder.__slots__} | {"account_id": self._account})
+        run(
+            self._conn,
+            _ADD_ORDER,
+            {name: getattr(order, name) for name in PaperOrder.__slots__} | {"account_id": self._account},
+        )
 
     def update_order(self, order: PaperOrder) -> None:
         changes = {f"new_{name}": getattr(order, name) for name in _CHANGING}
@@ -113,40 +193,75 @@ class TableBook:
     def fills(self, client_order_id: str) -> list[BrokerFill]:
         found = rows(self._conn, _FILLS, {"account": self._account, "client": client_order_id})
         return [
-            BrokerFill(id=r.fill_id, client_order_id=r.client_order_id, quantity=r.quantity, price=r.price, at=r.at, fee=r.fee)
+            BrokerFill(
+                id=r.fill_id,
+                client_order_id=r.client_order_id,
+                quantity=r.quantity,
+                price=r.price,
+                at=r.at,
+                fee=r.fee,
+            )
             for r in found
         ]
 
     def add_fill(self, fill: BrokerFill) -> None:
-        run(self._conn, _ADD_FILL, {
-            "account_id": self._account, "client_order_id": fill.client_order_id, "fill_id": fill.id, "quantity": fill.quantity,
-            "price": fill.price, "fee": fill.fee, "at": fill.at,
-        })
+        run(
+            self._conn,
+            _ADD_FILL,
+            {
+                "account_id": self._account,
+                "client_order_id": fill.client_order_id,
+                "fill_id": fill.id,
+                "quantity": fill.quantity,
+                "price": fill.price,
+                "fee": fill.fee,
+                "at": fill.at,
+            },
+        )
 
     def position(self, symbol: Symbol) -> PaperPosition | None:
         row = first(self._conn, _POSITION, {"account": self._account, "sym": symbol})
-        return PaperPosition(symbol=row.symbol, quantity=row.quantity, average_price=row.average_price) if row else None
+        return (
+            PaperPosition(symbol=row.symbol, quantity=row.quantity, average_price=row.average_price)
+            if row
+            else None
+        )
 
     def positions(self) -> list[PaperPosition]:
         found = rows(self._conn, _POSITIONS, {"account": self._account})
-        return [PaperPosition(symbol=r.symbol, quantity=r.quantity, average_price=r.average_price) for r in found]
+        return [
+            PaperPosition(symbol=r.symbol, quantity=r.quantity, average_price=r.average_price) for r in found
+        ]
 
     def set_position(self, position: PaperPosition) -> None:
         key = {"account": self._account, "sym": position.symbol}
         if not position.quantity:
             run(self._conn, _DROP_POSITION, key)
             return
-        changed = run(self._conn, _PUT_POSITION, key | {"held": position.quantity, "average": position.average_price})
+        changed = run(
+            self._conn, _PUT_POSITION, key | {"held": position.quantity, "average": position.average_price}
+        )
         if not changed:
-            run(self._conn, _ADD_POSITION, {
-                "account_id": self._account, "symbol": position.symbol, "quantity": position.quantity,
-                "average_price": position.average_price,
-            })
+            run(
+                self._conn,
+                _ADD_POSITION,
+                {
+                    "account_id": self._account,
+                    "symbol": position.symbol,
+                    "quantity": position.quantity,
+                    "average_price": position.average_price,
+                },
+            )
 
 
 def _paper_order(row: Any) -> PaperOrder:
     values = {name: getattr(row, name) for name in PaperOrder.__slots__}
-    return PaperOrder(**values | {
-        "side": OrderSide(row.side), "type": OrderType(row.type), "time_in_force": TimeInForce(row.time_in_force),
-        "status": VenueStatus(row.status),
-    })
+    return PaperOrder(
+        **values
+        | {
+            "side": OrderSide(row.side),
+            "type": OrderType(row.type),
+            "time_in_force": TimeInForce(row.time_in_force),
+            "status": VenueStatus(row.status),
+        }
+    )

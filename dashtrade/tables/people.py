@@ -11,55 +11,139 @@ from sqlalchemy import bindparam as p
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dashtrade.domain.access import Role, TokenScope
-from dashtrade.tables.base import added_id, BigId, flag, is_postgres, metadata, moment, number, owner_column, whole, words
+from dashtrade.tables.base import (
+    BigId,
+    added_id,
+    flag,
+    is_postgres,
+    metadata,
+    moment,
+    number,
+    owner_column,
+    whole,
+    words,
+)
 from dashtrade.tables.quick import first
 
 SIGN_IN = "sign-in"  # the name of an access token that signing in has made
 EVERY_SCOPE = " ".join(TokenScope)  # of an API token that was made before there were scopes, or by signing in
 
 users = sa.Table(
-    "users", metadata, number(),
+    "users",
+    metadata,
+    number(),
     sa.Column("email", sa.Text, nullable=False, unique=True),
-    words("name"), words("password_hash"), words("role"), flag("is_active"), words("time_zone"),
-    flag("tradingview_only"), words("body_secret_hash", nullable=True), whole("max_alert_age", nullable=True),
-    moment("created_at"), moment("last_login_at", nullable=True),
-    words("totp_secret", nullable=True), whole("totp_step", nullable=True),  # sealed; the last step whose code was used
-    moment("demo_until", nullable=True), words("demo_address", nullable=True), moment("removed_at", nullable=True),
+    words("name"),
+    words("password_hash"),
+    words("role"),
+    flag("is_active"),
+    words("time_zone"),
+    flag("tradingview_only"),
+    words("body_secret_hash", nullable=True),
+    whole("max_alert_age", nullable=True),
+    moment("created_at"),
+    moment("last_login_at", nullable=True),
+    # sealed; the last step whose code was used
+    words("totp_secret", nullable=True),
+    whole("totp_step", nullable=True),
+    moment("demo_until", nullable=True),
+    words("demo_address", nullable=True),
+    moment("removed_at", nullable=True),
     sa.Column("wrong_codes", BigId, nullable=False, server_default="0"),  # of the second factor, in a row
     words("scope", nullable=True),  # whose figures the user looks at: live, paper, or an account's number
-    sa.Index("ix_users_demo", "demo_until", sqlite_where=sa.text("demo_until IS NOT NULL"), postgresql_where=sa.text("demo_until IS NOT NULL")),
+    sa.Index(
+        "ix_users_demo",
+        "demo_until",
+        sqlite_where=sa.text("demo_until IS NOT NULL"),
+        postgresql_where=sa.text("demo_until IS NOT NULL"),
+    ),
 )
 sessions = sa.Table(
-    "sessions", metadata,
-    sa.Column("token_hash", sa.Text, primary_key=True), owner_column(index=True),
-    moment("created_at"), moment("seen_at"), moment("expires_at"), words("device"), words("address"), flag("remember"),
+    "sessions",
+    metadata,
+    sa.Column("token_hash", sa.Text, primary_key=True),
+    owner_column(index=True),
+    moment("created_at"),
+    moment("seen_at"),
+    moment("expires_at"),
+    words("device"),
+    words("address"),
+    flag("remember"),
     whole("viewing", nullable=True),  # an admin's: whose pages it shows, to look and not to act
 )
 api_tokens = sa.Table(
-    "api_tokens", metadata, number(), owner_column(index=True),
-    sa.Column("token_hash", sa.Text, nullable=False, unique=True), words("name"),
-    moment("created_at"), moment("expires_at"), moment("used_at", nullable=True), moment("revoked_at", nullable=True),
+    "api_tokens",
+    metadata,
+    number(),
+    owner_column(index=True),
+    sa.Column("token_hash", sa.Text, nullable=False, unique=True),
+    words("name"),
+    moment("created_at"),
+    moment("expires_at"),
+    moment("used_at", nullable=True),
+    moment("revoked_at", nullable=True),
     sa.Column("scopes", sa.Text, nullable=False, server_default=EVERY_SCOPE),
 )
 webhook_tokens = sa.Table(
-    "user_webhook_tokens", metadata, number(), owner_column(index=True),
-    sa.Column("token_hash", sa.Text, nullable=False, unique=True), words("secret"),
-    moment("created_at"), moment("used_at", nullable=True), moment("expires_at", nullable=True), moment("revoked_at", nullable=True),
+    "user_webhook_tokens",
+    metadata,
+    number(),
+    owner_column(index=True),
+    sa.Column("token_hash", sa.Text, nullable=False, unique=True),
+    words("secret"),
+    moment("created_at"),
+    moment("used_at", nullable=True),
+    moment("expires_at", nullable=True),
+    moment("revoked_at", nullable=True),
 )
 invitations = sa.Table(
-    "invitations", metadata, number(), owner_column(),
-    sa.Column("code_hash", sa.Text, nullable=False, unique=True), words("email"), words("role"),
-    moment("created_at"), moment("expires_at"), moment("used_at", nullable=True),
+    "invitations",
+    metadata,
+    number(),
+    owner_column(),
+    sa.Column("code_hash", sa.Text, nullable=False, unique=True),
+    words("email"),
+    words("role"),
+    moment("created_at"),
+    moment("expires_at"),
+    moment("used_at", nullable=True),
 )
 system_settings = sa.Table(
-    "system_settings", metadata, sa.Column("name", sa.Text, primary_key=True), words("value"),
+    "system_settings", metadata, sa.Column("name", sa.Text, primary_key=True), words("value")
 )
 
 SYSTEM = {
-    "add", "by_email", "by_id", "count", "everyone", "of_session", "of_api_token", "of_webhook_token", "setting", "put_setting",
-    "drop_setting", "invitation", "use_invitation", "forget_expired", "webhook_secrets", "put_webhook_secret", "touch_session",
-    "used_webhook_token", "used_api_token", "remove_session", "view_session", "end_access_token", "lock_superadmins", "removed", "admins",
-    "demos_alive", "demos_from", "demos_over", "open_invitations", "drop_invitation", "put_webhook_end",
+    "add",
+    "by_email",
+    "by_id",
+    "count",
+    "everyone",
+    "of_session",
+    "of_api_token",
+    "of_webhook_token",
+    "setting",
+    "put_setting",
+    "drop_setting",
+    "invitation",
+    "use_invitation",
+    "forget_expired",
+    "webhook_secrets",
+    "put_webhook_secret",
+    "touch_session",
+    "used_webhook_token",
+    "used_api_token",
+    "remove_session",
+    "view_session",
+    "end_access_token",
+    "lock_superadmins",
+    "removed",
+    "admins",
+    "demos_alive",
+    "demos_from",
+    "demos_over",
+    "open_invitations",
+    "drop_invitation",
+    "put_webhook_end",
 }
 
 
@@ -83,30 +167,51 @@ class User:
     viewer: str = ""  # the admin who looks at this user's pages, and may not act on them
 
 
-SECOND_FACTOR, REQUIRED = "second_factor", "required"  # a setting of the installation, and its value while everybody needs one
+# a setting of the installation, and its value while everybody needs one
+SECOND_FACTOR, REQUIRED = "second_factor", "required"
 _DUE = sa.and_(
-    users.c.totp_secret.is_(None), users.c.demo_until.is_(None),
+    users.c.totp_secret.is_(None),
+    users.c.demo_until.is_(None),
     sa.exists().where(system_settings.c.name == SECOND_FACTOR, system_settings.c.value == REQUIRED),
-).label("second_factor_due")  # fmt: skip
-_USER = [*(c for c in users.c if c.name not in ("password_hash", "demo_address", "removed_at", "wrong_codes")), _DUE]
+).label("second_factor_due")
+_USER = [
+    *(c for c in users.c if c.name not in ("password_hash", "demo_address", "removed_at", "wrong_codes")),
+    _DUE,
+]
 
 
 def _user(row: Any) -> User | None:
     if row is None:
         return None
     return User(
-        id=row.id, email=row.email, name=row.name, role=Role(row.role), is_active=row.is_active, time_zone=row.time_zone,
-        tradingview_only=row.tradingview_only, body_secret_hash=row.body_secret_hash, max_alert_age=row.max_alert_age,
-        created_at=row.created_at, last_login_at=row.last_login_at, second_factor=row.totp_secret is not None, demo_until=row.demo_until, scope=row.scope,
+        id=row.id,
+        email=row.email,
+        name=row.name,
+        role=Role(row.role),
+        is_active=row.is_active,
+        time_zone=row.time_zone,
+        tradingview_only=row.tradingview_only,
+        body_secret_hash=row.body_secret_hash,
+        max_alert_age=row.max_alert_age,
+        created_at=row.created_at,
+        last_login_at=row.last_login_at,
+        second_factor=row.totp_secret is not None,
+        demo_until=row.demo_until,
+        scope=row.scope,
         second_factor_due=bool(row.second_factor_due),
     )
 
 
-# --- users -------------------------------------------------------------------------------------------------------------
+# --- users --------------------------------------------------------------------------------------------------
 
 
 def add(conn: sa.Connection, **values: Any) -> int:
-    row = {"tradingview_only": False, "body_secret_hash": None, "max_alert_age": None, "is_active": True} | values
+    row = {
+        "tradingview_only": False,
+        "body_secret_hash": None,
+        "max_alert_age": None,
+        "is_active": True,
+    } | values
     return added_id(conn, sa.insert(users).values(**row))
 
 
@@ -128,7 +233,12 @@ def everyone(conn: sa.Connection, *, after: int = 0, limit: int = 100, named: st
     """In the order they came; `named`: those whose name or email holds this text."""
     query = sa.select(*_USER).where(users.c.id > after, users.c.removed_at.is_(None))
     if named:
-        query = query.where(sa.or_(users.c.email.contains(named.lower(), autoescape=True), sa.func.lower(users.c.name).contains(named.lower(), autoescape=True)))
+        query = query.where(
+            sa.or_(
+                users.c.email.contains(named.lower(), autoescape=True),
+                sa.func.lower(users.c.name).contains(named.lower(), autoescape=True),
+            )
+        )
     return [_user(row) for row in conn.execute(query.order_by(users.c.id).limit(limit))]  # type: ignore[misc]
 
 
@@ -138,13 +248,17 @@ def change(conn: sa.Connection, owner: int, **values: Any) -> None:
 
 def lock_superadmins(conn: sa.Connection) -> list[int]:
     """Who they are, and nobody changes it before this transaction ends."""
-    query = sa.select(users.c.id).where(users.c.role == Role.SUPERADMIN, users.c.is_active, users.c.removed_at.is_(None))
+    query = sa.select(users.c.id).where(
+        users.c.role == Role.SUPERADMIN, users.c.is_active, users.c.removed_at.is_(None)
+    )
     return list(conn.scalars(query.order_by(users.c.id).with_for_update()))
 
 
 def admins(conn: sa.Connection) -> list[int]:
     """Who is told of what concerns the whole installation."""
-    query = sa.select(users.c.id).where(users.c.role.in_([Role.ADMIN, Role.SUPERADMIN]), users.c.is_active, users.c.removed_at.is_(None))
+    query = sa.select(users.c.id).where(
+        users.c.role.in_([Role.ADMIN, Role.SUPERADMIN]), users.c.is_active, users.c.removed_at.is_(None)
+    )
     return list(conn.scalars(query.order_by(users.c.id)))
 
 
@@ -153,27 +267,40 @@ def removed(conn: sa.Connection) -> list[int]:
     return list(conn.scalars(sa.select(users.c.id).where(users.c.removed_at.is_not(None)).limit(1000)))
 
 
-# --- demos ---------------------------------------------------------------------------------------------------------------
+# --- demos --------------------------------------------------------------------------------------------------
 
 
 _DEMO = sa.text("demo_until IS NOT NULL")
 
 
 def demos_alive(conn: sa.Connection) -> int:
-    return conn.scalar(sa.select(sa.func.count()).select_from(users).where(_DEMO, users.c.removed_at.is_(None))) or 0
+    return (
+        conn.scalar(sa.select(sa.func.count()).select_from(users).where(_DEMO, users.c.removed_at.is_(None)))
+        or 0
+    )
 
 
 def demos_from(conn: sa.Connection, address: str, since: datetime) -> int:
     """How many were begun from this address since then."""
-    query = sa.select(sa.func.count()).select_from(users).where(_DEMO, users.c.demo_address == address, users.c.created_at > since)
+    query = (
+        sa.select(sa.func.count())
+        .select_from(users)
+        .where(_DEMO, users.c.demo_address == address, users.c.created_at > since)
+    )
     return conn.scalar(query) or 0
 
 
 def demos_over(conn: sa.Connection, now: datetime) -> list[int]:
-    return list(conn.scalars(sa.select(users.c.id).where(_DEMO, users.c.demo_until < now, users.c.removed_at.is_(None)).limit(1000)))
+    return list(
+        conn.scalars(
+            sa.select(users.c.id)
+            .where(_DEMO, users.c.demo_until < now, users.c.removed_at.is_(None))
+            .limit(1000)
+        )
+    )
 
 
-# --- sessions of the dashboard -----------------------------------------------------------------------------------------
+# --- sessions of the dashboard ------------------------------------------------------------------------------
 
 
 def add_session(conn: sa.Connection, owner: int, **values: Any) -> None:
@@ -181,8 +308,16 @@ def add_session(conn: sa.Connection, owner: int, **values: Any) -> None:
 
 
 _OF_SESSION = (
-    sa.select(*_USER, sessions.c.seen_at, sessions.c.expires_at, sessions.c.remember, sessions.c.token_hash, sessions.c.viewing)
-    .join(users, users.c.id == sessions.c.user_id).where(sessions.c.token_hash == p("token_hash"))
+    sa.select(
+        *_USER,
+        sessions.c.seen_at,
+        sessions.c.expires_at,
+        sessions.c.remember,
+        sessions.c.token_hash,
+        sessions.c.viewing,
+    )
+    .join(users, users.c.id == sessions.c.user_id)
+    .where(sessions.c.token_hash == p("token_hash"))
 )
 
 
@@ -212,7 +347,9 @@ def list_sessions(conn: sa.Connection, owner: int, now: datetime) -> list[Any]:
 
 def remove_sessions(conn: sa.Connection, owner: int, *, keep: str = "") -> int:
     """All of them, but the one with this hash."""
-    return conn.execute(sa.delete(sessions).where(sessions.c.user_id == owner, sessions.c.token_hash != keep)).rowcount
+    return conn.execute(
+        sa.delete(sessions).where(sessions.c.user_id == owner, sessions.c.token_hash != keep)
+    ).rowcount
 
 
 def remove_session_named(conn: sa.Connection, owner: int, name: str) -> bool:
@@ -223,11 +360,20 @@ def remove_session_named(conn: sa.Connection, owner: int, name: str) -> bool:
 
 def trim_sessions(conn: sa.Connection, owner: int, most: int) -> None:
     """Only the newest stay."""
-    kept = sa.select(sessions.c.token_hash).where(sessions.c.user_id == owner).order_by(sessions.c.seen_at.desc()).limit(most)
-    conn.execute(sa.delete(sessions).where(sessions.c.user_id == owner, sessions.c.token_hash.not_in(list(conn.scalars(kept)))))
+    kept = (
+        sa.select(sessions.c.token_hash)
+        .where(sessions.c.user_id == owner)
+        .order_by(sessions.c.seen_at.desc())
+        .limit(most)
+    )
+    conn.execute(
+        sa.delete(sessions).where(
+            sessions.c.user_id == owner, sessions.c.token_hash.not_in(list(conn.scalars(kept)))
+        )
+    )
 
 
-# --- access tokens of the REST API -------------------------------------------------------------------------------------
+# --- access tokens of the REST API --------------------------------------------------------------------------
 
 
 def add_api_token(conn: sa.Connection, owner: int, **values: Any) -> int:
@@ -235,10 +381,18 @@ def add_api_token(conn: sa.Connection, owner: int, **values: Any) -> int:
 
 
 _OF_API_TOKEN = (
-    sa.select(*_USER, api_tokens.c.id.label("token_id"), api_tokens.c.name.label("token_name"), api_tokens.c.used_at, api_tokens.c.scopes)
+    sa.select(
+        *_USER,
+        api_tokens.c.id.label("token_id"),
+        api_tokens.c.name.label("token_name"),
+        api_tokens.c.used_at,
+        api_tokens.c.scopes,
+    )
     .join(users, users.c.id == api_tokens.c.user_id)
     .where(
-        api_tokens.c.token_hash == p("token_hash"), api_tokens.c.revoked_at.is_(None), api_tokens.c.expires_at > p("now"),
+        api_tokens.c.token_hash == p("token_hash"),
+        api_tokens.c.revoked_at.is_(None),
+        api_tokens.c.expires_at > p("now"),
         users.c.is_active,
     )
 )
@@ -276,7 +430,11 @@ def trim_api_tokens(conn: sa.Connection, owner: int, name: str, most: int) -> No
     """Of those with this name only those used last stay."""
     mine = (api_tokens.c.user_id == owner) & (api_tokens.c.name == name)
     used = sa.func.coalesce(api_tokens.c.used_at, api_tokens.c.created_at)
-    kept = list(conn.scalars(sa.select(api_tokens.c.id).where(mine).order_by(used.desc(), api_tokens.c.id.desc()).limit(most)))
+    kept = list(
+        conn.scalars(
+            sa.select(api_tokens.c.id).where(mine).order_by(used.desc(), api_tokens.c.id.desc()).limit(most)
+        )
+    )
     conn.execute(sa.delete(api_tokens).where(mine, api_tokens.c.id.not_in(kept)))
 
 
@@ -284,7 +442,7 @@ def end_access_token(conn: sa.Connection, token_hash: str, now: datetime) -> Non
     conn.execute(sa.update(api_tokens).where(api_tokens.c.token_hash == token_hash).values(revoked_at=now))
 
 
-# --- webhook tokens ----------------------------------------------------------------------------------------------------
+# --- webhook tokens -----------------------------------------------------------------------------------------
 
 
 def add_webhook_token(conn: sa.Connection, owner: int, **values: Any) -> int:
@@ -295,7 +453,9 @@ _OF_WEBHOOK_TOKEN = (
     sa.select(*_USER, webhook_tokens.c.id.label("token_id"), webhook_tokens.c.used_at)
     .join(users, users.c.id == webhook_tokens.c.user_id)
     .where(
-        webhook_tokens.c.token_hash == p("token_hash"), webhook_tokens.c.revoked_at.is_(None), users.c.is_active,
+        webhook_tokens.c.token_hash == p("token_hash"),
+        webhook_tokens.c.revoked_at.is_(None),
+        users.c.is_active,
         sa.or_(webhook_tokens.c.expires_at.is_(None), webhook_tokens.c.expires_at > p("now")),
     )
 )
@@ -313,7 +473,9 @@ def used_webhook_token(conn: sa.Connection, token_id: int, now: datetime) -> Non
 def current_webhook_token(conn: sa.Connection, owner: int) -> Any | None:
     """The newest one that is neither revoked nor running out."""
     t = webhook_tokens.c
-    query = sa.select(webhook_tokens).where(t.user_id == owner, t.revoked_at.is_(None), t.expires_at.is_(None))
+    query = sa.select(webhook_tokens).where(
+        t.user_id == owner, t.revoked_at.is_(None), t.expires_at.is_(None)
+    )
     return conn.execute(query.order_by(t.id.desc()).limit(1)).first()
 
 
@@ -327,9 +489,13 @@ def end_webhook_tokens(conn: sa.Connection, owner: int, *, now: datetime, until:
     return conn.execute(sa.update(webhook_tokens).where(mine & longer).values(expires_at=until)).rowcount
 
 
-def put_webhook_end(conn: sa.Connection, token_id: int, *, revoked_at: datetime | None, expires_at: datetime | None) -> None:
+def put_webhook_end(
+    conn: sa.Connection, token_id: int, *, revoked_at: datetime | None, expires_at: datetime | None
+) -> None:
     t = webhook_tokens.c
-    conn.execute(sa.update(webhook_tokens).where(t.id == token_id).values(revoked_at=revoked_at, expires_at=expires_at))
+    conn.execute(
+        sa.update(webhook_tokens).where(t.id == token_id).values(revoked_at=revoked_at, expires_at=expires_at)
+    )
 
 
 def webhook_secrets(conn: sa.Connection, *, after: int, limit: int) -> list[Any]:
@@ -339,10 +505,15 @@ def webhook_secrets(conn: sa.Connection, *, after: int, limit: int) -> list[Any]
 
 def put_webhook_secret(conn: sa.Connection, token_id: int, old: str, new: str) -> bool:
     t = webhook_tokens.c
-    return conn.execute(sa.update(webhook_tokens).where(t.id == token_id, t.secret == old).values(secret=new)).rowcount == 1
+    return (
+        conn.execute(
+            sa.update(webhook_tokens).where(t.id == token_id, t.secret == old).values(secret=new)
+        ).rowcount
+        == 1
+    )
 
 
-# --- invitations, settings of the whole installation ---------------------------------------------------------------------
+# --- invitations, settings of the whole installation --------------------------------------------------------
 
 
 def add_invitation(conn: sa.Connection, owner: int, **values: Any) -> int:
@@ -351,25 +522,36 @@ def add_invitation(conn: sa.Connection, owner: int, **values: Any) -> int:
 
 def invitation(conn: sa.Connection, code_hash: str, now: datetime) -> Any | None:
     i = invitations.c
-    return conn.execute(sa.select(invitations).where(i.code_hash == code_hash, i.used_at.is_(None), i.expires_at > now)).first()
+    return conn.execute(
+        sa.select(invitations).where(i.code_hash == code_hash, i.used_at.is_(None), i.expires_at > now)
+    ).first()
 
 
 def open_invitations(conn: sa.Connection, now: datetime) -> list[Any]:
     """Those that still work, the newest first, each with its maker's email."""
     i = invitations.c
-    query = sa.select(i.id, i.user_id, i.email, i.role, i.created_at, i.expires_at, users.c.email.label("made_by"))
+    query = sa.select(
+        i.id, i.user_id, i.email, i.role, i.created_at, i.expires_at, users.c.email.label("made_by")
+    )
     query = query.join(users, users.c.id == i.user_id).where(i.used_at.is_(None), i.expires_at > now)
     return list(conn.execute(query.order_by(i.id.desc()).limit(200)))
 
 
 def drop_invitation(conn: sa.Connection, invitation_id: int) -> bool:
     i = invitations.c
-    return conn.execute(sa.delete(invitations).where(i.id == invitation_id, i.used_at.is_(None))).rowcount == 1
+    return (
+        conn.execute(sa.delete(invitations).where(i.id == invitation_id, i.used_at.is_(None))).rowcount == 1
+    )
 
 
 def use_invitation(conn: sa.Connection, invitation_id: int, now: datetime) -> bool:
     i = invitations.c
-    return conn.execute(sa.update(invitations).where(i.id == invitation_id, i.used_at.is_(None)).values(used_at=now)).rowcount == 1
+    return (
+        conn.execute(
+            sa.update(invitations).where(i.id == invitation_id, i.used_at.is_(None)).values(used_at=now)
+        ).rowcount
+        == 1
+    )
 
 
 def setting(conn: sa.Connection, name: str) -> str | None:

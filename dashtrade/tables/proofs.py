@@ -1,4 +1,5 @@
-"""What proves who somebody is when a password alone does not: the second factor, its recovery codes, one-time links."""
+"""What proves who somebody is when a password alone does not: the second factor, its recovery codes, one-time
+links."""
 
 from __future__ import annotations
 
@@ -11,19 +12,39 @@ from dashtrade.tables.base import metadata, moment, number, owner_column, whole,
 from dashtrade.tables.people import api_tokens, invitations, sessions, users
 
 recovery_codes = sa.Table(
-    "recovery_codes", metadata, number(), owner_column(index=True), words("code_hash"), moment("used_at", nullable=True),
+    "recovery_codes",
+    metadata,
+    number(),
+    owner_column(index=True),
+    words("code_hash"),
+    moment("used_at", nullable=True),
 )
 reset_links = sa.Table(
-    "reset_links", metadata, number(), owner_column(index=True), sa.Column("code_hash", sa.Text, nullable=False, unique=True),
-    whole("made_by"), moment("created_at"), moment("expires_at"), moment("used_at", nullable=True),
+    "reset_links",
+    metadata,
+    number(),
+    owner_column(index=True),
+    sa.Column("code_hash", sa.Text, nullable=False, unique=True),
+    whole("made_by"),
+    moment("created_at"),
+    moment("expires_at"),
+    moment("used_at", nullable=True),
 )
 
 LOCKED_AFTER = 50  # wrong codes in a row: then only a recovery code, or an admin
 
-SYSTEM = {"sealed_factors", "put_sealed_factor", "link", "use_link", "open_links", "drop_link", "end_everything"}
+SYSTEM = {
+    "sealed_factors",
+    "put_sealed_factor",
+    "link",
+    "use_link",
+    "open_links",
+    "drop_link",
+    "end_everything",
+}
 
 
-# --- the second factor -----------------------------------------------------------------------------------------------------
+# --- the second factor --------------------------------------------------------------------------------------
 
 
 def factor(conn: sa.Connection, owner: int) -> str | None:
@@ -33,22 +54,35 @@ def factor(conn: sa.Connection, owner: int) -> str | None:
 
 def lock_factor(conn: sa.Connection, owner: int) -> bool:
     """Is it on? Nobody switches it before this transaction ends."""
-    return conn.scalar(sa.select(users.c.totp_secret).where(users.c.id == owner).with_for_update(key_share=True)) is not None
+    return (
+        conn.scalar(sa.select(users.c.totp_secret).where(users.c.id == owner).with_for_update(key_share=True))
+        is not None
+    )
 
 
 def put_factor(conn: sa.Connection, owner: int, secret: str | None, step: int | None) -> None:
-    conn.execute(sa.update(users).where(users.c.id == owner).values(totp_secret=secret, totp_step=step, wrong_codes=0))
+    conn.execute(
+        sa.update(users).where(users.c.id == owner).values(totp_secret=secret, totp_step=step, wrong_codes=0)
+    )
 
 
 def use_step(conn: sa.Connection, owner: int, step: int) -> bool:
-    """A code works once, and none older than the last one used: of two who send it at once, one is told so."""
+    """A code works once, and none older than the last one used: of two who send it at once, one is told
+    so."""
     fresh = (users.c.id == owner) & sa.or_(users.c.totp_step.is_(None), users.c.totp_step < step)
     return conn.execute(sa.update(users).where(fresh).values(totp_step=step)).rowcount == 1
 
 
 def sealed_factors(conn: sa.Connection, *, after: int, limit: int) -> list[Any]:
     u = users.c
-    return list(conn.execute(sa.select(u.id, u.totp_secret).where(u.id > after, u.totp_secret.is_not(None)).order_by(u.id).limit(limit)))
+    return list(
+        conn.execute(
+            sa.select(u.id, u.totp_secret)
+            .where(u.id > after, u.totp_secret.is_not(None))
+            .order_by(u.id)
+            .limit(limit)
+        )
+    )
 
 
 def put_sealed_factor(conn: sa.Connection, user_id: int, old: str, new: str) -> bool:
@@ -70,7 +104,10 @@ def put_codes(conn: sa.Connection, owner: int, hashes: list[str]) -> None:
     """These recovery codes, and no others."""
     conn.execute(sa.delete(recovery_codes).where(recovery_codes.c.user_id == owner))
     if hashes:
-        conn.execute(sa.insert(recovery_codes), [{"user_id": owner, "code_hash": code, "used_at": None} for code in hashes])
+        conn.execute(
+            sa.insert(recovery_codes),
+            [{"user_id": owner, "code_hash": code, "used_at": None} for code in hashes],
+        )
 
 
 def use_code(conn: sa.Connection, owner: int, code_hash: str, now: datetime) -> bool:
@@ -81,33 +118,54 @@ def use_code(conn: sa.Connection, owner: int, code_hash: str, now: datetime) -> 
 
 def codes_left(conn: sa.Connection, owner: int) -> int:
     r = recovery_codes.c
-    return conn.scalar(sa.select(sa.func.count()).select_from(recovery_codes).where(r.user_id == owner, r.used_at.is_(None))) or 0
+    return (
+        conn.scalar(
+            sa.select(sa.func.count())
+            .select_from(recovery_codes)
+            .where(r.user_id == owner, r.used_at.is_(None))
+        )
+        or 0
+    )
 
 
-# --- links by which a password is made anew ----------------------------------------------------------------------------------
+# --- links by which a password is made anew -----------------------------------------------------------------
 
 
-def add_link(conn: sa.Connection, owner: int, *, code_hash: str, made_by: int, now: datetime, expires_at: datetime) -> None:
+def add_link(
+    conn: sa.Connection, owner: int, *, code_hash: str, made_by: int, now: datetime, expires_at: datetime
+) -> None:
     """It ends the ones before it."""
     conn.execute(sa.delete(reset_links).where(reset_links.c.user_id == owner))
-    conn.execute(sa.insert(reset_links).values(
-        user_id=owner, code_hash=code_hash, made_by=made_by, created_at=now, expires_at=expires_at, used_at=None,
-    ))
+    conn.execute(
+        sa.insert(reset_links).values(
+            user_id=owner,
+            code_hash=code_hash,
+            made_by=made_by,
+            created_at=now,
+            expires_at=expires_at,
+            used_at=None,
+        )
+    )
 
 
 def link(conn: sa.Connection, code_hash: str, now: datetime) -> Any | None:
     """Whose link this is and who made it, while it works."""
     r = reset_links.c
-    query = sa.select(r.user_id, r.made_by).where(r.code_hash == code_hash, r.used_at.is_(None), r.expires_at > now)
+    query = sa.select(r.user_id, r.made_by).where(
+        r.code_hash == code_hash, r.used_at.is_(None), r.expires_at > now
+    )
     return conn.execute(query).first()
 
 
 def open_links(conn: sa.Connection, now: datetime) -> list[Any]:
-    """Those that still work, the newest first, each with the emails of its user and its maker (None: the machine)."""
+    """Those that still work, the newest first, each with the emails of its user and its maker (None: the
+    machine)."""
     r, maker = reset_links.c, users.alias("maker")
     query = sa.select(r.user_id, r.created_at, r.expires_at, users.c.email, maker.c.email.label("made_by"))
     query = query.join(users, users.c.id == r.user_id).outerjoin(maker, maker.c.id == r.made_by)
-    return list(conn.execute(query.where(r.used_at.is_(None), r.expires_at > now).order_by(r.id.desc()).limit(200)))
+    return list(
+        conn.execute(query.where(r.used_at.is_(None), r.expires_at > now).order_by(r.id.desc()).limit(200))
+    )
 
 
 def drop_link(conn: sa.Connection, user_id: int) -> bool:
@@ -123,11 +181,14 @@ def end_everything(conn: sa.Connection, now: datetime) -> None:
 
 
 def end_handed_out(conn: sa.Connection, owner: int) -> int:
-    """The links for this user, and the links and invitations this user made: what proved a right before proves it no more."""
+    """The links for this user, and the links and invitations this user made: what proved a right before
+    proves it no more."""
     r, i = reset_links.c, invitations.c
     unused = sa.or_(r.user_id == owner, r.made_by == owner) & r.used_at.is_(None)
     links = conn.execute(sa.delete(reset_links).where(unused)).rowcount
-    return links + conn.execute(sa.delete(invitations).where(i.user_id == owner, i.used_at.is_(None))).rowcount
+    return (
+        links + conn.execute(sa.delete(invitations).where(i.user_id == owner, i.used_at.is_(None))).rowcount
+    )
 
 
 def use_link(conn: sa.Connection, code_hash: str, now: datetime) -> bool:

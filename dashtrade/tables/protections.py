@@ -16,26 +16,62 @@ from dashtrade.domain.protections import Exit, Holding, Scope, Sent, Standing
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import ZERO, OrderType, Symbol
 from dashtrade.tables.accounts import accounts
-from dashtrade.tables.base import added_id, BigId, Instrument, Json, Moment, flag, metadata, moment, number, owner_column, whole, words
+from dashtrade.tables.base import (
+    BigId,
+    Instrument,
+    Json,
+    Moment,
+    added_id,
+    flag,
+    metadata,
+    moment,
+    number,
+    owner_column,
+    whole,
+    words,
+)
 from dashtrade.tables.bots import bots, switches
 from dashtrade.tables.orders import orders, trades
 from dashtrade.tables.quick import rows
 from dashtrade.tables.signals import signals
 
 protections = sa.Table(
-    "protections", metadata, number(), owner_column(index=True),
-    words("scope"), whole("scope_id"), words("kind"), sa.Column("settings", Json, nullable=False), flag("is_active"),
-    moment("created_at"), moment("updated_at"), moment("deleted_at", nullable=True),
+    "protections",
+    metadata,
+    number(),
+    owner_column(index=True),
+    words("scope"),
+    whole("scope_id"),
+    words("kind"),
+    sa.Column("settings", Json, nullable=False),
+    flag("is_active"),
+    moment("created_at"),
+    moment("updated_at"),
+    moment("deleted_at", nullable=True),
 )
 _STANDS = sa.text("unlocked_at IS NULL")
 locks = sa.Table(
-    "protection_locks", metadata, number(), owner_column(),
-    sa.Column("protection_id", BigId, sa.ForeignKey("protections.id"), nullable=False, index=True), words("kind"),
-    words("scope"), whole("scope_id"), sa.Column("symbol", Instrument, nullable=True),
-    whole("bot_id"), words("signal_id"), words("reason"), sa.Column("numbers", Json, nullable=False),
-    moment("since"), moment("until", nullable=True), moment("unlocked_at", nullable=True), whole("unlocked_by", nullable=True),
+    "protection_locks",
+    metadata,
+    number(),
+    owner_column(),
+    sa.Column("protection_id", BigId, sa.ForeignKey("protections.id"), nullable=False, index=True),
+    words("kind"),
+    words("scope"),
+    whole("scope_id"),
+    sa.Column("symbol", Instrument, nullable=True),
+    whole("bot_id"),
+    words("signal_id"),
+    words("reason"),
+    sa.Column("numbers", Json, nullable=False),
+    moment("since"),
+    moment("until", nullable=True),
+    moment("unlocked_at", nullable=True),
+    whole("unlocked_by", nullable=True),
     sa.Index("ix_protection_locks_user", "user_id", "id"),
-    sa.Index("ix_protection_locks_standing", "user_id", "until", sqlite_where=_STANDS, postgresql_where=_STANDS),
+    sa.Index(
+        "ix_protection_locks_standing", "user_id", "until", sqlite_where=_STANDS, postgresql_where=_STANDS
+    ),
 )
 
 SYSTEM = {"standing", "add_lock", "resets", "exits", "sent", "holdings"}
@@ -62,7 +98,7 @@ class Over:
     watching: tuple[Watching, ...]
 
 
-# --- for the worker ------------------------------------------------------------------------------------------------------
+# --- for the worker -----------------------------------------------------------------------------------------
 
 
 def _covers(table: sa.Table) -> Any:
@@ -79,38 +115,91 @@ def _nothing(kind: Any) -> Any:
 
 _OVER = sa.union_all(
     sa.select(
-        sa.literal_column("'switch'", sa.Text).label("what"), sa.literal_column("0", BigId).label("id"), sa.literal_column("0", BigId).label("protection_id"),
-        switches.c.stop.label("kind"), switches.c.scope, switches.c.scope_id, _nothing(Instrument).label("symbol"), switches.c.reason,
-        _nothing(Moment).label("until"), _nothing(Json).label("settings"),
+        sa.literal_column("'switch'", sa.Text).label("what"),
+        sa.literal_column("0", BigId).label("id"),
+        sa.literal_column("0", BigId).label("protection_id"),
+        switches.c.stop.label("kind"),
+        switches.c.scope,
+        switches.c.scope_id,
+        _nothing(Instrument).label("symbol"),
+        switches.c.reason,
+        _nothing(Moment).label("until"),
+        _nothing(Json).label("settings"),
     ).where(sa.or_(switches.c.scope == "all", _covers(switches))),
     sa.select(
-        sa.literal_column("'lock'", sa.Text), locks.c.id, locks.c.protection_id, locks.c.kind, locks.c.scope, locks.c.scope_id,
-        locks.c.symbol, locks.c.reason, locks.c.until, _nothing(Json),
+        sa.literal_column("'lock'", sa.Text),
+        locks.c.id,
+        locks.c.protection_id,
+        locks.c.kind,
+        locks.c.scope,
+        locks.c.scope_id,
+        locks.c.symbol,
+        locks.c.reason,
+        locks.c.until,
+        _nothing(Json),
     ).where(
-        locks.c.user_id == p("owner_id"), sa.text("unlocked_at IS NULL"), sa.or_(locks.c.until.is_(None), locks.c.until > p("now", type_=Moment)),
-        sa.or_(locks.c.symbol.is_(None), locks.c.symbol == p("symbol", type_=Instrument)), _covers(locks),
+        locks.c.user_id == p("owner_id"),
+        sa.text("unlocked_at IS NULL"),
+        sa.or_(locks.c.until.is_(None), locks.c.until > p("now", type_=Moment)),
+        sa.or_(locks.c.symbol.is_(None), locks.c.symbol == p("symbol", type_=Instrument)),
+        _covers(locks),
     ),
     sa.select(
-        sa.literal_column("'watching'", sa.Text), protections.c.id, protections.c.id, protections.c.kind, protections.c.scope, protections.c.scope_id,
-        _nothing(Instrument), sa.literal_column("''", sa.Text), _nothing(Moment), protections.c.settings,
-    ).where(protections.c.user_id == p("owner_id"), protections.c.is_active, protections.c.deleted_at.is_(None), _covers(protections)),
-)  # fmt: skip
+        sa.literal_column("'watching'", sa.Text),
+        protections.c.id,
+        protections.c.id,
+        protections.c.kind,
+        protections.c.scope,
+        protections.c.scope_id,
+        _nothing(Instrument),
+        sa.literal_column("''", sa.Text),
+        _nothing(Moment),
+        protections.c.settings,
+    ).where(
+        protections.c.user_id == p("owner_id"),
+        protections.c.is_active,
+        protections.c.deleted_at.is_(None),
+        _covers(protections),
+    ),
+)
 
 
 def standing(conn: sa.Connection, bot: Bot, now: datetime) -> Over:
-    """In one statement, as it is asked at every decision: the switches, the locks and the protections over the bot."""
-    given = {"owner_id": bot.user_id, "account_id": bot.account_id, "bot_id": bot.id, "symbol": bot.symbol, "now": now}
+    """In one statement, as it is asked at every decision: the switches, the locks and the protections over
+    the bot."""
+    given = {
+        "owner_id": bot.user_id,
+        "account_id": bot.account_id,
+        "bot_id": bot.id,
+        "symbol": bot.symbol,
+        "now": now,
+    }
     found = rows(conn, _OVER, given)
     return Over(
-        switches=tuple(Switch(scope=r.scope, scope_id=r.scope_id, stop=Stop(r.kind), reason=r.reason) for r in found if r.what == "switch"),
+        switches=tuple(
+            Switch(scope=r.scope, scope_id=r.scope_id, stop=Stop(r.kind), reason=r.reason)
+            for r in found
+            if r.what == "switch"
+        ),
         locks=tuple(
-            Standing(id=r.id, protection_id=r.protection_id, kind=r.kind, scope=Scope(r.scope), symbol=r.symbol, reason=r.reason, until=r.until)
-            for r in found if r.what == "lock"
+            Standing(
+                id=r.id,
+                protection_id=r.protection_id,
+                kind=r.kind,
+                scope=Scope(r.scope),
+                symbol=r.symbol,
+                reason=r.reason,
+                until=r.until,
+            )
+            for r in found
+            if r.what == "lock"
         ),
         watching=tuple(
-            Watching(id=r.id, kind=r.kind, scope=Scope(r.scope), scope_id=r.scope_id, settings=r.settings) for r in found if r.what == "watching"
+            Watching(id=r.id, kind=r.kind, scope=Scope(r.scope), scope_id=r.scope_id, settings=r.settings)
+            for r in found
+            if r.what == "watching"
         ),
-    )  # fmt: skip
+    )
 
 
 def add_lock(conn: sa.Connection, **values: Any) -> int:
@@ -118,13 +207,18 @@ def add_lock(conn: sa.Connection, **values: Any) -> int:
     return added_id(conn, sa.insert(locks).values(**row))
 
 
-def resets(conn: sa.Connection, protection_ids: list[int]) -> dict[tuple[int, str, int, Symbol | None], datetime]:
-    """When each protection was last unlocked, for each thing that it had locked: what was before that no longer counts."""
+def resets(
+    conn: sa.Connection, protection_ids: list[int]
+) -> dict[tuple[int, str, int, Symbol | None], datetime]:
+    """When each protection was last unlocked, for each thing that it had locked: what was before that no
+    longer counts."""
     what = (locks.c.protection_id, locks.c.scope, locks.c.scope_id, locks.c.symbol)
     query = sa.select(*what, sa.func.max(locks.c.unlocked_at).label("at")).where(
         locks.c.protection_id.in_(protection_ids), locks.c.unlocked_at.is_not(None)
     )
-    return {(r.protection_id, r.scope, r.scope_id, r.symbol): r.at for r in conn.execute(query.group_by(*what))}
+    return {
+        (r.protection_id, r.scope, r.scope_id, r.symbol): r.at for r in conn.execute(query.group_by(*what))
+    }
 
 
 def _of(table: sa.Table, bot: Bot, scope: Scope) -> Any:
@@ -136,8 +230,10 @@ def _of(table: sa.Table, bot: Bot, scope: Scope) -> Any:
 
 
 _STOPPED = sa.or_(
-    orders.c.type.in_([OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP]), signals.c.origin == Origin.RISK,
-    sa.and_(signals.c.origin == Origin.EXIT, signals.c.dedupe_key.like("%|stop\\_loss-%", escape="\\")),  # as `engine/exits.py` names them
+    orders.c.type.in_([OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP]),
+    signals.c.origin == Origin.RISK,
+    # as `engine/exits.py` names them
+    sa.and_(signals.c.origin == Origin.EXIT, signals.c.dedupe_key.like("%|stop\\_loss-%", escape="\\")),
 )
 
 
@@ -145,22 +241,41 @@ def exits(conn: sa.Connection, bot: Bot, scope: Scope, since: datetime) -> list[
     """What was closed or reduced, oldest first; of many the newest."""
     query = (
         sa.select(
-            trades.c.bot_id, trades.c.account_id, trades.c.symbol, trades.c.at, trades.c.realized_pnl, trades.c.fee,
+            trades.c.bot_id,
+            trades.c.account_id,
+            trades.c.symbol,
+            trades.c.at,
+            trades.c.realized_pnl,
+            trades.c.fee,
             _STOPPED.label("stopped"),
         )
-        .join(orders, orders.c.id == trades.c.order_id).join(signals, signals.c.id == trades.c.signal_id)
-        .where(_of(trades, bot, scope), trades.c.at > since, trades.c.effect.in_([Effect.REDUCE, Effect.CLOSE]))
-        .order_by(trades.c.at.desc(), trades.c.id.desc()).limit(MOST)
-    )  # fmt: skip
+        .join(orders, orders.c.id == trades.c.order_id)
+        .join(signals, signals.c.id == trades.c.signal_id)
+        .where(
+            _of(trades, bot, scope), trades.c.at > since, trades.c.effect.in_([Effect.REDUCE, Effect.CLOSE])
+        )
+        .order_by(trades.c.at.desc(), trades.c.id.desc())
+        .limit(MOST)
+    )
     return [
-        Exit(bot_id=r.bot_id, account_id=r.account_id, symbol=r.symbol, at=r.at, made=r.realized_pnl - r.fee, stopped=bool(r.stopped))
+        Exit(
+            bot_id=r.bot_id,
+            account_id=r.account_id,
+            symbol=r.symbol,
+            at=r.at,
+            made=r.realized_pnl - r.fee,
+            stopped=bool(r.stopped),
+        )
         for r in reversed(list(conn.execute(query)))
     ]
 
 
 def sent(conn: sa.Connection, bot: Bot, scope: Scope, since: datetime) -> list[Sent]:
     query = sa.select(orders.c.bot_id, orders.c.account_id, orders.c.created_at).where(
-        _of(orders, bot, scope), orders.c.created_at > since, orders.c.parent_id.is_(None)  # exits held with an entry are one with it
+        # exits held with an entry are one with it
+        _of(orders, bot, scope),
+        orders.c.created_at > since,
+        orders.c.parent_id.is_(None),
     )
     found = conn.execute(query.order_by(orders.c.created_at.desc()).limit(MOST))
     return [Sent(bot_id=r.bot_id, account_id=r.account_id, at=r.created_at) for r in found]
@@ -172,19 +287,28 @@ def holdings(conn: sa.Connection, bot: Bot, scope: Scope) -> list[Holding]:
         bots.c.user_id == bot.user_id, bots.c.id != bot.id, sa.text("user_bot_configs.status != 'READY'")
     )
     entering = sa.select(orders.c.bot_id, orders.c.quantity, orders.c.filled_quantity).where(
-        orders.c.account_id.in_(sa.select(accounts.c.id).where(accounts.c.user_id == bot.user_id)), orders.c.user_id == bot.user_id,
-        sa.text("orders.status IN ('created', 'submitting', 'unknown', 'working', 'attention')"), orders.c.effect.in_([Effect.OPEN, Effect.ADD]),
-    )  # fmt: skip
+        orders.c.account_id.in_(sa.select(accounts.c.id).where(accounts.c.user_id == bot.user_id)),
+        orders.c.user_id == bot.user_id,
+        sa.text("orders.status IN ('created', 'submitting', 'unknown', 'working', 'attention')"),
+        orders.c.effect.in_([Effect.OPEN, Effect.ADD]),
+    )
     if scope is not Scope.USER:
-        others, entering = others.where(bots.c.account_id == bot.account_id), entering.where(orders.c.account_id == bot.account_id)
+        others, entering = (
+            others.where(bots.c.account_id == bot.account_id),
+            entering.where(orders.c.account_id == bot.account_id),
+        )
     coming: dict[int, Decimal] = {}
     for row in conn.execute(entering):
         coming[row.bot_id] = coming.get(row.bot_id, ZERO) + row.quantity - row.filled_quantity
     found = ((r, abs(r.position_quantity) + coming.get(r.id, ZERO)) for r in conn.execute(others))
-    return [Holding(bot_id=r.id, account_id=r.account_id, symbol=r.symbol, quantity=quantity) for r, quantity in found if quantity]
+    return [
+        Holding(bot_id=r.id, account_id=r.account_id, symbol=r.symbol, quantity=quantity)
+        for r, quantity in found
+        if quantity
+    ]
 
 
-# --- for its owner -------------------------------------------------------------------------------------------------------
+# --- for its owner ------------------------------------------------------------------------------------------
 
 
 def add(conn: sa.Connection, owner: int, **values: Any) -> int:
@@ -192,7 +316,11 @@ def add(conn: sa.Connection, owner: int, **values: Any) -> int:
 
 
 def get(conn: sa.Connection, owner: int, protection_id: int) -> Any | None:
-    mine = (protections.c.user_id == owner) & (protections.c.id == protection_id) & protections.c.deleted_at.is_(None)
+    mine = (
+        (protections.c.user_id == owner)
+        & (protections.c.id == protection_id)
+        & protections.c.deleted_at.is_(None)
+    )
     return conn.execute(sa.select(protections).where(mine)).first()
 
 
@@ -202,7 +330,11 @@ def list_all(conn: sa.Connection, owner: int) -> list[Any]:
 
 
 def change(conn: sa.Connection, owner: int, protection_id: int, **values: Any) -> bool:
-    mine = (protections.c.user_id == owner) & (protections.c.id == protection_id) & protections.c.deleted_at.is_(None)
+    mine = (
+        (protections.c.user_id == owner)
+        & (protections.c.id == protection_id)
+        & protections.c.deleted_at.is_(None)
+    )
     return conn.execute(sa.update(protections).where(mine).values(**values)).rowcount == 1
 
 
@@ -210,18 +342,34 @@ def get_lock(conn: sa.Connection, owner: int, lock_id: int) -> Any | None:
     return conn.execute(sa.select(locks).where(locks.c.user_id == owner, locks.c.id == lock_id)).first()
 
 
-def list_locks(conn: sa.Connection, owner: int, *, before: int | None, limit: int, standing_at: datetime | None = None) -> list[Any]:
+def list_locks(
+    conn: sa.Connection, owner: int, *, before: int | None, limit: int, standing_at: datetime | None = None
+) -> list[Any]:
     """Newest first; with `standing_at` those alone that hold then."""
     query = sa.select(locks).where(locks.c.user_id == owner)
     if before is not None:
         query = query.where(locks.c.id < before)
     if standing_at is not None:
-        query = query.where(sa.text("unlocked_at IS NULL"), sa.or_(locks.c.until.is_(None), locks.c.until > standing_at))
+        query = query.where(
+            sa.text("unlocked_at IS NULL"), sa.or_(locks.c.until.is_(None), locks.c.until > standing_at)
+        )
     return list(conn.execute(query.order_by(locks.c.id.desc()).limit(limit)))
 
 
-def unlock(conn: sa.Connection, owner: int, *, by: int, now: datetime, lock_id: int | None = None, protection_id: int | None = None) -> int:
+def unlock(
+    conn: sa.Connection,
+    owner: int,
+    *,
+    by: int,
+    now: datetime,
+    lock_id: int | None = None,
+    protection_id: int | None = None,
+) -> int:
     """One lock, or all that a protection holds; how many held until now."""
-    mine = (locks.c.user_id == owner) & locks.c.unlocked_at.is_(None) & sa.or_(locks.c.until.is_(None), locks.c.until > now)
+    mine = (
+        (locks.c.user_id == owner)
+        & locks.c.unlocked_at.is_(None)
+        & sa.or_(locks.c.until.is_(None), locks.c.until > now)
+    )
     mine &= locks.c.id == lock_id if protection_id is None else locks.c.protection_id == protection_id
     return conn.execute(sa.update(locks).where(mine).values(unlocked_at=now, unlocked_by=by)).rowcount

@@ -1,10 +1,9 @@
 """Named statements, executed on the driver itself.
 
-Measured on the signal's path (some forty statements an order): SQLAlchemy's own execution costs 15 to 50 µs a statement, most of
-it for generality that a fixed statement does not need; compiled once and handed to the driver it costs 3 to 10. The
-statements stay SQLAlchemy's, one source for both databases; only module-level constants may be executed in this way, as each
-is compiled once and kept.
-"""
+Measured on the signal's path (some forty statements an order): SQLAlchemy's own execution costs 15 to 50 µs a
+statement, most of it for generality that a fixed statement does not need; compiled once and handed to the
+driver it costs 3 to 10. The statements stay SQLAlchemy's, one source for both databases; only module-level
+constants may be executed in this way, as each is compiled once and kept."""
 
 from __future__ import annotations
 
@@ -21,11 +20,19 @@ Converter = Callable[[Any], Any] | None
 
 def _to_store(kind: Any, dialect: sa.Dialect) -> Converter:
     """Our own types tell their conversion plainly; the others are asked as SQLAlchemy asks them."""
-    return kind.to_store(dialect.name) if isinstance(kind, Kept) else kind.dialect_impl(dialect).bind_processor(dialect)
+    return (
+        kind.to_store(dialect.name)
+        if isinstance(kind, Kept)
+        else kind.dialect_impl(dialect).bind_processor(dialect)
+    )
 
 
 def _from_store(kind: Any, dialect: sa.Dialect, told: Any) -> Converter:
-    return kind.from_store(dialect.name) if isinstance(kind, Kept) else kind.dialect_impl(dialect).result_processor(dialect, told)
+    return (
+        kind.from_store(dialect.name)
+        if isinstance(kind, Kept)
+        else kind.dialect_impl(dialect).result_processor(dialect, told)
+    )
 
 
 class _Plan:
@@ -35,13 +42,19 @@ class _Plan:
 
     def __init__(self, conn: sa.Connection, statement: Any, given: Mapping[str, Any]) -> None:
         dialect = conn.dialect
-        compiled = statement.compile(dialect=dialect, column_keys=list(given) if isinstance(statement, sa.Insert) else None)
+        compiled = statement.compile(
+            dialect=dialect, column_keys=list(given) if isinstance(statement, sa.Insert) else None
+        )
         self.text = str(compiled)
         self.positional: bool = compiled.positional
         self.names: list[str] = list(compiled.positiontup if compiled.positional else compiled.params)
         types = {name: compiled.binds[name].type for name in self.names}
-        self.binds: list[tuple[str, Converter]] = [(name, _to_store(types[name], dialect)) for name in self.names]
-        self.defaults = {name: value for name, value in compiled.params.items() if value is not None and name not in given}
+        self.binds: list[tuple[str, Converter]] = [
+            (name, _to_store(types[name], dialect)) for name in self.names
+        ]
+        self.defaults = {
+            name: value for name, value in compiled.params.items() if value is not None and name not in given
+        }
         self.make: Any = None
         self.results: list[tuple[int, Callable[[Any], Any]]] = []
 
@@ -49,16 +62,27 @@ class _Plan:
         if self.defaults:
             given = {**self.defaults, **given}
         if self.positional:
-            return [value if (value := given[name]) is None or convert is None else convert(value) for name, convert in self.binds]
-        return {name: value if (value := given[name]) is None or convert is None else convert(value) for name, convert in self.binds}
+            return [
+                value if (value := given[name]) is None or convert is None else convert(value)
+                for name, convert in self.binds
+            ]
+        return {
+            name: value if (value := given[name]) is None or convert is None else convert(value)
+            for name, convert in self.binds
+        }
 
     def learn_results(self, conn: sa.Connection, statement: Any, cursor: Any) -> None:
         """How its columns read, known once the driver has described them."""
-        columns = statement.selected_columns if isinstance(statement, sa.Select) else statement.exported_columns
+        columns = (
+            statement.selected_columns if isinstance(statement, sa.Select) else statement.exported_columns
+        )
         found = [(column.key, column.type) for column in columns]
-        read = [_from_store(kind, conn.dialect, told[1]) for (_, kind), told in zip(found, cursor.description, strict=True)]
+        read = [
+            _from_store(kind, conn.dialect, told[1])
+            for (_, kind), told in zip(found, cursor.description, strict=True)
+        ]
         self.results = [(place, convert) for place, convert in enumerate(read) if convert is not None]
-        row: Any = namedtuple("Row", [str(name) for name, _ in found])  # type: ignore[misc]  # noqa: PYI024
+        row: Any = namedtuple("Row", [str(name) for name, _ in found])  # type: ignore[misc]
         self.make = row._make
 
     def row(self, raw: Sequence[Any]) -> Any:
@@ -87,7 +111,8 @@ def _execute(conn: sa.Connection, statement: Any, given: Mapping[str, Any]) -> t
 
 def _as_sqlalchemy(conn: sa.Connection, plan: _Plan, error: Exception) -> Exception:
     """One family of errors, however a statement was executed."""
-    return sa.exc.DBAPIError.instance(plan.text, None, error, conn.dialect.loaded_dbapi.Error, dialect=conn.dialect)  # type: ignore[return-value]
+    family = conn.dialect.loaded_dbapi.Error
+    return sa.exc.DBAPIError.instance(plan.text, None, error, family, dialect=conn.dialect)
 
 
 def rows(conn: sa.Connection, statement: Any, given: Mapping[str, Any] | None = None) -> list[Any]:

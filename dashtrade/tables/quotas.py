@@ -14,21 +14,26 @@ from dashtrade.tables.people import SIGN_IN, api_tokens, invitations, users, web
 from dashtrade.tables.protections import protections
 
 _NOW = sa.bindparam("now", type_=Moment)
-_THERE: dict[str, tuple[sa.Table, Any]] = {  # the table, and which of its rows count: what was deleted or has ended does not
+# the table, and which of its rows count: what was deleted or has ended does not
+_THERE: dict[str, tuple[sa.Table, Any]] = {
     "accounts": (accounts, accounts.c.deleted_at.is_(None)),
     "bots": (bots, bots.c.deleted_at.is_(None)),
     "protections": (protections, protections.c.deleted_at.is_(None)),
     "api_tokens": (
-        api_tokens, sa.and_(api_tokens.c.revoked_at.is_(None), api_tokens.c.expires_at > _NOW, api_tokens.c.name != SIGN_IN),
+        api_tokens,
+        sa.and_(
+            api_tokens.c.revoked_at.is_(None), api_tokens.c.expires_at > _NOW, api_tokens.c.name != SIGN_IN
+        ),
     ),
     "invitations": (invitations, sa.and_(invitations.c.used_at.is_(None), invitations.c.expires_at > _NOW)),
     "webhook_tokens": (webhook_tokens, webhook_tokens.c.revoked_at.is_(None)),
-}  # fmt: skip
+}
 SYSTEM: set[str] = set()
 
 
 def lock(conn: sa.Connection, owner: int) -> bool:
-    """Of those who count for this user, one at a time until its transaction ends; SQLite's one writer does that by itself."""
+    """Of those who count for this user, one at a time until its transaction ends; SQLite's one writer does
+    that by itself."""
     query = sa.select(users.c.id).where(users.c.id == owner).with_for_update(key_share=True)
     return conn.scalar(query) is not None
 
@@ -36,7 +41,12 @@ def lock(conn: sa.Connection, owner: int) -> bool:
 def count(conn: sa.Connection, owner: int, kind: str, now: datetime) -> int:
     """How many there are now."""
     table, there = _THERE[kind]
-    return conn.scalar(sa.select(sa.func.count()).select_from(table).where(table.c.user_id == owner, there), {"now": now}) or 0
+    return (
+        conn.scalar(
+            sa.select(sa.func.count()).select_from(table).where(table.c.user_id == owner, there), {"now": now}
+        )
+        or 0
+    )
 
 
 def made(conn: sa.Connection, owner: int, kind: str, since: datetime | None = None) -> int:

@@ -1,8 +1,8 @@
-"""What each broker said last of its account: money and positions, when it was read, and since when it cannot be.
+"""What each broker said last of its account: money and positions, when it was read, and since when it cannot
+be.
 
-The worker reads, everybody else looks here: no page waits for a broker. The built-in paper broker has no row, as its books are
-in this database.
-"""
+The worker reads, everybody else looks here: no page waits for a broker. The built-in paper broker has no row,
+as its books are in this database."""
 
 from __future__ import annotations
 
@@ -24,19 +24,29 @@ from dashtrade.tables.bots import bots
 from dashtrade.tables.quick import rows, run
 
 readings = sa.Table(
-    "account_readings", metadata,
-    sa.Column("account_id", BigId, sa.ForeignKey("user_api_keys.id"), primary_key=True, autoincrement=False), owner_column(index=True),
-    flag("simulated"), moment("read_at", nullable=True), sa.Column("money", Json, nullable=True), sa.Column("positions", Json, nullable=True),
-    words("error_code"), words("error"), moment("failing_since", nullable=True), whole("tries"), moment("changed_at"),
+    "account_readings",
+    metadata,
+    sa.Column("account_id", BigId, sa.ForeignKey("user_api_keys.id"), primary_key=True, autoincrement=False),
+    owner_column(index=True),
+    flag("simulated"),
+    moment("read_at", nullable=True),
+    sa.Column("money", Json, nullable=True),
+    sa.Column("positions", Json, nullable=True),
+    words("error_code"),
+    words("error"),
+    moment("failing_since", nullable=True),
+    whole("tries"),
+    moment("changed_at"),
     moment("wanted_at", nullable=True),
-)  # fmt: skip
+)
 
 SYSTEM = {"put", "watched", "busy", "everything"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """One account as its broker told it last. While it cannot be read, money and positions stay those of `read_at`."""
+    """One account as its broker told it last. While it cannot be read, money and positions stay those of
+    `read_at`."""
 
     account_id: int
     user_id: int
@@ -53,9 +63,14 @@ class Reading:
 
 def money_of(state: AccountState) -> dict[str, Any]:
     return {
-        "equity": plain(state.equity), "cash": plain(state.cash), "buying_power": plain(state.buying_power), "currency": state.currency,
-        "number": state.number, "permissions": list(state.permissions), "can_withdraw": state.can_withdraw,
-    }  # fmt: skip
+        "equity": plain(state.equity),
+        "cash": plain(state.cash),
+        "buying_power": plain(state.buying_power),
+        "currency": state.currency,
+        "number": state.number,
+        "permissions": list(state.permissions),
+        "can_withdraw": state.can_withdraw,
+    }
 
 
 def _state(money: Mapping[str, Any] | None) -> AccountState | None:
@@ -68,24 +83,37 @@ def _state(money: Mapping[str, Any] | None) -> AccountState | None:
 def _written(position: BrokerPosition) -> list[str | None]:
     average, mark = position.average_price, position.mark
     return [
-        position.symbol.text, plain(position.quantity), None if average is None else plain(average), None if mark is None else plain(mark),
-    ]  # fmt: skip
+        position.symbol.text,
+        plain(position.quantity),
+        None if average is None else plain(average),
+        None if mark is None else plain(mark),
+    ]
 
 
 def _position(written: Sequence[str | None]) -> BrokerPosition:
     symbol, quantity, average, mark = written
     return BrokerPosition(
-        symbol=Symbol.parse(str(symbol)), quantity=Decimal(str(quantity)), average_price=None if average is None else Decimal(average),
+        symbol=Symbol.parse(str(symbol)),
+        quantity=Decimal(str(quantity)),
+        average_price=None if average is None else Decimal(average),
         mark=None if mark is None else Decimal(mark),
-    )  # fmt: skip
+    )
 
 
 def _reading(row: Any) -> Reading:
     return Reading(
-        account_id=row.account_id, user_id=row.user_id, simulated=bool(row.simulated), read_at=row.read_at, state=_state(row.money),
-        positions=tuple(map(_position, row.positions or ())), error_code=row.error_code, error=row.error,
-        failing_since=row.failing_since, tries=row.tries, changed_at=row.changed_at,
-    )  # fmt: skip
+        account_id=row.account_id,
+        user_id=row.user_id,
+        simulated=bool(row.simulated),
+        read_at=row.read_at,
+        state=_state(row.money),
+        positions=tuple(map(_position, row.positions or ())),
+        error_code=row.error_code,
+        error=row.error,
+        failing_since=row.failing_since,
+        tries=row.tries,
+        changed_at=row.changed_at,
+    )
 
 
 _OF_USER = sa.select(readings).where(readings.c.user_id == p("owner"))
@@ -101,7 +129,7 @@ def want(conn: sa.Connection, owner: int, now: datetime) -> int:
     return conn.execute(sa.update(readings).where(readings.c.user_id == owner).values(wanted_at=now)).rowcount
 
 
-# --- for the worker ------------------------------------------------------------------------------------------------------
+# --- for the worker -----------------------------------------------------------------------------------------
 
 
 def everything(conn: sa.Connection) -> dict[int, Reading]:
@@ -111,7 +139,11 @@ def everything(conn: sa.Connection) -> dict[int, Reading]:
 
 def _put(insert: Any) -> Any:
     made = insert(readings)
-    kept = {column.name: made.excluded[column.name] for column in readings.c if column.name not in ("account_id", "user_id", "wanted_at")}
+    kept = {
+        column.name: made.excluded[column.name]
+        for column in readings.c
+        if column.name not in ("account_id", "user_id", "wanted_at")
+    }
     return made.on_conflict_do_update(index_elements=["account_id"], set_=kept)
 
 
@@ -119,16 +151,29 @@ _PUT = {"sqlite": _put(sqlite.insert), "postgresql": _put(postgresql.insert)}
 
 
 def put(conn: sa.Connection, reading: Reading) -> None:
-    run(conn, _PUT[conn.dialect.name], {
-        "account_id": reading.account_id, "user_id": reading.user_id, "simulated": reading.simulated, "read_at": reading.read_at,
-        "money": None if reading.state is None else money_of(reading.state),
-        "positions": None if reading.read_at is None else list(map(_written, reading.positions)), "error_code": reading.error_code,
-        "error": reading.error, "failing_since": reading.failing_since, "tries": reading.tries, "changed_at": reading.changed_at,
-        "wanted_at": None,
-    })  # fmt: skip
+    run(
+        conn,
+        _PUT[conn.dialect.name],
+        {
+            "account_id": reading.account_id,
+            "user_id": reading.user_id,
+            "simulated": reading.simulated,
+            "read_at": reading.read_at,
+            "money": None if reading.state is None else money_of(reading.state),
+            "positions": None if reading.read_at is None else list(map(_written, reading.positions)),
+            "error_code": reading.error_code,
+            "error": reading.error,
+            "failing_since": reading.failing_since,
+            "tries": reading.tries,
+            "changed_at": reading.changed_at,
+            "wanted_at": None,
+        },
+    )
 
 
-_WATCHED = sa.select(readings.c.account_id).where(readings.c.wanted_at > p("since", type_=readings.c.wanted_at.type))
+_WATCHED = sa.select(readings.c.account_id).where(
+    readings.c.wanted_at > p("since", type_=readings.c.wanted_at.type)
+)
 
 
 def watched(conn: sa.Connection, now: datetime, lately: timedelta) -> set[int]:
@@ -137,10 +182,13 @@ def watched(conn: sa.Connection, now: datetime, lately: timedelta) -> set[int]:
 
 
 _BUSY = (
-    sa.select(bots.c.account_id, sa.func.max(bots.c.updated_at).label("updated"), sa.func.count().label("bots"))
+    sa.select(
+        bots.c.account_id, sa.func.max(bots.c.updated_at).label("updated"), sa.func.count().label("bots")
+    )
     .join(accounts, accounts.c.id == bots.c.account_id)
-    .where(sa.text("user_bot_configs.status != 'READY'"), accounts.c.broker != "paper").group_by(bots.c.account_id)
-)  # fmt: skip
+    .where(sa.text("user_bot_configs.status != 'READY'"), accounts.c.broker != "paper")
+    .group_by(bots.c.account_id)
+)
 
 
 def busy(conn: sa.Connection) -> dict[int, tuple[Any, int]]:

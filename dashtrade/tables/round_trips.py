@@ -1,4 +1,5 @@
-"""Round trips as they are kept: written in the commit that books a fill, read by page, as a file and in sum."""
+"""Round trips as they are kept: written in the commit that books a fill, read by page, as a file and in
+sum."""
 
 from __future__ import annotations
 
@@ -14,11 +15,30 @@ from dashtrade.domain.ledger import Booking, Position
 from dashtrade.domain.measures import Ended
 from dashtrade.domain.orders import Effect, Order, OrderStatus
 from dashtrade.domain.ports import BrokerFill
+from dashtrade.domain.round_trips import (
+    Execution,
+    ExitReason,
+    RoundTrip,
+    Tally,
+    exit_reason,
+    follow_all,
+    tally,
+)
 from dashtrade.domain.scope import Money
-from dashtrade.domain.round_trips import Execution, ExitReason, RoundTrip, Tally, exit_reason, follow_all, tally
 from dashtrade.domain.values import Side, Symbol
 from dashtrade.tables.accounts import accounts
-from dashtrade.tables.base import BigId, Instrument, exact, flag, metadata, moment, number, owner_column, whole, words
+from dashtrade.tables.base import (
+    BigId,
+    Instrument,
+    exact,
+    flag,
+    metadata,
+    moment,
+    number,
+    owner_column,
+    whole,
+    words,
+)
 from dashtrade.tables.quick import first, run
 from dashtrade.tables.signals import signals
 
@@ -31,19 +51,52 @@ def _index(name: str, *columns: str, closed: bool) -> sa.Index:
 
 
 trips = sa.Table(
-    "round_trips", metadata, number(), owner_column(),
-    whole("account_id"), sa.Column("bot_id", BigId, sa.ForeignKey("user_bot_configs.id"), nullable=False),
-    sa.Column("symbol", Instrument, nullable=False), words("currency"), words("side"), exact("entry_quantity"), exact("entry_notional"),
-    exact("exit_quantity"), exact("exit_notional"), exact("realized"), exact("fees"), moment("opened_at"), moment("closed_at", nullable=True),
-    words("entry_signal_id"), words("exit_signal_id", nullable=True), words("exit_reason"), flag("on_paper"),
-    sa.Column("net_value", sa.Float, nullable=True), sa.Column("percent_value", sa.Float, nullable=True), whole("held_seconds", nullable=True),  # to sort and add up by
-    _index("held_now", "bot_id", closed=False), _index("open", "user_id", "opened_at", "id", closed=False),
-    _index("closed", "user_id", "closed_at", "id", closed=True), _index("bot", "bot_id", "closed_at", "id", closed=True),
-    _index("symbol", "user_id", "symbol", "closed_at", "id", closed=True), _index("net", "user_id", "net_value", "id", closed=True),
-    _index("percent", "user_id", "percent_value", "id", closed=True), _index("length", "user_id", "held_seconds", "id", closed=True),
-)  # fmt: skip
+    "round_trips",
+    metadata,
+    number(),
+    owner_column(),
+    whole("account_id"),
+    sa.Column("bot_id", BigId, sa.ForeignKey("user_bot_configs.id"), nullable=False),
+    sa.Column("symbol", Instrument, nullable=False),
+    words("currency"),
+    words("side"),
+    exact("entry_quantity"),
+    exact("entry_notional"),
+    exact("exit_quantity"),
+    exact("exit_notional"),
+    exact("realized"),
+    exact("fees"),
+    moment("opened_at"),
+    moment("closed_at", nullable=True),
+    words("entry_signal_id"),
+    words("exit_signal_id", nullable=True),
+    words("exit_reason"),
+    flag("on_paper"),
+    # to sort and add up by
+    sa.Column("net_value", sa.Float, nullable=True),
+    sa.Column("percent_value", sa.Float, nullable=True),
+    whole("held_seconds", nullable=True),
+    _index("held_now", "bot_id", closed=False),
+    _index("open", "user_id", "opened_at", "id", closed=False),
+    _index("closed", "user_id", "closed_at", "id", closed=True),
+    _index("bot", "bot_id", "closed_at", "id", closed=True),
+    _index("symbol", "user_id", "symbol", "closed_at", "id", closed=True),
+    _index("net", "user_id", "net_value", "id", closed=True),
+    _index("percent", "user_id", "percent_value", "id", closed=True),
+    _index("length", "user_id", "held_seconds", "id", closed=True),
+)
 _FIELDS = tuple(name for name in RoundTrip.__slots__ if name != "id")
-_CHANGING = ("entry_quantity", "entry_notional", "exit_quantity", "exit_notional", "realized", "fees", "closed_at", "exit_signal_id", "exit_reason")
+_CHANGING = (
+    "entry_quantity",
+    "entry_notional",
+    "exit_quantity",
+    "exit_notional",
+    "realized",
+    "fees",
+    "closed_at",
+    "exit_signal_id",
+    "exit_reason",
+)
 _RANKS = ("net_value", "percent_value", "held_seconds")
 
 PRICE_STEP = Decimal("1E-8")  # to which an average price is told
@@ -52,38 +105,51 @@ SYSTEM = {"book", "split"}
 
 
 def trip_of(row: Any) -> RoundTrip:
-    return RoundTrip(id=row.id, side=Side(row.side), **{name: getattr(row, name) for name in _FIELDS if name != "side"})
+    return RoundTrip(
+        id=row.id, side=Side(row.side), **{name: getattr(row, name) for name in _FIELDS if name != "side"}
+    )
 
 
-# --- booking -------------------------------------------------------------------------------------------------------------
+# --- booking ------------------------------------------------------------------------------------------------
 
 _COLUMNS = [trips.c[name] for name in ("id", *_FIELDS)]
 _WITH_SIGNAL = (
     sa.select(*_COLUMNS, signals.c.origin, signals.c.dedupe_key)
-    .join_from(trips, signals, signals.c.id == p("signal_id"), isouter=True).where(trips.c.bot_id == p("of_bot"))
+    .join_from(trips, signals, signals.c.id == p("signal_id"), isouter=True)
+    .where(trips.c.bot_id == p("of_bot"))
 )
 _HELD = _WITH_SIGNAL.where(_IS_OPEN).order_by(trips.c.id.desc()).limit(1)
 _LATEST = _WITH_SIGNAL.where(_IS_CLOSED).order_by(trips.c.closed_at.desc(), trips.c.id.desc()).limit(1)
 _ADD = sa.insert(trips)
-_PUT = sa.update(trips).where(trips.c.id == p("trip_id")).values({name: p(f"new_{name}", type_=trips.c[name].type) for name in (*_CHANGING, *_RANKS)})
+_PUT = (
+    sa.update(trips)
+    .where(trips.c.id == p("trip_id"))
+    .values({name: p(f"new_{name}", type_=trips.c[name].type) for name in (*_CHANGING, *_RANKS)})
+)
 
 Booked = tuple[Position, BrokerFill, Booking]  # what the bot owned before, the fill, what it did
 
 
 def book(conn: sa.Connection, order: Order, booked: Sequence[Booked], *, trailing: bool) -> Tally:
-    """These fills of the order, in the commit that books them. Gives how many trips more were won and lost by them."""
+    """These fills of the order, in the commit that books them. Gives how many trips more were won and lost by
+    them."""
     row = None
     if booked[0][0].quantity:  # from flat a new one begins, whatever was before
         given = {"of_bot": order.bot_id, "signal_id": order.signal_id}
         row = first(conn, _HELD, given) or first(conn, _LATEST, given)
     before = trip_of(row) if row is not None else None
     reason = exit_reason(
-        origin=row.origin or "" if row is not None else "", key=row.dedupe_key if row is not None else None, order_type=order.type,
-        held_at_broker=order.parent_id is not None, trailing=trailing,
+        origin=row.origin or "" if row is not None else "",
+        key=row.dedupe_key if row is not None else None,
+        order_type=order.type,
+        held_at_broker=order.parent_id is not None,
+        trailing=trailing,
     )
     done = order.effect is Effect.CLOSE and order.status is OrderStatus.FILLED
     last = len(booked) - 1
-    seen = [_execution(order, one, reason, completes=done and place == last) for place, one in enumerate(booked)]
+    seen = [
+        _execution(order, one, reason, completes=done and place == last) for place, one in enumerate(booked)
+    ]
     after = follow_all(before, seen)
     for _, trip in after:
         _put(conn, trip)
@@ -93,9 +159,21 @@ def book(conn: sa.Connection, order: Order, booked: Sequence[Booked], *, trailin
 def _execution(order: Order, booked: Booked, reason: ExitReason, *, completes: bool) -> Execution:
     held, fill, booking = booked
     return Execution(
-        user_id=order.user_id, account_id=order.account_id, bot_id=order.bot_id, symbol=order.symbol, signal_id=order.signal_id,
-        held=held.quantity, side=order.side, quantity=fill.quantity - fill.fee_base, price=fill.price, realized=booking.realized,
-        fee=booking.fee, at=fill.at, completes=completes, reason=reason, on_paper=(order.broker_order_id or "").startswith("P-"),
+        user_id=order.user_id,
+        account_id=order.account_id,
+        bot_id=order.bot_id,
+        symbol=order.symbol,
+        signal_id=order.signal_id,
+        held=held.quantity,
+        side=order.side,
+        quantity=fill.quantity - fill.fee_base,
+        price=fill.price,
+        realized=booking.realized,
+        fee=booking.fee,
+        at=fill.at,
+        completes=completes,
+        reason=reason,
+        on_paper=(order.broker_order_id or "").startswith("P-"),
     )
 
 
@@ -105,22 +183,37 @@ def ranks(trip: RoundTrip) -> dict[str, Any]:
         return dict.fromkeys(_RANKS)
     percent = trip.percent
     held = int((trip.closed_at - trip.opened_at).total_seconds())
-    return {"net_value": float(trip.net), "percent_value": float(percent) if percent is not None else 0.0, "held_seconds": held}
+    return {
+        "net_value": float(trip.net),
+        "percent_value": float(percent) if percent is not None else 0.0,
+        "held_seconds": held,
+    }
 
 
 def _put(conn: sa.Connection, trip: RoundTrip) -> None:
     if trip.id:
-        values = {f"new_{name}": getattr(trip, name) for name in _CHANGING} | {f"new_{name}": value for name, value in ranks(trip).items()}
+        values = {f"new_{name}": getattr(trip, name) for name in _CHANGING} | {
+            f"new_{name}": value for name, value in ranks(trip).items()
+        }
         run(conn, _PUT, values | {"trip_id": trip.id})
     else:
-        run(conn, _ADD, {name: getattr(trip, name) for name in _FIELDS} | {"currency": trip.symbol.currency} | ranks(trip))
+        run(
+            conn,
+            _ADD,
+            {name: getattr(trip, name) for name in _FIELDS}
+            | {"currency": trip.symbol.currency}
+            | ranks(trip),
+        )
 
 
 def split(conn: sa.Connection, bot_id: int, ratio: Decimal) -> None:
     """The position was split: what is held is `ratio` times as much, and cost the same."""
     held = conn.execute(sa.select(*_COLUMNS).where(trips.c.bot_id == bot_id, _IS_OPEN)).all()
     for row in held:
-        changed = {"entry_quantity": scaled(row.entry_quantity, ratio), "exit_quantity": scaled(row.exit_quantity, ratio)}
+        changed = {
+            "entry_quantity": scaled(row.entry_quantity, ratio),
+            "exit_quantity": scaled(row.exit_quantity, ratio),
+        }
         conn.execute(sa.update(trips).where(trips.c.id == row.id).values(**changed))
 
 
@@ -130,9 +223,14 @@ def hand_over(conn: sa.Connection, owner: int, bot_id: int, heir_id: int) -> Non
     conn.execute(sa.update(trips).where(mine).values(bot_id=heir_id))
 
 
-# --- reading -------------------------------------------------------------------------------------------------------------
+# --- reading ------------------------------------------------------------------------------------------------
 
-SORTS = {"closed": trips.c.closed_at, "pnl": trips.c.net_value, "percent": trips.c.percent_value, "duration": trips.c.held_seconds}
+SORTS = {
+    "closed": trips.c.closed_at,
+    "pnl": trips.c.net_value,
+    "percent": trips.c.percent_value,
+    "duration": trips.c.held_seconds,
+}
 _ON_LIVE = sa.exists().where(accounts.c.id == trips.c.account_id, accounts.c.mode == "live")
 _LIVE = _ON_LIVE.label("live")
 _WITH_LIVE_MONEY = sa.and_(_ON_LIVE, ~trips.c.on_paper)
@@ -163,20 +261,34 @@ def _filtered(query: sa.Select[Any], owner: int, wanted: dict[str, Any]) -> sa.S
     return query
 
 
-def list_page(conn: sa.Connection, owner: int, *, limit: int, sort: str = "closed", rising: bool = False,
-              before: tuple[Any, int] | None = None, **wanted: Any) -> list[Any]:
-    """`before`: (the sorted value, id) of the last one of the page before. Each row has `live`, whether its account is."""
+def list_page(
+    conn: sa.Connection,
+    owner: int,
+    *,
+    limit: int,
+    sort: str = "closed",
+    rising: bool = False,
+    before: tuple[Any, int] | None = None,
+    **wanted: Any,
+) -> list[Any]:
+    """`before`: (the sorted value, id) of the last one of the page before. Each row has `live`, whether its
+    account is."""
     column = trips.c.opened_at if wanted.get("open") else SORTS[sort]
     query = _filtered(sa.select(trips, _LIVE), owner, wanted)
     if before is not None:
-        here, last = sa.tuple_(column, trips.c.id), sa.tuple_(sa.bindparam(None, before[0], column.type), sa.literal(before[1]))
+        here, last = (
+            sa.tuple_(column, trips.c.id),
+            sa.tuple_(sa.bindparam(None, before[0], column.type), sa.literal(before[1])),
+        )
         query = query.where(here > last if rising else here < last)
     order = (column.asc(), trips.c.id.asc()) if rising else (column.desc(), trips.c.id.desc())
     return list(conn.execute(query.order_by(*order).limit(limit)))
 
 
 def get(conn: sa.Connection, owner: int, trip_id: int) -> Any | None:
-    return conn.execute(sa.select(trips, _LIVE).where(trips.c.user_id == owner, trips.c.id == trip_id)).first()
+    return conn.execute(
+        sa.select(trips, _LIVE).where(trips.c.user_id == owner, trips.c.id == trip_id)
+    ).first()
 
 
 def sort_value(row: Any, sort: str, *, is_open: bool) -> Any:
@@ -184,20 +296,35 @@ def sort_value(row: Any, sort: str, *, is_open: bool) -> Any:
 
 
 def totals(conn: sa.Connection, owner: int, **wanted: Any) -> list[Any]:
-    """Per kind of money, never across: (live, currency, count, wins, losses, net, won, lost, held) of those that fit."""
+    """Per kind of money, never across: (live, currency, count, wins, losses, net, won, lost, held) of those
+    that fit."""
     t, add = trips.c, sa.func.sum
     won = sa.case((t.net_value > 0, t.net_value), else_=0.0)
     lost = sa.case((t.net_value < 0, t.net_value), else_=0.0)
-    inner = _filtered(
-        sa.select(
-            t.account_id, t.on_paper, t.currency, sa.func.count().label("count"), add(sa.case((t.net_value > 0, 1), else_=0)).label("wins"),
-            add(sa.case((t.net_value < 0, 1), else_=0)).label("losses"), add(t.net_value).label("net"), add(won).label("won"),
-            add(lost).label("lost"), add(t.held_seconds).label("held"),
-        ), owner, wanted,
-    ).group_by(t.account_id, t.on_paper, t.currency).subquery()  # fmt: skip
+    inner = (
+        _filtered(
+            sa.select(
+                t.account_id,
+                t.on_paper,
+                t.currency,
+                sa.func.count().label("count"),
+                add(sa.case((t.net_value > 0, 1), else_=0)).label("wins"),
+                add(sa.case((t.net_value < 0, 1), else_=0)).label("losses"),
+                add(t.net_value).label("net"),
+                add(won).label("won"),
+                add(lost).label("lost"),
+                add(t.held_seconds).label("held"),
+            ),
+            owner,
+            wanted,
+        )
+        .group_by(t.account_id, t.on_paper, t.currency)
+        .subquery()
+    )
     i = inner.c
     live = sa.case((sa.and_(accounts.c.mode == "live", ~i.on_paper), 1), else_=0)
-    whole = [sa.cast(add(i[name]), sa.BigInteger).label(name) for name in ("count", "wins", "losses", "held")]  # PostgreSQL adds up to numeric
+    # PostgreSQL adds up to numeric
+    whole = [sa.cast(add(i[name]), sa.BigInteger).label(name) for name in ("count", "wins", "losses", "held")]
     sums = [*whole, *(add(i[name]).label(name) for name in ("net", "won", "lost"))]
     query = sa.select(live.label("live"), i.currency, *sums).join(accounts, accounts.c.id == i.account_id)
     return list(conn.execute(query.group_by(live, i.currency).order_by(live.desc(), i.currency)))
@@ -207,9 +334,13 @@ def traded_symbols(conn: sa.Connection, owner: int) -> list[Symbol]:
     """What was ever traded, by way of the index: one step for each symbol."""
     found: list[Symbol] = []
     for which in (_IS_CLOSED, _IS_OPEN):
-        query = sa.select(trips.c.symbol).where(trips.c.user_id == owner, which).order_by(trips.c.symbol).limit(1)
+        query = (
+            sa.select(trips.c.symbol).where(trips.c.user_id == owner, which).order_by(trips.c.symbol).limit(1)
+        )
         last: Symbol | None = None
-        while (last := conn.scalar(query if last is None else query.where(trips.c.symbol > last))) is not None:
+        while (
+            last := conn.scalar(query if last is None else query.where(trips.c.symbol > last))
+        ) is not None:
             found.append(last)
     return sorted(set(found), key=lambda symbol: symbol.short)
 
@@ -217,15 +348,28 @@ def traded_symbols(conn: sa.Connection, owner: int) -> list[Symbol]:
 def ended(conn: sa.Connection, owner: int, *, limit: int, **wanted: Any) -> list[Ended]:
     """What the latest closed trips made, oldest first: enough of each to measure by."""
     t = trips.c
-    query = _filtered(sa.select(t.bot_id, t.account_id, t.symbol, t.closed_at, t.opened_at, t.realized, t.fees), owner, wanted)
+    query = _filtered(
+        sa.select(t.bot_id, t.account_id, t.symbol, t.closed_at, t.opened_at, t.realized, t.fees),
+        owner,
+        wanted,
+    )
     rows = conn.execute(query.order_by(t.closed_at.desc(), t.id.desc()).limit(limit)).all()
     return [
-        Ended(bot_id=r.bot_id, account_id=r.account_id, symbol=r.symbol, at=r.closed_at, net=r.realized - r.fees, held=r.closed_at - r.opened_at)
+        Ended(
+            bot_id=r.bot_id,
+            account_id=r.account_id,
+            symbol=r.symbol,
+            at=r.closed_at,
+            net=r.realized - r.fees,
+            held=r.closed_at - r.opened_at,
+        )
         for r in reversed(rows)
     ]
 
 
-def stream(conn: sa.Connection, owner: int, *, before: tuple[Any, int] | None = None, **wanted: Any) -> Generator[tuple[Any, Any], None, None]:
+def stream(
+    conn: sa.Connection, owner: int, *, before: tuple[Any, int] | None = None, **wanted: Any
+) -> Generator[tuple[Any, Any], None, None]:
     """All that fit (below the key `before`), newest first, a few in memory at a time: (key, row)."""
     when = trips.c.opened_at if wanted.get("open") else trips.c.closed_at
     query = _filtered(sa.select(trips, _LIVE), owner, wanted).order_by(when.desc(), trips.c.id.desc())

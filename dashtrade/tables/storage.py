@@ -1,9 +1,9 @@
-"""How much is stored of each user's alerts and of what came of them: a running count, kept in the transactions that store.
+"""How much is stored of each user's alerts and of what came of them: a running count, kept in the
+transactions that store.
 
-Counted are the texts, byte by byte, and what else an alert takes: a row of its own, and for each bot that hears it a decision with,
-at most, an order, its events, fills and trades. These are measured, and rounded up. Making room takes texts away, the oldest
-first; history stays.
-"""
+Counted are the texts, byte by byte, and what else an alert takes: a row of its own, and for each bot that
+hears it a decision with, at most, an order, its events, fills and trades. These are measured, and rounded up.
+Making room takes texts away, the oldest first; history stays."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ from dashtrade.tables.signals import signals
 
 SIGNAL_BYTES, DECISION_BYTES = 500, 3000
 stored = sa.Table(
-    "stored_bytes", metadata,
-    sa.Column("user_id", BigId, sa.ForeignKey("users.id"), primary_key=True, autoincrement=False), whole("bytes"),
+    "stored_bytes",
+    metadata,
+    sa.Column("user_id", BigId, sa.ForeignKey("users.id"), primary_key=True, autoincrement=False),
+    whole("bytes"),
     words("forgotten_to"),  # the signal up to which texts were taken away to make room
     moment("told_at", nullable=True),
-)  # fmt: skip
+)
 SYSTEM = {"nearly_full", "forget_old"}
 
 
@@ -35,7 +37,9 @@ def of_alert(raw: str, bots: int) -> int:
 
 def _add(insert: Any) -> Any:
     made = insert(stored).values(user_id=p("owner"), bytes=p("more"), forgotten_to="", told_at=None)
-    grown = made.on_conflict_do_update(index_elements=["user_id"], set_={"bytes": stored.c.bytes + made.excluded.bytes})
+    grown = made.on_conflict_do_update(
+        index_elements=["user_id"], set_={"bytes": stored.c.bytes + made.excluded.bytes}
+    )
     return grown.returning(stored.c.bytes)
 
 
@@ -45,7 +49,9 @@ _USED = sa.select(stored.c.bytes).where(stored.c.user_id == p("owner"))
 
 def add(conn: sa.Connection, owner: int, more: int) -> int:
     """How much there is now. Of those who add for one user, one at a time until its transaction ends."""
-    return scalar(conn, _ADD[conn.dialect.name], {"owner": owner, "more": more, "forgotten_to": "", "told_at": None})
+    return scalar(
+        conn, _ADD[conn.dialect.name], {"owner": owner, "more": more, "forgotten_to": "", "told_at": None}
+    )
 
 
 def used(conn: sa.Connection, owner: int) -> int:
@@ -57,21 +63,29 @@ def _bytes_of(conn: sa.Connection) -> Any:
     return sa.func.octet_length(raw) if is_postgres(conn) else sa.func.length(sa.cast(raw, sa.LargeBinary))
 
 
-# --- making room -----------------------------------------------------------------------------------------------------------
+# --- making room --------------------------------------------------------------------------------------------
 
 
 def nearly_full(conn: sa.Connection, *, most: int, most_of_demo: int) -> list[Any]:
     """Users who have stored more than that, with when they were told."""
     limit = sa.case((users.c.demo_until.is_not(None), most_of_demo), else_=most)
-    query = sa.select(stored.c.user_id, stored.c.bytes, stored.c.told_at, users.c.demo_until).join(users, users.c.id == stored.c.user_id)
-    return list(conn.execute(query.where(stored.c.bytes > limit, users.c.removed_at.is_(None)).order_by(stored.c.user_id)))
+    query = sa.select(stored.c.user_id, stored.c.bytes, stored.c.told_at, users.c.demo_until).join(
+        users, users.c.id == stored.c.user_id
+    )
+    return list(
+        conn.execute(
+            query.where(stored.c.bytes > limit, users.c.removed_at.is_(None)).order_by(stored.c.user_id)
+        )
+    )
 
 
 def oldest_texts(conn: sa.Connection, owner: int, limit: int) -> list[str]:
     """Signals that have ended and still have their text."""
     s = signals.c
     after = sa.select(stored.c.forgotten_to).where(stored.c.user_id == owner).scalar_subquery()
-    query = sa.select(s.id).where(s.user_id == owner, s.id > after, s.raw.is_not(None), s.ended_at.is_not(None))
+    query = sa.select(s.id).where(
+        s.user_id == owner, s.id > after, s.raw.is_not(None), s.ended_at.is_not(None)
+    )
     return list(conn.scalars(query.order_by(s.id).limit(limit)))
 
 
@@ -92,7 +106,13 @@ def told(conn: sa.Connection, owner: int, now: datetime) -> None:
 def forget_old(conn: sa.Connection, older_than: datetime) -> int:
     """Retention: what was sent is forgotten, what became of it is not. What still waits keeps its body."""
     old = (signals.c.received_at < older_than) & signals.c.raw.is_not(None) & signals.c.ended_at.is_not(None)
-    freed = list(conn.execute(sa.select(signals.c.user_id, sa.func.sum(_bytes_of(conn)).label("bytes")).where(old).group_by(signals.c.user_id)))
+    freed = list(
+        conn.execute(
+            sa.select(signals.c.user_id, sa.func.sum(_bytes_of(conn)).label("bytes"))
+            .where(old)
+            .group_by(signals.c.user_id)
+        )
+    )
     forgotten = conn.execute(sa.update(signals).where(old).values(raw=None)).rowcount
     for row in sorted(freed, key=lambda row: row.user_id):  # one order of locks for everybody
         add(conn, row.user_id, -int(row.bytes))

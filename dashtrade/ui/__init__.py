@@ -1,8 +1,7 @@
 """The dashboard: `serve` is its process, `gate` and `doors` its sign-in, and this is what a page needs.
 
-A page opens with `user = ui.page("Bots", needs=Permission.TRADE)`, reads through `ui.data`, shows with the parts below, and
-acts by one call into the services, inside `with ui.trying()`.
-"""
+A page opens with `user = ui.page("Bots", needs=Permission.TRADE)`, reads through `ui.data`, shows with the
+parts below, and acts by one call into the services, inside `with ui.trying()`."""
 
 from dashtrade.ui import data, words
 from dashtrade.ui.errors import trying
@@ -10,6 +9,21 @@ from dashtrade.ui.page import actions, empty, live, page, panel, the_app
 from dashtrade.ui.parts import Card, Cell, Column, Row, cards, lines, profit_curve, table
 
 __all__ = [
-    "Card", "Cell", "Column", "Row", "actions", "cards", "data", "empty", "lines", "live", "page", "panel", "profit_curve", "table",
-    "the_app", "trying", "words",
-]  # fmt: skip
+    "Card",
+    "Cell",
+    "Column",
+    "Row",
+    "actions",
+    "cards",
+    "data",
+    "empty",
+    "lines",
+    "live",
+    "page",
+    "panel",
+    "profit_curve",
+    "table",
+    "the_app",
+    "trying",
+    "words",
+]

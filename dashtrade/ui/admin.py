@@ -16,7 +16,8 @@ from dashtrade.ui.parts import Card, Cell, Column, Row, cards, lines, millisecon
 from dashtrade.ui.words import count, moment
 
 PAGE = 50
-THINGS = {"bot", "account", "protection", "position", "order", "drift", "exits"}  # have numbers of their own, beside those of people
+# have numbers of their own, beside those of people
+THINGS = {"bot", "account", "protection", "position", "order", "drift", "exits"}
 
 
 def overview(app: App, user: User) -> None:
@@ -25,10 +26,27 @@ def overview(app: App, user: User) -> None:
     left, right = st.columns([1.6, 1], gap="small")
     with left, panel(f"Traded by day, last {service.DAYS} days", key="by_day"):
         if found["days"]:
-            lines("volume", "Volume in dollars", [("Volume", [(milliseconds(day), volume) for day, _, volume in found["days"]])], height=190, colour="blue")
-            columns = [Column(label="Day"), Column(label="Trades", number=True), Column(label="Volume", number=True)]
+            lines(
+                "volume",
+                "Volume in dollars",
+                [("Volume", [(milliseconds(day), volume) for day, _, volume in found["days"]])],
+                height=190,
+                colour="blue",
+            )
+            columns = [
+                Column(label="Day"),
+                Column(label="Trades", number=True),
+                Column(label="Volume", number=True),
+            ]
             rows = [
-                Row(id=day.isoformat(), cells=[Cell(text=f"{day.day} {day:%b}"), Cell(text=f"{trades:,}"), Cell(text=f"${volume:,.0f}")])
+                Row(
+                    id=day.isoformat(),
+                    cells=[
+                        Cell(text=f"{day.day} {day:%b}"),
+                        Cell(text=f"{trades:,}"),
+                        Cell(text=f"${volume:,.0f}"),
+                    ],
+                )
                 for day, trades, volume in reversed(found["days"][-7:])
             ]
             table("days", "Trades and volume by day, newest first", columns, rows)
@@ -36,9 +54,20 @@ def overview(app: App, user: User) -> None:
             st.caption("Nobody has traded yet. Days with trades show up here.")
     with right, panel("Traded most", key="by_symbol"):
         if found["symbols"]:
-            columns = [Column(label="Symbol"), Column(label="Trades", number=True), Column(label="Volume", number=True)]
+            columns = [
+                Column(label="Symbol"),
+                Column(label="Trades", number=True),
+                Column(label="Volume", number=True),
+            ]
             rows = [
-                Row(id=symbol.text, cells=[Cell(text=symbol.short, sub=symbol.text if symbol.text != symbol.short else ""), Cell(text=f"{trades:,}"), Cell(text=f"${volume:,.0f}")])
+                Row(
+                    id=symbol.text,
+                    cells=[
+                        Cell(text=symbol.short, sub=symbol.text if symbol.text != symbol.short else ""),
+                        Cell(text=f"{trades:,}"),
+                        Cell(text=f"${volume:,.0f}"),
+                    ],
+                )
                 for symbol, trades, volume in found["symbols"]
             ]
             table("symbols", "Symbols traded most", columns, rows)
@@ -50,34 +79,64 @@ def overview(app: App, user: User) -> None:
 def _figures(user: User) -> None:
     n = service.overview(the_app())["counts"]
     wrong = n["attention_orders"] + n["disabled_accounts"]
-    cards("figures", [
-        Card(label="People", value=f"{n['users']:,}", note=count(n["demos"], "demo")),
-        Card(label="Here this week", value=f"{n['active_users']:,}", note="signed in and looked"),
-        Card(label="Bots running", value=f"{n['running_bots']:,}", note=f"of {n['bots']:,}; {n['holding_bots']:,} in a position"),
-        Card(
-            label="Needs attention", value=f"{wrong:,}", tone="down" if wrong else "",
-            note=f"{count(n['attention_orders'], 'order')}, {count(n['disabled_accounts'], 'disabled account')}",
-        ),
-        Card(label="Refused, last day", value=f"{n['refused_signals']:,}", note=f"{count(n['risk_events'], 'risk event')}", tone=""),
-    ])  # fmt: skip
+    cards(
+        "figures",
+        [
+            Card(label="People", value=f"{n['users']:,}", note=count(n["demos"], "demo")),
+            Card(label="Here this week", value=f"{n['active_users']:,}", note="signed in and looked"),
+            Card(
+                label="Bots running",
+                value=f"{n['running_bots']:,}",
+                note=f"of {n['bots']:,}; {n['holding_bots']:,} in a position",
+            ),
+            Card(
+                label="Needs attention",
+                value=f"{wrong:,}",
+                tone="down" if wrong else "",
+                note=(
+                    f"{count(n['attention_orders'], 'order')}, "
+                    f"{count(n['disabled_accounts'], 'disabled account')}"
+                ),
+            ),
+            Card(
+                label="Refused, last day",
+                value=f"{n['refused_signals']:,}",
+                note=f"{count(n['risk_events'], 'risk event')}",
+                tone="",
+            ),
+        ],
+    )
 
 
-# --- what was done -----------------------------------------------------------------------------------------------------------
+# --- what was done ------------------------------------------------------------------------------------------
 
 
 def deeds(app: App, user: User) -> None:
     before = cursor("before")
     with app.db.read() as conn:
         found = message_table.everything_recorded(conn, before=before or None, limit=PAGE + 1)
-        who = {number: people_table.by_id(conn, number) for number in {n for row in found for n in (row.user_id,) if n}}
-    columns = [Column(label="What"), Column(label="Who"), Column(label="From", wide_only=True), Column(label="When", number=True)]
+        who = {
+            number: people_table.by_id(conn, number)
+            for number in {n for row in found for n in (row.user_id,) if n}
+        }
+    columns = [
+        Column(label="What"),
+        Column(label="Who"),
+        Column(label="From", wide_only=True),
+        Column(label="When", number=True),
+    ]
     rows = [
-        Row(id=str(row.id), cells=[
-            Cell(text=row.action.capitalize(), sub=_detail(row)), Cell(text=_name(row.user_id, who)), Cell(text=row.address or "–"),
-            Cell(text=moment(user, row.at, seconds=True)),
-        ])
+        Row(
+            id=str(row.id),
+            cells=[
+                Cell(text=row.action.capitalize(), sub=_detail(row)),
+                Cell(text=_name(row.user_id, who)),
+                Cell(text=row.address or "–"),
+                Cell(text=moment(user, row.at, seconds=True)),
+            ],
+        )
         for row in found[:PAGE]
-    ]  # fmt: skip
+    ]
     with panel(key="deeds_panel"):
         table("deeds", "What was done, newest first", columns, rows)
     turn(found, before, "before", lambda row: row.id)
@@ -87,7 +146,11 @@ def _detail(row: Any) -> str:
     theirs = row.subject_id != row.user_id or row.action.partition(" ")[0] in THINGS
     about = [f"no. {row.subject_id}"] if row.subject_id and theirs else []
     if isinstance(row.detail, dict):
-        about += [f"{name.replace('_', ' ')}: {_said(value)}" for name, value in row.detail.items() if value not in ("", None)]
+        about += [
+            f"{name.replace('_', ' ')}: {_said(value)}"
+            for name, value in row.detail.items()
+            if value not in ("", None)
+        ]
     return ", ".join(about)[:160]
 
 
@@ -110,7 +173,7 @@ def _name(number: int | None, who: dict[int, User | None]) -> str:
     return found.email if found else f"no. {number}, gone"
 
 
-# --- turning pages -------------------------------------------------------------------------------------------------------------
+# --- turning pages ------------------------------------------------------------------------------------------
 
 
 def cursor(name: str) -> int:
@@ -125,6 +188,8 @@ def turn(found: list[Any], here: int, name: str, of: Any) -> None:
         if here and st.button("First page", icon=":material/first_page:", key="first_page"):
             st.query_params.pop(name)
             st.rerun()
-        if len(found) > PAGE and st.button("Next", icon=":material/chevron_right:", icon_position="right", key="next_page"):
+        if len(found) > PAGE and st.button(
+            "Next", icon=":material/chevron_right:", icon_position="right", key="next_page"
+        ):
             st.query_params[name] = str(of(found[PAGE - 1]))
             st.rerun()

@@ -1,4 +1,5 @@
-"""The machine: its health and pace, the switches of a superadmin, backups, versions, and the log as it is written."""
+"""The machine: its health and pace, the switches of a superadmin, backups, versions, and the log as it is
+written."""
 
 from __future__ import annotations
 
@@ -56,7 +57,7 @@ def show(app: App, user: User) -> None:
             _log()
 
 
-# --- health -------------------------------------------------------------------------------------------------------------------------
+# --- health -------------------------------------------------------------------------------------------------
 
 
 @live(every=3)
@@ -67,18 +68,39 @@ def _health(user: User) -> None:
         members = people_table.count(conn)
     well = quiet is not None and quiet <= SILENT
     late = (app.clock.now() - oldest).total_seconds() if oldest else 0
-    cards("health", [
-        Card(label="Worker", value="At work" if well else "Silent", tone="up" if well else "down", note="carries out signals" if well else "start DashTrade again, or read its log"),
-        Card(label="Waiting signals", value=f"{waiting:,}", note=f"the oldest for {late:.0f} s" if oldest else "nothing waits", note_tone="warn" if late > 10 else ""),
-        Card(label="Database", value="SQLite" if app.db.is_sqlite else "PostgreSQL", note=_size(app)),
-        Card(label="People", value=f"{members:,}", note=f"{SIGNUPS[people_service.signup(app)].lower()} may join"),
-        Card(label="Dashboard's memory", value=f"{_memory():.0f} MB", note="this process"),
-    ])  # fmt: skip
+    cards(
+        "health",
+        [
+            Card(
+                label="Worker",
+                value="At work" if well else "Silent",
+                tone="up" if well else "down",
+                note="carries out signals" if well else "start DashTrade again, or read its log",
+            ),
+            Card(
+                label="Waiting signals",
+                value=f"{waiting:,}",
+                note=f"the oldest for {late:.0f} s" if oldest else "nothing waits",
+                note_tone="warn" if late > 10 else "",
+            ),
+            Card(label="Database", value="SQLite" if app.db.is_sqlite else "PostgreSQL", note=_size(app)),
+            Card(
+                label="People",
+                value=f"{members:,}",
+                note=f"{SIGNUPS[people_service.signup(app)].lower()} may join",
+            ),
+            Card(label="Dashboard's memory", value=f"{_memory():.0f} MB", note="this process"),
+        ],
+    )
 
 
 def _size(app: App) -> str:
     try:
-        return f"{os.path.getsize(app.db.url.database or '') / 1e6:,.1f} MB" if app.db.is_sqlite else app.settings.database_label.rpartition("@")[2]
+        return (
+            f"{os.path.getsize(app.db.url.database or '') / 1e6:,.1f} MB"
+            if app.db.is_sqlite
+            else app.settings.database_label.rpartition("@")[2]
+        )
     except OSError:
         return ""
 
@@ -100,15 +122,25 @@ def _pace(app: App) -> None:
         if not any(count for _, count, _ in measured):
             st.caption("Measured on the newest alerts; there was none yet.")
             return
-        columns = [Column(label="Milliseconds"), *(Column(label=name, number=True) for name in ("Half", "9 of 10", "99 of 100"))]
+        columns = [
+            Column(label="Milliseconds"),
+            *(Column(label=name, number=True) for name in ("Half", "9 of 10", "99 of 100")),
+        ]
         rows = [
-            Row(id=what, cells=[Cell(text=what.capitalize(), sub=f"{count:,} measured"), *(Cell(text=f"{shares[p]:,.1f}") for p in ("p50", "p90", "p99"))])
-            for what, count, shares in measured if count
-        ]  # fmt: skip
+            Row(
+                id=what,
+                cells=[
+                    Cell(text=what.capitalize(), sub=f"{count:,} measured"),
+                    *(Cell(text=f"{shares[p]:,.1f}") for p in ("p50", "p90", "p99")),
+                ],
+            )
+            for what, count, shares in measured
+            if count
+        ]
         table("pace_table", "Time from alert to fill", columns, rows)
 
 
-# --- switches -----------------------------------------------------------------------------------------------------------------------
+# --- switches -----------------------------------------------------------------------------------------------
 
 
 def _switch(app: App, user: User) -> None:
@@ -116,11 +148,19 @@ def _switch(app: App, user: User) -> None:
         every = [row for row in bot_table.list_switches(conn, user.id) if row.scope == "all"]
     with panel("Trading for everybody", key="all_switch"):
         if every:
-            st.markdown(f"**Stopped: {text(str(every[0].stop).replace('_', ' '))}**, since {moment(user, every[0].at)}. Exits still pass.")
-            if st.button("Let everybody trade again", type="primary", icon=":material/play_arrow:", key="all_on"):
+            st.markdown(
+                f"**Stopped: {text(str(every[0].stop).replace('_', ' '))}**, since "
+                f"{moment(user, every[0].at)}. Exits still pass."
+            )
+            if st.button(
+                "Let everybody trade again", type="primary", icon=":material/play_arrow:", key="all_on"
+            ):
                 _put(app, user, Stop.NONE)
         else:
-            st.caption("On. Stopping takes effect at once, for every user's bots; positions stay, and exits still pass.")
+            st.caption(
+                "On. Stopping takes effect at once, for every user's bots; positions stay, and exits still "
+                "pass."
+            )
             with st.container(horizontal=True):
                 if st.button("Pause entries for all", key="all_pause"):
                     _confirm(Stop.PAUSE_ENTRIES)
@@ -130,7 +170,11 @@ def _switch(app: App, user: User) -> None:
 
 @st.dialog("Stop trading for everybody")
 def _confirm(stop: Stop) -> None:
-    said = "No bot of any user opens anything new." if stop is Stop.PAUSE_ENTRIES else "Every bot of every user stops, until its owner resumes it."
+    said = (
+        "No bot of any user opens anything new."
+        if stop is Stop.PAUSE_ENTRIES
+        else "Every bot of every user stops, until its owner resumes it."
+    )
     st.markdown(said)
     if st.button("Stop now", type="primary"):
         user = guard(Permission.SWITCH_ALL)
@@ -148,14 +192,41 @@ def _simulation(app: App, user: User) -> None:
     on, busy = simulation.is_on(app), simulation.in_the_way(app)
     with panel("Simulation mode", key="simulation"):
         st.caption(
-            "On: every live account is traded on the built-in paper broker, at its venue's prices; no real order goes out."
-            if on else "Off. Switched on, every live account is traded on the built-in paper broker, for everybody, and every page says so."
-        )  # fmt: skip
+            (
+                "On: every live account is traded on the built-in paper broker, at its venue's prices; no "
+                "real order goes out."
+            )
+            if on
+            else (
+                "Off. Switched on, every live account is traded on the built-in paper broker, for "
+                "everybody, and every page says so."
+            )
+        )
         if busy:
-            st.warning("These hold something or have an order out on a live account. It cannot be switched before that has ended: real and simulated positions must not mix.")
-            named = [Row(id=str(b.id), cells=[Cell(text=b.name, sub=b.email), Cell(text=b.symbol.short), Cell(text=quantity(b.quantity))]) for b in busy[:20]]
-            table("busy", "In the way", [Column(label="Bot"), Column(label="Symbol"), Column(label="Holds", number=True)], named)
-        if st.button("Switch simulation off" if on else "Switch simulation on", key="simulate", disabled=bool(busy)):
+            st.warning(
+                "These hold something or have an order out on a live account. It cannot be switched before "
+                "that has ended: real and simulated positions must not mix."
+            )
+            named = [
+                Row(
+                    id=str(b.id),
+                    cells=[
+                        Cell(text=b.name, sub=b.email),
+                        Cell(text=b.symbol.short),
+                        Cell(text=quantity(b.quantity)),
+                    ],
+                )
+                for b in busy[:20]
+            ]
+            table(
+                "busy",
+                "In the way",
+                [Column(label="Bot"), Column(label="Symbol"), Column(label="Holds", number=True)],
+                named,
+            )
+        if st.button(
+            "Switch simulation off" if on else "Switch simulation on", key="simulate", disabled=bool(busy)
+        ):
             with trying() as attempt:
                 simulation.switch(app, user, not on)
             if attempt.ok:
@@ -166,10 +237,16 @@ def _joining(app: App, user: User) -> None:
     found = service.settings(app)
     with panel("Joining", key="joining"), st.form("joining_form", border=False):
         chosen = st.radio(
-            "Who may make an account", list(SIGNUPS), index=list(SIGNUPS).index(found["signup"]), format_func=SIGNUPS.__getitem__, horizontal=True,
+            "Who may make an account",
+            list(SIGNUPS),
+            index=list(SIGNUPS).index(found["signup"]),
+            format_func=SIGNUPS.__getitem__,
+            horizontal=True,
             help="Until it is chosen here, DASHTRADE_SIGNUP says it.",
-        )  # fmt: skip
-        demo = st.checkbox("Offer a demo on the sign-in page (not while nobody may join)", value=found["demo"])
+        )
+        demo = st.checkbox(
+            "Offer a demo on the sign-in page (not while nobody may join)", value=found["demo"]
+        )
         if st.form_submit_button("Save"):
             with trying() as attempt:
                 if chosen and chosen != found["signup"]:
@@ -184,12 +261,19 @@ def _joining(app: App, user: User) -> None:
 def _second_factor(app: App, user: User) -> None:
     required, found = policy.is_required(app), policy.figures(app)
     with panel("Second factor", key="factor_policy"):
-        has = f"{found.with_factor:,} of {count(found.people, 'user')} have one." if found.people != 1 else f"{found.with_factor} of 1 user has one."
+        has = (
+            f"{found.with_factor:,} of {count(found.people, 'user')} have one."
+            if found.people != 1
+            else f"{found.with_factor} of 1 user has one."
+        )
         st.caption(
             f"Required of everybody: whoever has none sets it up before anything else. {has}"
-            if required else f"Each user decides; for real money they are asked. {has}"
-        )  # fmt: skip
-        if not required and st.button("Require it of everybody", icon=":material/phonelink_lock:", key="require_factor"):
+            if required
+            else f"Each user decides; for real money they are asked. {has}"
+        )
+        if not required and st.button(
+            "Require it of everybody", icon=":material/phonelink_lock:", key="require_factor"
+        ):
             _require()
         if required and st.button("Leave it to each user", key="require_factor_off"):
             _put_policy(app, user, False)
@@ -200,9 +284,10 @@ def _require() -> None:
     user, app = guard(Permission.MANAGE_SYSTEM), the_app()
     found = policy.figures(app)
     st.markdown(
-        f"**{count(found.people - found.with_factor, 'user')} without one.** Whoever has none sets it up at the next click, before anything else, "
-        "and can close positions and stop bots until then. Everybody gets a message. Bots, alerts and API tokens go on."
-    )  # fmt: skip
+        f"**{count(found.people - found.with_factor, 'user')} without one.** Whoever has none sets it up "
+        "at the next click, before anything else, and can close positions and stop bots until then. "
+        "Everybody gets a message. Bots, alerts and API tokens go on."
+    )
     if not user.second_factor:
         st.info("You have none yourself: you set it up right after this.", icon=":material/info:")
     if st.button("Require it", type="primary", key="require_factor_yes"):
@@ -216,19 +301,40 @@ def _put_policy(app: App, user: User, required: bool) -> None:
         st.rerun()
 
 
-# --- backups, versions, log -----------------------------------------------------------------------------------------------------------
+# --- backups, versions, log ---------------------------------------------------------------------------------
 
 
 def _backups(app: App, user: User) -> None:
     with panel("Backups", key="backups"):
         if not app.db.is_sqlite:
-            st.caption("PostgreSQL has its own tools: back up with pg_dump, and keep the encryption key in another place.")
+            st.caption(
+                "PostgreSQL has its own tools: back up with pg_dump, and keep the encryption key in "
+                "another place."
+            )
             return
         made = service.backups(app)
-        st.caption("A verified copy, made while everything runs. Keep it, and the encryption key, in other places than this machine." if made else "None was made here yet.")
+        st.caption(
+            (
+                "A verified copy, made while everything runs. Keep it, and the encryption key, in other "
+                "places than this machine."
+            )
+            if made
+            else "None was made here yet."
+        )
         if made:
-            rows = [Row(id=name, cells=[Cell(text=name), Cell(text=moment(user, at)), Cell(text=f"{size / 1e6:,.1f} MB")]) for name, at, size in made[:5]]
-            table("backup_list", "Backups, newest first", [Column(label="File"), Column(label="Made", number=True), Column(label="Size", number=True)], rows)
+            rows = [
+                Row(
+                    id=name,
+                    cells=[Cell(text=name), Cell(text=moment(user, at)), Cell(text=f"{size / 1e6:,.1f} MB")],
+                )
+                for name, at, size in made[:5]
+            ]
+            table(
+                "backup_list",
+                "Backups, newest first",
+                [Column(label="File"), Column(label="Made", number=True), Column(label="Size", number=True)],
+                rows,
+            )
         if st.button("Make one now", icon=":material/save:", key="make_backup"):
             with trying() as attempt, st.spinner("Copying the database"):
                 service.make_backup(app, user)
@@ -238,10 +344,22 @@ def _backups(app: App, user: User) -> None:
 
 def _versions(app: App) -> None:
     with panel("Versions", key="versions"):
-        shown = [("DashTrade", _version("dashtrade")), ("Python", platform.python_version()), ("Streamlit", _version("streamlit")), ("SQLAlchemy", _version("sqlalchemy"))]
+        shown = [
+            ("DashTrade", _version("dashtrade")),
+            ("Python", platform.python_version()),
+            ("Streamlit", _version("streamlit")),
+            ("SQLAlchemy", _version("sqlalchemy")),
+        ]
         shown.append(("Database schema", app.db.version() or "–"))
-        st.html('<dl class="dt-facts">' + "".join(f"<dt>{name}</dt><dd>{escape(number)}</dd>" for name, number in shown) + "</dl>")
-        st.html(f'<small class="dt-mute">Webhooks come in at {escape(app.settings.public_url)}/webhook; people at {escape(app.settings.dashboard_url)}</small>')
+        st.html(
+            '<dl class="dt-facts">'
+            + "".join(f"<dt>{name}</dt><dd>{escape(number)}</dd>" for name, number in shown)
+            + "</dl>"
+        )
+        st.html(
+            f'<small class="dt-mute">Webhooks come in at {escape(app.settings.public_url)}/webhook; people '
+            f"at {escape(app.settings.dashboard_url)}</small>"
+        )
 
 
 def _version(name: str) -> str:
@@ -253,11 +371,20 @@ def _version(name: str) -> str:
 
 @live(every=3)
 def _log(user: User) -> None:
-    found = service.log_lines(the_app(), user, level=st.session_state.get("log_level") or "INFO", text=st.session_state.get("log_text") or "", most=LINES)
+    found = service.log_lines(
+        the_app(),
+        user,
+        level=st.session_state.get("log_level") or "INFO",
+        text=st.session_state.get("log_text") or "",
+        most=LINES,
+    )
     if not found:
         st.caption("No line fits. Started without ./start, the processes write to their terminal instead.")
         return
     marks = {"ERROR": "down", "CRITICAL": "down", "WARNING": "warn"}
-    shown = [(line.split(" ", 2) + ["", ""])[1] for line in found]
-    body = "".join(f'<span class="{marks.get(level, "")}">{escape(line)}</span>\n' for line, level in reversed(list(zip(found, shown, strict=True))))
+    shown = [([*line.split(" ", 2), "", ""])[1] for line in found]
+    body = "".join(
+        f'<span class="{marks.get(level, "")}">{escape(line)}</span>\n'
+        for line, level in reversed(list(zip(found, shown, strict=True)))
+    )
     st.html(f'<pre class="dt-log" tabindex="0" aria-label="The newest lines of the log">{body}</pre>')

@@ -1,4 +1,5 @@
-"""How any message is read, which bots would hear it, and what each of them would do with it now. Nothing is written or sent."""
+"""How any message is read, which bots would hear it, and what each of them would do with it now. Nothing is
+written or sent."""
 
 from __future__ import annotations
 
@@ -25,9 +26,12 @@ from dashtrade.ui.words import money, percent, price, quantity, sentence, signed
 EXAMPLE = '{\n  "action": "buy",\n  "symbol": "NASDAQ:AAPL",\n  "timeframe": "15 Min"\n}'
 ENTRIES = (Action.BUY, Action.SELL, Action.ADD, Action.REVERSE)
 UNITS = {
-    SizeKind.QUANTITY: "shares or coins", SizeKind.EQUITY_PERCENT: "% of the equity",
-    SizeKind.POSITION_PERCENT: "% of the position", SizeKind.RISK_DOLLARS: "dollars lost at the stop", SizeKind.RISK_PERCENT: "% of the equity lost at the stop",
-}  # fmt: skip
+    SizeKind.QUANTITY: "shares or coins",
+    SizeKind.EQUITY_PERCENT: "% of the equity",
+    SizeKind.POSITION_PERCENT: "% of the position",
+    SizeKind.RISK_DOLLARS: "dollars lost at the stop",
+    SizeKind.RISK_PERCENT: "% of the equity lost at the stop",
+}
 Line = tuple[str, str, str]  # what, in words, tone
 
 
@@ -36,7 +40,17 @@ def show(app: App, user: User) -> None:
         st.header("How is my message read?", anchor=False)
         st.caption("Paste any alert, from wherever you come. Nothing is sent or traded here.")
         left, right = st.columns(2, gap="medium")
-        raw = left.text_area("Message", value=EXAMPLE, height=190, key="payload", max_chars=20000, label_visibility="collapsed") or ""
+        raw = (
+            left.text_area(
+                "Message",
+                value=EXAMPLE,
+                height=190,
+                key="payload",
+                max_chars=20000,
+                label_visibility="collapsed",
+            )
+            or ""
+        )
         with right:
             try:
                 signal = parse(_filled_in(app, raw).encode()).signal
@@ -51,18 +65,22 @@ def show(app: App, user: User) -> None:
 
 
 def _filled_in(app: App, raw: str) -> str:
-    """TradingView's placeholders hold what they might hold; one that is not known to us stays, and is complained about."""
+    """TradingView's placeholders hold what they might hold; one that is not known to us stays, and is
+    complained about."""
     for placeholder, example in FILLED_IN.items():
         raw = raw.replace(placeholder, iso(app.clock.now()) if placeholder == "{{timenow}}" else example)
     return raw
 
 
 def _story(lines: Sequence[Line]) -> None:
-    rows = "".join(f'<li class="dt-{tone}"><b>{escape(what)}</b><span>{escape(words)}</span></li>' for what, words, tone in lines)
+    rows = "".join(
+        f'<li class="dt-{tone}"><b>{escape(what)}</b><span>{escape(words)}</span></li>'
+        for what, words, tone in lines
+    )
     st.html(f'<ol class="dt-story">{rows}</ol>')
 
 
-# --- the message itself ------------------------------------------------------------------------------------------------------
+# --- the message itself -------------------------------------------------------------------------------------
 
 
 def _reading(signal: Signal, *, filled: bool) -> Iterator[Line]:
@@ -73,7 +91,10 @@ def _reading(signal: Signal, *, filled: bool) -> Iterator[Line]:
         yield "Size", size_said(signal.size), "up"
     trail = f"{plain(signal.trail_percent)}%" if signal.trail_percent else signal.trail_amount
     for what, value in (
-        ("Order", signal.order_type), ("Limit", signal.limit_price), ("Stop", signal.stop_price), ("Trail", trail),
+        ("Order", signal.order_type),
+        ("Limit", signal.limit_price),
+        ("Stop", signal.stop_price),
+        ("Trail", trail),
         ("Time in force", signal.time_in_force and signal.time_in_force.upper()),
     ):
         if value is not None:
@@ -91,15 +112,31 @@ def _reading(signal: Signal, *, filled: bool) -> Iterator[Line]:
 
 def _exits(signal: Signal) -> Iterator[Line]:
     if signal.stop_loss is not None:
-        yield "Trailing stop" if signal.stop_loss.trailing else "Stop-loss", _target_said(signal.stop_loss), "up"
+        yield (
+            "Trailing stop" if signal.stop_loss.trailing else "Stop-loss",
+            _target_said(signal.stop_loss),
+            "up",
+        )
     for target in signal.take_profits:
-        part = f"{plain(target.share_percent)}% of the position " if target.share_percent else f"{plain(target.share_quantity)} " if target.share_quantity else ""
+        part = (
+            f"{plain(target.share_percent)}% of the position "
+            if target.share_percent
+            else f"{plain(target.share_quantity)} "
+            if target.share_quantity
+            else ""
+        )
         yield "Take-profit", f"{part}{_target_said(target)}", "up"
     if signal.break_even:
         yield "Break-even", "The stop moves to the entry after the first take-profit", "up"
     if signal.close_after or signal.close_at:
         minutes = f"after {signal.close_after.total_seconds() / 60:g} minutes" if signal.close_after else ""
-        yield "Closes", " or ".join(part for part in (minutes, f"at {signal.close_at:%H:%M}" if signal.close_at else "") if part), "up"
+        yield (
+            "Closes",
+            " or ".join(
+                part for part in (minutes, f"at {signal.close_at:%H:%M}" if signal.close_at else "") if part
+            ),
+            "up",
+        )
 
 
 def _target_said(target: Target) -> str:
@@ -123,7 +160,7 @@ def _goes_to(runs: Sequence[DryRun] | str) -> Iterator[Line]:
         yield "Goes to", ", ".join(run.bot.name for run in runs), "up"
 
 
-# --- what would happen now -------------------------------------------------------------------------------------------------------
+# --- what would happen now ----------------------------------------------------------------------------------
 
 
 def _now(signal: Signal, run: DryRun) -> None:
@@ -132,7 +169,15 @@ def _now(signal: Signal, run: DryRun) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**If it came now: {text(run.bot.name)}**", width="content")
             st.badge(f"{text(run.account.label)} · {words}", color=colour)
-        _story([*_before(run), *_outcome(signal, run), *_size(signal, run), *_entry_exits(signal, run), *_checks(run)])
+        _story(
+            [
+                *_before(run),
+                *_outcome(signal, run),
+                *_size(signal, run),
+                *_entry_exits(signal, run),
+                *_checks(run),
+            ]
+        )
 
 
 def _before(run: DryRun) -> Iterator[Line]:
@@ -142,7 +187,11 @@ def _before(run: DryRun) -> Iterator[Line]:
 
 def _outcome(signal: Signal, run: DryRun) -> Iterator[Line]:
     for number, step in enumerate(run.steps, 1):
-        yield "Order" if len(run.steps) == 1 else f"Order {number}", order_said(step, run.bot.symbol.short), "up"
+        yield (
+            "Order" if len(run.steps) == 1 else f"Order {number}",
+            order_said(step, run.bot.symbol.short),
+            "up",
+        )
     if not run.steps:
         would = f" Without that it {run.would}." if run.would else ""
         yield "No order", f"{sentence(run.reason)}{would}", "warn"
@@ -157,20 +206,34 @@ def order_said(step: Step, name: str) -> str:
     at = f" at {price(step.limit_price)}" if step.limit_price is not None else ""
     stop = f", stop {price(step.stop_price)}" if step.stop_price is not None else ""
     about = "" if step.type is OrderType.LIMIT else f", about {price(step.price)} each"
-    return f"{verb} {quantity(step.quantity)} {name} {kind}{at}{stop}{about}: {money(step.quantity * step.price)}"
+    return (
+        f"{verb} {quantity(step.quantity)} {name} {kind}{at}{stop}{about}: "
+        f"{money(step.quantity * step.price)}"
+    )
 
 
 def _size(signal: Signal, run: DryRun) -> Iterator[Line]:
     """Which size counts, and why."""
     own, bots = signal.size, size_said(run.bot.size)
     if signal.action in (Action.CLOSE, Action.REDUCE):
-        yield "Size", f"{size_said(own)}, from the alert" if own is not None else "All that the bot owns", "info"
+        yield (
+            "Size",
+            f"{size_said(own)}, from the alert" if own is not None else "All that the bot owns",
+            "info",
+        )
     elif signal.action in ENTRIES and own is None:
         yield "Size", f"{bots}: the bot's, as the alert names none", "info"
     elif signal.action in ENTRIES and own is not None and run.bot.size_override:
         yield "Size", f"{size_said(own)}: the alert's, as this bot lets alerts name their own size", "info"
     elif signal.action in ENTRIES and own is not None:
-        yield "Size", f"{bots}: the bot's. The alert's {size_said(own)} does not count, as this bot takes no sizes from alerts", "warn"
+        yield (
+            "Size",
+            (
+                f"{bots}: the bot's. The alert's {size_said(own)} does not count, as this bot takes no sizes "
+                "from alerts"
+            ),
+            "warn",
+        )
     words = next((step.words for step in run.steps if not step.effect.reduces), "")
     if words:
         yield "Comes to", sentence(words), "info"
@@ -182,10 +245,18 @@ def _entry_exits(signal: Signal, run: DryRun) -> Iterator[Line]:
         return
     plan = exit_rules.read_written(entry.exits) if entry.exits else ExitPlan()
     if plan.stop_loss is not None:
-        yield "Stop", _exit_said(plan.stop_loss, entry, -entry.side.sign, by_alert=signal.stop_loss is not None), "info"
+        yield (
+            "Stop",
+            _exit_said(plan.stop_loss, entry, -entry.side.sign, by_alert=signal.stop_loss is not None),
+            "info",
+        )
     else:
         limit = run.bot.risk_limit_percent
-        yield "Stop", f"None; the bot's max loss per position, {plain(limit)}%, closes and pauses" if limit else "None", "warn"
+        yield (
+            "Stop",
+            f"None; the bot's max loss per position, {plain(limit)}%, closes and pauses" if limit else "None",
+            "warn",
+        )
     for target in plan.take_profits:
         yield "Target", _exit_said(target, entry, entry.side.sign, by_alert=bool(signal.take_profits)), "info"
 
@@ -197,7 +268,10 @@ def _exit_said(target: Target, entry: Step, sign: int, *, by_alert: bool) -> str
     made = (at - entry.price) * entry.side.sign * many
     trails = ", trailing" if target.trailing else ""
     away = (at - entry.price) / entry.price * 100
-    return f"{price(at)} ({percent(away, sign=True)}{trails}): about {signed(made)}, {'from the alert' if by_alert else 'the bot’s own'}"
+    return (
+        f"{price(at)} ({percent(away, sign=True)}{trails}): about {signed(made)}, "
+        f"{'from the alert' if by_alert else 'the bot’s own'}"
+    )
 
 
 def _checks(run: DryRun) -> Iterator[Line]:

@@ -24,20 +24,43 @@ def _shown(message: dict[str, object]) -> str:
 
 
 def _strategy(bot: Bot, action: str) -> str:
-    return _shown({
-        "action": "{{strategy.order.action}}", "market_position": "{{strategy.market_position}}",
-        "prev_market_position": "{{strategy.prev_market_position}}", "symbol": bot.written_symbol, "timeframe": bot.timeframe.shown,
-        "bot": str(bot.id), "price": "{{close}}", "id": "{{strategy.order.id}} {{timenow}}",
-    })  # fmt: skip
+    return _shown(
+        {
+            "action": "{{strategy.order.action}}",
+            "market_position": "{{strategy.market_position}}",
+            "prev_market_position": "{{strategy.prev_market_position}}",
+            "symbol": bot.written_symbol,
+            "timeframe": bot.timeframe.shown,
+            "bot": str(bot.id),
+            "price": "{{close}}",
+            "id": "{{strategy.order.id}} {{timenow}}",
+        }
+    )
 
 
 def _plain(bot: Bot, action: str) -> str:
-    return _shown({"action": action, "symbol": bot.written_symbol, "timeframe": bot.timeframe.shown, "bot": str(bot.id), "id": "{{timenow}}"})
+    return _shown(
+        {
+            "action": action,
+            "symbol": bot.written_symbol,
+            "timeframe": bot.timeframe.shown,
+            "bot": str(bot.id),
+            "id": "{{timenow}}",
+        }
+    )
 
 
 def _traderspost(bot: Bot, action: str) -> str:
     said = {"buy": "buy", "sell": "sell", "close": "exit"}[action]
-    return _shown({"ticker": bot.written_symbol, "action": said, "interval": bot.timeframe.shown, "signalPrice": "{{close}}", "time": "{{timenow}}"})
+    return _shown(
+        {
+            "ticker": bot.written_symbol,
+            "action": said,
+            "interval": bot.timeframe.shown,
+            "signalPrice": "{{close}}",
+            "time": "{{timenow}}",
+        }
+    )
 
 
 def _words(bot: Bot, action: str) -> str:
@@ -45,17 +68,46 @@ def _words(bot: Bot, action: str) -> str:
 
 
 DIALECTS = (
-    Dialect(name="Strategy", use="For a Pine strategy: one alert, and the strategy says when to buy, sell and be flat.", build=_strategy, asks_action=False),
-    Dialect(name="Indicator", use="For an indicator or a price alert: one alert for each action.", build=_plain, asks_action=True),
-    Dialect(name="TradersPost", use="For alerts that speak TradersPost's dialect already; only the address changes.", build=_traderspost, asks_action=True),
-    Dialect(name="Plain words", use="For anything that can send a line of text.", build=_words, asks_action=True),
+    Dialect(
+        name="Strategy",
+        use="For a Pine strategy: one alert, and the strategy says when to buy, sell and be flat.",
+        build=_strategy,
+        asks_action=False,
+    ),
+    Dialect(
+        name="Indicator",
+        use="For an indicator or a price alert: one alert for each action.",
+        build=_plain,
+        asks_action=True,
+    ),
+    Dialect(
+        name="TradersPost",
+        use="For alerts that speak TradersPost's dialect already; only the address changes.",
+        build=_traderspost,
+        asks_action=True,
+    ),
+    Dialect(
+        name="Plain words", use="For anything that can send a line of text.", build=_words, asks_action=True
+    ),
 )
 FILLED_IN = {  # what TradingView would put in, for a test
-    "{{strategy.order.action}}": "buy", "{{strategy.market_position}}": "long", "{{strategy.prev_market_position}}": "flat",
-    "{{strategy.order.id}}": "Long", "{{timenow}}": "2026-01-31T14:30:00Z", "{{close}}": "100.00",
-}  # fmt: skip
+    "{{strategy.order.action}}": "buy",
+    "{{strategy.market_position}}": "long",
+    "{{strategy.prev_market_position}}": "flat",
+    "{{strategy.order.id}}": "Long",
+    "{{timenow}}": "2026-01-31T14:30:00Z",
+    "{{close}}": "100.00",
+}
 
 
 def message_to_try(bot: Bot, action: str, request_id: str) -> str:
     """A real alert for this bot, named by the form it is sent from: sent twice, it is one."""
-    return json.dumps({"action": action, "symbol": bot.symbol.text, "timeframe": bot.timeframe.text, "bot": str(bot.id), "id": f"test-{request_id}"})
+    return json.dumps(
+        {
+            "action": action,
+            "symbol": bot.symbol.text,
+            "timeframe": bot.timeframe.text,
+            "bot": str(bot.id),
+            "id": f"test-{request_id}",
+        }
+    )

@@ -20,23 +20,39 @@ from dashtrade.ui.parts import Cell, Column, Row, table
 from dashtrade.ui.words import ago, count, quantity, signed, status, tone
 
 COLUMNS = [
-    Column(label="Bot"), Column(label="Status"), Column(label="Position", number=True, wide_only=True), Column(label="Open profit", number=True),
-    Column(label="Profit", number=True, wide_only=True), Column(label="Trend", wide_only=True), Column(label="Last signal", wide_only=True),
-]  # fmt: skip
+    Column(label="Bot"),
+    Column(label="Status"),
+    Column(label="Position", number=True, wide_only=True),
+    Column(label="Open profit", number=True),
+    Column(label="Profit", number=True, wide_only=True),
+    Column(label="Trend", wide_only=True),
+    Column(label="Last signal", wide_only=True),
+]
 SHOWN = 200
-STATES = {"READY": ("Ready", "info"), "ORDER SUBMITTED": ("Order out", "warn"), "FILLED": ("In position", "up")}
+STATES = {
+    "READY": ("Ready", "info"),
+    "ORDER SUBMITTED": ("Order out", "warn"),
+    "FILLED": ("In position", "up"),
+}
 
 
 def state_of(bot: Bot) -> tuple[str, str]:
     if not bot.is_active:
-        return ("Paused" if bot.paused_reason == "paused by its user" else "Stopped"), "warn" if bot.paused_reason == "paused by its user" else "down"
+        return (
+            "Paused" if bot.paused_reason == "paused by its user" else "Stopped"
+        ), "warn" if bot.paused_reason == "paused by its user" else "down"
     return STATES.get(bot.status, (bot.status.capitalize(), "info"))
 
 
 def show(app: App, user: User) -> None:
     bots = data.bots(app, user)
     if not bots:
-        if empty("A bot waits for alerts on one symbol and timeframe, and trades them at the size you give it.", "Make a bot", icon=":material/add:", key="bot"):
+        if empty(
+            "A bot waits for alerts on one symbol and timeframe, and trades them at the size you give it.",
+            "Make a bot",
+            icon=":material/add:",
+            key="bot",
+        ):
             bot_form.ask_new()
         return
     _table()
@@ -48,14 +64,29 @@ def _table(user: User) -> None:
     chosen = scope.current(app, user)
     held = data.holdings(app, user, chosen)
     if not held:
-        st.info(f"No bot trades with {chosen.money} money here. Choose other figures above to see your other bots.")
+        st.info(
+            f"No bot trades with {chosen.money} money here. Choose other figures above to see your other "
+            "bots."
+        )
         return
     wanted = ""
     if len(held) > 10:
-        wanted = st.text_input("Find", key="find", placeholder="Name or symbol", label_visibility="collapsed", icon=":material/search:").strip().casefold()
+        wanted = (
+            st.text_input(
+                "Find",
+                key="find",
+                placeholder="Name or symbol",
+                label_visibility="collapsed",
+                icon=":material/search:",
+            )
+            .strip()
+            .casefold()
+        )
     found = [h for h in held if wanted in f"{h.bot.name} {h.bot.symbol.short}".casefold()]
     if len(found) > SHOWN:
-        st.caption(f"{count(len(found), 'bot')}; the first {SHOWN} are shown. Type a name or symbol to find others.")
+        st.caption(
+            f"{count(len(found), 'bot')}; the first {SHOWN} are shown. Type a name or symbol to find others."
+        )
     latest = _last_outcomes(app, user, [h.bot.id for h in found[:SHOWN]])
     made = _made(app, user, chosen)
     rows = [_row(app, h, latest.get(h.bot.id), made.get(h.bot.id, [])) for h in found[:SHOWN]]
@@ -67,24 +98,49 @@ def _table(user: User) -> None:
 
 def _row(app: App, held: prices.Holding, last: tuple[str, str] | None, days: list[BotDay]) -> Row:
     bot, words, mark = held.bot, *state_of(held.bot)
-    side = f"{bot.position.side.value.capitalize()} {quantity(abs(bot.position.quantity))}" if bot.position.quantity else "–"
+    side = (
+        f"{bot.position.side.value.capitalize()} {quantity(abs(bot.position.quantity))}"
+        if bot.position.quantity
+        else "–"
+    )
     outcome, outcome_tone = last or ("", "")
     net = sum((day.net for day in days), ZERO)
     trend = [0.0, *(float(total) for total in data.running(net_by_day(days)))][-30:]
     return Row(
-        id=str(bot.id), kind=scope.kind(held.account), actions=(("pause", "Pause") if bot.is_active else ("resume", "Resume"),) + ((("close", "Close"),) if bot.position.quantity else ()),
+        id=str(bot.id),
+        kind=scope.kind(held.account),
+        actions=(("pause", "Pause") if bot.is_active else ("resume", "Resume"),)
+        + ((("close", "Close"),) if bot.position.quantity else ()),
         cells=[
-            Cell(text=bot.name, sub=f"{scope.whose(held.account)} · {bot.symbol.short} · {bot.timeframe.shown}"), Cell(text=words, tone=mark, badge=True), Cell(text=side), cells.profit(held),
-            Cell(text=signed(net, held.currency), sub=count(sum(day.trades for day in days), "trade"), tone=tone(net)), Cell(text="–", spark=trend),
-            Cell(text=outcome or "None yet", tone=outcome_tone, badge=bool(outcome), sub=ago(app.clock.now(), bot.last_signal_at) if bot.last_signal_at else ""),
+            Cell(
+                text=bot.name, sub=f"{scope.whose(held.account)} · {bot.symbol.short} · {bot.timeframe.shown}"
+            ),
+            Cell(text=words, tone=mark, badge=True),
+            Cell(text=side),
+            cells.profit(held),
+            Cell(
+                text=signed(net, held.currency),
+                sub=count(sum(day.trades for day in days), "trade"),
+                tone=tone(net),
+            ),
+            Cell(text="–", spark=trend),
+            Cell(
+                text=outcome or "None yet",
+                tone=outcome_tone,
+                badge=bool(outcome),
+                sub=ago(app.clock.now(), bot.last_signal_at) if bot.last_signal_at else "",
+            ),
         ],
-    )  # fmt: skip
+    )
 
 
 def _last_outcomes(app: App, user: User, bot_ids: list[int]) -> dict[int, tuple[str, str]]:
     """What became of the newest signal of each bot."""
     with app.db.read() as conn:
-        return {bot_id: status(said) for bot_id, said in signal_table.last_outcomes(conn, user.id, bot_ids).items()}
+        return {
+            bot_id: status(said)
+            for bot_id, said in signal_table.last_outcomes(conn, user.id, bot_ids).items()
+        }
 
 
 def _made(app: App, user: User, chosen: MoneyScope) -> dict[int, list[BotDay]]:

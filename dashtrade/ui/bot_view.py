@@ -9,8 +9,7 @@ import streamlit as st
 from dashtrade.app import App
 from dashtrade.domain.bots import Bot, Window
 from dashtrade.domain.values import ZERO, plain
-from dashtrade.services import bot_history
-from dashtrade.services import prices
+from dashtrade.services import bot_history, prices
 from dashtrade.services import bots as service
 from dashtrade.services.portfolio_summary import BotDay, net_by_day
 from dashtrade.services.scope import of_account
@@ -22,8 +21,20 @@ from dashtrade.ui.bot_list import state_of
 from dashtrade.ui.errors import trying
 from dashtrade.ui.lists import exits_said, signal_rows
 from dashtrade.ui.page import actions, guard, live, panel, tab_title, the_app
-from dashtrade.ui.parts import Card, badge, cards, profit_curve, table
-from dashtrade.ui.words import count, day_turn, moment, money, percent, price, quantity, sentence, signed, text, tone
+from dashtrade.ui.parts import Card, badge, cards, fact_list, profit_curve, table
+from dashtrade.ui.words import (
+    count,
+    day_turn,
+    moment,
+    money,
+    percent,
+    price,
+    quantity,
+    sentence,
+    signed,
+    text,
+    tone,
+)
 
 CANDLES = 120
 CHANGED = {"risk_limit_percent": f"{bot_form.MAX_LOSS.lower()}, %"}
@@ -50,7 +61,10 @@ def show(app: App, user: User, bot_id: int) -> None:
         badge(words, mark)
         st.caption(f"{text(bot.symbol.short)} · {bot.timeframe.shown} · {text(_size(bot))}", width="content")
     if not bot.is_active and bot.paused_reason != "paused by its user":
-        st.warning(f"{text(sentence(bot.paused_reason))} Resume it when you have looked into it.", icon=":material/pause_circle:")
+        st.warning(
+            f"{text(sentence(bot.paused_reason))} Resume it when you have looked into it.",
+            icon=":material/pause_circle:",
+        )
     _now(bot_id)
     _orders(bot_id)
     left, right = st.columns([1.7, 1], gap="small")
@@ -67,9 +81,12 @@ def show(app: App, user: User, bot_id: int) -> None:
 
 def _size(bot: Bot) -> str:
     kinds = {
-        "dollars": f"${plain_number(bot)} a trade", "quantity": f"{plain_number(bot)} a trade", "percent_of_equity": f"{plain_number(bot)}% of equity a trade",
-        "risk_dollars": f"${plain_number(bot)} at risk a trade", "risk_percent": f"{plain_number(bot)}% of equity at risk a trade",
-    }  # fmt: skip
+        "dollars": f"${plain_number(bot)} a trade",
+        "quantity": f"{plain_number(bot)} a trade",
+        "percent_of_equity": f"{plain_number(bot)}% of equity a trade",
+        "risk_dollars": f"${plain_number(bot)} at risk a trade",
+        "risk_percent": f"{plain_number(bot)}% of equity at risk a trade",
+    }
     return kinds[bot_form.SIZE_NAMES[bot.size.kind]]
 
 
@@ -83,14 +100,20 @@ def _back() -> None:
 
 
 def _buttons(app: App, user: User, bot: Bot) -> None:
-    if st.button("Pause" if bot.is_active else "Resume", icon=":material/pause:" if bot.is_active else ":material/play_arrow:", key="toggle"):
+    if st.button(
+        "Pause" if bot.is_active else "Resume",
+        icon=":material/pause:" if bot.is_active else ":material/play_arrow:",
+        key="toggle",
+    ):
         with trying() as attempt:
             service.set_active(app, user, bot.id, not bot.is_active)
         if attempt.ok:
             st.rerun()
     if bot.position.quantity and st.button("Close", icon=":material/close:", key="close"):
         closing.ask(bot.id)
-    if bot.position.quantity and st.button("Stop and target", icon=":material/vertical_align_center:", key="move"):
+    if bot.position.quantity and st.button(
+        "Stop and target", icon=":material/vertical_align_center:", key="move"
+    ):
         moving.ask(bot.id)
     if bot.position.quantity and st.button("Part", icon=":material/content_cut:", key="part"):
         closing.ask(bot.id, part=True)
@@ -109,17 +132,41 @@ def _now(user: User, bot_id: int) -> None:
     account = data.account_by_id(app, user, bot.account_id)
     held = prices.holding(app, bot, account)
     owns = bool(bot.position.quantity)
-    side = f"{bot.position.side.value.capitalize()} {quantity(abs(bot.position.quantity))}" if owns else "Flat"
+    side = (
+        f"{bot.position.side.value.capitalize()} {quantity(abs(bot.position.quantity))}" if owns else "Flat"
+    )
     days, currency = _days(app, user, bot, account), bot.symbol.currency
     net, fees = sum((day.net for day in days), ZERO), sum((day.fees for day in days), ZERO)
     today = [day for day in days if day.day == app.clock.now().date()]
     net_today = sum((day.net for day in today), ZERO)
-    cards("bot_figures", [
-        Card(label="Position", value=side, note=_held_at(bot) if owns else "owns nothing now"),
-        Card(label="Open profit", value=signed(held.unrealized, currency), tone=tone(held.unrealized), live=cells.profit(held).live, note=percent(held.percent, sign=True) if owns else "–"),
-        Card(label="Realised, after fees", value=signed(net, currency), tone=tone(net), note=f"{money(fees, currency)} fees in {count(sum(day.trades for day in days), 'trade')}"),
-        Card(label="Today", value=signed(net_today, currency), tone=tone(net_today), note=f"{count(sum(day.trades for day in today), 'filled order')}; {day_turn(user, app.clock.now())}"),
-    ])  # fmt: skip
+    cards(
+        "bot_figures",
+        [
+            Card(label="Position", value=side, note=_held_at(bot) if owns else "owns nothing now"),
+            Card(
+                label="Open profit",
+                value=signed(held.unrealized, currency),
+                tone=tone(held.unrealized),
+                live=cells.profit(held).live,
+                note=percent(held.percent, sign=True) if owns else "–",
+            ),
+            Card(
+                label="Realised, after fees",
+                value=signed(net, currency),
+                tone=tone(net),
+                note=f"{money(fees, currency)} fees in {count(sum(day.trades for day in days), 'trade')}",
+            ),
+            Card(
+                label="Today",
+                value=signed(net_today, currency),
+                tone=tone(net_today),
+                note=(
+                    f"{count(sum(day.trades for day in today), 'filled order')}; "
+                    f"{day_turn(user, app.clock.now())}"
+                ),
+            ),
+        ],
+    )
 
 
 def _held_at(bot: Bot) -> str:
@@ -160,12 +207,17 @@ def _chart(user: User, bot_id: int) -> None:
             return
         found = prices.candles(app, account, bot.symbol, bot.timeframe, CANDLES)
         if found is None:
-            st.caption(f"No prices of {text(bot.symbol.short)} are known yet. They show up here as soon as the broker tells them.")
+            st.caption(
+                f"No prices of {text(bot.symbol.short)} are known yet. They show up here as soon as the "
+                "broker tells them."
+            )
             return
         if app.clock.now() - found.at > prices.FRESH:
             st.caption(f"These prices are of {moment(user, found.at)}: nothing newer is known.")
         with app.db.read() as conn:
-            trades = order_table.list_trades(conn, user.id, before=None, limit=100, bot_id=bot.id, scope=of_account(account))
+            trades = order_table.list_trades(
+                conn, user.id, before=None, limit=100, bot_id=bot.id, scope=of_account(account)
+            )
         orders = open_orders.of_user(app, user, bot_id=bot.id)
         candles.chart(user, bot, found.value, trades, open_orders.lines(orders))
 
@@ -173,10 +225,11 @@ def _chart(user: User, bot_id: int) -> None:
 def _settings(app: App, user: User, bot: Bot) -> None:
     """As they are, and every change since it was made."""
     with panel("Settings", key="bot_settings"):
-        st.html(f'<dl class="dt-facts">{"".join(f"<dt>{escape(name)}</dt><dd>{escape(said)}</dd>" for name, said in _facts(app, user, bot))}</dl>')
+        fact_list(_facts(app, user, bot))
         with st.expander("What was changed, and when"):
             lines = [
-                f"<li><b>{escape(deed.what.removeprefix('bot ').capitalize())}</b><span>{escape(_changed(deed))}</span><time>{moment(user, deed.at)}</time></li>"
+                f"<li><b>{escape(deed.what.removeprefix('bot ').capitalize())}</b>"
+                f"<span>{escape(_changed(deed))}</span><time>{moment(user, deed.at)}</time></li>"
                 for deed in bot_history.history(app, user, bot.id)
             ]
             st.html(f'<ol class="dt-story">{"".join(lines)}</ol>')
@@ -186,14 +239,33 @@ def _facts(app: App, user: User, bot: Bot) -> list[tuple[str, str]]:
     account = data.account_by_id(app, user, bot.account_id)
     place, currency = scope.whose(account) or "–", bot.symbol.currency
     limits = [
-        ("Daily loss limit", f"{money(bot.daily_loss_limit, currency)} per {day_turn(user, app.clock.now())}" if bot.daily_loss_limit else "none"),
-        (bot_form.MAX_LOSS, f"{plain(bot.risk_limit_percent)}% ({bot_form.MAX_LOSS_DOES})" if bot.risk_limit_percent else "none"),
+        (
+            "Daily loss limit",
+            f"{money(bot.daily_loss_limit, currency)} per {day_turn(user, app.clock.now())}"
+            if bot.daily_loss_limit
+            else "none",
+        ),
+        (
+            bot_form.MAX_LOSS,
+            f"{plain(bot.risk_limit_percent)}% ({bot_form.MAX_LOSS_DOES})"
+            if bot.risk_limit_percent
+            else "none",
+        ),
         ("Largest position", money(bot.max_position_size, currency) if bot.max_position_size else "none"),
         ("Entries a day", str(bot.orders_per_day) if bot.orders_per_day else "no limit"),
         ("Pause between entries", f"{bot.cooldown_seconds} s" if bot.cooldown_seconds else "none"),
-        ("Trading hours", f"{'; '.join(_window(w) for w in bot.windows)} ({bot.time_zone})" if bot.windows else "always"),
+        (
+            "Trading hours",
+            f"{'; '.join(_window(w) for w in bot.windows)} ({bot.time_zone})" if bot.windows else "always",
+        ),
     ]
-    return [("Account", place), ("Size", _size(bot)), ("Direction", bot_form.SIDES[str(bot.sides)]), ("Orders", str(bot.order_type).capitalize()), *limits]
+    return [
+        ("Account", place),
+        ("Size", _size(bot)),
+        ("Direction", bot_form.SIDES[str(bot.sides)]),
+        ("Orders", str(bot.order_type).capitalize()),
+        *limits,
+    ]
 
 
 def _window(window: Window) -> str:
@@ -202,7 +274,10 @@ def _window(window: Window) -> str:
 
 
 def _changed(deed: bot_history.Deed) -> str:
-    return "; ".join(f"{CHANGED.get(name, name.replace('_', ' '))}: {f'{old} → ' if old else ''}{new}" for name, old, new in deed.changes)
+    return "; ".join(
+        f"{CHANGED.get(name, name.replace('_', ' '))}: {f'{old} → ' if old else ''}{new}"
+        for name, old, new in deed.changes
+    )
 
 
 DELETES = {None: "Delete", "close": "Close at market and delete", "hand_over": "Hand over and delete"}
@@ -214,13 +289,27 @@ def _delete(bot: Bot) -> None:
     st.markdown(f"**{text(bot.name)}** stops listening. Its history stays.")
     position, heir = None, None
     if bot.position.quantity:
-        st.markdown(f"It owns **{quantity(abs(bot.position.quantity))} {text(bot.symbol.short)}**. What should become of that?")
-        others = {b.id: b for b in data.bots(the_app(), guard()) if b.id != bot.id and (b.account_id, b.symbol) == (bot.account_id, bot.symbol)}
-        choice = st.radio("Its position", ["Close it at the market first", *(["Give it to another bot"] if others else [])], label_visibility="collapsed")
+        st.markdown(
+            f"It owns **{quantity(abs(bot.position.quantity))} {text(bot.symbol.short)}**. What should "
+            "become of that?"
+        )
+        others = {
+            b.id: b
+            for b in data.bots(the_app(), guard())
+            if b.id != bot.id and (b.account_id, b.symbol) == (bot.account_id, bot.symbol)
+        }
+        choice = st.radio(
+            "Its position",
+            ["Close it at the market first", *(["Give it to another bot"] if others else [])],
+            label_visibility="collapsed",
+        )
         position = "hand_over" if choice == "Give it to another bot" else "close"
         if position == "close":
             real = prices.real_money(data.account_by_id(the_app(), guard(), bot.account_id))
-            st.markdown(f"The position is sold or bought back at the market now, {'**with real money**' if real else 'on paper'}.")
+            st.markdown(
+                "The position is sold or bought back at the market now, "
+                f"{'**with real money**' if real else 'on paper'}."
+            )
         if position == "hand_over":
             heir = st.selectbox("Which bot", list(others), format_func=lambda key: others[key].name)
     with st.container(horizontal=True):

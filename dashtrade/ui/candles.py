@@ -13,17 +13,32 @@ from dashtrade.ui.parts import _mount
 from dashtrade.ui.words import price, quantity, signed, zone
 
 
-def chart(user: User, bot: Bot, candles: Sequence[Candle], trades: Sequence[Any], orders: Sequence[tuple[float, str]] = (), *, height: int = 420) -> None:
+def chart(
+    user: User,
+    bot: Bot,
+    candles: Sequence[Candle],
+    trades: Sequence[Any],
+    orders: Sequence[tuple[float, str]] = (),
+    *,
+    height: int = 420,
+) -> None:
     if not candles:
         return
     shown = [trade for trade in trades if trade.at >= candles[0].at]
     last = float(candles[-1].close)
     data = {
-        "label": f"{bot.symbol.short}, {bot.timeframe.shown}", "height": height, "zone": str(zone(user)),
-        "digits": 2 if last >= 10 else 4 if last >= 0.1 else 8, "live": f"m{bot.id}" if bot.position.quantity else "",
-        "candles": [[_ms(c.at), float(c.open), float(c.high), float(c.low), float(c.close), float(c.volume)] for c in candles],
-        "trades": [[_ms(t.at), str(t.action), float(t.price), _said(t)] for t in reversed(shown)], "levels": [*_levels(bot), *map(list, orders)],
-    }  # fmt: skip
+        "label": f"{bot.symbol.short}, {bot.timeframe.shown}",
+        "height": height,
+        "zone": str(zone(user)),
+        "digits": 2 if last >= 10 else 4 if last >= 0.1 else 8,
+        "live": f"m{bot.id}" if bot.position.quantity else "",
+        "candles": [
+            [_ms(c.at), float(c.open), float(c.high), float(c.low), float(c.close), float(c.volume)]
+            for c in candles
+        ],
+        "trades": [[_ms(t.at), str(t.action), float(t.price), _said(t)] for t in reversed(shown)],
+        "levels": [*_levels(bot), *map(list, orders)],
+    }
     _mount("candles", '<div class="candles"></div>')(key="candles", data=data, height="content")
 
 
@@ -32,7 +47,11 @@ def _ms(at: Any) -> int:
 
 
 def _said(trade: Any) -> str:
-    made = f", made {signed(trade.realized_pnl, trade.symbol.currency)}" if trade.effect in ("close", "reduce") else ""
+    made = (
+        f", made {signed(trade.realized_pnl, trade.symbol.currency)}"
+        if trade.effect in ("close", "reduce")
+        else ""
+    )
     return f"{trade.action.capitalize()} {quantity(trade.quantity)} at {price(trade.price)}{made}"
 
 

@@ -1,5 +1,5 @@
-"""Closing a position by hand, all of it or a part. The request gets its name when the question is asked, so that two clicks are
-one order."""
+"""Closing a position by hand, all of it or a part. The request gets its name when the question is asked, so
+that two clicks are one order."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import streamlit as st
 from bot_engine import Receipt
 from dashtrade.domain.values import new_id, plain
 from dashtrade.services import bots as service
-from dashtrade.services import prices
-from dashtrade.services import story
+from dashtrade.services import prices, story
 from dashtrade.tables.people import User
 from dashtrade.ui import data, scope
 from dashtrade.ui.errors import trying
@@ -24,7 +23,8 @@ SHARES = ("25%", "50%", "75%")
 
 
 def ask(bot_id: int, *, part: bool = False) -> None:
-    """Asked at the next full run: a part of the page that renews itself would take the question away with it."""
+    """Asked at the next full run: a part of the page that renews itself would take the question away with
+    it."""
     st.session_state["closing"] = (bot_id, part, new_id(the_app().clock.now()))
     st.rerun()
 
@@ -56,8 +56,14 @@ def _button(what: str, held: prices.Holding) -> str:
 def _question(held: prices.Holding, request_id: str) -> None:
     bot = held.bot
     scope.badge(held.account)
-    st.markdown(f"Close {bot.position.side} **{quantity(abs(bot.position.quantity))} {text(bot.symbol.short)}** of {text(bot.name)} at the market, {_where(held)}?")
-    st.caption(f"It stands at {text(signed(held.unrealized, held.currency))} ({text(percent(held.percent, sign=True))}). The bot stays on and follows its next alert.")
+    st.markdown(
+        f"Close {bot.position.side} **{quantity(abs(bot.position.quantity))} {text(bot.symbol.short)}** of "
+        f"{text(bot.name)} at the market, {_where(held)}?"
+    )
+    st.caption(
+        f"It stands at {text(signed(held.unrealized, held.currency))} "
+        f"({text(percent(held.percent, sign=True))}). The bot stays on and follows its next alert."
+    )
     with st.container(horizontal=True, key=f"{_kind(held)}_close_{bot.id}"):
         pressed = st.button(_button("Close", held), type="primary", key=f"close_yes_{bot.id}")
         if st.button("Keep it", key=f"close_no_{bot.id}"):
@@ -71,8 +77,13 @@ def _question_part(held: prices.Holding, request_id: str) -> None:
     bot = held.bot
     owned = abs(bot.position.quantity)
     scope.badge(held.account)
-    st.markdown(f"{text(bot.name)} is {bot.position.side} **{quantity(owned)} {text(bot.symbol.short)}**. How much of it should be closed at the market, {_where(held)}?")
-    share = st.segmented_control("Share", SHARES, default="50%", key=f"share_{bot.id}", label_visibility="collapsed")
+    st.markdown(
+        f"{text(bot.name)} is {bot.position.side} **{quantity(owned)} {text(bot.symbol.short)}**. How much "
+        f"of it should be closed at the market, {_where(held)}?"
+    )
+    share = st.segmented_control(
+        "Share", SHARES, default="50%", key=f"share_{bot.id}", label_visibility="collapsed"
+    )
     form = Form(f"part_{bot.id}")
     said = form.text("quantity", "Or so many", placeholder=quantity(owned / 2), max_chars=40)
     typed = None
@@ -85,7 +96,9 @@ def _question_part(held: prices.Holding, request_id: str) -> None:
         st.info("Choose a share, or type a number below what it owns.")
         return
     worth = f", worth about {text(money(many * held.mark, held.currency))}" if held.mark is not None else ""
-    st.caption(f"Closes {quantity(many)} of {quantity(owned)}{worth}. Its stop and targets stay for the rest.")
+    st.caption(
+        f"Closes {quantity(many)} of {quantity(owned)}{worth}. Its stop and targets stay for the rest."
+    )
     with st.container(key=f"{_kind(held)}_part_{bot.id}"):
         pressed = st.button(_button("Close this part", held), type="primary", key=f"part_yes_{bot.id}")
     if pressed:
@@ -103,6 +116,8 @@ def _close(bot_id: int, name: str, request_id: str, part: str | None) -> None:
         return
     app.wait(user.id, said.signal_id, WAIT, fresh=not said.duplicate)
     outcome = story.outcome(app, user.id, said.signal_id) or {}
-    words = outcome.get("reason") or {"filled": "closed", "working": "the order is on its way"}.get(outcome.get("status", ""), "sent")
+    words = outcome.get("reason") or {"filled": "closed", "working": "the order is on its way"}.get(
+        outcome.get("status", ""), "sent"
+    )
     st.session_state["said"] = f"{text(name)}: {text(sentence(words))}"
     st.rerun()

@@ -1,4 +1,5 @@
-"""How each account's connection stands, as its last answer tells: for the dots at the top of every page, and beside each account."""
+"""How each account's connection stands, as its last answer tells: for the dots at the top of every page, and
+beside each account."""
 
 from __future__ import annotations
 
@@ -57,7 +58,8 @@ def worker_is_silent(app: App) -> bool:
 
 
 def shown(app: App, accounts: Sequence[Account]) -> tuple[list[Connection], int]:
-    """Live accounts first, all of them; and how many paper ones are left out, none of which has anything to say."""
+    """Live accounts first, all of them; and how many paper ones are left out, none of which has anything to
+    say."""
     silent = worker_is_silent(app)
     found = [connection(app, account, silent=silent) for account in accounts]
     live = [one for one in found if real_money(one.account)]

@@ -14,6 +14,10 @@ from dashtrade.domain.scope import MoneyScope
 from dashtrade.domain.signals import Signal
 from dashtrade.domain.values import ZERO
 from dashtrade.engine.intake import listeners_of
+from dashtrade.services import portfolio_summary
+from dashtrade.services.portfolio_summary import MOST_BOTS, BotDay
+from dashtrade.services.prices import Holding, holding
+from dashtrade.services.scope import covered, live_first
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import orders as order_table
@@ -21,13 +25,11 @@ from dashtrade.tables import pulse
 from dashtrade.tables import signals as signal_table
 from dashtrade.tables.accounts import Account
 from dashtrade.tables.people import User
-from dashtrade.services import portfolio_summary
-from dashtrade.services.portfolio_summary import MOST_BOTS, BotDay
-from dashtrade.services.prices import Holding, holding
-from dashtrade.services.scope import covered, live_first
 
 STOPS = {
-    Stop.PAUSE_ENTRIES: ("Entries paused", "warn"), Stop.REDUCE_ONLY: ("Reduce only", "warn"), Stop.HALT: ("Halted", "down"),
+    Stop.PAUSE_ENTRIES: ("Entries paused", "warn"),
+    Stop.REDUCE_ONLY: ("Reduce only", "warn"),
+    Stop.HALT: ("Halted", "down"),
 }
 
 
@@ -49,7 +51,9 @@ def trading_state(app: App, user: User) -> TradingState:
     said, tone = STOPS.get(worst, ("Automatic trading on", "up"))
     if any(row.scope == "all" and Stop(row.stop) is worst for row in general) and worst is not Stop.NONE:
         said += " for everybody"
-    return TradingState(accounts=accounts, demo=all(a.broker == "paper" for a in accounts), stop=worst, said=said, tone=tone)
+    return TradingState(
+        accounts=accounts, demo=all(a.broker == "paper" for a in accounts), stop=worst, said=said, tone=tone
+    )
 
 
 def revision(app: App, user: User) -> str:
@@ -88,7 +92,8 @@ def engaged(app: App, user: User) -> list[Holding]:
 
 
 def bot_names(app: App, user: User, scope: MoneyScope | None = None) -> dict[int, str]:
-    """Two of the same name are told apart by their number: a list of choices knows its entries by their words."""
+    """Two of the same name are told apart by their number: a list of choices knows its entries by their
+    words."""
     with app.db.read() as conn:
         rows = bot_table.named(conn, user.id)
     if scope is not None:
@@ -102,7 +107,11 @@ def listeners(app: App, user: User, signal: Signal) -> list[str] | str:
     """The names of the bots that would hear it, or why there are none."""
     with app.db.read() as conn:
         found = listeners_of(conn, user.id, signal)
-        return found if isinstance(found, str) else [bot.name for each in found if (bot := bot_table.get(conn, user.id, each.id)) is not None]
+        return (
+            found
+            if isinstance(found, str)
+            else [bot.name for each in found if (bot := bot_table.get(conn, user.id, each.id)) is not None]
+        )
 
 
 def account_by_id(app: App, user: User, account_id: int) -> Account | None:
@@ -110,12 +119,16 @@ def account_by_id(app: App, user: User, account_id: int) -> Account | None:
         return account_table.get(conn, user.id, account_id)
 
 
-def holdings(app: App, user: User, scope: MoneyScope | None = None, *, open_only: bool = False) -> list[Holding]:
+def holdings(
+    app: App, user: User, scope: MoneyScope | None = None, *, open_only: bool = False
+) -> list[Holding]:
     """Those that own something come with what it is worth."""
     return portfolio_summary.holdings(app, user, scope, open_only=open_only)
 
 
-def days(app: App, user: User, scope: MoneyScope | None = None, *, bot_id: int | None = None, since: Any = None) -> list[BotDay]:
+def days(
+    app: App, user: User, scope: MoneyScope | None = None, *, bot_id: int | None = None, since: Any = None
+) -> list[BotDay]:
     return portfolio_summary.bot_days(app, user, scope, bot_id=bot_id, since=since)
 
 
@@ -134,10 +147,20 @@ def running(days_: Sequence[tuple[Any, Decimal]]) -> list[Decimal]:
     return found
 
 
-def signals(app: App, user: User, *, limit: int, before: str | None = None, status: str | None = None, symbol: Any = None,
-            bot_id: int | None = None) -> list[Any]:
+def signals(
+    app: App,
+    user: User,
+    *,
+    limit: int,
+    before: str | None = None,
+    status: str | None = None,
+    symbol: Any = None,
+    bot_id: int | None = None,
+) -> list[Any]:
     with app.db.read() as conn:
-        return signal_table.list_page(conn, user.id, before=before, limit=limit, status=status, symbol=symbol, bot_id=bot_id)
+        return signal_table.list_page(
+            conn, user.id, before=before, limit=limit, status=status, symbol=symbol, bot_id=bot_id
+        )
 
 
 def stopped_bots(app: App, user: User) -> list[Bot]:

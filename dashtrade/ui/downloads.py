@@ -1,4 +1,5 @@
-"""Files that are too large for a page: they are streamed by routes of our own, behind the gate as everything is.
+"""Files that are too large for a page: they are streamed by routes of our own, behind the gate as everything
+is.
 
 One of a user at a time, and few in all; what reads the database for them ends when the browser goes away.
 """
@@ -52,7 +53,9 @@ def routes(app: App) -> list[Route]:
 class Door:
     """One file's address."""
 
-    def __init__(self, app: App, needs: Permission, make: Callable[[App, User, Request], File], places: limits.Places) -> None:
+    def __init__(
+        self, app: App, needs: Permission, make: Callable[[App, User, Request], File], places: limits.Places
+    ) -> None:
         self.app, self.needs, self.make, self.places = app, needs, make, places
 
     def _note(self, action: str, user: User | None, request: Request) -> None:
@@ -70,7 +73,9 @@ class Door:
             self._note("refused", user, request)
             return await _words("Your role does not allow this.", 403)(scope, receive, send)
         if user.second_factor_due:
-            return await _words("This installation requires a second factor: set yours up in the dashboard first.", 403)(scope, receive, send)
+            return await _words(
+                "This installation requires a second factor: set yours up in the dashboard first.", 403
+            )(scope, receive, send)
         with self.places.place(user.id) as free:
             if not free:
                 self._note("throttled", user, request)
@@ -79,17 +84,26 @@ class Door:
                 file = await run_in_threadpool(self.make, self.app, user, request)
             except (Refusal, Malformed) as error:
                 return await _words(f"{sentence(error.message)} {error.hint}", 409)(scope, receive, send)
-            except DatabaseAway:  # while it is not known whether anything can be read: later the file just ends
+            # while it is not known whether anything can be read: later the file just ends
+            except DatabaseAway:
                 return await away()(scope, receive, send)
-            headers = {"content-disposition": f"attachment; filename={file.name}", "cache-control": "no-store"}
+            headers = {
+                "content-disposition": f"attachment; filename={file.name}",
+                "cache-control": "no-store",
+            }
             try:
-                await StreamingResponse(file.pieces, media_type=file.kind, headers=headers)(scope, receive, send)
+                await StreamingResponse(file.pieces, media_type=file.kind, headers=headers)(
+                    scope, receive, send
+                )
             finally:
                 with anyio.CancelScope(shield=True):
                     await run_in_threadpool(file.pieces.close)
 
 
-BUSY = "Another export is being sent. Wait until it is complete, then try again: one at a time for each user, and four in all."
+BUSY = (
+    "Another export is being sent. Wait until it is complete, then try again: one at a time for each user, "
+    "and four in all."
+)
 
 
 def _words(text: str, status: int, headers: dict[str, str] | None = None) -> Response:
@@ -112,8 +126,10 @@ def _my_trips(app: App, user: User, request: Request) -> File:
     given, is_open = dict(request.query_params), request.path_params["which"] == "open"
     side, reason = given.get("side"), given.get("reason")
     found = wanted_of_mine(app, user, given) | {
-        "open": is_open, "side": side if side in ("long", "short") else None, "exit_reason": reason if reason in EXITS and not is_open else None,
-    }  # fmt: skip
+        "open": is_open,
+        "side": side if side in ("long", "short") else None,
+        "exit_reason": reason if reason in EXITS and not is_open else None,
+    }
     name = f"{'open' if is_open else 'round'}-trips.csv"
     return File(pieces=trade_files.round_trips(app, user, found, EXITS), kind="text/csv", name=name)
 
@@ -131,7 +147,11 @@ def wanted_of_mine(app: App, user: User, given: dict[str, str]) -> dict[str, Any
 
 
 def _all_trades(app: App, user: User, request: Request) -> File:
-    return File(pieces=export.all_trades(app, wanted(dict(request.query_params))), kind="text/csv", name="all-trades.csv")
+    return File(
+        pieces=export.all_trades(app, wanted(dict(request.query_params))),
+        kind="text/csv",
+        name="all-trades.csv",
+    )
 
 
 def wanted(given: dict[str, str]) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""Where the broker's books and the bots' differ: said on the page of positions, and settled by the one who knows, its user."""
+"""Where the broker's books and the bots' differ: said on the page of positions, and settled by the one who
+knows, its user."""
 
 from __future__ import annotations
 
@@ -23,17 +24,25 @@ def summary(drift: dict[str, Any]) -> str:
     """In figures, without a judgement."""
     outside = Decimal(drift["outside"])
     kept = f", {quantity(outside)} are kept outside" if outside else ""
-    return f"The broker has {quantity(Decimal(drift['broker_quantity']))}, your bots own {quantity(Decimal(drift['bots_quantity']))}{kept}."
+    return (
+        f"The broker has {quantity(Decimal(drift['broker_quantity']))}, your bots own "
+        f"{quantity(Decimal(drift['bots_quantity']))}{kept}."
+    )
 
 
 def notice(drift: dict[str, Any]) -> None:
     """One line with its button; the question itself is asked at the next full run."""
     frozen = drift["status"] == "frozen"
-    with st.container(border=True, key=f"drift_{drift['id']}"), st.container(horizontal=True, vertical_alignment="center"):
+    with (
+        st.container(border=True, key=f"drift_{drift['id']}"),
+        st.container(horizontal=True, vertical_alignment="center"),
+    ):
         st.markdown(
-            f":orange[:material/difference:] **{text(short(drift))}: the books differ by {text(quantity(Decimal(drift['difference'])))}"
-            f"{' (frozen: nothing is opened)' if frozen else ''}.** {text(summary(drift))}", width="stretch",
-        )  # fmt: skip
+            f":orange[:material/difference:] **{text(short(drift))}: the books differ by "
+            f"{text(quantity(Decimal(drift['difference'])))}"
+            f"{' (frozen: nothing is opened)' if frozen else ''}.** {text(summary(drift))}",
+            width="stretch",
+        )
         if st.button("Sort it out", key=f"sort_{drift['id']}", type="primary"):
             st.session_state["drift"] = drift["id"]
             st.rerun()
@@ -49,14 +58,26 @@ def show(user: User) -> None:
 
 @st.dialog("Your broker and your bots disagree", width="medium", icon=":material/difference:")
 def _question(drift: dict[str, Any]) -> None:
-    st.markdown(f"**{text(short(drift))}** on {text(drift['account'])}. {text(sentence(drift['detail'] or summary(drift)))}")
+    st.markdown(
+        f"**{text(short(drift))}** on {text(drift['account'])}. "
+        f"{text(sentence(drift['detail'] or summary(drift)))}"
+    )
     more = Decimal(drift["difference"]) > 0
     said = {Way.GIVE: _give_words(drift, more), Way.OUTSIDE: _outside_words(drift, more)}
     if drift["status"] != "frozen":
-        said[Way.FREEZE] = ("I do not know yet", "Freeze it: no bot opens anything in it until this is settled. Closing still works.")
+        said[Way.FREEZE] = (
+            "I do not know yet",
+            "Freeze it: no bot opens anything in it until this is settled. Closing still works.",
+        )
     if not drift["bots"] and drift["split"] is None:
         said.pop(Way.GIVE)
-    way = st.radio("What is it?", list(said), format_func=lambda one: said[one][0], captions=[words for _, words in said.values()], key=f"way_{drift['id']}")
+    way = st.radio(
+        "What is it?",
+        list(said),
+        format_func=lambda one: said[one][0],
+        captions=[words for _, words in said.values()],
+        key=f"way_{drift['id']}",
+    )
     bot_id, typed = _details(drift) if way is Way.GIVE and drift["split"] is None else (None, "")
     with st.container(horizontal=True):
         pressed = st.button("Settle it so", type="primary", key=f"settle_{drift['id']}")
@@ -74,24 +95,42 @@ def _question(drift: dict[str, Any]) -> None:
 
 def _give_words(drift: dict[str, Any], more: bool) -> tuple[str, str]:
     if drift["split"] is not None:
-        return f"It was split {drift['split']}", "Quantities and prices of every bot that holds it are changed to fit. No profit or loss comes of it."
+        return (
+            f"It was split {drift['split']}",
+            (
+                "Quantities and prices of every bot that holds it are changed to fit. No profit or loss "
+                "comes of it."
+            ),
+        )
     verb = "bought" if more else "sold"
-    return f"A bot should count it: it {verb} {quantity(abs(Decimal(drift['difference'])))}", "It is booked to the bot you choose, as if it had traded it."
+    return (
+        f"A bot should count it: it {verb} {quantity(abs(Decimal(drift['difference'])))}",
+        "It is booked to the bot you choose, as if it had traded it.",
+    )
 
 
 def _outside_words(drift: dict[str, Any], more: bool) -> tuple[str, str]:
     if more:
         return "It is mine: I bought it myself", "DashTrade leaves it alone, and does not speak of it again."
-    return "I sold something of my own there", "What DashTrade keeps as yours outside is lowered; the bots' books stay as they are."
+    return (
+        "I sold something of my own there",
+        "What DashTrade keeps as yours outside is lowered; the bots' books stay as they are.",
+    )
 
 
 def _details(drift: dict[str, Any]) -> tuple[int | None, str]:
-    names = {bot["bot_id"]: f"{bot['name']} (owns {quantity(Decimal(bot['quantity']))})" for bot in drift["bots"]}
+    names = {
+        bot["bot_id"]: f"{bot['name']} (owns {quantity(Decimal(bot['quantity']))})" for bot in drift["bots"]
+    }
     left, right = st.columns(2)
     bot_id = left.selectbox("Bot", list(names), format_func=names.__getitem__, key=f"drift_bot_{drift['id']}")
     all_new = not Decimal(drift["bots_quantity"]) + Decimal(drift["outside"])
-    guess = drift["average_price"] if all_new and drift["average_price"] else drift["mark"]  # what it is booked at when nothing is said
+    # what it is booked at when nothing is said
+    guess = drift["average_price"] if all_new and drift["average_price"] else drift["mark"]
     typed = right.text_input(
-        "At which price", placeholder=f"about {price(Decimal(guess))}" if guess else "The market's", max_chars=30, key=f"drift_price_{drift['id']}",
-    )  # fmt: skip
+        "At which price",
+        placeholder=f"about {price(Decimal(guess))}" if guess else "The market's",
+        max_chars=30,
+        key=f"drift_price_{drift['id']}",
+    )
     return bot_id, typed.replace(",", "").strip()

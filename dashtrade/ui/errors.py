@@ -28,10 +28,16 @@ def explained(error: Exception) -> str:
         case BrokerError():
             return f"**The broker did not do it.** {text(sentence(error.message))}"
         case Malformed():  # the API's name of a field, as words
-            return f"**{text(sentence(error.message.replace(error.where, error.where.replace('_', ' '))))}** {text(error.hint)}"
+            return (
+                f"**{text(sentence(error.message.replace(error.where, error.where.replace('_', ' '))))}** "
+                f"{text(error.hint)}"
+            )
         case Refusal() | NotFound() | Denied():
             return f"**{text(sentence(error.message))}** {text(error.hint)}"
-    return "**Something went wrong on our side.** It was written to the log; reload the page, and look there if it stays."
+    return (
+        "**Something went wrong on our side.** It was written to the log; reload the page, and look there "
+        "if it stays."
+    )
 
 
 def show_error(error: Exception) -> bool:
@@ -49,7 +55,8 @@ class Attempt:
 
 @contextlib.contextmanager
 def trying() -> Iterator[Attempt]:
-    """Something the user asked for: when it is refused, the reason stands where they asked, and the page goes on."""
+    """Something the user asked for: when it is refused, the reason stands where they asked, and the page goes
+    on."""
     attempt = Attempt()
     try:
         yield attempt

@@ -1,4 +1,5 @@
-"""The part of a bot's form that says how its positions are left: stop, target, break-even, at the end of the day."""
+"""The part of a bot's form that says how its positions are left: stop, target, break-even, at the end of the
+day."""
 
 from __future__ import annotations
 
@@ -16,7 +17,11 @@ from dashtrade.ui import written
 from dashtrade.ui.form import Form
 from dashtrade.ui.words import percent, signed, text
 
-STOPS = {"": "No stop", "percent": "Stop, % below the entry (above, for a short)", "trail_percent": "Trailing stop, % behind the best price"}
+STOPS = {
+    "": "No stop",
+    "percent": "Stop, % below the entry (above, for a short)",
+    "trail_percent": "Trailing stop, % behind the best price",
+}
 AWAY = {"percent": "Stop, % from the entry", "trail_percent": "Trailing distance, %"}
 USUAL = "2"  # percent, once a stop is chosen
 
@@ -62,38 +67,74 @@ class Stake:
 def fields(form: Form, bot: Bot | None, stake: Stake) -> Callable[[], dict[str, Any]]:
     now = shown_settings(bot.exit_plan, bot.ordering) if bot else {}
     stop, targets = now.get("stop_loss"), now.get("take_profit") or []
-    if (stop and "percent" not in stop) or len(targets) > 1 or any("percent" not in target for target in targets):
-        st.caption("Its stop and targets are more than this form can show; they stay as they are. The API changes them.")
+    if (
+        (stop and "percent" not in stop)
+        or len(targets) > 1
+        or any("percent" not in target for target in targets)
+    ):
+        st.caption(
+            "Its stop and targets are more than this form can show; they stay as they are. The API changes "
+            "them."
+        )
         return dict
     was = "" if not stop else "trail_percent" if stop["type"] == "trailing_stop" else "percent"
     with st.expander("Stop and target", expanded=bool(stop or targets)):
         left, right = st.columns(2)
         kinds = list(STOPS)
-        kind = left.selectbox("Stop", kinds, index=kinds.index(was), format_func=STOPS.__getitem__, key=form.key("stop_kind"))
+        kind = left.selectbox(
+            "Stop", kinds, index=kinds.index(was), format_func=STOPS.__getitem__, key=form.key("stop_kind")
+        )
         away = ""
         if kind:  # a number without a kind cannot be typed at all
-            away = form.text("stop_loss", AWAY[kind], right, value=stop["percent"] if stop else USUAL, max_chars=20, live=True)
+            away = form.text(
+                "stop_loss",
+                AWAY[kind],
+                right,
+                value=stop["percent"] if stop else USUAL,
+                max_chars=20,
+                live=True,
+            )
         left, right = st.columns(2)
         target = form.text(
-            "take_profit", "Target, % of profit", left, value=targets[0]["percent"] if targets else "", placeholder="None",
-            max_chars=20, live=True,
+            "take_profit",
+            "Target, % of profit",
+            left,
+            value=targets[0]["percent"] if targets else "",
+            placeholder="None",
+            max_chars=20,
+            live=True,
         )
         close_at = form.text(
-            "close_at", "Close the position at", right, value=now.get("close_at") or "", placeholder="Never, or 15:55",
-            max_chars=5, help="In the bot's time zone.", on_change="ignore",
+            "close_at",
+            "Close the position at",
+            right,
+            value=now.get("close_at") or "",
+            placeholder="Never, or 15:55",
+            max_chars=5,
+            help="In the bot's time zone.",
+            on_change="ignore",
         )
         st.caption(_in_money(kind, away, target, stake))
-        st.caption("For alerts that bring none of their own. Kept by DashTrade while it runs, or by the broker where it can hold them.")
+        st.caption(
+            "For alerts that bring none of their own. Kept by DashTrade while it runs, or by the broker "
+            "where it can hold them."
+        )
 
     def read() -> dict[str, Any]:
         """A stop that was chosen is kept or complained about, never left out."""
-        said = form.number("stop_loss", away, percent=True, most=100, missing="Enter how far away, or choose No stop.") if kind else None
+        said = (
+            form.number(
+                "stop_loss", away, percent=True, most=100, missing="Enter how far away, or choose No stop."
+            )
+            if kind
+            else None
+        )
         profit = form.number("take_profit", target, percent=True)
         return {
             "stop_loss": {"trailPercent" if kind == "trail_percent" else "percent": said} if kind else None,
             "take_profit": [{"percent": profit}] if profit else None,
             "close_at": written.clock(close_at, "close_at", form.places["close_at"].label),
-        }  # fmt: skip
+        }
 
     return read
 

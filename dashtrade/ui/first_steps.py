@@ -28,9 +28,12 @@ def _way(user: User) -> None:
     steps = _steps(app, user)
     ahead = next((index for index, step in enumerate(steps) if not step[0]), None)
     with st.container(border=True, key="first_steps"):
-        st.header("From here to your first trade" if ahead is not None else "Your first trade is made", anchor=False)
+        st.header(
+            "From here to your first trade" if ahead is not None else "Your first trade is made", anchor=False
+        )
         lines = [
-            f'<li class="{"done" if done else ""}"><i></i><span><b>{title}</b>{"" if done else f"<small>{words}</small>"}</span></li>'
+            f'<li class="{"done" if done else ""}"><i></i><span><b>{title}</b>'
+            f"{'' if done else f'<small>{words}</small>'}</span></li>"
             for done, title, words in steps
         ]
         st.html(f'<ul class="dt-steps">{"".join(lines)}</ul>')
@@ -60,9 +63,21 @@ def _steps(app: App, user: User) -> list[tuple[bool, str, str]]:
     traded = any(bot.total_trades or bot.position.quantity for bot in bots) or bool(data.days(app, user))
     return [
         (True, "Make your account", ""),
-        (bool(data.accounts(app, user)), "Open a paper account", "$100,000 of play money on demo prices. No key needed, nothing can be lost."),
-        (bool(bots), "Make a bot", "It listens for one symbol on one timeframe, and trades at the size you give it."),
-        (bool(data.signals(app, user, limit=1)), "Send it an alert", "Take your webhook address from Setup, or press Send a test alert there."),
+        (
+            bool(data.accounts(app, user)),
+            "Open a paper account",
+            "$100,000 of play money on demo prices. No key needed, nothing can be lost.",
+        ),
+        (
+            bool(bots),
+            "Make a bot",
+            "It listens for one symbol on one timeframe, and trades at the size you give it.",
+        ),
+        (
+            bool(data.signals(app, user, limit=1)),
+            "Send it an alert",
+            "Take your webhook address from Setup, or press Send a test alert there.",
+        ),
         (traded, "See it filled", "The fill shows up on this page by itself."),
     ]
 
@@ -72,7 +87,9 @@ def _button(app: App, user: User, ahead: int) -> None:
         case 1:
             if st.button("Open a paper account", type="primary", icon=":material/add:", key="first_account"):
                 with trying() as attempt:
-                    bot_service.add_account(app, user, broker="paper", mode="paper", label="Paper", credentials={}, options={})
+                    bot_service.add_account(
+                        app, user, broker="paper", mode="paper", label="Paper", credentials={}, options={}
+                    )
                 if attempt.ok:
                     st.rerun()
         case 2:

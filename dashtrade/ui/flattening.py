@@ -1,4 +1,5 @@
-"""Before everything is closed: what that is, account by account, with a tick at each, and a typed word where it is real money."""
+"""Before everything is closed: what that is, account by account, with a tick at each, and a typed word where
+it is real money."""
 
 from __future__ import annotations
 
@@ -33,7 +34,9 @@ def ask() -> None:
 def show() -> None:
     if "flattening" in st.session_state:
         opened = st.session_state.pop("flattening")
-        st.dialog("Close everything at the market?", icon=":material/warning:", width="medium")(question)(opened)
+        st.dialog("Close everything at the market?", icon=":material/warning:", width="medium")(question)(
+            opened
+        )
 
 
 def question(opened: str) -> None:
@@ -41,20 +44,28 @@ def question(opened: str) -> None:
     held = data.engaged(app, user)
     paused = data.trading_state(app, user).stop is not Stop.NONE
     st.markdown(
-        f"Each position of the bots on the ticked accounts is closed at the market, the largest first, and their orders are cancelled. "
-        f"{'Entries stay paused' if paused else 'Entries are paused on **all** accounts'} until you let your bots trade again."
+        "Each position of the bots on the ticked accounts is closed at the market, the largest first, and "
+        "their orders are cancelled. "
+        f"{'Entries stay paused' if paused else 'Entries are paused on **all** accounts'} until you let "
+        "your bots trade again."
     )
-    ticked = [account for account in _accounts(app, user, held) if _tick(account, [h for h in held if h.bot.account_id == account.id], opened)]
+    ticked = [
+        account
+        for account in _accounts(app, user, held)
+        if _tick(account, [h for h in held if h.bot.account_id == account.id], opened)
+    ]
     closing = [h for h in held if h.bot.account_id in {account.id for account in ticked}]
     real = [h for h in closing if real_money(h.account)]
     form = Form(f"flatten_{opened}")
     with st.form(f"{form.name}_form", border=False):
         word = ""
         if real:
-            word = form.text("word", f"{_counted(real)} with real money: type {WORD}", max_chars=20, autocomplete="off")
+            word = form.text(
+                "word", f"{_counted(real)} with real money: type {WORD}", max_chars=20, autocomplete="off"
+            )
         form.complaints()
         sure = st.form_submit_button(
-            f"Close {_counted(closing)}", type="primary", icon=":material/warning:", key="danger_flatten",
+            f"Close {_counted(closing)}", type="primary", icon=":material/warning:", key="danger_flatten"
         )
     # Outside of the form: of two buttons in it, Enter would choose one.
     if st.button("Cancel", key="flatten_no"):
@@ -66,7 +77,10 @@ def question(opened: str) -> None:
 def _accounts(app: App, user: User, held: Sequence[Holding]) -> list[Account]:
     """Those with something to close, real money first."""
     holding = {h.bot.account_id for h in held}
-    return sorted((account for account in data.accounts(app, user) if account.id in holding), key=lambda account: not real_money(account))
+    return sorted(
+        (account for account in data.accounts(app, user) if account.id in holding),
+        key=lambda account: not real_money(account),
+    )
 
 
 def _tick(account: Account, held: Sequence[Holding], opened: str) -> bool:
@@ -84,7 +98,11 @@ def _counted(held: Sequence[Holding]) -> str:
     out = len(held) - owning
     if not out:
         return count(owning, "position")
-    return f"{count(owning, 'position')} and {count(out, 'bot')} with an order out" if owning else f"{count(out, 'bot')} with an order out"
+    return (
+        f"{count(owning, 'position')} and {count(out, 'bot')} with an order out"
+        if owning
+        else f"{count(out, 'bot')} with an order out"
+    )
 
 
 def _sums(held: Sequence[Holding]) -> list[str]:
@@ -106,9 +124,15 @@ def _sum(currency: str, held: Sequence[Holding]) -> str:
 def _begin(app: App, user: User, form: Form, accounts: Sequence[int], word: str) -> None:
     with form.trying() as attempt:
         if not accounts:
-            raise Malformed("no account is ticked, so nothing would be closed", hint="Tick at least one, or cancel.")
+            raise Malformed(
+                "no account is ticked, so nothing would be closed", hint="Tick at least one, or cancel."
+            )
         if word.upper() != WORD:
-            raise Malformed("this closes positions with real money", where="word", hint=f"Type {WORD} to say that you mean it.")
+            raise Malformed(
+                "this closes positions with real money",
+                where="word",
+                hint=f"Type {WORD} to say that you mean it.",
+            )
         flatten.start(app, user, scope="user", scope_id=None, pause=True, accounts=accounts)
     if attempt.ok:
         st.rerun()

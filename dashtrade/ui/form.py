@@ -1,8 +1,7 @@
 """A form whose complaints stand beside the field they are about, in the words that the form itself uses.
 
-Services name a field as the API does. A form says where each of them stands and what it is called there; what is wrong with one is
-then written below it, the field is marked, and the page is brought to it.
-"""
+Services name a field as the API does. A form says where each of them stands and what it is called there; what
+is wrong with one is then written below it, the field is marked, and the page is brought to it."""
 
 from __future__ import annotations
 
@@ -37,7 +36,9 @@ class Form:
 
     def at(self, where: str, label: str, column: Any = None, *, hint: str = "") -> Any:
         """The place of a field; what is drawn in it is the field."""
-        slot = (st if column is None else column).container(key=f"field_{self.name}_{where}".replace(".", "_"))
+        slot = (st if column is None else column).container(
+            key=f"field_{self.name}_{where}".replace(".", "_")
+        )
         self.places[where] = Place(slot, label, hint)
         return slot
 
@@ -80,7 +81,11 @@ class Form:
             said = Malformed(message, hint=found.hint or error.hint)
             wrong = f"wrong_{self.name}_{where}".replace(".", "_")
             found.slot.container(key=wrong).error(explained(said))
-        _mount("spot", "<i hidden></i>")(key=f"spot_{self.name}", data={"wrong": wrong, "at": new_id(the_app().clock.now())}, height="content")
+        _mount("spot", "<i hidden></i>")(
+            key=f"spot_{self.name}",
+            data={"wrong": wrong, "at": new_id(the_app().clock.now())},
+            height="content",
+        )
 
     def _place(self, where: str) -> tuple[str, Place] | None:
         """Also for a part of a field, such as stop_loss.percent or credentials.key."""

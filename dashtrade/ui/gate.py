@@ -1,9 +1,9 @@
 """What stands before the dashboard: which hosts, which headers, how much, and who.
 
-Pure ASGI, because it has to see WebSockets as well as requests. Nobody without a session gets as far as Streamlit: with a
-sign-in kept in its session state alone, a client that presented another's session id was seen joining that session. And of
-Streamlit only what our pages use is there: it would keep in memory what anybody uploads.
-"""
+Pure ASGI, because it has to see WebSockets as well as requests. Nobody without a session gets as far as
+Streamlit: with a sign-in kept in its session state alone, a client that presented another's session id was
+seen joining that session. And of Streamlit only what our pages use is there: it would keep in memory what
+anybody uploads."""
 
 from __future__ import annotations
 
@@ -48,8 +48,10 @@ class Headers:
         self.app, self.policy, self.own_address = app, policy, own_address
         name, value = NOT_GUESSED
         self.fixed = [
-            (name.lower().encode(), value.encode()), (b"x-frame-options", b"DENY"),
-            (b"referrer-policy", b"same-origin"), (b"cross-origin-opener-policy", b"same-origin"),
+            (name.lower().encode(), value.encode()),
+            (b"x-frame-options", b"DENY"),
+            (b"referrer-policy", b"same-origin"),
+            (b"cross-origin-opener-policy", b"same-origin"),
             (b"permissions-policy", b"camera=(), microphone=(), geolocation=(), payment=(), usb=()"),
         ]
 
@@ -58,7 +60,9 @@ class Headers:
             if message["type"] == "http.response.start":
                 fixed = [(b"content-security-policy", self.policy(scope)), *self.fixed]
                 known = {name for name, _ in fixed}
-                kept = [(name, value) for name, value in message.get("headers", []) if name.lower() not in known]
+                kept = [
+                    (name, value) for name, value in message.get("headers", []) if name.lower() not in known
+                ]
                 transport = strict_transport(scope["scheme"], _host(scope), self.own_address)
                 secure = [(b"strict-transport-security", transport.encode())] if transport else []
                 message = {**message, "headers": [*kept, *fixed, *secure]}
@@ -68,8 +72,9 @@ class Headers:
 
 
 class Proxy:
-    """Behind one reverse proxy: who asks and by which scheme is what that proxy says, which is the last entry of each. Whoever
-    comes by the dashboard's own name comes by its scheme, whatever a proxy says or leaves out."""
+    """Behind one reverse proxy: who asks and by which scheme is what that proxy says, which is the last entry
+    of each. Whoever comes by the dashboard's own name comes by its scheme, whatever a proxy says or leaves
+    out."""
 
     def __init__(self, app: Any, hops: int, own_address: str) -> None:
         self.app, self.hops, self.own_address = app, hops, own_address
@@ -125,7 +130,8 @@ class Gate:
         """Of a stranger (a tab whose session has ended) no socket gets any further than to hear that."""
         if user is None:
             return await turn_away(scope, receive, send, ENDED)
-        again = len(scope.get("subprotocols", ())) > 2  # the third of these words is the session that Streamlit is to go on with
+        # the third of these words is the session that Streamlit is to go on with
+        again = len(scope.get("subprotocols", ())) > 2
         await self.tabs[scope["path"]].serve(self.app, who(user), scope, receive, send, again=again)
 
     def _refusal(self, scope: Any, conn: HTTPConnection) -> Response | None:
@@ -137,12 +143,20 @@ class Gate:
             address = conn.client.host if conn.client else ""
             self.trade.notes.note(self.trade, "refused", reason="from another site", address=address)
             return PlainTextResponse(ANOTHER_SITE, 403)
-        there = scope["path"] in self.tabs if scope["type"] == "websocket" else SERVED.fullmatch(scope["path"]) or nowhere(scope, conn)
+        there = (
+            scope["path"] in self.tabs
+            if scope["type"] == "websocket"
+            else SERVED.fullmatch(scope["path"]) or nowhere(scope, conn)
+        )
         return None if there else PlainTextResponse("Not found.\n", 404)
 
     async def _stranger(self, scope: Any, conn: HTTPConnection, receive: Any, send: Any) -> None:
         visits = scope["method"] == "GET" and conn.headers.get("sec-fetch-mode", "navigate") == "navigate"
-        answer = RedirectResponse(sign_in_address(scope), 303) if visits else PlainTextResponse("Sign in first.\n", 401)
+        answer = (
+            RedirectResponse(sign_in_address(scope), 303)
+            if visits
+            else PlainTextResponse("Sign in first.\n", 401)
+        )
         answer.headers["cache-control"] = "no-store"
         await _refuse(scope, receive, send, answer)
 
@@ -173,15 +187,24 @@ def away() -> Response:
 async def _refuse(scope: Any, receive: Any, send: Any, answer: Response) -> None:
     if scope["type"] == "websocket":
         await receive()
-        return await send({"type": "websocket.close", "code": ENDED})  # before accepting: the client sees a 403
+        # before accepting: the client sees a 403
+        return await send({"type": "websocket.close", "code": ENDED})
     await answer(scope, receive, send)
 
 
 def nowhere(scope: Any, conn: HTTPConnection) -> bool:
-    """An address below a page's, typed or out of date. Streamlit answers with its page, whose parts are then looked for below that
-    address: the screen stays empty for ever."""
-    visits = scope["type"] == "http" and scope["method"] == "GET" and conn.headers.get("sec-fetch-mode") == "navigate"
-    return visits and scope["path"].strip("/").count("/") > 0 and not scope["path"].startswith(("/files/", "/_stcore/", "/media/", "/component/", "/app/"))
+    """An address below a page's, typed or out of date. Streamlit answers with its page, whose parts are then
+    looked for below that address: the screen stays empty for ever."""
+    visits = (
+        scope["type"] == "http"
+        and scope["method"] == "GET"
+        and conn.headers.get("sec-fetch-mode") == "navigate"
+    )
+    return (
+        visits
+        and scope["path"].strip("/").count("/") > 0
+        and not scope["path"].startswith(("/files/", "/_stcore/", "/media/", "/component/", "/app/"))
+    )
 
 
 def token_of(conn: HTTPConnection) -> str | None:
@@ -189,18 +212,25 @@ def token_of(conn: HTTPConnection) -> str | None:
 
 
 def own_cookies(scope: Any) -> Any:
-    """Over HTTPS only cookies that no other site can set are taken for ours, over HTTP only the plain ones. The others are left out
-    here, so that nothing behind this has to ask."""
-    wrong = {f"{'' if scope['scheme'] in ('https', 'wss') else PREFIX}{name}".encode() for name in (COOKIE, DEVICE_COOKIE)}
+    """Over HTTPS only cookies that no other site can set are taken for ours, over HTTP only the plain ones.
+    The others are left out here, so that nothing behind this has to ask."""
+    wrong = {
+        f"{'' if scope['scheme'] in ('https', 'wss') else PREFIX}{name}".encode()
+        for name in (COOKIE, DEVICE_COOKIE)
+    }
 
     def left(cookies: bytes) -> bytes:
         return b";".join(one for one in cookies.split(b";") if one.partition(b"=")[0].strip() not in wrong)
 
-    return {**scope, "headers": [(name, left(value) if name == b"cookie" else value) for name, value in scope["headers"]]}
+    return {
+        **scope,
+        "headers": [(name, left(value) if name == b"cookie" else value) for name, value in scope["headers"]],
+    }
 
 
 def same_origin(conn: HTTPConnection) -> bool:
-    """Browsers name the page's origin with every POST and every WebSocket. What names none is no browser, and no user of forms."""
+    """Browsers name the page's origin with every POST and every WebSocket. What names none is no browser, and
+    no user of forms."""
     scheme = conn.scope["scheme"].replace("ws", "http")
     said, _, host = conn.headers.get("origin", "").partition("://")
     return origin(said, host) == origin(scheme, conn.headers.get("host", ""))
@@ -215,12 +245,14 @@ def _unknown_name(host: str) -> str:
         return "DashTrade does not answer to this name.\n"
     return (
         f"DashTrade does not answer to the name {host}.\n"
-        f"If people reach the dashboard by it, set DASHTRADE_DASHBOARD_URL=https://{host} (http:// without HTTPS) and restart.\n"
+        f"If people reach the dashboard by it, set DASHTRADE_DASHBOARD_URL=https://{host} (http:// without "
+        "HTTPS) and restart.\n"
     )
 
 
 ANOTHER_SITE = (
-    "This request came from another site, and was not carried out.\nIf it came from DashTrade's own page, a proxy changed its address: "
+    "This request came from another site, and was not carried out.\nIf it came from DashTrade's own page, "
+    "a proxy changed its address: "
     "set DASHTRADE_DASHBOARD_URL to the one that people type, and restart.\n"
 )
 
@@ -242,8 +274,8 @@ def limited(receive: Any, most: int) -> Any:
 
 
 def allowed_hosts(settings: Settings) -> frozenset[str]:
-    """Names this dashboard answers to, and no others: what stands beside one of them may be somebody else's. Addresses are answered
-    to as well: only a name can be pointed at us by a stranger's DNS."""
+    """Names this dashboard answers to, and no others: what stands beside one of them may be somebody else's.
+    Addresses are answered to as well: only a name can be pointed at us by a stranger's DNS."""
     public = (urlsplit(address).hostname or "" for address in (settings.public_url, settings.dashboard_url))
     return frozenset({"localhost", settings.host.lower(), socket.gethostname().lower(), *public} - {""})
 

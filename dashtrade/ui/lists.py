@@ -15,41 +15,71 @@ from dashtrade.app import App
 from dashtrade.domain import exits as rules
 from dashtrade.domain.risk import risk_limit_price
 from dashtrade.domain.values import Side, Timeframe
+from dashtrade.services import bots as bot_service
+from dashtrade.services.prices import Holding
 from dashtrade.tables.people import User
 from dashtrade.ui import cells, scope
 from dashtrade.ui.errors import trying
 from dashtrade.ui.page import guard
-from dashtrade.services import bots as bot_service
-from dashtrade.services.prices import Holding
-from dashtrade.ui.worries import Worry
 from dashtrade.ui.parts import Cell, Column, Row, table
 from dashtrade.ui.words import ago, moment, price, quantity, sentence, status
+from dashtrade.ui.worries import Worry
 
 SHOWN = 4  # worries; the worst come first
 ORIGINS = {
-    "webhook": "Webhook", "api": "API", "user": "You", "risk": "Risk limit", "exit": "Exit", "adopted": "Found at broker",
+    "webhook": "Webhook",
+    "api": "API",
+    "user": "You",
+    "risk": "Risk limit",
+    "exit": "Exit",
+    "adopted": "Found at broker",
     "adjustment": "By hand at broker",
-}  # fmt: skip
-STEP_TONES = {"refused": "warn", "filled": "up", "booked": "up", "message": "mute", "check": "down", "checks": "up", "order rejected": "down", "order attention": "down"}
+}
+STEP_TONES = {
+    "refused": "warn",
+    "filled": "up",
+    "booked": "up",
+    "message": "mute",
+    "check": "down",
+    "checks": "up",
+    "order rejected": "down",
+    "order attention": "down",
+}
 
 
 def side_cell(side: Side) -> Cell:
-    return Cell(text=side.value.capitalize(), tone="up" if side is Side.LONG else "down" if side is Side.SHORT else "mute", badge=True)
+    return Cell(
+        text=side.value.capitalize(),
+        tone="up" if side is Side.LONG else "down" if side is Side.SHORT else "mute",
+        badge=True,
+    )
 
 
 def position_rows(held: Sequence[Holding]) -> tuple[list[Column], list[Row]]:
     columns = [
-        Column(label="Market"), Column(label="Position"), Column(label="Entry", number=True, wide_only=True),
-        Column(label="Price", number=True, wide_only=True), Column(label="Profit", number=True), Column(label="To the stop", wide_only=True),
-    ]  # fmt: skip
+        Column(label="Market"),
+        Column(label="Position"),
+        Column(label="Entry", number=True, wide_only=True),
+        Column(label="Price", number=True, wide_only=True),
+        Column(label="Profit", number=True),
+        Column(label="To the stop", wide_only=True),
+    ]
     return columns, [
-        Row(id=str(h.bot.id), kind=scope.kind(h.account), actions=(("close", "Close"),), cells=[
-            Cell(text=h.bot.symbol.short, sub=f"{scope.whose(h.account)} · {h.bot.name}"),
-            replace(side_cell(h.bot.position.side), sub=quantity(abs(h.bot.position.quantity))), Cell(text=price(h.bot.position.average_price)),
-            cells.mark(h), cells.profit(h), stop_cell(h),
-        ])
+        Row(
+            id=str(h.bot.id),
+            kind=scope.kind(h.account),
+            actions=(("close", "Close"),),
+            cells=[
+                Cell(text=h.bot.symbol.short, sub=f"{scope.whose(h.account)} · {h.bot.name}"),
+                replace(side_cell(h.bot.position.side), sub=quantity(abs(h.bot.position.quantity))),
+                Cell(text=price(h.bot.position.average_price)),
+                cells.mark(h),
+                cells.profit(h),
+                stop_cell(h),
+            ],
+        )
         for h in held
-    ]  # fmt: skip
+    ]
 
 
 def stop_cell(held: Holding) -> Cell:
@@ -70,25 +100,43 @@ def signal_rows(user: User, found: Sequence[Any], *, brief: bool = False) -> tup
     if brief:
         columns = [Column(label="Signal"), Column(label="Outcome", number=True)]
         return columns, [
-            Row(id=row.id, cells=[
-                Cell(text=what(row), sub=moment(user, row.received_at, seconds=True)),
-                Cell(text=status(row.status)[0], tone=status(row.status)[1], badge=True),
-            ])
+            Row(
+                id=row.id,
+                cells=[
+                    Cell(text=what(row), sub=moment(user, row.received_at, seconds=True)),
+                    Cell(text=status(row.status)[0], tone=status(row.status)[1], badge=True),
+                ],
+            )
             for row in found
-        ]  # fmt: skip
+        ]
     columns = [
-        Column(label="Signal"), Column(label="Outcome"), Column(label="Why", wide_only=True), Column(label="From", wide_only=True),
+        Column(label="Signal"),
+        Column(label="Outcome"),
+        Column(label="Why", wide_only=True),
+        Column(label="From", wide_only=True),
         Column(label="Received", number=True),
-    ]  # fmt: skip
+    ]
     return columns, [
-        Row(id=row.id, cells=[
-            Cell(text=what(row), sub=_frame(row)), Cell(text=status(row.status)[0], tone=status(row.status)[1], badge=True),
-            Cell(text=sentence(row.reason) if row.reason else "–"),
-            Cell(text="Replay" if row.sender.startswith("replay of ") else ORIGINS.get(row.origin, row.origin.capitalize()), sub=row.sender if row.origin == "webhook" else ""),
-            Cell(text=moment(user, row.received_at, seconds=True), sub=f"repeated {row.duplicate_count}×" if row.duplicate_count else ""),
-        ])
+        Row(
+            id=row.id,
+            cells=[
+                Cell(text=what(row), sub=_frame(row)),
+                Cell(text=status(row.status)[0], tone=status(row.status)[1], badge=True),
+                Cell(text=sentence(row.reason) if row.reason else "–"),
+                Cell(
+                    text="Replay"
+                    if row.sender.startswith("replay of ")
+                    else ORIGINS.get(row.origin, row.origin.capitalize()),
+                    sub=row.sender if row.origin == "webhook" else "",
+                ),
+                Cell(
+                    text=moment(user, row.received_at, seconds=True),
+                    sub=f"repeated {row.duplicate_count}×" if row.duplicate_count else "",
+                ),
+            ],
+        )
         for row in found
-    ]  # fmt: skip
+    ]
 
 
 def what(row: Any) -> str:
@@ -102,16 +150,31 @@ def _frame(row: Any) -> str:
 
 def worry_list(app: App, worries: Sequence[Worry]) -> None:
     if not worries:
-        st.html('<ul class="dt-list"><li class="dt-up"><i></i><span>Nothing wants your attention.</span></li></ul>')
+        st.html(
+            '<ul class="dt-list"><li class="dt-up"><i></i><span>Nothing wants your '
+            "attention.</span></li></ul>"
+        )
         return
     now = app.clock.now()
     rows = [
-        Row(id=str(number), kind=f"mark-{worry.tone}", actions=(("resume", "Resume"),) if worry.resume else (), cells=[
-            Cell(text=worry.title, sub=sentence(worry.detail) if worry.detail else ""), Cell(text=ago(now, worry.at) if worry.at else ""),
-        ])
+        Row(
+            id=str(number),
+            kind=f"mark-{worry.tone}",
+            actions=(("resume", "Resume"),) if worry.resume else (),
+            cells=[
+                Cell(text=worry.title, sub=sentence(worry.detail) if worry.detail else ""),
+                Cell(text=ago(now, worry.at) if worry.at else ""),
+            ],
+        )
         for number, worry in enumerate(worries[:SHOWN])
-    ]  # fmt: skip
-    clicked = table("worries", "What wants your attention", [Column(label="What"), Column(label="When", number=True)], rows, opens=True)
+    ]
+    clicked = table(
+        "worries",
+        "What wants your attention",
+        [Column(label="What"), Column(label="When", number=True)],
+        rows,
+        opens=True,
+    )
     if len(worries) > SHOWN:
         st.caption(f"and {len(worries) - SHOWN} more")
     if clicked:
@@ -135,7 +198,10 @@ def story_lines(user: User, told: dict[str, Any]) -> None:
         mark = STEP_TONES.get(step, "info")
         clock = f"{moment(user, when, seconds=True)}.{when.microsecond // 1000:03d}"
         words = {"check": "Did not pass", "checks": "Checked"}.get(step, step.capitalize())
-        lines.append(f'<li class="dt-{mark}"><b>{escape(words)}</b><span>{escape(detail)}</span><time>{clock}</time></li>')
+        lines.append(
+            "<li "
+            f'class="dt-{mark}"><b>{escape(words)}</b><span>{escape(detail)}</span><time>{clock}</time></li>'
+        )
     st.html(f'<ol class="dt-story">{"".join(lines)}</ol>')
 
 
@@ -159,9 +225,13 @@ def _folded(timeline: Sequence[dict[str, str]]) -> list[tuple[str, str, str]]:
 
 
 def exits_said(bot: Any) -> tuple[str, str]:
-    """Stop and take-profits in one line, and who keeps them: the venue holds them by itself, DashTrade while it runs."""
+    """Stop and take-profits in one line, and who keeps them: the venue holds them by itself, DashTrade while
+    it runs."""
     lines = rules.shown(bot.exits, bot.time_zone)
-    holders = dict.fromkeys("kept by DashTrade" if line["held_by"] == "DashTrade" else f"held at {line['held_by']}" for line in lines)
+    holders = dict.fromkeys(
+        "kept by DashTrade" if line["held_by"] == "DashTrade" else f"held at {line['held_by']}"
+        for line in lines
+    )
     said = _exit_lines(lines)
     limit = risk_limit_price(bot)
     if limit is not None:
@@ -173,4 +243,11 @@ def exits_said(bot: Any) -> tuple[str, str]:
 
 
 def _exit_lines(lines: Sequence[dict[str, Any]]) -> list[str]:
-    return [re.sub(r"(?<= at )\d+(\.\d+)?(?![\d:-])", lambda found: price(Decimal(found[0])), line["words"].partition(" (")[0]) for line in lines]
+    return [
+        re.sub(
+            r"(?<= at )\d+(\.\d+)?(?![\d:-])",
+            lambda found: price(Decimal(found[0])),
+            line["words"].partition(" (")[0],
+        )
+        for line in lines
+    ]

@@ -10,8 +10,8 @@ import streamlit as st
 from dashtrade.domain import exits as rules
 from dashtrade.domain.values import Malformed
 from dashtrade.services import bots as bot_service
-from dashtrade.services import prices
 from dashtrade.services import exits as service
+from dashtrade.services import prices
 from dashtrade.tables.people import User
 from dashtrade.ui import data, scope
 from dashtrade.ui.errors import trying
@@ -42,7 +42,8 @@ def exits_form(held: prices.Holding) -> None:
     entry = bot.position.average_price
     scope.badge(held.account)
     st.markdown(
-        f"{text(bot.name)} is {bot.position.side} **{quantity(abs(bot.position.quantity))} {text(bot.symbol.short)}**, in at {price(entry)}, now {price(held.mark)}."
+        f"{text(bot.name)} is {bot.position.side} **{quantity(abs(bot.position.quantity))} "
+        f"{text(bot.symbol.short)}**, in at {price(entry)}, now {price(held.mark)}."
     )
     for line in rules.said(bot.exits):
         st.caption(text(line))
@@ -52,21 +53,39 @@ def exits_form(held: prices.Holding) -> None:
     stop = _stop(form, kind or was, kept)
     targets = kept.get("take_profits", [])
     many = len(targets) > 1
-    target = "" if many else form.text("take_profit", "Target", value=_number(targets[0]["price"]) if targets else "", placeholder="None", max_chars=40)
+    target = (
+        ""
+        if many
+        else form.text(
+            "take_profit",
+            "Target",
+            value=_number(targets[0]["price"]) if targets else "",
+            placeholder="None",
+            max_chars=40,
+        )
+    )
     if many:
         st.caption(f"It has {len(targets)} targets; they stay as they are. Change them by the API.")
     form.complaints()
     with st.container(horizontal=True):
         save = st.button("Move them", type="primary", key=f"move_yes_{bot.id}")
-        even = entry is not None and st.button("Stop to break-even", key=f"move_even_{bot.id}", help=f"The stop goes to the entry, {price(entry)}.")
+        even = entry is not None and st.button(
+            "Stop to break-even",
+            key=f"move_even_{bot.id}",
+            help=f"The stop goes to the entry, {price(entry)}.",
+        )
     if not (save or even):
         return
     with form.trying() as attempt:
         profit = None if many else form.number("take_profit", target) or ""
         given = _given(kind or was, was, _read_stop(form, kind or was, stop), kept, profit, targets)
         if not (given or even):
-            raise Malformed("nothing is different from what is kept", hint="Change the stop or the target first.")
-        service.change(the_app(), guard(), bot.id, {"stop_loss": {"stopPrice": str(entry)}} if even else given)
+            raise Malformed(
+                "nothing is different from what is kept", hint="Change the stop or the target first."
+            )
+        service.change(
+            the_app(), guard(), bot.id, {"stop_loss": {"stopPrice": str(entry)}} if even else given
+        )
     if attempt.ok:
         st.session_state["said"] = f"{text(bot.name)}: stop and target are moved."
         st.rerun()
@@ -79,7 +98,13 @@ def _stop(form: Form, kind: str, kept: dict[str, Any]) -> str:
             return form.text("stop_loss", "Stop at", value=value, max_chars=40)
         case "Trailing":
             value = _number(kept["trail"]) if "trail" in kept else ""
-            return form.text("stop_loss", "Behind the best price by", value=value, max_chars=40, help="In money, for one piece.")
+            return form.text(
+                "stop_loss",
+                "Behind the best price by",
+                value=value,
+                max_chars=40,
+                help="In money, for one piece.",
+            )
     return ""
 
 
@@ -95,7 +120,9 @@ def _number(written: Any) -> str:
     return price(Decimal(str(written))).replace(",", "")
 
 
-def _given(kind: str, was: str, stop: str, kept: dict[str, Any], target: str | None, targets: list[Any]) -> dict[str, Any]:
+def _given(
+    kind: str, was: str, stop: str, kept: dict[str, Any], target: str | None, targets: list[Any]
+) -> dict[str, Any]:
     """What is different from what is kept."""
     given: dict[str, Any] = {}
     before = _number(kept["trail"]) if "trail" in kept else _number(kept["stop"]) if "stop" in kept else ""

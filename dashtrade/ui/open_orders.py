@@ -1,4 +1,5 @@
-"""Orders that have not ended: what waits, at what price, how far from the market, where, and how it is cancelled."""
+"""Orders that have not ended: what waits, at what price, how far from the market, where, and how it is
+cancelled."""
 
 from __future__ import annotations
 
@@ -24,12 +25,23 @@ from dashtrade.ui.page import guard, panel, the_app
 from dashtrade.ui.parts import Cell, Column, Row, table
 from dashtrade.ui.words import MINUS, age, count, price, quantity, span, text
 
-TYPES = {OrderType.MARKET: "Market", OrderType.LIMIT: "Limit", OrderType.STOP: "Stop", OrderType.STOP_LIMIT: "Stop limit", OrderType.TRAILING_STOP: "Trailing stop"}
+TYPES = {
+    OrderType.MARKET: "Market",
+    OrderType.LIMIT: "Limit",
+    OrderType.STOP: "Stop",
+    OrderType.STOP_LIMIT: "Stop limit",
+    OrderType.TRAILING_STOP: "Trailing stop",
+}
 COLUMNS = [
-    Column(label="Market"), Column(label="Side"), Column(label="Quantity", number=True, wide_only=True), Column(label="Type", wide_only=True),
-    Column(label="Price", number=True), Column(label="From market", number=True, wide_only=True), Column(label="Age", number=True, wide_only=True),
+    Column(label="Market"),
+    Column(label="Side"),
+    Column(label="Quantity", number=True, wide_only=True),
+    Column(label="Type", wide_only=True),
+    Column(label="Price", number=True),
+    Column(label="From market", number=True, wide_only=True),
+    Column(label="Age", number=True, wide_only=True),
     Column(label="Works at", wide_only=True),
-]  # fmt: skip
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,20 +62,25 @@ class Waiting:
         return self.order.parent_id is not None
 
 
-def of_user(app: App, user: User, *, bot_id: int | None = None, scope: MoneyScope | None = None) -> list[Waiting]:
+def of_user(
+    app: App, user: User, *, bot_id: int | None = None, scope: MoneyScope | None = None
+) -> list[Waiting]:
     """Live ones first, then the newest."""
     found = service.open_orders(app, user, bot_id=bot_id)
     if not found:
         return []
     accounts, names = {account.id: account for account in data.accounts(app, user)}, data.bot_names(app, user)
-    waiting = [Waiting(order=o, account=accounts.get(o.account_id), bot=names.get(o.bot_id, "A deleted bot")) for o in found]
+    waiting = [
+        Waiting(order=o, account=accounts.get(o.account_id), bot=names.get(o.bot_id, "A deleted bot"))
+        for o in found
+    ]
     if scope is not None:
         ids = {account.id for account in covered(scope, list(accounts.values()))}
         waiting = [one for one in waiting if one.order.account_id in ids]
     return sorted(waiting, key=lambda one: not one.is_live)
 
 
-# --- one order in words --------------------------------------------------------------------------------------------------
+# --- one order in words -------------------------------------------------------------------------------------
 
 
 def target(order: Order) -> Decimal | None:
@@ -72,14 +89,19 @@ def target(order: Order) -> Decimal | None:
 
 
 def lines(found: Sequence[Waiting]) -> list[tuple[float, str]]:
-    """For a chart: (price, words). Exits that the broker holds are drawn as the position's own stop and target."""
+    """For a chart: (price, words). Exits that the broker holds are drawn as the position's own stop and
+    target."""
     shown = [(target(one.order), one.order) for one in found if not one.protects]
     return [(float(at), f"{order.side} {quantity(order.remaining)}") for at, order in shown if at is not None]
 
 
 def price_words(order: Order) -> tuple[str, str]:
     if order.trail_percent is not None or order.trail_amount is not None:
-        by = f"{quantity(order.trail_percent)}%" if order.trail_percent is not None else price(order.trail_amount)
+        by = (
+            f"{quantity(order.trail_percent)}%"
+            if order.trail_percent is not None
+            else price(order.trail_amount)
+        )
         return f"trails {by}", f"now at {price(order.stop_price)}" if order.stop_price is not None else ""
     if order.stop_price is not None and order.limit_price is not None:
         return f"stop {price(order.stop_price)}", f"limit {price(order.limit_price)}"
@@ -89,11 +111,19 @@ def price_words(order: Order) -> tuple[str, str]:
 def distance_cell(app: App, one: Waiting) -> Cell:
     """How far the market has to go for it."""
     live, wanted = f"od{one.order.id}", target(one.order)
-    mark, old = prices.price_of(app, one.account, one.order.symbol) if one.account is not None and wanted is not None else (None, None)
+    mark, old = (
+        prices.price_of(app, one.account, one.order.symbol)
+        if one.account is not None and wanted is not None
+        else (None, None)
+    )
     if mark is None or wanted is None or not mark:
         return Cell(text="–", live=live)
     percent = (wanted - mark) / mark * 100
-    return Cell(text=f"{'+' if percent > 0 else MINUS if percent < 0 else ''}{abs(percent):.2f}%", sub=f"market {price(mark)}{aged(old)}", live=live)
+    return Cell(
+        text=f"{'+' if percent > 0 else MINUS if percent < 0 else ''}{abs(percent):.2f}%",
+        sub=f"market {price(mark)}{aged(old)}",
+        live=live,
+    )
 
 
 def aged(old: timedelta | None) -> str:
@@ -108,7 +138,11 @@ def works_at(app: App, one: Waiting) -> Cell:
         return Cell(text="Being cancelled", tone="warn")
     if order.status is OrderStatus.CREATED:
         return Cell(text="DashTrade", sub=order.reason or "not sent yet")
-    name = "Paper broker" if prices.is_here(account) or account.simulated else app.brokers.capabilities(account).name
+    name = (
+        "Paper broker"
+        if prices.is_here(account) or account.simulated
+        else app.brokers.capabilities(account).name
+    )
     if order.status in IN_DOUBT:
         return Cell(text=name, sub="status not confirmed", tone="warn")
     return Cell(text=name, sub=account.label)
@@ -122,15 +156,29 @@ def row(app: App, one: Waiting) -> Row:
         effect = "take profit" if order.type is OrderType.LIMIT else "stop loss"
     filled = f"{quantity(order.filled_quantity)} filled" if order.filled_quantity else ""
     can_cancel = not order.cancel_requested and order.status is not OrderStatus.ATTENTION
-    return Row(id=order.id, kind="live" if one.is_live else "", actions=(("cancel", "Cancel"),) if can_cancel else (), cells=[
-        Cell(text=order.symbol.short, sub=f"{'LIVE · ' if one.is_live else ''}{one.bot}"),
-        Cell(text=order.side.capitalize(), sub=f"{effect} of {quantity(order.remaining)}", tone="up" if order.side is OrderSide.BUY else "down", badge=True),
-        Cell(text=quantity(order.quantity), sub=filled), Cell(text=TYPES[order.type], sub=str(order.time_in_force).upper()),
-        Cell(text=written, sub=more), distance_cell(app, one), Cell(text=span(app.clock.now() - order.created_at)), works_at(app, one),
-    ])  # fmt: skip
+    return Row(
+        id=order.id,
+        kind="live" if one.is_live else "",
+        actions=(("cancel", "Cancel"),) if can_cancel else (),
+        cells=[
+            Cell(text=order.symbol.short, sub=f"{'LIVE · ' if one.is_live else ''}{one.bot}"),
+            Cell(
+                text=order.side.capitalize(),
+                sub=f"{effect} of {quantity(order.remaining)}",
+                tone="up" if order.side is OrderSide.BUY else "down",
+                badge=True,
+            ),
+            Cell(text=quantity(order.quantity), sub=filled),
+            Cell(text=TYPES[order.type], sub=str(order.time_in_force).upper()),
+            Cell(text=written, sub=more),
+            distance_cell(app, one),
+            Cell(text=span(app.clock.now() - order.created_at)),
+            works_at(app, one),
+        ],
+    )
 
 
-# --- the list ------------------------------------------------------------------------------------------------------------
+# --- the list -----------------------------------------------------------------------------------------------
 
 
 def show_list(app: App, user: User, *, bot_id: int | None = None, scope: MoneyScope | None = None) -> None:
@@ -155,7 +203,8 @@ def show_list(app: App, user: User, *, bot_id: int | None = None, scope: MoneySc
 
 
 def ask(order_ids: Sequence[str]) -> None:
-    """Asked at the next full run: a part of the page that renews itself would take the question away with it."""
+    """Asked at the next full run: a part of the page that renews itself would take the question away with
+    it."""
     st.session_state["cancelling"] = list(order_ids)
     st.rerun()
 
@@ -182,14 +231,20 @@ def _question(found: Sequence[Waiting]) -> None:
         st.markdown(_line(app, found[0]))
     else:
         live = sum(one.is_live for one in found)
-        st.markdown(f"**{count(len(found), 'open order')}**{f', {live} of them with real money' if live else ' on paper'}. Which should be cancelled?")
+        st.markdown(
+            f"**{count(len(found), 'open order')}**"
+            f"{f', {live} of them with real money' if live else ' on paper'}. "
+            "Which should be cancelled?"
+        )
         chosen = _ticked("entries", "Entries", entries) + _ticked("exits", "Exits", exits)
     if protecting := [one for one in chosen if one.protects]:
         st.warning(
-            f"**{count(len(protecting), 'order')} at the broker {'is the exit' if len(protecting) == 1 else 'are exits'} of an open position.** If cancelled, the "
-            "broker no longer protects it: DashTrade manages its stop and target from then on, and only while it runs.",
+            f"**{count(len(protecting), 'order')} at the broker "
+            f"{'is the exit' if len(protecting) == 1 else 'are exits'} of an open position.** If "
+            "cancelled, the broker no longer protects it: DashTrade manages its stop and target from then "
+            "on, and only while it runs.",
             icon=":material/warning:",
-        )  # fmt: skip
+        )
     elif any(one.order.effect.reduces for one in chosen):
         st.caption("Cancelling an exit leaves its position open.")
     with st.container(horizontal=True):
@@ -205,7 +260,13 @@ def _ticked(name: str, label: str, these: list[Waiting]) -> list[Waiting]:
     if not these:
         return []
     shown = ", ".join(dict.fromkeys(one.order.symbol.short for one in these))
-    return these if st.checkbox(f"{label} ({len(these)}): {text(shown)}", value=name == "entries", key=f"cancel_{name}") else []
+    return (
+        these
+        if st.checkbox(
+            f"{label} ({len(these)}): {text(shown)}", value=name == "entries", key=f"cancel_{name}"
+        )
+        else []
+    )
 
 
 def _money(found: Sequence[Waiting]) -> str:
@@ -215,7 +276,10 @@ def _money(found: Sequence[Waiting]) -> str:
 def _line(app: App, one: Waiting) -> str:
     order, (written, more) = one.order, price_words(one.order)
     what = f"{order.side.capitalize()} {quantity(order.remaining)} {order.symbol.short}"
-    return f"**{text(what)}** · {TYPES[order.type]} {text(written)}{f' {text(more)}' if more else ''} · {text(one.bot)}"
+    return (
+        f"**{text(what)}** · {TYPES[order.type]} {text(written)}{f' {text(more)}' if more else ''} · "
+        f"{text(one.bot)}"
+    )
 
 
 def _cancel(order_ids: Sequence[str]) -> None:
@@ -223,5 +287,9 @@ def _cancel(order_ids: Sequence[str]) -> None:
     with trying() as attempt:
         asked = service.cancel_all(the_app(), user, order_ids)
     if attempt.ok:
-        st.session_state["said"] = f"{count(asked, 'order')}: cancellation requested." if asked else "Nothing to cancel: these orders have ended meanwhile."
+        st.session_state["said"] = (
+            f"{count(asked, 'order')}: cancellation requested."
+            if asked
+            else "Nothing to cancel: these orders have ended meanwhile."
+        )
         st.rerun()

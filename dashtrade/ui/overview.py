@@ -9,12 +9,12 @@ import streamlit as st
 from dashtrade.domain.scope import Money
 from dashtrade.services import portfolio_summary
 from dashtrade.services.portfolio_summary import Figures, Summary, equity_line, held_instead
+from dashtrade.services.prices import Holding
 from dashtrade.tables.people import User
 from dashtrade.ui import closing, data, scope, stop_all, worries
 from dashtrade.ui.lists import position_rows, signal_rows, worry_list
 from dashtrade.ui.page import live, panel, the_app
 from dashtrade.ui.parts import Card, as_points, cards, lines, table
-from dashtrade.services.prices import Holding
 from dashtrade.ui.words import count, day_turn, money, percent, rate, signed, tone
 
 SHOWN = 30  # positions; the page of positions has them all
@@ -47,32 +47,57 @@ def _figures(found: Summary, turn: str) -> None:
     def beside(value: Callable[[Figures], str]) -> str:
         return "".join(f"; {value(other)}" for other in others)
 
-    cards("figures", [
-        Card(
-            label="Equity", value=money(main.equity, main.currency), note=_whose(found) + beside(lambda one: money(one.equity, one.currency)),
-            note_tone="warn" if found.away else "", live=f"equity:{key}", spark=[value for _, value in equity_line(main, main.days)],
-        ),
-        Card(
-            label="Open profit", value=signed(main.open_profit, main.currency), tone=tone(main.open_profit), live=f"open:{key}",
-            note=count(sum(one.positions for one in found.by_currency), "open position") + beside(lambda one: signed(one.open_profit, one.currency)),
-        ),
-        Card(
-            label="Today, realised", value=signed(main.today, main.currency), tone=tone(main.today),
-            note=f"{count(sum(one.trades_today for one in found.by_currency), 'filled order')}{beside(lambda one: signed(one.today, one.currency))}; {turn}",
-        ),
-        Card(
-            label="Win rate, 30 days", value=rate(main.win_rate),
-            note=f"{main.wins} round trips won, {main.losses} lost" + beside(lambda one: f"{one.currency} {rate(one.win_rate)}"),
-        ),
-        Card(
-            label="Drawdown", value=percent(main.drawdown) if main.drawdown is not None else "–", tone=tone(main.drawdown),
-            note=f"deepest in 30 days {percent(main.deepest)}" if main.deepest is not None else _unmeasured(found),
-        ),
-        Card(
-            label="Risk used today", value=f"{risk.percent:.0f}%" if risk else "–", note=f"of {risk.name}'s daily limit; {turn}" if risk else "no daily loss limit set",
-            tone="down" if risk and risk.percent >= 80 else "warn" if risk and risk.percent >= 50 else "",
-        ),
-    ])  # fmt: skip
+    cards(
+        "figures",
+        [
+            Card(
+                label="Equity",
+                value=money(main.equity, main.currency),
+                note=_whose(found) + beside(lambda one: money(one.equity, one.currency)),
+                note_tone="warn" if found.away else "",
+                live=f"equity:{key}",
+                spark=[value for _, value in equity_line(main, main.days)],
+            ),
+            Card(
+                label="Open profit",
+                value=signed(main.open_profit, main.currency),
+                tone=tone(main.open_profit),
+                live=f"open:{key}",
+                note=count(sum(one.positions for one in found.by_currency), "open position")
+                + beside(lambda one: signed(one.open_profit, one.currency)),
+            ),
+            Card(
+                label="Today, realised",
+                value=signed(main.today, main.currency),
+                tone=tone(main.today),
+                note=(
+                    f"{count(sum(one.trades_today for one in found.by_currency), 'filled order')}"
+                    f"{beside(lambda one: signed(one.today, one.currency))}; "
+                    f"{turn}"
+                ),
+            ),
+            Card(
+                label="Win rate, 30 days",
+                value=rate(main.win_rate),
+                note=f"{main.wins} round trips won, {main.losses} lost"
+                + beside(lambda one: f"{one.currency} {rate(one.win_rate)}"),
+            ),
+            Card(
+                label="Drawdown",
+                value=percent(main.drawdown) if main.drawdown is not None else "–",
+                tone=tone(main.drawdown),
+                note=f"deepest in 30 days {percent(main.deepest)}"
+                if main.deepest is not None
+                else _unmeasured(found),
+            ),
+            Card(
+                label="Risk used today",
+                value=f"{risk.percent:.0f}%" if risk else "–",
+                note=f"of {risk.name}'s daily limit; {turn}" if risk else "no daily loss limit set",
+                tone="down" if risk and risk.percent >= 80 else "warn" if risk and risk.percent >= 50 else "",
+            ),
+        ],
+    )
 
 
 def _whose(found: Summary) -> str:
@@ -89,10 +114,20 @@ def _equity(figures: Figures, held: Sequence[Holding], *, alone: bool) -> None:
     if len(line) < 3:
         return
     currency = figures.currency
-    with panel("Equity, and the same money bought and held" + ("" if alone else f", in {currency}"), key="equity_panel" if alone else f"equity_{currency}"):
-        lines("equity_lines" if alone else f"equity_lines_{currency}", "Equity", [
-            ("Equity", as_points(line)), ("Bought and held", as_points(held_instead(the_app(), held, line, currency))),
-        ], height=210, currency=currency)  # fmt: skip
+    with panel(
+        "Equity, and the same money bought and held" + ("" if alone else f", in {currency}"),
+        key="equity_panel" if alone else f"equity_{currency}",
+    ):
+        lines(
+            "equity_lines" if alone else f"equity_lines_{currency}",
+            "Equity",
+            [
+                ("Equity", as_points(line)),
+                ("Bought and held", as_points(held_instead(the_app(), held, line, currency))),
+            ],
+            height=210,
+            currency=currency,
+        )
 
 
 def _positions(held: Sequence[Holding]) -> None:

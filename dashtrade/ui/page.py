@@ -22,13 +22,21 @@ from dashtrade.ui.parts import _mount, pulse
 from dashtrade.ui.turns import turn
 from dashtrade.ui.words import count, zone, zone_said
 
-START = "DashTrade's dashboard is started with ./start (or: python -m dashtrade.ui.serve), not with `streamlit run`."
+START = (
+    "DashTrade's dashboard is started with ./start (or: python -m dashtrade.ui.serve), not with `streamlit "
+    "run`."
+)
 NOW_AND_THEN = 60  # seconds
 _THEMES = (("System", "Auto"), ("Light", "Light"), ("Dark", "Dark"))
 _FOOT = (
     '<div class="foot"><div class="themes" role="group" aria-label="Colours">'
-    + "".join(f'<button type="button" name="theme" value="{name}">{words}</button>' for name, words in _THEMES)
-    + '</div><form method="post" action="/auth/logout"><button type="submit" class="act">Sign out</button></form></div>'
+    + "".join(
+        f'<button type="button" name="theme" value="{name}">{words}</button>' for name, words in _THEMES
+    )
+    + (
+        '</div><form method="post" action="/auth/logout"><button type="submit" class="act">Sign '
+        "out</button></form></div>"
+    )
 )
 
 
@@ -37,7 +45,8 @@ def the_app() -> Any:
 
 
 def page(name: str, *, needs: Permission = Permission.TRADE, figures: bool = False) -> User:
-    """The user, or nothing at all below this line. Says the page's title and the state of trading; over `figures`, whose they are."""
+    """The user, or nothing at all below this line. Says the page's title and the state of trading; over
+    `figures`, whose they are."""
     user = guard(needs)
     title(name, user, figures=figures)
     if said := st.session_state.pop("said", None):  # by what was done just before this run
@@ -45,9 +54,12 @@ def page(name: str, *, needs: Permission = Permission.TRADE, figures: bool = Fal
     return user
 
 
-def guard(needs: Permission = Permission.TRADE, *, present: bool = True, without_factor: bool = False) -> User:
-    """Asked anew on every run, whichever way the page was come to. `without_factor`: also for whoever has to set up their second
-    factor before anything else, because it is the way there, or closes a position, or stops a bot."""
+def guard(
+    needs: Permission = Permission.TRADE, *, present: bool = True, without_factor: bool = False
+) -> User:
+    """Asked anew on every run, whichever way the page was come to. `without_factor`: also for whoever has to
+    set up their second factor before anything else, because it is the way there, or closes a position, or
+    stops a bot."""
     if not runtime.running():
         print(START, file=sys.stderr)
         st.error(START)
@@ -64,21 +76,33 @@ def guard(needs: Permission = Permission.TRADE, *, present: bool = True, without
         _second_factor_first()
         st.stop()
     if not may(user.role, needs):
-        the_app().notes.note(the_app(), "refused", actor=user.id, who=user.email, reason=f"a page that needs {needs}", address=runtime.address())
+        the_app().notes.note(
+            the_app(),
+            "refused",
+            actor=user.id,
+            who=user.email,
+            reason=f"a page that needs {needs}",
+            address=runtime.address(),
+        )
         st.title("Not for you", anchor=False)
-        st.info("Your role does not include this page. An admin can give you another one.", icon=":material/lock:")
+        st.info(
+            "Your role does not include this page. An admin can give you another one.", icon=":material/lock:"
+        )
         st.stop()
     return user
 
 
 def _second_factor_first() -> None:
-    """A part or a dialog of a page that was open when it became due: the whole page is run again, and is the one where it is set up.
-    Only a page that runs by itself, before Home.py ever did, has to say it."""
+    """A part or a dialog of a page that was open when it became due: the whole page is run again, and is the
+    one where it is set up. Only a page that runs by itself, before Home.py ever did, has to say it."""
     running = get_script_run_ctx(suppress_warning=True)
     if running is not None and running.fragment_ids_this_run:
         st.rerun()
     st.title("Two-factor sign-in first", anchor=False)
-    st.info("This installation requires a second factor, and you have none yet. [Set it up](/)", icon=":material/phonelink_lock:")
+    st.info(
+        "This installation requires a second factor, and you have none yet. [Set it up](/)",
+        icon=":material/phonelink_lock:",
+    )
 
 
 _title_row: ContextVar[Any] = ContextVar("title_row")
@@ -116,9 +140,15 @@ def _status(user: User) -> Iterator[str]:
     shown, more = connection_state.shown(app, state.accounts)
     sources = {connection_state.price_source(account) for account in state.accounts}
     for one in shown:
-        parts = [_money(one.account), connection_state.words(user, one), connection_state.price_source(one.account) if len(sources) > 1 else ""]
+        parts = [
+            _money(one.account),
+            connection_state.words(user, one),
+            connection_state.price_source(one.account) if len(sources) > 1 else "",
+        ]
         name = one.account.label or one.account.broker
-        yield _badge(f"{name} · {', '.join(filter(None, parts))}", one.tone, dot=True, why=connection_state.reason(one))
+        yield _badge(
+            f"{name} · {', '.join(filter(None, parts))}", one.tone, dot=True, why=connection_state.reason(one)
+        )
     if more:
         yield _badge(f"{count(more, 'more paper account')}", "mute")
     if sources == {"demo prices"}:
@@ -143,9 +173,11 @@ def _badge(words: str, tone: str, *, dot: bool = False, why: str = "") -> str:
     return f'<span class="dt-badge {tone}"{title}>{mark}{escape(words)}</span>'
 
 
-def live(draw: Callable[..., None] | None = None, *, every: float = NOW_AND_THEN, without_factor: bool = False) -> Any:
-    """A part that renews itself when something of the user's changes (the ticker tells it), and now and then for "3 min ago".
-    It asks who is looking each time: a fragment runs without the page above it."""
+def live(
+    draw: Callable[..., None] | None = None, *, every: float = NOW_AND_THEN, without_factor: bool = False
+) -> Any:
+    """A part that renews itself when something of the user's changes (the ticker tells it), and now and then
+    for "3 min ago". It asks who is looking each time: a fragment runs without the page above it."""
     if draw is None:
         return partial(live, every=every, without_factor=without_factor)
 
@@ -155,7 +187,12 @@ def live(draw: Callable[..., None] | None = None, *, every: float = NOW_AND_THEN
             user = guard(present=False, without_factor=without_factor)
             seen = data.revision(the_app(), user)  # before it is read: what changes meanwhile is not missed
             draw(user, *given, **more)
-            pulse("_".join([draw.__name__.strip("_"), *(str(each) for each in given if isinstance(each, (int, str)))]), seen)
+            pulse(
+                "_".join(
+                    [draw.__name__.strip("_"), *(str(each) for each in given if isinstance(each, (int, str)))]
+                ),
+                seen,
+            )
 
     return run
 
@@ -174,13 +211,28 @@ def panel(heading: str = "", *, key: str | None = None) -> Iterator[Any]:
         yield box
 
 
-def empty(words: str, button: str = "", *, to: str = "", query: dict[str, str] | None = None, icon: str = "", key: str = "") -> bool:
-    """Nothing here yet: one sentence, and one button that leads on. True when a button without a page was pressed."""
-    with st.container(border=True, horizontal_alignment="center", key=f"empty_{key or to or button}".replace("/", "_").replace(".", "_").replace(" ", "_")):
+def empty(
+    words: str,
+    button: str = "",
+    *,
+    to: str = "",
+    query: dict[str, str] | None = None,
+    icon: str = "",
+    key: str = "",
+) -> bool:
+    """Nothing here yet: one sentence, and one button that leads on. True when a button without a page was
+    pressed."""
+    with st.container(
+        border=True,
+        horizontal_alignment="center",
+        key=f"empty_{key or to or button}".replace("/", "_").replace(".", "_").replace(" ", "_"),
+    ):
         st.html(f'<p class="dt-empty">{escape(words)}</p>')
         if not button:
             return False
-        pressed = st.button(button, type="primary", icon=icon or None, key=f"empty_button_{key or to or button}")
+        pressed = st.button(
+            button, type="primary", icon=icon or None, key=f"empty_button_{key or to or button}"
+        )
         if pressed and to:
             st.switch_page(to, query_params=query)
         return pressed and not to
@@ -191,6 +243,6 @@ def _to_sign_in() -> None:
 
 
 def foot() -> None:
-    """Light or dark, and the way out: a form of its own, which works when nothing else on the page does, and the browser says where
-    it comes from."""
+    """Light or dark, and the way out: a form of its own, which works when nothing else on the page does, and
+    the browser says where it comes from."""
     _mount("foot", _FOOT)(key="foot", height="content")

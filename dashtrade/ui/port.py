@@ -1,8 +1,7 @@
 """The dashboard's port under strangers: uvicorn's protocols, with an end for what only takes up room.
 
-A request has to have arrived in full after some seconds, and an answer to be read; where connections run out, those that only
-wait make room, of the busiest address first.
-"""
+A request has to have arrived in full after some seconds, and an answer to be read; where connections run out,
+those that only wait make room, of the busiest address first."""
 
 from __future__ import annotations
 
@@ -43,7 +42,8 @@ class _Reader:
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)  # type: ignore[misc]
         line = transport.get_extra_info("socket")
-        if line is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):  # else a kernel's large buffer hides what is read slowly
+        # else a kernel's large buffer hides what is read slowly
+        if line is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
             line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, 64 * 1024)
 
     def pause_writing(self) -> None:
@@ -110,7 +110,8 @@ class Line(_Reader, H11Protocol):
             self._arrived()
 
     def send_400_response(self, msg: str) -> None:
-        """The request before the bad bytes may be about to be answered, or be answered: there is room for one answer."""
+        """The request before the bad bytes may be about to be answered, or be answered: there is room for one
+        answer."""
         if self.cycle is not None:
             self.cycle.disconnected = True
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
@@ -137,14 +138,23 @@ class Line(_Reader, H11Protocol):
             self._arrival = None
 
     def _make_room(self) -> None:
-        waiting = [line for line in self.connections if isinstance(line, Line) and line is not self and line.waits]
+        waiting = [
+            line for line in self.connections if isinstance(line, Line) and line is not self and line.waits
+        ]
         crowd = Counter(line.address for line in waiting)
         waiting.sort(key=lambda line: (-crowd[line.address], line.since))
         for line in waiting[: max(self.most // 20, 1)] or [self]:
             line.transport.abort()
         if time.monotonic() - Line.told_at > 60:
             Line.told_at = time.monotonic()
-            log.warning("all %s connections are taken, %s of them only wait: the oldest of the busiest address are closed", self.most, len(waiting))
+            log.warning(
+                (
+                    "all %s connections are taken, %s of them only wait: the oldest of the busiest address "
+                    "are closed"
+                ),
+                self.most,
+                len(waiting),
+            )
 
     @property
     def address(self) -> str:

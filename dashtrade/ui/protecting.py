@@ -1,4 +1,5 @@
-"""Protections: which are set up, what they have locked, and unlocking it. The forms are drawn from the domain's own list."""
+"""Protections: which are set up, what they have locked, and unlocking it. The forms are drawn from the
+domain's own list."""
 
 from __future__ import annotations
 
@@ -36,10 +37,23 @@ def _locks(app: App, user: User) -> None:
     standing = [row for row in found if row.unlocked_at is None and (row.until is None or row.until > now)]
     with panel("Locked now" if standing else "Nothing is locked", key="locks_panel"):
         if not found:
-            st.caption("When a protection fires, what it locks stands here: why, until when, and a button to unlock it.")
+            st.caption(
+                "When a protection fires, what it locks stands here: why, until when, and a button to "
+                "unlock it."
+            )
             return
-        columns = [Column(label="Protection"), Column(label="For", wide_only=True), Column(label="State"), Column(label="Since", number=True)]
-        clicked = table("locks", "Locks, newest first", columns, [_lock_row(app, user, row, row in standing) for row in found])
+        columns = [
+            Column(label="Protection"),
+            Column(label="For", wide_only=True),
+            Column(label="State"),
+            Column(label="Since", number=True),
+        ]
+        clicked = table(
+            "locks",
+            "Locks, newest first",
+            columns,
+            [_lock_row(app, user, row, row in standing) for row in found],
+        )
     if clicked:
         with trying() as attempt:
             service.unlock(app, guard(present=False), int(clicked[0]))
@@ -48,12 +62,26 @@ def _locks(app: App, user: User) -> None:
 
 
 def _lock_row(app: App, user: User, row: Any, stands: bool) -> Row:
-    state = f"until {moment(user, row.until)}" if stands and row.until else "until unlocked" if stands else "unlocked" if row.unlocked_at else "over"
+    state = (
+        f"until {moment(user, row.until)}"
+        if stands and row.until
+        else "until unlocked"
+        if stands
+        else "unlocked"
+        if row.unlocked_at
+        else "over"
+    )
     place = row.symbol.short if row.symbol else _place(app, user, row.scope, row.scope_id)
-    return Row(id=str(row.id), actions=(("unlock", "Unlock"),) if stands else (), cells=[
-        Cell(text=domain.KINDS[row.kind].title, sub=sentence(row.reason)), Cell(text=place), Cell(text=state, tone="warn" if stands else "mute", badge=True),
-        Cell(text=moment(user, row.since)),
-    ])  # fmt: skip
+    return Row(
+        id=str(row.id),
+        actions=(("unlock", "Unlock"),) if stands else (),
+        cells=[
+            Cell(text=domain.KINDS[row.kind].title, sub=sentence(row.reason)),
+            Cell(text=place),
+            Cell(text=state, tone="warn" if stands else "mute", badge=True),
+            Cell(text=moment(user, row.since)),
+        ],
+    )
 
 
 def _place(app: App, user: User, scope: str, scope_id: int | None) -> str:
@@ -70,17 +98,34 @@ def _list(app: App, user: User) -> None:
         found = protection_table.list_all(conn, user.id)
     with panel("Protections", key="protections_panel"):
         if not found:
-            st.caption("A protection watches all your bots, an account or one bot, and locks new entries when something goes wrong. Exits always pass.")
+            st.caption(
+                "A protection watches all your bots, an account or one bot, and locks new entries when "
+                "something goes wrong. Exits always pass."
+            )
         columns = [Column(label="Protection"), Column(label="For", wide_only=True), Column(label="State")]
         rows = [
-            Row(id=str(row.id), actions=(("off", "Switch off") if row.is_active else ("on", "Switch on"), ("remove", "Remove")), cells=[
-                Cell(text=domain.KINDS[row.kind].title, sub=_settings(row)), Cell(text=_place(app, user, row.scope, row.scope_id)),
-                Cell(text="On" if row.is_active else "Off", tone="up" if row.is_active else "mute", badge=True),
-            ])
+            Row(
+                id=str(row.id),
+                actions=(
+                    ("off", "Switch off") if row.is_active else ("on", "Switch on"),
+                    ("remove", "Remove"),
+                ),
+                cells=[
+                    Cell(text=domain.KINDS[row.kind].title, sub=_settings(row)),
+                    Cell(text=_place(app, user, row.scope, row.scope_id)),
+                    Cell(
+                        text="On" if row.is_active else "Off",
+                        tone="up" if row.is_active else "mute",
+                        badge=True,
+                    ),
+                ],
+            )
             for row in found
-        ]  # fmt: skip
+        ]
         clicked = table("protections", "Protections", columns, rows) if rows else None
-        if st.button("Add a protection", type="primary", icon=":material/add_moderator:", key="add_protection"):
+        if st.button(
+            "Add a protection", type="primary", icon=":material/add_moderator:", key="add_protection"
+        ):
             st.session_state["adding_protection"] = True
             st.rerun()
     if clicked:
@@ -94,7 +139,9 @@ def _list(app: App, user: User) -> None:
 
 
 def _settings(row: Any) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in row.settings.items() if value is not None)
+    return ", ".join(
+        f"{name.replace('_', ' ')} {value}" for name, value in row.settings.items() if value is not None
+    )
 
 
 def ask(user: User) -> None:
@@ -107,15 +154,25 @@ def ask(user: User) -> None:
 def _add() -> None:
     app, user = the_app(), guard()
     kinds = {one["kind"]: one for one in domain.describe() if one["configurable"]}
-    kind = st.selectbox("Kind", list(kinds), format_func=lambda key: kinds[key]["title"], key="protection_kind")
+    kind = st.selectbox(
+        "Kind", list(kinds), format_func=lambda key: kinds[key]["title"], key="protection_kind"
+    )
     st.caption(text(kinds[kind]["description"]))
     left, right = st.columns(2)
     scope = left.selectbox("For", list(SCOPES), format_func=SCOPES.__getitem__, key="protection_scope")
     scope_id = None
     if scope is not Scope.USER:
-        names = data.bot_names(app, user) if scope is Scope.BOT else {account.id: account.label for account in data.accounts(app, user)}
-        scope_id = right.selectbox("Which", list(names), format_func=names.__getitem__, key=f"protection_of_{scope}")
-    given = {one["name"]: value for one in kinds[kind]["settings"] if (value := _setting(kind, one)) is not None}
+        names = (
+            data.bot_names(app, user)
+            if scope is Scope.BOT
+            else {account.id: account.label for account in data.accounts(app, user)}
+        )
+        scope_id = right.selectbox(
+            "Which", list(names), format_func=names.__getitem__, key=f"protection_of_{scope}"
+        )
+    given = {
+        one["name"]: value for one in kinds[kind]["settings"] if (value := _setting(kind, one)) is not None
+    }
     if st.button("Add it", type="primary", key="protection_yes"):
         with trying() as attempt:
             service.add(app, user, kind=kind, scope=scope, scope_id=scope_id, settings=given)
@@ -129,5 +186,11 @@ def _setting(kind: str, one: dict[str, Any]) -> Any:
     label, key = one["description"].capitalize(), f"protection_{kind}_{one['name']}"
     if one["choices"]:
         return st.selectbox(label, one["choices"], index=one["choices"].index(one["default"]), key=key)
-    written = st.text_input(label, value="" if one["default"] is None else str(one["default"]), placeholder=(one["null"] or "").capitalize(), key=key, max_chars=30)
+    written = st.text_input(
+        label,
+        value="" if one["default"] is None else str(one["default"]),
+        placeholder=(one["null"] or "").capitalize(),
+        key=key,
+        max_chars=30,
+    )
     return written.replace(",", "").strip() or None

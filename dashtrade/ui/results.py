@@ -31,7 +31,8 @@ MOST_TRIPS = 20_000  # that are measured one by one
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What the page is about: the days (exact, and complete) and the latest closed round trips of a span, of one scope in one currency."""
+    """What the page is about: the days (exact, and complete) and the latest closed round trips of a span, of
+    one scope in one currency."""
 
     scope: MoneyScope
     currency: str
@@ -48,29 +49,69 @@ def show(app: App, user: User) -> None:
     chosen_scope = scope.current(app, user)
     names, mine = data.bot_names(app, user), data.bot_names(app, user, chosen_scope)
     left, right = st.columns([1.6, 1], gap="small", vertical_alignment="bottom")
-    chosen = left.segmented_control("Span", list(SPANS), default="30", required=True, format_func=SPANS.__getitem__, key="span", bind="query-params", label_visibility="collapsed")
-    bot = right.selectbox("Bot", ["", *map(str, mine)], format_func=lambda key: mine[int(key)] if key else "All bots", key="of_bot", bind="query-params", label_visibility="collapsed")
-    # Which currencies there are is known only once the days are read, and the choice stands above what is drawn of them.
+    chosen = left.segmented_control(
+        "Span",
+        list(SPANS),
+        default="30",
+        required=True,
+        format_func=SPANS.__getitem__,
+        key="span",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    bot = right.selectbox(
+        "Bot",
+        ["", *map(str, mine)],
+        format_func=lambda key: mine[int(key)] if key else "All bots",
+        key="of_bot",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    # Which currencies there are is known only once the days are read, and the choice stands above what is
+    # drawn of them.
     place = st.container()
-    seen = look(app, user, chosen_scope, days=None if chosen == "all" else int(chosen or 30), bot_id=int(bot) if bot else None, currency=st.session_state.get("currency"))
+    seen = look(
+        app,
+        user,
+        chosen_scope,
+        days=None if chosen == "all" else int(chosen or 30),
+        bot_id=int(bot) if bot else None,
+        currency=st.session_state.get("currency"),
+    )
     if not seen.days:
         if not data.any_day(app, user):
-            empty("Nothing has been earned or lost yet. This page fills with your bots' first trades.", "See your bots", to="pages/bots.py", icon=":material/smart_toy:")
+            empty(
+                "Nothing has been earned or lost yet. This page fills with your bots' first trades.",
+                "See your bots",
+                to="pages/bots.py",
+                icon=":material/smart_toy:",
+            )
         else:
-            st.info(f"No trade with {chosen_scope.money} money in this span. Choose a longer one, or other figures above.")
+            st.info(
+                f"No trade with {chosen_scope.money} money in this span. Choose a longer one, or other "
+                "figures above."
+            )
         return
     if len(seen.currencies) > 1:
         with place:
             st.session_state["currency"] = seen.currency
-            st.segmented_control("Currency", seen.currencies, required=True, key="currency", label_visibility="collapsed")
+            st.segmented_control(
+                "Currency", seen.currencies, required=True, key="currency", label_visibility="collapsed"
+            )
     _figures(seen)
     _charts(app, user, seen, names, whole=not bot)
     breakdowns.show(user, seen.days, seen.trips, seen.by_day, names, seen.currency)
 
 
-def look(app: App, user: User, of: MoneyScope, *, days: int | None, bot_id: int | None, currency: str | None = None) -> Seen:
+def look(
+    app: App, user: User, of: MoneyScope, *, days: int | None, bot_id: int | None, currency: str | None = None
+) -> Seen:
     now = app.clock.now()
-    since = None if days is None else (now - timedelta(days=days - 1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    since = (
+        None
+        if days is None
+        else (now - timedelta(days=days - 1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    )
     every = data.days(app, user, of, since=since.date() if since else None, bot_id=bot_id)
     with app.db.read() as conn:
         found = trip_table.ended(conn, user.id, limit=MOST_TRIPS, since=since, bot_id=bot_id, scope=of)
@@ -80,12 +121,21 @@ def look(app: App, user: User, of: MoneyScope, *, days: int | None, bot_id: int 
     trips = [trip for trip in found if trip.symbol.currency == shown]
     base, funded = (None, ()) if bot_id is not None else _base(app, user, of, rows, shown)
     return Seen(
-        scope=of, currency=shown, currencies=known, days=rows, by_day=net_by_day(rows), trips=trips, cut=len(found) == MOST_TRIPS, base=base,
+        scope=of,
+        currency=shown,
+        currencies=known,
+        days=rows,
+        by_day=net_by_day(rows),
+        trips=trips,
+        cut=len(found) == MOST_TRIPS,
+        base=base,
         funded=funded,
-    )  # fmt: skip
+    )
 
 
-def _base(app: App, user: User, of: MoneyScope, rows: Sequence[BotDay], currency: str) -> tuple[Decimal | None, Sequence[tuple[date, Decimal]]]:
+def _base(
+    app: App, user: User, of: MoneyScope, rows: Sequence[BotDay], currency: str
+) -> tuple[Decimal | None, Sequence[tuple[date, Decimal]]]:
     whole = portfolio_summary.summary(app, user, of, data.holdings(app, user, of, open_only=True))
     figures = next((one for one in whole.by_currency if one.currency == currency), None)
     ids = {account.id for account in whole.accounts}
@@ -99,26 +149,89 @@ def _figures(seen: Seen) -> None:
     net, fees = sum((row.net for row in seen.days), ZERO), sum((row.fees for row in seen.days), ZERO)
     wins, losses = sum(row.wins for row in seen.days), sum(row.losses for row in seen.days)
     daily = measures.returns(seen.funded, seen.base) if seen.base is not None else []
-    deepest = min((share for _, share in measures.underwater(seen.funded, seen.base)), default=None) if seen.base else None
+    deepest = (
+        min((share for _, share in measures.underwater(seen.funded, seen.base)), default=None)
+        if seen.base
+        else None
+    )
     fall = _deepest_fall(seen.by_day)
     best_day = max(seen.by_day, key=lambda one: one[1])
     worst_day = min(seen.by_day, key=lambda one: one[1])
-    cards("totals", [
-        Card(label="Profit after fees", value=signed(net, seen.currency), tone=tone(net), note=f"{money(fees, seen.currency)} in fees"),
-        Card(label="Win rate", value=rate(measures.win_rate(wins, losses)), note=f"{wins:,} round trips won, {losses:,} lost"),
-        Card(label="Profit factor", value=_ratio(found.profit_factor), note=f"won for each {seen.currency} lost"),
-        Card(label="A trade makes", value=signed(found.expectancy, seen.currency), tone=tone(found.expectancy), note=f"won {signed(found.average_win, seen.currency)}, lost {signed(found.average_loss, seen.currency)}"),
-        Card(label="Sharpe", value=_ratio(measures.sharpe(daily)), note="a year's, from daily returns" if daily else "with all bots only"),
-        Card(label="Sortino", value=_ratio(measures.sortino(daily)), note="bad days as the risk" if daily else "with all bots only"),
-        Card(label="Deepest fall", value=signed(fall, seen.currency), tone=tone(fall), note=f"{percent(deepest)} of the equity" if deepest is not None else "from the highest point"),
-        Card(label="Best day", value=signed(best_day[1], seen.currency), tone=tone(best_day[1]), note=f"worst {signed(worst_day[1], seen.currency)}"),
-        Card(label="Best trade", value=signed(found.best.net, seen.currency) if found.best else "–", tone=tone(found.best.net) if found.best else "", note=found.best.symbol.short if found.best else ""),
-        Card(label="Worst trade", value=signed(found.worst.net, seen.currency) if found.worst else "–", tone=tone(found.worst.net) if found.worst else "", note=found.worst.symbol.short if found.worst else ""),
-        Card(label="Held on average", value=span(found.held), note=count(found.count, "round trip")),
-        Card(label="Traded", value=rounded(sum((row.volume for row in seen.days), ZERO), seen.currency, plus=""), note=count(sum(row.trades for row in seen.days), "filled order")),
-    ])  # fmt: skip
+    cards(
+        "totals",
+        [
+            Card(
+                label="Profit after fees",
+                value=signed(net, seen.currency),
+                tone=tone(net),
+                note=f"{money(fees, seen.currency)} in fees",
+            ),
+            Card(
+                label="Win rate",
+                value=rate(measures.win_rate(wins, losses)),
+                note=f"{wins:,} round trips won, {losses:,} lost",
+            ),
+            Card(
+                label="Profit factor",
+                value=_ratio(found.profit_factor),
+                note=f"won for each {seen.currency} lost",
+            ),
+            Card(
+                label="A trade makes",
+                value=signed(found.expectancy, seen.currency),
+                tone=tone(found.expectancy),
+                note=(
+                    f"won {signed(found.average_win, seen.currency)}, lost "
+                    f"{signed(found.average_loss, seen.currency)}"
+                ),
+            ),
+            Card(
+                label="Sharpe",
+                value=_ratio(measures.sharpe(daily)),
+                note="a year's, from daily returns" if daily else "with all bots only",
+            ),
+            Card(
+                label="Sortino",
+                value=_ratio(measures.sortino(daily)),
+                note="bad days as the risk" if daily else "with all bots only",
+            ),
+            Card(
+                label="Deepest fall",
+                value=signed(fall, seen.currency),
+                tone=tone(fall),
+                note=f"{percent(deepest)} of the equity" if deepest is not None else "from the highest point",
+            ),
+            Card(
+                label="Best day",
+                value=signed(best_day[1], seen.currency),
+                tone=tone(best_day[1]),
+                note=f"worst {signed(worst_day[1], seen.currency)}",
+            ),
+            Card(
+                label="Best trade",
+                value=signed(found.best.net, seen.currency) if found.best else "–",
+                tone=tone(found.best.net) if found.best else "",
+                note=found.best.symbol.short if found.best else "",
+            ),
+            Card(
+                label="Worst trade",
+                value=signed(found.worst.net, seen.currency) if found.worst else "–",
+                tone=tone(found.worst.net) if found.worst else "",
+                note=found.worst.symbol.short if found.worst else "",
+            ),
+            Card(label="Held on average", value=span(found.held), note=count(found.count, "round trip")),
+            Card(
+                label="Traded",
+                value=rounded(sum((row.volume for row in seen.days), ZERO), seen.currency, plus=""),
+                note=count(sum(row.trades for row in seen.days), "filled order"),
+            ),
+        ],
+    )
     if seen.cut:
-        st.caption(f"Figures of single round trips, and the breakdowns below, are of the latest {MOST_TRIPS:,}; profit, fees and days are of all.")
+        st.caption(
+            f"Figures of single round trips, and the breakdowns below, are of the latest {MOST_TRIPS:,}; "
+            "profit, fees and days are of all."
+        )
 
 
 def _ratio(number: float | None) -> str:
@@ -135,7 +248,8 @@ def _deepest_fall(days: Sequence[tuple[date, Decimal]]) -> Decimal:
 
 
 def _charts(app: App, user: User, seen: Seen, names: dict[int, str], *, whole: bool) -> None:
-    from dashtrade.ui.charts import daily_bars, legend, profit_lines  # plotly costs memory, and is wanted only here
+    # plotly costs memory, and is wanted only here
+    from dashtrade.ui.charts import daily_bars, legend, profit_lines
 
     by_bot: dict[int, list[Any]] = {}
     for row in seen.days:
@@ -143,19 +257,38 @@ def _charts(app: App, user: User, seen: Seen, names: dict[int, str], *, whole: b
     series = [("Profit", _summed(seen.by_day))]
     if len(by_bot) > 1:
         ranked = sorted(by_bot.items(), key=lambda item: -abs(sum((r.net for r in item[1]), ZERO)))
-        series += [(escape(names.get(bot_id, "Deleted bot")), _summed(net_by_day(own))) for bot_id, own in ranked[:MOST_LINES]]
+        series += [
+            (escape(names.get(bot_id, "Deleted bot")), _summed(net_by_day(own)))
+            for bot_id, own in ranked[:MOST_LINES]
+        ]
     held = _held_instead(app, user, seen) if whole else []
     with panel("Profit over time", key="profit_panel"):
         st.html(legend([name for name, _ in series], "Bought and held" if held else ""))
-        st.plotly_chart(profit_lines(series, seen.currency, dashed=("Bought and held", held)), key="profit_lines", config={"displayModeBar": False})
+        st.plotly_chart(
+            profit_lines(series, seen.currency, dashed=("Bought and held", held)),
+            key="profit_lines",
+            config={"displayModeBar": False},
+        )
     left, right = st.columns([1.6, 1] if seen.base else [1, 0.001], gap="small")
     with left, panel("Day by day", key="days_panel"):
         st.caption(f"{day_turn(user, app.clock.now())}.")
-        st.plotly_chart(daily_bars(seen.by_day, seen.currency), key="daily_bars", config={"displayModeBar": False})
+        st.plotly_chart(
+            daily_bars(seen.by_day, seen.currency), key="daily_bars", config={"displayModeBar": False}
+        )
     if seen.base:
         with right, panel("Below the highest point", key="underwater_panel"):
-            points = [[milliseconds(day), share] for day, share in measures.underwater(seen.funded, seen.base)]
-            lines("underwater", "Below the highest point", [("Underwater", points)], height=240, zero=True, unit="percent", colour="red")
+            points = [
+                [milliseconds(day), share] for day, share in measures.underwater(seen.funded, seen.base)
+            ]
+            lines(
+                "underwater",
+                "Below the highest point",
+                [("Underwater", points)],
+                height=240,
+                zero=True,
+                unit="percent",
+                colour="red",
+            )
 
 
 def _held_instead(app: App, user: User, seen: Seen) -> list[tuple[date, float]]:

@@ -22,10 +22,21 @@ from dashtrade.ui.words import moment, money, price, sentence
 
 PAGE = 50
 COLUMNS = [
-    Column(label="What"), Column(label="Bot", wide_only=True), Column(label="Limit", number=True, wide_only=True), Column(label="Was", number=True, wide_only=True),
-    Column(label="What it did"), Column(label="Now", wide_only=True), Column(label="Time", number=True),
-]  # fmt: skip
-NAMES = {"risk_limit": MAX_LOSS, "daily_loss": "Daily loss limit", "stop_loss": "Stop", "take_profit": "Target", "time_limit": "Time limit"}
+    Column(label="What"),
+    Column(label="Bot", wide_only=True),
+    Column(label="Limit", number=True, wide_only=True),
+    Column(label="Was", number=True, wide_only=True),
+    Column(label="What it did"),
+    Column(label="Now", wide_only=True),
+    Column(label="Time", number=True),
+]
+NAMES = {
+    "risk_limit": MAX_LOSS,
+    "daily_loss": "Daily loss limit",
+    "stop_loss": "Stop",
+    "take_profit": "Target",
+    "time_limit": "Time limit",
+}
 PERCENT, MONEY = {"risk_limit"}, {"daily_loss"}
 GOOD = {"take_profit"}
 NOW = {  # what to do, while the bot is still stopped
@@ -38,7 +49,15 @@ def show(app: App, user: User) -> None:
     older = st.query_params.get("before", "")
     before = int(older) if older.isascii() and older.isdigit() and len(older) < 19 else None
     if not _page_of(app, user, before, 1):
-        empty("No limit has been passed. Give a bot a daily loss limit or a stop, and what they do is told here.", "See your bots", to="pages/bots.py", icon=":material/shield:")
+        empty(
+            (
+                "No limit has been passed. Give a bot a daily loss limit or a stop, and what they do is told "
+                "here."
+            ),
+            "See your bots",
+            to="pages/bots.py",
+            icon=":material/shield:",
+        )
         return
     _list(before)
 
@@ -74,12 +93,23 @@ def _row(user: User, row: Any, bot: Bot | None, *, latest: bool) -> Row:
     """Only a bot's latest event can still be waiting for its user."""
     waits = latest and bot is not None and not bot.is_active and row.kind in NOW
     now = NOW[row.kind] if waits else "–"
-    return Row(id=f"{row.bot_id}:{row.id}", actions=(("resume", "Resume"),) if waits else (), cells=[
-        Cell(text=NAMES.get(row.kind, row.kind.replace("_", " ").capitalize()), sub=sentence(row.detail)), Cell(text=bot.name if bot else "Deleted bot"),
-        Cell(text=_figure(row.kind, row.threshold)), Cell(text=_figure(row.kind, row.actual)),
-        Cell(text=row.action.replace("_", " ").capitalize(), tone="up" if row.kind in GOOD else "warn", badge=True), Cell(text=now, tone="" if waits else "mute"),
-        Cell(text=moment(user, row.at, seconds=True)),
-    ])  # fmt: skip
+    return Row(
+        id=f"{row.bot_id}:{row.id}",
+        actions=(("resume", "Resume"),) if waits else (),
+        cells=[
+            Cell(text=NAMES.get(row.kind, row.kind.replace("_", " ").capitalize()), sub=sentence(row.detail)),
+            Cell(text=bot.name if bot else "Deleted bot"),
+            Cell(text=_figure(row.kind, row.threshold)),
+            Cell(text=_figure(row.kind, row.actual)),
+            Cell(
+                text=row.action.replace("_", " ").capitalize(),
+                tone="up" if row.kind in GOOD else "warn",
+                badge=True,
+            ),
+            Cell(text=now, tone="" if waits else "mute"),
+            Cell(text=moment(user, row.at, seconds=True)),
+        ],
+    )
 
 
 def _figure(kind: str, number: Decimal) -> str:

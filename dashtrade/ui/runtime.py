@@ -1,4 +1,5 @@
-"""What every part of the dashboard stands on: the one App of this process, and who is looking at the page now."""
+"""What every part of the dashboard stands on: the one App of this process, and who is looking at the page
+now."""
 
 from __future__ import annotations
 
@@ -50,17 +51,27 @@ def cookie_of(cookies: Mapping[str, str], name: str) -> str | None:
 
 
 def _may_write() -> None:
-    """Asked before anything is written by whatever runs for a page: whoever looks at another's pages changes nothing, whichever
-    button they find; and a demo, which anybody may have, does not fill the disk."""
+    """Asked before anything is written by whatever runs for a page: whoever looks at another's pages changes
+    nothing, whichever button they find; and a demo, which anybody may have, does not fill the disk."""
     from streamlit.runtime.scriptrunner import get_script_run_ctx
 
     if get_script_run_ctx(suppress_warning=True) is None:
         return  # not a page: signing in and out, and leaving the view
     user = current_user(present=False)
     if user is not None and user.viewer:
-        raise Refusal("you are looking at somebody else's pages, and cannot act on them", "Leave the view first, at the top of the page.")
-    if user is not None and user.demo_until is not None and not _budget.take(user.id, the_app().clock.now().date()):
-        raise Refusal("this demo has done enough for today", "Go on tomorrow, or turn it into a real account on the Account page.")
+        raise Refusal(
+            "you are looking at somebody else's pages, and cannot act on them",
+            "Leave the view first, at the top of the page.",
+        )
+    if (
+        user is not None
+        and user.demo_until is not None
+        and not _budget.take(user.id, the_app().clock.now().date())
+    ):
+        raise Refusal(
+            "this demo has done enough for today",
+            "Go on tomorrow, or turn it into a real account on the Account page.",
+        )
 
 
 class Budget:
@@ -90,5 +101,6 @@ def address() -> str:
 
 
 def current_user(*, present: bool = True) -> User | None:
-    """Asked of the database on every run and in every fragment: a session that was ended ends on the screen too."""
+    """Asked of the database on every run and in every fragment: a session that was ended ends on the screen
+    too."""
     return sessions.find(the_app(), session_token(), present=present)

@@ -1,7 +1,8 @@
-"""The header's switch: Live | Paper | one account. Every figure below it is of what it says, and of nothing else.
+"""The header's switch: Live | Paper | one account. Every figure below it is of what it says, and of nothing
+else.
 
-The choice is kept in the address, so that a link carries it, in the tab, and with the user for the next visit.
-"""
+The choice is kept in the address, so that a link carries it, in the tab, and with the user for the next
+visit."""
 
 from __future__ import annotations
 
@@ -41,22 +42,42 @@ def switch(app: App, user: User) -> None:
     accounts = data.accounts(app, user)
     scope = _read(accounts, st.query_params.get("scope") or st.session_state.get(_KEPT) or user.scope)
     st.session_state[_KEPT] = scope.text
-    if any(account.mode == "live" for account in accounts) and any(money_of(account) is Money.PAPER for account in accounts):
+    if any(account.mode == "live" for account in accounts) and any(
+        money_of(account) is Money.PAPER for account in accounts
+    ):
         st.session_state["scope_money"] = scope.money
         st.segmented_control(
-            "Figures of", list(Money), key="scope_money", format_func=NAMES.__getitem__, required=True, label_visibility="collapsed",
-            on_change=_choose_money, args=(app, user), width="content",
-        )  # fmt: skip
+            "Figures of",
+            list(Money),
+            key="scope_money",
+            format_func=NAMES.__getitem__,
+            required=True,
+            label_visibility="collapsed",
+            on_change=_choose_money,
+            args=(app, user),
+            width="content",
+        )
     alike = {account.id: account for account in covered(MoneyScope(money=scope.money), accounts)}
     if len(alike) > 1:
         st.session_state["scope_account"] = scope.account_id
         st.selectbox(
-            "Account", [None, *alike], key="scope_account", label_visibility="collapsed", on_change=_choose_account, args=(app, user, scope.money),
-            format_func=lambda key: alike[key].label if key else f"All {NAMES[scope.money].lower()} accounts", width=210,
-        )  # fmt: skip
+            "Account",
+            [None, *alike],
+            key="scope_account",
+            label_visibility="collapsed",
+            on_change=_choose_account,
+            args=(app, user, scope.money),
+            format_func=lambda key: alike[key].label if key else f"All {NAMES[scope.money].lower()} accounts",
+            width=210,
+        )
     if accounts:
-        # Sent again whenever the address changes, as a page that sets its own query does not know of this part of it.
-        _mount("address", "<i hidden></i>")(key="address", data={"scope": scope.text, "query": str(st.query_params.to_dict())}, height="content")
+        # Sent again whenever the address changes, as a page that sets its own query does not know of this
+        # part of it.
+        _mount("address", "<i hidden></i>")(
+            key="address",
+            data={"scope": scope.text, "query": str(st.query_params.to_dict())},
+            height="content",
+        )
 
 
 def _choose_money(app: App, user: User) -> None:

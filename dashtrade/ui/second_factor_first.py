@@ -1,4 +1,5 @@
-"""The only page of whoever has to set up a second factor before anything else: the way there, and the way out of positions."""
+"""The only page of whoever has to set up a second factor before anything else: the way there, and the way out
+of positions."""
 
 from __future__ import annotations
 
@@ -22,12 +23,16 @@ def show() -> None:
         st.toast(said, icon=":material/check:")
     with panel("Required here, before anything else", key="factor_first"):
         st.markdown(
-            "A superadmin requires a second factor of everybody: a code from an app on your phone, besides your password. It takes a minute."
+            "A superadmin requires a second factor of everybody: a code from an app on your phone, besides "
+            "your password. It takes a minute."
         )
         if st.button("Set it up", type="primary", icon=":material/phonelink_lock:", key="factor_first_on"):
             second_factor.set_up()
     with panel("Close or stop", key="factor_first_exits"):
-        st.caption("Your bots go on meanwhile: their alerts and exits work as before. You can close positions and stop your bots without it.")
+        st.caption(
+            "Your bots go on meanwhile: their alerts and exits work as before. You can close positions and "
+            "stop your bots without it."
+        )
         stop_all.button(app, user)
         _positions()
     closing.show(user)

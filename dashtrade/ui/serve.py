@@ -1,4 +1,5 @@
-"""`python -m dashtrade.ui.serve`: the dashboard's process. Streamlit's pages and our own sign-in share one origin."""
+"""`python -m dashtrade.ui.serve`: the dashboard's process. Streamlit's pages and our own sign-in share one
+origin."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ LONGEST_STOP = 4  # seconds that open connections get after SIGTERM
 
 @contextlib.asynccontextmanager
 async def settled_heap(_: Any) -> AsyncIterator[None]:
-    """What is there after the start stays: later collections need not look at it. (Goes with runner.postScriptGC = false.)"""
+    """What is there after the start stays: later collections need not look at it. (Goes with
+    runner.postScriptGC = false.)"""
     gc.collect()
     gc.freeze()
     yield
@@ -44,19 +46,31 @@ def make_asgi(app: App) -> Any:
     runtime.use(app)
     _run_home_first()
     tabs = Tabs()
-    shell = Shell(app.settings, (Path(st.__file__).parent / "static" / "index.html").read_text(encoding="utf-8"))
+    shell = Shell(
+        app.settings, (Path(st.__file__).parent / "static" / "index.html").read_text(encoding="utf-8")
+    )
     own = app.settings.dashboard_url
     middleware = [
-        Middleware(Proxy, hops=app.settings.proxy_hops, own_address=own), Middleware(Headers, policy=shell.policy, own_address=own),
-        Middleware(Gate, trade=app, tabs=tabs), Middleware(Frames), Middleware(PartScripts),
-    ]  # fmt: skip
+        Middleware(Proxy, hops=app.settings.proxy_hops, own_address=own),
+        Middleware(Headers, policy=shell.policy, own_address=own),
+        Middleware(Gate, trade=app, tabs=tabs),
+        Middleware(Frames),
+        Middleware(PartScripts),
+    ]
     routes = [*doors.routes(app, tabs), *downloads.routes(app), *shell.routes()]
-    return st.App(ROOT / "Home.py", routes=routes, middleware=middleware, lifespan=settled_heap, on_script_error=show_error)
+    return st.App(
+        ROOT / "Home.py",
+        routes=routes,
+        middleware=middleware,
+        lifespan=settled_heap,
+        on_script_error=show_error,
+    )
 
 
 def _run_home_first() -> None:
-    """After a start, Streamlit takes a folder called pages/ for its older kind of app until Home.py has run once, and runs a
-    page by itself. Every page guards itself, so this closes no hole; it gives that first visitor the menu as well."""
+    """After a start, Streamlit takes a folder called pages/ for its older kind of app until Home.py has run
+    once, and runs a page by itself. Every page guards itself, so this closes no hole; it gives that first
+    visitor the menu as well."""
     with contextlib.suppress(ImportError, AttributeError):
         from streamlit.runtime.pages_manager import PagesManager
 
@@ -83,9 +97,19 @@ def serve(settings: Settings) -> None:
     app = build_app(settings)
     app.connect()
     config = uvicorn.Config(
-        make_asgi(app), host=settings.host, port=settings.ui_port, log_config=None, access_log=False, server_header=False,
-        proxy_headers=False, timeout_graceful_shutdown=LONGEST_STOP, timeout_keep_alive=15, ws_max_size=4 * 1024 * 1024,
-        ws_ping_interval=20, ws_ping_timeout=20, h11_max_incomplete_event_size=32 * 1024,
+        make_asgi(app),
+        host=settings.host,
+        port=settings.ui_port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=LONGEST_STOP,
+        timeout_keep_alive=15,
+        ws_max_size=4 * 1024 * 1024,
+        ws_ping_interval=20,
+        ws_ping_timeout=20,
+        h11_max_incomplete_event_size=32 * 1024,
         **port.protocols(),
     )
     _one_log()

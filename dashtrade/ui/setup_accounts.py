@@ -9,20 +9,28 @@ import streamlit as st
 
 from dashtrade.app import App
 from dashtrade.services import bots as service
-from dashtrade.services import prices
-from dashtrade.services import connections, schwab_sign_in
+from dashtrade.services import connections, prices, schwab_sign_in
 from dashtrade.tables.accounts import UNCONFIRMED, Account
 from dashtrade.tables.people import User
-from dashtrade.ui import connection_state
-from dashtrade.ui import data
+from dashtrade.ui import connection_state, data
 from dashtrade.ui.broker_forms import (
-    FORMS, Form, callback_field, credentials, form_of, paper_options, pasted_field, real_money, schwab_link, schwab_token, without_factor,
-)  # fmt: skip
+    FORMS,
+    Form,
+    callback_field,
+    credentials,
+    form_of,
+    paper_options,
+    pasted_field,
+    real_money,
+    schwab_link,
+    schwab_token,
+    without_factor,
+)
 from dashtrade.ui.errors import trying
 from dashtrade.ui.form import Form as Fields
 from dashtrade.ui.page import empty, guard, live, the_app
 from dashtrade.ui.second_factor import WHY
-from dashtrade.ui.words import ago, count, day, money, moment, sentence, text
+from dashtrade.ui.words import ago, count, day, moment, money, sentence, text
 
 MODES = {"paper": "Paper or sandbox: play money", "live": "Live: real money"}
 
@@ -30,7 +38,12 @@ MODES = {"paper": "Paper or sandbox: play money", "live": "Live: real money"}
 def show(app: App, user: User) -> None:
     accounts = data.accounts(app, user)
     if not accounts:
-        if empty("A paper account is where to begin: $100,000 of play money, no key, nothing to lose.", "Add an account", icon=":material/add:", key="account"):
+        if empty(
+            "A paper account is where to begin: $100,000 of play money, no key, nothing to lose.",
+            "Add an account",
+            icon=":material/add:",
+            key="account",
+        ):
             _add()
         return
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -50,7 +63,10 @@ def _account(app: App, user: User, account: Account, bots: int) -> None:
             st.markdown(f"**{text(account.label)}**", width="content")
             words, colour = prices.money_badge(account)
             st.badge(words, color=colour, icon=":material/warning:" if real else None)
-            st.caption(form_of(account.broker, account.options).title if account.broker != "paper" else "Built in", width="content")
+            st.caption(
+                form_of(account.broker, account.options).title if account.broker != "paper" else "Built in",
+                width="content",
+            )
             if account.problem:
                 st.badge("Not confirmed" if account.is_active else "Disabled", color="red")
             st.space("stretch")
@@ -71,7 +87,10 @@ def _account(app: App, user: User, account: Account, bots: int) -> None:
 def _without_factor(user: User, account: Account) -> None:
     """It trades real money behind a password alone: as its owner chose, or before they were asked."""
     if account.second_factor_declined_at is not None:
-        st.caption(f":orange[:material/lock_open:] Without a second factor, as you chose on {day(user, account.second_factor_declined_at)}. [Set it up](/account)")
+        st.caption(
+            ":orange[:material/lock_open:] Without a second factor, as you chose on "
+            f"{day(user, account.second_factor_declined_at)}. [Set it up](/account)"
+        )
         return
     st.warning(f"**Your password alone opens this account.** {WHY}", icon=":material/phonelink_lock:")
     if st.button("Go on without it", key=f"decline_{account.id}"):
@@ -85,7 +104,9 @@ def _signed_in(app: App, account: Account) -> None:
         st.error(text(sentence(account.disabled_reason)))
     elif soon:
         st.warning(text(sentence(soon)))
-    if (account.disabled_reason or soon) and st.button("Sign in at Schwab", key=f"sign_in_now_{account.id}", type="primary", icon=":material/login:"):
+    if (account.disabled_reason or soon) and st.button(
+        "Sign in at Schwab", key=f"sign_in_now_{account.id}", type="primary", icon=":material/login:"
+    ):
         _sign_in(account)
 
 
@@ -99,27 +120,52 @@ def _state(user: User, account_id: int, bots: int) -> None:
     one = connection_state.connection(app, account)
     state = one.known.state
     if one.known.failing_since is not None and account.is_active:  # why a disabled one is, is said above
-        st.error(f"**No connection since {moment(user, one.known.failing_since)}.** {text(connection_state.reason(one))} {last_answer(app, one.known)}")
+        st.error(
+            f"**No connection since {moment(user, one.known.failing_since)}.** "
+            f"{text(connection_state.reason(one))} {last_answer(app, one.known)}"
+        )
     elif state is None and account.is_active:
         st.caption("The broker is being asked for the first time …")
     elif not one.known.fresh and account.is_active:
-        st.warning(f"**Nothing new is heard of this account.** {last_answer(app, one.known)} DashTrade's worker may have stopped.")
+        st.warning(
+            f"**Nothing new is heard of this account.** {last_answer(app, one.known)} DashTrade's worker "
+            "may have stopped."
+        )
     if state is not None:
         with st.container(horizontal=True, gap="medium"):
-            for label, value in (("Equity", state.equity), ("Cash", state.cash), ("Buying power", state.buying_power)):
+            for label, value in (
+                ("Equity", state.equity),
+                ("Cash", state.cash),
+                ("Buying power", state.buying_power),
+            ):
                 st.markdown(f":gray[{label}]  \n**{text(money(value, state.currency))}**", width="content")
             st.markdown(f":gray[Bots]  \n**{bots}**", width="content")
         if state.can_withdraw:
-            st.warning("**This key may withdraw money.** DashTrade never does; make one without that right, so that nobody can.", icon=":material/key:")
+            st.warning(
+                (
+                    "**This key may withdraw money.** DashTrade never does; make one without that right, so "
+                    "that nobody can."
+                ),
+                icon=":material/key:",
+            )
     if account.checked_at and account.check_result:
-        mark = ":green[:material/check_circle:]" if account.check_result.get("ok") else ":red[:material/error:]"
+        mark = (
+            ":green[:material/check_circle:]" if account.check_result.get("ok") else ":red[:material/error:]"
+        )
         for warning in account.check_result.get("warnings", ()):
             st.warning(text(warning))
-        st.caption(f"{mark} Tested {ago(app.clock.now(), account.checked_at)}: {text(account.check_result.get('message', ''))}")
+        st.caption(
+            f"{mark} Tested {ago(app.clock.now(), account.checked_at)}: "
+            f"{text(account.check_result.get('message', ''))}"
+        )
 
 
 def last_answer(app: App, known: prices.Known) -> str:
-    return f"Last answer {ago(app.clock.now(), known.read_at)}." if known.read_at is not None else "It has never answered yet."
+    return (
+        f"Last answer {ago(app.clock.now(), known.read_at)}."
+        if known.read_at is not None
+        else "It has never answered yet."
+    )
 
 
 def _buttons(app: App, user: User, account: Account) -> None:
@@ -130,11 +176,15 @@ def _buttons(app: App, user: User, account: Account) -> None:
     with st.popover("More", key=f"more_{account.id}"):
         if account.broker != "paper" and st.button("New key", key=f"key_{account.id}", width="stretch"):
             _new_key(account)
-        if account.broker == "schwab" and st.button("Sign in again", key=f"sign_in_{account.id}", width="stretch"):
+        if account.broker == "schwab" and st.button(
+            "Sign in again", key=f"sign_in_{account.id}", width="stretch"
+        ):
             _sign_in(account)
         if st.button("Rename", key=f"rename_{account.id}", width="stretch"):
             _rename(account)
-        if account.broker == "paper" and st.button("Reset its money", key=f"reset_{account.id}", width="stretch"):
+        if account.broker == "paper" and st.button(
+            "Reset its money", key=f"reset_{account.id}", width="stretch"
+        ):
             _reset(account)
         if st.button("Remove", key=f"remove_{account.id}", width="stretch"):
             _remove(account)
@@ -150,7 +200,16 @@ def add_form(opened: str) -> None:
     titles = {form.title: form for form in FORMS}
     form = titles[st.selectbox("Broker", list(titles), key=f"add_broker_{opened}") or FORMS[0].title]
     st.caption(form.where)
-    mode = st.radio("Money", form.modes, format_func=MODES.__getitem__, key=f"add_mode_{opened}_{form.title}", horizontal=True) or "paper"
+    mode = (
+        st.radio(
+            "Money",
+            form.modes,
+            format_func=MODES.__getitem__,
+            key=f"add_mode_{opened}_{form.title}",
+            horizontal=True,
+        )
+        or "paper"
+    )
     live, schwab = mode == "live", form.broker == "schwab"
     add = "Add the live account" if live else "Add the account"
     fields = Fields(f"add_{opened}_{FORMS.index(form)}_{mode}")
@@ -169,7 +228,13 @@ def add_form(opened: str) -> None:
     if sent:
         with fields.trying() as attempt:
             service.check_new_account(
-                the_app(), user, broker=form.broker, mode=mode, credentials=given, options=options | paper(), acknowledge=word,
+                the_app(),
+                user,
+                broker=form.broker,
+                mode=mode,
+                credentials=given,
+                options=options | paper(),
+                acknowledge=word,
                 decline_second_factor=declines,
             )
         if attempt.ok:
@@ -185,10 +250,26 @@ def add_form(opened: str) -> None:
         _save_new(form, mode, label or form.title, given, options | paper(), word, declines)
 
 
-def _save_new(form: Form, mode: str, label: str, given: dict[str, str], options: dict[str, Any], word: str, declines: bool) -> None:
+def _save_new(
+    form: Form,
+    mode: str,
+    label: str,
+    given: dict[str, str],
+    options: dict[str, Any],
+    word: str,
+    declines: bool,
+) -> None:
     app, user = the_app(), guard()
     account_id = service.add_account(
-        app, user, broker=form.broker, mode=mode, label=label, credentials=given, options=options, acknowledge=word, decline_second_factor=declines,
+        app,
+        user,
+        broker=form.broker,
+        mode=mode,
+        label=label,
+        credentials=given,
+        options=options,
+        acknowledge=word,
+        decline_second_factor=declines,
     )
     if form.broker != "paper" and service.account_of(app, user, account_id).is_active:
         with st.spinner("Asking the broker, 5 seconds at most …"):
@@ -203,13 +284,17 @@ def _new_key(account: Account) -> None:
 
 def key_form(account: Account, opened: str) -> None:
     form = form_of(account.broker, account.options)
-    st.markdown(f"**{text(account.label)}** uses it from its next order on; the old one is forgotten. {form.where}")
+    st.markdown(
+        f"**{text(account.label)}** uses it from its next order on; the old one is forgotten. {form.where}"
+    )
     fields, schwab = Fields(f"key_{opened}"), account.broker == "schwab"
     with st.form(fields.name, border=False):
         given = credentials(fields, form)
         callback = callback_field(fields) if schwab else ""
         fields.complaints()
-        sent = st.form_submit_button("Go on to Schwab's sign-in" if schwab else "Use the new key", type="primary")
+        sent = st.form_submit_button(
+            "Go on to Schwab's sign-in" if schwab else "Use the new key", type="primary"
+        )
     step = f"{fields.name}_sent"  # its keys are in order; at Schwab a second step follows
     if sent or not schwab:
         st.session_state.pop(step, None)
@@ -240,9 +325,14 @@ def _sign_in(account: Account) -> None:
 
 def sign_in_form(account: Account, opened: str) -> None:
     app, user = the_app(), guard()
-    st.caption("That is needed every seven days. The page you are sent back to may not load; its address is what counts.")
+    st.caption(
+        "That is needed every seven days. The page you are sent back to may not load; its address is what "
+        "counts."
+    )
     fields = Fields(f"sign_in_{opened}")
-    redraw = schwab_link(fields.name, user, lambda: schwab_sign_in.renew_address(app, user, account.id), account.id)
+    redraw = schwab_link(
+        fields.name, user, lambda: schwab_sign_in.renew_address(app, user, account.id), account.id
+    )
     with st.form(fields.name, border=False):
         pasted = pasted_field(fields)
         fields.complaints()
@@ -269,7 +359,9 @@ def confirm_form(account: Account, opened: str) -> None:
         sent = st.form_submit_button("Go on" if account.confirmed_live else "Let it trade", type="primary")
     if sent:
         with fields.trying() as attempt:
-            service.change_account(the_app(), user, account.id, {"acknowledge": word, "decline_second_factor": declines})
+            service.change_account(
+                the_app(), user, account.id, {"acknowledge": word, "decline_second_factor": declines}
+            )
         if attempt.ok:
             st.rerun()
 
@@ -286,7 +378,10 @@ def _rename(account: Account) -> None:
 
 @st.dialog("Reset the account's money")
 def _reset(account: Account) -> None:
-    st.markdown(f"**{text(account.label)}** starts over with fresh money. Its history stays, and its bots must own nothing.")
+    st.markdown(
+        f"**{text(account.label)}** starts over with fresh money. Its history stays, and its bots must own "
+        "nothing."
+    )
     if st.button("Reset", type="primary"):
         with trying() as attempt:
             service.reset_paper(the_app(), guard(), account.id)
@@ -296,7 +391,10 @@ def _reset(account: Account) -> None:
 
 @st.dialog("Remove the account")
 def _remove(account: Account) -> None:
-    st.markdown(f"**{text(account.label)}** and its credentials are forgotten. Its history stays. Its bots have to be deleted first.")
+    st.markdown(
+        f"**{text(account.label)}** and its credentials are forgotten. Its history stays. Its bots have to "
+        "be deleted first."
+    )
     if st.button("Remove", type="primary"):
         with trying() as attempt:
             service.remove_account(the_app(), guard(), account.id)

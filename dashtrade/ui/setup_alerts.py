@@ -1,4 +1,5 @@
-"""Setup, alerts: the message to copy for a bot, a test alert whose story runs on the page, and how any message is read."""
+"""Setup, alerts: the message to copy for a bot, a test alert whose story runs on the page, and how any
+message is read."""
 
 from __future__ import annotations
 
@@ -25,7 +26,13 @@ WAIT = 2.0
 def show(app: App, user: User) -> None:
     bots = data.bots(app, user)
     if not bots:
-        empty("An alert needs a bot that listens for it.", "Make a bot", to="pages/bots.py", query={"new": "yes"}, icon=":material/add:")
+        empty(
+            "An alert needs a bot that listens for it.",
+            "Make a bot",
+            to="pages/bots.py",
+            query={"new": "yes"},
+            icon=":material/add:",
+        )
         alert_reader.show(app, user)
         return
     left, right = st.columns(2, gap="small")
@@ -39,15 +46,35 @@ def show(app: App, user: User) -> None:
 def _builder(app: App, user: User, bots: list[Bot]) -> Bot:
     st.header("The message for your alert", anchor=False)
     by_id = {bot.id: bot for bot in bots}
-    chosen = st.selectbox("Bot", list(by_id), format_func=lambda bot_id: f"{by_id[bot_id].name} · {by_id[bot_id].symbol.short} · {by_id[bot_id].timeframe.shown}", key="alert_bot")
+    chosen = st.selectbox(
+        "Bot",
+        list(by_id),
+        format_func=lambda bot_id: (
+            f"{by_id[bot_id].name} · {by_id[bot_id].symbol.short} · {by_id[bot_id].timeframe.shown}"
+        ),
+        key="alert_bot",
+    )
     bot = by_id[chosen]
     names = [dialect.name for dialect in DIALECTS]
     name = st.segmented_control("Dialect", names, default=names[0], required=True, key="dialect")
     dialect = next(known for known in DIALECTS if known.name == name)
     st.caption(dialect.use)
-    action = st.segmented_control("Action", ["buy", "sell", "close"], default="buy", required=True, key="alert_action") if dialect.asks_action else "buy"
-    st.code(dialect.build(bot, action or "buy"), language="json" if dialect.name != "Plain words" else None, wrap_lines=True)
-    st.caption("In TradingView: paste it into the alert's Message, and your webhook address into Notifications, Webhook URL.")
+    action = (
+        st.segmented_control(
+            "Action", ["buy", "sell", "close"], default="buy", required=True, key="alert_action"
+        )
+        if dialect.asks_action
+        else "buy"
+    )
+    st.code(
+        dialect.build(bot, action or "buy"),
+        language="json" if dialect.name != "Plain words" else None,
+        wrap_lines=True,
+    )
+    st.caption(
+        "In TradingView: paste it into the alert's Message, and your webhook address into Notifications, "
+        "Webhook URL."
+    )
     if found := people.webhook_token(app, user):
         setup_webhook.address_line(app, found[0], "alert_url")
     elif st.button("Make my webhook address", icon=":material/link:", key="alert_make_url"):
@@ -63,12 +90,24 @@ def _tester(app: App, user: User, bot: Bot) -> None:
     account = next((a for a in data.accounts(app, user) if a.id == bot.account_id), None)
     real = account is not None and account.mode == "live"
     where = "with real money" if real else "on paper"
-    st.caption(f"Sends {text(bot.name)} a real alert, which it carries out {where}. Nothing needs to be reachable from outside.")
-    action = st.segmented_control("Action", ["buy", "sell", "close"], default="buy", required=True, key="test_action", label_visibility="collapsed")
+    st.caption(
+        f"Sends {text(bot.name)} a real alert, which it carries out {where}. Nothing needs to be reachable "
+        "from outside."
+    )
+    action = st.segmented_control(
+        "Action",
+        ["buy", "sell", "close"],
+        default="buy",
+        required=True,
+        key="test_action",
+        label_visibility="collapsed",
+    )
     sure = not real or st.text_input("Type the bot's name, as this trades real money", key="sure") == bot.name
     # The alert is named when the form is drawn: pressed twice, it is one alert, and one order.
     request_id = st.session_state.setdefault("test_id", new_id(app.clock.now()))
-    if st.button("Send a test alert", type="primary", icon=":material/bolt:", key="send_test", disabled=not sure):
+    if st.button(
+        "Send a test alert", type="primary", icon=":material/bolt:", key="send_test", disabled=not sure
+    ):
         raw = message_to_try(bot, action or "buy", request_id)
         with trying() as attempt:
             demo.check_alerts(app, user)

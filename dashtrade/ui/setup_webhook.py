@@ -15,13 +15,23 @@ from dashtrade.ui.page import empty, guard, the_app
 from dashtrade.ui.parts import copy_line
 from dashtrade.ui.words import ago, day
 
-OVERLAPS = {"At once": timedelta(0), "In an hour": timedelta(hours=1), "In a day": timedelta(days=1), "In a week": timedelta(days=7)}
+OVERLAPS = {
+    "At once": timedelta(0),
+    "In an hour": timedelta(hours=1),
+    "In a day": timedelta(days=1),
+    "In a week": timedelta(days=7),
+}
 
 
 def show(app: App, user: User) -> None:
     found = people.webhook_token(app, user)
     if found is None:
-        if empty("Your webhook address is where TradingView, or anything else, sends its alerts.", "Make my webhook address", icon=":material/link:", key="webhook"):
+        if empty(
+            "Your webhook address is where TradingView, or anything else, sends its alerts.",
+            "Make my webhook address",
+            icon=":material/link:",
+            key="webhook",
+        ):
             people.rotate_webhook_token(app, user)
             st.rerun()
         return
@@ -30,7 +40,8 @@ def show(app: App, user: User) -> None:
         st.header("Your webhook address", anchor=False)
         address_line(app, token, "webhook_url", shown=st.toggle("Show it", key="reveal"))
         st.caption(
-            f"Made {day(user, row.created_at)} · last used {ago(app.clock.now(), row.used_at)} · whoever has it can send alerts to your bots, "
+            f"Made {day(user, row.created_at)} · last used {ago(app.clock.now(), row.used_at)} · whoever "
+            "has it can send alerts to your bots, "
             "and nothing else: no password, no key and no money can be got at with it."
         )
         with st.container(horizontal=True):
@@ -49,10 +60,13 @@ def address_line(app: App, token: str, key: str, *, shown: bool = False) -> None
 
 
 def _reach(app: App) -> None:
-    local = any(part in app.settings.public_url for part in ("://127.", "://localhost", "://[::1]", "://0.0.0.0"))
+    local = any(
+        part in app.settings.public_url for part in ("://127.", "://localhost", "://[::1]", "://0.0.0.0")
+    )
     if local:
         st.info(
-            "This address is reached from this machine alone. For TradingView, which sends to ports 80 and 443 only, put a reverse proxy "
+            "This address is reached from this machine alone. For TradingView, which sends to ports 80 and "
+            "443 only, put a reverse proxy "
             "or a tunnel in front and set **DASHTRADE\\_PUBLIC\\_URL** to its address.",
             icon=":material/public_off:",
         )
@@ -72,7 +86,10 @@ def _rotate() -> None:
 
 @st.dialog("Revoke the webhook address")
 def _revoke() -> None:
-    st.markdown("It stops working now, and so do older ones that were still running out. Alerts sent to it are refused until you make a new one.")
+    st.markdown(
+        "It stops working now, and so do older ones that were still running out. Alerts sent to it are "
+        "refused until you make a new one."
+    )
     if st.button("Revoke", type="primary"):
         with trying() as attempt:
             people.revoke_webhook_tokens(the_app(), guard())
@@ -86,14 +103,26 @@ def _options(app: App, user: User) -> None:
         with st.form("options", border=False):
             only = st.checkbox("From TradingView's own addresses alone", value=user.tradingview_only)
             age = st.number_input(
-                "Refuse alerts older than, in seconds (0: never)", min_value=0, max_value=86400, value=user.max_alert_age or 0, step=10,
-                help="Counted from the time in the alert, or from when it came in. An alert that waited too long would trade at another price.",
-            )  # fmt: skip
+                "Refuse alerts older than, in seconds (0: never)",
+                min_value=0,
+                max_value=86400,
+                value=user.max_alert_age or 0,
+                step=10,
+                help=(
+                    "Counted from the time in the alert, or from when it came in. An alert that waited too "
+                    "long would trade at another price."
+                ),
+            )
             has = user.body_secret_hash is not None
             secret = st.text_input(
-                "Require a secret in the alert's body", type="password", max_chars=200, autocomplete="off",
-                placeholder="One is set; type another to change it" if has else 'Then each alert must hold "secret": "…"',
-            )  # fmt: skip
+                "Require a secret in the alert's body",
+                type="password",
+                max_chars=200,
+                autocomplete="off",
+                placeholder="One is set; type another to change it"
+                if has
+                else 'Then each alert must hold "secret": "…"',
+            )
             drop = st.checkbox("No longer require the secret", value=False) if has else False
             sent = st.form_submit_button("Save")
         if sent:

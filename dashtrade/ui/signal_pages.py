@@ -1,4 +1,5 @@
-"""The list of signals with its filters in the address, and one signal's story with what can be done about its orders."""
+"""The list of signals with its filters in the address, and one signal's story with what can be done about its
+orders."""
 
 from __future__ import annotations
 
@@ -20,7 +21,15 @@ from dashtrade.ui.parts import Cell, Column, Row, badge, table
 from dashtrade.ui.words import price, sentence, status, text
 
 PAGE = 50
-OUTCOMES = {"": "All", "filled": "Filled", "working": "Working", "accepted": "Under way", "refused": "Refused", "failed": "Failed", "attention": "Needs attention"}
+OUTCOMES = {
+    "": "All",
+    "filled": "Filled",
+    "working": "Working",
+    "accepted": "Under way",
+    "refused": "Refused",
+    "failed": "Failed",
+    "attention": "Needs attention",
+}
 
 
 def show(app: App, user: User) -> None:
@@ -31,18 +40,32 @@ def show(app: App, user: User) -> None:
         _list(app, user)
 
 
-# --- all of them ---------------------------------------------------------------------------------------------------------
+# --- all of them --------------------------------------------------------------------------------------------
 
 
 def _list(app: App, user: User) -> None:
     if not data.signals(app, user, limit=1):
-        empty("No alert has come in yet. Each one will stand here with its whole story, the refused ones too.", "Set up an alert", to="pages/setup.py", query={"part": "Alerts"}, icon=":material/bolt:")
+        empty(
+            "No alert has come in yet. Each one will stand here with its whole story, the refused ones too.",
+            "Set up an alert",
+            to="pages/setup.py",
+            query={"part": "Alerts"},
+            icon=":material/bolt:",
+        )
         return
     bots = data.bot_names(app, user)
     left, middle, right = st.columns([1, 1, 1.2], gap="small", vertical_alignment="bottom")
     symbol = left.text_input("Symbol", key="symbol", placeholder="Any", bind="query-params", max_chars=40)
-    bot = middle.selectbox("Bot", ["", *map(str, bots)], format_func=lambda key: bots[int(key)] if key else "All bots", key="of_bot", bind="query-params")
-    outcome = right.selectbox("Outcome", list(OUTCOMES), format_func=OUTCOMES.__getitem__, key="outcome", bind="query-params")
+    bot = middle.selectbox(
+        "Bot",
+        ["", *map(str, bots)],
+        format_func=lambda key: bots[int(key)] if key else "All bots",
+        key="of_bot",
+        bind="query-params",
+    )
+    outcome = right.selectbox(
+        "Outcome", list(OUTCOMES), format_func=OUTCOMES.__getitem__, key="outcome", bind="query-params"
+    )
     wanted: dict[str, Any] = {"status": outcome or None, "bot_id": int(bot) if bot else None}
     if symbol and symbol.strip():
         try:
@@ -55,7 +78,8 @@ def _list(app: App, user: User) -> None:
 
 @live
 def _filtered(user: User, wanted: dict[str, Any], name: str) -> None:
-    """Pages by cursor: the hundredth is as quick as the first. The way back is kept, for there is no counting."""
+    """Pages by cursor: the hundredth is as quick as the first. The way back is kept, for there is no
+    counting."""
     before = st.session_state.setdefault("signal_pages", {}).setdefault(name, [])
     found = data.signals(the_app(), user, limit=PAGE + 1, before=before[-1] if before else None, **wanted)
     with panel(key="signals_panel"):
@@ -67,7 +91,9 @@ def _filtered(user: User, wanted: dict[str, Any], name: str) -> None:
         if before and st.button("Newer", icon=":material/chevron_left:", key="newer"):
             before.pop()
             st.rerun(scope="fragment")
-        if len(found) > PAGE and st.button("Older", icon=":material/chevron_right:", icon_position="right", key="older"):
+        if len(found) > PAGE and st.button(
+            "Older", icon=":material/chevron_right:", icon_position="right", key="older"
+        ):
             before.append(found[PAGE - 1].id)
             st.rerun(scope="fragment")
     if clicked:
@@ -75,7 +101,7 @@ def _filtered(user: User, wanted: dict[str, Any], name: str) -> None:
         st.rerun()
 
 
-# --- one ------------------------------------------------------------------------------------------------------------------
+# --- one ----------------------------------------------------------------------------------------------------
 
 
 def _one(app: App, user: User, signal_id: str) -> None:
@@ -88,14 +114,22 @@ def _one(app: App, user: User, signal_id: str) -> None:
         st.info("There is no such signal of yours.")
         return
     with actions():
-        if told["raw"] is not None and told["symbol"] and st.button("Replay on paper", icon=":material/replay:", key="replay"):
+        if (
+            told["raw"] is not None
+            and told["symbol"]
+            and st.button("Replay on paper", icon=":material/replay:", key="replay")
+        ):
             _replay(signal_id, new_id(app.clock.now()))
     _story(signal_id)
     with panel("What was sent", key="raw_panel"):
         if told["raw"] is None:
             st.caption("The message itself is kept for a while only; what became of it stays.")
         else:
-            st.code(told["raw"], language="json" if told["raw"].lstrip().startswith("{") else None, wrap_lines=True)
+            st.code(
+                told["raw"],
+                language="json" if told["raw"].lstrip().startswith("{") else None,
+                wrap_lines=True,
+            )
 
 
 @st.dialog("Replay on paper", icon=":material/replay:")
@@ -104,12 +138,23 @@ def _replay(signal_id: str, request_id: str) -> None:
     app, user = the_app(), guard()
     bots = {bot.id: bot for bot in replay.bots_for(app, user, signal_id)}
     if not bots:
-        st.markdown("None of your bots on a paper account trades this symbol. Make one, then the alert can be tried on it.")
+        st.markdown(
+            "None of your bots on a paper account trades this symbol. Make one, then the alert can be "
+            "tried on it."
+        )
         if st.button("Make a bot", type="primary", key="replay_bot"):
             st.switch_page("pages/bots.py", query_params={"new": "yes"})
         return
-    st.markdown("The same message is sent once more, as a signal of its own, to a bot on **paper**. Nothing happens on a live account.")
-    bot_id = st.selectbox("Bot", list(bots), format_func=lambda key: f"{bots[key].name} · {bots[key].timeframe.shown}", key="replay_to")
+    st.markdown(
+        "The same message is sent once more, as a signal of its own, to a bot on **paper**. Nothing "
+        "happens on a live account."
+    )
+    bot_id = st.selectbox(
+        "Bot",
+        list(bots),
+        format_func=lambda key: f"{bots[key].name} · {bots[key].timeframe.shown}",
+        key="replay_to",
+    )
     if st.button("Replay it", type="primary", key="replay_yes"):
         with trying() as attempt:
             said = replay.on_paper(app, user, signal_id, bot_id=bot_id, request_id=request_id)
@@ -132,7 +177,11 @@ def _story(user: User, signal_id: str) -> None:
     words, tone = status(told["status"])
     name = Symbol.parse(told["symbol"]).short if told["symbol"] else ""
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.header(text(f"{told['action'].capitalize()} {name}") if name else "An alert that could not be read", anchor=False, width="content")
+        st.header(
+            text(f"{told['action'].capitalize()} {name}") if name else "An alert that could not be read",
+            anchor=False,
+            width="content",
+        )
         badge(words, tone)
     if told["reason"]:
         st.markdown(text(sentence(told["reason"])))
@@ -149,7 +198,9 @@ def _would(decisions: list[dict[str, Any]], names: dict[int, str]) -> None:
     if refused:
         with panel("Without the refusal", key="would_panel"):
             for decision in refused:
-                st.markdown(f"**{text(names.get(decision['bot_id'], 'A deleted bot'))}** {text(decision['would'])}")
+                st.markdown(
+                    f"**{text(names.get(decision['bot_id'], 'A deleted bot'))}** {text(decision['would'])}"
+                )
 
 
 def _orders(app: App, user: User, orders: list[dict[str, Any]]) -> None:
@@ -164,10 +215,20 @@ def _orders(app: App, user: User, orders: list[dict[str, Any]]) -> None:
 
             at = f"at {price(Decimal(order['average_price']))}" if order["average_price"] else ""
             open_ = order["status"] in ("created", "submitting", "unknown", "working")
-            rows.append(Row(id=order["order_id"], actions=(("cancel", "Cancel"),) if open_ else (), cells=[
-                Cell(text=f"{order['side'].capitalize()} {order['quantity']}", sub=f"{order['type']} · {order['order_id'][-8:]}"),
-                Cell(text=words, tone=tone, badge=True), Cell(text=filled, sub=at),
-            ]))  # fmt: skip
+            rows.append(
+                Row(
+                    id=order["order_id"],
+                    actions=(("cancel", "Cancel"),) if open_ else (),
+                    cells=[
+                        Cell(
+                            text=f"{order['side'].capitalize()} {order['quantity']}",
+                            sub=f"{order['type']} · {order['order_id'][-8:]}",
+                        ),
+                        Cell(text=words, tone=tone, badge=True),
+                        Cell(text=filled, sub=at),
+                    ],
+                )
+            )
         columns = [Column(label="Order"), Column(label="Status"), Column(label="Filled", number=True)]
         clicked = table("orders", "Orders of this signal", columns, rows)
         if clicked:
@@ -184,15 +245,18 @@ def _orders(app: App, user: User, orders: list[dict[str, Any]]) -> None:
 def _resolve(app: App, user: User, order: dict[str, Any]) -> None:
     """The one question only a person can answer: is the order at the broker, or is it not?"""
     st.warning(
-        f"It is not known whether the broker has this order ({text(plain_id(order))}). Look there, then say what you found. "
-        "Until then nothing more is ordered for this symbol.", icon=":material/help:",
-    )  # fmt: skip
+        f"It is not known whether the broker has this order ({text(plain_id(order))}). Look there, then "
+        "say what you found. Until then nothing more is ordered for this symbol.",
+        icon=":material/help:",
+    )
     with st.container(horizontal=True):
         look = st.button("Look it up again", key=f"look_{order['order_id']}")
         gone = st.button("The broker never got it", key=f"gone_{order['order_id']}")
     if look or gone:
         with trying() as attempt:
-            after = order_service.resolve(app, guard(), order["order_id"], "look_again" if look else "not_placed")
+            after = order_service.resolve(
+                app, guard(), order["order_id"], "look_again" if look else "not_placed"
+            )
         if attempt.ok:
             app.engine.on_work(Lane(after.account_id, after.symbol), after.signal_id)
             st.rerun(scope="fragment")

@@ -9,14 +9,16 @@ from typing import Any
 
 from dashtrade.limits import Rate
 
-ENDED, CROWDED, LATER = 4401, 4409, 1013  # why a socket is closed: no session, too many tabs, too many at once
+# why a socket is closed: no session, too many tabs, too many at once
+ENDED, CROWDED, LATER = 4401, 4409, 1013
 
 
 class Tabs:
-    """The sockets of one address: so many of one user, whose oldest gives way to a new one, and so many in all.
+    """The sockets of one address: so many of one user, whose oldest gives way to a new one, and so many in
+    all.
 
-    A tab that had to go asks again by itself, and must not push out the next one in its turn: `again` finds a place, or none.
-    """
+    A tab that had to go asks again by itself, and must not push out the next one in its turn: `again` finds a
+    place, or none."""
 
     def __init__(self, of_one: int = 10, in_all: int = 200, opened: Rate | None = None) -> None:
         self._of_one, self._in_all = of_one, in_all
@@ -25,9 +27,14 @@ class Tabs:
         self._closing: set[asyncio.Task[None]] = set()
 
     def full(self, user: Hashable) -> bool:
-        return len(self._open.get(user, ())) >= self._of_one or sum(map(len, self._open.values())) >= self._in_all
+        return (
+            len(self._open.get(user, ())) >= self._of_one
+            or sum(map(len, self._open.values())) >= self._in_all
+        )
 
-    async def serve(self, app: Any, user: Hashable, scope: Any, receive: Any, send: Any, *, again: bool = False) -> None:
+    async def serve(
+        self, app: Any, user: Hashable, scope: Any, receive: Any, send: Any, *, again: bool = False
+    ) -> None:
         if again and self.full(user):
             return await turn_away(scope, receive, send, CROWDED)
         if self._opened.take(user):

@@ -1,10 +1,10 @@
 """Prices, profits and money pushed to open tabs, so that numbers move without a page being run again.
 
-A tab has one WebSocket. What changes is sent as `{"c": {name: [text, tone, small text]}, "rev": …}`: the names are those of live
-cells in the page's tables and cards, and the words are made here, by the functions the pages use. `rev` changes when anything
-else of the user's has (a signal, a fill, a switch): the parts of the page that show it then renew themselves, and only then.
-One look a second serves all tabs of a user; a tab that nobody sees is sent nothing.
-"""
+A tab has one WebSocket. What changes is sent as `{"c": {name: [text, tone, small text]}, "rev": …}`: the
+names are those of live cells in the page's tables and cards, and the words are made here, by the functions
+the pages use. `rev` changes when anything else of the user's has (a signal, a fill, a switch): the parts of
+the page that show it then renew themselves, and only then. One look a second serves all tabs of a user; a tab
+that nobody sees is sent nothing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ from dashtrade.ui.gate import token_of
 from dashtrade.ui.tabs import ENDED
 
 log = logging.getLogger("dashtrade.ui")
-EVERY, CHECK, WHOLE = 1.0, 5.0, 20.0  # seconds between looks, between checks of the session, between complete messages
+# seconds between looks, between checks of the session, between complete messages
+EVERY, CHECK, WHOLE = 1.0, 5.0, 20.0
 
 Cells = dict[str, list[str]]
 
@@ -59,7 +60,8 @@ class Ticker:
         self._audiences: dict[int, _Audience] = {}
 
     async def endpoint(self, socket: WebSocket) -> None:
-        """The gate has let it in by its cookie and origin; whose it is, is asked here again, and every few seconds."""
+        """The gate has let it in by its cookie and origin; whose it is, is asked here again, and every few
+        seconds."""
         token = token_of(socket)
         await socket.accept()
         user = await self._user(token)
@@ -126,8 +128,11 @@ class Ticker:
             return
         tab.sent, tab.rev = found, rev
         try:
-            async with asyncio.timeout(EVERY * 3):  # a tab that does not take it in must not hold up the others
-                await tab.socket.send_text(json.dumps({"c": changed, "rev": rev}, ensure_ascii=False, separators=(",", ":")))
+            # a tab that does not take it in must not hold up the others
+            async with asyncio.timeout(EVERY * 3):
+                await tab.socket.send_text(
+                    json.dumps({"c": changed, "rev": rev}, ensure_ascii=False, separators=(",", ":"))
+                )
         except Exception:  # it is gone, in one of many ways
             self._leave(audience, tab)
 

@@ -1,4 +1,5 @@
-"""The filters of the trade history, and where in the list one is. All of it stands in the address, so that a view can be kept."""
+"""The filters of the trade history, and where in the list one is. All of it stands in the address, so that a
+view can be kept."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ from dashtrade.ui.parts import to_top
 from dashtrade.ui.words import exit_said, zone
 
 PAGE = 50
-VIEWS = {"Round trips": "trips", "Open": "open", "Show fills": "fills"}  # as the address names them: what they are
+# as the address names them: what they are
+VIEWS = {"Round trips": "trips", "Open": "open", "Show fills": "fills"}
 _PLACE = ("before", "from_row")
 
 
@@ -35,60 +37,112 @@ class Filters:
     def query(self) -> str:
         """As the file's address names them."""
         named = {
-            "symbols": ",".join(symbol.text for symbol in self.symbols), "scope": self.scope.text, "bot": self.bot_id, "side": self.side, "reason": self.reason,
-            "since": self.since and iso(self.since), "until": self.until and iso(self.until),
-        }  # fmt: skip
+            "symbols": ",".join(symbol.text for symbol in self.symbols),
+            "scope": self.scope.text,
+            "bot": self.bot_id,
+            "side": self.side,
+            "reason": self.reason,
+            "since": self.since and iso(self.since),
+            "until": self.until and iso(self.until),
+        }
         return urlencode({name: value for name, value in named.items() if value})
 
 
 def view() -> str:
     chosen = st.segmented_control(
-        "View", list(VIEWS), default="Round trips", required=True, key="view", bind="query-params", on_change=to_first_page, label_visibility="collapsed",
-    )  # fmt: skip
+        "View",
+        list(VIEWS),
+        default="Round trips",
+        required=True,
+        key="view",
+        bind="query-params",
+        on_change=to_first_page,
+        label_visibility="collapsed",
+    )
     return VIEWS.get(chosen or "", "trips")
 
 
-def ask(user: User, every: Sequence[Symbol], names: dict[int, str], shown: str, file: str, scope: MoneyScope) -> Filters:
+def ask(
+    user: User, every: Sequence[Symbol], names: dict[int, str], shown: str, file: str, scope: MoneyScope
+) -> Filters:
     """One row on a wide screen; two side by side on a phone."""
     traded = {symbol.short: symbol for symbol in every}
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="filters"):
         symbols = st.multiselect(
-            "Symbols", list(traded), placeholder="All that were traded", key="symbols", bind="query-params", filter_mode="contains", width=205,
+            "Symbols",
+            list(traded),
+            placeholder="All that were traded",
+            key="symbols",
+            bind="query-params",
+            filter_mode="contains",
+            width=205,
             on_change=to_first_page,
-        )  # fmt: skip
+        )
         bot = st.selectbox(
-            "Bot", ["", *map(str, names)], format_func=lambda key: names[int(key)] if key else "All bots", key="of_bot", bind="query-params", width=150,
+            "Bot",
+            ["", *map(str, names)],
+            format_func=lambda key: names[int(key)] if key else "All bots",
+            key="of_bot",
+            bind="query-params",
+            width=150,
             on_change=to_first_page,
-        )  # fmt: skip
+        )
         side = _side(shown)
         reason = _reason() if shown == "trips" else ""
         since, until = (
-            st.date_input(label, value=None, key=key, bind="query-params", format="YYYY-MM-DD", width=140, on_change=to_first_page)
+            st.date_input(
+                label,
+                value=None,
+                key=key,
+                bind="query-params",
+                format="YYYY-MM-DD",
+                width=140,
+                on_change=to_first_page,
+            )
             for label, key in (("From", "since"), ("To", "until"))
         )
         found = Filters(
-            scope=scope, symbols=tuple(traded[name] for name in symbols if name in traded), bot_id=int(bot) if bot else None, side=side or None,
-            reason=reason or None, since=_start_of(user, since), until=_start_of(user, until + timedelta(days=1)) if isinstance(until, date) else None,
-        )  # fmt: skip
+            scope=scope,
+            symbols=tuple(traded[name] for name in symbols if name in traded),
+            bot_id=int(bot) if bot else None,
+            side=side or None,
+            reason=reason or None,
+            since=_start_of(user, since),
+            until=_start_of(user, until + timedelta(days=1)) if isinstance(until, date) else None,
+        )
         st.link_button(
-            "CSV", f"{file}?{found.query()}", icon=":material/download:", width="content",
+            "CSV",
+            f"{file}?{found.query()}",
+            icon=":material/download:",
+            width="content",
             help="All that fit the filters, not this page alone. Times in the file are UTC.",
-        )  # fmt: skip
+        )
     return found
 
 
 def _side(shown: str) -> str | None:
     key, choices = ("side", ["", "buy", "sell"]) if shown == "fills" else ("direction", ["", "long", "short"])
     return st.selectbox(
-        "Side", choices, format_func=lambda one: one.capitalize() or "Both", key=key, bind="query-params", width=100, on_change=to_first_page,
-    )  # fmt: skip
+        "Side",
+        choices,
+        format_func=lambda one: one.capitalize() or "Both",
+        key=key,
+        bind="query-params",
+        width=100,
+        on_change=to_first_page,
+    )
 
 
 def _reason() -> str | None:
     return st.selectbox(
-        "Exit by", ["", *map(str, ExitReason)], format_func=lambda one: exit_said(one) if one else "Anything", key="reason", bind="query-params",
-        width=150, on_change=to_first_page,
-    )  # fmt: skip
+        "Exit by",
+        ["", *map(str, ExitReason)],
+        format_func=lambda one: exit_said(one) if one else "Anything",
+        key="reason",
+        bind="query-params",
+        width=150,
+        on_change=to_first_page,
+    )
 
 
 def _start_of(user: User, day: Any) -> datetime | None:
@@ -96,7 +150,7 @@ def _start_of(user: User, day: Any) -> datetime | None:
     return datetime.combine(day, time(), tzinfo=zone(user)) if isinstance(day, date) else None
 
 
-# --- where in the list ---------------------------------------------------------------------------------------------------
+# --- where in the list --------------------------------------------------------------------------------------
 
 
 def to_first_page() -> None:
@@ -107,11 +161,16 @@ def to_first_page() -> None:
 def skipped() -> int:
     """How many rows stand on the pages before."""
     said = st.query_params.get("from_row", "")
-    return int(said) if said.isascii() and said.isdigit() and len(said) < 10 and "before" in st.query_params else 0
+    return (
+        int(said)
+        if said.isascii() and said.isdigit() and len(said) < 10 and "before" in st.query_params
+        else 0
+    )
 
 
 def turn(found: list[Any], cursor: str, total: int | None) -> None:
-    """The place in the list, and the way on. `found` is one longer than a page where more follows; `cursor` is its last row's."""
+    """The place in the list, and the way on. `found` is one longer than a page where more follows; `cursor`
+    is its last row's."""
     before, more = skipped(), len(found) > PAGE
     with st.container(horizontal=True, vertical_alignment="center", key="pager"):
         last = before + min(len(found), PAGE)
@@ -119,10 +178,14 @@ def turn(found: list[Any], cursor: str, total: int | None) -> None:
         if found:
             st.caption(f"{before + 1:,}–{last:,}{of}", width="content")
         st.space("stretch")
-        if "before" in st.query_params and st.button("First page", icon=":material/first_page:", key="newest"):
+        if "before" in st.query_params and st.button(
+            "First page", icon=":material/first_page:", key="newest"
+        ):
             to_first_page()
             _turned()
-        if more and st.button("Next page", icon=":material/chevron_right:", icon_position="right", key="older"):
+        if more and st.button(
+            "Next page", icon=":material/chevron_right:", icon_position="right", key="older"
+        ):
             st.query_params["before"] = cursor
             st.query_params["from_row"] = str(last)
             _turned()

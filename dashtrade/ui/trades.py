@@ -1,4 +1,5 @@
-"""The trade history: round trips, those that still run, and the fills they are made of. Pages by cursor, however many there are."""
+"""The trade history: round trips, those that still run, and the fills they are made of. Pages by cursor,
+however many there are."""
 
 from __future__ import annotations
 
@@ -19,11 +20,16 @@ from dashtrade.ui.trade_filters import PAGE, Filters
 from dashtrade.ui.words import moment, money, price, quantity, signed, size, tone
 
 COLUMNS = [
-    Column(label="Fill"), Column(label="Bot", wide_only=True), Column(label="Size", number=True, wide_only=True),
-    Column(label="Price", number=True, wide_only=True), Column(label="Amount", number=True, wide_only=True),
-    Column(label="Fee", number=True, wide_only=True), Column(label="Realised", number=True), Column(label="Broker's id", wide_only=True),
+    Column(label="Fill"),
+    Column(label="Bot", wide_only=True),
+    Column(label="Size", number=True, wide_only=True),
+    Column(label="Price", number=True, wide_only=True),
+    Column(label="Amount", number=True, wide_only=True),
+    Column(label="Fee", number=True, wide_only=True),
+    Column(label="Realised", number=True),
+    Column(label="Broker's id", wide_only=True),
     Column(label="Time", number=True),
-]  # fmt: skip
+]
 
 
 def show(app: App, user: User) -> None:
@@ -31,9 +37,12 @@ def show(app: App, user: User) -> None:
         traded = trip_table.traded_symbols(conn, user.id)
     if not traded:
         empty(
-            "No trade yet. The first fill of one of your bots will stand here.", "Send a test alert", to="pages/setup.py", query={"part": "Alerts"},
+            "No trade yet. The first fill of one of your bots will stand here.",
+            "Send a test alert",
+            to="pages/setup.py",
+            query={"part": "Alerts"},
             icon=":material/bolt:",
-        )  # fmt: skip
+        )
         return
     names, chosen = data.bot_names(app, user), scope.current(app, user)
     shown = trade_filters.view()
@@ -54,7 +63,13 @@ def _fills(app: App, user: User, filters: Filters, names: dict[int, str]) -> Non
         if not found:
             st.caption("No fill matches. Change the filters above.")
             return
-        clicked = table("trades", "Fills, newest first", COLUMNS, [_row(user, row, names) for row in found[:PAGE]], opens=True)
+        clicked = table(
+            "trades",
+            "Fills, newest first",
+            COLUMNS,
+            [_row(user, row, names) for row in found[:PAGE]],
+            opens=True,
+        )
     trade_filters.turn(found, str(found[:PAGE][-1].id), None)
     if clicked:
         st.switch_page("pages/signals.py", query_params={"signal": clicked[0]})
@@ -62,23 +77,47 @@ def _fills(app: App, user: User, filters: Filters, names: dict[int, str]) -> Non
 
 def fills_wanted(filters: Filters) -> dict[str, Any]:
     return {
-        "symbols": list(filters.symbols), "bot_id": filters.bot_id, "action": filters.side, "since": filters.since, "until": filters.until,
+        "symbols": list(filters.symbols),
+        "bot_id": filters.bot_id,
+        "action": filters.side,
+        "since": filters.since,
+        "until": filters.until,
         "scope": filters.scope,
-    }  # fmt: skip
+    }
 
 
 def _row(user: User, row: Any, names: dict[int, str]) -> Row:
     currency = row.symbol.currency
     closes = row.effect not in ("open", "add")
-    return Row(id=row.signal_id, cells=[
-        Cell(text=f"{row.action.capitalize()} {row.symbol.short}", sub=_effect(row)), Cell(text=names.get(row.bot_id, "Deleted bot")),
-        Cell(text=size(row.quantity), hint=quantity(row.quantity)), Cell(text=price(row.price), hint=plain(row.price)),
-        Cell(text=money(row.notional, currency), hint=plain(row.notional)), Cell(text=money(row.fee, currency) if row.fee else "–", hint=plain(row.fee)),
-        Cell(text=signed(row.realized_pnl, currency), tone=tone(row.realized_pnl), hint=plain(row.realized_pnl)) if closes else Cell(text="–"),
-        Cell(text=(row.broker_order_id or "")[-14:], hint=row.broker_order_id or ""), Cell(text=moment(user, row.at, seconds=True)),
-    ])  # fmt: skip
+    return Row(
+        id=row.signal_id,
+        cells=[
+            Cell(text=f"{row.action.capitalize()} {row.symbol.short}", sub=_effect(row)),
+            Cell(text=names.get(row.bot_id, "Deleted bot")),
+            Cell(text=size(row.quantity), hint=quantity(row.quantity)),
+            Cell(text=price(row.price), hint=plain(row.price)),
+            Cell(text=money(row.notional, currency), hint=plain(row.notional)),
+            Cell(text=money(row.fee, currency) if row.fee else "–", hint=plain(row.fee)),
+            Cell(
+                text=signed(row.realized_pnl, currency),
+                tone=tone(row.realized_pnl),
+                hint=plain(row.realized_pnl),
+            )
+            if closes
+            else Cell(text="–"),
+            Cell(text=(row.broker_order_id or "")[-14:], hint=row.broker_order_id or ""),
+            Cell(text=moment(user, row.at, seconds=True)),
+        ],
+    )
 
 
 def _effect(row: Any) -> str:
-    said = {"open": "opens", "add": "adds", "close": "closes", "reduce": "reduces"}.get(row.effect, row.effect)
-    return said + (" · partly filled" if row.status != "filled" else "") + (" · simulated" if row.simulated else "") + (" · crossed" if row.crossed else "")
+    said = {"open": "opens", "add": "adds", "close": "closes", "reduce": "reduces"}.get(
+        row.effect, row.effect
+    )
+    return (
+        said
+        + (" · partly filled" if row.status != "filled" else "")
+        + (" · simulated" if row.simulated else "")
+        + (" · crossed" if row.crossed else "")
+    )

@@ -1,9 +1,8 @@
 """Pages run one after the other, not all at once.
 
-Python runs one thread at a time, and a page hands over at every row it reads. Six pages at once were seen to take 750 ms each,
-most of it spent in handing over with the processor idle; in turn, each took 37 ms. What takes long, such as a page that asks a
-slow broker, loses its turn and goes on beside the others.
-"""
+Python runs one thread at a time, and a page hands over at every row it reads. Six pages at once were seen to
+take 750 ms each, most of it spent in handing over with the processor idle; in turn, each took 37 ms. What
+takes long, such as a page that asks a slow broker, loses its turn and goes on beside the others."""
 
 from __future__ import annotations
 
@@ -28,7 +27,11 @@ class Turns:
         me = threading.get_ident()
         with self._free:
             nested = self._holder == me
-            while not nested and self._holder is not None and (left := self._since + self._longest - time.monotonic()) > 0:
+            while (
+                not nested
+                and self._holder is not None
+                and (left := self._since + self._longest - time.monotonic()) > 0
+            ):
                 self._free.wait(left)
             if not nested:
                 self._holder, self._since = me, time.monotonic()

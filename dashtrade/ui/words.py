@@ -1,4 +1,5 @@
-"""Numbers, times and names as people read them: signs with colours, their own time zone, nothing that could be markup."""
+"""Numbers, times and names as people read them: signs with colours, their own time zone, nothing that could
+be markup."""
 
 from __future__ import annotations
 
@@ -16,12 +17,24 @@ MINUS = "−"
 _MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")
 
 STATUS = {  # a signal's, a bot's or an order's status: (how it is said, tone)
-    "accepted": ("Working", "info"), "waiting": ("Working", "info"), "working": ("Working", "info"), "done": ("Done", "up"),
-    "executed": ("Done", "up"), "filled": ("Filled", "up"), "partial": ("Partly filled", "warn"), "refused": ("Refused", "warn"),
-    "failed": ("Failed", "down"), "rejected": ("Rejected", "down"), "attention": ("Needs attention", "down"), "canceled": ("Cancelled", "mute"),
-    "created": ("Created", "info"), "submitting": ("Being sent", "info"), "unknown": ("Being looked up", "warn"), "expired": ("Expired", "mute"),
+    "accepted": ("Working", "info"),
+    "waiting": ("Working", "info"),
+    "working": ("Working", "info"),
+    "done": ("Done", "up"),
+    "executed": ("Done", "up"),
+    "filled": ("Filled", "up"),
+    "partial": ("Partly filled", "warn"),
+    "refused": ("Refused", "warn"),
+    "failed": ("Failed", "down"),
+    "rejected": ("Rejected", "down"),
+    "attention": ("Needs attention", "down"),
+    "canceled": ("Cancelled", "mute"),
+    "created": ("Created", "info"),
+    "submitting": ("Being sent", "info"),
+    "unknown": ("Being looked up", "warn"),
+    "expired": ("Expired", "mute"),
     "nothing": ("Nothing to do", "mute"),
-}  # fmt: skip
+}
 
 
 def text(raw: object) -> str:
@@ -33,7 +46,8 @@ def sentence(raw: str) -> str:
     return f"{raw[:1].upper()}{raw[1:]}".rstrip(".") + "."
 
 
-SIGNS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}  # the other currencies, and all coins, are named behind the number
+# the other currencies, and all coins, are named behind the number
+SIGNS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 
 
 def money(number: Decimal | None, currency: str = "USD") -> str:
@@ -82,7 +96,9 @@ def quantity(number: Decimal) -> str:
 def size(number: Decimal) -> str:
     """Six significant digits at most: a table is read across. All of them stand in the cell's hint."""
     whole = abs(number) >= 100_000
-    return quantity(number.quantize(Decimal(1)) if whole else round(number, 5 - number.adjusted()) if number else number)
+    return quantity(
+        number.quantize(Decimal(1)) if whole else round(number, 5 - number.adjusted()) if number else number
+    )
 
 
 def price(number: Decimal | None) -> str:
@@ -130,7 +146,9 @@ def moment(user: User, at: datetime | None, *, seconds: bool = False) -> str:
     clock = f"{local:%H:%M:%S}" if seconds else f"{local:%H:%M}"
     if local.date() == now.date():
         return clock
-    return f"{local.day} {local:%b} {clock}" if local.year == now.year else f"{local.day} {local:%b %Y} {clock}"
+    return (
+        f"{local.day} {local:%b} {clock}" if local.year == now.year else f"{local.day} {local:%b %Y} {clock}"
+    )
 
 
 def day(user: User, at: datetime | None) -> str:
@@ -160,11 +178,20 @@ def span(length: timedelta | None) -> str:
 
 
 EXITS = {  # why a round trip ended
-    "alert": "Alert", "stop_loss": "Stop loss", "trailing_stop": "Trailing stop", "take_profit": "Take profit", "time_limit": "Time limit",
-    "risk_limit": "Risk limit", "daily_loss": "Daily loss limit", "manual": "Closed by hand", "flatten": "Flatten",
-    "broker_stop_loss": "Stop loss at the broker", "broker_take_profit": "Take profit at the broker", "external": "Outside DashTrade",
+    "alert": "Alert",
+    "stop_loss": "Stop loss",
+    "trailing_stop": "Trailing stop",
+    "take_profit": "Take profit",
+    "time_limit": "Time limit",
+    "risk_limit": "Risk limit",
+    "daily_loss": "Daily loss limit",
+    "manual": "Closed by hand",
+    "flatten": "Flatten",
+    "broker_stop_loss": "Stop loss at the broker",
+    "broker_take_profit": "Take profit at the broker",
+    "external": "Outside DashTrade",
     "recovered": "Recovered order",
-}  # fmt: skip
+}
 
 
 def exit_said(code: str) -> str:

@@ -1,4 +1,5 @@
-"""Numbers and times as people write them into a form: "5 000", "$5,000.50", "2 %". What can be read in two ways is refused."""
+"""Numbers and times as people write them into a form: "5 000", "$5,000.50", "2 %". What can be read in two
+ways is refused."""
 
 from __future__ import annotations
 
@@ -8,31 +9,52 @@ from decimal import Decimal
 from dashtrade.domain.values import MAX_DIGITS, Malformed, plain
 
 _SPACES = str.maketrans(dict.fromkeys("\u00a0\u2009\u202f", " "))
-_DIGITS = re.compile(r"(?:\d+|\d{1,3}(?:(?P<between>[ ,'’])\d{3})(?:(?P=between)\d{3})*)?(?P<rest>\.\d+)?|\d+\.")
+_DIGITS = re.compile(
+    r"(?:\d+|\d{1,3}(?:(?P<between>[ ,'’])\d{3})(?:(?P=between)\d{3})*)?(?P<rest>\.\d+)?|\d+\."
+)
 _EXPONENT = re.compile(r"[+-]?[\d.,]*\d[\d.,]*[eE][+-]?\d+")
 _COMMA = re.compile(r"\d+,\d+|\d{1,3}(?:[. ]\d{3})+,\d+")
 _TIME = re.compile(r"(\d{1,2})[:.](\d{2})")
 
 
 def number(
-    written: str, where: str, label: str, *, missing: str = "", above: int | None = 0, least: int | None = None, most: int | None = None,
-    whole: bool = False, percent: bool = False,
+    written: str,
+    where: str,
+    label: str,
+    *,
+    missing: str = "",
+    above: int | None = 0,
+    least: int | None = None,
+    most: int | None = None,
+    whole: bool = False,
+    percent: bool = False,
 ) -> str | None:
-    """Digits alone; None for an empty field, unless `missing` says what belongs there. `label` is the field's name on the page."""
+    """Digits alone; None for an empty field, unless `missing` says what belongs there. `label` is the field's
+    name on the page."""
     said = written.translate(_SPACES).strip()
     if not said:
         if missing:
             raise Malformed(f"{label} is empty", where=where, hint=missing)
         return None
     if said.endswith("%") and not percent:
-        raise Malformed(f"{label}: {said[:40]} is a percentage", where=where, hint="This field takes a plain number.")
+        raise Malformed(
+            f"{label}: {said[:40]} is a percentage", where=where, hint="This field takes a plain number."
+        )
     bare = (said.removesuffix("%") if percent else said.removeprefix("$")).strip()
     negative = bare[:1] in ("-", "−")
     bare = bare[1:].strip().removeprefix("" if percent else "$").strip() if negative else bare
     if _EXPONENT.fullmatch(bare):
-        raise Malformed(f"{label}: {said} may be meant in two ways", where=where, hint=f"Write it out in digits{_written_out(bare)}.")
-    if not bare or not bare.isascii() and "’" not in bare or not _DIGITS.fullmatch(bare):
-        hint = "A comma stands between thousands: write 5.5, or 5,500." if _COMMA.fullmatch(bare) else "Write a number such as 5,000 or 2.5."
+        raise Malformed(
+            f"{label}: {said} may be meant in two ways",
+            where=where,
+            hint=f"Write it out in digits{_written_out(bare)}.",
+        )
+    if not bare or (not bare.isascii() and "’" not in bare) or not _DIGITS.fullmatch(bare):
+        hint = (
+            "A comma stands between thousands: write 5.5, or 5,500."
+            if _COMMA.fullmatch(bare)
+            else "Write a number such as 5,000 or 2.5."
+        )
         raise Malformed(f"{label}: {said[:40]} is no number", where=where, hint=hint)
     found = Decimal(re.sub(r"[ ,'’]", "", bare))
     found = found.copy_negate() if negative else found
@@ -55,7 +77,8 @@ def _written_out(bare: str) -> str:
 def _range(above: int | None, least: int | None, most: int | None, whole: bool) -> str:
     begin = f"from {least:,}" if least is not None else f"above {above:,}" if above is not None else ""
     end = f"up to {most:,}" if most is not None else ""
-    return f"Enter a {'whole ' if whole else ''}number {' '.join(part for part in (begin, end) if part)}".rstrip() + "."
+    bounds = " ".join(part for part in (begin, end) if part)
+    return f"Enter a {'whole ' if whole else ''}number {bounds}".rstrip() + "."
 
 
 def clock(written: str, where: str, label: str, *, missing: str = "") -> str | None:

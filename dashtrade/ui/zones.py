@@ -10,7 +10,10 @@ UTC = "Etc/UTC"
 
 @lru_cache(maxsize=1)
 def zones() -> tuple[str, ...]:
-    return (UTC, *sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith("Etc/")))
+    return (
+        UTC,
+        *sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith("Etc/")),
+    )
 
 
 def with_own(zone: str) -> list[str]:

@@ -1,7 +1,7 @@
 """Makes the pictures in this folder anew: `python docs/screenshots/make.py`. Needs Playwright and Chromium.
 
-Everything in them is real: a month is lived through by the engine itself, on demo prices and with a clock that is moved on;
-then the two processes are started on that database, and a browser goes through the pages.
+Everything in them is real: a month is lived through by the engine itself, on demo prices and with a clock
+that is moved on; then the two processes are started on that database, and a browser goes through the pages.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ sys.path.insert(0, str(ROOT))
 from dashtrade.app import App, build_app  # noqa: E402
 from dashtrade.domain.access import Role  # noqa: E402
 from dashtrade.domain.dialects import parse  # noqa: E402
+from dashtrade.domain.protections import Scope  # noqa: E402
 from dashtrade.domain.signals import Origin  # noqa: E402
 from dashtrade.engine.watch import Watch  # noqa: E402
-from dashtrade.domain.protections import Scope  # noqa: E402
 from dashtrade.services import bots, people, protections  # noqa: E402
 from dashtrade.settings import Settings  # noqa: E402
 from dashtrade.tables import orders as order_table  # noqa: E402
@@ -38,18 +38,60 @@ from dashtrade.tables import people as people_table  # noqa: E402
 EMAIL, PASSWORD = "ann@example.com", "correct horse battery"
 DAYS, SEED = 30, 11
 CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 BOTS: list[dict[str, Any]] = [
-    {"name": "Bitcoin trend", "symbol": "BTCUSD", "timeframe": "1 Hour", "position_size": "12000", "daily_loss_limit": "600"},
-    {"name": "Ether swing", "symbol": "ETHUSD", "timeframe": "4 Hour", "position_size": "9000", "risk_limit_percent": "3"},
-    {"name": "Apple opening range", "symbol": "NASDAQ:AAPL", "timeframe": "15 Min", "position_size": "8000", "cooldown_seconds": 600},
-    {"name": "Nvidia momentum", "symbol": "NASDAQ:NVDA", "timeframe": "1 Hour", "position_size": "10%", "daily_loss_limit": "400"},
-    {"name": "Tesla reversal", "symbol": "NASDAQ:TSLA", "timeframe": "30 Min", "position_size": "7000", "max_position_size": "7500"},
-    {"name": "Solana breakout", "symbol": "SOLUSD", "timeframe": "1 Hour", "position_size": "6000", "sides": "long"},
-]  # fmt: skip
+    {
+        "name": "Bitcoin trend",
+        "symbol": "BTCUSD",
+        "timeframe": "1 Hour",
+        "position_size": "12000",
+        "daily_loss_limit": "600",
+    },
+    {
+        "name": "Ether swing",
+        "symbol": "ETHUSD",
+        "timeframe": "4 Hour",
+        "position_size": "9000",
+        "risk_limit_percent": "3",
+    },
+    {
+        "name": "Apple opening range",
+        "symbol": "NASDAQ:AAPL",
+        "timeframe": "15 Min",
+        "position_size": "8000",
+        "cooldown_seconds": 600,
+    },
+    {
+        "name": "Nvidia momentum",
+        "symbol": "NASDAQ:NVDA",
+        "timeframe": "1 Hour",
+        "position_size": "10%",
+        "daily_loss_limit": "400",
+    },
+    {
+        "name": "Tesla reversal",
+        "symbol": "NASDAQ:TSLA",
+        "timeframe": "30 Min",
+        "position_size": "7000",
+        "max_position_size": "7500",
+    },
+    {
+        "name": "Solana breakout",
+        "symbol": "SOLUSD",
+        "timeframe": "1 Hour",
+        "position_size": "6000",
+        "sides": "long",
+    },
+]
 
 
 class MovedClock:
@@ -72,17 +114,33 @@ class Month:
         self.chance = random.Random(SEED)
 
     def live(self) -> None:
-        user_id = people.add_user(self.app, email=EMAIL, name="Ann Example", password=PASSWORD, role=Role.SUPERADMIN)
+        user_id = people.add_user(
+            self.app, email=EMAIL, name="Ann Example", password=PASSWORD, role=Role.SUPERADMIN
+        )
         with self.app.db.read() as conn:
             self.user = people_table.by_id(conn, user_id)
         assert self.user is not None
         people.rotate_webhook_token(self.app, self.user)
         account = bots.add_account(
-            self.app, self.user, broker="paper", mode="paper", label="Paper", credentials={},
+            self.app,
+            self.user,
+            broker="paper",
+            mode="paper",
+            label="Paper",
+            credentials={},
             options={"starting_cash": "100000", "fee_percent": "0.02", "slippage_percent": "0.01"},
-        )  # fmt: skip
-        protections.add(self.app, self.user, kind="stop_streak", scope=Scope.USER, scope_id=None, settings={"stops": 4, "look_back_minutes": 720})
-        protections.add(self.app, self.user, kind="orders_per_minute", scope=Scope.USER, scope_id=None, settings={})
+        )
+        protections.add(
+            self.app,
+            self.user,
+            kind="stop_streak",
+            scope=Scope.USER,
+            scope_id=None,
+            settings={"stops": 4, "look_back_minutes": 720},
+        )
+        protections.add(
+            self.app, self.user, kind="orders_per_minute", scope=Scope.USER, scope_id=None, settings={}
+        )
         self.bots = [bots.add_bot(self.app, self.user, {"account_id": account, **given}) for given in BOTS]
         while self.clock.at < self.end - timedelta(hours=3):
             self.clock.at += timedelta(hours=self.chance.uniform(0.7, 2.6))
@@ -92,11 +150,14 @@ class Month:
         self.app.close()
 
     def resume(self) -> None:
-        """A limit stops a bot until its user resumes it, which takes them most of a day; not near the end, so that it is seen."""
+        """A limit stops a bot until its user resumes it, which takes them most of a day; not near the end, so
+        that it is seen."""
         for bot_id in self.bots:
             bot = bots.bot_of(self.app, self.user, bot_id)
             rested = self.clock.at - bot.updated_at > timedelta(hours=14)
-            if not bot.is_active and (rested and self.clock.at < self.end - timedelta(days=1) or bot_id in self.bots[:3]):
+            if not bot.is_active and (
+                (rested and self.clock.at < self.end - timedelta(days=1)) or bot_id in self.bots[:3]
+            ):
                 bots.set_active(self.app, self.user, bot_id, True)
 
     def alert(self, bot_id: int, action: str = "") -> None:
@@ -106,14 +167,27 @@ class Month:
             feed, soon = self.app.feed, self.clock.at + timedelta(hours=5)
             rises = feed.quote_at(bot.symbol, soon).mid > feed.quote_at(bot.symbol, self.clock.at).mid  # type: ignore[attr-defined]
             right = self.chance.random() < 0.64
-            action = "close" if bot.position.quantity and self.chance.random() < 0.4 else "buy" if rises == right else "sell"
-        body = {"action": action, "symbol": bot.written_symbol, "timeframe": bot.timeframe.shown, "id": f"{bot_id}-{self.clock.at:%Y%m%d%H%M%S}"}
+            action = (
+                "close"
+                if bot.position.quantity and self.chance.random() < 0.4
+                else "buy"
+                if rises == right
+                else "sell"
+            )
+        body = {
+            "action": action,
+            "symbol": bot.written_symbol,
+            "timeframe": bot.timeframe.shown,
+            "id": f"{bot_id}-{self.clock.at:%Y%m%d%H%M%S}",
+        }
         if action != "close" and self.chance.random() < 0.5:
             body |= {"takeProfit": {"percent": "2.5"}, "stopLoss": {"type": "stop", "percent": "1.8"}}
         self.send(json.dumps(body))
 
     def send(self, raw: str) -> None:
-        self.app.engine.accept(self.user.id, parse(raw.encode()), raw=raw, origin=Origin.WEBHOOK, sender="52.89.214.238")
+        self.app.engine.accept(
+            self.user.id, parse(raw.encode()), raw=raw, origin=Origin.WEBHOOK, sender="52.89.214.238"
+        )
         self.work()
 
     def work(self) -> None:
@@ -141,7 +215,7 @@ class Month:
         self.send('{"action": "buy", "symbol": "NASDAQ:TSLA", "timeframe": "30 Min", "id": "paused-1"}')
 
 
-# --- the pictures ----------------------------------------------------------------------------------------------------------
+# --- the pictures -------------------------------------------------------------------------------------------
 
 
 def free_ports() -> tuple[int, int]:
@@ -169,7 +243,9 @@ def pictures(base: str) -> None:
 
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        desk = browser.new_context(viewport={"width": 1440, "height": 1120}, timezone_id="Europe/Berlin", color_scheme="dark")
+        desk = browser.new_context(
+            viewport={"width": 1440, "height": 1120}, timezone_id="Europe/Berlin", color_scheme="dark"
+        )
         tab = desk.new_page()
         tab.goto(f"{base}/auth/login")
         tab.screenshot(path=HERE / "sign-in.png")
@@ -177,15 +253,26 @@ def pictures(base: str) -> None:
         for name, path in PAGES.items():
             shoot(tab, base + path, name)
         shoot(tab, f"{base}/signals?outcome=Filled", "signal-story", opens=True)
-        phone = browser.new_context(viewport={"width": 390, "height": 844}, device_scale_factor=2, timezone_id="Europe/Berlin", color_scheme="dark", is_mobile=True)
+        phone = browser.new_context(
+            viewport={"width": 390, "height": 844},
+            device_scale_factor=2,
+            timezone_id="Europe/Berlin",
+            color_scheme="dark",
+            is_mobile=True,
+        )
         tab = phone.new_page()
         tab.goto(f"{base}/auth/login")
         sign_in(tab)
         shoot(tab, f"{base}/", "phone")
         shoot(tab, f"{base}/positions", "phone-positions")
-        light = browser.new_context(viewport={"width": 1440, "height": 1120}, timezone_id="Europe/Berlin", color_scheme="light")
+        light = browser.new_context(
+            viewport={"width": 1440, "height": 1120}, timezone_id="Europe/Berlin", color_scheme="light"
+        )
         tab = light.new_page()
-        tab.add_init_script("for (const path of ['/', '/bots', '/performance']) localStorage.setItem(`stActiveTheme-${path}-v2`, '\"Light\"')")
+        tab.add_init_script(
+            "for (const path of ['/', '/bots', '/performance']) "
+            "localStorage.setItem(`stActiveTheme-${path}-v2`, '\"Light\"')"
+        )
         tab.goto(f"{base}/auth/login")
         sign_in(tab)
         shoot(tab, f"{base}/", "overview-light")
@@ -194,10 +281,22 @@ def pictures(base: str) -> None:
 
 
 PAGES = {
-    "overview": "/", "positions": "/positions", "bots": "/bots", "bot": "/bots?bot=4", "setup-accounts": "/connect", "setup-webhook": "/connect?part=Webhook",
-    "setup-alerts": "/connect?part=Alerts", "signals": "/signals", "history": "/history", "performance": "/performance",
-    "risk-events": "/risk_events", "protections": "/risk_events?part=Protections", "account": "/account", "admin": "/admin", "people": "/admin?part=People",
-}  # fmt: skip
+    "overview": "/",
+    "positions": "/positions",
+    "bots": "/bots",
+    "bot": "/bots?bot=4",
+    "setup-accounts": "/connect",
+    "setup-webhook": "/connect?part=Webhook",
+    "setup-alerts": "/connect?part=Alerts",
+    "signals": "/signals",
+    "history": "/history",
+    "performance": "/performance",
+    "risk-events": "/risk_events",
+    "protections": "/risk_events?part=Protections",
+    "account": "/account",
+    "admin": "/admin",
+    "people": "/admin?part=People",
+}
 
 
 def sign_in(tab: Any) -> None:
@@ -223,14 +322,23 @@ def shoot(tab: Any, url: str, name: str, *, opens: bool = False) -> None:
 def main() -> None:
     with tempfile.TemporaryDirectory() as home:
         ui, hooks = free_ports()
-        environ = {**os.environ, "DASHTRADE_HOME": home, "DASHTRADE_UI_PORT": str(ui), "DASHTRADE_WEBHOOK_PORT": str(hooks)}
+        environ = {
+            **os.environ,
+            "DASHTRADE_HOME": home,
+            "DASHTRADE_UI_PORT": str(ui),
+            "DASHTRADE_WEBHOOK_PORT": str(hooks),
+        }
         settings = replace(Settings.load(environ=environ), log_level="WARNING")
         Month(settings).live()
         children = []
         try:
-            children.append(subprocess.Popen([sys.executable, "-m", "dashtrade.worker"], cwd=ROOT, env=environ))
+            children.append(
+                subprocess.Popen([sys.executable, "-m", "dashtrade.worker"], cwd=ROOT, env=environ)
+            )
             children.append(start(environ, ["webhook_server.py"], f"http://127.0.0.1:{hooks}/health"))
-            children.append(start(environ, ["-m", "dashtrade.ui.serve"], f"http://127.0.0.1:{ui}/_stcore/health"))
+            children.append(
+                start(environ, ["-m", "dashtrade.ui.serve"], f"http://127.0.0.1:{ui}/_stcore/health")
+            )
             pictures(f"http://127.0.0.1:{ui}")
         finally:
             for child in children:

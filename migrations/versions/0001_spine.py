@@ -1,4 +1,5 @@
-"""The spine: people, accounts, bots, signals, orders, fills, lots, trades, messages, and the paper broker's books."""
+"""The spine: people, accounts, bots, signals, orders, fills, lots, trades, messages, and the paper broker's
+books."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -288,7 +289,9 @@ def upgrade() -> None:
         "paper_accounts",
         sa.Column("account_id", base.BigId, nullable=False),
         sa.Column("cash", base.Exact(), nullable=False),
-        sa.ForeignKeyConstraint(["account_id"], ["user_api_keys.id"], name=op.f("fk_paper_accounts_account_id")),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["user_api_keys.id"], name=op.f("fk_paper_accounts_account_id")
+        ),
         sa.PrimaryKeyConstraint("account_id", name=op.f("pk_paper_accounts")),
     )
     op.create_table(
@@ -335,7 +338,9 @@ def upgrade() -> None:
         sa.Column("created_at", base.Moment(), nullable=False),
         sa.Column("updated_at", base.Moment(), nullable=False),
         sa.Column("deleted_at", base.Moment(), nullable=True),
-        sa.ForeignKeyConstraint(["account_id"], ["user_api_keys.id"], name=op.f("fk_user_bot_configs_account_id")),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["user_api_keys.id"], name=op.f("fk_user_bot_configs_account_id")
+        ),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_user_bot_configs_user_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_user_bot_configs")),
     )
@@ -347,7 +352,9 @@ def upgrade() -> None:
         sqlite_where=sa.text("status != 'READY'"),
         postgresql_where=sa.text("status != 'READY'"),
     )
-    op.create_index("ix_user_bot_configs_user_symbol", "user_bot_configs", ["user_id", "symbol"], unique=False)
+    op.create_index(
+        "ix_user_bot_configs_user_symbol", "user_bot_configs", ["user_id", "symbol"], unique=False
+    )
     op.create_index(
         "uq_user_bot_configs_account_symbol_timeframe",
         "user_bot_configs",

@@ -1,4 +1,5 @@
-"""Reconciliation and flattening: drifts, what is held outside of the bots, when accounts were compared, and closing everything."""
+"""Reconciliation and flattening: drifts, what is held outside of the bots, when accounts were compared, and
+closing everything."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -36,7 +37,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_drifts")),
     )
     op.create_index(
-        "uq_drifts_unresolved", "drifts", ["account_id", "asset"], unique=True, sqlite_where=unresolved, postgresql_where=unresolved
+        "uq_drifts_unresolved",
+        "drifts",
+        ["account_id", "asset"],
+        unique=True,
+        sqlite_where=unresolved,
+        postgresql_where=unresolved,
     )
     op.create_index("ix_drifts_user", "drifts", ["user_id", "id"], unique=False)
     op.create_table(
@@ -58,7 +64,9 @@ def upgrade() -> None:
         sa.Column("failing_since", base.Moment(), nullable=True),
         sa.Column("problem", sa.Text(), nullable=False),
         sa.Column("told", sa.Boolean(), nullable=False),
-        sa.ForeignKeyConstraint(["account_id"], ["user_api_keys.id"], name=op.f("fk_reconciliations_account_id")),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["user_api_keys.id"], name=op.f("fk_reconciliations_account_id")
+        ),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_reconciliations_user_id")),
         sa.PrimaryKeyConstraint("account_id", name=op.f("pk_reconciliations")),
     )
@@ -77,7 +85,14 @@ def upgrade() -> None:
     )
     op.create_index("ix_flattens_user", "flattens", ["user_id", "id"], unique=False)
     running = sa.text("status = 'running'")
-    op.create_index("ix_flattens_running", "flattens", ["id"], unique=False, sqlite_where=running, postgresql_where=running)
+    op.create_index(
+        "ix_flattens_running",
+        "flattens",
+        ["id"],
+        unique=False,
+        sqlite_where=running,
+        postgresql_where=running,
+    )
     op.create_table(
         "flatten_items",
         sa.Column("id", base.BigId, autoincrement=True, nullable=False),

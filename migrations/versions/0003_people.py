@@ -1,4 +1,5 @@
-"""People: the second factor, links that reset a password, demo accounts, removal, and an admin's view of another's pages."""
+"""People: the second factor, links that reset a password, demo accounts, removal, and an admin's view of
+another's pages."""
 
 import sqlalchemy as sa
 from alembic import op

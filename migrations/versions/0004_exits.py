@@ -1,4 +1,5 @@
-"""Exits: a bot's own plan of exits and ways of ordering, and the entry that an exit held by the venue came with."""
+"""Exits: a bot's own plan of exits and ways of ordering, and the entry that an exit held by the venue came
+with."""
 
 import sqlalchemy as sa
 from alembic import op

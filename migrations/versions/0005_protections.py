@@ -43,11 +43,15 @@ def upgrade() -> None:
         sa.Column("until", base.Moment(), nullable=True),
         sa.Column("unlocked_at", base.Moment(), nullable=True),
         sa.Column("unlocked_by", base.BigId, nullable=True),
-        sa.ForeignKeyConstraint(["protection_id"], ["protections.id"], name=op.f("fk_protection_locks_protection_id")),
+        sa.ForeignKeyConstraint(
+            ["protection_id"], ["protections.id"], name=op.f("fk_protection_locks_protection_id")
+        ),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_protection_locks_user_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_protection_locks")),
     )
-    op.create_index(op.f("ix_protection_locks_protection_id"), "protection_locks", ["protection_id"], unique=False)
+    op.create_index(
+        op.f("ix_protection_locks_protection_id"), "protection_locks", ["protection_id"], unique=False
+    )
     op.create_index("ix_protection_locks_user", "protection_locks", ["user_id", "id"], unique=False)
     op.create_index(
         "ix_protection_locks_standing",
@@ -57,4 +61,6 @@ def upgrade() -> None:
         sqlite_where=sa.text("unlocked_at IS NULL"),
         postgresql_where=sa.text("unlocked_at IS NULL"),
     )
-    op.add_column("user_bot_configs", sa.Column("when_closed", sa.Text(), nullable=False, server_default="refuse"))
+    op.add_column(
+        "user_bot_configs", sa.Column("when_closed", sa.Text(), nullable=False, server_default="refuse")
+    )

@@ -9,4 +9,11 @@ RARE = sa.text("status IN ('working', 'attention', 'failed', 'refused')")
 
 
 def upgrade() -> None:
-    op.create_index("ix_signals_rare", "signals", ["user_id", "status", "id"], unique=False, sqlite_where=RARE, postgresql_where=RARE)
+    op.create_index(
+        "ix_signals_rare",
+        "signals",
+        ["user_id", "status", "id"],
+        unique=False,
+        sqlite_where=RARE,
+        postgresql_where=RARE,
+    )

@@ -1,4 +1,5 @@
-"""When a person said that an account may trade with real money; every live account there is was added with that word."""
+"""When a person said that an account may trade with real money; every live account there is was added with
+that word."""
 
 import sqlalchemy as sa
 from alembic import op

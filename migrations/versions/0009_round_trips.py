@@ -1,7 +1,7 @@
 """Round trips, made from the fills there are; what days won and lost is counted by them.
 
-A position that was handed to another bot, or split, is followed by what the log and the risk events say of it.
-"""
+A position that was handed to another bot, or split, is followed by what the log and the risk events say of
+it."""
 
 from collections import defaultdict
 from dataclasses import replace
@@ -19,11 +19,15 @@ down_revision = "0008_nonces"
 
 AT_ONCE = 5000  # fills in memory
 INDEXES = (
-    ("held_now", ("bot_id",), False), ("open", ("user_id", "opened_at", "id"), False), ("closed", ("user_id", "closed_at", "id"), True),
-    ("bot", ("bot_id", "closed_at", "id"), True), ("symbol", ("user_id", "symbol", "closed_at", "id"), True),
-    ("net", ("user_id", "net_value", "id"), True), ("percent", ("user_id", "percent_value", "id"), True),
+    ("held_now", ("bot_id",), False),
+    ("open", ("user_id", "opened_at", "id"), False),
+    ("closed", ("user_id", "closed_at", "id"), True),
+    ("bot", ("bot_id", "closed_at", "id"), True),
+    ("symbol", ("user_id", "symbol", "closed_at", "id"), True),
+    ("net", ("user_id", "net_value", "id"), True),
+    ("percent", ("user_id", "percent_value", "id"), True),
     ("length", ("user_id", "held_seconds", "id"), True),
-)  # fmt: skip
+)
 
 
 def _table(name, **columns):
@@ -33,18 +37,60 @@ def _table(name, **columns):
 TEXT, ID, NUMBER, MOMENT = sa.Text(), base.BigId, base.Exact(), base.Moment()
 bots = _table("user_bot_configs", id=ID, symbol=base.Instrument(), day=sa.Date(), day_wins=ID, day_losses=ID)
 fills = _table(
-    "fills", id=ID, user_id=ID, account_id=ID, bot_id=ID, order_id=TEXT, side=TEXT, quantity=NUMBER, price=NUMBER, fee=NUMBER, fee_base=NUMBER,
-    realized=NUMBER, at=MOMENT, booked_at=MOMENT,
+    "fills",
+    id=ID,
+    user_id=ID,
+    account_id=ID,
+    bot_id=ID,
+    order_id=TEXT,
+    side=TEXT,
+    quantity=NUMBER,
+    price=NUMBER,
+    fee=NUMBER,
+    fee_base=NUMBER,
+    realized=NUMBER,
+    at=MOMENT,
+    booked_at=MOMENT,
 )
-orders = _table("orders", id=TEXT, signal_id=TEXT, effect=TEXT, type=TEXT, status=TEXT, broker_order_id=TEXT, parent_id=TEXT, exits=base.Json())
+orders = _table(
+    "orders",
+    id=TEXT,
+    signal_id=TEXT,
+    effect=TEXT,
+    type=TEXT,
+    status=TEXT,
+    broker_order_id=TEXT,
+    parent_id=TEXT,
+    exits=base.Json(),
+)
 signals = _table("signals", id=TEXT, origin=TEXT, dedupe_key=TEXT)
-risk_events = _table("bot_risk_events", id=ID, bot_id=ID, at=MOMENT, kind=TEXT, threshold=NUMBER, actual=NUMBER)
+risk_events = _table(
+    "bot_risk_events", id=ID, bot_id=ID, at=MOMENT, kind=TEXT, threshold=NUMBER, actual=NUMBER
+)
 audit = _table("audit_log", id=ID, at=MOMENT, action=TEXT, subject_id=ID, detail=base.Json())
 performance = _table("bot_performance", bot_id=ID, day=sa.Date(), wins=ID, losses=ID)
 trips = _table(
-    "round_trips", user_id=ID, account_id=ID, bot_id=ID, symbol=base.Instrument(), currency=TEXT, side=TEXT, entry_quantity=NUMBER,
-    entry_notional=NUMBER, exit_quantity=NUMBER, exit_notional=NUMBER, realized=NUMBER, fees=NUMBER, opened_at=MOMENT, closed_at=MOMENT,
-    entry_signal_id=TEXT, exit_signal_id=TEXT, exit_reason=TEXT, on_paper=sa.Boolean(), net_value=sa.Float(), percent_value=sa.Float(),
+    "round_trips",
+    user_id=ID,
+    account_id=ID,
+    bot_id=ID,
+    symbol=base.Instrument(),
+    currency=TEXT,
+    side=TEXT,
+    entry_quantity=NUMBER,
+    entry_notional=NUMBER,
+    exit_quantity=NUMBER,
+    exit_notional=NUMBER,
+    realized=NUMBER,
+    fees=NUMBER,
+    opened_at=MOMENT,
+    closed_at=MOMENT,
+    entry_signal_id=TEXT,
+    exit_signal_id=TEXT,
+    exit_reason=TEXT,
+    on_paper=sa.Boolean(),
+    net_value=sa.Float(),
+    percent_value=sa.Float(),
     held_seconds=ID,
 )
 
@@ -59,9 +105,17 @@ def upgrade() -> None:
         sa.Column("symbol", base.Instrument(), nullable=False),
         sa.Column("currency", sa.Text(), nullable=False),
         sa.Column("side", sa.Text(), nullable=False),
-        *(sa.Column(name, base.Exact(), nullable=False) for name in (
-            "entry_quantity", "entry_notional", "exit_quantity", "exit_notional", "realized", "fees",
-        )),
+        *(
+            sa.Column(name, base.Exact(), nullable=False)
+            for name in (
+                "entry_quantity",
+                "entry_notional",
+                "exit_quantity",
+                "exit_notional",
+                "realized",
+                "fees",
+            )
+        ),
         sa.Column("opened_at", base.Moment(), nullable=False),
         sa.Column("closed_at", base.Moment(), nullable=True),
         sa.Column("entry_signal_id", sa.Text(), nullable=False),
@@ -78,7 +132,14 @@ def upgrade() -> None:
     _from_fills(op.get_bind())
     for name, columns, closed in INDEXES:
         which = sa.text("closed_at IS NOT NULL" if closed else "closed_at IS NULL")
-        op.create_index(f"ix_round_trips_{name}", "round_trips", list(columns), unique=False, sqlite_where=which, postgresql_where=which)
+        op.create_index(
+            f"ix_round_trips_{name}",
+            "round_trips",
+            list(columns),
+            unique=False,
+            sqlite_where=which,
+            postgresql_where=which,
+        )
 
 
 def _from_fills(conn) -> None:
@@ -112,13 +173,31 @@ def _from_fills(conn) -> None:
 
 
 def _fills(conn):
-    last = sa.select(sa.func.max(fills.c.id).label("id")).where(fills.c.order_id == orders.c.id).correlate(orders).scalar_subquery()
+    last = (
+        sa.select(sa.func.max(fills.c.id).label("id"))
+        .where(fills.c.order_id == orders.c.id)
+        .correlate(orders)
+        .scalar_subquery()
+    )
     f, o, s = fills.c, orders.c, signals.c
     query = (
         sa.select(
-            *f, o.signal_id, o.effect, o.type, o.status, o.broker_order_id, o.parent_id, o.exits, s.origin, s.dedupe_key, last.label("last"),
+            *f,
+            o.signal_id,
+            o.effect,
+            o.type,
+            o.status,
+            o.broker_order_id,
+            o.parent_id,
+            o.exits,
+            s.origin,
+            s.dedupe_key,
+            last.label("last"),
         )
-        .join_from(fills, orders, o.id == f.order_id).join(signals, s.id == o.signal_id, isouter=True).order_by(f.id).limit(AT_ONCE)
+        .join_from(fills, orders, o.id == f.order_id)
+        .join(signals, s.id == o.signal_id, isouter=True)
+        .order_by(f.id)
+        .limit(AT_ONCE)
     )
     page = conn.execute(query).all()
     while page:
@@ -127,7 +206,8 @@ def _fills(conn):
 
 
 def _elsewhere(conn) -> list:
-    """(when, bot, the share that is then held, who then has it): splits and positions handed over, the last one first."""
+    """(when, bot, the share that is then held, who then has it): splits and positions handed over, the last
+    one first."""
     split = sa.select(risk_events).where(risk_events.c.kind == "split")
     given = sa.select(audit).where(audit.c.action == "position handed over")
     found = [(row.at, row.bot_id, (row.threshold, row.actual), None) for row in conn.execute(split)]
@@ -142,12 +222,17 @@ def _happened(what, held, latest, trailing, ready) -> None:
         held[heir], held[bot_id] = held[bot_id], ZERO
         if trip is not None and trip.is_open:
             ready += [latest[heir]] if heir in latest else []
-            latest[heir], trailing[heir] = replace(latest.pop(bot_id), bot_id=heir), trailing.pop(bot_id, False)
+            latest[heir], trailing[heir] = (
+                replace(latest.pop(bot_id), bot_id=heir),
+                trailing.pop(bot_id, False),
+            )
         return
     was, now = amounts
     held[bot_id] = now
     if trip is not None and trip.is_open:
-        latest[bot_id] = replace(trip, entry_quantity=trip.entry_quantity * now / was, exit_quantity=trip.exit_quantity * now / was)
+        latest[bot_id] = replace(
+            trip, entry_quantity=trip.entry_quantity * now / was, exit_quantity=trip.exit_quantity * now / was
+        )
 
 
 def _trails(exits) -> bool:
@@ -156,23 +241,43 @@ def _trails(exits) -> bool:
 
 def _execution(row, held: Decimal, side: OrderSide, symbol, trailing: bool) -> Execution:
     return Execution(
-        user_id=row.user_id, account_id=row.account_id, bot_id=row.bot_id, symbol=symbol, signal_id=row.signal_id, held=held, side=side,
-        quantity=row.quantity - row.fee_base, price=row.price, realized=row.realized, fee=row.fee + row.fee_base * row.price, at=row.at,
-        completes=row.effect == "close" and row.status == "filled" and row.last == row.id, on_paper=(row.broker_order_id or "").startswith("P-"),
+        user_id=row.user_id,
+        account_id=row.account_id,
+        bot_id=row.bot_id,
+        symbol=symbol,
+        signal_id=row.signal_id,
+        held=held,
+        side=side,
+        quantity=row.quantity - row.fee_base,
+        price=row.price,
+        realized=row.realized,
+        fee=row.fee + row.fee_base * row.price,
+        at=row.at,
+        completes=row.effect == "close" and row.status == "filled" and row.last == row.id,
+        on_paper=(row.broker_order_id or "").startswith("P-"),
         reason=exit_reason(
-            origin=row.origin or "", key=row.dedupe_key, order_type=OrderType(row.type), held_at_broker=row.parent_id is not None, trailing=trailing,
+            origin=row.origin or "",
+            key=row.dedupe_key,
+            order_type=OrderType(row.type),
+            held_at_broker=row.parent_id is not None,
+            trailing=trailing,
         ),
-    )  # fmt: skip
+    )
 
 
 def _put(conn, found) -> None:
-    fields = [column.name for column in trips.c if column.name not in ("currency", "net_value", "percent_value", "held_seconds")]
+    fields = [
+        column.name
+        for column in trips.c
+        if column.name not in ("currency", "net_value", "percent_value", "held_seconds")
+    ]
     rows = []
     for trip in found:
         row = {name: getattr(trip, name) for name in fields} | {"currency": trip.symbol.currency}
         over = not trip.is_open
         row |= {
-            "net_value": float(trip.net) if over else None, "percent_value": float(trip.percent or 0) if over else None,
+            "net_value": float(trip.net) if over else None,
+            "percent_value": float(trip.percent or 0) if over else None,
             "held_seconds": int(trip.held.total_seconds()) if over else None,
         }
         rows.append(row)
@@ -186,5 +291,9 @@ def _count(conn, days) -> None:
     for (bot_id, day), (wins, losses) in days.items():
         if wins or losses:
             p, b, won, lost = performance.c, bots.c, max(wins, 0), max(losses, 0)
-            conn.execute(sa.update(performance).where(p.bot_id == bot_id, p.day == day).values(wins=won, losses=lost))
-            conn.execute(sa.update(bots).where(b.id == bot_id, b.day == day).values(day_wins=won, day_losses=lost))
+            conn.execute(
+                sa.update(performance).where(p.bot_id == bot_id, p.day == day).values(wins=won, losses=lost)
+            )
+            conn.execute(
+                sa.update(bots).where(b.id == bot_id, b.day == day).values(day_wins=won, day_losses=lost)
+            )

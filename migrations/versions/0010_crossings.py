@@ -11,4 +11,10 @@ def upgrade() -> None:
     op.add_column("orders", sa.Column("crossed_with", sa.Text(), nullable=True))
     op.add_column("bot_trades", sa.Column("crossed", sa.Boolean(), nullable=False, server_default=sa.false()))
     left = sa.text("deleted_at IS NOT NULL AND status != 'READY'")
-    op.create_index("ix_user_bot_configs_left", "user_bot_configs", ["account_id", "symbol"], sqlite_where=left, postgresql_where=left)
+    op.create_index(
+        "ix_user_bot_configs_left",
+        "user_bot_configs",
+        ["account_id", "symbol"],
+        sqlite_where=left,
+        postgresql_where=left,
+    )

@@ -24,7 +24,9 @@ def upgrade() -> None:
         sa.Column("tries", base.BigId, nullable=False),
         sa.Column("changed_at", base.Moment(), nullable=False),
         sa.Column("wanted_at", base.Moment(), nullable=True),
-        sa.ForeignKeyConstraint(["account_id"], ["user_api_keys.id"], name=op.f("fk_account_readings_account_id")),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["user_api_keys.id"], name=op.f("fk_account_readings_account_id")
+        ),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_account_readings_user_id")),
         sa.PrimaryKeyConstraint("account_id", name=op.f("pk_account_readings")),
     )

@@ -1,4 +1,5 @@
-"""Attempts to sign in are counted here, devices are known, wrong codes in a row are counted, and API tokens have scopes."""
+"""Attempts to sign in are counted here, devices are known, wrong codes in a row are counted, and API tokens
+have scopes."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -28,6 +29,8 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_known_devices_user_id"), "known_devices", ["user_id"])
     op.add_column("users", sa.Column("wrong_codes", base.BigId, nullable=False, server_default="0"))
-    op.add_column("api_tokens", sa.Column("scopes", sa.Text(), nullable=False, server_default="read trade stop admin"))
+    op.add_column(
+        "api_tokens", sa.Column("scopes", sa.Text(), nullable=False, server_default="read trade stop admin")
+    )
     op.add_column("audit_log", sa.Column("collapse_key", sa.Text(), nullable=True))
     op.create_index(op.f("ix_audit_log_collapse_key"), "audit_log", ["collapse_key"])

@@ -21,7 +21,8 @@ def upgrade() -> None:
     )
     size = "octet_length(raw)" if op.get_bind().dialect.name == "postgresql" else "length(CAST(raw AS BLOB))"
     op.execute(
-        "INSERT INTO stored_bytes (user_id, bytes, forgotten_to) SELECT s.user_id, s.texts + 3000 * COALESCE(d.made, 0), '' FROM "
-        f"(SELECT user_id, SUM(500 + COALESCE({size}, 0)) AS texts FROM signals GROUP BY user_id) s LEFT JOIN "
-        "(SELECT user_id, COUNT(*) AS made FROM decisions GROUP BY user_id) d ON d.user_id = s.user_id"
+        "INSERT INTO stored_bytes (user_id, bytes, forgotten_to) SELECT s.user_id, s.texts + 3000 * "
+        f"COALESCE(d.made, 0), '' FROM (SELECT user_id, SUM(500 + COALESCE({size}, 0)) AS texts FROM "
+        "signals GROUP BY user_id) s LEFT JOIN (SELECT user_id, COUNT(*) AS made FROM decisions GROUP BY "
+        "user_id) d ON d.user_id = s.user_id"
     )

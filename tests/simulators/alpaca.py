@@ -4,9 +4,9 @@
         sim.set_price("AAPL", 101); sim.inject(Fault("time_out"))
         ... sim.url, sim.stream_url, sim.key, sim.secret
 
-By hand: `python -m tests.simulators.alpaca --port 9001`, then POST /_price, /_faults, /_market (see `CONTROLS`).
-Only 127.0.0.1 is served; threads are daemons; bodies, orders and the record of requests are bounded.
-"""
+By hand: `python -m tests.simulators.alpaca --port 9001`, then POST /_price, /_faults, /_market (see
+`CONTROLS`). Only 127.0.0.1 is served; threads are daemons; bodies, orders and the record of requests are
+bounded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ import argparse
 import json
 import socket
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -32,13 +31,23 @@ from tests.simulators.alpaca_routes import json_of, routed
 from tests.simulators.alpaca_stream import StreamServer
 
 LONGEST_BODY = 64 * 1024
+
+
 class AlpacaSimulator:
     """One account, reachable while the `with` lasts. `market` may be used directly, under `market.lock`."""
 
     def __init__(
-        self, port: int = 0, stream_port: int = 0, *, key: str = "PKSIMULATOR", secret: str = "simulator-secret",
-        cash: Decimal = Decimal(100_000), latency: float = 0.0, plan: str = "paid", away: float = 0.0,
-    ) -> None:  # fmt: skip
+        self,
+        port: int = 0,
+        stream_port: int = 0,
+        *,
+        key: str = "PKSIMULATOR",
+        secret: str = "simulator-secret",
+        cash: Decimal = Decimal(100_000),
+        latency: float = 0.0,
+        plan: str = "paid",
+        away: float = 0.0,
+    ) -> None:
         self.key, self.secret, self.latency, self.plan, self.away = key, secret, latency, plan, away
         self.clock_ahead = timedelta(0)
         self.market = Market(cash=cash, now=data.utc_now)
@@ -99,7 +108,11 @@ class AlpacaSimulator:
     def orders(self) -> list[Order]:
         """Those that were asked for: no legs, no replacements."""
         with self.market.lock:
-            return [order for order in self.market.orders.values() if order.parent is None and order.replaces is None]
+            return [
+                order
+                for order in self.market.orders.values()
+                if order.parent is None and order.replaces is None
+            ]
 
     def requests(self, method: str, path: str) -> list[Seen]:
         return [seen for seen in list(self.seen) if seen.method == method and seen.path.startswith(path)]
@@ -142,7 +155,8 @@ class AlpacaSimulator:
         return before if any(fault.kind == "stale" for fault in faults) else reply
 
     def knows(self, key: object, secret: object) -> bool:
-        """Its own key, and any that begins with it and a dash: those share its money, and hear of their own orders alone."""
+        """Its own key, and any that begins with it and a dash: those share its money, and hear of their own
+        orders alone."""
         return secret == self.secret and str(key).partition("-")[0] == self.key
 
     def _due(self, request: Seen) -> list[Fault]:
@@ -170,7 +184,8 @@ class AlpacaSimulator:
         return reply
 
     def place(self, order: Order, faults: list[Fault]) -> dict[str, Any]:
-        """The answer shows the order as it arrives; what follows, follows at once or `latency` seconds later."""
+        """The answer shows the order as it arrives; what follows, follows at once or `latency` seconds
+        later."""
         self.market.place(order)
         shown = order.wire()
         for fault in faults:
@@ -194,13 +209,13 @@ class AlpacaSimulator:
         return order
 
 
-# --- by hand -------------------------------------------------------------------------------------------------------------
+# --- by hand ------------------------------------------------------------------------------------------------
 
 CONTROLS = """\
 POST /_price   {"symbol": "AAPL", "price": "101.5"}
 POST /_faults  {"kind": "time_out"} or a list of them; DELETE /_faults forgets them
 POST /_market  {"session": "open" | "extended" | "closed", "parts": "next" | "finish", "stream": "drop"}
-POST /_hold    {"symbol": "AAPL", "qty": "20", "price": "50"}: what happens outside, such as a split or a sale by hand
+POST /_hold    {"symbol": "AAPL", "qty": "20", "price": "50"}: what happens outside, as by hand
 GET  /_orders; GET /_arrivals: when each order came, by time.monotonic(); DELETE /_arrivals forgets them"""
 
 
@@ -218,7 +233,9 @@ def _control(sim: AlpacaSimulator, request: Seen) -> Reply:
                 _set_market(sim, body)
             case "POST", "/_hold":
                 with sim.market.lock:
-                    sim.market.set_position(sim.market.asset(body["symbol"]), Decimal(body["qty"]), Decimal(body["price"]))
+                    sim.market.set_position(
+                        sim.market.asset(body["symbol"]), Decimal(body["qty"]), Decimal(body["price"])
+                    )
             case "GET", "/_arrivals":
                 return Reply(200, [seen.at for seen in sim.requests("POST", "/v2/orders")])
             case "DELETE", "/_arrivals":
@@ -284,11 +301,23 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PATCH = do_DELETE = _serve
 
     def _send(self, reply: Reply) -> None:
-        body = reply.body if isinstance(reply.body, str) else "" if reply.body is None else json.dumps(reply.body)
-        kind = "text/html" if isinstance(reply.body, str) and reply.body else "application/json; charset=UTF-8"
-        lines = [f"HTTP/1.1 {reply.status} {self.responses.get(reply.status, ('', ''))[0]}", f"Content-Type: {kind}",
-                 f"Content-Length: {len(body.encode())}", f"Date: {self.date_time_string()}",
-                 *(f"{name}: {value}" for name, value in reply.headers)]  # fmt: skip
+        body = (
+            reply.body
+            if isinstance(reply.body, str)
+            else ""
+            if reply.body is None
+            else json.dumps(reply.body)
+        )
+        kind = (
+            "text/html" if isinstance(reply.body, str) and reply.body else "application/json; charset=UTF-8"
+        )
+        lines = [
+            f"HTTP/1.1 {reply.status} {self.responses.get(reply.status, ('', ''))[0]}",
+            f"Content-Type: {kind}",
+            f"Content-Length: {len(body.encode())}",
+            f"Date: {self.date_time_string()}",
+            *(f"{name}: {value}" for name, value in reply.headers),
+        ]
         self.wfile.write(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
 
     def log_message(self, *_: object) -> None:
@@ -296,8 +325,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="A strict Alpaca on this machine.", epilog=CONTROLS,
-                                     formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description="A strict Alpaca on this machine.",
+        epilog=CONTROLS,
+        formatter_class=argparse.RawTextHelpFormatter,
+    )
     parser.add_argument("--port", type=int, default=9001, help="0 for any free one")
     parser.add_argument("--stream-port", type=int, help="of the trade updates; the next one if left out")
     parser.add_argument("--away", type=float, default=0.0, help="seconds there and back")

@@ -8,15 +8,28 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 BEFORE = {"rate_limited": 429, "server_error": 500, "bad_key": 401, "forbidden": 403}  # nothing is done
-AFTER = ("time_out", "gateway_error", "garbage", "empty", "cut_off", "redirect", "drop", "unknown_status", "numbers", "no_route")
-OTHER = ("late_visibility", "slow", "lost", "stale")  # lost: nothing arrives; stale: the answer to the same question before
+AFTER = (
+    "time_out",
+    "gateway_error",
+    "garbage",
+    "empty",
+    "cut_off",
+    "redirect",
+    "drop",
+    "unknown_status",
+    "numbers",
+    "no_route",
+)
+# lost: nothing arrives; stale: the answer to the same question before
+OTHER = ("late_visibility", "slow", "lost", "stale")
 KINDS = (*BEFORE, *AFTER, *OTHER)
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What goes wrong with requests of that method ("*": any) whose path begins so: the `after`-th next and `times` of them
-    (0: for ever). Those of `AFTER` spoil the answer when the work is done, so an order exists."""
+    """What goes wrong with requests of that method ("*": any) whose path begins so: the `after`-th next and
+    `times` of them (0: for ever). Those of `AFTER` spoil the answer when the work is done, so an order
+    exists."""
 
     kind: str
     method: str = "POST"
@@ -58,18 +71,35 @@ class Reply:
 def refusing(fault: Fault) -> Reply:
     if fault.kind == "rate_limited":
         seconds = fault.seconds or 1
-        headers = (("Retry-After", str(int(seconds))),) if fault.seconds != -1 else (
-            ("X-RateLimit-Limit", "200"), ("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", str(int(time.time()) + 5)),
-        )  # fmt: skip
+        headers = (
+            (("Retry-After", str(int(seconds))),)
+            if fault.seconds != -1
+            else (
+                ("X-RateLimit-Limit", "200"),
+                ("X-RateLimit-Remaining", "0"),
+                ("X-RateLimit-Reset", str(int(time.time()) + 5)),
+            )
+        )
         return Reply(429, {"code": 42910000, "message": "rate limit exceeded"}, headers)
-    message = {"server_error": "internal server error occurred", "bad_key": "unauthorized.", "forbidden": "forbidden."}[fault.kind]
-    return Reply(BEFORE[fault.kind], {"code": 50010000, "message": message} if fault.kind == "server_error" else {"message": message})
+    message = {
+        "server_error": "internal server error occurred",
+        "bad_key": "unauthorized.",
+        "forbidden": "forbidden.",
+    }[fault.kind]
+    return Reply(
+        BEFORE[fault.kind],
+        {"code": 50010000, "message": message} if fault.kind == "server_error" else {"message": message},
+    )
 
 
 def _other_status(body: Any) -> Any:
     if isinstance(body, list):
         return [_other_status(each) for each in body]
-    return {**body, "status": "resting_in_the_cloud"} if isinstance(body, dict) and "filled_qty" in body else body
+    return (
+        {**body, "status": "resting_in_the_cloud"}
+        if isinstance(body, dict) and "filled_qty" in body
+        else body
+    )
 
 
 def _as_numbers(body: Any) -> Any:

@@ -1,7 +1,8 @@
-"""One Alpaca account and the market it trades at: orders, positions, money, and every refusal with the venue's own body.
+"""One Alpaca account and the market it trades at: orders, positions, money, and every refusal with the
+venue's own body.
 
-Deterministic: prices move only when they are set, and whatever can fill then does. Nothing here knows of HTTP.
-"""
+Deterministic: prices move only when they are set, and whatever can fill then does. Nothing here knows of
+HTTP."""
 
 from __future__ import annotations
 
@@ -10,11 +11,22 @@ import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from decimal import Decimal as D
 from typing import Any
 
 from tests.simulators.alpaca_orders import (
-    ONE, ZERO, Asset, D, Order, Refused, forbidden, invalid, stamp, text, unprocessable,
-)  # fmt: skip
+    ONE,
+    ZERO,
+    Asset,
+    D,
+    Order,
+    Refused,
+    forbidden,
+    invalid,
+    stamp,
+    text,
+    unprocessable,
+)
 
 MOST_ORDERS = 100_000
 
@@ -22,7 +34,9 @@ MOST_ORDERS = 100_000
 class Market:
     """Everything behind the API. Hold `lock` for as long as an answer is being made."""
 
-    def __init__(self, *, cash: Decimal = D(100_000), now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self, *, cash: Decimal = Decimal(100_000), now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
         self.lock = threading.RLock()
         self.now, self.cash = now, cash
         self.session = "open"  # open | extended | closed
@@ -39,13 +53,18 @@ class Market:
         self.next_in_parts = False
         self.ids_last = False  # which of its checks comes first, the vendor does not say
         for asset in (
-            Asset("AAPL", D(100)), Asset("MSFT", D(200)), Asset("SPY", D(500)), Asset("PENNY", D("0.5")),
-            Asset("HARD", D(50), hard_to_borrow=True), Asset("WHOLE", D(20), fractionable=False),
+            Asset("AAPL", D(100)),
+            Asset("MSFT", D(200)),
+            Asset("SPY", D(500)),
+            Asset("PENNY", D("0.5")),
+            Asset("HARD", D(50), hard_to_borrow=True),
+            Asset("WHOLE", D(20), fractionable=False),
             Asset("OLDER", D(30), hard_to_borrow=True, told_as="easy_to_borrow"),
             Asset("BARE", D(30), told_as=""),
             Asset("HALT", D(10), tradable=False),
-            Asset("BTC/USD", D(50_000), crypto=True), Asset("ETH/USD", D(2_500), crypto=True),
-        ):  # fmt: skip
+            Asset("BTC/USD", D(50_000), crypto=True),
+            Asset("ETH/USD", D(2_500), crypto=True),
+        ):
             self.assets[asset.plain] = asset
 
     # --- what is asked ---
@@ -68,7 +87,10 @@ class Market:
 
     def reserved(self, asset: Asset, side: str) -> Decimal:
         """Held for open orders; of a pair of exits only the one that is not `held` counts."""
-        return sum((order.left for order in self.working(asset) if order.side == side and order.status != "held"), ZERO)
+        return sum(
+            (order.left for order in self.working(asset) if order.side == side and order.status != "held"),
+            ZERO,
+        )
 
     def values(self) -> tuple[Decimal, Decimal]:
         """(long, short) market value."""
@@ -121,7 +143,8 @@ class Market:
         opposite = next((o for o in self.working(asset) if o.side != order.side and o.status != "held"), None)
         if opposite is not None:
             raise forbidden(
-                "potential wash trade detected. use complex orders", existing_order_id=opposite.id,
+                "potential wash trade detected. use complex orders",
+                existing_order_id=opposite.id,
                 reject_reason="opposite side market/stop order exists",
             )
         if held * order.sign < 0 or (asset.crypto and order.side == "sell"):
@@ -138,8 +161,11 @@ class Market:
         if order.left <= free:
             return
         figures = {
-            "available": text(free), "existing_qty": text(abs(held)), "held_for_orders": text(reserved), "symbol": order.asset.symbol,
-        }  # fmt: skip
+            "available": text(free),
+            "existing_qty": text(abs(held)),
+            "held_for_orders": text(reserved),
+            "symbol": order.asset.symbol,
+        }
         asked = f"(requested: {text(order.left)}, available: {text(free)})"
         if order.asset.crypto:
             raise forbidden(f"insufficient balance for {order.asset.symbol.split('/')[0]} {asked}", **figures)
@@ -173,13 +199,21 @@ class Market:
     def _trades(self, order: Order) -> bool:
         if order.time_in_force in ("opg", "cls"):
             return False  # the auctions are not modelled
-        return order.asset.crypto or self.session == "open" or (self.session == "extended" and order.extended_hours)
+        return (
+            order.asset.crypto
+            or self.session == "open"
+            or (self.session == "extended" and order.extended_hours)
+        )
 
     def _match(self, order: Order) -> None:
         price = self._price(order) if self._trades(order) else None
         if price is not None:
             self._fill(order, price)
-        if order.status in ("new", "partially_filled") and order.time_in_force in ("ioc", "fok") and not order.parts:
+        if (
+            order.status in ("new", "partially_filled")
+            and order.time_in_force in ("ioc", "fok")
+            and not order.parts
+        ):
             self._end(order, "canceled")
 
     def _price(self, order: Order) -> Decimal | None:
@@ -214,7 +248,13 @@ class Market:
             if other is not order and other.is_open:
                 other.quantity -= quantity
         self._record(order, quantity, price, done)
-        self._turn(order, "filled" if done else "partially_filled", "fill" if done else "partial_fill", quantity, price)
+        self._turn(
+            order,
+            "filled" if done else "partially_filled",
+            "fill" if done else "partial_fill",
+            quantity,
+            price,
+        )
         if done:
             self._after_fill(order)
 
@@ -243,16 +283,27 @@ class Market:
 
     def _record(self, order: Order, quantity: Decimal, price: Decimal, done: bool) -> None:
         now = self.now()
-        self.activities.append({
-            "id": f"{now:%Y%m%d%H%M%S}{now.microsecond // 1000:03d}::{uuid.uuid4()}", "activity_type": "FILL",
-            "transaction_time": stamp(now), "type": "fill" if done else "partial_fill", "price": text(price), "qty": text(quantity),
-            "side": order.side, "symbol": order.asset.symbol, "leaves_qty": text(max(order.left, ZERO)), "order_id": order.id,
-            "cum_qty": text(order.filled), "order_status": "filled" if done else "partially_filled",
-        })  # fmt: skip
+        self.activities.append(
+            {
+                "id": f"{now:%Y%m%d%H%M%S}{now.microsecond // 1000:03d}::{uuid.uuid4()}",
+                "activity_type": "FILL",
+                "transaction_time": stamp(now),
+                "type": "fill" if done else "partial_fill",
+                "price": text(price),
+                "qty": text(quantity),
+                "side": order.side,
+                "symbol": order.asset.symbol,
+                "leaves_qty": text(max(order.left, ZERO)),
+                "order_id": order.id,
+                "cum_qty": text(order.filled),
+                "order_status": "filled" if done else "partially_filled",
+            }
+        )
 
     def _after_fill(self, order: Order) -> None:
         for index, leg in enumerate(order.legs):
-            if index == 0 and leg.is_open:  # of two exits the second stays held: both may not sell the same shares
+            # of two exits the second stays held: both may not sell the same shares
+            if index == 0 and leg.is_open:
                 self._turn(leg, "new", "new")
         for other in order.parent.legs if order.parent else ():
             if other is not order and other.is_open:
@@ -262,7 +313,11 @@ class Market:
         """The second exit of a bracket fires although it is held: the first one gives way."""
         for parent in self.brackets:
             profit, stop = parent.legs
-            if stop.status == "held" and profit.status in ("new", "partially_filled") and (stop.asset.price - stop.stop) * stop.sign >= 0:
+            if (
+                stop.status == "held"
+                and profit.status in ("new", "partially_filled")
+                and (stop.asset.price - stop.stop) * stop.sign >= 0
+            ):
                 self._end(profit, "canceled")
                 self._turn(stop, "new", "new")
 
@@ -304,11 +359,24 @@ class Market:
         self._enter(new)
         return new
 
-    def _turn(self, order: Order, status: str, event: str, quantity: Decimal | None = None, price: Decimal | None = None) -> None:
+    def _turn(
+        self,
+        order: Order,
+        status: str,
+        event: str,
+        quantity: Decimal | None = None,
+        price: Decimal | None = None,
+    ) -> None:
         order.status, order.at["updated"] = status, self.now()
         if not order.is_open:
             self.open.pop(order.id, None)
-        more = {} if quantity is None else {
-            "qty": text(quantity), "price": text(price), "position_qty": text(self.quantity(order.asset)),
-        }  # fmt: skip
+        more = (
+            {}
+            if quantity is None
+            else {
+                "qty": text(quantity),
+                "price": text(price),
+                "position_qty": text(self.quantity(order.asset)),
+            }
+        )
         self.on_event(event, order, more)

@@ -49,7 +49,9 @@ def text(number: Decimal | None) -> str | None:
 
 def stamp(moment: datetime | None) -> str | None:
     """Nine digits of a second, as the real one has; microseconds come from the clock, the rest is made up."""
-    return None if moment is None else f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{moment.microsecond:06d}789Z"
+    return (
+        None if moment is None else f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{moment.microsecond:06d}789Z"
+    )
 
 
 @dataclass(slots=True)
@@ -60,7 +62,8 @@ class Asset:
     tradable: bool = True
     shortable: bool = True
     hard_to_borrow: bool = False
-    told_as: str = "borrow_status"  # easy_to_borrow: as bodies were until 2026-09-22; empty: both are optional
+    # easy_to_borrow: as bodies were until 2026-09-22; empty: both are optional
+    told_as: str = "borrow_status"
     fractionable: bool = True
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
@@ -73,23 +76,36 @@ class Asset:
         return D("0.01") if self.price >= 1 else D("0.0001")
 
     def wire(self) -> dict[str, Any]:
-        """Documented: `borrow_status` and the two margin requirements, which the vendor's change log of 2026-06-05 and
-        2026-07-16 puts in the place of `easy_to_borrow` and `maintenance_margin_requirement` from 2026-09-22 on. Its
-        words follow the name that it replaces; no body that carries it was found recorded."""
+        """Documented: `borrow_status` and the two margin requirements, which the vendor's change log of
+        2026-06-05 and 2026-07-16 puts in the place of `easy_to_borrow` and `maintenance_margin_requirement`
+        from 2026-09-22 on. Its words follow the name that it replaces; no body that carries it was found
+        recorded."""
         body: dict[str, Any] = {
-            "id": self.id, "class": "crypto" if self.crypto else "us_equity", "exchange": "CRYPTO" if self.crypto else "NASDAQ",
-            "symbol": self.symbol, "name": f"{self.symbol} of the simulator", "status": "active", "tradable": self.tradable,
-            "marginable": not self.crypto, "margin_requirement_long": "100" if self.crypto else "30",
+            "id": self.id,
+            "class": "crypto" if self.crypto else "us_equity",
+            "exchange": "CRYPTO" if self.crypto else "NASDAQ",
+            "symbol": self.symbol,
+            "name": f"{self.symbol} of the simulator",
+            "status": "active",
+            "tradable": self.tradable,
+            "marginable": not self.crypto,
+            "margin_requirement_long": "100" if self.crypto else "30",
             "margin_requirement_short": "100" if self.crypto else "30",
-            "shortable": self.shortable and not self.crypto, "fractionable": self.fractionable or self.crypto, "attributes": [],
-        }  # fmt: skip
+            "shortable": self.shortable and not self.crypto,
+            "fractionable": self.fractionable or self.crypto,
+            "attributes": [],
+        }
         hard = self.hard_to_borrow or self.crypto
         if self.told_as == "borrow_status":
             body["borrow_status"] = "hard_to_borrow" if hard else "easy_to_borrow"
         elif self.told_as == "easy_to_borrow":
             body |= {"easy_to_borrow": not hard, "maintenance_margin_requirement": 100 if self.crypto else 30}
         if self.crypto:
-            body |= {"min_order_size": "0.0001", "min_trade_increment": "0.000000001", "price_increment": "0.01"}
+            body |= {
+                "min_order_size": "0.0001",
+                "min_trade_increment": "0.000000001",
+                "price_increment": "0.01",
+            }
         return body
 
 
@@ -132,28 +148,57 @@ class Order:
 
     @property
     def left(self) -> Decimal:
-        return (self.quantity if self.quantity is not None else self.notional / self.asset.price) - self.filled
+        return (
+            self.quantity if self.quantity is not None else self.notional / self.asset.price
+        ) - self.filled
 
     @property
     def average(self) -> Decimal | None:
-        return (self.cost / self.filled).quantize(D("0.00000001"), ROUND_HALF_UP).normalize() if self.filled else None
+        return (
+            (self.cost / self.filled).quantize(D("0.00000001"), ROUND_HALF_UP).normalize()
+            if self.filled
+            else None
+        )
 
     def wire(self, *, nested: bool = True) -> dict[str, Any]:
         stop = self.stop if self.type != "trailing_stop" else self.trail_stop()
         return {
-            "id": self.id, "client_order_id": self.client_order_id, "created_at": stamp(self.at.get("created")),
-            "updated_at": stamp(self.at.get("updated")), "submitted_at": stamp(self.at.get("created")),
-            **{f"{name}_at": stamp(self.at.get(name)) for name in ("filled", "expired", "canceled", "failed", "replaced")},
-            "replaced_by": self.replaced_by, "replaces": self.replaces, "asset_id": self.asset.id, "symbol": self.asset.symbol,
-            "asset_class": "crypto" if self.asset.crypto else "us_equity", "notional": text(self.notional),
-            "qty": text(self.quantity), "filled_qty": text(self.filled), "filled_avg_price": text(self.average),
-            "order_class": "" if self.order_class == "simple" else self.order_class, "order_type": self.type, "type": self.type,
-            "side": self.side, "position_intent": f"{self.side}_to_open", "time_in_force": self.time_in_force,
-            "limit_price": text(self.limit), "stop_price": text(stop), "status": self.status,
-            "extended_hours": self.extended_hours, "legs": ([leg.wire() for leg in self.legs] or None) if nested else None,
-            "trail_percent": text(self.trail_percent), "trail_price": text(self.trail_price), "hwm": text(self.hwm),
-            "subtag": None, "source": None, "expires_at": None,
-        }  # fmt: skip
+            "id": self.id,
+            "client_order_id": self.client_order_id,
+            "created_at": stamp(self.at.get("created")),
+            "updated_at": stamp(self.at.get("updated")),
+            "submitted_at": stamp(self.at.get("created")),
+            **{
+                f"{name}_at": stamp(self.at.get(name))
+                for name in ("filled", "expired", "canceled", "failed", "replaced")
+            },
+            "replaced_by": self.replaced_by,
+            "replaces": self.replaces,
+            "asset_id": self.asset.id,
+            "symbol": self.asset.symbol,
+            "asset_class": "crypto" if self.asset.crypto else "us_equity",
+            "notional": text(self.notional),
+            "qty": text(self.quantity),
+            "filled_qty": text(self.filled),
+            "filled_avg_price": text(self.average),
+            "order_class": "" if self.order_class == "simple" else self.order_class,
+            "order_type": self.type,
+            "type": self.type,
+            "side": self.side,
+            "position_intent": f"{self.side}_to_open",
+            "time_in_force": self.time_in_force,
+            "limit_price": text(self.limit),
+            "stop_price": text(stop),
+            "status": self.status,
+            "extended_hours": self.extended_hours,
+            "legs": ([leg.wire() for leg in self.legs] or None) if nested else None,
+            "trail_percent": text(self.trail_percent),
+            "trail_price": text(self.trail_price),
+            "hwm": text(self.hwm),
+            "subtag": None,
+            "source": None,
+            "expires_at": None,
+        }
 
     def trail_stop(self) -> Decimal | None:
         if self.hwm is None:

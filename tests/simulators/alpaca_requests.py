@@ -1,4 +1,5 @@
-"""Reading POST and PATCH /v2/orders as strictly as Alpaca does: what it would refuse is refused, with its own words."""
+"""Reading POST and PATCH /v2/orders as strictly as Alpaca does: what it would refuse is refused, with its own
+words."""
 
 from __future__ import annotations
 
@@ -11,13 +12,33 @@ from tests.simulators.alpaca_market import Market
 from tests.simulators.alpaca_orders import TIMES, TYPES, Asset, Order, forbidden, invalid, unprocessable
 
 FIELDS = frozenset(
-    "symbol qty notional side type time_in_force limit_price stop_price trail_price trail_percent extended_hours client_order_id "
-    "order_class take_profit stop_loss position_intent".split()
+    [
+        "symbol",
+        "qty",
+        "notional",
+        "side",
+        "type",
+        "time_in_force",
+        "limit_price",
+        "stop_price",
+        "trail_price",
+        "trail_percent",
+        "extended_hours",
+        "client_order_id",
+        "order_class",
+        "take_profit",
+        "stop_loss",
+        "position_intent",
+    ]
 )
-CHANGES = frozenset("qty time_in_force limit_price stop_price trail client_order_id".split())
+CHANGES = frozenset(["qty", "time_in_force", "limit_price", "stop_price", "trail", "client_order_id"])
 NEEDS = {
-    "market": (), "limit": ("limit_price",), "stop": ("stop_price",), "stop_limit": ("stop_price", "limit_price"), "trailing_stop": (),
-}  # fmt: skip
+    "market": (),
+    "limit": ("limit_price",),
+    "stop": ("stop_price",),
+    "stop_limit": ("stop_price", "limit_price"),
+    "trailing_stop": (),
+}
 
 
 def number(body: Mapping[str, Any], name: str) -> Decimal | None:
@@ -51,11 +72,20 @@ def order_of(market: Market, body: Any) -> Order:
     if when not in TIMES:
         raise invalid("invalid time_in_force")
     order = Order(
-        client_order_id=_client_id(body), asset=asset, side=side, type=kind, time_in_force=when, quantity=number(body, "qty"),
-        notional=number(body, "notional"), limit=number(body, "limit_price"), stop=number(body, "stop_price"),
-        trail_price=number(body, "trail_price"), trail_percent=number(body, "trail_percent"),
-        extended_hours=body.get("extended_hours") is True, order_class=body.get("order_class") or "simple",
-    )  # fmt: skip
+        client_order_id=_client_id(body),
+        asset=asset,
+        side=side,
+        type=kind,
+        time_in_force=when,
+        quantity=number(body, "qty"),
+        notional=number(body, "notional"),
+        limit=number(body, "limit_price"),
+        stop=number(body, "stop_price"),
+        trail_price=number(body, "trail_price"),
+        trail_percent=number(body, "trail_percent"),
+        extended_hours=body.get("extended_hours") is True,
+        order_class=body.get("order_class") or "simple",
+    )
     _check_amount(order)
     _check_prices(order, body)
     _check_hours(order)
@@ -117,7 +147,9 @@ def check_step(name: str, price: Decimal | None, asset: Asset) -> None:
         return
     digits = -price.normalize().as_tuple().exponent
     if digits > (2 if price >= 1 else 4) and not asset.crypto:
-        raise unprocessable(f"invalid {name} {price}. sub-penny increment does not fulfill minimum pricing criteria")
+        raise unprocessable(
+            f"invalid {name} {price}. sub-penny increment does not fulfill minimum pricing criteria"
+        )
 
 
 def _check_hours(order: Order) -> None:
@@ -133,8 +165,10 @@ def _check_stock(order: Order) -> None:
         return
     if not order.asset.fractionable:
         raise forbidden(f'asset "{order.asset.symbol}" is not fractionable')
-    # Recorded, both: in a report against a client library (2023) and by probes of the paper API (2026). Documented: limit, stop
-    # and stop-limit orders of the day take fractions (change log of 2024-08-20). Invented: the words against a trailing stop.
+    # Recorded, both: in a report against a client library (2023) and by probes of the paper API (2026).
+    # Documented: limit, stop
+    # and stop-limit orders of the day take fractions (change log of 2024-08-20). Invented: the words against
+    # a trailing stop.
     if order.order_class != "simple":
         raise unprocessable("fractional orders must be simple orders")
     if order.time_in_force != "day":
@@ -147,7 +181,8 @@ def _check_coin(order: Order) -> None:
     if order.type not in ("market", "limit", "stop_limit"):
         raise invalid("invalid order type for crypto order")
     if order.time_in_force not in ("gtc", "ioc"):
-        raise unprocessable("invalid crypto time_in_force")  # recorded, with this code, in a review of 2026-07
+        # recorded, with this code, in a review of 2026-07
+        raise unprocessable("invalid crypto time_in_force")
     if order.order_class != "simple":
         raise invalid(f"crypto orders not allowed for advanced order_class: {order.order_class}")
 
@@ -182,16 +217,27 @@ def _check_exits(order: Order, limit: Decimal | None, trigger: Decimal | None) -
     check_step("stop_loss.stop_price", trigger, order.asset)
     base = order.limit or order.asset.price
     if limit is not None and (limit - base) * order.sign < Decimal("0.01"):
-        raise unprocessable(f"take_profit.limit_price must be {'>=' if order.sign > 0 else '<='} base_price + 0.01")
+        raise unprocessable(
+            f"take_profit.limit_price must be {'>=' if order.sign > 0 else '<='} base_price + 0.01"
+        )
     if trigger is not None and (base - trigger) * order.sign < Decimal("0.01"):
-        raise unprocessable(f"stop_loss.stop_price must be {'<=' if order.sign > 0 else '>='} base_price - 0.01")
+        raise unprocessable(
+            f"stop_loss.stop_price must be {'<=' if order.sign > 0 else '>='} base_price - 0.01"
+        )
 
 
 def _leg(parent: Order, kind: str, *, limit: Decimal | None = None, stop: Decimal | None = None) -> Order:
     return Order(
-        client_order_id=str(uuid.uuid4()), asset=parent.asset, side="sell" if parent.side == "buy" else "buy", type=kind,
-        time_in_force=parent.time_in_force, quantity=parent.quantity, limit=limit, stop=stop, order_class=parent.order_class,
-    )  # fmt: skip
+        client_order_id=str(uuid.uuid4()),
+        asset=parent.asset,
+        side="sell" if parent.side == "buy" else "buy",
+        type=kind,
+        time_in_force=parent.time_in_force,
+        quantity=parent.quantity,
+        limit=limit,
+        stop=stop,
+        order_class=parent.order_class,
+    )
 
 
 def changed(old: Order, body: Any) -> Order:
@@ -204,11 +250,18 @@ def changed(old: Order, body: Any) -> Order:
     if quantity <= old.filled:
         raise unprocessable("order qty must be > filled_qty")
     new = Order(
-        client_order_id=_client_id(body), asset=old.asset, side=old.side, type=old.type, quantity=quantity - old.filled,
-        time_in_force=body.get("time_in_force") or old.time_in_force, limit=number(body, "limit_price") or old.limit,
-        stop=number(body, "stop_price") or old.stop, trail_price=old.trail_price, trail_percent=old.trail_percent,
+        client_order_id=_client_id(body),
+        asset=old.asset,
+        side=old.side,
+        type=old.type,
+        quantity=quantity - old.filled,
+        time_in_force=body.get("time_in_force") or old.time_in_force,
+        limit=number(body, "limit_price") or old.limit,
+        stop=number(body, "stop_price") or old.stop,
+        trail_price=old.trail_price,
+        trail_percent=old.trail_percent,
         extended_hours=old.extended_hours,
-    )  # fmt: skip
+    )
     check_step("limit_price", new.limit, new.asset)
     check_step("stop_price", new.stop, new.asset)
     return new

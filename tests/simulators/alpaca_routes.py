@@ -29,11 +29,16 @@ def _list_orders(sim: AlpacaSimulator, request: Seen, faults: list[Fault]) -> Re
         if not sim.market.shows(order):
             continue
         created = order.at["created"]
-        if sim.late.get(order.id, 0) > sim.market.now().timestamp() or (after and created <= after) or (until and created > until):
+        if (
+            sim.late.get(order.id, 0) > sim.market.now().timestamp()
+            or (after and created <= after)
+            or (until and created > until)
+        ):
             continue
-        if (state == "all" or order.is_open == (state == "open")) and (not symbols or order.asset.plain in symbols):
-            if query.get("nested") != "true" or order.parent is None:
-                found.append(order)
+        in_state = state == "all" or order.is_open == (state == "open")
+        wanted = not symbols or order.asset.plain in symbols
+        if in_state and wanted and (query.get("nested") != "true" or order.parent is None):
+            found.append(order)
     if query.get("direction", "desc") == "desc":
         found.reverse()
     limit = int(query.get("limit", 50))
@@ -44,11 +49,16 @@ def _list_orders(sim: AlpacaSimulator, request: Seen, faults: list[Fault]) -> Re
 
 
 def _get_order(sim: AlpacaSimulator, request: Seen, faults: list[Fault], order_id: str) -> Reply:
-    return Reply(200, sim.visible(sim.market.orders.get(order_id)).wire(nested=request.query.get("nested") == "true"))
+    return Reply(
+        200, sim.visible(sim.market.orders.get(order_id)).wire(nested=request.query.get("nested") == "true")
+    )
 
 
 def _get_by_client_id(sim: AlpacaSimulator, request: Seen, faults: list[Fault]) -> Reply:
-    return Reply(200, sim.visible(sim.market.by_client.get(request.query.get("client_order_id", ""))).wire(nested=False))
+    return Reply(
+        200,
+        sim.visible(sim.market.by_client.get(request.query.get("client_order_id", ""))).wire(nested=False),
+    )
 
 
 def _delete_order(sim: AlpacaSimulator, request: Seen, faults: list[Fault], order_id: str) -> Reply:
@@ -64,7 +74,9 @@ def _patch_order(sim: AlpacaSimulator, request: Seen, faults: list[Fault], order
 
 
 def _positions(sim: AlpacaSimulator, request: Seen, faults: list[Fault]) -> Reply:
-    return Reply(200, [data.position(sim.market, name) for name in sim.market.held if sim.market.shows_held(name)])
+    return Reply(
+        200, [data.position(sim.market, name) for name in sim.market.held if sim.market.shows_held(name)]
+    )
 
 
 def _position(sim: AlpacaSimulator, request: Seen, faults: list[Fault], name: str) -> Reply:
@@ -76,8 +88,13 @@ def _position(sim: AlpacaSimulator, request: Seen, faults: list[Fault], name: st
 def _close_position(sim: AlpacaSimulator, request: Seen, faults: list[Fault], name: str) -> Reply:
     _position(sim, request, faults, name)
     asset, held = sim.market.assets[name], sim.market.quantity(sim.market.assets[name])
-    body = {"symbol": asset.symbol, "qty": text(abs(held)), "side": "sell" if held > 0 else "buy", "type": "market",
-            "time_in_force": "gtc" if asset.crypto else "day"}  # fmt: skip
+    body = {
+        "symbol": asset.symbol,
+        "qty": text(abs(held)),
+        "side": "sell" if held > 0 else "buy",
+        "type": "market",
+        "time_in_force": "gtc" if asset.crypto else "day",
+    }
     return Reply(200, sim.place(order_of(sim.market, body), faults))
 
 
@@ -95,7 +112,9 @@ def _calendar(sim: AlpacaSimulator, request: Seen, faults: list[Fault]) -> Reply
 
 def _assets(sim: AlpacaSimulator, request: Seen, faults: list[Fault]) -> Reply:
     kind = request.query.get("asset_class")
-    return Reply(200, [body for asset in sim.market.assets.values() if kind in (None, (body := asset.wire())["class"])])
+    return Reply(
+        200, [body for asset in sim.market.assets.values() if kind in (None, (body := asset.wire())["class"])]
+    )
 
 
 def _asset(sim: AlpacaSimulator, request: Seen, faults: list[Fault], name: str) -> Reply:
@@ -113,7 +132,9 @@ def _activities(sim: AlpacaSimulator, request: Seen, faults: list[Fault]) -> Rep
 
 
 def _quotes(sim: AlpacaSimulator, request: Seen, faults: list[Fault]) -> Reply:
-    return Reply(200, data.latest_quotes(sim.market, request.query, crypto="crypto" in request.path, plan=sim.plan))
+    return Reply(
+        200, data.latest_quotes(sim.market, request.query, crypto="crypto" in request.path, plan=sim.plan)
+    )
 
 
 def _trades(sim: AlpacaSimulator, request: Seen, faults: list[Fault]) -> Reply:
@@ -127,18 +148,29 @@ def _bars(sim: AlpacaSimulator, request: Seen, faults: list[Fault]) -> Reply:
 _ROUTES = [
     (method, re.compile(path), work)
     for method, path, work in (
-        ("POST", r"/v2/orders", _post_order), ("GET", r"/v2/orders", _list_orders),
-        ("GET", r"/v2/orders:by_client_order_id", _get_by_client_id), ("GET", r"/v2/orders/([0-9a-f-]{36})", _get_order),
-        ("DELETE", r"/v2/orders/([0-9a-f-]{36})", _delete_order), ("PATCH", r"/v2/orders/([0-9a-f-]{36})", _patch_order),
-        ("GET", r"/v2/positions", _positions), ("GET", r"/v2/positions/([A-Z.]+)", _position),
-        ("DELETE", r"/v2/positions/([A-Z.]+)", _close_position), ("GET", r"/v2/account", _account), ("GET", r"/v2/clock", _clock),
-        ("GET", r"/v2/calendar", _calendar), ("GET", r"/v2/assets", _assets), ("GET", r"/v2/assets/([A-Z.]+)", _asset),
-        ("GET", r"/v2/account/activities/FILL", _activities), ("GET", r"/v2/stocks/quotes/latest", _quotes),
-        ("GET", r"/v2/stocks/trades/latest", _trades), ("GET", r"/v1beta3/crypto/us/latest/trades", _trades),
-        ("GET", r"/v2/stocks/bars", _bars), ("GET", r"/v1beta3/crypto/us/latest/quotes", _quotes),
+        ("POST", r"/v2/orders", _post_order),
+        ("GET", r"/v2/orders", _list_orders),
+        ("GET", r"/v2/orders:by_client_order_id", _get_by_client_id),
+        ("GET", r"/v2/orders/([0-9a-f-]{36})", _get_order),
+        ("DELETE", r"/v2/orders/([0-9a-f-]{36})", _delete_order),
+        ("PATCH", r"/v2/orders/([0-9a-f-]{36})", _patch_order),
+        ("GET", r"/v2/positions", _positions),
+        ("GET", r"/v2/positions/([A-Z.]+)", _position),
+        ("DELETE", r"/v2/positions/([A-Z.]+)", _close_position),
+        ("GET", r"/v2/account", _account),
+        ("GET", r"/v2/clock", _clock),
+        ("GET", r"/v2/calendar", _calendar),
+        ("GET", r"/v2/assets", _assets),
+        ("GET", r"/v2/assets/([A-Z.]+)", _asset),
+        ("GET", r"/v2/account/activities/FILL", _activities),
+        ("GET", r"/v2/stocks/quotes/latest", _quotes),
+        ("GET", r"/v2/stocks/trades/latest", _trades),
+        ("GET", r"/v1beta3/crypto/us/latest/trades", _trades),
+        ("GET", r"/v2/stocks/bars", _bars),
+        ("GET", r"/v1beta3/crypto/us/latest/quotes", _quotes),
         ("GET", r"/v1beta3/crypto/us/bars", _bars),
     )
-]  # fmt: skip
+]
 
 
 def routed(sim: AlpacaSimulator, request: Seen, faults: list[Fault]) -> Reply:

@@ -1,4 +1,5 @@
-"""Alpaca's trade_updates stream: authenticate, authorization, listen, then a binary frame for each event; nothing is replayed."""
+"""Alpaca's trade_updates stream: authenticate, authorization, listen, then a binary frame for each event;
+nothing is replayed."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ MOST_WAITING = 10_000
 
 
 class StreamServer:
-    """Uses the websockets package, which alpaca-py brings; without it there is no stream, as the REST side needs none."""
+    """Uses the websockets package, which alpaca-py brings; without it there is no stream, as the REST side
+    needs none."""
 
     def __init__(self, sim: AlpacaSimulator, port: int) -> None:
         self._sim, self._port = sim, port
@@ -56,7 +58,13 @@ class StreamServer:
     def tell(self, event: str, order: Order, more: dict[str, Any]) -> None:
         if self._listening:
             at = stamp(self._sim.market.now())
-            data = {"event": event, "execution_id": str(uuid.uuid4()), "timestamp": at, "order": order.wire(), **more}
+            data = {
+                "event": event,
+                "execution_id": str(uuid.uuid4()),
+                "timestamp": at,
+                "order": order.wire(),
+                **more,
+            }
             self._events.put_nowait((order.owner, {"stream": "trade_updates", "data": data}))
 
     def _send(self) -> None:
@@ -93,7 +101,11 @@ class StreamServer:
         key = str(given.get("key_id"))
         good = self._sim.knows(key, given.get("secret_key")) and asked.get("action") == "authenticate"
         status = "authorized" if good else "unauthorized"
-        connection.send(json.dumps({"stream": "authorization", "data": {"status": status, "action": "authenticate"}}).encode())
+        connection.send(
+            json.dumps(
+                {"stream": "authorization", "data": {"status": status, "action": "authenticate"}}
+            ).encode()
+        )
         return key if good else ""
 
     def _heard(self, connection: Any, key: str, message: dict[str, Any]) -> None:

@@ -2,11 +2,14 @@
 
     python -m tests.simulators.crypto --exchange binance --port 9002
 
-Point an account at it with CCXT_URL_BINANCE=http://127.0.0.1:9002. Faults, for the next request they fit unless said otherwise:
+Point an account at it with CCXT_URL_BINANCE=http://127.0.0.1:9002. Faults, for the next request they fit
+unless said otherwise:
 
     curl -d '{"name": "time_out"}' http://127.0.0.1:9002/_faults      the order IS placed, no answer comes
-    also gateway_error, garbage, empty, cut_off, redirect               the order IS placed, the answer is that
-    late_visibility {"seconds": 2}, late_trades {"seconds": 2}          from now on, orders or executions are shown late
+    also gateway_error, garbage, empty, cut_off, redirect               the order IS placed, the answer is
+    that
+    late_visibility {"seconds": 2}, late_trades {"seconds": 2}          from now on, orders or executions are
+    shown late
     unknown_status, bad_key, reading_fails                              from now on
     rate_limited {"seconds": 7}                                         429, before anything is done
     answer {"on": "create", "status": 400, "body": "…", "placed": false}    any answer at all
@@ -75,8 +78,8 @@ class Refused(Exception):
 
 
 class Front:
-    """What one exchange's front must give. `routes` maps (method, path) to (kind, function); kind is create, cancel, read or
-    public, and a path may hold one {name}."""
+    """What one exchange's front must give. `routes` maps (method, path) to (kind, function); kind is create,
+    cancel, read or public, and a path may hold one {name}."""
 
     quotes: tuple[str, ...] = ("USDT",)
     money = "USDT"
@@ -130,12 +133,15 @@ class Simulator:
         self.faults: list[dict[str, Any]] = []
         self.lasting: set[str] = set()
         self.requests: list[Request] = []
-        self.chaos: Callable[[str], dict[str, Any] | None] | None = None  # what else befalls a request of that kind
+        # what else befalls a request of that kind
+        self.chaos: Callable[[str], dict[str, Any] | None] | None = None
         self.hold = 1.5  # seconds that a time-out lasts at most
         self._closing = threading.Event()
         self._server = _Server(("127.0.0.1", port), _handler(self))
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True).start()
+        threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True
+        ).start()
 
     def __enter__(self) -> Simulator:
         return self
@@ -152,7 +158,9 @@ class Simulator:
 
     def fault(self, name: str, **how: Any) -> None:
         if name in ("late_visibility", "late_trades"):
-            setattr(self.core, "lag" if name == "late_visibility" else "trade_lag", float(how.get("seconds", 1)))
+            setattr(
+                self.core, "lag" if name == "late_visibility" else "trade_lag", float(how.get("seconds", 1))
+            )
         elif name == "unknown_status":
             self.front.strange_status = True
         elif name in LASTING:
@@ -189,7 +197,9 @@ class Simulator:
             seconds = str(fault.get("seconds", 1))
             return Answer(status=429, body=self.front.limited(), headers={"Retry-After": seconds})
         if fault and fault["name"] == "answer" and not fault.get("placed"):
-            return Answer(status=fault.get("status", 200), body=fault.get("body", ""), headers=fault.get("headers", {}))
+            return Answer(
+                status=fault.get("status", 200), body=fault.get("body", ""), headers=fault.get("headers", {})
+            )
         given = self._worked(request, kind, work)
         return self._spoiled(given, fault) if fault else given
 
@@ -233,7 +243,10 @@ class Simulator:
             case "drop":
                 return None
             case "gateway_error":
-                return Answer(status=fault.get("status", 504), body="<html><body><h1>504 Gateway Time-out</h1></body></html>")
+                return Answer(
+                    status=fault.get("status", 504),
+                    body="<html><body><h1>504 Gateway Time-out</h1></body></html>",
+                )
             case "garbage":
                 return Answer(body="<html><body>We will be back soon</body></html>")
             case "empty":
@@ -242,7 +255,11 @@ class Simulator:
                 return Answer(body=given.text[: len(given.text) // 2])
             case "redirect":
                 return Answer(status=302, body="", headers={"Location": "/elsewhere"})
-        return Answer(status=fault.get("status", 200), body=fault.get("body", given.body), headers=fault.get("headers", {}))
+        return Answer(
+            status=fault.get("status", 200),
+            body=fault.get("body", given.body),
+            headers=fault.get("headers", {}),
+        )
 
     def _steered(self, request: Request) -> Answer:
         match request.method, request.path:
@@ -262,7 +279,9 @@ class Simulator:
 
 def _fits(pattern: str, path: str) -> list[str] | None:
     one, other = pattern.split("/"), path.split("/")
-    if len(one) != len(other) or any(a != b and not a.startswith("{") for a, b in zip(one, other, strict=True)):
+    if len(one) != len(other) or any(
+        a != b and not a.startswith("{") for a, b in zip(one, other, strict=True)
+    ):
         return None
     return [b for a, b in zip(one, other, strict=True) if a.startswith("{")]
 
@@ -287,7 +306,9 @@ def _handler(simulator: Simulator) -> type[BaseHTTPRequestHandler]:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
             split = urlsplit(self.path)
             headers = {name.lower(): value for name, value in self.headers.items()}
-            asked = Request(method=self.command, path=split.path, query=split.query, headers=headers, body=body)
+            asked = Request(
+                method=self.command, path=split.path, query=split.query, headers=headers, body=body
+            )
             answer = simulator.answer(asked)
             if answer is None:
                 self.close_connection = True
@@ -295,7 +316,11 @@ def _handler(simulator: Simulator) -> type[BaseHTTPRequestHandler]:
             said = answer.text.encode()
             self.send_response(answer.status)
             kind = "application/json" if answer.text[:1] in ("{", "[") else "text/html"
-            for name, value in {"Content-Type": kind, "Content-Length": str(len(said)), **answer.headers}.items():
+            for name, value in {
+                "Content-Type": kind,
+                "Content-Length": str(len(said)),
+                **answer.headers,
+            }.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(said)
@@ -309,18 +334,22 @@ def _handler(simulator: Simulator) -> type[BaseHTTPRequestHandler]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="A crypto exchange on 127.0.0.1, with made-up money and faults on demand.")
+    parser = argparse.ArgumentParser(
+        description="A crypto exchange on 127.0.0.1, with made-up money and faults on demand."
+    )
     parser.add_argument("--exchange", choices=EXCHANGES, required=True)
     parser.add_argument("--port", type=int, required=True)
     given = parser.parse_args()
     with Simulator(given.exchange, given.port) as simulator:
         keys = getattr(simulator.front, "keys", {"key": KEY, "secret": SECRET, "passphrase": PASSPHRASE})
         print(
-            f"{given.exchange} at {simulator.url}; its keys:\n" + "\n".join(f"  {name}: {value}" for name, value in keys.items()),
+            f"{given.exchange} at {simulator.url}; its keys:\n"
+            + "\n".join(f"  {name}: {value}" for name, value in keys.items()),
             flush=True,
         )
         threading.Event().wait()
 
 
 if __name__ == "__main__":
-    importlib.import_module("tests.simulators.crypto").main()  # not this module a second time, under another name
+    # not this module a second time, under another name
+    importlib.import_module("tests.simulators.crypto").main()

@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import json
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.simulators.crypto import KEY, SECRET, Answer, Front, Refused, Request
 from tests.simulators.crypto_core import D, Market, Order, Refusal, ms, text
@@ -18,15 +18,32 @@ from tests.simulators.crypto_core import D, Market, Order, Refusal, ms, text
 _STATUS = {"open": "NEW", "filled": "FILLED", "canceled": "CANCELED", "expired": "EXPIRED"}
 # Documented: the codes and words. Invented: nothing but which filter is named first where an order fails two.
 _REFUSALS = {
-    "funds": (-2010, "Account has insufficient balance for requested action."), "min_quantity": (-1013, "Filter failure: LOT_SIZE"),
-    "step": (-1013, "Filter failure: LOT_SIZE"), "tick": (-1013, "Filter failure: PRICE_FILTER"),
-    "min_notional": (-1013, "Filter failure: NOTIONAL"), "symbol": (-1121, "Invalid symbol."),
-    "duplicate": (-2010, "Duplicate order sent."), "not_found": (-2013, "Order does not exist."), "ended": (-2011, "Unknown order sent."),
-    "value": (-1100, "Illegal characters found in a parameter."), "type": (-1116, "Invalid orderType."),
-}  # fmt: skip
+    "funds": (-2010, "Account has insufficient balance for requested action."),
+    "min_quantity": (-1013, "Filter failure: LOT_SIZE"),
+    "step": (-1013, "Filter failure: LOT_SIZE"),
+    "tick": (-1013, "Filter failure: PRICE_FILTER"),
+    "min_notional": (-1013, "Filter failure: NOTIONAL"),
+    "symbol": (-1121, "Invalid symbol."),
+    "duplicate": (-2010, "Duplicate order sent."),
+    "not_found": (-2013, "Order does not exist."),
+    "ended": (-2011, "Unknown order sent."),
+    "value": (-1100, "Illegal characters found in a parameter."),
+    "type": (-1116, "Invalid orderType."),
+}
 _ACK = ("symbol", "orderId", "orderListId", "clientOrderId", "transactTime")
 _LOOKED_UP = ("time", "updateTime", "isWorking", "workingTime", "icebergQty")  # told by a look-up alone
-_SECONDS = {"1m": 60, "3m": 180, "5m": 300, "15m": 900, "30m": 1800, "1h": 3600, "2h": 7200, "4h": 14400, "6h": 21600, "1d": 86400}
+_SECONDS = {
+    "1m": 60,
+    "3m": 180,
+    "5m": 300,
+    "15m": 900,
+    "30m": 1800,
+    "1h": 3600,
+    "2h": 7200,
+    "4h": 14400,
+    "6h": 21600,
+    "1d": 86400,
+}
 
 
 def _said(code: int, words: str, status: int = 400) -> Refused:
@@ -54,7 +71,10 @@ class BinanceFront(Front):
         return _said(-2015, "Invalid API-key, IP, or permissions for action.", 401).answer
 
     def limited(self) -> Any:
-        return {"code": -1003, "msg": "Too much request weight used; current limit is 6000 request weight per 1 MINUTE."}
+        return {
+            "code": -1003,
+            "msg": "Too much request weight used; current limit is 6000 request weight per 1 MINUTE.",
+        }
 
     # --- public ---
 
@@ -68,24 +88,58 @@ class BinanceFront(Front):
 
     def _symbol(self, market: Market) -> dict[str, Any]:
         return {
-            "symbol": market.base + market.quote, "status": "TRADING", "baseAsset": market.base, "quoteAsset": market.quote,
-            "baseAssetPrecision": 8, "quotePrecision": 8, "quoteAssetPrecision": 8, "isSpotTradingAllowed": True,
+            "symbol": market.base + market.quote,
+            "status": "TRADING",
+            "baseAsset": market.base,
+            "quoteAsset": market.quote,
+            "baseAssetPrecision": 8,
+            "quotePrecision": 8,
+            "quoteAssetPrecision": 8,
+            "isSpotTradingAllowed": True,
             "orderTypes": [
-                "LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT",
+                "LIMIT",
+                "LIMIT_MAKER",
+                "MARKET",
+                "STOP_LOSS",
+                "STOP_LOSS_LIMIT",
+                "TAKE_PROFIT",
+                "TAKE_PROFIT_LIMIT",
             ],
-            "permissions": [], "permissionSets": [["SPOT", "MARGIN", "TRD_GRP_004"]],
-            "baseCommissionPrecision": 8, "quoteCommissionPrecision": 8,
-            "icebergAllowed": True, "ocoAllowed": True, "otoAllowed": True,
-            "quoteOrderQtyMarketAllowed": True, "allowTrailingStop": True,
-            "cancelReplaceAllowed": True, "amendAllowed": True, "isMarginTradingAllowed": True,
+            "permissions": [],
+            "permissionSets": [["SPOT", "MARGIN", "TRD_GRP_004"]],
+            "baseCommissionPrecision": 8,
+            "quoteCommissionPrecision": 8,
+            "icebergAllowed": True,
+            "ocoAllowed": True,
+            "otoAllowed": True,
+            "quoteOrderQtyMarketAllowed": True,
+            "allowTrailingStop": True,
+            "cancelReplaceAllowed": True,
+            "amendAllowed": True,
+            "isMarginTradingAllowed": True,
             "defaultSelfTradePreventionMode": "EXPIRE_MAKER",
             "allowedSelfTradePreventionModes": ["EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH"],
             "filters": [
-                {"filterType": "PRICE_FILTER", "minPrice": text(market.tick), "maxPrice": "1000000.00000000", "tickSize": text(market.tick)},
-                {"filterType": "LOT_SIZE", "minQty": text(market.least), "maxQty": "9000.00000000", "stepSize": text(market.step)},
-                {"filterType": "NOTIONAL", "minNotional": text(market.least_cost), "applyMinToMarket": True, "maxNotional": "9000000.0"},
+                {
+                    "filterType": "PRICE_FILTER",
+                    "minPrice": text(market.tick),
+                    "maxPrice": "1000000.00000000",
+                    "tickSize": text(market.tick),
+                },
+                {
+                    "filterType": "LOT_SIZE",
+                    "minQty": text(market.least),
+                    "maxQty": "9000.00000000",
+                    "stepSize": text(market.step),
+                },
+                {
+                    "filterType": "NOTIONAL",
+                    "minNotional": text(market.least_cost),
+                    "applyMinToMarket": True,
+                    "maxNotional": "9000000.0",
+                },
             ],
-        }  # fmt: skip
+        }
 
     def time(self, request: Request) -> Any:
         return {"serverTime": ms(self.now())}
@@ -98,25 +152,45 @@ class BinanceFront(Front):
     def _ticker(self, market: Market) -> dict[str, Any]:
         price = text(self.core.prices[market.name])
         return {
-            "symbol": market.base + market.quote, "lastPrice": price, "bidPrice": text(self.core.bid(market.name)), "bidQty": "10.0",
-            "askPrice": text(self.core.ask(market.name)), "askQty": "10.0", "openPrice": price, "highPrice": price, "lowPrice": price,
-            "volume": "1000.0", "quoteVolume": "100000.0", "openTime": ms(self.now()) - 86_400_000, "closeTime": ms(self.now()),
-        }  # fmt: skip
+            "symbol": market.base + market.quote,
+            "lastPrice": price,
+            "bidPrice": text(self.core.bid(market.name)),
+            "bidQty": "10.0",
+            "askPrice": text(self.core.ask(market.name)),
+            "askQty": "10.0",
+            "openPrice": price,
+            "highPrice": price,
+            "lowPrice": price,
+            "volume": "1000.0",
+            "quoteVolume": "100000.0",
+            "openTime": ms(self.now()) - 86_400_000,
+            "closeTime": ms(self.now()),
+        }
 
     def book_ticker(self, request: Request) -> Any:
         said = self.ticker(request)
         keep = ("symbol", "bidPrice", "bidQty", "askPrice", "askQty")
-        return [{name: each[name] for name in keep} for each in said] if isinstance(said, list) else {name: said[name] for name in keep}
+        return (
+            [{name: each[name] for name in keep} for each in said]
+            if isinstance(said, list)
+            else {name: said[name] for name in keep}
+        )
 
     def last_price(self, request: Request) -> Any:
         market = self._market(request.params["symbol"]) if "symbol" in request.params else None
         markets = [market] if market else list(self.core.markets.values())
-        said = [{"symbol": each.base + each.quote, "price": text(self.core.prices[each.name])} for each in markets]
+        said = [
+            {"symbol": each.base + each.quote, "price": text(self.core.prices[each.name])} for each in markets
+        ]
         return said[0] if market else said
 
     def depth(self, request: Request) -> Any:
         name = self._market(request.params["symbol"]).name
-        return {"lastUpdateId": 1, "bids": [[text(self.core.bid(name)), "10.0"]], "asks": [[text(self.core.ask(name)), "10.0"]]}
+        return {
+            "lastUpdateId": 1,
+            "bids": [[text(self.core.bid(name)), "10.0"]],
+            "asks": [[text(self.core.ask(name)), "10.0"]],
+        }
 
     def klines(self, request: Request) -> Any:
         asked = request.params
@@ -124,7 +198,16 @@ class BinanceFront(Front):
         count = min(int(asked.get("limit", 500)), 1000)
         since = int(asked["startTime"]) / 1000 if "startTime" in asked else self.now() - count * seconds
         return [
-            [at * 1000, *(text(value) for value in values), at * 1000 + seconds * 1000 - 1, "0", 1, "0", "0", "0"]
+            [
+                at * 1000,
+                *(text(value) for value in values),
+                at * 1000 + seconds * 1000 - 1,
+                "0",
+                1,
+                "0",
+                "0",
+                "0",
+            ]
             for at, *values in self.core.candles(market.name, seconds, since, count)
         ]
 
@@ -133,10 +216,20 @@ class BinanceFront(Front):
     def account(self, request: Request) -> Any:
         coins = self.core.balances
         return {
-            "makerCommission": 10, "takerCommission": 10, "canTrade": True, "canWithdraw": True, "canDeposit": True, "accountType": "SPOT",
-            "updateTime": ms(self.now()), "uid": 354937868, "permissions": ["SPOT"],
-            "balances": [{"asset": coin, "free": text(self.core.free(coin)), "locked": text(self.core.held(coin))} for coin in coins],
-        }  # fmt: skip
+            "makerCommission": 10,
+            "takerCommission": 10,
+            "canTrade": True,
+            "canWithdraw": True,
+            "canDeposit": True,
+            "accountType": "SPOT",
+            "updateTime": ms(self.now()),
+            "uid": 354937868,
+            "permissions": ["SPOT"],
+            "balances": [
+                {"asset": coin, "free": text(self.core.free(coin)), "locked": text(self.core.held(coin))}
+                for coin in coins
+            ],
+        }
 
     def restrictions(self, request: Request) -> Any:
         return {
@@ -151,16 +244,33 @@ class BinanceFront(Front):
     def create(self, request: Request) -> Any:
         asked = request.params
         kind = asked["type"]
-        _need(asked, {"LIMIT": ("price", "quantity", "timeInForce"), "STOP_LOSS": ("stopPrice", "quantity"), "MARKET": (),
-                      "STOP_LOSS_LIMIT": ("stopPrice", "price", "quantity", "timeInForce")}.get(kind))  # fmt: skip
+        _need(
+            asked,
+            {
+                "LIMIT": ("price", "quantity", "timeInForce"),
+                "STOP_LOSS": ("stopPrice", "quantity"),
+                "MARKET": (),
+                "STOP_LOSS_LIMIT": ("stopPrice", "price", "quantity", "timeInForce"),
+            }.get(kind),
+        )
         if not re.fullmatch(r"[.A-Z:/a-z0-9_-]{1,36}", asked.get("newClientOrderId", "")):
             raise Refusal("value")
-        number = {name: D(asked[name]) for name in ("quantity", "price", "stopPrice", "quoteOrderQty") if name in asked}
+        number = {
+            name: D(asked[name])
+            for name in ("quantity", "price", "stopPrice", "quoteOrderQty")
+            if name in asked
+        }
         order = self.core.place(
-            client_id=asked["newClientOrderId"], name=self._market(asked["symbol"]).name, side=asked["side"].lower(),
-            type="limit" if "price" in asked else "market", quantity=number.get("quantity"), cost=number.get("quoteOrderQty"),
-            limit=number.get("price"), stop=number.get("stopPrice"), tif=asked.get("timeInForce", "GTC"),
-        )  # fmt: skip
+            client_id=asked["newClientOrderId"],
+            name=self._market(asked["symbol"]).name,
+            side=asked["side"].lower(),
+            type="limit" if "price" in asked else "market",
+            quantity=number.get("quantity"),
+            cost=number.get("quoteOrderQty"),
+            limit=number.get("price"),
+            stop=number.get("stopPrice"),
+            tif=asked.get("timeInForce", "GTC"),
+        )
         usual = "FULL" if kind in ("MARKET", "LIMIT") else "ACK"
         return self._placed(order, asked.get("newOrderRespType", usual))
 
@@ -211,18 +321,29 @@ class BinanceFront(Front):
         asked = request.params
         market = self._market(asked["symbol"])
         orders = [
-            order for order in self.core.shown() if order.market == market and asked.get("orderId", str(order.id)) == str(order.id)
+            order
+            for order in self.core.shown()
+            if order.market == market and asked.get("orderId", str(order.id)) == str(order.id)
         ]
         return [self._trade(order, trade) for order in orders for trade in self.core.trades_of(order)]
 
     @staticmethod
     def _trade(order: Order, trade: Any) -> dict[str, Any]:
         return {
-            "symbol": order.market.base + order.market.quote, "id": trade.id, "orderId": order.id, "price": text(trade.price),
-            "qty": text(trade.quantity), "quoteQty": text(trade.quantity * trade.price), "commission": text(trade.fee),
-            "commissionAsset": trade.fee_coin, "time": ms(trade.at), "isBuyer": order.side == "buy", "isMaker": False, "isBestMatch": True,
+            "symbol": order.market.base + order.market.quote,
+            "id": trade.id,
+            "orderId": order.id,
+            "price": text(trade.price),
+            "qty": text(trade.quantity),
+            "quoteQty": text(trade.quantity * trade.price),
+            "commission": text(trade.fee),
+            "commissionAsset": trade.fee_coin,
+            "time": ms(trade.at),
+            "isBuyer": order.side == "buy",
+            "isMaker": False,
+            "isBestMatch": True,
             "orderListId": -1,
-        }  # fmt: skip
+        }
 
     def _order(self, order: Order) -> dict[str, Any]:
         status = (
@@ -230,16 +351,34 @@ class BinanceFront(Front):
             if order.status == "open" and order.trades and not self.strange_status
             else self.status_of(order, _STATUS)
         )
-        kind = {(False, False): "MARKET", (True, False): "LIMIT", (False, True): "STOP_LOSS", (True, True): "STOP_LOSS_LIMIT"}
+        kind = {
+            (False, False): "MARKET",
+            (True, False): "LIMIT",
+            (False, True): "STOP_LOSS",
+            (True, True): "STOP_LOSS_LIMIT",
+        }
         return {
-            "symbol": order.market.base + order.market.quote, "orderId": order.id, "orderListId": -1, "clientOrderId": order.client_id,
-            "price": text(order.limit), "origQty": text(order.quantity), "executedQty": text(order.filled),
-            "cummulativeQuoteQty": text(order.spent), "status": status, "timeInForce": order.tif, "side": order.side.upper(),
-            "type": kind[order.limit is not None, order.stop is not None], "stopPrice": text(order.stop), "time": ms(order.created),
-            "updateTime": ms(order.updated), "isWorking": not order.waits,
-            "workingTime": self._working(order), "icebergQty": "0.00000000",
-            "origQuoteOrderQty": text(order.cost), "selfTradePreventionMode": "EXPIRE_MAKER",
-        }  # fmt: skip
+            "symbol": order.market.base + order.market.quote,
+            "orderId": order.id,
+            "orderListId": -1,
+            "clientOrderId": order.client_id,
+            "price": text(order.limit),
+            "origQty": text(order.quantity),
+            "executedQty": text(order.filled),
+            "cummulativeQuoteQty": text(order.spent),
+            "status": status,
+            "timeInForce": order.tif,
+            "side": order.side.upper(),
+            "type": kind[order.limit is not None, order.stop is not None],
+            "stopPrice": text(order.stop),
+            "time": ms(order.created),
+            "updateTime": ms(order.updated),
+            "isWorking": not order.waits,
+            "workingTime": self._working(order),
+            "icebergQty": "0.00000000",
+            "origQuoteOrderQty": text(order.cost),
+            "selfTradePreventionMode": "EXPIRE_MAKER",
+        }
 
     @staticmethod
     def _working(order: Order) -> int:
@@ -250,24 +389,36 @@ class BinanceFront(Front):
         asked = request.params
         self._market(asked["symbol"])
         if "orderId" not in asked and "origClientOrderId" not in asked:
-            raise _said(-1102, "Param 'origClientOrderId' or 'orderId' must be sent, but both were empty/null!")
+            raise _said(
+                -1102, "Param 'origClientOrderId' or 'orderId' must be sent, but both were empty/null!"
+            )
         found = self.core.find(id=asked.get("orderId"), client_id=asked.get("origClientOrderId"))
         if asked.get("origClientOrderId", found.client_id) != found.client_id:
             raise _said(-2039, "Client order ID is not correct for this order ID.")
         return found
 
     def _market(self, written: str) -> Market:
-        return self.market_named(next((name for name in self.core.markets if name.replace("/", "") == written), written))
+        return self.market_named(
+            next((name for name in self.core.markets if name.replace("/", "") == written), written)
+        )
 
-    routes = {
-        ("GET", "/api/v3/exchangeInfo"): ("public", info), ("GET", "/api/v3/time"): ("public", time),
-        ("GET", "/api/v3/ticker/24hr"): ("public", ticker), ("GET", "/api/v3/ticker/bookTicker"): ("public", book_ticker),
-        ("GET", "/api/v3/ticker/price"): ("public", last_price), ("GET", "/api/v3/depth"): ("public", depth), ("GET", "/api/v3/klines"): ("public", klines),
-        ("GET", "/api/v3/account"): ("read", account), ("GET", "/sapi/v1/account/apiRestrictions"): ("read", restrictions),
-        ("POST", "/api/v3/order"): ("create", create), ("GET", "/api/v3/order"): ("read", order),
-        ("DELETE", "/api/v3/order"): ("cancel", cancel), ("GET", "/api/v3/openOrders"): ("read", open_orders),
-        ("GET", "/api/v3/allOrders"): ("read", all_orders), ("GET", "/api/v3/myTrades"): ("read", trades),
-    }  # fmt: skip
+    routes: ClassVar = {
+        ("GET", "/api/v3/exchangeInfo"): ("public", info),
+        ("GET", "/api/v3/time"): ("public", time),
+        ("GET", "/api/v3/ticker/24hr"): ("public", ticker),
+        ("GET", "/api/v3/ticker/bookTicker"): ("public", book_ticker),
+        ("GET", "/api/v3/ticker/price"): ("public", last_price),
+        ("GET", "/api/v3/depth"): ("public", depth),
+        ("GET", "/api/v3/klines"): ("public", klines),
+        ("GET", "/api/v3/account"): ("read", account),
+        ("GET", "/sapi/v1/account/apiRestrictions"): ("read", restrictions),
+        ("POST", "/api/v3/order"): ("create", create),
+        ("GET", "/api/v3/order"): ("read", order),
+        ("DELETE", "/api/v3/order"): ("cancel", cancel),
+        ("GET", "/api/v3/openOrders"): ("read", open_orders),
+        ("GET", "/api/v3/allOrders"): ("read", all_orders),
+        ("GET", "/api/v3/myTrades"): ("read", trades),
+    }
 
 
 def _need(asked: dict[str, str], names: tuple[str, ...] | None) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.simulators.crypto import Answer, Front, Refused, Request
 from tests.simulators.crypto_core import D, Market, Order, Refusal, text
@@ -18,22 +18,48 @@ from tests.simulators.p256 import key_from, signed_by
 NAME = "organizations/5a0e/apiKeys/simulated"
 PEM, PUBLIC = key_from("a Coinbase key that is worth nothing")
 _STATUS = {"open": "OPEN", "filled": "FILLED", "canceled": "CANCELLED", "expired": "EXPIRED"}
-# Recorded: the refusal for want of money, and the two of a stop on the wrong side (in `_STOPS`). The others are of the
-# documented lists of reasons; which of them Coinbase gives for which mistake, and their messages, are invented.
+# Recorded: the refusal for want of money, and the two of a stop on the wrong side (in `_STOPS`). The others
+# are of the
+# documented lists of reasons; which of them Coinbase gives for which mistake, and their messages, are
+# invented.
 _REFUSALS = {
     "funds": ("INSUFFICIENT_FUND", "Insufficient balance in source account", "PREVIEW_INSUFFICIENT_FUND"),
-    "min_quantity": ("INVALID_SIZE_PRECISION", "Order size is below the minimum", "PREVIEW_INVALID_BASE_SIZE_TOO_SMALL"),
-    "step": ("INVALID_SIZE_PRECISION", "Too many decimals in the order size", "PREVIEW_INVALID_SIZE_PRECISION"),
-    "tick": ("INVALID_PRICE_PRECISION", "Too many decimals in the order price", "PREVIEW_INVALID_PRICE_PRECISION"),
-    "min_notional": ("INVALID_SIZE_PRECISION", "Order size is below the minimum", "PREVIEW_INVALID_QUOTE_SIZE_TOO_SMALL"),
+    "min_quantity": (
+        "INVALID_SIZE_PRECISION",
+        "Order size is below the minimum",
+        "PREVIEW_INVALID_BASE_SIZE_TOO_SMALL",
+    ),
+    "step": (
+        "INVALID_SIZE_PRECISION",
+        "Too many decimals in the order size",
+        "PREVIEW_INVALID_SIZE_PRECISION",
+    ),
+    "tick": (
+        "INVALID_PRICE_PRECISION",
+        "Too many decimals in the order price",
+        "PREVIEW_INVALID_PRICE_PRECISION",
+    ),
+    "min_notional": (
+        "INVALID_SIZE_PRECISION",
+        "Order size is below the minimum",
+        "PREVIEW_INVALID_QUOTE_SIZE_TOO_SMALL",
+    ),
     "symbol": ("INVALID_PRODUCT_ID", "Product does not exist", "UNKNOWN_PREVIEW_FAILURE_REASON"),
-}  # fmt: skip
+}
 _STOPS = {
     "SELL": "PREVIEW_STOP_PRICE_ABOVE_LAST_TRADE_PRICE",
     "BUY": "PREVIEW_STOP_PRICE_BELOW_LAST_TRADE_PRICE",
 }
-_SECONDS = {"ONE_MINUTE": 60, "FIVE_MINUTE": 300, "FIFTEEN_MINUTE": 900, "THIRTY_MINUTE": 1800, "ONE_HOUR": 3600, "TWO_HOUR": 7200,
-            "SIX_HOUR": 21600, "ONE_DAY": 86400}  # fmt: skip
+_SECONDS = {
+    "ONE_MINUTE": 60,
+    "FIVE_MINUTE": 300,
+    "FIFTEEN_MINUTE": 900,
+    "THIRTY_MINUTE": 1800,
+    "ONE_HOUR": 3600,
+    "TWO_HOUR": 7200,
+    "SIX_HOUR": 21600,
+    "ONE_DAY": 86400,
+}
 
 
 def _iso(moment: float) -> str:
@@ -46,7 +72,7 @@ def _part(text: str) -> bytes:
 
 class CoinbaseFront(Front):
     quotes, money, fee_in, repeats = ("USD", "USDC"), "USD", "quote", "return"
-    keys = {"key": NAME, "secret": PEM, "passphrase": ""}
+    keys: ClassVar = {"key": NAME, "secret": PEM, "passphrase": ""}
     page = 100
 
     def __init__(self) -> None:
@@ -61,10 +87,13 @@ class CoinbaseFront(Front):
             raise self._unauthorized() from None
         where = f"{request.method} {request.headers['host']}{request.path}"
         right = (
-            named["alg"] == "ES256" and named["kid"] == claims["sub"] == NAME and claims["uri"].replace("http://", "") == where
-            and claims["nbf"] <= self.now() + 5 and self.now() < claims["exp"] <= self.now() + 130
+            named["alg"] == "ES256"
+            and named["kid"] == claims["sub"] == NAME
+            and claims["uri"].replace("http://", "") == where
+            and claims["nbf"] <= self.now() + 5
+            and self.now() < claims["exp"] <= self.now() + 130
             and signed_by(PUBLIC, f"{head}.{body}".encode(), _part(signature))
-        )  # fmt: skip
+        )
         if not right:
             raise self._unauthorized()
 
@@ -74,10 +103,19 @@ class CoinbaseFront(Front):
 
     def refusal(self, request: Request, refusal: Refusal) -> Refused:
         if refusal.kind in ("not_found", "symbol") and request.method == "GET":
-            words = "order with this orderID was not found" if refusal.kind == "not_found" else "valid product_id is required"
-            return Refused(404 if refusal.kind == "not_found" else 400, {
-                "error": "NOT_FOUND" if refusal.kind == "not_found" else "INVALID_ARGUMENT", "error_details": words, "message": words,
-            })  # fmt: skip
+            words = (
+                "order with this orderID was not found"
+                if refusal.kind == "not_found"
+                else "valid product_id is required"
+            )
+            return Refused(
+                404 if refusal.kind == "not_found" else 400,
+                {
+                    "error": "NOT_FOUND" if refusal.kind == "not_found" else "INVALID_ARGUMENT",
+                    "error_details": words,
+                    "message": words,
+                },
+            )
         error, words, preview = _REFUSALS.get(
             refusal.kind, ("INVALID_ARGUMENT", "The request is not valid", "UNKNOWN_PREVIEW_FAILURE_REASON")
         )
@@ -110,36 +148,69 @@ class CoinbaseFront(Front):
         """Recorded, field by field. BTC-USDC is the same book as BTC-USD under another name."""
         twin = f"{market.base}-{'USDC' if market.quote == 'USD' else 'USD'}"
         return {
-            "product_id": f"{market.base}-{market.quote}", "price": text(self.core.prices[market.name]), "base_increment": text(market.step),
-            "quote_increment": text(market.tick), "price_increment": text(market.tick), "quote_min_size": text(market.least_cost),
-            "quote_max_size": "50000000", "base_min_size": text(market.least), "base_max_size": "3400", "base_currency_id": market.base,
-            "quote_currency_id": market.quote, "product_type": "SPOT", "trading_disabled": False,
+            "product_id": f"{market.base}-{market.quote}",
+            "price": text(self.core.prices[market.name]),
+            "base_increment": text(market.step),
+            "quote_increment": text(market.tick),
+            "price_increment": text(market.tick),
+            "quote_min_size": text(market.least_cost),
+            "quote_max_size": "50000000",
+            "base_min_size": text(market.least),
+            "base_max_size": "3400",
+            "base_currency_id": market.base,
+            "quote_currency_id": market.quote,
+            "product_type": "SPOT",
+            "trading_disabled": False,
             "status": "online",
             "alias": twin if market.quote == "USDC" else "",
             "alias_to": [twin] if market.quote == "USD" else [],
-            "price_percentage_change_24h": "3.3005", "volume_24h": "10967.87426597",
+            "price_percentage_change_24h": "3.3005",
+            "volume_24h": "10967.87426597",
             "volume_percentage_change_24h": "141.73",
-            "base_name": market.base, "quote_name": market.quote, "watched": False, "is_disabled": False,
-            "new": False, "cancel_only": False,
-            "limit_only": False, "post_only": False, "auction_mode": False,
-            "fcm_trading_session_details": None, "mid_market_price": "",
-            "base_display_symbol": market.base, "quote_display_symbol": "USD", "view_only": False,
+            "base_name": market.base,
+            "quote_name": market.quote,
+            "watched": False,
+            "is_disabled": False,
+            "new": False,
+            "cancel_only": False,
+            "limit_only": False,
+            "post_only": False,
+            "auction_mode": False,
+            "fcm_trading_session_details": None,
+            "mid_market_price": "",
+            "base_display_symbol": market.base,
+            "quote_display_symbol": "USD",
+            "view_only": False,
             "product_venue": "CBE",
-            "display_name": f"{market.base}-{market.quote}", "approximate_quote_24h_volume": "1096787.42",
-        }  # fmt: skip
+            "display_name": f"{market.base}-{market.quote}",
+            "approximate_quote_24h_volume": "1096787.42",
+        }
 
     def fees(self, request: Request) -> Any:
         """Recorded; the rates are the simulator's own."""
         rate = text(self.core.fee_rate)
         tier = {
-            "pricing_tier": "Advanced 1", "usd_from": "0", "usd_to": "1000", "taker_fee_rate": rate,
-            "maker_fee_rate": rate, "aop_from": "", "aop_to": "",
-        }  # fmt: skip
+            "pricing_tier": "Advanced 1",
+            "usd_from": "0",
+            "usd_to": "1000",
+            "taker_fee_rate": rate,
+            "maker_fee_rate": rate,
+            "aop_from": "",
+            "aop_to": "",
+        }
         return {
-            "total_volume": "9.99", "total_fees": "0.07", "fee_tier": tier, "margin_rate": None,
-            "goods_and_services_tax": None, "advanced_trade_only_volume": "9.99", "advanced_trade_only_fees": "0.07",
-            "coinbase_pro_volume": "0", "coinbase_pro_fees": "0", "total_balance": "", "has_promo_fee": False,
-        }  # fmt: skip
+            "total_volume": "9.99",
+            "total_fees": "0.07",
+            "fee_tier": tier,
+            "margin_rate": None,
+            "goods_and_services_tax": None,
+            "advanced_trade_only_volume": "9.99",
+            "advanced_trade_only_fees": "0.07",
+            "coinbase_pro_volume": "0",
+            "coinbase_pro_fees": "0",
+            "total_balance": "",
+            "has_promo_fee": False,
+        }
 
     def ticker(self, request: Request, product: str) -> Any:
         market = self._market(product)
@@ -153,7 +224,11 @@ class CoinbaseFront(Front):
             "bid": "",
             "ask": "",
         }
-        return {"trades": [trade], "best_bid": text(self.core.bid(market.name)), "best_ask": text(self.core.ask(market.name))}
+        return {
+            "trades": [trade],
+            "best_bid": text(self.core.bid(market.name)),
+            "best_ask": text(self.core.ask(market.name)),
+        }
 
     def candles(self, request: Request, product: str) -> Any:
         asked = request.params
@@ -163,14 +238,30 @@ class CoinbaseFront(Front):
                 400,
                 {
                     "error": "INVALID_ARGUMENT",
-                    "message": "start and end argument is invalid - number of candles requested should be less than 350",
+                    "message": (
+                        "start and end argument is invalid - number of candles requested should be less "
+                        "than 350"
+                    ),
                 },
             )
-        rows = [row for row in self.core.candles(market.name, seconds, int(asked["start"]), 350) if row[0] <= int(asked["end"])]
-        return {"candles": [
-            {"start": str(at), "open": text(first), "high": text(high), "low": text(low), "close": text(last), "volume": text(volume)}
-            for at, first, high, low, last, volume in reversed(rows)
-        ]}  # fmt: skip
+        rows = [
+            row
+            for row in self.core.candles(market.name, seconds, int(asked["start"]), 350)
+            if row[0] <= int(asked["end"])
+        ]
+        return {
+            "candles": [
+                {
+                    "start": str(at),
+                    "open": text(first),
+                    "high": text(high),
+                    "low": text(low),
+                    "close": text(last),
+                    "volume": text(volume),
+                }
+                for at, first, high, low, last, volume in reversed(rows)
+            ]
+        }
 
     # --- the account ---
 
@@ -188,14 +279,21 @@ class CoinbaseFront(Front):
     def _account(self, coin: str) -> dict[str, Any]:
         """Documented."""
         return {
-            "default": True, "created_at": "2023-01-19T14:58:29.123Z",
-            "updated_at": "2024-04-08T13:15:33.456Z", "deleted_at": None,
-            "retail_portfolio_id": "b87a2d3f-8a1e-49b3", "platform": "ACCOUNT_PLATFORM_CONSUMER",
-            "uuid": f"8bfc20d7-{coin}", "name": f"{coin} Wallet", "currency": coin, "active": True,
+            "default": True,
+            "created_at": "2023-01-19T14:58:29.123Z",
+            "updated_at": "2024-04-08T13:15:33.456Z",
+            "deleted_at": None,
+            "retail_portfolio_id": "b87a2d3f-8a1e-49b3",
+            "platform": "ACCOUNT_PLATFORM_CONSUMER",
+            "uuid": f"8bfc20d7-{coin}",
+            "name": f"{coin} Wallet",
+            "currency": coin,
+            "active": True,
             "ready": True,
             "type": "ACCOUNT_TYPE_FIAT" if coin == "USD" else "ACCOUNT_TYPE_CRYPTO",
-            "available_balance": {"value": text(self.core.free(coin)), "currency": coin}, "hold": {"value": text(self.core.held(coin)), "currency": coin},
-        }  # fmt: skip
+            "available_balance": {"value": text(self.core.free(coin)), "currency": coin},
+            "hold": {"value": text(self.core.held(coin)), "currency": coin},
+        }
 
     def permissions(self, request: Request) -> Any:
         return {
@@ -220,21 +318,32 @@ class CoinbaseFront(Front):
                 },
             )
         ((kind, how),) = asked["order_configuration"].items()
-        number = {name: D(how[name]) for name in ("base_size", "quote_size", "limit_price", "stop_price") if name in how}
+        number = {
+            name: D(how[name])
+            for name in ("base_size", "quote_size", "limit_price", "stop_price")
+            if name in how
+        }
         if kind == "market_market_ioc" and asked["side"] == "BUY" and "quote_size" not in number:
             raise Refusal("value")
-        if "stop_price" in number and (asked["side"] == "SELL") != (how["stop_direction"] == "STOP_DIRECTION_STOP_DOWN"):
+        if "stop_price" in number and (asked["side"] == "SELL") != (
+            how["stop_direction"] == "STOP_DIRECTION_STOP_DOWN"
+        ):
             raise Refusal("value")
         market, stop = self._market(asked["product_id"]), number.get("stop_price")
         sign = 1 if asked["side"] == "SELL" else -1
         if stop is not None and (stop - self.core.prices[market.name]) * sign > 0:
             raise self._failure(request, "UNKNOWN_FAILURE_REASON", "", _STOPS[asked["side"]])
         order = self.core.place(
-            client_id=asked["client_order_id"], name=market.name, side=asked["side"].lower(),
-            type="market" if kind.startswith("market") else "limit", quantity=number.get("base_size"), cost=number.get("quote_size"),
-            limit=number.get("limit_price"), stop=stop,
+            client_id=asked["client_order_id"],
+            name=market.name,
+            side=asked["side"].lower(),
+            type="market" if kind.startswith("market") else "limit",
+            quantity=number.get("base_size"),
+            cost=number.get("quote_size"),
+            limit=number.get("limit_price"),
+            stop=stop,
             tif="IOC" if kind == "sor_limit_ioc" else kind[-3:].upper(),
-        )  # fmt: skip
+        )
         done = {
             "order_id": str(order.id),
             "product_id": asked["product_id"],
@@ -251,7 +360,11 @@ class CoinbaseFront(Front):
         """Newest first, by pages. A client id is not among what can be asked for."""
         asked = request.params
         wanted = asked.get("order_status")
-        found = [of for of in reversed(self.core.shown()) if wanted is None or self.status_of(of, _STATUS) == wanted]
+        found = [
+            of
+            for of in reversed(self.core.shown())
+            if wanted is None or self.status_of(of, _STATUS) == wanted
+        ]
         first, size = int(asked.get("cursor") or 0), min(int(asked.get("limit", 100)), self.page)
         more = first + size < len(found)
         return {
@@ -263,29 +376,49 @@ class CoinbaseFront(Front):
 
     def fills(self, request: Request) -> Any:
         wanted = request.params.get("order_ids")
-        return {"fills": [
-            self._fill(order, trade) for order in self.core.shown() if wanted in (None, str(order.id)) for trade in self.core.trades_of(order)
-        ], "cursor": ""}  # fmt: skip
+        return {
+            "fills": [
+                self._fill(order, trade)
+                for order in self.core.shown()
+                if wanted in (None, str(order.id))
+                for trade in self.core.trades_of(order)
+            ],
+            "cursor": "",
+        }
 
     @staticmethod
     def _fill(order: Order, trade: Any) -> dict[str, Any]:
         """Recorded. The size of what was bought for an amount of money is told in money."""
         spent = order.quantity is None
         return {
-            "entry_id": f"e{trade.id}", "trade_id": f"t{trade.id}", "order_id": str(order.id), "trade_time": _iso(trade.at), "trade_type": "FILL",
-            "price": text(trade.price), "size": text(trade.quantity * trade.price if spent else trade.quantity, 12), "commission": text(trade.fee),
-            "product_id": f"{order.market.base}-{order.market.quote}", "sequence_timestamp": _iso(trade.at), "liquidity_indicator": "TAKER",
-            "size_in_quote": spent, "user_id": "dbcb91e7-2bc9-5152", "side": order.side.upper(),
-        }  # fmt: skip
+            "entry_id": f"e{trade.id}",
+            "trade_id": f"t{trade.id}",
+            "order_id": str(order.id),
+            "trade_time": _iso(trade.at),
+            "trade_type": "FILL",
+            "price": text(trade.price),
+            "size": text(trade.quantity * trade.price if spent else trade.quantity, 12),
+            "commission": text(trade.fee),
+            "product_id": f"{order.market.base}-{order.market.quote}",
+            "sequence_timestamp": _iso(trade.at),
+            "liquidity_indicator": "TAKER",
+            "size_in_quote": spent,
+            "user_id": "dbcb91e7-2bc9-5152",
+            "side": order.side.upper(),
+        }
 
     def cancel(self, request: Request) -> Any:
         results = []
         for number in request.json["order_ids"]:
             try:
                 self.core.cancel(self.core.find(id=number))
-                results.append({"success": True, "failure_reason": "UNKNOWN_CANCEL_FAILURE_REASON", "order_id": number})
+                results.append(
+                    {"success": True, "failure_reason": "UNKNOWN_CANCEL_FAILURE_REASON", "order_id": number}
+                )
             except Refusal:
-                results.append({"success": False, "failure_reason": "UNKNOWN_CANCEL_ORDER", "order_id": number})
+                results.append(
+                    {"success": False, "failure_reason": "UNKNOWN_CANCEL_ORDER", "order_id": number}
+                )
         return {"results": results}
 
     def _order(self, order: Order) -> dict[str, Any]:
@@ -295,43 +428,66 @@ class CoinbaseFront(Front):
         kind, how = "limit_limit_gtc", {"base_size": text(order.quantity), "limit_price": text(order.limit)}
         if order.type == "market":
             kind = "market_market_ioc"
-            how = {"quote_size": text(order.cost)} if order.quantity is None else {"base_size": text(order.quantity)}
+            how = (
+                {"quote_size": text(order.cost)}
+                if order.quantity is None
+                else {"base_size": text(order.quantity)}
+            )
         elif order.stop is not None:
             kind, how = "stop_limit_stop_limit_gtc", {**how, "stop_price": text(order.stop)}
         return {
-            "order_id": str(order.id), "product_id": f"{order.market.base}-{order.market.quote}", "user_id": "u", "client_order_id": order.client_id,
-            "order_configuration": {kind: how}, "side": order.side.upper(), "status": self.status_of(order, _STATUS),
-            "time_in_force": "IMMEDIATE_OR_CANCEL" if order.tif == "IOC" else "GOOD_UNTIL_CANCELLED", "created_time": _iso(order.created),
+            "order_id": str(order.id),
+            "product_id": f"{order.market.base}-{order.market.quote}",
+            "user_id": "u",
+            "client_order_id": order.client_id,
+            "order_configuration": {kind: how},
+            "side": order.side.upper(),
+            "status": self.status_of(order, _STATUS),
+            "time_in_force": "IMMEDIATE_OR_CANCEL" if order.tif == "IOC" else "GOOD_UNTIL_CANCELLED",
+            "created_time": _iso(order.created),
             "completion_percentage": "100.00" if order.status == "filled" else "0",
-            "filled_size": text(order.filled), "average_filled_price": text(order.average),
-            "filled_value": text(order.spent), "total_fees": text(order.fee), "order_type": order.type.upper(), "reject_reason": "REJECT_REASON_UNSPECIFIED",
+            "filled_size": text(order.filled),
+            "average_filled_price": text(order.average),
+            "filled_value": text(order.spent),
+            "total_fees": text(order.fee),
+            "order_type": order.type.upper(),
+            "reject_reason": "REJECT_REASON_UNSPECIFIED",
             "reject_message": "",
             "cancel_message": "User requested cancel" if order.status == "canceled" else "",
-            "last_fill_time": _iso(order.trades[-1].at) if order.trades else None, "fee": "",
+            "last_fill_time": _iso(order.trades[-1].at) if order.trades else None,
+            "fee": "",
             "number_of_fills": str(len(order.trades)),
-            "pending_cancel": False, "size_in_quote": order.quantity is None, "size_inclusive_of_fees": False,
+            "pending_cancel": False,
+            "size_in_quote": order.quantity is None,
+            "size_inclusive_of_fees": False,
             "total_value_after_fees": text(order.spent + (order.fee if order.side == "buy" else -order.fee)),
             "trigger_status": trigger,
-            "settled": order.status == "filled", "product_type": "SPOT",
+            "settled": order.status == "filled",
+            "product_type": "SPOT",
             "order_placement_source": "RETAIL_ADVANCED",
-            "outstanding_hold_amount": "0", "is_liquidation": False, "edit_history": [], "leverage": "",
+            "outstanding_hold_amount": "0",
+            "is_liquidation": False,
+            "edit_history": [],
+            "leverage": "",
             "margin_type": "UNKNOWN_MARGIN_TYPE",
-        }  # fmt: skip
+        }
 
     def _market(self, written: str) -> Market:
         return self.market_named(written.replace("-", "/"))
 
-    routes = {
+    routes: ClassVar = {
         ("GET", "/api/v3/brokerage/market/products"): ("public", products),
         ("GET", "/api/v3/brokerage/market/products/{id}/ticker"): ("public", ticker),
         ("GET", "/api/v3/brokerage/market/products/{id}/candles"): ("public", candles),
-        ("GET", "/api/v3/brokerage/transaction_summary"): ("read", fees), ("GET", "/api/v3/brokerage/accounts"): ("read", accounts),
-        ("GET", "/api/v3/brokerage/key_permissions"): ("read", permissions), ("POST", "/api/v3/brokerage/orders"): ("create", create),
+        ("GET", "/api/v3/brokerage/transaction_summary"): ("read", fees),
+        ("GET", "/api/v3/brokerage/accounts"): ("read", accounts),
+        ("GET", "/api/v3/brokerage/key_permissions"): ("read", permissions),
+        ("POST", "/api/v3/brokerage/orders"): ("create", create),
         ("GET", "/api/v3/brokerage/orders/historical/batch"): ("read", batch),
         ("GET", "/api/v3/brokerage/orders/historical/fills"): ("read", fills),
         ("GET", "/api/v3/brokerage/orders/historical/{id}"): ("read", order),
         ("POST", "/api/v3/brokerage/orders/batch_cancel"): ("cancel", cancel),
-    }  # fmt: skip
+    }
 
 
 FRONT = CoinbaseFront

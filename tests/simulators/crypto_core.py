@@ -1,4 +1,5 @@
-"""One spot exchange without a wire: markets, balances, orders, executions. The fronts give it each exchange's language.
+"""One spot exchange without a wire: markets, balances, orders, executions. The fronts give it each exchange's
+language.
 
 Strict: what a real exchange would refuse raises `Refusal`, which a front turns into the exchange's own words.
 """
@@ -9,13 +10,14 @@ import threading
 import time
 from dataclasses import dataclass, field
 from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal as D
 
-D = Decimal
 ZERO = D(0)
 
 
 class Refusal(Exception):
-    """`kind` is one of: funds, min_quantity, min_notional, step, tick, symbol, duplicate, not_found, ended, value, type."""
+    """`kind` is one of: funds, min_quantity, min_notional, step, tick, symbol, duplicate, not_found, ended,
+    value, type."""
 
     def __init__(self, kind: str, detail: str = "") -> None:
         super().__init__(kind)
@@ -86,7 +88,14 @@ class Order:
 class Core:
     """The exchange's books. Every public method holds one lock."""
 
-    def __init__(self, markets: list[Market], *, cash: dict[str, Decimal], fee_rate: str = "0.001", fee_in: str = "bought") -> None:
+    def __init__(
+        self,
+        markets: list[Market],
+        *,
+        cash: dict[str, Decimal],
+        fee_rate: str = "0.001",
+        fee_in: str = "bought",
+    ) -> None:
         self.markets = {market.name: market for market in markets}
         self.prices = {market.name: D(100) for market in markets}
         self.balances = {market.base: ZERO for market in markets} | cash
@@ -95,7 +104,8 @@ class Core:
         self.reserved_fee = ZERO  # of an order to buy at a limit, beside limit x quantity
         self.lag = self.trade_lag = 0.0  # seconds until orders and executions are shown
         self.next_share = D(1)
-        self.repeats = "open"  # refuse a client id while "open", "ever" or "never"; "return" gives the first order
+        # refuse a client id while "open", "ever" or "never"; "return" gives the first order
+        self.repeats = "open"
         self.lock = threading.RLock()
         self.now = time.time
         self._ids = 1000
@@ -121,9 +131,16 @@ class Core:
         """Flat ones around the price, up to now."""
         first, price, tick = int(since) // seconds * seconds, self.prices[name], self.markets[name].tick
         first += seconds if first < since else 0
-        opens = [at for at in range(first, int(time.time()) + 1, seconds)][:count]
+        opens = list(range(first, int(time.time()) + 1, seconds))[:count]
         return [
-            (at, price, price + (at // seconds % 5 + 2) * tick, price - tick, price + (at // seconds % 3) * tick, D("1.5"))
+            (
+                at,
+                price,
+                price + (at // seconds % 5 + 2) * tick,
+                price - tick,
+                price + (at // seconds % 3) * tick,
+                D("1.5"),
+            )
             for at in opens
         ]
 
@@ -146,10 +163,14 @@ class Core:
             known = [order for order in self.orders if order.client_id == client_id and client_id]
             if known and self.repeats == "return":
                 return known[-1]
-            if self.repeats == "ever" and known or self.repeats == "open" and any(order.status == "open" for order in known):
+            if (self.repeats == "ever" and known) or (
+                self.repeats == "open" and any(order.status == "open" for order in known)
+            ):
                 raise Refusal("duplicate", client_id)
             order = self._checked(client_id, name, side, type, quantity, cost, limit, stop, tif)
-            order.share, self.next_share = (self.next_share, D(1)) if type == "market" or tif == "IOC" else (D(1), self.next_share)
+            order.share, self.next_share = (
+                (self.next_share, D(1)) if type == "market" or tif == "IOC" else (D(1), self.next_share)
+            )
             self.orders.append(order)
             self._match(order, resting=False)
             return order
@@ -170,7 +191,11 @@ class Core:
         if market is None:
             raise Refusal("symbol", name)
         price = limit or stop or (self.ask(name) if side == "buy" else self.bid(name))
-        for value, step, what in ((quantity, market.step, "step"), (limit, market.tick, "tick"), (stop, market.tick, "tick")):
+        for value, step, what in (
+            (quantity, market.step, "step"),
+            (limit, market.tick, "tick"),
+            (stop, market.tick, "tick"),
+        ):
             if value is not None and (value <= 0 or value % step):
                 raise Refusal(what, str(value))
         if quantity is not None and quantity < market.least:
@@ -179,14 +204,28 @@ class Core:
         if worth < market.least_cost:
             raise Refusal("min_notional", str(worth))
         reserved = worth * (1 + self.reserved_fee) if limit is not None else worth
-        if side == "buy" and reserved > self.free(market.quote) or side == "sell" and quantity > self.free(market.base):
+        if (side == "buy" and reserved > self.free(market.quote)) or (
+            side == "sell" and quantity > self.free(market.base)
+        ):
             raise Refusal("funds", market.quote if side == "buy" else market.base)
         now = self.now()
         self._ids += 1
         return Order(
-            id=self._ids, client_id=client_id, market=market, side=side, type=type, quantity=quantity, cost=cost, limit=limit, stop=stop,
-            tif=tif, created=now, updated=now, visible_at=now + self.lag, waits=stop is not None,
-        )  # fmt: skip
+            id=self._ids,
+            client_id=client_id,
+            market=market,
+            side=side,
+            type=type,
+            quantity=quantity,
+            cost=cost,
+            limit=limit,
+            stop=stop,
+            tif=tif,
+            created=now,
+            updated=now,
+            visible_at=now + self.lag,
+            waits=stop is not None,
+        )
 
     def _match(self, order: Order, *, resting: bool) -> None:
         name, buys = order.market.name, order.side == "buy"
@@ -225,12 +264,20 @@ class Core:
         base, quote, buys = order.market.base, order.market.quote, order.side == "buy"
         cost = quantity * price
         coin = {"bought": base if buys else quote, "quote": quote}.get(self.fee_in, self.fee_in)
-        rated = quantity if coin == base else cost if coin == quote else cost / self.prices.get(f"{coin}/{quote}", D(100))
+        rated = (
+            quantity
+            if coin == base
+            else cost
+            if coin == quote
+            else cost / self.prices.get(f"{coin}/{quote}", D(100))
+        )
         fee = (rated * self.fee_rate).quantize(D("0.00000001"))
         self.balances[base] += quantity if buys else -quantity
         self.balances[quote] += -cost if buys else cost
         self.balances[coin] = self.balances.get(coin, ZERO) - fee
-        order.trades.append(Trade(id=self._ids, price=price, quantity=quantity, fee=fee, fee_coin=coin, at=self.now()))
+        order.trades.append(
+            Trade(id=self._ids, price=price, quantity=quantity, fee=fee, fee_coin=coin, at=self.now())
+        )
         order.updated = self.now()
 
     def _end(self, order: Order, status: str) -> None:
@@ -249,7 +296,11 @@ class Core:
         """The newest of that name; raises Refusal("not_found"), also while an order is not shown yet."""
         with self.lock:
             for order in reversed(self.orders):
-                wanted = str(order.id) == str(id) if id not in (None, "") else client_id and order.client_id == client_id
+                wanted = (
+                    str(order.id) == str(id)
+                    if id not in (None, "")
+                    else client_id and order.client_id == client_id
+                )
                 if wanted and order.visible_at <= self.now():
                     return order
         raise Refusal("not_found", str(id or client_id))

@@ -1,8 +1,9 @@
-"""Kraken spot as ccxt calls it: /0/public and /0/private, each private request under a higher nonce than the last.
+"""Kraken spot as ccxt calls it: /0/public and /0/private, each private request under a higher nonce than the
+last.
 
-Each body says where it is from: [rec] recorded from Kraken by somebody who published it, [doc] in Kraken's documentation,
-[meas] found with a live key by somebody who wrote it down, [invented] none of these. `tests/recorded.md` has the list.
-"""
+Each body says where it is from: [rec] recorded from Kraken by somebody who published it, [doc] in Kraken's
+documentation, [meas] found with a live key by somebody who wrote it down, [invented] none of these.
+`tests/recorded.md` has the list."""
 
 from __future__ import annotations
 
@@ -11,22 +12,36 @@ import hashlib
 import hmac
 import re
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.simulators.crypto import KEY, SECRET, Answer, Front, Refused, Request
 from tests.simulators.crypto_core import D, Market, Order, Refusal, text
 
 _STATUS = {"open": "open", "filled": "closed", "canceled": "canceled", "expired": "canceled"}
-# Words [doc]: docs.kraken.com, "Error messages" and "Spot Error Messages". That of a repeat [meas], and that an order never made is
-# "Invalid order" and one that has ended "Unknown order" [meas]. What beside the category is wrong with a step or an id: [invented].
+# Words [doc]: docs.kraken.com, "Error messages" and "Spot Error Messages". That of a repeat [meas], and that
+# an order never made is
+# "Invalid order" and one that has ended "Unknown order" [meas]. What beside the category is wrong with a step
+# or an id: [invented].
 _REFUSALS = {
-    "funds": "EOrder:Insufficient funds", "min_quantity": "EGeneral:Invalid arguments:volume minimum not met",
-    "step": "EGeneral:Invalid arguments:volume", "tick": "EOrder:Invalid price", "min_notional": "EOrder:Cost minimum not met",
-    "symbol": "EQuery:Unknown asset pair", "duplicate": "EGeneral:Invalid arguments:cl_ord_id not unique", "not_found": "EOrder:Invalid order",
-    "ended": "EOrder:Unknown order", "value": "EGeneral:Invalid arguments:cl_ord_id", "type": "EGeneral:Invalid arguments:ordertype",
-}  # fmt: skip
+    "funds": "EOrder:Insufficient funds",
+    "min_quantity": "EGeneral:Invalid arguments:volume minimum not met",
+    "step": "EGeneral:Invalid arguments:volume",
+    "tick": "EOrder:Invalid price",
+    "min_notional": "EOrder:Cost minimum not met",
+    "symbol": "EQuery:Unknown asset pair",
+    "duplicate": "EGeneral:Invalid arguments:cl_ord_id not unique",
+    "not_found": "EOrder:Invalid order",
+    "ended": "EOrder:Unknown order",
+    "value": "EGeneral:Invalid arguments:cl_ord_id",
+    "type": "EGeneral:Invalid arguments:ordertype",
+}
 _ASSETS = {"BTC": "XXBT", "ETH": "XETH", "USD": "ZUSD"}
-_TYPES = {(False, False): "market", (True, False): "limit", (False, True): "stop-loss", (True, True): "stop-loss-limit"}
+_TYPES = {
+    (False, False): "market",
+    (True, False): "limit",
+    (False, True): "stop-loss",
+    (True, True): "stop-loss-limit",
+}
 
 
 def _asset(coin: str) -> str:
@@ -38,7 +53,9 @@ def _altcoin(coin: str) -> str:
 
 
 def _pair(market: Market) -> str:
-    return _asset(market.base) + _asset(market.quote) if market.base in _ASSETS else market.base + market.quote
+    return (
+        _asset(market.base) + _asset(market.quote) if market.base in _ASSETS else market.base + market.quote
+    )
 
 
 def _altname(market: Market) -> str:
@@ -97,30 +114,60 @@ class KrakenFront(Front):
     @staticmethod
     def _listed(market: Market) -> dict[str, Any]:
         return {
-            "altname": _altname(market), "wsname": market.name, "aclass_base": "currency", "base": _asset(market.base),
-            "aclass_quote": "currency", "quote": _asset(market.quote), "lot": "unit", "cost_decimals": 5, "pair_decimals": 2,
-            "lot_decimals": 5, "lot_multiplier": 1, "leverage_buy": [], "leverage_sell": [], "fees": [[0, 0.4]], "fees_maker": [[0, 0.25]],
-            "fee_volume_currency": "ZUSD", "margin_call": 80, "margin_stop": 40, "ordermin": text(market.least), "costmin": text(market.least_cost), "tick_size": "0.01",
+            "altname": _altname(market),
+            "wsname": market.name,
+            "aclass_base": "currency",
+            "base": _asset(market.base),
+            "aclass_quote": "currency",
+            "quote": _asset(market.quote),
+            "lot": "unit",
+            "cost_decimals": 5,
+            "pair_decimals": 2,
+            "lot_decimals": 5,
+            "lot_multiplier": 1,
+            "leverage_buy": [],
+            "leverage_sell": [],
+            "fees": [[0, 0.4]],
+            "fees_maker": [[0, 0.25]],
+            "fee_volume_currency": "ZUSD",
+            "margin_call": 80,
+            "margin_stop": 40,
+            "ordermin": text(market.least),
+            "costmin": text(market.least_cost),
+            "tick_size": "0.01",
             "status": "online",
-        }  # fmt: skip
+        }
 
     def time(self, request: Request) -> Any:
         """[doc]"""
         return _given({"unixtime": int(self.now()), "rfc1123": ""})
 
     def ticker(self, request: Request) -> Any:
-        return _given({_pair(market): self._ticker(market) for market in map(self._market, request.params["pair"].split(","))})
+        return _given(
+            {
+                _pair(market): self._ticker(market)
+                for market in map(self._market, request.params["pair"].split(","))
+            }
+        )
 
     def _ticker(self, market: Market) -> dict[str, Any]:
         """[rec: ccxt]"""
         price, bid, ask = (
-            text(at) for at in (self.core.prices[market.name], self.core.bid(market.name), self.core.ask(market.name))
+            text(at)
+            for at in (self.core.prices[market.name], self.core.bid(market.name), self.core.ask(market.name))
         )
         two = [price, price]
         return {
-            "a": [ask, "1", "1.0"], "b": [bid, "1", "1.0"], "c": [price, "0.1"], "v": ["10", "10"], "p": two, "t": [5, 5], "l": two, "h": two,
+            "a": [ask, "1", "1.0"],
+            "b": [bid, "1", "1.0"],
+            "c": [price, "0.1"],
+            "v": ["10", "10"],
+            "p": two,
+            "t": [5, 5],
+            "l": two,
+            "h": two,
             "o": price,
-        }  # fmt: skip
+        }
 
     def candles(self, request: Request) -> Any:
         """[rec: ccxt], 720 of them [doc]."""
@@ -138,14 +185,19 @@ class KrakenFront(Front):
     # --- the account ---
 
     def balance(self, request: Request) -> Any:
-        """[doc] That .F is traded like the plain coin, .B, .S and .M are not: [doc, code ×2]. That what open orders hold is told of
-        the plain coin alone, which may lie in .F: [invented]."""
+        """[doc] That .F is traded like the plain coin, .B, .S and .M are not: [doc, code ×2]. That what open
+        orders hold is told of the plain coin alone, which may lie in .F: [invented]."""
         said = {
-            _asset(coin): {"balance": text(total - self.earning.get(coin, D(0)), 10), "hold_trade": text(self.core.held(coin), 10)}
+            _asset(coin): {
+                "balance": text(total - self.earning.get(coin, D(0)), 10),
+                "hold_trade": text(self.core.held(coin), 10),
+            }
             for coin, total in self.core.balances.items()
         }
         moved = {_altcoin(coin) + ".F": text(much, 10) for coin, much in self.earning.items()} | self.others
-        return _given(said | {name: {"balance": much, "hold_trade": "0.0000000000"} for name, much in moved.items()})
+        return _given(
+            said | {name: {"balance": much, "hold_trade": "0.0000000000"} for name, much in moved.items()}
+        )
 
     def key_info(self, request: Request) -> Any:
         """[doc]"""
@@ -171,17 +223,30 @@ class KrakenFront(Front):
         first, second = (D(asked[field]) if field in asked else None for field in ("price", "price2"))
         limit = {"limit": first, "stop-loss-limit": second}.get(kind)
         order = self.core.place(
-            client_id=name, name=self._market(asked["pair"]).name, side=asked["type"], type="limit" if limit else "market",
-            quantity=D(asked["volume"]), limit=limit, stop=first if kind.startswith("stop") else None,
+            client_id=name,
+            name=self._market(asked["pair"]).name,
+            side=asked["type"],
+            type="limit" if limit else "market",
+            quantity=D(asked["volume"]),
+            limit=limit,
+            stop=first if kind.startswith("stop") else None,
             tif=asked.get("timeinforce", "GTC").upper(),
-        )  # fmt: skip
+        )
         return _given({"txid": [_txid(order)], "descr": {"order": _words(order)}})  # [rec: ccxt]
 
     def query(self, request: Request) -> Any:
-        return _given({named: self._order(self._asked(named), request) for named in request.params["txid"].split(",")})
+        return _given(
+            {named: self._order(self._asked(named), request) for named in request.params["txid"].split(",")}
+        )
 
     def open_orders(self, request: Request) -> Any:
-        return _given({"open": {_txid(of): self._order(of, request) for of in self._named(request) if of.status == "open"}})
+        return _given(
+            {
+                "open": {
+                    _txid(of): self._order(of, request) for of in self._named(request) if of.status == "open"
+                }
+            }
+        )
 
     def closed_orders(self, request: Request) -> Any:
         """[doc] 50 at a time, the newest first, from `ofs` on; `count` is how many there are."""
@@ -193,7 +258,11 @@ class KrakenFront(Front):
 
     def cancel(self, request: Request) -> Any:
         asked = request.params
-        named = self.core.find(client_id=asked["cl_ord_id"]) if "cl_ord_id" in asked else self._asked(asked["txid"])
+        named = (
+            self.core.find(client_id=asked["cl_ord_id"])
+            if "cl_ord_id" in asked
+            else self._asked(asked["txid"])
+        )
         self.core.cancel(named)
         return _given({"count": 1})  # [doc]
 
@@ -203,23 +272,40 @@ class KrakenFront(Front):
         if len(wanted) > 20 or not wanted[0]:
             raise _said("EGeneral:Invalid arguments:txid")
         self.trades_asked += wanted
-        return _given({
-            _tid(trade): self._trade(order, trade) for order in self.core.shown() for trade in self.core.trades_of(order)
-            if _tid(trade) in wanted
-        })  # fmt: skip
+        return _given(
+            {
+                _tid(trade): self._trade(order, trade)
+                for order in self.core.shown()
+                for trade in self.core.trades_of(order)
+                if _tid(trade) in wanted
+            }
+        )
 
     @staticmethod
     def _trade(order: Order, trade: Any) -> dict[str, Any]:
         """[doc] "Query Trades Info"."""
         return {
-            "ordertxid": _txid(order), "postxid": "T", "pair": _pair(order.market), "time": trade.at, "type": order.side,
-            "ordertype": order.type, "price": text(trade.price), "cost": text(trade.price * trade.quantity), "fee": text(trade.fee),
-            "vol": text(trade.quantity), "margin": "0.00000", "leverage": "0", "misc": "", "trade_id": trade.id, "maker": False,
+            "ordertxid": _txid(order),
+            "postxid": "T",
+            "pair": _pair(order.market),
+            "time": trade.at,
+            "type": order.side,
+            "ordertype": order.type,
+            "price": text(trade.price),
+            "cost": text(trade.price * trade.quantity),
+            "fee": text(trade.fee),
+            "vol": text(trade.quantity),
+            "margin": "0.00000",
+            "leverage": "0",
+            "misc": "",
+            "trade_id": trade.id,
+            "maker": False,
             "ledgers": [f"L{trade.id:05d}-SIMUL-BASE00", f"L{trade.id:05d}-SIMUL-QUOTE0"],
-        }  # fmt: skip
+        }
 
     def _order(self, order: Order, request: Request) -> dict[str, Any]:
-        """[rec: ccxt] open, closed and cancelled ones. Its executions are named only where they are asked for [doc]."""
+        """[rec: ccxt] open, closed and cancelled ones. Its executions are named only where they are asked for
+        [doc]."""
         named = (
             {"trades": [_tid(trade) for trade in self.core.trades_of(order)]}
             if request.params.get("trades", "").lower() == "true"
@@ -229,15 +315,36 @@ class KrakenFront(Front):
         first = order.stop if order.stop is not None else order.limit
         second = order.limit if order.stop is not None else None
         return {
-            "refid": None, "userref": 0, "cl_ord_id": order.client_id, "status": self.status_of(order, _STATUS), "opentm": order.created,
+            "refid": None,
+            "userref": 0,
+            "cl_ord_id": order.client_id,
+            "status": self.status_of(order, _STATUS),
+            "opentm": order.created,
             "expiretm": 0,
-            **({"closetm": order.updated} if order.status != "open" else {}), "starttm": 0,
-            "descr": {"pair": _altname(order.market), "type": order.side, "ordertype": kind, "price": _descr(first), "price2": _descr(second),
-                      "leverage": "none", "order": _words(order), "close": ""},
-            "vol": text(order.quantity), "vol_exec": text(order.filled), "cost": text(order.spent), "fee": text(order.fee),
-            "price": text(order.average), "stopprice": "0.000000", "limitprice": "0.000000", "misc": "", "oflags": "fciq",
-            "reason": "User requested" if order.status == "canceled" else None, **named,
-        }  # fmt: skip
+            **({"closetm": order.updated} if order.status != "open" else {}),
+            "starttm": 0,
+            "descr": {
+                "pair": _altname(order.market),
+                "type": order.side,
+                "ordertype": kind,
+                "price": _descr(first),
+                "price2": _descr(second),
+                "leverage": "none",
+                "order": _words(order),
+                "close": "",
+            },
+            "vol": text(order.quantity),
+            "vol_exec": text(order.filled),
+            "cost": text(order.spent),
+            "fee": text(order.fee),
+            "price": text(order.average),
+            "stopprice": "0.000000",
+            "limitprice": "0.000000",
+            "misc": "",
+            "oflags": "fciq",
+            "reason": "User requested" if order.status == "canceled" else None,
+            **named,
+        }
 
     def _named(self, request: Request) -> list[Order]:
         """`userref` is another thing than `cl_ord_id`: whoever looks our id up under it finds nothing."""
@@ -252,17 +359,26 @@ class KrakenFront(Front):
         return self.core.find(id=int(txid[1:6]))
 
     def _market(self, written: str) -> Market:
-        found = next((market for market in self.core.markets.values() if written in (_pair(market), _altname(market))), None)
+        found = next(
+            (market for market in self.core.markets.values() if written in (_pair(market), _altname(market))),
+            None,
+        )
         return found or self.market_named(written)
 
-    routes = {
-        ("GET", "/0/public/AssetPairs"): ("public", pairs), ("GET", "/0/public/Time"): ("public", time),
-        ("GET", "/0/public/Ticker"): ("public", ticker), ("GET", "/0/public/OHLC"): ("public", candles),
-        ("POST", "/0/private/BalanceEx"): ("read", balance), ("POST", "/0/private/GetApiKeyInfo"): ("read", key_info),
-        ("POST", "/0/private/AddOrder"): ("create", create), ("POST", "/0/private/QueryOrders"): ("read", query),
-        ("POST", "/0/private/OpenOrders"): ("read", open_orders), ("POST", "/0/private/ClosedOrders"): ("read", closed_orders),
-        ("POST", "/0/private/CancelOrder"): ("cancel", cancel), ("POST", "/0/private/QueryTrades"): ("read", trades),
-    }  # fmt: skip
+    routes: ClassVar = {
+        ("GET", "/0/public/AssetPairs"): ("public", pairs),
+        ("GET", "/0/public/Time"): ("public", time),
+        ("GET", "/0/public/Ticker"): ("public", ticker),
+        ("GET", "/0/public/OHLC"): ("public", candles),
+        ("POST", "/0/private/BalanceEx"): ("read", balance),
+        ("POST", "/0/private/GetApiKeyInfo"): ("read", key_info),
+        ("POST", "/0/private/AddOrder"): ("create", create),
+        ("POST", "/0/private/QueryOrders"): ("read", query),
+        ("POST", "/0/private/OpenOrders"): ("read", open_orders),
+        ("POST", "/0/private/ClosedOrders"): ("read", closed_orders),
+        ("POST", "/0/private/CancelOrder"): ("cancel", cancel),
+        ("POST", "/0/private/QueryTrades"): ("read", trades),
+    }
 
 
 def _descr(price: Decimal | None) -> str:

@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import re
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.simulators.crypto import KEY, PASSPHRASE, SECRET, Answer, Front, Refused, Request
 from tests.simulators.crypto_core import D, Market, Order, Refusal, ms, text
@@ -21,12 +21,18 @@ _FILLS_KNOW = {"instType", "instId", "ordId", "after", "before", "begin", "end",
 _STATUS = {"open": "live", "filled": "filled", "canceled": "canceled", "expired": "canceled"}
 # Documented: the codes, each with one of its messages. Invented: which code OKX gives where two would fit.
 _REFUSALS = {
-    "funds": ("51008", "Order failed. Insufficient balance in account"), "min_quantity": ("51020", "Order quantity must be greater than the minimum"),
-    "step": ("51121", "Order quantity must be a multiple of the lot size"), "tick": ("51006", "Order price is not within the price limit"),
-    "min_notional": ("51020", "Order amount is below the minimum"), "symbol": ("51001", "Instrument ID does not exist"),
-    "duplicate": ("51016", "Duplicated clOrdId"), "not_found": ("51603", "Order does not exist"), "value": ("51000", "Parameter clOrdId error"),
-    "ended": ("51402", "Cancellation failed as the order has been completed"), "type": ("51000", "Parameter ordType error"),
-}  # fmt: skip
+    "funds": ("51008", "Order failed. Insufficient balance in account"),
+    "min_quantity": ("51020", "Order quantity must be greater than the minimum"),
+    "step": ("51121", "Order quantity must be a multiple of the lot size"),
+    "tick": ("51006", "Order price is not within the price limit"),
+    "min_notional": ("51020", "Order amount is below the minimum"),
+    "symbol": ("51001", "Instrument ID does not exist"),
+    "duplicate": ("51016", "Duplicated clOrdId"),
+    "not_found": ("51603", "Order does not exist"),
+    "value": ("51000", "Parameter clOrdId error"),
+    "ended": ("51402", "Cancellation failed as the order has been completed"),
+    "type": ("51000", "Parameter ordType error"),
+}
 _SECONDS = {
     "1m": 60,
     "3m": 180,
@@ -70,7 +76,9 @@ class OkxFront(Front):
             raise _said("50105", "Request header OK-ACCESS-PASSPHRASE incorrect.", 401)
         at = heads.get("ok-access-timestamp", "")
         path = request.path + (f"?{request.query}" if request.query else "")
-        right = hmac.new(SECRET.encode(), f"{at}{request.method}{path}{request.body}".encode(), hashlib.sha256).digest()
+        right = hmac.new(
+            SECRET.encode(), f"{at}{request.method}{path}{request.body}".encode(), hashlib.sha256
+        ).digest()
         if heads.get("ok-access-sign") != base64.b64encode(right).decode():
             raise _said("50113", "Invalid Sign", 401)
         if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", at):
@@ -85,7 +93,11 @@ class OkxFront(Front):
         if request.path.endswith(("batch-orders", "cancel-order")):
             return Refused(
                 200,
-                {"code": "1", "msg": "All operations failed", "data": [{"ordId": "", "clOrdId": "", "sCode": code, "sMsg": words}]},
+                {
+                    "code": "1",
+                    "msg": "All operations failed",
+                    "data": [{"ordId": "", "clOrdId": "", "sCode": code, "sMsg": words}],
+                },
             )
         return _said(code, words)
 
@@ -105,10 +117,24 @@ class OkxFront(Front):
     @staticmethod
     def _instrument(market: Market) -> dict[str, Any]:
         return {
-            "instType": "SPOT", "instId": f"{market.base}-{market.quote}", "baseCcy": market.base, "quoteCcy": market.quote, "settleCcy": "",
-            "ctVal": "", "ctMult": "", "lever": "10", "tickSz": text(market.tick), "lotSz": text(market.step), "minSz": text(market.least),
-            "state": "live", "maxLmtSz": "999999", "maxMktSz": "1000000", "uly": "", "instFamily": "", "listTime": "1548133413000",
-        }  # fmt: skip
+            "instType": "SPOT",
+            "instId": f"{market.base}-{market.quote}",
+            "baseCcy": market.base,
+            "quoteCcy": market.quote,
+            "settleCcy": "",
+            "ctVal": "",
+            "ctMult": "",
+            "lever": "10",
+            "tickSz": text(market.tick),
+            "lotSz": text(market.step),
+            "minSz": text(market.least),
+            "state": "live",
+            "maxLmtSz": "999999",
+            "maxMktSz": "1000000",
+            "uly": "",
+            "instFamily": "",
+            "listTime": "1548133413000",
+        }
 
     def time(self, request: Request) -> Any:
         return _given({"ts": str(ms(self.now()))})
@@ -122,10 +148,20 @@ class OkxFront(Front):
     def _ticker(self, market: Market) -> dict[str, Any]:
         price = text(self.core.prices[market.name])
         return {
-            "instType": "SPOT", "instId": f"{market.base}-{market.quote}", "last": price, "bidPx": text(self.core.bid(market.name)), "bidSz": "9",
-            "askPx": text(self.core.ask(market.name)), "askSz": "9", "open24h": price, "high24h": price, "low24h": price, "vol24h": "1000",
-            "volCcy24h": "100000", "ts": str(ms(self.now())),
-        }  # fmt: skip
+            "instType": "SPOT",
+            "instId": f"{market.base}-{market.quote}",
+            "last": price,
+            "bidPx": text(self.core.bid(market.name)),
+            "bidSz": "9",
+            "askPx": text(self.core.ask(market.name)),
+            "askSz": "9",
+            "open24h": price,
+            "high24h": price,
+            "low24h": price,
+            "vol24h": "1000",
+            "volCcy24h": "100000",
+            "ts": str(ms(self.now())),
+        }
 
     def candles(self, request: Request) -> Any:
         asked = request.params
@@ -133,25 +169,45 @@ class OkxFront(Front):
         count = min(int(asked.get("limit", 100)), 300)
         since = int(asked["before"]) / 1000 + 0.001 if "before" in asked else self.now() - count * seconds
         rows = self.core.candles(market.name, seconds, since, count)
-        return _given(*([str(at * 1000), *map(text, values), "0", "0", "1"] for at, *values in reversed(rows)))
+        return _given(
+            *([str(at * 1000), *map(text, values), "0", "0", "1"] for at, *values in reversed(rows))
+        )
 
     # --- the account ---
 
     def balance(self, request: Request) -> Any:
         """Recorded, without the fields of margin accounts."""
         details = [
-            {"eqUsd": text(total), "disEq": text(total), "fixedBal": "0", "ordFrozen": text(self.core.held(coin)),
-             "liab": "0", "interest": "0", "upl": "0", "spotBal": "", "rewardBal": "",
-             "ccy": coin, "eq": text(total), "cashBal": text(total),
-             "availBal": text(self.core.free(coin)), "availEq": text(self.core.free(coin)),
-             "frozenBal": text(self.core.held(coin)), "uTime": str(ms(self.now()))}
-            for coin, total in self.core.balances.items() if total
-        ]  # fmt: skip
+            {
+                "eqUsd": text(total),
+                "disEq": text(total),
+                "fixedBal": "0",
+                "ordFrozen": text(self.core.held(coin)),
+                "liab": "0",
+                "interest": "0",
+                "upl": "0",
+                "spotBal": "",
+                "rewardBal": "",
+                "ccy": coin,
+                "eq": text(total),
+                "cashBal": text(total),
+                "availBal": text(self.core.free(coin)),
+                "availEq": text(self.core.free(coin)),
+                "frozenBal": text(self.core.held(coin)),
+                "uTime": str(ms(self.now())),
+            }
+            for coin, total in self.core.balances.items()
+            if total
+        ]
         return _given({"uTime": str(ms(self.now())), "totalEq": "100000", "details": details})
 
     def config(self, request: Request) -> Any:
         return _given(
-            {"uid": "44705892343619584", "acctLv": "1", "perm": "read_only,trade" + (",withdraw" if self.can_withdraw else "")}
+            {
+                "uid": "44705892343619584",
+                "acctLv": "1",
+                "perm": "read_only,trade" + (",withdraw" if self.can_withdraw else ""),
+            }
         )
 
     # --- orders ---
@@ -162,17 +218,32 @@ class OkxFront(Front):
             raise Refusal("value")
         if asked.get("tdMode") != "cash" or asked["ordType"] not in ("market", "limit", "ioc", "fok"):
             raise Refusal("type")
-        spends = asked["ordType"] == "market" and asked["side"] == "buy" and asked.get("tgtCcy", "quote_ccy") == "quote_ccy"
+        spends = (
+            asked["ordType"] == "market"
+            and asked["side"] == "buy"
+            and asked.get("tgtCcy", "quote_ccy") == "quote_ccy"
+        )
         market = asked["ordType"] == "market"
         order = self.core.place(
-            client_id=asked["clOrdId"], name=self._market(asked["instId"]).name, side=asked["side"], type="market" if market else "limit",
-            quantity=None if spends else D(asked["sz"]), cost=D(asked["sz"]) if spends else None, limit=None if market else D(asked["px"]),
+            client_id=asked["clOrdId"],
+            name=self._market(asked["instId"]).name,
+            side=asked["side"],
+            type="market" if market else "limit",
+            quantity=None if spends else D(asked["sz"]),
+            cost=D(asked["sz"]) if spends else None,
+            limit=None if market else D(asked["px"]),
             tif={"ioc": "IOC", "fok": "FOK"}.get(asked["ordType"], "GTC"),
-        )  # fmt: skip
-        return _given({  # recorded
-            "clOrdId": order.client_id, "ordId": str(order.id), "tag": "", "ts": str(ms(self.now())), "sCode": "0",
-            "sMsg": "Order placed",
-        })  # fmt: skip
+        )
+        return _given(
+            {  # recorded
+                "clOrdId": order.client_id,
+                "ordId": str(order.id),
+                "tag": "",
+                "ts": str(ms(self.now())),
+                "sCode": "0",
+                "sMsg": "Order placed",
+            }
+        )
 
     def order(self, request: Request) -> Any:
         return _given(self._order(self._asked(request.params)))
@@ -195,11 +266,16 @@ class OkxFront(Front):
         return self._fills(request, 90 * DAYS)
 
     def _fills(self, request: Request, age: float) -> Any:
-        """The newest first, a hundred at a time. The real one ignores a stray word; here it is to be found."""
+        """The newest first, a hundred at a time. The real one ignores a stray word; here it is to be
+        found."""
         asked = request.params
         if stray := asked.keys() - _FILLS_KNOW:
             raise _said("51000", f"Parameter {sorted(stray)[0]} error", 400)
-        orders = [order for order in reversed(self.core.shown()) if asked.get("ordId", str(order.id)) == str(order.id)]
+        orders = [
+            order
+            for order in reversed(self.core.shown())
+            if asked.get("ordId", str(order.id)) == str(order.id)
+        ]
         trades = [(order, trade) for order in orders for trade in reversed(self.core.trades_of(order))]
         told = [self._fill(*each) for each in trades if self.core.now() - each[1].at < age]
         told = [each for each in told if asked.get("instId", each["instId"]) == each["instId"]]
@@ -210,17 +286,36 @@ class OkxFront(Front):
     def _fill(order: Order, trade: Any) -> dict[str, Any]:
         """Documented, field by field; ccxt recorded a shorter one."""
         return {
-            "instType": "SPOT", "instId": f"{order.market.base}-{order.market.quote}", "tradeId": str(trade.id), "ordId": str(order.id),
-            "clOrdId": order.client_id, "billId": str(trade.id), "fillPx": text(trade.price), "fillSz": text(trade.quantity),
-            "side": order.side, "execType": "T", "feeCcy": trade.fee_coin, "fee": text(-trade.fee), "ts": str(ms(trade.at)),
-            "fillTime": str(ms(trade.at)), "subType": "1" if order.side == "buy" else "2", "tag": "",
-            "posSide": "net", "fillIdxPx": "", "fillPnl": "0",
-            "fillPxVol": "", "fillPxUsd": "", "fillMarkVol": "", "fillFwdPx": "", "fillMarkPx": "",
+            "instType": "SPOT",
+            "instId": f"{order.market.base}-{order.market.quote}",
+            "tradeId": str(trade.id),
+            "ordId": str(order.id),
+            "clOrdId": order.client_id,
+            "billId": str(trade.id),
+            "fillPx": text(trade.price),
+            "fillSz": text(trade.quantity),
+            "side": order.side,
+            "execType": "T",
+            "feeCcy": trade.fee_coin,
+            "fee": text(-trade.fee),
+            "ts": str(ms(trade.at)),
+            "fillTime": str(ms(trade.at)),
+            "subType": "1" if order.side == "buy" else "2",
+            "tag": "",
+            "posSide": "net",
+            "fillIdxPx": "",
+            "fillPnl": "0",
+            "fillPxVol": "",
+            "fillPxUsd": "",
+            "fillMarkVol": "",
+            "fillFwdPx": "",
+            "fillMarkPx": "",
             "tradeQuoteCcy": order.market.quote,
-        }  # fmt: skip
+        }
 
     def _order(self, order: Order) -> dict[str, Any]:
-        """Recorded of spot orders, live and filled; `fillPx` and `tradeId` are those of the last execution."""
+        """Recorded of spot orders, live and filled; `fillPx` and `tradeId` are those of the last
+        execution."""
         last = order.trades[-1] if order.trades else None
         state = (
             "partially_filled"
@@ -228,25 +323,53 @@ class OkxFront(Front):
             else self.status_of(order, _STATUS)
         )
         return {
-            "instType": "SPOT", "instId": f"{order.market.base}-{order.market.quote}", "ordId": str(order.id), "clOrdId": order.client_id,
-            "px": text(order.limit) if order.limit else "", "sz": text(order.quantity if order.quantity is not None else order.cost),
-            "ordType": "market" if order.type == "market" else "limit", "side": order.side, "accFillSz": text(order.filled),
-            "avgPx": text(order.average) if order.trades else "", "state": state, "fee": text(-order.fee),
+            "instType": "SPOT",
+            "instId": f"{order.market.base}-{order.market.quote}",
+            "ordId": str(order.id),
+            "clOrdId": order.client_id,
+            "px": text(order.limit) if order.limit else "",
+            "sz": text(order.quantity if order.quantity is not None else order.cost),
+            "ordType": "market" if order.type == "market" else "limit",
+            "side": order.side,
+            "accFillSz": text(order.filled),
+            "avgPx": text(order.average) if order.trades else "",
+            "state": state,
+            "fee": text(-order.fee),
             "feeCcy": order.trades[0].fee_coin if order.trades else "",
             "tgtCcy": "base_ccy" if order.type == "market" else "",
-            "rebate": "0", "rebateCcy": order.market.quote if order.side == "buy" else order.market.base,
+            "rebate": "0",
+            "rebateCcy": order.market.quote if order.side == "buy" else order.market.base,
             "fillPx": text(last.price) if last else "",
-            "fillSz": text(last.quantity) if last else "0", "fillTime": str(ms(last.at)) if last else "",
+            "fillSz": text(last.quantity) if last else "0",
+            "fillTime": str(ms(last.at)) if last else "",
             "tradeId": str(last.id) if last else "",
-            "ccy": "", "tag": "", "posSide": "net", "lever": "", "pnl": "0", "category": "normal",
-            "source": "", "reduceOnly": "false",
-            "algoId": "", "algoClOrdId": "", "attachAlgoClOrdId": "", "attachAlgoOrds": [],
-            "linkedAlgoOrd": {"algoId": ""}, "isTpLimit": "false",
-            "stpId": "", "stpMode": "cancel_maker", "quickMgnType": "", "pxType": "", "pxUsd": "",
-            "pxVol": "", "tradeQuoteCcy": order.market.quote,
+            "ccy": "",
+            "tag": "",
+            "posSide": "net",
+            "lever": "",
+            "pnl": "0",
+            "category": "normal",
+            "source": "",
+            "reduceOnly": "false",
+            "algoId": "",
+            "algoClOrdId": "",
+            "attachAlgoClOrdId": "",
+            "attachAlgoOrds": [],
+            "linkedAlgoOrd": {"algoId": ""},
+            "isTpLimit": "false",
+            "stpId": "",
+            "stpMode": "cancel_maker",
+            "quickMgnType": "",
+            "pxType": "",
+            "pxUsd": "",
+            "pxVol": "",
+            "tradeQuoteCcy": order.market.quote,
             "cTime": str(ms(order.created)),
-            "uTime": str(ms(order.updated)), "tdMode": "cash", "cancelSource": "", "cancelSourceReason": "",
-        }  # fmt: skip
+            "uTime": str(ms(order.updated)),
+            "tdMode": "cash",
+            "cancelSource": "",
+            "cancelSourceReason": "",
+        }
 
     def _asked(self, asked: dict[str, str]) -> Order:
         self._market(asked["instId"])
@@ -255,16 +378,22 @@ class OkxFront(Front):
     def _market(self, written: str) -> Market:
         return self.market_named(written.replace("-", "/"))
 
-    routes = {
-        ("GET", "/api/v5/public/instruments"): ("public", instruments), ("GET", "/api/v5/public/time"): ("public", time),
-        ("GET", "/api/v5/market/ticker"): ("public", ticker), ("GET", "/api/v5/market/tickers"): ("public", tickers),
+    routes: ClassVar = {
+        ("GET", "/api/v5/public/instruments"): ("public", instruments),
+        ("GET", "/api/v5/public/time"): ("public", time),
+        ("GET", "/api/v5/market/ticker"): ("public", ticker),
+        ("GET", "/api/v5/market/tickers"): ("public", tickers),
         ("GET", "/api/v5/market/candles"): ("public", candles),
-        ("GET", "/api/v5/market/history-candles"): ("public", candles), ("GET", "/api/v5/account/balance"): ("read", balance),
-        ("GET", "/api/v5/account/config"): ("read", config), ("POST", "/api/v5/trade/batch-orders"): ("create", create),
-        ("GET", "/api/v5/trade/order"): ("read", order), ("GET", "/api/v5/trade/orders-pending"): ("read", pending),
-        ("POST", "/api/v5/trade/cancel-order"): ("cancel", cancel), ("GET", "/api/v5/trade/fills"): ("read", fills),
+        ("GET", "/api/v5/market/history-candles"): ("public", candles),
+        ("GET", "/api/v5/account/balance"): ("read", balance),
+        ("GET", "/api/v5/account/config"): ("read", config),
+        ("POST", "/api/v5/trade/batch-orders"): ("create", create),
+        ("GET", "/api/v5/trade/order"): ("read", order),
+        ("GET", "/api/v5/trade/orders-pending"): ("read", pending),
+        ("POST", "/api/v5/trade/cancel-order"): ("cancel", cancel),
+        ("GET", "/api/v5/trade/fills"): ("read", fills),
         ("GET", "/api/v5/trade/fills-history"): ("read", fills_history),
-    }  # fmt: skip
+    }
 
 
 FRONT = OkxFront

@@ -1,4 +1,5 @@
-"""Just enough of the curve P-256 to make a key for tests and to check an ES256 signature. Slow, and for simulators alone."""
+"""Just enough of the curve P-256 to make a key for tests and to check an ES256 signature. Slow, and for
+simulators alone."""
 
 from __future__ import annotations
 
@@ -50,7 +51,13 @@ def key_from(words: str) -> tuple[str, Point]:
     secret = int.from_bytes(hashlib.sha256(words.encode()).digest()) % N
     public = times(secret, G)
     x, y = (part.to_bytes(32) for part in public)
-    der = bytes.fromhex("30770201010420") + secret.to_bytes(32) + bytes.fromhex("a00a06082a8648ce3d030107a14403420004") + x + y
+    der = (
+        bytes.fromhex("30770201010420")
+        + secret.to_bytes(32)
+        + bytes.fromhex("a00a06082a8648ce3d030107a14403420004")
+        + x
+        + y
+    )
     text = base64.b64encode(der).decode()
     lines = "\n".join(text[at : at + 64] for at in range(0, len(text), 64))
     kind = "EC PRIVATE KEY"

@@ -1,11 +1,13 @@
-"""A small, strict broker venue over real HTTP, with a seeded schedule of faults: what crash tests trade against.
+"""A small, strict broker venue over real HTTP, with a seeded schedule of faults: what crash tests trade
+against.
 
-It lives outside the process that is crashed, and its books are the truth that DashTrade's ledger is held against. It comes in
-two modes: one refuses a repeated client id for ever, the other takes it as a new order. `venue_adapter.py` speaks its language.
-"""
+It lives outside the process that is crashed, and its books are the truth that DashTrade's ledger is held
+against. It comes in two modes: one refuses a repeated client id for ever, the other takes it as a new order.
+`venue_adapter.py` speaks its language."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import threading
@@ -22,13 +24,38 @@ START_CASH = Decimal(1_000_000)
 SETTLE = timedelta(seconds=2)  # what it promises: an order is visible this long after it was placed
 
 ON_POST: Mapping[str, int] = {
-    "ok": 40, "placed_then_drop": 6, "drop": 4, "placed_then_silence": 1, "silence": 1, "placed_then_500": 4, "500": 3,
-    "placed_then_garbage": 4, "garbage": 2, "429": 6, "late_then_drop": 4, "later_than_promised": 2, "rejected": 2,
+    "ok": 40,
+    "placed_then_drop": 6,
+    "drop": 4,
+    "placed_then_silence": 1,
+    "silence": 1,
+    "placed_then_500": 4,
+    "500": 3,
+    "placed_then_garbage": 4,
+    "garbage": 2,
+    "429": 6,
+    "late_then_drop": 4,
+    "later_than_promised": 2,
+    "rejected": 2,
 }
 ON_GET: Mapping[str, int] = {"ok": 60, "drop": 4, "500": 3, "garbage": 3, "429": 3, "stale": 8}
-ON_DELETE: Mapping[str, int] = {"ok": 20, "drop": 3, "done_then_drop": 4, "500": 2, "done_then_500": 2, "429": 2, "race": 6}
+ON_DELETE: Mapping[str, int] = {
+    "ok": 20,
+    "drop": 3,
+    "done_then_drop": 4,
+    "500": 2,
+    "done_then_500": 2,
+    "429": 2,
+    "race": 6,
+}
 HONEST: Mapping[str, int] = {"ok": 1}
-GARBAGE = (b"<html><h1>502 Bad Gateway</h1></html>", b"", b'{"id": "17", "status": "fil', b'{"status": "martian"}', b"null")
+GARBAGE = (
+    b"<html><h1>502 Bad Gateway</h1></html>",
+    b"",
+    b'{"id": "17", "status": "fil',
+    b'{"status": "martian"}',
+    b"null",
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,7 +69,11 @@ class Fill:
 
     def told(self) -> dict[str, str]:
         return {
-            "id": self.id, "quantity": str(self.quantity), "price": str(self.price), "fee": str(self.fee), "at": self.at.isoformat()
+            "id": self.id,
+            "quantity": str(self.quantity),
+            "price": str(self.price),
+            "fee": str(self.fee),
+            "at": self.at.isoformat(),
         }
 
 
@@ -111,7 +142,8 @@ class Books:
         self.placed: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
         self.revoked = False
-        self.script: dict[str, list[str]] = {"post": [], "get": [], "delete": []}  # faults to come first, in this order
+        # faults to come first, in this order
+        self.script: dict[str, list[str]] = {"post": [], "get": [], "delete": []}
         self.asked: Counter[str] = Counter()
 
     # --- orders ---
@@ -122,8 +154,14 @@ class Books:
             raise Refused(422, "client_order_id must be unique")
         now = self.now()
         order = VenueOrder(
-            id=f"v{len(self.orders) + 1}", client_order_id=client, symbol=asked["symbol"], side=asked["side"], type=asked["type"],
-            quantity=Decimal(asked["quantity"]), visible_at=now + lag, plan=[],
+            id=f"v{len(self.orders) + 1}",
+            client_order_id=client,
+            symbol=asked["symbol"],
+            side=asked["side"],
+            type=asked["type"],
+            quantity=Decimal(asked["quantity"]),
+            visible_at=now + lag,
+            plan=[],
         )
         order.plan = self._plan(order, now)
         self.orders.append(order)
@@ -142,7 +180,11 @@ class Books:
             return [(now + wait, order.quantity)]
         parts, left, plan = self.rng.randint(2, 4), order.quantity, []
         for number in range(parts):
-            part = left if number == parts - 1 else (left * self.rng.randint(10, 80) / 100).quantize(Decimal("0.01"))
+            part = (
+                left
+                if number == parts - 1
+                else (left * self.rng.randint(10, 80) / 100).quantize(Decimal("0.01"))
+            )
             if part > 0:
                 plan.append((now + wait + timedelta(seconds=number * self.rng.choice([0, 1, 3])), part))
                 left -= part
@@ -158,7 +200,9 @@ class Books:
     def _fill(self, order: VenueOrder, quantity: Decimal, now: datetime) -> None:
         price = 100 + Decimal(self.rng.randint(-300, 300)) / 100
         fee = (quantity * Decimal("0.005")).quantize(Decimal("0.0001"))
-        order.fills.append(Fill(id=f"{order.id}-{len(order.fills) + 1}", quantity=quantity, price=price, fee=fee, at=now))
+        order.fills.append(
+            Fill(id=f"{order.id}-{len(order.fills) + 1}", quantity=quantity, price=price, fee=fee, at=now)
+        )
         if order.filled == order.quantity:
             order.status = "filled"
 
@@ -170,7 +214,11 @@ class Books:
         """The cancellation comes while it fills: all of it, or one more part."""
         if order.status == "working":
             left = order.quantity - order.filled
-            self._fill(order, left if self.rng.random() < 0.5 else (left / 2).quantize(Decimal("0.01")) or left, self.now())
+            self._fill(
+                order,
+                left if self.rng.random() < 0.5 else (left / 2).quantize(Decimal("0.01")) or left,
+                self.now(),
+            )
         self.cancel(order)
 
     def find(self, client: str) -> VenueOrder | None:
@@ -194,7 +242,11 @@ class Books:
 
     @property
     def fees(self) -> Decimal:
-        return Decimal(0) if self.manner.totals_only else sum((f.fee for o in self.orders for f in o.fills), Decimal(0))
+        return (
+            Decimal(0)
+            if self.manner.totals_only
+            else sum((f.fee for o in self.orders for f in o.fills), Decimal(0))
+        )
 
     @property
     def cash(self) -> Decimal:
@@ -211,7 +263,10 @@ class Books:
         if self.manner.muddles and self.rng.random() < 0.3:
             fills = self.rng.sample(fills, len(fills)) + fills[:1]  # out of order, and one told twice
         order.before = {
-            "id": order.id, "client_order_id": order.client_order_id, "status": order.status, "filled_quantity": str(order.filled),
+            "id": order.id,
+            "client_order_id": order.client_order_id,
+            "status": order.status,
+            "filled_quantity": str(order.filled),
             "average_price": str(order.notional / order.filled) if order.fills else None,
             "fills": [] if self.manner.totals_only else fills,
         }
@@ -247,7 +302,9 @@ class Venue:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True, name="venue").start()
+        threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True, name="venue"
+        ).start()
 
     def begin(self, manner: Manner) -> Books:
         with self.lock:
@@ -304,9 +361,13 @@ class _Handler(BaseHTTPRequestHandler):
             if path == "/account":
                 return self._say(200, {"cash": str(books.cash), "equity": str(START_CASH)})
             if path == "/positions":
-                return self._say(200, [{"symbol": s, "quantity": str(books.position(s))} for s in sorted(books.symbols)])
+                return self._say(
+                    200, [{"symbol": s, "quantity": str(books.position(s))} for s in sorted(books.symbols)]
+                )
             found = [books.find(client) for client in query["client_order_id"][0].split(",")]
-            return self._say(200, [books.told(order, stale=fault == "stale") for order in found if order is not None])
+            return self._say(
+                200, [books.told(order, stale=fault == "stale") for order in found if order is not None]
+            )
 
     def do_DELETE(self) -> None:
         with self.door.lock:
@@ -340,7 +401,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _turned_away(self, fault: str) -> None:
         if fault == "401":
             return self._say(401, {"message": "the key was revoked"})
-        return self._say(429, {"message": "too many requests"}, Retry_After=self.door.books.rng.choice(["1", "2", "7"]))
+        return self._say(
+            429, {"message": "too many requests"}, Retry_After=self.door.books.rng.choice(["1", "2", "7"])
+        )
 
     def _fail(self, fault: str) -> None:
         if fault.endswith("500"):
@@ -349,9 +412,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(200, self.door.books.rng.choice(GARBAGE), {})
         if fault.endswith("silence"):
             self.connection.settimeout(self.door.silence)
-            try:
+            with contextlib.suppress(OSError):
                 self.rfile.read(1)  # until the client gives up
-            except OSError:
-                pass
         self.close_connection = True
         return None

@@ -1,4 +1,5 @@
-"""The adapter for the simulated venue: an ordinary `ports.Broker`, as strict in reading answers as a real one has to be."""
+"""The adapter for the simulated venue: an ordinary `ports.Broker`, as strict in reading answers as a real one
+has to be."""
 
 from __future__ import annotations
 
@@ -13,8 +14,21 @@ from typing import Any
 from dashtrade.app import BrokerKind
 from dashtrade.domain.orders import OrderType
 from dashtrade.domain.ports import (
-    AccountState, BadCredentials, BrokerFill, BrokerPosition, Capabilities, Offers, OrderRef, OrderReport, OrderRequest, Rejected, RetryLater,
-    Rules, Unavailable, Unknown, VenueStatus,
+    AccountState,
+    BadCredentials,
+    BrokerFill,
+    BrokerPosition,
+    Capabilities,
+    Offers,
+    OrderRef,
+    OrderReport,
+    OrderRequest,
+    Rejected,
+    RetryLater,
+    Rules,
+    Unavailable,
+    Unknown,
+    VenueStatus,
 )
 from dashtrade.domain.values import Symbol, TimeInForce, plain
 from tests.simulators.venue import SETTLE
@@ -25,8 +39,12 @@ PATIENCE = 0.25  # seconds; on this machine an answer takes two thousandths
 def kind(port: int, *, refuses_repeats: bool, patience: float = PATIENCE) -> BrokerKind:
     """The registry line for `build_app(brokers={"venue": …})`."""
     return BrokerKind(
-        name="Venue", modes=("paper",), check=lambda credentials, options: None,
-        make=lambda app, account, credentials: VenueBroker(port, refuses_repeats=refuses_repeats, patience=patience),
+        name="Venue",
+        modes=("paper",),
+        check=lambda credentials, options: None,
+        make=lambda app, account, credentials: VenueBroker(
+            port, refuses_repeats=refuses_repeats, patience=patience
+        ),
     )
 
 
@@ -36,17 +54,26 @@ class VenueBroker:
         self.offers = Offers()
         self._port, self._here = port, threading.local()
         self.capabilities = Capabilities(
-            name="Venue", order_types=frozenset({OrderType.MARKET, OrderType.LIMIT}),
-            times_in_force=frozenset({TimeInForce.DAY, TimeInForce.GTC}), shorts=True, fractional=True,
-            refuses_repeats=refuses_repeats, settle=SETTLE, sandbox=True, always_open=True,
+            name="Venue",
+            order_types=frozenset({OrderType.MARKET, OrderType.LIMIT}),
+            times_in_force=frozenset({TimeInForce.DAY, TimeInForce.GTC}),
+            shorts=True,
+            fractional=True,
+            refuses_repeats=refuses_repeats,
+            settle=SETTLE,
+            sandbox=True,
+            always_open=True,
         )
 
     # --- orders ---
 
     def submit(self, request: OrderRequest) -> OrderReport:
         body = {
-            "client_order_id": request.client_order_id, "symbol": request.symbol.text, "side": str(request.side),
-            "type": str(request.type), "quantity": plain(request.quantity or Decimal(0)),
+            "client_order_id": request.client_order_id,
+            "symbol": request.symbol.text,
+            "side": str(request.side),
+            "type": str(request.type),
+            "quantity": plain(request.quantity or Decimal(0)),
             "limit_price": plain(request.limit_price) if request.limit_price is not None else None,
         }
         try:
@@ -100,10 +127,15 @@ class VenueBroker:
 
     def account(self) -> AccountState:
         told = self._get("/account")
-        return AccountState(equity=Decimal(told["equity"]), cash=Decimal(told["cash"]), buying_power=Decimal(told["equity"]))
+        return AccountState(
+            equity=Decimal(told["equity"]), cash=Decimal(told["cash"]), buying_power=Decimal(told["equity"])
+        )
 
     def positions(self) -> Sequence[BrokerPosition]:
-        return [BrokerPosition(symbol=Symbol.parse(p["symbol"]), quantity=Decimal(p["quantity"])) for p in self._get("/positions")]
+        return [
+            BrokerPosition(symbol=Symbol.parse(p["symbol"]), quantity=Decimal(p["quantity"]))
+            for p in self._get("/positions")
+        ]
 
     def rules(self, symbol: Symbol) -> Rules:
         return Rules(quantity_step=Decimal("0.01"), price_step=Decimal("0.01"), min_quantity=Decimal("0.01"))
@@ -124,7 +156,9 @@ class VenueBroker:
     def _ask(self, method: str, path: str, body: Any = None) -> tuple[int, bytes, timedelta]:
         connection = getattr(self._here, "connection", None)
         if connection is None:
-            connection = self._here.connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=self._patience)
+            connection = self._here.connection = http.client.HTTPConnection(
+                "127.0.0.1", self._port, timeout=self._patience
+            )
         try:
             connection.request(method, path, json.dumps(body) if body is not None else None)
             answer = connection.getresponse()
@@ -164,13 +198,19 @@ class VenueBroker:
         try:
             client = told["client_order_id"]
             return OrderReport(
-                client_order_id=client, broker_order_id=told["id"], status=VenueStatus(told["status"]),
+                client_order_id=client,
+                broker_order_id=told["id"],
+                status=VenueStatus(told["status"]),
                 filled_quantity=Decimal(told["filled_quantity"]),
                 average_price=Decimal(told["average_price"]) if told["average_price"] else None,
                 fills=tuple(
                     BrokerFill(
-                        id=f["id"], client_order_id=client, quantity=Decimal(f["quantity"]), price=Decimal(f["price"]),
-                        at=datetime.fromisoformat(f["at"]), fee=Decimal(f["fee"]),
+                        id=f["id"],
+                        client_order_id=client,
+                        quantity=Decimal(f["quantity"]),
+                        price=Decimal(f["price"]),
+                        at=datetime.fromisoformat(f["at"]),
+                        fee=Decimal(f["fee"]),
                     )
                     for f in told["fills"]
                 ),

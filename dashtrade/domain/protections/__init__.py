@@ -1,8 +1,8 @@
-"""Protections: what locks entries after something went wrong, or before it does. One file each; this is the list of them.
+"""Protections: what locks entries after something went wrong, or before it does. One file each; this is the
+list of them.
 
-A new one is a file here, a line in `KINDS`, and what it `needs` (see `engine/protecting.py`); the API, the pages and the
-documentation are drawn from this list.
-"""
+A new one is a file here, a line in `KINDS`, and what it `needs` (see `engine/protecting.py`); the API, the
+pages and the documentation are drawn from this list."""
 
 from __future__ import annotations
 
@@ -12,8 +12,22 @@ from difflib import get_close_matches
 from typing import Any
 
 from dashtrade.domain.protections.base import (
-    Exit, Fired, Guard, Holding, Lock, Needs, Protection, Scope, Seen, Sent, Standing, Target, read_settings, settings_of, written_settings,
-)  # fmt: skip
+    Exit,
+    Fired,
+    Guard,
+    Holding,
+    Lock,
+    Needs,
+    Protection,
+    Scope,
+    Seen,
+    Sent,
+    Standing,
+    Target,
+    read_settings,
+    settings_of,
+    written_settings,
+)
 from dashtrade.domain.protections.cooldown import Cooldown
 from dashtrade.domain.protections.drawdown import Drawdown
 from dashtrade.domain.protections.losing_symbol import LosingSymbol
@@ -27,17 +41,47 @@ from dashtrade.domain.protections.wide_spread import WideSpread
 from dashtrade.domain.values import Malformed, Symbol, iso, plain
 
 __all__ = [
-    "ALWAYS", "KINDS", "Exit", "Fired", "Guard", "Holding", "Lock", "MarketClosed", "Needs", "Protection", "StalePrice", "Scope", "Seen", "Sent", "Standing", "Target",
-    "describe", "locked_words", "read", "read_settings", "settings_of", "written_settings",
-]  # fmt: skip
+    "ALWAYS",
+    "KINDS",
+    "Exit",
+    "Fired",
+    "Guard",
+    "Holding",
+    "Lock",
+    "MarketClosed",
+    "Needs",
+    "Protection",
+    "Scope",
+    "Seen",
+    "Sent",
+    "StalePrice",
+    "Standing",
+    "Target",
+    "describe",
+    "locked_words",
+    "read",
+    "read_settings",
+    "settings_of",
+    "written_settings",
+]
 
 KINDS: dict[str, type[Protection]] = {
     made.kind: made
     for made in (
-        Cooldown, StopStreak, Drawdown, LosingSymbol, MaxPositions, MaxExposure, OrderRate, StalePrice, WideSpread, MarketClosed,
+        Cooldown,
+        StopStreak,
+        Drawdown,
+        LosingSymbol,
+        MaxPositions,
+        MaxExposure,
+        OrderRate,
+        StalePrice,
+        WideSpread,
+        MarketClosed,
     )
-}  # fmt: skip
-ALWAYS: tuple[Protection, ...] = (MarketClosed(), StalePrice())  # hold for everybody; one that a user sets replaces its default
+}
+# hold for everybody; one that a user sets replaces its default
+ALWAYS: tuple[Protection, ...] = (MarketClosed(), StalePrice())
 
 
 def read(kind: str, scope: Scope, settings: Mapping[str, Any]) -> Protection:
@@ -45,10 +89,16 @@ def read(kind: str, scope: Scope, settings: Mapping[str, Any]) -> Protection:
     made = KINDS.get(kind)
     if made is None:
         close = get_close_matches(kind, KINDS, 1)
-        raise Malformed(f"there is no protection {kind[:60]!r}", where="kind", hint=f"Did you mean {close[0]}?" if close else f"One of: {', '.join(KINDS)}.")
+        raise Malformed(
+            f"there is no protection {kind[:60]!r}",
+            where="kind",
+            hint=f"Did you mean {close[0]}?" if close else f"One of: {', '.join(KINDS)}.",
+        )
     if made is MarketClosed:
         raise Malformed(
-            "market_closed holds always, and is not set up", where="kind", hint='Set the bot\'s when_closed to "refuse" or "wait".'
+            "market_closed holds always, and is not set up",
+            where="kind",
+            hint='Set the bot\'s when_closed to "refuse" or "wait".',
         )
     protection = read_settings(made, settings)
     if made in (Drawdown, MaxExposure):
@@ -59,11 +109,16 @@ def read(kind: str, scope: Scope, settings: Mapping[str, Any]) -> Protection:
 def _check_limits(protection: Any, scope: Scope) -> None:
     if protection.percent is not None and scope is Scope.USER:
         raise Malformed(
-            "a percentage is one of an account's equity, and this is for all accounts", where="settings.percent",
+            "a percentage is one of an account's equity, and this is for all accounts",
+            where="settings.percent",
             hint="Send an amount of money, or choose the scope account or bot.",
         )
     if protection.amount is None and protection.percent is None:
-        raise Malformed(f"{protection.kind} has no limit", where="settings", hint="Send amount, percent or both; the lower of the two holds.")
+        raise Malformed(
+            f"{protection.kind} has no limit",
+            where="settings",
+            hint="Send amount, percent or both; the lower of the two holds.",
+        )
 
 
 _WHOSE = {Scope.BOT: "this bot", Scope.ACCOUNT: "this account", Scope.USER: "all your bots"}
@@ -72,26 +127,39 @@ _WHOSE = {Scope.BOT: "this bot", Scope.ACCOUNT: "this account", Scope.USER: "all
 def locked_words(scope: Scope, symbol: Symbol | None, until: datetime | None) -> str:
     """What is locked, and until when, as a user reads it."""
     what = f" on {symbol.short}" if symbol else ""
-    return f"entries of {_WHOSE[scope]}{what} are locked {f'until {iso(until)}' if until else 'until you unlock them'}"
+    return (
+        f"entries of {_WHOSE[scope]}{what} are locked "
+        f"{f'until {iso(until)}' if until else 'until you unlock them'}"
+    )
 
 
 def describe() -> list[dict[str, Any]]:
     """Every kind with its settings, for the API and the pages."""
     return [
         {
-            "kind": made.kind, "title": made.title, "description": (made.__doc__ or "").strip(), "always": any(isinstance(one, made) for one in ALWAYS),
-            "configurable": made is not MarketClosed, "settings": _described(made),
+            "kind": made.kind,
+            "title": made.title,
+            "description": (made.__doc__ or "").strip(),
+            "always": any(isinstance(one, made) for one in ALWAYS),
+            "configurable": made is not MarketClosed,
+            "settings": _described(made),
         }
         for made in KINDS.values()
-    ]  # fmt: skip
+    ]
 
 
 def _described(made: type[Protection]) -> list[dict[str, Any]]:
     defaults = written_settings(made())
     return [
         {
-            "name": name, "description": one.words, "default": defaults[name], "choices": list(one.of) or None, "whole": one.whole,
-            "least": None if one.of else plain(one.least), "most": None if one.of else plain(one.most), "null": one.empty or None,
+            "name": name,
+            "description": one.words,
+            "default": defaults[name],
+            "choices": list(one.of) or None,
+            "whole": one.whole,
+            "least": None if one.of else plain(one.least),
+            "most": None if one.of else plain(one.most),
+            "null": one.empty or None,
         }
         for name, one in settings_of(made).items()
-    ]  # fmt: skip
+    ]

@@ -1,8 +1,8 @@
 """What all protections share: what they are shown, what they may answer, and how their settings are read.
 
-A protection looks at an entry and at what has happened (`Seen`), and answers None or a `Lock`. It is a pure function of these,
-so that a backtest asks the very same code. Nobody asks it about an exit: giving up risk is never stopped.
-"""
+A protection looks at an entry and at what has happened (`Seen`), and answers None or a `Lock`. It is a pure
+function of these, so that a backtest asks the very same code. Nobody asks it about an exit: giving up risk is
+never stopped."""
 
 from __future__ import annotations
 
@@ -98,7 +98,8 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lock:
-    """Entries stop: until a time, or until somebody unlocks them (None). One that ends now stops this one entry only."""
+    """Entries stop: until a time, or until somebody unlocks them (None). One that ends now stops this one
+    entry only."""
 
     reason: str
     until: datetime | None
@@ -181,10 +182,12 @@ def within(exits: tuple[Exit, ...], per: str, seen: Seen) -> tuple[Exit, ...]:
 
 def counting(exits: tuple[Exit, ...], counts: str) -> tuple[Exit, ...]:
     """`stops`, `losses` or all `exits`."""
-    return tuple(one for one in exits if counts == "exits" or (one.stopped if counts == "stops" else one.made < 0))
+    return tuple(
+        one for one in exits if counts == "exits" or (one.stopped if counts == "stops" else one.made < 0)
+    )
 
 
-# --- settings --------------------------------------------------------------------------------------------------------------
+# --- settings -----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,10 +206,16 @@ class Setting:
             return None
         if self.of:
             if value not in self.of:
-                raise Malformed(f"{where} cannot be {str(value)[:30]!r}", where=where, hint=f"One of: {', '.join(self.of)}.")
+                raise Malformed(
+                    f"{where} cannot be {str(value)[:30]!r}",
+                    where=where,
+                    hint=f"One of: {', '.join(self.of)}.",
+                )
             return value
         if value is None:
-            raise Malformed(f"{where} is null", where=where, hint=f"{self.range} Leave it out for its default.")
+            raise Malformed(
+                f"{where} is null", where=where, hint=f"{self.range} Leave it out for its default."
+            )
         number = exact(value, where)
         if not self.least <= number <= self.most or (self.whole and number != int(number)):
             raise Malformed(f"{where} cannot be {plain(number)}", where=where, hint=self.range)
@@ -215,16 +224,26 @@ class Setting:
     @property
     def range(self) -> str:
         more = f", or null: {self.empty}" if self.empty else ""
-        return f"A {'whole ' if self.whole else ''}number from {plain(self.least)} to {plain(self.most)}{more}."
+        return (
+            f"A {'whole ' if self.whole else ''}number from {plain(self.least)} to {plain(self.most)}{more}."
+        )
 
 
 def counted(default: int | None, least: int, most: int, words: str, *, empty: str = "") -> Any:
-    return field(default=default, metadata={"setting": Setting(words=words, least=Decimal(least), most=Decimal(most), whole=True, empty=empty)})
+    return field(
+        default=default,
+        metadata={
+            "setting": Setting(words=words, least=Decimal(least), most=Decimal(most), whole=True, empty=empty)
+        },
+    )
 
 
 def measured(default: str | None, least: str, most: str, words: str, *, empty: str = "") -> Any:
     value = None if default is None else Decimal(default)
-    return field(default=value, metadata={"setting": Setting(words=words, least=Decimal(least), most=Decimal(most), empty=empty)})
+    return field(
+        default=value,
+        metadata={"setting": Setting(words=words, least=Decimal(least), most=Decimal(most), empty=empty)},
+    )
 
 
 def chosen(default: str, of: tuple[str, ...], words: str) -> Any:
@@ -232,7 +251,8 @@ def chosen(default: str, of: tuple[str, ...], words: str) -> Any:
 
 
 def locking(default: int | None, *, least: int = 1) -> Any:
-    """How long entries stay locked. From 0 where only the entry itself need be refused, the next one being judged anew."""
+    """How long entries stay locked. From 0 where only the entry itself need be refused, the next one being
+    judged anew."""
     words = "minutes that entries stay locked" + ("; 0 refuses this entry only" if least == 0 else "")
     return counted(default, least, MONTH, words, empty="until somebody unlocks it")
 
@@ -244,13 +264,17 @@ def settings_of(made: type) -> dict[str, Setting]:
 def read_settings(made: type[T], given: Mapping[str, Any]) -> T:
     """The protection with these settings; raises Malformed, with a hint, for what cannot be."""
     known = settings_of(made)
+    kind: str = made.kind  # type: ignore[attr-defined]
     values = {}
     for name, value in given.items():
         if name not in known:
             close = get_close_matches(name, known, 1)
             has = f"It has: {', '.join(known)}." if known else "It has no settings."
-            raise Malformed(f"{made.kind} has no setting {name[:60]!r}", where=f"settings.{name[:60]}",  # type: ignore[attr-defined]
-                            hint=f"Did you mean {close[0]}?" if close else has)
+            raise Malformed(
+                f"{kind} has no setting {name[:60]!r}",
+                where=f"settings.{name[:60]}",
+                hint=f"Did you mean {close[0]}?" if close else has,
+            )
         values[name] = known[name].read(value, f"settings.{name}")
     return made(**values)
 

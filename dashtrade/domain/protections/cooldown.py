@@ -1,4 +1,5 @@
-"""After a stop (or any exit) no entry for a while: the market that just stopped you out is the same a minute later."""
+"""After a stop (or any exit) no entry for a while: the market that just stopped you out is the same a minute
+later."""
 
 from __future__ import annotations
 
@@ -7,7 +8,18 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, ClassVar
 
-from dashtrade.domain.protections.base import MONTH, Lock, Needs, Seen, Target, chosen, counted, counting, recent, within
+from dashtrade.domain.protections.base import (
+    MONTH,
+    Lock,
+    Needs,
+    Seen,
+    Target,
+    chosen,
+    counted,
+    counting,
+    recent,
+    within,
+)
 from dashtrade.domain.values import iso
 
 if TYPE_CHECKING:
@@ -26,7 +38,11 @@ class Cooldown:
 
     minutes: int = counted(30, 1, MONTH, "minutes without an entry")
     after: str = chosen("stops", ("stops", "losses", "exits"), "what it begins with")
-    per: str = chosen("bot", ("bot", "symbol", "scope"), "who pauses: the bot that exited, all on its symbol, or the whole scope")
+    per: str = chosen(
+        "bot",
+        ("bot", "symbol", "scope"),
+        "who pauses: the bot that exited, all on its symbol, or the whole scope",
+    )
 
     def judge(self, entry: Step, seen: Seen) -> Lock | None:
         ends = counting(within(recent(seen, self.minutes), self.per, seen), self.after)
@@ -35,6 +51,10 @@ class Cooldown:
         last = max(one.at for one in ends)
         until = last + timedelta(minutes=self.minutes)
         return Lock(
-            reason=f"{_WORDS[self.after]} at {iso(last)} is less than {self.minutes} minutes ago", until=until, target=Target(self.per),
-            limit=Decimal(self.minutes), actual=Decimal(int((seen.now - last).total_seconds() // 60)), numbers={"last": iso(last)},
+            reason=f"{_WORDS[self.after]} at {iso(last)} is less than {self.minutes} minutes ago",
+            until=until,
+            target=Target(self.per),
+            limit=Decimal(self.minutes),
+            actual=Decimal(int((seen.now - last).total_seconds() // 60)),
+            numbers={"last": iso(last)},
         )

@@ -7,7 +7,17 @@ from decimal import Decimal
 from itertools import accumulate
 from typing import TYPE_CHECKING, ClassVar
 
-from dashtrade.domain.protections.base import MONTH, Lock, Needs, Seen, measured, counted, lock_end, locking, recent
+from dashtrade.domain.protections.base import (
+    MONTH,
+    Lock,
+    Needs,
+    Seen,
+    counted,
+    lock_end,
+    locking,
+    measured,
+    recent,
+)
 from dashtrade.domain.values import ZERO, money, plain
 
 if TYPE_CHECKING:
@@ -16,15 +26,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawdown:
-    """The scope's realised profit fell too far from its best point within a look-back: in money, or in percent of the equity."""
+    """The scope's realised profit fell too far from its best point within a look-back: in money, or in
+    percent of the equity."""
 
     kind: ClassVar[str] = "drawdown"
     title: ClassVar[str] = "Maximum drawdown"
     needs: ClassVar[Needs | None] = Needs.EXITS
 
-    amount: Decimal | None = measured(None, "0.01", "1000000000000", "the fall in money", empty="no limit in money")
-    percent: Decimal | None = measured(None, "0.01", "100", "the fall in percent of the account's equity at its best point", empty="no limit in percent")
-    look_back_minutes: int = counted(7 * 1440, 1, MONTH, "minutes within which the best point and the fall are sought")
+    amount: Decimal | None = measured(
+        None, "0.01", "1000000000000", "the fall in money", empty="no limit in money"
+    )
+    percent: Decimal | None = measured(
+        None,
+        "0.01",
+        "100",
+        "the fall in percent of the account's equity at its best point",
+        empty="no limit in percent",
+    )
+    look_back_minutes: int = counted(
+        7 * 1440, 1, MONTH, "minutes within which the best point and the fall are sought"
+    )
     lock_minutes: int | None = locking(1440)
 
     def judge(self, entry: Step, seen: Seen) -> Lock | None:
@@ -32,14 +53,28 @@ class Drawdown:
         curve = list(accumulate((one.made for one in exits), initial=ZERO))
         fall = max(curve) - curve[-1]
         best = seen.equity + fall
-        limits = [limit for limit in (self.amount, best * self.percent / 100 if self.percent is not None else None) if limit is not None]
+        limits = [
+            limit
+            for limit in (self.amount, best * self.percent / 100 if self.percent is not None else None)
+            if limit is not None
+        ]
         if not exits or not limits or fall < min(limits) or fall <= 0:
             return None
         until = lock_end(max(one.at for one in exits), self.lock_minutes)
         if until is not None and until <= seen.now:
             return None
-        share = f", {plain(self.percent)}% of {money(best)}" if self.percent is not None and min(limits) != self.amount else ""
+        share = (
+            f", {plain(self.percent)}% of {money(best)}"
+            if self.percent is not None and min(limits) != self.amount
+            else ""
+        )
         return Lock(
-            reason=f"realised profit fell by {money(fall)} from its best point, which reached the limit of {money(min(limits))}{share}",
-            until=until, actual=fall, limit=min(limits), numbers={"equity": money(seen.equity)},
+            reason=(
+                f"realised profit fell by {money(fall)} from its best point, which reached the limit of "
+                f"{money(min(limits))}{share}"
+            ),
+            until=until,
+            actual=fall,
+            limit=min(limits),
+            numbers={"equity": money(seen.equity)},
         )

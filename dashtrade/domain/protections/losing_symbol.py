@@ -6,7 +6,20 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, ClassVar
 
-from dashtrade.domain.protections.base import MONTH, Lock, Needs, Seen, Target, measured, counted, lock_end, locking, recent, several, within
+from dashtrade.domain.protections.base import (
+    MONTH,
+    Lock,
+    Needs,
+    Seen,
+    Target,
+    counted,
+    lock_end,
+    locking,
+    measured,
+    recent,
+    several,
+    within,
+)
 from dashtrade.domain.values import ZERO, money
 
 if TYPE_CHECKING:
@@ -35,6 +48,13 @@ class LosingSymbol:
         if until is not None and until <= seen.now:
             return None
         return Lock(
-            reason=f"{seen.symbol.short} lost {money(lost)} in {several(len(found), 'exit')} within {self.look_back_minutes} minutes, past the limit of {money(self.loss)}",
-            until=until, target=Target.SYMBOL, actual=lost, limit=self.loss, numbers={"exits": str(len(found))},
+            reason=(
+                f"{seen.symbol.short} lost {money(lost)} in {several(len(found), 'exit')} within "
+                f"{self.look_back_minutes} minutes, past the limit of {money(self.loss)}"
+            ),
+            until=until,
+            target=Target.SYMBOL,
+            actual=lost,
+            limit=self.loss,
+            numbers={"exits": str(len(found))},
         )

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketClosed:
-    """No entry while the market is closed. Holds for everybody; the bot says whether the alert is refused or waits for the open."""
+    """No entry while the market is closed. Holds for everybody; the bot says whether the alert is refused or
+    waits for the open."""
 
     kind: ClassVar[str] = "market_closed"
     title: ClassVar[str] = "Market closed"
@@ -25,6 +26,7 @@ class MarketClosed:
             return None
         opens = f"it opens at {iso(seen.opens_at)}" if seen.opens_at else "when it opens is not known"
         return Lock(
-            reason=f"the market for {seen.symbol.short} is closed: {opens}", until=seen.now,
+            reason=f"the market for {seen.symbol.short} is closed: {opens}",
+            until=seen.now,
             numbers={"now": iso(seen.now)} | ({"opens_at": iso(seen.opens_at)} if seen.opens_at else {}),
         )

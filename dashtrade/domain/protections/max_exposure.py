@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, ClassVar
 
-from dashtrade.domain.protections.base import Lock, Needs, Seen, Target, measured, lock_end, locking
+from dashtrade.domain.protections.base import Lock, Needs, Seen, Target, lock_end, locking, measured
 from dashtrade.domain.values import ZERO, money, plain
 
 if TYPE_CHECKING:
@@ -15,24 +15,43 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaxExposure:
-    """No more than so much in one symbol over all bots of the scope, long and short added up: in money, or in percent of the equity."""
+    """No more than so much in one symbol over all bots of the scope, long and short added up: in money, or in
+    percent of the equity."""
 
     kind: ClassVar[str] = "max_exposure"
     title: ClassVar[str] = "Maximum exposure per symbol"
     needs: ClassVar[Needs | None] = Needs.HOLDINGS
 
-    amount: Decimal | None = measured(None, "0.01", "1000000000000", "the most in money", empty="no limit in money")
-    percent: Decimal | None = measured(None, "0.01", "10000", "the most in percent of the account's equity", empty="no limit in percent")
+    amount: Decimal | None = measured(
+        None, "0.01", "1000000000000", "the most in money", empty="no limit in money"
+    )
+    percent: Decimal | None = measured(
+        None, "0.01", "10000", "the most in percent of the account's equity", empty="no limit in percent"
+    )
     lock_minutes: int | None = locking(0, least=0)
 
     def judge(self, entry: Step, seen: Seen) -> Lock | None:
-        limits = [limit for limit in (self.amount, seen.equity * self.percent / 100 if self.percent is not None else None) if limit is not None]
+        limits = [
+            limit
+            for limit in (self.amount, seen.equity * self.percent / 100 if self.percent is not None else None)
+            if limit is not None
+        ]
         held = sum((one.quantity for one in seen.others if one.symbol == seen.symbol), seen.owned)
         value = held * seen.quote.mid + entry.quantity * entry.price
         if not limits or value <= min(limits):
             return None
-        share = f" ({plain(self.percent)}% of {money(seen.equity)})" if self.percent is not None and min(limits) != self.amount else ""
+        share = (
+            f" ({plain(self.percent)}% of {money(seen.equity)})"
+            if self.percent is not None and min(limits) != self.amount
+            else ""
+        )
         return Lock(
-            reason=f"{money(value)} in {seen.symbol.short} with this entry passes the limit of {money(max(min(limits), ZERO))}{share}",
-            until=lock_end(seen.now, self.lock_minutes), target=Target.SYMBOL, actual=value, limit=min(limits),
+            reason=(
+                f"{money(value)} in {seen.symbol.short} with this entry passes the limit of "
+                f"{money(max(min(limits), ZERO))}{share}"
+            ),
+            until=lock_end(seen.now, self.lock_minutes),
+            target=Target.SYMBOL,
+            actual=value,
+            limit=min(limits),
         )

@@ -28,6 +28,8 @@ class MaxPositions:
         if held < self.positions or seen.owned:
             return None
         return Lock(
-            reason=f"{several(held, 'open position')}, and {self.positions} allowed at once", until=lock_end(seen.now, self.lock_minutes),
-            actual=Decimal(held), limit=Decimal(self.positions),
+            reason=f"{several(held, 'open position')}, and {self.positions} allowed at once",
+            until=lock_end(seen.now, self.lock_minutes),
+            actual=Decimal(held),
+            limit=Decimal(self.positions),
         )

@@ -31,6 +31,8 @@ class OrderRate:
         if sent < self.orders:
             return None
         return Lock(
-            reason=f"{several(sent, 'order')} within a minute reached the limit of {self.orders}", until=lock_end(seen.now, self.lock_minutes),
-            actual=Decimal(sent), limit=Decimal(self.orders),
+            reason=f"{several(sent, 'order')} within a minute reached the limit of {self.orders}",
+            until=lock_end(seen.now, self.lock_minutes),
+            actual=Decimal(sent),
+            limit=Decimal(self.orders),
         )

@@ -17,7 +17,8 @@ NAMED = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})  # these say themselv
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StalePrice:
-    """No entry at market on a quote older than so many seconds. Holds for everybody; set it to replace the default."""
+    """No entry at market on a quote older than so many seconds. Holds for everybody; set it to replace the
+    default."""
 
     kind: ClassVar[str] = "stale_price"
     title: ClassVar[str] = "Stale price"
@@ -31,6 +32,12 @@ class StalePrice:
         if seen.quote.demo or entry.type in NAMED or age <= self.seconds or not seen.market_open:
             return None
         return Lock(
-            reason=f"the price of {seen.symbol.short} is {age:.0f} s old, from {iso(seen.quote.at)}; {self.seconds} s are allowed",
-            until=lock_end(seen.now, self.lock_minutes), actual=Decimal(int(age)), limit=Decimal(self.seconds), numbers={"quoted": iso(seen.quote.at)},
+            reason=(
+                f"the price of {seen.symbol.short} is {age:.0f} s old, from {iso(seen.quote.at)}; "
+                f"{self.seconds} s are allowed"
+            ),
+            until=lock_end(seen.now, self.lock_minutes),
+            actual=Decimal(int(age)),
+            limit=Decimal(self.seconds),
+            numbers={"quoted": iso(seen.quote.at)},
         )

@@ -6,7 +6,21 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, ClassVar
 
-from dashtrade.domain.protections.base import MONTH, Lock, Needs, Seen, Target, chosen, counted, counting, lock_end, locking, recent, several, within
+from dashtrade.domain.protections.base import (
+    MONTH,
+    Lock,
+    Needs,
+    Seen,
+    Target,
+    chosen,
+    counted,
+    counting,
+    lock_end,
+    locking,
+    recent,
+    several,
+    within,
+)
 
 if TYPE_CHECKING:
     from dashtrade.domain.risk import Step
@@ -17,7 +31,8 @@ _WORDS = {"stops": "stop", "losses": "losing exit"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopStreak:
-    """Several stops (or losing exits) within a look-back lock entries for a while, from the last of them on."""
+    """Several stops (or losing exits) within a look-back lock entries for a while, from the last of them
+    on."""
 
     kind: ClassVar[str] = "stop_streak"
     title: ClassVar[str] = "Stop-loss streak"
@@ -26,8 +41,14 @@ class StopStreak:
     stops: int = counted(3, 1, 1000, "so many lock entries")
     look_back_minutes: int = counted(1440, 1, MONTH, "minutes within which they count")
     lock_minutes: int | None = locking(60)
-    counts: str = chosen("stops", ("stops", "losses"), "what counts: stops that lost money, or every losing exit")
-    per: str = chosen("scope", ("bot", "symbol", "scope"), "counted and locked for each bot, each symbol, or the whole scope")
+    counts: str = chosen(
+        "stops", ("stops", "losses"), "what counts: stops that lost money, or every losing exit"
+    )
+    per: str = chosen(
+        "scope",
+        ("bot", "symbol", "scope"),
+        "counted and locked for each bot, each symbol, or the whole scope",
+    )
 
     def judge(self, entry: Step, seen: Seen) -> Lock | None:
         losses = tuple(one for one in recent(seen, self.look_back_minutes) if one.made < 0)
@@ -38,6 +59,12 @@ class StopStreak:
         if until is not None and until <= seen.now:
             return None
         return Lock(
-            reason=f"{several(len(found), _WORDS[self.counts])} within {self.look_back_minutes} minutes reached the limit of {self.stops}",
-            until=until, target=Target(self.per), actual=Decimal(len(found)), limit=Decimal(self.stops),
+            reason=(
+                f"{several(len(found), _WORDS[self.counts])} within {self.look_back_minutes} minutes "
+                f"reached the limit of {self.stops}"
+            ),
+            until=until,
+            target=Target(self.per),
+            actual=Decimal(len(found)),
+            limit=Decimal(self.stops),
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, ClassVar
 
-from dashtrade.domain.protections.base import Lock, Needs, Seen, Target, measured, lock_end, locking
+from dashtrade.domain.protections.base import Lock, Needs, Seen, Target, lock_end, locking, measured
 from dashtrade.domain.protections.stale_price import NAMED
 from dashtrade.domain.values import plain
 
@@ -31,7 +31,13 @@ class WideSpread:
         if entry.type in NAMED or spread <= self.percent:
             return None
         return Lock(
-            reason=f"the spread of {seen.symbol.short} is {spread:.3f}% ({plain(quote.bid)} to {plain(quote.ask)}); {plain(self.percent)}% is allowed",
-            until=lock_end(seen.now, self.lock_minutes), target=Target.SYMBOL,
-            actual=round(spread, 3), limit=self.percent, numbers={"bid": plain(quote.bid), "ask": plain(quote.ask)},
+            reason=(
+                f"the spread of {seen.symbol.short} is {spread:.3f}% ({plain(quote.bid)} to "
+                f"{plain(quote.ask)}); {plain(self.percent)}% is allowed"
+            ),
+            until=lock_end(seen.now, self.lock_minutes),
+            target=Target.SYMBOL,
+            actual=round(spread, 3),
+            limit=self.percent,
+            numbers={"bid": plain(quote.bid), "ask": plain(quote.ask)},
         )
