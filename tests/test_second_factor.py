@@ -14,8 +14,9 @@ from dashtrade.domain.access import Role
 from dashtrade.domain.values import Malformed
 from dashtrade.services import credentials, keys, people, second_factor, sessions
 from dashtrade.services.bots import Refusal
-from dashtrade.services.people import CodeNeeded, Denied
+from dashtrade.services.people import Denied
 from dashtrade.services.permission import Forbidden
+from dashtrade.services.refusals import CodeNeeded
 from dashtrade.tables import people as people_table
 from dashtrade.tables import proofs
 from dashtrade.tables.people import User
