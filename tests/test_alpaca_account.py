@@ -20,6 +20,8 @@ from dashtrade.brokers.alpaca import CAPABILITIES, AlpacaBroker, Timeouts, check
 from dashtrade.domain.ports import BadCredentials, Rejected, Unavailable, VenueStatus
 from dashtrade.domain.values import Malformed, OrderType, Symbol, Timeframe, TimeInForce
 from tests.alpaca_desk import AAPL, BTC, BUY, LIMIT, ROOT, SELL, D, Desk, eventually, raw, ref
+from tests.alpaca_desk import desk_of as desk_of  # the fixtures of the same file
+from tests.alpaca_desk import simulator as simulator
 from tests.simulators.alpaca import AlpacaSimulator
 
 # --- rules --------------------------------------------------------------------------------------------------

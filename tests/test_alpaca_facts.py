@@ -27,6 +27,8 @@ from dashtrade.domain.ports import (
 )
 from dashtrade.domain.values import OrderSide, OrderType, Symbol
 from tests.alpaca_desk import AAPL, BTC, BUY, LIMIT, ROOT, SELL, D, Desk, eventually, raw, ref
+from tests.alpaca_desk import desk_of as desk_of  # the fixtures of the same file
+from tests.alpaca_desk import simulator as simulator
 from tests.simulators.alpaca import AlpacaSimulator, Fault
 
 NOW = datetime(2026, 10, 12, 15, 0, tzinfo=UTC)
