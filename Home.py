@@ -8,9 +8,9 @@ import streamlit as st
 
 from dashtrade.domain.access import Permission, may
 from dashtrade.settings import ROOT
-from dashtrade.ui import second_factor_first
-from dashtrade.ui.page import foot, guard
-from dashtrade.ui.turns import turn
+from dashtrade.ui.shell import second_factor_first
+from dashtrade.ui.shell.page import foot, guard
+from dashtrade.ui.shell.render_lock import turn
 
 st.set_page_config(
     page_title="DashTrade",

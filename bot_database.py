@@ -89,8 +89,7 @@ class Database:
     """`write(fn)` runs fn(connection) in one durable transaction; `read()` gives a connection that only
     reads.
 
-    `fn` must do nothing but use its connection: it may be run again.
-    """
+    `fn` must do nothing but use its connection: it may be run again."""
 
     def __init__(self, url: str) -> None:
         self.url = sa.make_url(url)
@@ -467,8 +466,7 @@ class Database:
         self, path: Path, prepare: Callable[[Path, Path | None], None] = lambda incoming, replaced: None
     ) -> Path | None:
         """Put a verified backup in the database's place; where what was there is kept beside it. Nothing may
-        be running.
-        `prepare` is given the copy, before it is the database, and what it replaces."""
+        be running. `prepare` is given the copy, before it is the database, and what it replaces."""
         if not self.is_sqlite:
             raise PostgresHasItsOwnTools
         check_sqlite_file(path)

@@ -16,7 +16,7 @@ from functools import partial
 import sqlalchemy as sa
 
 from bot_database import Database, DatabaseAway
-from dashtrade.domain.dialects import Reading, parse
+from dashtrade.domain.alerts.dialects import Reading, parse
 from dashtrade.domain.orders import FROM_VENUE, Order, OrderStatus
 from dashtrade.domain.ports import (
     BadCredentials,
@@ -30,15 +30,15 @@ from dashtrade.domain.ports import (
 )
 from dashtrade.domain.signals import Action, Origin, Signal
 from dashtrade.domain.values import Symbol, new_id
-from dashtrade.engine.asking import Asker
 from dashtrade.engine.deciding import AskAgain, Decided, decide_one
-from dashtrade.engine.effects import Call, Steps, Write, drive
-from dashtrade.engine.ending import end_signal
 from dashtrade.engine.intake import Accepted, Alert, Conflict, NoBot, Receipt
 from dashtrade.engine.lanes import LaneLost, Leases
+from dashtrade.engine.market_snapshot import Asker
 from dashtrade.engine.outages import Outages
 from dashtrade.engine.reconcile import NotYet, Reconciler
 from dashtrade.engine.sending import Sender
+from dashtrade.engine.settlement import end_signal
+from dashtrade.engine.workflow import Call, Steps, Write, drive
 from dashtrade.failpoints import failpoint
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import messages as message_table

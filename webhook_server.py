@@ -46,14 +46,16 @@ from dashtrade.api.http import (
 )
 from dashtrade.app import App, CannotStart, build_app
 from dashtrade.domain.access import Permission, TokenScope, may
-from dashtrade.domain.bodies import secrets_in
-from dashtrade.domain.dialects import Reading, open_body, parse, read, secret_of
-from dashtrade.domain.keeping import cut, kept, written
+from dashtrade.domain.alert_retention import cut, kept, written
+from dashtrade.domain.alerts.dialects import Reading, open_body, parse, read, secret_of
+from dashtrade.domain.alerts.payload import secrets_in
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import Malformed, iso, plain, sha256
 from dashtrade.engine.intake import NoRoom, record_refusal
 from dashtrade.limits import Rate, ReceiverLimits, network_of
-from dashtrade.services import people, quotas, story
+from dashtrade.services.operations import quotas
+from dashtrade.services.people import users
+from dashtrade.services.trading import signal_story
 from dashtrade.settings import EX_CONFIG, Settings
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import signals as signal_table
@@ -147,7 +149,8 @@ def _accept(app: App, user: User, reading: Reading, text: str, wait: float) -> R
         if wait and placed:
             told = app.wait(user.id, said.signal_id, wait, fresh=not said.duplicate)
             return reply(
-                (told or story.outcome(app, user.id, said.signal_id) or {}) | {"duplicate": said.duplicate}
+                (told or signal_story.outcome(app, user.id, said.signal_id) or {})
+                | {"duplicate": said.duplicate}
             )
     return reply({"signal_id": said.signal_id, "status": "accepted", "duplicate": said.duplicate}, 202)
 
@@ -182,13 +185,13 @@ def _sender_by_token(app: App) -> User | None:
     """Whose token stands in the address or the header, before anything of the body is looked at. Unknown and
     revoked are answered alike."""
     token = request.args.get("token") or bearer()
-    return _sender(people.by_webhook_token(app, token)) if token else None
+    return _sender(users.by_webhook_token(app, token)) if token else None
 
 
 def _sender_in(app: App, opened: Any) -> User:
     """Whose token stands in the body."""
     token = secret_of(opened) if opened is not None else None
-    return _sender(people.by_webhook_token(app, token) if token else None)
+    return _sender(users.by_webhook_token(app, token) if token else None)
 
 
 def _unknown_sender() -> Answer:
@@ -294,7 +297,7 @@ def explain() -> Response:
 
 
 def _reader(app: App, token: str) -> User | None:
-    found = people.by_scoped_token(app, token)
+    found = users.by_scoped_token(app, token)
     return found.user if found and found.scopes & {TokenScope.READ, TokenScope.TRADE} else None
 
 
@@ -303,7 +306,7 @@ def _own(user_id: int) -> User:
     there."""
     app = the_app()
     token = request.args.get("token") or bearer()
-    user = (people.by_webhook_token(app, token) or _reader(app, token)) if token else None
+    user = (users.by_webhook_token(app, token) or _reader(app, token)) if token else None
     if user is None:
         raise Answer(401, "unauthorized", "The token is missing, unknown or no longer valid.", WEBHOOK_HINT)
     if user.id != user_id:
@@ -433,8 +436,8 @@ def prepared(settings: Settings) -> Callable[[], int]:
 
 def main() -> int:
     from dashtrade import security_log
-    from dashtrade.lifeline import watch_parent
     from dashtrade.logs import set_up
+    from dashtrade.processes.parent_watchdog import watch_parent
 
     watch_parent()
     sys.setswitchinterval(TAKING_TURNS)

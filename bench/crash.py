@@ -28,9 +28,9 @@ from bench.crash_process import BROKEN, NOT_QUIET, SharedClock, Zygote, receipts
 from bench.crash_venues import BROKERS, LIBRARIES, VENUES
 from bench.crash_world import Plan, World, make_world, plan
 from dashtrade.failpoints import CRASHED
-from dashtrade.services import bots as bot_service
-from tests.doubles import MORNING
-from tests.servers import SqliteFiles, postgres
+from dashtrade.services.bots import bots as bot_service
+from tests.support.databases import SqliteFiles, postgres
+from tests.support.fakes import MORNING
 
 LATE = 20.0  # seconds: the longest that a venue here hides an order
 

@@ -25,13 +25,13 @@ from bench.crash_venues import kind
 from bench.crash_world import open_app
 from dashtrade import failpoints
 from dashtrade.app import App
-from dashtrade.domain.dialects import parse
+from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.ports import BrokerError
 from dashtrade.domain.signals import Origin
-from dashtrade.engine.effects import Steps, Write
-from dashtrade.services import bots as bot_service
-from dashtrade.services import orders as order_service
+from dashtrade.engine.workflow import Steps, Write
+from dashtrade.services.bots import bots as bot_service
+from dashtrade.services.trading import orders as order_service
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import people as people_table
 from dashtrade.tables import signals as signal_table

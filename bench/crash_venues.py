@@ -267,7 +267,7 @@ class AlpacaVenue:
 
 
 def _alpaca(app: Any, account: Any, port: int) -> Any:
-    from dashtrade.brokers.alpaca import AlpacaBroker, Timeouts
+    from dashtrade.brokers.alpaca.adapter import AlpacaBroker, Timeouts
 
     url = f"http://127.0.0.1:{port}"
     quick = Timeouts(connect=1, read=PATIENCE, second_look=0)
@@ -382,7 +382,7 @@ class BinanceVenue:
 
 
 def _binance(app: Any, account: Any, port: int) -> Any:
-    from dashtrade.brokers.crypto import CryptoBroker
+    from dashtrade.brokers.crypto.adapter import CryptoBroker
 
     kept: Path = app.settings.home / "markets.json"
     return CryptoBroker(

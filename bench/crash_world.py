@@ -12,11 +12,11 @@ from typing import Any
 from bench.crash_venues import PLACES, kind
 from dashtrade.app import App, BrokerKind, build_app
 from dashtrade.failpoints import NAMES
-from dashtrade.services import bots as bot_service
+from dashtrade.services.bots import bots as bot_service
 from dashtrade.settings import Settings
 from dashtrade.tables.people import User
-from tests.doubles import SetClock, SetFeed, add_user
 from tests.simulators.venue import Manner
+from tests.support.fakes import SetClock, SetFeed, add_user
 
 KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 ACTIONS = {"buy": 30, "sell": 22, "close": 18, "reverse": 10, "add": 10, "reduce": 5, "cancel": 5}

@@ -27,9 +27,11 @@ from bench.history import fill
 from bench.rig import ROOT, STOCKS, Rig, free_port, show
 from bench.tabs import Tab
 from dashtrade.app import App, build_app
-from dashtrade.domain.dialects import parse
+from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.signals import Origin
-from dashtrade.services import bots, people, sessions
+from dashtrade.services.bots import bots
+from dashtrade.services.people import sessions
+from dashtrade.services.people import users as people
 from dashtrade.settings import Settings
 from dashtrade.tables import people as people_table
 
@@ -84,7 +86,7 @@ class House:
     def start(self) -> float:
         began = time.perf_counter()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "dashtrade.ui.serve"], cwd=ROOT, env=self.environ
+            [sys.executable, "-m", "dashtrade.ui.shell.serve"], cwd=ROOT, env=self.environ
         )
         import urllib.request
 

@@ -19,9 +19,9 @@ from playwright.sync_api import Error, sync_playwright
 
 from bench.rig import ROOT, show
 from dashtrade.app import build_app
-from dashtrade.services import people
+from dashtrade.services.people import users
 from dashtrade.settings import Settings
-from tests.test_ui_browser import ARGUMENTS, CHROMIUM, PASSWORD, Home, press, shown, sign_in
+from tests.ui.test_ui_browser import ARGUMENTS, CHROMIUM, PASSWORD, Home, press, shown, sign_in
 
 PATIENCE = 12_000  # milliseconds
 
@@ -71,7 +71,7 @@ def measure(rounds: int) -> dict[str, Any]:
             browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
             for number in range(rounds):
                 email = f"user{number}@example.com"
-                people.add_user(app, email=email, name="New", password=PASSWORD)
+                users.add_user(app, email=email, name="New", password=PASSWORD)
                 outcomes[one_round(browser, home, email, seen)] += 1
                 show({"round": number, **outcomes, **seen})
             browser.close()

@@ -12,8 +12,7 @@ Ends with 1 where an answer was a 5xx, was lost, hung, took longer than three se
 tenant's names; where a process was started again or grew without end; where something that was accepted was
 not worked off, the tenant's orders were not filled, or anything of the other's had changed; where a traceback
 or a token is in the logs. (What was slow, or 503, while other programs used more than a third of the
-processors, is told and does not count.)
-"""
+processors, is told and does not count.)"""
 
 from __future__ import annotations
 
@@ -237,7 +236,7 @@ def database(kind: str) -> Iterator[dict[str, str]]:
     if kind == "sqlite":
         yield {}
         return
-    from tests.servers import postgres
+    from tests.support.databases import postgres
 
     with postgres() as server:
         yield {"DATABASE_URL": server.empty()}

@@ -1,8 +1,7 @@
 """Sends one share of the requests of bench.fuzz, from a process of its own, and judges each answer.
 
 Run as `python -m bench.fuzz_client` with a JSON job on standard input; prints JSON lines: how far it is, and
-at last what it found.
-"""
+at last what it found."""
 
 from __future__ import annotations
 

@@ -6,7 +6,8 @@ from bench.fuzz_api import operations_of
 from bench.fuzz_shots import SYMBOLS, Facts
 from bench.rig import Rig
 from dashtrade.app import build_app
-from dashtrade.services import people, sessions
+from dashtrade.services.people import sessions
+from dashtrade.services.people import users as people
 from dashtrade.settings import Settings
 from dashtrade.tables import people as people_table
 

@@ -18,7 +18,7 @@ from typing import Any
 from bench.idle import children
 from bench.rig import Rig
 
-ROLES = {"webhook_server": "receiver", "dashtrade.worker": "worker", "dashtrade.ui.serve": "dashboard"}
+ROLES = {"webhook_server": "receiver", "dashtrade.worker": "worker", "dashtrade.ui.shell.serve": "dashboard"}
 PATIENCE = 30.0  # seconds that an order of the tenant's may take on a machine that others use
 _MOVES = re.compile(
     r"price|value|profit|pnl|equity|percent|mark$|_at$|^at$|cash|buying_power"

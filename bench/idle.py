@@ -3,8 +3,7 @@ when idle.
 
     python -m bench.idle
 
-PSS counts memory that several processes share once; RSS counts it for each.
-"""
+PSS counts memory that several processes share once; RSS counts it for each."""
 
 from __future__ import annotations
 

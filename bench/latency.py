@@ -4,9 +4,8 @@
 
 Three lines of JSON. `near`: one client, the broker 0 ms away: from the moment an alert is sent until its
 order arrives there, against the floor, alpaca-py called directly. `pauses` is the same with so long between
-two alerts that nothing is still warm.
-`far`: the broker 50 ms away, 16 accounts in parallel: orders a second. Figures are medians of the rounds.
-"""
+two alerts that nothing is still warm. `far`: the broker 50 ms away, 16 accounts in parallel: orders a second.
+Figures are medians of the rounds."""
 
 from __future__ import annotations
 

@@ -3,13 +3,10 @@
     python -m bench.siege [--seconds 8] [--only NAME ...]
 
 Everything runs on the loopback, is bounded in number and time, and stops by itself. For each attack one line
-is printed: what the
-other tenant's alerts took meanwhile (each on a connection of its own, as TradingView sends them), how long
-their orders took to
-fill, whether every process lived, and the memory of the whole before, at its highest, and some seconds
-after. Ends with 1 where
-an alert took longer than three seconds, was not answered, or a process died.
-"""
+is printed: what the other tenant's alerts took meanwhile (each on a connection of its own, as TradingView
+sends them), how long their orders took to fill, whether every process lived, and the memory of the whole
+before, at its highest, and some seconds after. Ends with 1 where an alert took longer than three seconds, was
+not answered, or a process died."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """150 slow clients, each sending its alert byte by byte, beside an ordinary one.
 
-python -m bench.slow [--clients 150] [--seconds 6]
-"""
+python -m bench.slow [--clients 150] [--seconds 6]"""
 
 from __future__ import annotations
 

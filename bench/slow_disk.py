@@ -1,7 +1,6 @@
 """The receiver or the worker, with a disk on which every commit takes some milliseconds more.
 
-python -m bench.slow_disk MILLISECONDS webhook_server|dashtrade.worker
-"""
+python -m bench.slow_disk MILLISECONDS webhook_server|dashtrade.worker"""
 
 from __future__ import annotations
 

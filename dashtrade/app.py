@@ -2,9 +2,7 @@
 adapter.
 
 An adapter is loaded when it is first needed: nobody pays for a broker they do not use. Tests hand in their
-own `brokers`,
-`feed` and `clock` here, and nowhere else.
-"""
+own `brokers`, `feed` and `clock` here, and nowhere else."""
 
 from __future__ import annotations
 
@@ -24,14 +22,14 @@ from bot_database import Database, DatabaseAway
 from bot_engine import Engine
 from dashtrade.disk import Disk
 from dashtrade.domain.as_json import from_named_json, to_json
-from dashtrade.domain.paper import PaperBook, PaperSettings
+from dashtrade.domain.paper_account import PaperBook, PaperSettings
 from dashtrade.domain.ports import Broker, Capabilities, Clock, Feed, SystemClock
 from dashtrade.domain.values import Malformed
-from dashtrade.door import Caller
 from dashtrade.engine.intake import Accepted
-from dashtrade.services import keys
-from dashtrade.services.nonces import SharedNonces
-from dashtrade.services.security_notes import Notes
+from dashtrade.processes.worker_ipc import Caller
+from dashtrade.services.accounts.nonces import SharedNonces
+from dashtrade.services.operations import keys
+from dashtrade.services.people.security_notes import Notes
 from dashtrade.settings import BadSetting, Settings
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import orders as order_table
@@ -80,7 +78,7 @@ class PaperTables:
 
 
 def _make_paper(app: App, account: Account, credentials: dict[str, str]) -> Broker:
-    from dashtrade.brokers.paper import PaperBroker
+    from dashtrade.brokers.paper.adapter import PaperBroker
 
     return PaperBroker(
         PaperTables(app.db, account.id), app.feed, app.clock, PaperSettings.from_options(account.options)
@@ -92,7 +90,7 @@ def _check_paper(credentials: dict[str, str], options: dict[str, Any]) -> None:
 
 
 def _make_alpaca(app: App, account: Account, credentials: dict[str, str]) -> Broker:
-    from dashtrade.brokers.alpaca import AlpacaBroker
+    from dashtrade.brokers.alpaca.adapter import AlpacaBroker
 
     urls = app.settings.broker_urls
     return AlpacaBroker(
@@ -108,14 +106,14 @@ def _make_alpaca(app: App, account: Account, credentials: dict[str, str]) -> Bro
 
 
 def _check_alpaca(credentials: dict[str, str], options: dict[str, Any]) -> None:
-    from dashtrade.brokers.alpaca import check
+    from dashtrade.brokers.alpaca.adapter import check
 
     check(credentials, {name: value for name, value in options.items() if name != "mode"})
 
 
 def _make_crypto(app: App, account: Account, credentials: dict[str, str]) -> Broker:
-    from dashtrade.brokers.crypto import CryptoBroker
-    from dashtrade.brokers.crypto_venues import exchange_of
+    from dashtrade.brokers.crypto.adapter import CryptoBroker
+    from dashtrade.brokers.crypto.venues import exchange_of
 
     name = exchange_of(account.options.get("exchange")).id
     return CryptoBroker(
@@ -134,13 +132,13 @@ def _make_crypto(app: App, account: Account, credentials: dict[str, str]) -> Bro
 
 
 def _check_crypto(credentials: dict[str, str], options: dict[str, Any]) -> None:
-    from dashtrade.brokers.crypto import check
+    from dashtrade.brokers.crypto.adapter import check
 
     check(credentials, options)
 
 
 def _make_schwab(app: App, account: Account, credentials: dict[str, str]) -> Broker:
-    from dashtrade.brokers.schwab import SchwabBroker
+    from dashtrade.brokers.schwab.adapter import SchwabBroker
 
     def load() -> str:
         """As any process renewed it last."""
@@ -171,7 +169,7 @@ def _make_schwab(app: App, account: Account, credentials: dict[str, str]) -> Bro
 
 
 def _check_schwab(credentials: dict[str, str], options: dict[str, Any]) -> None:
-    from dashtrade.brokers.schwab import check
+    from dashtrade.brokers.schwab.adapter import check
 
     check(credentials, {name: value for name, value in options.items() if name != "mode"})
 
@@ -237,7 +235,7 @@ class Brokers:
 
     def _simulated(self, account: Account) -> Broker:
         """At the venue's own prices where it has them, with books of its own in our database."""
-        from dashtrade.brokers.paper import PaperBroker
+        from dashtrade.brokers.paper.adapter import PaperBroker
 
         feed = self.feed(account)
         made = self._papers.get(account.id)

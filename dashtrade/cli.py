@@ -18,7 +18,7 @@ class Refused(Exception):
 
 
 def up(settings: Settings, given: argparse.Namespace) -> int:
-    from dashtrade import supervisor
+    from dashtrade.processes import supervisor
 
     return supervisor.up(settings)
 
@@ -63,7 +63,7 @@ def brokers(settings: Settings, given: argparse.Namespace) -> int:
 def user_add(settings: Settings, given: argparse.Namespace) -> int:
     from dashtrade.app import build_app
     from dashtrade.domain.access import Role
-    from dashtrade.services import people
+    from dashtrade.services.people import users as people
 
     password = _read_password()
     name = given.name or given.email.partition("@")[0]
@@ -76,8 +76,8 @@ def user_add(settings: Settings, given: argparse.Namespace) -> int:
 
 def user_rescue(settings: Settings, given: argparse.Namespace) -> int:
     from dashtrade.app import build_app
-    from dashtrade.services import credentials
-    from dashtrade.services.bots import NotFound, Refusal
+    from dashtrade.services.bots.bots import NotFound, Refusal
+    from dashtrade.services.people import credentials
 
     try:
         link = credentials.rescue(build_app(settings), given.email)
@@ -100,7 +100,7 @@ def backup(settings: Settings, given: argparse.Namespace) -> int:
 def restore(settings: Settings, given: argparse.Namespace) -> int:
     from bot_database import Database
     from dashtrade.domain.ports import SystemClock
-    from dashtrade.services import restored
+    from dashtrade.services.operations import restored
 
     if not given.file.is_file():
         raise Refused(f"There is no file {given.file}.\n  Give the file that `dashtrade backup` wrote.")
@@ -132,7 +132,7 @@ def key_new(settings: Settings, given: argparse.Namespace) -> int:
 
 def key_rotate(settings: Settings, given: argparse.Namespace) -> int:
     from dashtrade.app import build_app
-    from dashtrade.services import keys
+    from dashtrade.services.operations import keys
     from encryption import add_key, new_key
 
     if settings.encryption_keys:
@@ -156,7 +156,7 @@ def key_rotate(settings: Settings, given: argparse.Namespace) -> int:
 
 def setup_link(settings: Settings, given: argparse.Namespace) -> int:
     from dashtrade.app import build_app
-    from dashtrade.services import people
+    from dashtrade.services.people import users as people
 
     link = people.setup_link(build_app(settings))
     if link:
@@ -165,7 +165,7 @@ def setup_link(settings: Settings, given: argparse.Namespace) -> int:
 
 
 def _make_home(settings: Settings) -> None:
-    from dashtrade.supervisor import BadHome, make_home
+    from dashtrade.processes.supervisor import BadHome, make_home
 
     try:
         make_home(settings)
@@ -174,7 +174,7 @@ def _make_home(settings: Settings) -> None:
 
 
 def _require_stopped(settings: Settings) -> None:
-    from dashtrade.netcheck import BusyPort, require_free
+    from dashtrade.processes.ports import BusyPort, require_free
 
     try:
         require_free(settings.host, settings.webhook_port, "DASHTRADE_WEBHOOK_PORT")

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dashtrade.netcheck import BusyPort, answers, require_free
+from dashtrade.processes.ports import BusyPort, answers, require_free
+from dashtrade.processes.supervisor import services
 from dashtrade.settings import ROOT, Settings, on_this_machine, read_env_file
-from dashtrade.supervisor import services
 
 RELEASED = datetime(2026, 11, 1, tzinfo=UTC)
 ENOUGH_DISK = 1_000_000_000

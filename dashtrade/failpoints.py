@@ -1,8 +1,7 @@
 """Named places where a test may end the process, as if the power went. Nothing but a test's own code arms
 one.
 
-`arm("after_send", 3)` ends the process the third time it comes to `after_send`.
-"""
+`arm("after_send", 3)` ends the process the third time it comes to `after_send`."""
 
 from __future__ import annotations
 

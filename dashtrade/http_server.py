@@ -1,11 +1,9 @@
 """The receiver's HTTP server: waitress, with what keeps a stranger from taking it.
 
 Waitress counts silence, not slowness, and refuses whoever comes when its connections are used up. Here a
-request has to have
-arrived in full after some seconds; where connections run out, those that only wait make room, of the busiest
-address first;
-whoever does not read an answer loses it; and alerts have threads that nothing else can take.
-"""
+request has to have arrived in full after some seconds; where connections run out, those that only wait make
+room, of the busiest address first; whoever does not read an answer loses it; and alerts have threads that
+nothing else can take."""
 
 from __future__ import annotations
 

@@ -117,8 +117,8 @@ class ReceiverLimits:
     alerts: Rate  # of one user
     # Of one user, when there is no room for all of their alerts; each costs as many as the bots that it leads
     # out of something.
-    # At once it lets go of all that a user can hold (`services/quotas.py`), so no flood of entries stands
-    # before an exit.
+    # At once it lets go of all that a user can hold (`services/operations/quotas.py`), so no flood of entries
+    # stands before an exit.
     exits: Rate = field(default_factory=lambda: Rate(2.0, burst_seconds=250))
     # Requests of one user that change something: each leaves a line in the audit log. What stops or closes
     # has its own bucket.

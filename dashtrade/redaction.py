@@ -3,8 +3,7 @@
 A secret is known by what stands before it (`token=`, `API-Sign:`, `"password": `) or by what it looks like
 (`usr_…`, a private key, the password in a database's address). Rather too much is hidden than too little;
 prices, ids and symbols stay. Every repeat in a pattern is bounded, or stops at a character that cannot be in
-front of it: no line takes longer than its length allows.
-"""
+front of it: no line takes longer than its length allows."""
 
 from __future__ import annotations
 

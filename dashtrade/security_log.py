@@ -1,10 +1,9 @@
 """The security log: who came in and who did not, what was refused, made, given and taken away.
 
-A file of its own. It holds what the audit log holds, trading left out, in one line each:
-`TIME INFO security {"action": …}`. Several processes write to it (the receiver, the dashboard, the worker,
-commands): each line under a lock, and whoever finds the file full rotates it. Users are numbers here: who is
-deleted leaves no name behind.
-"""
+A file of its own. It holds what the audit log holds, trading left out, in one line each: `TIME INFO security
+{"action": …}`. Several processes write to it (the receiver, the dashboard, the worker, commands): each line
+under a lock, and whoever finds the file full rotates it. Users are numbers here: who is deleted leaves no
+name behind."""
 
 from __future__ import annotations
 

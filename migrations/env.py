@@ -14,10 +14,10 @@ from dashtrade.tables import (  # noqa: F401  (they declare the tables)
     orders,
     paper,
     people,
-    proofs,
     protections,
     readings,
     round_trips,
+    second_factors,
     signals,
 )
 from dashtrade.tables.base import metadata

@@ -6,20 +6,20 @@ import streamlit as st
 
 from dashtrade import ui
 from dashtrade.domain.access import Permission
-from dashtrade.ui import own_account, second_factor
+from dashtrade.ui.account import account, second_factor
 
 user = ui.page("Account", needs=Permission.TRADE)
 left, right = st.columns(2, gap="small")
 with left:
     if user.demo_until is not None:
-        own_account.keep_demo(ui.the_app(), user)
-    own_account.profile(ui.the_app(), user)
+        account.keep_demo(ui.the_app(), user)
+    account.profile(ui.the_app(), user)
     if user.demo_until is None:
-        own_account.password(ui.the_app(), user)
+        account.password(ui.the_app(), user)
         second_factor.show(ui.the_app(), user)
 with right:
-    own_account.messages(ui.the_app(), user)
-    own_account.sessions(ui.the_app(), user)
+    account.messages(ui.the_app(), user)
+    account.sessions(ui.the_app(), user)
     if user.demo_until is None:
-        own_account.tokens(ui.the_app(), user)
-    own_account.data(user)
+        account.tokens(ui.the_app(), user)
+    account.data(user)

@@ -6,14 +6,14 @@ import streamlit as st
 
 from dashtrade import ui
 from dashtrade.domain.access import Permission
-from dashtrade.ui import admin, admin_people, admin_system, admin_trades
+from dashtrade.ui.admin import admin, people, system, trades
 
 user = ui.page("Admin", needs=Permission.SEE_SYSTEM)
 PARTS = {
     "Overview": admin.overview,
-    "People": admin_people.show,
-    "Trades": admin_trades.show,
-    "System": admin_system.show,
+    "People": people.show,
+    "Trades": trades.show,
+    "System": system.show,
     "Log of deeds": admin.deeds,
 }
 part = st.segmented_control(

@@ -6,12 +6,13 @@ import streamlit as st
 
 from dashtrade import ui
 from dashtrade.domain.access import Permission
-from dashtrade.ui import bot_form, bot_list, bot_view, closing, moving, open_orders
+from dashtrade.ui.bots import bot_form, bot_list, bot_page
+from dashtrade.ui.positions import close_dialog, exits_dialog, open_orders
 
 user = ui.page("Bots", needs=Permission.TRADE, figures="bot" not in st.query_params)
 chosen = st.query_params.get("bot", "")
 if chosen.isascii() and chosen.isdigit() and len(chosen) < 19:
-    bot_view.show(ui.the_app(), user, int(chosen))
+    bot_page.show(ui.the_app(), user, int(chosen))
 else:
     with ui.actions():
         if st.button("New bot", type="primary", icon=":material/add:", key="new_bot"):
@@ -20,6 +21,6 @@ else:
     if st.query_params.get("new"):
         bot_form.ask_new()
         st.query_params.pop("new", "")  # once it is drawn: a run that is cut short before that asks again
-closing.show(user)
-moving.show(user)
+close_dialog.show(user)
+exits_dialog.show(user)
 open_orders.show(user)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashtrade import ui
 from dashtrade.domain.access import Permission
-from dashtrade.ui import trades
+from dashtrade.ui.history import trades
 
 user = ui.page("Trade history", needs=Permission.TRADE, figures=True)
 trades.show(ui.the_app(), user)

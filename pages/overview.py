@@ -7,7 +7,9 @@ import streamlit as st
 
 from dashtrade import ui
 from dashtrade.domain.access import Permission
-from dashtrade.ui import closing, first_steps, overview, stop_all
+from dashtrade.ui.overview import first_steps, overview
+from dashtrade.ui.positions import close_dialog
+from dashtrade.ui.risk import stop_all
 
 user = ui.page("Overview", needs=Permission.TRADE, figures=True)
 with ui.actions():
@@ -16,4 +18,4 @@ with ui.actions():
     stop_all.button(ui.the_app(), user)
 first_steps.show(ui.the_app(), user)
 overview.board()
-closing.show(user)
+close_dialog.show(user)

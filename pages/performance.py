@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashtrade import ui
 from dashtrade.domain.access import Permission
-from dashtrade.ui import results
+from dashtrade.ui.performance import performance
 
 user = ui.page("Performance", needs=Permission.TRADE, figures=True)
-results.show(ui.the_app(), user)
+performance.show(ui.the_app(), user)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dashtrade import ui
 from dashtrade.domain.access import Permission
-from dashtrade.ui import closing, drifting, moving, open_orders, positions
+from dashtrade.ui.positions import close_dialog, exits_dialog, mismatch_dialog, open_orders, positions
 
 user = ui.page("Live positions", needs=Permission.TRADE, figures=True)
 positions.board()
-closing.show(user)
-drifting.show(user)
-moving.show(user)
+close_dialog.show(user)
+mismatch_dialog.show(user)
+exits_dialog.show(user)
 open_orders.show(user)

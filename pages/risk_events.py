@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashtrade import ui
 from dashtrade.domain.access import Permission
-from dashtrade.ui import protecting, risk_list
+from dashtrade.ui.risk import protections, risk_events
 
 user = ui.page("Risk events", needs=Permission.TRADE)
 part = st.segmented_control(
@@ -19,7 +19,7 @@ part = st.segmented_control(
     label_visibility="collapsed",
 )
 if part == "Protections":
-    protecting.show()
-    protecting.ask(user)
+    protections.show()
+    protections.ask(user)
 else:
-    risk_list.show(ui.the_app(), user)
+    risk_events.show(ui.the_app(), user)

@@ -6,10 +6,10 @@ import streamlit as st
 
 from dashtrade import ui
 from dashtrade.domain.access import Permission
-from dashtrade.ui import setup_accounts, setup_alerts, setup_webhook
+from dashtrade.ui.setup import accounts, alerts, webhook
 
 user = ui.page("Setup", needs=Permission.TRADE)
-PARTS = {"Accounts": setup_accounts.show, "Webhook": setup_webhook.show, "Alerts": setup_alerts.show}
+PARTS = {"Accounts": accounts.show, "Webhook": webhook.show, "Alerts": alerts.show}
 part = st.segmented_control(
     "Part",
     list(PARTS),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashtrade import ui
 from dashtrade.domain.access import Permission
-from dashtrade.ui import signal_pages
+from dashtrade.ui.signals import signals
 
 user = ui.page("Signals", needs=Permission.TRADE)
-signal_pages.show(ui.the_app(), user)
+signals.show(ui.the_app(), user)

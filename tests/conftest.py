@@ -14,8 +14,8 @@ from dashtrade import disk
 from dashtrade.app import App, build_app
 from dashtrade.settings import Settings
 from encryption import Vault, new_key
-from tests.doubles import SetClock, SetFeed
-from tests.servers import Postgres, SqliteFiles, postgres
+from tests.support.databases import Postgres, SqliteFiles, postgres
+from tests.support.fakes import SetClock, SetFeed
 
 KEY = new_key()
 hypothesis.settings.register_profile("any speed", deadline=None)  # a busy machine makes no test wrong

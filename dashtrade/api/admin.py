@@ -12,9 +12,12 @@ from dashtrade.api.history import trade_view
 from dashtrade.api.http import Body, Page, csv_file, endpoint, number_cursor, page, read_moment, the_app
 from dashtrade.domain.access import Permission, Role
 from dashtrade.domain.values import Symbol, iso
-from dashtrade.services import admin, credentials, export, people, second_factor_policy, simulation
+from dashtrade.services.accounts import simulation
+from dashtrade.services.operations import export
+from dashtrade.services.people import admin, credentials, second_factor_policy
+from dashtrade.services.people import users as people
+from dashtrade.tables import admin_queries
 from dashtrade.tables import messages as message_table
-from dashtrade.tables import overall
 from dashtrade.tables import people as table
 from dashtrade.tables.people import User
 
@@ -205,7 +208,7 @@ class AllTradesList(AllTradesFilter, Page):
 def trades(user: User, query: AllTradesList) -> dict[str, Any]:
     """Everybody's trades, newest first."""
     with the_app().db.read() as conn:
-        rows = overall.all_trades(
+        rows = admin_queries.all_trades(
             conn, before=number_cursor(query.cursor), limit=query.limit + 1, **query.wanted()
         )
     return page(

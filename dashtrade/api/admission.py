@@ -11,7 +11,8 @@ from dashtrade.api.http import Answer, the_limits
 from dashtrade.app import App
 from dashtrade.domain.signals import Signal
 from dashtrade.engine.intake import leads_out
-from dashtrade.services import demo, quotas
+from dashtrade.services.demo import demo
+from dashtrade.services.operations import quotas
 from dashtrade.services.refusals import Refusal
 from dashtrade.tables.people import User
 

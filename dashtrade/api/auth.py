@@ -20,7 +20,7 @@ from dashtrade.api.http import (
 )
 from dashtrade.domain.access import Permission, Role, TokenScope, may
 from dashtrade.domain.values import iso
-from dashtrade.services import credentials, people, second_factor, sessions
+from dashtrade.services.people import credentials, second_factor, sessions, users
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as table
 from dashtrade.tables.people import User
@@ -84,7 +84,7 @@ def user_view(user: User) -> dict[str, Any]:
 def register(given: Registration) -> dict[str, Any]:
     """Make an account: the first one with the set-up code, others as the installation allows."""
     with password_turn():
-        made = people.register(
+        made = users.register(
             the_app(),
             email=given.email,
             password=given.password,
@@ -103,9 +103,9 @@ def login(given: Credentials) -> dict[str, Any]:
     and nothing else."""
     app, address = the_app(), client_address()
     with password_turn():
-        user = people.check_password(app, given.email, given.password, address)
+        user = users.check_password(app, given.email, given.password, address)
     second_factor.check(app, user, given.code, address)
-    made = people.sign_in(app, user.id, address)
+    made = users.sign_in(app, user.id, address)
     return {"access_token": made.access_token, "user": user_view(made.user)}
 
 
@@ -119,7 +119,7 @@ def me(user: User) -> dict[str, Any]:
 def change_me(user: User, given: UserChanges) -> dict[str, Any]:
     """Change one's own name, time zone and how alerts are taken; null for max_alert_age or body_secret takes
     it away."""
-    people.change_options(the_app(), user, given.model_dump(exclude_unset=True))
+    users.change_options(the_app(), user, given.model_dump(exclude_unset=True))
     with the_app().db.read() as conn:
         return user_view(table.by_id(conn, user.id) or user)
 
@@ -184,7 +184,7 @@ def revoke(user: User, token_id: int) -> dict[str, Any]:
 def rotate(user: User, given: Rotation) -> dict[str, Any]:
     """A new webhook token; the old one ends now, or after the overlap."""
     app = the_app()
-    token = people.rotate_webhook_token(app, user, overlap=timedelta(seconds=given.overlap_seconds))
+    token = users.rotate_webhook_token(app, user, overlap=timedelta(seconds=given.overlap_seconds))
     return {"token": token, "url": f"{app.settings.public_url}/webhook?token={token}"}
 
 
@@ -192,7 +192,7 @@ def rotate(user: User, given: Rotation) -> dict[str, Any]:
 def webhook_token(user: User) -> dict[str, Any]:
     """The current webhook token, for its owner, and when it was used last."""
     app = the_app()
-    found = people.webhook_token(app, user)
+    found = users.webhook_token(app, user)
     if found is None:
         return {"token": None, "url": None, "created_at": None, "used_at": None}
     token, row = found
@@ -207,7 +207,7 @@ def webhook_token(user: User) -> dict[str, Any]:
 @endpoint(bp, "DELETE", "/webhook-token", scopes=[TokenScope.ADMIN])
 def revoke_webhook(user: User) -> dict[str, Any]:
     """End every webhook token of one's own, at once."""
-    return {"status": "revoked", "count": people.revoke_webhook_tokens(the_app(), user)}
+    return {"status": "revoked", "count": users.revoke_webhook_tokens(the_app(), user)}
 
 
 @endpoint(bp, "POST", "/invitations", body=Invitation, needs=Permission.INVITE, status=201)
@@ -215,7 +215,7 @@ def invite(user: User, given: Invitation) -> dict[str, Any]:
     """A code by which one more person may join, good for a week."""
     role = given.role if may(user.role, Permission.MANAGE_ROLES) else Role.STANDARD
     app = the_app()
-    code = people.invite(app, user, email=given.email, role=role)
+    code = users.invite(app, user, email=given.email, role=role)
     return {
         "invitation": code,
         "role": str(role),

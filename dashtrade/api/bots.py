@@ -19,16 +19,17 @@ from dashtrade.api.http import (
     require_scope,
     the_app,
 )
-from dashtrade.domain import exits as exit_rules
 from dashtrade.domain.access import Permission, TokenScope, may
 from dashtrade.domain.bots import Bot, Stop
+from dashtrade.domain.exits import exits as exit_rules
 from dashtrade.domain.signals import SizeKind
 from dashtrade.domain.values import iso, plain
-from dashtrade.services import bots as service
-from dashtrade.services import connections, prices, schwab_sign_in, story
-from dashtrade.services import exits as exit_service
-from dashtrade.services.bot_settings import shown_settings
-from dashtrade.services.prices import Holding
+from dashtrade.services.accounts import connections, prices, schwab_sign_in
+from dashtrade.services.accounts.prices import Holding
+from dashtrade.services.bots import bots as service
+from dashtrade.services.bots.settings import shown_settings
+from dashtrade.services.trading import exits as exit_service
+from dashtrade.services.trading import signal_story
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as table
 from dashtrade.tables.accounts import Account
@@ -378,7 +379,7 @@ def close_bot(user: User, given: Closing, bot_id: int) -> dict[str, Any]:
     said = service.close_bot(app, user, bot_id, request_id=given.request_id)
     if isinstance(said, (NoBot, Conflict)):
         raise Answer(409, "conflict", said.message, "Try again.")
-    return (story.outcome(app, user.id, said.signal_id) or {}) | {"duplicate": said.duplicate}
+    return (signal_story.outcome(app, user.id, said.signal_id) or {}) | {"duplicate": said.duplicate}
 
 
 # --- switches -----------------------------------------------------------------------------------------------

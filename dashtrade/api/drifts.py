@@ -9,9 +9,9 @@ from flask import Blueprint
 
 from dashtrade.api.http import STOPPING, Body, Page, endpoint, number_cursor, page, the_app
 from dashtrade.domain.access import TokenScope
-from dashtrade.domain.drift import Way
-from dashtrade.services import drifts as service
-from dashtrade.services import flatten as flatten_service
+from dashtrade.domain.position_mismatch import Way
+from dashtrade.services.accounts import position_mismatch as service
+from dashtrade.services.trading import flatten as flatten_service
 from dashtrade.tables.people import User
 
 bp = Blueprint("drifts", __name__, url_prefix="/api/v1")

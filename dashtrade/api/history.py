@@ -25,15 +25,17 @@ from dashtrade.api.http import (
     read_moment,
     the_app,
 )
-from dashtrade.domain.measures import win_rate
 from dashtrade.domain.orders import OrderStatus
+from dashtrade.domain.performance_stats import win_rate
 from dashtrade.domain.scope import MoneyScope
 from dashtrade.domain.values import ZERO, Symbol, iso, plain
-from dashtrade.services import export, portfolio_summary, prices, scope, story
-from dashtrade.services import orders as order_service
-from dashtrade.services.bots import NotFound
-from dashtrade.services.portfolio_summary import BotDay, Figures
-from dashtrade.services.prices import Known
+from dashtrade.services.accounts import prices
+from dashtrade.services.accounts.prices import Known
+from dashtrade.services.bots.bots import NotFound
+from dashtrade.services.operations import export
+from dashtrade.services.trading import orders as order_service
+from dashtrade.services.trading import portfolio_summary, scope, signal_story
+from dashtrade.services.trading.portfolio_summary import BotDay, Figures
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import orders as order_table
@@ -68,13 +70,13 @@ def signals(user: User, query: SignalList) -> dict[str, Any]:
             bot_id=query.bot_id,
             symbol=Symbol.parse(query.symbol) if query.symbol else None,
         )
-    return page(rows, query.limit, lambda row: row.id, story.signal_view)
+    return page(rows, query.limit, lambda row: row.id, signal_story.signal_view)
 
 
 @endpoint(bp, "GET", "/signals/<signal_id>")
 def signal(user: User, signal_id: str) -> dict[str, Any]:
     """One signal's whole story."""
-    told = story.story(the_app(), user.id, signal_id)
+    told = signal_story.story(the_app(), user.id, signal_id)
     if told is None:
         raise NotFound("signal")
     return told
@@ -107,7 +109,7 @@ def orders(user: User, query: OrderList) -> dict[str, Any]:
             symbol=Symbol.parse(query.symbol) if query.symbol else None,
         )
     return page(
-        rows, query.limit, lambda order: f"{order.created_at.isoformat()}~{order.id}", story.order_view
+        rows, query.limit, lambda order: f"{order.created_at.isoformat()}~{order.id}", signal_story.order_view
     )
 
 
@@ -134,7 +136,7 @@ def order(user: User, order_id: str) -> dict[str, Any]:
         found = order_table.get(conn, user.id, order_id)
     if found is None:
         raise NotFound("order")
-    return story.order_view(found)
+    return signal_story.order_view(found)
 
 
 @endpoint(bp, "POST", "/orders/<order_id>/resolve", body=Verdict)
@@ -142,7 +144,7 @@ def resolve(user: User, given: Verdict, order_id: str) -> dict[str, Any]:
     """Say what became of an order that needs attention: look again, or that the broker never got it."""
     after = order_service.resolve(the_app(), user, order_id, given.outcome)
     the_app().engine.on_work(Lane(after.account_id, after.symbol), after.signal_id)
-    return story.order_view(after)
+    return signal_story.order_view(after)
 
 
 @endpoint(bp, "POST", "/orders/<order_id>/cancel", status=202)
@@ -150,7 +152,7 @@ def cancel(user: User, order_id: str) -> dict[str, Any]:
     """Ask for an order to be taken back."""
     after = order_service.cancel(the_app(), user, order_id)
     the_app().engine.on_work(Lane(after.account_id, after.symbol), after.signal_id)
-    return story.order_view(after)
+    return signal_story.order_view(after)
 
 
 # --- trades -------------------------------------------------------------------------------------------------

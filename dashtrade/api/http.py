@@ -25,10 +25,10 @@ from dashtrade.domain.access import Permission, TokenScope, may
 from dashtrade.domain.values import Malformed
 from dashtrade.http_headers import DATA, strict_transport
 from dashtrade.limits import Rate, ReceiverLimits, network_of
-from dashtrade.services import people
-from dashtrade.services.bots import NotFound, Refusal
-from dashtrade.services.people import Access, Denied
-from dashtrade.services.permission import Forbidden
+from dashtrade.services.bots.bots import NotFound, Refusal
+from dashtrade.services.people import users
+from dashtrade.services.people.permission import Forbidden
+from dashtrade.services.people.users import Access, Denied
 from dashtrade.tables.people import User
 
 log = logging.getLogger("dashtrade.api")
@@ -145,8 +145,7 @@ def endpoint(
     scopes: Collection[TokenScope] = (),
 ) -> Callable[[Callable[..., Any]], Any]:
     """`open`: no sign-in. Else the user of the access token is the first argument; then path values, body and
-    query.
-    `scopes`: the token needs one of them; left out, what the method and the permission come to."""
+    query. `scopes`: the token needs one of them; left out, what the method and the permission come to."""
     allowed = frozenset(scopes) or _usual_scopes(method, needs)
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -211,7 +210,7 @@ def bearer() -> str | None:
 def known_user() -> Access | None:
     """Whose access token came with the request, and what it may be used for."""
     token = bearer()
-    return people.by_scoped_token(the_app(), token) if token else None
+    return users.by_scoped_token(the_app(), token) if token else None
 
 
 def signed_in(needs: Permission | None, scopes: Collection[TokenScope]) -> User:

@@ -11,7 +11,7 @@ from dashtrade.api.http import Body, Page, endpoint, number_cursor, page, the_ap
 from dashtrade.domain import protections as domain
 from dashtrade.domain.protections import Scope
 from dashtrade.domain.values import iso
-from dashtrade.services import protections as service
+from dashtrade.services.trading import protections as service
 from dashtrade.tables import protections as table
 from dashtrade.tables.people import User
 

@@ -25,8 +25,8 @@ from dashtrade.api.http import (
 )
 from dashtrade.domain.round_trips import ExitReason
 from dashtrade.domain.values import Symbol, iso, plain
-from dashtrade.services import scope
-from dashtrade.services.export import Pieces, csv_pieces
+from dashtrade.services.operations.export import Pieces, csv_pieces
+from dashtrade.services.trading import scope
 from dashtrade.tables import round_trips as table
 from dashtrade.tables.base import EPOCH
 from dashtrade.tables.people import User

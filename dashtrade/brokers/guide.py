@@ -31,8 +31,8 @@ def guides() -> tuple[Guide, ...]:
 
 
 def _paper() -> Guide:
-    from dashtrade.brokers.paper import capabilities_of
-    from dashtrade.domain.paper import PaperSettings
+    from dashtrade.brokers.paper.adapter import capabilities_of
+    from dashtrade.domain.paper_account import PaperSettings
 
     return Guide(
         broker="paper",
@@ -55,7 +55,7 @@ def _paper() -> Guide:
 
 
 def _alpaca() -> Guide:
-    from dashtrade.brokers.alpaca_wire import CAPABILITIES
+    from dashtrade.brokers.alpaca.wire import CAPABILITIES
 
     return Guide(
         broker="alpaca",
@@ -87,7 +87,7 @@ _EXCHANGE_STEPS = {
 
 
 def _exchanges() -> Iterator[Guide]:
-    from dashtrade.brokers.crypto_venues import EXCHANGES, OTHER, table_of
+    from dashtrade.brokers.crypto.venues import EXCHANGES, OTHER, table_of
 
     for row in (*EXCHANGES.values(), OTHER):
         passphrase = {"passphrase": "the passphrase chosen when the key was made"} if row.passphrase else {}
@@ -118,7 +118,7 @@ def _exchanges() -> Iterator[Guide]:
 
 
 def _schwab() -> Guide:
-    from dashtrade.brokers.schwab import CAPABILITIES
+    from dashtrade.brokers.schwab.adapter import CAPABILITIES
 
     return Guide(
         broker="schwab",

@@ -130,8 +130,7 @@ class OrderRef:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerFill:
     """One execution. `id` is unique within the account. `fee` is in the quote currency; a fee taken from the
-    bought coin is
-    `fee_base` (it leaves less to sell)."""
+    bought coin is `fee_base` (it leaves less to sell)."""
 
     id: str
     client_order_id: str

@@ -1,4 +1,4 @@
-"""A signal: what somebody asks a bot to do, whatever dialect it was written in (`dialects.py` reads them)."""
+"""A signal: what somebody asks a bot to do, in whatever dialect (`alerts/dialects.py` reads them)."""
 
 from __future__ import annotations
 

@@ -387,8 +387,7 @@ class Symbol:
 
 def _split_pair(name: str, *, any_base: bool) -> tuple[str, str] | None:
     """`BTC/USDT`, `BTC-USD`, `BTCUSDT` as (base, quote). Without a separator or an exchange, only a known
-    coin counts:
-    `LUSD` might be a stock."""
+    coin counts: `LUSD` might be a stock."""
     for separator in "/-_":
         base, found, quote = name.partition(separator)
         if found:

@@ -10,13 +10,13 @@ from decimal import Decimal
 import sqlalchemy as sa
 
 from dashtrade.domain.bots import Bot
-from dashtrade.domain.exits import kept_after
+from dashtrade.domain.exits.exits import kept_after
 from dashtrade.domain.ledger import Booking, Position, book, new_fills
 from dashtrade.domain.orders import ENDED, FROM_VENUE, TRANSITIONS, Order, OrderStatus
 from dashtrade.domain.ports import BrokerFill, OrderReport
 from dashtrade.domain.values import ZERO, OrderSide, money, plain
-from dashtrade.engine import legs
-from dashtrade.engine.ending import settle
+from dashtrade.engine import broker_held_exits
+from dashtrade.engine.settlement import settle
 from dashtrade.failpoints import failpoint
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
@@ -41,7 +41,7 @@ def apply_report(
     The caller's order may have moved on meanwhile; then the update finds nothing, and it is read again. A
     caller in the middle of a transaction may bring the order's bot, which is then written down here."""
     account_table.hold(conn, order.account_id)
-    if legs.must_wait(conn, order, report):
+    if broker_held_exits.must_wait(conn, order, report):
         return Booked(order=order, changed=False)
     booked = _apply(conn, order, report, now, bot)
     if booked is None:
@@ -76,7 +76,7 @@ def _apply(
     if not order_table.update(conn, order, after):
         return None
     if report.legs:
-        legs.learn(conn, after, report.legs, now)
+        broker_held_exits.learn(conn, after, report.legs, now)
     said = after.reason or (f"{plain(after.filled_quantity)} at {_price(after.average_price)}" if new else "")
     order_table.log(conn, [(after, now, str(after.status), said)])
     if new:
@@ -86,7 +86,7 @@ def _apply(
     elif bot is not None:
         bot_table.touch(conn, bot)
     if after.parent_id is not None and not after.is_open:
-        legs.ended(conn, after, now)
+        broker_held_exits.ended(conn, after, now)
     settle(conn, after, now)
     return Booked(order=after, changed=True)
 
@@ -140,7 +140,7 @@ def _book_fills(
     changed = _after_fills(bot, after, fills, position, realized, fees, first, now)
     ended = trip_table.book(conn, after, booked, trailing=bool(bot.exits and "trail" in bot.exits))
     changed = replace(changed, last_day=ended.counted(changed.last_day))
-    if changed.exits and legs.are_held(conn, after):
+    if changed.exits and broker_held_exits.are_held(conn, after):
         changed = replace(changed, exits=changed.exits | {"held_by": (after.exits or {})["native"]})
     bot_table.book(conn, changed, now=now)
     bot_table.put_day(conn, changed)

@@ -2,11 +2,8 @@
 books.
 
 One sells what the other buys, at the middle of the market, without an order and without a fee: at the broker
-the two orders would
-cancel each other out, cost the spread twice, and need a short sale in between. Both are bookings like any
-other: an order each,
-marked with the other's id, one fill, one commit.
-"""
+the two orders would cancel each other out, cost the spread twice, and need a short sale in between. Both are
+bookings like any other: an order each, marked with the other's id, one fill, one commit."""
 
 from __future__ import annotations
 
@@ -17,10 +14,10 @@ from decimal import Decimal
 
 import sqlalchemy as sa
 
-from dashtrade.domain.decide import decide
+from dashtrade.domain.decisions.decide import decide
+from dashtrade.domain.decisions.risk import Approved, View
 from dashtrade.domain.orders import Order
 from dashtrade.domain.ports import BrokerFill, OrderReport, VenueStatus
-from dashtrade.domain.risk import Approved, View
 from dashtrade.domain.signals import Signal
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, plain
 from dashtrade.engine import booking

@@ -11,16 +11,16 @@ from typing import Any
 import sqlalchemy as sa
 
 from dashtrade.domain.bots import Bot
-from dashtrade.domain.decide import CancelFirst, Later, decide, superseded
-from dashtrade.domain.netting import APART, split_at_zero, split_words
+from dashtrade.domain.decisions.decide import CancelFirst, Later, decide, superseded
+from dashtrade.domain.decisions.netting import APART, split_at_zero, split_words
+from dashtrade.domain.decisions.risk import Approved, Check, Refused, Step, View, Wait
+from dashtrade.domain.decisions.sizing import reserve_for
 from dashtrade.domain.orders import Effect, Order, OrderStatus
 from dashtrade.domain.ports import AccountState, Capabilities, Quote, Rules
-from dashtrade.domain.risk import Approved, Check, Refused, Step, View, Wait
 from dashtrade.domain.signals import Signal
-from dashtrade.domain.sizing import reserve_for
 from dashtrade.domain.values import ZERO, client_order_id, plain
-from dashtrade.engine import crossing, holdings, protecting
-from dashtrade.engine.ending import end_signal
+from dashtrade.engine import crossing, holdings, protection_checks
+from dashtrade.engine.settlement import end_signal
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import drifts as drift_table
@@ -78,10 +78,10 @@ def decide_one(
         or (isinstance(decision, Approved) and not all(check.ok for check in decision.checks))
     ):
         raise AskAgain
-    protecting.take_place_of(conn, superseded(signal, view), now)
+    protection_checks.take_place_of(conn, superseded(signal, view), now)
     match decision:
         case Wait() as wait:
-            protecting.wait(conn, bot, task, wait, now)
+            protection_checks.wait(conn, bot, task, wait, now)
         case CancelFirst() as wait:
             order_table.request_cancel(conn, list(wait.order_ids))
             table.hold_back(conn, task.id, taken_back=task.taken_back + len(wait.order_ids))
@@ -152,7 +152,7 @@ def look(conn: sa.Connection, task: table.Waiting, market: Market, now: datetime
         account_table.problem(conn, task.account_id, simulated=market.simulated),
     )
     under_way = order_table.open_in_account(conn, task.account_id)
-    over, guards = protecting.look(conn, bot, now)
+    over, guards = protection_checks.look(conn, bot, now)
     drift = drift_table.on(conn, task.account_id, task.symbol)
     others = tuple(o for o in under_way if o.bot_id != bot.id and o.symbol == bot.symbol)
     return View(
@@ -175,7 +175,7 @@ def look(conn: sa.Connection, task: table.Waiting, market: Market, now: datetime
         others_orders=others,
         shared=holdings.shared(conn, bot.account_id, bot.symbol, bot.id, market.capabilities, drift, others),
         opens_at=market.opens_at,
-        waiting=protecting.waiting_of(conn, task, now),
+        waiting=protection_checks.waiting_of(conn, task, now),
         locks=over.locks,
         guards=guards,
         drift=drift,
@@ -206,7 +206,7 @@ def _end(
         now=now,
         ended=True,
     ):
-        protecting.put_locks(conn, view.bot, checks, task.signal_id, now)
+        protection_checks.put_locks(conn, view.bot, checks, task.signal_id, now)
         bot_table.touch(conn, replace(view.bot, last_signal_at=task.received_at))
         end_signal(conn, task.signal_id, alone=task.alone, status=status, reason=reason, now=now)
 
@@ -252,7 +252,7 @@ def _begin(
         ended=False,
     ):
         return None
-    protecting.put_locks(conn, view.bot, approved.checks, task.signal_id, now)
+    protection_checks.put_locks(conn, view.bot, approved.checks, task.signal_id, now)
     order_table.insert(conn, orders)
     said[-1] += "".join(
         f"; {words}" for words in (approved.reason, view.rules.note, view.quote.note) if words

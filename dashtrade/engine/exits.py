@@ -15,10 +15,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from bot_database import Database
-from dashtrade.domain import exits as rules
+from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.bots import Bot
-from dashtrade.domain.dialects import parse
-from dashtrade.domain.exits import Fired, Firing, Kept
+from dashtrade.domain.exits import exits as rules
+from dashtrade.domain.exits.exits import Fired, Firing, Kept
 from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import ZERO, new_id, plain

@@ -8,10 +8,10 @@ from decimal import Decimal
 
 import sqlalchemy as sa
 
-from dashtrade.domain.drift import Drift
-from dashtrade.domain.netting import Shared
+from dashtrade.domain.decisions.netting import Shared
 from dashtrade.domain.orders import Order
 from dashtrade.domain.ports import Capabilities
+from dashtrade.domain.position_mismatch import Drift
 from dashtrade.domain.values import ZERO, Symbol
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import drifts as drift_table

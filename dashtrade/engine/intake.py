@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dashtrade.domain.decide import ENTRIES
+from dashtrade.domain.decisions.decide import ENTRIES
 from dashtrade.domain.signals import Action, Origin, Signal
 from dashtrade.domain.values import Symbol, Timeframe, new_id, sha256
 from dashtrade.failpoints import failpoint

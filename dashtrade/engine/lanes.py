@@ -11,7 +11,7 @@ import time
 import sqlalchemy as sa
 
 from bot_database import Database
-from dashtrade.engine.effects import Steps, Write
+from dashtrade.engine.workflow import Steps, Write
 from dashtrade.tables import signals as table
 from dashtrade.tables.signals import Lane
 

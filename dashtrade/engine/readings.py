@@ -14,11 +14,11 @@ from functools import partial
 
 from bot_database import Database, DatabaseAway
 from dashtrade.domain.ports import BadCredentials, Broker, BrokerError, Clock, RetryLater
-from dashtrade.engine.apart import LIMIT_SECONDS, Apart
-from dashtrade.engine.effects import drive
+from dashtrade.engine.by_account import LIMIT_SECONDS, Apart
 from dashtrade.engine.lanes import Leases
 from dashtrade.engine.outages import Outages, backed_off
 from dashtrade.engine.reconcile import WHOLE
+from dashtrade.engine.workflow import drive
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import readings as table
 from dashtrade.tables.accounts import Account

@@ -19,7 +19,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from bot_database import Database
-from dashtrade.domain.drift import Drift, DriftStatus, asset_of, by_asset, kind_of, split_ratio, words_of
 from dashtrade.domain.orders import IN_DOUBT, Order, OrderStatus
 from dashtrade.domain.ports import (
     BadCredentials,
@@ -31,12 +30,21 @@ from dashtrade.domain.ports import (
     Rejected,
     Unavailable,
 )
+from dashtrade.domain.position_mismatch import (
+    Drift,
+    DriftStatus,
+    asset_of,
+    by_asset,
+    kind_of,
+    split_ratio,
+    words_of,
+)
 from dashtrade.domain.values import ZERO, Symbol, plain
-from dashtrade.engine.adopt import Adopter
-from dashtrade.engine.effects import drive
 from dashtrade.engine.lanes import Leases
+from dashtrade.engine.order_recovery import Adopter
 from dashtrade.engine.outages import Outages, backed_off
 from dashtrade.engine.sending import Sender
+from dashtrade.engine.workflow import drive
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import drifts as table
 from dashtrade.tables import messages as message_table

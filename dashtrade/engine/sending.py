@@ -13,8 +13,9 @@ import sqlalchemy as sa
 
 from bot_database import Database, DatabaseAway, savepoint
 from dashtrade.domain.bots import Bot
-from dashtrade.domain.native import leg_prices
-from dashtrade.domain.netting import split_at_zero, split_words
+from dashtrade.domain.decisions.netting import split_at_zero, split_words
+from dashtrade.domain.decisions.risk import entry_still_allowed
+from dashtrade.domain.exits.broker_held import leg_prices
 from dashtrade.domain.orders import Order, OrderStatus, check_transition
 from dashtrade.domain.ports import (
     BadCredentials,
@@ -30,12 +31,11 @@ from dashtrade.domain.ports import (
     Unavailable,
     Unknown,
 )
-from dashtrade.domain.risk import entry_still_allowed
 from dashtrade.domain.values import ZERO, plain
 from dashtrade.engine import booking, holdings
-from dashtrade.engine.effects import Call, Steps, Write
-from dashtrade.engine.ending import settle
 from dashtrade.engine.lanes import LaneLost, Leases
+from dashtrade.engine.settlement import settle
+from dashtrade.engine.workflow import Call, Steps, Write
 from dashtrade.failpoints import failpoint
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table

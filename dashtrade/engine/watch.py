@@ -15,12 +15,12 @@ from decimal import Decimal
 import sqlalchemy as sa
 
 from bot_database import Database, DatabaseAway
-from dashtrade.domain import exits as exit_rules
 from dashtrade.domain.bots import Bot
-from dashtrade.domain.drift import Drift, asset_of
+from dashtrade.domain.decisions.risk import day_result, loss_percent
+from dashtrade.domain.exits import exits as exit_rules
 from dashtrade.domain.orders import Effect
 from dashtrade.domain.ports import BrokerError, Clock, Feed, Quote
-from dashtrade.domain.risk import day_result, loss_percent
+from dashtrade.domain.position_mismatch import Drift, asset_of
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import Symbol, money, plain
 from dashtrade.engine.exits import ask_to_close, follow, overtakes, set_off

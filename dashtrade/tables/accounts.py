@@ -21,8 +21,8 @@ from dashtrade.tables.base import (
     owner_column,
     words,
 )
+from dashtrade.tables.compiled_sql import first, one, rows, run
 from dashtrade.tables.people import system_settings
-from dashtrade.tables.quick import first, one, rows, run
 
 accounts = sa.Table(
     "user_api_keys",

@@ -11,7 +11,7 @@ from sqlalchemy import bindparam as p
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dashtrade.domain.bots import Bot, Day, OrderDefaults, Sides, Stop, Switch, WhenClosed, Window
-from dashtrade.domain.exits import read_written
+from dashtrade.domain.exits.exits import read_written
 from dashtrade.domain.ledger import Position
 from dashtrade.domain.signals import Size, SizeKind
 from dashtrade.domain.values import OrderType, Symbol, Timeframe
@@ -31,7 +31,7 @@ from dashtrade.tables.base import (
     whole,
     words,
 )
-from dashtrade.tables.quick import first, rows, run
+from dashtrade.tables.compiled_sql import first, rows, run
 
 _LEFT = sa.text("deleted_at IS NOT NULL AND status != 'READY'")  # deleted, and not flat yet
 bots = sa.Table(

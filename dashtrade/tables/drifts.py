@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
-from dashtrade.domain.drift import Drift, DriftStatus, asset_of
+from dashtrade.domain.position_mismatch import Drift, DriftStatus, asset_of
 from dashtrade.domain.values import ZERO, Symbol
 from dashtrade.tables.base import (
     BigId,
@@ -27,7 +27,7 @@ from dashtrade.tables.base import (
     words,
 )
 from dashtrade.tables.bots import bots
-from dashtrade.tables.quick import first
+from dashtrade.tables.compiled_sql import first
 
 _UNRESOLVED = sa.text("status IN ('open', 'frozen')")
 drifts = sa.Table(

@@ -21,7 +21,7 @@ from dashtrade.tables.base import (
     whole,
     words,
 )
-from dashtrade.tables.quick import run
+from dashtrade.tables.compiled_sql import run
 
 outbox = sa.Table(
     "outbox",

@@ -10,9 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
-from dashtrade.domain.drift import scaled
 from dashtrade.domain.ledger import Lot
 from dashtrade.domain.orders import Effect, Order, OrderStatus
+from dashtrade.domain.position_mismatch import scaled
 from dashtrade.domain.scope import Money, MoneyScope
 from dashtrade.domain.values import OrderSide, OrderType, Symbol, TimeInForce
 from dashtrade.tables.accounts import accounts
@@ -33,7 +33,7 @@ from dashtrade.tables.base import (
     whole,
     words,
 )
-from dashtrade.tables.quick import first, one, rows, run, run_many, scalar
+from dashtrade.tables.compiled_sql import first, one, rows, run, run_many, scalar
 
 _OPEN = sa.text("status IN ('created', 'submitting', 'unknown', 'working', 'attention')")
 orders = sa.Table(

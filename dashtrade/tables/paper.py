@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
-from dashtrade.domain.paper import PaperOrder, PaperPosition
+from dashtrade.domain.paper_account import PaperOrder, PaperPosition
 from dashtrade.domain.ports import BrokerFill, VenueStatus
 from dashtrade.domain.values import OrderSide, OrderType, Symbol, TimeInForce
 from dashtrade.tables.base import (
@@ -24,7 +24,7 @@ from dashtrade.tables.base import (
     whole,
     words,
 )
-from dashtrade.tables.quick import first, rows, run, scalar
+from dashtrade.tables.compiled_sql import first, rows, run, scalar
 
 accounts = sa.Table(
     "paper_accounts",

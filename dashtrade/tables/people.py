@@ -23,7 +23,7 @@ from dashtrade.tables.base import (
     whole,
     words,
 )
-from dashtrade.tables.quick import first
+from dashtrade.tables.compiled_sql import first
 
 SIGN_IN = "sign-in"  # the name of an access token that signing in has made
 EVERY_SCOPE = " ".join(TokenScope)  # of an API token that was made before there were scopes, or by signing in

@@ -31,8 +31,8 @@ from dashtrade.tables.base import (
     words,
 )
 from dashtrade.tables.bots import bots, switches
+from dashtrade.tables.compiled_sql import rows
 from dashtrade.tables.orders import orders, trades
-from dashtrade.tables.quick import rows
 from dashtrade.tables.signals import signals
 
 protections = sa.Table(

@@ -21,7 +21,7 @@ from dashtrade.domain.values import Symbol, plain
 from dashtrade.tables.accounts import accounts
 from dashtrade.tables.base import BigId, Json, flag, metadata, moment, owner_column, whole, words
 from dashtrade.tables.bots import bots
-from dashtrade.tables.quick import rows, run
+from dashtrade.tables.compiled_sql import rows, run
 
 readings = sa.Table(
     "account_readings",

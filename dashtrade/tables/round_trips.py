@@ -10,11 +10,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
-from dashtrade.domain.drift import scaled
 from dashtrade.domain.ledger import Booking, Position
-from dashtrade.domain.measures import Ended
 from dashtrade.domain.orders import Effect, Order, OrderStatus
+from dashtrade.domain.performance_stats import Ended
 from dashtrade.domain.ports import BrokerFill
+from dashtrade.domain.position_mismatch import scaled
 from dashtrade.domain.round_trips import (
     Execution,
     ExitReason,
@@ -39,7 +39,7 @@ from dashtrade.tables.base import (
     whole,
     words,
 )
-from dashtrade.tables.quick import first, run
+from dashtrade.tables.compiled_sql import first, run
 from dashtrade.tables.signals import signals
 
 _IS_OPEN, _IS_CLOSED = sa.text("closed_at IS NULL"), sa.text("closed_at IS NOT NULL")

@@ -28,7 +28,7 @@ from dashtrade.tables.base import (
     words,
 )
 from dashtrade.tables.bots import bots
-from dashtrade.tables.quick import first, one, rows, run, run_many, scalar
+from dashtrade.tables.compiled_sql import first, one, rows, run, run_many, scalar
 
 _RARE = sa.text("status IN ('working', 'attention', 'failed', 'refused')")  # few among many, and looked for
 RARE = frozenset({"working", "attention", "failed", "refused"})

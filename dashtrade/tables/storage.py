@@ -15,8 +15,8 @@ from sqlalchemy import bindparam as p
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dashtrade.tables.base import BigId, is_postgres, metadata, moment, whole, words
+from dashtrade.tables.compiled_sql import scalar
 from dashtrade.tables.people import users
-from dashtrade.tables.quick import scalar
 from dashtrade.tables.signals import signals
 
 SIGNAL_BYTES, DECISION_BYTES = 500, 3000

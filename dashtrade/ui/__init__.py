@@ -3,10 +3,10 @@
 A page opens with `user = ui.page("Bots", needs=Permission.TRADE)`, reads through `ui.data`, shows with the
 parts below, and acts by one call into the services, inside `with ui.trying()`."""
 
-from dashtrade.ui import data, words
-from dashtrade.ui.errors import trying
-from dashtrade.ui.page import actions, empty, live, page, panel, the_app
-from dashtrade.ui.parts import Card, Cell, Column, Row, cards, lines, profit_curve, table
+from dashtrade.ui.kit import data, format
+from dashtrade.ui.kit.components import Card, Cell, Column, Row, cards, lines, profit_curve, table
+from dashtrade.ui.shell.errors import trying
+from dashtrade.ui.shell.page import actions, empty, live, page, panel, the_app
 
 __all__ = [
     "Card",
@@ -17,6 +17,7 @@ __all__ = [
     "cards",
     "data",
     "empty",
+    "format",
     "lines",
     "live",
     "page",
@@ -25,5 +26,4 @@ __all__ = [
     "table",
     "the_app",
     "trying",
-    "words",
 ]

@@ -26,11 +26,13 @@ sys.path.insert(0, str(ROOT))
 
 from dashtrade.app import App, build_app  # noqa: E402
 from dashtrade.domain.access import Role  # noqa: E402
-from dashtrade.domain.dialects import parse  # noqa: E402
+from dashtrade.domain.alerts.dialects import parse  # noqa: E402
 from dashtrade.domain.protections import Scope  # noqa: E402
 from dashtrade.domain.signals import Origin  # noqa: E402
 from dashtrade.engine.watch import Watch  # noqa: E402
-from dashtrade.services import bots, people, protections  # noqa: E402
+from dashtrade.services.bots import bots  # noqa: E402
+from dashtrade.services.people import users  # noqa: E402
+from dashtrade.services.trading import protections  # noqa: E402
 from dashtrade.settings import Settings  # noqa: E402
 from dashtrade.tables import orders as order_table  # noqa: E402
 from dashtrade.tables import people as people_table  # noqa: E402
@@ -114,13 +116,13 @@ class Month:
         self.chance = random.Random(SEED)
 
     def live(self) -> None:
-        user_id = people.add_user(
+        user_id = users.add_user(
             self.app, email=EMAIL, name="Ann Example", password=PASSWORD, role=Role.SUPERADMIN
         )
         with self.app.db.read() as conn:
             self.user = people_table.by_id(conn, user_id)
         assert self.user is not None
-        people.rotate_webhook_token(self.app, self.user)
+        users.rotate_webhook_token(self.app, self.user)
         account = bots.add_account(
             self.app,
             self.user,
@@ -337,7 +339,7 @@ def main() -> None:
             )
             children.append(start(environ, ["webhook_server.py"], f"http://127.0.0.1:{hooks}/health"))
             children.append(
-                start(environ, ["-m", "dashtrade.ui.serve"], f"http://127.0.0.1:{ui}/_stcore/health")
+                start(environ, ["-m", "dashtrade.ui.shell.serve"], f"http://127.0.0.1:{ui}/_stcore/health")
             )
             pictures(f"http://127.0.0.1:{ui}")
         finally:

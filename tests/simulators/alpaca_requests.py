@@ -166,9 +166,8 @@ def _check_stock(order: Order) -> None:
     if not order.asset.fractionable:
         raise forbidden(f'asset "{order.asset.symbol}" is not fractionable')
     # Recorded, both: in a report against a client library (2023) and by probes of the paper API (2026).
-    # Documented: limit, stop
-    # and stop-limit orders of the day take fractions (change log of 2024-08-20). Invented: the words against
-    # a trailing stop.
+    # Documented: limit, stop and stop-limit orders of the day take fractions (change log of 2024-08-20).
+    # Invented: the words against a trailing stop.
     if order.order_class != "simple":
         raise unprocessable("fractional orders must be simple orders")
     if order.time_in_force != "day":

@@ -1,8 +1,7 @@
 """Binance spot as ccxt calls it: /api/v3 and the one /sapi call that tells what a key may do.
 
 The bodies are documented, field by field: Binance keeps the documents of its spot API in a public repository.
-What is not documented is said.
-"""
+What is not documented is said."""
 
 from __future__ import annotations
 

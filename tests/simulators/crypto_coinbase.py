@@ -1,8 +1,7 @@
 """Coinbase Advanced Trade as ccxt calls it: /api/v3/brokerage, each request with a token that its key signs.
 
-Which bodies are recorded, which documented and which invented is said at each;
-tests/recorded.md names the sources.
-"""
+Which bodies are recorded, which documented and which invented is said at each; tests/recorded.md names the
+sources."""
 
 from __future__ import annotations
 
@@ -19,9 +18,8 @@ NAME = "organizations/5a0e/apiKeys/simulated"
 PEM, PUBLIC = key_from("a Coinbase key that is worth nothing")
 _STATUS = {"open": "OPEN", "filled": "FILLED", "canceled": "CANCELLED", "expired": "EXPIRED"}
 # Recorded: the refusal for want of money, and the two of a stop on the wrong side (in `_STOPS`). The others
-# are of the
-# documented lists of reasons; which of them Coinbase gives for which mistake, and their messages, are
-# invented.
+# are of the documented lists of reasons; which of them Coinbase gives for which mistake, and their messages,
+# are invented.
 _REFUSALS = {
     "funds": ("INSUFFICIENT_FUND", "Insufficient balance in source account", "PREVIEW_INSUFFICIENT_FUND"),
     "min_quantity": (

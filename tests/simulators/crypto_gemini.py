@@ -17,9 +17,8 @@ from tests.simulators.crypto import KEY, SECRET, Answer, Front, Refused, Request
 from tests.simulators.crypto_core import D, Market, Order, Refusal, ms, text
 
 # Reasons and statuses [doc]: docs.gemini.com, "Error Codes". The words of InsufficientFunds, InvalidQuantity,
-# InvalidPrice and
-# InvalidNonce [rec]: public test suites of the sandbox. Those of the others, and what a repeat gets, are
-# [invented].
+# InvalidPrice and InvalidNonce [rec]: public test suites of the sandbox. Those of the others, and what a
+# repeat gets, are [invented].
 _REFUSALS = {
     "funds": (
         406,

@@ -19,9 +19,8 @@ from tests.simulators.crypto_core import D, Market, Order, Refusal, text
 
 _STATUS = {"open": "open", "filled": "closed", "canceled": "canceled", "expired": "canceled"}
 # Words [doc]: docs.kraken.com, "Error messages" and "Spot Error Messages". That of a repeat [meas], and that
-# an order never made is
-# "Invalid order" and one that has ended "Unknown order" [meas]. What beside the category is wrong with a step
-# or an id: [invented].
+# an order never made is "Invalid order" and one that has ended "Unknown order" [meas]. What beside the
+# category is wrong with a step or an id: [invented].
 _REFUSALS = {
     "funds": "EOrder:Insufficient funds",
     "min_quantity": "EGeneral:Invalid arguments:volume minimum not met",

@@ -1,8 +1,7 @@
 """OKX spot as ccxt calls it: /api/v5, orders through trade/batch-orders.
 
-Which bodies are recorded, which documented and which invented is said at each;
-tests/recorded.md names the sources.
-"""
+Which bodies are recorded, which documented and which invented is said at each; tests/recorded.md names the
+sources."""
 
 from __future__ import annotations
 

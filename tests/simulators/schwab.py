@@ -35,8 +35,7 @@ NUMBER, HASH = "12345678", "0123456789ABCDEF"
 STOCKS = ("AAPL", "MSFT", "BRK/B")
 _STATUS = {"open": "WORKING", "filled": "FILLED", "canceled": "CANCELED", "expired": "EXPIRED"}
 # Documented: `message` beside a list of errors. Recorded: `Invalid account number` and `Client not
-# authorized`, word for
-# word. Invented: the words below.
+# authorized`, word for word. Invented: the words below.
 WRONG = "A validation error occurred while processing the request."
 _REFUSALS = {
     "funds": (400, "Your account does not hold enough for this order."),

@@ -1,8 +1,8 @@
 """Protections: what locks entries after something went wrong, or before it does. One file each; this is the
 list of them.
 
-A new one is a file here, a line in `KINDS`, and what it `needs` (see `engine/protecting.py`); the API, the
-pages and the documentation are drawn from this list."""
+A new one is a file here, a line in `KINDS`, and what it `needs` (see `engine/protection_checks`); the API,
+the pages and the documentation are drawn from this list."""
 
 from __future__ import annotations
 

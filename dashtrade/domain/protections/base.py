@@ -18,7 +18,7 @@ from dashtrade.domain.ports import Quote
 from dashtrade.domain.values import ZERO, Malformed, Symbol, exact, plain
 
 if TYPE_CHECKING:
-    from dashtrade.domain.risk import Step
+    from dashtrade.domain.decisions.risk import Step
 
 T = TypeVar("T")
 MONTH = 30 * 24 * 60  # in minutes: no protection looks back further

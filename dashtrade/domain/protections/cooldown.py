@@ -23,7 +23,7 @@ from dashtrade.domain.protections.base import (
 from dashtrade.domain.values import iso
 
 if TYPE_CHECKING:
-    from dashtrade.domain.risk import Step
+    from dashtrade.domain.decisions.risk import Step
 
 _WORDS = {"stops": "a stop", "losses": "a loss", "exits": "an exit"}
 

@@ -21,7 +21,7 @@ from dashtrade.domain.protections.base import (
 from dashtrade.domain.values import ZERO, money, plain
 
 if TYPE_CHECKING:
-    from dashtrade.domain.risk import Step
+    from dashtrade.domain.decisions.risk import Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

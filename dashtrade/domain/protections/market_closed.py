@@ -9,7 +9,7 @@ from dashtrade.domain.protections.base import Lock, Needs, Seen
 from dashtrade.domain.values import TimeInForce, iso
 
 if TYPE_CHECKING:
-    from dashtrade.domain.risk import Step
+    from dashtrade.domain.decisions.risk import Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from dashtrade.domain.protections.base import Lock, Needs, Seen, counted, lock_end, locking, several
 
 if TYPE_CHECKING:
-    from dashtrade.domain.risk import Step
+    from dashtrade.domain.decisions.risk import Step
 
 MINUTE = timedelta(minutes=1)
 

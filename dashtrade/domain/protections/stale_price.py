@@ -10,7 +10,7 @@ from dashtrade.domain.protections.base import Lock, Needs, Seen, counted, lock_e
 from dashtrade.domain.values import OrderType, iso
 
 if TYPE_CHECKING:
-    from dashtrade.domain.risk import Step
+    from dashtrade.domain.decisions.risk import Step
 
 NAMED = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})  # these say themselves what they may cost
 

@@ -23,7 +23,7 @@ from dashtrade.domain.protections.base import (
 )
 
 if TYPE_CHECKING:
-    from dashtrade.domain.risk import Step
+    from dashtrade.domain.decisions.risk import Step
 
 
 _WORDS = {"stops": "stop", "losses": "losing exit"}

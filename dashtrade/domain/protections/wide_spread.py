@@ -11,7 +11,7 @@ from dashtrade.domain.protections.stale_price import NAMED
 from dashtrade.domain.values import plain
 
 if TYPE_CHECKING:
-    from dashtrade.domain.risk import Step
+    from dashtrade.domain.decisions.risk import Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,150 @@
+"""Alpaca's stream of trade updates, in a thread of its own: news sooner, never the only news.
+
+The library reconnects by itself within seconds and replays nothing; what happened meanwhile, the next poll
+tells."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+from dashtrade.brokers.alpaca import wire
+from dashtrade.domain.ports import OrderReport
+from dashtrade.domain.values import ZERO, Malformed, exact
+
+log = logging.getLogger("dashtrade.brokers.alpaca.adapter")
+
+TOLD_FROM = 16  # failed tries; then one line for twice as many each time
+TOLD_GOOD = 5.0  # seconds that a position is believed as the stream told it: a split is not told
+
+OnReport = Callable[[OrderReport], object]
+
+
+class TradeUpdates:
+    """One stream of one account. `start` and `stop` may each be called twice."""
+
+    def __init__(self, key: str, secret: str, paper: bool, url: str | None) -> None:
+        self._made_of = {"api_key": key, "secret_key": secret, "paper": paper, "url_override": url or None}
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopped: asyncio.Event | None = None
+        self._stream: Any = None
+        # symbol: by which connection, when, and how much
+        self._held: dict[str, tuple[Any, float, Decimal]] = {}
+
+    @property
+    def up(self) -> bool:
+        """Connected, as far as the library knows: it notices a dead line after three minutes at the
+        latest."""
+        stream = self._stream
+        return stream is not None and stream._running
+
+    def held(self, name: str) -> Decimal | None:
+        """The account's position, by hand or by us, as it was told a moment ago; None where the line may have
+        missed something."""
+        line, at, quantity = self._held.get(name, (None, 0.0, ZERO))
+        if line is None or not self.up or line is not self._stream._ws or time.monotonic() - at > TOLD_GOOD:
+            return None
+        return quantity
+
+    def _note(self, data: Any) -> None:
+        if data.get("position_qty") is not None and self._stream is not None:
+            self._held[data["order"]["symbol"]] = (
+                self._stream._ws,
+                time.monotonic(),
+                exact(data["position_qty"], "position_qty"),
+            )
+
+    def start(self, on_report: OnReport) -> None:
+        with self._lock:
+            if self._thread is not None:
+                return
+            ready = threading.Event()
+            self._thread = threading.Thread(
+                target=self._run, args=(on_report, ready), name="alpaca-stream", daemon=True
+            )
+            self._thread.start()
+            ready.wait(5)  # the loop exists, so that `stop` has something to stop
+
+    def stop(self) -> None:
+        with self._lock:
+            thread, self._thread, self._stream = self._thread, None, None
+            if thread is None or self._loop is None or self._stopped is None:
+                return
+            self._loop.call_soon_threadsafe(self._stopped.set)
+            if thread is not threading.current_thread():  # a listener may close its own broker
+                thread.join(2)
+
+    def _run(self, on_report: OnReport, ready: threading.Event) -> None:
+        try:
+            asyncio.run(self._listen(on_report, ready))
+        except Exception:
+            log.exception("the stream of trade updates ended; news come from polling alone")
+        finally:
+            ready.set()
+
+    async def _listen(self, on_report: OnReport, ready: threading.Event) -> None:
+        stream = _stream_class()(**self._made_of, raw_data=True)
+        stream.subscribe_trade_updates(_handler(on_report, self._note))
+        self._loop, self._stopped, self._stream = asyncio.get_running_loop(), asyncio.Event(), stream
+        ready.set()
+        # Its own `stop` fails before the loop runs and waits up to 5 s after; cancelling does neither.
+        running = asyncio.create_task(stream._run_forever())
+        await self._stopped.wait()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        with contextlib.suppress(Exception):  # a line that is down cannot be hung up politely
+            await asyncio.wait_for(stream.close(), 1)
+
+
+@lru_cache(maxsize=1)
+def _stream_class() -> Any:
+    """The library's, which tells of each failed try with a traceback: here one line when the line goes down,
+    few while it stays so, and one when it is up again."""
+    from alpaca.trading.stream import TradingStream
+
+    logging.getLogger(TradingStream.__module__).addFilter(lambda record: record.levelno < logging.WARNING)
+
+    class Stream(TradingStream):
+        down = 0  # tries that failed, one after the other
+
+        async def _start_ws(self) -> None:
+            await super()._start_ws()
+            if self.down:
+                log.info("the stream of trade updates is up again, after %s tries", self.down)
+            self.down = 0
+
+        async def _wait_before_reconnect(self, retries: int) -> None:
+            self.down += 1
+            if self.down == 1 or (self.down >= TOLD_FROM and self.down & (self.down - 1) == 0):
+                log.warning(
+                    "the stream of trade updates is down (%s failed tries); news come from polling meanwhile",
+                    self.down,
+                )
+            await super()._wait_before_reconnect(retries)
+
+    return Stream
+
+
+def _handler(on_report: OnReport, note: Callable[[Any], None]) -> Callable[[Any], Any]:
+    async def handle(message: Any) -> None:
+        try:
+            order = message["data"]["order"]
+            note(message["data"])
+            if order.get("status") == "replaced":  # it lives on under another id, which a poll follows
+                return
+            on_report(wire.report_of(order))
+        except (Malformed, KeyError, TypeError, AttributeError):
+            log.warning("an update of the stream could not be read; the next poll tells the same")
+        except Exception:
+            log.exception("what came of an update of the stream failed; the next poll tells the same")
+
+    return handle

@@ -1,0 +1,257 @@
+"""What a failure at a crypto exchange means.
+
+ccxt classes errors by what the exchange called them. What matters to us is whether an order may exist, and
+for that the class is not enough: a parse error after a POST can come as a refusal, a time-out as a plain
+ExchangeError. So each client notes whether a request left, and what came back; only a refusal in the
+exchange's own readable words is believed."""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from dashtrade.brokers.crypto.venues import Exchange
+from dashtrade.domain.ports import (
+    BadCredentials,
+    BrokerError,
+    NotOffered,
+    Rejected,
+    RetryLater,
+    Unavailable,
+    Unknown,
+)
+
+if TYPE_CHECKING:
+    from dashtrade.brokers.crypto.wire import Wire
+
+log = logging.getLogger("dashtrade.crypto")
+
+_SAYS_WHERE = (
+    "msg",
+    "message",
+    "error_description",
+    "error_details",
+    "preview_failure_reason",
+    "new_order_failure_reason",
+    "error",
+    "reason",
+)
+_NO_WORDS = re.compile(r"UNKNOWN_[A-Z_]+")  # a blank of a form, where Coinbase has nothing to say
+
+
+@dataclass(slots=True)
+class Heard:
+    """The last exchange of one client: `left` once a request was handed to the network, `answer` if it was
+    readable JSON."""
+
+    left: bool = False
+    status: int | None = None
+    body: str = ""
+    answer: Any = None
+    retry_after: float | None = None
+
+
+def sending(wire: Wire, client: Any, error: Exception) -> BrokerError:
+    """Of a request that would place an order: does one exist? Unless that is certain, Unknown."""
+    if isinstance(error, BrokerError):
+        return error
+    venue, heard = wire.venue, client.heard
+    sure = _sure(wire, client, error)
+    if sure is not None:
+        return sure
+    if not heard.left:
+        return Rejected(
+            f"The order was not sent to {venue.name}: {_plain(error)}. Nothing was placed; check the bot's "
+            "symbol, size and price."
+        )
+    if heard.answer is not None and (heard.status or 0) < 500 and _is_refusal(venue, heard, error):
+        return Rejected(refusal(venue, heard, error))
+    return Unknown(
+        f"{venue.name} did not say whether it took the order ({_kind(error, heard)}). It may exist: it is "
+        "being looked up, and it is not sent again on doubt."
+    )
+
+
+def reading(wire: Wire, client: Any, error: Exception) -> BrokerError:
+    """Of a request that places nothing: whatever failed, nothing is known, least of all that something is
+    absent."""
+    if isinstance(error, BrokerError):
+        return error
+    sure = _sure(wire, client, error)
+    if isinstance(sure, BadCredentials) or (isinstance(sure, RetryLater) and client.heard.status is not None):
+        return sure
+    if not_offered(client, error):
+        return NotOffered(
+            f"{wire.venue.name} has no such service at its address ({_kind(error, client.heard)}). Look at "
+            f"CCXT_URL_{wire.venue.id.upper()}, if that is set."
+        )
+    return Unavailable(
+        f"{wire.venue.name} could not be asked ({_kind(error, client.heard)}). Nothing is known from it "
+        "now; it is asked again."
+    )
+
+
+def not_offered(client: Any, error: Exception) -> bool:
+    """There is nothing at that address, or ccxt knows no such question: asking again will not help."""
+    import ccxt
+
+    return isinstance(error, ccxt.NotSupported) or client.heard.status in (404, 405, 501)
+
+
+def _sure(wire: Wire, client: Any, error: Exception) -> BrokerError | None:
+    """What is certain whatever was asked."""
+    import ccxt
+
+    venue, heard = wire.venue, client.heard
+    if heard.left and heard.status is None and _never_connected(error):
+        return RetryLater(
+            (
+                f"{venue.name} cannot be reached: no connection was made, and nothing was sent. It is tried "
+                "again."
+            ),
+            timedelta(seconds=2),
+        )
+    if heard.status in (418, 429):
+        after = heard.retry_after if heard.retry_after is not None else 60.0 if heard.status == 418 else 2.0
+        return RetryLater(
+            (
+                f"{venue.name} takes no more requests for {after:.0f} s: too many were sent. This one was "
+                "not taken and goes later."
+            ),
+            timedelta(seconds=after),
+        )
+    if heard.status is not None and heard.status >= 500:
+        return None
+    if venue.says("skewed", heard.body):
+        _try_resync(wire, client)
+        return RetryLater(
+            f"{venue.name} says this machine's clock is off; the difference was measured, and the request "
+            "goes again."
+        )
+    if venue.says("stale", heard.body):
+        return RetryLater(
+            f"{venue.name} refused the number of this request, which has to rise from one to the next: "
+            "nothing was looked at, and it goes again. If this repeats, another program uses the same "
+            "key, or this machine's clock is off: make a key for DashTrade alone, and set the clock."
+        )
+    if venue.says("later", heard.body):
+        after = _until(heard.body, wire.clock.now().timestamp())
+        return RetryLater(
+            f"{venue.name} takes no more requests for {after:.0f} s. This one was not taken and goes later.",
+            timedelta(seconds=after),
+        )
+    if venue.says("credentials", heard.body) or heard.status == 401 or _is_credentials(ccxt, heard, error):
+        return BadCredentials(
+            f"{venue.name} refused the key: "
+            f"{_said(heard) or 'it is wrong, was revoked, or may not do this'}. "
+            "Nothing was placed. Make a new key that may read and trade, and save it under Setup."
+            f"{' ' if venue.refused_key else ''}{venue.refused_key}"
+        )
+    return None
+
+
+def _until(body: str, now: float) -> float:
+    """Seconds until the moment that Kraken names, in seconds since 1970; three where none is named."""
+    told = re.search(r"Throttled: ?(\d{10})\b", body)
+    return min(max(int(told[1]) - now, 1.0), 60.0) if told else 3.0
+
+
+def _is_credentials(ccxt: Any, heard: Heard, error: Exception) -> bool:
+    """Not its subclasses: ccxt also calls it PermissionDenied when an account may not trade one symbol."""
+    return type(error) in (ccxt.AuthenticationError, ccxt.AccountSuspended) and (
+        heard.answer is not None or not heard.left
+    )
+
+
+def _try_resync(wire: Wire, client: Any) -> None:
+    if wire.venue.can_resync:
+        try:
+            wire.resync(client)
+        except Exception as error:
+            log.warning("%s: its clock could not be read: %s", wire.venue.name, type(error).__name__)
+
+
+def _is_refusal(venue: Exchange, heard: Heard, error: Exception) -> bool:
+    """A plain ExchangeError is what ccxt raises when it does not know the words: time-outs come as that,
+    too."""
+    import ccxt
+
+    if venue.says("certain", heard.body):
+        return True
+    if (
+        venue.says("doubt", heard.body)
+        or isinstance(error, ccxt.OperationFailed)
+        or not isinstance(error, ccxt.ExchangeError)
+    ):
+        return False
+    return type(error) is not ccxt.ExchangeError or venue.says("refused", heard.body)
+
+
+def _never_connected(error: BaseException | None) -> bool:
+    """The connection itself failed, so that not a byte of the request left."""
+    from requests import exceptions as http
+    from urllib3 import exceptions as net
+
+    while error is not None:
+        reason = getattr(error.args[0], "reason", None) if error.args else None
+        if isinstance(error, http.ConnectTimeout) or isinstance(
+            reason, (net.NewConnectionError, net.ConnectTimeoutError, net.NameResolutionError)
+        ):
+            return True
+        error = error.__cause__
+    return False
+
+
+def refusal(venue: Exchange, heard: Heard, error: Exception) -> str:
+    import ccxt
+
+    said = _said(heard) or _plain(error)
+    if isinstance(error, ccxt.InsufficientFunds):
+        return (
+            f"{venue.name} refused the order: the account does not hold enough for it ({said}). Nothing "
+            "was placed; make it smaller or pay in."
+        )
+    if isinstance(error, ccxt.BadSymbol):
+        return f"{venue.name} does not trade this symbol ({said}). Nothing was placed; choose another one."
+    return f"{venue.name} refused the order: {said}. Nothing was placed; change it as that says."
+
+
+def _said(heard: Heard) -> str:
+    """The exchange's own words for people, out of its JSON."""
+    return _clean(_dig(heard.answer))
+
+
+def _dig(answer: Any) -> str:
+    if isinstance(answer, str):
+        return "" if _NO_WORDS.fullmatch(answer) else answer
+    if isinstance(answer, list):
+        return next((words for item in answer if (words := _dig(item))), "")
+    if not isinstance(answer, dict):
+        return ""
+    for inner in ("data", "error_response", "errors"):
+        deeper = answer.get(inner)
+        if isinstance(deeper, (dict, list)) and (words := _dig(deeper)):
+            return words
+    words = next((words for name in ("sMsg", *_SAYS_WHERE) if (words := _dig(answer.get(name)))), "")
+    details = _dig(answer.get("error_details"))
+    return words if details in words else f"{words}: {details}"
+
+
+def _clean(words: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"[{}<>]", " ", words)).strip().rstrip(".")[:200]
+
+
+def _plain(error: Exception) -> str:
+    words = _clean(str(error).split("{")[0])
+    return words if len(words) > 3 else "it does not fit this exchange"
+
+
+def _kind(error: Exception, heard: Heard) -> str:
+    if heard.status is None:
+        return "no answer in time" if "Timeout" in type(error).__name__ else "the connection broke"
+    if heard.answer is None:
+        return f"an answer that cannot be read, status {heard.status}"
+    return f"status {heard.status}: {_said(heard) or 'no words'}"

@@ -1,0 +1,109 @@
+"""The account's orders that carry our ids, as an exchange lists them: for a DashTrade that has forgotten
+some."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from dashtrade.brokers.crypto.reports import MOST_PAGES, number
+from dashtrade.brokers.crypto.venues import Exchange
+from dashtrade.domain.ports import FoundOrder, Unavailable
+from dashtrade.domain.values import ZERO, OrderSide, OrderType, Symbol, bot_of_order
+
+PAGE = 500
+
+
+def ours(client: Any, venue: Exchange, since: datetime, symbols: Sequence[Symbol]) -> list[FoundOrder]:
+    found = {
+        str(order["id"]): order
+        for order in LISTS[venue.lists](client, int(since.timestamp() * 1000), symbols)
+        if order.get("id")
+    }
+    read = [_read(order) for order in found.values() if bot_of_order(_name(order)) is not None]
+    return sorted(
+        (order for order in read if order.created_at >= since),
+        key=lambda order: (order.created_at, order.broker_order_id),
+    )
+
+
+def _name(order: Any) -> str:
+    return str(order.get("clientOrderId") or "").replace("-", "")
+
+
+def _read(order: Any) -> FoundOrder:
+    filled = number(order.get("filled")) or ZERO
+    limit = number(order.get("price")) if order.get("type") == "limit" else None
+    return FoundOrder(
+        client_order_id=_name(order),
+        broker_order_id=str(order["id"]),
+        symbol=Symbol.parse(f"CRYPTO:{order['symbol']}"),
+        side=OrderSide(order["side"]),
+        type=OrderType.LIMIT if limit else OrderType.MARKET,
+        quantity=number(order.get("amount")) or filled,
+        limit_price=limit,
+        filled_quantity=filled,
+        created_at=datetime.fromtimestamp(int(order["timestamp"]) / 1000, UTC),
+    )
+
+
+def _orders_of(client: Any, name: str, start: int) -> Any:
+    return client.fetch_orders(name, start, PAGE)
+
+
+def _by_symbol(client: Any, since: int, symbols: Sequence[Symbol]) -> Iterator[Any]:
+    for symbol in symbols:
+        yield from _paged(partial(_orders_of, client, symbol.short), since)
+
+
+def _open_and_closed(client: Any, since: int, symbols: Sequence[Symbol]) -> Iterator[Any]:
+    """Those that ended come by pages, the newest first: one that ends meanwhile moves the others on; none is
+    missed."""
+    yield from client.fetch_open_orders()
+    told = 0
+    for _ in range(MOST_PAGES):
+        page = client.fetch_closed_orders(None, since, None, {"ofs": told} if told else {})
+        yield from page
+        told += len(page)
+        count = client.heard.answer["result"].get("count")
+        if not page or (count is not None and told >= int(count)):
+            return
+    raise Unavailable("The exchange lists more orders than can be looked through.")
+
+
+def _paged(fetch: Callable[[int], Sequence[Any]], since: int) -> Iterator[Any]:
+    seen: set[str] = set()
+    for _ in range(MOST_PAGES):
+        page = fetch(since)
+        fresh = [order for order in page if str(order["id"]) not in seen]
+        seen |= {str(order["id"]) for order in fresh}
+        yield from fresh
+        if len(page) < PAGE or not fresh:
+            return
+        since = max(int(order["timestamp"]) for order in page)
+    raise Unavailable("The exchange lists more orders than can be looked through.")
+
+
+def _by_cursor(client: Any, since: int, symbols: Sequence[Symbol]) -> Iterator[Any]:
+    for symbol in symbols:
+        cursor: dict[str, str] = {}
+        for _ in range(MOST_PAGES):
+            orders = client.fetch_orders(symbol.short, since, 100, dict(cursor))
+            yield from orders
+            following = next(
+                (order["info"]["cursor"] for order in orders if order["info"].get("cursor")), None
+            )
+            if not following:
+                break
+            cursor = {"cursor": following}
+        else:
+            raise Unavailable("The exchange lists more orders than can be looked through.")
+
+
+LISTS: dict[str, Callable[[Any, int, Sequence[Symbol]], Iterator[Any]]] = {
+    "symbol": _by_symbol,
+    "open_closed": _open_and_closed,
+    "pages": _by_cursor,
+}

@@ -1,0 +1,550 @@
+"""The built-in paper broker: an account with made-up money, filled at whatever prices the feed gives.
+
+It behaves as a real venue does, so that what works here works there: it nets positions over all bots, refuses
+a client order id it has seen, refuses what the buying power does not cover, and fills in parts when asked to.
+Markets are deep: an order never moves the price and never waits in a line. State lives behind `PaperStore`;
+no price is fetched inside a transaction.
+
+Hours "exchange" are 09:30 to 16:00 in New York, Monday to Friday, and 04:00 to 20:00 for orders marked
+`extended_hours`; US holidays and half days are not modelled. Coins trade at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time, timedelta
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
+from functools import lru_cache
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+from dashtrade.domain.paper_account import (
+    AVERAGE,
+    Ledger,
+    MemoryPaperStore,
+    NeedsQuotes,
+    PaperBook,
+    PaperOrder,
+    PaperPosition,
+    PaperSettings,
+    PaperStore,
+    buying_power,
+)
+from dashtrade.domain.ports import (
+    AccountState,
+    BrokerFill,
+    BrokerPosition,
+    Capabilities,
+    Clock,
+    Feed,
+    Offers,
+    OrderRef,
+    OrderReport,
+    OrderRequest,
+    Quote,
+    Rejected,
+    RetryLater,
+    Rules,
+    Unavailable,
+    VenueStatus,
+)
+from dashtrade.domain.values import (
+    ZERO,
+    OrderSide,
+    OrderType,
+    Symbol,
+    TimeInForce,
+    floor_to,
+    given,
+    money,
+    plain,
+)
+
+__all__ = [
+    "MemoryPaperStore",
+    "PaperBook",
+    "PaperBroker",
+    "PaperOrder",
+    "PaperPosition",
+    "PaperSettings",
+    "PaperStore",
+]
+
+T = TypeVar("T")
+_AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
+_WAITS_FOR_PRICE = frozenset({OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP})
+_MOST = Decimal(10) ** 12  # of anything in one order
+# a mark for the account's value; orders are filled at the market of their moment
+FRESH = timedelta(seconds=1)
+_DIGITS = 60  # while money moves: enough for every product to be exact
+
+
+# --- reading an order ---------------------------------------------------------------------------------------
+
+
+def _positive(number: Decimal | None) -> bool:
+    return number is not None and number.is_finite() and 0 < number <= _MOST
+
+
+def _check(request: OrderRequest, capabilities: Capabilities) -> None:
+    """What can be said of a request without knowing a price or the account."""
+    amount, kind, when = (
+        request.quantity if request.notional is None else request.notional,
+        request.type,
+        request.time_in_force,
+    )
+    trails = [trail for trail in (request.trail_amount, request.trail_percent) if trail is not None]
+    if (request.quantity is None) == (request.notional is None) or not _positive(amount):
+        raise Rejected("the order needs a quantity or an amount of money, one of them, and above zero")
+    if kind in (OrderType.LIMIT, OrderType.STOP_LIMIT) and not _positive(request.limit_price):
+        raise Rejected(f"a {kind} order needs a limit price above zero; it has {request.limit_price}")
+    if kind in (OrderType.STOP, OrderType.STOP_LIMIT) and not _positive(request.stop_price):
+        raise Rejected(f"a {kind} order needs a stop price above zero; it has {request.stop_price}")
+    trailable = (
+        len(trails) == 1
+        and _positive(trails[0])
+        and (request.trail_percent is None or request.trail_percent < 100)
+    )
+    if kind is OrderType.TRAILING_STOP and not trailable:
+        raise Rejected(
+            "a trailing stop needs a trail above zero, as an amount or as a percentage below 100, one of them"
+        )
+    if when not in capabilities.times_in_force:
+        raise Rejected(f"the paper account does not know the time in force {when}; use day, gtc, ioc or fok")
+    if when in _AT_ONCE and kind in _WAITS_FOR_PRICE:
+        raise Rejected(f"a {kind} order waits for its price and cannot be {when}; use day or gtc")
+    if request.take_profit or request.stop_loss or request.stop_loss_limit:
+        raise Rejected(
+            "the paper account holds no bracket orders; send the take profit and the stop as orders of "
+            "their own"
+        )
+
+
+def _quantity_step(symbol: Symbol) -> Decimal:
+    return Decimal("0.00000001") if symbol.is_crypto else Decimal("0.000001")
+
+
+def _price_step(symbol: Symbol, price: Decimal) -> Decimal:
+    if not symbol.is_crypto:
+        return Decimal("0.01") if price >= 1 else Decimal("0.0001")
+    return Decimal(1).scaleb(-max(2, min(12, 4 - price.adjusted())))  # five digits, and cents at least
+
+
+def _quantity(request: OrderRequest, price: Decimal) -> Decimal:
+    step = _quantity_step(request.symbol)
+    if request.quantity is None:
+        amount = given(request.notional, "amount")
+        quantity = floor_to(amount / price, step)
+        if not 0 < quantity <= _MOST:
+            raise Rejected(
+                f"{money(amount)} does not buy a tradable quantity at {plain(price)}; change the amount"
+            )
+        return quantity
+    if request.quantity % step:
+        raise Rejected(
+            f"quantity {plain(request.quantity)} is finer than {plain(step)}, the smallest step; round it"
+        )
+    return request.quantity
+
+
+def _arrived(request: OrderRequest, quote: Quote, now: datetime) -> PaperOrder:
+    price = request.limit_price or request.stop_price or quote.price_for(request.side)
+    return PaperOrder(
+        client_order_id=request.client_order_id,
+        broker_order_id=f"P-{request.client_order_id}",
+        symbol=request.symbol,
+        side=request.side,
+        type=request.type,
+        quantity=_quantity(request, price),
+        limit_price=request.limit_price,
+        stop_price=request.stop_price,
+        trail_amount=request.trail_amount,
+        trail_percent=request.trail_percent,
+        time_in_force=request.time_in_force,
+        extended_hours=request.extended_hours,
+        reduces=request.reduces,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+# --- trading hours ------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def _new_york() -> ZoneInfo:
+    return ZoneInfo("America/New_York")
+
+
+def _in_session(moment: datetime, *, extended: bool) -> bool:
+    local = moment.astimezone(_new_york())
+    opens, closes = (time(4), time(20)) if extended else (time(9, 30), time(16))
+    return local.weekday() < 5 and opens <= local.time() < closes
+
+
+def _session_start(moment: datetime) -> datetime:
+    """The next regular opening."""
+    local = moment.astimezone(_new_york())
+    day = local.date() + timedelta(days=local.time() >= time(9, 30))
+    while day.weekday() >= 5:
+        day += timedelta(days=1)
+    return datetime.combine(day, time(9, 30), _new_york()).astimezone(UTC)
+
+
+def _session_end(moment: datetime, *, extended: bool) -> datetime:
+    """The end of the session that `moment` lies in, or of the next one."""
+    local, closes = moment.astimezone(_new_york()), time(20) if extended else time(16)
+    day = local.date() + timedelta(days=local.time() >= closes)
+    while day.weekday() >= 5:
+        day += timedelta(days=1)
+    return datetime.combine(day, closes, _new_york())
+
+
+# --- what one look at the market makes of an order ----------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Step:
+    """The order as it stands now, and what of it trades now at which price."""
+
+    order: PaperOrder
+    quantity: Decimal = ZERO
+    price: Decimal = ZERO
+
+
+def _ended(order: PaperOrder, status: VenueStatus, reason: str, now: datetime) -> PaperOrder:
+    return replace(order, status=status, reason=reason, updated_at=now)
+
+
+def _triggered(order: PaperOrder, touch: Decimal, now: datetime) -> PaperOrder:
+    """The same object where nothing changed. `touch` is what a market order would get."""
+    if order.type not in _WAITS_FOR_PRICE:
+        return order
+    stop, falls = order.stop_price, order.side is OrderSide.SELL
+    if order.type is OrderType.TRAILING_STOP:
+        water = touch if order.high_water is None else (max if falls else min)(order.high_water, touch)
+        trail = (
+            order.trail_amount
+            if order.trail_amount is not None
+            else water * given(order.trail_percent, "trail") / 100
+        )
+        stop = water - trail if falls else water + trail
+        order = order if water == order.high_water else replace(order, high_water=water, updated_at=now)
+    stop = given(stop, "stop price")
+    if touch > stop if falls else touch < stop:
+        return order
+    becomes = OrderType.LIMIT if order.type is OrderType.STOP_LIMIT else OrderType.MARKET
+    return replace(order, type=becomes, updated_at=now)
+
+
+def _filled(order: PaperOrder, fill: BrokerFill) -> PaperOrder:
+    filled = order.filled_quantity + fill.quantity
+    cost = order.filled_quantity * (order.average_price or ZERO) + fill.quantity * fill.price
+    status = VenueStatus.FILLED if filled == order.quantity else VenueStatus.WORKING
+    average = AVERAGE.divide(cost, filled)
+    return replace(
+        order, status=status, filled_quantity=filled, average_price=average, reason="", updated_at=fill.at
+    )
+
+
+def _trade(ledger: Ledger, step: _Step, number: int, now: datetime) -> tuple[PaperOrder, BrokerFill]:
+    order = step.order
+    fill = BrokerFill(
+        id=f"{order.client_order_id}-{number}",
+        client_order_id=order.client_order_id,
+        quantity=step.quantity,
+        price=step.price,
+        at=now,
+        fee=ledger.fee(order, step.quantity, step.price),
+    )
+    ledger.book(order, fill)
+    return _filled(order, fill), fill
+
+
+def _report(order: PaperOrder, fills: Iterable[BrokerFill]) -> OrderReport:
+    return OrderReport(
+        client_order_id=order.client_order_id,
+        broker_order_id=order.broker_order_id,
+        status=order.status,
+        filled_quantity=order.filled_quantity,
+        average_price=order.average_price,
+        fills=tuple(fills),
+        reason=order.reason,
+    )
+
+
+# --- the venue ----------------------------------------------------------------------------------------------
+
+
+def capabilities_of(settings: PaperSettings) -> Capabilities:
+    return Capabilities(
+        name="Paper",
+        order_types=frozenset(OrderType),
+        times_in_force=frozenset({TimeInForce.DAY, TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK}),
+        shorts=settings.shorting,
+        fractional=True,
+        notional=True,
+        extended_hours=True,
+        refuses_repeats=True,
+        settle=timedelta(0),
+        sandbox=True,
+        stocks=True,
+        crypto=True,
+        always_open=settings.hours == "always",
+    )
+
+
+class PaperBroker:
+    """One paper account. Call `tick` every few seconds: working orders move on then, and only then."""
+
+    def __init__(self, store: PaperStore, feed: Feed, clock: Clock, settings: PaperSettings) -> None:
+        self._store, self._feed, self._clock, self._settings = store, feed, clock, settings
+        self._marks: dict[Symbol, tuple[datetime, Decimal]] = {}
+        # With prices that are made here nothing waits for a network: the engine may use it inside a
+        # transaction.
+        self.offers = Offers(local=feed.demo, start_over=self.reset)
+        self.capabilities = capabilities_of(settings)
+
+    def submit(self, request: OrderRequest) -> OrderReport:
+        _check(request, self.capabilities)
+        now = self._clock.now()
+        try:
+            quote = self._feed.quote(request.symbol)
+            order = _arrived(request, quote, now)
+            step = self._look(order, quote, now, arriving=True)
+            return self._write(
+                lambda book, quotes: self._place(book, quotes, step, now), {request.symbol: quote}
+            )
+        except Unavailable as error:
+            raise RetryLater(
+                f"nothing was placed, as the price of {request.symbol.short} is not known: {error}"
+            ) from error
+
+    def find(self, order: OrderRef) -> OrderReport | None:
+        return next(iter(self.poll([order])), None)
+
+    def poll(self, orders: Sequence[OrderRef]) -> Sequence[OrderReport]:
+        """Hold the working orders against the market first: nothing else moves them on."""
+        self.tick()
+
+        def look_up(book: PaperBook) -> list[OrderReport]:
+            found = [order for ref in orders if (order := book.order(ref.client_order_id))]
+            return [
+                _report(order, book.fills(order.client_order_id) if order.filled_quantity else ())
+                for order in found
+            ]
+
+        return self._store.read(look_up)
+
+    def cancel(self, order: OrderRef) -> None:
+        now = self._clock.now()
+
+        def end(book: PaperBook) -> None:
+            found = book.order(order.client_order_id)
+            if found and found.status is VenueStatus.WORKING:
+                book.update_order(_ended(found, VenueStatus.CANCELED, "canceled on request", now))
+
+        self._store.write(end)
+
+    def tick(self) -> list[OrderReport]:
+        """Hold the working orders against the market as it is now; what changed. Nothing is written when
+        nothing changes."""
+        now, working = self._clock.now(), self._store.read(lambda book: book.working())
+        quotes = self._quotes({order.symbol for order in working if self._trades(order, now)})
+        steps = [(order, self._look(order, quotes.get(order.symbol), now)) for order in working]
+        if all(step.order is order and not step.quantity for order, step in steps):
+            return []
+        return self._write(lambda book, quotes: self._advance(book, quotes, now), quotes)
+
+    def _mark(self, symbol: Symbol, now: datetime) -> Decimal:
+        """What one piece is worth, to the second: an account of many positions is valued at every order."""
+        at, mid = self._marks.get(symbol, (None, ZERO))
+        if at is None or not timedelta(0) <= now - at < FRESH:
+            mid = self._feed.quote(symbol).mid
+            self._marks[symbol] = (now, mid)
+        return mid
+
+    def account(self) -> AccountState:
+        cash, held = self._store.read(lambda book: (book.cash(), book.positions()))
+        now = self._clock.now()
+        values = [position.quantity * self._mark(position.symbol, now) for position in held]
+        equity = cash + sum(values)
+        power = buying_power(cash, values, self._settings)
+        return AccountState(equity=equity, cash=cash, buying_power=power, number="PAPER", can_withdraw=False)
+
+    def positions(self) -> Sequence[BrokerPosition]:
+        held = self._store.read(lambda book: book.positions())
+        quotes = self._quotes({position.symbol for position in held})
+        marks = {symbol: quote.mid for symbol, quote in quotes.items()}
+        return [
+            BrokerPosition(
+                symbol=of.symbol,
+                quantity=of.quantity,
+                average_price=of.average_price,
+                mark=marks.get(of.symbol),
+            )
+            for of in held
+        ]
+
+    def rules(self, symbol: Symbol) -> Rules:
+        step, price_step = _quantity_step(symbol), _price_step(symbol, self._feed.quote(symbol).mid)
+        return Rules(
+            quantity_step=step, price_step=price_step, min_quantity=step, shortable=self._settings.shorting
+        )
+
+    def market_open(self, symbol: Symbol) -> bool:
+        return self._always_open(symbol) or _in_session(self._clock.now(), extended=False)
+
+    def opens_at(self, symbol: Symbol) -> datetime | None:
+        return _session_start(self._clock.now())
+
+    def close(self) -> None:
+        """There is nothing to give back."""
+
+    def reset(self) -> None:
+        """Begin again with the starting cash: nothing held, nothing working. Past orders and fills stay."""
+        now = self._clock.now()
+
+        def begin_again(book: PaperBook) -> None:
+            for order in book.working():
+                book.update_order(_ended(order, VenueStatus.CANCELED, "the paper account was reset", now))
+            for position in book.positions():
+                book.set_position(replace(position, quantity=ZERO))
+            book.set_cash(self._settings.starting_cash)
+
+        self._store.write(begin_again)
+
+    # --- inside a transaction ---
+
+    def _write(self, work: Callable[[PaperBook, dict[Symbol, Quote]], T], quotes: dict[Symbol, Quote]) -> T:
+        def run(book: PaperBook) -> T:
+            with localcontext(prec=_DIGITS):  # here, as the store may run this in a thread of its own
+                return work(book, quotes)
+
+        while True:
+            try:
+                return self._store.write(run)
+            except NeedsQuotes as needs:
+                quotes = quotes | {symbol: self._feed.quote(symbol) for symbol in needs.symbols}
+
+    def _place(self, book: PaperBook, quotes: dict[Symbol, Quote], step: _Step, now: datetime) -> OrderReport:
+        order, fills = step.order, []
+        if book.order(order.client_order_id):
+            raise Rejected(
+                f"client order id must be unique: {order.client_order_id} was used before; look that order up"
+            )
+        ledger = Ledger(book, self._settings, quotes)
+        price = (
+            step.price or order.limit_price or order.stop_price or quotes[order.symbol].price_for(order.side)
+        )
+        refusal = ledger.refusal(order, order.quantity, price)
+        if refusal:
+            raise Rejected(refusal)
+        if step.quantity:
+            order, fill = _trade(ledger, step, 1, now)
+            fills.append(fill)
+        if order.status is VenueStatus.WORKING and order.time_in_force in _AT_ONCE:
+            order = _ended(order, VenueStatus.EXPIRED, order.reason or "it could not fill at once", now)
+        book.add_order(order)
+        for fill in fills:
+            book.add_fill(fill)
+        ledger.save()
+        return _report(order, fills)
+
+    def _advance(self, book: PaperBook, quotes: dict[Symbol, Quote], now: datetime) -> list[OrderReport]:
+        ledger, reports = Ledger(book, self._settings, quotes), []
+        for before in book.working():
+            step = self._look(before, quotes.get(before.symbol), now)
+            order, fills = step.order, []
+            if order is before and not step.quantity:
+                continue
+            if before.filled_quantity:
+                fills = list(book.fills(before.client_order_id))
+            if step.quantity and (refusal := ledger.refusal(order, step.quantity, step.price)):
+                order = _ended(order, VenueStatus.CANCELED, refusal, now)
+            elif step.quantity:
+                order, fill = _trade(ledger, step, len(fills) + 1, now)
+                book.add_fill(fill)
+                fills.append(fill)
+            book.update_order(order)
+            if step.quantity or order.status is not before.status:
+                reports.append(_report(order, fills))
+        ledger.save()
+        return reports
+
+    # --- pure decisions ---
+
+    def _look(
+        self, order: PaperOrder, quote: Quote | None, now: datetime, *, arriving: bool = False
+    ) -> _Step:
+        """One look at the market: has the order's day ended, was its stop touched, does it trade? It changes
+        nothing."""
+        if order.time_in_force is TimeInForce.DAY and now >= self._day_end(order):
+            return _Step(order=_ended(order, VenueStatus.EXPIRED, "the day ended before it filled", now))
+        if not self._trades(order, now):
+            reason = (
+                "the market is closed" if order.time_in_force in _AT_ONCE else "waits for the market to open"
+            )
+            return _Step(order=replace(order, reason=reason) if arriving else order)
+        if quote is None:
+            return _Step(order=order)
+        waited = not self._trades(order, order.updated_at)  # since the market was closed: this is its arrival
+        seen = _triggered(
+            replace(order, reason="", updated_at=now) if waited else order, quote.price_for(order.side), now
+        )
+        price = self._price(seen, quote, resting=order.type is OrderType.LIMIT and not (arriving or waited))
+        return _Step(order=seen, quantity=self._share(seen), price=price) if price else _Step(order=seen)
+
+    def _price(self, order: PaperOrder, quote: Quote, *, resting: bool) -> Decimal | None:
+        """What the order trades at now. On arrival a limit order gets the market's price, later its own
+        limit."""
+        if order.type in _WAITS_FOR_PRICE:
+            return None
+        touch, buys = quote.price_for(order.side), order.side is OrderSide.BUY
+        slipped = self._slipped(order, touch)
+        if order.type is OrderType.MARKET:
+            return slipped
+        limit = given(order.limit_price, "limit price")
+        if touch > limit if buys else touch < limit:
+            return None
+        return limit if resting else (min if buys else max)(slipped, limit)
+
+    def _slipped(self, order: PaperOrder, touch: Decimal) -> Decimal:
+        if not self._settings.slippage_percent:
+            return touch
+        step, buys = _price_step(order.symbol, touch), order.side is OrderSide.BUY
+        moved = touch * (1 + order.side.sign * self._settings.slippage_percent / 100)
+        return max(step, (moved / step).to_integral_value(ROUND_CEILING if buys else ROUND_FLOOR) * step)
+
+    def _share(self, order: PaperOrder) -> Decimal:
+        """How much fills now."""
+        left = order.quantity - order.filled_quantity
+        if order.type is not OrderType.MARKET or self._settings.fill_percent == 100:
+            return left
+        share = (
+            floor_to(order.quantity * self._settings.fill_percent / 100, _quantity_step(order.symbol)) or left
+        )
+        if share < left and order.time_in_force is TimeInForce.FOK:
+            return ZERO
+        return min(share, left)
+
+    def _always_open(self, symbol: Symbol) -> bool:
+        return symbol.is_crypto or self._settings.hours == "always"
+
+    def _trades(self, order: PaperOrder, moment: datetime) -> bool:
+        return self._always_open(order.symbol) or _in_session(moment, extended=order.extended_hours)
+
+    def _day_end(self, order: PaperOrder) -> datetime:
+        if self._always_open(order.symbol):
+            return datetime.combine(order.created_at.astimezone(UTC).date() + timedelta(days=1), time(), UTC)
+        return _session_end(order.created_at, extended=order.extended_hours)
+
+    def _quotes(self, symbols: Iterable[Symbol]) -> dict[Symbol, Quote]:
+        """What the feed can tell; an order on a symbol without a price waits for the next tick."""
+        found = {}
+        for symbol in symbols:
+            try:
+                found[symbol] = self._feed.quote(symbol)
+            except Unavailable:
+                continue
+        return found

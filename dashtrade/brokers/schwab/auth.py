@@ -1,0 +1,240 @@
+"""Schwab's sign-in: a token that lets us in for 30 minutes, and one that renews it for seven days.
+
+After the seven days a person has to sign in at Schwab again; no program can. So the end is known beforehand
+and warned of. The token is handed in and given back as text: the app keeps it encrypted, and nothing of it is
+written here."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
+
+from dashtrade.domain.ports import BadCredentials, Clock, SystemClock, Unavailable
+from dashtrade.domain.values import Malformed
+
+URL = "https://api.schwabapi.com"
+LIFE = timedelta(days=7)
+WARN = timedelta(days=2)
+EARLY = timedelta(seconds=90)  # an access token is renewed before it ends, so that no order meets its end
+TOKEN_HINT = (
+    'Sign in at Schwab again under Setup; the token is text like {"creation_timestamp": …, "token": {…}}.'
+)
+SIGN_IN = "Sign in at Schwab again under Setup: that is needed every seven days."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """What the token file holds. `created` is the moment a person signed in: renewing does not move it."""
+
+    created: datetime
+    values: dict[str, Any] = field(repr=False)
+
+    @classmethod
+    def read(cls, text: str) -> Token:
+        try:
+            found = json.loads(text)
+            created, values = datetime.fromtimestamp(int(found["creation_timestamp"]), UTC), found["token"]
+            if not (
+                isinstance(values, dict)
+                and values["refresh_token"]
+                and float(values.get("expires_at", 0)) >= 0
+            ):
+                raise ValueError
+        except (ValueError, KeyError, TypeError, OverflowError, OSError):
+            raise Malformed(
+                "this is not a Schwab token", where="credentials.token", hint=TOKEN_HINT
+            ) from None
+        return cls(created=created, values=values)
+
+    @property
+    def text(self) -> str:
+        return json.dumps({"creation_timestamp": int(self.created.timestamp()), "token": self.values})
+
+    @property
+    def access(self) -> str:
+        return str(self.values.get("access_token") or "")
+
+    @property
+    def access_ends(self) -> datetime:
+        return datetime.fromtimestamp(float(self.values.get("expires_at") or 0), UTC)
+
+    @property
+    def ends(self) -> datetime:
+        return self.created + LIFE
+
+    def is_good(self, now: datetime, refused: str | None) -> bool:
+        return bool(self.access) and self.access != refused and now < self.access_ends - EARLY
+
+
+class SignIn:
+    """Keeps one account let in. Several threads and processes may ask; one renews, and the others find what
+    it kept."""
+
+    def __init__(
+        self,
+        key: str,
+        secret: str,
+        load: Callable[[], str],
+        save: Callable[[str], None],
+        post: Callable[..., Any],
+        clock: Clock,
+        alone: Callable[[], AbstractContextManager[Any]],
+    ) -> None:
+        self._key, self._secret, self._load, self._save, self._post, self._clock = (
+            key,
+            secret,
+            load,
+            save,
+            post,
+            clock,
+        )
+        self._alone, self._lock = alone, threading.Lock()
+        self._token: Token | None = None
+
+    def access(self, *, refused: str | None = None) -> str:
+        """A token that is good now; not `refused`, which the venue did not take although it should be
+        good."""
+        with self._lock:
+            now = self._clock.now()
+            if self._token is not None and self._token.is_good(now, refused):
+                return self._token.access
+            with self._alone():
+                token = self._token = self._kept()  # somebody else may have renewed it, or signed in anew
+                if token.is_good(now, refused):
+                    return token.access
+                if now >= token.ends:
+                    raise BadCredentials(
+                        f"Schwab lets nobody in for longer than seven days, and they are over. {SIGN_IN}"
+                    )
+                token = self._token = self._renewed(token, now)
+                self._save(token.text)
+                return token.access
+
+    def ends(self) -> datetime:
+        return self._kept().ends
+
+    def _kept(self) -> Token:
+        text = self._load()
+        if not text:
+            raise BadCredentials(f"Nobody has signed in at Schwab for this account yet. {SIGN_IN}")
+        return Token.read(text)
+
+    def _renewed(self, token: Token, now: datetime) -> Token:
+        asked = {"grant_type": "refresh_token", "refresh_token": token.values["refresh_token"]}
+        said = granted(self._post, self._key, self._secret, asked)
+        values = {
+            **token.values,
+            **said,
+            "expires_at": (now + timedelta(seconds=int(said.get("expires_in", 1800)))).timestamp(),
+        }
+        return replace(token, values=values)
+
+
+def granted(post: Callable[..., Any], key: str, secret: str, asked: dict[str, str]) -> dict[str, Any]:
+    """Ask for a token. `post(path, form, auth)` gives status and text, and raises what is for the caller."""
+    status, text = post("/v1/oauth/token", asked, (key, secret))
+    try:
+        said = json.loads(text)
+    except ValueError:
+        said = None
+    if status == 200 and isinstance(said, dict) and said.get("access_token"):
+        return said
+    if status in (400, 401, 403):
+        raise BadCredentials(
+            "Schwab does not let DashTrade in: the key, its secret or the sign-in is no longer good. "
+            f"{SIGN_IN}"
+        )
+    raise Unavailable(
+        f"Schwab's sign-in does not answer as it should (status {status}). Nothing was sent; it is tried "
+        "again."
+    )
+
+
+def authorize_url(key: str, callback: str, *, state: str, verifier: str, url: str | None = None) -> str:
+    """Where a person signs in; Schwab then calls `callback`, exactly as it is registered there, with a code.
+    Who exchanges that has to know `verifier` (RFC 7636): a server that does not know of it has to pass it
+    over (RFC 6749, 3.1)."""
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
+    asked = {
+        "client_id": key,
+        "redirect_uri": callback,
+        "response_type": "code",
+        "state": state,
+        "code_challenge": challenge,
+        "code_challenge_method": "S256",
+    }
+    return f"{(url or URL).rstrip('/')}/v1/oauth/authorize?{urlencode(asked, quote_via=quote)}"
+
+
+def code_in(written: str) -> str:
+    """The code, from itself or from the address that a person was sent back to. It ends in @, which may come
+    as %40."""
+    text = written.strip()
+    try:
+        found = parse_qs(urlsplit(text).query).get("code", [""])[0] if "://" in text else unquote(text)
+    except ValueError:  # "https://[" is no address
+        found = ""
+    if not found:
+        raise Malformed(
+            "there is no code in this address",
+            where="code",
+            hint="Paste the whole address of the page that Schwab sent you to, within 30 seconds.",
+        )
+    return found
+
+
+def exchange_code(
+    key: str,
+    secret: str,
+    callback: str,
+    code: str,
+    *,
+    verifier: str,
+    url: str | None = None,
+    clock: Clock | None = None,
+    timeout: float = 10.0,
+) -> str:
+    """A fresh token's text, good for seven days, for the code of a sign-in."""
+    from dashtrade.brokers.schwab.wire import Http
+
+    now = (clock or SystemClock()).now()
+    http = Http((url or URL).rstrip("/"), timeout)
+    try:
+        asked = {
+            "grant_type": "authorization_code",
+            "code": code_in(code),
+            "redirect_uri": callback,
+            "code_verifier": verifier,
+        }
+        said = granted(http.form, key, secret, asked)
+    finally:
+        http.close()
+    values = {**said, "expires_at": (now + timedelta(seconds=int(said.get("expires_in", 1800)))).timestamp()}
+    return Token(created=now, values=values).text
+
+
+def expires_in(token: str, now: datetime) -> timedelta:
+    return Token.read(token).ends - now
+
+
+def warning(token: str, now: datetime, before: timedelta = WARN) -> str:
+    """Words for the user when the end is near; empty while it is not."""
+    return warning_of(expires_in(token, now), before)
+
+
+def warning_of(left: timedelta, before: timedelta = WARN) -> str:
+    if left > before:
+        return ""
+    if left <= timedelta(0):
+        return f"The sign-in at Schwab has ended: nothing is traded there. {SIGN_IN}"
+    hours = int(left.total_seconds() // 3600)
+    when = f"{hours // 24} days" if hours >= 48 else f"{hours} hours" if hours >= 2 else "less than 2 hours"
+    return f"The sign-in at Schwab ends in {when}; then nothing is traded there. {SIGN_IN}"

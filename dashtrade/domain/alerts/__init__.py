@@ -1,0 +1,1 @@
+"""Reading alerts: the dialects, their fields, and what came in."""

@@ -1,0 +1,449 @@
+"""Reads what people's alerts already say: whoever moves here changes one URL, not every alert.
+
+Every dialect is the same few things under other names, so there is one table of names (`alert_fields._NAMES`)
+and one reader. It never guesses about money: what can be read in two ways, or not at all, is `Malformed`,
+with the field and what would be right. The one liberty is the way out: who wants to be flat afterwards
+closes, whatever sizes the template filled in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import ROUND_UP, Decimal
+from typing import Any, NoReturn
+
+from dashtrade.domain.alerts.fields import (
+    ACTIONS,
+    EXITS,
+    HUNDRED,
+    IMPLIED,
+    MARKS,
+    NEEDS,
+    ORDER_TYPES,
+    PERCENT,
+    POSITIONS,
+    SIZE_KINDS,
+    STOP_TYPES,
+    TIMES_IN_FORCE,
+    Fields,
+    Read,
+    agreed,
+    contradiction,
+    read_choice,
+    read_flag,
+    read_label,
+    read_minutes,
+    read_moment,
+    read_percent,
+    read_positive,
+    read_share,
+    read_span,
+    read_time_of_day,
+    read_timeframe,
+    without_sign,
+)
+from dashtrade.domain.alerts.payload import (
+    WORD,
+    bare,
+    canonical_text,
+    fields_of_text,
+    is_auth,
+    leaves,
+    open_body,
+    redact,
+    secret_of,
+    shown,
+)
+from dashtrade.domain.signals import Action, Signal, Size, SizeKind, Target
+from dashtrade.domain.values import Malformed, OrderType, Side, Symbol, exact, plain
+
+__all__ = ["Reading", "open_body", "parse", "read", "read_loss", "read_profits", "redact", "secret_of"]
+
+MAX_TARGETS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    signal: Signal
+    secret: str | None  # the body's own proof of who sent it
+    body: dict[str, Any]  # the fields as sent, without the secret; numbers are int or Decimal
+    canonical: str  # the same as text, equal for equal alerts: what tells a repeat from a new alert
+
+
+# --- what is asked for --------------------------------------------------------------------------------------
+
+
+def _asked(fields: Fields) -> tuple[Action | None, Side | None, Side | None]:
+    """The action, the one side it may touch, and the position wanted afterwards."""
+    words = fields.read("action", read_choice(ACTIONS))
+    wanted = fields.read("wanted", read_choice(POSITIONS))
+    sides = {
+        path: POSITIONS[bare(value)]
+        for path, value in fields.get("side")
+        if isinstance(value, str) and bare(value) in POSITIONS
+    }
+    words += [
+        (path, read_choice(ACTIONS)(value, path)) for path, value in fields.get("side") if path not in sides
+    ]
+    action, only = agreed(words) or (None, None)
+    for path, side in sides.items():
+        if action in EXITS and side is not Side.FLAT:  # close + side: long is the long to close
+            only = agreed([(words[0][0], only or side), (path, side)])
+        else:
+            wanted.append((path, side))
+    if not wanted:
+        wanted = [
+            (path, Side.of(exact(value, path))) for path, value in fields.named.get("positionafter", ())
+        ]
+    stands = agreed(wanted)
+    if action is None and stands is None:
+        raise Malformed("action is missing", where="action", hint=f"Known: {', '.join(ACTIONS)}.")
+    return action, only, stands
+
+
+def _clash(fields: Fields, why: str) -> NoReturn:
+    paths = [
+        path
+        for thing in ("action", "side", "wanted", "prev", "after", "before")
+        for path, _ in fields.get(thing)
+    ]
+    hint = "sentiment and market_position say what is held after the trade; send the action that leads there."
+    raise Malformed(f"{' and '.join(paths)} contradict each other: {why}", where=paths[0], hint=hint)
+
+
+def _settle(
+    action: Action | None, wanted: Side | None, prev: Side | None, grown: Decimal | None
+) -> Action | None:
+    """What the words come to, given what is to be held afterwards; None where they contradict each other."""
+    match action, wanted:
+        case (_, None) | (Action.CANCEL, _):
+            return action
+        case ((Action.ADD | Action.REVERSE | Action.BREAKEVEN), Side.FLAT):
+            return None
+        case _, Side.FLAT:
+            return Action.CLOSE
+        case None, _:
+            if prev is wanted and grown:
+                return Action.ADD if grown > 0 else Action.REDUCE
+            return Action.BUY if wanted is Side.LONG else Action.SELL
+        case (Action.BUY, Side.LONG) | (Action.SELL, Side.SHORT):
+            return Action.ADD if prev is wanted else action
+        case ((Action.BUY | Action.SELL | Action.CLOSE | Action.REDUCE), _):
+            if prev not in (None, wanted):
+                return None
+            return Action.CLOSE if action is Action.CLOSE else Action.REDUCE
+    return action
+
+
+def _move(fields: Fields) -> dict[str, Any]:
+    action, only, wanted = _asked(fields)
+    prev = fields.one("prev", read_choice(POSITIONS))
+    after, before = fields.one("after", _held(wanted)), fields.one("before", _held(prev))
+    grown = after - before if after is not None and before is not None and prev in (None, wanted) else None
+    settled = _settle(action, wanted, prev, grown)
+    if settled is None or (only and wanted not in (None, Side.FLAT, only)):
+        _clash(fields, f"{action} cannot lead from {prev or 'any position'} to {wanted}")
+    notes = [] if settled is action else [f"{action or 'no action'}, {wanted} afterwards: read as {settled}"]
+    if wanted is Side.FLAT:
+        return {"action": settled, "only_side": only, "size": None, "notes": (*notes, *_unused_sizes(fields))}
+    size = _size(fields, settled)
+    if settled in EXITS and (wanted or settled is Action.REDUCE):
+        only = only or wanted
+        size = _part(fields, settled, size, before, grown)
+    elif settled is Action.ADD and grown is not None and grown <= 0:
+        _clash(fields, "more is asked for, but the position does not grow")
+    elif settled in (Action.BUY, Action.SELL):
+        turns = wanted and prev not in (None, Side.FLAT, wanted)
+        size, note = _entry(fields, size, after, before if turns else None)
+        notes += [note] if note else []
+    return {"action": settled, "only_side": only, "size": size, "notes": tuple(notes)}
+
+
+def _held(side: Side | None) -> Read[Decimal]:
+    def read(value: object, where: str) -> Decimal:
+        number = exact(value, where)
+        if number < 0 and side not in (None, Side.SHORT):
+            raise Malformed(
+                f"{where} is {plain(number)} while {side}", where=where, hint="Only a short is below 0."
+            )
+        return abs(number)
+
+    return read
+
+
+# --- sizes --------------------------------------------------------------------------------------------------
+
+
+def _sized(kind: str | None, *, leaving: bool) -> Read[Size]:
+    def read(value: object, where: str) -> Size:
+        percent = isinstance(value, str) and value.strip().endswith("%")
+        number = read_percent(value, where)
+        if percent and kind in (SizeKind.QUANTITY, SizeKind.DOLLARS, SizeKind.RISK_DOLLARS):
+            hint = "Drop the percent sign, or send another quantityType."
+            raise Malformed(f"{where} is a percentage, its type says {kind}", where=where, hint=hint)
+        meant = kind or (PERCENT if percent else SizeKind.QUANTITY)
+        if meant == PERCENT:
+            meant = SizeKind.POSITION_PERCENT if leaving else SizeKind.EQUITY_PERCENT
+        if meant is SizeKind.POSITION_PERCENT:
+            read_share(value, where)
+        return Size(kind=SizeKind(meant), value=number)
+
+    return read
+
+
+def _size(fields: Fields, action: Action) -> Size | None:
+    kind, leaving = fields.one("sizekind", read_choice(SIZE_KINDS)), action in EXITS
+    found = fields.read("size", _sized(kind, leaving=leaving))
+    return agreed(found + fields.read("dollars", _sized(SizeKind.DOLLARS, leaving=leaving)))
+
+
+def _unused_sizes(fields: Fields) -> list[str]:
+    """Templates fill sizes into an exit, often 0: harmless when all of it is closed anyway."""
+    notes = []
+    for path, value in fields.get("size") + fields.get("dollars"):
+        number = exact(without_sign(value), path)
+        if number < 0:
+            raise Malformed(f"{path} is {plain(number)}", where=path, hint="Sizes are above 0.")
+        notes += [f"flat afterwards: {path} {plain(number)} is not used"] if number else []
+    return notes
+
+
+def _part(
+    fields: Fields, action: Action, size: Size | None, before: Decimal | None, grown: Decimal | None
+) -> Size:
+    if grown is not None and before is not None and not 0 < -grown < before:
+        _clash(fields, "less is asked for, but the sizes of the position do not say so")
+    if size:
+        return size
+    if grown is None or before is None:
+        where = (fields.get("action") + fields.get("side") + fields.get("wanted"))[0][0]
+        hint = (
+            "Send a quantity, or market_position_size with prev_market_position_size; to leave all of it: "
+            "close."
+        )
+        raise Malformed(f"{action} of a part does not say how much", where=where, hint=hint)
+    # Rounded up: a venue rounds quantities down, and a third of 3 shares must come to 1.
+    percent = (-grown / before * HUNDRED).quantize(Decimal("1e-10"), ROUND_UP)
+    return Size(kind=SizeKind.POSITION_PERCENT, value=min(percent, HUNDRED))
+
+
+def _entry(
+    fields: Fields, size: Size | None, after: Decimal | None, closed: Decimal | None
+) -> tuple[Size | None, str]:
+    """A turn's contracts close the old position too; DashTrade closes it by itself, so only what is opened
+    counts."""
+    if size is None and after and "positionafter" in fields.named:
+        return Size(kind=SizeKind.QUANTITY, value=after), ""
+    if size and after and closed and size == Size(kind=SizeKind.QUANTITY, value=after + closed):
+        note = (
+            f"{plain(size.value)} closes {plain(closed)} and opens {plain(after)}: {plain(after)} is the size"
+        )
+        return Size(kind=SizeKind.QUANTITY, value=after), note
+    return size, ""
+
+
+# --- symbol, order and targets ------------------------------------------------------------------------------
+
+
+def _symbol(fields: Fields) -> tuple[Symbol, str]:
+    found = fields.read("symbol", read_label)
+    if not found:
+        raise Malformed(
+            "symbol is missing", where="symbol", hint="Send symbol or ticker, such as AAPL or BTCUSDT."
+        )
+    market = fields.one("exchange", lambda value, where: read_label(value, where).upper())
+    path, written = next(((path, text) for path, text in found if ":" in text), found[0])
+    symbol = _qualified(market, written, path)
+    for other, text in found:
+        if text.upper() != written.upper().rpartition(":")[2] and _qualified(market, text, other) != symbol:
+            contradiction(path, other)
+    return symbol, written
+
+
+def _qualified(market: str | None, text: str, where: str) -> Symbol:
+    if market and ":" not in text:
+        try:
+            return Symbol.parse(f"{market}:{text}", where)
+        except Malformed:
+            pass  # the exchange is a broker's name, or the symbol of another market: the symbol decides
+    return Symbol.parse(text, where)
+
+
+def _order(fields: Fields) -> dict[str, Any]:
+    kind = fields.one("ordertype", read_choice(ORDER_TYPES))
+    prices = {name: fields.one(name, read_positive) for name in ("limit_price", "stop_price", "trail_amount")}
+    prices["trail_percent"] = fields.one("trail_percent", read_percent)
+    if kind in (OrderType.LIMIT, OrderType.STOP_LIMIT) and prices["limit_price"] is None:
+        own = [found for found in fields.named.get("orderprice", ()) if found[0].lower().startswith("order.")]
+        prices["limit_price"] = agreed([(path, read_positive(value, path)) for path, value in own])
+    given = tuple(name for name, price in prices.items() if price is not None)
+    implied = IMPLIED.get(given)
+    if implied is None or (kind and kind is not implied):
+        where = (fields.get("ordertype") + [found for name in given for found in fields.get(name)])[0][0]
+        hint = (
+            f"{kind} takes {NEEDS[kind]}."
+            if kind
+            else "Send limitPrice, stopPrice, both, or one of the trails."
+        )
+        raise Malformed(
+            f"{kind or 'the order'} with {' and '.join(given) or 'no price'}", where=where, hint=hint
+        )
+    return {"order_type": kind or (implied if given else None), **prices}
+
+
+def read_profits(value: object, where: str) -> tuple[Target, ...]:
+    if not isinstance(value, list):
+        return (_profit(value, where),)
+    if len(value) > MAX_TARGETS:
+        raise Malformed(f"{where} has {len(value)} steps", where=where, hint=f"Send at most {MAX_TARGETS}.")
+    steps = tuple(_profit(step, f"{where}[{number}]") for number, step in enumerate(value))
+    total = sum(step.share_percent or 0 for step in steps)
+    alike = [step for step in steps if step.share_percent is None and step.share_quantity is None]
+    if total > HUNDRED or (alike and len(steps) > 1 and (alike != [steps[-1]] or total == HUNDRED)):
+        hint = (
+            "Give each step a share, at most 100 percent together; the last may go without: it takes the "
+            "rest."
+        )
+        raise Malformed(f"the shares of {where} do not add up", where=where, hint=hint)
+    return steps
+
+
+def _profit(value: object, where: str) -> Target:
+    if not isinstance(value, dict):
+        return Target(price=read_positive(value, where))
+    fields = Fields.of(value, f"{where}.")
+    ways = {
+        "price": fields.one("limit_or_price", read_positive),
+        "percent": fields.one("percent", read_percent),
+        "amount": fields.one("amount", read_positive),
+    }
+    way = _only_way(ways, where, "limitPrice, percent, amount")
+    share, quantity = fields.one("share", read_share), fields.one("share_quantity", read_positive)
+    if share and quantity:
+        contradiction(fields.get("share")[0][0], fields.get("share_quantity")[0][0])
+    return replace(_target(way, ways[way]), share_percent=share, share_quantity=quantity)
+
+
+def read_loss(value: object, where: str) -> Target:
+    if not isinstance(value, dict):
+        return Target(price=read_positive(value, where))
+    fields = Fields.of(value, f"{where}.")
+    ways = {
+        "price": fields.one("stop_or_price", read_positive),
+        "percent": fields.one("percent", read_percent),
+        "amount": fields.one("amount", read_positive),
+        "trail_percent": fields.one("trail_percent", read_percent),
+        "trail_amount": fields.one("trail_amount", read_positive),
+    }
+    way = _only_way(ways, where, "stopPrice, percent, amount, trailAmount, trailPercent")
+    limit, trails = fields.one("limit_price", read_positive), way.startswith("trail")
+    kind = fields.one("type", read_choice(STOP_TYPES))
+    kind = kind or (OrderType.TRAILING_STOP if trails else OrderType.STOP_LIMIT if limit else OrderType.STOP)
+    trailing = kind is OrderType.TRAILING_STOP
+    limited = kind is OrderType.STOP_LIMIT
+    if (trails and not trailing) or (trailing and way == "price") or limited != (limit is not None):
+        hint = (
+            "stop takes stopPrice, percent or amount; stop_limit a limitPrice too; trailing_stop a trail "
+            "alone."
+        )
+        raise Malformed(f"{where} does not fit its type {kind}", where=where, hint=hint)
+    return replace(_target(way.removeprefix("trail_"), ways[way]), limit_price=limit, trailing=trailing)
+
+
+def _target(way: str, value: Decimal | None) -> Target:
+    match way:
+        case "price":
+            return Target(price=value)
+        case "percent":
+            return Target(percent=value)
+    return Target(amount=value)
+
+
+def _only_way(ways: dict[str, Decimal | None], where: str, names: str) -> str:
+    given = [way for way, value in ways.items() if value is not None]
+    if len(given) != 1:
+        raise Malformed(f"{where} has {len(given)} of {names}", where=where, hint="Send exactly one of them.")
+    return given[0]
+
+
+# --- the whole ----------------------------------------------------------------------------------------------
+
+
+def parse(raw: bytes) -> Reading:
+    """Read one body; `Malformed` says what is wrong with it, nothing else is raised."""
+    return read(open_body(raw))
+
+
+def _refuse_placeholders(opened: dict[str, Any] | str) -> None:
+    for path, text in leaves(opened):
+        # Not `{{.*?}}`: on a text of nothing but braces that takes seconds.
+        _, opening, rest = text.partition("{{") if isinstance(text, str) else ("", "", "")
+        if opening and "}}" in rest:
+            hint = "TradingView did not fill it in: check its spelling, and that this kind of alert knows it."
+            name, where = rest.partition("}}")[0][:40], shown(path)
+            raise Malformed(f"{where} still holds the placeholder {{{{{name}}}}}", where=where, hint=hint)
+
+
+def read(opened: dict[str, Any] | str) -> Reading:
+    """The same for a body that is open already."""
+    _refuse_placeholders(opened)
+    sent = fields_of_text(opened) if isinstance(opened, str) else opened
+    body = {key: value for key, value in sent.items() if not is_auth(key, value)}
+    for key, value in sent.items():
+        if key not in body and value not in (None, ""):
+            read_label(value, key)
+    if isinstance(opened, str):
+        canonical = " ".join(
+            w for w in opened.split() if not ((f := WORD.fullmatch(w)) and is_auth(*f.groups()))
+        )
+    else:
+        canonical = canonical_text(body)
+    signal = _signal(Fields.of(body), "text" if isinstance(opened, str) else None)
+    return Reading(signal=signal, secret=secret_of(opened), body=body, canonical=canonical)
+
+
+def _bot(fields: Fields) -> str | None:
+    """3Commas names its own bots in bot_uuid, and they are unknown here; a number there is the id of one of
+    ours."""
+    ours = [(path, name) for path, name in fields.read("botuuid", read_label) if name.isdecimal()]
+    return agreed(fields.read("bot", read_label) + ours)
+
+
+def _signal(fields: Fields, dialect: str | None) -> Signal:
+    symbol, written = _symbol(fields)
+    bot, move = _bot(fields), _move(fields)
+    if move["action"] in (Action.BUY, Action.SELL, Action.ADD, Action.REVERSE):
+        fields.refuse_unknown_exits()
+    if bot is None and fields.get("botuuid"):
+        move["notes"] = (
+            *move["notes"],
+            "bot_uuid is 3Commas' own and not used: send bot or bot_id to name a bot",
+        )
+    return Signal(
+        symbol=symbol,
+        written_symbol=written,
+        dialect=dialect or _dialect(fields),
+        **move,
+        **_order(fields),
+        timeframe=fields.one("timeframe", read_timeframe),
+        bot=bot,
+        key=fields.one("key", read_label),
+        time_in_force=fields.one("tif", read_choice(TIMES_IN_FORCE)),
+        extended_hours=fields.one("extendedhours", read_flag) or False,
+        take_profits=fields.one("profit", read_profits) or (),
+        stop_loss=fields.one("loss", read_loss),
+        break_even=fields.one("break_even", read_flag),
+        close_after=fields.one("close_after", read_minutes),
+        close_at=fields.one("closeat", read_time_of_day),
+        cancel_first=fields.one("cancel", read_flag) or False,
+        delay=fields.one("delay", read_span(86_400, zero=True)),
+        sent_at=fields.first("time", read_moment),
+        max_age=fields.one("maxage", read_span(31_536_000, zero=False)),
+        price=fields.first("price", read_positive),
+    )
+
+
+def _dialect(fields: Fields) -> str:
+    for dialect, marks in MARKS.items():
+        if not fields.named.keys().isdisjoint(marks):
+            return dialect
+    return "plain"

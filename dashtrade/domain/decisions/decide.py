@@ -1,0 +1,623 @@
+"""decide(signal, view): from what was asked and what is so, to what is done and why. Pure.
+
+First what the signal means for this position (`_propose`), then whether it may (`risk.review`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from dashtrade.domain.decisions import netting
+from dashtrade.domain.decisions.risk import (
+    Approved,
+    Proposal,
+    Refused,
+    Step,
+    View,
+    Wait,
+    WaitingEntry,
+    review,
+    would_have,
+)
+from dashtrade.domain.decisions.sizing import NoSize, entry_size, exit_quantity
+from dashtrade.domain.exits import exits as exit_rules
+from dashtrade.domain.exits.broker_held import Entry, Held, held_natively, written_as_held
+from dashtrade.domain.orders import Effect, Order
+from dashtrade.domain.ports import Rules
+from dashtrade.domain.signals import Action, ExitPlan, Signal, Target
+from dashtrade.domain.values import (
+    ZERO,
+    OrderSide,
+    OrderType,
+    Side,
+    TimeInForce,
+    floor_to,
+    given,
+    iso,
+    plain,
+    round_to,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelFirst:
+    """Orders of this bot that stand in the way: take them back, wait until they have ended, then decide
+    again."""
+
+    order_ids: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Later:
+    """Not before: the bot acts on its entries with a delay, or another bot's way out is under way."""
+
+    due_at: datetime
+    reason: str = ""
+
+
+Decision = Approved | Refused | CancelFirst | Later | Wait
+ONE = Decimal(1)
+ANOTHER_LOOK = timedelta(seconds=2)  # while another bot's exit stands in the way of this one's
+ENTRIES = frozenset({Action.BUY, Action.SELL, Action.ADD, Action.REVERSE})
+
+
+def decide(signal: Signal, view: View) -> Decision:
+    too_old = _too_old(view)
+    if too_old:
+        return too_old
+    if (
+        (delay := view.bot.ordering.delay)
+        and signal.action in ENTRIES
+        and view.now < view.received_at + delay
+    ):
+        return Later(due_at=view.received_at + delay)
+    proposal = _cancelled_first(signal, view) or _propose(signal, view)
+    return _others_first(view, review(proposal, view)) if isinstance(proposal, Proposal) else proposal
+
+
+def superseded(signal: Signal, view: View) -> tuple[WaitingEntry, ...]:
+    """Entries that wait for the open, and that this later word takes the place of: a new direction, a close,
+    a cancel."""
+    if _too_old(view) or signal.action not in (Action.BUY, Action.SELL, Action.CLOSE, Action.CANCEL):
+        return ()
+    sides = {Action.BUY: Side.LONG, Action.SELL: Side.SHORT}
+    return tuple(
+        one for one in view.waiting if signal.only_side in (None, sides.get(one.action, signal.only_side))
+    )
+
+
+def _too_old(view: View) -> Refused | None:
+    if view.expires_at is None or view.now <= view.expires_at:
+        return None
+    late = (view.now - view.expires_at).total_seconds()
+    return Refused(
+        reason=f"the alert is too old: it was good until {iso(view.expires_at)}, {late:.0f} s ago",
+        numbers={"good_until": iso(view.expires_at), "now": iso(view.now)},
+    )
+
+
+def _cancelled_first(signal: Signal, view: View) -> CancelFirst | None:
+    """What is not filled yet, where the alert or the bot wants that out of the way. Exits at the venue stay:
+    they protect."""
+    standing = _unfilled(view)
+    asked = signal.cancel_first or (view.bot.ordering.cancel_first and signal.action in ENTRIES)
+    return (
+        _take_back(standing, "the alert asked for it" if signal.cancel_first else "the bot is set so")
+        if asked and standing
+        else None
+    )
+
+
+def _others_first(view: View, said: Approved | Refused | Wait) -> Decision:
+    """Orders of the account's other bots at the broker can stand in the way: it would refuse this one as a
+    wash trade, or lacks the shares that it holds for them. Their exits are taken back, and DashTrade manages
+    them instead. An exit passes whatever else stands there; only another bot's exit at market is waited
+    for."""
+    if not isinstance(said, Approved) or not said.steps:
+        return said
+    if any(not step.effect.reduces for step in said.steps) and (
+        held := [order for order in view.others_orders if order.parent_id]
+    ):
+        return _take_back(
+            held, "exits of another bot stand at the broker, which would refuse this order beside them"
+        )
+    first = said.steps[0]
+    if not first.effect.reduces:
+        return said
+    net = view.shared.net if view.shared is not None else None
+    found = netting.in_the_way(view.others_orders, first.quantity, first.side, net, view.capabilities)
+    if movable := [order for order in found if order.rests or not order.effect.reduces]:
+        return _take_back(movable, "an order of another bot stands in the way of this exit")
+    if found:
+        return Later(
+            due_at=view.now + ANOTHER_LOOK,
+            reason="waits until the exit of another bot of this account is filled",
+        )
+    return said
+
+
+def _propose(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
+    match signal.action:
+        case Action.BUY:
+            return _enter(signal, view, Side.LONG)
+        case Action.SELL:
+            return _enter(signal, view, Side.SHORT)
+        case Action.CLOSE | Action.REDUCE:
+            return _exit(signal, view)
+        case Action.ADD:
+            return _add(signal, view)
+        case Action.REVERSE:
+            return _reverse(signal, view)
+        case Action.CANCEL:
+            return _cancel(signal, view)
+        case Action.BREAKEVEN:
+            return _break_even(view)
+
+
+def _enter(signal: Signal, view: View, side: Side) -> Proposal | Refused | CancelFirst:
+    bot, owned = view.bot, ZERO if _is_dust(view) else view.bot.position.quantity
+    entries = [order for order in view.working if not order.effect.reduces]
+    same = [order for order in entries if order.side.sign == side.sign]
+    against = [order.id for order in entries if order.side.sign != side.sign]
+    if owned * side.sign > 0:
+        return Refused(reason=f"already {side} {plain(abs(owned))}: nothing to do (send ADD to add to it)")
+    if same:
+        return Refused(
+            reason=(
+                f"an order to {same[0].side} {plain(same[0].quantity)} is still working: a second one is "
+                "not stacked on it"
+            )
+        )
+    if against or (owned and view.working):
+        return _take_back(view.working, "a new direction")
+    exits = (_closing(signal, view, None),) if owned else ()
+    if exits and _missing(view):
+        return _no_further(exits, view)
+    if not bot.sides.allow(side):
+        if exits:
+            return Proposal(exits=exits, entry=None)
+        return _wrong_side(signal, view, side)
+    return _with_entry(signal, view, exits, _opening(signal, view, side, Effect.OPEN, None))
+
+
+def _wrong_side(signal: Signal, view: View, side: Side) -> Refused:
+    entry = _opening(signal, view, side, Effect.OPEN, None)
+    return Refused(
+        reason=f"the bot trades {view.bot.sides} only, and there is no position to close",
+        numbers={"sides": str(view.bot.sides), "asked_for": str(side)},
+        would=would_have(entry if isinstance(entry, Step) else None),
+    )
+
+
+def _exit(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
+    owned = view.bot.position.quantity
+    if signal.only_side and owned and Side.of(owned) is not signal.only_side:
+        return Refused(reason=f"the bot is {Side.of(owned)}, and the alert closes a {signal.only_side} only")
+    queued = [
+        order
+        for order in view.working
+        if order.effect is Effect.CLOSE and not order.rests and not order.cancel_requested
+    ]
+    if queued and not view.market_open:
+        return Refused(
+            reason=(
+                f"an order to {queued[0].side} {plain(queued[0].quantity)} waits at "
+                f"{view.capabilities.name} for the market to open already"
+            )
+        )
+    if view.working:
+        return _take_back(view.working, "the position is being closed")
+    if not owned:
+        if view.taken_back:
+            return Proposal(
+                exits=(), entry=None, done=f"took back {view.taken_back} order(s); nothing is left to close"
+            )
+        if superseded(signal, view):
+            return Proposal(
+                exits=(), entry=None, done="took back the entry that waited for the market to open"
+            )
+        return Refused(reason="nothing to close: the bot owns nothing")
+    if _is_dust(view):
+        least = max(view.rules.min_quantity, view.rules.quantity_step)
+        return Refused(
+            reason=(
+                f"what is left, {plain(abs(owned))}, is less than the smallest order here, {plain(least)}: "
+                "it stays, and counts as nothing"
+            ),
+            numbers={"dust": plain(owned)},
+        )
+    step = _closing(signal, view, signal)
+    if step.quantity <= 0 and _missing(view):
+        return _no_further((step,), view)
+    if step.quantity <= 0:
+        return Refused(
+            reason=(
+                "the part to close is smaller than the smallest order here, "
+                f"{plain(view.rules.quantity_step)}"
+            )
+        )
+    return Proposal(exits=(step,), entry=None)
+
+
+def _add(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
+    owned = view.bot.position.quantity
+    if not owned:
+        return Refused(reason="nothing to add to: the bot owns nothing")
+    entries = [order for order in view.working if not order.effect.reduces]
+    if entries:
+        return Refused(reason=f"an order to {entries[0].side} {plain(entries[0].quantity)} is still working")
+    if legs := [order for order in view.working if order.parent_id]:
+        return _take_back(legs, "the position grows, and its exits with it")
+    return _with_entry(signal, view, (), _opening(signal, view, Side.of(owned), Effect.ADD, None))
+
+
+def _reverse(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
+    owned = view.bot.position.quantity
+    if view.working:
+        return _take_back(view.working, "the position is being reversed")
+    if not owned:
+        return Refused(reason="nothing to reverse: the bot owns nothing")
+    side = Side.SHORT if owned > 0 else Side.LONG
+    exits = (_closing(signal, view, None),)
+    if _missing(view):
+        return _no_further(exits, view)
+    if not view.bot.sides.allow(side):
+        return Proposal(exits=exits, entry=None)
+    own_size = signal.size is not None and view.bot.size_override
+    return _with_entry(
+        signal, view, exits, _opening(signal, view, side, Effect.OPEN, None if own_size else abs(owned))
+    )
+
+
+def _cancel(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
+    if standing := _unfilled(view):
+        return _take_back(standing, "the alert asked for it")
+    if view.taken_back:
+        return Proposal(exits=(), entry=None, done=f"took back {view.taken_back} order(s)")
+    if superseded(signal, view):
+        return Proposal(exits=(), entry=None, done="took back the entry that waited for the market to open")
+    return Refused(reason="nothing to take back: no order is working")
+
+
+def _break_even(view: View) -> Proposal | Refused | CancelFirst:
+    """The stop goes to the entry price. Where the venue holds it, DashTrade keeps the exits from then on."""
+    bot, price = view.bot, view.bot.position.average_price
+    if price is None:
+        return Refused(reason="there is no stop to move to break-even: the bot owns nothing")
+    mark, sign = view.quote.bid if bot.position.quantity > 0 else view.quote.ask, bot.position.side.sign
+    if (mark - price) * sign <= 0:
+        return Refused(
+            reason=(
+                f"the price {plain(mark)} has not passed the entry price {plain(price)}: a stop there "
+                "would close at once (send close if that is meant)"
+            )
+        )
+    kept = exit_rules.at_break_even(bot.exits or {}, bot.position)
+    if kept == bot.exits:
+        return Refused(
+            reason=f"the stop stands at {plain(Decimal(kept['stop']))}, which is break-even or better already"
+        )
+    if legs := [order for order in view.working if order.parent_id]:
+        return _take_back(legs, "the stop is being moved")
+    return Proposal(
+        exits=(),
+        entry=None,
+        done=f"the stop moves to the entry price, {plain(price)}",
+        keeps=exit_rules.released(kept),
+    )
+
+
+def _unfilled(view: View) -> list[Order]:
+    """What is not filled yet. Exits at the venue end with their own entry and are otherwise left where they
+    protect."""
+    return [order for order in view.working if order.parent_id is None]
+
+
+def _missing(view: View) -> str:
+    """What the broker lacks of what the bot owns, where their books differ; empty if nothing."""
+    owned, drift = view.bot.position.quantity, view.drift
+    if drift is None or drift.left_for(owned) >= abs(owned):
+        return ""
+    left, name = drift.left_for(owned), view.bot.symbol.short
+    return (
+        f"the broker has {plain(left)} of the {plain(abs(owned))} {name} this bot owns, and no more is "
+        "sent than that. Say what happened to the rest: give the difference to a bot, or keep it outside"
+    )
+
+
+def _no_further(exits: tuple[Step, ...], view: View) -> Proposal | Refused:
+    """What the broker still has is closed; nothing is opened on top of what it lacks."""
+    if exits[0].quantity > 0:
+        return Proposal(exits=exits, entry=None, done=_missing(view))
+    drift = view.drift
+    assert drift is not None
+    return Refused(
+        reason=_missing(view),
+        numbers={"broker": plain(drift.theirs), "bots": plain(drift.ours), "drift": str(drift.id)},
+    )
+
+
+def _is_dust(view: View) -> bool:
+    """Less than the venue takes in one order, as a fee paid in the bought coin leaves behind."""
+    return ZERO < abs(view.bot.position.quantity) < max(view.rules.min_quantity, view.rules.quantity_step)
+
+
+def _take_back(orders: Iterable[Order], why: str) -> CancelFirst:
+    return CancelFirst(order_ids=tuple(order.id for order in orders), reason=why)
+
+
+def _with_entry(
+    signal: Signal, view: View, exits: tuple[Step, ...], entry: Step | NoSize
+) -> Proposal | Refused:
+    if isinstance(entry, Step):
+        return Proposal(exits=exits, entry=entry)
+    if exits:
+        return Proposal(exits=exits, entry=None, done=f"closes only: {entry.reason}")
+    return Refused(reason=entry.reason, numbers=entry.numbers)
+
+
+# --- steps --------------------------------------------------------------------------------------------------
+
+
+def _closing(signal: Signal, view: View, sized_by: Signal | None) -> Step:
+    """Out of what the bot owns: at market, unless the alert itself names a price for its exit."""
+    owned = view.bot.position.quantity
+    side = OrderSide.SELL if owned > 0 else OrderSide.BUY
+    size = sized_by.size if sized_by else None
+    sized = exit_quantity(
+        size, owned=abs(owned), price=view.quote.mid, rules=view.rules, part_step=_part_step(view)
+    )
+    kind = sized_by.order_type if sized_by and sized_by.order_type else OrderType.MARKET
+    quantity, words = sized.quantity, f"{side} {sized.words}"
+    if (
+        view.drift is not None
+        and (left := floor_to(view.drift.left_for(owned), view.rules.quantity_step)) < quantity
+    ):
+        quantity, words = (
+            left,
+            f"{side} {plain(left)}: the broker has no more of the {plain(abs(owned))} on record",
+        )
+    if view.shared is not None:
+        can = netting.sendable(quantity, side, view.shared.net, view.bot.symbol, view.capabilities)
+        if can < quantity:
+            quantity, words = (
+                can,
+                f"{words}; {plain(can)} now, as the rest cannot be sold short in whole shares",
+            )
+    limit = (
+        round_to(signal.limit_price, view.rules.price_step)
+        if kind is not OrderType.MARKET and signal.limit_price
+        else None
+    )
+    if kind is OrderType.MARKET and _outside_hours(signal, view):
+        kind, limit = OrderType.LIMIT, _reaching(view, side)
+        words += f", at a limit of {plain(limit)} so that it trades outside the regular hours"
+    whole = abs(owned) - quantity < max(view.rules.min_quantity, view.rules.quantity_step)
+    return _step(
+        signal,
+        view,
+        side=side,
+        effect=Effect.CLOSE if whole else Effect.REDUCE,
+        quantity=quantity,
+        kind=kind,
+        limit=limit,
+        words=words,
+    )
+
+
+def _part_step(view: View) -> Decimal:
+    """Of a part of a position: beside a short one, what is left has to be sold in whole shares, too."""
+    whole = (
+        view.shared is not None
+        and view.shared.short
+        and netting.wants_whole_shorts(view.bot.symbol, view.capabilities)
+    )
+    return max(view.rules.quantity_step, ONE) if whole else view.rules.quantity_step
+
+
+def _outside_hours(signal: Signal, view: View) -> bool:
+    """It is to trade outside the regular hours, and that is what it is."""
+    wanted = signal.extended_hours or view.bot.ordering.extended_hours
+    return (
+        wanted and not view.market_open and not view.bot.symbol.is_crypto and view.capabilities.extended_hours
+    )
+
+
+def _reaching(view: View, side: OrderSide) -> Decimal:
+    """A limit a hundredth past the market: there are no market orders outside the regular hours, and a way
+    out has to fill."""
+    price = view.quote.price_for(side)
+    return round_to(price + side.sign * price / 100, view.rules.price_step)
+
+
+def _opening(signal: Signal, view: View, side: Side, effect: Effect, fixed: Decimal | None) -> Step | NoSize:
+    bot = view.bot
+    order_side = OrderSide.BUY if side is Side.LONG else OrderSide.SELL
+    kind = signal.order_type or bot.order_type
+    price, limit = _prices(signal, view, order_side, kind)
+    plan = exit_rules.plan_for(signal, ExitPlan() if effect is Effect.ADD else bot.exit_plan)
+    if why := exit_rules.misplaced(plan, price, side) or _no_hours(signal, view, kind):
+        return NoSize(reason=why, numbers={"price": plain(price)})
+    quantity, words = fixed, f"the same {plain(fixed)}" if fixed else ""
+    if quantity is None:
+        own = signal.size if bot.size_override else None
+        sized = entry_size(
+            own or bot.size,
+            price=price,
+            equity=view.account.equity,
+            owned=abs(bot.position.quantity),
+            rules=_rules_for(signal, view, order_side, kind),
+            stop_distance=_stop_distance(plan.stop_loss, price),
+        )
+        if isinstance(sized, NoSize):
+            return sized
+        ignored = (
+            " (the alert's own size is not allowed by the bot)" if signal.size is not None and not own else ""
+        )
+        quantity, words = sized.quantity, sized.words + ignored
+    step = _step(
+        signal,
+        view,
+        side=order_side,
+        effect=effect,
+        quantity=quantity,
+        kind=kind,
+        limit=limit,
+        price=price,
+        words=f"{order_side} {words}{_limit_said(signal, kind, limit)}",
+        entry=True,
+    )
+    return _with_exits(step, plan, view)
+
+
+def _rules_for(signal: Signal, view: View, side: OrderSide, kind: OrderType) -> Rules:
+    """What an entry may be: some venues take fractions of a share in day orders alone, and never short."""
+    by_the_day = kind is OrderType.MARKET or _lasts(signal, view, kind, entry=True) is TimeInForce.DAY
+    kinds = _fractions_by_the_day(view)
+    if not kinds or (kind in kinds and by_the_day and side is OrderSide.BUY):
+        return view.rules
+    return replace(
+        view.rules,
+        quantity_step=max(view.rules.quantity_step, ONE),
+        min_quantity=max(view.rules.min_quantity, ONE),
+    )
+
+
+def _no_hours(signal: Signal, view: View, kind: OrderType) -> str:
+    """Why an entry cannot trade outside the regular hours, if it is to."""
+    can = view.capabilities
+    if (
+        not (signal.extended_hours or view.bot.ordering.extended_hours)
+        or view.market_open
+        or view.bot.symbol.is_crypto
+    ):
+        return ""
+    if not can.extended_hours:
+        return f"the market is closed, and {can.name} does not trade outside the regular hours"
+    return (
+        ""
+        if kind is OrderType.LIMIT
+        else f"outside the regular hours {can.name} takes limit orders only: send orderType limit"
+    )
+
+
+def _limit_said(signal: Signal, kind: OrderType, limit: Decimal | None) -> str:
+    """The rounding done to a limit, before and after."""
+    if limit is None or signal.limit_price in (None, limit):
+        return ""
+    return f", limit {plain(signal.limit_price)} rounded to {plain(limit)}"
+
+
+def _with_exits(step: Step, plan: ExitPlan, view: View) -> Step:
+    """The entry with its exits: at the venue where it can hold them, else kept by DashTrade."""
+    if plan.is_empty:
+        return step
+    can = view.capabilities
+    held = held_natively(
+        plan,
+        Entry(
+            symbol=view.bot.symbol,
+            side=step.side,
+            type=step.type,
+            quantity=step.quantity,
+            price=step.price,
+            price_step=view.rules.price_step,
+            time_in_force=step.time_in_force,
+            extended_hours=step.extended_hours,
+            alone=view.alone,
+            opens=step.effect is Effect.OPEN
+            and (view.shared is None or netting.opens(step.side, view.shared.net)),
+        ),
+        can,
+    )
+    if isinstance(held, Held):
+        targets = [t for t in (*held.plan.take_profits, held.plan.stop_loss) if t is not None]
+        prices = [plain(given(t.price, "price")) for t in targets]
+        words = f"{step.words}; exits at {' and '.join(prices)} held at {can.name}"
+        return replace(
+            step, exits=written_as_held(held.plan, can.name), time_in_force=held.time_in_force, words=words
+        )
+    why = f" ({held})" if held else ""
+    return replace(step, exits=exit_rules.written(plan), words=f"{step.words}; exits kept by DashTrade{why}")
+
+
+def _prices(signal: Signal, view: View, side: OrderSide, kind: OrderType) -> tuple[Decimal, Decimal | None]:
+    """(what a piece is expected to cost, the limit to send)."""
+    market = view.quote.price_for(side)
+    if kind not in (OrderType.LIMIT, OrderType.STOP_LIMIT):
+        return (signal.stop_price or market), None
+    limit = signal.limit_price
+    if limit is None:
+        better = market * view.bot.limit_offset_percent / 100
+        limit = market - better if side is OrderSide.BUY else market + better
+    limit = round_to(limit, view.rules.price_step)
+    return limit, limit
+
+
+def _stop_distance(stop: Target | None, price: Decimal) -> Decimal | None:
+    if stop is None:
+        return None
+    if stop.price is not None:
+        return abs(price - stop.price)
+    return stop.amount if stop.amount is not None else price * (stop.percent or ZERO) / 100
+
+
+def _step(
+    signal: Signal,
+    view: View,
+    *,
+    side: OrderSide,
+    effect: Effect,
+    quantity: Decimal,
+    kind: OrderType,
+    limit: Decimal | None,
+    words: str,
+    price: Decimal | None = None,
+    entry: bool = False,
+) -> Step:
+    stops = kind in (OrderType.STOP, OrderType.STOP_LIMIT)
+    trails = kind is OrderType.TRAILING_STOP
+    lasts = _lasts(signal, view, kind, entry=entry)
+    waits = lasts is not TimeInForce.DAY and kind is not OrderType.MARKET
+    if quantity % 1 and waits and kind in _fractions_by_the_day(view):  # an exit: entries are sized by it
+        lasts = TimeInForce.DAY
+        words += f", as a day order: {view.capabilities.name} takes fractions of a share in no other"
+    extended = (
+        (signal.extended_hours or view.bot.ordering.extended_hours)
+        and kind is OrderType.LIMIT
+        and view.capabilities.extended_hours
+    )
+    return Step(
+        side=side,
+        effect=effect,
+        quantity=quantity,
+        type=kind,
+        price=price or view.quote.price_for(side),
+        limit_price=limit,
+        stop_price=signal.stop_price if stops else None,
+        trail_amount=signal.trail_amount if trails else None,
+        trail_percent=signal.trail_percent if trails else None,
+        time_in_force=lasts,
+        extended_hours=extended and not view.bot.symbol.is_crypto,
+        words=words,
+    )
+
+
+def _lasts(signal: Signal, view: View, kind: OrderType, *, entry: bool) -> TimeInForce:
+    default = view.bot.ordering.time_in_force if entry else None
+    return signal.time_in_force or default or _patience(view, kind)
+
+
+def _fractions_by_the_day(view: View) -> frozenset[OrderType]:
+    return frozenset() if view.bot.symbol.is_crypto else view.capabilities.fractions_by_the_day
+
+
+def _patience(view: View, kind: OrderType) -> TimeInForce:
+    """A crypto market has no day; a resting order there stands until it is taken back."""
+    rests = kind is not OrderType.MARKET
+    wanted = TimeInForce.GTC if view.bot.symbol.is_crypto and rests else TimeInForce.DAY
+    return wanted if wanted in view.capabilities.times_in_force else TimeInForce.GTC

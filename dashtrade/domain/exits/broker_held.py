@@ -1,0 +1,105 @@
+"""May the venue itself hold an entry's exits? Where it may they work while DashTrade is off; what it cannot
+hold, DashTrade keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from dashtrade.domain.exits.exits import Kept, price_of, read_written, written
+from dashtrade.domain.ports import Capabilities
+from dashtrade.domain.signals import ExitPlan, Target
+from dashtrade.domain.values import OrderSide, OrderType, Symbol, TimeInForce, given, plain, round_to
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What decides whether its exits can stand at the venue."""
+
+    symbol: Symbol
+    side: OrderSide
+    type: OrderType
+    quantity: Decimal
+    price: Decimal  # expected
+    price_step: Decimal
+    time_in_force: TimeInForce
+    extended_hours: bool
+    opens: bool  # it adds to nothing that is held already
+    alone: bool  # no other bot of the account trades the symbol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """Exits as the venue is to hold them: as prices, and the time in force that keeps them past the day's
+    close."""
+
+    plan: ExitPlan
+    time_in_force: TimeInForce
+
+
+def held_natively(plan: ExitPlan, entry: Entry, can: Capabilities) -> Held | str:
+    """How the venue holds them, or why it does not (empty: there is nothing to say)."""
+    if not can.native_bracket or not (plan.take_profits or plan.stop_loss):
+        return ""
+    why = next(_hindrances(plan, entry, can), "")
+    if why:
+        return why
+    sign = entry.side.sign
+    profits = tuple(_priced(t, entry, sign) for t in plan.take_profits)
+    stop = _priced(plan.stop_loss, entry, -sign) if plan.stop_loss else None
+    sides = [*((target, sign) for target in profits), *([(stop, -sign)] if stop else [])]
+    prices = [(given(target.price, "price"), side) for target, side in sides]
+    near = [price for price, side in prices if (price - entry.price) * side < entry.price_step]
+    if near:
+        return f"{plain(near[0])} is too near to the price for {can.name}"
+    return Held(plan=replace(plan, take_profits=profits, stop_loss=stop), time_in_force=TimeInForce.GTC)
+
+
+def _hindrances(plan: ExitPlan, entry: Entry, can: Capabilities) -> Iterator[str]:
+    if entry.symbol.is_crypto:
+        yield f"{can.name} holds none for coins"
+    if entry.quantity % 1:
+        yield f"{can.name} holds them for whole shares only"
+    if entry.extended_hours:
+        yield f"{can.name} holds none in extended hours"
+    if not entry.opens:
+        yield f"{can.name} holds them with an opening order only"
+    if entry.type not in (OrderType.MARKET, OrderType.LIMIT):
+        yield f"{can.name} holds none with a {entry.type.replace('_', '-')} entry"
+    if len(plan.take_profits) > 1 or any(
+        t.share_percent not in (None, 100) or t.share_quantity for t in plan.take_profits
+    ):
+        yield f"{can.name} holds one take-profit for all of the position"
+    if plan.stop_loss is not None and plan.stop_loss.trailing:
+        yield f"{can.name} holds no trailing stop with an entry"
+    if entry.type is not OrderType.MARKET and entry.time_in_force is not TimeInForce.GTC:
+        yield f"{can.name} would drop them with the entry's time in force, {entry.time_in_force}"
+    if not entry.alone:
+        yield "another bot of the account trades the symbol"
+
+
+def _priced(target: Target, entry: Entry, sign: int) -> Target:
+    limit = None if target.limit_price is None else round_to(target.limit_price, entry.price_step)
+    return Target(price=round_to(price_of(target, entry.price, sign), entry.price_step), limit_price=limit)
+
+
+def written_as_held(plan: ExitPlan, venue: str) -> Kept:
+    return (written(plan) or {}) | {"native": venue}
+
+
+def is_native(asked: Kept | None) -> bool:
+    return bool(asked and asked.get("native"))
+
+
+def leg_prices(asked: Kept | None) -> dict[str, Decimal | None]:
+    """As an order request takes them; nothing where DashTrade keeps the exits."""
+    if not is_native(asked):
+        return {}
+    plan = read_written(asked)
+    stop = plan.stop_loss
+    return {
+        "take_profit": plan.take_profits[0].price if plan.take_profits else None,
+        "stop_loss": stop.price if stop else None,
+        "stop_loss_limit": stop.limit_price if stop else None,
+    }

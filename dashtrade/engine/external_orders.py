@@ -1,0 +1,238 @@
+"""What is booked to a bot without having been decided here: an order found at the venue, a trade that its
+user made by hand.
+
+It gets the rows that a decided order has (signal, decision, order), so that one way of booking, one story and
+one history serve it too."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+
+from dashtrade.domain.bots import Bot
+from dashtrade.domain.exits.exits import split_exits
+from dashtrade.domain.ledger import Position
+from dashtrade.domain.orders import Effect, Order, OrderStatus
+from dashtrade.domain.ports import BrokerFill, OrderReport, VenueStatus
+from dashtrade.domain.position_mismatch import Drift, scaled
+from dashtrade.domain.signals import Origin
+from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce, plain, sha256
+from dashtrade.engine import booking
+from dashtrade.tables import bots as bot_table
+from dashtrade.tables import messages as message_table
+from dashtrade.tables import orders as order_table
+from dashtrade.tables import round_trips as trip_table
+from dashtrade.tables import signals as signal_table
+from dashtrade.tables import storage
+
+
+def signal_id_of(order_id: str, at: datetime) -> str:
+    """Made of the order it stands for, so that there is one, however often that is found. Sorts by time as
+    all of them do."""
+    return f"{int(at.timestamp() * 1000):012x}{sha256(order_id)[:20]}"
+
+
+def add_signal(
+    conn: sa.Connection,
+    bot: Bot | None,
+    user_id: int,
+    *,
+    order_id: str,
+    origin: Origin,
+    side: OrderSide,
+    symbol: object,
+    quantity: Decimal,
+    at: datetime,
+    refused: str = "",
+) -> str:
+    """The signal there would have been. Without a bot it is refused, and says why."""
+    signal_id = signal_id_of(order_id, at)
+    raw = json.dumps(
+        {"action": str(side), "symbol": str(symbol), "quantity": plain(quantity), "id": order_id}
+        | ({"bot": str(bot.id)} if bot else {})
+    )
+    storage.add(conn, user_id, storage.of_alert(raw, 1))
+    signal_table.add(
+        conn,
+        user_id,
+        {
+            "id": signal_id,
+            "received_at": at,
+            "origin": origin,
+            "dialect": "dashtrade",
+            "symbol": symbol,
+            "written_symbol": str(symbol),
+            "timeframe": bot.timeframe.seconds if bot else None,
+            "action": str(side),
+            "status": "refused" if refused else "accepted",
+            "reason": refused,
+            "dedupe_key": f"{origin}:{order_id}",
+            "body_hash": sha256(raw),
+            "raw": raw,
+            "sender": "DashTrade",
+            "ended_at": at if refused else None,
+        },
+        [bot] if bot and not refused else [],
+    )
+    return signal_id
+
+
+def effect_on(position: Position, side: OrderSide, quantity: Decimal) -> Effect:
+    if position.quantity * side.sign >= 0:
+        return Effect.ADD if position.quantity else Effect.OPEN
+    return Effect.CLOSE if quantity >= abs(position.quantity) else Effect.REDUCE
+
+
+def enter(
+    conn: sa.Connection,
+    bot: Bot,
+    signal_id: str,
+    decision_id: int,
+    *,
+    order_id: str,
+    side: OrderSide,
+    quantity: Decimal,
+    now: datetime,
+    said: str,
+    at: datetime,
+    type: OrderType = OrderType.MARKET,
+    limit_price: Decimal | None = None,
+    broker_order_id: str | None = None,
+    step: int = 0,
+    final: bool = True,
+    exits: dict[str, Any] | None = None,
+) -> Order:
+    """The order as one that works, under a decision that is made with it."""
+    order = Order(
+        id=order_id,
+        user_id=bot.user_id,
+        account_id=bot.account_id,
+        bot_id=bot.id,
+        signal_id=signal_id,
+        decision_id=decision_id,
+        step=step,
+        final=final,
+        alone=True,
+        symbol=bot.symbol,
+        side=side,
+        effect=effect_on(bot.position, side, quantity),
+        type=type,
+        quantity=quantity,
+        limit_price=limit_price,
+        stop_price=None,
+        trail_amount=None,
+        trail_percent=None,
+        time_in_force=TimeInForce.GTC,
+        extended_hours=False,
+        status=OrderStatus.WORKING,
+        reason="",
+        broker_order_id=broker_order_id,
+        filled_quantity=ZERO,
+        filled_notional=ZERO,
+        reserve=ZERO,
+        exits=exits,
+        cancel_requested=False,
+        sends=1,
+        due_at=None,
+        sent_at=at,
+        created_at=at,
+        updated_at=now,
+    )
+    signal_table.decided(
+        conn,
+        decision_id,
+        status="sending",
+        reason=said,
+        would="",
+        checks=None,
+        numbers=None,
+        now=now,
+        ended=False,
+    )
+    order_table.insert(conn, [order])
+    order_table.log(conn, [(order, now, "working", said)])
+    return order
+
+
+def give(conn: sa.Connection, drift: Drift, bot: Bot, price: Decimal, now: datetime) -> Order:
+    """The bot did it, says its user: the difference is bought or sold by the bot at this price."""
+    side = OrderSide.BUY if drift.difference > 0 else OrderSide.SELL
+    quantity, order_id = (
+        abs(drift.difference),
+        sha256(f"adjustment|{drift.id}|{plain(drift.difference)}")[:32],
+    )
+    signal_id = add_signal(
+        conn,
+        bot,
+        bot.user_id,
+        order_id=order_id,
+        origin=Origin.ADJUSTMENT,
+        side=side,
+        symbol=bot.symbol,
+        quantity=quantity,
+        at=now,
+    )
+    said = (
+        f"{drift.detail} Its user gave the difference to this bot, at {plain(price)}; nothing is sent to "
+        "the broker."
+    )
+    decision = signal_table.decisions_of(conn, signal_id)[0]
+    order = enter(
+        conn,
+        bot,
+        signal_id,
+        decision.id,
+        order_id=order_id,
+        side=side,
+        quantity=quantity,
+        now=now,
+        said=said,
+        at=now,
+    )
+    fill = BrokerFill(
+        id=f"adjustment-{order_id}", client_order_id=order_id, quantity=quantity, price=price, at=now
+    )
+    report = OrderReport(
+        client_order_id=order_id,
+        broker_order_id=None,
+        status=VenueStatus.FILLED,
+        filled_quantity=quantity,
+        average_price=price,
+        fills=(fill,),
+    )
+    return booking.apply_report(conn, order, report, now).order
+
+
+def split(conn: sa.Connection, bot: Bot, ratio: Decimal, words: str, now: datetime) -> None:
+    """Of everything the bot owns there is `ratio` times as much at a `ratio`th of the price; what it cost
+    stays, to the digit."""
+    for lot in order_table.held_lots(conn, bot.id):
+        order_table.split_lot(conn, lot, scaled(lot.remaining, ratio), ratio)
+    trip_table.split(conn, bot.id, ratio)
+    after = Position(quantity=scaled(bot.position.quantity, ratio), cost=bot.position.cost)
+    bot_table.split_position(conn, bot.id, after, split_exits(bot.exits, ratio), now)
+    bot_table.add_risk_event(
+        conn,
+        bot,
+        at=now,
+        kind="split",
+        threshold=bot.position.quantity,
+        actual=after.quantity,
+        action="position split",
+        detail=words,
+        signal_id=None,
+    )
+    message_table.send(
+        conn,
+        bot.user_id,
+        level="info",
+        title=f"{bot.name}: {bot.symbol.short} was split",
+        now=now,
+        text=f"{words} The bot now owns {plain(after.quantity)} instead of {plain(bot.position.quantity)}; "
+        "what it paid is the same, and the exits DashTrade keeps for it were moved along. Look at "
+        "orders that rest at the broker: their prices are of before the split.",
+    )

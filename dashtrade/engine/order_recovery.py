@@ -1,0 +1,237 @@
+"""Orders of ours as the venue lists them: those this database does not know (a restored backup) are taken
+over by their bots, and fills that came after an order had ended are booked."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+
+import sqlalchemy as sa
+
+from bot_database import Database
+from dashtrade.domain.bots import Bot
+from dashtrade.domain.decisions.netting import APART
+from dashtrade.domain.orders import ENDED, Order, OrderStatus
+from dashtrade.domain.ports import Broker, Clock, FoundOrder, Listing, OrderReport
+from dashtrade.domain.signals import Origin
+from dashtrade.domain.values import bot_of_order, client_order_id, plain
+from dashtrade.engine import booking, broker_held_exits, external_orders
+from dashtrade.engine.sending import Sender
+from dashtrade.engine.workflow import drive
+from dashtrade.tables import accounts as account_table
+from dashtrade.tables import bots as bot_table
+from dashtrade.tables import drifts as drift_table
+from dashtrade.tables import messages as message_table
+from dashtrade.tables import orders as order_table
+from dashtrade.tables import signals as signal_table
+from dashtrade.tables.accounts import Account
+
+log = logging.getLogger("dashtrade.adopt")
+SKEW = timedelta(hours=1)  # between the venue's clock and ours
+
+
+class Adopter:
+    def __init__(self, db: Database, clock: Clock, sender: Sender) -> None:
+        self.db, self.clock, self._sender = db, clock, sender
+
+    def look(self, account: Account, broker: Broker, listing: Listing, since: datetime) -> bool:
+        """Hold the venue's list against ours. True: something was booked or taken over."""
+        with self.db.read() as conn:
+            symbols = list(dict.fromkeys(row.symbol for row in drift_table.owned(conn, account.id)))
+        listed = listing.ours(since, symbols)
+        with self.db.read() as conn:
+            known = {
+                each.client_order_id: order_table.find(conn, account.id, each.client_order_id)
+                for each in listed
+            }
+        changed, forgotten = False, []
+        for each in listed:
+            order = known[each.client_order_id]
+            if order is None:
+                forgotten.append((each, broker.find(each.ref)))
+            elif order.status is OrderStatus.CREATED:
+                changed |= self.db.write(partial(self._was_sent, order))
+            elif order.status in ENDED and each.filled_quantity > order.filled_quantity:
+                report = broker.find(order.ref)
+                changed |= (
+                    report is not None
+                    and drive(self.db, self._sender.book(order, report)).filled_quantity
+                    > order.filled_quantity
+                )
+        if forgotten:
+            venue = broker.capabilities.name
+            changed |= self.db.write(lambda conn: self._take_over(conn, account, venue, forgotten))
+        return changed
+
+    def _was_sent(self, order: Order, conn: sa.Connection) -> bool:
+        """It was about to be sent when the backup was made, and was sent since: to be looked up, never sent
+        again."""
+        now = self.clock.now()
+        account_table.hold(conn, order.account_id)
+        after = replace(
+            order,
+            status=OrderStatus.SUBMITTING,
+            sends=order.sends + 1,
+            sent_at=order.created_at,
+            due_at=None,
+            updated_at=now,
+        )
+        if not order_table.update(conn, order, after):
+            return False
+        order_table.log(
+            conn, [(after, now, str(after.status), "found at the broker, to which it was sent before")]
+        )
+        return True
+
+    def _take_over(
+        self,
+        conn: sa.Connection,
+        account: Account,
+        venue: str,
+        found: Sequence[tuple[FoundOrder, OrderReport | None]],
+    ) -> bool:
+        account_table.hold(conn, account.id)
+        waiting = {
+            client_order_id(task.signal_id, task.bot_id, step): (task, step)
+            for task in signal_table.waiting_in_account(conn, account.id)
+            for step in range(2 * APART)
+        }
+        last: dict[int, int] = {}
+        for each, _ in found:
+            if each.client_order_id in waiting:
+                known, step = waiting[each.client_order_id]
+                last[known.id] = max(step, last.get(known.id, 0))
+        changed = False
+        for each, report in found:
+            name = each.client_order_id
+            if report is None or order_table.find(conn, account.id, name) is not None:
+                continue
+            bot = _bot_of(conn, account, each)
+            if bot is None:
+                self._nobodys(conn, account, each, report)
+                continue
+            found_task: tuple[signal_table.Waiting | None, int] = waiting.get(name, (None, 0))
+            task, step = found_task
+            self._take_one(
+                conn, bot, venue, each, report, task, step, final=task is None or step == last[task.id]
+            )
+            changed = True
+        return changed
+
+    def _take_one(
+        self,
+        conn: sa.Connection,
+        bot: Bot,
+        venue: str,
+        found: FoundOrder,
+        report: OrderReport,
+        task: signal_table.Waiting | None,
+        step: int,
+        *,
+        final: bool,
+    ) -> None:
+        now, name = self.clock.now(), found.client_order_id
+        said = (
+            "found at the broker: it carries this bot's id and was not on record here, as after a restored "
+            "backup. It was taken over"
+        )
+        if task is None:
+            signal_id = external_orders.add_signal(
+                conn,
+                bot,
+                bot.user_id,
+                order_id=name,
+                origin=Origin.ADOPTED,
+                side=found.side,
+                symbol=bot.symbol,
+                quantity=found.quantity,
+                at=found.created_at,
+            )
+            decision_id = signal_table.decisions_of(conn, signal_id)[0].id
+        else:
+            signal_id, decision_id = task.signal_id, task.id
+        order = external_orders.enter(
+            conn,
+            bot,
+            signal_id,
+            decision_id,
+            order_id=name,
+            side=found.side,
+            quantity=found.quantity,
+            now=now,
+            said=said,
+            at=found.created_at,
+            type=found.type,
+            limit_price=found.limit_price,
+            broker_order_id=found.broker_order_id,
+            step=step,
+            final=final,
+            exits=broker_held_exits.plan_of(report.legs, venue),
+        )
+        message_table.send(
+            conn,
+            bot.user_id,
+            level="warning",
+            title=f"{bot.name}: an order was found at the broker",
+            now=now,
+            signal_id=signal_id,
+            text=f"{found.side} {plain(found.quantity)} {bot.symbol.short} of "
+            f"{found.created_at:%d %b %H:%M} UTC was {said[:1].lower()}{said[1:]}, "
+            "and its fills are booked. Look through the bot's history if you restored a backup.",
+        )
+        log.warning("order %s bot %s account %s: adopted", name, bot.id, bot.account_id)
+        booking.apply_report(conn, order, report, now)
+
+    def _nobodys(self, conn: sa.Connection, account: Account, found: FoundOrder, report: OrderReport) -> None:
+        """It carries an id of ours, and its bot is gone. Recorded and told once; what it did to the position
+        shows as a drift."""
+        name, now = found.client_order_id, self.clock.now()
+        if (
+            signal_table.get(conn, account.user_id, external_orders.signal_id_of(name, found.created_at))
+            is not None
+        ):
+            return
+        what = f"{found.side} {plain(found.quantity)} {found.symbol.short}"
+        why = (
+            f"the order at the broker names bot {bot_of_order(name)}, which does not trade "
+            f"{found.symbol.short} on this account here"
+        )
+        signal_id = external_orders.add_signal(
+            conn,
+            None,
+            account.user_id,
+            order_id=name,
+            origin=Origin.ADOPTED,
+            side=found.side,
+            symbol=found.symbol,
+            quantity=found.quantity,
+            at=found.created_at,
+            refused=why,
+        )
+        state = f"{report.status}, {plain(report.filled_quantity)} filled"
+        message_table.send(
+            conn,
+            account.user_id,
+            level="error",
+            title=f"An order without a bot: {what}",
+            now=now,
+            signal_id=signal_id,
+            text=f"{account.label}: {why}. It is {state} there, and nothing was booked here. The bot was "
+            "deleted, is missing in this backup, or belongs to "
+            "another DashTrade on the same account. Take the order back at your broker if it still works; "
+            "a difference it made is shown as a drift.",
+        )
+
+
+def _bot_of(conn: sa.Connection, account: Account, found: FoundOrder) -> Bot | None:
+    """The bot the order's id names, if it can have placed it."""
+    bot_id = bot_of_order(found.client_order_id)
+    try:
+        bot = bot_table.load(conn, bot_id or 0)
+    except LookupError:
+        return None
+    fits = bot.account_id == account.id and bot.symbol == found.symbol and bot.deleted_at is None
+    return bot if fits and bot.created_at <= found.created_at + SKEW else None

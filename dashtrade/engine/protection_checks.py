@@ -1,0 +1,241 @@
+"""Protections and the closed market, as a decision meets them: what has to be read before it, what is written
+after it.
+
+What a protection looks at is read under the account's lock, and only where one that needs it watches; a lock
+that fires is written in the transaction of the decision that it refused, with its event and its message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from dashtrade.domain import protections as domain
+from dashtrade.domain.bots import Bot
+from dashtrade.domain.decisions.risk import Check, Wait, WaitingEntry
+from dashtrade.domain.protections import Fired, Guard, Needs, Scope, Target, locked_words
+from dashtrade.domain.signals import Action
+from dashtrade.domain.values import Symbol, plain
+from dashtrade.engine.settlement import end_signal
+from dashtrade.tables import bots as bot_table
+from dashtrade.tables import messages as message_table
+from dashtrade.tables import protections as table
+from dashtrade.tables import signals as signal_table
+
+MINUTE = timedelta(minutes=1)
+_ALWAYS = {
+    rule.kind: Guard(id=0, scope=Scope.USER, scope_id=0, rule=rule)
+    for rule in domain.ALWAYS
+    if rule.kind != domain.MarketClosed.kind
+}
+
+
+# --- before the decision ------------------------------------------------------------------------------------
+
+
+def look(conn: sa.Connection, bot: Bot, now: datetime) -> tuple[table.Over, tuple[Guard, ...]]:
+    """What stands over the bot, in one statement where nothing watches it; and the protections with what they
+    need to know."""
+    over = table.standing(conn, bot, now)
+    if not over.watching:
+        return over, tuple(_ALWAYS.values())
+    # two accounts decide side by side: what counts them together, in turn
+    if any(one.scope is Scope.USER for one in over.watching):
+        signal_table.lock_key(conn, f"protections|{bot.user_id}")
+        over = table.standing(conn, bot, now)
+    return over, _guards(conn, bot, over, now)
+
+
+def _guards(conn: sa.Connection, bot: Bot, over: table.Over, now: datetime) -> tuple[Guard, ...]:
+    """One whose lock holds is not asked again."""
+    locked = {lock.protection_id for lock in over.locks}
+    ours = [
+        (one, domain.read(one.kind, one.scope, one.settings)) for one in over.watching if one.id not in locked
+    ]
+    always = [guard for kind, guard in _ALWAYS.items() if all(one.kind != kind for one in over.watching)]
+    scopes = {need: _widest(one.scope for one, rule in ours if rule.needs is need) for need in Needs}
+    back = max((_minutes_back(rule) for _, rule in ours), default=0)
+    exits = (
+        table.exits(conn, bot, widest, now - timedelta(minutes=back))
+        if (widest := scopes[Needs.EXITS])
+        else []
+    )
+    sent = table.sent(conn, bot, widest, now - MINUTE) if (widest := scopes[Needs.ORDERS]) else []
+    others = table.holdings(conn, bot, widest) if (widest := scopes[Needs.HOLDINGS]) else []
+    resets = table.resets(conn, [one.id for one, _ in ours]) if exits or sent else {}
+    return (
+        *always,
+        *(
+            Guard(
+                id=one.id,
+                scope=one.scope,
+                scope_id=one.scope_id,
+                rule=rule,
+                others=tuple(_within(others, bot, one.scope)),
+                exits=tuple(
+                    e
+                    for e in _within(exits, bot, one.scope)
+                    if not _forgotten(resets, one, rule, e.at, e.bot_id, e.symbol)
+                ),
+                sent=tuple(
+                    o
+                    for o in _within(sent, bot, one.scope)
+                    if not _forgotten(resets, one, rule, o.at, o.bot_id, None)
+                ),
+            )
+            for one, rule in ours
+        ),
+    )
+
+
+def _widest(scopes: Iterable[Scope]) -> Scope | None:
+    found = list(scopes)
+    return max(found, key=list(Scope).index) if found else None
+
+
+def _minutes_back(rule: domain.Protection) -> int:
+    return int(getattr(rule, "look_back_minutes", 0) or getattr(rule, "minutes", 0) or 0)
+
+
+def _within(found: list[Any], bot: Bot, scope: Scope) -> list[Any]:
+    """Of what was read for the widest scope, the part of this one."""
+    if scope is Scope.USER:
+        return found
+    return [
+        one
+        for one in found
+        if one.account_id == bot.account_id and (scope is Scope.ACCOUNT or one.bot_id == bot.id)
+    ]
+
+
+def _forgotten(
+    resets: dict[Any, datetime],
+    one: table.Watching,
+    rule: Any,
+    at: datetime,
+    bot_id: int,
+    symbol: Symbol | None,
+) -> bool:
+    """Was the lock that this led to, or could have, taken off since? Then it no longer counts."""
+    keys = [
+        (one.id, one.scope, one.scope_id, None),
+        (one.id, one.scope, one.scope_id, symbol),
+        (one.id, Scope.BOT, bot_id, None),
+    ]
+    return any(key in resets and at <= resets[key] for key in keys)
+
+
+def waiting_of(conn: sa.Connection, task: signal_table.Waiting, now: datetime) -> tuple[WaitingEntry, ...]:
+    """Entries of the bot that wait for the market to open. Of coins, whose markets do not close, there are
+    none."""
+    if task.symbol.is_crypto:
+        return ()
+    found = signal_table.waiting_for_open(conn, task, now)
+    return tuple(
+        WaitingEntry(decision_id=r.id, signal_id=r.signal_id, alone=r.alone, action=Action(r.action))
+        for r in found
+    )
+
+
+# --- after it -----------------------------------------------------------------------------------------------
+
+
+def put_locks(
+    conn: sa.Connection, bot: Bot, checks: tuple[Check, ...], signal_id: str, now: datetime
+) -> None:
+    """What fired becomes a lock, an event and a message, where it is what stopped the entry."""
+    failed = next((check for check in checks if not check.ok), None)
+    for fired in failed.fired if failed else ():
+        if fired.lock.lasts(now) and fired.guard.id:
+            _put_lock(conn, bot, fired, signal_id, now)
+
+
+def _put_lock(conn: sa.Connection, bot: Bot, fired: Fired, signal_id: str, now: datetime) -> None:
+    guard, lock = fired.guard, fired.lock
+    scope, scope_id = (Scope.BOT, bot.id) if lock.target is Target.BOT else (guard.scope, guard.scope_id)
+    symbol = bot.symbol if lock.target is Target.SYMBOL else None
+    said = locked_words(scope, symbol, lock.until)
+    table.add_lock(
+        conn,
+        user_id=bot.user_id,
+        protection_id=guard.id,
+        kind=guard.rule.kind,
+        scope=scope,
+        scope_id=scope_id,
+        symbol=symbol,
+        bot_id=bot.id,
+        signal_id=signal_id,
+        reason=lock.reason,
+        numbers={"actual": plain(lock.actual), "limit": plain(lock.limit)} | lock.numbers,
+        since=now,
+        until=lock.until,
+    )
+    bot_table.add_risk_event(
+        conn,
+        bot,
+        at=now,
+        kind=guard.rule.kind,
+        threshold=lock.limit,
+        actual=lock.actual,
+        action=said,
+        detail=lock.reason,
+        signal_id=signal_id,
+    )
+    message_table.send(
+        conn,
+        bot.user_id,
+        level="warning",
+        title=f"{guard.rule.title}: entries are locked",
+        now=now,
+        signal_id=signal_id,
+        text=(
+            f"{bot.name}: {lock.reason}. So {said}; what is open can be closed as ever. Unlock it under "
+            "Risk events, or wait."
+        ),
+    )
+
+
+FOR_OPEN = "waits for the market of"
+
+
+def wait(conn: sa.Connection, bot: Bot, task: signal_table.Waiting, said: Wait, now: datetime) -> None:
+    """Not now. Its user is told once, however often it has to wait."""
+    if said.entry:
+        signal_table.wait_for_open(conn, task.id, until=said.until, reason=said.reason)
+    else:
+        signal_table.hold_back(conn, task.id, held_until=said.until, reason=said.reason)
+    if not task.reason.startswith(FOR_OPEN):
+        what, more = (
+            ("entry", " A later close, cancel or new direction takes its place.")
+            if said.entry
+            else ("close", "")
+        )
+        message_table.send(
+            conn,
+            bot.user_id,
+            level="info" if said.entry else "warning",
+            title=f"{bot.symbol.short}: the {what} waits",
+            now=now,
+            text=f"{bot.name}: the {what} {said.reason}.{more}",
+            signal_id=task.signal_id,
+        )
+
+
+def take_place_of(conn: sa.Connection, waiting: tuple[WaitingEntry, ...], now: datetime) -> None:
+    """A later word counts instead of entries that were waiting for the open."""
+    why = "a later alert took its place before the market opened"
+    for one in waiting:
+        if signal_table.decided(
+            conn,
+            one.decision_id,
+            status="refused",
+            reason=why,
+            would="",
+            checks=None,
+            numbers=None,
+            now=now,
+            ended=True,
+        ):
+            end_signal(conn, one.signal_id, alone=one.alone, status="refused", reason=why, now=now)

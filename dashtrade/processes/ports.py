@@ -1,0 +1,121 @@
+"""Is this port free, who holds it, does that process answer: for the supervisor and the doctor. Standard
+library only."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from dashtrade.settings import reachable
+
+OUR_OWN = ("webhook_server.py", "dashtrade.ui.shell.serve")
+
+
+class BusyPort(Exception):
+    """A port that cannot be listened on. `str()` of it says why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """The process that listens on a port."""
+
+    pid: int
+    command: str
+
+
+def require_free(host: str, port: int, setting: str, patience: float = 0.0) -> None:
+    """Raises BusyPort unless `port` can be listened on; waits up to `patience` seconds for it to come
+    free."""
+    deadline = time.monotonic() + patience
+    while (error := _try_to_listen(host, port)) is not None:
+        if error.errno != errno.EADDRINUSE or time.monotonic() >= deadline:
+            raise BusyPort(_explain(error, host, port, setting))
+        time.sleep(0.2)
+
+
+def _try_to_listen(host: str, port: int) -> OSError | None:
+    try:
+        family, kind, _, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as listener:
+            # Without it the last connections of a DashTrade that was just stopped would count as busy.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(where)
+            listener.listen(1)
+    except OSError as error:
+        return error
+    return None
+
+
+def _explain(error: OSError, host: str, port: int, setting: str) -> str:
+    if error.errno == errno.EADDRINUSE:
+        by = holder(port)
+        if by and any(mark in by.command for mark in OUR_OWN):
+            # To kill that one would be no use: its supervisor starts it again.
+            return (
+                f"Port {port} is in use by a DashTrade that runs already (process {by.pid}).\n"
+                f"  Use that one, stop it first, or choose other ports: {setting}={port % 65535 + 1}"
+            )
+        who = f"process {by.pid} ({by.command})" if by else "another process"
+        end_it = f"End that process (kill {by.pid})" if by else "End that process"
+        return (
+            f"Port {port} is in use by {who}.\n  {end_it}, or choose another port: "
+            f"{setting}={port % 65535 + 1}"
+        )
+    if error.errno == errno.EACCES:
+        return (
+            f"Port {port} may be used by the administrator only.\n  Choose one above 1023: "
+            f"{setting}={port + 8000}"
+        )
+    return (
+        f"DashTrade cannot listen on {host}, port {port}: {error.strerror or error}.\n"
+        "  Set DASHTRADE_HOST to an address of this machine, or to 127.0.0.1."
+    )
+
+
+def holder(port: int) -> Holder | None:
+    """The process that listens on `port`, where /proc tells (Linux, one's own processes unless root)."""
+    sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
+    if not sockets:
+        return None
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if any(os.readlink(entry) in sockets for entry in (process / "fd").iterdir()):
+                command = (
+                    (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+                )
+                return Holder(pid=int(process.name), command=command[:120] or "name unknown")
+        except OSError:
+            continue  # it ended meanwhile, or belongs to someone else
+    return None
+
+
+def _listening_inodes(port: int) -> set[str]:
+    listening, inodes = "0A", set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            rows = Path(table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for row in map(str.split, rows):
+            if row[3] == listening and int(row[1].rpartition(":")[2], 16) == port:
+                inodes.add(row[9])
+    return inodes
+
+
+def answers(host: str, port: int, path: str, timeout: float = 2.0) -> bool:
+    """Whether `GET path` is answered with 200. By hand: an HTTP client would bring TLS and 5 MB into the
+    supervisor."""
+    host = reachable(host)
+    name = f"[{host}]" if ":" in host else host
+    try:
+        with socket.create_connection((host, port), timeout=timeout) as connection:
+            connection.sendall(
+                f"GET {path} HTTP/1.1\r\nHost: {name}:{port}\r\nConnection: close\r\n\r\n".encode()
+            )
+            return connection.makefile("rb").readline(64).split(b" ")[1:2] == [b"200"]
+    except OSError:
+        return False

@@ -1,0 +1,363 @@
+"""Starts the processes, shows where they are, starts them again when they die, and stops them together.
+
+Standard library only, and nothing of the application: this process stands beside the others all day and stays
+small. What children print goes to a log file each; the console says only what a person should know."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from logging import Formatter, LogRecord
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import IO
+
+from dashtrade.processes.parent_watchdog import PARENT
+from dashtrade.processes.ports import BusyPort, answers, require_free
+from dashtrade.settings import EX_CONFIG, ROOT, Settings
+
+
+class BadHome(Exception):
+    """A home folder that cannot be used. `str()` of it says why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A process to keep running, and how to ask whether it is well: at its port, or by a file that it writes
+    once it works."""
+
+    name: str
+    command: tuple[str, ...]
+    port: int = 0
+    setting: str = ""
+    health: str = ""
+    ready_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How long things may take, in seconds; tests use shorter ones."""
+
+    first_delay: float = 0.5
+    longest_delay: float = 30.0
+    settled: float = 60.0
+    slow_start: float = 60.0
+    grace: float = 20.0
+    tick: float = 0.25
+    idle: float = 1.0
+    port_patience: float = 3.0
+
+
+def services(settings: Settings) -> tuple[Service, ...]:
+    """The worker, which watches stops and carries signals out; the receiver; the dashboard. Each is kept
+    apart from the others."""
+    python = sys.executable
+    return (
+        Service(
+            name="worker",
+            command=(python, "-m", "dashtrade.worker"),
+            ready_file=settings.home / "worker.sock",
+        ),
+        Service(
+            name="receiver",
+            command=(python, "webhook_server.py"),
+            port=settings.webhook_port,
+            setting="DASHTRADE_WEBHOOK_PORT",
+            health="/health",
+        ),
+        Service(
+            name="dashboard",
+            command=(python, "-m", "dashtrade.ui.shell.serve"),
+            port=settings.ui_port,
+            setting="DASHTRADE_UI_PORT",
+            health="/_stcore/health",
+        ),
+    )
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+class QuietLog(RotatingFileHandler):
+    """On a full disk it falls silent: a traceback for every line would bury the console, and help nobody."""
+
+    def handleError(self, record: LogRecord) -> None:
+        pass
+
+
+class Child:
+    """One service's process, its log, and the back-off when it keeps dying."""
+
+    def __init__(self, service: Service, settings: Settings, pace: Pace, wake: threading.Event):
+        self.service, self._host, self._pace, self._wake = service, settings.host, pace, wake
+        self.log_file = settings.logs / f"{service.name}.log"
+        self._log = QuietLog(self.log_file, maxBytes=5_000_000, backupCount=3, encoding="utf-8")
+        self._log.setFormatter(Formatter("%(message)s"))
+        self._delay = pace.first_delay
+        self.process: subprocess.Popen[bytes] | None = None
+        self.healthy_at: float | None = None
+        self.start_at = self.started_at = time.monotonic()
+        self._has_worked = False
+        self.last_lines: deque[str] = deque(maxlen=12)
+        self._reader: threading.Thread | None = None
+
+    def start(self) -> None:
+        self.last_lines.clear()
+        self.healthy_at, self.started_at = None, time.monotonic()
+        if self.service.ready_file is not None:
+            self.service.ready_file.unlink(missing_ok=True)
+        process = subprocess.Popen(
+            self.service.command,
+            cwd=ROOT,
+            env={**os.environ, PARENT: str(os.getpid()), "PYTHONUNBUFFERED": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            # A group of its own: Ctrl-C in the terminal then reaches it once, through us, and not as a second
+            # signal.
+            process_group=0,
+        )
+        assert process.stdout is not None
+        self.process = process
+        self._reader = threading.Thread(target=self._read, args=(process.stdout,), daemon=True)
+        self._reader.start()
+
+    def _read(self, lines: IO[bytes]) -> None:
+        for line in lines:
+            text = line.decode(errors="replace").rstrip()
+            self.last_lines.append(text)
+            self._log.emit(LogRecord(self.service.name, 20, "", 0, text, None, None))
+        self._wake.set()
+
+    def check_health(self) -> bool:
+        """Asks until the first yes of this run; whether it is well is then taken from whether it runs."""
+        if self.healthy_at is None and self._is_well():
+            self.healthy_at, self._has_worked = time.monotonic(), True
+        return self.healthy_at is not None
+
+    def _is_well(self) -> bool:
+        if self.service.ready_file is None:
+            return answers(self._host, self.service.port, self.service.health)
+        return self.service.ready_file.exists()
+
+    def after_death(self) -> tuple[int, float]:
+        """Books the end of the process: its exit code, and how long to wait before the next start."""
+        assert self.process is not None and self._reader is not None, "it was never started"
+        code = self.process.wait()
+        self._reader.join(timeout=1)
+        now = time.monotonic()
+        if code == EX_CONFIG and self._has_worked:
+            # the settings were right: what keeps it from starting now, such as a database away, will pass
+            code = 1
+        if self.healthy_at is not None and now - self.healthy_at >= self._pace.settled:
+            self._delay = self._pace.first_delay
+        delay, self._delay = self._delay, min(self._delay * 2, self._pace.longest_delay)
+        self.process, self.healthy_at, self.start_at = None, None, now + delay
+        return code, delay
+
+    def signal(self, number: int) -> None:
+        """To the process alone when it can still act on it; to its whole group when it is to be gone."""
+        if self.process is None or not self.running:
+            return
+        try:
+            if number == signal.SIGKILL:
+                os.killpg(self.process.pid, number)
+            else:
+                self.process.send_signal(number)
+        except ProcessLookupError:
+            pass
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+
+class Supervisor:
+    """The loop: wait for news, start what is due, tell what ended, until told to stop."""
+
+    def __init__(
+        self, children: list[Child], pace: Pace, wake: threading.Event, announce: Callable[[], None]
+    ):
+        self._children, self._pace, self._wake, self._announce = children, pace, wake, announce
+        self._announced = False
+        self._called_slow: set[str] = set()
+        self.stops = 0
+
+    def stop(self, number: int = 0, frame: object = None) -> None:
+        """A signal handler; the second call in a row means now."""
+        self.stops += 1
+        self._wake.set()
+
+    def run(self) -> int:
+        """Returns the exit code."""
+        code = 0
+        while not self.stops and code != EX_CONFIG:
+            code = self._round()
+            settled = self._announced and all(c.running and c.healthy_at is not None for c in self._children)
+            self._wake.wait(self._pace.idle if settled else self._pace.tick)
+            self._wake.clear()
+        self._stop_all()
+        return code
+
+    def _round(self) -> int:
+        for child in self._children:
+            if child.process is None:
+                if time.monotonic() >= child.start_at:
+                    child.start()
+            elif not child.running:
+                if self._tell_death(child) == EX_CONFIG:
+                    return EX_CONFIG
+            elif child.healthy_at is None:
+                self._greet(child)
+        if not self._announced and all(child.healthy_at is not None for child in self._children):
+            self._announced = True
+            self._announce()
+        return 0
+
+    def _tell_death(self, child: Child) -> int:
+        code, delay = child.after_death()
+        lines = "".join(f"\n    {line}" for line in child.last_lines)
+        if code == EX_CONFIG:
+            say(f"DashTrade cannot start; the {child.service.name} says:{lines or ' nothing'}")
+        else:
+            said = (
+                f" It said last:{lines}\n  All of it: {child.log_file}"
+                if lines
+                else f" Its log: {child.log_file}"
+            )
+            say(f"The {child.service.name} ended ({ending(code)}); it is started again in {delay:g} s.{said}")
+        return code
+
+    def _greet(self, child: Child) -> None:
+        name = child.service.name
+        if child.check_health():
+            if self._announced:
+                say(f"The {name} is running again.")
+        elif name not in self._called_slow and time.monotonic() - child.started_at > self._pace.slow_start:
+            self._called_slow.add(name)
+            say(
+                f"The {name} takes more than {self._pace.slow_start:g} s to start; still waiting. Log: "
+                f"{child.log_file}"
+            )
+
+    def _stop_all(self) -> None:
+        for child in self._children:
+            child.signal(signal.SIGTERM)
+        stops, deadline = self.stops, time.monotonic() + self._pace.grace
+        while any(c.running for c in self._children) and time.monotonic() < deadline and self.stops == stops:
+            self._wake.wait(0.1)
+            self._wake.clear()
+        for child in self._children:
+            if child.running:
+                say(f"The {child.service.name} did not stop in time and is ended by force.")
+                child.signal(signal.SIGKILL)
+
+
+def ending(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    memory = "; often this means that the machine ran out of memory" if -code == signal.SIGKILL else ""
+    return f"killed by {signal.Signals(-code).name}{memory}"
+
+
+def up(settings: Settings, wanted: tuple[Service, ...] | None = None, pace: Pace = Pace()) -> int:
+    """Runs DashTrade until it is told to stop, and returns the exit code."""
+    wanted = wanted or services(settings)
+    try:
+        make_home(settings)
+        for service in (one for one in wanted if one.port):
+            require_free(settings.host, service.port, service.setting, pace.port_patience)
+        held = hold_home(settings)
+    except (BusyPort, BadHome) as problem:
+        say(f"DashTrade cannot start. {problem}")
+        return EX_CONFIG
+    say("Starting DashTrade ...")
+    wake = threading.Event()
+    children = [Child(service, settings, pace, wake) for service in wanted]
+    supervisor = Supervisor(children, pace, wake, announce=lambda: announce(settings))
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        # nohup sets SIGHUP to be ignored, and means it.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, supervisor.stop)
+    with held:
+        code = supervisor.run()
+    say("DashTrade is stopped.")
+    return code
+
+
+def make_home(settings: Settings) -> None:
+    """Makes the home and its logs folder, for their owner alone, and sees that files can be written there."""
+    probe = settings.home / f".writable-{os.getpid()}"
+    try:
+        for folder in (settings.home, settings.logs):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise BadHome(
+            f"It cannot write to its home, {settings.home} ({error.strerror or error}).\n"
+            "  Make that folder writable, or set DASHTRADE_HOME to another one."
+        ) from None
+
+
+def hold_home(settings: Settings) -> IO[str]:
+    """One DashTrade per home. The lock goes with this process, however it ends; its children do not inherit
+    it."""
+    file = open(settings.home / "running.lock", "w")  # noqa: SIM115  it is held as long as this process lives
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise BadHome(
+            f"Another DashTrade runs on {settings.home} already.\n"
+            "  Use that one, stop it first, or give this one a home of its own: DASHTRADE_HOME."
+        ) from None
+    return file
+
+
+def announce(settings: Settings) -> None:
+    say(
+        "DashTrade is up.\n"
+        f"  Dashboard   {settings.dashboard_url}\n"
+        f"  Webhooks    {settings.public_url}/webhook\n"
+        f"  Logs        {settings.logs}"
+    )
+    link = setup_link(ROOT)
+    if link:
+        say(f"  Make the first account here (works once):\n    {link}")
+    if settings.unencrypted:
+        say(f"Warning: {settings.unencrypted}")
+    say("Ctrl-C stops it.")
+
+
+def setup_link(root: Path) -> str:
+    """Asked of a short-lived process, so that the database's libraries never enter this one."""
+    command = [sys.executable, "-m", "dashtrade.cli", "setup-link"]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=root,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        done = None
+    if done is None or done.returncode != 0:
+        say(
+            "  (Is a first account to be made? It could not be found out: `.venv/bin/dashtrade setup-link` "
+            "tells more.)"
+        )
+        return ""
+    return done.stdout.strip()

@@ -1,0 +1,299 @@
+"""The worker's door to the other processes of its machine: they hand it alerts, tell it of work, and hear
+what came of it.
+
+On SQLite there is one writer at a time, and the worker is it most of the time: an alert that is handed over
+is made durable in the same commit as others and answered in a fraction of the time that two processes take to
+pass the database's lock to and fro. Nothing depends on it. Whoever is not answered in time writes to the
+database himself, under the same id, and whoever is not told finds everything there a moment later.
+
+It is a Unix socket in the home folder, which belongs to the user of DashTrade alone: nobody else can reach
+the worker by it, or pretend to be the worker. What passes through is JSON, which can become nothing but the
+records that are waited for."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import socket
+import struct
+import tempfile
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+log = logging.getLogger("dashtrade.processes.worker_ipc")
+REMEMBERED = 5000
+ANSWER_SECONDS = 1.0  # for an alert that was handed over; then it is written down by its receiver
+CALL_AGAIN = 0.5  # seconds between two tries to reach a worker
+SILENT_SECONDS = 5.0  # that a worker which did not answer is left alone
+LARGEST = 1024 * 1024
+LONGEST_ADDRESS = 100  # characters that a Unix socket's address may have, less a few
+_SIZE = struct.Struct("!I")
+
+
+def _frame(message: Any) -> bytes:
+    body = json.dumps(message, separators=(",", ":")).encode()
+    return _SIZE.pack(len(body)) + body
+
+
+def _frames(sock: socket.socket) -> Iterator[bytes]:
+    """Until the other side is gone."""
+    with contextlib.suppress(OSError), sock.makefile("rb", 65536) as file:
+        while len(head := file.read(_SIZE.size)) == _SIZE.size:
+            size = _SIZE.unpack(head)[0]
+            if size > LARGEST or len(body := file.read(size)) < size:
+                return
+            yield body
+
+
+def socket_file(home: Path) -> Path:
+    return home / "worker.sock"
+
+
+def _listen_at(file: Path) -> socket.socket:
+    """Where the home's name is too long for a socket's, or its file system has none, it lies in a folder of
+    its own (0700), and the home holds a link to it."""
+    _remove(file)
+    listening = socket.socket(socket.AF_UNIX)
+    try:
+        if len(os.fsencode(file)) > LONGEST_ADDRESS:
+            raise OSError("the name is too long")
+        listening.bind(str(file))
+    except OSError:
+        elsewhere = Path(tempfile.mkdtemp(prefix="dashtrade-")) / file.name
+        listening.bind(str(elsewhere))
+        file.symlink_to(elsewhere)
+    file.chmod(0o600)
+    listening.listen(64)
+    return listening
+
+
+def _remove(file: Path) -> None:
+    if file.is_symlink():
+        elsewhere = file.readlink()
+        elsewhere.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            elsewhere.parent.rmdir()
+    file.unlink(missing_ok=True)
+
+
+class Asker:
+    """The worker's end of one connection. Never waits: an asker that does not listen loses its connection,
+    and no more."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock, self._lock = sock, threading.Lock()
+
+    def tell(self, *message: Any) -> None:
+        data = _frame(message)
+        with self._lock, contextlib.suppress(OSError):
+            if self._sock.send(data, socket.MSG_DONTWAIT) < len(data):
+                self._sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+
+
+class Door:
+    """The worker's. `accept(asker, number, alert)` and `wake(lane)` are called from threads of the door's
+    own; `outcome(owner, signal_id)` gives what came of a signal whose sender waits for it, None while it is
+    under way."""
+
+    def __init__(
+        self,
+        home: Path,
+        accept: Callable[[Asker, int, Any], None],
+        wake: Callable[[Any], None],
+        outcome: Callable[[int, str], dict[str, Any] | None],
+    ) -> None:
+        self._accept, self._wake, self._outcome = accept, wake, outcome
+        self._file = socket_file(home)
+        self._listening = _listen_at(self._file)
+        self._askers: set[Asker] = set()
+        self._by_signal: OrderedDict[str, tuple[Asker, int | None]] = OrderedDict()
+        threading.Thread(target=self._open, name="door", daemon=True).start()
+
+    def _open(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listening.accept()
+            except OSError:  # closed: the worker is ending
+                return
+            threading.Thread(target=self._serve, args=(sock,), name="door-asker", daemon=True).start()
+
+    def _serve(self, sock: socket.socket) -> None:
+        asker = Asker(sock)
+        self._askers.add(asker)
+        try:
+            for body in _frames(sock):
+                self._hear(asker, *json.loads(body))
+        except Exception:
+            log.exception("what an asker said could not be read")
+        finally:
+            self._askers.discard(asker)
+            sock.close()
+
+    def _hear(self, asker: Asker, what: str, *said: Any) -> None:
+        if what == "accept":
+            self._accept(asker, *said)
+        else:
+            lane, signal_id = said
+            self.remember(asker, signal_id)
+            self._wake(lane)
+
+    def remember(self, asker: Asker, signal_id: str, owner: int | None = None) -> None:
+        """Who is to be told when something comes of the signal, and whether of what (`owner`, whose signal it
+        is)."""
+        self._by_signal[signal_id] = asker, owner
+        while len(self._by_signal) > REMEMBERED:
+            self._by_signal.popitem(last=False)
+
+    def tell(self, signal_id: str) -> None:
+        asker, owner = self._by_signal.get(signal_id, (None, None))
+        if asker is None:
+            return
+        outcome = self._outcome(owner, signal_id) if owner is not None else None
+        if outcome is not None:  # what was waited for; whoever asks again looks it up himself
+            self._by_signal.pop(signal_id, None)
+        asker.tell("change", signal_id, outcome)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        _remove(self._file)
+        for asker in list(self._askers):
+            asker.close()
+
+
+class _Answer:
+    """Waited for by whoever handed an alert over."""
+
+    __slots__ = ("gate", "value")
+
+    def __init__(self) -> None:
+        self.value: Any = None
+        self.gate = threading.Lock()
+        self.gate.acquire()
+
+
+class Caller:
+    """The receiver's and the dashboard's end: hands alerts over, tells of work, waits for what comes of
+    it."""
+
+    def __init__(self, home: Path) -> None:
+        self._file = socket_file(home)
+        self._lock = threading.Lock()
+        self._sock: socket.socket | None = None
+        self._tried = float("-inf")
+        self._number = 0
+        self._answers: dict[int, _Answer] = {}
+        self._waiters: dict[str, threading.Event] = {}
+        self._told: OrderedDict[str, dict[str, Any] | None] = OrderedDict()
+
+    # --- calling --------------------------------------------------------------------------------------------
+
+    def hand_over(self, alert: Any) -> Any | None:
+        """What the worker says of it once it is durable; None if it says nothing: it may have it, or not."""
+        answer = _Answer()
+        with self._lock:
+            self._number += 1
+            number = self._number
+            self._answers[number] = answer
+            sent = self._send(["accept", number, alert])
+        if sent and not answer.gate.acquire(timeout=ANSWER_SECONDS):
+            self._tried = time.monotonic() + SILENT_SECONDS
+            with self._lock:
+                self._hang_up()
+        self._answers.pop(number, None)
+        return answer.value
+
+    def work(self, lane: Any, signal_id: str) -> None:
+        with self._lock:
+            self._send(["work", lane, signal_id])
+
+    def _send(self, message: Any) -> bool:
+        try:
+            sock = self._sock or self._call()
+            if sock is None:
+                return False
+            sock.sendall(_frame(message))
+        except (OSError, ValueError):  # no worker, or one that is going
+            self._hang_up()
+            return False
+        return True
+
+    def _call(self) -> socket.socket | None:
+        """A connection to the worker there is now, if there is one."""
+        if time.monotonic() - self._tried < CALL_AGAIN:
+            return None
+        self._tried = time.monotonic()
+        sock = socket.socket(socket.AF_UNIX)
+        # To call and to send; hearing waits as long as it takes.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 1, 0))
+        try:
+            sock.connect(os.path.realpath(self._file))
+        except OSError:
+            sock.close()
+            raise
+        self._sock = sock
+        threading.Thread(target=self._listen, args=(sock,), name="caller", daemon=True).start()
+        return sock
+
+    def _hang_up(self) -> None:
+        sock, self._sock = self._sock, None
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        for answer in list(self._answers.values()):  # nobody waits for one who is gone
+            with contextlib.suppress(RuntimeError):
+                answer.gate.release()
+
+    # --- hearing --------------------------------------------------------------------------------------------
+
+    def _listen(self, sock: socket.socket) -> None:
+        for body in _frames(sock):
+            match json.loads(body):
+                case ["accepted", number, value]:
+                    answer = self._answers.get(number)
+                    if answer is not None:
+                        answer.value = value
+                        with contextlib.suppress(RuntimeError):  # given up at this moment: released already
+                            answer.gate.release()
+                case ["change", signal_id, outcome]:
+                    self.heard(signal_id, outcome)
+        with self._lock:
+            if self._sock is sock:
+                self._hang_up()
+        sock.close()
+
+    def heard(self, signal_id: str, outcome: dict[str, Any] | None = None) -> None:
+        self._told[signal_id] = outcome  # nobody may be waiting yet
+        while len(self._told) > REMEMBERED:
+            self._told.popitem(last=False)
+        event = self._waiters.get(signal_id)
+        if event is not None:
+            event.set()
+
+    def watch(self, signal_id: str) -> threading.Event:
+        event = self._waiters.setdefault(signal_id, threading.Event())
+        if signal_id in self._told:
+            event.set()
+        return event
+
+    def told(self, signal_id: str) -> dict[str, Any] | None:
+        return self._told.get(signal_id)
+
+    def forget(self, signal_id: str) -> None:
+        self._waiters.pop(signal_id, None)
+
+    def close(self) -> None:
+        with self._lock:
+            self._tried = float("inf")
+            self._hang_up()

@@ -1,0 +1,1 @@
+"""Broker accounts: their connection, what their venue can do, and what they say."""

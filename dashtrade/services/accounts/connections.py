@@ -1,0 +1,140 @@
+"""Test Connection: is the account there, may its key do what it should and no more, and from then on it may
+trade again."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import sqlalchemy as sa
+
+from dashtrade.domain.ports import AccountState, Broker, BrokerError, Unavailable
+from dashtrade.domain.values import money
+from dashtrade.services.bots.bots import account_of
+from dashtrade.tables import accounts as account_table
+from dashtrade.tables import messages as message_table
+from dashtrade.tables.accounts import Account
+from dashtrade.tables.people import User
+
+if TYPE_CHECKING:
+    from dashtrade.app import App
+
+T = TypeVar("T")
+LONGEST = 5.0  # seconds, all in all: a person is waiting
+CLOCKS_DIFFER = timedelta(seconds=2)
+
+
+def test(app: App, user: User, account_id: int) -> dict[str, Any]:
+    """Reach the venue within five seconds, and say what it said. An account that was stopped for its key goes
+    on after a success; its bots stay paused until their user resumes them."""
+    account = account_of(app, user, account_id)
+    try:
+        state, latency, skew = within(LONGEST, lambda: _ask(app.brokers.venue(account)))
+        result = _told(app, account, state, latency, skew)
+    except BrokerError as error:
+        result = {"ok": False, "message": error.message, "warnings": []}
+    now = app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        values: dict[str, Any] = {"checked_at": now, "check_result": result}
+        if result["ok"] and not account.is_active:
+            values |= {"is_active": True, "disabled_reason": ""}
+            message_table.record(
+                conn, actor=user.id, action="account usable again", now=now, subject=account_id
+            )
+        account_table.change(conn, user.id, account_id, **values)
+
+    app.db.write(work)
+    sign_in = app.brokers.sign_in_warning(account) if result["ok"] else ""
+    # not kept: it would be untrue tomorrow
+    return {**result, "warnings": [*result["warnings"], sign_in]} if sign_in else result
+
+
+def within(seconds: float, work: Callable[[], T]) -> T:
+    """Its result, or Unavailable when it takes too long: each request of it is bounded, but there may be
+    several."""
+    done: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            done.put((work(), None))
+        except BaseException as error:
+            done.put((None, error))
+
+    threading.Thread(target=run, name="test of a connection", daemon=True).start()
+    try:
+        value, error = done.get(timeout=seconds)
+    except queue.Empty:
+        raise Unavailable(
+            f"the broker did not answer within {seconds:.0f} seconds: test again, and look at its status "
+            "page if this stays."
+        ) from None
+    if error is not None:
+        raise error
+    return value
+
+
+def _ask(broker: Broker) -> tuple[AccountState, float, timedelta | None]:
+    """The account, how long one request takes, and how far the venue's clock is ahead of ours where it
+    tells."""
+    began = time.perf_counter()
+    state = broker.account()
+    took, skew = time.perf_counter() - began, None
+    if broker.offers.clock_skew is not None:
+        try:
+            began = time.perf_counter()
+            skew = broker.offers.clock_skew()
+            took = time.perf_counter() - began
+        except BrokerError:  # the account was read: that its clock was not is no failure
+            skew = None
+    return state, took, skew
+
+
+def _told(
+    app: App, account: Account, state: AccountState, latency: float, skew: timedelta | None
+) -> dict[str, Any]:
+    return {
+        "ok": True,
+        "number": masked(state.number),
+        "equity": str(state.equity),
+        "cash": str(state.cash),
+        "buying_power": str(state.buying_power),
+        "currency": state.currency,
+        "permissions": list(state.permissions),
+        "can_withdraw": state.can_withdraw,
+        "latency_ms": round(latency * 1000),
+        "clock_skew_ms": None if skew is None else round(skew.total_seconds() * 1000),
+        "warnings": _warnings(app, account, state, skew),
+        "message": f"connected: equity {money(state.equity)} {state.currency}",
+    }
+
+
+def _warnings(app: App, account: Account, state: AccountState, skew: timedelta | None) -> list[str]:
+    found = []
+    if state.can_withdraw:
+        found.append(
+            "This key may withdraw money. DashTrade never does: make a key without that right, so that "
+            "nobody can."
+        )
+    blocked = [
+        name.replace("_", " ") for name in state.permissions if "blocked" in name or "suspended" in name
+    ]
+    if blocked:
+        found.append(
+            f"The broker says {' and '.join(blocked)}: orders will be refused until that is settled there."
+        )
+    if skew is not None and abs(skew) > CLOCKS_DIFFER:
+        found.append(
+            f"This machine's clock is {abs(skew).total_seconds():.0f} s "
+            f"{'behind' if skew > timedelta(0) else 'ahead of'} the broker's: set it by a time "
+            "server, or orders may be refused."
+        )
+    return found
+
+
+def masked(number: str) -> str:
+    return f"{'•' * max(len(number) - 4, 0)}{number[-4:]}" if len(number) > 4 else number

@@ -1,0 +1,274 @@
+"""What a user can do where the broker's books and DashTrade's differ: give it to a bot, keep it out, freeze
+the symbol."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from dashtrade.domain.bots import Bot
+from dashtrade.domain.position_mismatch import Drift, DriftStatus, Way, asset_of, ratio_words, scaled
+from dashtrade.domain.values import Malformed, exact, iso, money, plain
+from dashtrade.engine import external_orders
+from dashtrade.services.accounts import prices
+from dashtrade.services.bots.bots import NotFound, Refusal
+from dashtrade.tables import accounts as account_table
+from dashtrade.tables import bots as bot_table
+from dashtrade.tables import drifts as table
+from dashtrade.tables import messages as message_table
+from dashtrade.tables.people import User
+
+if TYPE_CHECKING:
+    from dashtrade.app import App
+
+PRICE_WAIT = 5.0  # seconds for the market's price, at which something is booked
+
+
+def drifts(
+    app: App,
+    user: User,
+    *,
+    before: int | None = None,
+    limit: int = 50,
+    account_id: int | None = None,
+    status: str | None = "unresolved",
+) -> list[dict[str, Any]]:
+    """As the API and the pages show them, newest first."""
+    with app.db.read() as conn:
+        found = table.list_page(
+            conn, user.id, before=before, limit=limit, account_id=account_id, status=status
+        )
+        return [_view(conn, user, drift) for drift in found]
+
+
+def drift(app: App, user: User, drift_id: int) -> dict[str, Any]:
+    with app.db.read() as conn:
+        return _view(conn, user, _mine(conn, user, drift_id))
+
+
+def troubles(app: App, user: User) -> list[dict[str, Any]]:
+    """Accounts that cannot be compared now, and since when."""
+    with app.db.read() as conn:
+        return [
+            {"account_id": state.account_id, "since": iso(state.failing_since), "message": state.problem}
+            for state in table.states(conn, user.id)
+            if state.failing_since is not None
+        ]
+
+
+def _mine(conn: sa.Connection, user: User, drift_id: int) -> Drift:
+    found = table.get(conn, user.id, drift_id)
+    if found is None:
+        raise NotFound("drift")
+    return found
+
+
+def _candidates(conn: sa.Connection, user: User, drift: Drift) -> list[Bot]:
+    every = bot_table.list_page(conn, user.id, limit=10000, account_id=drift.account_id)
+    return [bot for bot in every if asset_of(bot.symbol) == drift.asset]
+
+
+def _view(conn: sa.Connection, user: User, drift: Drift) -> dict[str, Any]:
+    account = account_table.get(conn, user.id, drift.account_id)
+    bots = _candidates(conn, user, drift) if drift.unresolved else []
+    return {
+        "id": drift.id,
+        "account_id": drift.account_id,
+        "account": account.label if account else "",
+        "symbol": drift.symbol.text,
+        "status": str(drift.status),
+        "kind": drift.kind,
+        "bots_quantity": plain(drift.ours),
+        "outside": plain(drift.outside),
+        "broker_quantity": plain(drift.theirs),
+        "difference": plain(drift.difference),
+        "average_price": _maybe(drift.average_price),
+        "mark": _maybe(drift.mark),
+        "split": ratio_words(drift.ratio) if drift.ratio is not None else None,
+        "detail": drift.detail,
+        "way": drift.way or None,
+        "bot_id": drift.bot_id,
+        "opened_at": iso(drift.opened_at),
+        "updated_at": iso(drift.updated_at),
+        "resolved_at": iso(drift.resolved_at) if drift.resolved_at else None,
+        "bots": [
+            {"bot_id": bot.id, "name": bot.name, "quantity": plain(bot.position.quantity)} for bot in bots
+        ],
+    }
+
+
+def _maybe(number: Decimal | None) -> str | None:
+    return plain(number) if number is not None else None
+
+
+# --- the ways out -------------------------------------------------------------------------------------------
+
+
+def resolve(
+    app: App, user: User, drift_id: int, *, way: Way, bot_id: int | None = None, price: str | None = None
+) -> dict[str, Any]:
+    """`price` is what it was really traded at, where its user knows better than the broker's figures do."""
+    with app.db.read() as conn:
+        seen = _mine(conn, user, drift_id)
+    priced = (
+        _price(app, user, seen, price) if way is Way.GIVE and seen.ratio is None and seen.unresolved else None
+    )
+    now = app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        account_table.hold(conn, seen.account_id)
+        current = _mine(conn, user, drift_id)
+        if not current.unresolved:
+            raise Refusal(
+                f"the drift is {current.status} already", "There is nothing to decide about it any more."
+            )
+        if (current.ours, current.outside, current.theirs) != (seen.ours, seen.outside, seen.theirs):
+            raise Refusal("the figures have changed meanwhile", "Look at them again, then decide.")
+        values: dict[str, Any] = {"status": DriftStatus.RESOLVED, "resolved_at": now, "bot_id": None}
+        match way:
+            case Way.FREEZE:
+                values = {"status": DriftStatus.FROZEN}
+            case Way.OUTSIDE:
+                _keep_outside(conn, current, now)
+            case Way.GIVE if current.ratio is not None:
+                _split(conn, user, current, now)
+            case Way.GIVE:
+                assert priced is not None
+                values["bot_id"] = _give(conn, user, current, bot_id, priced, now)
+        table.change(conn, drift_id, way=str(way), updated_at=now, **values)
+        detail = {
+            "drift": drift_id,
+            "way": str(way),
+            "bot": values.get("bot_id"),
+            "difference": plain(current.difference),
+        }
+        message_table.record(
+            conn, actor=user.id, action="drift resolved", now=now, subject=current.account_id, detail=detail
+        )
+
+    app.db.write(work)
+    return drift(app, user, drift_id)
+
+
+def unfreeze(app: App, user: User, drift_id: int) -> dict[str, Any]:
+    """Entries pass again; the difference stays to be decided, if there still is one."""
+    now = app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        seen = _mine(conn, user, drift_id)
+        account_table.hold(conn, seen.account_id)
+        current = _mine(conn, user, drift_id)
+        if current.status is not DriftStatus.FROZEN:
+            raise Refusal(
+                f"the drift is {current.status}, and its symbol is not frozen",
+                "Only a frozen symbol can be unfrozen.",
+            )
+        gone = not current.difference
+        status = DriftStatus.GONE if gone else DriftStatus.OPEN
+        table.change(conn, drift_id, status=status, way="", updated_at=now, resolved_at=now if gone else None)
+        message_table.record(
+            conn,
+            actor=user.id,
+            action="symbol unfrozen",
+            now=now,
+            subject=current.account_id,
+            detail={"drift": drift_id},
+        )
+
+    app.db.write(work)
+    return drift(app, user, drift_id)
+
+
+def _keep_outside(conn: sa.Connection, drift: Drift, now: Any) -> None:
+    kept = table.held_outside(conn, drift.account_id).get(drift.asset, Decimal(0))
+    table.put_outside(conn, drift.user_id, drift.account_id, drift.asset, kept + drift.difference, now)
+
+
+def _split(conn: sa.Connection, user: User, drift: Drift, now: Any) -> None:
+    """A split happens to everybody who holds it."""
+    assert drift.ratio is not None
+    kept = table.held_outside(conn, drift.account_id).get(drift.asset, Decimal(0))
+    if kept:
+        table.put_outside(conn, drift.user_id, drift.account_id, drift.asset, scaled(kept, drift.ratio), now)
+    words = f"{drift.symbol.short} was split {ratio_words(drift.ratio)}."
+    for bot in _candidates(conn, user, drift):
+        if bot.position.quantity:
+            external_orders.split(conn, bot, drift.ratio, words, now)
+
+
+def _give(conn: sa.Connection, user: User, drift: Drift, bot_id: int | None, price: Decimal, now: Any) -> int:
+    bots = {bot.id: bot for bot in _candidates(conn, user, drift)}
+    if bot_id is None and len(bots) == 1:
+        bot_id = next(iter(bots))
+    if bot_id is None:
+        raise Malformed(
+            "bot_id is missing",
+            where="bot_id",
+            hint="Say which bot it is given to; the drift lists those that trade the symbol.",
+        )
+    if bot_id not in bots:
+        raise (
+            NotFound("bot")
+            if bot_table.get(conn, user.id, bot_id) is None
+            else Refusal(
+                "the bot trades something else or elsewhere",
+                f"Give it to a bot that trades {drift.symbol.short} on this account.",
+            )
+        )
+    order = external_orders.give(conn, _share(conn, drift, bots[bot_id], now), bots[bot_id], price, now)
+    given = order.quantity
+    verb, kept = ("bought" if drift.difference > 0 else "sold"), bot_table.load(conn, bot_id)
+    message_table.send(
+        conn,
+        user.id,
+        level="info",
+        title=f"{kept.name}: the books agree again",
+        now=now,
+        signal_id=order.signal_id,
+        text=f"You gave it the difference at the broker: it counts as if it had {verb} {plain(given)} "
+        f"{drift.symbol.short} "
+        f"at {money(price) if price >= 1 else plain(price)}. It now owns {plain(kept.position.quantity)}.",
+    )
+    return bot_id
+
+
+def _share(conn: sa.Connection, drift: Drift, bot: Bot, now: Any) -> Drift:
+    """A bot is not made short by what was its user's own: beyond what the bot owns, a sale by hand comes out
+    of what was outside."""
+    beyond = bot.position.quantity + drift.difference
+    if (
+        bot.position.quantity * drift.difference >= 0
+        or bot.position.quantity * beyond >= 0
+        or drift.outside * beyond >= 0
+    ):
+        return drift
+    own = max(beyond, -drift.outside) if beyond < 0 else min(beyond, -drift.outside)
+    table.put_outside(conn, drift.user_id, drift.account_id, drift.asset, drift.outside + own, now)
+    return replace(drift, theirs=drift.theirs - own)
+
+
+def _price(app: App, user: User, drift: Drift, said: str | None) -> Decimal:
+    """What it is booked at: the user's own word; what the broker says it cost, where all of it is new; else
+    the market's price then."""
+    if said is not None:
+        price = exact(said, "price")
+        if price <= 0:
+            raise Malformed(
+                "price is not above 0", where="price", hint="What one piece was traded at, or leave it out."
+            )
+        return price
+    if drift.average_price is not None and not drift.ours + drift.outside:
+        return drift.average_price
+    if drift.mark is not None:
+        return drift.mark
+    with app.db.read() as conn:
+        account = account_table.get(conn, user.id, drift.account_id)
+    if account is None:
+        raise NotFound("account")
+    quote = prices.quote_now(app, account, drift.symbol, wait=PRICE_WAIT)
+    if quote is None:
+        raise Refusal(f"no price of {drift.symbol.short} is known now", "Say the price it was traded at.")
+    return quote.mid

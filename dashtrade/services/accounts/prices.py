@@ -1,0 +1,306 @@
+"""What positions are worth and what brokers say of them: one place, so that every page, every pushed tick and
+the API agree to the cent.
+
+Nobody waits for a broker here. What accounts hold is what the worker read last (`engine/readings.py`), with
+its age; what is in no reading comes from `latest.py`. The built-in paper broker's books are in our own
+database and are read as they are now."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal
+
+from dashtrade.domain.bots import Bot
+from dashtrade.domain.ports import (
+    AccountState,
+    BadCredentials,
+    BrokerError,
+    BrokerPosition,
+    Candle,
+    Quote,
+    Unavailable,
+)
+from dashtrade.domain.values import ZERO, Symbol, Timeframe
+from dashtrade.services.accounts.latest_answers import Answer, Latest
+from dashtrade.tables import readings as reading_table
+from dashtrade.tables.accounts import Account
+from dashtrade.tables.readings import Reading
+
+if TYPE_CHECKING:
+    from dashtrade.app import App
+
+PAPER_LIFE, READING_LIFE, QUOTE_LIFE, CANDLE_LIFE, HISTORY_LIFE = 0.9, 0.5, 3.0, 10.0, 600.0  # seconds
+FRESH = timedelta(seconds=30)  # what was read longer ago is shown with its age
+LOOKED_EVERY = 15.0  # seconds between two notes to the worker that somebody looks
+UNREAD = "it has not been read yet"
+
+
+class Brief:
+    """Remembers an answer for a moment, errors too."""
+
+    def __init__(self, most: int = 4000) -> None:
+        self._most = most
+        self._known: OrderedDict[Any, tuple[float, Any]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Any, life: float, ask: Callable[[], Any]) -> Any:
+        with self._lock:
+            found = self._known.get(key)
+        if found is None or time.monotonic() - found[0] > life:
+            try:
+                answer = ask()
+            except BrokerError as error:
+                answer = error
+            with self._lock:
+                found = self._known[key] = (time.monotonic(), answer)
+                self._known.move_to_end(key)
+                while len(self._known) > self._most:
+                    self._known.popitem(last=False)
+        return found[1]
+
+
+_known, _latest = Brief(), Latest()
+
+
+def _key(app: App, account: Account, what: str, *more: Any) -> tuple[Any, ...]:
+    return (
+        app.engine.leases.owner,
+        account.user_id,
+        account.id,
+        account.credentials,
+        account.simulated,
+        what,
+        *more,
+    )
+
+
+def real_money(account: Account | None) -> bool:
+    return account is not None and account.mode == "live" and not account.simulated
+
+
+def money_badge(account: Account) -> tuple[str, Literal["green", "blue", "orange"]]:
+    """What kind of money it is, and the badge's colour: said wherever an account is."""
+    if account.mode != "live":
+        return "Paper", "green"
+    return ("Live, simulated on paper", "blue") if account.simulated else ("Live money", "orange")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """A bot and what its position is worth; `mark` is None where no price is to be had. `old`: the price's
+    age, where it is not of now."""
+
+    bot: Bot
+    account: Account | None
+    mark: Decimal | None
+    old: timedelta | None = None
+
+    @property
+    def currency(self) -> str:
+        return self.bot.symbol.currency
+
+    @property
+    def unrealized(self) -> Decimal | None:
+        if not self.bot.position.quantity:
+            return ZERO
+        return self.bot.position.unrealized(self.mark) if self.mark is not None else None
+
+    @property
+    def percent(self) -> Decimal | None:
+        cost = abs(self.bot.position.cost)
+        return None if self.unrealized is None or not cost else self.unrealized / cost * 100
+
+    @property
+    def value(self) -> Decimal | None:
+        return None if self.mark is None else self.bot.position.quantity * self.mark
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What an account was last known to hold. `state` and `positions` are None where it was never read."""
+
+    state: AccountState | None = None
+    positions: Mapping[Symbol, BrokerPosition] | None = None
+    read_at: datetime | None = None
+    error: str = ""  # why it cannot be read now
+    error_code: str = ""
+    failing_since: datetime | None = None
+    fresh: bool = False  # read a moment ago, and the broker answers
+
+    @property
+    def problem(self) -> BrokerError:
+        return (BadCredentials if self.error_code == "credentials" else Unavailable)(self.error or UNREAD)
+
+
+def is_here(account: Account) -> bool:
+    """Are its books and its prices at hand, so that nothing of it waits for a network?"""
+    return account.broker == "paper"
+
+
+def known_of(app: App, account: Account, *, cached: bool = True) -> Known:
+    """Pages ask several times a second, and take what was found a moment ago."""
+    if is_here(account):
+        return _known_here(app, account, PAPER_LIFE if cached else 0.0)
+    return _known_from(
+        app, account, _readings(app, account.user_id, READING_LIFE if cached else 0.0).get(account.id)
+    )
+
+
+def _readings(app: App, owner: int, life: float = READING_LIFE) -> dict[int, Reading]:
+    def ask() -> dict[int, Reading]:
+        with app.db.read() as conn:
+            return reading_table.of_user(conn, owner)
+
+    return _known.get((app.engine.leases.owner, owner, "readings"), life, ask)
+
+
+def _known_from(app: App, account: Account, reading: Reading | None) -> Known:
+    if reading is None or reading.simulated is not account.simulated:
+        return Known()
+    read = reading.read_at is not None
+    return Known(
+        state=reading.state,
+        positions={position.symbol: position for position in reading.positions} if read else None,
+        read_at=reading.read_at,
+        error=reading.error,
+        error_code=reading.error_code,
+        failing_since=reading.failing_since,
+        fresh=read and not reading.error_code and app.clock.now() - reading.read_at <= FRESH,  # type: ignore[operator]
+    )
+
+
+def _known_here(app: App, account: Account, life: float) -> Known:
+    """The paper broker answers at once; what it cannot tell is a price."""
+
+    def ask() -> Known:
+        broker, now = app.brokers.of(account), app.clock.now()
+        try:
+            state, positions = (
+                broker.account(),
+                {position.symbol: position for position in broker.positions()},
+            )
+        except BrokerError as error:
+            return Known(error=error.message, failing_since=now)
+        return Known(state=state, positions=positions, read_at=now, fresh=True)
+
+    return _known.get(_key(app, account, "books"), life, ask)
+
+
+def positions_of(app: App, account: Account) -> Mapping[Symbol, BrokerPosition] | BrokerError:
+    """Everything the account holds, as the broker said last."""
+    known = known_of(app, account)
+    return known.problem if known.positions is None else known.positions
+
+
+def state_of(app: App, account: Account) -> AccountState | BrokerError:
+    """Money in the account, as the broker said last."""
+    known = known_of(app, account)
+    return known.problem if known.state is None else known.state
+
+
+def somebody_looks(app: App, owner: int) -> None:
+    """For a while the worker reads this user's accounts more often."""
+
+    def note() -> None:
+        if _readings(app, owner):
+            app.db.write(lambda conn: reading_table.want(conn, owner, app.clock.now()))
+
+    _known.get((app.engine.leases.owner, owner, "looks"), LOOKED_EVERY, note)
+
+
+# --- prices -------------------------------------------------------------------------------------------------
+
+
+def holding(app: App, bot: Bot, account: Account | None) -> Holding:
+    mark, old = (
+        price_of(app, account, bot.symbol) if account is not None and bot.position.quantity else (None, None)
+    )
+    return Holding(bot=bot, account=account, mark=mark, old=old)
+
+
+def mark_of(app: App, account: Account, symbol: Symbol) -> Decimal | None:
+    return price_of(app, account, symbol)[0]
+
+
+def price_of(app: App, account: Account, symbol: Symbol) -> tuple[Decimal | None, timedelta | None]:
+    """The broker's own mark where its list of positions has one (a single call for all of them), else the
+    middle of the market. And its age, where it is not of now."""
+    known = None if is_here(account) else known_of(app, account)
+    held = (known.positions or {}).get(symbol) if known is not None else None
+    mark = held.mark if held is not None else None
+    if known is not None and mark is not None and known.fresh:
+        return mark, None
+    answer = quote_of(
+        app, account, symbol, wait=0.0 if known is not None and known.failing_since is not None else None
+    )
+    at = known.read_at if known is not None and mark is not None else None
+    if answer is not None and (at is None or answer.at > at):
+        mark, at = answer.value.mid, answer.at
+    old = app.clock.now() - at if at is not None else timedelta(0)
+    return mark, old if old > FRESH else None
+
+
+def quote_of(app: App, account: Account, symbol: Symbol, *, wait: float | None = None) -> Answer | None:
+    """The last quote there is. Waits at most `wait` seconds for one of now; without it, hardly at all."""
+    feed = app.brokers.feed(account)
+    life = 0.0 if wait else QUOTE_LIFE
+    return _answer(
+        app, account, feed, ("quote", symbol.text), life, PAPER_LIFE, lambda: feed.quote(symbol), wait
+    )
+
+
+def quote_now(app: App, account: Account, symbol: Symbol, *, wait: float) -> Quote | None:
+    """Of now, or none: for what is reckoned by it."""
+    asked = app.clock.now()
+    answer = quote_of(app, account, symbol, wait=wait)
+    return answer.value if answer is not None and answer.at >= asked - timedelta(seconds=QUOTE_LIFE) else None
+
+
+def candles(app: App, account: Account, symbol: Symbol, timeframe: Timeframe, count: int) -> Answer | None:
+    """For a chart; None where none are known yet."""
+    feed = app.brokers.feed(account)
+    what = ("candles", symbol.text, timeframe.text, count)
+    return _answer(
+        app,
+        account,
+        feed,
+        what,
+        CANDLE_LIFE,
+        PAPER_LIFE,
+        lambda: feed.candles(symbol, timeframe, end=app.clock.now(), count=count),
+    )
+
+
+def daily_candles(app: App, account: Account, symbol: Symbol, count: int) -> Sequence[Candle]:
+    """For comparisons over weeks; empty where the venue has none."""
+    feed, day = app.brokers.feed(account), Timeframe(86400)
+    ask = lambda: feed.candles(symbol, day, end=app.clock.now(), count=count)  # noqa: E731
+    answer = _answer(app, account, feed, ("days", symbol.text, count), HISTORY_LIFE, HISTORY_LIFE, ask)
+    return [] if answer is None else answer.value
+
+
+def _answer(
+    app: App,
+    account: Account,
+    feed: Any,
+    what: tuple[Any, ...],
+    life: float,
+    life_here: float,
+    ask: Callable[[], Any],
+    wait: float | None = None,
+) -> Answer | None:
+    """The demo market is at hand and asked at once; a broker's prices are asked for behind the asker's
+    back."""
+    key = _key(app, account, *what)
+    if feed is not app.feed:
+        return _latest.get(
+            (app.engine.leases.owner, account.id, account.credentials), key, life, ask, app.clock, wait=wait
+        )
+    found = _known.get(key, 0.0 if wait else life_here, ask)
+    return None if isinstance(found, BrokerError) else Answer(value=found, at=app.clock.now(), age_from=0.0)

@@ -1,0 +1,63 @@
+"""Simulation mode for all: while it is on, every live account is traded on the built-in paper broker.
+
+The setting is a row in the database that is read together with each account, so a switch acts at once in
+every process. It is refused while a bot on a live account owns something or has an order out: real and
+simulated positions must not mix."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from dashtrade.domain.access import Permission
+from dashtrade.domain.paper_account import PaperSettings
+from dashtrade.services.bots.bots import Refusal
+from dashtrade.services.people.permission import require
+from dashtrade.tables import accounts as account_table
+from dashtrade.tables import admin_queries
+from dashtrade.tables import messages as message_table
+from dashtrade.tables import paper as paper_table
+from dashtrade.tables import people as people_table
+from dashtrade.tables.people import User
+
+if TYPE_CHECKING:
+    from dashtrade.app import App
+
+SHOWN = 5  # of what stands in the way
+
+
+def is_on(app: App) -> bool:
+    with app.db.read() as conn:
+        return people_table.setting(conn, account_table.SIMULATION) == "on"
+
+
+def in_the_way(app: App) -> list[Any]:
+    """Bots on live accounts that own something or have an order out: (id, name, symbol, quantity, email)."""
+    with app.db.read() as conn:
+        return admin_queries.busy_on_live(conn)
+
+
+def switch(app: App, actor: User, on: bool) -> None:
+    require(actor, Permission.MANAGE_SYSTEM)
+    now = app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        account_table.hold_live(conn)
+        if (people_table.setting(conn, account_table.SIMULATION) == "on") is on:
+            return
+        busy = admin_queries.busy_on_live(conn)
+        if busy:
+            named = ", ".join(f"{bot.name} ({bot.email})" for bot in busy[:SHOWN])
+            more = f" and {len(busy) - SHOWN} more" if len(busy) > SHOWN else ""
+            raise Refusal(
+                f"bots on live accounts still own something or have an order out: {named}{more}",
+                "Close their positions first: real and simulated positions must not mix.",
+            )
+        paper_table.open_for_live(conn, PaperSettings().starting_cash)
+        people_table.put_setting(conn, account_table.SIMULATION, "on" if on else "off")
+        message_table.record(
+            conn, actor=actor.id, action=f"simulation mode switched {'on' if on else 'off'}", now=now
+        )
+
+    app.db.write(work)

@@ -1,0 +1,235 @@
+"""What a venue cannot do is said when a bot is saved, not when its first alert comes.
+
+The capability table is known without asking anybody. The symbol's own rules come from the venue, which is
+asked in bounded time; where it does not answer, the bot is saved all the same, and its user is told what
+could not be checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from dashtrade.domain.bots import Bot, OrderDefaults, Sides
+from dashtrade.domain.decisions.sizing import NoSize, entry_size
+from dashtrade.domain.ports import BrokerError, Capabilities, Quote, Rejected, Rules, Unavailable
+from dashtrade.domain.signals import Size, SizeKind
+from dashtrade.domain.values import ZERO, Malformed, OrderType, Symbol, money, plain
+from dashtrade.tables.accounts import Account
+
+if TYPE_CHECKING:
+    from dashtrade.app import App
+
+T = TypeVar("T")
+Warn = Callable[[str], Any]
+DOLLARS = frozenset(["USD", "USDT", "USDC", "FDUSD", "TUSD", "BUSD", "DAI"])
+PATIENCE = 5.0  # seconds that the saving of a bot waits for its venue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wish:
+    """What of a bot a venue may have something against."""
+
+    symbol: Symbol
+    sides: Sides
+    order_type: OrderType
+    size: Size
+    ordering: OrderDefaults
+
+
+def check(
+    app: App,
+    account: Account,
+    symbol: Symbol,
+    values: Mapping[str, Any],
+    warn: Warn,
+    before: Bot | None = None,
+) -> None:
+    """Raises Malformed for what cannot be; warns of what may go wrong or could not be found out. `values` are
+    the bot's fields as they will be stored, of a change only the changed ones."""
+    wish = _wish(symbol, values, before)
+    can = app.brokers.capabilities(account)
+    _check_table(wish, can)
+    if before is None and (money_of := _other_money(symbol)):
+        warn(
+            f"{symbol.short} is priced in {money_of}: this bot's size, limits and profit are in it too. "
+            "Nothing is converted; pages write $ all the same."
+        )
+    if wish.sides is Sides.BOTH and not can.shorts:
+        warn(f"{can.name} cannot sell short: a SELL closes what the bot owns, and opens nothing.")
+    try:
+        rules, quote = _asked(app, account, symbol)
+    except Rejected as error:
+        raise Malformed(
+            error.message, where="symbol", hint="Look at its spelling, or choose another symbol or account."
+        ) from error
+    except BrokerError as error:
+        warn(
+            f"{can.name} could not be asked about {symbol.short}: whether it can be traded there as the "
+            f"bot says is not known. {error.message}"
+        )
+        return
+    if rules.note:
+        warn(f"{rules.note}. Try the bot with a small order first.")
+    _check_rules(wish, can, rules)
+    _check_size(wish, can, rules, quote, warn)
+
+
+def check_beside(app: App, account: Account, symbol: Symbol, others: Iterable[Symbol], warn: Warn) -> None:
+    """A pair of two coins pays with one that another bot may own: a broker holds one heap of it, and books
+    count what was bought."""
+    if not symbol.is_crypto or app.brokers.of(account).offers.local:
+        return
+    shared = {one.quote for one in (symbol, *others) if one.is_crypto} & {
+        one.base for one in (symbol, *others) if one.is_crypto
+    }
+    for coin in sorted(shared & {symbol.base, symbol.quote}):
+        warn(
+            f"{coin} is traded by one bot of this account and paid with by another: what is paid is "
+            "missing where it is owned, and shows as a "
+            "difference with the broker. Give one of them an account, or a sub-account, of its own."
+        )
+
+
+def _other_money(symbol: Symbol) -> str:
+    """What it is priced in, where that is no dollar. Pages and limits know one money."""
+    if symbol.is_crypto:
+        return "" if symbol.quote in DOLLARS else symbol.quote
+    return "" if symbol.market == "NYSE" else f"the money of its market, {symbol.market}"
+
+
+def _wish(symbol: Symbol, values: Mapping[str, Any], before: Bot | None) -> _Wish:
+    if before is None:
+        size = Size(kind=values["size_kind"], value=values["size_value"])
+        return _Wish(
+            symbol=symbol,
+            sides=values["sides"],
+            order_type=values["order_type"],
+            size=size,
+            ordering=OrderDefaults.read(values.get("ordering")),
+        )
+    size = Size(
+        kind=values.get("size_kind", before.size.kind), value=values.get("size_value", before.size.value)
+    )
+    ordering = OrderDefaults.read(values["ordering"]) if "ordering" in values else before.ordering
+    return _Wish(
+        symbol=symbol,
+        sides=values.get("sides", before.sides),
+        order_type=values.get("order_type", before.order_type),
+        size=size,
+        ordering=ordering,
+    )
+
+
+def _check_table(wish: _Wish, can: Capabilities) -> None:
+    ordering = wish.ordering
+    if wish.symbol.is_crypto and not can.crypto:
+        raise Malformed(
+            f"{can.name} does not trade coins",
+            where="symbol",
+            hint="Use an account of a crypto exchange, or a paper account.",
+        )
+    if not wish.symbol.is_crypto and not can.stocks:
+        raise Malformed(
+            f"{can.name} does not trade stocks",
+            where="symbol",
+            hint="Use an account of a stock broker, or a paper account.",
+        )
+    if wish.order_type not in can.order_types:
+        raise Malformed(
+            f"{can.name} has no {wish.order_type} orders",
+            where="order_type",
+            hint=f"One of: {', '.join(sorted(can.order_types))}.",
+        )
+    if wish.sides is Sides.SHORT and not can.shorts:
+        raise Malformed(f"{can.name} cannot sell short", where="sides", hint='Set sides to "long".')
+    if ordering.time_in_force is not None and ordering.time_in_force not in can.times_in_force:
+        hint = f"One of: {', '.join(sorted(can.times_in_force))}."
+        raise Malformed(
+            f"{can.name} takes no {ordering.time_in_force} orders", where="time_in_force", hint=hint
+        )
+    if ordering.extended_hours and not can.extended_hours:
+        raise Malformed(
+            f"{can.name} does not trade outside the regular hours",
+            where="extended_hours",
+            hint="Set extended_hours to false.",
+        )
+
+
+def _asked(app: App, account: Account, symbol: Symbol) -> tuple[Rules, Quote | None]:
+    """The symbol's rules; and its price, where there is one now."""
+    broker, feed = app.brokers.of(account), app.brokers.feed(account)
+
+    def ask() -> tuple[Rules, Quote | None]:
+        rules = broker.rules(symbol)
+        try:
+            return rules, feed.quote(symbol)
+        except BrokerError:
+            return rules, None
+
+    return ask() if broker.offers.local else _bounded(ask)
+
+
+def _bounded(ask: Callable[[], T]) -> T:
+    pool = ThreadPoolExecutor(1, thread_name_prefix="venue-check")
+    try:
+        return pool.submit(ask).result(PATIENCE)
+    except TimeoutError as error:
+        raise Unavailable(f"It did not answer within {PATIENCE:.0f} s.") from error
+    finally:
+        pool.shutdown(wait=False)
+
+
+def _check_rules(wish: _Wish, can: Capabilities, rules: Rules) -> None:
+    name, fraction = wish.symbol.short, wish.size.kind is SizeKind.QUANTITY and wish.size.value % 1
+    if not rules.tradable:
+        raise Malformed(
+            f"{name} cannot be traded at {can.name} now",
+            where="symbol",
+            hint="Choose another symbol or account.",
+        )
+    if wish.sides is Sides.SHORT and not rules.shortable:
+        raise Malformed(
+            f"{name} cannot be sold short at {can.name}",
+            where="sides",
+            hint='Set sides to "long", or choose another symbol.',
+        )
+    if fraction and not (can.fractional and rules.fractionable):
+        raise Malformed(
+            f"{can.name} takes whole shares of {name} only, not {plain(wish.size.value)}",
+            where="position_size",
+            hint="Write a whole number, or a size in dollars.",
+        )
+    if fraction and wish.sides is Sides.SHORT and can.fractions_by_the_day and not wish.symbol.is_crypto:
+        raise Malformed(
+            f"{can.name} sells whole shares short only, not {plain(wish.size.value)}",
+            where="position_size",
+            hint="Write a whole number.",
+        )
+
+
+def _check_size(wish: _Wish, can: Capabilities, rules: Rules, quote: Quote | None, warn: Warn) -> None:
+    """A size that can never make an order is refused; one that makes none at today's price is warned of."""
+    name, size, least = wish.symbol.short, wish.size, max(rules.min_quantity, rules.quantity_step)
+    if size.kind is SizeKind.QUANTITY and size.value < least:
+        raise Malformed(
+            f"{plain(size.value)} {name} is less than the smallest order at {can.name}, {plain(least)}",
+            where="position_size",
+            hint="Make it larger.",
+        )
+    if size.kind is SizeKind.DOLLARS and size.value < rules.min_notional:
+        what = (
+            f"{money(size.value)} is less than the smallest order of {name} at {can.name}, "
+            f"{money(rules.min_notional)}"
+        )
+        raise Malformed(what, where="position_size", hint="Make it larger.")
+    if quote is None or size.kind not in (SizeKind.QUANTITY, SizeKind.DOLLARS):
+        return
+    sized = entry_size(size, price=quote.ask, equity=ZERO, owned=ZERO, rules=rules)
+    if isinstance(sized, NoSize):
+        warn(f"At today's price an entry would not make an order: {sized.reason}.")
+    if wish.sides is Sides.BOTH and can.shorts and not rules.shortable:
+        warn(
+            f"{name} cannot be sold short at {can.name}: a SELL closes what the bot owns, and opens nothing."
+        )

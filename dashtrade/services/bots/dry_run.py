@@ -1,0 +1,164 @@
+"""What an alert would do if it came now: by the very decision that would be made of it, with nothing written
+and nothing sent.
+
+A venue is given some seconds to answer: this is asked by somebody who looks at a page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from dashtrade.domain.bots import Bot
+from dashtrade.domain.decisions.decide import CancelFirst, Later, decide
+from dashtrade.domain.decisions.risk import Approved, Check, Refused, Step, View, Wait
+from dashtrade.domain.exits import exits as exit_rules
+from dashtrade.domain.ports import BrokerError, Unavailable
+from dashtrade.domain.signals import ExitPlan, Signal
+from dashtrade.domain.values import Symbol
+from dashtrade.engine.deciding import Market, look
+from dashtrade.engine.intake import expiry, listeners_of
+from dashtrade.tables import accounts as account_table
+from dashtrade.tables import bots as bot_table
+from dashtrade.tables.accounts import Account
+from dashtrade.tables.people import User
+from dashtrade.tables.signals import Waiting
+
+if TYPE_CHECKING:
+    from dashtrade.app import App
+
+PATIENCE = 3.0  # seconds, with a venue
+MOST = 5  # bots, of those that hear it
+ROUNDS = 4  # what is cancelled or waited for first, until it is decided
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryRun:
+    """For one bot. Without steps nothing would be sent, and `reason` says why."""
+
+    bot: Bot
+    account: Account
+    steps: tuple[Step, ...] = ()
+    reason: str = ""
+    would: str = ""  # where it is refused
+    checks: tuple[Check, ...] = ()
+    before: tuple[str, ...] = ()  # what happens first
+    plan: ExitPlan = ExitPlan()  # the exits that an entry would bring  # noqa: RUF009
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        return tuple(check for check in self.checks if not check.ok)
+
+
+def of(app: App, user: User, signal: Signal) -> Sequence[DryRun] | str:
+    """For the bots that would hear it, or why none would."""
+    with app.db.read() as conn:
+        found = listeners_of(conn, user.id, signal)
+        if isinstance(found, str):
+            return found
+        bots = [bot for each in found[:MOST] if (bot := bot_table.get(conn, user.id, each.id)) is not None]
+        accounts = {account.id: account for account in account_table.list_all(conn, user.id)}
+    max_age = timedelta(seconds=user.max_alert_age) if user.max_alert_age else None
+    return [_run(app, bot, accounts[bot.account_id], signal, max_age, alone=len(found) == 1) for bot in bots]
+
+
+def _run(
+    app: App, bot: Bot, account: Account, signal: Signal, max_age: timedelta | None, *, alone: bool
+) -> DryRun:
+    if account.problem:
+        return DryRun(bot=bot, account=account, reason=account.problem)
+    try:
+        market = _market(app, account, bot.symbol)
+    except BrokerError as error:
+        return DryRun(bot=bot, account=account, reason=f"what it would do is not known now: {error.message}")
+    now = app.clock.now()
+    task = Waiting(
+        id=0,
+        user_id=bot.user_id,
+        signal_id="",
+        bot_id=bot.id,
+        account_id=account.id,
+        symbol=bot.symbol,
+        status="waiting",
+        reason="",
+        alone=alone,
+        taken_back=0,
+        received_at=now,
+        due_at=None,
+        held_until=None,
+        expires_at=expiry(signal, now, max_age),
+    )
+    with app.db.read() as conn:
+        view = look(conn, task, market, now)
+    return _decided(bot, account, signal, view)
+
+
+def _decided(bot: Bot, account: Account, signal: Signal, view: View) -> DryRun:
+    before = [f"waits {signal.delay.total_seconds():g} s, as the alert says"] if signal.delay else []
+    plan = exit_rules.plan_for(signal, bot.exit_plan)
+    for _ in range(ROUNDS):
+        match decide(signal, view):
+            case Later(reason=reason) if reason:
+                return DryRun(bot=bot, account=account, reason=reason, before=tuple(before))
+            case Later(due_at=due_at):
+                before.append(f"waits {(due_at - view.received_at).total_seconds():g} s, as the bot is set")
+                view = replace(view, received_at=view.received_at - (due_at - view.received_at))
+            case CancelFirst(order_ids=ids, reason=reason):
+                before.append(f"cancels {len(ids)} order(s): {reason}")
+                view = replace(
+                    view,
+                    working=tuple(o for o in view.working if o.id not in ids),
+                    taken_back=view.taken_back + len(ids),
+                    others_orders=tuple(o for o in view.others_orders if o.id not in ids),
+                )
+            case Wait(reason=reason):
+                return DryRun(bot=bot, account=account, reason=reason, before=tuple(before))
+            case Refused() as said:
+                return DryRun(
+                    bot=bot,
+                    account=account,
+                    reason=said.reason,
+                    would=said.would,
+                    checks=said.checks,
+                    before=tuple(before),
+                    plan=plan,
+                )
+            case Approved() as said:
+                return DryRun(
+                    bot=bot,
+                    account=account,
+                    steps=said.steps,
+                    reason=said.reason,
+                    checks=said.checks,
+                    before=tuple(before),
+                    plan=plan,
+                )
+    return DryRun(
+        bot=bot,
+        account=account,
+        reason="it would wait for orders that are being cancelled",
+        before=tuple(before),
+    )
+
+
+@lru_cache(maxsize=1)
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(4, thread_name_prefix="dry-run")
+
+
+def _market(app: App, account: Account, symbol: Symbol) -> Market:
+    broker, feed, asker = app.brokers.of(account), app.brokers.feed(account), app.engine.asker
+    if broker.offers.local and feed is app.feed:
+        return asker.here(broker, feed, symbol, simulated=account.simulated)
+    if broker.offers.local:
+        asked = _pool().submit(asker.here, broker, feed, symbol, simulated=account.simulated)
+    else:
+        asked = _pool().submit(asker.far, broker, feed, symbol, anew=False, simulated=account.simulated)
+    try:
+        return asked.result(PATIENCE)
+    except TimeoutError:
+        raise Unavailable(f"{account.label} has not answered within {PATIENCE:g} s") from None

@@ -1,0 +1,1 @@
+"""The demo: an account without a form."""

@@ -1,0 +1,175 @@
+"""A user's own data as one ZIP file, and trades as CSV, written while they are sent: nothing is ever whole in
+memory or on the disk.
+
+What is sent goes to a reader who may be slow, or may not read at all. So each piece is read with a connection
+of its own, which is given back before the piece is handed on; the next one goes on behind the last key."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import zipfile
+from collections.abc import Callable, Generator
+from contextlib import closing
+from datetime import date, datetime
+from decimal import Decimal
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import sqlalchemy as sa
+
+from dashtrade.domain.values import Symbol, iso, plain
+from dashtrade.services.bots.bots import Refusal
+from dashtrade.tables import admin_queries
+from dashtrade.tables import export as table
+from dashtrade.tables import messages as message_table
+from dashtrade.tables import orders as order_table
+from dashtrade.tables.base import harmless
+from dashtrade.tables.people import User
+
+if TYPE_CHECKING:
+    from dashtrade.app import App
+
+T = TypeVar("T")
+PIECE = 256 * 1024  # characters between two pieces that are handed on
+Pieces = Generator[T, None, None]  # to be closed where it is not read to its end
+Rows = Callable[[sa.Connection, Any], Pieces[tuple[Any, Any]]]  # what comes behind a key: (key, cells)
+
+
+class _Sink:
+    """Takes what the ZIP writer writes, and hands it on."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        self._pieces.append(bytes(data))
+        return len(data)
+
+    def flush(self) -> None: ...
+
+    def take(self) -> bytes:
+        pieces, self._pieces = self._pieces, []
+        return b"".join(pieces)
+
+
+def own_data(app: App, user: User, address: str) -> Pieces[bytes]:
+    """Recorded first, and refused to those who only look at somebody's pages."""
+    if user.viewer:
+        raise Refusal(
+            "these are somebody else's pages", "Leave the view first; only they can take their data along."
+        )
+    now = app.clock.now()
+    app.db.write(
+        lambda conn: message_table.record(
+            conn, actor=user.id, action="data exported", now=now, subject=user.id, address=address
+        )
+    )
+    return _zipped(app, user)
+
+
+def _zipped(app: App, user: User) -> Pieces[bytes]:
+    sink = _Sink()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:  # type: ignore[call-overload]
+        with app.db.read() as conn:
+            profile = table.profile(conn, user.id)
+        archive.writestr("README.txt", _ABOUT)
+        archive.writestr(
+            "profile.json", json.dumps({name: _said(value) for name, value in profile.items()}, indent=2)
+        )
+        for file, name in table.TABLES.items():
+            with archive.open(f"{file}.csv", "w", force_zip64=True) as entry:
+                for text in csv_pieces(
+                    app, tuple(c.name for c in table.columns(name)), partial(_own_rows, user.id, name)
+                ):
+                    entry.write(text.encode())
+                    yield sink.take()
+            yield sink.take()
+    yield sink.take()
+
+
+def _own_rows(owner: int, name: str, conn: sa.Connection, after: Any) -> Pieces[tuple[Any, Any]]:
+    width = len(table.columns(name))
+    with closing(table.rows(conn, owner, name, after)) as found:
+        for row in found:
+            yield row[width:], [_cell(value) for value in row[:width]]
+
+
+def _said(value: Any) -> Any:
+    match value:
+        case Decimal():
+            return plain(value)
+        case datetime():
+            return iso(value)
+        case date():
+            return value.isoformat()
+        case Symbol():
+            return value.text
+        case dict() | list():
+            return json.dumps(value, ensure_ascii=False)
+    return value
+
+
+def _cell(value: Any) -> Any:
+    """As text; what a spreadsheet would take for a formula gets an apostrophe, numbers are left alone."""
+    return harmless(value) if isinstance(value, str) else _said(value)
+
+
+_ABOUT = (
+    "Your data in DashTrade: profile.json, and one CSV file per kind of record, oldest first. Times are "
+    "UTC, money is exact.\r\n"
+    "Passwords, tokens, broker credentials and secrets are left out: they open things, and DashTrade "
+    "itself keeps most of them sealed.\r\n"
+)
+
+
+# --- one's own trades ---------------------------------------------------------------------------------------
+
+
+def my_trades(app: App, user: User, wanted: dict[str, Any]) -> Pieces[str]:
+    def rows(conn: sa.Connection, before: Any) -> Pieces[tuple[Any, Any]]:
+        return _trade_rows(
+            order_table.stream_trades(conn, user.id, before=before, **wanted), order_table.CSV_COLUMNS
+        )
+
+    return csv_pieces(app, order_table.CSV_COLUMNS, rows)
+
+
+# --- everybody's trades, for admins -------------------------------------------------------------------------
+
+
+def all_trades(app: App, wanted: dict[str, Any]) -> Pieces[str]:
+    """The caller has checked that they may; the cells come harmless from the query."""
+
+    def rows(conn: sa.Connection, before: Any) -> Pieces[tuple[Any, Any]]:
+        return _trade_rows(
+            admin_queries.stream_all_trades(conn, before=before, **wanted), admin_queries.ALL_CSV_COLUMNS
+        )
+
+    return csv_pieces(app, admin_queries.ALL_CSV_COLUMNS, rows)
+
+
+def _trade_rows(found: Pieces[Any], names: tuple[str, ...]) -> Pieces[tuple[Any, Any]]:
+    place = names.index("id")
+    with closing(found):
+        for row in found:
+            yield int(row[place]), row
+
+
+def csv_pieces(app: App, names: tuple[str, ...], rows: Rows) -> Pieces[str]:
+    """Cells that are harmless already, as lines."""
+    buffer, key, more = io.StringIO(), None, True
+    writer = csv.writer(buffer, lineterminator="\r\n")
+    writer.writerow(names)
+    while more:
+        with app.db.read() as conn, closing(rows(conn, key)) as found:
+            more = False
+            for _, cells in found:
+                writer.writerow(cells)
+                if buffer.tell() >= PIECE:
+                    more = True
+                    break
+        yield buffer.getvalue()
+        buffer.seek(0)
+        buffer.truncate()

@@ -1,0 +1,68 @@
+"""The encryption key's life: is it the right one, and moving every secret to a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from dashtrade.tables import accounts as account_table
+from dashtrade.tables import people as people_table
+from dashtrade.tables import second_factors as proof_table
+from encryption import WrongKey
+
+if TYPE_CHECKING:
+    from dashtrade.app import App
+
+CHECK = "key_check"
+_PAGE = 200
+
+
+def check_key(app: App) -> None:
+    """At start: a secret of our own tells whether the key is the one this database was sealed with. Raises
+    WrongKey."""
+    with app.db.read() as conn:
+        sealed = people_table.setting(conn, CHECK)
+    if sealed is None:
+        app.db.write(lambda conn: people_table.put_setting(conn, CHECK, app.vault.encrypt("dashtrade")))
+    elif app.vault.decrypt(sealed) != "dashtrade":
+        raise WrongKey("The encryption key does not fit this database.")
+
+
+def rotate_all(app: App) -> int:
+    """Every secret not sealed by the first key is sealed anew. Stopped in the middle, it goes on where it
+    was; a secret that its owner changes meanwhile is left as they made it."""
+    moved = _rotate(app, account_table.sealed, account_table.put_sealed, "credentials")
+    moved += _rotate(app, account_table.sealed_sessions, account_table.put_session, "session")
+    moved += _rotate(app, people_table.webhook_secrets, people_table.put_webhook_secret, "secret")
+    moved += _rotate(app, proof_table.sealed_factors, proof_table.put_sealed_factor, "totp_secret")
+
+    def own(conn: sa.Connection) -> int:
+        sealed = people_table.setting(conn, CHECK)
+        if sealed is None or not app.vault.needs_rotation(sealed):
+            return 0
+        people_table.put_setting(conn, CHECK, app.vault.rotate(sealed))
+        return 1
+
+    return moved + app.db.write(own)
+
+
+def _put_all(put: Callable[..., bool], fresh: list[tuple[int, str, str]], conn: sa.Connection) -> int:
+    return sum(put(conn, row_id, old, new) for row_id, old, new in fresh)
+
+
+def _rotate(app: App, page_of: Callable[..., list[Any]], put: Callable[..., bool], column: str) -> int:
+    moved, after = 0, 0
+    while True:
+        with app.db.read() as conn:
+            page = page_of(conn, after=after, limit=_PAGE)
+        if not page:
+            return moved
+        stale = [
+            (row.id, getattr(row, column)) for row in page if app.vault.needs_rotation(getattr(row, column))
+        ]
+        fresh = [(row_id, old, app.vault.rotate(old)) for row_id, old in stale]
+        moved += app.db.write(partial(_put_all, put, fresh))
+        after = page[-1].id

@@ -1,0 +1,277 @@
+"""What admins do to accounts, and superadmins to the installation. Each deed asks the table of permissions
+and is recorded."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from dashtrade.domain.access import Permission, Role
+from dashtrade.domain.values import Malformed
+from dashtrade.services.bots.bots import NotFound, Refusal
+from dashtrade.services.people import removal, second_factor, users
+from dashtrade.services.people.permission import require, require_over
+from dashtrade.tables import admin_queries
+from dashtrade.tables import bots as bot_table
+from dashtrade.tables import messages as message_table
+from dashtrade.tables import people as table
+from dashtrade.tables import second_factors as proof_table
+from dashtrade.tables.people import User
+
+if TYPE_CHECKING:
+    from dashtrade.app import App
+
+SIGNUPS = ("open", "invite", "closed")
+DAYS, SYMBOLS, LATEST = 14, 8, 1000
+BACKUPS = 50
+
+
+def user_of(app: App, actor: User, user_id: int) -> User:
+    """Somebody whose account the actor may change."""
+    require(actor, Permission.MANAGE_USERS)
+    with app.db.read() as conn:
+        user = table.by_id(conn, user_id)
+    if user is None:
+        raise NotFound("user")
+    require_over(actor, user)
+    return user
+
+
+def set_role(app: App, actor: User, user_id: int, role: Role) -> None:
+    require(actor, Permission.MANAGE_ROLES)
+    user, now = user_of(app, actor, user_id), app.clock.now()
+    if user.demo_until is not None:
+        raise Refusal("a demo account has no other role", "Its user can turn it into a real account first.")
+
+    def work(conn: sa.Connection) -> None:
+        if role is not Role.SUPERADMIN:
+            removal.keep_a_superadmin(conn, user_id)
+        table.change(conn, user_id, role=role)
+        proof_table.end_handed_out(conn, user_id)
+        message_table.record(
+            conn,
+            actor=actor.id,
+            action="role given",
+            now=now,
+            subject=user_id,
+            detail={"email": user.email, "role": role},
+        )
+        message_table.send(
+            conn,
+            user_id,
+            level="warning",
+            title=f"Your role is now {role}",
+            now=now,
+            text=f"{actor.email} changed it from {user.role}. If you did not expect that, ask them.",
+        )
+
+    app.db.write(work)
+
+
+def set_active(app: App, actor: User, user_id: int, active: bool) -> None:
+    """Deactivated: every session and token is dead at once and for good, and the bots open nothing until each
+    is resumed by its owner."""
+    user, now = user_of(app, actor, user_id), app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        if not active:
+            removal.keep_a_superadmin(conn, user_id)
+            table.remove_sessions(conn, user_id)
+            table.revoke_api_tokens(conn, user_id, now)
+            table.end_webhook_tokens(conn, user_id, now=now, until=None)
+            proof_table.end_handed_out(conn, user_id)
+            bot_table.pause_all(conn, user_id, reason="its owner's account was deactivated", now=now)
+        table.change(conn, user_id, is_active=active)
+        message_table.record(
+            conn,
+            actor=actor.id,
+            action="user activated" if active else "user deactivated",
+            now=now,
+            subject=user_id,
+            detail={"email": user.email},
+        )
+        if active and not user.is_active:
+            message_table.send(
+                conn,
+                user_id,
+                level="warning",
+                title="Your account was deactivated and is active again",
+                now=now,
+                text="Every token from before is revoked, the webhook token too: make a new one under Setup "
+                "and put it into your alerts. "
+                "Your bots open nothing until you resume each of them.",
+            )
+
+    app.db.write(work)
+
+
+def reset_second_factor(app: App, actor: User, user_id: int) -> None:
+    user = user_of(app, actor, user_id)
+    if not user.second_factor:
+        raise Refusal("their second factor is off already", "There is nothing to do.")
+    second_factor.remove(
+        app, user_id, actor=actor.id, action="second factor taken off by an admin", told_by=actor.email
+    )
+
+
+def delete(app: App, actor: User, user_id: int, *, confirm: str) -> None:
+    """With everything of theirs; `confirm` is their email, typed."""
+    user = user_of(app, actor, user_id)
+    if user.id == actor.id:
+        raise Refusal("this is yourself", "Delete your own account on the Account page.")
+    if confirm.strip().lower() != user.email:
+        raise Malformed(
+            "this is not the user's email",
+            where="confirm",
+            hint="Type the email of the account that is to go.",
+        )
+    removal.remove(app, user_id, actor=actor.id, action="user deleted")
+
+
+# --- the installation ---------------------------------------------------------------------------------------
+
+
+def settings(app: App) -> dict[str, Any]:
+    return {"signup": users.signup(app), "demo": demo_offered(app)}
+
+
+def demo_offered(app: App) -> bool:
+    """While nobody may sign up, there is no demo either: it ends in an account."""
+    with app.db.read() as conn:
+        return (
+            table.setting(conn, users.DEMO) != "off"
+            and (table.setting(conn, users.SIGNUP) or app.settings.signup) != "closed"
+        )
+
+
+def put_setting(app: App, actor: User, name: str, value: str) -> None:
+    require(actor, Permission.MANAGE_SYSTEM)
+    allowed = {users.SIGNUP: SIGNUPS, users.DEMO: ("on", "off")}[name]
+    if value not in allowed:
+        raise Malformed(f"{name} cannot be {value[:30]!r}", where=name, hint=f"One of: {', '.join(allowed)}.")
+    now = app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        table.put_setting(conn, name, value)
+        message_table.record(
+            conn, actor=actor.id, action="setting changed", now=now, detail={"name": name, "value": value}
+        )
+
+    app.db.write(work)
+
+
+def overview(app: App) -> dict[str, Any]:
+    """Everybody's figures: people, bots, trades and volume by day, the symbols traded most, what went wrong
+    in the last day."""
+    now = app.clock.now()
+    since = (now - timedelta(days=DAYS - 1)).date()
+    with app.db.read() as conn:
+        counts = admin_queries.figures(
+            conn, since_active=now - timedelta(days=7), since_error=now - timedelta(days=1)
+        )
+        days, symbols = admin_queries.by_day(conn, since), admin_queries.by_symbol(conn, since, SYMBOLS)
+    return {
+        "counts": counts,
+        "days": [(row.day, int(row.trades), float(row.volume)) for row in days],
+        "symbols": [(row.symbol, int(row.trades), float(row.volume)) for row in symbols],
+    }
+
+
+def latencies(app: App) -> list[tuple[str, int, dict[str, float]]]:
+    """(what, how many, milliseconds by percentile) over the newest decisions that sent something at once."""
+    with app.db.read() as conn:
+        rows = admin_queries.latencies(conn, LATEST)
+    spans = {
+        "accepted → decided": [row.decided_at - row.received_at for row in rows],
+        "accepted → fill booked": [
+            row.booked_at - row.received_at for row in rows if row.booked_at is not None
+        ],
+    }
+    return [(name, len(found), _percentiles(found)) for name, found in spans.items()]
+
+
+def _percentiles(found: list[timedelta]) -> dict[str, float]:
+    ordered = sorted(found)
+    return (
+        {
+            f"p{share}": ordered[min(len(ordered) * share // 100, len(ordered) - 1)]
+            / timedelta(milliseconds=1)
+            for share in (50, 90, 99)
+        }
+        if found
+        else {}
+    )
+
+
+# --- backups ------------------------------------------------------------------------------------------------
+
+
+def backups(app: App) -> list[tuple[str, datetime, int]]:
+    """(name, when, bytes) of those made here, the newest first."""
+    files = sorted(_backup_folder(app).glob("dashtrade-*.db"), reverse=True)[:BACKUPS]
+    return [
+        (file.name, datetime.fromtimestamp(file.stat().st_mtime, UTC), file.stat().st_size) for file in files
+    ]
+
+
+def make_backup(app: App, actor: User) -> Path:
+    """A verified copy of the SQLite database, made while everything runs."""
+    require(actor, Permission.MANAGE_SYSTEM)
+    now, folder = app.clock.now(), _backup_folder(app)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    path = folder / f"dashtrade-{now:%Y%m%d-%H%M%S}.db"
+    app.db.backup(path)
+    app.db.write(
+        lambda conn: message_table.record(
+            conn, actor=actor.id, action="backup made", now=now, detail={"file": path.name}
+        )
+    )
+    return path
+
+
+def _backup_folder(app: App) -> Path:
+    return app.settings.home / "backups"
+
+
+# --- the logs -----------------------------------------------------------------------------------------------
+
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+TAIL = 512 * 1024  # bytes of each file that are looked through
+
+
+def log_lines(app: App, actor: User, *, level: str, text: str, most: int) -> list[str]:
+    """The newest lines of all processes, of this level and worse, that hold this text. Whatever proves who
+    somebody is was left out when they were written, and is looked for once more."""
+    from dashtrade.redaction import redacted
+
+    require(actor, Permission.MANAGE_SYSTEM)
+    wanted = {*LEVELS[LEVELS.index(level) :], "CRITICAL"}
+    found: list[str] = []
+    for file in sorted(app.settings.logs.glob("*.log")):
+        for entry in _entries(file):
+            words = entry.split(" ", 2)
+            known = words[1] if len(words) > 2 and words[1] in (*LEVELS, "CRITICAL") else "INFO"
+            if known in wanted and text.lower() in entry.lower():
+                found.append(entry)
+    return [redacted(entry) for entry in sorted(found)[-most:]]
+
+
+def _entries(file: Path) -> list[str]:
+    """Lines, each with what belongs to it (a traceback) in the same piece."""
+    try:
+        with open(file, "rb") as opened:
+            opened.seek(0, 2)
+            opened.seek(max(opened.tell() - TAIL, 0))
+            lines = opened.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return []
+    found: list[str] = []
+    for line in lines:
+        if line[:2] == "20" or not found:
+            found.append(line)
+        else:
+            found[-1] += "\n" + line
+    return found

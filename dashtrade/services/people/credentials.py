@@ -1,0 +1,270 @@
+"""Changing what one signs in with: the password, by oneself or by an admin's link, and the email."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from dashtrade.domain.access import Permission, may, may_manage
+from dashtrade.domain.values import sha256
+from dashtrade.services.bots.bots import NotFound, Refusal
+from dashtrade.services.people import passwords, second_factor, users
+from dashtrade.services.people.permission import require, require_over
+from dashtrade.services.people.users import Denied
+from dashtrade.tables import attempts as attempt_table
+from dashtrade.tables import messages as message_table
+from dashtrade.tables import people as people_table
+from dashtrade.tables import quotas as quota_table
+from dashtrade.tables import second_factors as table
+from dashtrade.tables.people import User
+
+if TYPE_CHECKING:
+    from dashtrade.app import App
+
+LINK_LIFE = timedelta(hours=24)
+
+
+def change_password(
+    app: App,
+    user: User,
+    *,
+    old: str,
+    new: str,
+    address: str,
+    token: str | None,
+    end_api_tokens: bool = False,
+    rotate_webhook_token: bool = False,
+) -> str | None:
+    """Asks for the old one again, and ends the other sessions: whoever knew it may be in one of them. On
+    request the API tokens end as well, and the webhook token is replaced: the new one, if so."""
+    users.check_own_password(app, user, old, address, where="old")
+    passwords.check(new, user.email, user.name)
+    _put_password(
+        app,
+        user.id,
+        passwords.hashed(new),
+        keep=sha256(token or ""),
+        action="password changed",
+        address=address,
+        end_api_tokens=end_api_tokens,
+    )
+    return users.rotate_webhook_token(app, user) if rotate_webhook_token else None
+
+
+def change_email(app: App, user: User, *, email: str, password: str, address: str) -> None:
+    users.check_own_password(app, user, password, address, where="password")
+    email, now = users.read_email(email), app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        if email != user.email:
+            users.check_free(conn, email)
+        people_table.change(conn, user.id, email=email)
+        message_table.record(
+            conn,
+            actor=user.id,
+            action="email changed",
+            now=now,
+            subject=user.id,
+            detail={"from": user.email, "to": email},
+            address=address,
+        )
+
+    app.db.write(work)
+
+
+def make_link(app: App, actor: User, user_id: int) -> str:
+    """An address at which this user makes a new password: once, within a day. It ends the ones before it."""
+    require(actor, Permission.MANAGE_USERS)
+    with app.db.read() as conn:
+        user = people_table.by_id(conn, user_id)
+    if user is None:
+        raise NotFound("user")
+    require_over(actor, user)
+    return _link(app, user, actor=actor)
+
+
+def revoke_link(app: App, actor: User, user_id: int) -> None:
+    """The link of this user works no more."""
+    require(actor, Permission.MANAGE_USERS)
+    now = app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        user = people_table.by_id(conn, user_id)
+        if user is None:
+            raise NotFound("user")
+        require_over(actor, user)
+        if not table.drop_link(conn, user_id):
+            raise NotFound("password link")
+        message_table.record(
+            conn,
+            actor=actor.id,
+            action="password link revoked",
+            now=now,
+            subject=user_id,
+            detail={"email": user.email},
+        )
+
+    app.db.write(work)
+
+
+def open_links(app: App, actor: User) -> list[Any]:
+    require(actor, Permission.MANAGE_USERS)
+    with app.db.read() as conn:
+        return table.open_links(conn, app.clock.now())
+
+
+def rescue(app: App, email: str) -> str:
+    """For whoever has the machine, when nobody can sign in: the same link, and the second factor is off."""
+    with app.db.read() as conn:
+        found = people_table.by_email(conn, users.read_email(email))
+    if found is None:
+        raise NotFound("user")
+    second_factor.remove(
+        app,
+        found[0].id,
+        actor=None,
+        action="second factor taken off on the machine",
+        told_by="Whoever runs this machine",
+    )
+    return _link(app, found[0], actor=None)
+
+
+def _link(app: App, user: User, *, actor: User | None) -> str:
+    if user.demo_until is not None:
+        raise Refusal(
+            "a demo has no password", "Its user can turn it into a real account, on the Account page."
+        )
+    code, now = secrets.token_urlsafe(24), app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        quota_table.lock(conn, user.id)  # two at once would not see each other's link, and both would work
+        table.add_link(
+            conn,
+            user.id,
+            code_hash=sha256(code),
+            made_by=actor.id if actor else 0,
+            now=now,
+            expires_at=now + LINK_LIFE,
+        )
+        message_table.record(
+            conn,
+            actor=actor.id if actor else None,
+            action="password link made",
+            now=now,
+            subject=user.id,
+            detail={"email": user.email},
+        )
+        message_table.send(
+            conn,
+            user.id,
+            level="warning",
+            title="A link was made by which your password can be changed",
+            now=now,
+            text=f"{actor.email if actor else 'Whoever runs this machine'} made it. It works once, within a "
+            "day. "
+            "If you did not ask for it, ask them, and change your password: that ends the link.",
+        )
+
+    app.db.write(work)
+    return f"{app.settings.dashboard_url}/reset?code={code}"
+
+
+def whose(app: App, code: str) -> User:
+    """Whose link it is, while it works; or Denied."""
+    with app.db.read() as conn:
+        return _whose(conn, sha256(code), app.clock.now())
+
+
+def _whose(conn: sa.Connection, code_hash: str, now: datetime) -> User:
+    """Asked again when the link is used: may who made it still help this user?"""
+    found = table.link(conn, code_hash, now)
+    user = people_table.by_id(conn, found.user_id) if found else None
+    if found is None or user is None or not user.is_active or not _still_may(conn, found.made_by, user):
+        raise Denied("this link is wrong, used or too old", "Ask an admin for a new one.")
+    return user
+
+
+def _still_may(conn: sa.Connection, made_by: int, user: User) -> bool:
+    if not made_by:  # on the machine
+        return True
+    maker = people_table.by_id(conn, made_by)
+    return (
+        maker is not None
+        and maker.is_active
+        and may(maker.role, Permission.MANAGE_USERS)
+        and may_manage(maker.role, user.role)
+    )
+
+
+def use_link(app: App, code: str, *, new: str, address: str) -> None:
+    """Sets the password, and ends every session."""
+    user = whose(app, code)
+    passwords.check(new, user.email, user.name)
+    _put_password(
+        app,
+        user.id,
+        passwords.hashed(new),
+        link=sha256(code),
+        action="password set by a link",
+        address=address,
+    )
+
+
+def _put_password(
+    app: App,
+    user_id: int,
+    stored: str,
+    *,
+    action: str,
+    address: str,
+    keep: str = "",
+    link: str = "",
+    end_api_tokens: bool = False,
+) -> None:
+    now = app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        if link and not (_whose(conn, link, now) and table.use_link(conn, link, now)):
+            raise Denied("this link is wrong, used or too old", "Ask an admin for a new one.")
+        people_table.change(conn, user_id, password_hash=stored)
+        people_table.remove_sessions(conn, user_id, keep=keep)
+        people_table.revoke_api_tokens(conn, user_id, now, name=None if end_api_tokens else users.SIGN_IN)
+        attempt_table.forget_devices(conn, user_id)
+        _tell_what_still_works(conn, user_id, now)
+        table.end_handed_out(conn, user_id)
+        message_table.record(conn, actor=user_id, action=action, now=now, subject=user_id, address=address)
+
+    app.db.write(work)
+
+
+def _tell_what_still_works(conn: sa.Connection, user_id: int, now: datetime) -> None:
+    """Whoever knew the old password may have made or read them."""
+    tokens = [row.name for row in people_table.list_api_tokens(conn, user_id) if row.expires_at > now]
+    works = (
+        [
+            (
+                f"the API token{'s' * (len(tokens) != 1)} "
+                f"{', '.join(tokens[:5])}{' and others' * (len(tokens) > 5)}"
+            )
+        ]
+        if tokens
+        else []
+    )
+    if people_table.current_webhook_token(conn, user_id) is not None:
+        works.append("the webhook token")
+    still = (
+        f"Still valid: {' and '.join(works)}. If somebody else knew the old password, revoke them too."
+        if works
+        else ""
+    )
+    message_table.send(
+        conn,
+        user_id,
+        level="warning" if works else "info",
+        title="Your password was changed",
+        now=now,
+        text=f"Every other device is signed out. {still}".strip(),
+    )

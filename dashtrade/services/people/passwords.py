@@ -1,0 +1,146 @@
+"""Passwords: what is accepted, and how they are kept."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from functools import cache
+
+import bcrypt
+
+from dashtrade.domain.values import Malformed
+from dashtrade.services.people import common_words
+
+SHORTEST, LONGEST = 8, 128
+MOST_USED = 10_000
+_AROUND = 6  # digits and marks beside one of those: a year and two marks
+_ROUNDS = 12
+_ROWS = (
+    "qwertyuiop",
+    "asdfghjkl",
+    "zxcvbnm",
+    "azertyuiop",
+    "qwertzuiop",
+    "1234567890",
+    "abcdefghijklmnopqrstuvwxyz",
+    "qazwsxedcrfvtgb",
+    "1q2w3e4r5t6y7u8i",
+)
+# One sign may stand for either of two letters: each way of reading is tried.
+_READINGS: tuple[dict[int, int], ...] = (
+    {},
+    str.maketrans("013457@$!8", "oieastasib"),
+    str.maketrans("013457@$!|", "oleastasll"),
+)
+# letters beside a common word; from which length of it they may be; words in a row
+_LEFT_OVER, _LONG_ENOUGH, _WORDS = 2, 5, 2
+
+
+def check(password: str, *personal: str) -> None:
+    """Refuse what is guessed first: too short, a row of keys, one character, one of the most used ones, a
+    common word with a few digits, one's own name."""
+    if not SHORTEST <= len(password) <= LONGEST:
+        raise Malformed(
+            f"a password has {SHORTEST} to {LONGEST} characters, this one has {len(password)}",
+            where="password",
+            hint="Three or four words in a row make a good one.",
+        )
+    if "\x00" in password:
+        raise Malformed(
+            "a password cannot contain a NUL character", where="password", hint="Type it on a keyboard."
+        )
+    if _common(
+        password.lower(),
+        [part for own in personal for part in re.split(r"[@.\s]", own.lower()) if len(part) > 2],
+    ):
+        raise Malformed(
+            "this password is one of those that are tried first",
+            where="password",
+            hint="Three or four words in a row make a good one.",
+        )
+
+
+@cache
+def _common_words() -> tuple[str, ...]:
+    return common_words.words()
+
+
+@cache
+def _most_used() -> frozenset[str]:
+    """From leaks, as zxcvbn ships them. Its lists take 15 MB and a moment: they are loaded once somebody
+    chooses a password."""
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS
+
+    return frozenset(FREQUENCY_LISTS["passwords"][:MOST_USED])
+
+
+def _is_used_most(text: str, bare: str) -> bool:
+    """One of them as it is, or with a few digits and marks around it, in each way of reading."""
+    around = len(text) - len(bare)
+    parts = (text, bare) if bare and around <= _AROUND else (text,)
+    return any(part.translate(reading) in _most_used() for part in parts for reading in _READINGS)
+
+
+def _common(text: str, personal: list[str]) -> bool:
+    if len(set(text)) < 4:
+        return True
+    bare = re.sub(r"^[\W\d_]+|[\W\d_]+$", "", text)  # "passw0rd!" ends in no i
+    if _is_used_most(text, bare):
+        return True
+    words = sorted((*_common_words(), *personal), key=len, reverse=True)
+    if any(
+        _of_few_words(re.sub(r"[^a-z]+", "", part.translate(reading)), words)
+        for part in (text, bare)
+        for reading in _READINGS
+    ):
+        return True
+    if re.fullmatch(r"(19|20)?\d{2}[01]?\d[0-3]?\d|\d{1,9}", text):
+        return True
+    return _mostly_runs(text)
+
+
+def _of_few_words(letters: str, words: list[str]) -> bool:
+    """Is it one or two of them, with hardly anything else? Three different ones in a row make a good
+    password."""
+    left, used = letters, []
+    for word in words:
+        if word in left:
+            left = left.replace(word, " ")
+            used.append(word)
+    rest = len(left.replace(" ", ""))
+    return 0 < len(used) <= _WORDS and (
+        not rest or (rest <= _LEFT_OVER and len(max(used, key=len)) >= _LONG_ENOUGH)
+    )
+
+
+def _mostly_runs(text: str) -> bool:
+    """Is it made of runs along rows of keys, with hardly anything else?"""
+    left = text
+    for size in range(max(map(len, _ROWS)), 2, -1):
+        for row in _ROWS:
+            for start in range(len(row) - size + 1):
+                run = row[start : start + size]
+                left = left.replace(run, "").replace(run[::-1], "")
+    return len(left) <= 2
+
+
+def hashed(password: str) -> str:
+    return bcrypt.hashpw(_material(password), bcrypt.gensalt(_ROUNDS)).decode()
+
+
+def matches(password: str, stored: str) -> bool:
+    known = stored.startswith("$2")  # else there is none: the same work, and no password fits
+    return (
+        bcrypt.checkpw(_material(password[: 4 * LONGEST]), (stored if known else NOBODY).encode()) and known
+    )
+
+
+def _material(password: str) -> bytes:
+    """bcrypt reads 72 bytes and stops at a NUL: it gets a digest, so that every character of a long password
+    counts."""
+    return base64.b64encode(hashlib.sha256(password.encode()).digest())
+
+
+# for strangers: the same work as for a user
+NOBODY = "$2b$12$GsiY7bLF8uPVBHosdr.TiuSg/xjLaBA00aiEOB08VBx8dDpVXHRZK"

@@ -1,0 +1,87 @@
+"""A user goes, with everything of theirs. Refused while a bot of theirs holds something for real money.
+
+First they are gone: no session, no token, no name, in one commit. Then their rows go, some thousands at a
+time, so that nobody waits long for the writer. Stopped in the middle, `finish` goes on where it was; the
+worker calls it every hour."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from dashtrade.domain.access import Role
+from dashtrade.services.bots.bots import NotFound, Refusal
+from dashtrade.tables import admin_queries
+from dashtrade.tables import bots as bot_table
+from dashtrade.tables import messages as message_table
+from dashtrade.tables import people as table
+
+if TYPE_CHECKING:
+    from dashtrade.app import App
+
+log = logging.getLogger("dashtrade.people")
+AT_ONCE = 2000  # rows in one commit
+
+
+def remove(app: App, user_id: int, *, actor: int | None, action: str, address: str = "") -> None:
+    """The caller has checked that the actor may."""
+    now = app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        user = table.by_id(conn, user_id)
+        if user is None:
+            raise NotFound("user")
+        keep_a_superadmin(conn, user_id)
+        busy = admin_queries.busy_for_real(conn, user_id)
+        if busy:
+            raise Refusal(
+                f"{busy[0].name} still owns something or has an order out on a live account",
+                (
+                    "Close the positions of its live accounts first: afterwards nobody would know whose they "
+                    "are."
+                ),
+            )
+        message_table.record(conn, actor=actor, action=action, now=now, subject=user_id, address=address)
+        message_table.forget_name(conn, user_id, user.email)
+        bot_table.pause_all(conn, user_id, reason="its owner's account was deleted", now=now)
+        table.remove_sessions(conn, user_id)
+        table.change(
+            conn,
+            user_id,
+            removed_at=now,
+            is_active=False,
+            email=f"removed-{user_id}",
+            name="",
+            password_hash="-",
+            totp_secret=None,
+            demo_until=None,
+            demo_address=None,
+            role=Role.STANDARD,
+        )
+
+    app.db.write(work)
+    _remove_rows(app, user_id)
+
+
+def keep_a_superadmin(conn: sa.Connection, user_id: int) -> None:
+    """Nobody may take away the last one, themselves included: there would be no way back in."""
+    if table.lock_superadmins(conn) == [user_id]:
+        raise Refusal("this is the last superadmin", "Make somebody else a superadmin first.")
+
+
+def finish(app: App) -> int:
+    """What was begun and not ended."""
+    with app.db.read() as conn:
+        users = table.removed(conn)
+    for user_id in users:
+        _remove_rows(app, user_id)
+    return len(users)
+
+
+def _remove_rows(app: App, user_id: int) -> None:
+    while app.db.write(lambda conn: admin_queries.remove_some(conn, user_id, AT_ONCE)):
+        pass
+    app.db.write(lambda conn: admin_queries.remove_user(conn, user_id))
+    log.info("user %s is gone, with everything of theirs", user_id)

@@ -1,0 +1,281 @@
+"""The second factor: an authenticator app's codes, each of which works once, and recovery codes for the day
+the phone is gone."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import secrets
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from dashtrade.domain import totp
+from dashtrade.domain.values import Malformed, sha256
+from dashtrade.services.bots.bots import Refusal
+from dashtrade.services.people import second_factor_policy, throttle, users
+from dashtrade.services.people.throttle import Key
+from dashtrade.services.refusals import CodeNeeded, Denied
+from dashtrade.tables import messages as message_table
+from dashtrade.tables import people as people_table
+from dashtrade.tables import second_factors as table
+from dashtrade.tables.people import User
+from encryption import WrongKey
+
+if TYPE_CHECKING:
+    from dashtrade.app import App
+
+RECOVERY_CODES = 10
+TICKET_LIFE, _TICKET = timedelta(minutes=5), "signing in "
+
+
+def new_secret() -> str:
+    return base64.b32encode(secrets.token_bytes(20)).decode()
+
+
+def enable(
+    app: App, user: User, *, secret: str, code: str, password: str, address: str, token: str | None
+) -> list[str]:
+    """Asked for with the password, and with a code that shows that the app has the secret. The recovery
+    codes, shown this once; every other session ends, and what programs got by signing in with the password
+    alone."""
+    users.check_own_password(app, user, password, address, where="password")
+    now = app.clock.now()
+    step = totp.step_of(secret, _digits(code), now)
+    if step is None:
+        raise Malformed(
+            "this code does not fit",
+            where="code",
+            hint="Type the six digits that the app shows now; the phone's clock must be right.",
+        )
+    codes, sealed = _new_codes(), app.vault.encrypt(secret)
+
+    def work(conn: sa.Connection) -> None:
+        table.put_factor(conn, user.id, sealed, step)
+        table.put_codes(conn, user.id, [sha256(_plain(code)) for code in codes])
+        people_table.remove_sessions(conn, user.id, keep=sha256(token or ""))
+        people_table.revoke_api_tokens(conn, user.id, now, name=users.SIGN_IN)
+        ended = second_factor_policy.end_declines(conn, user)
+        detail = {"declines_ended": ended} if ended else None
+        message_table.record(
+            conn,
+            actor=user.id,
+            action="second factor switched on",
+            now=now,
+            subject=user.id,
+            detail=detail,
+            address=address,
+        )
+
+    app.db.write(work)
+    return codes
+
+
+def disable(app: App, user: User, *, password: str, address: str, declines: bool = False) -> None:
+    """`declines`: they were told what that means for their accounts with real money, and go on without."""
+    users.check_own_password(app, user, password, address, where="password")
+    now = app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        table.put_factor(conn, user.id, None, None)
+        table.put_codes(conn, user.id, [])
+        second_factor_policy.switched_off(conn, user, declines=declines, now=now)
+        message_table.record(
+            conn,
+            actor=user.id,
+            action="second factor switched off",
+            now=now,
+            subject=user.id,
+            address=address,
+        )
+
+    app.db.write(work)
+
+
+def remove(app: App, user_id: int, *, actor: int | None, action: str, told_by: str) -> None:
+    """By somebody else; the caller has checked that they may. `told_by`: who it was, as its user is told."""
+    now = app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        table.put_factor(conn, user_id, None, None)
+        table.put_codes(conn, user_id, [])
+        message_table.record(conn, actor=actor, action=action, now=now, subject=user_id)
+        message_table.send(
+            conn,
+            user_id,
+            level="warning",
+            title="Your second factor was taken off",
+            now=now,
+            text=f"{told_by} did it: your password alone signs you in now. Switch it on again on the "
+            "Account page. If you did not ask for that, change your password and ask them.",
+        )
+
+    app.db.write(work)
+
+
+def renew_codes(app: App, user: User, *, password: str, address: str) -> list[str]:
+    """New recovery codes; the old ones are worth nothing any more."""
+    if not user.second_factor:
+        raise Refusal("the second factor is off", "Switch it on first.")
+    users.check_own_password(app, user, password, address, where="password")
+    codes, now = _new_codes(), app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        table.put_codes(conn, user.id, [sha256(_plain(code)) for code in codes])
+        message_table.record(
+            conn, actor=user.id, action="recovery codes renewed", now=now, subject=user.id, address=address
+        )
+
+    app.db.write(work)
+    return codes
+
+
+def codes_left(app: App, user: User) -> int:
+    with app.db.read() as conn:
+        return table.codes_left(conn, user.id)
+
+
+def check(app: App, user: User, code: str, address: str, *, device: str = "") -> None:
+    """After the password: the app's code or a recovery code, or Denied. Few attempts, as six digits are few;
+    after many wrong ones in a row the app's codes are not looked at any more."""
+    if not user.second_factor:
+        return
+    if not code.strip():
+        raise CodeNeeded(
+            "this account needs a code of its authenticator app",
+            'Send it as "code"; a recovery code will do.',
+        )
+    known = throttle.is_known(app, user.id, device)
+    keys = [Key(text=f"code:{user.id}:{device}" if known else f"code:{user.id}")]
+    throttle.reserve(app, keys, who=user.email, address=address, subject=user.id)
+    locked = app.db.write_unasked(lambda conn: table.count_code(conn, user.id)) > table.LOCKED_AFTER
+    if _right(app, user, _plain(code), address, locked=locked):
+        app.db.write_unasked(lambda conn: table.code_was_right(conn, user.id))
+        throttle.right(app, keys)
+        return
+    app.notes.note(
+        app,
+        "sign-in failed",
+        who=user.email,
+        address=address,
+        subject=user.id,
+        reason="wrong code after the right password",
+    )
+    if throttle.wait(app, keys):
+        _warn(app, user, address)
+    if locked:
+        raise Denied(
+            f"the app's codes are not taken any more, after {table.LOCKED_AFTER} wrong ones in a row",
+            "Use a recovery code, or ask an admin to take off the second factor.",
+        )
+    raise Denied(
+        "this code is wrong or was used",
+        "Wait for the app's next code and type that, or use a recovery code.",
+    )
+
+
+def ticket(app: App, user: User, *, remember: bool) -> str:
+    """Says, sealed and for five minutes, that the password was right: the browser brings it back with the
+    code. It ends with the next sign-in, its own among them, and with a change of the password."""
+    until = (app.clock.now() + TICKET_LIFE).timestamp()
+    with app.db.read() as conn:
+        state = _state(conn, user.email)
+    said = {"user": user.id, "until": until, "remember": remember, "state": state}
+    return app.vault.encrypt(f"{_TICKET}{json.dumps(said)}")
+
+
+def _state(conn: sa.Connection, email: str) -> str:
+    found = people_table.by_email(conn, email)
+    return sha256(f"{found[1]} {found[0].last_login_at}") if found else ""
+
+
+def of_ticket(app: App, given: str) -> tuple[User, bool]:
+    """The user, and whether to remember them; or Denied."""
+    with contextlib.suppress(WrongKey, ValueError):
+        kind, _, text = app.vault.decrypt(given[:1000]).partition("{")
+        said = json.loads("{" + text) if kind == _TICKET else {}
+        if said and said["until"] > app.clock.now().timestamp():
+            with app.db.read() as conn:
+                user = people_table.by_id(conn, said["user"])
+                fits = user is not None and _state(conn, user.email) == said["state"]
+            if user is not None and user.is_active and fits:
+                return user, said["remember"]
+    raise Denied("that took too long", "Type email and password again.")
+
+
+def _right(app: App, user: User, code: str, address: str, *, locked: bool) -> bool:
+    now = app.clock.now()
+    if len(code) != totp.DIGITS:
+        return app.db.write(lambda conn: _use_recovery(conn, user, code, address, now))
+    if locked:
+        return False
+    with app.db.read() as conn:
+        sealed = table.factor(conn, user.id)
+    step = totp.step_of(app.vault.decrypt(sealed), code, now) if sealed else None
+    return step is not None and app.db.write(lambda conn: table.use_step(conn, user.id, step))
+
+
+def _use_recovery(conn: sa.Connection, user: User, code: str, address: str, now: datetime) -> bool:
+    if not table.use_code(conn, user.id, sha256(code), now):
+        return False
+    left = table.codes_left(conn, user.id)
+    message_table.record(
+        conn,
+        actor=user.id,
+        action="recovery code used",
+        now=now,
+        subject=user.id,
+        detail={"left": left},
+        address=address,
+    )
+    message_table.send(
+        conn,
+        user.id,
+        level="warning",
+        title="A recovery code was used",
+        now=now,
+        text=(
+            f"Somebody signed in with one of your recovery codes; {left} are left. If it was not you, "
+            "change your password now."
+        ),
+    )
+    return True
+
+
+def _warn(app: App, user: User, address: str) -> None:
+    now = app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        message_table.record(
+            conn, actor=user.id, action="too many wrong codes", now=now, subject=user.id, address=address
+        )
+        message_table.send(
+            conn,
+            user.id,
+            level="error",
+            title="Somebody who knows your password types wrong codes",
+            now=now,
+            text=(
+                "Signing in to your account was tried with the right password and wrong codes. If it was "
+                "not you, change your password."
+            ),
+        )
+
+    app.db.write(work)
+
+
+def _new_codes() -> list[str]:
+    """120 random bits each, in groups that can be typed: so many that a plain digest of them cannot be
+    searched."""
+    texts = [base64.b32encode(secrets.token_bytes(15)).decode().lower() for _ in range(RECOVERY_CODES)]
+    return ["-".join(text[at : at + 4] for at in range(0, 24, 4)) for text in texts]
+
+
+def _plain(code: str) -> str:
+    return "".join(c for c in code.lower() if c.isalnum())[:40]
+
+
+def _digits(code: str) -> str:
+    return "".join(c for c in code if c.isascii() and c.isdigit())[:10]

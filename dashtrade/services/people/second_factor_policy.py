@@ -1,0 +1,205 @@
+"""Who has to have a second factor: everybody, where a superadmin requires it; else whoever lets an account
+trade real money, unless they decline, which is recorded. No rule of this stands between a user and closing a
+position."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from dashtrade.domain.access import Permission
+from dashtrade.domain.values import Malformed
+from dashtrade.services.people.permission import require
+from dashtrade.services.refusals import Refusal
+from dashtrade.tables import accounts as account_table
+from dashtrade.tables import admin_queries, second_factors
+from dashtrade.tables import messages as message_table
+from dashtrade.tables import people as people_table
+from dashtrade.tables.accounts import Account
+from dashtrade.tables.people import REQUIRED, SECOND_FACTOR, User
+
+if TYPE_CHECKING:
+    from dashtrade.app import App
+
+
+# --- for everybody ------------------------------------------------------------------------------------------
+
+
+def is_required(app: App) -> bool:
+    with app.db.read() as conn:
+        return _is_required(conn)
+
+
+def _is_required(conn: sa.Connection) -> bool:
+    return people_table.setting(conn, SECOND_FACTOR) == REQUIRED
+
+
+def put(app: App, actor: User, required: bool) -> None:
+    """From the next request on, whoever has none sets it up before anything else (`User.second_factor_due`).
+    Everybody is told."""
+    require(actor, Permission.MANAGE_SYSTEM)
+    now = app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        if _is_required(conn) is required:
+            return
+        people_table.put_setting(conn, SECOND_FACTOR, REQUIRED if required else "voluntary")
+        done = (
+            "second factor required of everybody"
+            if required
+            else "second factor no longer required of everybody"
+        )
+        message_table.record(conn, actor=actor.id, action=done, now=now)
+        _tell(conn, required, now)
+
+    app.db.write(work)
+
+
+def _tell(conn: sa.Connection, required: bool, now: datetime) -> None:
+    if not required:
+        for has in (True, False):
+            admin_queries.tell_everybody(
+                conn,
+                second_factor=has,
+                level="info",
+                title="A second factor is no longer required",
+                now=now,
+                text="A superadmin changed it. Yours stays as it is."
+                if has
+                else "A superadmin changed it. One still protects your account.",
+            )
+        return
+    admin_queries.tell_everybody(
+        conn,
+        second_factor=False,
+        level="warning",
+        title="A second factor is now required",
+        now=now,
+        text="A superadmin requires it of everybody here: set yours up, the dashboard asks for it before "
+        "anything else. Until then you "
+        "can close positions and stop your bots. Alerts and API tokens work as before.",
+    )
+    admin_queries.tell_everybody(
+        conn,
+        second_factor=True,
+        level="info",
+        title="A second factor is now required",
+        now=now,
+        text=(
+            "A superadmin requires it of everybody here. You have one, so nothing changes, but it cannot "
+            "be switched off."
+        ),
+    )
+
+
+def figures(app: App) -> Any:
+    """(people, with_factor): how many there are, and how many of them have one."""
+    with app.db.read() as conn:
+        return admin_queries.factors(conn)
+
+
+# --- for real money -----------------------------------------------------------------------------------------
+
+
+def check(user: User, *, declines: bool) -> None:
+    """What a form can be told before anything is made."""
+    _declined(has=user.second_factor, required=user.second_factor_due, declines=declines)
+
+
+def declined_at(conn: sa.Connection, user: User, *, declines: bool, now: datetime) -> datetime | None:
+    """Asked as an account is about to be let trade real money: None where its owner has a second factor, else
+    when they declined one; or it is refused."""
+    declined = _declined(
+        has=second_factors.lock_factor(conn, user.id), required=_is_required(conn), declines=declines
+    )
+    return now if declined else None
+
+
+def _declined(*, has: bool, required: bool, declines: bool) -> bool:
+    if has:
+        return False
+    if required:
+        raise _required()
+    if not declines:
+        raise Malformed(
+            "real money asks for a second factor, and you have none",
+            where="decline_second_factor",
+            hint=(
+                "Set it up on the Account page; or send true, and whoever gets your password can trade "
+                "your money."
+            ),
+        )
+    return True
+
+
+def _required() -> Refusal:
+    return Refusal(
+        "this installation requires a second factor",
+        "Set it up, or keep it: a superadmin requires it of everybody here.",
+    )
+
+
+def record_decline(
+    conn: sa.Connection, user: User, account_id: int, *, label: str, broker: str, now: datetime
+) -> None:
+    detail = {"label": label, "broker": broker}
+    message_table.record(
+        conn,
+        actor=user.id,
+        action="account goes without a second factor",
+        now=now,
+        subject=account_id,
+        detail=detail,
+    )
+
+
+def switched_off(conn: sa.Connection, user: User, *, declines: bool, now: datetime) -> None:
+    """After it was taken off by its owner, in the same transaction: each account with real money asks for the
+    decline."""
+    if _is_required(conn):
+        raise _required()
+    for account in [account for account in account_table.list_all(conn, user.id) if account.confirmed_live]:
+        account_table.change(
+            conn,
+            user.id,
+            account.id,
+            second_factor_declined_at=declined_at(conn, user, declines=declines, now=now),
+        )
+        record_decline(conn, user, account.id, label=account.label, broker=account.broker, now=now)
+
+
+def end_declines(conn: sa.Connection, user: User) -> int:
+    """Now that there is a second factor."""
+    declined = [
+        account
+        for account in account_table.list_all(conn, user.id)
+        if account.second_factor_declined_at is not None
+    ]
+    for account in declined:
+        account_table.change(conn, user.id, account.id, second_factor_declined_at=None)
+    return len(declined)
+
+
+def live(app: App, user: User) -> list[Account]:
+    """Their accounts that may trade real money."""
+    with app.db.read() as conn:
+        return [account for account in account_table.list_all(conn, user.id) if account.confirmed_live]
+
+
+def undecided(app: App, user: User) -> list[Account]:
+    """Those for which there is neither a second factor nor a decline: they trade on, and their owner is
+    asked."""
+    return (
+        []
+        if user.second_factor
+        else [account for account in live(app, user) if account.second_factor_declined_at is None]
+    )
+
+
+def without(app: App, user_ids: Collection[int]) -> dict[int, Any]:
+    """Of these users, who trades real money behind a password alone; see `overall.live_without_factor`."""
+    with app.db.read() as conn:
+        return admin_queries.live_without_factor(conn, user_ids)

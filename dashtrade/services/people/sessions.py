@@ -1,0 +1,294 @@
+"""Who is signed in to the dashboard, from where, until when.
+
+The browser keeps a random token, the database its SHA-256: who reads the database cannot sign in with what is
+there. A session ends by its age; one that is not remembered, by being left alone as well."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from dashtrade.domain.access import Permission, TokenScope, may_manage
+from dashtrade.domain.values import Malformed, sha256
+from dashtrade.services.bots.bots import NotFound, Refusal
+from dashtrade.services.operations import quotas
+from dashtrade.services.people import users
+from dashtrade.services.people.permission import require, require_over
+from dashtrade.tables import messages as message_table
+from dashtrade.tables import people as table
+from dashtrade.tables import quotas as quota_table
+from dashtrade.tables.people import User
+
+if TYPE_CHECKING:
+    from dashtrade.app import App
+
+SHORT, REMEMBERED = timedelta(hours=24), timedelta(days=30)
+IDLE = timedelta(hours=12)
+# "last seen" is as exact as this: a page that ticks must not write all the time
+SEEN_EVERY = timedelta(seconds=60)
+DEMO_LIFE = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A line in the user's list of sessions. `name` tells it from the others and opens nothing."""
+
+    name: str
+    created_at: datetime
+    seen_at: datetime
+    expires_at: datetime
+    device: str
+    address: str
+    remember: bool
+    current: bool
+
+
+def begin(
+    app: App, user_id: int, *, device: str, address: str, remember: bool, replaces: str | None = None
+) -> str:
+    """A new session's token. The one the browser had before ends: a token planted before signing in is worth
+    nothing after."""
+    token, now = secrets.token_urlsafe(32), app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        if replaces:
+            table.remove_session(conn, sha256(replaces))
+        table.forget_expired(conn, now)
+        quota_table.lock(conn, user_id)
+        table.trim_sessions(conn, user_id, quotas.SESSIONS - 1)
+        table.add_session(
+            conn,
+            user_id,
+            token_hash=sha256(token),
+            created_at=now,
+            seen_at=now,
+            expires_at=now + (REMEMBERED if remember else SHORT),
+            device=device[:120],
+            address=address[:60],
+            remember=remember,
+        )
+        table.change(conn, user_id, last_login_at=now)
+        message_table.record(
+            conn, actor=user_id, action="signed in", now=now, subject=user_id, address=address
+        )
+
+    app.db.write(work)
+    return token
+
+
+def find(app: App, token: str | None, *, present: bool = True) -> User | None:
+    """Whose session this is, if it still is one; where an admin looks at somebody's pages, that somebody,
+    with the admin's name. `present`: somebody did something, which a page that renews itself is not."""
+    if not token or len(token) > 100:
+        return None
+    now, key = app.clock.now(), sha256(token)
+    with app.db.read() as conn:
+        found = table.of_session(conn, key)
+        seen = table.by_id(conn, found[1].viewing) if found and found[1].viewing else None
+    if found is None:
+        return None
+    user, row = found
+    if not user.is_active or row.expires_at <= now or (not row.remember and now - row.seen_at > IDLE):
+        return None
+    if seen is not None and may_manage(user.role, seen.role):
+        return replace(seen, viewer=user.email, second_factor_due=user.second_factor_due)
+    if present and now - row.seen_at > SEEN_EVERY:
+        app.db.write(lambda conn: _seen(conn, user, key, now))
+    return user
+
+
+def _seen(conn: sa.Connection, user: User, key: str, now: datetime) -> None:
+    table.touch_session(conn, key, now)
+    if user.demo_until is not None:  # a demo that is used goes on
+        table.change(conn, user.id, demo_until=now + DEMO_LIFE)
+
+
+def view(app: App, actor: User, token: str | None, user_id: int) -> None:
+    """From now on this session shows another user's pages, and nothing can be done on them."""
+    require(actor, Permission.MANAGE_USERS)
+    now = app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        other = table.by_id(conn, user_id)
+        if other is None or other.id == actor.id:
+            raise NotFound("user")
+        require_over(actor, other)
+        table.view_session(conn, sha256(token or ""), user_id)
+        message_table.record(
+            conn,
+            actor=actor.id,
+            action="looked at a user's pages",
+            now=now,
+            subject=user_id,
+            detail={"email": other.email},
+        )
+
+    app.db.write(work)
+
+
+def leave_view(app: App, token: str | None) -> None:
+    app.db.write(lambda conn: table.view_session(conn, sha256(token or ""), None))
+
+
+def end(app: App, token: str | None, address: str = "") -> None:
+    """Signing out."""
+    key, now = sha256(token or ""), app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        found = table.of_session(conn, key)
+        if found is not None:
+            table.remove_session(conn, key)
+            user = found[0].id
+            message_table.record(
+                conn, actor=user, action="signed out", now=now, subject=user, address=address
+            )
+
+    app.db.write(work)
+
+
+def listed(app: App, user: User, token: str | None) -> list[Session]:
+    """The user's sessions, the latest used first."""
+    with app.db.read() as conn:
+        rows = table.list_sessions(conn, user.id, app.clock.now())
+    mine = sha256(token) if token else ""
+    return [
+        Session(
+            name=row.token_hash[:16],
+            created_at=row.created_at,
+            seen_at=row.seen_at,
+            expires_at=row.expires_at,
+            device=row.device,
+            address=row.address,
+            remember=row.remember,
+            current=row.token_hash == mine,
+        )
+        for row in rows
+    ]
+
+
+def revoke(app: App, user: User, name: str) -> None:
+    """End one of one's own sessions, by the name it is listed under."""
+    now = app.clock.now()
+
+    def work(conn: sa.Connection) -> bool:
+        ended = table.remove_session_named(conn, user.id, name)
+        if ended:
+            message_table.record(conn, actor=user.id, action="session ended", now=now, subject=user.id)
+        return ended
+
+    if len(name) != 16 or not app.db.write(work):
+        raise NotFound("session")
+
+
+def revoke_others(app: App, user: User, token: str | None) -> int:
+    """End every session of the user but this one."""
+    keep, now = sha256(token or ""), app.clock.now()
+
+    def work(conn: sa.Connection) -> int:
+        message_table.record(conn, actor=user.id, action="other sessions ended", now=now, subject=user.id)
+        return table.remove_sessions(conn, user.id, keep=keep)
+
+    return app.db.write(work)
+
+
+def add_api_token(
+    app: App, user: User, *, name: str, days: int, scopes: Collection[TokenScope], password: str, address: str
+) -> str:
+    """A token for a machine of the user's own, shown once. It asks for the password: who found an open
+    browser must not stay in."""
+    name = " ".join(name.split())[:60]
+    if not name:
+        raise Malformed(
+            "a token needs a name", where="name", hint="Say what will use it, such as: reporting script."
+        )
+    if not 1 <= days <= 365:
+        raise Malformed("a token lives from 1 to 365 days", where="days", hint="Choose fewer days.")
+    if user.demo_until is not None:
+        raise Refusal("a demo has no API tokens", "Turn it into a real account first, on this page.")
+    if not scopes:
+        raise Malformed(
+            "a token without a scope can do nothing",
+            where="scopes",
+            hint=f"Choose at least one: {', '.join(TokenScope)}.",
+        )
+    users.check_own_password(app, user, password, address, where="password")
+    token, now = "dt_" + secrets.token_urlsafe(32), app.clock.now()
+    allowed = " ".join(one for one in TokenScope if one in scopes)
+
+    def work(conn: sa.Connection) -> None:
+        quotas.claim(conn, user, quotas.API_TOKENS, now)
+        table.add_api_token(
+            conn,
+            user.id,
+            token_hash=sha256(token),
+            name=name,
+            created_at=now,
+            expires_at=now + timedelta(days=days),
+            used_at=None,
+            revoked_at=None,
+            scopes=allowed,
+        )
+        detail = {"name": name, "scopes": allowed, "days": days}
+        message_table.record(
+            conn,
+            actor=user.id,
+            action="api token added",
+            now=now,
+            subject=user.id,
+            detail=detail,
+            address=address,
+        )
+
+    app.db.write(work)
+    return token
+
+
+def revoke_api_token(app: App, user: User, token_id: int, *, address: str) -> None:
+    """End one of one's own API tokens."""
+    now = app.clock.now()
+
+    def work(conn: sa.Connection) -> bool:
+        ended = table.revoke_api_token(conn, user.id, token_id, now)
+        if ended:
+            said: dict[str, Any] = {"action": "api token revoked", "detail": {"token": token_id}}
+            message_table.record(conn, actor=user.id, now=now, subject=user.id, address=address, **said)
+        return ended
+
+    if not app.db.write(work):
+        raise NotFound("token")
+
+
+def drop_sign_in_token(app: App, access_token: str) -> None:
+    """Signing up hands out an API token, as a program would want; a person in a browser gets a session
+    instead."""
+    now = app.clock.now()
+    app.db.write(lambda conn: table.end_access_token(conn, sha256(access_token), now))
+
+
+def device_of(agent: str) -> str:
+    """A browser's name as people know it, from what it says of itself."""
+    systems = (
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Android", "Android"),
+        ("Windows", "Windows"),
+        ("Mac OS", "macOS"),
+        ("CrOS", "ChromeOS"),
+        ("Linux", "Linux"),
+    )
+    browsers = (
+        ("Edg/", "Edge"),
+        ("OPR/", "Opera"),
+        ("Firefox/", "Firefox"),
+        ("Chrome/", "Chrome"),
+        ("Safari/", "Safari"),
+        ("curl/", "curl"),
+    )
+    browser = next((name for mark, name in browsers if mark in agent), "Unknown browser")
+    system = next((name for mark, name in systems if mark in agent), "")
+    return f"{browser} on {system}" if system else browser

@@ -1,0 +1,123 @@
+"""What a user may do to the exits of an open position: move the stop, set or remove take-profits, set the
+time by which it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from dashtrade.domain.alerts.dialects import read_loss, read_profits
+from dashtrade.domain.alerts.fields import read_flag, read_moment
+from dashtrade.domain.bots import Bot
+from dashtrade.domain.exits import exits as rules
+from dashtrade.domain.signals import ExitPlan
+from dashtrade.domain.values import iso, plain
+from dashtrade.services.accounts import prices
+from dashtrade.services.bots.bots import NotFound, Refusal, account_of
+from dashtrade.tables import accounts as account_table
+from dashtrade.tables import bots as table
+from dashtrade.tables import messages as message_table
+from dashtrade.tables import orders as order_table
+from dashtrade.tables.people import User
+
+if TYPE_CHECKING:
+    from dashtrade.app import App
+
+PRICE_WAIT = 1.0  # seconds for a price of now; the watch looks at it all the time anyway
+
+
+def change(app: App, user: User, bot_id: int, given: Mapping[str, Any]) -> None:
+    """What is not given stays; null removes it. Exits that the venue held are taken back, and DashTrade keeps
+    the new ones: it does so from this moment on, so that the position is never without them."""
+    with app.db.read() as conn:
+        bot = table.get(conn, user.id, bot_id)
+    if bot is None:
+        raise NotFound("bot")
+    mark, now = _mark(app, user, bot), app.clock.now()
+    plan, until = (
+        _read(given),
+        read_moment(given["until"], "until") if given.get("until") is not None else None,
+    )
+
+    def work(conn: sa.Connection) -> None:
+        account_table.hold(conn, bot.account_id)
+        current = table.load(conn, bot_id)
+        if not current.position.quantity:
+            raise Refusal(
+                "the bot owns nothing that exits could be for",
+                "Set exits for its next entries in the bot's own settings.",
+            )
+        kept = _kept(current, given, plan, until, mark, now)
+        table.change(conn, user.id, bot_id, exits=kept or None)
+        legs = [
+            order.id
+            for order in order_table.open_in_lane(conn, bot.account_id, bot.symbol)
+            if order.parent_id and order.bot_id == bot_id
+        ]
+        if legs:
+            order_table.request_cancel(conn, legs)
+        detail = {name: str(given[name])[:200] for name in given}
+        message_table.record(
+            conn, actor=user.id, action="exits changed", now=now, subject=bot_id, detail=detail
+        )
+
+    app.db.write(work)
+
+
+def _read(given: Mapping[str, Any]) -> ExitPlan:
+    profits, stop = given.get("take_profit"), given.get("stop_loss")
+    return ExitPlan(
+        take_profits=read_profits(profits, "take_profit") if profits is not None else (),
+        stop_loss=read_loss(stop, "stop_loss") if stop is not None else None,
+        break_even=read_flag(given["break_even"], "break_even")
+        if given.get("break_even") is not None
+        else False,
+    )
+
+
+_PARTS = {
+    "stop_loss": ("stop", "limit", "trail", "best"),
+    "take_profit": ("take_profits", "size"),
+    "break_even": ("break_even",),
+    "until": ("until",),
+}
+
+
+def _kept(
+    bot: Bot,
+    given: Mapping[str, Any],
+    plan: ExitPlan,
+    until: datetime | None,
+    mark: Decimal | None,
+    now: datetime,
+) -> rules.Kept:
+    entry = bot.position.average_price
+    assert entry is not None, "it owns something"
+    where = mark if mark is not None else entry
+    priced = rules.price_exits(plan, bot.position, now, bot.time_zone)
+    if "trail" in priced:  # it trails from here, not from the entry
+        sign = bot.position.side.sign
+        priced |= {"best": str(where), "stop": str(where - sign * Decimal(priced["trail"]))}
+    for price, sign, name in rules.levels(priced, bot.position.side.sign):
+        if (price - where) * sign <= 0:
+            raise Refusal(
+                f"a {name} at {plain(price)} would close at once, as the price is {plain(where)}",
+                f"Set it {'above' if sign > 0 else 'below'} the price, or close the bot.",
+            )
+    dropped = {"held_by", "firing", *(part for name in given for part in _PARTS.get(name, ()))}
+    stays = {name: value for name, value in (bot.exits or {}).items() if name not in dropped}
+    return stays | priced | ({"until": iso(until)} if until is not None else {})
+
+
+def _mark(app: App, user: User, bot: Bot) -> Decimal | None:
+    """What closing would bring now, or what the position was last known to be worth; None where no price is
+    to be had."""
+    account = account_of(app, user, bot.account_id)
+    quote = prices.quote_now(app, account, bot.symbol, wait=PRICE_WAIT)
+    if quote is None:
+        return prices.mark_of(app, account, bot.symbol)
+    return quote.bid if bot.position.quantity > 0 else quote.ask

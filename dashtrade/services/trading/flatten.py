@@ -1,0 +1,280 @@
+"""Closing everything of a bot, an account or a user: asked for once, carried on by the worker until it is
+flat or can say why not.
+
+Each bot's position is closed by a signal through the one door, the largest risk first; resting orders are
+taken back by it. The signal is named by the row it belongs to and by its try, so that a crash between the two
+repeats nothing."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from bot_engine import Lane, Receipt
+from dashtrade.domain.alerts.dialects import parse
+from dashtrade.domain.bots import Bot, Stop
+from dashtrade.domain.orders import OrderStatus
+from dashtrade.domain.signals import Origin
+from dashtrade.domain.values import Malformed, iso, plain
+from dashtrade.services.bots import bots as bot_service
+from dashtrade.services.bots.bots import NotFound
+from dashtrade.tables import accounts as account_table
+from dashtrade.tables import bots as bot_table
+from dashtrade.tables import flattens as table
+from dashtrade.tables import messages as message_table
+from dashtrade.tables import orders as order_table
+from dashtrade.tables import signals as signal_table
+from dashtrade.tables.people import User
+
+if TYPE_CHECKING:
+    from dashtrade.app import App
+
+log = logging.getLogger("dashtrade.flatten")
+FIRST, LONGEST = 2, 60  # seconds between two tries: doubled each time, up to the longest
+# of orders at the venue; of DashTrade's own decision, which will hardly change
+MOST_FAILURES, MOST_REFUSALS = 12, 3
+
+
+def start(
+    app: App,
+    user: User,
+    *,
+    scope: str,
+    scope_id: int | None,
+    pause: bool = False,
+    accounts: Sequence[int] | None = None,
+) -> int:
+    """One commit, and then it is carried out. `pause`: entries are switched off in the same scope, until
+    switched on again. `accounts` closes what is on these alone. What is being closed already is not closed
+    twice: asked for again with nothing new in it, the number of the one that runs comes back."""
+    with app.db.read() as conn:
+        number, _ = _scope(conn, user, scope, scope_id, accounts)  # before anything is switched
+        switches = bot_table.list_switches(conn, user.id)
+    stopped = any(
+        (row.scope, row.scope_id) == (scope, number) and Stop(row.stop) is not Stop.NONE for row in switches
+    )
+    if pause and not stopped:  # one that is on is as strong or stronger
+        bot_service.put_switch(
+            app,
+            user,
+            scope=scope,
+            scope_id=scope_id,
+            stop=Stop.PAUSE_ENTRIES,
+            reason="everything is being closed",
+        )
+    now = app.clock.now()
+
+    def work(conn: sa.Connection) -> int:
+        number, bots = _scope(conn, user, scope, scope_id, accounts)
+        under_way = table.under_way(conn, user.id)
+        holding = [bot for bot in bots if bot.position.quantity or bot.status != "READY"]
+        fresh = [bot for bot in holding if bot.id not in under_way]
+        if holding and not fresh:
+            return under_way[holding[0].id]
+        fresh.sort(key=lambda bot: -abs(bot.position.cost))
+        flatten_id = table.add(
+            conn, user.id, scope=scope, scope_id=number, asked_by=user.email, now=now, bots=fresh
+        )
+        detail = {"scope": scope, "bots": len(fresh), "paused": pause}
+        if accounts is not None:
+            detail["accounts"] = sorted(accounts)
+        message_table.record(conn, actor=user.id, action="flatten", now=now, subject=number, detail=detail)
+        return flatten_id
+
+    return app.db.write(work)
+
+
+def _scope(
+    conn: sa.Connection, user: User, scope: str, scope_id: int | None, accounts: Sequence[int] | None
+) -> tuple[int, list[Bot]]:
+    if accounts is not None and scope != "user":
+        raise Malformed(
+            "accounts goes with the scope user",
+            where="accounts",
+            hint='Send {"scope": "user", "accounts": [1, 2]}.',
+        )
+    if not all(account_table.get(conn, user.id, number) for number in accounts or ()):
+        raise NotFound("account")
+    match scope:
+        case "user":
+            bots = bot_table.list_page(conn, user.id, limit=100_000)
+            return user.id, [bot for bot in bots if accounts is None or bot.account_id in accounts]
+        case "account" if scope_id and account_table.get(conn, user.id, scope_id):
+            return scope_id, bot_table.list_page(conn, user.id, limit=100_000, account_id=scope_id)
+        case "bot" if scope_id and (bot := bot_table.get(conn, user.id, scope_id)):
+            return scope_id, [bot]
+    raise NotFound(scope if scope in ("account", "bot") else "scope")
+
+
+def view(app: App, user: User, flatten_id: int) -> dict[str, Any]:
+    with app.db.read() as conn:
+        row = table.get(conn, user.id, flatten_id)
+        if row is None:
+            raise NotFound("flatten")
+        return _view(conn, user, row)
+
+
+def latest(app: App, user: User, limit: int = 10) -> list[dict[str, Any]]:
+    """Newest first."""
+    with app.db.read() as conn:
+        return [_view(conn, user, row) for row in table.latest(conn, user.id, limit=limit)]
+
+
+def _view(conn: sa.Connection, user: User, row: Any) -> dict[str, Any]:
+    items = table.parts(conn, user.id, row.id)
+    return {
+        "id": row.id,
+        "scope": row.scope,
+        "scope_id": row.scope_id,
+        "status": row.status,
+        "created_at": iso(row.created_at),
+        "ended_at": iso(row.ended_at) if row.ended_at else None,
+        "done": sum(item.status == "done" for item in items),
+        "total": len(items),
+        "items": [
+            {
+                "bot_id": item.bot_id,
+                "account_id": item.account_id,
+                "symbol": item.symbol.text,
+                "quantity": plain(item.quantity),
+                "status": item.status,
+                "reason": item.reason,
+                "tries": item.tries,
+                "signal_id": item.signal_id,
+            }
+            for item in items
+        ],
+    }
+
+
+# --- for the worker -----------------------------------------------------------------------------------------
+
+
+def advance(app: App) -> list[Lane]:
+    """Carry on whatever runs; the lanes in which something is to be done now."""
+    with app.db.read() as conn:
+        running = table.running(conn)
+        items = {row.id: table.items_of(conn, row.id) for row in running}
+    lanes: list[Lane] = []
+    for row in running:
+        for item in items[row.id]:
+            if item.status not in ("done", "stuck"):
+                lanes += _carry_on(app, row, item)
+        _end(app, row)
+    return lanes
+
+
+def _carry_on(app: App, row: Any, item: Any) -> list[Lane]:
+    now = app.clock.now()
+    with app.db.read() as conn:
+        bot = bot_table.load(conn, item.bot_id)
+        orders = [
+            order
+            for order in order_table.open_in_account(conn, item.account_id)
+            if order.bot_id == item.bot_id
+        ]
+        asked = (
+            next((d for d in signal_table.bot_outcomes(conn, item.user_id, item.signal_id)), None)
+            if item.signal_id
+            else None
+        )
+    doubt = next((order for order in orders if order.status is OrderStatus.ATTENTION), None)
+    if not bot.position.quantity and not orders:
+        _put(app, item, status="done", reason="flat")
+    elif doubt is not None:
+        _put(app, item, status="stuck", reason=f"an order has to be looked at first: {doubt.reason}")
+    elif asked is not None and asked.status in ("waiting", "sending"):
+        if asked.reason != item.reason:
+            _put(app, item, reason=asked.reason)
+    elif item.status == "closing" and asked is not None:
+        _after(app, item, asked, now)
+    elif item.next_at is None or item.next_at <= now:
+        return _ask(app, row, item, bot)
+    return []
+
+
+def _put(app: App, item: Any, **values: Any) -> None:
+    app.db.write(lambda conn: table.put_item(conn, item, **values))
+
+
+def _after(app: App, item: Any, asked: Any, now: Any) -> None:
+    """A try has ended, and the bot is not flat."""
+    refused = asked.status == "refused"
+    # a fee taken in coins leaves some, and nobody can sell it
+    if refused and (asked.numbers or {}).get("dust"):
+        _put(app, item, status="done", reason=asked.reason)
+        return
+    if item.tries >= (MOST_REFUSALS if refused else MOST_FAILURES):
+        _put(app, item, status="stuck", reason=asked.reason)
+        return
+    wait = (
+        timedelta(0)
+        if asked.status == "filled" and item.tries < 3
+        else timedelta(seconds=min(FIRST * 2 ** (item.tries - 1), LONGEST))
+    )
+    _put(app, item, status="waiting", reason=asked.reason, next_at=now + wait)
+
+
+def _ask(app: App, row: Any, item: Any, bot: Bot) -> list[Lane]:
+    body = json.dumps(
+        {
+            "action": "close",
+            "symbol": bot.symbol.text,
+            "timeframe": bot.timeframe.text,
+            "bot": str(bot.id),
+            "id": f"flatten-{item.id}-{item.tries + 1}",
+        }
+    )
+    said = app.engine.accept(
+        item.user_id, parse(body.encode()), raw=body, origin=Origin.USER, sender=row.asked_by
+    )
+    if not isinstance(said, Receipt):
+        _put(app, item, status="stuck", reason=said.message)
+        return []
+    log.info("flatten %s bot %s: signal %s, try %s", row.id, bot.id, said.signal_id, item.tries + 1)
+    _put(app, item, status="closing", tries=item.tries + 1, signal_id=said.signal_id)
+    return [Lane(bot.account_id, bot.symbol)]
+
+
+def _end(app: App, row: Any) -> None:
+    now = app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        items = table.items_of(conn, row.id)
+        left = [item for item in items if item.status != "done"]
+        if any(item.status != "stuck" for item in left):
+            return
+        if not table.end(conn, row.id, status="incomplete" if left else "done", now=now) or not items:
+            return
+        if left:
+            which = "; ".join(f"{item.symbol.short} (bot {item.bot_id}): {item.reason}" for item in left[:5])
+            message_table.send(
+                conn,
+                row.user_id,
+                level="error",
+                title="Not everything could be closed",
+                now=now,
+                text=(
+                    f"{len(items) - len(left)} of {len(items)} positions are closed. Left: {which}. Look "
+                    "at your broker, and close the rest there or try again."
+                ),
+            )
+        else:
+            message_table.send(
+                conn,
+                row.user_id,
+                level="info",
+                title="Everything is closed",
+                now=now,
+                text=f"All {len(items)} positions you asked to close are closed.",
+            )
+
+    with app.db.read() as conn:
+        ended = all(item.status in ("done", "stuck") for item in table.items_of(conn, row.id))
+    if ended:
+        app.db.write(work)

@@ -1,0 +1,122 @@
+"""What a user may do to an order: take it back, and say what became of one that cannot be known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from dashtrade.domain.orders import Order, OrderStatus, check_transition
+from dashtrade.domain.values import ZERO
+from dashtrade.engine.booking import release_bot
+from dashtrade.engine.settlement import settle
+from dashtrade.services.bots.bots import NotFound, Refusal
+from dashtrade.tables import accounts as account_table
+from dashtrade.tables import messages as message_table
+from dashtrade.tables import orders as table
+from dashtrade.tables.people import User
+from dashtrade.tables.signals import Lane
+
+if TYPE_CHECKING:
+    from dashtrade.app import App
+
+
+def _mine(conn: sa.Connection, user: User, order_id: str) -> Order:
+    order = table.get(conn, user.id, order_id)
+    if order is None:
+        raise NotFound("order")
+    return order
+
+
+def cancel(app: App, user: User, order_id: str) -> Order:
+    def work(conn: sa.Connection) -> Order:
+        order = _mine(conn, user, order_id)
+        if not order.is_open:
+            raise Refusal(f"the order is {order.status} already", "There is nothing to take back.")
+        table.request_cancel(conn, [order.id])
+        message_table.record(
+            conn, actor=user.id, action="order cancel asked", now=app.clock.now(), detail={"order": order.id}
+        )
+        return table.load(conn, order.id)
+
+    return app.db.write(work)
+
+
+def open_orders(app: App, user: User, *, bot_id: int | None = None) -> list[Order]:
+    """What has not ended, newest first."""
+    with app.db.read() as conn:
+        found = table.list_open(conn, user.id)
+    return [order for order in found if bot_id is None or order.bot_id == bot_id]
+
+
+def cancel_all(app: App, user: User, order_ids: Sequence[str]) -> int:
+    """Those of them that are still open. One commit, and the worker is told of each."""
+
+    def work(conn: sa.Connection) -> list[Order]:
+        mine = [
+            order
+            for order in table.list_open(conn, user.id)
+            if order.id in order_ids and not order.cancel_requested
+        ]
+        if mine:
+            table.request_cancel(conn, [order.id for order in mine])
+            message_table.record(
+                conn,
+                actor=user.id,
+                action="orders cancel asked",
+                now=app.clock.now(),
+                detail={"orders": [o.id for o in mine]},
+            )
+        return mine
+
+    asked = app.db.write(work)
+    for order in asked:
+        app.engine.on_work(Lane(order.account_id, order.symbol), order.signal_id)
+    return len(asked)
+
+
+def resolve(app: App, user: User, order_id: str, verdict: str) -> Order:
+    """`look_again` asks the broker once more; `not_placed` is the user's own word that the broker never got
+    it."""
+    now = app.clock.now()
+
+    def work(conn: sa.Connection) -> Order:
+        order = _mine(conn, user, order_id)
+        account_table.hold(conn, order.account_id)
+        order = table.load(conn, order.id)
+        if order.status is not OrderStatus.ATTENTION:
+            raise Refusal(
+                f"the order is {order.status} and needs no decision",
+                "Only orders that need attention can be resolved.",
+            )
+        status, said = (
+            (OrderStatus.UNKNOWN, "its user asked to look again")
+            if verdict == "look_again"
+            else (OrderStatus.CANCELED, "its user says that the broker never got it")
+        )
+        check_transition(order.status, status)
+        after = replace(
+            order,
+            status=status,
+            reason=said,
+            reserve=order.reserve if status is OrderStatus.UNKNOWN else ZERO,
+            due_at=None,
+            updated_at=now,
+        )
+        table.update(conn, order, after)
+        table.log(conn, [(after, now, str(status), said)])
+        settle(conn, after, now)
+        if not after.is_open:
+            release_bot(conn, after)
+        message_table.record(
+            conn,
+            actor=user.id,
+            action="order resolved",
+            now=now,
+            detail={"order": order.id, "verdict": verdict},
+        )
+        return after
+
+    return app.db.write(work)

@@ -1,0 +1,394 @@
+"""How a user stands, in figures: equity, the day, what is open, how deep it fell, how much of the day's risk
+is used.
+
+Each figure is of one scope and one currency: real money is never added to paper money, nor dollars to euros.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from dashtrade.domain.performance_stats import Ended, win_rate
+from dashtrade.domain.ports import AccountState, BrokerError
+from dashtrade.domain.scope import Money, MoneyScope
+from dashtrade.domain.values import ZERO, Symbol
+from dashtrade.services.accounts.prices import Holding, daily_candles, holding, state_of
+from dashtrade.services.trading.scope import covered, money_of
+from dashtrade.tables import accounts as account_table
+from dashtrade.tables import bots as bot_table
+from dashtrade.tables import orders as order_table
+from dashtrade.tables import round_trips as trip_table
+from dashtrade.tables.accounts import Account
+from dashtrade.tables.people import User
+
+if TYPE_CHECKING:
+    from dashtrade.app import App
+
+RECENT = 30  # days
+MOST_HELD = 8  # symbols in the comparison with buy-and-hold
+MOST_BOTS = 10_000
+MOST_TRIPS = 1_000_000  # simulated ones of one user
+HUNDRED = Decimal(100)
+USUAL = "USD"  # the currency of figures where there is nothing yet
+_ADDED = ("realized", "fees", "volume", "trades", "wins", "losses")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BotDay:
+    """What one bot made on one day, in the quote currency of its symbol."""
+
+    bot_id: int
+    account_id: int
+    day: date
+    symbol: Symbol
+    realized: Decimal
+    fees: Decimal
+    volume: Decimal
+    trades: int
+    wins: int
+    losses: int
+
+    @property
+    def net(self) -> Decimal:
+        return self.realized - self.fees
+
+    @property
+    def currency(self) -> str:
+        return self.symbol.currency
+
+    def plus(self, other: BotDay, sign: int = 1) -> BotDay:
+        return replace(self, **{name: getattr(self, name) + sign * getattr(other, name) for name in _ADDED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Risk:
+    """The bot that has used most of its daily loss limit."""
+
+    percent: Decimal
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """Of one scope, in one currency."""
+
+    currency: str
+    equity: Decimal | None  # None where no account could be asked
+    open_profit: Decimal | None  # None where a position has no price
+    positions: int
+    today: Decimal  # realised, after fees
+    trades_today: int
+    wins: int
+    losses: int
+    days: Sequence[tuple[date, Decimal]]  # (day, net profit) of the accounts there are, oldest first
+    base: Decimal | None  # the equity before the first of the days, as far as it can be known
+    drawdown: Decimal | None  # percent below the highest point of the last days, now; zero or less
+    deepest: Decimal | None
+
+    @property
+    def win_rate(self) -> Decimal | None:
+        return win_rate(self.wins, self.losses)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    scope: MoneyScope
+    accounts: Sequence[Account]
+    away: Sequence[Account]  # those that could not be asked
+    by_currency: Sequence[Figures]  # the one with the most going on first; never empty
+    risk: Risk | None
+
+    @property
+    def main(self) -> Figures:
+        return self.by_currency[0]
+
+
+def summary(app: App, user: User, scope: MoneyScope, held: Sequence[Holding] | None = None) -> Summary:
+    """`held`: the scope's bots, where the caller has them already."""
+    with app.db.read() as conn:
+        accounts = covered(scope, account_table.list_all(conn, user.id))
+    held = holdings(app, user, scope) if held is None else held
+    states = {account.id: state_of(app, account) for account in accounts}
+    today = app.clock.now().date()
+    rows = bot_days(app, user, scope, since=today - timedelta(days=RECENT - 1))
+    away = [account for account in accounts if isinstance(states[account.id], BrokerError)]
+    known = [state for state in states.values() if not isinstance(state, BrokerError)]
+    found = [
+        _figures(
+            currency,
+            [state for state in known if state.currency == currency],
+            held,
+            rows,
+            today,
+            kept=set() if away else set(states),
+        )
+        for currency in currencies(held, rows, known)
+    ]
+    return Summary(scope=scope, accounts=accounts, away=away, by_currency=found, risk=risk_used(held, today))
+
+
+def holdings(
+    app: App, user: User, scope: MoneyScope | None = None, *, open_only: bool = False
+) -> list[Holding]:
+    """The scope's bots with what they own and what it is worth; without a scope all of them, those with real
+    money first."""
+    with app.db.read() as conn:
+        accounts = {account.id: account for account in account_table.list_all(conn, user.id)}
+        bots = (
+            bot_table.owning(conn, user.id)
+            if open_only
+            else bot_table.list_page(conn, user.id, limit=MOST_BOTS)
+        )
+    money = {account_id: money_of(account) for account_id, account in accounts.items()}
+    if scope is not None:
+        bots = [bot for bot in bots if scope.covers(bot.account_id, money.get(bot.account_id, Money.PAPER))]
+    bots.sort(key=lambda bot: money.get(bot.account_id) is not Money.LIVE)
+    return [holding(app, bot, accounts.get(bot.account_id)) for bot in bots]
+
+
+def bot_days(
+    app: App,
+    user: User,
+    scope: MoneyScope | None,
+    *,
+    since: date | None = None,
+    until: date | None = None,
+    bot_id: int | None = None,
+) -> list[BotDay]:
+    """What the scope's bots made, oldest day first. Simulated trades of a live account count as paper;
+    without a scope each bot's days are as they were."""
+    live = None if scope is None else scope.money is Money.LIVE
+    account_id = None if scope is None else scope.account_id
+    with app.db.read() as conn:
+        found = {
+            (row.bot_id, row.day): BotDay(
+                bot_id=row.bot_id,
+                account_id=row.account_id,
+                day=row.day,
+                symbol=row.symbol,
+                **{name: getattr(row, name) for name in _ADDED},
+            )
+            for row in bot_table.days(
+                conn, user.id, bot_id=bot_id, since=since, until=until, live=live, account_id=account_id
+            )
+        }
+        start = None if since is None else datetime.combine(since, time(), tzinfo=UTC)
+        simulated = (
+            []
+            if scope is None
+            else order_table.made_up(conn, user.id, bot_id=bot_id, since=start, account_id=account_id)
+        )
+        ids = sorted({trade.account_id for trade in simulated})
+        over = (
+            trip_table.ended(
+                conn, user.id, limit=MOST_TRIPS, since=start, bot_id=bot_id, account_ids=ids, on_paper=True
+            )
+            if ids
+            else []
+        )
+    for day in [*map(_as_day, simulated), *map(_as_ended, over)]:
+        if until is None or day.day <= until:
+            key, sign = (day.bot_id, day.day), -1 if live else 1
+            nothing: dict[str, Any] = dict.fromkeys(_ADDED, 0) | dict.fromkeys(_ADDED[:3], ZERO)
+            before = found.get(key) or replace(day, **nothing)
+            found[key] = before.plus(day, sign)
+    return sorted(
+        (day for day in found.values() if any(getattr(day, name) for name in _ADDED)),
+        key=lambda day: (day.day, day.bot_id),
+    )
+
+
+def _as_day(trade: Any) -> BotDay:
+    return BotDay(
+        bot_id=trade.bot_id,
+        account_id=trade.account_id,
+        day=trade.at.date(),
+        symbol=trade.symbol,
+        realized=trade.realized_pnl,
+        fees=trade.fee,
+        volume=trade.notional,
+        trades=1,
+        wins=0,
+        losses=0,
+    )
+
+
+def _as_ended(trip: Ended) -> BotDay:
+    """Won or lost: its money is in the trades it ended with."""
+    return BotDay(
+        bot_id=trip.bot_id,
+        account_id=trip.account_id,
+        day=trip.at.date(),
+        symbol=trip.symbol,
+        realized=ZERO,
+        fees=ZERO,
+        volume=ZERO,
+        trades=0,
+        wins=int(trip.net > 0),
+        losses=int(trip.net < 0),
+    )
+
+
+def currencies(
+    held: Sequence[Holding], rows: Sequence[BotDay], states: Iterable[AccountState] = ()
+) -> list[str]:
+    """All that occur, the one with the most going on first."""
+    seen = Counter(state.currency for state in states)
+    seen.update(h.currency for h in held if h.bot.position.quantity or h.bot.total_trades)
+    seen.update({row.currency for row in rows})
+    return [currency for currency, _ in sorted(seen.items(), key=lambda one: (-one[1], one[0]))] or [USUAL]
+
+
+def _figures(
+    currency: str,
+    states: Sequence[AccountState],
+    held: Sequence[Holding],
+    rows: Sequence[BotDay],
+    today: date,
+    *,
+    kept: set[int],
+) -> Figures:
+    """`kept`: the accounts whose equity is in the states, all or none of them."""
+    held, rows = (
+        [h for h in held if h.currency == currency],
+        [row for row in rows if row.currency == currency],
+    )
+    days, opened = (
+        net_by_day(row for row in rows if row.account_id in kept),
+        open_profit(held).get(currency, ZERO),
+    )
+    equity = sum((state.equity for state in states), ZERO) if states else None
+    base = None
+    if kept and equity is not None and opened is not None:
+        base = equity - opened - sum((net for _, net in days), ZERO)
+    drawdown, deepest = falls(base, days)
+    of_today = [row for row in rows if row.day == today]
+    return Figures(
+        currency=currency,
+        equity=equity,
+        open_profit=opened,
+        positions=sum(bool(h.bot.position.quantity) for h in held),
+        today=sum((row.net for row in of_today), ZERO),
+        trades_today=sum(row.trades for row in of_today),
+        wins=sum(row.wins for row in rows),
+        losses=sum(row.losses for row in rows),
+        days=days,
+        base=base,
+        drawdown=drawdown,
+        deepest=deepest,
+    )
+
+
+def net_by_day(rows: Iterable[BotDay]) -> list[tuple[date, Decimal]]:
+    """The caller has chosen one currency."""
+    totals: dict[date, Decimal] = defaultdict(lambda: ZERO)
+    for row in rows:
+        totals[row.day] += row.net
+    return sorted(totals.items())
+
+
+def equity_by_currency(states: Iterable[AccountState | BrokerError]) -> dict[str, Decimal]:
+    found: dict[str, Decimal] = defaultdict(lambda: ZERO)
+    for state in states:
+        if not isinstance(state, BrokerError):
+            found[state.currency] += state.equity
+    return dict(found)
+
+
+def open_profit(held: Sequence[Holding]) -> dict[str, Decimal | None]:
+    """By currency. None where one of its positions has no price: a sum without it would be a lie."""
+    found: dict[str, Decimal | None] = {}
+    for h in held:
+        if h.bot.position.quantity:
+            before = found.get(h.currency, ZERO)
+            found[h.currency] = None if before is None or h.unrealized is None else before + h.unrealized
+    return found
+
+
+def worth(held: Sequence[Holding]) -> dict[str, Decimal]:
+    """What the positions with a price are worth, by currency."""
+    found: dict[str, Decimal] = defaultdict(lambda: ZERO)
+    for h in held:
+        if h.value is not None:
+            found[h.currency] += abs(h.value)
+    return dict(found)
+
+
+def falls(
+    base: Decimal | None, days: Sequence[tuple[date, Decimal]]
+) -> tuple[Decimal | None, Decimal | None]:
+    """(now, deepest) below the highest point so far, in percent of it."""
+    if base is None or base <= 0:
+        return None, None
+    high = value = base
+    now = deepest = ZERO
+    for _, net in days:
+        value += net
+        high = max(high, value)
+        now = (value - high) / high * HUNDRED
+        deepest = min(deepest, now)
+    return now, deepest
+
+
+def risk_used(held: Sequence[Holding], today: date) -> Risk | None:
+    """By each bot's own day, open positions included, as the watch counts it."""
+    found: list[Risk] = []
+    for h in held:
+        limit = h.bot.daily_loss_limit
+        if limit and h.bot.is_active:
+            day = h.bot.day(today)
+            loss = max(-(day.realized - day.fees + (h.unrealized or ZERO)), ZERO)
+            found.append(Risk(percent=loss / limit * HUNDRED, name=h.bot.name))
+    return max(found, key=lambda risk: risk.percent, default=None)
+
+
+# --- curves -------------------------------------------------------------------------------------------------
+
+
+def equity_line(found: Figures, days: Sequence[tuple[date, Decimal]]) -> list[tuple[date, float]]:
+    """Worked back from today's equity by what the bots made: what was paid in or out at a broker is not known
+    to us."""
+    if found.base is None or found.equity is None or found.open_profit is None or not days:
+        return []
+    value = found.equity - found.open_profit - sum((net for _, net in days), ZERO)
+    line = [(days[0][0] - timedelta(days=1), float(value))]
+    for day, net in days:
+        value += net
+        line.append((day, float(value)))
+    return [*line[:-1], (line[-1][0], float(found.equity))]
+
+
+def held_instead(
+    app: App, held: Sequence[Holding], line: Sequence[tuple[date, float]], currency: str
+) -> list[tuple[date, float]]:
+    """The same money, spread evenly over what the bots trade on the first day, and left alone."""
+    if not line:
+        return []
+    first, span = line[0][0], (line[-1][0] - line[0][0]).days + 2
+    traded = {
+        h.bot.symbol: h.account
+        for h in held
+        if h.account is not None and h.bot.total_trades and h.currency == currency
+    }
+    closes: list[dict[date, float]] = []
+    for symbol, account in list(traded.items())[:MOST_HELD]:
+        candles = daily_candles(app, account, symbol, span + 3)
+        priced = {candle.at.date(): float(candle.close) for candle in candles if candle.at.date() >= first}
+        if priced:
+            closes.append(priced)
+    return [(day, value) for day, _ in line if (value := _spread(closes, day, line[0][1])) is not None]
+
+
+def _spread(closes: Sequence[dict[date, float]], day: date, money: float) -> float | None:
+    """Weekends have no candle of a stock: the last one before counts."""
+    shares = [
+        (priced[max(d for d in priced if d <= day)], priced[min(priced)])
+        for priced in closes
+        if min(priced) <= day
+    ]
+    return money * sum(now / start for now, start in shares) / len(shares) if shares else None

@@ -1,0 +1,122 @@
+"""Protections: set up, changed, removed; and their locks taken off by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from dashtrade.domain import protections as domain
+from dashtrade.domain.protections import Scope
+from dashtrade.services.bots.bots import NotFound, Refusal, check_scope
+from dashtrade.services.operations import quotas
+from dashtrade.tables import messages as message_table
+from dashtrade.tables import protections as table
+from dashtrade.tables.people import User
+
+if TYPE_CHECKING:
+    from dashtrade.app import App
+
+
+def add(
+    app: App, user: User, *, kind: str, scope: Scope, scope_id: int | None, settings: Mapping[str, Any]
+) -> int:
+    protection = domain.read(kind, scope, settings)
+    now = app.clock.now()
+
+    def work(conn: sa.Connection) -> int:
+        number = check_scope(conn, user, scope, scope_id)
+        quotas.claim(conn, user, quotas.PROTECTIONS, now)
+        made = table.add(
+            conn,
+            user.id,
+            kind=kind,
+            scope=scope,
+            scope_id=number,
+            settings=domain.written_settings(protection),
+            created_at=now,
+            updated_at=now,
+            deleted_at=None,
+        )
+        message_table.record(
+            conn,
+            actor=user.id,
+            action="protection added",
+            now=now,
+            subject=made,
+            detail={"kind": kind, "scope": scope},
+        )
+        return made
+
+    return app.db.write(work)
+
+
+def of(app: App, user: User, protection_id: int) -> Any:
+    with app.db.read() as conn:
+        found = table.get(conn, user.id, protection_id)
+    if found is None:
+        raise NotFound("protection")
+    return found
+
+
+def change(
+    app: App, user: User, protection_id: int, *, settings: Mapping[str, Any] | None, is_active: bool | None
+) -> None:
+    """Settings that are not named stay as they are. Switched off, it lets go of what it has locked."""
+    before = of(app, user, protection_id)
+    values: dict[str, Any] = {}
+    if settings is not None:
+        protection = domain.read(before.kind, Scope(before.scope), {**before.settings, **settings})
+        values["settings"] = domain.written_settings(protection)
+    if is_active is not None:
+        values["is_active"] = is_active
+    _write(app, user, protection_id, values, "protection changed")
+
+
+def remove(app: App, user: User, protection_id: int) -> None:
+    """Its locks go with it; that they were, stays on record."""
+    of(app, user, protection_id)
+    _write(
+        app, user, protection_id, {"deleted_at": app.clock.now(), "is_active": False}, "protection removed"
+    )
+
+
+def _write(app: App, user: User, protection_id: int, values: dict[str, Any], action: str) -> None:
+    now = app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        if not values:
+            return
+        table.change(conn, user.id, protection_id, **values, updated_at=now)
+        if values.get("is_active") is False:
+            table.unlock(conn, user.id, by=user.id, now=now, protection_id=protection_id)
+        detail = {name: value for name, value in values.items() if name in ("settings", "is_active")}
+        message_table.record(
+            conn, actor=user.id, action=action, now=now, subject=protection_id, detail=detail
+        )
+
+    app.db.write(work)
+
+
+def unlock(app: App, user: User, lock_id: int) -> Any:
+    """At once; and what led to the lock no longer counts, or it would fall again with the next alert."""
+    now = app.clock.now()
+
+    def work(conn: sa.Connection) -> Any:
+        lock = table.get_lock(conn, user.id, lock_id)
+        if lock is None:
+            raise NotFound("lock")
+        if not table.unlock(conn, user.id, by=user.id, now=now, lock_id=lock_id):
+            raise Refusal("the lock has ended already", "There is nothing to unlock: entries pass it.")
+        message_table.record(
+            conn,
+            actor=user.id,
+            action="protection unlocked",
+            now=now,
+            subject=lock_id,
+            detail={"kind": lock.kind, "reason": lock.reason},
+        )
+        return table.get_lock(conn, user.id, lock_id)
+
+    return app.db.write(work)

@@ -1,0 +1,67 @@
+"""Whose figures are shown: those of real money, of paper money, or of one account. Real and paper money are
+never added up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from dashtrade.domain.scope import Money, MoneyScope
+from dashtrade.domain.values import Malformed
+from dashtrade.services.accounts.prices import real_money
+from dashtrade.tables import accounts as account_table
+from dashtrade.tables import people as people_table
+from dashtrade.tables.accounts import Account
+from dashtrade.tables.people import User
+
+if TYPE_CHECKING:
+    from dashtrade.app import App
+
+
+def money_of(account: Account | None) -> Money:
+    """What the account trades with now."""
+    return Money.LIVE if real_money(account) else Money.PAPER
+
+
+def default(accounts: Sequence[Account]) -> MoneyScope:
+    """Real money where there is any."""
+    return MoneyScope(money=Money.LIVE if any(map(real_money, accounts)) else Money.PAPER)
+
+
+def of_account(account: Account) -> MoneyScope:
+    return MoneyScope(money=money_of(account), account_id=account.id)
+
+
+def read(accounts: Sequence[Account], written: str | None) -> MoneyScope:
+    """From live, paper or the number of one of these accounts; the default where nothing is written."""
+    if not written:
+        return default(accounts)
+    if written in list(Money):
+        return MoneyScope(money=Money(written))
+    account = next((account for account in accounts if str(account.id) == written), None)
+    if account is None:
+        raise Malformed(
+            f"scope {written[:40]!r} is neither live, paper nor one of your accounts",
+            where="scope",
+            hint="Send live, paper, or the id of one of your accounts.",
+        )
+    return of_account(account)
+
+
+def covered(scope: MoneyScope, accounts: Sequence[Account]) -> list[Account]:
+    return [account for account in accounts if scope.covers(account.id, money_of(account))]
+
+
+def live_first(accounts: Sequence[Account]) -> list[Account]:
+    return sorted(accounts, key=lambda account: not real_money(account))
+
+
+def remember(app: App, user: User, scope: MoneyScope) -> None:
+    """For the user's next visit, on whichever machine."""
+    app.db.write(lambda conn: people_table.change(conn, user.id, scope=scope.text))
+
+
+def of_user(app: App, user: User, written: str | None) -> MoneyScope:
+    """What the user wrote, read with the accounts they have."""
+    with app.db.read() as conn:
+        return read(account_table.list_all(conn, user.id), written)

@@ -1,0 +1,228 @@
+"""A signal's story, told from what is on record: received, read, checked, decided, sent, filled, booked,
+told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from dashtrade.domain.alerts.dialects import parse
+from dashtrade.domain.orders import Order
+from dashtrade.domain.values import Malformed, Timeframe, iso, plain
+from dashtrade.engine.settlement import UNDER_WAY
+from dashtrade.tables import messages as message_table
+from dashtrade.tables import orders as order_table
+from dashtrade.tables import signals as table
+
+if TYPE_CHECKING:
+    from dashtrade.app import App
+
+UNDER_WAY_WORDS = "it is being carried out"
+
+
+def outcome(app: App, owner: int, signal_id: str) -> dict[str, Any] | None:
+    """What came of it so far, in short: the answer to `?wait=`."""
+    found = _so_far(app, owner, signal_id)
+    return found[0] if found else None
+
+
+def settled(app: App, owner: int, signal_id: str) -> dict[str, Any] | None:
+    """What came of it; None while it is still under way."""
+    said, under_way = _so_far(app, owner, signal_id) or (None, True)
+    return None if under_way else said
+
+
+def _so_far(app: App, owner: int, signal_id: str) -> tuple[dict[str, Any], bool] | None:
+    """And whether it is still under way."""
+    with app.db.read() as conn:
+        row = table.get(conn, owner, signal_id)
+        if row is None:
+            return None
+        decisions = table.bot_statuses(conn, owner, signal_id)
+        orders = order_table.for_signal(conn, owner, signal_id)
+    waits = row.status == "accepted"
+    said = {
+        "signal_id": signal_id,
+        "status": "working" if waits else row.status,
+        "orders": [order_view(order) for order in orders],
+        "reason": _awaited(decisions) if waits else row.reason,
+    }
+    if len(decisions) > 1:
+        said["bots"] = [
+            {"bot_id": d.bot_id, "status": _status(d.status), "reason": d.reason} for d in decisions
+        ]
+    return said, waits
+
+
+def _awaited(decisions: list[Any]) -> str:
+    """What holds it up, where something does: a closed market, a broker that does not answer."""
+    return next((d.reason for d in decisions if d.status == "waiting" and d.reason), UNDER_WAY_WORDS)
+
+
+def _status(decision: str) -> str:
+    return "working" if decision in UNDER_WAY else decision
+
+
+def order_view(order: Order) -> dict[str, Any]:
+    average = order.average_price
+    return {
+        "order_id": order.id,
+        "client_order_id": order.id,
+        "broker_order_id": order.broker_order_id,
+        "crossed_with": order.crossed_with,
+        "signal_id": order.signal_id,
+        "parent_order_id": order.parent_id,
+        "bot_id": order.bot_id,
+        "account_id": order.account_id,
+        "symbol": order.symbol.text,
+        "side": str(order.side),
+        "effect": str(order.effect),
+        "type": str(order.type),
+        "quantity": plain(order.quantity),
+        "status": str(order.status),
+        "reason": order.reason,
+        "filled_quantity": plain(order.filled_quantity),
+        "average_price": plain(average) if average is not None else None,
+        "limit_price": _maybe(order.limit_price),
+        "stop_price": _maybe(order.stop_price),
+        "time_in_force": str(order.time_in_force),
+        "created_at": iso(order.created_at),
+        "updated_at": iso(order.updated_at),
+    }
+
+
+def _maybe(number: Any) -> str | None:
+    return plain(number) if number is not None else None
+
+
+def story(app: App, owner: int, signal_id: str) -> dict[str, Any] | None:
+    """All of it, with times to the millisecond."""
+    with app.db.read() as conn:
+        row = table.get(conn, owner, signal_id)
+        if row is None:
+            return None
+        decisions = table.bot_outcomes(conn, owner, signal_id)
+        orders = order_table.for_signal(conn, owner, signal_id)
+        lines = (
+            _received(row)
+            + _decided(decisions)
+            + _sent(conn, owner, signal_id)
+            + _filled(conn, owner, signal_id)
+        )
+        lines += _told(conn, owner, signal_id)
+    lines.sort(key=lambda line: (line[0], line[1]))
+    waits = row.status == "accepted"
+    return signal_view(row) | {
+        "status": "working" if waits else row.status,
+        "reason": _awaited(decisions) if waits else row.reason,
+        "raw": row.raw,
+        "timeline": [{"at": iso(at), "step": step, "detail": detail} for at, _, step, detail in lines],
+        "orders": [order_view(order) for order in orders],
+        "bots": [
+            {
+                "bot_id": d.bot_id,
+                "status": _status(d.status),
+                "reason": d.reason,
+                "would": d.would,
+                "checks": d.checks or [],
+                "numbers": d.numbers or {},
+                "decided_at": iso(d.decided_at) if d.decided_at else None,
+            }
+            for d in decisions
+        ],
+    }
+
+
+def signal_view(row: Any) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "status": row.status,
+        "reason": row.reason,
+        "duplicate_count": row.duplicate_count,
+        "received_at": iso(row.received_at),
+        "ended_at": iso(row.ended_at) if row.ended_at else None,
+        "origin": row.origin,
+        "dialect": row.dialect,
+        "action": row.action,
+        "symbol": row.symbol.text if row.symbol else None,
+        "written_symbol": row.written_symbol,
+        "timeframe": Timeframe(row.timeframe).shown if row.timeframe else None,
+        "sender": row.sender,
+    }
+
+
+Line = tuple[Any, int, str, str]  # when, rank among equals, step, detail
+
+
+def _received(row: Any) -> list[Line]:
+    who = f" from {row.sender}" if row.sender else ""
+    lines: list[Line] = [(row.received_at, 0, "received", f"by {row.origin}{who}")]
+    if row.symbol is not None:
+        lines.append((row.received_at, 1, "read", _reading(row)))
+    if row.repeated_at is not None:
+        lines.append(
+            (
+                row.repeated_at,
+                2,
+                "repeated",
+                f"the same alert came {row.duplicate_count} more time(s); nothing more was done",
+            )
+        )
+    if row.ended_at == row.received_at and row.status == "refused":
+        lines.append((row.received_at, 3, "refused", row.reason))
+    return lines
+
+
+def _reading(row: Any) -> str:
+    frame = f" on {Timeframe(row.timeframe).shown}" if row.timeframe else ""
+    said = f"{row.action} {row.symbol.short}{frame}, as {row.dialect}"
+    try:
+        notes = parse(row.raw.encode()).signal.notes if row.raw else ()
+    except Malformed:  # stored by an older version that read more
+        notes = ()
+    return said + "".join(f"; {note}" for note in notes)
+
+
+def _decided(decisions: list[Any]) -> list[Line]:
+    lines: list[Line] = []
+    for d in decisions:
+        if d.decided_at is None:
+            continue
+        for check in d.checks or []:
+            lines.append(
+                (
+                    d.decided_at,
+                    10,
+                    "check",
+                    f"{check['check']}: {'ok' if check['ok'] else 'no'}, {check['detail']}",
+                )
+            )
+        refused = d.status == "refused"
+        detail = "; ".join(part for part in (d.reason, d.would) if part)
+        lines.append(
+            (d.decided_at, 11, "refused" if refused else "decided", detail or f"bot {d.bot_id} acts")
+        )
+    return lines
+
+
+def _sent(conn: sa.Connection, owner: int, signal_id: str) -> list[Line]:
+    return [
+        (e.at, 20, f"order {e.status}", f"{e.detail or e.status} ({e.order_id[-8:]})")
+        for e in order_table.events_for_signal(conn, owner, signal_id)
+    ]
+
+
+def _filled(conn: sa.Connection, owner: int, signal_id: str) -> list[Line]:
+    lines: list[Line] = []
+    for f in order_table.fills_for_signal(conn, owner, signal_id):
+        fee = f", fee {plain(f.fee)}" if f.fee else ""
+        made = f"; realised {plain(f.realized)}" if f.realized else ""
+        verb = "bought" if f.side == "buy" else "sold"
+        lines.append((f.booked_at, 21, "filled", f"{verb} {plain(f.quantity)} at {plain(f.price)}{fee}"))
+        lines.append((f.booked_at, 22, "booked", f"to bot {f.bot_id}{made}"))
+    return lines
+
+
+def _told(conn: sa.Connection, owner: int, signal_id: str) -> list[Line]:
+    return [(m.created_at, 30, "message", m.text) for m in message_table.for_signal(conn, owner, signal_id)]

@@ -1,0 +1,145 @@
+"""One's own trades as CSV files to read: names instead of numbers, symbols as people write them, times that
+say they are UTC."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from dashtrade.domain.values import Symbol, plain
+from dashtrade.services.operations.export import Pieces, csv_pieces
+from dashtrade.tables import accounts as account_table
+from dashtrade.tables import bots as bot_table
+from dashtrade.tables import orders as order_table
+from dashtrade.tables import round_trips as trip_table
+from dashtrade.tables.base import harmless, symbol_of
+from dashtrade.tables.people import User
+
+if TYPE_CHECKING:
+    from dashtrade.app import App
+
+_FILL_HEADS = {
+    "id": "Number",
+    "at": "Time (UTC)",
+    "bot_id": "Bot",
+    "account_id": "Account",
+    "symbol": "Symbol",
+    "action": "Side",
+    "effect": "Effect",
+    "quantity": "Quantity",
+    "price": "Price",
+    "notional": "Amount",
+    "fee": "Fee",
+    "realized_pnl": "Realised before fees",
+    "status": "Status",
+    "signal_id": "Signal",
+    "order_id": "Order",
+    "broker_order_id": "Broker's id",
+    "simulated": "Simulated",
+    "crossed": "Crossed",
+    "currency": "Currency",
+    "money": "Money",
+}
+_TRIP_HEADS = (
+    "Opened (UTC)",
+    "Closed (UTC)",
+    "Bot",
+    "Account",
+    "Live",
+    "Symbol",
+    "Side",
+    "Quantity",
+    "Average entry",
+    "Average exit",
+    "P&L before fees",
+    "Fees",
+    "P&L after fees",
+    "P&L %",
+    "Held, seconds",
+    "Currency",
+    "Exit by",
+    "Entry signal",
+    "Exit signal",
+    "Simulated",
+)
+
+
+def fills(app: App, user: User, wanted: dict[str, Any]) -> Pieces[str]:
+    with app.db.read() as conn:
+        bots, accounts = _names(conn, user)
+    place = {name: number for number, name in enumerate(order_table.CSV_COLUMNS)}
+
+    def readable(row: tuple[Any, ...]) -> list[Any]:
+        cells = list(row)
+        cells[place["at"]] = cells[place["at"]].replace("T", " ").rstrip("Z")
+        cells[place["bot_id"]] = bots.get(int(row[place["bot_id"]]), row[place["bot_id"]])
+        cells[place["account_id"]] = accounts.get(int(row[place["account_id"]]), row[place["account_id"]])
+        cells[place["symbol"]] = symbol_of(row[place["symbol"]]).short
+        return cells
+
+    def rows(conn: sa.Connection, before: Any) -> Pieces[tuple[Any, Any]]:
+        with closing(order_table.stream_trades(conn, user.id, before=before, **wanted)) as found:
+            for row in found:
+                yield int(row[place["id"]]), readable(row)
+
+    return csv_pieces(app, tuple(_FILL_HEADS[name] for name in order_table.CSV_COLUMNS), rows)
+
+
+def round_trips(app: App, user: User, wanted: dict[str, Any], said: dict[str, str]) -> Pieces[str]:
+    """`said`: the words of each exit reason."""
+    with app.db.read() as conn:
+        bots, accounts = _names(conn, user)
+
+    def rows(conn: sa.Connection, before: Any) -> Pieces[tuple[Any, Any]]:
+        with closing(trip_table.stream(conn, user.id, before=before, **wanted)) as found:
+            for key, row in found:
+                yield key, _trip_cells(row, bots, accounts, said)
+
+    return csv_pieces(app, _TRIP_HEADS, rows)
+
+
+def _trip_cells(row: Any, bots: dict[int, str], accounts: dict[int, str], said: dict[str, str]) -> list[Any]:
+    trip = trip_table.trip_of(row)
+    prices = [
+        "" if price is None else plain(price.quantize(trip_table.PRICE_STEP))
+        for price in (trip.entry_price, trip.exit_price)
+    ]
+    percent = "" if trip.percent is None else f"{trip.percent:.4f}"
+    return [
+        _time(trip.opened_at),
+        _time(trip.closed_at),
+        bots.get(trip.bot_id, trip.bot_id),
+        accounts.get(trip.account_id, trip.account_id),
+        "yes" if row.live else "",
+        trip.symbol.short,
+        trip.side,
+        plain(trip.entry_quantity),
+        *prices,
+        plain(trip.realized),
+        plain(trip.fees),
+        plain(trip.net),
+        percent,
+        row.held_seconds,
+        row.currency,
+        said.get(trip.exit_reason, trip.exit_reason),
+        trip.entry_signal_id,
+        trip.exit_signal_id,
+        "yes" if row.live and trip.on_paper else "",
+    ]
+
+
+def _time(at: datetime | None) -> str:
+    return "" if at is None else f"{at:%Y-%m-%d %H:%M:%S}"
+
+
+def _names(conn: Any, user: User) -> tuple[dict[int, str], dict[int, str]]:
+    """Of bots and accounts, those that are gone too."""
+    bots = {number: harmless(name) for number, name in bot_table.names(conn, user.id).items()}
+    return bots, {number: harmless(label) for number, label in account_table.labels(conn, user.id).items()}
+
+
+def symbols_of(written: str) -> list[Symbol]:
+    return [Symbol.parse(one) for one in written.split(",") if one.strip()]

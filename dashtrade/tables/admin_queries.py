@@ -1,0 +1,261 @@
+"""What admins see of the whole installation, and what goes when a user goes: queries over everybody, so none
+takes an owner."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Generator
+from datetime import date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from dashtrade.tables.accounts import accounts
+from dashtrade.tables.base import Moment, harmless_column, is_postgres, metadata
+from dashtrade.tables.bots import bots, performance, risk_events
+from dashtrade.tables.messages import audit, outbox
+from dashtrade.tables.orders import CSV_COLUMNS, MADE_UP, WITH_LIVE_MONEY, csv_cells, fills, orders, trades
+from dashtrade.tables.people import sessions, users
+from dashtrade.tables.signals import decisions, signals
+
+SYSTEM = {
+    "busy_on_live",
+    "busy_for_real",
+    "figures",
+    "by_day",
+    "by_symbol",
+    "all_trades",
+    "stream_all_trades",
+    "latencies",
+    "remove_some",
+    "remove_user",
+    "live_without_factor",
+    "factors",
+    "tell_everybody",
+}
+
+_OPEN = sa.text("orders.status IN ('created', 'submitting', 'unknown', 'working', 'attention')")
+_HOLDING = sa.text("user_bot_configs.status != 'READY'")
+
+
+# --- live money ---------------------------------------------------------------------------------------------
+
+
+def _busy(wanted: Any) -> sa.Select[Any]:
+    """Bots on live accounts that own something or have an order out, with their owner's email."""
+    b = bots.c
+    query = sa.select(b.id, b.name, b.symbol, b.position_quantity.label("quantity"), users.c.email)
+    query = query.join(accounts, accounts.c.id == b.account_id).join(users, users.c.id == b.user_id)
+    return (
+        query.where(
+            accounts.c.mode == "live",
+            sa.or_(_HOLDING, sa.exists().where(orders.c.bot_id == b.id, _OPEN)),
+            wanted,
+        )
+        .order_by(b.id)
+        .limit(100)
+    )
+
+
+def busy_on_live(conn: sa.Connection) -> list[Any]:
+    return list(conn.execute(_busy(sa.true())))
+
+
+def busy_for_real(conn: sa.Connection, user_id: int) -> list[Any]:
+    """One user's."""
+    return list(conn.execute(_busy(bots.c.user_id == user_id)))
+
+
+# --- second factors -----------------------------------------------------------------------------------------
+
+
+def live_without_factor(conn: sa.Connection, user_ids: Collection[int]) -> dict[int, Any]:
+    """Of these users, those without a second factor whose accounts may trade real money: how many accounts,
+    for how many they declined one, and since when."""
+    a = accounts.c
+    found = sa.select(
+        a.user_id,
+        sa.func.count().label("accounts"),
+        sa.func.count(a.second_factor_declined_at).label("declined"),
+        sa.func.min(a.second_factor_declined_at).label("since"),
+    ).join(users, users.c.id == a.user_id)
+    live = (a.mode == "live") & a.acknowledged_at.is_not(None) & a.deleted_at.is_(None)
+    found = found.where(a.user_id.in_(user_ids), live, users.c.totp_secret.is_(None)).group_by(a.user_id)
+    return {row.user_id: row for row in conn.execute(found)}
+
+
+_PEOPLE = sa.and_(users.c.demo_until.is_(None), users.c.removed_at.is_(None))
+
+
+def factors(conn: sa.Connection) -> Any:
+    """(people, with): how many there are, demos left out, and how many of them have a second factor."""
+    query = sa.select(
+        sa.func.count().label("people"), sa.func.count(users.c.totp_secret).label("with_factor")
+    )
+    return conn.execute(query.where(_PEOPLE)).one()
+
+
+def tell_everybody(
+    conn: sa.Connection, *, second_factor: bool, level: str, title: str, text: str, now: datetime
+) -> None:
+    """A message to each user who has a second factor, or to each who has none."""
+    has = users.c.totp_secret.is_not(None) if second_factor else users.c.totp_secret.is_(None)
+    said = sa.select(
+        users.c.id, sa.literal(now, Moment), sa.literal(level), sa.literal(title), sa.literal(text)
+    ).where(_PEOPLE, has)
+    conn.execute(sa.insert(outbox).from_select(["user_id", "created_at", "level", "title", "text"], said))
+
+
+# --- figures ------------------------------------------------------------------------------------------------
+
+
+def figures(conn: sa.Connection, *, since_active: datetime, since_error: datetime) -> dict[str, int]:
+    """Counted now: people, who was here lately, demos, bots that run, and what went wrong in the last day."""
+    here = sa.select(sa.func.count(sa.distinct(sessions.c.user_id))).where(sessions.c.seen_at > since_active)
+    there = users.c.removed_at.is_(None)
+    counts = {
+        "users": _count(users, there),
+        "active_users": here.scalar_subquery(),
+        "demos": _count(users, sa.text("demo_until IS NOT NULL"), there),
+        "bots": _count(bots, bots.c.deleted_at.is_(None)),
+        "running_bots": _count(bots, bots.c.deleted_at.is_(None), bots.c.is_active),
+        "holding_bots": _count(bots, _HOLDING),
+        "attention_orders": _count(orders, _OPEN, orders.c.status == "attention"),
+        "disabled_accounts": _count(
+            accounts, accounts.c.is_active.is_(False), accounts.c.deleted_at.is_(None)
+        ),
+        "risk_events": _count(risk_events, risk_events.c.at > since_error),
+        "refused_signals": _count(
+            signals, signals.c.received_at > since_error, signals.c.status == "refused"
+        ),
+    }
+    row = conn.execute(sa.select(*(query.label(name) for name, query in counts.items()))).one()
+    return dict(row._asdict())
+
+
+def _count(table: sa.Table, *wanted: Any) -> Any:
+    return sa.select(sa.func.count()).select_from(table).where(*wanted).scalar_subquery()
+
+
+def by_day(conn: sa.Connection, since: date) -> list[Any]:
+    """(day, trades, volume) of everybody's bots; the volume as a rough number, for a chart."""
+    p = performance.c
+    query = sa.select(
+        p.day, sa.func.sum(p.trades).label("trades"), sa.func.sum(sa.cast(p.volume, sa.Float)).label("volume")
+    )
+    return list(conn.execute(query.where(p.day >= since).group_by(p.day).order_by(p.day)))
+
+
+def by_symbol(conn: sa.Connection, since: date, limit: int) -> list[Any]:
+    """The symbols traded most: (symbol, trades, volume)."""
+    p = performance.c
+    traded = sa.func.sum(p.trades).label("trades")
+    query = sa.select(bots.c.symbol, traded, sa.func.sum(sa.cast(p.volume, sa.Float)).label("volume"))
+    query = query.join(bots, bots.c.id == p.bot_id).where(p.day >= since).group_by(bots.c.symbol)
+    return list(conn.execute(query.order_by(traded.desc(), bots.c.symbol).limit(limit)))
+
+
+_SENT = ("webhook", "api", "user")
+# the sender of alerts that a demo was given a past with: nobody waited for those
+HISTORY = "the demo's history"
+
+
+def latencies(conn: sa.Connection, limit: int) -> list[Any]:
+    """Of the newest decisions that were made at once: when the alert came, was decided, and its first fill
+    was booked."""
+    d = decisions.c
+    newest = sa.select(d.id, d.signal_id, d.bot_id, d.received_at, d.decided_at).join(
+        signals, signals.c.id == d.signal_id
+    )
+    newest = newest.where(
+        d.decided_at.is_not(None),
+        d.due_at.is_(None),
+        signals.c.origin.in_(_SENT),
+        signals.c.sender != HISTORY,
+    )
+    found = newest.order_by(d.id.desc()).limit(limit).subquery()
+    first = (
+        sa.select(sa.func.min(fills.c.booked_at))
+        .join(orders, orders.c.id == fills.c.order_id)
+        .where(orders.c.signal_id == found.c.signal_id, orders.c.bot_id == found.c.bot_id)
+        .scalar_subquery()
+    )
+    return list(conn.execute(sa.select(found.c.received_at, found.c.decided_at, first.label("booked_at"))))
+
+
+# --- everybody's trades -------------------------------------------------------------------------------------
+
+
+def _wanted(query: sa.Select[Any], wanted: dict[str, Any]) -> sa.Select[Any]:
+    t = trades.c
+    plain = {"user_id": t.user_id, "bot_id": t.bot_id, "symbol": t.symbol, "action": t.action}
+    for name, column in plain.items():
+        if wanted.get(name) is not None:
+            query = query.where(column == wanted[name])
+    if wanted.get("since") is not None:
+        query = query.where(t.at >= wanted["since"])
+    if wanted.get("until") is not None:
+        query = query.where(t.at < wanted["until"])
+    return query
+
+
+def all_trades(conn: sa.Connection, *, before: int | None, limit: int, **wanted: Any) -> list[Any]:
+    """Newest first, each with its user's email."""
+    told = (MADE_UP.label("simulated"), WITH_LIVE_MONEY.label("live"))
+    query = _wanted(
+        sa.select(trades, *told, users.c.email).join(users, users.c.id == trades.c.user_id), wanted
+    )
+    if before is not None:
+        query = query.where(trades.c.id < before)
+    return list(conn.execute(query.order_by(trades.c.id.desc()).limit(limit)))
+
+
+ALL_CSV_COLUMNS = ("user_id", "email", *CSV_COLUMNS)
+
+
+def stream_all_trades(
+    conn: sa.Connection, *, before: int | None = None, **wanted: Any
+) -> Generator[tuple[Any, ...], None, None]:
+    """All of them (below the id `before`) as text, newest first, a few in memory at a time."""
+    cells = [
+        sa.cast(trades.c.user_id, sa.Text),
+        harmless_column(users.c.email),
+        *csv_cells(postgres=is_postgres(conn)),
+    ]
+    query = _wanted(sa.select(*cells).join(users, users.c.id == trades.c.user_id), wanted).order_by(
+        trades.c.id.desc()
+    )
+    if before is not None:
+        query = query.where(trades.c.id < before)
+    with conn.execute(query.execution_options(yield_per=500)) as found:
+        yield from found
+
+
+# --- a user goes --------------------------------------------------------------------------------------------
+
+
+def remove_some(conn: sa.Connection, user_id: int, most: int) -> int:
+    """Of what is theirs, what nothing else refers to any more, at most so many rows. 0: there is nothing left
+    but the user.
+
+    The log of deeds stays: it tells what was done, by whom is a number there."""
+    own = sa.select(accounts.c.id).where(accounts.c.user_id == user_id)
+    of_accounts = [
+        table for table in metadata.sorted_tables if "account_id" in table.c and "user_id" not in table.c
+    ]
+    of_users = [
+        table for table in reversed(metadata.sorted_tables) if "user_id" in table.c and table is not audit
+    ]
+    for table in (*of_accounts, *of_users):
+        mine = table.c.user_id == user_id if "user_id" in table.c else table.c.account_id.in_(own)
+        key = list(table.primary_key.columns)
+        rows = sa.select(*key).where(mine).limit(most)
+        gone = conn.execute(
+            sa.delete(table).where(sa.tuple_(*key).in_(rows) if len(key) > 1 else key[0].in_(rows))
+        ).rowcount
+        if gone:
+            return gone
+    return 0
+
+
+def remove_user(conn: sa.Connection, user_id: int) -> None:
+    conn.execute(sa.delete(users).where(users.c.id == user_id))

@@ -1,0 +1,392 @@
+"""The parts of the account page."""
+
+from __future__ import annotations
+
+from html import escape
+
+import streamlit as st
+
+from dashtrade.app import App
+from dashtrade.domain.access import Permission, TokenScope
+from dashtrade.domain.values import Malformed
+from dashtrade.services.demo import demo
+from dashtrade.services.people import credentials, removal, users
+from dashtrade.services.people import sessions as service
+from dashtrade.tables import messages as message_table
+from dashtrade.tables import people as people_table
+from dashtrade.tables.people import User
+from dashtrade.ui.kit.components import Cell, Column, Row, table
+from dashtrade.ui.kit.format import ago, count, day, moment
+from dashtrade.ui.kit.time_zones import with_own, zone_label
+from dashtrade.ui.shell import runtime
+from dashtrade.ui.shell.downloads import MY_DATA
+from dashtrade.ui.shell.errors import trying
+from dashtrade.ui.shell.page import guard, panel, the_app
+
+BROWSER = "UTC"  # what is stored for: read times by the browser's clock
+
+
+def keep_demo(app: App, user: User) -> None:
+    """A demo's way to a real account: everything in it stays."""
+    with panel("Keep this as your account", key="keep_demo"), st.form("keep_form", border=False):
+        st.caption(
+            "Your bots, their history and your settings stay. From then on you sign in with this email and "
+            "password."
+        )
+        name = st.text_input("Your name", max_chars=80, autocomplete="name")
+        email = st.text_input("Email", max_chars=254, autocomplete="username")
+        word = st.text_input(
+            "Password",
+            type="password",
+            max_chars=500,
+            autocomplete="new-password",
+            help="8 to 128 characters.",
+        )
+        code = ""
+        if users.signup(app) == "invite":
+            code = (
+                st.text_input(
+                    "Invitation",
+                    max_chars=400,
+                    help="Joining needs one here: the link an admin sent you, or its code.",
+                )
+                or ""
+            )
+        if st.form_submit_button("Keep it", type="primary"):
+            with trying() as attempt:
+                demo.claim(
+                    app,
+                    user,
+                    email=email or "",
+                    name=name or "",
+                    password=word or "",
+                    code=code.rpartition("=")[2].strip(),
+                    address=runtime.address(),
+                )
+            if attempt.ok:
+                st.session_state["said"] = "This account is yours now."
+                st.rerun()
+
+
+def profile(app: App, user: User) -> None:
+    with panel("Profile", key="profile"):
+        with st.form("profile_form", border=False):
+            name = st.text_input("Name", value=user.name, max_chars=80)
+            zones = [BROWSER, *(zone for zone in with_own(user.time_zone) if zone != BROWSER)]
+            here = st.context.timezone or "UTC"
+            zone = st.selectbox(
+                "Time zone",
+                zones,
+                index=zones.index(user.time_zone),
+                help=(
+                    "Every time on these pages is shown in it. Days of figures and daily limits are UTC days."
+                ),
+                format_func=lambda key: f"As in this browser ({here})" if key == BROWSER else zone_label(key),
+                filter_mode="contains",
+            )
+            saved = st.form_submit_button("Save")
+        if saved:
+            clean = " ".join("".join(c for c in name or "" if ord(c) >= 32).split())
+            with trying() as attempt:
+                users.change_options(app, user, {"time_zone": zone, **({"name": clean} if clean else {})})
+            if attempt.ok:
+                st.session_state["said"] = "Saved."
+                st.rerun()
+        if user.demo_until is None:
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.html(f"Email: <b>{escape(user.email)}</b>", width="content")
+                st.space("stretch")
+                if st.button("Change", key="change_email"):
+                    _change_email()
+
+
+@st.dialog("Change your email")
+def _change_email() -> None:
+    user, app = guard(), the_app()
+    with st.form("email_form", border=False):
+        email = st.text_input("New email", max_chars=254, autocomplete="email")
+        word = st.text_input("Your password", type="password", max_chars=500, autocomplete="current-password")
+        if st.form_submit_button("Change it", type="primary"):
+            with trying() as attempt:
+                credentials.change_email(
+                    app, user, email=email or "", password=word or "", address=runtime.address()
+                )
+            if attempt.ok:
+                st.session_state["said"] = "From now on you sign in with the new email."
+                st.rerun()
+
+
+def password(app: App, user: User) -> None:
+    with panel("Password", key="password"), st.form("password_form", border=False, clear_on_submit=True):
+        old = st.text_input(
+            "Current password", type="password", autocomplete="current-password", max_chars=500
+        )
+        new = st.text_input(
+            "New password",
+            type="password",
+            autocomplete="new-password",
+            max_chars=500,
+            help="8 to 128 characters. Three or four words in a row make a good one.",
+        )
+        again = st.text_input(
+            "New password, again", type="password", autocomplete="new-password", max_chars=500
+        )
+        st.caption("Somebody else may know the old one? Then end what they may have read or made, too.")
+        end = st.checkbox("Revoke every API token", key="password_end_tokens")
+        rotate = st.checkbox(
+            "Replace the webhook token",
+            key="password_rotate",
+            help="Alerts with the old token are refused from then on: put the new one into them.",
+        )
+        sent = st.form_submit_button("Change the password")
+    if not sent:
+        return
+    if new != again:
+        st.error("**The two new passwords differ.** Type the same one twice.")
+        return
+    with trying() as attempt:
+        credentials.change_password(
+            app,
+            user,
+            old=old,
+            new=new,
+            address=runtime.address(),
+            token=runtime.session_token(),
+            end_api_tokens=end,
+            rotate_webhook_token=rotate,
+        )
+    if attempt.ok:
+        more = f"{' Every API token is revoked.' * end}{' The new webhook token is under Setup.' * rotate}"
+        st.success(f"The password is changed, and every other device is signed out.{more}")
+
+
+def sessions(app: App, user: User) -> None:
+    token = runtime.session_token()
+    found = service.listed(app, user, token)
+    columns = [
+        Column(label="Signed in on"),
+        Column(label="Last seen", number=True),
+        Column(label="Until", number=True, wide_only=True),
+    ]
+    rows = [
+        Row(
+            id=s.name,
+            actions=() if s.current else (("revoke", "Sign out"),),
+            cells=[
+                Cell(text=s.device + (" · this one" if s.current else ""), sub=s.address),
+                Cell(text="now" if s.current else ago(app.clock.now(), s.seen_at)),
+                Cell(text=day(user, s.expires_at)),
+            ],
+        )
+        for s in found
+    ]
+    with panel("Where you are signed in", key="sessions"):
+        clicked = table("session_list", "Sessions", columns, rows)
+        if len(found) > 1 and st.button("Sign out everywhere else", key="others"):
+            with trying() as ended:
+                service.revoke_others(app, user, token)
+            if ended.ok:
+                st.rerun()
+    if clicked:
+        with trying() as attempt:
+            service.revoke(app, user, clicked[0])
+        if attempt.ok:
+            st.rerun()
+
+
+def tokens(app: App, user: User) -> None:
+    with app.db.read() as conn:
+        found = people_table.list_api_tokens(conn, user.id)
+    now = app.clock.now()
+    with panel("API tokens", key="tokens"):
+        st.caption(
+            "For programs of your own, on the REST API. Give each only the scopes it needs, and keep it as "
+            "you keep a password."
+        )
+        clicked = None
+        if found:
+            columns = [
+                Column(label="Token"),
+                Column(label="Last used", number=True),
+                Column(label="Until", number=True, wide_only=True),
+            ]
+            rows = [
+                Row(
+                    id=str(t.id),
+                    actions=(("revoke", "Revoke"),),
+                    cells=[
+                        Cell(text=t.name, sub=f"{_scopes(t.scopes)} · made {day(user, t.created_at)}"),
+                        Cell(text=ago(now, t.used_at)),
+                        Cell(text=day(user, t.expires_at)),
+                    ],
+                )
+                for t in found
+                if t.expires_at > now
+            ]
+            clicked = table("token_list", "API tokens", columns, rows)
+        if st.button("New token", icon=":material/add:", key="new_token"):
+            _new_token()
+    if clicked:
+        with trying() as attempt:
+            service.revoke_api_token(app, user, int(clicked[0]), address=runtime.address())
+        if attempt.ok:
+            st.rerun()
+
+
+SCOPES = {
+    TokenScope.READ: "Read",
+    TokenScope.TRADE: "Trade (bots and orders)",
+    TokenScope.STOP: "Stop (close, flatten, pause)",
+    TokenScope.ADMIN: "Manage the account",
+}
+
+
+def _scopes(stored: str) -> str:
+    """As the list of tokens shows them."""
+    return (
+        "may do everything" if len(stored.split()) == len(TokenScope) else f"may {', '.join(stored.split())}"
+    )
+
+
+@st.dialog("New API token")
+def _new_token() -> None:
+    with st.form("token_form", border=False):
+        name = st.text_input("What will use it", placeholder="Reporting script", max_chars=60)
+        scopes = st.multiselect(
+            "It may",
+            list(TokenScope),
+            default=[TokenScope.READ],
+            format_func=SCOPES.__getitem__,
+            key="token_scopes",
+        )
+        days = st.selectbox(
+            "It lives for", [7, 30, 90, 365], index=1, format_func=lambda count: f"{count} days"
+        )
+        word = st.text_input("Your password", type="password", max_chars=500, autocomplete="current-password")
+        sent = st.form_submit_button("Make the token", type="primary")
+    if sent:
+        with trying() as attempt:
+            token = service.add_api_token(
+                the_app(),
+                guard(),
+                name=name,
+                days=days or 30,
+                scopes=scopes,
+                password=word or "",
+                address=runtime.address(),
+            )
+        if attempt.ok:
+            st.markdown("**Copy it now: it is not shown again.**")
+            st.code(token, language=None, wrap_lines=True)
+
+
+# --- messages, data, the end --------------------------------------------------------------------------------
+
+MESSAGES = 8
+MARKS = {"error": "dt-down", "warning": "dt-warn", "info": "dt-info"}
+
+
+def messages(app: App, user: User) -> None:
+    """What DashTrade told its user, here in the application."""
+    with panel("Messages", key="messages"):
+        only = st.segmented_control(
+            "Which",
+            ["All", "Problems"],
+            default="All",
+            required=True,
+            key="messages_which",
+            label_visibility="collapsed",
+            on_change=_newest,
+        )
+        before = st.session_state.get("messages_before")
+        with app.db.read() as conn:
+            found = message_table.list_page(
+                conn, user.id, before=before, limit=MESSAGES + 1, problems_only=only == "Problems"
+            )
+            unread = message_table.unread(conn, user.id)
+        if not found:
+            st.caption("Nothing yet. Fills, stops and whatever wants your attention show up here.")
+            return
+        lines = [
+            f'<li class="{MARKS.get(row.level, "dt-info")}"><i></i><span>'
+            f"{escape(row.title) if row.read_at else f'<b>{escape(row.title)}</b>'}"
+            f"<small>{escape(row.text)}</small></span><time>{moment(user, row.created_at)}</time></li>"
+            for row in found[:MESSAGES]
+        ]
+        st.html(f'<ul class="dt-list">{"".join(lines)}</ul>')
+        with st.container(horizontal=True, vertical_alignment="center"):
+            if unread.number and st.button(
+                f"Mark {count(unread.number, 'message')} as read", key="messages_read"
+            ):
+                with trying() as attempt:
+                    app.db.write(
+                        lambda conn: message_table.mark_read(
+                            conn, user.id, up_to=unread.newest, now=app.clock.now()
+                        )
+                    )
+                if attempt.ok:
+                    st.rerun()
+            st.space("stretch")
+            if before is not None:
+                st.button("Newest", icon=":material/first_page:", key="messages_newest", on_click=_newest)
+            if len(found) > MESSAGES:
+                st.button(
+                    "Older",
+                    icon=":material/chevron_right:",
+                    icon_position="right",
+                    key="messages_older",
+                    on_click=_older,
+                    args=(found[MESSAGES - 1].id,),
+                )
+
+
+def _newest() -> None:
+    st.session_state.pop("messages_before", None)
+
+
+def _older(than: int) -> None:
+    st.session_state["messages_before"] = than
+
+
+def data(user: User) -> None:
+    with panel("Your data", key="own_data"):
+        st.caption(
+            "Everything DashTrade keeps of you, as CSV files in one ZIP: bots, signals, orders, trades. "
+            "Passwords, tokens and broker keys are left out."
+        )
+        st.link_button("Download my data", MY_DATA, icon=":material/download:", disabled=bool(user.viewer))
+        st.divider()
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption("Leaving takes everything with you; it cannot be undone.", width="content")
+            st.space("stretch")
+            if st.button("Delete the account", icon=":material/delete:", key="delete_account"):
+                _delete()
+
+
+@st.dialog("Delete your account")
+def _delete() -> None:
+    user, app = guard(Permission.TRADE), the_app()
+    st.markdown(
+        "**Your bots, their history, your accounts and settings are deleted for good.** It is refused "
+        "while a bot holds something on a live account."
+    )
+    with st.form("delete_form", border=False):
+        word = (
+            ""
+            if user.demo_until is not None
+            else st.text_input(
+                "Your password", type="password", max_chars=500, autocomplete="current-password"
+            )
+        )
+        typed = st.text_input("Type DELETE", max_chars=20, autocomplete="off")
+        if st.form_submit_button("Delete it for good", type="primary"):
+            with trying() as attempt:
+                if (typed or "").strip() != "DELETE":
+                    raise Malformed("the word is not there", where="typed", hint="Type DELETE, in capitals.")
+                if user.demo_until is None:
+                    users.check_own_password(app, user, word or "", runtime.address(), where="password")
+                removal.remove(
+                    app, user.id, actor=user.id, action="deleted their own account", address=runtime.address()
+                )
+            if attempt.ok:
+                st.rerun()

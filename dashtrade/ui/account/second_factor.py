@@ -1,0 +1,194 @@
+"""The second factor on the account page: scan, type a code, keep the recovery codes."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+
+import streamlit as st
+
+from dashtrade.app import App
+from dashtrade.domain import totp
+from dashtrade.services.people import second_factor as service
+from dashtrade.services.people import second_factor_policy as policy
+from dashtrade.tables.people import User
+from dashtrade.ui.kit.form import Form
+from dashtrade.ui.kit.format import count, text
+from dashtrade.ui.shell import runtime
+from dashtrade.ui.shell.errors import trying
+from dashtrade.ui.shell.page import guard, panel, the_app
+
+FEW = 3  # recovery codes
+WHY = (
+    "A second factor, a code from an app on your phone, keeps others out who learn your password. [Set it "
+    "up](/account)"
+)
+DECLINE = "I go on without a second factor: whoever gets my password can trade my money."
+
+
+def show(app: App, user: User) -> None:
+    with panel("Two-factor sign-in", key="second_factor"):
+        if not user.second_factor:
+            st.caption(
+                "A code from an app on your phone, besides the password: who learns your password still "
+                "stays out."
+            )
+            if st.button("Switch it on", icon=":material/phonelink_lock:", key="factor_on"):
+                set_up()
+            return
+        left = service.codes_left(app, user)
+        st.markdown(f":green-badge[:material/check: On] {count(left, 'recovery code')} left")
+        if left <= FEW:
+            st.warning(
+                "Few recovery codes are left. Make new ones before you need them.", icon=":material/warning:"
+            )
+        with st.container(horizontal=True):
+            if st.button("New recovery codes", key="factor_codes"):
+                _renew()
+            if policy.is_required(app):
+                st.caption("It is required on this installation, so it stays on.")
+            elif st.button("Switch it off", key="factor_off"):
+                _disable()
+
+
+def set_up() -> None:
+    st.session_state["totp_secret"] = service.new_secret()
+    _enable()
+
+
+@st.dialog("Switch on two-factor sign-in", on_dismiss="rerun")
+def _enable() -> None:
+    user, app = guard(without_factor=True), the_app()
+    if codes := st.session_state.get("recovery_codes"):
+        return _kept(codes)
+    secret = st.session_state.setdefault("totp_secret", service.new_secret())
+    address = totp.address(secret, user.email)
+    st.markdown(
+        "**1.** Scan this with an authenticator app: Google Authenticator, Aegis, 1Password, any will do."
+    )
+    st.html(
+        '<img class="dt-qr" alt="QR code of the secret" '
+        f'src="data:image/svg+xml;base64,{base64.b64encode(qr_svg(address)).decode()}">'
+    )
+    with st.expander("Cannot scan it?"):
+        st.caption("Type this key into the app, as a time-based one.")
+        st.code(
+            " ".join(secret[at : at + 4] for at in range(0, len(secret), 4)), language=None, wrap_lines=True
+        )
+    with st.form("factor_form", border=False):
+        code = st.text_input(
+            "**2.** The code that the app shows now",
+            max_chars=10,
+            autocomplete="one-time-code",
+            placeholder="123 456",
+        )
+        password = st.text_input(
+            "**3.** Your password", type="password", max_chars=500, autocomplete="current-password"
+        )
+        if st.form_submit_button("Switch it on", type="primary"):
+            with trying() as attempt:
+                st.session_state["recovery_codes"] = service.enable(
+                    app,
+                    user,
+                    secret=secret,
+                    code=code or "",
+                    password=password or "",
+                    address=runtime.address(),
+                    token=runtime.session_token(),
+                )
+            if attempt.ok:
+                st.session_state.pop("totp_secret", None)
+                st.rerun(scope="fragment")
+
+
+def _kept(codes: list[str]) -> None:
+    """Shown once: what is stored is their hashes."""
+    st.success(
+        (
+            "From now on signing in takes a code. Your other devices, and programs that signed in, were "
+            "signed out."
+        ),
+        icon=":material/check:",
+    )
+    st.markdown(
+        "**Keep these recovery codes**, in another place than your phone. Each signs you in once, and they "
+        "are not shown again."
+    )
+    st.code("\n".join(codes), language=None)
+    if st.button("I have kept them", type="primary", key="factor_kept"):
+        st.session_state.pop("recovery_codes", None)
+        st.rerun()
+
+
+@st.dialog("New recovery codes", on_dismiss="rerun")
+def _renew() -> None:
+    user, app = guard(), the_app()
+    if codes := st.session_state.get("recovery_codes"):
+        st.markdown("**These replace the old ones.** Each signs you in once, and they are not shown again.")
+        st.code("\n".join(codes), language=None)
+        if st.button("I have kept them", type="primary", key="codes_kept"):
+            st.session_state.pop("recovery_codes", None)
+            st.rerun()
+        return
+    with st.form("codes_form", border=False):
+        password = st.text_input(
+            "Your password", type="password", max_chars=500, autocomplete="current-password"
+        )
+        if st.form_submit_button("Make new codes", type="primary"):
+            with trying() as attempt:
+                st.session_state["recovery_codes"] = service.renew_codes(
+                    app, user, password=password or "", address=runtime.address()
+                )
+            if attempt.ok:
+                st.rerun(scope="fragment")
+
+
+def _disable() -> None:
+    st.dialog("Switch off two-factor sign-in")(off_form)(secrets.token_hex(3))
+
+
+def off_form(opened: str) -> None:
+    """`opened` names this asking: a tick that was set in one that was dismissed is not met again."""
+    user, app = guard(), the_app()
+    st.markdown("Your password alone will open your account again, and the recovery codes are worth nothing.")
+    live, fields = policy.live(app, user), Form(f"factor_off_{opened}")
+    with st.form(fields.name, border=False):
+        declines = (
+            decline_tick(fields, f"Real money: {', '.join(account.label for account in live)}.")
+            if live
+            else False
+        )
+        password = fields.text(
+            "password", "Your password", type="password", max_chars=500, autocomplete="current-password"
+        )
+        fields.complaints()
+        sent = st.form_submit_button("Switch it off", type="primary")
+    if sent:
+        with fields.trying() as attempt:
+            service.disable(app, user, password=password, address=runtime.address(), declines=declines)
+        if attempt.ok:
+            st.session_state["said"] = "Two-factor sign-in is off."
+            st.rerun()
+
+
+def decline_tick(fields: Form, about: str) -> bool:
+    """Whoever trades real money without a second factor says so. `about`: what it is about, as a sentence."""
+    st.warning(f"**{text(about)}** {WHY}", icon=":material/phonelink_lock:")
+    slot = fields.at(
+        "decline_second_factor",
+        "a second factor",
+        hint="Tick that you go on without one, or set it up on the Account page.",
+    )
+    return slot.checkbox(DECLINE, key=fields.key("decline_second_factor"))
+
+
+def qr_svg(text: str) -> bytes:
+    import io
+
+    import segno
+
+    drawn = io.BytesIO()
+    segno.make(text, error="m").save(
+        drawn, kind="svg", scale=5, border=3, dark="#0B0E11", light="#FFFFFF", xmldecl=False
+    )
+    return drawn.getvalue()

@@ -1,0 +1,1 @@
+"""What admins see and do: the installation, its people, everybody's trades."""

@@ -1,0 +1,195 @@
+"""The admin page's first part, how the installation does, and its last, what was done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from dashtrade.app import App
+from dashtrade.services.people import admin as service
+from dashtrade.tables import messages as message_table
+from dashtrade.tables import people as people_table
+from dashtrade.tables.people import User
+from dashtrade.ui.kit.components import Card, Cell, Column, Row, cards, lines, milliseconds, table
+from dashtrade.ui.kit.format import count, moment
+from dashtrade.ui.shell.page import live, panel, the_app
+
+PAGE = 50
+# have numbers of their own, beside those of people
+THINGS = {"bot", "account", "protection", "position", "order", "drift", "exits"}
+
+
+def overview(app: App, user: User) -> None:
+    _figures()
+    found = service.overview(app)
+    left, right = st.columns([1.6, 1], gap="small")
+    with left, panel(f"Traded by day, last {service.DAYS} days", key="by_day"):
+        if found["days"]:
+            lines(
+                "volume",
+                "Volume in dollars",
+                [("Volume", [(milliseconds(day), volume) for day, _, volume in found["days"]])],
+                height=190,
+                colour="blue",
+            )
+            columns = [
+                Column(label="Day"),
+                Column(label="Trades", number=True),
+                Column(label="Volume", number=True),
+            ]
+            rows = [
+                Row(
+                    id=day.isoformat(),
+                    cells=[
+                        Cell(text=f"{day.day} {day:%b}"),
+                        Cell(text=f"{trades:,}"),
+                        Cell(text=f"${volume:,.0f}"),
+                    ],
+                )
+                for day, trades, volume in reversed(found["days"][-7:])
+            ]
+            table("days", "Trades and volume by day, newest first", columns, rows)
+        else:
+            st.caption("Nobody has traded yet. Days with trades show up here.")
+    with right, panel("Traded most", key="by_symbol"):
+        if found["symbols"]:
+            columns = [
+                Column(label="Symbol"),
+                Column(label="Trades", number=True),
+                Column(label="Volume", number=True),
+            ]
+            rows = [
+                Row(
+                    id=symbol.text,
+                    cells=[
+                        Cell(text=symbol.short, sub=symbol.text if symbol.text != symbol.short else ""),
+                        Cell(text=f"{trades:,}"),
+                        Cell(text=f"${volume:,.0f}"),
+                    ],
+                )
+                for symbol, trades, volume in found["symbols"]
+            ]
+            table("symbols", "Symbols traded most", columns, rows)
+        else:
+            st.caption("No symbol yet.")
+
+
+@live(every=10)
+def _figures(user: User) -> None:
+    n = service.overview(the_app())["counts"]
+    wrong = n["attention_orders"] + n["disabled_accounts"]
+    cards(
+        "figures",
+        [
+            Card(label="People", value=f"{n['users']:,}", note=count(n["demos"], "demo")),
+            Card(label="Here this week", value=f"{n['active_users']:,}", note="signed in and looked"),
+            Card(
+                label="Bots running",
+                value=f"{n['running_bots']:,}",
+                note=f"of {n['bots']:,}; {n['holding_bots']:,} in a position",
+            ),
+            Card(
+                label="Needs attention",
+                value=f"{wrong:,}",
+                tone="down" if wrong else "",
+                note=(
+                    f"{count(n['attention_orders'], 'order')}, "
+                    f"{count(n['disabled_accounts'], 'disabled account')}"
+                ),
+            ),
+            Card(
+                label="Refused, last day",
+                value=f"{n['refused_signals']:,}",
+                note=f"{count(n['risk_events'], 'risk event')}",
+                tone="",
+            ),
+        ],
+    )
+
+
+# --- what was done ------------------------------------------------------------------------------------------
+
+
+def deeds(app: App, user: User) -> None:
+    before = cursor("before")
+    with app.db.read() as conn:
+        found = message_table.everything_recorded(conn, before=before or None, limit=PAGE + 1)
+        who = {
+            number: people_table.by_id(conn, number)
+            for number in {n for row in found for n in (row.user_id,) if n}
+        }
+    columns = [
+        Column(label="What"),
+        Column(label="Who"),
+        Column(label="From", wide_only=True),
+        Column(label="When", number=True),
+    ]
+    rows = [
+        Row(
+            id=str(row.id),
+            cells=[
+                Cell(text=row.action.capitalize(), sub=_detail(row)),
+                Cell(text=_name(row.user_id, who)),
+                Cell(text=row.address or "–"),
+                Cell(text=moment(user, row.at, seconds=True)),
+            ],
+        )
+        for row in found[:PAGE]
+    ]
+    with panel(key="deeds_panel"):
+        table("deeds", "What was done, newest first", columns, rows)
+    turn(found, before, "before", lambda row: row.id)
+
+
+def _detail(row: Any) -> str:
+    theirs = row.subject_id != row.user_id or row.action.partition(" ")[0] in THINGS
+    about = [f"no. {row.subject_id}"] if row.subject_id and theirs else []
+    if isinstance(row.detail, dict):
+        about += [
+            f"{name.replace('_', ' ')}: {_said(value)}"
+            for name, value in row.detail.items()
+            if value not in ("", None)
+        ]
+    return ", ".join(about)[:160]
+
+
+def _said(value: Any) -> str:
+    """A change is kept as [before, after]."""
+    match value:
+        case [before, after]:
+            return f"{before} → {after}"
+        case list():
+            return ", ".join(map(str, value))
+        case float():
+            return f"{value:g}"
+    return str(value)
+
+
+def _name(number: int | None, who: dict[int, User | None]) -> str:
+    if number is None:
+        return "the system"
+    found = who.get(number)
+    return found.email if found else f"no. {number}, gone"
+
+
+# --- turning pages ------------------------------------------------------------------------------------------
+
+
+def cursor(name: str) -> int:
+    """From the address; 0 is the first page."""
+    text = st.query_params.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+
+
+def turn(found: list[Any], here: int, name: str, of: Any) -> None:
+    """One more than a page was asked for: that tells whether there is a next one."""
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        if here and st.button("First page", icon=":material/first_page:", key="first_page"):
+            st.query_params.pop(name)
+            st.rerun()
+        if len(found) > PAGE and st.button(
+            "Next", icon=":material/chevron_right:", icon_position="right", key="next_page"
+        ):
+            st.query_params[name] = str(of(found[PAGE - 1]))
+            st.rerun()

@@ -1,0 +1,290 @@
+"""The people of an installation: invited, given roles, shut out, helped when they cannot get in, looked over
+the shoulder."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from dashtrade.app import App
+from dashtrade.domain.access import Permission, Role, may, may_manage
+from dashtrade.services.people import admin as service
+from dashtrade.services.people import credentials, second_factor_policy, sessions
+from dashtrade.services.people import users as people_service
+from dashtrade.tables import people as people_table
+from dashtrade.tables.people import User
+from dashtrade.ui.admin.admin import PAGE, cursor, turn
+from dashtrade.ui.kit.components import Cell, Column, Row, go, table
+from dashtrade.ui.kit.format import ago, count, day, moment, text
+from dashtrade.ui.shell import runtime
+from dashtrade.ui.shell.errors import trying
+from dashtrade.ui.shell.page import guard, panel, the_app
+
+TONES = {Role.SUPERADMIN: "warn", Role.ADMIN: "info", Role.STANDARD: "mute"}
+SIGNUP = {
+    "open": "Anybody who reaches this address can make an account.",
+    "invite": "Joining needs an invitation.",
+    "closed": "Nobody can join by themselves.",
+}
+
+
+def show(app: App, user: User) -> None:
+    after = cursor("after")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        named = st.text_input(
+            "Find",
+            key="find",
+            placeholder="Name or email",
+            bind="query-params",
+            max_chars=80,
+            label_visibility="collapsed",
+            width=260,
+        )
+        st.space("stretch")
+        if st.button("Invite somebody", type="primary", icon=":material/person_add:", key="invite"):
+            _invite()
+    with app.db.read() as conn:
+        found = people_table.everyone(conn, after=after, limit=PAGE + 1, named=(named or "").strip())
+    alone = second_factor_policy.without(app, [who.id for who in found])
+    with panel(key="people_panel"):
+        clicked = (
+            table(
+                "people",
+                "People",
+                COLUMNS,
+                [_row(app, user, who, alone.get(who.id)) for who in found[:PAGE]],
+                opens=True,
+            )
+            if found
+            else None
+        )
+        if not found:
+            st.caption("Nobody is called that.")
+        st.caption(f"{SIGNUP[people_service.signup(app)]} A superadmin can change that under System.")
+    turn(found, after, "after", lambda who: who.id)
+    if clicked:
+        _manage(int(clicked[0]))
+    _handed_out(app, user)
+
+
+def _handed_out(app: App, user: User) -> None:
+    """Invitations and password links that still work, to be revoked."""
+    rows = [
+        Row(
+            id=f"invitation-{i.id}",
+            actions=(("revoke", "Revoke"),),
+            cells=[
+                Cell(
+                    text=f"Invitation: {i.email or 'anybody with the link'}",
+                    sub=f"as {i.role}, by {i.made_by}",
+                ),
+                Cell(text=day(user, i.expires_at)),
+            ],
+        )
+        for i in people_service.open_invitations(app, user)
+    ] + [
+        Row(
+            id=f"link-{one.user_id}",
+            actions=(("revoke", "Revoke"),),
+            cells=[
+                Cell(text=f"Password link: {one.email}", sub=f"by {one.made_by or 'the command line'}"),
+                Cell(text=day(user, one.expires_at)),
+            ],
+        )
+        for one in credentials.open_links(app, user)
+    ]
+    if not rows:
+        return
+    with panel("Open invitations and password links", key="handed_out"):
+        clicked = table(
+            "handed_out_list",
+            "Open invitations and password links",
+            [Column(label="What"), Column(label="Until", number=True)],
+            rows,
+        )
+    if clicked:
+        kind, _, number = clicked[0].partition("-")
+        revoke = people_service.revoke_invitation if kind == "invitation" else credentials.revoke_link
+        _try(lambda: revoke(app, user, int(number)), "Revoked: it works no more.")
+
+
+COLUMNS = [
+    Column(label="Who"),
+    Column(label="Role"),
+    Column(label="Two-factor", wide_only=True),
+    Column(label="Joined", number=True, wide_only=True),
+    Column(label="Last signed in", number=True, wide_only=True),
+]
+
+
+def _row(app: App, user: User, who: User, alone: Any) -> Row:
+    now = app.clock.now()
+    state = (
+        "Deactivated"
+        if not who.is_active
+        else "Demo"
+        if who.demo_until is not None
+        else str(who.role).capitalize()
+    )
+    tone = "down" if not who.is_active else "mute" if who.demo_until is not None else TONES[who.role]
+    me = " · you" if who.id == user.id else ""
+    return Row(
+        id=str(who.id),
+        cells=[
+            Cell(text=who.name + me, sub=who.email if who.demo_until is None else f"no. {who.id}"),
+            Cell(text=state, tone=tone, badge=True),
+            _factor(user, who, alone),
+            Cell(text=day(user, who.created_at)),
+            Cell(text=ago(now, who.last_login_at)),
+        ],
+    )
+
+
+def _factor(user: User, who: User, alone: Any) -> Cell:
+    """`alone`: what tells that they trade real money behind a password alone."""
+    if alone is None:
+        return Cell(text="On" if who.second_factor else "–")
+    said = f"{count(alone.accounts, 'live account')} without"
+    if alone.declined < alone.accounts:
+        return Cell(text="Off", tone="warn", sub=f"{said}, {alone.accounts - alone.declined} not asked yet")
+    return Cell(text="Declined", tone="warn", sub=f"{said}, since {day(user, alone.since)}")
+
+
+# --- one of them --------------------------------------------------------------------------------------------
+
+
+@st.dialog("Account", on_dismiss="rerun")
+def _manage(user_id: int) -> None:
+    actor, app = guard(Permission.MANAGE_USERS), the_app()
+    with app.db.read() as conn:
+        who = people_table.by_id(conn, user_id)
+    if who is None:
+        st.info("This account is gone.")
+        return
+    st.html(f"<b>{escape(who.name)}</b> · {escape(who.email)}")
+    st.caption(
+        f"{str(who.role).capitalize()} · joined {day(actor, who.created_at)} · last signed in "
+        f"{moment(actor, who.last_login_at)}"
+    )
+    if who.id == actor.id:
+        st.info("This is you. What is yours is on the Account page.", icon=":material/person:")
+        return
+    if not may_manage(actor.role, who.role):
+        st.info("Only a superadmin may change this account.", icon=":material/lock:")
+        return
+    if may(actor.role, Permission.MANAGE_ROLES) and who.demo_until is None:
+        _role(app, actor, who)
+    _help(app, actor, who)
+    _end(app, actor, who)
+
+
+def _role(app: App, actor: User, who: User) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        role = st.selectbox(
+            "Role",
+            list(Role),
+            index=list(Role).index(who.role),
+            format_func=lambda one: str(one).capitalize(),
+            key="role",
+        )
+        if st.button("Give", key="give_role", disabled=role is who.role):
+            _try(
+                lambda: service.set_role(app, actor, who.id, role or who.role),
+                f"{text(who.email)} is now {role}.",
+            )
+
+
+def _help(app: App, actor: User, who: User) -> None:
+    with st.container(horizontal=True):
+        if st.button(
+            "Look at their pages",
+            icon=":material/visibility:",
+            key="view",
+            help="To read: no button acts. The log of deeds has it.",
+        ):
+            with trying() as attempt:
+                sessions.view(app, actor, runtime.session_token(), who.id)
+            if attempt.ok:
+                go("/")
+        if who.demo_until is None and st.button("Password link", icon=":material/key:", key="reset_link"):
+            with trying() as attempt:
+                link = credentials.make_link(app, actor, who.id)
+            if attempt.ok:
+                st.markdown("**Send them this link.** They make a new password with it, once, within a day.")
+                st.code(link, language=None, wrap_lines=True)
+        if who.second_factor and st.button(
+            "Take off two-factor", icon=":material/phonelink_off:", key="reset_factor"
+        ):
+            _try(
+                lambda: service.reset_second_factor(app, actor, who.id),
+                f"{text(who.email)} signs in with the password alone now.",
+            )
+
+
+def _end(app: App, actor: User, who: User) -> None:
+    st.divider()
+    if who.is_active:
+        st.caption(
+            "Deactivated: every session and token is dead at once, alerts are refused, and the bots open "
+            "nothing. Positions stay, and exits pass."
+        )
+        if st.button("Deactivate", icon=":material/block:", key="deactivate"):
+            _try(lambda: service.set_active(app, actor, who.id, False), f"{text(who.email)} is deactivated.")
+    elif st.button("Activate", type="primary", icon=":material/check:", key="activate"):
+        _try(
+            lambda: service.set_active(app, actor, who.id, True),
+            (
+                f"{text(who.email)} can sign in again; their bots wait to be resumed, and their alerts "
+                "need a new webhook token."
+            ),
+        )
+    with st.expander("Delete with everything of theirs"), st.form("delete_user", border=False):
+        st.caption(
+            "Bots, history, accounts and settings go for good. It is refused while a bot of theirs holds "
+            "something on a live account."
+        )
+        typed = st.text_input("Their email, to be sure", max_chars=254, autocomplete="off")
+        if st.form_submit_button("Delete for good"):
+            _try(
+                lambda: service.delete(app, actor, who.id, confirm=typed or ""), f"{text(who.email)} is gone."
+            )
+
+
+def _try(act: Any, said: str) -> None:
+    with trying() as attempt:
+        act()
+    if attempt.ok:
+        st.session_state["said"] = said
+        st.rerun()
+
+
+@st.dialog("Invite somebody")
+def _invite() -> None:
+    user, app = guard(Permission.INVITE), the_app()
+    with st.form("invite_form", border=False):
+        email = st.text_input("Their email", placeholder="Optional: then only they can use it", max_chars=254)
+        roles = (
+            [Role.STANDARD, Role.ADMIN, Role.SUPERADMIN]
+            if may(user.role, Permission.MANAGE_ROLES)
+            else [Role.STANDARD]
+        )
+        role = st.selectbox("Role", roles, format_func=lambda one: str(one).capitalize())
+        sent = st.form_submit_button("Make the link", type="primary")
+    if sent:
+        with trying() as attempt:
+            code = people_service.invite(app, user, email=(email or "").strip(), role=role or Role.STANDARD)
+        if attempt.ok:
+            st.markdown("**Send them this link.** It works once, for a week, and is not shown again.")
+            st.code(f"{app.settings.dashboard_url}/join?invitation={code}", language=None, wrap_lines=True)
+            if app.settings.links_stay_here:
+                st.info(
+                    "It opens on this machine alone: set DASHTRADE\\_DASHBOARD\\_URL to the address that "
+                    "others reach the dashboard by."
+                )
+            if people_service.signup(app) == "closed":
+                st.warning(
+                    "Sign-up is closed on this installation: the link works once a superadmin opens it for "
+                    "invitations, under System."
+                )

@@ -1,0 +1,390 @@
+"""The machine: its health and pace, the switches of a superadmin, backups, versions, and the log as it is
+written."""
+
+from __future__ import annotations
+
+import os
+import platform
+from html import escape
+from importlib.metadata import PackageNotFoundError, version
+
+import streamlit as st
+
+from dashtrade.app import App
+from dashtrade.domain.access import Permission, may
+from dashtrade.domain.bots import Stop
+from dashtrade.services.accounts import simulation
+from dashtrade.services.bots import bots as bot_service
+from dashtrade.services.people import admin as service
+from dashtrade.services.people import second_factor_policy as policy
+from dashtrade.services.people import users as people_service
+from dashtrade.tables import bots as bot_table
+from dashtrade.tables import people as people_table
+from dashtrade.tables import signals as signal_table
+from dashtrade.tables.people import User
+from dashtrade.ui.kit.components import Card, Cell, Column, Row, cards, table
+from dashtrade.ui.kit.format import count, moment, quantity, text
+from dashtrade.ui.shell.errors import trying
+from dashtrade.ui.shell.page import guard, live, panel, the_app
+
+SILENT = 10  # seconds after which a worker that beats every two is missing
+LINES = 120
+SIGNUPS = {"open": "Anybody", "invite": "By invitation", "closed": "Nobody"}
+
+
+def show(app: App, user: User) -> None:
+    if app.settings.unencrypted:
+        st.warning(text(app.settings.unencrypted), icon=":material/lock_open:")
+    _health()
+    left, right = st.columns(2, gap="small")
+    with left:
+        if may(user.role, Permission.SWITCH_ALL):
+            _switch(app, user)
+        if may(user.role, Permission.MANAGE_SYSTEM):
+            _simulation(app, user)
+        _pace(app)
+    with right:
+        if may(user.role, Permission.MANAGE_SYSTEM):
+            _joining(app, user)
+            _second_factor(app, user)
+            _backups(app, user)
+        _versions(app)
+    if may(user.role, Permission.MANAGE_SYSTEM):
+        with panel("Log", key="log_panel"):
+            with st.container(horizontal=True, vertical_alignment="bottom"):
+                st.selectbox("From level", list(service.LEVELS), index=1, key="log_level", width=150)
+                st.text_input("Holds the text", key="log_text", max_chars=100, placeholder="Any", width=260)
+            _log()
+
+
+# --- health -------------------------------------------------------------------------------------------------
+
+
+@live(every=3)
+def _health(user: User) -> None:
+    app = the_app()
+    with app.db.read() as conn:
+        (waiting, oldest), quiet = signal_table.waiting(conn, app.clock.now()), signal_table.last_beat(conn)
+        members = people_table.count(conn)
+    well = quiet is not None and quiet <= SILENT
+    late = (app.clock.now() - oldest).total_seconds() if oldest else 0
+    cards(
+        "health",
+        [
+            Card(
+                label="Worker",
+                value="At work" if well else "Silent",
+                tone="up" if well else "down",
+                note="carries out signals" if well else "start DashTrade again, or read its log",
+            ),
+            Card(
+                label="Waiting signals",
+                value=f"{waiting:,}",
+                note=f"the oldest for {late:.0f} s" if oldest else "nothing waits",
+                note_tone="warn" if late > 10 else "",
+            ),
+            Card(label="Database", value="SQLite" if app.db.is_sqlite else "PostgreSQL", note=_size(app)),
+            Card(
+                label="People",
+                value=f"{members:,}",
+                note=f"{SIGNUPS[people_service.signup(app)].lower()} may join",
+            ),
+            Card(label="Dashboard's memory", value=f"{_memory():.0f} MB", note="this process"),
+        ],
+    )
+
+
+def _size(app: App) -> str:
+    try:
+        return (
+            f"{os.path.getsize(app.db.url.database or '') / 1e6:,.1f} MB"
+            if app.db.is_sqlite
+            else app.settings.database_label.rpartition("@")[2]
+        )
+    except OSError:
+        return ""
+
+
+def _memory() -> float:
+    import resource
+    import sys
+
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+
+
+def _pace(app: App) -> None:
+    with panel("From alert to fill", key="pace"):
+        measured = service.latencies(app)
+        if not any(count for _, count, _ in measured):
+            st.caption("Measured on the newest alerts; there was none yet.")
+            return
+        columns = [
+            Column(label="Milliseconds"),
+            *(Column(label=name, number=True) for name in ("Half", "9 of 10", "99 of 100")),
+        ]
+        rows = [
+            Row(
+                id=what,
+                cells=[
+                    Cell(text=what.capitalize(), sub=f"{count:,} measured"),
+                    *(Cell(text=f"{shares[p]:,.1f}") for p in ("p50", "p90", "p99")),
+                ],
+            )
+            for what, count, shares in measured
+            if count
+        ]
+        table("pace_table", "Time from alert to fill", columns, rows)
+
+
+# --- switches -----------------------------------------------------------------------------------------------
+
+
+def _switch(app: App, user: User) -> None:
+    with app.db.read() as conn:
+        every = [row for row in bot_table.list_switches(conn, user.id) if row.scope == "all"]
+    with panel("Trading for everybody", key="all_switch"):
+        if every:
+            st.markdown(
+                f"**Stopped: {text(str(every[0].stop).replace('_', ' '))}**, since "
+                f"{moment(user, every[0].at)}. Exits still pass."
+            )
+            if st.button(
+                "Let everybody trade again", type="primary", icon=":material/play_arrow:", key="all_on"
+            ):
+                _put(app, user, Stop.NONE)
+        else:
+            st.caption(
+                "On. Stopping takes effect at once, for every user's bots; positions stay, and exits still "
+                "pass."
+            )
+            with st.container(horizontal=True):
+                if st.button("Pause entries for all", key="all_pause"):
+                    _confirm(Stop.PAUSE_ENTRIES)
+                if st.button("Halt all bots", key="all_halt"):
+                    _confirm(Stop.HALT)
+
+
+@st.dialog("Stop trading for everybody")
+def _confirm(stop: Stop) -> None:
+    said = (
+        "No bot of any user opens anything new."
+        if stop is Stop.PAUSE_ENTRIES
+        else "Every bot of every user stops, until its owner resumes it."
+    )
+    st.markdown(said)
+    if st.button("Stop now", type="primary"):
+        user = guard(Permission.SWITCH_ALL)
+        _put(the_app(), user, stop)
+
+
+def _put(app: App, user: User, stop: Stop) -> None:
+    with trying() as attempt:
+        bot_service.put_switch(app, user, scope="all", scope_id=None, stop=stop, reason=f"by {user.email}")
+    if attempt.ok:
+        st.rerun()
+
+
+def _simulation(app: App, user: User) -> None:
+    on, busy = simulation.is_on(app), simulation.in_the_way(app)
+    with panel("Simulation mode", key="simulation"):
+        st.caption(
+            (
+                "On: every live account is traded on the built-in paper broker, at its venue's prices; no "
+                "real order goes out."
+            )
+            if on
+            else (
+                "Off. Switched on, every live account is traded on the built-in paper broker, for "
+                "everybody, and every page says so."
+            )
+        )
+        if busy:
+            st.warning(
+                "These hold something or have an order out on a live account. It cannot be switched before "
+                "that has ended: real and simulated positions must not mix."
+            )
+            named = [
+                Row(
+                    id=str(b.id),
+                    cells=[
+                        Cell(text=b.name, sub=b.email),
+                        Cell(text=b.symbol.short),
+                        Cell(text=quantity(b.quantity)),
+                    ],
+                )
+                for b in busy[:20]
+            ]
+            table(
+                "busy",
+                "In the way",
+                [Column(label="Bot"), Column(label="Symbol"), Column(label="Holds", number=True)],
+                named,
+            )
+        if st.button(
+            "Switch simulation off" if on else "Switch simulation on", key="simulate", disabled=bool(busy)
+        ):
+            with trying() as attempt:
+                simulation.switch(app, user, not on)
+            if attempt.ok:
+                st.rerun()
+
+
+def _joining(app: App, user: User) -> None:
+    found = service.settings(app)
+    with panel("Joining", key="joining"), st.form("joining_form", border=False):
+        chosen = st.radio(
+            "Who may make an account",
+            list(SIGNUPS),
+            index=list(SIGNUPS).index(found["signup"]),
+            format_func=SIGNUPS.__getitem__,
+            horizontal=True,
+            help="Until it is chosen here, DASHTRADE_SIGNUP says it.",
+        )
+        demo = st.checkbox(
+            "Offer a demo on the sign-in page (not while nobody may join)", value=found["demo"]
+        )
+        if st.form_submit_button("Save"):
+            with trying() as attempt:
+                if chosen and chosen != found["signup"]:
+                    service.put_setting(app, user, people_service.SIGNUP, chosen)
+                if demo != found["demo"]:
+                    service.put_setting(app, user, people_service.DEMO, "on" if demo else "off")
+            if attempt.ok:
+                st.session_state["said"] = "Saved."
+                st.rerun()
+
+
+def _second_factor(app: App, user: User) -> None:
+    required, found = policy.is_required(app), policy.figures(app)
+    with panel("Second factor", key="factor_policy"):
+        has = (
+            f"{found.with_factor:,} of {count(found.people, 'user')} have one."
+            if found.people != 1
+            else f"{found.with_factor} of 1 user has one."
+        )
+        st.caption(
+            f"Required of everybody: whoever has none sets it up before anything else. {has}"
+            if required
+            else f"Each user decides; for real money they are asked. {has}"
+        )
+        if not required and st.button(
+            "Require it of everybody", icon=":material/phonelink_lock:", key="require_factor"
+        ):
+            _require()
+        if required and st.button("Leave it to each user", key="require_factor_off"):
+            _put_policy(app, user, False)
+
+
+@st.dialog("Require a second factor of everybody")
+def _require() -> None:
+    user, app = guard(Permission.MANAGE_SYSTEM), the_app()
+    found = policy.figures(app)
+    st.markdown(
+        f"**{count(found.people - found.with_factor, 'user')} without one.** Whoever has none sets it up "
+        "at the next click, before anything else, and can close positions and stop bots until then. "
+        "Everybody gets a message. Bots, alerts and API tokens go on."
+    )
+    if not user.second_factor:
+        st.info("You have none yourself: you set it up right after this.", icon=":material/info:")
+    if st.button("Require it", type="primary", key="require_factor_yes"):
+        _put_policy(app, user, True)
+
+
+def _put_policy(app: App, user: User, required: bool) -> None:
+    with trying() as attempt:
+        policy.put(app, user, required)
+    if attempt.ok:
+        st.rerun()
+
+
+# --- backups, versions, log ---------------------------------------------------------------------------------
+
+
+def _backups(app: App, user: User) -> None:
+    with panel("Backups", key="backups"):
+        if not app.db.is_sqlite:
+            st.caption(
+                "PostgreSQL has its own tools: back up with pg_dump, and keep the encryption key in "
+                "another place."
+            )
+            return
+        made = service.backups(app)
+        st.caption(
+            (
+                "A verified copy, made while everything runs. Keep it, and the encryption key, in other "
+                "places than this machine."
+            )
+            if made
+            else "None was made here yet."
+        )
+        if made:
+            rows = [
+                Row(
+                    id=name,
+                    cells=[Cell(text=name), Cell(text=moment(user, at)), Cell(text=f"{size / 1e6:,.1f} MB")],
+                )
+                for name, at, size in made[:5]
+            ]
+            table(
+                "backup_list",
+                "Backups, newest first",
+                [Column(label="File"), Column(label="Made", number=True), Column(label="Size", number=True)],
+                rows,
+            )
+        if st.button("Make one now", icon=":material/save:", key="make_backup"):
+            with trying() as attempt, st.spinner("Copying the database"):
+                service.make_backup(app, user)
+            if attempt.ok:
+                st.rerun()
+
+
+def _versions(app: App) -> None:
+    with panel("Versions", key="versions"):
+        shown = [
+            ("DashTrade", _version("dashtrade")),
+            ("Python", platform.python_version()),
+            ("Streamlit", _version("streamlit")),
+            ("SQLAlchemy", _version("sqlalchemy")),
+        ]
+        shown.append(("Database schema", app.db.version() or "–"))
+        st.html(
+            '<dl class="dt-facts">'
+            + "".join(f"<dt>{name}</dt><dd>{escape(number)}</dd>" for name, number in shown)
+            + "</dl>"
+        )
+        st.html(
+            f'<small class="dt-mute">Webhooks come in at {escape(app.settings.public_url)}/webhook; people '
+            f"at {escape(app.settings.dashboard_url)}</small>"
+        )
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "from source"
+
+
+@live(every=3)
+def _log(user: User) -> None:
+    found = service.log_lines(
+        the_app(),
+        user,
+        level=st.session_state.get("log_level") or "INFO",
+        text=st.session_state.get("log_text") or "",
+        most=LINES,
+    )
+    if not found:
+        st.caption("No line fits. Started without ./start, the processes write to their terminal instead.")
+        return
+    marks = {"ERROR": "down", "CRITICAL": "down", "WARNING": "warn"}
+    shown = [([*line.split(" ", 2), "", ""])[1] for line in found]
+    body = "".join(
+        f'<span class="{marks.get(level, "")}">{escape(line)}</span>\n'
+        for line, level in reversed(list(zip(found, shown, strict=True)))
+    )
+    st.html(f'<pre class="dt-log" tabindex="0" aria-label="The newest lines of the log">{body}</pre>')

@@ -1,0 +1,105 @@
+"""Everybody's trades, for admins. It never counts rows, as the history of one user does not."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from dashtrade.app import App
+from dashtrade.domain.values import Malformed
+from dashtrade.tables import admin_queries
+from dashtrade.tables import people as people_table
+from dashtrade.tables.people import User
+from dashtrade.ui.admin.admin import PAGE, cursor, turn
+from dashtrade.ui.kit.components import Cell, Column, Row, table
+from dashtrade.ui.kit.format import moment, money, price, quantity, signed, tone
+from dashtrade.ui.shell.downloads import ALL_TRADES, wanted
+from dashtrade.ui.shell.errors import explained
+from dashtrade.ui.shell.page import panel
+
+COLUMNS = [
+    Column(label="Trade"),
+    Column(label="Size", number=True, wide_only=True),
+    Column(label="Price", number=True, wide_only=True),
+    Column(label="Amount", number=True, wide_only=True),
+    Column(label="Profit", number=True),
+    Column(label="Time", number=True),
+]
+
+
+def show(app: App, user: User) -> None:
+    before = cursor("trades_before")
+    first, second, third, fourth = st.columns([1, 1.6, 0.9, 1.1], gap="small", vertical_alignment="bottom")
+    symbol = first.text_input(
+        "Symbol", key="of_symbol", placeholder="Any", bind="query-params", max_chars=40, on_change=_first_page
+    )
+    email = second.text_input(
+        "User",
+        key="of_email",
+        placeholder="Email, in full",
+        bind="query-params",
+        max_chars=254,
+        on_change=_first_page,
+    )
+    side = third.selectbox(
+        "Side",
+        ["", "buy", "sell"],
+        format_func=lambda key: key.capitalize() or "Both",
+        key="of_side",
+        bind="query-params",
+        on_change=_first_page,
+    )
+    try:
+        given = {"symbol": symbol or "", "action": side or "", "of_user": _number(app, email or "")}
+        filters = wanted(given)
+    except Malformed as error:
+        st.error(explained(error))
+        return
+    fourth.link_button(
+        "Download CSV", f"{ALL_TRADES}?{urlencode(given)}", icon=":material/download:", width="stretch"
+    )
+    with app.db.read() as conn:
+        found = admin_queries.all_trades(conn, before=before or None, limit=PAGE + 1, **filters)
+    with panel(key="all_trades_panel"):
+        if not found:
+            st.caption("No trade fits." if any(given.values()) else "Nobody has traded yet.")
+            return
+        rows = [
+            Row(
+                id=str(t.id),
+                cells=[
+                    Cell(
+                        text=f"{t.action.capitalize()} {t.symbol.short}",
+                        sub=t.email,
+                        tone="up" if t.action == "buy" else "down",
+                    ),
+                    Cell(text=quantity(t.quantity)),
+                    Cell(text=price(t.price)),
+                    Cell(text=money(t.notional)),
+                    Cell(text=signed(t.realized_pnl) if t.realized_pnl else "–", tone=tone(t.realized_pnl)),
+                    Cell(text=moment(user, t.at, seconds=True)),
+                ],
+            )
+            for t in found[:PAGE]
+        ]
+        table("all_trades", "Everybody's trades, newest first", COLUMNS, rows)
+    turn(found, before, "trades_before", lambda trade: trade.id)
+
+
+def _number(app: App, email: str) -> str:
+    if not email.strip():
+        return ""
+    with app.db.read() as conn:
+        found = people_table.by_email(conn, email.strip().lower())
+    if found is None:
+        raise Malformed(
+            f"nobody here has the email {email.strip()[:60]!r}",
+            where="of_email",
+            hint="Type it in full, or leave it empty.",
+        )
+    return str(found[0].id)
+
+
+def _first_page() -> None:
+    st.query_params.pop("trades_before", None)

@@ -1,0 +1,328 @@
+"""One bot: its position and candles, what its signals came to, and what can be done with it."""
+
+from __future__ import annotations
+
+from html import escape
+
+import streamlit as st
+
+from dashtrade.app import App
+from dashtrade.domain.bots import Bot, Window
+from dashtrade.domain.values import ZERO, plain
+from dashtrade.services.accounts import prices
+from dashtrade.services.bots import bots as service
+from dashtrade.services.bots import history
+from dashtrade.services.trading.portfolio_summary import BotDay, net_by_day
+from dashtrade.services.trading.scope import of_account
+from dashtrade.tables import orders as order_table
+from dashtrade.tables.accounts import Account
+from dashtrade.tables.people import User
+from dashtrade.ui.bots import bot_form, candles
+from dashtrade.ui.bots.bot_list import state_of
+from dashtrade.ui.kit import data, live_cells
+from dashtrade.ui.kit.components import Card, badge, cards, fact_list, profit_curve, table
+from dashtrade.ui.kit.format import (
+    count,
+    day_turn,
+    moment,
+    money,
+    percent,
+    price,
+    quantity,
+    sentence,
+    signed,
+    text,
+    tone,
+)
+from dashtrade.ui.kit.rows import exits_said, signal_rows
+from dashtrade.ui.positions import close_dialog, exits_dialog, open_orders
+from dashtrade.ui.shell import scope
+from dashtrade.ui.shell.errors import trying
+from dashtrade.ui.shell.page import actions, guard, live, panel, tab_title, the_app
+
+CANDLES = 120
+CHANGED = {"risk_limit_percent": f"{bot_form.MAX_LOSS.lower()}, %"}
+
+
+def show(app: App, user: User, bot_id: int) -> None:
+    try:
+        bot = service.bot_of(app, user, bot_id)
+    except service.NotFound:
+        st.info("There is no such bot of yours; it may have been deleted.")
+        if st.button("Back to all bots", icon=":material/arrow_back:"):
+            _back()
+        return
+    tab_title(bot.name)
+    with actions():
+        if st.button("All bots", icon=":material/arrow_back:", key="back"):
+            _back()
+        _buttons(app, user, bot)
+    words, mark = state_of(bot)
+    account = data.account_by_id(app, user, bot.account_id)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.header(text(bot.name), anchor=False, width="content")
+        scope.badge(account)
+        badge(words, mark)
+        st.caption(f"{text(bot.symbol.short)} · {bot.timeframe.shown} · {text(_size(bot))}", width="content")
+    if not bot.is_active and bot.paused_reason != "paused by its user":
+        st.warning(
+            f"{text(sentence(bot.paused_reason))} Resume it when you have looked into it.",
+            icon=":material/pause_circle:",
+        )
+    _now(bot_id)
+    _orders(bot_id)
+    left, right = st.columns([1.7, 1], gap="small")
+    with left:
+        _chart(bot_id)
+        days = net_by_day(_days(app, user, bot, account))
+        if any(net for _, net in days):
+            with panel("Profit so far", key="bot_profit"):
+                profit_curve("bot_curve", days, height=170, currency=bot.symbol.currency)
+    with right:
+        _signals(bot_id)
+        _settings(app, user, bot)
+
+
+def _size(bot: Bot) -> str:
+    kinds = {
+        "dollars": f"${plain_number(bot)} a trade",
+        "quantity": f"{plain_number(bot)} a trade",
+        "percent_of_equity": f"{plain_number(bot)}% of equity a trade",
+        "risk_dollars": f"${plain_number(bot)} at risk a trade",
+        "risk_percent": f"{plain_number(bot)}% of equity at risk a trade",
+    }
+    return kinds[bot_form.SIZE_NAMES[bot.size.kind]]
+
+
+def plain_number(bot: Bot) -> str:
+    return quantity(bot.size.value)
+
+
+def _back() -> None:
+    st.query_params.pop("bot", None)
+    st.rerun()
+
+
+def _buttons(app: App, user: User, bot: Bot) -> None:
+    if st.button(
+        "Pause" if bot.is_active else "Resume",
+        icon=":material/pause:" if bot.is_active else ":material/play_arrow:",
+        key="toggle",
+    ):
+        with trying() as attempt:
+            service.set_active(app, user, bot.id, not bot.is_active)
+        if attempt.ok:
+            st.rerun()
+    if bot.position.quantity and st.button("Close", icon=":material/close:", key="close"):
+        close_dialog.ask(bot.id)
+    if bot.position.quantity and st.button(
+        "Stop and target", icon=":material/vertical_align_center:", key="move"
+    ):
+        exits_dialog.ask(bot.id)
+    if bot.position.quantity and st.button("Part", icon=":material/content_cut:", key="part"):
+        close_dialog.ask(bot.id, part=True)
+    if st.button("Change", icon=":material/tune:", key="change"):
+        bot_form.ask_change(bot)
+    if st.button("Duplicate", icon=":material/content_copy:", key="duplicate"):
+        bot_form.ask_new(bot)
+    if st.button("Delete", icon=":material/delete:", key="delete"):
+        _delete(bot)
+
+
+@live
+def _now(user: User, bot_id: int) -> None:
+    app = the_app()
+    bot = service.bot_of(app, user, bot_id)
+    account = data.account_by_id(app, user, bot.account_id)
+    held = prices.holding(app, bot, account)
+    owns = bool(bot.position.quantity)
+    side = (
+        f"{bot.position.side.value.capitalize()} {quantity(abs(bot.position.quantity))}" if owns else "Flat"
+    )
+    days, currency = _days(app, user, bot, account), bot.symbol.currency
+    net, fees = sum((day.net for day in days), ZERO), sum((day.fees for day in days), ZERO)
+    today = [day for day in days if day.day == app.clock.now().date()]
+    net_today = sum((day.net for day in today), ZERO)
+    cards(
+        "bot_figures",
+        [
+            Card(label="Position", value=side, note=_held_at(bot) if owns else "owns nothing now"),
+            Card(
+                label="Open profit",
+                value=signed(held.unrealized, currency),
+                tone=tone(held.unrealized),
+                live=live_cells.profit(held).live,
+                note=percent(held.percent, sign=True) if owns else "–",
+            ),
+            Card(
+                label="Realised, after fees",
+                value=signed(net, currency),
+                tone=tone(net),
+                note=f"{money(fees, currency)} fees in {count(sum(day.trades for day in days), 'trade')}",
+            ),
+            Card(
+                label="Today",
+                value=signed(net_today, currency),
+                tone=tone(net_today),
+                note=(
+                    f"{count(sum(day.trades for day in today), 'filled order')}; "
+                    f"{day_turn(user, app.clock.now())}"
+                ),
+            ),
+        ],
+    )
+
+
+def _held_at(bot: Bot) -> str:
+    kept, by = exits_said(bot)
+    return f"at {price(bot.position.average_price)}" + (f"; {kept}, {by}" if kept else "; no stop")
+
+
+def _days(app: App, user: User, bot: Bot, account: Account | None) -> list[BotDay]:
+    """Of the money it trades with now."""
+    return data.days(app, user, of_account(account) if account else None, bot_id=bot.id)
+
+
+@live
+def _orders(user: User, bot_id: int) -> None:
+    open_orders.show_list(the_app(), user, bot_id=bot_id)
+
+
+@live
+def _signals(user: User, bot_id: int) -> None:
+    with panel("Latest signals", key="bot_signals"):
+        found = data.signals(the_app(), user, limit=8, bot_id=bot_id)
+        if not found:
+            st.caption("No alert for this bot yet.")
+            return
+        columns, rows = signal_rows(user, found, brief=True)
+        clicked = table("bot_latest", "Latest signals of this bot", columns, rows, opens=True)
+        if clicked:
+            st.switch_page("pages/signals.py", query_params={"signal": clicked[0]})
+
+
+@live(every=15)
+def _chart(user: User, bot_id: int) -> None:
+    app = the_app()
+    bot = service.bot_of(app, user, bot_id)
+    account = data.account_by_id(app, user, bot.account_id)
+    with panel(f"{text(bot.symbol.short)}, {bot.timeframe.shown}", key="bot_chart"):
+        if account is None:
+            return
+        found = prices.candles(app, account, bot.symbol, bot.timeframe, CANDLES)
+        if found is None:
+            st.caption(
+                f"No prices of {text(bot.symbol.short)} are known yet. They show up here as soon as the "
+                "broker tells them."
+            )
+            return
+        if app.clock.now() - found.at > prices.FRESH:
+            st.caption(f"These prices are of {moment(user, found.at)}: nothing newer is known.")
+        with app.db.read() as conn:
+            trades = order_table.list_trades(
+                conn, user.id, before=None, limit=100, bot_id=bot.id, scope=of_account(account)
+            )
+        orders = open_orders.of_user(app, user, bot_id=bot.id)
+        candles.chart(user, bot, found.value, trades, open_orders.lines(orders))
+
+
+def _settings(app: App, user: User, bot: Bot) -> None:
+    """As they are, and every change since it was made."""
+    with panel("Settings", key="bot_settings"):
+        fact_list(_facts(app, user, bot))
+        with st.expander("What was changed, and when"):
+            lines = [
+                f"<li><b>{escape(deed.what.removeprefix('bot ').capitalize())}</b>"
+                f"<span>{escape(_changed(deed))}</span><time>{moment(user, deed.at)}</time></li>"
+                for deed in history.history(app, user, bot.id)
+            ]
+            st.html(f'<ol class="dt-story">{"".join(lines)}</ol>')
+
+
+def _facts(app: App, user: User, bot: Bot) -> list[tuple[str, str]]:
+    account = data.account_by_id(app, user, bot.account_id)
+    place, currency = scope.whose(account) or "–", bot.symbol.currency
+    limits = [
+        (
+            "Daily loss limit",
+            f"{money(bot.daily_loss_limit, currency)} per {day_turn(user, app.clock.now())}"
+            if bot.daily_loss_limit
+            else "none",
+        ),
+        (
+            bot_form.MAX_LOSS,
+            f"{plain(bot.risk_limit_percent)}% ({bot_form.MAX_LOSS_DOES})"
+            if bot.risk_limit_percent
+            else "none",
+        ),
+        ("Largest position", money(bot.max_position_size, currency) if bot.max_position_size else "none"),
+        ("Entries a day", str(bot.orders_per_day) if bot.orders_per_day else "no limit"),
+        ("Pause between entries", f"{bot.cooldown_seconds} s" if bot.cooldown_seconds else "none"),
+        (
+            "Trading hours",
+            f"{'; '.join(_window(w) for w in bot.windows)} ({bot.time_zone})" if bot.windows else "always",
+        ),
+    ]
+    return [
+        ("Account", place),
+        ("Size", _size(bot)),
+        ("Direction", bot_form.SIDES[str(bot.sides)]),
+        ("Orders", str(bot.order_type).capitalize()),
+        *limits,
+    ]
+
+
+def _window(window: Window) -> str:
+    said = window.written()
+    return f"{', '.join(bot_form.DAY_NAMES[day] for day in said['days'])} {said['from']}–{said['to']}"  # type: ignore[attr-defined]
+
+
+def _changed(deed: history.Deed) -> str:
+    return "; ".join(
+        f"{CHANGED.get(name, name.replace('_', ' '))}: {f'{old} → ' if old else ''}{new}"
+        for name, old, new in deed.changes
+    )
+
+
+DELETES = {None: "Delete", "close": "Close at market and delete", "hand_over": "Hand over and delete"}
+
+
+@st.dialog("Delete the bot", icon=":material/delete:")
+def _delete(bot: Bot) -> None:
+    scope.badge(data.account_by_id(the_app(), guard(), bot.account_id))
+    st.markdown(f"**{text(bot.name)}** stops listening. Its history stays.")
+    position, heir = None, None
+    if bot.position.quantity:
+        st.markdown(
+            f"It owns **{quantity(abs(bot.position.quantity))} {text(bot.symbol.short)}**. What should "
+            "become of that?"
+        )
+        others = {
+            b.id: b
+            for b in data.bots(the_app(), guard())
+            if b.id != bot.id and (b.account_id, b.symbol) == (bot.account_id, bot.symbol)
+        }
+        choice = st.radio(
+            "Its position",
+            ["Close it at the market first", *(["Give it to another bot"] if others else [])],
+            label_visibility="collapsed",
+        )
+        position = "hand_over" if choice == "Give it to another bot" else "close"
+        if position == "close":
+            real = prices.real_money(data.account_by_id(the_app(), guard(), bot.account_id))
+            st.markdown(
+                "The position is sold or bought back at the market now, "
+                f"{'**with real money**' if real else 'on paper'}."
+            )
+        if position == "hand_over":
+            heir = st.selectbox("Which bot", list(others), format_func=lambda key: others[key].name)
+    with st.container(horizontal=True):
+        sure = st.button(DELETES[position], type="primary", key="danger_delete")
+        if st.button("Cancel", key="delete_no"):
+            st.rerun()
+    if sure:
+        with trying() as attempt:
+            service.delete_bot(the_app(), guard(), bot.id, position=position, hand_to=heir)
+        if attempt.ok:
+            st.query_params.pop("bot", None)
+            st.rerun()

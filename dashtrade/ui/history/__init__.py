@@ -1,0 +1,1 @@
+"""The trade history: round trips, fills, filters."""

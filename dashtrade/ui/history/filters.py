@@ -1,0 +1,197 @@
+"""The filters of the trade history, and where in the list one is. All of it stands in the address, so that a
+view can be kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from dashtrade.domain.round_trips import ExitReason
+from dashtrade.domain.scope import MoneyScope
+from dashtrade.domain.values import Symbol, iso
+from dashtrade.tables.people import User
+from dashtrade.ui.kit.components import to_top
+from dashtrade.ui.kit.format import exit_said, zone
+
+PAGE = 50
+# as the address names them: what they are
+VIEWS = {"Round trips": "trips", "Open": "open", "Show fills": "fills"}
+_PLACE = ("before", "from_row")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    scope: MoneyScope
+    symbols: tuple[Symbol, ...]
+    bot_id: int | None
+    side: str | None  # long or short of a round trip, buy or sell of a fill
+    reason: str | None
+    since: datetime | None
+    until: datetime | None
+
+    def query(self) -> str:
+        """As the file's address names them."""
+        named = {
+            "symbols": ",".join(symbol.text for symbol in self.symbols),
+            "scope": self.scope.text,
+            "bot": self.bot_id,
+            "side": self.side,
+            "reason": self.reason,
+            "since": self.since and iso(self.since),
+            "until": self.until and iso(self.until),
+        }
+        return urlencode({name: value for name, value in named.items() if value})
+
+
+def view() -> str:
+    chosen = st.segmented_control(
+        "View",
+        list(VIEWS),
+        default="Round trips",
+        required=True,
+        key="view",
+        bind="query-params",
+        on_change=to_first_page,
+        label_visibility="collapsed",
+    )
+    return VIEWS.get(chosen or "", "trips")
+
+
+def ask(
+    user: User, every: Sequence[Symbol], names: dict[int, str], shown: str, file: str, scope: MoneyScope
+) -> Filters:
+    """One row on a wide screen; two side by side on a phone."""
+    traded = {symbol.short: symbol for symbol in every}
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="filters"):
+        symbols = st.multiselect(
+            "Symbols",
+            list(traded),
+            placeholder="All that were traded",
+            key="symbols",
+            bind="query-params",
+            filter_mode="contains",
+            width=205,
+            on_change=to_first_page,
+        )
+        bot = st.selectbox(
+            "Bot",
+            ["", *map(str, names)],
+            format_func=lambda key: names[int(key)] if key else "All bots",
+            key="of_bot",
+            bind="query-params",
+            width=150,
+            on_change=to_first_page,
+        )
+        side = _side(shown)
+        reason = _reason() if shown == "trips" else ""
+        since, until = (
+            st.date_input(
+                label,
+                value=None,
+                key=key,
+                bind="query-params",
+                format="YYYY-MM-DD",
+                width=140,
+                on_change=to_first_page,
+            )
+            for label, key in (("From", "since"), ("To", "until"))
+        )
+        found = Filters(
+            scope=scope,
+            symbols=tuple(traded[name] for name in symbols if name in traded),
+            bot_id=int(bot) if bot else None,
+            side=side or None,
+            reason=reason or None,
+            since=_start_of(user, since),
+            until=_start_of(user, until + timedelta(days=1)) if isinstance(until, date) else None,
+        )
+        st.link_button(
+            "CSV",
+            f"{file}?{found.query()}",
+            icon=":material/download:",
+            width="content",
+            help="All that fit the filters, not this page alone. Times in the file are UTC.",
+        )
+    return found
+
+
+def _side(shown: str) -> str | None:
+    key, choices = ("side", ["", "buy", "sell"]) if shown == "fills" else ("direction", ["", "long", "short"])
+    return st.selectbox(
+        "Side",
+        choices,
+        format_func=lambda one: one.capitalize() or "Both",
+        key=key,
+        bind="query-params",
+        width=100,
+        on_change=to_first_page,
+    )
+
+
+def _reason() -> str | None:
+    return st.selectbox(
+        "Exit by",
+        ["", *map(str, ExitReason)],
+        format_func=lambda one: exit_said(one) if one else "Anything",
+        key="reason",
+        bind="query-params",
+        width=150,
+        on_change=to_first_page,
+    )
+
+
+def _start_of(user: User, day: Any) -> datetime | None:
+    """A day begins when it does where the user is."""
+    return datetime.combine(day, time(), tzinfo=zone(user)) if isinstance(day, date) else None
+
+
+# --- where in the list --------------------------------------------------------------------------------------
+
+
+def to_first_page() -> None:
+    for name in _PLACE:
+        st.query_params.pop(name, None)
+
+
+def skipped() -> int:
+    """How many rows stand on the pages before."""
+    said = st.query_params.get("from_row", "")
+    return (
+        int(said)
+        if said.isascii() and said.isdigit() and len(said) < 10 and "before" in st.query_params
+        else 0
+    )
+
+
+def turn(found: list[Any], cursor: str, total: int | None) -> None:
+    """The place in the list, and the way on. `found` is one longer than a page where more follows; `cursor`
+    is its last row's."""
+    before, more = skipped(), len(found) > PAGE
+    with st.container(horizontal=True, vertical_alignment="center", key="pager"):
+        last = before + min(len(found), PAGE)
+        of = f" of {total:,}" if total is not None else " and more" if more else ""
+        if found:
+            st.caption(f"{before + 1:,}–{last:,}{of}", width="content")
+        st.space("stretch")
+        if "before" in st.query_params and st.button(
+            "First page", icon=":material/first_page:", key="newest"
+        ):
+            to_first_page()
+            _turned()
+        if more and st.button(
+            "Next page", icon=":material/chevron_right:", icon_position="right", key="older"
+        ):
+            st.query_params["before"] = cursor
+            st.query_params["from_row"] = str(last)
+            _turned()
+    to_top(st.session_state.get("pages_turned", 0))
+
+
+def _turned() -> None:
+    st.session_state["pages_turned"] = st.session_state.get("pages_turned", 0) + 1
+    st.rerun()

@@ -1,0 +1,264 @@
+"""Round trips of the trade history: what they made in sum, each of them in a row, and one in all its
+figures."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import streamlit as st
+
+from dashtrade.app import App
+from dashtrade.domain.performance_stats import win_rate
+from dashtrade.domain.round_trips import RoundTrip
+from dashtrade.domain.values import plain
+from dashtrade.tables import round_trips as table
+from dashtrade.tables.base import EPOCH
+from dashtrade.tables.people import User
+from dashtrade.ui.history import filters as trade_filters
+from dashtrade.ui.history.filters import PAGE, Filters
+from dashtrade.ui.kit.components import Card, Cell, Column, Row, cards, fact_list
+from dashtrade.ui.kit.components import table as draw
+from dashtrade.ui.kit.format import (
+    exit_said,
+    moment,
+    money,
+    percent,
+    price,
+    quantity,
+    rate,
+    signed,
+    size,
+    span,
+    tone,
+)
+from dashtrade.ui.shell.page import guard, panel, the_app
+
+_STEP = datetime.resolution
+
+
+def _columns(*, is_open: bool) -> list[Column]:
+    wide = [
+        Column(label="Bot", wide_only=True),
+        Column(label="Size", number=True, wide_only=True),
+        Column(label="Entry", number=True, wide_only=True),
+        Column(label="Exit", number=True, wide_only=True),
+    ]
+    if is_open:
+        return [
+            Column(label="Trade"),
+            *wide[:3],
+            Column(label="Realised so far", number=True),
+            Column(label="Opened", number=True),
+        ]
+    return [
+        Column(label="Trade"),
+        *wide,
+        Column(label="P&L", number=True, sort="pnl"),
+        Column(label="%", number=True, wide_only=True, sort="percent"),
+        Column(label="Held", number=True, wide_only=True, sort="duration"),
+        Column(label="Exit by", wide_only=True),
+        Column(label="Closed", number=True, sort="closed"),
+    ]
+
+
+def show(app: App, user: User, filters: Filters, names: dict[int, str], *, is_open: bool) -> None:
+    wanted = _wanted(filters, is_open=is_open)
+    sort, rising = ("closed", False) if is_open else _sorted()
+    with app.db.read() as conn:
+        found = table.list_page(
+            conn,
+            user.id,
+            limit=PAGE + 1,
+            sort=sort,
+            rising=rising,
+            before=_before(sort, is_open=is_open),
+            **wanted,
+        )
+        sums = table.totals(conn, user.id, **wanted)
+    if not is_open:
+        _totals(sums)
+    with panel(key="trades_panel"):
+        if not found:
+            st.caption(
+                "No round trip matches. Change the filters above."
+                if not is_open
+                else "No open round trip matches."
+            )
+            return
+        rows = [_row(user, row, names, is_open=is_open) for row in found[:PAGE]]
+        caption = "Open round trips, newest first" if is_open else "Round trips"
+        clicked = draw(
+            "round_trips",
+            caption,
+            _columns(is_open=is_open),
+            rows,
+            opens=True,
+            sorted_by=("", False) if is_open else (sort, rising),
+        )
+    trade_filters.turn(found, _cursor(found, sort, is_open=is_open), sum(row.count for row in sums))
+    if clicked and clicked[1] == "sort":
+        _sort_by(clicked[0], sort, rising)
+    elif clicked:
+        _one(int(clicked[0]), names)
+
+
+def _wanted(filters: Filters, *, is_open: bool) -> dict[str, Any]:
+    return {
+        "scope": filters.scope,
+        "symbols": list(filters.symbols),
+        "bot_id": filters.bot_id,
+        "side": filters.side,
+        "since": filters.since,
+        "until": filters.until,
+        "exit_reason": None if is_open else filters.reason,
+        "open": is_open,
+    }
+
+
+def _row(user: User, row: Any, names: dict[int, str], *, is_open: bool) -> Row:
+    trip, currency = table.trip_of(row), row.currency
+    name = names.get(trip.bot_id, "Deleted bot")
+    first = [
+        Cell(text=trip.symbol.short, sub=_kind(row, trip)),
+        Cell(text=name),
+        Cell(text=size(trip.entry_quantity), hint=quantity(trip.entry_quantity)),
+        Cell(text=price(trip.entry_price), hint=_exactly(trip.entry_price)),
+    ]
+    made = Cell(text=signed(trip.net, currency), tone=tone(trip.net), hint=plain(trip.net))
+    if is_open:
+        return Row(id=str(row.id), cells=[*first, made, Cell(text=moment(user, trip.opened_at), sub="open")])
+    return Row(
+        id=str(row.id),
+        cells=[
+            *first,
+            Cell(text=price(trip.exit_price), hint=_exactly(trip.exit_price)),
+            made,
+            Cell(text=percent(trip.percent, sign=True), tone=tone(trip.net)),
+            Cell(text=span(trip.held)),
+            Cell(text=exit_said(trip.exit_reason)),
+            Cell(text=moment(user, trip.closed_at)),
+        ],
+    )
+
+
+def _kind(row: Any, trip: RoundTrip) -> str:
+    mark = "" if not row.live else " · simulated" if trip.on_paper else " · LIVE"
+    return f"{trip.side.capitalize()}{mark}"
+
+
+def _exactly(number: Decimal | None) -> str:
+    return plain(number.quantize(table.PRICE_STEP)) if number is not None else ""
+
+
+# --- what they made in sum ----------------------------------------------------------------------------------
+
+
+def _totals(sums: list[Any]) -> None:
+    """Each kind of money for itself."""
+    for row in sums:
+        currency, several = row.currency, len(sums) > 1
+        which = f"{'Live' if row.live else 'Paper'} {row.currency}".strip() + ": " if several else ""
+        net = Decimal(str(row.net))
+        factor = f"{row.won / -row.lost:.2f}" if row.lost else "–"
+        cards(
+            f"trip_totals_{row.live}_{row.currency}",
+            [
+                Card(
+                    label=f"{which}P&L after fees",
+                    value=signed(net, currency),
+                    tone=tone(net),
+                    note=(
+                        f"won {money(Decimal(str(row.won)), currency)}, lost "
+                        f"{money(Decimal(str(-row.lost)), currency)}"
+                    ),
+                ),
+                Card(
+                    label="Round trips", value=f"{row.count:,}", note=f"{row.wins:,} won, {row.losses:,} lost"
+                ),
+                Card(
+                    label="Win rate",
+                    value=rate(win_rate(row.wins, row.losses)),
+                    note=f"profit factor {factor}",
+                ),
+                Card(
+                    label="Average",
+                    value=signed(net / row.count, currency),
+                    tone=tone(net),
+                    note=f"held {span(timedelta(seconds=int(row.held) // row.count))}",
+                ),
+            ],
+        )
+
+
+# --- sorting and the place in the list ----------------------------------------------------------------------
+
+
+def _sorted() -> tuple[str, bool]:
+    sort = st.query_params.get("sort", "closed")
+    return (sort if sort in table.SORTS else "closed"), st.query_params.get("order") == "asc"
+
+
+def _sort_by(chosen: str, sort: str, rising: bool) -> None:
+    """The same column again turns it round."""
+    st.query_params["sort"] = chosen
+    st.query_params["order"] = "asc" if chosen == sort and not rising else "desc"
+    trade_filters.to_first_page()
+    st.rerun()
+
+
+def _cursor(found: list[Any], sort: str, *, is_open: bool) -> str:
+    last = found[min(len(found), PAGE) - 1]
+    value = table.sort_value(last, sort, is_open=is_open)
+    return f"{(value - EPOCH) // _STEP if isinstance(value, datetime) else repr(value)}~{last.id}"
+
+
+def _before(sort: str, *, is_open: bool) -> tuple[Any, int] | None:
+    """What somebody typed into the address is the first page."""
+    value, _, last = st.query_params.get("before", "").partition("~")
+    try:
+        place = int(last)
+        if is_open or sort == "closed":
+            return EPOCH + int(value) * _STEP, place
+        return (int(value) if sort == "duration" else float(value)), place
+    except (ValueError, OverflowError):
+        return None
+
+
+# --- one of them --------------------------------------------------------------------------------------------
+
+
+@st.dialog("Round trip")
+def _one(trip_id: int, names: dict[int, str]) -> None:
+    user, app = guard(), the_app()
+    with app.db.read() as conn:
+        row = table.get(conn, user.id, trip_id)
+    if row is None:
+        st.info("This round trip is not there any more.")
+        return
+    trip, currency = table.trip_of(row), row.currency
+    over = not trip.is_open
+    facts = [
+        ("Bot", names.get(trip.bot_id, "Deleted bot")),
+        ("Side", _kind(row, trip)),
+        ("Quantity", quantity(trip.entry_quantity)),
+        ("Average entry", _exactly(trip.entry_price)),
+        ("Average exit", _exactly(trip.exit_price) or "–"),
+        ("P&L before fees", signed(trip.realized, currency)),
+        ("Fees", money(trip.fees, currency)),
+        ("P&L after fees", f"{signed(trip.net, currency)} ({percent(trip.percent, sign=True)})"),
+        ("Opened", moment(user, trip.opened_at, seconds=True)),
+        ("Closed", moment(user, trip.closed_at, seconds=True) if over else "still open"),
+        ("Held", span(trip.held)),
+        ("Exit by", exit_said(trip.exit_reason) if over else "–"),
+    ]
+    st.header(f"{trip.symbol.short}, {trip.side}", anchor=False)
+    fact_list(facts)
+    with st.container(horizontal=True):
+        for words, signal_id in (
+            ("Entry signal", trip.entry_signal_id),
+            ("Exit signal", trip.exit_signal_id),
+        ):
+            if signal_id and st.button(words, key=words, icon=":material/bolt:"):
+                st.switch_page("pages/signals.py", query_params={"signal": signal_id})

@@ -1,0 +1,130 @@
+"""Plotly's charts in our colours. Imported only where a chart is drawn: Plotly costs memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from dashtrade.ui.kit.format import signed
+
+GREEN, RED, BLUE = "#16C784", "#F6465D", "#6B9BFF"
+CATEGORIES = [BLUE, GREEN, "#F5A524", "#B38CFF", RED, "#3FC8D8", "#8A94A6"]
+
+
+def template() -> go.layout.Template:
+    """One look for all, after the theme that the page is shown in."""
+    light = getattr(st.context.theme, "type", None) == "light"
+    text, line = ("#536072", "#E3E8EE") if light else ("#9AA5B5", "#1E252F")
+    axis = {
+        "gridcolor": line,
+        "linecolor": line,
+        "zerolinecolor": line,
+        "tickfont": {"color": text},
+        "automargin": True,
+    }
+    return go.layout.Template(
+        layout={
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "colorway": CATEGORIES,
+            "xaxis": axis,
+            "yaxis": axis,
+            "font": {
+                "family": "system-ui, -apple-system, 'Segoe UI', Roboto, Arial, sans-serif",
+                "size": 12,
+                "color": text,
+            },
+            "margin": {"l": 0, "r": 0, "t": 8, "b": 0},
+            "hoverlabel": {"font": {"size": 12}},
+        }
+    )
+
+
+def figure(height: int, **layout: Any) -> go.Figure:
+    made = go.Figure()
+    made.update_layout(template=template(), height=height, **layout)
+    return made
+
+
+def _format(currency: str, digits: int = 0) -> str:
+    """Of an axis; a currency without a sign of its own is named above the chart."""
+    return f"$,.{digits}f" if currency == "USD" else f",.{digits}f"
+
+
+def daily_bars(days: Sequence[tuple[Any, Any]], currency: str, height: int = 240) -> go.Figure:
+    made = figure(height, showlegend=False, bargap=0.25, yaxis_tickformat=_format(currency))
+    values = [float(net) for _, net in days]
+    made.add_bar(
+        x=[day for day, _ in days],
+        y=values,
+        marker_color=[GREEN if value >= 0 else RED for value in values],
+        hovertext=[f"{day:%d %b %Y}: {signed(net, currency)}" for day, net in days],
+        hoverinfo="text",
+    )
+    made.update_xaxes(type="date", tickformat="%d %b", nticks=8)
+    return made
+
+
+def profit_lines(
+    series: Sequence[tuple[str, Sequence[tuple[Any, float]]]],
+    currency: str,
+    height: int = 320,
+    *,
+    dashed: tuple[str, Sequence[tuple[Any, float]]] = ("", ()),
+) -> go.Figure:
+    """Profit summed up over time; the first of the series is the total, and stands out. `dashed` is what they
+    are held against."""
+    made = figure(height, hovermode="x unified", yaxis_tickformat=_format(currency), showlegend=False)
+    told = f"%{{y:{_format(currency, 2)}}}" + ("" if currency == "USD" else f" {currency}")
+    for index, (name, points) in enumerate(series):
+        first = index == 0
+        made.add_scatter(
+            x=[day for day, _ in points],
+            y=[value for _, value in points],
+            name=name,
+            mode="lines",
+            line={"width": 2.5 if first else 1.3},
+            fill="tozeroy" if first else None,
+            fillcolor="rgba(107,155,255,.12)" if first else None,
+            hovertemplate=told,
+        )
+    if dashed[1]:
+        made.add_scatter(
+            x=[day for day, _ in dashed[1]],
+            y=[value for _, value in dashed[1]],
+            name=dashed[0],
+            mode="lines",
+            line={"width": 1.6, "dash": "dot", "color": "#8A94A6"},
+            hovertemplate=told,
+        )
+    made.update_xaxes(type="date", tickformat="%d %b", nticks=8)
+    return made
+
+
+def legend(names: Sequence[str], dashed: str = "") -> str:
+    """Plotly's own covers the chart on a phone; this one stands above it and takes the lines it needs. The
+    names are made safe by the caller."""
+    lines = [
+        f'<li><i style="background:{CATEGORIES[index % len(CATEGORIES)]}"></i>{name}</li>'
+        for index, name in enumerate(names)
+    ]
+    lines += [f'<li><i class="dashed"></i>{dashed}</li>'] if dashed else []
+    return f'<ul class="dt-legend">{"".join(lines)}</ul>'
+
+
+def grouped_bars(groups: Sequence[tuple[str, Any]], currency: str, height: int = 200) -> go.Figure:
+    """Profit by hour, by weekday: one bar each, in their own order."""
+    made = figure(height, showlegend=False, bargap=0.25, yaxis_tickformat=_format(currency))
+    values = [float(net) for _, net in groups]
+    made.add_bar(
+        x=[name for name, _ in groups],
+        y=values,
+        marker_color=[GREEN if value >= 0 else RED for value in values],
+        hovertext=[f"{name}: {signed(net, currency)}" for name, net in groups],
+        hoverinfo="text",
+    )
+    made.update_xaxes(type="category")
+    return made

@@ -1,0 +1,254 @@
+"""Rows that more than one page shows: positions, signals, what wants attention, and a signal's story."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from dashtrade.app import App
+from dashtrade.domain.decisions.risk import risk_limit_price
+from dashtrade.domain.exits import exits as rules
+from dashtrade.domain.values import Side, Timeframe
+from dashtrade.services.accounts.prices import Holding
+from dashtrade.services.bots import bots as bot_service
+from dashtrade.tables.people import User
+from dashtrade.ui.kit import live_cells
+from dashtrade.ui.kit.components import Cell, Column, Row, table
+from dashtrade.ui.kit.format import ago, moment, price, quantity, sentence, status
+from dashtrade.ui.overview.attention import Worry
+from dashtrade.ui.shell import scope
+from dashtrade.ui.shell.errors import trying
+from dashtrade.ui.shell.page import guard
+
+SHOWN = 4  # worries; the worst come first
+ORIGINS = {
+    "webhook": "Webhook",
+    "api": "API",
+    "user": "You",
+    "risk": "Risk limit",
+    "exit": "Exit",
+    "adopted": "Found at broker",
+    "adjustment": "By hand at broker",
+}
+STEP_TONES = {
+    "refused": "warn",
+    "filled": "up",
+    "booked": "up",
+    "message": "mute",
+    "check": "down",
+    "checks": "up",
+    "order rejected": "down",
+    "order attention": "down",
+}
+
+
+def side_cell(side: Side) -> Cell:
+    return Cell(
+        text=side.value.capitalize(),
+        tone="up" if side is Side.LONG else "down" if side is Side.SHORT else "mute",
+        badge=True,
+    )
+
+
+def position_rows(held: Sequence[Holding]) -> tuple[list[Column], list[Row]]:
+    columns = [
+        Column(label="Market"),
+        Column(label="Position"),
+        Column(label="Entry", number=True, wide_only=True),
+        Column(label="Price", number=True, wide_only=True),
+        Column(label="Profit", number=True),
+        Column(label="To the stop", wide_only=True),
+    ]
+    return columns, [
+        Row(
+            id=str(h.bot.id),
+            kind=scope.kind(h.account),
+            actions=(("close", "Close"),),
+            cells=[
+                Cell(text=h.bot.symbol.short, sub=f"{scope.whose(h.account)} · {h.bot.name}"),
+                replace(side_cell(h.bot.position.side), sub=quantity(abs(h.bot.position.quantity))),
+                Cell(text=price(h.bot.position.average_price)),
+                live_cells.mark(h),
+                live_cells.profit(h),
+                stop_cell(h),
+            ],
+        )
+        for h in held
+    ]
+
+
+def stop_cell(held: Holding) -> Cell:
+    """How much of the way from the entry to the stop, or to the risk limit, the price has gone."""
+    kept, entry = (held.bot.exits or {}).get("stop"), held.bot.position.average_price
+    stop = Decimal(kept) if kept is not None else risk_limit_price(held.bot)
+    if stop is None or entry is None:
+        return Cell(text="no stop", tone="mute")
+    words = price(stop) if kept is not None else f"risk limit at {price(stop)}"
+    if held.mark is None:
+        return Cell(text=words)
+    way = entry - stop
+    gone = (entry - held.mark) / way * 100 if way else Decimal(100)
+    return Cell(text=words, meter=round(float(min(max(gone, Decimal(0)), Decimal(100))), 1))
+
+
+def signal_rows(user: User, found: Sequence[Any], *, brief: bool = False) -> tuple[list[Column], list[Row]]:
+    if brief:
+        columns = [Column(label="Signal"), Column(label="Outcome", number=True)]
+        return columns, [
+            Row(
+                id=row.id,
+                cells=[
+                    Cell(text=what(row), sub=moment(user, row.received_at, seconds=True)),
+                    Cell(text=status(row.status)[0], tone=status(row.status)[1], badge=True),
+                ],
+            )
+            for row in found
+        ]
+    columns = [
+        Column(label="Signal"),
+        Column(label="Outcome"),
+        Column(label="Why", wide_only=True),
+        Column(label="From", wide_only=True),
+        Column(label="Received", number=True),
+    ]
+    return columns, [
+        Row(
+            id=row.id,
+            cells=[
+                Cell(text=what(row), sub=_frame(row)),
+                Cell(text=status(row.status)[0], tone=status(row.status)[1], badge=True),
+                Cell(text=sentence(row.reason) if row.reason else "–"),
+                Cell(
+                    text="Replay"
+                    if row.sender.startswith("replay of ")
+                    else ORIGINS.get(row.origin, row.origin.capitalize()),
+                    sub=row.sender if row.origin == "webhook" else "",
+                ),
+                Cell(
+                    text=moment(user, row.received_at, seconds=True),
+                    sub=f"repeated {row.duplicate_count}×" if row.duplicate_count else "",
+                ),
+            ],
+        )
+        for row in found
+    ]
+
+
+def what(row: Any) -> str:
+    """Buy AAPL; a signal nobody could read has neither an action nor a symbol."""
+    return f"{row.action.capitalize()} {row.symbol.short}" if row.symbol is not None else "Unreadable alert"
+
+
+def _frame(row: Any) -> str:
+    return f"{Timeframe(row.timeframe).shown} · {row.dialect}" if row.timeframe else row.dialect
+
+
+def worry_list(app: App, worries: Sequence[Worry]) -> None:
+    if not worries:
+        st.html(
+            '<ul class="dt-list"><li class="dt-up"><i></i><span>Nothing wants your '
+            "attention.</span></li></ul>"
+        )
+        return
+    now = app.clock.now()
+    rows = [
+        Row(
+            id=str(number),
+            kind=f"mark-{worry.tone}",
+            actions=(("resume", "Resume"),) if worry.resume else (),
+            cells=[
+                Cell(text=worry.title, sub=sentence(worry.detail) if worry.detail else ""),
+                Cell(text=ago(now, worry.at) if worry.at else ""),
+            ],
+        )
+        for number, worry in enumerate(worries[:SHOWN])
+    ]
+    clicked = table(
+        "worries",
+        "What wants your attention",
+        [Column(label="What"), Column(label="When", number=True)],
+        rows,
+        opens=True,
+    )
+    if len(worries) > SHOWN:
+        st.caption(f"and {len(worries) - SHOWN} more")
+    if clicked:
+        chosen = worries[int(clicked[0])]
+        if clicked[1] == "resume" and chosen.resume is not None:
+            with trying() as attempt:
+                bot_service.set_active(app, guard(), chosen.resume, True)
+            if attempt.ok:
+                st.rerun()
+            return
+        st.switch_page(chosen.page, query_params=dict([chosen.query]) if chosen.query else None)
+
+
+def story_lines(user: User, told: dict[str, Any]) -> None:
+    """What happened, step by step, to the millisecond."""
+    from datetime import datetime
+
+    lines = []
+    for at, step, detail in _folded(told["timeline"]):
+        when = datetime.fromisoformat(at)
+        mark = STEP_TONES.get(step, "info")
+        clock = f"{moment(user, when, seconds=True)}.{when.microsecond // 1000:03d}"
+        words = {"check": "Did not pass", "checks": "Checked"}.get(step, step.capitalize())
+        lines.append(
+            "<li "
+            f'class="dt-{mark}"><b>{escape(words)}</b><span>{escape(detail)}</span><time>{clock}</time></li>'
+        )
+    st.html(f'<ol class="dt-story">{"".join(lines)}</ol>')
+
+
+def _folded(timeline: Sequence[dict[str, str]]) -> list[tuple[str, str, str]]:
+    """Checks that passed are one line; the one that did not is what the reader looks for."""
+    found: list[tuple[str, str, str]] = []
+    passed: list[str] = []
+    for line in timeline:
+        name, _, said = line["detail"].partition(": ")
+        if line["step"] == "check" and said.startswith("ok"):
+            passed.append(name)
+            at = line["at"]
+        elif line["step"] == "check":
+            found.append((line["at"], "check", f"{name}: {said.removeprefix('no, ')}"))
+        else:
+            if passed:
+                found.append((at, "checks", f"{len(passed)} passed: {', '.join(passed)}"))
+                passed = []
+            found.append((line["at"], line["step"], line["detail"]))
+    return found
+
+
+def exits_said(bot: Any) -> tuple[str, str]:
+    """Stop and take-profits in one line, and who keeps them: the venue holds them by itself, DashTrade while
+    it runs."""
+    lines = rules.shown(bot.exits, bot.time_zone)
+    holders = dict.fromkeys(
+        "kept by DashTrade" if line["held_by"] == "DashTrade" else f"held at {line['held_by']}"
+        for line in lines
+    )
+    said = _exit_lines(lines)
+    limit = risk_limit_price(bot)
+    if limit is not None:
+        said.append(f"risk limit at {price(limit)}")
+        holders |= {"kept by DashTrade": None}
+    elif said and not any(line["kind"] == "stop_loss" for line in lines):
+        said.append("no stop")
+    return ", ".join(said), ", ".join(holders)
+
+
+def _exit_lines(lines: Sequence[dict[str, Any]]) -> list[str]:
+    return [
+        re.sub(
+            r"(?<= at )\d+(\.\d+)?(?![\d:-])",
+            lambda found: price(Decimal(found[0])),
+            line["words"].partition(" (")[0],
+        )
+        for line in lines
+    ]

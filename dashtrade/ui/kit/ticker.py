@@ -1,0 +1,146 @@
+"""Prices, profits and money pushed to open tabs, so that numbers move without a page being run again.
+
+A tab has one WebSocket. What changes is sent as `{"c": {name: [text, tone, small text]}, "rev": …}`: the
+names are those of live cells in the page's tables and cards, and the words are made here, by the functions
+the pages use. `rev` changes when anything else of the user's has (a signal, a fill, a switch): the parts of
+the page that show it then renew themselves, and only then. One look a second serves all tabs of a user; a tab
+that nobody sees is sent nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from dataclasses import dataclass, field
+
+from starlette.concurrency import run_in_threadpool
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from bot_database import DatabaseAway
+from dashtrade.app import App
+from dashtrade.services.accounts import prices
+from dashtrade.services.people import sessions
+from dashtrade.tables import change_token
+from dashtrade.tables.people import User
+from dashtrade.ui.kit import live_cells
+from dashtrade.ui.shell.middleware import token_of
+from dashtrade.ui.shell.tabs import ENDED
+
+log = logging.getLogger("dashtrade.ui")
+# seconds between looks, between checks of the session, between complete messages
+EVERY, CHECK, WHOLE = 1.0, 5.0, 20.0
+
+Cells = dict[str, list[str]]
+
+
+@dataclass(slots=True, eq=False)
+class _Tab:
+    socket: WebSocket
+    token: str | None
+    asleep: bool = False
+    sent: Cells = field(default_factory=dict)
+    rev: str = ""
+    whole_at: float = 0.0
+    checked_at: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class _Audience:
+    """All tabs of one user, and the task that looks for them."""
+
+    user: User
+    tabs: list[_Tab] = field(default_factory=list)
+    task: asyncio.Task[None] | None = None
+
+
+class Ticker:
+    def __init__(self, app: App) -> None:
+        self.app = app
+        self._audiences: dict[int, _Audience] = {}
+
+    async def endpoint(self, socket: WebSocket) -> None:
+        """The gate has let it in by its cookie and origin; whose it is, is asked here again, and every few
+        seconds."""
+        token = token_of(socket)
+        await socket.accept()
+        user = await self._user(token)
+        if user is None:
+            await socket.close(ENDED)
+            return
+        audience = self._audiences.setdefault(user.id, _Audience(user=user))
+        tab = _Tab(socket=socket, token=token, checked_at=time.monotonic())
+        audience.tabs.append(tab)
+        if audience.task is None or audience.task.done():
+            audience.task = asyncio.create_task(self._serve(audience))
+        try:
+            while True:
+                said = json.loads(await socket.receive_text())
+                tab.asleep = bool(said.get("asleep")) if isinstance(said, dict) else False
+        except (WebSocketDisconnect, RuntimeError, ValueError, KeyError):
+            pass  # gone, or not one of ours
+        finally:
+            self._leave(audience, tab)
+
+    def _leave(self, audience: _Audience, tab: _Tab) -> None:
+        if tab in audience.tabs:
+            audience.tabs.remove(tab)
+        if not audience.tabs:
+            self._audiences.pop(audience.user.id, None)
+            if audience.task is not None:
+                audience.task.cancel()
+
+    async def _user(self, token: str | None) -> User | None:
+        return await run_in_threadpool(sessions.find, self.app, token, present=False)
+
+    async def _serve(self, audience: _Audience) -> None:
+        while audience.tabs:
+            started = time.monotonic()
+            try:
+                await self._check(audience)
+                awake = [tab for tab in audience.tabs if not tab.asleep]
+                if awake:
+                    found, rev = await run_in_threadpool(look, self.app, audience.user)
+                    await asyncio.gather(*(self._send(audience, tab, found, rev) for tab in awake))
+            except DatabaseAway as error:
+                log.warning("no live prices now: %s", error)
+            await asyncio.sleep(max(EVERY - (time.monotonic() - started), 0.2))
+
+    async def _check(self, audience: _Audience) -> None:
+        """A session that was ended ends here too; each of them is asked once for all its tabs."""
+        now = time.monotonic()
+        due = {tab.token for tab in audience.tabs if now - tab.checked_at >= CHECK}
+        for token in due:
+            valid = await self._user(token) is not None
+            for tab in [tab for tab in audience.tabs if tab.token == token]:
+                tab.checked_at = now
+                if not valid:
+                    self._leave(audience, tab)
+                    with contextlib.suppress(Exception):
+                        await tab.socket.close(ENDED)
+
+    async def _send(self, audience: _Audience, tab: _Tab, found: Cells, rev: str) -> None:
+        now = time.monotonic()
+        if now - tab.whole_at >= WHOLE:
+            tab.sent, tab.whole_at = {}, now
+        changed = {name: cell for name, cell in found.items() if tab.sent.get(name) != cell}
+        if not changed and rev == tab.rev:
+            return
+        tab.sent, tab.rev = found, rev
+        try:
+            # a tab that does not take it in must not hold up the others
+            async with asyncio.timeout(EVERY * 3):
+                await tab.socket.send_text(
+                    json.dumps({"c": changed, "rev": rev}, ensure_ascii=False, separators=(",", ":"))
+                )
+        except Exception:  # it is gone, in one of many ways
+            self._leave(audience, tab)
+
+
+def look(app: App, user: User) -> tuple[Cells, str]:
+    """One snapshot: the live cells, and what tells whether anything else changed."""
+    prices.somebody_looks(app, user.id)
+    with app.db.read() as conn:
+        rev = change_token.of(conn, user.id)
+    return live_cells.of_user(app, user), rev

@@ -1,0 +1,1 @@
+"""The overview: how it stands, what needs attention, the first steps."""

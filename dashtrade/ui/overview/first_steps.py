@@ -1,0 +1,100 @@
+"""The way to the first fill, until it has been walked."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import streamlit as st
+
+from dashtrade.app import App
+from dashtrade.services.bots import bots as bot_service
+from dashtrade.services.trading import signal_story
+from dashtrade.tables.people import User
+from dashtrade.ui.kit import data
+from dashtrade.ui.shell.errors import trying
+from dashtrade.ui.shell.page import live, the_app
+
+
+def show(app: App, user: User) -> None:
+    """For whoever has not walked it yet; a tab that has shown it shows its end, too."""
+    if "first_steps" in st.session_state or not all(done for done, *_ in _steps(app, user)):
+        st.session_state["first_steps"] = "shown"
+        _way()
+
+
+@live
+def _way(user: User) -> None:
+    app = the_app()
+    steps = _steps(app, user)
+    ahead = next((index for index, step in enumerate(steps) if not step[0]), None)
+    with st.container(border=True, key="first_steps"):
+        st.header(
+            "From here to your first trade" if ahead is not None else "Your first trade is made", anchor=False
+        )
+        lines = [
+            f'<li class="{"done" if done else ""}"><i></i><span><b>{title}</b>'
+            f"{'' if done else f'<small>{words}</small>'}</span></li>"
+            for done, title, words in steps
+        ]
+        st.html(f'<ul class="dt-steps">{"".join(lines)}</ul>')
+        if ahead is not None:
+            _button(app, user, ahead)
+        else:
+            _finished(app, user)
+
+
+def _finished(app: App, user: User) -> None:
+    """How fast it was, and where it is told step by step."""
+    filled = data.signals(app, user, limit=1, status="filled")
+    told = signal_story.story(app, user.id, filled[0].id) if filled else None
+    if told is None:
+        return
+    at = next((line["at"] for line in told["timeline"] if line["step"] == "filled"), None)
+    if at is not None:
+        took = datetime.fromisoformat(at) - datetime.fromisoformat(told["received_at"])
+        st.caption(f"Filled {took // timedelta(milliseconds=1):,} ms after the alert came in.")
+    if st.button("See each step of it", icon=":material/timeline:", key="first_story"):
+        st.switch_page("pages/signals.py", query_params={"signal": told["id"]})
+
+
+def _steps(app: App, user: User) -> list[tuple[bool, str, str]]:
+    """(done, what, why). Fixed words: nothing a user wrote is in them."""
+    bots = data.bots(app, user)
+    traded = any(bot.total_trades or bot.position.quantity for bot in bots) or bool(data.days(app, user))
+    return [
+        (True, "Make your account", ""),
+        (
+            bool(data.accounts(app, user)),
+            "Open a paper account",
+            "$100,000 of play money on demo prices. No key needed, nothing can be lost.",
+        ),
+        (
+            bool(bots),
+            "Make a bot",
+            "It listens for one symbol on one timeframe, and trades at the size you give it.",
+        ),
+        (
+            bool(data.signals(app, user, limit=1)),
+            "Send it an alert",
+            "Take your webhook address from Setup, or press Send a test alert there.",
+        ),
+        (traded, "See it filled", "The fill shows up on this page by itself."),
+    ]
+
+
+def _button(app: App, user: User, ahead: int) -> None:
+    match ahead:
+        case 1:
+            if st.button("Open a paper account", type="primary", icon=":material/add:", key="first_account"):
+                with trying() as attempt:
+                    bot_service.add_account(
+                        app, user, broker="paper", mode="paper", label="Paper", credentials={}, options={}
+                    )
+                if attempt.ok:
+                    st.rerun()
+        case 2:
+            if st.button("Make a bot", type="primary", icon=":material/add:", key="first_bot"):
+                st.switch_page("pages/bots.py", query_params={"new": "yes"})
+        case _:
+            if st.button("Send it an alert", type="primary", icon=":material/bolt:", key="first_alert"):
+                st.switch_page("pages/setup.py", query_params={"part": "Alerts"})

@@ -1,0 +1,161 @@
+"""The parts of the overview."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import streamlit as st
+
+from dashtrade.domain.scope import Money
+from dashtrade.services.accounts.prices import Holding
+from dashtrade.services.trading import portfolio_summary
+from dashtrade.services.trading.portfolio_summary import Figures, Summary, equity_line, held_instead
+from dashtrade.tables.people import User
+from dashtrade.ui.kit import data
+from dashtrade.ui.kit.components import Card, as_points, cards, lines, table
+from dashtrade.ui.kit.format import count, day_turn, money, percent, rate, signed, tone
+from dashtrade.ui.kit.rows import position_rows, signal_rows, worry_list
+from dashtrade.ui.overview import attention
+from dashtrade.ui.positions import close_dialog
+from dashtrade.ui.risk import stop_all
+from dashtrade.ui.shell import scope
+from dashtrade.ui.shell.page import live, panel, the_app
+
+SHOWN = 30  # positions; the page of positions has them all
+
+
+@live
+def board(user: User) -> None:
+    app = the_app()
+    chosen = scope.current(app, user)
+    held = data.holdings(app, user, chosen)
+    found = portfolio_summary.summary(app, user, chosen, held)
+    _figures(found, day_turn(user, app.clock.now()))
+    stop_all.progress(app, user)
+    left, right = st.columns([1.85, 1], gap="small")
+    with left:
+        for figures in found.by_currency:
+            _equity(figures, held, alone=len(found.by_currency) == 1)
+        _positions([h for h in held if h.bot.position.quantity])
+    with right:
+        with panel("Attention", key="attention_panel"):
+            worry_list(app, attention.of_user(app, user))
+        _latest(user)
+
+
+def _figures(found: Summary, turn: str) -> None:
+    """Of the currency with the most going on; the others stand beside it, each by itself."""
+    main, risk, others = found.main, found.risk, found.by_currency[1:]
+    key = f"{found.scope.text}:{main.currency}"
+
+    def beside(value: Callable[[Figures], str]) -> str:
+        return "".join(f"; {value(other)}" for other in others)
+
+    cards(
+        "figures",
+        [
+            Card(
+                label="Equity",
+                value=money(main.equity, main.currency),
+                note=_whose(found) + beside(lambda one: money(one.equity, one.currency)),
+                note_tone="warn" if found.away else "",
+                live=f"equity:{key}",
+                spark=[value for _, value in equity_line(main, main.days)],
+            ),
+            Card(
+                label="Open profit",
+                value=signed(main.open_profit, main.currency),
+                tone=tone(main.open_profit),
+                live=f"open:{key}",
+                note=count(sum(one.positions for one in found.by_currency), "open position")
+                + beside(lambda one: signed(one.open_profit, one.currency)),
+            ),
+            Card(
+                label="Today, realised",
+                value=signed(main.today, main.currency),
+                tone=tone(main.today),
+                note=(
+                    f"{count(sum(one.trades_today for one in found.by_currency), 'filled order')}"
+                    f"{beside(lambda one: signed(one.today, one.currency))}; "
+                    f"{turn}"
+                ),
+            ),
+            Card(
+                label="Win rate, 30 days",
+                value=rate(main.win_rate),
+                note=f"{main.wins} round trips won, {main.losses} lost"
+                + beside(lambda one: f"{one.currency} {rate(one.win_rate)}"),
+            ),
+            Card(
+                label="Drawdown",
+                value=percent(main.drawdown) if main.drawdown is not None else "–",
+                tone=tone(main.drawdown),
+                note=f"deepest in 30 days {percent(main.deepest)}"
+                if main.deepest is not None
+                else _unmeasured(found),
+            ),
+            Card(
+                label="Risk used today",
+                value=f"{risk.percent:.0f}%" if risk else "–",
+                note=f"of {risk.name}'s daily limit; {turn}" if risk else "no daily loss limit set",
+                tone="down" if risk and risk.percent >= 80 else "warn" if risk and risk.percent >= 50 else "",
+            ),
+        ],
+    )
+
+
+def _whose(found: Summary) -> str:
+    kind = "live money" if found.scope.money is Money.LIVE else "paper money"
+    return f"{kind}, {count(len(found.away), 'account')} not reached" if found.away else kind
+
+
+def _unmeasured(found: Summary) -> str:
+    return "unknown while an account is not reached" if found.away else "nothing to measure yet"
+
+
+def _equity(figures: Figures, held: Sequence[Holding], *, alone: bool) -> None:
+    line = equity_line(figures, figures.days)
+    if len(line) < 3:
+        return
+    currency = figures.currency
+    with panel(
+        "Equity, and the same money bought and held" + ("" if alone else f", in {currency}"),
+        key="equity_panel" if alone else f"equity_{currency}",
+    ):
+        lines(
+            "equity_lines" if alone else f"equity_lines_{currency}",
+            "Equity",
+            [
+                ("Equity", as_points(line)),
+                ("Bought and held", as_points(held_instead(the_app(), held, line, currency))),
+            ],
+            height=210,
+            currency=currency,
+        )
+
+
+def _positions(held: Sequence[Holding]) -> None:
+    with panel("Open positions", key="positions_panel"):
+        if not held:
+            st.caption("Nothing is open. What your bots buy shows up here, live.")
+            return
+        columns, rows = position_rows(held[:SHOWN])
+        clicked = table("positions", "Open positions", columns, rows, opens=True)
+        if len(held) > SHOWN:
+            st.page_link("pages/positions.py", label=f"All {count(len(held), 'position')}")
+        if clicked and clicked[1] == "close":
+            close_dialog.ask(int(clicked[0]))
+        elif clicked:
+            st.switch_page("pages/bots.py", query_params={"bot": clicked[0]})
+
+
+def _latest(user: User) -> None:
+    with panel("Latest signals", key="signals_panel"):
+        found = data.signals(the_app(), user, limit=6)
+        if not found:
+            st.caption("No alert has come in yet. Each one shows up here with what became of it.")
+            return
+        columns, rows = signal_rows(user, found, brief=True)
+        clicked = table("latest", "Latest signals", columns, rows, opens=True)
+        if clicked:
+            st.switch_page("pages/signals.py", query_params={"signal": clicked[0]})

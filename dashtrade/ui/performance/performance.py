@@ -1,0 +1,315 @@
+"""Performance: the figures, profit over time, day by day, and by whatever one asks. Realised, after fees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from dashtrade.app import App
+from dashtrade.domain import performance_stats
+from dashtrade.domain.scope import MoneyScope
+from dashtrade.domain.values import ZERO
+from dashtrade.services.trading import portfolio_summary
+from dashtrade.services.trading.portfolio_summary import (
+    BotDay,
+    currencies,
+    equity_line,
+    held_instead,
+    net_by_day,
+)
+from dashtrade.tables import round_trips as trip_table
+from dashtrade.tables.people import User
+from dashtrade.ui.kit import data
+from dashtrade.ui.kit.components import Card, cards, lines, milliseconds
+from dashtrade.ui.kit.format import count, day_turn, money, percent, rate, rounded, signed, span, tone
+from dashtrade.ui.performance import breakdowns
+from dashtrade.ui.shell import scope
+from dashtrade.ui.shell.page import empty, panel
+
+SPANS = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "A year", "all": "All"}
+MOST_LINES = 6  # bots in the chart; the table has all of them
+MOST_TRIPS = 20_000  # that are measured one by one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What the page is about: the days (exact, and complete) and the latest closed round trips of a span, of
+    one scope in one currency."""
+
+    scope: MoneyScope
+    currency: str
+    currencies: Sequence[str]  # all there are in the span
+    days: Sequence[BotDay]
+    by_day: Sequence[tuple[date, Decimal]]
+    trips: Sequence[performance_stats.Ended]
+    cut: bool  # there were more of them than are measured
+    base: Decimal | None  # the money at the start, as far as it is known
+    funded: Sequence[tuple[date, Decimal]]  # the days of the accounts whose money that is
+
+
+def show(app: App, user: User) -> None:
+    chosen_scope = scope.current(app, user)
+    names, mine = data.bot_names(app, user), data.bot_names(app, user, chosen_scope)
+    left, right = st.columns([1.6, 1], gap="small", vertical_alignment="bottom")
+    chosen = left.segmented_control(
+        "Span",
+        list(SPANS),
+        default="30",
+        required=True,
+        format_func=SPANS.__getitem__,
+        key="span",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    bot = right.selectbox(
+        "Bot",
+        ["", *map(str, mine)],
+        format_func=lambda key: mine[int(key)] if key else "All bots",
+        key="of_bot",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    # Which currencies there are is known only once the days are read, and the choice stands above what is
+    # drawn of them.
+    place = st.container()
+    seen = look(
+        app,
+        user,
+        chosen_scope,
+        days=None if chosen == "all" else int(chosen or 30),
+        bot_id=int(bot) if bot else None,
+        currency=st.session_state.get("currency"),
+    )
+    if not seen.days:
+        if not data.any_day(app, user):
+            empty(
+                "Nothing has been earned or lost yet. This page fills with your bots' first trades.",
+                "See your bots",
+                to="pages/bots.py",
+                icon=":material/smart_toy:",
+            )
+        else:
+            st.info(
+                f"No trade with {chosen_scope.money} money in this span. Choose a longer one, or other "
+                "figures above."
+            )
+        return
+    if len(seen.currencies) > 1:
+        with place:
+            st.session_state["currency"] = seen.currency
+            st.segmented_control(
+                "Currency", seen.currencies, required=True, key="currency", label_visibility="collapsed"
+            )
+    _figures(seen)
+    _charts(app, user, seen, names, whole=not bot)
+    breakdowns.show(user, seen.days, seen.trips, seen.by_day, names, seen.currency)
+
+
+def look(
+    app: App, user: User, of: MoneyScope, *, days: int | None, bot_id: int | None, currency: str | None = None
+) -> Seen:
+    now = app.clock.now()
+    since = (
+        None
+        if days is None
+        else (now - timedelta(days=days - 1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    )
+    every = data.days(app, user, of, since=since.date() if since else None, bot_id=bot_id)
+    with app.db.read() as conn:
+        found = trip_table.ended(conn, user.id, limit=MOST_TRIPS, since=since, bot_id=bot_id, scope=of)
+    known = currencies((), every)
+    shown = currency if currency in known else known[0]
+    rows = [row for row in every if row.currency == shown]
+    trips = [trip for trip in found if trip.symbol.currency == shown]
+    base, funded = (None, ()) if bot_id is not None else _base(app, user, of, rows, shown)
+    return Seen(
+        scope=of,
+        currency=shown,
+        currencies=known,
+        days=rows,
+        by_day=net_by_day(rows),
+        trips=trips,
+        cut=len(found) == MOST_TRIPS,
+        base=base,
+        funded=funded,
+    )
+
+
+def _base(
+    app: App, user: User, of: MoneyScope, rows: Sequence[BotDay], currency: str
+) -> tuple[Decimal | None, Sequence[tuple[date, Decimal]]]:
+    whole = portfolio_summary.summary(app, user, of, data.holdings(app, user, of, open_only=True))
+    figures = next((one for one in whole.by_currency if one.currency == currency), None)
+    ids = {account.id for account in whole.accounts}
+    funded = net_by_day(row for row in rows if row.account_id in ids)
+    line = equity_line(figures, funded) if figures else []
+    return (Decimal(str(line[0][1])), funded) if line else (None, funded)
+
+
+def _figures(seen: Seen) -> None:
+    found = performance_stats.measure(seen.trips)
+    net, fees = sum((row.net for row in seen.days), ZERO), sum((row.fees for row in seen.days), ZERO)
+    wins, losses = sum(row.wins for row in seen.days), sum(row.losses for row in seen.days)
+    daily = performance_stats.returns(seen.funded, seen.base) if seen.base is not None else []
+    deepest = (
+        min((share for _, share in performance_stats.underwater(seen.funded, seen.base)), default=None)
+        if seen.base
+        else None
+    )
+    fall = _deepest_fall(seen.by_day)
+    best_day = max(seen.by_day, key=lambda one: one[1])
+    worst_day = min(seen.by_day, key=lambda one: one[1])
+    cards(
+        "totals",
+        [
+            Card(
+                label="Profit after fees",
+                value=signed(net, seen.currency),
+                tone=tone(net),
+                note=f"{money(fees, seen.currency)} in fees",
+            ),
+            Card(
+                label="Win rate",
+                value=rate(performance_stats.win_rate(wins, losses)),
+                note=f"{wins:,} round trips won, {losses:,} lost",
+            ),
+            Card(
+                label="Profit factor",
+                value=_ratio(found.profit_factor),
+                note=f"won for each {seen.currency} lost",
+            ),
+            Card(
+                label="A trade makes",
+                value=signed(found.expectancy, seen.currency),
+                tone=tone(found.expectancy),
+                note=(
+                    f"won {signed(found.average_win, seen.currency)}, lost "
+                    f"{signed(found.average_loss, seen.currency)}"
+                ),
+            ),
+            Card(
+                label="Sharpe",
+                value=_ratio(performance_stats.sharpe(daily)),
+                note="a year's, from daily returns" if daily else "with all bots only",
+            ),
+            Card(
+                label="Sortino",
+                value=_ratio(performance_stats.sortino(daily)),
+                note="bad days as the risk" if daily else "with all bots only",
+            ),
+            Card(
+                label="Deepest fall",
+                value=signed(fall, seen.currency),
+                tone=tone(fall),
+                note=f"{percent(deepest)} of the equity" if deepest is not None else "from the highest point",
+            ),
+            Card(
+                label="Best day",
+                value=signed(best_day[1], seen.currency),
+                tone=tone(best_day[1]),
+                note=f"worst {signed(worst_day[1], seen.currency)}",
+            ),
+            Card(
+                label="Best trade",
+                value=signed(found.best.net, seen.currency) if found.best else "–",
+                tone=tone(found.best.net) if found.best else "",
+                note=found.best.symbol.short if found.best else "",
+            ),
+            Card(
+                label="Worst trade",
+                value=signed(found.worst.net, seen.currency) if found.worst else "–",
+                tone=tone(found.worst.net) if found.worst else "",
+                note=found.worst.symbol.short if found.worst else "",
+            ),
+            Card(label="Held on average", value=span(found.held), note=count(found.count, "round trip")),
+            Card(
+                label="Traded",
+                value=rounded(sum((row.volume for row in seen.days), ZERO), seen.currency, plus=""),
+                note=count(sum(row.trades for row in seen.days), "filled order"),
+            ),
+        ],
+    )
+    if seen.cut:
+        st.caption(
+            f"Figures of single round trips, and the breakdowns below, are of the latest {MOST_TRIPS:,}; "
+            "profit, fees and days are of all."
+        )
+
+
+def _ratio(number: float | None) -> str:
+    return f"{number:.2f}".replace("-", "−") if number is not None else "–"
+
+
+def _deepest_fall(days: Sequence[tuple[date, Decimal]]) -> Decimal:
+    high = low = total = ZERO
+    for _, net in days:
+        total += net
+        high = max(high, total)
+        low = min(low, total - high)
+    return low
+
+
+def _charts(app: App, user: User, seen: Seen, names: dict[int, str], *, whole: bool) -> None:
+    # plotly costs memory, and is wanted only here
+    from dashtrade.ui.kit.charts import daily_bars, legend, profit_lines
+
+    by_bot: dict[int, list[Any]] = {}
+    for row in seen.days:
+        by_bot.setdefault(row.bot_id, []).append(row)
+    series = [("Profit", _summed(seen.by_day))]
+    if len(by_bot) > 1:
+        ranked = sorted(by_bot.items(), key=lambda item: -abs(sum((r.net for r in item[1]), ZERO)))
+        series += [
+            (escape(names.get(bot_id, "Deleted bot")), _summed(net_by_day(own)))
+            for bot_id, own in ranked[:MOST_LINES]
+        ]
+    held = _held_instead(app, user, seen) if whole else []
+    with panel("Profit over time", key="profit_panel"):
+        st.html(legend([name for name, _ in series], "Bought and held" if held else ""))
+        st.plotly_chart(
+            profit_lines(series, seen.currency, dashed=("Bought and held", held)),
+            key="profit_lines",
+            config={"displayModeBar": False},
+        )
+    left, right = st.columns([1.6, 1] if seen.base else [1, 0.001], gap="small")
+    with left, panel("Day by day", key="days_panel"):
+        st.caption(f"{day_turn(user, app.clock.now())}.")
+        st.plotly_chart(
+            daily_bars(seen.by_day, seen.currency), key="daily_bars", config={"displayModeBar": False}
+        )
+    if seen.base:
+        with right, panel("Below the highest point", key="underwater_panel"):
+            points = [
+                [milliseconds(day), share]
+                for day, share in performance_stats.underwater(seen.funded, seen.base)
+            ]
+            lines(
+                "underwater",
+                "Below the highest point",
+                [("Underwater", points)],
+                height=240,
+                zero=True,
+                unit="percent",
+                colour="red",
+            )
+
+
+def _held_instead(app: App, user: User, seen: Seen) -> list[tuple[date, float]]:
+    """What the same money would have made, bought on the first day and left alone."""
+    if not seen.base:
+        return []
+    line = [(day, float(seen.base)) for day, _ in _summed(seen.by_day)]
+    held = data.holdings(app, user, seen.scope)
+    return [(day, value - float(seen.base)) for day, value in held_instead(app, held, line, seen.currency)]
+
+
+def _summed(days: Sequence[tuple[date, Decimal]]) -> list[tuple[date, float]]:
+    """From zero on the day before the first, so that a first day's profit is seen as one."""
+    sums = [(day, float(total)) for (day, _), total in zip(days, data.running(days), strict=True)]
+    return [(days[0][0] - timedelta(days=1), 0.0), *sums]

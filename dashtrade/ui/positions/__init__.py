@@ -1,0 +1,1 @@
+"""Live positions and open orders, and the dialogs that act on them."""

@@ -1,0 +1,125 @@
+"""Closing a position by hand, all of it or a part. The request gets its name when the question is asked, so
+that two clicks are one order."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import streamlit as st
+
+from bot_engine import Receipt
+from dashtrade.domain.values import new_id, plain
+from dashtrade.services.accounts import prices
+from dashtrade.services.bots import bots as service
+from dashtrade.services.trading import signal_story
+from dashtrade.tables.people import User
+from dashtrade.ui.kit import data
+from dashtrade.ui.kit.form import Form
+from dashtrade.ui.kit.format import money, percent, quantity, sentence, signed, text
+from dashtrade.ui.shell import scope
+from dashtrade.ui.shell.errors import trying
+from dashtrade.ui.shell.page import guard, the_app
+
+WAIT = 2.0  # seconds in which a market order usually has its fill
+SHARES = ("25%", "50%", "75%")
+
+
+def ask(bot_id: int, *, part: bool = False) -> None:
+    """Asked at the next full run: a part of the page that renews itself would take the question away with
+    it."""
+    st.session_state["closing"] = (bot_id, part, new_id(the_app().clock.now()))
+    st.rerun()
+
+
+def show(user: User) -> None:
+    """At the end of a page from which positions can be closed."""
+    if "closing" in st.session_state:
+        bot_id, part, request_id = st.session_state.pop("closing")
+        with trying():
+            bot = service.bot_of(the_app(), user, bot_id)
+            held = prices.holding(the_app(), bot, data.account_by_id(the_app(), user, bot.account_id))
+            (_question_part if part else _question)(held, request_id)
+
+
+def _where(held: prices.Holding) -> str:
+    return "**with real money**" if prices.real_money(held.account) else "on paper"
+
+
+def _kind(held: prices.Holding) -> str:
+    """Names the container of a dialog's button: the page's style makes those for real money red."""
+    return "real_money" if prices.real_money(held.account) else "on_paper"
+
+
+def _button(what: str, held: prices.Holding) -> str:
+    return f"{what} at market, real money" if prices.real_money(held.account) else f"{what} at market"
+
+
+@st.dialog("Close position", icon=":material/close:")
+def _question(held: prices.Holding, request_id: str) -> None:
+    bot = held.bot
+    scope.badge(held.account)
+    st.markdown(
+        f"Close {bot.position.side} **{quantity(abs(bot.position.quantity))} {text(bot.symbol.short)}** of "
+        f"{text(bot.name)} at the market, {_where(held)}?"
+    )
+    st.caption(
+        f"It stands at {text(signed(held.unrealized, held.currency))} "
+        f"({text(percent(held.percent, sign=True))}). The bot stays on and follows its next alert."
+    )
+    with st.container(horizontal=True, key=f"{_kind(held)}_close_{bot.id}"):
+        pressed = st.button(_button("Close", held), type="primary", key=f"close_yes_{bot.id}")
+        if st.button("Keep it", key=f"close_no_{bot.id}"):
+            st.rerun()
+    if pressed:
+        _close(bot.id, bot.name, request_id, None)
+
+
+@st.dialog("Close a part", icon=":material/content_cut:")
+def _question_part(held: prices.Holding, request_id: str) -> None:
+    bot = held.bot
+    owned = abs(bot.position.quantity)
+    scope.badge(held.account)
+    st.markdown(
+        f"{text(bot.name)} is {bot.position.side} **{quantity(owned)} {text(bot.symbol.short)}**. How much "
+        f"of it should be closed at the market, {_where(held)}?"
+    )
+    share = st.segmented_control(
+        "Share", SHARES, default="50%", key=f"share_{bot.id}", label_visibility="collapsed"
+    )
+    form = Form(f"part_{bot.id}")
+    said = form.text("quantity", "Or so many", placeholder=quantity(owned / 2), max_chars=40)
+    typed = None
+    with form.trying() as attempt:
+        typed = form.number("quantity", said)
+    if not attempt.ok:
+        return
+    many = Decimal(typed) if typed else owned * Decimal((share or "0%")[:-1]) / 100
+    if not 0 < many < owned:
+        st.info("Choose a share, or type a number below what it owns.")
+        return
+    worth = f", worth about {text(money(many * held.mark, held.currency))}" if held.mark is not None else ""
+    st.caption(
+        f"Closes {quantity(many)} of {quantity(owned)}{worth}. Its stop and targets stay for the rest."
+    )
+    with st.container(key=f"{_kind(held)}_part_{bot.id}"):
+        pressed = st.button(_button("Close this part", held), type="primary", key=f"part_yes_{bot.id}")
+    if pressed:
+        _close(bot.id, bot.name, request_id, plain(many) if typed else share)
+
+
+def _close(bot_id: int, name: str, request_id: str, part: str | None) -> None:
+    user, app = guard(without_factor=True), the_app()
+    with trying() as attempt:
+        said = service.close_bot(app, user, bot_id, request_id=request_id, part=part)
+    if not attempt.ok:
+        return
+    if not isinstance(said, Receipt):
+        st.error(f"**{text(sentence(said.message))}** Ask again.")
+        return
+    app.wait(user.id, said.signal_id, WAIT, fresh=not said.duplicate)
+    outcome = signal_story.outcome(app, user.id, said.signal_id) or {}
+    words = outcome.get("reason") or {"filled": "closed", "working": "the order is on its way"}.get(
+        outcome.get("status", ""), "sent"
+    )
+    st.session_state["said"] = f"{text(name)}: {text(sentence(words))}"
+    st.rerun()

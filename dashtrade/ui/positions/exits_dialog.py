@@ -1,0 +1,135 @@
+"""Moving the stop and the target of what a bot owns."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import streamlit as st
+
+from dashtrade.domain.exits import exits as rules
+from dashtrade.domain.values import Malformed
+from dashtrade.services.accounts import prices
+from dashtrade.services.bots import bots as bot_service
+from dashtrade.services.trading import exits as service
+from dashtrade.tables.people import User
+from dashtrade.ui.kit import data
+from dashtrade.ui.kit.form import Form
+from dashtrade.ui.kit.format import price, quantity, text
+from dashtrade.ui.shell import scope
+from dashtrade.ui.shell.errors import trying
+from dashtrade.ui.shell.page import guard, the_app
+
+KINDS = ("At a price", "Trailing", "None")
+
+
+def ask(bot_id: int) -> None:
+    st.session_state["moving"] = bot_id
+    st.rerun()
+
+
+def show(user: User) -> None:
+    """At the end of a page from which exits can be moved."""
+    if "moving" in st.session_state:
+        bot_id = st.session_state.pop("moving")
+        with trying():
+            bot = bot_service.bot_of(the_app(), user, bot_id)
+            held = prices.holding(the_app(), bot, data.account_by_id(the_app(), user, bot.account_id))
+            st.dialog("Stop and target", icon=":material/vertical_align_center:")(exits_form)(held)
+
+
+def exits_form(held: prices.Holding) -> None:
+    bot, kept = held.bot, held.bot.exits or {}
+    entry = bot.position.average_price
+    scope.badge(held.account)
+    st.markdown(
+        f"{text(bot.name)} is {bot.position.side} **{quantity(abs(bot.position.quantity))} "
+        f"{text(bot.symbol.short)}**, in at {price(entry)}, now {price(held.mark)}."
+    )
+    for line in rules.said(bot.exits):
+        st.caption(text(line))
+    was = "Trailing" if "trail" in kept else "At a price" if "stop" in kept else "None"
+    kind = st.segmented_control("Stop", KINDS, default=was, required=True, key=f"stop_kind_{bot.id}")
+    form = Form(f"exits_{bot.id}")
+    stop = _stop(form, kind or was, kept)
+    targets = kept.get("take_profits", [])
+    many = len(targets) > 1
+    target = (
+        ""
+        if many
+        else form.text(
+            "take_profit",
+            "Target",
+            value=_number(targets[0]["price"]) if targets else "",
+            placeholder="None",
+            max_chars=40,
+        )
+    )
+    if many:
+        st.caption(f"It has {len(targets)} targets; they stay as they are. Change them by the API.")
+    form.complaints()
+    with st.container(horizontal=True):
+        save = st.button("Move them", type="primary", key=f"move_yes_{bot.id}")
+        even = entry is not None and st.button(
+            "Stop to break-even",
+            key=f"move_even_{bot.id}",
+            help=f"The stop goes to the entry, {price(entry)}.",
+        )
+    if not (save or even):
+        return
+    with form.trying() as attempt:
+        profit = None if many else form.number("take_profit", target) or ""
+        given = _given(kind or was, was, _read_stop(form, kind or was, stop), kept, profit, targets)
+        if not (given or even):
+            raise Malformed(
+                "nothing is different from what is kept", hint="Change the stop or the target first."
+            )
+        service.change(
+            the_app(), guard(), bot.id, {"stop_loss": {"stopPrice": str(entry)}} if even else given
+        )
+    if attempt.ok:
+        st.session_state["said"] = f"{text(bot.name)}: stop and target are moved."
+        st.rerun()
+
+
+def _stop(form: Form, kind: str, kept: dict[str, Any]) -> str:
+    match kind:
+        case "At a price":
+            value = _number(kept["stop"]) if "stop" in kept and "trail" not in kept else ""
+            return form.text("stop_loss", "Stop at", value=value, max_chars=40)
+        case "Trailing":
+            value = _number(kept["trail"]) if "trail" in kept else ""
+            return form.text(
+                "stop_loss",
+                "Behind the best price by",
+                value=value,
+                max_chars=40,
+                help="In money, for one piece.",
+            )
+    return ""
+
+
+def _read_stop(form: Form, kind: str, said: str) -> str:
+    """A kind that was chosen has a number."""
+    if kind == "None":
+        return ""
+    return form.number("stop_loss", said, missing="Enter it, or choose None.") or ""
+
+
+def _number(written: Any) -> str:
+    """As the venue would take it: an average entry has digits without end."""
+    return price(Decimal(str(written))).replace(",", "")
+
+
+def _given(
+    kind: str, was: str, stop: str, kept: dict[str, Any], target: str | None, targets: list[Any]
+) -> dict[str, Any]:
+    """What is different from what is kept."""
+    given: dict[str, Any] = {}
+    before = _number(kept["trail"]) if "trail" in kept else _number(kept["stop"]) if "stop" in kept else ""
+    if (kind, stop) != (was, before):
+        ways = {"At a price": {"stopPrice": stop}, "Trailing": {"trailAmount": stop}, "None": None}
+        given["stop_loss"] = ways[kind]
+    if target is not None and target != (_number(targets[0]["price"]) if targets else ""):
+        given["take_profit"] = [{"price": target}] if target else None
+    return given

@@ -1,0 +1,136 @@
+"""Where the broker's books and the bots' differ: said on the page of positions, and settled by the one who
+knows, its user."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import streamlit as st
+
+from dashtrade.domain.position_mismatch import Way
+from dashtrade.services.accounts import position_mismatch as service
+from dashtrade.tables.people import User
+from dashtrade.ui.kit.format import price, quantity, sentence, text
+from dashtrade.ui.shell.errors import trying
+from dashtrade.ui.shell.page import guard, the_app
+
+
+def short(drift: dict[str, Any]) -> str:
+    return str(drift["symbol"]).partition(":")[2].removesuffix("-EQ")
+
+
+def summary(drift: dict[str, Any]) -> str:
+    """In figures, without a judgement."""
+    outside = Decimal(drift["outside"])
+    kept = f", {quantity(outside)} are kept outside" if outside else ""
+    return (
+        f"The broker has {quantity(Decimal(drift['broker_quantity']))}, your bots own "
+        f"{quantity(Decimal(drift['bots_quantity']))}{kept}."
+    )
+
+
+def notice(drift: dict[str, Any]) -> None:
+    """One line with its button; the question itself is asked at the next full run."""
+    frozen = drift["status"] == "frozen"
+    with (
+        st.container(border=True, key=f"drift_{drift['id']}"),
+        st.container(horizontal=True, vertical_alignment="center"),
+    ):
+        st.markdown(
+            f":orange[:material/difference:] **{text(short(drift))}: the books differ by "
+            f"{text(quantity(Decimal(drift['difference'])))}"
+            f"{' (frozen: nothing is opened)' if frozen else ''}.** {text(summary(drift))}",
+            width="stretch",
+        )
+        if st.button("Sort it out", key=f"sort_{drift['id']}", type="primary"):
+            st.session_state["drift"] = drift["id"]
+            st.rerun()
+
+
+def show(user: User) -> None:
+    """At the end of the page on which drifts are noticed."""
+    if "drift" in st.session_state:
+        drift_id = st.session_state.pop("drift")
+        with trying():
+            _question(service.drift(the_app(), user, drift_id))
+
+
+@st.dialog("Your broker and your bots disagree", width="medium", icon=":material/difference:")
+def _question(drift: dict[str, Any]) -> None:
+    st.markdown(
+        f"**{text(short(drift))}** on {text(drift['account'])}. "
+        f"{text(sentence(drift['detail'] or summary(drift)))}"
+    )
+    more = Decimal(drift["difference"]) > 0
+    said = {Way.GIVE: _give_words(drift, more), Way.OUTSIDE: _outside_words(drift, more)}
+    if drift["status"] != "frozen":
+        said[Way.FREEZE] = (
+            "I do not know yet",
+            "Freeze it: no bot opens anything in it until this is settled. Closing still works.",
+        )
+    if not drift["bots"] and drift["split"] is None:
+        said.pop(Way.GIVE)
+    way = st.radio(
+        "What is it?",
+        list(said),
+        format_func=lambda one: said[one][0],
+        captions=[words for _, words in said.values()],
+        key=f"way_{drift['id']}",
+    )
+    bot_id, typed = _details(drift) if way is Way.GIVE and drift["split"] is None else (None, "")
+    with st.container(horizontal=True):
+        pressed = st.button("Settle it so", type="primary", key=f"settle_{drift['id']}")
+        thaw = drift["status"] == "frozen" and st.button("Only unfreeze", key=f"thaw_{drift['id']}")
+    if pressed or thaw:
+        with trying() as attempt:
+            if thaw:
+                service.unfreeze(the_app(), guard(), drift["id"])
+            else:
+                service.resolve(the_app(), guard(), drift["id"], way=way, bot_id=bot_id, price=typed or None)
+        if attempt.ok:
+            st.session_state["said"] = f"{text(short(drift))}: settled."
+            st.rerun()
+
+
+def _give_words(drift: dict[str, Any], more: bool) -> tuple[str, str]:
+    if drift["split"] is not None:
+        return (
+            f"It was split {drift['split']}",
+            (
+                "Quantities and prices of every bot that holds it are changed to fit. No profit or loss "
+                "comes of it."
+            ),
+        )
+    verb = "bought" if more else "sold"
+    return (
+        f"A bot should count it: it {verb} {quantity(abs(Decimal(drift['difference'])))}",
+        "It is booked to the bot you choose, as if it had traded it.",
+    )
+
+
+def _outside_words(drift: dict[str, Any], more: bool) -> tuple[str, str]:
+    if more:
+        return "It is mine: I bought it myself", "DashTrade leaves it alone, and does not speak of it again."
+    return (
+        "I sold something of my own there",
+        "What DashTrade keeps as yours outside is lowered; the bots' books stay as they are.",
+    )
+
+
+def _details(drift: dict[str, Any]) -> tuple[int | None, str]:
+    names = {
+        bot["bot_id"]: f"{bot['name']} (owns {quantity(Decimal(bot['quantity']))})" for bot in drift["bots"]
+    }
+    left, right = st.columns(2)
+    bot_id = left.selectbox("Bot", list(names), format_func=names.__getitem__, key=f"drift_bot_{drift['id']}")
+    all_new = not Decimal(drift["bots_quantity"]) + Decimal(drift["outside"])
+    # what it is booked at when nothing is said
+    guess = drift["average_price"] if all_new and drift["average_price"] else drift["mark"]
+    typed = right.text_input(
+        "At which price",
+        placeholder=f"about {price(Decimal(guess))}" if guess else "The market's",
+        max_chars=30,
+        key=f"drift_price_{drift['id']}",
+    )
+    return bot_id, typed.replace(",", "").strip()

@@ -1,0 +1,1 @@
+"""Risk: events, protections, and stopping everything."""

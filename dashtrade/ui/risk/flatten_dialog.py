@@ -1,0 +1,138 @@
+"""Before everything is closed: what that is, account by account, with a tick at each, and a typed word where
+it is real money."""
+
+from __future__ import annotations
+
+import secrets
+from collections import defaultdict
+from collections.abc import Sequence
+
+import streamlit as st
+
+from dashtrade.app import App
+from dashtrade.domain.bots import Stop
+from dashtrade.domain.values import ZERO, Malformed
+from dashtrade.services.accounts.prices import Holding, real_money
+from dashtrade.services.trading import flatten
+from dashtrade.tables.accounts import Account
+from dashtrade.tables.people import User
+from dashtrade.ui.kit import data
+from dashtrade.ui.kit.form import Form
+from dashtrade.ui.kit.format import count, money, signed, text
+from dashtrade.ui.shell.page import guard, the_app
+
+WORD = "FLATTEN"
+NAMED = 6  # symbols below an account's line
+
+
+def ask() -> None:
+    """Asked at the next full run, which closes the menu it is asked from."""
+    st.session_state["flattening"] = secrets.token_hex(3)
+    st.rerun()
+
+
+def show() -> None:
+    if "flattening" in st.session_state:
+        opened = st.session_state.pop("flattening")
+        st.dialog("Close everything at the market?", icon=":material/warning:", width="medium")(question)(
+            opened
+        )
+
+
+def question(opened: str) -> None:
+    app, user = the_app(), guard(without_factor=True)
+    held = data.engaged(app, user)
+    paused = data.trading_state(app, user).stop is not Stop.NONE
+    st.markdown(
+        "Each position of the bots on the ticked accounts is closed at the market, the largest first, and "
+        "their orders are cancelled. "
+        f"{'Entries stay paused' if paused else 'Entries are paused on **all** accounts'} until you let "
+        "your bots trade again."
+    )
+    ticked = [
+        account
+        for account in _accounts(app, user, held)
+        if _tick(account, [h for h in held if h.bot.account_id == account.id], opened)
+    ]
+    closing = [h for h in held if h.bot.account_id in {account.id for account in ticked}]
+    real = [h for h in closing if real_money(h.account)]
+    form = Form(f"flatten_{opened}")
+    with st.form(f"{form.name}_form", border=False):
+        word = ""
+        if real:
+            word = form.text(
+                "word", f"{_counted(real)} with real money: type {WORD}", max_chars=20, autocomplete="off"
+            )
+        form.complaints()
+        sure = st.form_submit_button(
+            f"Close {_counted(closing)}", type="primary", icon=":material/warning:", key="danger_flatten"
+        )
+    # Outside of the form: of two buttons in it, Enter would choose one.
+    if st.button("Cancel", key="flatten_no"):
+        st.rerun()
+    if sure:
+        _begin(app, user, form, [account.id for account in ticked], word if real else WORD)
+
+
+def _accounts(app: App, user: User, held: Sequence[Holding]) -> list[Account]:
+    """Those with something to close, real money first."""
+    holding = {h.bot.account_id for h in held}
+    return sorted(
+        (account for account in data.accounts(app, user) if account.id in holding),
+        key=lambda account: not real_money(account),
+    )
+
+
+def _tick(account: Account, held: Sequence[Holding], opened: str) -> bool:
+    live = ":red-badge[LIVE] " if real_money(account) else ":gray-badge[Paper] "
+    label = f"{live}**{text(account.label)}** · {text(' · '.join([_counted(held), *_sums(held)]))}"
+    on = st.checkbox(label, value=True, key=f"flatten_{opened}_{account.id}")
+    symbols = list(dict.fromkeys(h.bot.symbol.short for h in held))
+    more = f" and {len(symbols) - NAMED} more" if len(symbols) > NAMED else ""
+    st.caption(f"{text(', '.join(symbols[:NAMED]))}{more}")
+    return on
+
+
+def _counted(held: Sequence[Holding]) -> str:
+    owning = sum(bool(one.bot.position.quantity) for one in held)
+    out = len(held) - owning
+    if not out:
+        return count(owning, "position")
+    return (
+        f"{count(owning, 'position')} and {count(out, 'bot')} with an order out"
+        if owning
+        else f"{count(out, 'bot')} with an order out"
+    )
+
+
+def _sums(held: Sequence[Holding]) -> list[str]:
+    """What they are worth and how they stand, of each currency by itself."""
+    by_currency: dict[str, list[Holding]] = defaultdict(list)
+    for one in [h for h in held if h.bot.position.quantity]:
+        by_currency[one.currency].append(one)
+    return [_sum(currency, of_it) for currency, of_it in by_currency.items()]
+
+
+def _sum(currency: str, held: Sequence[Holding]) -> str:
+    if any(one.mark is None for one in held):
+        return "value not known now"
+    worth = sum((abs(one.value or ZERO) for one in held), ZERO)
+    made = sum((one.unrealized or ZERO for one in held), ZERO)
+    return f"worth {money(worth, currency)}, open profit {signed(made, currency)}"
+
+
+def _begin(app: App, user: User, form: Form, accounts: Sequence[int], word: str) -> None:
+    with form.trying() as attempt:
+        if not accounts:
+            raise Malformed(
+                "no account is ticked, so nothing would be closed", hint="Tick at least one, or cancel."
+            )
+        if word.upper() != WORD:
+            raise Malformed(
+                "this closes positions with real money",
+                where="word",
+                hint=f"Type {WORD} to say that you mean it.",
+            )
+        flatten.start(app, user, scope="user", scope_id=None, pause=True, accounts=accounts)
+    if attempt.ok:
+        st.rerun()

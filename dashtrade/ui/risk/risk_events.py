@@ -1,0 +1,128 @@
+"""Risk events, and what to do about each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import streamlit as st
+
+from dashtrade.app import App
+from dashtrade.domain.bots import Bot
+from dashtrade.services.bots import bots as service
+from dashtrade.tables import bots as bot_table
+from dashtrade.tables.people import User
+from dashtrade.ui.bots.bot_form import MAX_LOSS
+from dashtrade.ui.kit import data
+from dashtrade.ui.kit.components import Cell, Column, Row, table
+from dashtrade.ui.kit.format import moment, money, price, sentence
+from dashtrade.ui.shell.errors import trying
+from dashtrade.ui.shell.page import empty, live, panel, the_app
+
+PAGE = 50
+COLUMNS = [
+    Column(label="What"),
+    Column(label="Bot", wide_only=True),
+    Column(label="Limit", number=True, wide_only=True),
+    Column(label="Was", number=True, wide_only=True),
+    Column(label="What it did"),
+    Column(label="Now", wide_only=True),
+    Column(label="Time", number=True),
+]
+NAMES = {
+    "risk_limit": MAX_LOSS,
+    "daily_loss": "Daily loss limit",
+    "stop_loss": "Stop",
+    "take_profit": "Target",
+    "time_limit": "Time limit",
+}
+PERCENT, MONEY = {"risk_limit"}, {"daily_loss"}
+GOOD = {"take_profit"}
+NOW = {  # what to do, while the bot is still stopped
+    "risk_limit": "Look at what it bought and why; then resume it, or give it a larger max loss.",
+    "daily_loss": "Wait for tomorrow, or resume it now; its limit counts the whole day.",
+}
+
+
+def show(app: App, user: User) -> None:
+    older = st.query_params.get("before", "")
+    before = int(older) if older.isascii() and older.isdigit() and len(older) < 19 else None
+    if not _page_of(app, user, before, 1):
+        empty(
+            (
+                "No limit has been passed. Give a bot a daily loss limit or a stop, and what they do is told "
+                "here."
+            ),
+            "See your bots",
+            to="pages/bots.py",
+            icon=":material/shield:",
+        )
+        return
+    _list(before)
+
+
+def _page_of(app: App, user: User, before: int | None, limit: int) -> list[Any]:
+    with app.db.read() as conn:
+        return bot_table.list_risk_events(conn, user.id, before=before, limit=limit)
+
+
+@live
+def _list(user: User, before: int | None) -> None:
+    app = the_app()
+    found = _page_of(app, user, before, PAGE + 1)
+    bots = {bot.id: bot for bot in data.bots_of(app, user, {row.bot_id for row in found})}
+    newest: set[int] = set()
+    rows = []
+    for row in found[:PAGE]:
+        rows.append(_row(user, row, bots.get(row.bot_id), latest=before is None and row.bot_id not in newest))
+        newest.add(row.bot_id)
+    with panel(key="events_panel"):
+        clicked = table("risk_events", "Risk events, newest first", COLUMNS, rows, opens=True)
+    _pages(found, before)
+    if clicked and clicked[1] == "resume":
+        with trying() as attempt:
+            service.set_active(app, user, int(clicked[0].partition(":")[0]), True)
+        if attempt.ok:
+            st.rerun(scope="fragment")
+    elif clicked:
+        st.switch_page("pages/bots.py", query_params={"bot": clicked[0].partition(":")[0]})
+
+
+def _row(user: User, row: Any, bot: Bot | None, *, latest: bool) -> Row:
+    """Only a bot's latest event can still be waiting for its user."""
+    waits = latest and bot is not None and not bot.is_active and row.kind in NOW
+    now = NOW[row.kind] if waits else "–"
+    return Row(
+        id=f"{row.bot_id}:{row.id}",
+        actions=(("resume", "Resume"),) if waits else (),
+        cells=[
+            Cell(text=NAMES.get(row.kind, row.kind.replace("_", " ").capitalize()), sub=sentence(row.detail)),
+            Cell(text=bot.name if bot else "Deleted bot"),
+            Cell(text=_figure(row.kind, row.threshold)),
+            Cell(text=_figure(row.kind, row.actual)),
+            Cell(
+                text=row.action.replace("_", " ").capitalize(),
+                tone="up" if row.kind in GOOD else "warn",
+                badge=True,
+            ),
+            Cell(text=now, tone="" if waits else "mute"),
+            Cell(text=moment(user, row.at, seconds=True)),
+        ],
+    )
+
+
+def _figure(kind: str, number: Decimal) -> str:
+    if kind in PERCENT:
+        return f"{number:.2f}%"
+    return money(number) if kind in MONEY else price(number)
+
+
+def _pages(found: Sequence[Any], before: int | None) -> None:
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        if before is not None and st.button("Newest", icon=":material/first_page:"):
+            st.query_params.pop("before")
+            st.rerun()
+        if len(found) > PAGE and st.button("Older", icon=":material/chevron_right:", icon_position="right"):
+            st.query_params["before"] = str(found[PAGE - 1].id)
+            st.rerun()

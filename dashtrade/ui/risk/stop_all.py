@@ -1,0 +1,183 @@
+"""The big switch, with what it will do said before it is pressed, and how far closing everything has come."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import streamlit as st
+
+from dashtrade.app import App
+from dashtrade.domain.bots import Stop
+from dashtrade.domain.values import Symbol
+from dashtrade.services.bots import bots as service
+from dashtrade.services.trading import flatten
+from dashtrade.tables.people import User
+from dashtrade.ui.kit import data
+from dashtrade.ui.kit.components import Cell, Column, Row, table
+from dashtrade.ui.kit.format import count, quantity, sentence
+from dashtrade.ui.risk import flatten_dialog
+from dashtrade.ui.shell.errors import trying
+from dashtrade.ui.shell.page import panel
+
+FLATTEN = "flatten"
+CHOICES: dict[str, tuple[str, str]] = {
+    Stop.PAUSE_ENTRIES: (
+        "Pause entries",
+        "Nothing new is opened. Orders already at the broker stay, and positions can still be closed.",
+    ),
+    Stop.REDUCE_ONLY: (
+        "Reduce only",
+        "Nothing new is opened, and entry orders that rest at the broker are taken back.",
+    ),
+    Stop.HALT: (
+        "Halt",
+        (
+            "The same, and every bot stops until you resume it, one by one. Positions stay open; exits still "
+            "work."
+        ),
+    ),
+    FLATTEN: (
+        "Flatten",
+        "Entries are paused, and every position of your bots is closed at the market, the largest first.",
+    ),
+}
+SHOWN_FOR = timedelta(minutes=10)  # after it has ended
+TONES = {
+    "done": ("Closed", "up"),
+    "stuck": ("Stuck", "down"),
+    "closing": ("Closing", "info"),
+    "waiting": ("Tries again", "warn"),
+}
+
+
+def button(app: App, user: User) -> None:
+    state = data.trading_state(app, user)
+    asked = "flattening" in st.session_state  # under another name it is another menu, and closed
+    if state.stop is Stop.NONE:
+        with st.popover("Stop all", icon=":material/front_hand:", key=f"stop_all_{asked}"):
+            _choose(app, user)
+    else:
+        with st.popover(state.said, icon=":material/front_hand:", type="primary", key=f"stopped_{asked}"):
+            _back(app, user, state)
+    flatten_dialog.show()
+
+
+def _choose(app: App, user: User) -> None:
+    st.markdown("**Stop your bots, at once.** Exits and closing always pass.")
+    chosen = st.radio(
+        "How far",
+        list(CHOICES),
+        format_func=lambda stop: CHOICES[stop][0],
+        captions=[words for _, words in CHOICES.values()],
+        key="stop_choice",
+        label_visibility="collapsed",
+    )
+    held, engaged = len(data.owning(app, user)), data.any_engaged(app, user)
+    if chosen == FLATTEN and engaged:
+        st.caption(
+            f"You have {count(held, 'open position')}. The next step shows them by account, and asks once "
+            "more."
+        )
+        if st.button(
+            "Choose what to close", icon=":material/warning:", key="danger_stop_now", width="stretch"
+        ):
+            flatten_dialog.ask()
+        return
+    if chosen == FLATTEN:
+        st.caption("Nothing is open, so nothing has to be closed; entries are paused.")
+    else:
+        st.caption(
+            f"You have {count(held, 'open position')}: "
+            f"{'it stays as it is' if held == 1 else 'they stay as they are'}."
+        )
+    if st.button("Stop now", type="primary", icon=":material/front_hand:", key="stop_now", width="stretch"):
+        _switch(app, user, Stop.PAUSE_ENTRIES if chosen == FLATTEN else Stop(chosen))
+
+
+def _back(app: App, user: User, state: data.TradingState) -> None:
+    st.markdown(f"**{state.said}.** {CHOICES[state.stop][1]}")
+    if state.said.endswith("everybody"):
+        st.caption("A superadmin stopped trading for everybody; that stays until they lift it.")
+    elif not user.second_factor_due and st.button(
+        "Let my bots trade again",
+        type="primary",
+        icon=":material/play_arrow:",
+        key="start_again",
+        width="stretch",
+    ):
+        _switch(app, user, Stop.NONE)
+    if data.any_engaged(app, user) and st.button(
+        "Also close everything", icon=":material/warning:", key="danger_flatten_too", width="stretch"
+    ):
+        flatten_dialog.ask()
+
+
+def _switch(app: App, user: User, stop: Stop) -> None:
+    with trying() as attempt:
+        service.put_switch(app, user, scope="user", scope_id=None, stop=stop, reason="by its user")
+    if attempt.ok:
+        st.rerun()
+
+
+def _runs(row: dict[str, Any]) -> bool:
+    return row["ended_at"] is None
+
+
+def progress(app: App, user: User) -> None:
+    """On the overview, while everything is being closed and a little longer."""
+    row = next(iter(flatten.latest(app, user, limit=1)), None)
+    if row is None or not row["total"]:
+        return
+    if not _runs(row) and app.clock.now() - datetime.fromisoformat(row["ended_at"]) > SHOWN_FOR:
+        return
+    names = data.bot_names(app, user)
+    said = f"{row['done']} of {row['total']} closed"
+    with panel(
+        "Closing everything"
+        if _runs(row)
+        else "Everything was closed"
+        if row["done"] == row["total"]
+        else "Not everything could be closed",
+        key="flatten_panel",
+    ):
+        st.progress(row["done"] / row["total"], text=said)
+        rows = [
+            Row(
+                id=str(item["bot_id"]),
+                cells=[
+                    Cell(
+                        text=Symbol.parse(item["symbol"]).short, sub=names.get(item["bot_id"], "Deleted bot")
+                    ),
+                    Cell(text=quantity(abs(Decimal(item["quantity"])))),
+                    Cell(
+                        text=TONES.get(item["status"], (item["status"].capitalize(), "mute"))[0],
+                        tone=TONES.get(item["status"], ("", "mute"))[1],
+                        badge=True,
+                    ),
+                    Cell(text=sentence(item["reason"]) if item["reason"] else ""),
+                ],
+            )
+            for item in row["items"][:50]
+        ]
+        columns = [
+            Column(label="Position"),
+            Column(label="Size", number=True),
+            Column(label="State"),
+            Column(label="Why", wide_only=True),
+        ]
+        clicked = table(
+            "flatten_items",
+            "Positions that are being closed",
+            columns,
+            rows,
+            opens=not user.second_factor_due,
+        )
+        if any(item["status"] == "stuck" for item in row["items"]):
+            st.caption(
+                "What is stuck needs you: open the bot, see what its order says, and close it there or at "
+                "your broker."
+            )
+    if clicked:
+        st.switch_page("pages/bots.py", query_params={"bot": clicked[0]})

@@ -1,0 +1,1 @@
+"""Setup: broker accounts, the webhook, and alerts."""

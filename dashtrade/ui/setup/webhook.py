@@ -1,0 +1,135 @@
+"""Setup, the webhook: the address that alerts are sent to, and who may use it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import streamlit as st
+
+from dashtrade.app import App
+from dashtrade.services.people import users
+from dashtrade.tables.people import User
+from dashtrade.ui.kit.components import copy_line
+from dashtrade.ui.kit.format import ago, day
+from dashtrade.ui.shell.errors import trying
+from dashtrade.ui.shell.page import empty, guard, the_app
+
+OVERLAPS = {
+    "At once": timedelta(0),
+    "In an hour": timedelta(hours=1),
+    "In a day": timedelta(days=1),
+    "In a week": timedelta(days=7),
+}
+
+
+def show(app: App, user: User) -> None:
+    found = users.webhook_token(app, user)
+    if found is None:
+        if empty(
+            "Your webhook address is where TradingView, or anything else, sends its alerts.",
+            "Make my webhook address",
+            icon=":material/link:",
+            key="webhook",
+        ):
+            users.rotate_webhook_token(app, user)
+            st.rerun()
+        return
+    token, row = found
+    with st.container(border=True, key="webhook_panel"):
+        st.header("Your webhook address", anchor=False)
+        address_line(app, token, "webhook_url", shown=st.toggle("Show it", key="reveal"))
+        st.caption(
+            f"Made {day(user, row.created_at)} · last used {ago(app.clock.now(), row.used_at)} · whoever "
+            "has it can send alerts to your bots, "
+            "and nothing else: no password, no key and no money can be got at with it."
+        )
+        with st.container(horizontal=True):
+            if st.button("Change it", icon=":material/autorenew:", key="rotate"):
+                _rotate()
+            if st.button("Revoke it", icon=":material/block:", key="revoke"):
+                _revoke()
+    _reach(app)
+    _options(app, user)
+
+
+def address_line(app: App, token: str, key: str, *, shown: bool = False) -> None:
+    """Copied is always the address itself, whether its secret is shown or not."""
+    url = f"{app.settings.public_url}/webhook?token="
+    copy_line(key, "the webhook address", url + token, shown=url + (token if shown else "•" * 12))
+
+
+def _reach(app: App) -> None:
+    local = any(
+        part in app.settings.public_url for part in ("://127.", "://localhost", "://[::1]", "://0.0.0.0")
+    )
+    if local:
+        st.info(
+            "This address is reached from this machine alone. For TradingView, which sends to ports 80 and "
+            "443 only, put a reverse proxy "
+            "or a tunnel in front and set **DASHTRADE\\_PUBLIC\\_URL** to its address.",
+            icon=":material/public_off:",
+        )
+
+
+@st.dialog("Change the webhook address")
+def _rotate() -> None:
+    st.markdown("You get a new address. When should the old one stop working?")
+    chosen = st.radio("The old one ends", list(OVERLAPS), index=2, label_visibility="collapsed")
+    st.caption("Time to change your alerts one by one. If it has leaked, choose: at once.")
+    if st.button("Make the new address", type="primary"):
+        with trying() as attempt:
+            users.rotate_webhook_token(the_app(), guard(), overlap=OVERLAPS[chosen or "At once"])
+        if attempt.ok:
+            st.rerun()
+
+
+@st.dialog("Revoke the webhook address")
+def _revoke() -> None:
+    st.markdown(
+        "It stops working now, and so do older ones that were still running out. Alerts sent to it are "
+        "refused until you make a new one."
+    )
+    if st.button("Revoke", type="primary"):
+        with trying() as attempt:
+            users.revoke_webhook_tokens(the_app(), guard())
+        if attempt.ok:
+            st.rerun()
+
+
+def _options(app: App, user: User) -> None:
+    with st.container(border=True, key="webhook_options"):
+        st.header("Which alerts are taken", anchor=False)
+        with st.form("options", border=False):
+            only = st.checkbox("From TradingView's own addresses alone", value=user.tradingview_only)
+            age = st.number_input(
+                "Refuse alerts older than, in seconds (0: never)",
+                min_value=0,
+                max_value=86400,
+                value=user.max_alert_age or 0,
+                step=10,
+                help=(
+                    "Counted from the time in the alert, or from when it came in. An alert that waited too "
+                    "long would trade at another price."
+                ),
+            )
+            has = user.body_secret_hash is not None
+            secret = st.text_input(
+                "Require a secret in the alert's body",
+                type="password",
+                max_chars=200,
+                autocomplete="off",
+                placeholder="One is set; type another to change it"
+                if has
+                else 'Then each alert must hold "secret": "…"',
+            )
+            drop = st.checkbox("No longer require the secret", value=False) if has else False
+            sent = st.form_submit_button("Save")
+        if sent:
+            changes: dict[str, Any] = {"tradingview_only": only, "max_alert_age": int(age) or None}
+            if secret or drop:
+                changes["body_secret"] = "" if drop else secret
+            with trying() as attempt:
+                users.change_options(app, user, changes)
+            if attempt.ok:
+                st.toast("Saved.", icon=":material/check:")

@@ -1,0 +1,530 @@
+"""The ways in and out: the first account, joining, signing in, signing out. Each ends in a cookie that no
+script can read."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl, urlencode
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+
+from bot_database import DatabaseAway
+from dashtrade.app import App
+from dashtrade.domain.values import Malformed
+from dashtrade.limits import Places, Rate, Turns, network_of
+from dashtrade.services.demo import demo
+from dashtrade.services.people import admin, credentials, second_factor, sessions, throttle, users
+from dashtrade.services.people.users import Denied
+from dashtrade.settings import ROOT
+from dashtrade.tables import people as people_table
+from dashtrade.ui.kit.ticker import Ticker
+from dashtrade.ui.shell.auth_pages import DEMO_ASIDE, Field, Wrong, form, notice, sentence
+from dashtrade.ui.shell.middleware import MAX_FORM, local_path, token_of, who
+from dashtrade.ui.shell.runtime import COOKIE, DEVICE_COOKIE, PREFIX, cookie_of
+from dashtrade.ui.shell.tabs import Tabs
+
+T = TypeVar("T")
+
+
+class Crowded(Exception):
+    """Too many at once, or too many of one address."""
+
+    def __init__(self, what: str, wait: float) -> None:
+        self.what, self.seconds = what, max(round(wait), 1)
+
+
+AWAY = Wrong(
+    message="The database cannot be used right now; nothing was changed", hint="Try again in a moment."
+)
+
+
+def routes(app: App, tabs: Tabs) -> list[BaseRoute]:
+    doors = Doors(app, tabs)
+    return [
+        Route("/auth/login", doors.guarded(doors.login), methods=["GET", "POST"]),
+        Route("/auth/code", doors.guarded(doors.code), methods=["GET", "POST"]),
+        Route("/demo", doors.guarded(doors.demo), methods=["GET", "POST"]),
+        Route("/reset", doors.guarded(doors.reset), methods=["GET", "POST"]),
+        Route("/auth/leave", doors.guarded(doors.leave)),
+        Route("/auth/logout", doors.guarded(doors.logout), methods=["GET", "POST"]),
+        Route("/setup", doors.guarded(doors.setup), methods=["GET", "POST"]),
+        Route("/join", doors.guarded(doors.join), methods=["GET", "POST"]),
+        WebSocketRoute("/live", Ticker(app).endpoint),
+        Route("/auth/alive", doors.guarded(doors.alive)),
+        Route("/favicon.png", _icon),
+        Route("/favicon.ico", _icon),
+    ]
+
+
+async def _icon(request: Request) -> Response:
+    return FileResponse(ROOT / "static" / "icon.png", headers={"cache-control": "public, max-age=86400"})
+
+
+class Doors:
+    def __init__(self, app: App, tabs: Tabs) -> None:
+        self.app, self.tabs = app, tabs
+        # Each is a hash that takes a third of a second.
+        self.passwords, self.passwords_of, self.waiting = (
+            Turns(2, 6, 2.0),
+            Rate(0.5, burst_seconds=40),
+            Places(in_all=8, of_one=4),
+        )
+        self.demos = Turns(1, 4, 5.0)
+
+    def guarded(
+        self, door: Callable[[Request, dict[str, str]], Awaitable[Response]]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        """Reads the form, and answers in words whatever happens."""
+
+        async def open_door(request: Request) -> Response:
+            # asked for without an origin, as GET is: it must do no more than that
+            if request.method == "HEAD":
+                request = Request({**request.scope, "method": "GET"}, request.receive)
+            try:
+                sent = await _fields(request) if request.method == "POST" else dict(request.query_params)
+                # NUL is nothing that PostgreSQL could look for.
+                given = {name: value.replace("\x00", "\ufffd") for name, value in sent.items()}
+                answer = await door(request, given)
+            except ClientDisconnect:
+                answer = PlainTextResponse("This form is too long.\n", 413)
+            except Crowded as crowd:
+                self._note("throttled", request)
+                said = (
+                    f"Too many people {crowd.what} at this moment, or too many from your address. Nothing "
+                    "was changed."
+                )
+                hint = (
+                    f'<p>Wait {crowd.seconds} s, then try again.</p><p><a href="/auth/login">Sign in</a></p>'
+                )
+                answer = HTMLResponse(
+                    notice("One moment", said, hint), 429, {"retry-after": str(crowd.seconds)}
+                )
+            except DatabaseAway:
+                answer = HTMLResponse(notice("Not now", AWAY.message + ".", f"<p>{AWAY.hint}</p>"), 503)
+            answer.headers["cache-control"] = "no-store"
+            return answer
+
+        return open_door
+
+    def _note(self, action: str, request: Request) -> None:
+        place = f"{request.method} {request.url.path}"
+        self.app.notes.note(self.app, action, reason=place, address=_address(request))
+
+    async def _hashing(self, request: Request, work: Callable[[], T]) -> T:
+        """What checks or makes a password: few at once, so that those who guess keep no thread from the
+        others."""
+        network = network_of(_address(request))
+        wait = self.passwords_of.take(network)
+        with self.waiting.place(network) as free:
+            if wait or not free:
+                raise Crowded("sign in", wait)
+            return await run_in_threadpool(_in_turn, self.passwords, "sign in", work)
+
+    # --- in -------------------------------------------------------------------------------------------------
+
+    async def login(self, request: Request, given: dict[str, str]) -> Response:
+        to = local_path(given.get("next", "/"))
+        if request.method == "GET":
+            if await run_in_threadpool(sessions.find, self.app, token_of(request)):
+                return RedirectResponse(to, 303)
+            if await run_in_threadpool(self._nobody):
+                return HTMLResponse(_first_time())
+            done = "Your new password is set: sign in with it." if given.get("said") == "new-password" else ""
+            return HTMLResponse(
+                await run_in_threadpool(self._login_form, given.get("email", "")[:254], False, None, done, to)
+            )
+        email, remember = given.get("email", "")[:254], given.get("remember") == "yes"
+        try:
+            word, device = given.get("password", "")[:500], _device(request)
+            user = await self._hashing(
+                request, lambda: users.check_password(self.app, email, word, _address(request), device=device)
+            )
+        except Denied as denied:
+            wrong = Wrong(message=denied.message, hint=denied.hint, field="password")
+            headers = {"retry-after": str(denied.retry_after)} if denied.retry_after else None
+            shown = await run_in_threadpool(self._login_form, email, remember, wrong, "", to)
+            return HTMLResponse(shown, 429 if denied.retry_after else 401, headers)
+        if user.second_factor:
+            return HTMLResponse(_code_form(second_factor.ticket(self.app, user, remember=remember), to))
+        return await self._let_in(request, user.id, remember=remember, to=to)
+
+    async def code(self, request: Request, given: dict[str, str]) -> Response:
+        """The second step, for those who switched it on."""
+        if request.method == "GET":
+            return RedirectResponse("/auth/login", 303)
+        ticket, to = given.get("ticket", ""), local_path(given.get("next", "/"))
+        try:
+            user, remember = await run_in_threadpool(second_factor.of_ticket, self.app, ticket)
+        except Denied as denied:
+            wrong = Wrong(message=denied.message, hint=denied.hint)
+            return HTMLResponse(await run_in_threadpool(self._login_form, "", False, wrong, "", to), 401)
+        try:
+            typed, device = given.get("code", "")[:60], _device(request)
+            await run_in_threadpool(
+                lambda: second_factor.check(self.app, user, typed, _address(request), device=device)
+            )
+        except Denied as denied:
+            wrong = Wrong(message=denied.message, hint=denied.hint, field="code")
+            return HTMLResponse(_code_form(ticket, to, wrong), 429 if denied.retry_after else 401)
+        return await self._let_in(request, user.id, remember=remember, to=to)
+
+    def _login_form(
+        self, email: str, remember: bool, wrong: Wrong | None = None, done: str = "", to: str = "/"
+    ) -> str:
+        join = 'New here? <a href="/join">Create an account</a>' if users.signup(self.app) == "open" else ""
+        return form(
+            aside=DEMO_ASIDE if admin.demo_offered(self.app) else "",
+            title="Sign in",
+            lead=done or "Your bots keep working while you are away.",
+            action="/auth/login",
+            button="Sign in",
+            wrong=wrong,
+            fields=[
+                Field(
+                    name="email",
+                    label="Email",
+                    kind="email",
+                    autocomplete="username",
+                    value=email,
+                    focus=not email,
+                    wrong=wrong is not None,
+                ),
+                Field(
+                    name="password",
+                    label="Password",
+                    kind="password",
+                    autocomplete="current-password",
+                    focus=bool(email),
+                    wrong=wrong is not None,
+                ),
+            ],
+            remember=remember,
+            note=join,
+            hidden={"next": to} if to != "/" else {},
+        )
+
+    async def _let_in(self, request: Request, user_id: int, *, remember: bool, to: str = "/") -> Response:
+        token = await run_in_threadpool(
+            lambda: sessions.begin(
+                self.app,
+                user_id,
+                device=sessions.device_of(request.headers.get("user-agent", "")),
+                address=_address(request),
+                remember=remember,
+                replaces=token_of(request),
+            )
+        )
+        answer = RedirectResponse(to, 303)
+        known = await run_in_threadpool(throttle.know_device, self.app, user_id, _device(request))
+        long = int(throttle.DEVICE_LIFE.total_seconds())
+        _set_cookie(request, answer, DEVICE_COOKIE, known, long)
+        _set_cookie(
+            request, answer, COOKIE, token, int(sessions.REMEMBERED.total_seconds()) if remember else None
+        )
+        return answer
+
+    async def _is_somebody(self, request: Request) -> bool:
+        return await run_in_threadpool(sessions.find, self.app, token_of(request)) is not None
+
+    async def demo(self, request: Request, given: dict[str, str]) -> Response:
+        """One click: an account with a week behind it. Whoever is signed in already goes to their own
+        pages."""
+        if request.method == "GET" or await self._is_somebody(request):
+            return RedirectResponse("/", 303)
+        try:
+            begin = partial(demo.start, self.app, address=_address(request))
+            user_id = await run_in_threadpool(_in_turn, self.demos, "begin a demo", begin)
+        except Denied as denied:
+            self._note("throttled" if denied.retry_after else "refused", request)
+            shown = await run_in_threadpool(
+                self._login_form, "", False, Wrong(message=denied.message, hint=denied.hint)
+            )
+            return HTMLResponse(shown, 429 if denied.retry_after else 403)
+        return await self._let_in(request, user_id, remember=True)
+
+    async def reset(self, request: Request, given: dict[str, str]) -> Response:
+        """A new password by an admin's link, which works once."""
+        code, keys, wrong, status = (
+            given.get("code", "")[:200],
+            throttle.of_network("reset", _address(request)),
+            None,
+            200,
+        )
+        try:
+            seconds = await run_in_threadpool(throttle.wait, self.app, keys)
+            if seconds:
+                raise throttle.denied(seconds)
+            user = await run_in_threadpool(credentials.whose, self.app, code)
+            if request.method == "POST":
+                new = given.get("password", "")
+                await self._hashing(
+                    request, lambda: credentials.use_link(self.app, code, new=new, address=_address(request))
+                )
+                return RedirectResponse(
+                    f"/auth/login?{urlencode({'email': user.email, 'said': 'new-password'})}", 303
+                )
+        except Malformed as error:
+            wrong, status = Wrong(message=error.message, hint=error.hint, field="password"), 400
+        except Denied as denied:
+            self._note("throttled" if denied.retry_after else "password link refused", request)
+            if not denied.retry_after:
+                await run_in_threadpool(throttle.failed, self.app, keys)
+            sign_in = '<p><a href="/auth/login">Sign in</a></p>'
+            return HTMLResponse(
+                notice("This link does not work", f"{sentence(denied.message)} {denied.hint}", sign_in),
+                429 if denied.retry_after else 403,
+            )
+        return HTMLResponse(_reset_form(code, user.email, wrong), status)
+
+    async def leave(self, request: Request, given: dict[str, str]) -> Response:
+        """Back from looking at somebody's pages to one's own."""
+        await run_in_threadpool(sessions.leave_view, self.app, token_of(request))
+        return RedirectResponse("/admin?part=People", 303)
+
+    # --- new people -----------------------------------------------------------------------------------------
+
+    async def setup(self, request: Request, given: dict[str, str]) -> Response:
+        """The first account; the code comes with the link that is printed at the start."""
+        if not await run_in_threadpool(self._nobody):
+            return RedirectResponse("/auth/login", 303)
+        code = given.get("setup", "")
+        if request.method == "GET":
+            return HTMLResponse(self._join_form("/setup", {"setup": code}, {}) if code else _first_time())
+        return await self._register(request, given, "/setup", {"setup": code}, code)
+
+    async def join(self, request: Request, given: dict[str, str]) -> Response:
+        code = given.get("invitation", "")
+        signup = await run_in_threadpool(users.signup, self.app)
+        if signup == "closed" or (signup == "invite" and not code):
+            lead = (
+                "Joining needs an invitation."
+                if signup == "invite"
+                else "Nobody can sign up here by themselves."
+            )
+            return HTMLResponse(
+                notice(
+                    "Ask an admin",
+                    lead,
+                    (
+                        "<p>An admin of this installation can send you a link.</p><p><a "
+                        'href="/auth/login">Sign in</a></p>'
+                    ),
+                ),
+                403,
+            )
+        if request.method == "GET":
+            return HTMLResponse(self._join_form("/join", {"invitation": code}, {}))
+        return await self._register(request, given, "/join", {"invitation": code}, code)
+
+    async def _register(
+        self, request: Request, given: dict[str, str], action: str, hidden: dict[str, str], code: str
+    ) -> Response:
+        def make() -> Any:
+            made = users.register(
+                self.app,
+                email=given.get("email", ""),
+                password=given.get("password", ""),
+                name=given.get("name", "")[:80],
+                code=code or None,
+                address=_address(request),
+            )
+            sessions.drop_sign_in_token(self.app, made.access_token)
+            return made.user
+
+        keys = throttle.of_network("register", _address(request))
+        wait = await run_in_threadpool(throttle.wait, self.app, keys)
+        if wait:
+            self._note("throttled", request)
+            return HTMLResponse(
+                self._join_form(
+                    action,
+                    hidden,
+                    given,
+                    Wrong(message="too many attempts", hint=f"Wait {wait} seconds, then try again."),
+                ),
+                429,
+            )
+        try:
+            user = await self._hashing(request, make)
+        except Malformed as error:
+            return HTMLResponse(
+                self._join_form(
+                    action, hidden, given, Wrong(message=error.message, hint=error.hint, field=error.where)
+                ),
+                400,
+            )
+        except Denied as denied:
+            await run_in_threadpool(throttle.failed, self.app, keys)
+            return HTMLResponse(
+                self._join_form(action, hidden, given, Wrong(message=denied.message, hint=denied.hint)), 403
+            )
+        return await self._let_in(request, user.id, remember=False)
+
+    def _join_form(
+        self, action: str, hidden: dict[str, str], given: dict[str, str], wrong: Wrong | None = None
+    ) -> str:
+        at = wrong.field if wrong else ""
+        first = action == "/setup"
+        lead = (
+            "You are the first here: this account runs the installation."
+            if first
+            else "One account, your own bots and broker accounts."
+        )
+        return form(
+            title="Welcome to DashTrade" if first else "Join DashTrade",
+            lead=lead,
+            action=action,
+            hidden=hidden,
+            wrong=wrong,
+            button="Create the account",
+            fields=[
+                Field(
+                    name="name",
+                    label="Your name",
+                    autocomplete="name",
+                    value=given.get("name", ""),
+                    focus=not at,
+                    wrong=at == "name",
+                ),
+                Field(
+                    name="email",
+                    label="Email",
+                    kind="email",
+                    autocomplete="username",
+                    value=given.get("email", ""),
+                    focus=at == "email",
+                    wrong=at == "email",
+                ),
+                Field(
+                    name="password",
+                    label="Password",
+                    kind="password",
+                    autocomplete="new-password",
+                    hint="8 characters or more",
+                    focus=at == "password",
+                    wrong=at == "password",
+                ),
+            ],
+            note="" if first else 'Have an account? <a href="/auth/login">Sign in</a>',
+        )
+
+    # --- out ------------------------------------------------------------------------------------------------
+
+    async def logout(self, request: Request, given: dict[str, str]) -> Response:
+        if request.method == "GET":  # a link must not sign anybody out
+            return RedirectResponse("/", 303)
+        await run_in_threadpool(sessions.end, self.app, token_of(request), _address(request))
+        answer = RedirectResponse("/auth/login", 303)
+        _set_cookie(request, answer, COOKIE, "", 0)
+        # Not "cookies", which would take those of every name beside ours, and the one by which this device is
+        # known; not "storage", where nothing is kept but how the pages look.
+        answer.headers["clear-site-data"] = '"cache"'
+        return answer
+
+    async def alive(self, request: Request, given: dict[str, str]) -> Response:
+        """Asked by open tabs now and then: one whose session has ended goes to the form, though nobody
+        touches it; and one that had to give way to newer ones (409) learns why it is cut off."""
+        user = await run_in_threadpool(sessions.find, self.app, token_of(request), present=False)
+        if user is None:
+            return Response(status_code=401)
+        return Response(status_code=409 if self.tabs.full(who(user)) else 204)
+
+    def _nobody(self) -> bool:
+        with self.app.db.read() as conn:
+            return people_table.count(conn) == 0
+
+
+def _code_form(ticket: str, to: str, wrong: Wrong | None = None) -> str:
+    return form(
+        title="One more step",
+        lead="The code that your authenticator app shows now.",
+        action="/auth/code",
+        button="Sign in",
+        wrong=wrong,
+        hidden={"ticket": ticket, "next": to},
+        fields=[
+            Field(
+                name="code",
+                label="Code",
+                kind="code",
+                autocomplete="one-time-code",
+                hint="or a recovery code",
+                focus=True,
+                wrong=wrong is not None,
+            )
+        ],
+        note='<a href="/auth/login">Start again</a>',
+    )
+
+
+def _reset_form(code: str, email: str, wrong: Wrong | None) -> str:
+    return form(
+        title="A new password",
+        lead=f"For {email}. Every device is signed out then.",
+        action="/reset",
+        button="Set the password",
+        wrong=wrong,
+        hidden={"code": code},
+        fields=[
+            Field(
+                name="password",
+                label="New password",
+                kind="password",
+                autocomplete="new-password",
+                hint="8 characters or more",
+                focus=True,
+                wrong=wrong is not None,
+            )
+        ],
+    )
+
+
+def _in_turn(turns: Turns, what: str, work: Callable[[], T]) -> T:
+    with turns.turn() as on:
+        if not on:
+            raise Crowded(what, 5)
+        return work()
+
+
+async def _fields(request: Request) -> dict[str, str]:
+    """A form of ours: a few short fields. Longer than any of them can be is refused unread."""
+    length = request.headers.get("content-length", "0")
+    if not length.isdigit() or int(length) > MAX_FORM:
+        raise ClientDisconnect
+    try:
+        return dict(
+            parse_qsl(
+                (await request.body()).decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20
+            )
+        )
+    except ValueError:  # more fields than that
+        raise ClientDisconnect from None
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+def _device(request: Request) -> str:
+    return cookie_of(request.cookies, DEVICE_COOKIE) or ""
+
+
+def _set_cookie(request: Request, answer: Response, name: str, value: str, age: int | None) -> None:
+    secure = request.scope["scheme"] == "https"
+    answer.set_cookie(
+        PREFIX * secure + name, value, max_age=age, httponly=True, samesite="lax", secure=secure, path="/"
+    )
+
+
+def _first_time() -> str:
+    return notice(
+        "Nobody has an account yet",
+        "The first one is made with the set-up link.",
+        '<ol class="steps"><li>DashTrade printed the link when it started, in its terminal.</li>'
+        "<li>Lost it? <code>.venv/bin/dashtrade setup-link</code> prints a new one.</li></ol>",
+    )

@@ -1,0 +1,84 @@
+"""How each account's connection stands, as its last answer tells: for the dots at the top of every page, and
+beside each account."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from dashtrade.app import App
+from dashtrade.services.accounts import prices
+from dashtrade.services.accounts.prices import Known, real_money
+from dashtrade.tables import signals as signal_table
+from dashtrade.tables.accounts import Account
+from dashtrade.tables.people import User
+from dashtrade.ui.kit.format import ago, moment, sentence
+
+LOST = timedelta(minutes=5)  # what was read longer ago says nothing any more
+PAPER_SHOWN = 4  # accounts at the top of a page; live ones are always there
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """`tone` is the dot's colour: up, warn or down. `said` is empty while all is well."""
+
+    account: Account
+    known: Known
+    tone: str
+    said: str
+    since: datetime | None = None
+
+
+def connection(app: App, account: Account, *, silent: bool = False) -> Connection:
+    """`silent`: no worker is at work, so that nobody trades, not even on paper."""
+    known, now = prices.known_of(app, account), app.clock.now()
+    if not account.is_active:
+        tone, said, since = "down", "disabled", None
+    elif account.problem:
+        tone, said, since = "warn", "not confirmed", None
+    elif known.failing_since is not None:
+        tone, said, since = "down", "no connection", known.failing_since
+    elif silent and prices.is_here(account):
+        tone, said, since = "warn", "not trading now", None
+    elif known.fresh:
+        tone, said, since = "up", "", None
+    elif known.read_at is None:
+        tone, said, since = "warn", "being read", None
+    else:
+        tone = "down" if now - known.read_at > LOST else "warn"
+        said, since = f"last answer {ago(now, known.read_at)}", None
+    return Connection(account=account, known=known, tone=tone, said=said, since=since)
+
+
+def worker_is_silent(app: App) -> bool:
+    with app.db.read() as conn:
+        quiet = signal_table.last_beat(conn)
+    return quiet is not None and quiet > prices.FRESH.total_seconds()
+
+
+def shown(app: App, accounts: Sequence[Account]) -> tuple[list[Connection], int]:
+    """Live accounts first, all of them; and how many paper ones are left out, none of which has anything to
+    say."""
+    silent = worker_is_silent(app)
+    found = [connection(app, account, silent=silent) for account in accounts]
+    live = [one for one in found if real_money(one.account)]
+    rest = sorted((one for one in found if not real_money(one.account)), key=lambda one: one.tone == "up")
+    loud = sum(one.tone != "up" for one in rest)
+    room = max(PAPER_SHOWN - len(live), loud)
+    return [*live, *rest[:room]], len(rest[room:])
+
+
+def words(user: User, one: Connection) -> str:
+    since = f" since {moment(user, one.since)}" if one.since is not None else ""
+    return f"{one.said}{since}" if one.said else ""
+
+
+def reason(one: Connection) -> str:
+    """Why, in the broker's words or ours."""
+    return sentence(one.known.error) if one.known.error else ""
+
+
+def price_source(account: Account) -> str:
+    """Where the account's prices come from."""
+    return "demo prices" if prices.is_here(account) else "broker's prices"

@@ -1,0 +1,65 @@
+"""Whatever goes wrong on a page is said in words: what happened, and what to do now. Never a traceback."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import streamlit as st
+
+from bot_database import DatabaseAway
+from dashtrade.domain.ports import BrokerError
+from dashtrade.domain.values import Malformed
+from dashtrade.services.bots.bots import NotFound, Refusal
+from dashtrade.services.people.users import Denied
+from dashtrade.ui.kit.format import sentence, text
+
+log = logging.getLogger("dashtrade.ui")
+EXPECTED = (DatabaseAway, Malformed, Refusal, NotFound, Denied, BrokerError)
+
+
+def explained(error: Exception) -> str:
+    """As Markdown, for st.error."""
+    match error:
+        case DatabaseAway():
+            return "**The database cannot be used right now; nothing was changed.** Try again in a moment."
+        case BrokerError():
+            return f"**The broker did not do it.** {text(sentence(error.message))}"
+        case Malformed():  # the API's name of a field, as words
+            return (
+                f"**{text(sentence(error.message.replace(error.where, error.where.replace('_', ' '))))}** "
+                f"{text(error.hint)}"
+            )
+        case Refusal() | NotFound() | Denied():
+            return f"**{text(sentence(error.message))}** {text(error.hint)}"
+    return (
+        "**Something went wrong on our side.** It was written to the log; reload the page, and look there "
+        "if it stays."
+    )
+
+
+def show_error(error: Exception) -> bool:
+    """For Streamlit: what no page has caught. True: we have shown it, do not."""
+    if not isinstance(error, EXPECTED):
+        log.error("a page failed in an unforeseen way", exc_info=error)
+    st.error(explained(error), icon=":material/error:")
+    return True
+
+
+@dataclass(slots=True)
+class Attempt:
+    ok: bool = False
+
+
+@contextlib.contextmanager
+def trying() -> Iterator[Attempt]:
+    """Something the user asked for: when it is refused, the reason stands where they asked, and the page goes
+    on."""
+    attempt = Attempt()
+    try:
+        yield attempt
+        attempt.ok = True
+    except EXPECTED as error:
+        st.error(explained(error), icon=":material/error:")

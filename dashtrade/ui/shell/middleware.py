@@ -1,0 +1,297 @@
+"""What stands before the dashboard: which hosts, which headers, how much, and who.
+
+Pure ASGI, because it has to see WebSockets as well as requests. Nobody without a session gets as far as
+Streamlit: with a sign-in kept in its session state alone, a client that presented another's session id was
+seen joining that session. And of Streamlit only what our pages use is there: it would keep in memory what
+anybody uploads."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import HTTPConnection
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+
+from bot_database import DatabaseAway
+from dashtrade.app import App
+from dashtrade.http_headers import NOT_GUESSED, is_https, origin, strict_transport
+from dashtrade.services.people import sessions
+from dashtrade.settings import Settings
+from dashtrade.tables.people import User
+from dashtrade.ui.shell.runtime import COOKIE, DEVICE_COOKIE, PREFIX, cookie_of
+from dashtrade.ui.shell.tabs import ENDED, Tabs, turn_away
+
+PARTS = "/_stcore/bidi-components/"
+# host-config: without it a tab whose session has ended waits for ever instead of going to the form.
+# The scripts of our pages' parts: one of them takes such a tab there.
+OPEN = ("/auth/", "/static/", "/_stcore/health", "/_stcore/host-config", PARTS)
+SERVED = re.compile(
+    r"/[a-z_]*|/(static|media|auth|files)/.+|/_stcore/(health|host-config|stream|bidi-components/dashtrade\.[a-z_]+/[a-z_]+\.js)"
+    r"|/live(\.mjs)?|/favicon\.(png|ico)"
+)
+PAGES_SOCKET, PRICES_SOCKET = "/_stcore/stream", "/live"
+OPEN_EXACTLY = ("/setup", "/join", "/reset", "/demo", "/favicon.png", "/favicon.ico")
+MAX_FORM, MAX_BODY = 16 * 1024, 1024 * 1024
+LONGEST_NEXT = 1000  # characters
+
+
+class Headers:
+    """Security headers on every answer. `policy`: what the browser may load, for this request's origin."""
+
+    def __init__(self, app: Any, policy: Callable[[Any], bytes], own_address: str) -> None:
+        self.app, self.policy, self.own_address = app, policy, own_address
+        name, value = NOT_GUESSED
+        self.fixed = [
+            (name.lower().encode(), value.encode()),
+            (b"x-frame-options", b"DENY"),
+            (b"referrer-policy", b"same-origin"),
+            (b"cross-origin-opener-policy", b"same-origin"),
+            (b"permissions-policy", b"camera=(), microphone=(), geolocation=(), payment=(), usb=()"),
+        ]
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def with_headers(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                fixed = [(b"content-security-policy", self.policy(scope)), *self.fixed]
+                known = {name for name, _ in fixed}
+                kept = [
+                    (name, value) for name, value in message.get("headers", []) if name.lower() not in known
+                ]
+                transport = strict_transport(scope["scheme"], _host(scope), self.own_address)
+                secure = [(b"strict-transport-security", transport.encode())] if transport else []
+                message = {**message, "headers": [*kept, *fixed, *secure]}
+            await send(message)
+
+        await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
+
+
+class Proxy:
+    """Behind one reverse proxy: who asks and by which scheme is what that proxy says, which is the last entry
+    of each. Whoever comes by the dashboard's own name comes by its scheme, whatever a proxy says or leaves
+    out."""
+
+    def __init__(self, app: Any, hops: int, own_address: str) -> None:
+        self.app, self.hops, self.own_address = app, hops, own_address
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] in ("http", "websocket"):
+            scope = own_cookies(self._seen_from_outside(scope))
+        await self.app(scope, receive, send)
+
+    def _seen_from_outside(self, scope: Any) -> Any:
+        scheme = scope["scheme"].replace("ws", "http")
+        if self.hops:
+            headers = dict(scope["headers"])
+            address = headers.get(b"x-forwarded-for", b"").decode("latin-1").rpartition(",")[2].strip()
+            said = headers.get(b"x-forwarded-proto", b"").decode("latin-1").rpartition(",")[2].strip()
+            if address:
+                scope = {**scope, "client": (address, 0)}
+            scheme = said if said in ("http", "https") else scheme
+        scheme = "https" if is_https(scheme, _host(scope), self.own_address) else scheme
+        return {**scope, "scheme": scheme if scope["type"] == "http" else scheme.replace("http", "ws")}
+
+
+class Gate:
+    """Known host, same origin, not too much, and a session; else nothing behind this is reached."""
+
+    def __init__(self, app: Any, trade: App, tabs: Tabs) -> None:
+        self.app, self.trade, self.tabs = app, trade, {PAGES_SOCKET: tabs, PRICES_SOCKET: Tabs()}
+        self.hosts = allowed_hosts(trade.settings)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            return await self.app(scope, receive, send)
+        conn = HTTPConnection(scope)
+        refused = self._refusal(scope, conn)
+        if refused is not None:
+            return await _refuse(scope, receive, send, refused)
+        path = scope["path"]
+        if scope["type"] == "http" and (path.startswith(OPEN) or path in OPEN_EXACTLY):
+            return await self.app(scope, limited(receive, MAX_FORM), send)
+        try:
+            user = await run_in_threadpool(sessions.find, self.trade, token_of(conn))
+        except DatabaseAway:
+            return await _refuse(scope, receive, send, away())
+        if scope["type"] == "websocket":
+            return await self._socket(user, scope, receive, send)
+        if user is None:
+            return await self._stranger(scope, conn, receive, send)
+        if nowhere(scope, conn):
+            return await _refuse(scope, receive, send, RedirectResponse("/", 303))
+        await self.app(scope, limited(receive, MAX_BODY), send)
+
+    async def _socket(self, user: User | None, scope: Any, receive: Any, send: Any) -> None:
+        """Of a stranger (a tab whose session has ended) no socket gets any further than to hear that."""
+        if user is None:
+            return await turn_away(scope, receive, send, ENDED)
+        # the third of these words is the session that Streamlit is to go on with
+        again = len(scope.get("subprotocols", ())) > 2
+        await self.tabs[scope["path"]].serve(self.app, who(user), scope, receive, send, again=again)
+
+    def _refusal(self, scope: Any, conn: HTTPConnection) -> Response | None:
+        host = conn.headers.get("host", "")
+        if not host_allowed(host, self.hosts):
+            return PlainTextResponse(_unknown_name(host), 421)
+        safe = scope["type"] == "http" and scope["method"] in ("GET", "HEAD", "OPTIONS")
+        if not safe and not same_origin(conn):
+            address = conn.client.host if conn.client else ""
+            self.trade.notes.note(self.trade, "refused", reason="from another site", address=address)
+            return PlainTextResponse(ANOTHER_SITE, 403)
+        there = (
+            scope["path"] in self.tabs
+            if scope["type"] == "websocket"
+            else SERVED.fullmatch(scope["path"]) or nowhere(scope, conn)
+        )
+        return None if there else PlainTextResponse("Not found.\n", 404)
+
+    async def _stranger(self, scope: Any, conn: HTTPConnection, receive: Any, send: Any) -> None:
+        visits = scope["method"] == "GET" and conn.headers.get("sec-fetch-mode", "navigate") == "navigate"
+        answer = (
+            RedirectResponse(sign_in_address(scope), 303)
+            if visits
+            else PlainTextResponse("Sign in first.\n", 401)
+        )
+        answer.headers["cache-control"] = "no-store"
+        await _refuse(scope, receive, send, answer)
+
+
+def who(user: User) -> tuple[int, str]:
+    """Whose tabs they are: those of an admin who looks at somebody's pages are not that user's."""
+    return user.id, user.viewer
+
+
+def sign_in_address(scope: Any) -> str:
+    """The form, and where to go on from there."""
+    query = scope.get("query_string", b"").decode("latin-1")
+    wanted = local_path(scope["path"] + (f"?{query}" if query else ""))
+    return "/auth/login" if wanted == "/" else f"/auth/login?{urlencode({'next': wanted})}"
+
+
+def local_path(wanted: str) -> str:
+    """A page of ours, or the first one: nobody is sent elsewhere by a link to the form."""
+    page = re.fullmatch(r"/[a-z_]*(\?[^\s\\]*)?", wanted)
+    return wanted if page and len(wanted) <= LONGEST_NEXT else "/"
+
+
+def away() -> Response:
+    words = "The database cannot be used right now; nothing was changed. Try again in a moment.\n"
+    return PlainTextResponse(words, 503, {"retry-after": "2", "cache-control": "no-store"})
+
+
+async def _refuse(scope: Any, receive: Any, send: Any, answer: Response) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        # before accepting: the client sees a 403
+        return await send({"type": "websocket.close", "code": ENDED})
+    await answer(scope, receive, send)
+
+
+def nowhere(scope: Any, conn: HTTPConnection) -> bool:
+    """An address below a page's, typed or out of date. Streamlit answers with its page, whose parts are then
+    looked for below that address: the screen stays empty for ever."""
+    visits = (
+        scope["type"] == "http"
+        and scope["method"] == "GET"
+        and conn.headers.get("sec-fetch-mode") == "navigate"
+    )
+    return (
+        visits
+        and scope["path"].strip("/").count("/") > 0
+        and not scope["path"].startswith(("/files/", "/_stcore/", "/media/", "/component/", "/app/"))
+    )
+
+
+def token_of(conn: HTTPConnection) -> str | None:
+    return cookie_of(conn.cookies, COOKIE)
+
+
+def own_cookies(scope: Any) -> Any:
+    """Over HTTPS only cookies that no other site can set are taken for ours, over HTTP only the plain ones.
+    The others are left out here, so that nothing behind this has to ask."""
+    wrong = {
+        f"{'' if scope['scheme'] in ('https', 'wss') else PREFIX}{name}".encode()
+        for name in (COOKIE, DEVICE_COOKIE)
+    }
+
+    def left(cookies: bytes) -> bytes:
+        return b";".join(one for one in cookies.split(b";") if one.partition(b"=")[0].strip() not in wrong)
+
+    return {
+        **scope,
+        "headers": [(name, left(value) if name == b"cookie" else value) for name, value in scope["headers"]],
+    }
+
+
+def same_origin(conn: HTTPConnection) -> bool:
+    """Browsers name the page's origin with every POST and every WebSocket. What names none is no browser, and
+    no user of forms."""
+    scheme = conn.scope["scheme"].replace("ws", "http")
+    said, _, host = conn.headers.get("origin", "").partition("://")
+    return origin(said, host) == origin(scheme, conn.headers.get("host", ""))
+
+
+def _host(scope: Any) -> str:
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
+
+
+def _unknown_name(host: str) -> str:
+    if not re.fullmatch(r"[\w.-]{1,100}(:\d{1,5})?", host, re.ASCII):
+        return "DashTrade does not answer to this name.\n"
+    return (
+        f"DashTrade does not answer to the name {host}.\n"
+        f"If people reach the dashboard by it, set DASHTRADE_DASHBOARD_URL=https://{host} (http:// without "
+        "HTTPS) and restart.\n"
+    )
+
+
+ANOTHER_SITE = (
+    "This request came from another site, and was not carried out.\nIf it came from DashTrade's own page, "
+    "a proxy changed its address: "
+    "set DASHTRADE_DASHBOARD_URL to the one that people type, and restart.\n"
+)
+
+
+def limited(receive: Any, most: int) -> Any:
+    """Cuts a body off at `most` bytes: the reader sees a client that went away."""
+    taken = 0
+
+    async def counted() -> Any:
+        nonlocal taken
+        message = await receive()
+        if message["type"] == "http.request":
+            taken += len(message.get("body", b""))
+            if taken > most:
+                return {"type": "http.disconnect"}
+        return message
+
+    return counted
+
+
+def allowed_hosts(settings: Settings) -> frozenset[str]:
+    """Names this dashboard answers to, and no others: what stands beside one of them may be somebody else's.
+    Addresses are answered to as well: only a name can be pointed at us by a stranger's DNS."""
+    public = (urlsplit(address).hostname or "" for address in (settings.public_url, settings.dashboard_url))
+    return frozenset({"localhost", settings.host.lower(), socket.gethostname().lower(), *public} - {""})
+
+
+def host_allowed(header: str, names: frozenset[str]) -> bool:
+    try:
+        parts = urlsplit(f"//{header}")
+        host = (parts.hostname or "").rstrip(".")
+        if parts.username is not None or parts.path or parts.query or not host:
+            return False
+    except ValueError:
+        return False
+    if host in names:
+        return True
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,250 @@
+"""How every page opens: who is it, may they, and the line that says what state trading is in."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from functools import partial
+from html import escape
+from typing import Any
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from dashtrade.domain.access import Permission, may
+from dashtrade.tables.accounts import Account
+from dashtrade.tables.people import User
+from dashtrade.ui.kit import data
+from dashtrade.ui.kit.components import _mount, pulse
+from dashtrade.ui.kit.format import count, zone, zone_said
+from dashtrade.ui.shell import connection_state, runtime, scope
+from dashtrade.ui.shell.banners import banners
+from dashtrade.ui.shell.render_lock import turn
+
+START = (
+    "DashTrade's dashboard is started with ./start (or: python -m dashtrade.ui.shell.serve), not with "
+    "`streamlit "
+    "run`."
+)
+NOW_AND_THEN = 60  # seconds
+_THEMES = (("System", "Auto"), ("Light", "Light"), ("Dark", "Dark"))
+_FOOT = (
+    '<div class="foot"><div class="themes" role="group" aria-label="Colours">'
+    + "".join(
+        f'<button type="button" name="theme" value="{name}">{words}</button>' for name, words in _THEMES
+    )
+    + (
+        '</div><form method="post" action="/auth/logout"><button type="submit" class="act">Sign '
+        "out</button></form></div>"
+    )
+)
+
+
+def the_app() -> Any:
+    return runtime.the_app()
+
+
+def page(name: str, *, needs: Permission = Permission.TRADE, figures: bool = False) -> User:
+    """The user, or nothing at all below this line. Says the page's title and the state of trading; over
+    `figures`, whose they are."""
+    user = guard(needs)
+    title(name, user, figures=figures)
+    if said := st.session_state.pop("said", None):  # by what was done just before this run
+        st.toast(said, icon=":material/check:")
+    return user
+
+
+def guard(
+    needs: Permission = Permission.TRADE, *, present: bool = True, without_factor: bool = False
+) -> User:
+    """Asked anew on every run, whichever way the page was come to. `without_factor`: also for whoever has to
+    set up their second factor before anything else, because it is the way there, or closes a position, or
+    stops a bot."""
+    if not runtime.running():
+        print(START, file=sys.stderr)
+        st.error(START)
+        st.stop()
+    user = runtime.current_user(present=present)
+    if user is None:
+        _to_sign_in()
+        st.stop()
+    # Another person's browser that goes on with this tab's session finds nothing of theirs in it.
+    if st.session_state.setdefault("_user_id", user.id) != user.id:
+        st.session_state.clear()
+        st.session_state["_user_id"] = user.id
+    if user.second_factor_due and not without_factor:
+        _second_factor_first()
+        st.stop()
+    if not may(user.role, needs):
+        the_app().notes.note(
+            the_app(),
+            "refused",
+            actor=user.id,
+            who=user.email,
+            reason=f"a page that needs {needs}",
+            address=runtime.address(),
+        )
+        st.title("Not for you", anchor=False)
+        st.info(
+            "Your role does not include this page. An admin can give you another one.", icon=":material/lock:"
+        )
+        st.stop()
+    return user
+
+
+def _second_factor_first() -> None:
+    """A part or a dialog of a page that was open when it became due: the whole page is run again, and is the
+    one where it is set up. Only a page that runs by itself, before Home.py ever did, has to say it."""
+    running = get_script_run_ctx(suppress_warning=True)
+    if running is not None and running.fragment_ids_this_run:
+        st.rerun()
+    st.title("Two-factor sign-in first", anchor=False)
+    st.info(
+        "This installation requires a second factor, and you have none yet. [Set it up](/)",
+        icon=":material/phonelink_lock:",
+    )
+
+
+_title_row: ContextVar[Any] = ContextVar("title_row")
+
+
+def title(name: str, user: User, *, figures: bool = False) -> None:
+    tab_title(name)
+    banners(the_app(), user)
+    row = st.container(horizontal=True, vertical_alignment="center", key="title_row")
+    with row:
+        st.title(name, anchor=False, width="content")
+        if figures:
+            scope.switch(the_app(), user)
+        st.space("stretch")
+    _title_row.set(row)
+    _status_bar()
+
+
+def tab_title(name: str) -> None:
+    """What the tab, the history and a bookmark call the page."""
+    st.set_page_config(page_title=f"{name} · DashTrade")
+
+
+def actions() -> Any:
+    """`with ui.actions():` puts buttons at the right of the page's title."""
+    return _title_row.get()
+
+
+def _status(user: User) -> Iterator[str]:
+    """Broker connections, where prices come from, what is switched off, who one is."""
+    app = the_app()
+    state = data.trading_state(app, user)
+    if not state.accounts:
+        yield _badge("No broker account yet", "mute")
+    shown, more = connection_state.shown(app, state.accounts)
+    sources = {connection_state.price_source(account) for account in state.accounts}
+    for one in shown:
+        parts = [
+            _money(one.account),
+            connection_state.words(user, one),
+            connection_state.price_source(one.account) if len(sources) > 1 else "",
+        ]
+        name = one.account.label or one.account.broker
+        yield _badge(
+            f"{name} · {', '.join(filter(None, parts))}", one.tone, dot=True, why=connection_state.reason(one)
+        )
+    if more:
+        yield _badge(f"{count(more, 'more paper account')}", "mute")
+    if sources == {"demo prices"}:
+        yield _badge("Demo prices", "info")
+    elif len(sources) == 1:
+        well = all(one.tone == "up" for one in shown)
+        yield _badge("Live prices" if well else "Prices may be old", "up" if well else "warn")
+    yield _badge(state.said, state.tone)
+    yield _badge(str(user.role).capitalize(), "mute")
+    yield _badge(f"Times: {zone_said(user)}", "mute")
+
+
+def _money(account: Account) -> str:
+    if account.mode != "live":
+        return "paper"
+    return "live, simulated" if account.simulated else "LIVE"
+
+
+def _badge(words: str, tone: str, *, dot: bool = False, why: str = "") -> str:
+    mark = "<i></i>" if dot else ""
+    title = f' title="{escape(why)}"' if why else ""
+    return f'<span class="dt-badge {tone}"{title}>{mark}{escape(words)}</span>'
+
+
+def live(
+    draw: Callable[..., None] | None = None, *, every: float = NOW_AND_THEN, without_factor: bool = False
+) -> Any:
+    """A part that renews itself when something of the user's changes (the ticker tells it), and now and then
+    for "3 min ago". It asks who is looking each time: a fragment runs without the page above it."""
+    if draw is None:
+        return partial(live, every=every, without_factor=without_factor)
+
+    @st.fragment(run_every=every)
+    def run(*given: Any, **more: Any) -> None:
+        with turn():
+            user = guard(present=False, without_factor=without_factor)
+            seen = data.revision(the_app(), user)  # before it is read: what changes meanwhile is not missed
+            draw(user, *given, **more)
+            pulse(
+                "_".join(
+                    [draw.__name__.strip("_"), *(str(each) for each in given if isinstance(each, (int, str)))]
+                ),
+                seen,
+            )
+
+    return run
+
+
+@live(every=15)  # a dot that was green fades when nothing is heard any more
+def _status_bar(user: User) -> None:
+    st.html(f'<div class="dt-status" data-zone="{zone(user).key}">{"".join(_status(user))}</div>')
+
+
+@contextlib.contextmanager
+def panel(heading: str = "", *, key: str | None = None) -> Iterator[Any]:
+    """A framed part of a page."""
+    with st.container(border=True, key=key) as box:
+        if heading:
+            st.header(heading, anchor=False)
+        yield box
+
+
+def empty(
+    words: str,
+    button: str = "",
+    *,
+    to: str = "",
+    query: dict[str, str] | None = None,
+    icon: str = "",
+    key: str = "",
+) -> bool:
+    """Nothing here yet: one sentence, and one button that leads on. True when a button without a page was
+    pressed."""
+    with st.container(
+        border=True,
+        horizontal_alignment="center",
+        key=f"empty_{key or to or button}".replace("/", "_").replace(".", "_").replace(" ", "_"),
+    ):
+        st.html(f'<p class="dt-empty">{escape(words)}</p>')
+        if not button:
+            return False
+        pressed = st.button(
+            button, type="primary", icon=icon or None, key=f"empty_button_{key or to or button}"
+        )
+        if pressed and to:
+            st.switch_page(to, query_params=query)
+        return pressed and not to
+
+
+def _to_sign_in() -> None:
+    _mount("sign_in", "<p>Your session has ended.</p>")(key="to_sign_in")
+
+
+def foot() -> None:
+    """Light or dark, and the way out: a form of its own, which works when nothing else on the page does, and
+    the browser says where it comes from."""
+    _mount("foot", _FOOT)(key="foot", height="content")

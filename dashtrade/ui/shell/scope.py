@@ -1,0 +1,119 @@
+"""The header's switch: Live | Paper | one account. Every figure below it is of what it says, and of nothing
+else.
+
+The choice is kept in the address, so that a link carries it, in the tab, and with the user for the next
+visit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from dashtrade.app import App
+from dashtrade.domain.scope import Money, MoneyScope
+from dashtrade.domain.values import Malformed
+from dashtrade.services.trading import scope as service
+from dashtrade.services.trading.scope import covered, money_of
+from dashtrade.tables.accounts import Account
+from dashtrade.tables.people import User
+from dashtrade.ui.kit import data
+from dashtrade.ui.kit.components import _mount
+from dashtrade.ui.kit.format import text
+
+NAMES = {Money.LIVE: "Live", Money.PAPER: "Paper"}
+_KEPT = "scope_of_tab"
+
+
+def current(app: App, user: User) -> MoneyScope:
+    """Of this tab; a part of the page that renews itself asks here too."""
+    return _read(data.accounts(app, user), st.session_state.get(_KEPT) or user.scope)
+
+
+def _read(accounts: Sequence[Account], written: str | None) -> MoneyScope:
+    try:
+        return service.read(accounts, written)
+    except Malformed:  # an account that is gone, or a hand-written address
+        return service.default(accounts)
+
+
+def switch(app: App, user: User) -> None:
+    """Drawn where there is something to switch."""
+    accounts = data.accounts(app, user)
+    scope = _read(accounts, st.query_params.get("scope") or st.session_state.get(_KEPT) or user.scope)
+    st.session_state[_KEPT] = scope.text
+    if any(account.mode == "live" for account in accounts) and any(
+        money_of(account) is Money.PAPER for account in accounts
+    ):
+        st.session_state["scope_money"] = scope.money
+        st.segmented_control(
+            "Figures of",
+            list(Money),
+            key="scope_money",
+            format_func=NAMES.__getitem__,
+            required=True,
+            label_visibility="collapsed",
+            on_change=_choose_money,
+            args=(app, user),
+            width="content",
+        )
+    alike = {account.id: account for account in covered(MoneyScope(money=scope.money), accounts)}
+    if len(alike) > 1:
+        st.session_state["scope_account"] = scope.account_id
+        st.selectbox(
+            "Account",
+            [None, *alike],
+            key="scope_account",
+            label_visibility="collapsed",
+            on_change=_choose_account,
+            args=(app, user, scope.money),
+            format_func=lambda key: alike[key].label if key else f"All {NAMES[scope.money].lower()} accounts",
+            width=210,
+        )
+    if accounts:
+        # Sent again whenever the address changes, as a page that sets its own query does not know of this
+        # part of it.
+        _mount("address", "<i hidden></i>")(
+            key="address",
+            data={"scope": scope.text, "query": str(st.query_params.to_dict())},
+            height="content",
+        )
+
+
+def _choose_money(app: App, user: User) -> None:
+    _choose(app, user, MoneyScope(money=Money(st.session_state["scope_money"])))
+
+
+def _choose_account(app: App, user: User, money: Money) -> None:
+    _choose(app, user, MoneyScope(money=money, account_id=st.session_state["scope_account"]))
+
+
+def _choose(app: App, user: User, scope: MoneyScope) -> None:
+    show(scope)
+    if not user.viewer:
+        service.remember(app, user, scope)
+
+
+def show(scope: MoneyScope) -> None:
+    """From the next run on."""
+    st.session_state[_KEPT] = scope.text
+    if "scope" in st.query_params:
+        st.query_params["scope"] = scope.text
+
+
+def whose(account: Account | None) -> str:
+    """Which money and which account, for the small line of a row."""
+    if account is None:
+        return ""
+    return f"LIVE · {account.label}" if money_of(account) is Money.LIVE else f"Paper · {account.label}"
+
+
+def kind(account: Account | None) -> str:
+    """Of a row: those with real money look like it."""
+    return "live" if money_of(account) is Money.LIVE else ""
+
+
+def badge(account: Account | None) -> None:
+    """On a page or in a dialog that is about one bot: what it trades with, not to be missed."""
+    if account is not None:
+        st.badge(text(whose(account)), color="orange" if money_of(account) is Money.LIVE else "gray")

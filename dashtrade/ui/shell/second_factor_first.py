@@ -1,0 +1,55 @@
+"""The only page of whoever has to set up a second factor before anything else: the way there, and the way out
+of positions."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashtrade.tables.people import User
+from dashtrade.ui.account import second_factor
+from dashtrade.ui.kit import data
+from dashtrade.ui.kit.components import table
+from dashtrade.ui.kit.rows import position_rows
+from dashtrade.ui.positions import close_dialog
+from dashtrade.ui.risk import stop_all
+from dashtrade.ui.shell.banners import banners
+from dashtrade.ui.shell.page import guard, live, panel, tab_title, the_app
+
+
+def show() -> None:
+    user, app = guard(without_factor=True), the_app()
+    tab_title("Two-factor sign-in")
+    banners(app, user)
+    st.title("Set up two-factor sign-in", anchor=False)
+    st.space("small")
+    if said := st.session_state.pop("said", None):  # by what was closed just before this run
+        st.toast(said, icon=":material/check:")
+    with panel("Required here, before anything else", key="factor_first"):
+        st.markdown(
+            "A superadmin requires a second factor of everybody: a code from an app on your phone, besides "
+            "your password. It takes a minute."
+        )
+        if st.button("Set it up", type="primary", icon=":material/phonelink_lock:", key="factor_first_on"):
+            second_factor.set_up()
+    with panel("Close or stop", key="factor_first_exits"):
+        st.caption(
+            "Your bots go on meanwhile: their alerts and exits work as before. You can close positions and "
+            "stop your bots without it."
+        )
+        stop_all.button(app, user)
+        _positions()
+    close_dialog.show(user)
+
+
+@live(every=15, without_factor=True)
+def _positions(user: User) -> None:
+    app = the_app()
+    stop_all.progress(app, user)
+    held = data.holdings(app, user, open_only=True)
+    if not held:
+        st.caption("No open positions.")
+        return
+    columns, rows = position_rows(held)
+    clicked = table("positions", "Open positions", columns, rows)
+    if clicked and clicked[1] == "close":
+        close_dialog.ask(int(clicked[0]))

@@ -1,0 +1,1 @@
+"""Signals: the list and one signal's story."""

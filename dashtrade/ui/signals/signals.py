@@ -1,0 +1,266 @@
+"""The list of signals with its filters in the address, and one signal's story with what can be done about its
+orders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from bot_engine import Lane, Receipt
+from dashtrade.app import App
+from dashtrade.domain.values import Malformed, Symbol, new_id
+from dashtrade.services.trading import orders as order_service
+from dashtrade.services.trading import replay, signal_story
+from dashtrade.tables.people import User
+from dashtrade.ui.kit import data
+from dashtrade.ui.kit.components import Cell, Column, Row, badge, table
+from dashtrade.ui.kit.format import price, sentence, status, text
+from dashtrade.ui.kit.rows import signal_rows, story_lines
+from dashtrade.ui.shell.errors import explained, trying
+from dashtrade.ui.shell.page import actions, empty, guard, live, panel, the_app
+
+PAGE = 50
+OUTCOMES = {
+    "": "All",
+    "filled": "Filled",
+    "working": "Working",
+    "accepted": "Under way",
+    "refused": "Refused",
+    "failed": "Failed",
+    "attention": "Needs attention",
+}
+
+
+def show(app: App, user: User) -> None:
+    chosen = st.query_params.get("signal", "")
+    if chosen:
+        _one(app, user, chosen[:60])
+    else:
+        _list(app, user)
+
+
+# --- all of them --------------------------------------------------------------------------------------------
+
+
+def _list(app: App, user: User) -> None:
+    if not data.signals(app, user, limit=1):
+        empty(
+            "No alert has come in yet. Each one will stand here with its whole story, the refused ones too.",
+            "Set up an alert",
+            to="pages/setup.py",
+            query={"part": "Alerts"},
+            icon=":material/bolt:",
+        )
+        return
+    bots = data.bot_names(app, user)
+    left, middle, right = st.columns([1, 1, 1.2], gap="small", vertical_alignment="bottom")
+    symbol = left.text_input("Symbol", key="symbol", placeholder="Any", bind="query-params", max_chars=40)
+    bot = middle.selectbox(
+        "Bot",
+        ["", *map(str, bots)],
+        format_func=lambda key: bots[int(key)] if key else "All bots",
+        key="of_bot",
+        bind="query-params",
+    )
+    outcome = right.selectbox(
+        "Outcome", list(OUTCOMES), format_func=OUTCOMES.__getitem__, key="outcome", bind="query-params"
+    )
+    wanted: dict[str, Any] = {"status": outcome or None, "bot_id": int(bot) if bot else None}
+    if symbol and symbol.strip():
+        try:
+            wanted["symbol"] = Symbol.parse(symbol)
+        except Malformed as error:
+            st.error(explained(error))
+            return
+    _filtered(wanted, f"{symbol}|{bot}|{outcome}")
+
+
+@live
+def _filtered(user: User, wanted: dict[str, Any], name: str) -> None:
+    """Pages by cursor: the hundredth is as quick as the first. The way back is kept, for there is no
+    counting."""
+    before = st.session_state.setdefault("signal_pages", {}).setdefault(name, [])
+    found = data.signals(the_app(), user, limit=PAGE + 1, before=before[-1] if before else None, **wanted)
+    with panel(key="signals_panel"):
+        if not found:
+            st.caption("No signal fits. Change the filters above.")
+        columns, rows = signal_rows(user, found[:PAGE])
+        clicked = table("signals", "Signals, newest first", columns, rows, opens=True) if found else None
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        if before and st.button("Newer", icon=":material/chevron_left:", key="newer"):
+            before.pop()
+            st.rerun(scope="fragment")
+        if len(found) > PAGE and st.button(
+            "Older", icon=":material/chevron_right:", icon_position="right", key="older"
+        ):
+            before.append(found[PAGE - 1].id)
+            st.rerun(scope="fragment")
+    if clicked:
+        st.query_params["signal"] = clicked[0]
+        st.rerun()
+
+
+# --- one ----------------------------------------------------------------------------------------------------
+
+
+def _one(app: App, user: User, signal_id: str) -> None:
+    with actions():
+        if st.button("All signals", icon=":material/arrow_back:", key="all_signals"):
+            st.query_params.pop("signal", None)
+            st.rerun()
+    told = signal_story.story(app, user.id, signal_id)
+    if told is None:
+        st.info("There is no such signal of yours.")
+        return
+    with actions():
+        if (
+            told["raw"] is not None
+            and told["symbol"]
+            and st.button("Replay on paper", icon=":material/replay:", key="replay")
+        ):
+            _replay(signal_id, new_id(app.clock.now()))
+    _story(signal_id)
+    with panel("What was sent", key="raw_panel"):
+        if told["raw"] is None:
+            st.caption("The message itself is kept for a while only; what became of it stays.")
+        else:
+            st.code(
+                told["raw"],
+                language="json" if told["raw"].lstrip().startswith("{") else None,
+                wrap_lines=True,
+            )
+
+
+@st.dialog("Replay on paper", icon=":material/replay:")
+def _replay(signal_id: str, request_id: str) -> None:
+    """The request gets its name when the question is asked, so that two clicks are one."""
+    app, user = the_app(), guard()
+    bots = {bot.id: bot for bot in replay.bots_for(app, user, signal_id)}
+    if not bots:
+        st.markdown(
+            "None of your bots on a paper account trades this symbol. Make one, then the alert can be "
+            "tried on it."
+        )
+        if st.button("Make a bot", type="primary", key="replay_bot"):
+            st.switch_page("pages/bots.py", query_params={"new": "yes"})
+        return
+    st.markdown(
+        "The same message is sent once more, as a signal of its own, to a bot on **paper**. Nothing "
+        "happens on a live account."
+    )
+    bot_id = st.selectbox(
+        "Bot",
+        list(bots),
+        format_func=lambda key: f"{bots[key].name} · {bots[key].timeframe.shown}",
+        key="replay_to",
+    )
+    if st.button("Replay it", type="primary", key="replay_yes"):
+        with trying() as attempt:
+            said = replay.on_paper(app, user, signal_id, bot_id=bot_id, request_id=request_id)
+        if not attempt.ok:
+            return
+        if not isinstance(said, Receipt):
+            st.error(text(sentence(said.message)))
+        else:
+            app.wait(user.id, said.signal_id, 2.0, fresh=not said.duplicate)
+            st.query_params["signal"] = said.signal_id
+            st.rerun()
+
+
+@live
+def _story(user: User, signal_id: str) -> None:
+    app = the_app()
+    told = signal_story.story(app, user.id, signal_id)
+    if told is None:
+        return
+    words, tone = status(told["status"])
+    name = Symbol.parse(told["symbol"]).short if told["symbol"] else ""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.header(
+            text(f"{told['action'].capitalize()} {name}") if name else "An alert that could not be read",
+            anchor=False,
+            width="content",
+        )
+        badge(words, tone)
+    if told["reason"]:
+        st.markdown(text(sentence(told["reason"])))
+    left, right = st.columns([1.4, 1], gap="small")
+    with left, panel("Its story", key="story_panel"):
+        story_lines(user, told)
+    with right:
+        _orders(app, user, told["orders"])
+        _would(told["bots"], data.bot_names(app, user))
+
+
+def _would(decisions: list[dict[str, Any]], names: dict[int, str]) -> None:
+    refused = [d for d in decisions if d["would"]]
+    if refused:
+        with panel("Without the refusal", key="would_panel"):
+            for decision in refused:
+                st.markdown(
+                    f"**{text(names.get(decision['bot_id'], 'A deleted bot'))}** {text(decision['would'])}"
+                )
+
+
+def _orders(app: App, user: User, orders: list[dict[str, Any]]) -> None:
+    if not orders:
+        return
+    with panel("Orders", key="orders_panel"):
+        rows = []
+        for order in orders:
+            words, tone = status(order["status"])
+            filled = f"{order['filled_quantity']} of {order['quantity']}"
+            from decimal import Decimal
+
+            at = f"at {price(Decimal(order['average_price']))}" if order["average_price"] else ""
+            open_ = order["status"] in ("created", "submitting", "unknown", "working")
+            rows.append(
+                Row(
+                    id=order["order_id"],
+                    actions=(("cancel", "Cancel"),) if open_ else (),
+                    cells=[
+                        Cell(
+                            text=f"{order['side'].capitalize()} {order['quantity']}",
+                            sub=f"{order['type']} · {order['order_id'][-8:]}",
+                        ),
+                        Cell(text=words, tone=tone, badge=True),
+                        Cell(text=filled, sub=at),
+                    ],
+                )
+            )
+        columns = [Column(label="Order"), Column(label="Status"), Column(label="Filled", number=True)]
+        clicked = table("orders", "Orders of this signal", columns, rows)
+        if clicked:
+            with trying() as attempt:
+                after = order_service.cancel(app, user, clicked[0])
+            if attempt.ok:
+                app.engine.on_work(Lane(after.account_id, after.symbol), after.signal_id)
+                st.rerun(scope="fragment")
+        for order in orders:
+            if order["status"] == "attention":
+                _resolve(app, user, order)
+
+
+def _resolve(app: App, user: User, order: dict[str, Any]) -> None:
+    """The one question only a person can answer: is the order at the broker, or is it not?"""
+    st.warning(
+        f"It is not known whether the broker has this order ({text(plain_id(order))}). Look there, then "
+        "say what you found. Until then nothing more is ordered for this symbol.",
+        icon=":material/help:",
+    )
+    with st.container(horizontal=True):
+        look = st.button("Look it up again", key=f"look_{order['order_id']}")
+        gone = st.button("The broker never got it", key=f"gone_{order['order_id']}")
+    if look or gone:
+        with trying() as attempt:
+            after = order_service.resolve(
+                app, guard(), order["order_id"], "look_again" if look else "not_placed"
+            )
+        if attempt.ok:
+            app.engine.on_work(Lane(after.account_id, after.symbol), after.signal_id)
+            st.rerun(scope="fragment")
+
+
+def plain_id(order: dict[str, Any]) -> str:
+    return order["broker_order_id"] or order["client_order_id"]

@@ -1,0 +1,1 @@
+"""The process that carries signals on: `python -m dashtrade.worker`."""

@@ -1,0 +1,185 @@
+"""Drives the lanes that have something to do.
+
+One thread drives all lanes, step by step: the writes they come to at the same time go into one commit, and
+what may wait for a network waits in a pool of threads. (Threads that each run a lane were measured first:
+SQLite's driver lets go of Python's lock at every statement, and sixteen threads passing it around took three
+times as long as one.)"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import threading
+from collections import Counter, deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from bot_database import DatabaseAway
+from dashtrade.app import App
+from dashtrade.domain.as_json import named_json
+from dashtrade.engine.intake import Accepted, Alert
+from dashtrade.engine.workflow import Call, Steps, Write
+from dashtrade.failpoints import failpoint
+from dashtrade.processes.worker_ipc import Asker
+from dashtrade.tables.signals import Lane
+
+log = logging.getLogger("dashtrade.worker")
+
+AT_ONCE = 4  # lanes' writes in one commit
+
+# network calls under way at once; of one account, so that a broker that hangs takes no more of them
+CALLS, OF_ACCOUNT = 64, 4
+STOPPING = 15.0  # seconds for what is under way, when told to end
+
+
+class Lanes:
+    """Drives the lanes that have something to do. `wake` may be called from any thread, and costs nothing if
+    in vain."""
+
+    def __init__(self, app: App) -> None:
+        self._db, self._engine = app.db, app.engine
+        self.on_accepted: Callable[[Asker, str, int | None], None] = lambda asker, signal_id, owner: None
+        # each to be done by the lanes' thread
+        self._inbox: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+        self._pool = ThreadPoolExecutor(CALLS, thread_name_prefix="call")
+        self._running: dict[object, Steps[None]] = {}  # by lane, or by nothing that anybody else has
+        self._again: set[object] = set()
+        self._alerts: list[tuple[Asker, int, Alert]] = []
+        self._ready: deque[tuple[object, Any, BaseException | None]] = deque()
+        self._calling: Counter[int] = Counter()  # by account
+        # by account: calls that wait for one of its own to end
+        self._queued: dict[int, deque[tuple[Lane, Call]]] = {}
+        self._writes: list[tuple[object, Write]] = []
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="lanes", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self, lane: Lane) -> None:
+        self._inbox.put(lambda: self._wake(lane))
+
+    def accept(self, asker: Asker, number: int, alert: Alert) -> None:
+        """Another process hands over an alert; it is answered when the alert is durable."""
+        self._inbox.put(lambda: self._alerts.append((asker, number, alert)))
+
+    def beside(self, steps: Steps[None]) -> None:
+        """Steps that belong to no lane's turn, such as booking news: their writes share the lanes' commits.
+        From any thread."""
+        self._inbox.put(lambda: None if self._stopping else self._begin(object(), steps))
+
+    def stop(self) -> None:
+        """What is under way is carried to its next resting place; what is not begun stays in the database."""
+        self._stopping = True
+        self._inbox.put(lambda: None)
+        self._thread.join(STOPPING)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _run(self) -> None:
+        while not (self._stopping and not self._running):
+            self._take_in(block=not self._ready and not self._writes)
+            self._accept()
+            while self._ready:
+                self._step(*self._ready.popleft())
+            self._commit()
+
+    def _take_in(self, *, block: bool) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._inbox.get(block=block, timeout=1.0 if block else None)()
+                block = False
+
+    def _accept(self) -> None:
+        """The alerts that were handed over, in one commit, before anything else: their senders wait."""
+        if not self._alerts:
+            return
+        alerts, self._alerts = self._alerts, []
+        for (asker, number, alert), work in zip(
+            alerts, self._db.write_all([alert.store for _, _, alert in alerts]), strict=True
+        ):
+            if work.error is None:
+                said: Accepted = work.result
+                failpoint("after_accept_commit")
+                self.on_accepted(asker, said.signal_id, alert.owner if alert.followed else None)
+                self._engine.accepted(alert, said)
+            asker.tell("accepted", number, named_json(work.result) if work.error is None else None)
+
+    def _wake(self, lane: Lane) -> None:
+        if lane in self._running:
+            self._again.add(lane)
+        elif not self._stopping:
+            self._begin(lane, self._engine.lane_steps(lane))
+
+    def _begin(self, lane: object, steps: Steps[None]) -> None:
+        self._running[lane] = steps
+        self._ready.append((lane, None, None))
+
+    def _step(self, lane: object, value: Any, error: BaseException | None) -> None:
+        """On to the lane's next effect."""
+        steps = self._running[lane]
+        try:
+            effect = steps.throw(error) if error is not None else steps.send(value)
+        except StopIteration:
+            self._end(lane)
+        except DatabaseAway as away:
+            log.warning("lane %s waits: %s", lane, away)
+            self._end(lane, again=False)
+        except Exception:
+            log.exception("lane %s failed; it is tried again at the next look", lane)
+            self._end(lane, again=False)
+        else:
+            if isinstance(effect, Call) and isinstance(lane, Lane):
+                self._call_for(lane, effect)
+            elif isinstance(effect, Call):
+                self._pool.submit(self._call, lane, effect)
+            elif self._db.is_sqlite:
+                self._writes.append((lane, effect))
+            else:
+                self._pool.submit(self._call, lane, Call(lambda: self._db.write(effect.fn)))
+
+    def _end(self, lane: object, *, again: bool = True) -> None:
+        del self._running[lane]
+        wanted = lane in self._again
+        self._again.discard(lane)
+        if wanted and again and isinstance(lane, Lane):
+            self._wake(lane)
+
+    def _call_for(self, lane: Lane, call: Call) -> None:
+        """At most so many at once for one account; the others of it wait for these."""
+        if self._calling[lane.account_id] >= OF_ACCOUNT:
+            self._queued.setdefault(lane.account_id, deque()).append((lane, call))
+            return
+        self._calling[lane.account_id] += 1
+        self._pool.submit(self._call, lane, call, lambda: self._called(lane.account_id))
+
+    def _called(self, account_id: int) -> None:
+        self._calling[account_id] -= 1
+        queued = self._queued.get(account_id)
+        if queued:
+            self._call_for(*queued.popleft())
+        else:
+            self._queued.pop(account_id, None)
+
+    def _call(self, lane: object, call: Call, after: Callable[[], None] = lambda: None) -> None:
+        try:
+            done: tuple[object, Any, BaseException | None] = lane, call.fn(), None
+        except BaseException as error:
+            done = lane, None, error
+
+        def came_back() -> None:
+            self._ready.append(done)
+            after()
+
+        self._inbox.put(came_back)
+
+    def _commit(self) -> None:
+        """What lanes have to write by now, in one commit; not too much of it, as alerts wait meanwhile."""
+        if not self._writes:
+            return
+        wanted, self._writes = self._writes[:AT_ONCE], self._writes[AT_ONCE:]
+        for (lane, _), work in zip(
+            wanted, self._db.write_all([write.fn for _, write in wanted]), strict=True
+        ):
+            self._ready.append((lane, work.result, work.error))

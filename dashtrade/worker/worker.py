@@ -1,0 +1,300 @@
+"""Runs the lanes and the jobs beside them: collects fills, watches risk, keeps leases, forgets what is old.
+
+The database says what there is to do. Other processes hand the worker alerts and tell it of work
+(`processes/worker_ipc.py`); it looks around for the rest."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from bot_database import DatabaseAway
+from dashtrade.app import App, CannotStart
+from dashtrade.domain.as_json import from_json
+from dashtrade.domain.bots import Bot
+from dashtrade.domain.ports import BrokerError, OrderReport
+from dashtrade.engine.by_account import Apart
+from dashtrade.engine.intake import Alert
+from dashtrade.engine.lanes import LEASE_SECONDS
+from dashtrade.engine.outages import backed_off
+from dashtrade.engine.readings import Readings
+from dashtrade.engine.streams import Streams
+from dashtrade.engine.watch import Watch
+from dashtrade.engine.workflow import Steps
+from dashtrade.processes.worker_ipc import Door
+from dashtrade.services.accounts import schwab_sign_in
+from dashtrade.services.demo import demo
+from dashtrade.services.operations import disk_watch, quotas
+from dashtrade.services.people import removal, throttle
+from dashtrade.services.trading import flatten, signal_story
+from dashtrade.tables import attempts as attempt_table
+from dashtrade.tables import orders as order_table
+from dashtrade.tables import people as people_table
+from dashtrade.tables import signals as signal_table
+from dashtrade.tables import storage
+from dashtrade.tables.accounts import Account
+from dashtrade.tables.signals import Lane
+from dashtrade.worker.lanes import Lanes
+
+log = logging.getLogger("dashtrade.worker")
+
+SCAN, COLLECT, WATCH = 0.5, 0.25, 2.0  # seconds between two looks
+
+ENDED = 20  # at every twentieth look, orders that ended a moment ago: a fill may come late
+
+# older orders are asked after at every sixth look, those we are told of at every twelfth
+YOUNG, SELDOM, HEARD = timedelta(seconds=3), 6, 12
+
+RECONCILE = 1.0  # between two looks for accounts to compare with their venues
+
+READINGS = 1.0  # between two looks for accounts to read
+
+DISK = 1.0  # between two looks at how much of it is free
+
+# between two tries to ask a broker that is away after its orders
+AWAY, AWAY_MOST = timedelta(seconds=1), timedelta(seconds=15)
+
+
+class Worker:
+    def __init__(self, app: App) -> None:
+        self.app, self.engine = app, app.engine
+        self.watch = Watch(app.db, app.clock, app.brokers.feed)
+        self.lanes = Lanes(app)
+        self.door: Door | None = None
+        self._scheduler = BackgroundScheduler(timezone="UTC")
+        self._only = contextlib.ExitStack()
+        self._collected = 0
+        # accounts whose broker is away: until when it is not asked after orders
+        self._left_alone: dict[int, datetime] = {}
+        self._collectors, self._comparers, self._watchers = Apart("collect"), Apart("compare"), Apart("watch")
+        self.readings = Readings(
+            app.db, app.clock, app.brokers.of, self.engine.leases, self.engine.outages, self._is_back
+        )
+        self.streams = Streams(app.db, app.brokers.streaming, app.brokers.of, self._hear)
+
+    # --- life -----------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Take up whatever is unfinished, and keep going. On SQLite there is one worker, which therefore
+        waits for no lease."""
+        if self.app.db.is_sqlite:
+            self._only.enter_context(_only_worker(self.app.settings.home))
+            self.app.db.write(signal_table.free_lanes)
+        self.engine.leases.renew()
+        self.engine.on_work = lambda lane, signal_id: self.lanes.wake(lane)
+        self.door = Door(
+            self.app.settings.home,
+            lambda asker, number, alert: self.lanes.accept(asker, number, from_json(Alert, alert)),
+            lambda lane: self.lanes.wake(from_json(Lane, lane)),
+            partial(signal_story.settled, self.app),
+        )
+        self.engine.on_change, self.lanes.on_accepted = self.door.tell, self.door.remember
+        self.engine.gate = self.engine.reconciler.gate
+        self.app.disk.take_ballast()
+        self.lanes.start()
+        self.reconcile()
+        for job, seconds in (
+            (self.scan, SCAN),
+            (self.collect, COLLECT),
+            (self.look, WATCH),
+            (self.listen, WATCH),
+            (self.flatten, SCAN),
+            (self.reconcile, RECONCILE),
+            (self.readings.look, READINGS),
+            (self.renew, LEASE_SECONDS / 3),
+            (self.mind_disk, DISK),
+            (self.make_room, 60),
+            (self.tidy, 3600),
+        ):
+            self._scheduler.add_job(
+                _safely(job),
+                "interval",
+                seconds=seconds,
+                max_instances=1,
+                coalesce=True,
+                misfire_grace_time=None,
+            )
+        self._scheduler.start()
+        self.scan()
+
+    def stop(self) -> None:
+        self._scheduler.shutdown(wait=False)
+        self.streams.stop()
+        self.readings.stop()
+        for work in (self._collectors, self._comparers, self._watchers):
+            work.stop()
+        self.lanes.stop()
+        if self.door is not None:
+            self.door.close()
+        with contextlib.suppress(DatabaseAway):
+            self.engine.leases.release()
+        self._only.close()
+
+    # --- the loops ------------------------------------------------------------------------------------------
+
+    def scan(self) -> None:
+        """Whatever can go on goes on: after a start, from other processes, and when something falls due."""
+        for lane in self.engine.open_lanes():
+            self.lanes.wake(lane)
+
+    def collect(self) -> None:
+        """Young orders are asked after often, as they are about to fill; resting ones once in a while."""
+        self._collected += 1
+        with self.app.db.read() as conn:
+            accounts = order_table.working_accounts(conn)
+        now = self.app.clock.now()
+        for row in accounts:
+            every = HEARD if self.streams.up(row.account_id) else 1 if now - row.newest <= YOUNG else SELDOM
+            if self._collected % every == 0:
+                self._ask(row.account_id)
+        if self._collected % ENDED == 0:
+            for account_id in {order.account_id for order in self.engine.sender.lately_ended()}:
+                self._ask(account_id)
+
+    def _ask(self, account_id: int) -> None:
+        if self._left_alone.get(account_id, self.app.clock.now()) <= self.app.clock.now():
+            self._collectors.start(account_id, lambda: self._collect(account_id))
+
+    def _collect(self, account_id: int) -> None:
+        try:
+            for lane in self.engine.collect(account_id):
+                self.lanes.wake(lane)
+        except BrokerError as error:
+            tries = self.engine.outages.failed(account_id, "news of its orders", error.message)
+            self._left_alone[account_id] = self.app.clock.now() + backed_off(tries, AWAY, AWAY_MOST)
+        except DatabaseAway as away:
+            log.warning("account %s: its orders are asked after later: %s", account_id, away)
+        except Exception:  # one adapter's fault must not keep the other accounts from their fills
+            log.exception("account %s: its orders could not be asked after", account_id)
+        else:
+            self._left_alone.pop(account_id, None)
+            self.engine.outages.well(account_id, "news of its orders")
+
+    def _is_back(self, account_id: int) -> None:
+        """Its broker answers again: nothing that waits for it waits for its next turn."""
+        self._left_alone.pop(account_id, None)
+        self.engine.reconciler.soon(account_id)
+
+    def listen(self) -> None:
+        self.streams.look()
+
+    def _hear(self, account_id: int, report: OrderReport) -> None:
+        """By the lanes' thread: a stream's own thread would fight with it for Python's lock at every
+        statement."""
+        self.lanes.beside(self._booked(account_id, report))
+
+    def _booked(self, account_id: int, report: OrderReport) -> Steps[None]:
+        try:
+            lane = yield from self.engine.hear(account_id, report)
+        except DatabaseAway as away:
+            log.warning(
+                "account %s: news could not be booked, the next poll brings them: %s", account_id, away
+            )
+        except Exception:
+            log.exception("account %s: what came of news failed; the next poll tells the same", account_id)
+        else:
+            if lane is not None:
+                self.lanes.wake(lane)
+
+    def look(self) -> None:
+        """What has its prices here is looked at here; every other account by itself, and one that is still
+        being asked not twice."""
+        for account, bots in self.watch.holders():
+            if self.app.brokers.of(account).offers.local:
+                self._wake(self.watch.look_at(account, bots))
+            else:
+                self._watchers.start(account.id, partial(self._look_at, account, bots))
+
+    def _look_at(self, account: Account, bots: list[Bot]) -> None:
+        try:
+            self._wake(self.watch.look_at(account, bots))
+        except DatabaseAway as away:
+            log.warning("account %s: its positions are looked at later: %s", account.id, away)
+
+    def _wake(self, lanes: list[Lane]) -> None:
+        for lane in lanes:
+            self.lanes.wake(lane)
+
+    def reconcile(self) -> None:
+        for account_id in self.engine.reconciler.due():
+            self._comparers.start(account_id, partial(self._compare, account_id))
+
+    def _compare(self, account_id: int) -> None:
+        try:
+            self.engine.reconciler.look(account_id)
+        except DatabaseAway as away:
+            log.warning("account %s: it is compared later: %s", account_id, away)
+        # one account that cannot be compared must not keep the others from it; its gate stays closed
+        except Exception:
+            log.exception("account %s could not be compared with its broker", account_id)
+
+    def flatten(self) -> None:
+        for lane in flatten.advance(self.app):
+            self.lanes.wake(lane)
+
+    def renew(self) -> None:
+        self.engine.leases.renew()
+
+    def mind_disk(self) -> None:
+        disk_watch.look(self.app)
+
+    def make_room(self) -> None:
+        quotas.make_room(self.app)
+
+    def tidy(self) -> None:
+        now = self.app.clock.now()
+        old = now - timedelta(days=self.app.settings.retention_days)
+        forgotten = self.app.db.write(lambda conn: storage.forget_old(conn, old))
+        self.app.db.write(lambda conn: people_table.forget_expired(conn, now))
+        self.app.db.write(lambda conn: attempt_table.tidy(conn, now, now - throttle.DEVICE_LIFE))
+        schwab_sign_in.remind(self.app)
+        demo.end_old(self.app)
+        removal.finish(self.app)
+        for file in self.app.settings.logs.glob("*.log.*"):
+            with contextlib.suppress(OSError):
+                if file.stat().st_mtime < old.timestamp():
+                    file.unlink()
+        if forgotten:
+            log.info("forgot the raw text of %s old signals", forgotten)
+
+
+def _safely(job: Callable[[], None]) -> Callable[[], None]:
+    """A loop outlives its failures: they are logged, and it looks again."""
+
+    def run() -> None:
+        try:
+            job()
+        except DatabaseAway as away:
+            log.warning("%s waits: %s", job.__name__, away)
+        except Exception:
+            log.exception("%s failed; it is tried again", job.__name__)
+
+    run.__name__ = job.__name__
+    return run
+
+
+@contextlib.contextmanager
+def _only_worker(home: Path) -> Iterator[None]:
+    """SQLite serves one worker. The lock goes with the process, however it ends."""
+    stop = threading.Event()
+    with open(home / "worker.lock", "w") as file:
+        for _ in range(50):  # the one before may still be ending
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                stop.wait(0.1)
+        else:
+            raise CannotStart(
+                f"Another DashTrade already works on {home}.\n  Stop it first, or use PostgreSQL to run "
+                "several."
+            )
+        yield

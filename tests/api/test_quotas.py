@@ -1,0 +1,215 @@
+"""What one user may have of everything, counted in the write: of many at once no more pass than are
+allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from dashtrade.app import App
+from dashtrade.domain.access import Role, TokenScope
+from dashtrade.domain.protections import Scope
+from dashtrade.limits import Rate, ReceiverLimits
+from dashtrade.services.bots import bots
+from dashtrade.services.operations import quotas
+from dashtrade.services.operations.quotas import Quota
+from dashtrade.services.people import passwords, sessions, users
+from dashtrade.services.people.users import Denied
+from dashtrade.services.refusals import Refusal
+from dashtrade.services.trading import protections
+from dashtrade.tables import people as people_table
+from dashtrade.tables.people import User
+from dashtrade.tables.quotas import count
+from tests.conftest import MakeApp
+from tests.support.crowd import at_once, went_well
+from tests.support.fakes import SetClock, SetFeed
+from tests.support.installation import House, Person
+
+SYMBOLS = ["AAPL", "MSFT", "KO", "PEP", "NVDA", "AMD", "INTC", "IBM", "ORCL", "CSCO", "QCOM", "TXN"]
+PASSWORD = "three green owls"
+
+
+@pytest.fixture
+def ann(app: App, monkeypatch: pytest.MonkeyPatch) -> Person:
+    # a hash takes a third of a second
+    monkeypatch.setattr(users, "check_own_password", lambda *args, **more: None)
+    return House(app).join(role=Role.SUPERADMIN)
+
+
+def _account(app: App, user: User, number: int) -> Any:
+    return bots.add_account(
+        app, user, broker="paper", mode="paper", label=f"P{number}", credentials={}, options={}
+    )
+
+
+def _token(app: App, user: User, number: int) -> Any:
+    return sessions.add_api_token(
+        app, user, name=f"t{number}", days=1, scopes=[TokenScope.READ], password="", address=""
+    )
+
+
+def _protection(app: App, user: User, number: int) -> Any:
+    return protections.add(
+        app, user, kind="cooldown", scope=Scope.USER, scope_id=None, settings={"minutes": number + 1}
+    )
+
+
+MAKES: dict[str, Callable[[App, User, int], Any]] = {
+    "ACCOUNTS": _account,
+    "API_TOKENS": _token,
+    "PROTECTIONS": _protection,
+    "INVITATIONS": lambda app, user, number: users.invite(app, user, email="", role=Role.STANDARD),
+}
+
+
+@pytest.mark.parametrize("name", MAKES)
+def test_of_many_at_once_no_more_are_made_than_a_user_may_have(
+    ann: Person, make_app: MakeApp, clock: SetClock, feed: SetFeed, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quota: Quota = replace(getattr(quotas, name), most=3)
+    monkeypatch.setattr(quotas, name, quota)
+    apps = [ann.house.app, make_app(clock=clock, feed=feed)]  # two processes' worth
+    # the one to test with counts, too
+    apps[0].db.write(lambda conn: conn.execute(sa.delete(people_table.api_tokens)))
+    said = at_once([lambda n=n: MAKES[name](apps[n % 2], ann.user, n) for n in range(12)])
+    assert len(went_well(said, Refusal)) == 3
+    assert all("you have 3 " in one.message and one.hint for one in said if isinstance(one, Refusal))
+    with apps[0].db.read() as conn:
+        assert count(conn, ann.user.id, quota.kind, clock.now()) == 3
+
+
+def test_of_many_bots_at_once_no_more_are_made_than_a_user_may_have(
+    ann: Person, make_app: MakeApp, clock: SetClock, feed: SetFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quotas, "BOTS", replace(quotas.BOTS, most=3))
+    account = ann.account()
+    apps = [ann.house.app, make_app(clock=clock, feed=feed)]
+    wanted = [
+        {"account_id": account, "symbol": symbol, "timeframe": "15", "position_size": "100"}
+        for symbol in SYMBOLS
+    ]
+    said = at_once([lambda n=n: bots.add_bot(apps[n % 2], ann.user, wanted[n]) for n in range(12)])
+    made = went_well(said, Refusal)
+    assert len(made) == 3
+    bots.delete_bot(ann.house.app, ann.user, made[0], position=None, hand_to=None)
+    left = next(given for given, one in zip(wanted, said, strict=True) if isinstance(one, Refusal))
+    assert bots.add_bot(ann.house.app, ann.user, left)  # a deleted one makes room
+
+
+def test_the_numbers_are_those_that_are_promised() -> None:
+    assert (quotas.ACCOUNTS.most, quotas.BOTS.most) == (50, 500)
+
+
+def test_over_rest_a_quota_is_a_conflict_that_says_what_to_do(
+    ann: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quotas, "BOTS", replace(quotas.BOTS, most=1))
+    ann.bot()
+    said = ann.call(
+        "POST", "/bots", {"account_id": ann.paper, "symbol": "KO", "timeframe": "15", "position_size": "100"}
+    )
+    assert said.status_code == 409 and said.json["error"] == "conflict"
+    assert (
+        said.json["message"] == "You have 1 bots, the most a user can have, so none was added."
+        and "Delete" in said.json["hint"]
+    )
+
+
+def test_making_and_deleting_has_an_end_within_a_day(
+    ann: Person, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quotas, "PROTECTIONS", replace(quotas.PROTECTIONS, a_day=2))
+    app = ann.house.app
+    for number in range(2):
+        protections.remove(app, ann.user, _protection(app, ann.user, number))
+    with pytest.raises(Refusal, match="within a day"):
+        _protection(app, ann.user, 3)
+    clock.forward(86401)
+    assert _protection(app, ann.user, 3)
+
+
+def test_who_had_more_before_there_was_a_quota_keeps_it(ann: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = [ann.bot(symbol) for symbol in SYMBOLS[:3]]
+    monkeypatch.setattr(quotas, "BOTS", replace(quotas.BOTS, most=2))
+    assert len(ann.get("/bots")["items"]) == 3
+    assert ann.trades("buy", "AAPL", timeframe="15 Min")["status"] == "filled" and ann.holds(made[0])
+
+
+def test_signing_in_by_a_program_keeps_the_tokens_used_last(
+    ann: Person, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quotas, "SIGN_IN_TOKENS", 3)
+    app, tokens = ann.house.app, []
+    for _ in range(3):
+        tokens.append(users.sign_in(app, ann.user.id).access_token)
+        clock.forward(120)
+    assert users.by_access_token(app, tokens[0])  # this one is in use
+    said = went_well(
+        at_once([lambda: users.sign_in(app, ann.user.id).access_token for _ in range(2)]), Refusal
+    )
+    with app.db.read() as conn:
+        named = [row.name for row in people_table.list_api_tokens(conn, ann.user.id)]
+    assert named.count(users.SIGN_IN) == 3 and "test" in named
+    alive = [bool(users.by_access_token(app, token)) for token in (*tokens, *said)]
+    assert alive == [True, False, False, True, True]
+
+
+def test_of_many_sign_ins_at_once_no_more_sessions_stay_than_are_allowed(
+    ann: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quotas, "SESSIONS", 3)
+    app = ann.house.app
+    begun = at_once(
+        [lambda: sessions.begin(app, ann.user.id, device="", address="", remember=False) for _ in range(12)]
+    )
+    assert len(went_well(begun, Refusal)) == 12
+    assert len(sessions.listed(app, ann.user, None)) == 3
+
+
+def test_webhook_tokens_are_not_rotated_without_end(
+    ann: Person, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quotas, "WEBHOOK_TOKENS", replace(quotas.WEBHOOK_TOKENS, a_day=2))
+    users.rotate_webhook_token(ann.house.app, ann.user)
+    with pytest.raises(Refusal, match="within a day"):
+        users.rotate_webhook_token(ann.house.app, ann.user)
+    users.revoke_webhook_tokens(ann.house.app, ann.user)  # that never waits
+    clock.forward(timedelta(days=1, seconds=1).total_seconds())
+    assert users.rotate_webhook_token(ann.house.app, ann.user)
+
+
+def test_with_sign_up_open_one_address_does_not_make_accounts_without_end(
+    make_app: MakeApp, clock: SetClock, feed: SetFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app(clock=clock, feed=feed, DASHTRADE_SIGNUP="open")
+    monkeypatch.setattr(passwords, "hashed", lambda word: "-")
+    House(app).join(role=Role.SUPERADMIN)
+
+    def register(number: int, address: str) -> Any:
+        return users.register(
+            app, email=f"p{number}@example.com", password=PASSWORD, name="", code=None, address=address
+        )
+
+    for number in range(20):
+        register(number, f"2001:db8::{number + 1}")
+    with pytest.raises(Denied, match="too many"):
+        register(21, "2001:db8::ffff")
+    assert register(22, "2001:db8:0:1::1")
+    with app.db.read() as conn:
+        assert conn.scalar(sa.text("SELECT count(*) FROM users")) == 22
+
+
+def test_changes_by_rest_have_a_rate_and_what_stops_has_its_own(ann: Person) -> None:
+    bot = ann.bot()
+    limits = ReceiverLimits(alerts=Rate(1000), changes=Rate(0.001, burst_seconds=2000))
+    ann.house.flask.config["LIMITS"] = limits
+    said = [ann.call("PATCH", f"/bots/{bot}", {"name": f"n{number}"}).status_code for number in range(3)]
+    assert said == [200, 200, 429]
+    assert ann.call("POST", f"/bots/{bot}/pause").status_code == 200
+    assert ann.call("POST", f"/bots/{bot}/close", {}).status_code == 202
+    assert ann.call("GET", "/bots").status_code == 200

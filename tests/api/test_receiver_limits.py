@@ -1,0 +1,188 @@
+"""What a stranger, or one user, cannot take from the others at the receiver."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import webhook_server
+from dashtrade.api import http
+from dashtrade.domain.alerts.payload import MOST_FIELDS, MOST_TEXT, MOST_VALUES
+from dashtrade.limits import Places, Rate, ReceiverLimits, Turns, network_of
+from tests.conftest import MakeApp
+from tests.support.databases import SqliteFiles
+from tests.support.fakes import SetClock, SetFeed
+from tests.support.installation import House, Person, until
+
+
+@pytest.fixture
+def database_url(sqlite_files: SqliteFiles) -> str:
+    return sqlite_files.fresh()
+
+
+@pytest.fixture
+def ann(make_app: MakeApp, clock: SetClock, feed: SetFeed) -> Person:
+    person = House(make_app(clock=clock, feed=feed)).join()
+    person.bot()
+    return person
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
+    """The bodies that anybody looked into."""
+    seen: list[bytes] = []
+    real = webhook_server.open_body
+    monkeypatch.setattr(webhook_server, "open_body", lambda raw: (seen.append(raw), real(raw))[1])
+    yield seen
+
+
+def large() -> str:
+    return json.dumps({"action": "buy", "symbol": "AAPL", "note": "x" * 6000})
+
+
+def limits(person: Person, **values: Any) -> None:
+    person.house.flask.config["LIMITS"] = ReceiverLimits(alerts=Rate(1000), **values)
+
+
+def test_the_body_of_a_stranger_is_not_looked_into(ann: Person, opened: list[bytes]) -> None:
+    assert ann.alert(large(), token="usr_made_up").status_code == 401
+    assert ann.alert(large(), token="").status_code == 401
+    assert opened == []
+    assert ann.alert(large()).status_code == 202 and len(opened) == 1
+
+
+def test_a_token_in_the_body_still_tells_who_sends(ann: Person) -> None:
+    assert ann.alert({"action": "buy", "symbol": "AAPL", "token": ann.token}, token="").status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        (json.dumps({f"f{number}": 1 for number in range(MOST_FIELDS + 1)}), "too many fields"),
+        (json.dumps({"action": "buy", "symbol": "AAPL", "list": [1] * MOST_VALUES}), "too many values"),
+        ("BUY AAPL " + "x" * MOST_TEXT, "too long"),
+    ],
+)
+def test_a_body_that_is_too_much_is_refused_before_it_is_read_and_is_on_record(
+    ann: Person, body: str, what: str
+) -> None:
+    said = ann.alert(body)
+    assert said.status_code == 400 and what in said.json["message"]
+    assert ann.story(said.json["signal_id"])["status"] == "refused"
+
+
+def test_a_user_has_few_places_to_wait_in_and_is_answered_202_beyond_them(ann: Person) -> None:
+    limits(ann, waiting=Places(in_all=16, of_one=0))
+    said = ann.alert({"action": "buy", "symbol": "AAPL", "id": "w"}, wait="2")
+    assert said.status_code == 202 and said.json["status"] == "accepted"
+
+
+def test_places_are_counted_per_user_and_in_all_and_given_back() -> None:
+    places = Places(in_all=3, of_one=2)
+    with (
+        places.place("a") as one,
+        places.place("a") as two,
+        places.place("a") as three,
+        places.place("b") as four,
+    ):
+        assert (one, two, three, four) == (True, True, False, True)
+        with places.place("c") as five:
+            assert not five
+    with places.place("c") as again:
+        assert again
+
+
+def test_too_many_sign_ins_at_once_are_answered_429(ann: Person) -> None:
+    limits(ann, passwords=Turns(0, 0, 0.05))
+    said = ann.call("POST", "/auth/login", {"email": "ann@example.com", "password": "wrong horse battery"})
+    assert (
+        said.status_code == 429 and said.json["error"] == "too_many_requests" and said.headers["Retry-After"]
+    )
+
+
+def test_one_address_that_guesses_passwords_is_slowed_down_and_others_are_not(ann: Person) -> None:
+    limits(ann, passwords_of=Rate(0.001, burst_seconds=1000))
+    client = ann.house.flask.test_client()
+
+    def guess(address: str, number: int) -> int:
+        body = {"email": f"nobody{number}@example.com", "password": "wrong horse battery"}
+        return client.post("/api/v1/auth/login", json=body, environ_base={"REMOTE_ADDR": address}).status_code
+
+    assert [guess("2001:db8::1", 1), guess("2001:db8::2", 2), guess("2001:db8:0:1::1", 3)] == [401, 429, 401]
+
+
+def test_explanations_for_strangers_have_few_turns(ann: Person) -> None:
+    limits(ann, explaining=Turns(0, 0, 0.05))
+    said = ann.house.flask.test_client().post("/test-webhook", data="BUY AAPL")
+    assert said.status_code == 429
+
+
+def test_turns_let_a_few_wait_and_send_the_others_away() -> None:
+    turns, inside, go = Turns(1, 1, 5), threading.Event(), threading.Event()
+    said: list[bool] = []
+
+    def hold() -> None:
+        with turns.turn() as on:
+            inside.set()
+            go.wait(5)
+            said.append(on)
+
+    def queue() -> None:
+        with turns.turn() as on:
+            said.append(on)
+
+    first, second = threading.Thread(target=hold), threading.Thread(target=queue)
+    first.start()
+    assert inside.wait(5)
+    second.start()
+    until(lambda: turns._room._value == 0)  # the second stands in the queue
+    with turns.turn() as third:
+        assert not third
+    go.set()
+    first.join(5)
+    second.join(5)
+    assert said == [True, True]
+
+
+def test_an_ipv6_address_stands_for_its_network() -> None:
+    assert network_of("2001:db8::1") == network_of("2001:db8::ffff:1") != network_of("2001:db8:0:1::1")
+    assert network_of("::ffff:192.0.2.1") == network_of("192.0.2.1") == "192.0.2.1"
+    assert network_of("") == ""
+
+
+def test_busy_says_how_long_to_wait() -> None:
+    assert http.busy("sign-ins", 3.2).headers == {"Retry-After": "3"}
+
+
+def test_nobody_waits_for_the_record_of_somebody_elses_bad_alert(
+    ann: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is written to the disk: alerts of others are read meanwhile."""
+    bob = ann.house.join("bob@example.com")
+    bob.bot("MSFT")
+    real, written, go_on = webhook_server._refused, threading.Event(), threading.Event()
+
+    def slowly(*about: Any) -> Exception:
+        written.set()
+        go_on.wait(20)
+        return real(*about)
+
+    monkeypatch.setattr(webhook_server, "_refused", slowly)
+    bad = threading.Thread(target=lambda: ann.alert("what is this"))
+    bad.start()
+    assert written.wait(20)
+    said: list[int] = []
+    good = threading.Thread(
+        target=lambda: said.append(bob.alert({"action": "buy", "symbol": "MSFT"}).status_code)
+    )
+    good.start()
+    good.join(10)
+    meanwhile = list(said)
+    go_on.set()
+    bad.join(10)
+    good.join(10)
+    assert meanwhile == [202]

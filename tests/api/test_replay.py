@@ -1,0 +1,104 @@
+"""An alert sent once more on paper: a signal of its own, never anything on a live account."""
+
+from __future__ import annotations
+
+import pytest
+
+from dashtrade.app import App
+from dashtrade.services.bots import bots as bot_service
+from dashtrade.services.bots.bots import NotFound, Refusal
+from dashtrade.services.trading import replay
+from tests.support.installation import House, Person
+
+
+@pytest.fixture
+def house(app: App) -> House:
+    return House(app)
+
+
+@pytest.fixture
+def ann(house: House) -> Person:
+    return house.join()
+
+
+def told(ann: Person, signal_id: str) -> dict:
+    ann.house.work()
+    return ann.story(signal_id)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"action": "buy", "symbol": "AAPL", "timeframe": "15", "id": "one", "quantity": "3"},
+        "BUY 3 AAPL",
+        {
+            "ticker": "AAPL",
+            "action": "buy",
+            "quantity": "3",
+            "time": "2026-01-05T10:00:00Z",
+            "signalPrice": "100",
+        },
+    ],
+)
+def test_the_same_message_in_any_dialect_comes_to_the_same_order_on_the_chosen_bot(
+    ann: Person, app: App, body: object
+):
+    first, other = ann.bot("AAPL", size_override=True), ann.bot("AAPL", "1 Hour", size_override=True)
+    body = {**body, "bot": str(first)} if isinstance(body, dict) else f"{body} 15 Min"
+    signal = ann.alert(body).json["signal_id"]
+    ann.house.work()
+    said = replay.on_paper(app, ann.user, signal, bot_id=other, request_id="r1")
+    again = told(ann, said.signal_id)
+    assert said.signal_id != signal and again["status"] == "filled", again["reason"]
+    assert (ann.holds(first), ann.holds(other)) == (3, 3)
+    assert again["sender"] == f"replay of {signal}"
+
+
+def test_pressed_twice_it_is_one_signal(ann: Person, app: App):
+    bot = ann.bot("AAPL")
+    signal = ann.sends(action="close", symbol="AAPL")
+    one, two = (replay.on_paper(app, ann.user, signal, bot_id=bot, request_id="same") for _ in range(2))
+    assert one.signal_id == two.signal_id and two.duplicate
+
+
+def test_a_bot_of_a_live_account_is_never_offered_nor_taken(ann: Person, app: App):
+    bot = ann.bot("AAPL")
+    signal = ann.sends(action="buy", symbol="AAPL")
+    from dashtrade.tables import accounts
+
+    app.db.write(lambda conn: accounts.change(conn, ann.user.id, ann.paper, mode="live"))
+    assert replay.bots_for(app, ann.user, signal) == []
+    with pytest.raises(Refusal, match="not on paper"):
+        replay.on_paper(app, ann.user, signal, bot_id=bot, request_id="r1")
+
+
+def test_what_is_anothers_is_not_there(house: House, ann: Person, app: App):
+    bob = house.join("bob@example.com")
+    ann.bot("AAPL")
+    theirs = bob.bot("AAPL")
+    signal = ann.sends(action="buy", symbol="AAPL")
+    with pytest.raises(NotFound):
+        replay.on_paper(app, bob.user, signal, bot_id=theirs, request_id="r1")
+    with pytest.raises(NotFound):
+        replay.on_paper(app, ann.user, signal, bot_id=theirs, request_id="r1")
+
+
+def test_a_message_that_is_forgotten_cannot_be_replayed(ann: Person, app: App):
+    bot = ann.bot("AAPL")
+    signal = ann.alert("nonsense").json
+    with app.db.read() as conn:
+        from dashtrade.tables import signals
+
+        row = signals.list_page(conn, ann.user.id, before=None, limit=1)[0]
+    assert row.symbol is None, signal
+    with pytest.raises(Refusal, match="could not be read"):
+        replay.on_paper(app, ann.user, row.id, bot_id=bot, request_id="r1")
+
+
+def test_a_part_of_a_position_is_closed_by_its_share(ann: Person, app: App):
+    bot = ann.bot("AAPL", position_size="8", position_size_type="quantity")
+    ann.trades("buy")
+    for _ in range(2):
+        bot_service.close_bot(app, ann.user, bot, request_id="asked-once", part="25%")
+    ann.house.work()
+    assert ann.holds(bot) == 6

@@ -1,0 +1,170 @@
+"""What browsers are told with every answer of the receiver, and what it tells nobody."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dashtrade.domain.access import Role
+from tests.api.test_api import sqlite
+from tests.conftest import MakeApp
+from tests.support.fakes import SetClock, SetFeed
+from tests.support.installation import House, Person
+
+
+@pytest.fixture
+def house(make_app: MakeApp, clock: SetClock, feed: SetFeed) -> House:
+    return House(make_app(clock=clock, feed=feed))
+
+
+@pytest.fixture
+def ann(house: House) -> Person:
+    return house.join()
+
+
+def ask(house: House, path: str, *, method: str = "GET", **given: Any) -> Any:
+    return house.flask.test_client().open(path, method=method, **given)
+
+
+# --- on every answer ----------------------------------------------------------------------------------------
+
+
+@sqlite
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/health", 503),
+        ("GET", "/nothing/here", 404),
+        ("PUT", "/webhook", 405),
+        ("POST", "/webhook", 401),
+        ("POST", "/test-webhook", 400),
+        ("GET", "/api/v1/openapi.json", 200),
+        ("GET", "/api/v1/bots", 401),
+        ("POST", "/api/v1/auth/login", 400),
+        ("GET", "/api/v1//bots", 404),
+        ("GET", "/api/v1/../bots", 404),
+        ("OPTIONS", "/health", 200),
+        ("POST", "/static/x", 404),
+    ],
+)
+def test_every_answer_is_kept_by_nobody_and_taken_for_nothing_else(
+    house: House, method: str, path: str, status: int
+) -> None:
+    said = ask(house, path, method=method)
+    assert said.status_code == status
+    assert_told(said)
+
+
+def assert_told(said: Any) -> None:
+    assert said.headers["Cache-Control"] == "no-store"
+    assert said.headers["X-Content-Type-Options"] == "nosniff"
+    assert "default-src 'none'" in said.headers["Content-Security-Policy"]
+
+
+@sqlite
+def test_so_is_what_holds_secrets_and_what_is_streamed(ann: Person) -> None:
+    for method, path in (
+        ("POST", "/webhook-token/rotate"),
+        ("GET", "/webhook-token"),
+        ("GET", "/users/me"),
+        ("GET", "/trades.csv"),
+    ):
+        said = ann.call(method, path)
+        assert said.status_code == 200 and said.text
+        assert_told(said)
+    assert_told(ann.alert({"action": "buy", "symbol": "AAPL", "id": "1"}))
+
+
+@sqlite
+def test_so_is_what_went_wrong_inside(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
+        raise RuntimeError("unexpected")
+
+    monkeypatch.setattr("dashtrade.tables.signals.last_beat", broken)
+    said = ask(house, "/health")
+    assert said.status_code == 500
+    assert_told(said)
+
+
+@sqlite
+@pytest.mark.parametrize(
+    "path", ["/api/v1//bots", "//health", "/webhook//", "/api//v1/bots", "/health/", "/user/1//bots"]
+)
+def test_no_answer_leads_to_an_address_that_the_caller_named(house: House, path: str) -> None:
+    said = ask(house, path, headers={"Host": "evil.example"})
+    assert said.status_code not in (301, 302, 303, 307, 308)
+    assert "evil.example" not in f"{said.headers}{said.text}"
+
+
+@sqlite
+@pytest.mark.parametrize(
+    ("environ", "base", "told"),
+    [
+        ({}, "http://hooks.example.com", None),
+        ({"DASHTRADE_PROXY_HOPS": "1"}, "http://hooks.example.com", "max-age=31536000"),
+        (
+            {"DASHTRADE_PUBLIC_URL": "https://hooks.example.com"},
+            "http://hooks.example.com",
+            "max-age=31536000; includeSubDomains",
+        ),
+        ({"DASHTRADE_PUBLIC_URL": "https://hooks.example.com"}, "http://example.com", None),
+        (
+            {"DASHTRADE_PUBLIC_URL": "https://hooks.example.com", "DASHTRADE_PROXY_HOPS": "1"},
+            "http://other.example.com",
+            "max-age=31536000",
+        ),
+        ({"DASHTRADE_PUBLIC_URL": "http://hooks.example.com"}, "http://hooks.example.com", None),
+    ],
+)
+def test_over_https_the_name_is_kept_to_https(
+    make_app: MakeApp, environ: dict[str, str], base: str, told: str | None
+) -> None:
+    said = ask(House(make_app(**environ)), "/health", base_url=base, headers={"X-Forwarded-Proto": "https"})
+    assert said.headers.get("Strict-Transport-Security") == told
+
+
+# --- how it is ----------------------------------------------------------------------------------------------
+
+
+BUY = {"action": "buy", "symbol": "AAPL"}
+
+
+def health(house: House, **headers: str) -> Any:
+    return ask(house, "/health", headers=headers).json
+
+
+def test_a_stranger_hears_whether_it_is_well_and_no_numbers(ann: Person, house: House) -> None:
+    house.app.engine.leases.renew()
+    ann.bot()
+    ann.sends(BUY)
+    well = {"status": "ok", "process": "ok", "database": "ok", "worker": "ok"}
+    assert health(house) == well
+    assert health(house, Authorization=f"Bearer {ann.access}") == well
+    assert health(house, Authorization="Bearer made-up") == well
+    house.app.db.write(lambda conn: conn.exec_driver_sql("UPDATE workers SET seen = seen - 11"))
+    assert health(house) == well | {"status": "failing", "worker": "silent"}
+
+
+def test_who_may_see_the_system_hears_how_much_waits(ann: Person, house: House, clock: SetClock) -> None:
+    boss = house.join("boss@example.com", Role.ADMIN)
+    ann.bot()
+    ann.sends(BUY)
+    clock.forward(5)
+    house.app.engine.leases.renew()
+    said = health(house, Authorization=f"Bearer {boss.access}")
+    assert (said["waiting"], said["oldest_waiting_seconds"]) == (1, 5.0)
+    house.work()
+    assert health(house, Authorization=f"Bearer {boss.access}")["waiting"] == 0
+
+
+def test_an_alert_that_its_user_delays_does_not_wait(ann: Person, house: House, clock: SetClock) -> None:
+    boss = house.join("boss@example.com", Role.ADMIN)
+    ann.bot(delay_seconds="60")
+    ann.sends(BUY)
+    house.work()  # which finds that it is not due
+    clock.forward(30)
+    sent = {"Authorization": f"Bearer {boss.access}"}
+    assert (health(house, **sent)["waiting"], health(house, **sent)["oldest_waiting_seconds"]) == (0, 0)
+    clock.forward(45)
+    assert (health(house, **sent)["waiting"], health(house, **sent)["oldest_waiting_seconds"]) == (1, 15.0)

@@ -1,0 +1,195 @@
+"""API tokens are made with the password, and may do what their scopes say: each endpoint is asked with each
+scope."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from dashtrade.api.http import ENDPOINTS
+from dashtrade.app import App
+from dashtrade.domain.access import Role, TokenScope
+from dashtrade.domain.values import Malformed, sha256
+from dashtrade.services.people import sessions, users
+from dashtrade.services.refusals import Denied
+from dashtrade.tables import people as people_table
+from dashtrade.tables.people import User
+from tests.support.installation import House, Person
+
+PASSWORD = "correct horse battery"
+READ, TRADE, STOP, ADMIN = TokenScope
+STOPS = {
+    ("POST", "/bots/<int:bot_id>/pause"),
+    ("POST", "/bots/<int:bot_id>/close"),
+    ("POST", "/flatten"),
+    ("PUT", "/switches"),
+}
+OF_THE_ACCOUNT = {  # what keeps somebody in, or spends real money
+    ("PATCH", "/users/me"),
+    ("POST", "/users/me/password"),
+    ("DELETE", "/tokens/<int:token_id>"),
+    ("POST", "/webhook-token/rotate"),
+    ("GET", "/webhook-token"),
+    ("DELETE", "/webhook-token"),
+    ("POST", "/invitations"),
+    ("POST", "/accounts"),
+    ("PATCH", "/accounts/<int:account_id>"),
+    ("DELETE", "/accounts/<int:account_id>"),
+    ("POST", "/accounts/<int:account_id>/renew"),
+}
+
+
+@pytest.fixture
+def house(app: App) -> House:
+    return House(app)
+
+
+def with_scopes(person: Person, *scopes: TokenScope) -> Person:
+    """The same person, with a token of these alone."""
+    access, now = f"dt_{'-'.join(scopes)}", person.house.app.clock.now()
+    person.house.app.db.write(
+        lambda conn: people_table.add_api_token(
+            conn,
+            person.user.id,
+            token_hash=sha256(access),
+            name="t",
+            created_at=now,
+            expires_at=now + timedelta(days=1),
+            used_at=None,
+            revoked_at=None,
+            scopes=" ".join(scopes),
+        )
+    )
+    return replace(person, access=access)
+
+
+def allowed(method: str, path: str) -> set[TokenScope]:
+    path = path.removeprefix("/api/v1")
+    if (method, path) in OF_THE_ACCOUNT or path.startswith("/admin/"):
+        return {ADMIN}
+    if (method, path) in STOPS:
+        return {TRADE, STOP}
+    if path == "/flatten/<int:flatten_id>":
+        return {READ, TRADE, STOP}
+    return {READ, TRADE} if method == "GET" else {TRADE}
+
+
+@pytest.mark.parametrize("scope", list(TokenScope))
+def test_each_endpoint_asks_for_its_scope(house: House, scope: TokenScope):
+    boss = with_scopes(house.join("boss@example.com", Role.SUPERADMIN), scope)
+    wrong = []
+    for (method, path), known in ENDPOINTS.items():
+        if known.open or path.endswith("/users/me/password"):
+            continue
+        filled = path.removeprefix("/api/v1")
+        for name in (
+            "int:bot_id",
+            "int:account_id",
+            "int:user_id",
+            "int:token_id",
+            "int:invitation_id",
+            "int:drift_id",
+            "int:flatten_id",
+            "int:protection_id",
+            "int:lock_id",
+            "order_id",
+            "signal_id",
+            "int:trip_id",
+            "int:number",
+        ):
+            filled = filled.replace(f"<{name}>", "999999")
+        said = boss.call(method, filled, None if method == "GET" else {"nonsense": 1})
+        refused = said.status_code == 403 and said.json["error"] == "insufficient_scope"
+        if refused is (scope in allowed(method, path)):
+            wrong.append(f"{method} {path}: {said.status_code}")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("scope", [STOP, TRADE])
+def test_exits_pass_with_a_token_that_may_stop_or_trade(house: House, scope: TokenScope):
+    ann = house.join()
+    bot = ann.bot()
+    ann.trades("buy")
+    stopper = with_scopes(ann, scope)
+    stopper.does("POST", f"/bots/{bot}/close", {})
+    house.work()
+    assert not ann.holds(bot)
+    assert stopper.does("POST", f"/bots/{bot}/pause")["is_active"] is False
+    done = stopper.does("POST", "/flatten", {"scope": "user", "pause": True})
+    assert stopper.call("GET", f"/flatten/{done['id']}").status_code == 200
+
+
+def test_a_token_that_may_stop_cannot_let_trading_go_on(house: House):
+    ann = house.join()
+    bot = ann.bot()
+    stopper = with_scopes(ann, STOP)
+    for mode in ("pause_entries", "halt", "halt"):
+        stopper.does("PUT", "/switches", {"mode": mode})
+    for mode in ("reduce_only", "pause_entries", "none"):
+        said = stopper.call("PUT", "/switches", {"mode": mode})
+        assert said.status_code == 403 and said.json["error"] == "insufficient_scope"
+    assert stopper.call("POST", f"/bots/{bot}/resume").status_code == 403
+    assert ann.get("/switches")["items"][0]["mode"] == "halt"
+    with_scopes(ann, TRADE).does("PUT", "/switches", {"mode": "none"})
+
+
+def test_a_token_of_the_account_alone_reads_no_positions_by_the_other_address(house: House):
+    ann = house.join()
+    client = house.flask.test_client()
+    for scope, status in ((ADMIN, 401), (STOP, 401), (READ, 200)):
+        access = with_scopes(ann, scope).access
+        assert (
+            client.get(f"/user/{ann.user.id}/bots", headers={"Authorization": f"Bearer {access}"}).status_code
+            == status
+        )
+
+
+# --- making one ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ann(app: App) -> User:
+    user_id = users.add_user(app, email="ann@example.com", name="Ann", password=PASSWORD)
+    with app.db.read() as conn:
+        found = people_table.by_id(conn, user_id)
+    assert found is not None
+    return found
+
+
+def made(app: App, user: User, **other: Any) -> str:
+    given: dict[str, Any] = {
+        "name": "report",
+        "days": 9,
+        "scopes": [STOP, READ],
+        "password": PASSWORD,
+        "address": "",
+    } | other
+    return sessions.add_api_token(app, user, **given)
+
+
+def test_a_token_is_made_with_the_password_and_says_what_it_may(app: App, house: House, ann: User):
+    with pytest.raises(Malformed, match="password"):
+        made(app, ann, password="found an open browser")
+    with pytest.raises(Malformed, match="scope"):
+        made(app, ann, scopes=[])
+    person = Person(house=house, user=ann, access=made(app, ann), token="")
+    assert person.get("/tokens")["items"][0]["scopes"] == ["read", "stop"]
+    found = users.by_scoped_token(app, person.access)
+    assert found is not None and found.scopes == {READ, STOP}
+
+
+def test_guesses_at_the_password_are_counted_here_too(app: App, ann: User):
+    for _ in range(8):
+        with pytest.raises(Malformed):
+            made(app, ann, password="wrong")
+    with pytest.raises(Denied):
+        made(app, ann)
+
+
+def test_who_signs_in_and_tokens_from_before_may_everything(app: App, house: House, ann: User):
+    for token in (users.sign_in(app, ann.id).access_token, house.join("bob@example.com").access):
+        found = users.by_scoped_token(app, token)
+        assert found is not None and found.scopes == set(TokenScope)

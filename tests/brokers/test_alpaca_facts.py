@@ -1,0 +1,511 @@
+"""What we found out about Alpaca and its library the hard way: each fact that bites, as a case."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dashtrade.brokers.alpaca import wire
+from dashtrade.brokers.alpaca.adapter import AlpacaBroker
+from dashtrade.brokers.alpaca.answers import Answer, after_post, after_read
+from dashtrade.domain.ports import (
+    BadCredentials,
+    OrderRequest,
+    Rejected,
+    RetryLater,
+    Rules,
+    Unavailable,
+    Unknown,
+    VenueStatus,
+)
+from dashtrade.domain.values import OrderSide, OrderType, Symbol
+from tests.simulators.alpaca import AlpacaSimulator, Fault
+from tests.support.alpaca_desk import AAPL, BTC, BUY, LIMIT, ROOT, SELL, D, Desk, eventually, raw, ref
+from tests.support.alpaca_desk import desk_of as desk_of  # the fixtures of the same file
+from tests.support.alpaca_desk import simulator as simulator
+
+NOW = datetime(2026, 10, 12, 15, 0, tzinfo=UTC)
+STEP = Rules(quantity_step=D("0.000000001"), price_step=D("0.01"))
+
+
+# --- the library --------------------------------------------------------------------------------------------
+
+
+def test_importing_the_adapter_does_not_load_the_library():
+    heavy = "('alpaca', 'pandas', 'requests', 'websockets')"
+    script = (
+        f"import sys, dashtrade.brokers.alpaca.adapter; print([name for name in {heavy} if name in "
+        "sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=30
+    )
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+@pytest.mark.parametrize("tail", ["", "/", "/v2", "/v2/"])
+def test_an_address_works_with_and_without_its_version(sim: AlpacaSimulator, tail: str):
+    desk = Desk(sim, api_url=sim.url + tail)
+    assert desk.broker.account().cash == 100_000
+    desk.broker.close()
+
+
+def test_a_504_is_sent_once_and_makes_one_order(desk: Desk):
+    desk.sim.inject(Fault("gateway_error", times=0))
+    with pytest.raises(Unknown):
+        desk.order(BUY, 10)
+    assert len(desk.sim.requests("POST", "/v2/orders")) == 1 and len(desk.sim.orders) == 1
+
+
+def test_a_429_is_not_repeated_and_the_list_shared_by_all_clients_stays(desk: Desk):
+    from alpaca.common.constants import DEFAULT_RETRY_EXCEPTION_CODES
+
+    desk.sim.inject(Fault("rate_limited", times=0, seconds=4))
+    with pytest.raises(RetryLater) as caught:
+        desk.order(BUY, 10)
+    assert len(desk.sim.requests("POST", "/v2/orders")) == 1 and caught.value.after == timedelta(seconds=4)
+    assert DEFAULT_RETRY_EXCEPTION_CODES == [429, 504]
+
+
+def test_a_429_while_reading_is_later_too(desk: Desk):
+    desk.sim.inject(Fault("rate_limited", method="GET", path="/v2/account", seconds=9))
+    with pytest.raises(RetryLater) as caught:
+        desk.broker.account()
+    assert caught.value.after == timedelta(seconds=9)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "7"}, 7),
+        ({"Retry-After": "Mon, 12 Oct 2026 15:00:20 GMT"}, 20),
+        ({"X-RateLimit-Reset": str(int(NOW.timestamp()) + 12)}, 12),
+        ({}, 3),
+        ({"Retry-After": "0"}, 0.5),
+        ({"Retry-After": "999999"}, 120),
+        ({"Retry-After": "soon"}, 3),
+        ({"X-RateLimit-Reset": "9" * 30}, 3),
+    ],
+)
+def test_the_wait_of_a_429_is_the_one_told_within_reason(headers: dict, seconds: float):
+    error = after_read(Answer(status=429, text="{}", headers=headers), NOW)
+    assert isinstance(error, RetryLater) and error.after == timedelta(seconds=seconds)
+
+
+def test_an_answer_that_never_comes_is_given_up(desk: Desk):
+    desk.sim.inject(Fault("slow", seconds=30), Fault("slow", method="GET", path="/v2/account", seconds=30))
+    began = time.monotonic()
+    with pytest.raises(Unknown):
+        desk.order(BUY, 10)
+    with pytest.raises(Unavailable):
+        desk.broker.account()
+    assert time.monotonic() - began < 20
+
+
+def test_a_connection_that_breaks_off_leaves_the_order_in_doubt(desk: Desk):
+    desk.sim.inject(Fault("drop"))
+    request = desk.request(BUY, 10)
+    with pytest.raises(Unknown):
+        desk.broker.submit(request)
+    assert desk.find(request.client_order_id).status is VenueStatus.FILLED
+
+
+def test_an_older_error_being_handled_does_not_make_a_time_out_look_unsent(desk: Desk):
+    class NewConnectionError(Exception):
+        pass
+
+    desk.sim.inject(Fault("time_out"))
+    try:
+        raise NewConnectionError
+    except NewConnectionError:
+        with pytest.raises(Unknown):
+            desk.order(BUY, 10)
+    assert len(desk.sim.orders) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "<html>",
+        '{"message": "unauthorized."}',
+        "[]",
+        "null",
+        '{"code": "x"}',
+        '{"code": [], "message": 5}',
+    ],
+)
+@pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 418, 422, 500, 503])
+def test_no_body_whatever_raises_anything_else_than_our_errors(status: int, text: str):
+    request = OrderRequest(client_order_id="a", symbol=AAPL, side=BUY, type=OrderType.MARKET, quantity=D(1))
+    answer = Answer(status=status, text=text)
+    said = after_post(answer, request, NOW)
+    assert isinstance(said, (Rejected, BadCredentials, Unknown)) and isinstance(
+        after_read(answer, NOW), (BadCredentials, Unavailable)
+    )
+    if "message" not in text and status != 401:
+        assert isinstance(said, Unknown), "only Alpaca's own words are a refusal"
+
+
+def test_a_401_has_no_code_and_is_the_key(sim: AlpacaSimulator):
+    broker = AlpacaBroker(sim.key, "wrong", "paper", api_url=sim.url, data_url=sim.url)
+    for call in (broker.account, lambda: broker.quote(AAPL)):
+        with pytest.raises(BadCredentials) as caught:
+            call()
+        assert "wrong" not in caught.value.message.split() or "it is wrong" in caught.value.message
+    broker.close()
+
+
+def test_a_403_of_an_order_is_a_refusal_and_any_other_is_the_key(desk: Desk):
+    desk.broker.rules(AAPL)
+    with pytest.raises(Rejected):
+        desk.order(BUY, 1_000_000)
+    desk.sim.inject(Fault("forbidden"))
+    with pytest.raises(BadCredentials):
+        desk.order(BUY, 1)
+    assert desk.sim.orders == []
+
+
+# --- the wire -----------------------------------------------------------------------------------------------
+
+
+def test_no_float_noise_leaves(desk: Desk):
+    desk.order(BUY, repr(0.1 + 0.2))
+    assert desk.last["qty"] == "0.3" and desk.find(desk.last["client_order_id"]).filled_quantity == D("0.3")
+    desk.order(BUY, None, notional=str(33.1 + 33.2))
+    assert desk.last["notional"] == "66.3"
+    desk.order(BUY, 1, LIMIT, limit_price=repr(30.1 * 3))
+    assert desk.last["limit_price"] == "90.3"
+
+
+@pytest.mark.parametrize("quantity", [-1, 0, "0.0000000001"])
+def test_a_quantity_that_makes_no_sense_is_not_sent(desk: Desk, quantity: object):
+    with pytest.raises(Rejected):
+        desk.order(BUY, quantity)
+    assert desk.sim.requests("POST", "/v2/orders") == []
+
+
+@pytest.mark.parametrize(
+    ("side", "price", "sent"),
+    [
+        (BUY, "100.129", "100.12"),
+        (SELL, "100.121", "100.13"),
+        (BUY, "1", "1"),
+        (BUY, "1.0099", "1"),
+        (BUY, "0.99999", "0.9999"),
+        (SELL, "0.12341", "0.1235"),
+        (SELL, "0.99999", "1"),
+    ],
+)
+def test_a_limit_has_two_decimals_from_a_dollar_up_and_four_below_on_the_users_side(
+    side: OrderSide, price: str, sent: str
+):
+    request = OrderRequest(
+        client_order_id="a", symbol=AAPL, side=side, type=LIMIT, quantity=D(1), limit_price=D(price)
+    )
+    assert wire.wire_order(request, STEP)["limit_price"] == sent
+
+
+@given(st.decimals("0.0001", "100000", places=9), st.sampled_from(OrderSide))
+def test_no_limit_price_is_ever_sub_penny_or_worse_than_said(price: Decimal, side: OrderSide):
+    request = OrderRequest(
+        client_order_id="a", symbol=AAPL, side=side, type=LIMIT, quantity=D(1), limit_price=price
+    )
+    sent = D(wire.wire_order(request, STEP)["limit_price"])
+    assert sent % (D("0.01") if sent >= 1 else D("0.0001")) == 0 and (price - sent) * side.sign >= 0
+
+
+def test_the_step_of_a_stock_below_a_dollar_is_a_hundredth_of_a_cent(desk: Desk):
+    assert desk.broker.rules(Symbol.parse("PENNY")).price_step == D("0.0001") and desk.broker.rules(
+        AAPL
+    ).price_step == D("0.01")
+
+
+def test_our_ids_fit_and_longer_ones_are_refused_by_the_venue(desk: Desk):
+    desk.order(BUY, 1, client_order_id="f" * 32)
+    with pytest.raises(Rejected):
+        desk.order(BUY, 1, client_order_id="f" * 129)
+
+
+def test_a_pair_of_coins_has_no_slash_in_a_path_and_has_one_in_an_order(desk: Desk):
+    desk.order(BUY, "0.5", symbol=BTC)
+    assert desk.last["symbol"] == "BTC/USD" and desk.held(BTC) == D("0.5")
+    desk.order(SELL, "0.5", symbol=BTC, reduces=True)
+    assert desk.held(BTC) == 0
+    paths = {seen.path for seen in desk.sim.seen}
+    assert {"/v2/assets/BTCUSD", "/v2/positions/BTCUSD"} <= paths and not any(
+        "BTC/" in path or "%2F" in path for path in paths
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "pair"),
+    [
+        ("BTCUSD", "BTC/USD"),
+        ("USDTUSD", "USDT/USD"),
+        ("ETHBTC", "ETH/BTC"),
+        ("BATUSDC", "BAT/USDC"),
+        ("SHIB/USDT", "SHIB/USDT"),
+    ],
+)
+def test_a_pair_is_read_with_and_without_its_slash(written: str, pair: str):
+    assert wire.coin_pair(written).short == pair
+
+
+# --- how the venue behaves ----------------------------------------------------------------------------------
+
+
+def test_submit_answers_pending_new_and_the_fill_comes_after():
+    with AlpacaSimulator(latency=0.05) as sim:
+        desk = Desk(sim)
+        request = desk.request(BUY, 10)
+        assert desk.broker.submit(request).status is VenueStatus.WORKING
+        assert eventually(lambda: desk.find(request.client_order_id).filled_quantity == 10)
+        desk.broker.close()
+
+
+def test_an_order_for_money_has_no_quantity_and_its_fill_has(desk: Desk):
+    report = desk.order(BUY, None, notional="50")
+    assert raw(desk.sim, "GET", f"/v2/orders/{report.broker_order_id}")[1]["qty"] is None
+    end = desk.find(report.client_order_id)
+    assert end.status is VenueStatus.FILLED and abs(end.filled_quantity * end.average_price - 50) < D("0.01")
+
+
+def test_amounts_that_come_as_numbers_are_read_like_text(desk: Desk):
+    desk.sim.inject(Fault("numbers", method="*", times=0))
+    report = desk.order(BUY, None, notional="50.5")
+    assert report.status is VenueStatus.WORKING and desk.find(report.client_order_id).average_price == D(
+        "100.01"
+    )
+
+
+@pytest.mark.parametrize("fraction", ["", ".1", ".123456", ".123456789"])
+@pytest.mark.parametrize(("offset", "hour"), [("Z", 12), ("-04:00", 16)])
+def test_times_have_up_to_nine_digits_and_any_offset(fraction: str, offset: str, hour: int):
+    found = wire.moment(f"2026-10-12T12:00:00{fraction}{offset}")
+    assert (found.hour, found.tzinfo) == (hour, UTC)
+
+
+def test_an_account_has_no_fields_of_the_day_trading_rule(desk: Desk):
+    _, body = raw(desk.sim, "GET", "/v2/account")
+    assert not {"pattern_day_trader", "daytrade_count", "daytrading_buying_power"} & body.keys()
+    state = desk.broker.account()
+    assert (state.number, state.buying_power, state.currency) == ("PA3SIMULATOR", 200_000, "USD")
+    assert {"trade", "short", "crypto"} <= set(state.permissions) and state.can_withdraw is None
+
+
+def test_a_blocked_account_says_so():
+    state = wire.account_of(
+        {"equity": "1", "cash": "1", "buying_power": "1", "account_number": "x", "trading_blocked": True}
+    )
+    assert state.permissions == ("trading_blocked",)
+
+
+@pytest.mark.parametrize(
+    ("status", "read"),
+    [
+        (name, VenueStatus.WORKING)
+        for name in (
+            "new",
+            "partially_filled",
+            "done_for_day",
+            "pending_cancel",
+            "pending_replace",
+            "accepted",
+            "pending_new",
+            "accepted_for_bidding",
+            "stopped",
+            "suspended",
+            "calculated",
+            "held",
+            "never_heard_of",
+            None,
+            7,
+        )
+    ]
+    + [
+        ("filled", VenueStatus.FILLED),
+        ("canceled", VenueStatus.CANCELED),
+        ("expired", VenueStatus.EXPIRED),
+        ("rejected", VenueStatus.REJECTED),
+        ("replaced", VenueStatus.CANCELED),
+    ],
+)
+def test_only_five_statuses_end_an_order(status: object, read: VenueStatus):
+    assert wire.status_of(status) is read
+
+
+def test_reports_carry_totals_and_no_fills_so_that_nothing_is_counted_twice(desk: Desk):
+    desk.sim.market.next_in_parts = True
+    request = desk.request(BUY, 10)
+    desk.broker.submit(request)
+    part = desk.find(request.client_order_id)
+    desk.sim.set_price("AAPL", 110)
+    with desk.sim.market.lock:
+        desk.sim.market.finish_parts()
+    end = desk.find(request.client_order_id)
+    assert (part.filled_quantity, part.average_price, part.fills) == (5, D("100.01"), ())
+    assert (end.filled_quantity, end.average_price, end.fills) == (10, D("105.01"), ())
+    _, activities = raw(desk.sim, "GET", "/v2/account/activities/FILL")
+    assert [each["qty"] for each in activities] == ["5", "5"] and activities[0]["cum_qty"] == "10"
+
+
+# --- refusals -----------------------------------------------------------------------------------------------
+
+
+def test_too_few_shares_says_what_is_free_and_what_is_held(desk: Desk):
+    desk.order(BUY, 10)
+    desk.order(SELL, 7, LIMIT, limit_price="120", reduces=True)
+    with pytest.raises(Rejected, match=r"has 3 AAPL free .* needs 10; 7 are held by other open orders"):
+        desk.order(SELL, 10, reduces=True)
+
+
+def test_too_little_money_says_both_figures(desk: Desk):
+    with pytest.raises(Rejected, match=r"needs 1,000,000\.00 and has 200,000\.00"):
+        desk.order(BUY, 10_000)
+
+
+def test_a_wash_trade_names_the_order_in_the_way(desk: Desk):
+    first = desk.order(BUY, 10, LIMIT, limit_price="90")
+    with pytest.raises(Rejected, match=f"(?s){first.broker_order_id}.*wash trade"):
+        desk.order(SELL, 10, LIMIT, limit_price="110")
+
+
+def test_a_position_is_not_flipped_by_one_order(desk: Desk):
+    desk.order(BUY, 10)
+    with pytest.raises(Rejected):
+        desk.order(SELL, 20)
+    assert desk.held() == 10
+
+
+def test_a_closing_order_never_opens_a_position(desk: Desk):
+    desk.order(BUY, 10)
+    raw(desk.sim, "POST", "/_hold", {"symbol": "AAPL", "qty": "0", "price": "1"})  # sold by hand
+    sent = len(desk.sim.requests("POST", "/v2/orders"))
+    with pytest.raises(Rejected, match="Nothing was sent"):
+        desk.order(SELL, 10, reduces=True)
+    assert len(desk.sim.requests("POST", "/v2/orders")) == sent and desk.held() == 0
+
+
+def test_where_the_position_cannot_be_read_a_closing_order_goes_later(desk: Desk):
+    desk.order(BUY, 10)
+    desk.sim.inject(Fault("server_error", method="GET", path="/v2/positions"))
+    with pytest.raises(RetryLater, match="Nothing was sent"):
+        desk.order(SELL, 10, reduces=True)
+    desk.order(SELL, 10, reduces=True)
+    assert desk.held() == 0
+
+
+def test_our_own_id_used_before_is_our_own_order_and_adopted(desk: Desk):
+    request = desk.request(BUY, 10)
+    desk.sim.inject(Fault("gateway_error"))
+    with pytest.raises(Unknown):
+        desk.broker.submit(request)
+    assert desk.broker.submit(request).filled_quantity == 10
+    assert len(desk.sim.requests("POST", "/v2/orders")) == 2 and len(desk.sim.orders) == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("late_visibility", seconds=9),
+        Fault("garbage", method="GET", path="/v2/orders:"),
+        Fault("bad_key", method="GET", path="/v2/orders:"),
+    ],
+)
+def test_an_adopted_order_that_cannot_be_seen_is_in_doubt(desk: Desk, fault: Fault):
+    request = desk.request(BUY, 10)
+    desk.sim.inject(fault)
+    desk.broker.submit(request)
+    with pytest.raises(Unknown):
+        desk.broker.submit(request)
+    assert len(desk.sim.orders) == 1
+
+
+@pytest.mark.parametrize("ids_last", [False, True])
+def test_a_second_try_is_not_refused_for_what_the_first_one_took(desk: Desk, ids_last: bool):
+    """All the money, then all the shares: each is gone when the same order is sent again after a time-out."""
+    desk.sim.market.ids_last = ids_last
+    for side in (BUY, SELL):
+        request = desk.request(side, 1900, reduces=side is SELL)
+        desk.sim.inject(Fault("gateway_error"))
+        with pytest.raises(Unknown):
+            desk.broker.submit(request)
+        assert desk.broker.submit(request).status is VenueStatus.FILLED
+    assert len(desk.sim.orders) == 2 and desk.held() == 0
+
+
+def test_a_refusal_whose_earlier_try_cannot_be_looked_up_is_in_doubt(desk: Desk):
+    desk.broker.rules(AAPL)
+    desk.sim.inject(Fault("server_error", method="GET", path="/v2/orders:"))
+    with pytest.raises(Unknown):
+        desk.order(BUY, 1_000_000)
+
+
+def test_a_404_of_somebody_else_is_not_a_missing_order(sim: AlpacaSimulator):
+    desk = Desk(sim, api_url=sim.url + "/not/alpaca")
+    with pytest.raises(Unavailable):
+        desk.find("a" * 32)
+    desk.broker.close()
+
+
+@pytest.mark.parametrize(
+    "kind", ["garbage", "empty", "cut_off", "server_error", "gateway_error", "redirect", "drop", "time_out"]
+)
+def test_a_spoiled_reading_is_unavailable_never_empty(desk: Desk, kind: str):
+    desk.broker.rules(AAPL)
+    desk.sim.inject(Fault(kind, method="GET", path="/v2", times=0))
+    broker = desk.broker
+    calls = [
+        broker.account,
+        broker.positions,
+        lambda: desk.find("a" * 32),
+        lambda: broker.poll([ref("a"), ref("b"), ref("c")]),
+        lambda: broker.market_open(AAPL),
+        lambda: broker.quote(AAPL),
+        broker.clock_skew,
+        lambda: broker.cancel(ref("a" * 32)),
+        lambda: broker.rules(BTC),
+    ]
+    for call in calls[:2] if kind == "time_out" else calls:
+        with pytest.raises(Unavailable):
+            call()
+
+
+def test_the_simulator_refuses_what_alpaca_refuses(sim: AlpacaSimulator):
+    base = {"symbol": "AAPL", "qty": "1", "side": "buy", "type": "market", "time_in_force": "day"}
+    legs = {"take_profit": {"limit_price": "110"}, "stop_loss": {"stop_price": "90"}}
+    exits = {"order_class": "bracket", "time_in_force": "gtc", **legs}
+    limit = {"type": "limit", "limit_price": "100"}
+    for change, status, code, words in (
+        ({**limit, "limit_price": "100.123"}, 422, 42210000, "sub-penny"),
+        ({"qty": -1}, 422, 40010001, "qty must be > 0"),
+        ({**limit, "limit_price": 0.12345}, 422, 42210000, "sub-penny"),
+        ({"side": "sell", "qty": "1.5"}, 422, 42210000, "fractional orders cannot be sold short"),
+        ({**exits, "qty": "1.5"}, 422, 42210000, "simple orders"),
+        ({"qty": "1.5", "time_in_force": "gtc"}, 422, 42210000, "DAY"),
+        ({**limit, "qty": "1.5", "time_in_force": "gtc"}, 422, 42210000, "DAY"),
+        ({"symbol": "HARD", "side": "sell"}, 422, 42210000, "sold short"),
+        ({"extended_hours": True}, 422, 42210000, "extended hours"),
+        ({**exits, "time_in_force": "ioc"}, 422, 42210000, "DAY or GTC"),
+        ({**exits, **limit, "extended_hours": True}, 422, 42210000, "simple orders"),
+        ({"symbol": "NOPE"}, 422, 42210000, "not found"),
+        ({"symbol": "BTC/USD"}, 422, 42210000, "crypto time_in_force"),
+        ({"qty": "9999"}, 403, 40310000, "insufficient buying power"),
+        ({"limit_price": "1"}, 422, 40010001, "no limit price"),
+        ({"notional": "5"}, 422, 40010001, "only one of"),
+        ({"qty": None}, 422, 40010001, "required"),
+        ({"type": "limit"}, 422, 40010001, "require limit price"),
+        ({"lmit": 1}, 422, 40010001, "unknown field"),
+        ({"symbol": "HALT"}, 422, 42210000, "not tradable"),
+    ):
+        answered, body = raw(sim, "POST", "/v2/orders", {**base, **change})
+        assert (answered, body["code"]) == (status, code) and words in body["message"], (change, body)
+    assert sim.orders == []

@@ -1,0 +1,281 @@
+"""A venue's address is a setting, and a server of one's own may have less behind it than the venue: what is
+not needed to trade is done without, and the story says so; what is needed is never made up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from dashtrade.brokers.alpaca import answers, wire
+from dashtrade.brokers.alpaca.answers import Answer
+from dashtrade.brokers.alpaca.sdk import own_server
+from dashtrade.domain.ports import NotOffered, Unavailable
+from dashtrade.domain.values import Malformed, Symbol
+from tests.conftest import MakeApp
+from tests.simulators.alpaca import AlpacaSimulator
+from tests.simulators.alpaca_faults import Fault
+from tests.simulators.crypto import KEY, SECRET, Simulator
+from tests.support.alpaca_desk import AAPL, BTC, BUY, D, Desk
+from tests.support.crypto_desk import desk as crypto_desk
+from tests.support.fakes import SetClock
+from tests.support.installation import House, Person
+
+sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+
+def lacks(sim: AlpacaSimulator, path: str) -> None:
+    sim.inject(Fault("no_route", "GET", path, times=0))
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock(datetime.now(UTC))
+
+
+@pytest.fixture
+def sim(clock: SetClock) -> Iterator[AlpacaSimulator]:
+    with AlpacaSimulator() as simulator:
+        simulator.market.now = clock.now
+        yield simulator
+
+
+@pytest.fixture
+def ann(make_app: MakeApp, sim: AlpacaSimulator, clock: SetClock) -> Person:
+    """With nothing set but the address of the trading API."""
+    person = House(make_app(clock=clock, ALPACA_API_URL=sim.url)).join()
+    keys = {"key": sim.key, "secret": sim.secret}
+    person.paper = person.does(
+        "POST", "/accounts", {"broker": "alpaca", "mode": "paper", "label": "A", "credentials": keys}
+    )["id"]
+    return person
+
+
+def words(story: dict) -> str:
+    return " ".join(line["detail"] for line in story["timeline"])
+
+
+# --- Alpaca -------------------------------------------------------------------------------------------------
+
+
+@sqlite
+@pytest.mark.parametrize(
+    ("path", "bought", "said"),
+    [
+        ("/v2/clock", "49.995", ""),
+        ("/v2/assets", "49", "whole shares are assumed"),
+        ("/v2/stocks/quotes", "50", "the last trade's price stands in"),
+        ("/v2/stocks/bars", "49.995", ""),
+    ],
+)
+def test_an_alert_is_carried_out_at_a_server_that_lacks_what_is_not_needed(
+    ann: Person, sim: AlpacaSimulator, path: str, bought: str, said: str
+):
+    lacks(sim, path)
+    bot = ann.bot()
+    story = ann.trades("buy")
+    assert (
+        story["status"] == "filled" and abs(ann.holds(bot) - D(bought)) < D("0.01") and said in words(story)
+    )
+    assert ann.trades("close")["status"] == "filled" and ann.holds(bot) == 0
+
+
+@sqlite
+def test_a_bot_at_a_server_that_tells_of_no_assets_is_saved_with_a_warning(ann: Person, sim: AlpacaSimulator):
+    lacks(sim, "/v2/assets")
+    said = ann.does(
+        "POST",
+        "/bots",
+        {"account_id": ann.paper, "symbol": "AAPL", "timeframe": "15 Min", "position_size": "5000"},
+    )
+    assert any("whole shares are assumed" in warning for warning in said["warnings"])
+
+
+@sqlite
+def test_without_any_price_nothing_is_entered_and_the_wait_says_why(ann: Person, sim: AlpacaSimulator):
+    lacks(sim, "/v2/stocks")
+    ann.bot()
+    signal = ann.trades("buy")["id"]
+    assert "has no price of AAPL" in ann.story(signal)["bots"][0]["reason"] and not sim.orders
+
+
+@sqlite
+def test_without_any_price_a_way_out_goes_all_the_same(ann: Person, sim: AlpacaSimulator, clock: SetClock):
+    bot = ann.bot()
+    ann.trades("buy")
+    clock.forward(2)  # what was kept of the price is too old
+    lacks(sim, "/v2/stocks")
+    story = ann.trades("close")
+    assert story["status"] == "filled" and ann.holds(bot) == 0
+    assert "what the broker values the position at stands in for it" in words(story)
+
+
+@sqlite
+def test_prices_that_fail_hold_up_no_way_out_either(ann: Person, sim: AlpacaSimulator, clock: SetClock):
+    bot = ann.bot()
+    ann.trades("buy")
+    clock.forward(2)
+    sim.inject(Fault("server_error", "GET", "/v2/stocks", times=0))
+    assert ann.trades("close")["status"] == "filled" and ann.holds(bot) == 0
+
+
+def test_rules_that_were_known_serve_while_the_venue_does_not_tell_them(
+    sim: AlpacaSimulator, clock: SetClock
+):
+    desk = Desk(sim, clock=clock)
+    known = desk.broker.rules(AAPL)
+    clock.forward(4000)
+    sim.inject(Fault("server_error", "GET", "/v2/assets", times=0))
+    assert desk.broker.rules(AAPL) == known and known.note == ""
+    with pytest.raises(Unavailable):
+        desk.broker.rules(Symbol.parse("MSFT"))
+    desk.broker.close()
+
+
+@sqlite
+def test_an_account_is_compared_where_orders_cannot_be_listed_and_positions_can(
+    ann: Person, sim: AlpacaSimulator
+):
+    reconciler = ann.house.app.engine.reconciler
+    lacks(sim, "/v2/orders")
+    reconciler.look(ann.paper)
+    assert reconciler.gate(ann.paper, AAPL) == ""
+    lacks(sim, "/v2/positions")
+    fresh = type(reconciler)(
+        reconciler.db,
+        reconciler.clock,
+        reconciler._broker_of,
+        reconciler._sender,
+        reconciler._leases,
+        reconciler._collect,
+        reconciler.outages,
+    )
+    fresh.look(ann.paper)
+    assert "compared" in fresh.gate(ann.paper, AAPL), "positions that cannot be read are not flat"
+
+
+def test_what_is_not_said_follows_a_server_of_ones_own_and_never_one_of_alpacas():
+    assert own_server("http://127.0.0.1:9001/v2", None, None) == (
+        "http://127.0.0.1:9001",
+        "ws://127.0.0.1:9001/stream",
+    )
+    assert own_server("https://mine.example", "http://127.0.0.1:1", "ws://127.0.0.1:2/x") == (
+        "http://127.0.0.1:1",
+        "ws://127.0.0.1:2/x",
+    )
+    assert (
+        own_server("https://paper-api.alpaca.markets", None, None)
+        == own_server(None, None, None)
+        == (None, None)
+    )
+    assert own_server(None, None, "http://127.0.0.1:2")[1] == "ws://127.0.0.1:2/stream"
+
+
+def test_only_what_an_answer_cannot_do_without_is_asked_of_it():
+    moment = "2026-01-05T15:00:00Z"
+    account = wire.account_of({"id": "one", "cash": "10", "status": "ACTIVE"})
+    assert (account.equity, account.buying_power, account.number) == (10, 10, "one")
+    assert wire.hours_of({"is_open": True}) == (True, None) and wire.hours_of(
+        {"is_open": False, "timestamp": moment}
+    ) == (False, None)
+    bare = [wire.position_of({"symbol": name, "qty": "2"}) for name in ("AAPL", "BTC/USD")]
+    assert [(position.symbol, position.quantity) for position in bare] == [(AAPL, 2), (BTC, 2)]
+    order = {
+        "id": "1",
+        "client_order_id": "c",
+        "symbol": "AAPL",
+        "side": "buy",
+        "order_type": "market",
+        "qty": "1",
+        "submitted_at": moment,
+    }
+    assert wire.found_of(order).symbol == AAPL
+    for lacking in ({"status": "ACTIVE"}, {"cash": None}):
+        with pytest.raises((KeyError, Malformed)):
+            wire.account_of(lacking)
+
+
+@pytest.mark.parametrize(
+    ("body", "absent"),
+    [
+        ('{"code": 40410000, "message": "whatever"}', True),
+        ('{"message": "order not found for 1"}', True),
+        ('{"message": "position does not exist"}', True),
+        ('{"message": "no Route matched with those values"}', False),
+        ('{"message": "Not Found"}', False),
+        ("<html>order not found</html>", False),
+        ('{"code": 50010000, "message": "order not found"}', False),
+    ],
+)
+def test_a_404_says_absent_by_alpacas_code_or_words_alone(body: str, absent: bool):
+    assert answers.says_absent(Answer(status=404, text=body)) is absent
+    assert not answers.says_absent(Answer(status=502, text=body))
+    assert isinstance(answers.after_read(Answer(status=404, text=body), datetime.now(UTC)), NotOffered)
+
+
+# --- Binance ------------------------------------------------------------------------------------------------
+
+LEAN = ("exchangeInfo", "account", "order", "myTrades", "bookTicker", "price", "time")
+
+
+def leave(simulator: Simulator, *names: str) -> None:
+    simulator.front.routes = {
+        key: way for key, way in simulator.front.routes.items() if key[1].rsplit("/", 1)[-1] in names
+    }
+
+
+@pytest.fixture
+def bob(make_app: MakeApp) -> Iterator[tuple[Person, Simulator]]:
+    with Simulator("binance") as simulator:
+        person = House(make_app(clock=SetClock(datetime.now(UTC)), CCXT_URL_BINANCE=simulator.url)).join()
+        body = {
+            "broker": "crypto",
+            "mode": "paper",
+            "label": "B",
+            "credentials": {"key": KEY, "secret": SECRET},
+            "options": {"exchange": "binance"},
+        }
+        person.paper = person.does("POST", "/accounts", body)["id"]
+        yield person, simulator
+
+
+@sqlite
+def test_binance_trades_with_its_seven_plainest_services(bob: tuple[Person, Simulator]):
+    person, simulator = bob
+    leave(simulator, *LEAN)
+    bot = person.bot("SOL/USDT", position_size="2", position_size_type="quantity")
+    engine = person.house.app.engine
+    engine.reconciler.look(person.paper)  # a list of all orders is none of the seven
+    assert engine.reconciler.gate(person.paper, Symbol.parse("SOL/USDT")) == ""
+    assert person.trades("buy", "SOL/USDT")["status"] == "filled" and 0 < person.holds(bot) <= 2
+    assert person.trades("close", "SOL/USDT")["status"] == "filled"
+    assert person.does("POST", f"/accounts/{person.paper}/test")["ok"]
+
+
+@pytest.mark.parametrize(
+    ("left", "note"),
+    [
+        (("bookTicker",), ""),
+        (("depth",), ""),
+        (("price",), "no quote is told: the last price stands in for it"),
+    ],
+)
+def test_a_price_is_found_where_there_is_one(left: tuple[str, ...], note: str):
+    with crypto_desk("binance") as made:
+        leave(made.simulator, "exchangeInfo", *left)
+        quote = made.broker.quote(made.sol)
+        assert quote.bid > 0 and quote.note == note and (quote.bid < quote.ask) is (note == "")
+        leave(made.simulator, "exchangeInfo")
+        with pytest.raises(NotOffered):
+            made.broker.quote(made.sol)
+
+
+def test_executions_that_are_not_offered_are_booked_by_the_totals_at_once():
+    with crypto_desk("binance") as made:
+        made.broker.quote(made.sol)
+        leave(made.simulator, "exchangeInfo", "order", "24hr")
+        request = made.request(BUY, quantity="3")
+        made.broker.submit(request)
+        found = made.broker.find(made.ref(request))
+        assert found.filled_quantity == 3 and found.fills == () and "fees are not told" in found.reason

@@ -1,0 +1,344 @@
+"""A market that is closed: entries are refused or wait for the open, exits are queued or wait, and nothing is
+held up by either."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from dashtrade.app import App
+from dashtrade.domain.ports import Quote, Unavailable
+from dashtrade.domain.values import Symbol
+from tests.conftest import MakeApp
+from tests.simulators.alpaca import AlpacaSimulator
+from tests.support.fakes import MORNING, SetClock, SetFeed
+from tests.support.installation import House, Person, Venue, until
+
+EVENING = datetime(2025, 6, 6, 22, 0, tzinfo=UTC)  # a Friday, after the close
+MONDAY = datetime(2025, 6, 9, 13, 30, tzinfo=UTC)
+
+
+# --- the built-in paper account, with the exchanges' hours --------------------------------------------------
+
+
+@pytest.fixture
+def paper(app: App, clock: SetClock) -> Person:
+    ann = House(app).join()
+    ann.paper = ann.account(hours="exchange")
+    clock.time = EVENING
+    return ann
+
+
+def open_market(ann: Person, clock: SetClock) -> None:
+    clock.time = MONDAY + timedelta(seconds=2)
+    ann.house.work()
+
+
+def test_unless_told_otherwise_an_entry_is_refused_and_says_when_the_market_opens(paper: Person):
+    bot = paper.bot()
+    story = paper.trades("buy")
+    assert story["status"] == "refused" and story["orders"] == []
+    assert story["reason"] == "the market for AAPL is closed: it opens at 2025-06-09T13:30:00.000Z"
+    assert (
+        story["bots"][0]["would"] == "would have bought 50"
+        and paper.get(f"/bots/{bot}")["when_closed"] == "refuse"
+    )
+
+
+def test_an_entry_that_may_wait_is_bought_at_the_open_and_says_so_until_then(paper: Person, clock: SetClock):
+    bot = paper.bot(when_closed="wait")
+    signal = paper.trades("buy", id="once")["id"]
+    waiting = paper.story(signal)
+    assert waiting["status"] == "working" and waiting["orders"] == []
+    held = "waits for the market of AAPL to open at 2025-06-09T13:30:00.000Z, and is then looked at anew"
+    assert waiting["bots"][0]["reason"] == held and waiting["reason"] == held
+    said = paper.alert({"symbol": "AAPL", "id": "once", "action": "buy"}, wait="0.1").json
+    assert (said["signal_id"], said["status"], said["reason"]) == (signal, "working", held), (
+        "the repeat's sender hears it too"
+    )
+    assert [text for text in paper.messages() if "waits for the market" in text] and len(
+        paper.messages()
+    ) == 1
+    clock.forward(3600)
+    paper.house.work()
+    assert paper.holds(bot) == 0
+    open_market(paper, clock)
+    assert paper.story(signal)["status"] == "filled" and paper.holds(bot) == 50
+
+
+def test_coins_trade_while_the_exchange_is_closed(paper: Person):
+    paper.bot("BTCUSD")
+    assert paper.trades("buy", "BTCUSD")["status"] == "filled"
+
+
+def test_an_account_that_is_always_open_knows_no_closed_market(paper: Person):
+    paper.bot(account=paper.account())
+    assert paper.trades("buy")["status"] == "filled"
+
+
+@pytest.mark.parametrize(("later", "owned"), [("close", 0), ("cancel", 0), ("sell", -50), ("buy", 50)])
+def test_a_later_word_takes_the_place_of_an_entry_that_waits(
+    paper: Person, clock: SetClock, later: str, owned: int
+):
+    bot = paper.bot(when_closed="wait")
+    first = paper.trades("buy")["id"]
+    clock.forward(60)
+    second = paper.trades(later)["id"]
+    assert (
+        paper.story(first)["status"] == "refused"
+        and "a later alert took its place" in paper.story(first)["reason"]
+    )
+    if not owned:
+        assert paper.story(second)["reason"] == "took back the entry that waited for the market to open"
+    open_market(paper, clock)
+    assert paper.holds(bot) == owned and len(paper.get("/orders")["items"]) == bool(owned)
+
+
+def test_a_close_of_shorts_alone_leaves_a_buy_that_waits(paper: Person, clock: SetClock):
+    bot = paper.bot(when_closed="wait")
+    paper.trades("buy")
+    paper.trades("exit_short")
+    open_market(paper, clock)
+    assert paper.holds(bot) == 50
+
+
+def test_an_entry_that_waits_holds_up_no_other_bot_of_the_symbol(paper: Person, clock: SetClock):
+    paper.bot(when_closed="wait")
+    paper.bot(timeframe="1H")
+    waiting = paper.trades("buy", timeframe="15 Min")
+    assert paper.trades("buy", timeframe="1H")["status"] == "refused", (
+        "decided at once, and not behind the one that waits"
+    )
+    assert paper.story(waiting["id"])["status"] == "working"
+
+
+def test_an_alert_that_is_too_old_by_the_open_is_refused_at_once(paper: Person):
+    paper.bot(when_closed="wait")
+    story = paper.trades("buy", maxAge=3600)
+    assert story["status"] == "refused"
+    assert (
+        "opens at 2025-06-09T13:30:00.000Z, and the alert is good until 2025-06-06T23:00:00.000Z only"
+        in story["reason"]
+    )
+
+
+def test_what_waits_is_looked_at_anew_at_the_open(paper: Person, clock: SetClock):
+    bot = paper.bot(when_closed="wait")
+    signal = paper.trades("buy")["id"]
+    paper.does("POST", f"/bots/{bot}/pause")
+    open_market(paper, clock)
+    assert paper.story(signal)["status"] == "refused" and "the bot is paused" in paper.story(signal)["reason"]
+
+
+def test_what_waits_survives_a_restart(paper: Person, clock: SetClock, feed: SetFeed, make_app: MakeApp):
+    bot = paper.bot(when_closed="wait")
+    signal = paper.trades("buy")["id"]
+    clock.time = MONDAY + timedelta(seconds=2)
+    paper.house.app.engine.leases.release()
+    House(make_app(clock=clock, feed=feed)).work()
+    assert paper.story(signal)["status"] == "filled" and paper.holds(bot) == 50
+
+
+def test_a_paused_bot_is_refused_rather_than_made_to_wait(paper: Person):
+    bot = paper.bot(when_closed="wait")
+    paper.does("POST", f"/bots/{bot}/pause")
+    assert "the bot is paused" in paper.trades("buy")["reason"]
+
+
+def test_an_exit_is_queued_at_the_venue_and_asked_for_once(paper: Person, clock: SetClock):
+    clock.time = MORNING
+    bot = paper.bot()
+    assert paper.trades("buy")["status"] == "filled"
+    clock.time = EVENING
+    closing = paper.trades("close")
+    assert [order["status"] for order in closing["orders"]] == ["working"] and paper.holds(bot) == 50
+    clock.forward(60)
+    again = paper.trades("close")
+    assert again["status"] == "refused" and "waits at Paper for the market to open already" in again["reason"]
+    clock.time = MONDAY + timedelta(seconds=2)
+    paper.house.work()
+    assert paper.holds(bot) == 0 and len(paper.get("/orders")["items"]) == 2
+
+
+@pytest.mark.parametrize(("when_closed", "owned"), [("refuse", 0), ("wait", -50)])
+def test_a_flip_closes_and_opens_the_other_way_where_entries_may_wait(
+    paper: Person, clock: SetClock, when_closed: str, owned: int
+):
+    clock.time = MORNING
+    bot = paper.bot(when_closed=when_closed)
+    paper.trades("buy")
+    clock.time = EVENING
+    paper.trades("sell")
+    assert paper.holds(bot) == 50
+    clock.time = MONDAY + timedelta(seconds=2)
+    paper.house.work()
+    assert paper.holds(bot) == owned
+
+
+# --- a venue far away ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def venue() -> Venue:
+    return Venue()
+
+
+@pytest.fixture
+def away(make_app: MakeApp, clock: SetClock, feed: SetFeed, venue: Venue) -> Person:
+    ann = House(make_app(clock=clock, feed=feed, brokers=venue.kind())).join()
+    ann.paper = ann.account("venue")
+    return ann
+
+
+def test_a_market_whose_opening_nobody_knows_refuses_what_would_wait(
+    away: Person, venue: Venue, monkeypatch: pytest.MonkeyPatch
+):
+    away.bot(when_closed="wait")
+    monkeypatch.setattr(venue, "market_open", lambda symbol: False)
+    assert away.trades("buy")["reason"] == "the market for AAPL is closed: when it opens is not known"
+
+
+def test_a_market_that_opens_late_is_waited_for_again_and_told_once(
+    away: Person, venue: Venue, clock: SetClock
+):
+    bot = away.bot(when_closed="wait")
+    venue.opens = MORNING + timedelta(hours=1)
+    signal = away.trades("buy")["id"]
+    clock.time = venue.opens + timedelta(seconds=1)
+    venue.opens = MORNING + timedelta(hours=2)
+    away.house.work()
+    assert away.story(signal)["status"] == "working" and "17:00:00" in away.story(signal)["bots"][0]["reason"]
+    clock.time, venue.opens = venue.opens + timedelta(seconds=1), None
+    away.house.work()
+    assert away.holds(bot) == 50 and len([text for text in away.messages() if "waits" in text]) == 1
+
+
+def test_what_waited_is_not_given_up_for_a_venue_that_is_away_for_a_moment_at_the_open(
+    away: Person, venue: Venue, clock: SetClock
+):
+    bot = away.bot(when_closed="wait")
+    venue.opens = MORNING + timedelta(hours=1)
+    signal = away.trades("buy")["id"]
+    clock.time, venue.opens, venue.away = (
+        venue.opens + timedelta(seconds=1),
+        None,
+        Unavailable("busy at the open"),
+    )
+    away.house.work()
+    assert away.story(signal)["status"] == "working"
+    clock.forward(5)
+    venue.away = None
+    away.house.work()
+    assert away.story(signal)["status"] == "filled" and away.holds(bot) == 50
+
+
+def test_where_a_venue_takes_nothing_while_closed_an_exit_waits_and_its_user_is_told_once(
+    away: Person, venue: Venue, clock: SetClock
+):
+    bot = away.bot()
+    assert away.trades("buy")["status"] == "filled"
+    venue.capabilities = replace(venue.capabilities, queues_when_closed=False)
+    venue.opens = MORNING + timedelta(minutes=10)
+    closing = away.trades("close")
+    assert closing["status"] == "working" and len(venue.sent) == 1
+    clock.forward(60)
+    away.house.work()
+    clock.time, venue.opens = venue.opens + timedelta(seconds=1), None
+    away.house.work()
+    assert away.story(closing["id"])["status"] == "filled" and away.holds(bot) == 0
+    assert len([text for text in away.messages() if "the close waits" in text]) == 1
+
+
+def test_at_alpaca_a_closed_market_refuses_entries_by_its_own_calendar_and_queues_exits(make_app: MakeApp):
+    pytest.importorskip("alpaca", reason="alpaca-py is not installed")
+    clock = SetClock(datetime.now(UTC))
+    with AlpacaSimulator() as sim:
+        ann = House(
+            make_app(
+                clock=clock, ALPACA_API_URL=sim.url, ALPACA_DATA_URL=sim.url, ALPACA_STREAM_URL=sim.stream_url
+            )
+        ).join()
+        body = {
+            "broker": "alpaca",
+            "mode": "paper",
+            "label": "A",
+            "credentials": {"key": sim.key, "secret": sim.secret},
+        }
+        ann.paper = ann.does("POST", "/accounts", body)["id"]
+        bot = ann.bot(position_size="10", position_size_type="quantity")
+        ann.sends(action="buy")
+        until(lambda: ann.house.work() or ann.holds(bot) == 10)
+        sim.set_session("closed")
+        clock.forward(120)
+        refused = ann.trades("add")
+        assert (
+            refused["status"] == "refused"
+            and "the market for AAPL is closed: it opens at 20" in refused["reason"]
+        )
+        ann.does("PATCH", f"/bots/{bot}", {"when_closed": "wait"})
+        waits = ann.trades("add")
+        assert waits["status"] == "working" and waits["orders"] == []
+        closing = ann.trades("close")
+        assert [order["status"] for order in closing["orders"]] == ["working"], "Alpaca holds it for the open"
+        assert ann.story(waits["id"])["status"] == "refused", "the close took the place of what waited"
+        sim.set_session("open")
+        clock.forward(120)
+        until(lambda: ann.house.work() or ann.holds(bot) == 0)
+
+
+# --- a price that is old ------------------------------------------------------------------------------------
+
+
+def test_an_old_price_refuses_an_entry_for_everybody_and_an_exit_for_nobody(
+    away: Person, venue: Venue, clock: SetClock, feed: SetFeed, monkeypatch: pytest.MonkeyPatch
+):
+    bot = away.bot()
+    age = {"seconds": 0}
+
+    def quote(symbol: Symbol) -> Quote:
+        price = feed.price
+        return Quote(symbol=symbol, bid=price, ask=price, at=clock.now() - timedelta(**age))
+
+    monkeypatch.setattr(feed, "quote", quote)
+    assert away.trades("buy")["status"] == "filled"
+    age["seconds"] = 61
+    assert (
+        away.trades("add")["reason"]
+        == "the price of AAPL is 61 s old, from 2025-06-04T14:58:59.000Z; 60 s are allowed"
+    )
+    assert away.trades("close")["status"] == "filled" and away.holds(bot) == 0
+    venue.plan.append("work")
+    assert away.trades("buy", orderType="limit", limitPrice="90")["status"] == "working", (
+        "a limit says itself what it may cost"
+    )
+    away.does("POST", "/protections", {"kind": "stale_price", "settings": {"seconds": 120}})
+    away.trades("cancel")
+    assert away.trades("buy")["status"] == "filled", "one's own replaces the default"
+
+
+def test_the_answer_says_what_when_closed_may_be(paper: Person):
+    bot = paper.bot()
+    for wrong in ("sleep", 7, None):
+        said: Any = paper.call("PATCH", f"/bots/{bot}", {"when_closed": wrong})
+        assert (said.status_code, said.json["field"]) == (400, "when_closed")
+    assert paper.does("PATCH", f"/bots/{bot}", {"when_closed": "wait"})["when_closed"] == "wait"
+
+
+def test_a_risk_stop_at_a_closed_market_is_asked_for_once(paper: Person, clock: SetClock, feed: SetFeed):
+    """Its order waits at the venue all night; the watch looks every few seconds."""
+    clock.time = EVENING - timedelta(hours=4)
+    bot = paper.bot(risk_limit_percent="10")
+    assert paper.trades("buy")["status"] == "filled"
+    clock.time = EVENING
+    feed.set("AAPL", "80")
+    for _ in range(5):
+        paper.house.look()
+        paper.house.work()
+        clock.forward(60)
+    stops = [signal for signal in paper.get("/signals")["items"] if signal["origin"] == "risk"]
+    assert len(stops) == 1 and paper.holds(bot) == 50
+    open_market(paper, clock)
+    assert paper.holds(bot) == 0

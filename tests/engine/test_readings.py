@@ -1,0 +1,357 @@
+"""Brokers are read by the worker, each by itself; what is known is kept with its age."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from dashtrade.app import App, BrokerKind
+from dashtrade.domain.access import Role
+from dashtrade.domain.ports import AccountState, BrokerPosition, Unavailable
+from dashtrade.domain.values import Symbol
+from dashtrade.engine import by_account
+from dashtrade.engine.outages import Outages
+from dashtrade.engine.readings import QUICK, SLOW, Readings
+from dashtrade.services.accounts import prices, simulation
+from dashtrade.tables import accounts as account_table
+from dashtrade.tables import readings as table
+from dashtrade.tables.accounts import Account
+from tests.conftest import MakeApp
+from tests.support.fakes import SetClock, SetFeed
+from tests.support.installation import House, Person, Venue, until
+
+AAPL = Symbol.parse("AAPL")
+D = Decimal
+
+
+class Holding(Venue):
+    """A venue of one account each, which may hold something, hang, or be away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: list[BrokerPosition] = []
+        self.equity = D("1000.10")
+        self.reads = 0
+        self.hang: threading.Event | None = None
+
+    def account(self) -> AccountState:
+        self.reads += 1
+        if self.hang is not None:
+            self.hang.wait(30)
+            raise Unavailable("no answer in time")
+        self._read()
+        return AccountState(
+            equity=self.equity,
+            cash=D(90_000),
+            buying_power=D(80_000),
+            currency="USDT",
+            permissions=("trade",),
+            can_withdraw=False,
+        )
+
+    def positions(self) -> list[BrokerPosition]:
+        self._read()
+        return self.held
+
+
+class Street:
+    """Venues by the label of their account."""
+
+    def __init__(self) -> None:
+        self.venues: dict[str, Holding] = {}
+
+    def kind(self) -> dict[str, BrokerKind]:
+        return {
+            "venue": BrokerKind(
+                name="Venue",
+                modes=("paper", "live"),
+                check=lambda credentials, options: None,
+                make=self._make,
+            )
+        }
+
+    def _make(self, app: App, account: Any, credentials: Any) -> Holding:
+        venue = self.venues.setdefault(account.options["at"], Holding())
+        venue.at = app.clock
+        return venue
+
+
+@pytest.fixture
+def street() -> Street:
+    return Street()
+
+
+@pytest.fixture
+def house(make_app: MakeApp, clock: SetClock, feed: SetFeed, street: Street) -> Iterator[House]:
+    yield House(make_app(clock=clock, feed=feed, brokers=street.kind()))
+
+
+@pytest.fixture
+def readings(house: House) -> Readings:
+    return reader(house)
+
+
+def reader(house: House, lines: list[str] | None = None) -> Readings:
+    engine, outages = house.app.engine, house.app.engine.outages
+    if lines is not None:
+        outages = Outages(house.app.clock, lambda words, *given: lines.append(words % given))
+    return Readings(house.app.db, house.app.clock, house.app.brokers.of, engine.leases, outages)
+
+
+def look(readings: Readings) -> list[int]:
+    """One look of the worker, in this thread: the accounts it read."""
+    found = readings.due()
+    for account in found:
+        readings._paces[account.id].begun = readings._clock.now()
+        readings.read(account)
+    return [account.id for account in found]
+
+
+def known(house: House, ann: Person, account: int) -> table.Reading:
+    with house.app.db.read() as conn:
+        return table.of_user(conn, ann.user.id)[account]
+
+
+def test_what_the_broker_says_is_kept_digit_for_digit(
+    house: House, street: Street, readings: Readings, clock: SetClock
+):
+    ann = house.join()
+    account = ann.account("venue", at="one")
+    street.venues["one"] = venue = Holding()
+    venue.held = [
+        BrokerPosition(
+            symbol=AAPL, quantity=D("-0.10000000000001"), average_price=D("99.990"), mark=D("100.1")
+        )
+    ]
+    look(readings)
+    reading = known(house, ann, account)
+    assert reading.positions == tuple(venue.held) and reading.read_at == clock.now() and not reading.error
+    assert reading.state == AccountState(
+        equity=D("1000.10"),
+        cash=D(90_000),
+        buying_power=D(80_000),
+        currency="USDT",
+        permissions=("trade",),
+        can_withdraw=False,
+    )
+
+
+def test_the_built_in_paper_broker_is_not_read_as_its_books_are_here(house: House, readings: Readings):
+    house.join().account()
+    assert look(readings) == []
+
+
+def test_a_new_account_is_read_at_once_and_then_now_and_then(
+    house: House, readings: Readings, clock: SetClock
+):
+    account = house.join().account("venue", at="one")
+    assert look(readings) == [account]
+    clock.forward(SLOW.total_seconds() - 1)
+    assert look(readings) == []
+    clock.forward(1)
+    assert look(readings) == [account]
+
+
+def test_an_account_that_somebody_looks_at_is_read_often(house: House, readings: Readings, clock: SetClock):
+    ann, bob = house.join(), house.join("bob@example.com")
+    account, other = ann.account("venue", at="one"), bob.account("venue", at="two")
+    look(readings)
+    house.app.db.write(lambda conn: table.want(conn, ann.user.id, clock.now()))
+    clock.forward(QUICK.total_seconds())
+    assert look(readings) == [account]
+    clock.forward(60)
+    assert set(look(readings)) == {account, other}
+    clock.forward(QUICK.total_seconds())
+    assert look(readings) == []
+
+
+def test_a_fill_has_its_account_read_at_once(
+    house: House, street: Street, readings: Readings, clock: SetClock
+):
+    ann = house.join()
+    account = ann.account("venue", at="one")
+    ann.bot(account=account)
+    look(readings)
+    clock.forward(0.5)
+    assert ann.trades("buy")["status"] == "filled"
+    assert look(readings) == [account]
+    clock.forward(QUICK.total_seconds())
+    assert look(readings) == [account], "it holds something"
+
+
+def test_a_broker_that_allows_few_requests_is_read_less_often(
+    house: House, street: Street, readings: Readings, clock: SetClock
+):
+    account = house.join().account("venue", at="one")
+    street.venues["one"] = venue = Holding()
+    venue.capabilities = replace(venue.capabilities, requests_per_minute=8)
+    look(readings)
+    clock.forward(SLOW.total_seconds())
+    assert look(readings) == [], "two requests each time, and no more than half of what is allowed"
+    clock.forward(15)
+    assert look(readings) == [account]
+
+
+def test_nothing_is_written_while_nothing_changes(
+    house: House, readings: Readings, clock: SetClock, monkeypatch
+):
+    ann = house.join()
+    account = ann.account("venue", at="one")
+    look(readings)
+    writes = []
+    monkeypatch.setattr(table, "put", lambda conn, reading: writes.append(reading))
+    for _ in range(10):
+        house.app.db.write(lambda conn: table.want(conn, ann.user.id, clock.now()))
+        clock.forward(3)
+        assert look(readings) == [account]
+    assert len(writes) == 2, "30 seconds: only that it was read is told, every ten or so"
+
+
+def test_while_a_broker_is_away_the_last_known_stays_with_its_time(
+    house: House, street: Street, readings: Readings, clock: SetClock
+):
+    ann = house.join()
+    account = ann.account("venue", at="one")
+    street.venues["one"] = venue = Holding()
+    venue.held = [BrokerPosition(symbol=AAPL, quantity=D(5))]
+    look(readings)
+    read_at, venue.away = clock.now(), Unavailable("the venue does not answer")
+    went = clock.forward(SLOW.total_seconds())
+    look(readings)
+    reading = known(house, ann, account)
+    assert (reading.read_at, reading.positions, reading.failing_since) == (read_at, tuple(venue.held), went)
+    assert (reading.error_code, reading.error, reading.changed_at) == (
+        "unreachable",
+        "the venue does not answer",
+        went,
+    )
+    venue.away = None
+    clock.forward(60)
+    look(readings)
+    assert known(house, ann, account).failing_since is None
+
+
+def test_a_broker_that_stays_away_is_asked_less_and_less_often(
+    house: House, street: Street, readings: Readings, clock: SetClock
+):
+    house.join().account("venue", at="one")
+    street.venues["one"] = venue = Holding()
+    venue.away = Unavailable("the venue does not answer")
+    for _ in range(600):
+        look(readings)
+        clock.forward(1)
+    assert 10 <= venue.reads <= 20
+
+
+def test_nine_dead_accounts_write_a_line_each_and_not_a_hundred(
+    house: House, street: Street, clock: SetClock
+):
+    lines: list[str] = []
+    readings, ann = reader(house, lines), house.join()
+    accounts = [ann.account("venue", at=str(number)) for number in range(9)]
+    for venue in street.venues.values():
+        venue.away = Unavailable("the venue does not answer")
+    for number in range(9):
+        street.venues.setdefault(str(number), Holding()).away = Unavailable("the venue does not answer")
+    for _ in range(600):
+        look(readings)
+        readings._outages.failed(accounts[0], "comparing", "the same broker, asked by another loop")
+        clock.forward(1)
+    assert len(lines) <= 9 * 2, "one when it goes, and one after five minutes"
+    lines.clear()
+    for venue in street.venues.values():
+        venue.away = None
+    for _ in range(90):
+        look(readings)
+        clock.forward(1)
+    assert len(lines) == 9 and all("answers again" in line for line in lines)
+
+
+def test_accounts_whose_brokers_hang_cost_the_others_nothing(
+    house: House, street: Street, readings: Readings, clock: SetClock, monkeypatch
+):
+    monkeypatch.setattr(by_account, "LIMIT_SECONDS", 0.2)
+    monkeypatch.setattr("dashtrade.engine.readings.LIMIT_SECONDS", 0.2)
+    ann, end = house.join(), threading.Event()
+    accounts = [ann.account("venue", at=str(number)) for number in range(20)]
+    for number in range(3):
+        street.venues[str(number)] = venue = Holding()
+        venue.hang = end
+    try:
+        readings.look()
+        until(lambda: sum(account in of(house, ann) for account in accounts[3:]) == 17, 5)
+
+        def given_up() -> bool:
+            readings.look()
+            return all(account in of(house, ann) for account in accounts)
+
+        until(given_up)
+        hung = [of(house, ann)[account] for account in accounts[:3]]
+        assert {reading.error_code for reading in hung} == {"silent"} and all(
+            reading.read_at is None for reading in hung
+        )
+        clock.forward(SLOW.total_seconds())
+        before = [street.venues[str(number)].reads for number in range(20)]
+        readings.look()
+        until(lambda: all(street.venues[str(number)].reads > before[number] for number in range(3, 20)))
+        assert [street.venues[str(number)].reads for number in range(3)] == before[:3], (
+            "what hangs is not asked once more"
+        )
+    finally:
+        end.set()
+        readings.stop()
+
+
+def of(house: House, ann: Person) -> dict[int, table.Reading]:
+    with house.app.db.read() as conn:
+        return table.of_user(conn, ann.user.id)
+
+
+def test_what_was_read_of_the_real_account_is_not_shown_of_the_simulated_one(
+    house: House, readings: Readings, clock: SetClock
+):
+    ann, boss = house.join(), house.join("boss@example.com", Role.SUPERADMIN)
+    body = {
+        "broker": "venue",
+        "mode": "live",
+        "label": "Real",
+        "credentials": {},
+        "options": {"at": "one"},
+        "acknowledge": "REAL MONEY",
+        "decline_second_factor": True,
+    }
+    account = ann.does("POST", "/accounts", body)["id"]
+    look(readings)
+    assert prices.known_of(house.app, stored(house, ann, account)).state.equity == D("1000.10")
+    simulation.switch(house.app, boss.user, True)
+    assert prices.known_of(house.app, stored(house, ann, account)).state is None
+    look(readings)
+    assert known(house, ann, account).simulated and known(house, ann, account).state.equity == 100_000
+
+
+def stored(house: House, ann: Person, account: int) -> Account:
+    with house.app.db.read() as conn:
+        found = account_table.get(conn, ann.user.id, account)
+    assert found is not None
+    return found
+
+
+def test_what_was_read_half_a_minute_ago_is_not_called_fresh(
+    house: House, readings: Readings, clock: SetClock
+):
+    """Whether the broker went away or the worker did."""
+    ann = house.join()
+    account = stored(house, ann, ann.account("venue", at="one"))
+    look(readings)
+    clock.forward(30)
+    assert prices.known_of(house.app, account).fresh
+    clock.forward(1)
+    assert (
+        not prices.known_of(house.app, account).fresh
+        and prices.known_of(house.app, account).state is not None
+    )

@@ -1,0 +1,252 @@
+"""What is stored of one user is counted and has an end; exits pass beyond it, and no alert keeps more than
+its share."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from bot_database import Database
+from dashtrade.domain.alert_retention import KEPT_BYTES, LEFT_OUT, cut, kept
+from dashtrade.domain.alerts.dialects import open_body, parse
+from dashtrade.domain.signals import Origin
+from dashtrade.domain.values import Malformed
+from dashtrade.engine.intake import NoRoom
+from dashtrade.services.operations import quotas
+from dashtrade.services.refusals import Refusal
+from dashtrade.tables import signals as signal_table
+from dashtrade.tables import storage
+from dashtrade.ui.overview import attention
+from dashtrade.worker.worker import Worker
+from tests.conftest import MakeApp
+from tests.support.fakes import SetClock, SetFeed
+from tests.support.installation import House, Person
+
+BUY = {"action": "buy", "symbol": "AAPL"}
+
+
+@pytest.fixture
+def ann(make_app: MakeApp, clock: SetClock, feed: SetFeed) -> Person:
+    """She may store 1 MB."""
+    person = House(make_app(clock=clock, feed=feed, DASHTRADE_USER_MB="1")).join()
+    person.bot()
+    person.bot("MSFT")
+    return person
+
+
+def used(person: Person) -> int:
+    return quotas.stored(person.house.app, person.user)
+
+
+def fill(person: Person, to: float = 1.0) -> None:
+    """As if so much of it were history, which stays."""
+    more = int(quotas.MB * to) - used(person)
+    person.house.app.db.write(lambda conn: storage.add(conn, person.user.id, more))
+
+
+def texts(person: Person) -> list[str | None]:
+    with person.house.app.db.read() as conn:
+        query = sa.select(signal_table.signals.c.raw).where(signal_table.signals.c.user_id == person.user.id)
+        return list(conn.scalars(query.order_by(signal_table.signals.c.id)))
+
+
+# --- one alert ----------------------------------------------------------------------------------------------
+
+
+def test_of_a_long_alert_the_fields_that_nobody_reads_are_left_out_and_it_can_be_read_again(
+    ann: Person,
+) -> None:
+    long = BUY | {"id": "1", "stopLoss": {"percent": 2}, "comment": "x" * 50_000, "short": "y" * 100}
+    story = ann.story(ann.sends(long))
+    assert len(story["raw"].encode()) <= KEPT_BYTES
+    again = json.loads(story["raw"])
+    assert "comment" not in again and again["short"] == long["short"] and "50,0" in again[LEFT_OUT]
+    assert parse(story["raw"].encode()).signal == parse(json.dumps(long).encode()).signal
+    ann.house.app.engine._hints.clear()  # as after a restart
+    ann.house.work()
+    assert ann.story(story["id"])["status"] == "filled"
+
+
+def test_an_alert_whose_meaning_is_too_long_is_refused_at_its_body(ann: Person) -> None:
+    said = ann.alert(BUY | {"strategy": {"note": "x" * 20_000}})
+    assert said.status_code == 400 and said.json["field"] == "body" and "8 KB" in said.json["hint"]
+    assert len(ann.story(said.json["signal_id"])["raw"].encode()) <= KEPT_BYTES
+
+
+def test_of_what_cannot_be_read_the_beginning_is_kept(ann: Person) -> None:
+    said = ann.alert({"action": "nonsense", "symbol": "AAPL", "note": "é" * 6_000})
+    raw = ann.story(said.json["signal_id"])["raw"]
+    assert said.status_code == 400 and len(raw.encode()) <= KEPT_BYTES and raw.endswith("bytes came)")
+
+
+def test_a_short_text_stays_as_it_is() -> None:
+    assert cut("BUY AAPL") == "BUY AAPL"
+    assert kept(open_body(b"BUY AAPL"), parse(b"BUY AAPL").signal) == "BUY AAPL"
+    with pytest.raises(Malformed):
+        kept("BUY AAPL " + "x" * 9000, parse(b"BUY AAPL").signal)
+
+
+# --- the count ----------------------------------------------------------------------------------------------
+
+
+def test_what_is_stored_is_counted_and_what_is_forgotten_is_given_back(ann: Person, clock: SetClock) -> None:
+    ann.trades("buy", note="x" * 1000)
+    after = used(ann)
+    assert after == storage.of_alert(texts(ann)[0] or "", 1) > 4500
+    assert ann.alert("hello").status_code == 400 and used(ann) == after + storage.of_alert("hello", 0)
+    ann.alert(BUY | {"id": "n", "symbol": "IBM"})
+    assert ann.alert(BUY | {"id": "n", "symbol": "IBM"}).status_code == 404
+    clock.forward(91 * 86400)
+    Worker(ann.house.app).tidy()
+    assert texts(ann) == [None] * 4
+    assert used(ann) == 4 * storage.SIGNAL_BYTES + storage.DECISION_BYTES
+
+
+def test_a_repeated_alert_costs_nothing(ann: Person) -> None:
+    ann.sends(BUY | {"id": "1"})
+    before = used(ann)
+    assert ann.alert(BUY | {"id": "1"}).json["duplicate"] and used(ann) == before
+
+
+def test_old_data_is_counted_when_the_table_is_made(ann: Person) -> None:
+    ann.trades("buy", note="é" * 500)
+    ann.alert("hello")
+    before = used(ann)
+    db: Database = ann.house.app.db
+    db.write(lambda conn: conn.execute(sa.text("DROP TABLE stored_bytes")))
+    db.write(lambda conn: conn.execute(sa.text("UPDATE alembic_version SET version_num = '0013_sign_in'")))
+    db._upgrade("0014_stored_bytes")
+    assert used(ann) == before
+
+
+# --- used up ------------------------------------------------------------------------------------------------
+
+
+def test_once_it_is_used_up_entries_are_refused_and_leave_nothing_behind_and_exits_pass(ann: Person) -> None:
+    ann.trades("buy")
+    fill(ann)
+    count = len(texts(ann))
+    for body in (BUY | {"symbol": "MSFT"}, "hello", {"action": "close", "symbol": "MSFT"}):
+        said = ann.alert(body)
+        assert said.status_code == 409 and "1 MB" in said.json["message"] and "Exits" in said.json["hint"], (
+            said.text
+        )
+    assert len(texts(ann)) == count
+    ann.trades("close")
+    assert ann.holds(1) == 0
+    log = [row for row in _audit(ann) if row.action == "alert refused"]
+    assert len(log) == 1, "a minute's worth is one line"
+
+
+def _audit(person: Person) -> list[Any]:
+    person.house.app.notes.flush(person.house.app)
+    with person.house.app.db.read() as conn:
+        return list(conn.execute(sa.text("SELECT action FROM audit_log")))
+
+
+def test_the_users_own_hand_closes_whatever_is_stored(ann: Person) -> None:
+    ann.trades("buy")
+    fill(ann)
+    ann.does("POST", "/bots/1/close", {})
+    ann.house.work()
+    assert ann.holds(1) == 0
+
+
+def test_from_a_page_an_entry_needs_room_as_well(ann: Person) -> None:
+    fill(ann)
+    with pytest.raises(Refusal, match="used up"):
+        quotas.take_in(ann.house.app, ann.user, parse(b"BUY AAPL"), raw="BUY AAPL", sender="")
+    assert texts(ann) == []
+
+
+def test_of_many_at_once_no_more_are_stored_than_there_is_room_for(
+    ann: Person, make_app: MakeApp, clock: SetClock, feed: SetFeed
+) -> None:
+    apps = [ann.house.app, make_app(clock=clock, feed=feed, DASHTRADE_USER_MB="1")]
+    bodies = [json.dumps(BUY | {"id": str(100 + number)}) for number in range(12)]
+    each = storage.of_alert(bodies[0], 1)
+    fill(ann, (quotas.MB - 3.5 * each) / quotas.MB)
+    start, said = threading.Barrier(12), []
+
+    def send(number: int) -> None:
+        start.wait(20)
+        try:
+            reading = parse(bodies[number].encode())
+            said.append(
+                apps[number % 2].engine.accept(
+                    ann.user.id, reading, raw=bodies[number], origin=Origin.WEBHOOK, room=quotas.MB
+                )
+            )
+        except NoRoom as error:
+            said.append(error)
+
+    threads = [threading.Thread(target=send, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len([one for one in said if not isinstance(one, NoRoom)]) == 3
+    assert len(texts(ann)) == 3 and used(ann) <= quotas.MB
+
+
+# --- room is made -------------------------------------------------------------------------------------------
+
+
+def test_the_oldest_texts_of_ended_alerts_make_room_and_history_stays(ann: Person, clock: SetClock) -> None:
+    for number in range(6):
+        ann.trades("buy" if number % 2 == 0 else "close", note=f"{number}" * 2000)
+        clock.forward(1)
+    waiting = ann.sends(BUY | {"symbol": "MSFT", "delay": 3600})
+    others = House(ann.house.app).join("bob@example.com")
+    others.bot()
+    others.trades("buy", note="z" * 2000)
+    fill(ann, 0.95)
+    quotas.make_room(ann.house.app)
+    assert texts(ann)[:6] == [None] * 6 and texts(ann)[6]
+    assert texts(others)[0], "nobody makes room with what is another's"
+    assert len(ann.get("/trades")["items"]) == 6
+    clock.forward(3601)
+    ann.house.work()
+    assert ann.story(waiting)["status"] == "filled"
+
+
+def test_only_as_many_texts_go_as_are_needed(
+    ann: Person, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quotas, "TEXTS_AT_ONCE", 1)
+    for number in range(4):
+        ann.alert({"action": "nonsense", "note": f"{number}" * 8000})
+        clock.forward(1)
+    fill(ann, quotas.ENOUGH + 0.012)  # one and a half texts
+    monkeypatch.setattr(quotas, "NEARLY", quotas.ENOUGH)
+    quotas.make_room(ann.house.app)
+    assert [text is None for text in texts(ann)] == [True, True, False, False]
+
+
+def test_whom_that_does_not_help_is_told_once_a_day_and_sees_it_on_the_pages(
+    ann: Person, clock: SetClock
+) -> None:
+    app = ann.house.app
+    assert not [one for one in attention.of_user(app, ann.user) if "storage" in one.title]
+    fill(ann, 0.95)
+    for _ in range(3):
+        quotas.make_room(app)
+    assert len([said for said in ann.messages() if "storage" in said]) == 1
+    assert [one.tone for one in attention.of_user(app, ann.user) if "storage" in one.title] == ["warn"]
+    clock.forward(86401)
+    fill(ann)
+    quotas.make_room(app)
+    assert len([said for said in ann.messages() if "storage" in said]) == 2
+    worry = next(one for one in attention.of_user(app, ann.user) if "storage" in one.title)
+    assert worry.tone == "down" and "Exits still pass" in worry.detail and "DASHTRADE_USER_MB" in worry.detail
+
+
+def test_a_day_at_the_full_rate_does_not_fill_a_disk() -> None:
+    """The arithmetic of docs/SECURITY.md: entries end with the room of a user; exits of something held, two a
+    second, go on."""
+    exits = 2 * 86_400 * (storage.SIGNAL_BYTES + storage.DECISION_BYTES)  # their texts go within a minute
+    assert 1024 * quotas.MB + exits < 2 * 10**9

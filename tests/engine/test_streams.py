@@ -1,0 +1,240 @@
+"""News that a venue tells by itself, through the real library's websocket and a real worker: sooner, and
+never needed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from dashtrade.app import App
+from dashtrade.brokers.alpaca import stream
+from dashtrade.domain.ports import OrderReport, VenueStatus
+from dashtrade.engine import sending
+from dashtrade.tables import orders as order_table
+from dashtrade.worker import worker as worker_module
+from dashtrade.worker.worker import Worker
+from tests.conftest import MakeApp
+from tests.simulators.alpaca import AlpacaSimulator, Fault
+from tests.support.alpaca_desk import eventually, raw
+from tests.support.at_alpaca import account, addresses
+from tests.support.free_port import free_port
+from tests.support.installation import House, Person, until
+
+NEVER = 10_000  # looks between two polls: what is booked meanwhile came by the stream
+
+
+@pytest.fixture
+def sim() -> Iterator[AlpacaSimulator]:
+    with AlpacaSimulator() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def app(make_app: MakeApp, sim: AlpacaSimulator) -> App:
+    return make_app(**addresses(sim))
+
+
+@pytest.fixture
+def ann(app: App) -> Person:
+    return House(app).join()
+
+
+@pytest.fixture
+def worker(app: App, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
+    """At work, and hardly ever polling while a stream is up."""
+    Path(app.settings.home).mkdir(parents=True, exist_ok=True)
+    monkeypatch.setattr(worker_module, "HEARD", NEVER)
+    monkeypatch.setattr(worker_module, "WATCH", 0.1)
+    made = Worker(app)
+    made.start()
+    yield made
+    made.stop()
+
+
+def listening(worker: Worker, sim: AlpacaSimulator, account_id: int) -> None:
+    eventually(lambda: worker.streams.up(account_id) and sim._stream.listeners)
+
+
+def filled(ann: Person, signal_id: str) -> Any:
+    return eventually(lambda: (story := ann.story(signal_id))["status"] == "filled" and story, 10)
+
+
+def test_a_fill_is_booked_as_the_stream_tells_of_it(ann: Person, worker: Worker, sim: AlpacaSimulator):
+    bot = ann.bot(account=(one := account(ann, sim)))
+    listening(worker, sim, one)
+    filled(ann, ann.sends(action="buy"))
+    assert ann.holds(bot) > 49
+    listed = [seen for seen in sim.requests("GET", "/v2/orders") if seen.query.get("direction") == "asc"]
+    assert sim.requests("GET", "/v2/orders") == listed, (
+        "nobody had to ask: the one list is of the comparison at the start"
+    )
+
+
+def test_an_order_far_away_is_booked_once_though_its_arrival_its_fill_and_its_answer_are_told(
+    ann: Person, worker: Worker, sim: AlpacaSimulator, monkeypatch: pytest.MonkeyPatch
+):
+    ann.bot(account=(one := account(ann, sim)))
+    listening(worker, sim, one)
+    sim.inject(Fault("slow", seconds=1.5))  # the stream is ahead of the answer
+    booked: list[OrderReport] = []
+    book = sending.booking.apply_report
+    monkeypatch.setattr(
+        sending.booking,
+        "apply_report",
+        lambda conn, order, report, *more: booked.append(report) or book(conn, order, report, *more),
+    )
+    filled(ann, ann.sends(action="buy"))
+    eventually(lambda: not worker.lanes._running)  # the answer is in
+    assert [report.status for report in booked] == [VenueStatus.FILLED]
+
+
+def test_a_line_that_drops_between_two_parts_of_a_fill_loses_nothing(
+    ann: Person, worker: Worker, sim: AlpacaSimulator, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(worker_module, "HEARD", 4)
+    bot = ann.bot(account=(one := account(ann, sim)), position_size="10", position_size_type="quantity")
+    listening(worker, sim, one)
+    sim.market.next_in_parts = True
+    signal_id = ann.sends(action="buy")
+    eventually(lambda: ann.holds(bot) == 5)
+    sim.drop_stream()
+    with sim.market.lock:
+        sim.market.finish_parts()  # told to nobody
+    filled(ann, signal_id)
+    assert ann.holds(bot) == 10
+    eventually(lambda: sim._stream.listeners)  # it came back by itself
+    filled(ann, ann.sends(action="close"))
+    assert ann.holds(bot) == 0 and len(sim.orders) == 2
+
+
+def test_news_told_twice_and_in_the_wrong_order_are_booked_once(
+    app: App, ann: Person, worker: Worker, sim: AlpacaSimulator
+):
+    bot = ann.bot(account=(one := account(ann, sim)), position_size="10", position_size_type="quantity")
+    listening(worker, sim, one)
+    tell, kept = sim._stream.tell, []
+    sim.market.on_event = lambda event, order, more: kept.append((event, order, more, order.wire()))
+    sim.market.next_in_parts = True
+    signal_id = ann.sends(action="buy")
+    eventually(lambda: any(event == "partial_fill" for event, *_ in kept))
+    with sim.market.lock:
+        sim.market.finish_parts()
+    for event, _, more, wire in [*reversed(kept), *kept]:
+        tell(event, SimpleNamespace(owner=sim.key, wire=lambda wire=wire: wire), more)
+    filled(ann, signal_id)
+    with app.db.read() as conn:
+        booked = conn.execute(sa.select(order_table.fills.c.quantity)).scalars().all()
+    assert ann.holds(bot) == sum(booked) == 10
+    assert [seen for seen in sim.requests("GET", "/v2/orders") if seen.query.get("direction") != "asc"] == []
+
+
+def test_a_strangers_order_is_heard_and_left_alone(
+    app: App, ann: Person, worker: Worker, sim: AlpacaSimulator
+):
+    heard: list[str] = []
+    told, worker.streams._hear = (
+        worker.streams._hear,
+        lambda number, report: heard.append(report.client_order_id) or told(number, report),
+    )
+    listening(worker, sim, one := account(ann, sim))
+    raw(
+        sim,
+        "POST",
+        "/v2/orders",
+        {"symbol": "AAPL", "qty": "1", "side": "buy", "type": "market", "time_in_force": "day"},
+    )
+    eventually(lambda: heard)
+    with app.db.read() as conn:
+        assert order_table.find(conn, one, heard[0]) is None
+
+
+def test_one_accounts_news_move_no_order_of_another(
+    app: App, ann: Person, worker: Worker, sim: AlpacaSimulator
+):
+    ann.bot(account=(one := account(ann, sim)))
+    listening(worker, sim, one)
+    order_id = filled(ann, ann.sends(action="buy"))["orders"][0]["order_id"]
+    with app.db.read() as conn:
+        assert (
+            order_table.find(conn, one, order_id) is not None
+            and order_table.find(conn, one + 1, order_id) is None
+        )
+
+
+def threads() -> int:
+    return sum(thread.name == "alpaca-stream" for thread in threading.enumerate())
+
+
+def test_the_listener_ends_with_its_account_and_comes_back_with_a_new_key(
+    app: App, ann: Person, worker: Worker, sim: AlpacaSimulator
+):
+    one = account(ann, sim)
+    listening(worker, sim, one)
+    ann.does("PATCH", f"/accounts/{one}", {"options": {"feed": "iex"}})  # the adapter is made anew
+    eventually(lambda: len(sim._stream._connected) == 1 and threads() == 1)
+    listening(worker, sim, one)
+    ann.does("DELETE", f"/accounts/{one}")
+    eventually(lambda: threads() == 0 and not sim._stream.listeners)
+
+
+def test_a_disabled_account_is_not_listened_to(app: App, ann: Person, worker: Worker, sim: AlpacaSimulator):
+    ann.bot(account=(one := account(ann, sim)))
+    listening(worker, sim, one)
+    sim.inject(Fault("bad_key", method="*", path="/v2", times=0))
+    ann.sends(action="buy")
+    eventually(lambda: threads() == 0, 10)
+    assert not ann.get(f"/accounts/{one}")["is_active"]
+
+
+def test_no_more_lines_than_the_worker_can_carry(
+    app: App, ann: Person, sim: AlpacaSimulator, monkeypatch: pytest.MonkeyPatch
+):
+    from dashtrade.engine import streams
+
+    monkeypatch.setattr(streams, "MOST", 2)
+    for _ in range(4):
+        account(ann, sim)
+    made = streams.Streams(app.db, app.brokers.streaming, app.brokers.of, lambda number, report: None)
+    made.look()
+    assert threads() == 2
+    made.stop()
+    eventually(lambda: threads() == 0)
+
+
+def test_a_venue_that_hangs_keeps_no_other_account_from_its_news(
+    app: App, worker: Worker, ann: Person, sim: AlpacaSimulator
+):
+    """Accounts are asked side by side."""
+    hangs, asked = threading.Event(), []
+
+    def collect(account_id: int) -> list[Any]:
+        asked.append(account_id)
+        return [] if account_id == 2 else (hangs.wait(20), [])[1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app.engine, "collect", collect)
+        rows = [SimpleNamespace(account_id=number, newest=app.clock.now()) for number in (1, 2)]
+        patch.setattr(order_table, "working_accounts", lambda conn: rows)
+        eventually(lambda: asked.count(2) > 3)
+        assert asked.count(1) == 1
+        hangs.set()
+
+
+def test_a_stream_that_cannot_be_reached_does_not_fill_the_log(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    made = stream._stream_class()
+    monkeypatch.setattr(made, "_reconnect_delay", lambda self, retries: 0.001)
+    updates = stream.TradeUpdates("key", "secret", True, f"ws://127.0.0.1:{free_port()}")
+    with caplog.at_level("INFO"):
+        updates.start(lambda report: None)
+        until(lambda: updates._stream is not None and updates._stream.down > 40)
+        updates.stop()
+    lines = [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
+    assert 1 <= len(lines) <= 4 and not [line for line in lines if line.exc_info]

@@ -1,0 +1,357 @@
+"""What becomes of an order when its venue does not say, says it twice, or says it late: one fault at a
+time."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from bot_engine import Lane
+from dashtrade.app import App
+from dashtrade.domain.alerts.dialects import parse
+from dashtrade.domain.orders import Order, OrderStatus
+from dashtrade.domain.ports import Rejected
+from dashtrade.domain.signals import Origin
+from dashtrade.domain.values import Symbol
+from dashtrade.engine.workflow import Write
+from dashtrade.services.bots import bots as bot_service
+from dashtrade.services.trading import orders as order_service
+from dashtrade.tables import bots as bot_table
+from dashtrade.tables import messages as message_table
+from dashtrade.tables import orders as order_table
+from tests.simulators.venue import SETTLE, Manner, Venue
+from tests.simulators.venue_adapter import kind
+from tests.support.fakes import SetClock, add_user
+
+AAPL = Symbol.parse("AAPL")
+
+
+class Desk:
+    """One bot on one account at the simulated venue, its engine driven by hand."""
+
+    def __init__(
+        self, make_app: Callable[..., App], clock: SetClock, feed: Any, venue: Venue, *, refuses_repeats: bool
+    ) -> None:
+        self.clock, self.venue = clock, venue
+        self.app = make_app(
+            clock=clock,
+            feed=feed,
+            brokers={"venue": kind(venue.port, refuses_repeats=refuses_repeats, patience=2.0)},
+        )
+        self.books = venue.begin(replace(Manner.honest(), refuses_repeats=refuses_repeats))
+        in_parts(self, (0, "10"))
+        self.user = add_user(self.app)
+        self.account = bot_service.add_account(
+            self.app, self.user, broker="venue", mode="paper", label="Venue", credentials={}, options={}
+        )
+        bot = {
+            "account_id": self.account,
+            "symbol": "AAPL",
+            "timeframe": "15",
+            "position_size": "10",
+            "position_size_type": "quantity",
+        }
+        self.bot = bot_service.add_bot(self.app, self.user, bot)
+        self.lane = Lane(self.account, AAPL)
+        self.sent = 0
+
+    def alert(self, action: str, **more: Any) -> str:
+        """Accepted, and carried as far as it goes."""
+        self.sent += 1
+        body = json.dumps(
+            {"action": action, "symbol": "AAPL", "timeframe": "15", "id": f"n{self.sent}"} | more
+        )
+        said = self.app.engine.accept(self.user.id, parse(body.encode()), raw=body, origin=Origin.WEBHOOK)
+        self.app.engine.run_lane(self.lane)
+        return said.signal_id
+
+    def later(self, seconds: float = 0) -> None:
+        self.clock.forward(seconds)
+        self.app.engine.collect(self.account)
+        self.app.engine.run_lane(self.lane)
+
+    def orders(self) -> list[Order]:
+        with self.app.db.read() as conn:
+            return order_table.list_page(conn, self.user.id, before=None, limit=100)
+
+    @property
+    def order(self) -> Order:
+        (only,) = self.orders()
+        return only
+
+    def owned(self) -> Decimal:
+        with self.app.db.read() as conn:
+            return bot_table.load(conn, self.bot).position.quantity
+
+    def told(self, level: str) -> list[str]:
+        with self.app.db.read() as conn:
+            return [m.title for m in conn.execute(sa.select(message_table.outbox)) if m.level == level]
+
+
+@pytest.fixture
+def venue(clock: SetClock) -> Iterator[Venue]:
+    made = Venue(clock.now)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def desk(make_app: Callable[..., App], clock: SetClock, feed: Any, venue: Venue) -> Desk:
+    return Desk(make_app, clock, feed, venue, refuses_repeats=True)
+
+
+@pytest.fixture
+def lenient(make_app: Callable[..., App], clock: SetClock, feed: Any, venue: Venue) -> Desk:
+    """At a venue that takes a repeated client id as a new order."""
+    return Desk(make_app, clock, feed, venue, refuses_repeats=False)
+
+
+def in_parts(desk: Desk, *parts: tuple[float, str]) -> None:
+    """Orders placed from now on fill in these parts: (seconds after, quantity)."""
+    desk.books._plan = lambda order, now: [
+        (now + timedelta(seconds=after), Decimal(part)) for after, part in parts
+    ]
+
+
+# --- sent, and no answer ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "fault", ["placed_then_drop", "placed_then_silence", "placed_then_500", "placed_then_garbage"]
+)
+def test_an_order_that_was_placed_without_an_answer_is_found_and_not_sent_again(desk: Desk, fault: str):
+    desk.books.script["post"] = [fault]
+    desk.alert("buy")
+    desk.later(1)
+    assert desk.order.status is OrderStatus.FILLED and desk.owned() == 10
+    assert desk.books.asked["post"] == 1
+
+
+def test_a_404_within_the_venues_lag_proves_nothing(lenient: Desk):
+    lenient.books.script["post"] = ["late_then_drop"]
+    lenient.alert("buy")
+    assert lenient.order.status is OrderStatus.UNKNOWN
+    lenient.later(SETTLE.total_seconds())
+    assert lenient.order.status is OrderStatus.FILLED and lenient.books.asked["post"] == 1
+
+
+def test_an_order_that_never_arrived_is_sent_again_where_repeats_are_refused(desk: Desk):
+    desk.books.script["post"] = ["drop"]
+    desk.alert("buy")
+    desk.later(SETTLE.total_seconds())
+    assert desk.order.status is OrderStatus.FILLED and desk.books.placed[desk.order.id] == 1
+
+
+def test_where_a_repeat_would_be_a_second_order_a_person_is_asked_and_the_queue_stops(lenient: Desk):
+    lenient.books.script["post"] = ["drop"]
+    lenient.alert("buy")
+    lenient.later(SETTLE.total_seconds())
+    lenient.alert("close")
+    assert lenient.order.status is OrderStatus.ATTENTION and lenient.books.asked["post"] == 1
+    assert lenient.told("error") == ["Look at your broker: buy 10 AAPL"]
+    order_service.resolve(lenient.app, lenient.user, lenient.order.id, "not_placed")
+    lenient.later()
+    assert lenient.order.status is OrderStatus.CANCELED
+
+
+def test_an_order_that_shows_up_after_a_person_was_asked_is_taken_for_what_it_is(lenient: Desk):
+    lenient.books.script["post"] = ["later_than_promised"]
+    lenient.alert("buy")
+    lenient.later(SETTLE.total_seconds())
+    assert lenient.order.status is OrderStatus.ATTENTION
+    lenient.later(3 * SETTLE.total_seconds())
+    assert lenient.order.status is OrderStatus.FILLED and lenient.owned() == 10
+
+
+def test_our_own_retry_that_must_be_unique_is_adopted(desk: Desk):
+    desk.books.script["post"] = ["later_than_promised"]
+    desk.alert("buy")
+    for _ in range(4):
+        desk.later(SETTLE.total_seconds())
+    assert desk.order.status is OrderStatus.FILLED and desk.order.sends > 1
+    assert desk.books.placed[desk.order.id] == 1
+
+
+def test_a_second_try_that_was_put_off_is_still_in_doubt_and_cannot_be_taken_back_unlooked(desk: Desk):
+    """Time-out (placed, not visible yet), looked up in vain, sent again, 429: the first one may be there."""
+    desk.books.script["post"] = ["later_than_promised", "429"]
+    desk.alert("buy")
+    desk.later(SETTLE.total_seconds())
+    assert desk.order.status is OrderStatus.UNKNOWN
+    order_service.cancel(desk.app, desk.user, desk.order.id)
+    for _ in range(4):
+        desk.later(10)
+    assert desk.order.status is OrderStatus.FILLED and desk.owned() == 10
+
+
+@pytest.mark.parametrize("placed", [True, False])
+def test_a_refused_second_try_is_looked_for_longer_than_the_venue_promised(desk: Desk, placed: bool):
+    """Sent without an answer, looked up in vain, and refused by then: the position is closed, the money is
+    spent. Perhaps by the first try, which the venue shows later than it promised."""
+    desk.books.script["post"] = ["later_than_promised" if placed else "drop"]
+    broker = desk.app.engine.broker(desk.account)
+    submit, tries = broker.submit, []
+
+    def once(request: Any) -> Any:
+        tries.append(request)
+        if len(tries) > 1:
+            raise Rejected("there is nothing left to close")
+        return submit(request)
+
+    broker.submit = once
+    desk.alert("buy")
+    desk.later(SETTLE.total_seconds())
+    assert desk.order.status is OrderStatus.UNKNOWN and len(tries) == 2
+    for _ in range(8):
+        desk.later(SETTLE.total_seconds())
+    assert desk.order.status is (OrderStatus.FILLED if placed else OrderStatus.REJECTED)
+    assert desk.owned() == (10 if placed else 0)
+
+
+def test_a_first_try_that_was_put_off_waits_as_told_and_goes_again(desk: Desk):
+    desk.books.script["post"] = ["429"]
+    desk.alert("buy")
+    assert desk.order.status is OrderStatus.CREATED and desk.order.due_at > desk.clock.now()
+    desk.later(10)
+    assert desk.order.status is OrderStatus.FILLED
+
+
+# --- fills --------------------------------------------------------------------------------------------------
+
+
+def test_a_fill_told_twice_in_one_report_is_booked_once(desk: Desk):
+    in_parts(desk, (0, "4"), (0, "6"))
+    honest = desk.books.told
+    desk.books.told = lambda order, **how: (
+        honest(order, **how) | {"fills": [f.told() for f in order.fills] * 2}
+    )
+    desk.alert("buy")
+    assert desk.order.status is OrderStatus.FILLED and desk.owned() == 10
+    assert desk.told("info") == ["Bought 10 AAPL"]
+
+
+def test_a_canceled_order_is_watched_until_all_that_filled_is_booked(desk: Desk):
+    """The venue's totals run ahead of its list of executions."""
+    in_parts(desk, (0, "4"), (3, "3"))
+    desk.alert("buy")
+    honest, behind = desk.books.told, {"on": True}
+
+    def told(order: Any, **how: Any) -> Any:
+        full = honest(order, **how)
+        return full | {"fills": full["fills"][:1]} if behind["on"] else full
+
+    desk.books.told = told
+    desk.clock.forward(3)
+    order_service.cancel(desk.app, desk.user, desk.order.id)
+    desk.later()
+    assert desk.owned() == 4 and desk.order.status is OrderStatus.WORKING
+    behind["on"] = False
+    desk.later(6)
+    assert desk.order.status is OrderStatus.CANCELED and desk.owned() == 7
+
+
+@pytest.mark.parametrize("share", ["4", "10"])
+def test_a_fill_that_wins_the_race_against_its_cancellation_is_booked(desk: Desk, share: str):
+    in_parts(desk, (100, "10"))
+    desk.alert("buy")
+    desk.books.script["delete"] = ["race"]
+    desk.books.race = lambda order: (
+        desk.books._fill(order, Decimal(share), desk.clock.now()),
+        desk.books.cancel(order),
+    )
+    order_service.cancel(desk.app, desk.user, desk.order.id)
+    desk.later()
+    assert desk.order.status is (OrderStatus.FILLED if share == "10" else OrderStatus.CANCELED)
+    assert desk.owned() == Decimal(share) == desk.books.position(AAPL.text)
+
+
+def test_a_cancellation_that_nothing_comes_of_is_asked_again_after_five_seconds_and_not_before(desk: Desk):
+    in_parts(desk, (100, "10"))
+    desk.alert("buy")
+    desk.books.script["delete"] = ["500", "500"]
+    order_service.cancel(desk.app, desk.user, desk.order.id)
+    for _ in range(5):
+        desk.later(0.9)
+    assert desk.books.asked["delete"] == 1
+    desk.later(2)
+    assert desk.books.asked["delete"] == 2
+
+
+# --- keys ---------------------------------------------------------------------------------------------------
+
+
+def test_a_revoked_key_stops_the_account_tells_its_user_once_and_is_not_tried_again(desk: Desk):
+    in_parts(desk, (5, "10"))
+    desk.alert("buy")
+    desk.books.manner = replace(desk.books.manner, revoked=1.0)
+    desk.later(1)
+    asked = desk.books.asked.total()
+    order_service.cancel(desk.app, desk.user, desk.order.id)
+    for _ in range(5):
+        desk.later(6)
+    assert desk.books.asked.total() == asked
+    assert desk.told("error") == ["Venue: the broker refused the key"]
+    with desk.app.db.read() as conn:
+        assert not bot_table.load(conn, desk.bot).is_active
+
+
+def test_a_new_key_brings_the_news_of_what_was_out(desk: Desk):
+    in_parts(desk, (5, "10"))
+    desk.alert("buy")
+    desk.books.manner = replace(desk.books.manner, revoked=1.0)
+    desk.later(10)
+    desk.books.manner = replace(desk.books.manner, revoked=0.0)
+    bot_service.change_account(desk.app, desk.user, desk.account, {"credentials": {"key": "new"}})
+    desk.later(1)
+    assert desk.order.status is OrderStatus.FILLED and desk.owned() == 10
+
+
+def test_a_key_revoked_between_two_tries_leaves_the_first_in_doubt(desk: Desk):
+    """Sent (placed, no answer, not visible), looked up in vain, and the key is refused at the second try."""
+    desk.books.script["post"] = ["later_than_promised", "401"]
+    desk.alert("buy")
+    desk.later(SETTLE.total_seconds())
+    assert desk.order.status not in (OrderStatus.REJECTED, OrderStatus.CANCELED)
+    bot_service.change_account(desk.app, desk.user, desk.account, {"credentials": {"key": "new"}})
+    for _ in range(4):
+        desk.later(10)
+    assert desk.order.status is OrderStatus.FILLED and desk.owned() == 10
+
+
+# --- sleep --------------------------------------------------------------------------------------------------
+
+
+def test_a_worker_that_slept_takes_its_lanes_anew_before_it_decides(lenient: Desk):
+    """Else it would decide, and then not dare to send: at this venue that is a question to its user for
+    nothing."""
+    leases = lenient.app.engine.leases
+    leases.ttl = 0.3
+    lenient.alert("cancel")
+    time.sleep(0.3)
+    lenient.alert("buy")
+    assert lenient.order.status is OrderStatus.FILLED
+
+
+def test_an_order_is_not_sent_by_a_worker_whose_lane_was_taken_meanwhile(desk: Desk):
+    """It slept between the decision and the sending, and has taken its other lanes anew since."""
+    leases = desk.app.engine.leases
+    leases.ttl = 0.3
+    body = json.dumps({"action": "buy", "symbol": "AAPL", "timeframe": "15", "id": "1"})
+    desk.app.engine.accept(desk.user.id, parse(body.encode()), raw=body, origin=Origin.WEBHOOK)
+    steps, value = desk.app.engine.lane_steps(desk.lane), None
+    while not (desk.orders()):
+        effect = steps.send(value)
+        value = desk.app.db.write(effect.fn) if isinstance(effect, Write) else effect.fn()
+    time.sleep(0.3)
+    leases.renew()
+    with pytest.raises(StopIteration):
+        steps.send(value)
+    assert desk.books.asked["post"] == 0

@@ -1,0 +1,193 @@
+"""Demos: a week that adds up, a way to a real account, and limits that keep strangers from filling the
+disk."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+import sqlalchemy as sa
+
+from dashtrade.app import App
+from dashtrade.domain.access import Role
+from dashtrade.services.bots import bots
+from dashtrade.services.bots.bots import Refusal
+from dashtrade.services.demo import demo
+from dashtrade.services.operations import quotas
+from dashtrade.services.people import admin, removal, sessions
+from dashtrade.services.people import users as people
+from dashtrade.services.people.users import Denied
+from dashtrade.tables import admin_queries
+from dashtrade.tables import orders as order_table
+from dashtrade.tables.people import User
+from tests.ops.test_people import PASSWORD, boss, house, reread, rows_of  # noqa: F401
+from tests.support.fakes import SetClock
+from tests.support.installation import House
+
+
+@pytest.fixture
+def demo_app(make_app, clock: SetClock) -> App:
+    return make_app(clock=clock)
+
+
+def test_a_demo_has_a_week_behind_it_that_adds_up(demo_app: App):
+    """Booked by the engine: what its fills say is what the bots say, and the paper account holds what the
+    bots own."""
+    app, user = demo_app, reread(demo_app, demo.start(demo_app, address="203.0.113.7"))
+    assert user.demo_until == app.clock.now() + timedelta(days=30) and user.role is Role.STANDARD
+    with app.db.read() as conn:
+        trades = order_table.list_trades(conn, user.id, before=None, limit=500)
+        fills = conn.execute(sa.select(order_table.fills).where(order_table.fills.c.user_id == user.id)).all()
+    assert len(trades) >= 10
+    age = app.clock.now() - min(trade.at for trade in trades)
+    assert (
+        timedelta(days=5) < age < timedelta(days=7, hours=1)
+        and max(trade.at for trade in trades) <= app.clock.now()
+    )
+    found = [bots.bot_of(app, user, n) for n in {trade.bot_id for trade in trades}]
+    assert len(found) == 3 and all(bot.is_active for bot in found)
+    for bot in found:
+        own = [fill for fill in fills if fill.bot_id == bot.id]
+        assert bot.realized_pnl == sum((fill.realized for fill in own), Decimal(0))
+        assert bot.position.quantity == sum(
+            (fill.quantity if fill.side == "buy" else -fill.quantity for fill in own), Decimal(0)
+        )
+    account = bots.account_of(app, user, found[0].account_id)
+    held = {position.symbol: position.quantity for position in app.brokers.of(account).positions()}
+    assert held == {bot.symbol: bot.position.quantity for bot in found if bot.position.quantity}
+    equity = app.brokers.of(account).account().equity
+    open_profit = sum(
+        (bot.position.unrealized(app.feed.quote(bot.symbol).mid) for bot in found if bot.position.quantity),
+        Decimal(0),
+    )
+    fees = sum((bot.fees for bot in found), Decimal(0))
+    assert abs(
+        equity - (Decimal(100_000) + sum(bot.realized_pnl for bot in found) + open_profit - fees)
+    ) < Decimal("0.01")
+
+
+def test_a_demo_goes_on_from_where_it_is(demo_app: App):
+    house = House(demo_app)
+    user = reread(demo_app, demo.start(demo_app, address=""))
+    token = people.rotate_webhook_token(demo_app, user)
+    said = house.flask.test_client().post(
+        "/webhook",
+        query_string={"token": token},
+        json={"action": "close", "symbol": "NASDAQ:AAPL", "timeframe": "1 Hour"},
+    )
+    assert said.status_code == 202
+    house.work()
+    with demo_app.db.read() as conn:
+        assert not [
+            b
+            for b in conn.execute(sa.text("SELECT symbol, position_quantity FROM user_bot_configs"))
+            if "AAPL" in b[0] and Decimal(str(b[1]))
+        ]
+
+
+def test_two_demos_share_nothing(demo_app: App):
+    one, two = (demo.start(demo_app, address="") for _ in range(2))
+    assert rows_of(demo_app, one) == rows_of(demo_app, two)
+    removal.remove(demo_app, one, actor=None, action="demo ended")
+    assert rows_of(demo_app, one) == {} and rows_of(demo_app, two)
+
+
+def test_a_demo_becomes_an_account_with_everything_in_it(demo_app: App, boss: User):
+    user = reread(demo_app, demo.start(demo_app, address=""))
+    before = rows_of(demo_app, user.id)
+    given = {"email": "dora@example.com", "name": "Dora", "password": PASSWORD, "address": ""}
+    with pytest.raises(Denied, match="invitation"):
+        demo.claim(demo_app, user, code=None, **given)
+    code = people.invite(demo_app, boss, email="", role=Role.STANDARD)
+    demo.claim(demo_app, user, code=code, **given)
+    kept = people.check_password(demo_app, "dora@example.com", PASSWORD, "")
+    assert (kept.id, kept.demo_until, kept.name) == (user.id, None, "Dora")
+    assert rows_of(demo_app, user.id) == before
+    with pytest.raises(Denied):
+        demo.claim(
+            demo_app,
+            reread(demo_app, demo.start(demo_app, address="")),
+            code=code,
+            **given | {"email": "other@example.com"},
+        )
+
+
+def test_a_demo_in_use_is_renewed_and_a_forgotten_one_goes(demo_app: App, clock: SetClock):
+    used, forgotten = (demo.start(demo_app, address="") for _ in range(2))
+    token = sessions.begin(demo_app, used, device="", address="", remember=True)
+    clock.forward(20 * 86400)
+    assert sessions.find(demo_app, token) is not None
+    clock.forward(11 * 86400)
+    assert demo.end_old(demo_app) == 1
+    assert rows_of(demo_app, forgotten) == {} and rows_of(demo_app, used)
+
+
+def test_strangers_cannot_fill_the_disk_with_demos(
+    demo_app: App, clock: SetClock, boss: User, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(demo, "PER_HOUR", 2)
+    users = [demo.start(demo_app, address="203.0.113.7") for _ in range(2)]
+    with pytest.raises(Denied, match="from your address"):
+        demo.start(demo_app, address="203.0.113.7")
+    clock.forward(3601)
+    demo.start(demo_app, address="203.0.113.7")
+    monkeypatch.setattr(demo, "MOST", 3)
+    with pytest.raises(Denied, match="taken"):
+        demo.start(demo_app, address="198.51.100.1")
+    user = reread(demo_app, users[0])
+    with pytest.raises(Refusal, match="on paper"):
+        bots.add_account(
+            demo_app,
+            user,
+            broker="alpaca",
+            mode="paper",
+            label="",
+            credentials={"key": "k" * 20, "secret": "s" * 40},
+            options={},
+        )
+    with pytest.raises(Refusal, match="no API tokens"):
+        sessions.add_api_token(demo_app, user, name="x", days=1, scopes=["read"], password="", address="")
+    monkeypatch.setattr(quotas, "BOTS", replace(quotas.BOTS, demo=4))
+    with demo_app.db.read() as conn:
+        account = conn.scalar(sa.text(f"SELECT id FROM user_api_keys WHERE user_id = {user.id}"))
+    wanted = {"account_id": account, "timeframe": "1 Hour", "position_size": "100"}
+    bots.delete_bot(
+        demo_app, user, bots.add_bot(demo_app, user, wanted | {"symbol": "MSFT"}), position=None, hand_to=None
+    )
+    with pytest.raises(Refusal, match="room for 4 bots"):
+        bots.add_bot(demo_app, user, wanted | {"symbol": "KO"})
+    admin.put_setting(demo_app, boss, people.DEMO, "off")
+    with pytest.raises(Denied, match="no demo"):
+        demo.start(demo_app, address="198.51.100.2")
+
+
+def test_a_demo_takes_so_many_alerts_and_no_more(demo_app: App, monkeypatch: pytest.MonkeyPatch):
+    user = reread(demo_app, demo.start(demo_app, address=""))
+    token = people.rotate_webhook_token(demo_app, user)
+    with demo_app.db.read() as conn:
+        had = conn.scalar(sa.text(f"SELECT count(*) FROM signals WHERE user_id = {user.id}"))
+    monkeypatch.setattr(demo, "ALERTS", had + 1)
+    client = House(demo_app).flask.test_client()
+    said = [
+        client.post(
+            "/webhook",
+            query_string={"token": token},
+            json={"action": "buy", "symbol": "BTCUSD", "id": str(n)},
+        ).status_code
+        for n in range(2)
+    ]
+    assert said == [202, 409]
+
+
+def test_nobody_signs_in_to_a_demo_with_a_password(demo_app: App):
+    user = reread(demo_app, demo.start(demo_app, address=""))
+    with pytest.raises(Denied):
+        people.check_password(demo_app, user.email, "", "")
+
+
+def test_the_pace_is_measured_on_alerts_that_somebody_waited_for(demo_app: App):
+    demo.start(demo_app, address="")
+    with demo_app.db.read() as conn:
+        assert admin_queries.latencies(conn, 100) == []

@@ -1,0 +1,164 @@
+"""Invitations and password links are worth what their maker may do when they are used, and can be listed and
+revoked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from dashtrade.app import App
+from dashtrade.domain.access import Role
+from dashtrade.services.people import admin, credentials, users
+from dashtrade.services.people.permission import Forbidden
+from dashtrade.services.people.users import Denied
+from dashtrade.services.refusals import NotFound
+from dashtrade.tables import people as people_table
+from dashtrade.tables.people import User
+from tests.support.installation import House
+
+PASSWORD, OTHER = "correct horse battery", "four other long words"
+
+
+@pytest.fixture
+def house(app: App) -> House:
+    return House(app)
+
+
+@pytest.fixture
+def boss(house: House) -> User:
+    return house.join("boss@example.com", Role.SUPERADMIN).user
+
+
+@pytest.fixture
+def eve(house: House) -> User:
+    return house.join("eve@example.com", Role.SUPERADMIN).user
+
+
+def join(app: App, code: str) -> User:
+    return users.register(
+        app, email="new@example.com", password=PASSWORD, name="", code=code, address=""
+    ).user
+
+
+def link(app: App, maker: User, user: User) -> str:
+    return credentials.make_link(app, maker, user.id).rpartition("=")[2]
+
+
+def put_role(app: App, user: User, role: Role) -> None:
+    """As a defect elsewhere would: without what a change of role ends."""
+    app.db.write(lambda conn: people_table.change(conn, user.id, role=role))
+
+
+LOSSES: dict[str, Callable[[App, User, User], None]] = {
+    "demoted": lambda app, boss, eve: admin.set_role(app, boss, eve.id, Role.STANDARD),
+    "to admin": lambda app, boss, eve: admin.set_role(app, boss, eve.id, Role.ADMIN),
+    "deactivated": lambda app, boss, eve: admin.set_active(app, boss, eve.id, False),
+    "deleted": lambda app, boss, eve: admin.delete(app, boss, eve.id, confirm=eve.email),
+    "and made one again": lambda app, boss, eve: next(
+        admin.set_role(app, boss, eve.id, role) for role in (Role.STANDARD, Role.SUPERADMIN)
+    ),
+    "and back": lambda app, boss, eve: next(
+        admin.set_active(app, boss, eve.id, active) for active in (False, True)
+    ),
+    "only in the table": lambda app, boss, eve: put_role(app, eve, Role.ADMIN),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_what_a_superadmin_handed_out_is_worth_nothing_when_they_are_none(
+    app: App, boss: User, eve: User, house: House, loss: str
+):
+    ann = house.join("ada@example.com", Role.ADMIN).user
+    invitation, code = users.invite(app, eve, email="", role=Role.SUPERADMIN), link(app, eve, ann)
+    LOSSES[loss](app, boss, eve)
+    with pytest.raises(Denied):
+        join(app, invitation)
+    with pytest.raises(Denied):
+        credentials.use_link(app, code, new=OTHER, address="")
+
+
+def test_a_link_for_a_user_who_was_promoted_since_is_worth_nothing(app: App, boss: User, house: House):
+    ada, ann = house.join("ada@example.com", Role.ADMIN).user, house.join().user
+    code = link(app, ada, ann)
+    put_role(app, ann, Role.SUPERADMIN)
+    with pytest.raises(Denied):
+        credentials.whose(app, code)
+    put_role(app, ann, Role.STANDARD)
+    admin.set_role(app, boss, ann.id, Role.ADMIN)
+    admin.set_role(app, boss, ann.id, Role.STANDARD)
+    with pytest.raises(Denied):
+        credentials.use_link(app, code, new=OTHER, address="")
+
+
+def test_a_link_from_before_a_deactivation_stays_dead(app: App, boss: User, house: House):
+    ann = house.join().user
+    code = link(app, boss, ann)
+    admin.set_active(app, boss, ann.id, False)
+    admin.set_active(app, boss, ann.id, True)
+    with pytest.raises(Denied):
+        credentials.use_link(app, code, new=OTHER, address="")
+
+
+def test_a_changed_password_ends_the_link_and_what_was_handed_out_under_the_old_one(
+    app: App, boss: User, house: House
+):
+    ada_id = users.add_user(app, email="ada@example.com", name="Ada", password=PASSWORD, role=Role.ADMIN)
+    with app.db.read() as conn:
+        ada = people_table.by_id(conn, ada_id)
+    assert ada is not None
+    ann = house.join().user
+    of_ada, invitation, code = (
+        link(app, boss, ada),
+        users.invite(app, ada, email="", role=Role.STANDARD),
+        link(app, ada, ann),
+    )
+    credentials.change_password(app, ada, old=PASSWORD, new=OTHER, address="", token=None)
+    for dead in (of_ada, code):
+        with pytest.raises(Denied):
+            credentials.whose(app, dead)
+    with pytest.raises(Denied):
+        join(app, invitation)
+
+
+def test_an_invitation_gives_no_role_its_maker_cannot_give(app: App, house: House):
+    ada, ann = house.join("ada@example.com", Role.ADMIN).user, house.join().user
+    for actor, role in ((ada, Role.ADMIN), (ann, Role.STANDARD)):
+        with pytest.raises(Forbidden):
+            users.invite(app, actor, email="", role=role)
+    assert join(app, users.invite(app, ada, email="", role=Role.STANDARD)).role is Role.STANDARD
+
+
+def test_invitations_are_listed_and_revoked(house: House):
+    boss, ada = house.join("boss@example.com", Role.SUPERADMIN), house.join("ada@example.com", Role.ADMIN)
+    code = ada.does("POST", "/invitations", {"email": "new@example.com"})["invitation"]
+    of_boss = boss.does("POST", "/invitations", {"role": "admin"})
+    said = ada.get("/admin/invitations")
+    assert [(one["email"], one["role"], one["made_by"]) for one in said["items"]] == [
+        ("", "admin", boss.user.email),
+        ("new@example.com", "standard", ada.user.email),
+    ]
+    assert code not in str(said) and of_boss["invitation"] not in str(said)
+    theirs, own = (one["id"] for one in said["items"])
+    assert ada.call("DELETE", f"/admin/invitations/{theirs}").status_code == 403
+    boss.does("DELETE", f"/admin/invitations/{own}")
+    assert boss.call("DELETE", f"/admin/invitations/{own}").status_code == 404
+    with pytest.raises(Denied):
+        join(house.app, code)
+    assert [one["id"] for one in boss.get("/admin/invitations")["items"]] == [theirs]
+
+
+def test_password_links_are_listed_and_revoked(app: App, house: House):
+    boss, ann = house.join("boss@example.com", Role.SUPERADMIN), house.join()
+    code = link(app, boss.user, ann.user)
+    said = boss.get("/admin/reset-links")
+    assert [(one["user_id"], one["email"], one["made_by"]) for one in said["items"]] == [
+        (ann.user.id, ann.user.email, boss.user.email)
+    ] and code not in str(said)
+    boss.does("DELETE", f"/admin/users/{ann.user.id}/reset-link")
+    with pytest.raises(Denied):
+        credentials.whose(app, code)
+    with pytest.raises(NotFound):
+        credentials.revoke_link(app, boss.user, ann.user.id)
+    credentials.rescue(app, ann.user.email)
+    assert boss.get("/admin/reset-links")["items"][0]["made_by"] is None

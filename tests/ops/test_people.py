@@ -1,0 +1,423 @@
+"""Roles, removal, views, export and simulation mode: what the services allow, to whom, and what is left
+afterwards."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from decimal import Decimal
+
+import pytest
+import sqlalchemy as sa
+
+from dashtrade.app import App
+from dashtrade.domain.access import Permission, Role, may, may_manage
+from dashtrade.domain.ports import Offers, Quote
+from dashtrade.domain.values import Malformed, Symbol, sha256
+from dashtrade.services.accounts import simulation
+from dashtrade.services.bots import bots
+from dashtrade.services.bots.bots import NotFound, Refusal
+from dashtrade.services.operations import export
+from dashtrade.services.people import admin, removal, sessions, users
+from dashtrade.services.people.permission import Forbidden
+from dashtrade.services.people.users import Denied
+from dashtrade.tables import export as export_table
+from dashtrade.tables import messages
+from dashtrade.tables import people as people_table
+from dashtrade.tables.base import metadata
+from dashtrade.tables.people import User
+from tests.support.fakes import SetClock
+from tests.support.installation import House, Person, Venue
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def house(app: App) -> House:
+    return House(app)
+
+
+@pytest.fixture
+def boss(house: House) -> User:
+    return house.join("boss@example.com", Role.SUPERADMIN).user
+
+
+def reread(app: App, user_id: int) -> User:
+    with app.db.read() as conn:
+        found = people_table.by_id(conn, user_id)
+    assert found is not None
+    return found
+
+
+def rows_of(app: App, user_id: int) -> dict[str, int]:
+    """How many rows of theirs each table holds."""
+    with app.db.read() as conn:
+        return {
+            t.name: n
+            for t in metadata.sorted_tables
+            if "user_id" in t.c and t.name != "audit_log"
+            if (n := conn.scalar(sa.select(sa.func.count()).select_from(t).where(t.c.user_id == user_id)))
+        }
+
+
+def deeds(app: App) -> list[str]:
+    with app.db.read() as conn:
+        return [row.action for row in messages.everything_recorded(conn, before=None, limit=200)]
+
+
+# --- roles --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("role", "other", "allowed"),
+    [
+        (Role.STANDARD, Role.STANDARD, False),
+        (Role.ADMIN, Role.STANDARD, True),
+        (Role.ADMIN, Role.ADMIN, False),
+        (Role.ADMIN, Role.SUPERADMIN, False),
+        (Role.SUPERADMIN, Role.ADMIN, True),
+        (Role.SUPERADMIN, Role.SUPERADMIN, True),
+    ],
+)
+def test_who_may_manage_whom(role: Role, other: Role, allowed: bool):
+    assert may_manage(role, other) is allowed
+
+
+def test_each_role_may_what_the_one_below_it_may():
+    ladder = [
+        {p for p in Permission if may(role, p)} for role in (Role.STANDARD, Role.ADMIN, Role.SUPERADMIN)
+    ]
+    assert ladder[0] < ladder[1] < ladder[2] == set(Permission)
+
+
+def test_only_a_superadmin_gives_roles(app: App, house: House, boss: User):
+    ann, ada = house.join().user, house.join("ada@example.com", Role.ADMIN).user
+    admin.set_role(app, boss, ann.id, Role.ADMIN)
+    assert reread(app, ann.id).role is Role.ADMIN
+    with pytest.raises(Forbidden):
+        admin.set_role(app, ada, ann.id, Role.SUPERADMIN)
+    assert "role given" in deeds(app)
+
+
+def test_the_last_superadmin_cannot_be_locked_out(app: App, house: House, boss: User):
+    other = house.join("other@example.com", Role.SUPERADMIN).user
+    admin.set_role(app, boss, other.id, Role.ADMIN)
+    for take_away in (
+        lambda: admin.set_role(app, boss, boss.id, Role.STANDARD),
+        lambda: admin.set_active(app, boss, boss.id, False),
+        lambda: removal.remove(app, boss.id, actor=boss.id, action="deleted their own account"),
+    ):
+        with pytest.raises(Refusal, match="last superadmin"):
+            take_away()
+    admin.set_role(app, boss, other.id, Role.SUPERADMIN)
+    admin.set_role(app, other, boss.id, Role.STANDARD)
+    assert reread(app, boss.id).role is Role.STANDARD
+
+
+def test_a_deactivated_user_is_out_their_alerts_are_refused_and_their_bots_open_nothing(
+    app: App, house: House, boss: User
+):
+    ann = house.join()
+    bot = ann.bot()
+    ann.trades("buy")
+    session = sessions.begin(app, ann.user.id, device="", address="", remember=True)
+    admin.set_active(app, boss, ann.user.id, False)
+    assert sessions.find(app, session) is None
+    assert ann.call("GET", "/users/me").status_code == 401
+    assert ann.alert({"action": "buy", "symbol": "AAPL", "id": "x"}).status_code == 401
+    assert not bots.bot_of(app, ann.user, bot).is_active
+    admin.set_active(app, boss, ann.user.id, True)
+    assert ann.call("GET", "/users/me").status_code == 401, "the tokens from before stay dead"
+    assert ann.alert({"action": "close", "symbol": "AAPL", "id": "y"}).status_code == 401, (
+        "the webhook token as well"
+    )
+    ann.token = users.rotate_webhook_token(app, ann.user)
+    assert ann.alert({"action": "close", "symbol": "AAPL", "id": "y"}).status_code == 202
+    house.work()
+    assert not bots.bot_of(app, ann.user, bot).position.quantity, "a way out passes"
+    ann.alert({"action": "buy", "symbol": "AAPL", "id": "z"})
+    house.work()
+    assert not bots.bot_of(app, ann.user, bot).position.quantity, "until its owner resumes the bot"
+
+
+def test_a_superadmin_chooses_who_may_sign_up(app: App, house: House, boss: User):
+    assert users.signup(app) == "invite"
+    admin.put_setting(app, boss, users.SIGNUP, "open")
+    users.register(app, email="new@example.com", password=PASSWORD, name="", code=None, address="")
+    admin.put_setting(app, boss, users.SIGNUP, "closed")
+    with pytest.raises(Denied):
+        users.register(app, email="newer@example.com", password=PASSWORD, name="", code=None, address="")
+    with pytest.raises(Malformed):
+        admin.put_setting(app, boss, users.SIGNUP, "perhaps")
+    with pytest.raises(Forbidden):
+        admin.put_setting(app, house.join("ada@example.com", Role.ADMIN).user, users.SIGNUP, "open")
+
+
+# --- going --------------------------------------------------------------------------------------------------
+
+
+def test_who_is_deleted_leaves_nothing_but_the_log_of_deeds(app: App, house: House, boss: User):
+    ann, bob = house.join(), house.join("bob@example.com")
+    for person in (ann, bob):
+        person.bot()
+        person.trades("buy")
+    before = rows_of(app, bob.user.id)
+    admin.set_role(app, boss, ann.user.id, Role.STANDARD)
+    assert {"orders", "fills", "bot_trades", "user_api_keys", "outbox"} <= rows_of(app, ann.user.id).keys()
+    with pytest.raises(Malformed):
+        admin.delete(app, boss, ann.user.id, confirm="bob@example.com")
+    admin.delete(app, boss, ann.user.id, confirm="Ann@example.com ")
+    assert rows_of(app, ann.user.id) == {} and rows_of(app, bob.user.id) == before
+    with app.db.read() as conn:
+        assert people_table.by_id(conn, ann.user.id) is None
+        left = (
+            conn.execute(sa.select(metadata.tables["paper_orders"].c.account_id).distinct()).scalars().all()
+        )
+    assert left == [bob.paper]
+    assert "user deleted" in deeds(app)
+    with app.db.read() as conn:
+        assert "ann@example.com" not in str(
+            [row.detail for row in messages.everything_recorded(conn, before=None, limit=200)]
+        )
+    users.add_user(app, email="ann@example.com", name="Another Ann", password=PASSWORD)
+
+
+def test_a_deletion_cut_off_is_finished_later(
+    app: App, house: House, boss: User, monkeypatch: pytest.MonkeyPatch
+):
+    ann = house.join()
+    ann.bot()
+    ann.trades("buy")
+
+    def cut_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(removal, "_remove_rows", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        admin.delete(app, boss, ann.user.id, confirm=ann.user.email)
+    assert ann.call("GET", "/users/me").status_code == 401 and "orders" in rows_of(app, ann.user.id)
+    with app.db.read() as conn:
+        assert [user.email for user in people_table.everyone(conn)] == [boss.email]
+    monkeypatch.undo()
+    assert removal.finish(app) == 1
+    assert rows_of(app, ann.user.id) == {} and removal.finish(app) == 0
+
+
+def live_account(person: Person) -> int:
+    return bots.add_account(
+        person.house.app,
+        person.user,
+        broker="venue",
+        mode="live",
+        label="Live",
+        credentials={},
+        options={},
+        acknowledge=bots.REAL_MONEY,
+        decline_second_factor=True,
+    )
+
+
+def live_kind(venue: Venue):
+    from dataclasses import replace
+
+    return {"venue": replace(venue.kind()["venue"], modes=("paper", "live"))}
+
+
+class PricedVenue(Venue):
+    """It has prices of its own, as every real one has."""
+
+    demo = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.offers = Offers(prices=self)
+
+    def quote(self, symbol: Symbol) -> Quote:
+        self._read()
+        return Quote(symbol=symbol, bid=self.price, ask=self.price, at=self.at.now(), demo=False)
+
+
+@pytest.fixture(params=[Venue, PricedVenue])
+def venue(request: pytest.FixtureRequest) -> Venue:
+    return request.param()
+
+
+@pytest.fixture
+def real(make_app, clock: SetClock, feed, venue: Venue) -> House:
+    return House(make_app(clock=clock, feed=feed, brokers=live_kind(venue)))
+
+
+def test_nobody_goes_while_a_bot_of_theirs_holds_something_for_real(real: House):
+    app, boss, ann = real.app, real.join("boss@example.com", Role.SUPERADMIN).user, real.join()
+    bot = ann.bot(account=live_account(ann))
+    ann.trades("buy")
+    assert ann.holds(bot)
+    with pytest.raises(Refusal, match="live account"):
+        admin.delete(app, boss, ann.user.id, confirm=ann.user.email)
+    with pytest.raises(Refusal):
+        removal.remove(app, ann.user.id, actor=ann.user.id, action="deleted their own account")
+    ann.trades("close")
+    admin.delete(app, boss, ann.user.id, confirm=ann.user.email)
+    assert rows_of(app, ann.user.id) == {}
+
+
+# --- simulation ---------------------------------------------------------------------------------------------
+
+
+def test_in_simulation_a_live_account_is_traded_on_paper(real: House, venue: Venue):
+    app, boss, ann = real.app, real.join("boss@example.com", Role.SUPERADMIN).user, real.join()
+    bot = ann.bot(account=live_account(ann))
+    app.engine.gate = lambda account_id, symbol: "waits until the venue's books were compared"
+    simulation.switch(app, boss, True)
+    assert simulation.is_on(app)
+    story = ann.trades("buy")
+    assert story["status"] == "filled" and not venue.sent, "no real order went out"
+    assert ann.holds(bot) == Decimal("50")
+    account = bots.account_of(app, ann.user, bots.bot_of(app, ann.user, bot).account_id)
+    assert account.simulated and app.brokers.of(account).positions()[0].quantity == Decimal("50")
+    with pytest.raises(Refusal, match=r"ann@example\.com"):
+        simulation.switch(app, boss, False)
+    ann.trades("close")
+    simulation.switch(app, boss, False)
+    app.engine.gate = lambda account_id, symbol: ""
+    ann.trades("buy")
+    assert len(venue.sent) == 1
+    assert [trade["simulated"] for trade in ann.get("/trades")["items"]] == [False, True, True]
+    assert [line.rpartition(",")[2] for line in ann.call("GET", "/trades.csv").text.splitlines()] == [
+        "simulated",
+        "",
+        "yes",
+        "yes",
+    ]
+
+
+def test_what_crosses_in_simulation_is_made_up_too(real: House):
+    app, boss, ann = real.app, real.join("boss@example.com", Role.SUPERADMIN).user, real.join()
+    account = live_account(ann)
+    long, short = ann.bot("AAPL", "15 Min", account=account), ann.bot("AAPL", "60 Min", account=account)
+    simulation.switch(app, boss, True)
+    ann.trades("buy", bot=str(long))
+    ann.trades("sell", bot=str(short))
+    for bot in (long, short):
+        ann.sends(action="close", bot=str(bot))
+    real.work()
+    trades = ann.get("/trades")["items"]
+    assert [trade["crossed"] for trade in trades] == [True, True, False, False]
+    assert {trade["simulated"] for trade in trades} == {True}
+
+
+def test_simulation_is_refused_while_real_money_is_at_work(real: House):
+    app, boss, ann = real.app, real.join("boss@example.com", Role.SUPERADMIN).user, real.join()
+    ann.bot(account=live_account(ann), name="Turtle")
+    ann.bot("MSFT")
+    ann.trades("buy")
+    ann.trades("buy", symbol="MSFT")
+    with pytest.raises(Refusal, match="Turtle"):
+        simulation.switch(app, boss, True)
+    assert [bot.name for bot in simulation.in_the_way(app)] == ["Turtle"], (
+        "what is held on paper is in nobody's way"
+    )
+    assert not simulation.is_on(app)
+
+
+def test_a_switch_of_simulation_acts_at_once_in_another_process(
+    real: House, make_app, venue: Venue, clock: SetClock, feed
+) -> None:
+    other = House(make_app(clock=clock, feed=feed, brokers=live_kind(venue)))
+    boss, ann = real.join("boss@example.com", Role.SUPERADMIN).user, real.join()
+    ann.bot(account=live_account(ann))
+    ann.trades("buy")
+    ann.trades("close")
+    sent = len(venue.sent)
+    simulation.switch(other.app, boss, True)
+    ann.trades("buy")
+    assert len(venue.sent) == sent
+
+
+def test_a_decision_made_for_the_other_broker_is_refused(real: House):
+    """Between the choice of the broker and the decision the mode may be switched: then nothing is sent
+    anywhere."""
+    from dashtrade.tables import accounts as account_table
+
+    boss, ann = real.join("boss@example.com", Role.SUPERADMIN).user, real.join()
+    account = live_account(ann)
+    simulation.switch(real.app, boss, True)
+    with real.app.db.read() as conn:
+        assert account_table.problem(conn, account, simulated=True) == ""
+        assert "switched" in account_table.problem(conn, account, simulated=False)
+
+
+def test_only_a_superadmin_switches_simulation(real: House):
+    with pytest.raises(Forbidden):
+        simulation.switch(real.app, real.join("ada@example.com", Role.ADMIN).user, True)
+
+
+# --- looking over a shoulder --------------------------------------------------------------------------------
+
+
+def test_an_admin_looks_at_anothers_pages_and_it_is_recorded(app: App, house: House, boss: User):
+    ada, ann = house.join("ada@example.com", Role.ADMIN).user, house.join().user
+    token = sessions.begin(app, ada.id, device="", address="", remember=False)
+    sessions.view(app, ada, token, ann.id)
+    seen = sessions.find(app, token)
+    assert seen is not None and (seen.id, seen.viewer) == (ann.id, ada.email)
+    assert users.webhook_token(app, seen)[0] == "hidden-in-this-view"  # type: ignore[index]
+    with pytest.raises(Refusal):
+        export.own_data(app, seen, "")
+    assert "looked at a user's pages" in deeds(app)
+    for other in (boss.id, ada.id, 999):
+        with pytest.raises((Forbidden, NotFound)):
+            sessions.view(app, ada, token, other)
+    sessions.leave_view(app, token)
+    assert sessions.find(app, token) == reread(app, ada.id)
+
+
+def test_a_view_ends_with_the_right_to_it(app: App, house: House, boss: User):
+    ada, ann = house.join("ada@example.com", Role.ADMIN).user, house.join().user
+    token = sessions.begin(app, ada.id, device="", address="", remember=False)
+    sessions.view(app, ada, token, ann.id)
+    admin.set_role(app, boss, ada.id, Role.STANDARD)
+    found = sessions.find(app, token)
+    assert found is not None and (found.id, found.viewer) == (ada.id, "")
+
+
+# --- one's data ---------------------------------------------------------------------------------------------
+
+
+def test_the_export_holds_everything_of_ones_own_and_nothing_that_opens_anything(app: App, house: House):
+    ann, bob = house.join(), house.join("bob@example.com")
+    ann.bot(name="=cmd()|'A'!B1")
+    bob.bot(name="Bobs bot")
+    ann.trades("buy")
+    whole = b"".join(export.own_data(app, ann.user, "203.0.113.7"))
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        assert archive.testzip() is None
+        texts = {name: archive.read(name).decode() for name in archive.namelist()}
+    everything = "\n".join(texts.values())
+    assert "ann@example.com" in texts["profile.json"] and "Bobs bot" not in everything
+    for secret in (ann.token, ann.access, sha256(ann.token), sha256(ann.access)):
+        assert secret not in everything
+    with app.db.read() as conn:
+        sealed = conn.execute(sa.text("SELECT credentials FROM user_api_keys")).scalars().all()
+    assert sealed and not [text for text in sealed if text in everything]
+    named = next(csv.DictReader(io.StringIO(texts["bots.csv"])))
+    assert named["name"].startswith("'=cmd")
+    assert len(list(csv.DictReader(io.StringIO(texts["trades.csv"])))) == 1
+    assert "data exported" in deeds(app)
+
+
+def test_every_table_of_users_is_exported_or_left_out_on_purpose():
+    left_out = {
+        "invitations",
+        "switches",
+        "recovery_codes",
+        "reset_links",
+        "reconciliations",
+        "flatten_items",
+        "account_readings",
+        "known_devices",
+        "stored_bytes",
+    }
+    owned = {t.name for t in metadata.sorted_tables if "user_id" in t.c}
+    assert owned == left_out | set(export_table.TABLES.values()), "decide whether to export it"

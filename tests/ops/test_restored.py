@@ -1,0 +1,187 @@
+"""A restore brings nobody back in: what was revoked, rotated or used up since the backup stays so."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dashtrade import cli
+from dashtrade.app import App, build_app
+from dashtrade.domain.access import Role
+from dashtrade.services.people import credentials, sessions, users
+from dashtrade.services.people.users import Denied
+from dashtrade.settings import Settings
+from dashtrade.tables import people as people_table
+from dashtrade.tables import second_factors
+from dashtrade.tables.people import User
+from tests.conftest import KEY
+from tests.support.free_port import free_port
+
+PASSWORD, OTHER = "correct horse battery", "four other long words"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for row in Settings.TABLE:
+        monkeypatch.delenv(row.name, raising=False)
+    for name, value in {
+        "DASHTRADE_UI_PORT": str(free_port()),
+        "DASHTRADE_WEBHOOK_PORT": str(free_port()),
+        "DASHTRADE_HOME": str(tmp_path / "home"),
+        "ENCRYPTION_KEY": KEY,
+    }.items():
+        monkeypatch.setenv(name, value)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def app(home: Path) -> Iterator[App]:
+    made = build_app(Settings.load())
+    yield made
+    made.close()
+
+
+def user(app: App, email: str, role: Role = Role.STANDARD) -> User:
+    user_id = users.add_user(app, email=email, name="", password=PASSWORD, role=role)
+    with app.db.read() as conn:
+        found = people_table.by_id(conn, user_id)
+    assert found is not None
+    return found
+
+
+def back_up(app: App, tmp_path: Path) -> Path:
+    app.db.backup(tmp_path / "saved")
+    return tmp_path / "saved"
+
+
+def restored(app: App, file: Path) -> App:
+    app.close()
+    assert cli.main(["restore", "--yes", str(file)]) == 0
+    return build_app(Settings.load())
+
+
+def trades(app: App, token: str) -> bool:
+    return users.by_webhook_token(app, token) is not None
+
+
+def test_nobody_is_signed_in_after_a_restore(app: App, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    ann, boss = user(app, "ann@example.com"), user(app, "boss@example.com", Role.SUPERADMIN)
+    session = sessions.begin(app, ann.id, device="", address="", remember=True)
+    signed_in = users.sign_in(app, ann.id).access_token
+    link = credentials.make_link(app, boss, ann.id).rpartition("=")[2]
+    invitation = users.invite(app, boss, email="", role=Role.SUPERADMIN)
+    app = restored(app, back_up(app, tmp_path))
+    assert sessions.find(app, session) is None and users.by_access_token(app, signed_in) is None
+    with pytest.raises(Denied):
+        credentials.use_link(app, link, new=OTHER, address="")
+    with pytest.raises(Denied):
+        users.register(app, email="new@example.com", password=PASSWORD, name="", code=invitation, address="")
+    assert users.check_password(app, ann.email, PASSWORD, "").id == ann.id
+    assert "sign in again" in capsys.readouterr().out
+    app.close()
+
+
+def test_a_webhook_token_that_was_rotated_away_stays_dead_and_the_newer_one_works(
+    app: App, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    ann, bob, cy = (user(app, f"{name}@example.com") for name in ("ann", "bob", "cy"))
+    old, of_bob, of_cy = (users.rotate_webhook_token(app, one) for one in (ann, bob, cy))
+    file = back_up(app, tmp_path)
+    new = users.rotate_webhook_token(app, ann)
+    users.revoke_webhook_tokens(app, bob)
+    app = restored(app, file)
+    assert not trades(app, old) and trades(app, new) and not trades(app, of_bob) and trades(app, of_cy)
+    found = users.webhook_token(app, ann)
+    assert found is not None and found[0] == new
+    said = capsys.readouterr().out
+    assert (
+        "ann@example.com: rotated" in said
+        and "bob@example.com: revoked" in said
+        and "cy@example.com" not in said
+    )
+    app = restored(app, file)
+    assert not trades(app, old) and trades(app, new), "at the next restore as well"
+    app.close()
+
+
+def test_a_used_code_stays_used_and_a_change_that_is_undone_is_told(
+    app: App, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    ann = user(app, "ann@example.com")
+    app.db.write(
+        lambda conn: (
+            second_factors.put_factor(conn, ann.id, "sealed", 5),
+            second_factors.put_codes(conn, ann.id, ["one", "two"]),
+        )
+    )
+    file = back_up(app, tmp_path)
+    app.db.write(
+        lambda conn: (
+            second_factors.use_step(conn, ann.id, 9),
+            second_factors.use_code(conn, ann.id, "one", app.clock.now()),
+        )
+    )
+    credentials.change_password(app, ann, old=PASSWORD, new=OTHER, address="", token=None)
+    app = restored(app, file)
+    with app.db.read() as conn:
+        assert second_factors.codes_left(conn, ann.id) == 1
+    assert not app.db.write(lambda conn: second_factors.use_step(conn, ann.id, 9))
+    assert "ann@example.com: password" in capsys.readouterr().out
+    app.close()
+
+
+def test_who_was_deleted_since_the_backup_has_no_webhook_token(app: App, tmp_path: Path):
+    user(app, "bob@example.com")
+    ann = user(app, "ann@example.com")
+    token = users.rotate_webhook_token(app, ann)
+    file = back_up(app, tmp_path)
+    from dashtrade.services.people import removal
+
+    removal.remove(app, ann.id, actor=None, action="user deleted")
+    app = restored(app, file)
+    assert not trades(app, token)
+    app.close()
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_where_nothing_can_be_compared_that_is_said(
+    app: App, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], damaged: bool
+):
+    """On a new machine, whose database is empty; and where the database is what made the restore
+    necessary."""
+    token = users.rotate_webhook_token(app, user(app, "ann@example.com"))
+    file = back_up(app, tmp_path)
+    app.close()
+    (home / "dashtrade.db").unlink()
+    if damaged:
+        (home / "dashtrade.db").write_bytes(b"no database " * 999)
+    else:
+        assert cli.main(["migrate"]) == 0
+    app = restored(app, file)
+    assert trades(app, token)
+    assert "is not known" in capsys.readouterr().out
+    app.close()
+
+
+def test_a_restore_that_cannot_be_prepared_changes_nothing(
+    app: App, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    ann = user(app, "ann@example.com")
+    session = sessions.begin(app, ann.id, device="", address="", remember=True)
+    file = back_up(app, tmp_path)
+    with sqlite3.connect(file) as newer:
+        newer.execute("UPDATE alembic_version SET version_num = '9999_later'")
+    newer.close()
+    app.close()
+    assert cli.main(["restore", "--yes", str(file)]) == 1
+    assert "newer" in capsys.readouterr().err
+    app = build_app(Settings.load())
+    assert (
+        sessions.find(app, session) is not None
+        and not list(home.glob("*incoming*"))
+        and not list(home.glob("*before-restore*"))
+    )
+    app.close()

@@ -1,0 +1,105 @@
+"""What was changed about somebody's way in is told to them, and a new password says what the old one may have
+left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from dashtrade.app import App
+from dashtrade.domain.access import Role
+from dashtrade.services.people import admin, credentials, sessions, users
+from dashtrade.tables import messages, second_factors
+from dashtrade.tables import people as people_table
+from dashtrade.tables.people import User
+from tests.support.installation import House, Person
+
+PASSWORD, OTHER = "correct horse battery", "four other long words"
+
+
+@pytest.fixture
+def house(app: App) -> House:
+    return House(app)
+
+
+@pytest.fixture
+def ann(app: App) -> User:
+    user_id = users.add_user(app, email="ann@example.com", name="Ann", password=PASSWORD)
+    with app.db.read() as conn:
+        found = people_table.by_id(conn, user_id)
+    assert found is not None
+    return found
+
+
+def told(app: App, user: User) -> str:
+    with app.db.read() as conn:
+        return "\n".join(
+            f"{row.title}: {row.text}" for row in messages.list_page(conn, user.id, before=None, limit=20)
+        )
+
+
+HELP: dict[str, Callable[[App, User, User], object]] = {
+    "A link was made": lambda app, boss, ann: credentials.make_link(app, boss, ann.id),
+    "second factor was taken off": lambda app, boss, ann: admin.reset_second_factor(app, boss, ann.id),
+    "role is now admin": lambda app, boss, ann: admin.set_role(app, boss, ann.id, Role.ADMIN),
+}
+
+
+@pytest.mark.parametrize("words", HELP)
+def test_what_an_admin_does_for_a_user_is_told_to_that_user(app: App, house: House, ann: User, words: str):
+    boss = house.join("boss@example.com", Role.SUPERADMIN).user
+    app.db.write(lambda conn: second_factors.put_factor(conn, ann.id, "sealed", 1))
+    HELP[words](app, boss, ann)
+    assert words in told(app, ann) and "boss@example.com" in told(app, ann)
+    assert told(app, boss) == ""
+
+
+def test_what_the_machines_owner_does_is_told_as_well(app: App, ann: User):
+    credentials.rescue(app, ann.email)
+    assert "Whoever runs this machine" in told(app, ann) and "second factor was taken off" in told(app, ann)
+
+
+def test_who_is_active_again_reads_what_has_to_be_made_anew(app: App, house: House, ann: User):
+    boss = house.join("boss@example.com", Role.SUPERADMIN).user
+    token, named = (
+        users.rotate_webhook_token(app, ann),
+        sessions.add_api_token(
+            app, ann, name="report", days=9, scopes=["read"], password=PASSWORD, address=""
+        ),
+    )
+    for active in (False, True):
+        admin.set_active(app, boss, ann.id, active)
+    assert users.by_webhook_token(app, token) is None and users.by_access_token(app, named) is None
+    assert "make a new one under Setup" in told(app, ann)
+
+
+def test_a_new_password_says_what_still_works(app: App, ann: User):
+    users.rotate_webhook_token(app, ann)
+    sessions.add_api_token(app, ann, name="report", days=9, scopes=["read"], password=PASSWORD, address="")
+    credentials.change_password(app, ann, old=PASSWORD, new=OTHER, address="", token=None)
+    assert "Still valid: the API token report and the webhook token" in told(app, ann)
+
+
+@pytest.mark.parametrize("end", [False, True])
+def test_a_new_password_ends_api_tokens_and_replaces_the_webhook_token_when_asked(
+    app: App, house: House, ann: User, end: bool
+):
+    webhook, named = (
+        users.rotate_webhook_token(app, ann),
+        sessions.add_api_token(
+            app, ann, name="report", days=9, scopes=["read"], password=PASSWORD, address=""
+        ),
+    )
+    person = Person(house=house, user=ann, access=users.sign_in(app, ann.id).access_token, token=webhook)
+    body = {"old": PASSWORD, "new": OTHER, "end_api_tokens": end, "rotate_webhook_token": end}
+    assert person.call("POST", "/users/me/password", body | {"old": "not the one"}).status_code == 400
+    said = person.does("POST", "/users/me/password", body)
+    assert person.call("GET", "/users/me").status_code == 401, "signed in by the old password"
+    assert (users.by_access_token(app, named) is None, users.by_webhook_token(app, webhook) is None) == (
+        end,
+        end,
+    )
+    assert (said["webhook_token"] is None) is not end
+    if end:
+        assert users.by_webhook_token(app, said["webhook_token"]) is not None

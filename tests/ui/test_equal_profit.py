@@ -1,0 +1,139 @@
+"""What a position is worth is the same everywhere it is said: every page, every pushed tick, the API, to the
+cent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from dashtrade.app import App
+from dashtrade.ui.kit import components, live_cells
+from dashtrade.ui.kit.format import signed
+from dashtrade.ui.shell import runtime
+from tests.conftest import MakeApp
+from tests.support.fakes import SetClock, SetFeed
+from tests.support.installation import House, Person
+from tests.ui.test_ui_pages import opened, seen_as  # noqa: F401
+
+Shown = dict[str, Any]
+
+
+@pytest.fixture
+def app(make_app: MakeApp, clock: SetClock, feed: SetFeed) -> Iterator[App]:
+    made = make_app(clock=clock, feed=feed)
+    runtime.use(made)
+    yield made
+    runtime.use(None)
+
+
+@pytest.fixture
+def ann(app: App, feed: SetFeed, seen_as: Any) -> Person:
+    """Long one and short another, at prices that do not come out even; and one trade ended today."""
+    person = House(app).join()
+    for symbol, sides in (("AAPL", "both"), ("MSFT", "both"), ("BTCUSD", "both")):
+        person.bot(symbol, sides=sides, position_size="5000")
+    for action, symbol, at in (
+        ("buy", "AAPL", "187.31"),
+        ("sell", "MSFT", "402.77"),
+        ("buy", "BTCUSD", "61234.56"),
+        ("close", "BTCUSD", "61999.99"),
+    ):
+        feed.set(symbol, at)
+        assert person.trades(action, symbol)["status"] == "filled"
+    feed.set("AAPL", "193.0777")
+    feed.set("MSFT", "411.1313")
+    seen_as(person.user)
+    return person
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> Shown:
+    """What the components of a page are given, by their keys."""
+    found: Shown = {}
+    mount = components._mount
+
+    def watched(name: str, html: str) -> Any:
+        def put(*, key: str, data: Any = None, **more: Any) -> Any:
+            found[key] = data
+            return mount(name, html)(key=key, data=data, **more)
+
+        return put
+
+    monkeypatch.setattr(components, "_mount", watched)
+    return found
+
+
+def live(drawn: Shown) -> dict[str, str]:
+    """Every cell and card that has a live name, as it was drawn."""
+    found: dict[str, str] = {}
+    for data in drawn.values():
+        cards = (data or {}).get("cards", [])
+        in_rows = [cell for row in (data or {}).get("rows", []) for cell in row["cells"]]
+        found |= {card["live"]: card["value"] for card in cards if card["live"]} | {
+            cell["live"]: cell["text"] for cell in in_rows if cell["live"]
+        }
+    return found
+
+
+def page(drawn: Shown, name: str, **query: str) -> dict[str, str]:
+    drawn.clear()
+    tab = opened(name, **query)
+    assert not tab.exception
+    return live(drawn)
+
+
+def test_open_profit_is_the_same_on_every_page_in_every_tick_and_in_the_api(
+    ann: Person, app: App, drawn: Shown
+):
+    of_bots = {bot["id"]: bot["position"]["unrealized_pnl"] for bot in ann.get("/bots")["items"]}
+    of_positions = {
+        part["bot_id"]: part["unrealized_pnl"]
+        for item in ann.get("/positions")["items"]
+        for part in item["bots"]
+    }
+    told = {bot_id: signed(Decimal(profit)) for bot_id, profit in of_bots.items() if profit != "0"}
+    assert len(told) == 2 and {bot_id: of_bots[bot_id] for bot_id in of_positions} == of_positions
+    ticks = {name: words[0] for name, words in live_cells.of_user(app, ann.user).items()}
+    places = {
+        "overview": page(drawn, "overview"),
+        "bots": page(drawn, "bots"),
+        "positions": page(drawn, "positions"),
+        "ticks": ticks,
+    }
+    for place, cells_there in places.items():
+        assert {bot_id: cells_there.get(f"u{bot_id}") for bot_id in told} == told, place
+    for bot_id, profit in told.items():
+        assert page(drawn, "bots", bot=str(bot_id))[f"u{bot_id}"] == profit
+    whole = signed(sum(map(Decimal, of_bots.values())))
+    assert (
+        places["overview"]["open:paper:USD"]
+        == places["positions"][f"open:{ann.paper}:USD"]
+        == ticks["open:paper:USD"]
+        == whole
+    )
+
+
+def test_what_was_realised_today_is_the_same_on_the_pages_and_in_the_api(ann: Person, app: App, drawn: Shown):
+    told = ann.get("/performance")["total"]
+    net = signed(Decimal(told["net_pnl"]))
+    assert Decimal(told["net_pnl"]) > 0
+    page(drawn, "overview")
+    assert _card(drawn, "figures", "Today, realised") == net
+    page(drawn, "performance")
+    assert _card(drawn, "totals", "Profit after fees") == net
+    by_bot = {bot["id"]: Decimal(bot["total_pnl"]) for bot in ann.get("/bots")["items"]}
+    assert signed(sum(by_bot.values())) == net
+    for bot_id, total in by_bot.items():
+        page(drawn, "bots", bot=str(bot_id))
+        assert (
+            _card(drawn, "bot_figures", "Today")
+            == _card(drawn, "bot_figures", "Realised, after fees")
+            == signed(total)
+        )
+
+
+def _card(drawn: Shown, key: str, label: str) -> str:
+    return next(card["value"] for card in drawn[key]["cards"] if card["label"] == label)

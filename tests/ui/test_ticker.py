@@ -1,0 +1,215 @@
+"""What is pushed to open tabs: one's own prices and profits, as long as one's session lasts, and nobody
+else's."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from dashtrade.app import App, build_app
+from dashtrade.domain.values import Symbol
+from dashtrade.services.accounts.prices import holding
+from dashtrade.services.bots import bots as bot_service
+from dashtrade.services.people import sessions
+from dashtrade.settings import Settings
+from dashtrade.tables import change_token
+from dashtrade.ui.kit import data, live_cells, ticker
+from dashtrade.ui.kit.ticker import Ticker
+from tests.support.fakes import SetClock, SetFeed
+from tests.support.installation import House, Person, until
+
+
+@pytest.fixture
+def feed(clock: SetClock) -> SetFeed:
+    return SetFeed(clock)
+
+
+@pytest.fixture
+def app(tmp_path: Path, clock: SetClock, feed: SetFeed, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
+    monkeypatch.setattr(ticker, "EVERY", 0.05)
+    monkeypatch.setattr("dashtrade.services.accounts.prices.PAPER_LIFE", 0.0)
+    made = build_app(
+        Settings.load({"DASHTRADE_HOME": str(tmp_path / "home")}, tmp_path), clock=clock, feed=feed
+    )
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def house(app: App) -> House:
+    return House(app)
+
+
+class Browser:
+    """The ticker behind a real server."""
+
+    def __init__(self, app: App) -> None:
+        self.server = uvicorn.Server(
+            uvicorn.Config(
+                Starlette(routes=[WebSocketRoute("/live", Ticker(app).endpoint)]),
+                port=0,
+                log_config=None,
+                lifespan="off",
+            )
+        )
+        self.thread = threading.Thread(target=self.server.run, daemon=True)
+        self.thread.start()
+        until(lambda: self.server.started)
+
+    def tab(self, headers: dict[str, str] | None = None) -> ClientConnection:
+        port = self.server.servers[0].sockets[0].getsockname()[1]
+        return connect(f"ws://127.0.0.1:{port}/live", additional_headers=headers, proxy=None)
+
+    def stop(self) -> None:
+        self.server.should_exit = self.server.force_exit = True
+        self.thread.join(10)
+
+
+@pytest.fixture
+def browser(app: App) -> Iterator[Browser]:
+    made = Browser(app)
+    yield made
+    made.stop()
+
+
+def cookie(app: App, person: Person) -> dict[str, str]:
+    token = sessions.begin(app, person.user.id, device="test", address="", remember=True)
+    return {"cookie": f"dashtrade_session={token}"}
+
+
+def told(socket: ClientConnection) -> dict[str, Any]:
+    return json.loads(socket.recv(5))
+
+
+def test_a_stranger_is_sent_nothing_and_told_to_sign_in(browser: Browser):
+    with browser.tab() as socket, pytest.raises(ConnectionClosed) as ended:
+        socket.recv(5)
+    assert ended.value.rcvd.code == ticker.ENDED
+
+
+def test_a_tab_gets_its_owners_cells_and_nobody_elses(house: House, app: App, browser: Browser):
+    ann, bob = house.join(), house.join("bob@example.com")
+    mine, theirs = ann.bot("AAPL"), bob.bot("AAPL")
+    ann.trades("buy")
+    bob.trades("buy")
+    with browser.tab(cookie(app, ann)) as socket:
+        first = told(socket)
+    assert {f"m{mine}", f"u{mine}", "equity:paper:USD", "open:paper:USD"} <= set(first["c"])
+    assert not [
+        name
+        for name in first["c"]
+        if name.endswith(str(theirs)) and name[: -len(str(theirs))] in ("m", "u", "v")
+    ]
+    mine_alone = {f"eq{ann.paper}", f"equity:{ann.paper}:USD", "equity:paper:USD"}
+    assert {name for name in first["c"] if name.startswith("eq")} == mine_alone
+
+
+def test_only_what_changed_is_sent_and_what_is_sent_is_what_pages_show(
+    house: House, app: App, feed: SetFeed, browser: Browser
+):
+    ann = house.join()
+    bot = ann.bot("AAPL", position_size="10", position_size_type="quantity")
+    ann.trades("buy")
+    with browser.tab(cookie(app, ann)) as socket:
+        told(socket)
+        feed.set("AAPL", 120)
+        moved = told(socket)
+    assert moved["c"][f"m{bot}"][0] == "120.00"
+    shown = live_cells.profit(
+        holding(app, bot_service.bot_of(app, ann.user, bot), data.account_by_id(app, ann.user, ann.paper))
+    )
+    assert moved["c"][f"u{bot}"] == [shown.text, shown.tone, shown.sub]
+    assert f"cash{ann.paper}" not in moved["c"], "cash did not change"
+
+
+def test_a_session_that_is_ended_ends_its_sockets(
+    house: House, app: App, browser: Browser, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(ticker, "CHECK", 0.05)
+    ann = house.join()
+    headers = cookie(app, ann)
+    with browser.tab(headers) as socket:
+        told(socket)
+        sessions.end(app, headers["cookie"].partition("=")[2])
+        with pytest.raises(ConnectionClosed) as ended:
+            while True:
+                socket.recv(5)
+    assert ended.value.rcvd.code == ticker.ENDED
+
+
+def test_a_tab_that_nobody_sees_is_sent_nothing(house: House, app: App, feed: SetFeed, browser: Browser):
+    ann = house.join()
+    bot = ann.bot("AAPL")
+    ann.trades("buy")
+    with browser.tab(cookie(app, ann)) as socket:
+        told(socket)
+        socket.send('{"asleep": true}')
+        before = ticker.look(app, ann.user)[0][f"m{bot}"]
+        feed.set("AAPL", 150)
+        socket.send('{"asleep": false}')
+        assert told(socket)["c"][f"m{bot}"] != before
+
+
+@pytest.mark.parametrize("nonsense", ["", "[]", "{", "null", '{"asleep": 7}'])
+def test_nonsense_from_a_tab_harms_nobody(nonsense: str, house: House, app: App, browser: Browser):
+    ann = house.join()
+    headers = cookie(app, ann)
+    with browser.tab(headers) as socket:
+        socket.send(nonsense)
+    with browser.tab(headers) as socket:
+        assert told(socket)["rev"]
+
+
+@pytest.mark.parametrize("change", ["signal", "pause", "switch", "account"])
+def test_whatever_changes_is_another_revision(change: str, house: House, app: App, clock: SetClock):
+    ann = house.join()
+    bot = ann.bot("AAPL")
+
+    def revision() -> str:
+        with app.db.read() as conn:
+            return change_token.of(conn, ann.user.id)
+
+    before = revision()
+    assert revision() == before
+    clock.forward(1)
+    match change:
+        case "signal":
+            ann.sends(action="buy", symbol="AAPL")
+        case "pause":
+            bot_service.set_active(app, ann.user, bot, False)
+        case "switch":
+            ann.does("PUT", "/switches", {"scope": "user", "mode": "halt"})
+        case "account":
+            ann.does("POST", f"/accounts/{ann.paper}/test")
+    assert revision() != before
+
+
+def test_what_no_bot_owns_is_outside_by_asset(house: House, app: App):
+    ann = house.join()
+    ann.bot("BTCUSD")
+    ann.trades("buy", "BTCUSD")
+    account = data.account_by_id(app, ann.user, ann.paper)
+    assert account is not None
+    from dashtrade.domain.ports import BrokerPosition
+
+    held = data.holdings(app, ann.user)
+    owned = held[0].bot.position.quantity
+    usdt = Symbol.parse("BTCUSDT")
+    assert live_cells.outside_of(account, held, {usdt: BrokerPosition(symbol=usdt, quantity=owned)}) == []
+    ((position, outside),) = live_cells.outside_of(
+        account, held, {usdt: BrokerPosition(symbol=usdt, quantity=owned + 2)}
+    )
+    assert (position.symbol, outside) == (usdt, Decimal(2))
+    ((_, missing),) = live_cells.outside_of(account, held, {})
+    assert missing == -owned

@@ -1,0 +1,402 @@
+"""The way in, tried from outside: the dashboard runs as it is served, and plain HTTP knocks at it."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+import sqlalchemy as sa
+
+from dashtrade.app import App, build_app
+from dashtrade.domain.values import sha256
+from dashtrade.services.people import credentials, sessions, users
+from dashtrade.settings import ROOT, Settings
+from dashtrade.tables import people as people_table
+from tests.support.free_port import free_port
+
+PASSWORD = "correct horse battery"
+UPGRADE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Protocol": "streamlit, x",
+}
+FORM = "application/x-www-form-urlencoded"
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    text: str
+    cookie: str = ""
+
+
+@dataclass
+class Desk:
+    port: int
+    app: App  # a second door to the same database, for what a test prepares
+    pid: int = 0
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> str:
+        return (self.app.settings.home / "stderr").read_text()
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: str | None = None,
+        *,
+        cookie: str = "",
+        origin: str | None = "own",
+        host: str = "",
+        **headers: str,
+    ) -> Answer:
+        sent = {
+            "Host": host or self.host,
+            **{name.replace("_", "-"): value for name, value in headers.items()},
+        }
+        if origin is not None:
+            sent["Origin"] = f"http://{self.host}" if origin == "own" else origin
+        if cookie:
+            sent["Cookie"] = f"dashtrade_session={cookie}"
+        if body is not None:
+            sent.setdefault("Content-Type", FORM)
+        line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            line.request(method, path, body, sent)
+            said = line.getresponse()
+            text = "" if said.status == 101 else said.read().decode("utf-8", "replace")
+            answer = {name.lower(): value for name, value in said.getheaders()}
+            found = re.search(r"dashtrade_session=([\w-]+)", answer.get("set-cookie", ""))
+            return Answer(said.status, answer, text, found.group(1) if found else "")
+        finally:
+            line.close()
+
+    def sign_in(self, email: str, password: str = PASSWORD, **more: str) -> Answer:
+        """Each time from another address: of one there are not many in a minute."""
+        more.setdefault(
+            "X_Forwarded_For",
+            f"10.{secrets.randbelow(250)}.{secrets.randbelow(250)}.{secrets.randbelow(250)}",
+        )
+        return self.ask("POST", "/auth/login", urlencode({"email": email, "password": password}), **more)
+
+    def socket(self, cookie: str = "", origin: str | None = "own", host: str = "") -> int:
+        return self.ask("GET", "/_stcore/stream", cookie=cookie, origin=origin, host=host, **UPGRADE).status
+
+    def person(self) -> str:
+        email = f"{secrets.token_hex(4)}@example.com"
+        users.add_user(self.app, email=email, name="Somebody", password=PASSWORD)
+        return email
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    home = tmp_path_factory.mktemp("desk")
+    port = free_port()
+    given = {
+        "DASHTRADE_HOME": str(home),
+        "DASHTRADE_UI_PORT": str(port),
+        "DASHTRADE_PUBLIC_URL": "https://hooks.example.com",
+        "DASHTRADE_DASHBOARD_URL": "https://dash.example.com",
+        "DASHTRADE_PROXY_HOPS": "1",
+    }
+    app = build_app(Settings.load(given, home))
+    command, environ = [sys.executable, "-m", "dashtrade.ui.shell.serve"], os.environ | given
+    with open(home / "stderr", "wb") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=environ, stderr=log)
+    made = Desk(port, app, process.pid)
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        try:
+            if made.ask("GET", "/_stcore/health").status == 200:
+                break
+        except OSError:
+            time.sleep(0.1)
+    yield made
+    process.send_signal(signal.SIGTERM)
+    began = time.monotonic()
+    assert process.wait(15) in (0, -signal.SIGTERM)
+    assert time.monotonic() - began < 8, "SIGTERM is to end it within seconds"
+    app.close()
+
+
+# --- the first account --------------------------------------------------------------------------------------
+
+
+def test_the_set_up_link_makes_the_first_account_and_signs_it_in(desk: Desk):
+    """Runs first: it needs a house without people."""
+    assert "Nobody has an account yet" in desk.ask("GET", "/auth/login").text
+    link = users.setup_link(desk.app)
+    assert link is not None
+    code = link.rpartition("=")[2]
+    form = desk.ask("GET", f"/setup?setup={code}")
+    assert form.status == 200 and "Welcome to DashTrade" in form.text and "<script>" not in form.text
+    fields = {"setup": code, "email": "first@example.com", "name": "<i>First</i>", "password": "12345678"}
+    weak = desk.ask("POST", "/setup", urlencode(fields))
+    assert (
+        weak.status == 400
+        and "tried first" in weak.text
+        and "&lt;i&gt;First" in weak.text
+        and "12345678" not in weak.text
+    )
+    wrong = desk.ask("POST", "/setup", urlencode(fields | {"setup": "guessed", "password": PASSWORD}))
+    assert wrong.status == 403 and not wrong.cookie
+    made = desk.ask("POST", "/setup", urlencode(fields | {"password": PASSWORD}))
+    assert (made.status, made.headers["location"]) == (303, "/") and made.cookie
+    assert desk.ask("GET", "/", cookie=made.cookie).status == 200
+    assert desk.ask("GET", f"/setup?setup={code}").headers["location"] == "/auth/login"
+    with desk.app.db.read() as conn:
+        user = people_table.by_email(conn, "first@example.com")
+        assert user is not None and user[0].role == "superadmin"
+        assert people_table.list_api_tokens(conn, user[0].id) == []
+
+
+def test_joining_needs_an_invitation_that_works_once(desk: Desk):
+    assert desk.ask("GET", "/join").status == 403
+    with desk.app.db.read() as conn:
+        boss = people_table.everyone(conn)[0]
+    code = users.invite(desk.app, boss, email="", role=boss.role.STANDARD)
+    fields = {"invitation": code, "name": "Bea", "email": "bea@example.com", "password": PASSWORD}
+    assert desk.ask("POST", "/join", urlencode(fields)).cookie
+    again = desk.ask("POST", "/join", urlencode(fields | {"email": "other@example.com"}))
+    assert again.status == 403 and "wrong, used or too old" in again.text
+
+
+# --- the gate -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/", "/bots", "/admin", "/files/my-data.zip"])
+def test_without_a_session_every_page_leads_to_the_form(desk: Desk, path: str):
+    answer = desk.ask("GET", path)
+    assert (answer.status, answer.headers["location"].partition("?")[0]) == (303, "/auth/login")
+    assert desk.ask("GET", path, Sec_Fetch_Mode="cors").status == 401
+
+
+@pytest.mark.parametrize("path", ["/_stcore/health", "/_stcore/host-config", "/favicon.png", "/auth/login"])
+def test_what_a_stranger_needs_is_open(desk: Desk, path: str):
+    assert desk.ask("GET", path).status == 200
+
+
+def test_an_address_below_a_page_leads_to_the_overview(desk: Desk):
+    """Streamlit's page would look for its scripts below that address, and stay empty."""
+    cookie = desk.sign_in(desk.person()).cookie
+    for path in ("/admin/x", "/bots/5", "/pages/overview.py"):
+        answer = desk.ask("GET", path, cookie=cookie, Sec_Fetch_Mode="navigate")
+        assert (answer.status, answer.headers["location"]) == (303, "/")
+    for path in ("/", "/bots", "/files/trades.csv", "/_stcore/health"):
+        assert desk.ask("GET", path, cookie=cookie, Sec_Fetch_Mode="navigate").status == 200
+
+
+def test_no_socket_for_another_site(desk: Desk):
+    cookie = desk.sign_in(desk.person()).cookie
+    assert desk.socket(cookie) == 101
+    assert desk.socket(cookie, origin="https://evil.example") == 403
+    assert desk.socket(cookie, origin=None) == 403
+    assert desk.socket(cookie, origin="http://evil.example", host="evil.example") in (403, 421)
+
+
+def test_an_answer_carries_the_security_headers(desk: Desk):
+    for path in ("/auth/login", "/_stcore/health", "/"):
+        headers = desk.ask("GET", path).headers
+        policy = headers["content-security-policy"]
+        rules = {rule.split()[0]: rule.split()[1:] for rule in policy.split(";")}
+        assert rules["default-src"] == rules["form-action"] == rules["worker-src"] == ["'self'"]
+        assert rules["frame-ancestors"] == rules["base-uri"] == rules["object-src"] == ["'none'"]
+        assert all(source == "'self'" or source.startswith("'sha256-") for source in rules["script-src"])
+        assert "unsafe-eval" not in policy and "'unsafe-inline'" not in policy.partition("style-src")[0]
+        assert headers["x-content-type-options"] == "nosniff" and headers["x-frame-options"] == "DENY"
+    assert desk.ask("GET", "/auth/login").headers["cache-control"] == "no-store"
+
+
+def test_only_known_names_are_answered_to(desk: Desk):
+    assert desk.ask("GET", "/auth/login", host="evil.example").status == 421
+    assert desk.ask("GET", "/auth/login", host=f"localhost:{desk.port}").status == 200
+
+
+# --- signing in and out -------------------------------------------------------------------------------------
+
+
+def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(desk: Desk):
+    email = desk.person()
+    flags = desk.sign_in(email).headers["set-cookie"].lower()
+    assert "httponly" in flags and "samesite=lax" in flags and "path=/" in flags and "max-age" not in flags
+    remembered = desk.ask(
+        "POST", "/auth/login", urlencode({"email": email, "password": PASSWORD, "remember": "yes"})
+    )
+    assert "max-age=2592000" in remembered.headers["set-cookie"].lower()
+
+
+def test_a_wrong_password_is_refused_in_the_same_words_as_an_unknown_account(desk: Desk):
+    known, unknown = (
+        desk.sign_in(desk.person(), "wrong password"),
+        desk.sign_in("nobody@example.com", "wrong password"),
+    )
+    assert known.status == unknown.status == 401 and not known.cookie
+    said = [re.search(r'role="alert".*?</p>', answer.text) for answer in (known, unknown)]
+    assert said[0] and said[1] and said[0].group() == said[1].group()
+
+
+def test_after_eight_wrong_passwords_one_has_to_wait(desk: Desk):
+    email = desk.person()
+    for _ in range(8):
+        desk.sign_in(email, "wrong password")
+    answer = desk.sign_in(email)
+    assert answer.status == 429 and int(answer.headers["retry-after"]) > 0 and not answer.cookie
+
+
+def test_a_form_from_another_site_is_not_carried_out(desk: Desk):
+    email = desk.person()
+    cookie = desk.sign_in(email).cookie
+    for origin in ("https://evil.example", None, "null", "http://[", "//"):
+        assert desk.sign_in(email, origin=origin).status == 403
+        assert desk.ask("POST", "/auth/logout", "", cookie=cookie, origin=origin).status == 403
+    assert desk.ask("GET", "/", cookie=cookie).status == 200
+
+
+def test_signing_out_ends_the_session_and_a_link_does_not(desk: Desk):
+    cookie = desk.sign_in(desk.person()).cookie
+    assert desk.ask("GET", "/auth/logout", cookie=cookie).headers["location"] == "/"
+    assert desk.ask("GET", "/", cookie=cookie).status == 200
+    out = desk.ask("POST", "/auth/logout", "", cookie=cookie)
+    assert out.status == 303 and out.headers["clear-site-data"] == '"cache"'
+    assert (
+        out.headers["set-cookie"].startswith('dashtrade_session="";')
+        and "max-age=0" in out.headers["set-cookie"].lower()
+    )
+    assert desk.ask("GET", "/", cookie=cookie).status == 303
+
+
+def test_to_ask_for_the_head_alone_does_what_getting_the_page_does(desk: Desk):
+    """No form comes by it, whatever stands in the address: it is asked for without an origin."""
+    email, count = desk.person(), sa.text("SELECT count(*) FROM users")
+    cookie = desk.sign_in(email).cookie
+    with desk.app.db.read() as conn:
+        before = conn.scalar(count)
+    given = urlencode({"email": email, "password": PASSWORD, "name": "x", "setup": "y", "invitation": "z"})
+    for path in ("/auth/login", "/auth/code", "/auth/logout", "/demo", "/join", "/setup", "/reset"):
+        for mine in ("", cookie):
+            asked, got = (desk.ask(method, f"{path}?{given}", cookie=mine) for method in ("HEAD", "GET"))
+            assert (asked.status, asked.cookie, asked.text) == (got.status, "", ""), path
+    with desk.app.db.read() as conn:
+        assert conn.scalar(count) == before
+    assert desk.ask("GET", "/", cookie=cookie).status == 200
+
+
+def test_a_token_from_before_signing_in_is_worth_nothing_after(desk: Desk):
+    email = desk.person()
+    old = desk.sign_in(email).cookie
+    new = desk.sign_in(email, cookie=old).cookie
+    assert new != old
+    assert desk.ask("GET", "/", cookie=old).status == 303
+    assert desk.ask("GET", "/", cookie=new).status == 200
+
+
+@pytest.mark.parametrize(
+    ("remember", "column", "age", "ends"),
+    [
+        (False, "expires_at", timedelta(0), True),
+        (False, "seen_at", timedelta(hours=12, minutes=1), True),
+        (False, "seen_at", timedelta(hours=11), False),
+        (True, "seen_at", timedelta(days=20), False),
+    ],
+    ids=["too old", "left alone too long", "left alone for a while", "remembered"],
+)
+def test_a_session_ends(desk: Desk, remember: bool, column: str, age: timedelta, ends: bool):
+    with desk.app.db.read() as conn:
+        user = people_table.by_email(conn, desk.person())
+    assert user is not None
+    token = sessions.begin(desk.app, user[0].id, device="test", address="", remember=remember)
+    change = (
+        sa.update(people_table.sessions)
+        .where(people_table.sessions.c.user_id == user[0].id)
+        .values({column: desk.app.clock.now() - age})
+    )
+    desk.app.db.write(lambda conn: conn.execute(change))
+    assert desk.ask("GET", "/", cookie=token).status == (303 if ends else 200)
+
+
+def test_a_tab_that_only_asks_does_not_keep_its_session_alive(desk: Desk):
+    assert desk.ask("GET", "/auth/alive").status == 401
+    token = desk.sign_in(desk.person()).cookie
+    key = people_table.sessions.c.token_hash == sha256(token)
+    long_ago = desk.app.clock.now() - timedelta(hours=11)
+    desk.app.db.write(
+        lambda conn: conn.execute(sa.update(people_table.sessions).where(key).values(seen_at=long_ago))
+    )
+    assert desk.ask("GET", "/auth/alive", cookie=token).status == 204
+    with desk.app.db.read() as conn:
+        assert conn.scalar(sa.select(people_table.sessions.c.seen_at).where(key)) == long_ago
+
+
+def test_a_deactivated_user_is_out_at_once(desk: Desk):
+    email = desk.person()
+    cookie = desk.sign_in(email).cookie
+    with desk.app.db.read() as conn:
+        found = people_table.by_email(conn, email)
+    assert found is not None
+    desk.app.db.write(lambda conn: people_table.change(conn, found[0].id, is_active=False))
+    assert desk.ask("GET", "/", cookie=cookie).status == 303
+    assert desk.sign_in(email).status == 401
+
+
+def test_a_form_that_is_too_long_is_not_read(desk: Desk):
+    assert desk.ask("POST", "/auth/login", "email=" + "a" * 200_000).status == 413
+    assert desk.ask("POST", "/auth/login", "a=b&" * 21).status == 413
+
+
+def test_what_no_database_can_look_for_is_not_looked_for(desk: Desk):
+    """PostgreSQL takes no NUL: the question itself would be an error."""
+    for method, body in (("POST", "email=a%00b%40example.com&password=wrong+horse"), ("GET", None)):
+        said = desk.ask(method, "/auth/login?email=a%00b%40example.com", body)
+        assert (
+            said.status == (401 if body else 200)
+            and "\x00" not in said.text
+            and "a\ufffdb@example.com" in said.text
+        )
+
+
+def test_changing_the_password_signs_the_others_out(desk: Desk):
+    email = desk.person()
+    here, there = desk.sign_in(email).cookie, desk.sign_in(email).cookie
+    with desk.app.db.read() as conn:
+        found = people_table.by_email(conn, email)
+    assert found is not None
+    credentials.change_password(
+        desk.app, found[0], old=PASSWORD, new="four other long words", address="", token=here
+    )
+    assert desk.ask("GET", "/", cookie=here).status == 200
+    assert desk.ask("GET", "/", cookie=there).status == 303
+    assert desk.sign_in(email).status == 401
+
+
+def test_a_database_it_cannot_open_ends_the_process_with_words(tmp_path: Path):
+    given = {"DASHTRADE_HOME": str(tmp_path), "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}
+    done = subprocess.run(
+        [sys.executable, "-m", "dashtrade.ui.shell.serve"],
+        cwd=ROOT,
+        env={**os.environ, **given},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 78
+    assert "cannot be reached" in done.stderr and "Traceback" not in done.stderr

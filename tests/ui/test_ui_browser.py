@@ -1,0 +1,375 @@
+"""The first ten minutes of a new user, in a real browser, with everything running as it does after
+./start."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from dashtrade.app import build_app
+from dashtrade.services.people import users as people_service
+from dashtrade.settings import ROOT, Settings
+from dashtrade.tables import people as people_table
+from tests.support.free_port import free_port
+
+CHROMIUM = next(
+    (
+        path
+        for path in ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
+        if os.path.exists(path)
+    ),
+    "",
+)
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")]
+PASSWORD = "correct horse battery"
+
+
+class Home:
+    """DashTrade on a fresh home."""
+
+    def __init__(self, folder: Path) -> None:
+        self.ui, self.hooks = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
+        ports = {
+            "DASHTRADE_UI_PORT": self.ui.rpartition(":")[2],
+            "DASHTRADE_WEBHOOK_PORT": self.hooks.rpartition(":")[2],
+        }
+        self.environ = {**os.environ, "DASHTRADE_HOME": str(folder), **ports}
+        self.children: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> None:
+        self.children.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "dashtrade.worker"],
+                cwd=ROOT,
+                env=self.environ,
+                stderr=subprocess.DEVNULL,
+            )
+        )
+        self._run(["webhook_server.py"], f"{self.hooks}/health")
+        self._run(["-m", "dashtrade.ui.shell.serve"], f"{self.ui}/_stcore/health")
+
+    def _run(self, command: list[str], health: str) -> None:
+        self.children.append(
+            subprocess.Popen(
+                [sys.executable, *command], cwd=ROOT, env=self.environ, stderr=subprocess.DEVNULL
+            )
+        )
+        end = time.monotonic() + 90
+        while not _answers(health):
+            assert time.monotonic() < end, f"{command} did not start"
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        for child in self.children:
+            child.terminate()
+        for child in self.children:
+            child.wait(25)
+
+    def restart_dashboard(self) -> None:
+        dashboard = self.children.pop()
+        dashboard.terminate()
+        dashboard.wait(10)
+        self._run(["-m", "dashtrade.ui.shell.serve"], f"{self.ui}/_stcore/health")
+
+    def setup_link(self) -> str:
+        command = [sys.executable, "-m", "dashtrade.cli", "setup-link"]
+        return subprocess.run(
+            command, cwd=ROOT, env=self.environ, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=1) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    made = Home(tmp_path_factory.mktemp("home"))
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield opened
+        opened.close()
+
+
+def ready(tab: Any) -> None:
+    tab.wait_for_selector("[data-testid=stMain] h1", timeout=20_000)
+
+
+def at_the_form(tab: Any) -> None:
+    """However many of the page's parts sent the tab there: each one's way ends the one before it."""
+    tab.wait_for_selector("#email", timeout=25_000)
+    assert "/auth/login" in tab.url
+
+
+def sign_in(tab: Any, home: Home, email: str = "ann@example.com") -> None:
+    tab.goto(f"{home.ui}/auth/login")
+    tab.fill("#email", email)
+    tab.fill("#password", PASSWORD)
+    tab.click("button")
+    ready(tab)
+
+
+def shown(tab: Any, words: str, seconds: float = 12) -> Any:
+    found = tab.get_by_text(words).first
+    found.wait_for(timeout=seconds * 1000)
+    return found
+
+
+def press(tab: Any, name: str) -> None:
+    tab.get_by_role("button", name=name, exact=True).first.click()
+
+
+def test_from_the_set_up_link_to_a_fill_that_shows_without_a_reload(home: Home, browser: Any):
+    tab = browser.new_context(viewport={"width": 1300, "height": 900}).new_page()
+    troubles: list[str] = []
+    tab.on("pageerror", lambda error: troubles.append(str(error)))
+    tab.on(
+        "console", lambda line: troubles.append(line.text) if "Content Security Policy" in line.text else None
+    )
+    tab.goto(home.setup_link())
+    tab.fill("#name", "Ann")
+    tab.fill("#email", "ann@example.com")
+    tab.fill("#password", PASSWORD)
+    tab.click("button")
+    ready(tab)
+    shown(tab, "From here to your first trade")
+    press(tab, "Open a paper account")
+    shown(tab, "$100,000.00")
+    press(tab, "Make a bot")
+    tab.get_by_label("Symbol").fill("not a symbol")
+    press(tab, "Make the bot")
+    shown(tab, "cannot be read")
+    tab.get_by_label("Symbol").fill("BTCUSD")
+    press(tab, "Make the bot")
+    shown(tab, "BTC/USD 15 Min")
+    tab.goto(f"{home.ui}/connect?part=Webhook")
+    press(tab, "Make my webhook address")
+    tab.get_by_text("Show it").click()
+    shown(tab, "token=usr_")
+    address = next(text for text in tab.locator("code").all_inner_texts() if "token=usr_" in text).strip()
+    tab.goto(f"{home.ui}/")
+    shown(tab, "Nothing is open")
+    tab.evaluate("window.notReloaded = true")
+    alert = json.dumps({"action": "buy", "symbol": "BTCUSD", "timeframe": "15 Min"}).encode()
+    with urllib.request.urlopen(urllib.request.Request(address, data=alert), timeout=10) as answer:
+        assert answer.status == 202
+    shown(tab, "Filled")
+    tab.get_by_role("button", name="Close BTC/USD").wait_for()
+    price = tab.locator("td[data-live^=m]").first
+    before = price.inner_text()
+    tab.wait_for_function(
+        (
+            "before => [...document.querySelectorAll('[data-testid=stMain] *')].some(e => { const td = "
+            "e.shadowRoot?.querySelector('td[data-live^=m]'); return td && td.innerText !== before; })"
+        ),
+        arg=before,
+        timeout=15_000,
+    )
+    assert tab.evaluate("window.notReloaded") is True
+    tab.goto(f"{home.ui}/history?view=Show+fills")
+    with tab.expect_download() as download:
+        tab.get_by_role("link", name="CSV").click()
+    lines = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 2 and ",BTC/USD,buy,open," in lines[1]
+    assert not troubles
+
+
+def test_a_part_is_closed_and_the_stop_is_moved_from_the_page_of_positions(home: Home, browser: Any):
+    tab = browser.new_context(viewport={"width": 1400, "height": 900}).new_page()
+    sign_in(tab, home)
+    tab.goto(f"{home.ui}/positions")
+    tab.get_by_role("button", name="Part BTC/USD").click()
+    tab.get_by_role("button", name="Close this part at market").dblclick()
+    tab.get_by_role("dialog").wait_for(state="hidden")
+    tab.get_by_role("button", name="Stop BTC/USD").click()
+    tab.get_by_text("At a price", exact=True).click()
+    tab.get_by_label("Stop at").fill("1000")
+    tab.get_by_label("Stop at").press("Enter")
+    press(tab, "Move them")
+    shown(tab, "stop at 1,000.00")
+    shown(tab, "kept by DashTrade")
+    tab.goto(f"{home.ui}/history?view=Show+fills")
+    shown(tab, "Sell BTC/USD")
+    assert tab.get_by_role("button", name="Sell BTC/USD").count() == 1
+
+
+def test_two_users_side_by_side_see_their_own(home: Home, browser: Any):
+    app = build_app(Settings.load(home.environ))
+    try:
+        people_service.add_user(app, email="bob@example.com", name="Bob", password=PASSWORD)
+    finally:
+        app.close()
+    ann, bob = browser.new_context().new_page(), browser.new_context().new_page()
+    sign_in(ann, home)
+    sign_in(bob, home, "bob@example.com")
+    for path in (
+        "/",
+        "/positions",
+        "/bots",
+        "/bots?bot=1",
+        "/signals",
+        "/history",
+        "/performance",
+        "/connect",
+    ):
+        ann.goto(home.ui + path)
+        bob.goto(home.ui + path)
+        ready(bob)
+        bob.wait_for_timeout(600)
+        assert "BTC/USD" not in bob.locator("[data-testid=stMain]").inner_text(), path
+    shown(ann, "Paper")
+    bob.goto(f"{home.ui}/admin")
+    ready(bob)
+    bob.wait_for_timeout(600)
+    assert "ann@example.com" not in bob.locator("body").inner_text()
+    assert bob.get_by_role("heading", name="Admin").count() == 0
+
+
+def test_real_money_is_asked_for_by_its_name(home: Home, browser: Any):
+    tab = browser.new_context().new_page()
+    sign_in(tab, home, "bob@example.com")
+    tab.goto(f"{home.ui}/connect")
+    press(tab, "Add an account")
+    tab.get_by_role("combobox", name="Broker").click()
+    tab.get_by_role("option", name="Kraken").click()
+    tab.get_by_label("API key").fill("key")
+    tab.get_by_role("textbox", name="API secret").fill("c2VjcmV0")
+    press(tab, "Add the live account")
+    shown(tab, "This account trades with real money")
+
+
+def test_stop_all_closes_everything_and_tells_how_far_it_is(home: Home, browser: Any):
+    tab = browser.new_context(viewport={"width": 1400, "height": 1000}).new_page()
+    sign_in(tab, home)
+    shown(tab, "1 open position")
+    press(tab, "Stop all")
+    tab.get_by_text("Flatten", exact=True).click()
+    press(tab, "Choose what to close")
+    shown(tab, "Close everything at the market?")
+    press(tab, "Close 1 position")
+    shown(tab, "1 of 1 closed", 25)
+    shown(tab, "Nothing is open")
+    again = tab.get_by_role("button", name="Let my bots trade again")
+    if not again.is_visible():
+        press(tab, "Entries paused")
+    again.click()
+    shown(tab, "Automatic trading on")
+
+
+def test_closing_with_a_double_click_is_one_order(home: Home, browser: Any):
+    tab = browser.new_context().new_page()
+    sign_in(tab, home)
+    tab.goto(f"{home.ui}/connect?part=Alerts")
+    press(tab, "Send a test alert")
+    shown(tab, "Filled")
+    tab.goto(f"{home.ui}/")
+    tab.locator("button.act", has_text="Close").click()
+    tab.get_by_role("button", name="Close at market").dblclick()
+    shown(tab, "Nothing is open")
+    tab.goto(f"{home.ui}/history?view=Show+fills")
+    shown(tab, "Sell BTC/USD")
+    assert tab.get_by_role("button", name="Sell BTC/USD").count() == 3, "a part, by flattening, and now"
+
+
+def test_the_session_outlives_a_restart_and_ends_in_every_tab(home: Home, browser: Any):
+    context = browser.new_context()
+    one, two = context.new_page(), context.new_page()
+    sign_in(one, home)
+    home.restart_dashboard()
+    two.goto(f"{home.ui}/bots")
+    ready(two)
+    shown(two, "BTC/USD 15 Min")
+    assert two.get_by_role("link", name="Overview").count(), (
+        "the menu is there after a restart, on a page opened first"
+    )
+    one.goto(f"{home.ui}/")
+    ready(one)
+    one.get_by_role("button", name="Sign out").click()
+    at_the_form(one)
+    at_the_form(two)
+    other = browser.new_context().new_page()
+    other.goto(f"{home.ui}/bots")
+    assert other.url.endswith("/auth/login?next=%2Fbots"), "and back to it from there"
+
+
+def test_a_tab_left_open_goes_to_the_form_when_it_is_looked_at_again(home: Home, browser: Any):
+    tab = browser.new_context().new_page()
+    sign_in(tab, home)
+    tab.goto(f"{home.ui}/account")  # nothing on this page renews itself
+    ready(tab)
+    tab.get_by_role("button", name="Sign out", exact=True).wait_for()
+    app = build_app(Settings.load(home.environ))
+    try:
+        app.db.write(lambda conn: conn.execute(sa.delete(people_table.sessions)))
+    finally:
+        app.close()
+    tab.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    at_the_form(tab)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/positions",
+        "/bots",
+        "/bots?bot=1",
+        "/connect",
+        "/connect?part=Alerts",
+        "/signals",
+        "/risk_events",
+        "/history",
+        "/performance",
+        "/account",
+        "/admin",
+    ],
+)
+def test_nothing_is_wider_than_a_phone(home: Home, browser: Any, path: str, phone: Any):
+    phone.goto(home.ui + path)
+    ready(phone)
+    phone.wait_for_timeout(700)
+    assert phone.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
+
+
+@pytest.fixture(scope="module")
+def phone(home: Home, browser: Any) -> Any:
+    tab = browser.new_context(
+        viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True
+    ).new_page()
+    sign_in(tab, home)
+    return tab

@@ -1,0 +1,116 @@
+"""Somebody sells at the broker by hand: the page of positions says so, and its question settles it. In a real
+browser, at Alpaca's simulator, with the real worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+pytest.importorskip("alpaca", reason="alpaca-py is not installed")
+
+from dashtrade.app import App, build_app
+from dashtrade.domain.alerts.dialects import parse
+from dashtrade.domain.signals import Origin
+from dashtrade.services.bots import bots
+from dashtrade.services.people import users
+from dashtrade.settings import ROOT, Settings
+from dashtrade.tables import bots as bot_table
+from dashtrade.tables import people as people_table
+from dashtrade.tables.people import User
+from tests.simulators.alpaca import AlpacaSimulator
+from tests.support.alpaca_desk import raw
+from tests.support.at_alpaca import addresses
+from tests.support.installation import until
+from tests.ui.test_ui_browser import CHROMIUM, PASSWORD, Home, browser, press, shown, sign_in  # noqa: F401
+
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")]
+
+
+@pytest.fixture(scope="module")
+def sim() -> Iterator[AlpacaSimulator]:
+    with AlpacaSimulator() as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, sim: AlpacaSimulator) -> Iterator[Home]:
+    made = Home(tmp_path_factory.mktemp("home"))
+    made.environ |= addresses(sim)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="module")
+def door(home: Home) -> Iterator[App]:
+    app = build_app(Settings.load(home.environ, ROOT))
+    yield app
+    app.close()
+
+
+@pytest.fixture(scope="module")
+def ann(door: App) -> User:
+    user_id = users.add_user(door, email="ann@example.com", name="Ann", password=PASSWORD)
+    with door.db.read() as conn:
+        user = people_table.by_id(conn, user_id)
+    assert user is not None
+    return user
+
+
+def owned(door: App, user: User, bot_id: int) -> Any:
+    with door.db.read() as conn:
+        bot = bot_table.get(conn, user.id, bot_id)
+    assert bot is not None
+    return bot.position.quantity
+
+
+def test_shares_sold_by_hand_are_told_and_booked_to_the_bot(
+    home: Home, sim: AlpacaSimulator, door: App, ann: User, browser: Any
+):
+    account = bots.add_account(
+        door,
+        ann,
+        broker="alpaca",
+        mode="paper",
+        label="My Alpaca",
+        credentials={"key": sim.key, "secret": sim.secret},
+        options={},
+    )
+    bot = {
+        "account_id": account,
+        "symbol": "AAPL",
+        "timeframe": "15",
+        "position_size": "10",
+        "position_size_type": "quantity",
+    }
+    bot_id = bots.add_bot(door, ann, bot)
+    body = '{"action": "buy", "symbol": "AAPL", "timeframe": "15", "id": "first"}'
+    door.engine.accept(ann.id, parse(body.encode()), raw=body, origin=Origin.USER)
+    until(lambda: owned(door, ann, bot_id) == 10, 20)
+    tab = browser.new_context(viewport={"width": 1400, "height": 900}).new_page()
+    sign_in(tab, home)
+    tab.goto(f"{home.ui}/positions")
+    shown(tab, "My Alpaca")
+    status, _ = raw(
+        sim,
+        "POST",
+        "/v2/orders",
+        {"symbol": "AAPL", "qty": "4", "side": "sell", "type": "market", "time_in_force": "day"},
+    )
+    assert status == 200
+    shown(tab, "the books differ by", 45)  # without a reload
+    shown(tab, "The broker has 6, your bots own 10")
+    shown(tab, "Missing")
+    press(tab, "Sort it out")
+    shown(tab, "Your broker and your bots disagree")
+    shown(tab, "A bot should count it: it sold 4")
+    press(tab, "Settle it so")
+    until(lambda: owned(door, ann, bot_id) == 6, 20)
+    tab.get_by_role("dialog").wait_for(state="hidden")
+    tab.get_by_text("the books differ by").wait_for(state="hidden")
+    shown(tab, "$600.00")
+    assert tab.get_by_text("Missing").count() == 0

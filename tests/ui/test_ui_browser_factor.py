@@ -1,0 +1,72 @@
+"""A second factor that a superadmin requires, in a real browser: the way there, and the way out of positions
+meanwhile."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from dashtrade.app import App
+from dashtrade.domain import totp
+from dashtrade.domain.access import Role
+from dashtrade.services.bots import bots
+from dashtrade.services.people import second_factor_policy
+from tests.support.installation import until
+from tests.ui.test_ui_browser import CHROMIUM, PASSWORD, Home, browser, home, press, ready, shown  # noqa: F401
+from tests.ui.test_ui_browser_hands import owned, sends
+from tests.ui.test_ui_browser_people import door, knock, person, tab  # noqa: F401
+
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")]
+TITLE = "Set up two-factor sign-in"
+
+
+def led_there(tab: Any, seconds: float = 20) -> None:
+    tab.get_by_role("heading", name=TITLE, level=1).wait_for(timeout=seconds * 1000)
+
+
+def test_who_has_none_is_led_to_it_and_closes_everything_meanwhile(tab: Any, home: Home, door: App):
+    boss, user = person(door, Role.SUPERADMIN), person(door)
+    account = bots.add_account(
+        door, user, broker="paper", mode="paper", label="Sandbox", credentials={}, options={}
+    )
+    bot = bots.add_bot(
+        door, user, {"account_id": account, "symbol": "AAPL", "timeframe": "15", "position_size": "5000"}
+    )
+    sends(door, user, '{"action": "buy", "symbol": "AAPL", "timeframe": "15", "id": "1"}')
+    until(lambda: owned(door, user, bot) > 0, 30)
+    knock(tab, home, user.email)
+    ready(tab)
+    shown(tab, "Open positions")
+
+    second_factor_policy.put(door, boss, True)
+    led_there(tab, 90)  # the open page, by itself
+    for path in ("/bots", "/account", "/connect", "/"):
+        tab.goto(home.ui + path)
+        led_there(tab)
+        assert tab.get_by_role("link", name=re.compile("Bots|Account|Setup")).count() == 0
+    assert tab.context.request.get(f"{home.ui}/files/my-data.zip").status == 403
+
+    shown(tab, "AAPL")
+    press(tab, "Stop all")
+    tab.get_by_text("Flatten", exact=True).click()
+    press(tab, "Choose what to close")
+    press(tab.get_by_role("dialog", name="Close everything at the market?"), "Close 1 position")
+    shown(tab, "1 of 1 closed", 30)
+    assert owned(door, user, bot) == 0
+
+    press(tab, "Set it up")
+    dialog = tab.get_by_role("dialog")
+    dialog.get_by_text("Cannot scan it?").click()
+    secret = dialog.locator("code").first.inner_text().replace(" ", "").strip()
+    dialog.get_by_label("The code that the app shows now").fill(
+        totp.code_at(secret, totp.step_at(door.clock.now()))
+    )
+    dialog.get_by_label("Your password").fill(PASSWORD)
+    dialog.get_by_role("button", name="Switch it on").click()
+    shown(tab, "Keep these recovery codes")
+    dialog.get_by_role("button", name="I have kept them").click()
+    tab.get_by_role("heading", name="Overview", level=1).wait_for(timeout=20_000)
+    tab.get_by_role("link", name="Bots", exact=True).wait_for()
+    assert tab.context.request.get(f"{home.ui}/files/my-data.zip").status == 200

@@ -1,0 +1,147 @@
+"""Closing everything, deleting and resuming, and what an alert would do now: in a real browser, a live
+account beside a paper one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+pytest.importorskip("alpaca", reason="alpaca-py is not installed")
+
+from dashtrade.app import App
+from dashtrade.services.bots import bots
+from dashtrade.tables import bots as bot_table
+from dashtrade.tables.people import User
+from tests.simulators.alpaca import AlpacaSimulator
+from tests.support.installation import until
+from tests.ui.test_ui_browser import CHROMIUM, Home, browser, press, shown  # noqa: F401
+from tests.ui.test_ui_browser_hands import ann, door, home, owned, sends, sim, tab  # noqa: F401
+
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")]
+
+
+@pytest.fixture(scope="module")
+def two(door: App, ann: User, sim: AlpacaSimulator) -> tuple[int, int]:
+    """(a bot with real money, one on paper), each with a position."""
+    live = bots.add_account(
+        door,
+        ann,
+        broker="alpaca",
+        mode="live",
+        label="My Alpaca",
+        credentials={"key": sim.key, "secret": sim.secret},
+        options={},
+        acknowledge="REAL MONEY",
+        decline_second_factor=True,
+    )
+    with door.db.read() as conn:
+        paper = next(
+            account.id for account in bots.account_table.list_all(conn, ann.id) if account.mode == "paper"
+        )
+    found = []
+    for account, symbol, more in (
+        (live, "AAPL", {"risk_limit_percent": "5"}),
+        (paper, "TSLA", {"stop_loss": {"percent": "2"}}),
+    ):
+        given = {
+            "account_id": account,
+            "symbol": symbol,
+            "timeframe": "15",
+            "position_size": "10",
+            "position_size_type": "quantity",
+        } | more
+        found.append(bots.add_bot(door, ann, given))
+        sends(door, ann, f'{{"action": "buy", "symbol": "{symbol}", "timeframe": "15", "id": "{symbol}"}}')
+    until(lambda: all(owned(door, ann, bot) == 10 for bot in found), 30)
+    return found[0], found[1]
+
+
+def test_the_risk_limit_is_named_and_drawn(home: Home, tab: Any, two: tuple[int, int]):
+    tab.goto(f"{home.ui}/bots?bot={two[0]}")
+    shown(tab, "risk limit at 95.0")
+    shown(tab, "Max loss per position")
+    shown(tab, "5% (closes and pauses)")
+    tab.locator("svg text.tag", has_text="risk limit").first.wait_for()
+    assert "no stop" not in tab.locator("[data-testid=stMain]").inner_text()
+    tab.goto(f"{home.ui}/")
+    shown(tab, "risk limit at 95.0")
+
+
+def test_a_pasted_message_shows_the_order_that_would_go_out(home: Home, tab: Any, two: tuple[int, int]):
+    tab.goto(f"{home.ui}/connect?part=Alerts")
+    box = tab.get_by_role("textbox", name="Message", exact=True)
+    box.fill('{"action": "sell", "symbol": "TSLA", "quantity": 3, "stopLoss": {"percent": 1}}')
+    box.press("Control+Enter")
+    shown(tab, "If it came now: TSLA 15 Min")
+    shown(tab, "Sell 10 TSLA market, about")
+    shown(tab, "does not count, as this bot takes no sizes from alerts")
+    shown(tab, "from the alert")
+    box.fill("hello world")
+    box.press("Control+Enter")
+    shown(tab, "is not known")
+    assert "Did you mean" not in tab.locator("[data-testid=stMain]").inner_text()
+
+
+def test_a_stopped_bot_is_resumed_from_attention(
+    home: Home, tab: Any, door: App, ann: User, two: tuple[int, int]
+):
+    door.db.write(
+        lambda conn: bot_table.change(
+            conn, ann.id, two[1], is_active=False, paused_reason="the daily loss reached its limit"
+        )
+    )
+    tab.goto(f"{home.ui}/")
+    shown(tab, "TSLA 15 Min is stopped")
+    tab.get_by_role("button", name="Resume TSLA 15 Min is stopped").click()
+    tab.get_by_text("TSLA 15 Min is stopped").wait_for(state="hidden")
+    assert bots.bot_of(door, ann, two[1]).is_active
+
+
+def test_only_the_ticked_account_is_closed_and_real_money_wants_a_word(
+    home: Home, tab: Any, door: App, ann: User, two: tuple[int, int]
+):
+    tab.goto(f"{home.ui}/")
+    press(tab, "Stop all")
+    tab.get_by_text("Flatten", exact=True).click()
+    press(tab, "Choose what to close")
+    dialog = tab.get_by_role("dialog", name="Close everything at the market?")
+    shown(dialog, "LIVE")
+    assert "My Alpaca" in dialog.get_by_test_id("stCheckbox").first.inner_text(), "real money comes first"
+    dialog.get_by_test_id("stCheckbox").filter(has_text="Sandbox").locator("label").click()
+    press(dialog, "Close 1 position")
+    shown(dialog, "This closes positions with real money")
+    assert owned(door, ann, two[0]) == 10
+    dialog.get_by_role("textbox").fill("FLATTEN")
+    dialog.get_by_role("textbox").press("Enter")
+    dialog.wait_for(state="hidden")
+    shown(tab, "1 of 1 closed", 30)
+    assert owned(door, ann, two[0]) == 0 and owned(door, ann, two[1]) == 10
+
+    press(tab, "Entries paused")
+    press(tab, "Also close everything")
+    again = tab.get_by_role("dialog", name="Close everything at the market?")
+    shown(again, "Entries stay paused")
+    assert again.get_by_role("textbox").count() == 0, "no word for play money"
+    press(again, "Cancel")
+    again.wait_for(state="hidden")
+    assert owned(door, ann, two[1]) == 10
+
+
+def test_deleting_a_bot_that_owns_something_says_that_it_closes(
+    home: Home, tab: Any, door: App, ann: User, two: tuple[int, int]
+):
+    tab.goto(f"{home.ui}/bots?bot={two[1]}")
+    press(tab, "Delete")
+    dialog = tab.get_by_role("dialog", name="Delete the bot")
+    shown(dialog, "Close at market and delete")
+    press(dialog, "Cancel")
+    dialog.wait_for(state="hidden")
+    press(tab, "Delete")
+    press(dialog, "Close at market and delete")
+    until(lambda: owned_or_gone(door, ann, two[1]), 20)
+
+
+def owned_or_gone(door: App, user: User, bot_id: int) -> bool:
+    with door.db.read() as conn:
+        return bot_table.get(conn, user.id, bot_id) is None

@@ -1,0 +1,249 @@
+"""What a hand on the dashboard may do with money: forms, stops, closing everything, keys. In a real browser,
+at Alpaca's simulator with a live account beside a paper one, with the real worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+pytest.importorskip("alpaca", reason="alpaca-py is not installed")
+
+from dashtrade.app import App, build_app
+from dashtrade.domain.alerts.dialects import parse
+from dashtrade.domain.signals import Origin
+from dashtrade.services.bots import bots
+from dashtrade.services.people import users
+from dashtrade.settings import ROOT, Settings
+from dashtrade.tables import bots as bot_table
+from dashtrade.tables import people as people_table
+from dashtrade.tables.people import User
+from tests.simulators.alpaca import AlpacaSimulator
+from tests.support.at_alpaca import addresses
+from tests.support.installation import until
+from tests.ui.test_ui_browser import CHROMIUM, PASSWORD, Home, browser, press, shown, sign_in  # noqa: F401
+
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")]
+
+
+@pytest.fixture(scope="module")
+def sim() -> Iterator[AlpacaSimulator]:
+    with AlpacaSimulator() as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, sim: AlpacaSimulator) -> Iterator[Home]:
+    made = Home(tmp_path_factory.mktemp("home"))
+    made.environ |= addresses(sim)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="module")
+def door(home: Home) -> Iterator[App]:
+    app = build_app(Settings.load(home.environ, ROOT))
+    yield app
+    app.close()
+
+
+@pytest.fixture(scope="module")
+def ann(door: App) -> User:
+    user_id = users.add_user(door, email="ann@example.com", name="Ann", password=PASSWORD)
+    with door.db.read() as conn:
+        user = people_table.by_id(conn, user_id)
+    assert user is not None
+    bots.add_account(door, user, broker="paper", mode="paper", label="Sandbox", credentials={}, options={})
+    return user
+
+
+@pytest.fixture
+def tab(home: Home, ann: User, browser: Any) -> Iterator[Any]:
+    context = browser.new_context(
+        viewport={"width": 1400, "height": 900}, permissions=["clipboard-read", "clipboard-write"]
+    )
+    opened = context.new_page()
+    sign_in(opened, home)
+    yield opened
+    context.close()
+
+
+def owned(door: App, user: User, bot_id: int) -> Decimal:
+    with door.db.read() as conn:
+        bot = bot_table.get(conn, user.id, bot_id)
+    assert bot is not None
+    return bot.position.quantity
+
+
+def sends(door: App, user: User, body: str) -> None:
+    door.engine.accept(user.id, parse(body.encode()), raw=body, origin=Origin.USER)
+
+
+# --- the form of a bot --------------------------------------------------------------------------------------
+
+
+def test_what_is_wrong_is_brought_into_view_marked_and_has_the_keyboard(
+    home: Home, tab: Any, door: App, ann: User
+):
+    tab.set_viewport_size({"width": 1300, "height": 600})
+    tab.goto(f"{home.ui}/bots?new=yes")
+    dialog = tab.get_by_role("dialog")
+    dialog.get_by_label("Symbol").fill("MSFT")
+    dialog.get_by_label("Size of a trade").fill("1e4")
+    dialog.get_by_text("Limits", exact=True).click()
+    press(dialog, "Make the bot")
+    words = shown(dialog, "Size of a trade: 1e4 may be meant in two ways")
+    field = dialog.get_by_label("Size of a trade")
+    until(lambda: field.evaluate("e => e === document.activeElement"), 5)
+    assert field.get_attribute("aria-invalid") == "true"
+    assert "1e4" in tab.locator(f"#{field.get_attribute('aria-describedby')}").inner_text()
+    inside = (
+        "e => { const b = e.getBoundingClientRect(); return b.top >= 0 && b.bottom <= innerHeight && "
+        "b.height > 0; }"
+    )
+    assert words.evaluate(inside) and field.evaluate(inside)
+    field.fill("$10,000")
+    press(dialog, "Make the bot")
+    dialog.wait_for(state="hidden")
+    (bot,) = [bot for bot in _bots(door, ann) if bot.symbol.short == "MSFT"]
+    assert bot.size.value == 10_000
+
+
+def test_a_complaint_opens_what_hides_its_field(home: Home, tab: Any):
+    tab.goto(f"{home.ui}/bots?new=yes")
+    dialog = tab.get_by_role("dialog")
+    dialog.get_by_label("Symbol").fill("KO")
+    dialog.get_by_text("Limits", exact=True).click()
+    dialog.get_by_role("textbox", name="Max loss per position, %").fill("150")
+    dialog.get_by_text("Limits", exact=True).click()
+    press(dialog, "Make the bot")
+    shown(dialog, "Max loss per position, % is 150")
+    until(
+        lambda: dialog.get_by_role("textbox", name="Max loss per position, %").evaluate(
+            "e => e === document.activeElement"
+        ),
+        5,
+    )
+
+
+def test_a_stop_is_said_in_money_while_it_is_typed_and_kept(home: Home, tab: Any, door: App, ann: User):
+    tab.goto(f"{home.ui}/bots?new=yes")
+    dialog = tab.get_by_role("dialog")
+    dialog.get_by_label("Symbol").fill("SPY")
+    dialog.get_by_text("Stop and target").click()
+    shown(dialog, "No stop of its own")
+    assert dialog.get_by_label("Trailing distance, %").count() == 0
+    dialog.get_by_role("combobox", name="Stop").click()
+    tab.get_by_role("option", name="Trailing stop").click()
+    shown(dialog, "Trailing stop 2% = about −$100.00 per trade")
+    away = dialog.get_by_label("Trailing distance, %")
+    away.fill("")
+    press(dialog, "Make the bot")
+    shown(dialog, "Trailing distance, % is empty")
+    away.fill("3")
+    shown(dialog, "Trailing stop 3% = about −$150.00 per trade")
+    dialog.get_by_label("Size of a trade").fill("2,000")
+    shown(dialog, "about −$60.00 per trade")
+    press(dialog, "Make the bot")
+    dialog.wait_for(state="hidden")
+    (bot,) = [bot for bot in _bots(door, ann) if bot.symbol.short == "SPY"]
+    stop = bot.exit_plan.stop_loss
+    assert stop is not None and stop.trailing and stop.percent == 3
+
+
+def _bots(door: App, user: User) -> Any:
+    with door.db.read() as conn:
+        return bot_table.list_page(conn, user.id, limit=50)
+
+
+# --- by keyboard alone --------------------------------------------------------------------------------------
+
+BROKERS = ("Alpaca", "Binance", "Coinbase", "Kraken", "OKX", "Gemini", "Schwab")
+
+
+def tab_to(tab: Any, name: str, role: str = "textbox", most: int = 40) -> None:
+    """Tab, until the keyboard is there: the way over each field's own buttons, as a person without a mouse
+    goes."""
+    wanted = tab.get_by_role("dialog").get_by_role(role, name=name, exact=True)
+    for _ in range(most):
+        if wanted.count() and wanted.first.evaluate("e => e === document.activeElement"):
+            return
+        tab.keyboard.press("Tab")
+    raise AssertionError(f"the keyboard does not come to {name}")
+
+
+@pytest.mark.parametrize("broker", BROKERS)
+def test_a_secret_typed_and_left_by_tab_is_kept(home: Home, tab: Any, broker: str):
+    tab.goto(f"{home.ui}/connect")
+    press(tab, "Add an account")
+    dialog = tab.get_by_role("dialog")
+    dialog.get_by_role("combobox", name="Broker").click()
+    tab.get_by_role("option", name=broker, exact=True).click()
+    dialog.get_by_text("Live: real money").click()
+    dialog.get_by_role("textbox", name="REAL MONEY").wait_for()
+    shown(dialog, "App key" if broker == "Schwab" else "API key")
+    names = ("App key", "App secret") if broker == "Schwab" else ("API key", "API secret")
+    for name in (*names, *(("Passphrase",) if broker == "OKX" else ())):
+        tab_to(tab, name)
+        tab.keyboard.type(f"typed-{name}")
+    tab_to(tab, "Go on to Schwab's sign-in" if broker == "Schwab" else "Add the live account", "button")
+    tab.keyboard.press("Enter")
+    wrong = dialog.locator("[class*=st-key-wrong_]")
+    wrong.wait_for()
+    assert "missing" not in wrong.inner_text(), (
+        "the word for real money is what it asks for, or a key of another form"
+    )
+
+
+def test_every_brokers_form_is_tried_by_keyboard():
+    from dashtrade.ui.setup.broker_forms import FORMS
+
+    assert {form.title for form in FORMS if form.keys} == set(BROKERS)
+
+
+def test_a_password_is_changed_by_keyboard_alone(home: Home, door: App, browser: Any):
+    users.add_user(door, email="bob@example.com", name="Bob", password=PASSWORD)
+    tab = browser.new_context(viewport={"width": 1300, "height": 900}).new_page()
+    sign_in(tab, home, "bob@example.com")
+    tab.goto(f"{home.ui}/account")
+    tab.get_by_role("textbox", name="Current password").focus()
+    new = "another horse battery"
+    for word in (PASSWORD, new, new):
+        tab.keyboard.type(word)
+        for _ in range(8):  # past the eye, help marks, and what may be ticked
+            tab.keyboard.press("Tab")
+            if tab.evaluate(
+                "document.activeElement.matches('input:not([type=checkbox]), "
+                "[data-testid=stFormSubmitButton] button')"
+            ):
+                break
+    tab.keyboard.press("Enter")
+    shown(tab, "The password is changed")
+    assert users.check_password(door, "bob@example.com", new, "203.0.113.9").email == "bob@example.com"
+
+
+# --- the webhook address ------------------------------------------------------------------------------------
+
+
+def test_copying_the_masked_address_copies_the_address(home: Home, tab: Any, door: App, ann: User):
+    token = users.rotate_webhook_token(door, ann)
+    with door.db.read() as conn:
+        account = next(each.id for each in bots.account_table.list_all(conn, ann.id) if each.mode == "paper")
+    # a message to copy
+    bots.add_bot(
+        door, ann, {"account_id": account, "symbol": "PEP", "timeframe": "15", "position_size": "1000"}
+    )
+    for part in ("Webhook", "Alerts"):
+        tab.goto(f"{home.ui}/connect?part={part}")
+        shown(tab, "webhook?token=••••", 25)
+        assert token not in tab.locator("[data-testid=stMain]").inner_text()
+        tab.evaluate("navigator.clipboard.writeText('')")
+        tab.get_by_role("button", name="Copy the webhook address").click()
+        shown(tab, "Copied")
+        said = tab.evaluate("navigator.clipboard.readText()")
+        assert said.endswith(f"/webhook?token={token}") and "•" not in said, part

@@ -1,0 +1,357 @@
+"""Signing in and everything around it, in a real browser: the second factor, the demo, links, roles, a tab
+left open overnight."""
+
+from __future__ import annotations
+
+import secrets
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from dashtrade.app import App, build_app
+from dashtrade.domain import totp
+from dashtrade.domain.access import Role
+from dashtrade.services.people import users
+from dashtrade.settings import ROOT, Settings
+from dashtrade.tables import people as people_table
+from dashtrade.tables.people import User
+from tests.ui.test_ui_browser import CHROMIUM, PASSWORD, Home, at_the_form, browser, home, press, ready, shown  # noqa: F401
+
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")]
+
+
+@pytest.fixture(scope="module")
+def door(home: Home) -> Iterator[App]:
+    """A second door to the same database, for what a test prepares."""
+    app = build_app(Settings.load(home.environ, ROOT))
+    yield app
+    app.close()
+
+
+@pytest.fixture
+def tab(browser: Any) -> Iterator[Any]:
+    context = browser.new_context(viewport={"width": 1300, "height": 950})
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def other_tab(browser: Any) -> Iterator[Any]:
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    yield context.new_page()
+    context.close()
+
+
+def person(door: App, role: Role = Role.STANDARD) -> User:
+    email = f"{secrets.token_hex(4)}@example.com"
+    user_id = users.add_user(door, email=email, name="Somebody", password=PASSWORD, role=role)
+    with door.db.read() as conn:
+        found = people_table.by_id(conn, user_id)
+    assert found is not None
+    return found
+
+
+def knock(tab: Any, home: Home, email: str, password: str = PASSWORD) -> None:
+    tab.goto(f"{home.ui}/auth/login")
+    tab.fill("#email", email)
+    tab.fill("#password", password)
+    tab.get_by_role("button", name="Sign in").click()
+
+
+def test_the_second_factor_from_the_qr_code_to_the_last_recovery_code(tab: Any, home: Home, door: App):
+    user = person(door)
+    knock(tab, home, user.email)
+    ready(tab)
+    tab.goto(f"{home.ui}/account")
+    ready(tab)
+    tab.get_by_role("button", name="Switch it on").click()
+    dialog = tab.get_by_role("dialog")
+    dialog.locator("img.dt-qr").wait_for(timeout=15_000)
+    assert dialog.locator("img.dt-qr").evaluate("image => image.naturalWidth") > 100, (
+        "the QR code is drawn, under the policy as it is served"
+    )
+    dialog.get_by_text("Cannot scan it?").click()
+    secret = dialog.locator("code").first.inner_text().replace(" ", "").strip()
+    step = totp.step_at(door.clock.now())
+    dialog.get_by_label("The code that the app shows now").fill(totp.code_at(secret, step))
+    dialog.get_by_label("Your password").fill(PASSWORD)
+    dialog.get_by_role("button", name="Switch it on").click()
+    shown(tab, "Keep these recovery codes")
+    recovery = dialog.locator("code").first.inner_text().split()
+    assert len(recovery) == 10
+    dialog.get_by_role("button", name="I have kept them").click()
+    shown(tab, "10 recovery codes left")
+
+    def second_step(code: str) -> None:
+        tab.context.clear_cookies()
+        knock(tab, home, user.email)
+        tab.get_by_label("Code").fill(code)
+        tab.get_by_role("button", name="Sign in").click()
+
+    second_step(totp.code_at(secret, step))
+    shown(tab, "This code is wrong or was used")
+    fresh = totp.code_at(secret, max(totp.step_at(door.clock.now()), step + 1))
+    second_step(fresh)
+    ready(tab)
+    second_step(fresh)
+    shown(tab, "This code is wrong or was used")
+    second_step(recovery[0])
+    ready(tab)
+    second_step(recovery[0])
+    shown(tab, "This code is wrong or was used")
+
+
+def test_one_click_to_a_demo_that_becomes_an_account(tab: Any, home: Home, door: App):
+    boss = person(door, Role.SUPERADMIN)
+    tab.goto(f"{home.ui}/auth/login")
+    tab.get_by_role("button", name="Try the demo").click()
+    ready(tab)
+    shown(tab, "This is a demo")
+    tab.goto(f"{home.ui}/bots")
+    for name in ("Bitcoin trend", "Ether swing", "Apple reversal"):
+        shown(tab, name)
+    tab.goto(f"{home.ui}/history")
+    shown(tab, "BTC/USD")
+    assert tab.locator("tbody tr").count() >= 10
+    code = users.invite(door, boss, email="", role=Role.STANDARD)
+    email = f"{secrets.token_hex(4)}@example.com"
+    tab.get_by_role("link", name="Keep it as an account").click()
+    ready(tab)
+    form = tab.locator(".st-key-keep_demo")
+    for label, value in {
+        "Your name": "Dora",
+        "Email": email,
+        "Password": PASSWORD,
+        "Invitation": code,
+    }.items():
+        form.get_by_role("textbox", name=label).or_(form.locator(f"input[aria-label='{label}']")).first.fill(
+            value
+        )
+    form.get_by_role("button", name="Keep it").click()
+    tab.get_by_text("This is a demo").wait_for(state="detached", timeout=15_000)
+    tab.context.clear_cookies()
+    knock(tab, home, email)
+    ready(tab)
+    tab.goto(f"{home.ui}/bots")
+    shown(tab, "Bitcoin trend")
+
+
+def test_an_admins_link_makes_a_new_password(tab: Any, other_tab: Any, home: Home, door: App):
+    admin, user = person(door, Role.ADMIN), person(door)
+    knock(tab, home, admin.email)
+    ready(tab)
+    tab.goto(f"{home.ui}/admin?part=People&find={user.email}")
+    ready(tab)
+    shown(tab, user.email)
+    tab.locator("button.open").first.click()
+    dialog = tab.get_by_role("dialog")
+    dialog.get_by_role("button", name="Password link").click()
+    link = dialog.locator("code").first
+    link.wait_for(timeout=15_000)
+    address = "".join(link.inner_text().split())
+    other_tab.goto(address)
+    other_tab.fill("#password", "12345678")
+    other_tab.get_by_role("button", name="Set the password").click()
+    shown(other_tab, "tried first")
+    other_tab.fill("#password", "four other long words")
+    other_tab.get_by_role("button", name="Set the password").click()
+    shown(other_tab, "Your new password is set")
+    other_tab.fill("#password", "four other long words")
+    other_tab.get_by_role("button", name="Sign in").click()
+    ready(other_tab)
+    other_tab.goto(address)
+    shown(other_tab, "This link does not work")
+
+
+def test_roles_by_address_after_a_restart(tab: Any, home: Home, door: App):
+    home.restart_dashboard()
+    knock(tab, home, person(door).email)
+    ready(tab)
+    tab.goto(f"{home.ui}/admin?part=System")
+    ready(tab)  # a page that their menu does not have: they are on the overview
+    shown(tab, "From here to your first trade")
+    assert tab.get_by_text("Waiting signals").count() == 0
+    assert tab.context.request.get(f"{home.ui}/files/all-trades.csv").status == 403
+    tab.context.clear_cookies()
+    knock(tab, home, person(door, Role.ADMIN).email)
+    ready(tab)
+    tab.goto(f"{home.ui}/admin?part=System")
+    shown(tab, "Waiting signals")
+    shown(tab, "Versions")
+    for text in ("Simulation mode", "Trading for everybody", "Make one now"):
+        assert tab.get_by_text(text).count() == 0
+    answer = tab.context.request.get(f"{home.ui}/files/all-trades.csv")
+    assert answer.status == 200 and answer.text().startswith("user_id,email,id,")
+
+
+TITLES = {
+    "/admin": "Admin",
+    "/": "Overview",
+    "/positions": "Live positions",
+    "/bots": "Bots",
+    "/connect": "Setup",
+    "/signals": "Signals",
+    "/history": "Trade history",
+    "/performance": "Performance",
+    "/risk_events": "Risk events",
+    "/account": "Account",
+}
+ALONE = {  # parts of the admin page and what a superadmin alone finds there
+    "Overview": "",
+    "People": "",
+    "Trades": "",
+    "System": "Switch simulation on",
+    "Log of deeds": "",
+}
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_each_page_by_its_address_after_a_restart_is_for_whom_it_is(
+    tab: Any, home: Home, door: App, role: Role
+):
+    """The first request after a restart is for a page, not for Home.py; and nobody is let in further than
+    their role."""
+    knock(tab, home, person(door, role).email)
+    ready(tab)
+    home.restart_dashboard()
+    for path, title in TITLES.items():
+        tab.goto(home.ui + path)
+        wanted = "Overview" if title == "Admin" and role is Role.STANDARD else title
+        tab.get_by_role("heading", name=wanted, level=1, exact=True).wait_for(timeout=20_000)
+        tab.get_by_text(str(role).capitalize(), exact=True).first.wait_for()  # the status bar, on every page
+        assert tab.get_by_role("link", name="Admin", exact=True).count() == (role is not Role.STANDARD)
+    if role is not Role.STANDARD:
+        for part, alone in ALONE.items():
+            tab.goto(f"{home.ui}/admin?part={part}")
+            tab.get_by_role("radio", name=part, checked=True).wait_for(timeout=20_000)
+            if alone:
+                tab.wait_for_timeout(700)  # until a part that should not be there could be
+            assert not alone or tab.get_by_role("button", name=alone).count() == (role is Role.SUPERADMIN)
+    assert tab.context.request.get(f"{home.ui}/files/all-trades.csv").status == (
+        403 if role is Role.STANDARD else 200
+    )
+    tab.context.clear_cookies()
+    for path in TITLES:
+        tab.goto(home.ui + path)
+        assert tab.url.startswith(f"{home.ui}/auth/login"), path
+
+
+def test_a_session_that_is_ended_from_elsewhere_ends_on_the_screen_and_a_deactivated_user_is_out(
+    tab: Any, other_tab: Any, home: Home, door: App
+):
+    user, admin = person(door), person(door, Role.ADMIN)
+    token = users.rotate_webhook_token(door, user)
+    knock(tab, home, user.email)
+    ready(tab)
+    other_tab.goto(f"{home.ui}/auth/login")
+    other_tab.fill("#email", user.email)
+    other_tab.fill("#password", PASSWORD)
+    other_tab.get_by_label("Remember me").check()
+    other_tab.get_by_role("button", name="Sign in").click()
+    ready(other_tab)
+    [kept] = [cookie for cookie in other_tab.context.cookies() if cookie["name"] == "dashtrade_session"]
+    assert (
+        kept["httpOnly"] and kept["sameSite"] == "Lax" and 29 < (kept["expires"] - time.time()) / 86400 <= 30
+    )
+    tab.goto(f"{home.ui}/account")
+    tab.get_by_role("button", name="Sign out Chrome on Linux").click()
+    other_tab.wait_for_url("**/auth/login**", timeout=25_000)
+    assert _alert(home, token) == 404  # no bot listens yet, but the address is known
+    knock(other_tab, home, admin.email)
+    ready(other_tab)
+    other_tab.goto(f"{home.ui}/admin?part=People&find={user.email}")
+    other_tab.locator("button.open").first.click()
+    other_tab.get_by_role("dialog").get_by_role("button", name="Deactivate").click()
+    tab.wait_for_url("**/auth/login**", timeout=25_000)
+    assert _alert(home, token) == 401
+    knock(tab, home, user.email)
+    shown(tab, "Email or password is wrong")
+
+
+def _alert(home: Home, token: str) -> int:
+    asked = urllib.request.Request(
+        f"{home.hooks}/webhook?token={token}", data=b'{"action": "buy", "symbol": "AAPL"}'
+    )
+    try:
+        with urllib.request.urlopen(asked, timeout=10) as answer:
+            return answer.status
+    except urllib.error.HTTPError as refused:
+        return refused.code
+
+
+def test_a_page_left_open_overnight_goes_to_the_form(tab: Any, home: Home, door: App):
+    user = person(door)
+    knock(tab, home, user.email)
+    ready(tab)
+    tab.wait_for_timeout(1500)  # until the page's own parts are there
+    past = door.clock.now() - timedelta(hours=13)
+    mine = people_table.sessions.c.user_id == user.id
+    door.db.write(
+        lambda conn: conn.execute(sa.update(people_table.sessions).where(mine).values(seen_at=past))
+    )
+    tab.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # somebody looks at it again
+    at_the_form(tab)
+
+
+def test_an_admin_looks_at_pages_on_which_nothing_can_be_done(
+    tab: Any, home: Home, door: App, tmp_path: Path
+):
+    admin, user = person(door, Role.ADMIN), person(door)
+    knock(tab, home, admin.email)
+    ready(tab)
+    tab.goto(f"{home.ui}/admin?part=People&find={user.email}")
+    shown(tab, user.email)
+    tab.locator("button.open").first.click()
+    tab.get_by_role("dialog").get_by_role("button", name="Look at their pages").click()
+    shown(tab, f"You are looking at {user.email}'s pages")
+    assert tab.get_by_role("link", name="Admin").count() == 0
+    tab.goto(f"{home.ui}/")
+    press(tab, "Open a paper account")
+    shown(tab, "cannot act on them")
+    with door.db.read() as conn:
+        assert conn.scalar(sa.text(f"SELECT count(*) FROM user_api_keys WHERE user_id = {user.id}")) == 0
+    assert tab.context.request.get(f"{home.ui}/files/my-data.zip").status == 409
+    tab.get_by_role("link", name="Leave the view").click()
+    shown(tab, "Invite somebody")
+
+
+def test_ones_data_comes_as_a_file(tab: Any, home: Home, door: App):
+    user = person(door)
+    assert (
+        tab.context.request.get(f"{home.ui}/files/my-data.zip").status in (401, 403)
+        or "login" in tab.context.request.get(f"{home.ui}/files/my-data.zip").url
+    )
+    knock(tab, home, user.email)
+    ready(tab)
+    answer = tab.context.request.get(f"{home.ui}/files/my-data.zip")
+    assert (
+        answer.status == 200
+        and answer.body()[:2] == b"PK"
+        and answer.headers["content-type"] == "application/zip"
+    )
+
+
+def test_an_account_goes_with_password_and_word(tab: Any, home: Home, door: App):
+    person(door, Role.SUPERADMIN)
+    user = person(door)
+    knock(tab, home, user.email)
+    ready(tab)
+    tab.goto(f"{home.ui}/account")
+    press(tab, "Delete the account")
+    dialog = tab.get_by_role("dialog")
+    dialog.get_by_label("Your password").fill(PASSWORD)
+    dialog.get_by_label("Type DELETE").fill("delete")
+    dialog.get_by_role("button", name="Delete it for good").click()
+    shown(tab, "The word is not there")
+    dialog.get_by_label("Type DELETE").fill("DELETE")
+    dialog.get_by_role("button", name="Delete it for good").click()
+    at_the_form(tab)
+    with door.db.read() as conn:
+        assert people_table.by_id(conn, user.id) is None

@@ -1,0 +1,185 @@
+"""Schwab lets nobody in without a person, every seven days: an account is added, signed in at by the link,
+and renewed in time. In a real browser, at Schwab's simulator, with the real worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from dashtrade.app import App, build_app
+from dashtrade.brokers.schwab.auth import Token
+from dashtrade.domain.alerts.dialects import parse
+from dashtrade.domain.signals import Origin
+from dashtrade.services.bots import bots
+from dashtrade.services.people import users
+from dashtrade.settings import ROOT, Settings
+from dashtrade.tables import accounts as account_table
+from dashtrade.tables import bots as bot_table
+from dashtrade.tables import people as people_table
+from dashtrade.tables.accounts import Account
+from dashtrade.tables.people import User
+from dashtrade.ui.account.second_factor import DECLINE
+from tests.simulators import schwab
+from tests.simulators.crypto import Simulator
+from tests.support.installation import until
+from tests.ui.test_ui_browser import CHROMIUM, PASSWORD, Home, browser, press, shown, sign_in  # noqa: F401
+
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")]
+
+
+@pytest.fixture(scope="module")
+def sim() -> Iterator[Simulator]:
+    with Simulator(schwab.SchwabFront()) as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, sim: Simulator) -> Iterator[Home]:
+    made = Home(tmp_path_factory.mktemp("home"))
+    made.environ["SCHWAB_URL"] = sim.url
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="module")
+def door(home: Home) -> Iterator[App]:
+    app = build_app(Settings.load(home.environ, ROOT))
+    yield app
+    app.close()
+
+
+@pytest.fixture(scope="module")
+def ann(door: App) -> User:
+    user_id = users.add_user(door, email="ann@example.com", name="Ann", password=PASSWORD)
+    with door.db.read() as conn:
+        user = people_table.by_id(conn, user_id)
+    assert user is not None
+    return user
+
+
+def sent_back(tab: Any, sim: Simulator, code: str = schwab.CODE) -> str:
+    """Follows the link as far as it can be read, and is sent back as Schwab does."""
+    link = tab.get_by_role("dialog").get_by_role("link", name="Sign in at Schwab").get_attribute("href")
+    return sim.front.sent_back(link, code)
+
+
+def paste(tab: Any, address: str) -> None:
+    field = tab.get_by_role("textbox", name="Paste the address")
+    field.fill(address)
+    field.press("Enter")
+
+
+def add_by_link(tab: Any, sim: Simulator) -> None:
+    press(tab, "Add an account")
+    tab.get_by_role("combobox", name="Broker").click()
+    tab.get_by_role("option", name="Schwab").click()
+    tab.get_by_label("App key").fill(schwab.KEY)
+    tab.get_by_role("textbox", name="App secret").fill(schwab.SECRET)
+    tab.get_by_label("Callback address").fill(schwab.CALLBACK)
+    tab.get_by_role("textbox", name="REAL MONEY").fill("REAL MONEY")
+    tab.get_by_role("dialog").get_by_text(DECLINE).click()
+    press(tab, "Go on to Schwab's sign-in")
+    # the link knows the callback by now
+    tab.locator(f"[role=dialog] a[href*='{schwab.CALLBACK.rpartition('/')[2]}']").wait_for()
+    first = sent_back(tab, sim, "C0.wrong@")
+    paste(tab, first)
+    shown(tab, "Schwab did not take this sign-in")
+    until(lambda: sent_back(tab, sim, "C0.wrong@") != first, 10)  # that link is used; there is another one
+    paste(tab, sent_back(tab, sim))
+    tab.get_by_role("dialog").wait_for(state="hidden")
+
+
+def the_account(door: App, ann: User) -> Account:
+    with door.db.read() as conn:
+        (account,) = account_table.list_all(conn, ann.id)
+    return account
+
+
+def bought(door: App, ann: User, account: Account) -> bool:
+    """A bot on the account buys at Schwab, by the worker."""
+    bot = {
+        "account_id": account.id,
+        "symbol": "AAPL",
+        "timeframe": "15",
+        "position_size": "10",
+        "position_size_type": "quantity",
+    }
+    bot_id = bots.add_bot(door, ann, bot)
+    body = '{"action": "buy", "symbol": "AAPL", "timeframe": "15", "id": "first"}'
+    door.engine.accept(ann.id, parse(body.encode()), raw=body, origin=Origin.USER)
+
+    def owns() -> bool:
+        with door.db.read() as conn:
+            found = bot_table.get(conn, ann.id, bot_id)
+        return found is not None and found.position.quantity == 10
+
+    return until(owns, 20)
+
+
+def signed_in_days_ago(door: App, sim: Simulator, account: Account, days: float) -> None:
+    token = door.vault.encrypt(sim.front.token(created=datetime.now(UTC) - timedelta(days=days)))
+    door.db.write(lambda conn: account_table.put_session(conn, account.id, None, token))
+
+
+def test_an_account_is_added_by_schwabs_link_trades_and_is_renewed_in_time(
+    home: Home, sim: Simulator, door: App, ann: User, browser: Any
+):
+    tab = browser.new_context(viewport={"width": 1300, "height": 1000}).new_page()
+    sign_in(tab, home)
+    tab.goto(f"{home.ui}/connect")
+    add_by_link(tab, sim)
+    shown(tab, "connected: equity 100,000.00 USD")
+    assert tab.get_by_role("button", name="Sign in at Schwab").count() == 0, "nothing to do for days"
+    account = the_account(door, ann)
+    assert account.is_active and bought(door, ann, account)
+    assert sim.front.core.balances["AAPL"] == 10
+
+    signed_in_days_ago(door, sim, account, 5.5)
+    tab.goto(f"{home.ui}/connect")
+    shown(tab, "The sign-in at Schwab ends in 35 hours")
+    press(tab, "Sign in at Schwab")
+    press(tab, "Save the sign-in")
+    shown(tab, "There is no code in this address")
+    paste(tab, sent_back(tab, sim))
+    shown(tab, "signed in for seven days")
+    tab.get_by_text("The sign-in at Schwab ends in").wait_for(state="hidden")
+    kept = Token.read(door.vault.decrypt(the_account(door, ann).session or ""))
+    assert kept.ends > datetime.now(UTC) + timedelta(days=6, hours=23)
+
+
+def test_an_account_that_nobody_signed_in_at_again_is_stopped_and_comes_back_by_its_button(
+    home: Home, sim: Simulator, door: App, ann: User, browser: Any
+):
+    account = bots.account_of(
+        door,
+        ann,
+        bots.add_account(
+            door,
+            ann,
+            broker="schwab",
+            mode="live",
+            label="Left alone",
+            credentials={"key": schwab.KEY, "secret": schwab.SECRET},
+            options={"callback": schwab.CALLBACK},
+            acknowledge="REAL MONEY",
+            decline_second_factor=True,
+        ),
+    )
+    tab = browser.new_context(viewport={"width": 1300, "height": 1000}).new_page()
+    sign_in(tab, home)
+    tab.goto(f"{home.ui}/connect")
+    shown(tab, "Nobody has signed in at Schwab for it yet")
+    card = tab.locator(f".st-key-account_live_{account.id}")
+    assert card.get_by_text("Give it a new key").count() == 0, "a key is not what is missing"
+    card.get_by_role("button", name="Sign in at Schwab").click()
+    tab.get_by_role("dialog").get_by_role("link").wait_for()
+    paste(tab, sent_back(tab, sim))
+    shown(tab, "Left alone: signed in for seven days")
+    card.get_by_text("Disabled").wait_for(state="hidden")
+    assert bots.account_of(door, ann, account.id).is_active

@@ -1,0 +1,78 @@
+"""The dialog that moves stop and target: a kind has a number, and what is wrong stands at its field."""
+
+from __future__ import annotations
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dashtrade.app import App
+from dashtrade.services.bots import bots as bot_service
+from tests.support.installation import Person
+from tests.ui.test_ui_forms import ann, app, field, pressed  # noqa: F401
+
+
+@pytest.fixture
+def bot(ann: Person) -> int:
+    bot_id = ann.bot()
+    ann.trades("buy")
+    return bot_id
+
+
+def opened(bot_id: int) -> AppTest:
+    """The dialog's inside: AppTest runs no fragments."""
+
+    def script(bot_id: int) -> None:
+        from dashtrade.services.accounts import prices
+        from dashtrade.services.bots import bots
+        from dashtrade.ui.kit import data
+        from dashtrade.ui.positions import exits_dialog
+        from dashtrade.ui.shell.page import guard, the_app
+
+        bot = bots.bot_of(the_app(), guard(), bot_id)
+        exits_dialog.exits_form(
+            prices.holding(the_app(), bot, data.account_by_id(the_app(), guard(), bot.account_id))
+        )
+
+    return AppTest.from_function(script, default_timeout=30, args=(bot_id,)).run()
+
+
+def kept(app: App, ann: Person, bot_id: int) -> dict[str, str]:
+    return bot_service.bot_of(app, ann.user, bot_id).exits or {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "label"), [("At a price", "Stop at"), ("Trailing", "Behind the best price by")]
+)
+def test_a_kind_without_a_number_is_complained_about_at_its_field(
+    app: App, ann: Person, bot: int, kind: str, label: str
+):
+    tab = opened(bot)
+    tab.segmented_control[0].set_value(kind).run()
+    (error,) = pressed(tab, "Move them").error
+    assert (
+        f"{label} is empty" in error.value and "choose None" in error.value and "stop_loss" not in error.value
+    )
+    assert not kept(app, ann, bot)
+
+
+def test_a_price_is_read_as_people_write_it(app: App, ann: Person, bot: int):
+    entry = bot_service.bot_of(app, ann.user, bot).position.average_price
+    assert entry is not None
+    tab = opened(bot)
+    tab.segmented_control[0].set_value("At a price").run()
+    field(tab, "Stop at").set_value(f"$ {entry / 2:.2f}")
+    field(tab, "Target").set_value(f"{entry * 2:,.2f}")
+    assert not pressed(tab, "Move them").error
+    assert set(kept(app, ann, bot)) >= {"stop", "take_profits"}
+
+
+def test_a_stop_on_the_wrong_side_is_told_and_nothing_moves(app: App, ann: Person, bot: int):
+    tab = opened(bot)
+    tab.segmented_control[0].set_value("At a price").run()
+    field(tab, "Stop at").set_value("99,999,999")
+    (error,) = pressed(tab, "Move them").error
+    assert "would close at once" in error.value and not kept(app, ann, bot)
+
+
+def test_nothing_changed_is_said(bot: int):
+    assert "nothing is different" in pressed(opened(bot), "Move them").error[0].value.lower()

@@ -1,0 +1,316 @@
+"""What people write into forms: numbers as they write them, and complaints at the field, in the form's own
+words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dashtrade.app import App, build_app
+from dashtrade.domain.decisions.risk import risk_limit_price
+from dashtrade.domain.values import Malformed
+from dashtrade.services.accounts import prices
+from dashtrade.services.bots import bots as bot_service
+from dashtrade.settings import Settings
+from dashtrade.tables import bots as bot_table
+from dashtrade.tables.people import User
+from dashtrade.ui.bots import candles
+from dashtrade.ui.bots.exit_fields import Stake
+from dashtrade.ui.kit import read_input
+from dashtrade.ui.kit.format import price
+from dashtrade.ui.kit.rows import exits_said, stop_cell
+from dashtrade.ui.overview import attention
+from dashtrade.ui.shell import runtime
+from tests.support.installation import House, Person
+from tests.ui.test_ui_pages import opened, words
+
+D = Decimal
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    made = build_app(Settings.load({"DASHTRADE_HOME": str(tmp_path / "home")}, tmp_path))
+    runtime.use(made)
+    yield made
+    runtime.use(None)
+    made.close()
+
+
+@pytest.fixture
+def ann(app: App, monkeypatch: pytest.MonkeyPatch) -> Person:
+    person = House(app).join()
+
+    def user(*, present: bool = True) -> User:
+        return person.user
+
+    monkeypatch.setattr(runtime, "current_user", user)
+    monkeypatch.setattr(runtime, "session_token", lambda: "a-token")
+    return person
+
+
+# --- numbers ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("5000", "5000"),
+        ("5 000", "5000"),
+        ("5,000.50", "5000.5"),
+        ("$5,000", "5000"),
+        (" $ 5000 ", "5000"),
+        (".5", "0.5"),
+        ("5.", "5"),
+        ("1,234,567", "1234567"),
+        ("5\u00a0000", "5000"),
+        ("5'000", "5000"),
+        ("", None),
+        ("   ", None),
+    ],
+)
+def test_a_number_is_read_as_people_write_it(said: str, meant: str | None):
+    assert read_input.number(said, "size", "Size") == meant
+
+
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ("1e9", "1,000,000,000"),
+        ("1E3", "1,000"),
+        ("5,5", "thousands"),
+        ("1.234,56", "thousands"),
+        ("12,34", "thousands"),
+        ("5,00,0", "such as"),
+        ("five", "such as"),
+        ("5k", "such as"),
+        ("0", "above 0"),
+        ("-5", "above 0"),
+        ("−5", "above 0"),
+        ("5 %", "plain number"),
+        ("NaN", "such as"),
+        ("Infinity", "such as"),
+        ("\u0665", "such as"),
+        ("1" * 40, "above 0"),
+        ("1e99999999999", "digits"),
+        ("$", "such as"),
+        ("1 2", "such as"),
+    ],
+)
+def test_a_number_that_could_be_another_is_refused_in_the_forms_words(said: str, hint: str):
+    with pytest.raises(Malformed) as caught:
+        read_input.number(said, "position_size", "Size of a trade")
+    assert hint in caught.value.hint and caught.value.message.startswith("Size of a trade")
+    assert "position_size" not in caught.value.message + caught.value.hint and "null" not in caught.value.hint
+
+
+def test_a_percentage_may_say_so_and_nothing_else_may():
+    assert read_input.number("2 %", "stop", "Stop", percent=True, most=100) == "2"
+    with pytest.raises(Malformed, match="Stop is 101%"):
+        read_input.number("101%", "stop", "Stop", percent=True, most=100)
+    with pytest.raises(Malformed):
+        read_input.number("$2", "stop", "Stop", percent=True)
+
+
+@pytest.mark.parametrize(("said", "meant"), [("9:30", "09:30"), ("15.55", "15:55"), ("", None)])
+def test_a_time_of_day_is_read_as_people_write_it(said: str, meant: str | None):
+    assert read_input.clock(said, "at", "At") == meant
+
+
+@pytest.mark.parametrize("said", ["24:00", "9", "12:60", "noon"])
+def test_what_is_no_time_of_day_is_refused(said: str):
+    with pytest.raises(Malformed, match="no time of day"):
+        read_input.clock(said, "at", "At")
+
+
+# --- what a stop means --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stake", "meant"),
+    [
+        (Stake(kind="dollars", size=D(5000)), "about −$100.00 per trade"),
+        (Stake(kind="quantity", size=D(10), price=D(200)), "about −$40.00 per trade"),
+        (Stake(kind="quantity", size=D(10)), "−2.00% of what one trade costs"),
+        (Stake(kind="percent_of_equity", size=D(10), equity=D(100_000)), "about −$200.00 per trade"),
+        (Stake(kind="percent_of_equity", size=D(10)), "about −0.20% of the equity per trade"),
+        (Stake(kind="risk_dollars", size=D(50)), "about −$50.00 per trade"),
+        (Stake(kind="risk_percent", size=D(1), equity=D(100_000)), "about −$1,000.00 per trade"),
+        (Stake(kind="risk_percent", size=D(1)), "about −1.00% of the equity per trade"),
+        (Stake(kind="dollars", size=None), ""),
+    ],
+)
+def test_two_percent_is_said_in_money(stake: Stake, meant: str):
+    assert stake.share(D(2), -1) == meant
+
+
+# --- the form of a bot --------------------------------------------------------------------------------------
+
+
+def field(tab: AppTest, label: str) -> Any:
+    return next(box for box in tab.text_input if box.label == label)
+
+
+def pressed(tab: AppTest, label: str) -> AppTest:
+    return next(button for button in tab.button if button.label == label).click().run()
+
+
+@pytest.fixture
+def new_bot(ann: Person) -> AppTest:
+    """The dialog's inside: AppTest runs no fragments."""
+    ann.account()
+
+    def script() -> None:
+        from dashtrade.ui.bots import bot_form
+
+        bot_form.new_form(None, "asked")
+
+    tab = AppTest.from_function(script, default_timeout=30).run()
+    field(tab, "Symbol").set_value("AAPL")
+    return tab
+
+
+def test_a_stops_number_is_asked_for_once_a_kind_is_chosen(new_bot: AppTest, ann: Person):
+    tab = new_bot
+    assert not [box for box in tab.text_input if "Trailing" in box.label or "Stop" in box.label]
+    assert "No stop of its own" in words(tab)
+    next(box for box in tab.selectbox if box.label == "Stop").set_value("trail_percent").run()
+    assert field(tab, "Trailing distance, %").value == "2", (
+        "what is shown is what will be kept, no grey example"
+    )
+    assert "Trailing stop 2% = about −$100.00 per trade until it has moved with the price" in words(
+        tab
+    ).replace("\\", "")
+    tab = pressed(tab, "Make the bot")
+    assert not tab.error
+    (bot,) = ann.get("/bots")["items"]
+    assert bot["stop_loss"] == {"type": "trailing_stop", "percent": "2"}
+
+
+def test_a_stop_that_was_chosen_is_never_left_out(new_bot: AppTest, ann: Person):
+    tab = new_bot
+    next(box for box in tab.selectbox if box.label == "Stop").set_value("percent").run()
+    field(tab, "Stop, % from the entry").set_value("")
+    tab = pressed(tab, "Make the bot")
+    assert (
+        "Stop, % from the entry is empty" in tab.error[0].value.replace("\\", "")
+        and "choose No stop" in tab.error[0].value
+    )
+    assert not ann.get("/bots")["items"]
+
+
+@pytest.mark.parametrize(
+    ("label", "said", "complaint"),
+    [
+        ("Size of a trade", "-5", "Size of a trade is -5. Enter a number above 0."),
+        ("Size of a trade", "", "Size of a trade is empty. Enter how much one trade is to be."),
+        (
+            "Size of a trade",
+            "1e4",
+            "Size of a trade: 1e4 may be meant in two ways. Write it out in digits, such as 10,000.",
+        ),
+        ("Symbol", "", "Symbol is empty. Enter what the bot trades, such as AAPL or BTCUSD."),
+        (
+            "Max loss per position, %",
+            "150",
+            "Max loss per position, % is 150. Enter a number above 0 up to 100.",
+        ),
+        ("Entries a day", "1.5", "Entries a day is 1.5. Enter a whole number above 0 up to 100,000."),
+        (
+            "Close the position at",
+            "soon",
+            "Close the position at: soon is no time of day. Write it as 15:55.",
+        ),
+    ],
+)
+def test_a_form_complains_in_its_own_words_at_the_field(
+    new_bot: AppTest, ann: Person, label: str, said: str, complaint: str
+):
+    tab = new_bot
+    field(tab, label).set_value(said)
+    tab = pressed(tab, "Make the bot")
+    (error,) = tab.error
+    assert error.value.replace("\\", "").replace("*", "") == complaint
+    assert not ann.get("/bots")["items"]
+
+
+def test_thousands_are_read_as_they_are_written(new_bot: AppTest, ann: Person):
+    field(new_bot, "Size of a trade").set_value("$5,000.50")
+    field(new_bot, "Daily loss limit, $").set_value("1 000")
+    assert not pressed(new_bot, "Make the bot").error
+    (bot,) = ann.get("/bots")["items"]
+    assert (bot["position_size"], bot["daily_loss_limit"]) == ("5000.5", "1000")
+
+
+def test_a_size_by_risk_without_a_stop_is_said_at_its_field_without_names_of_the_api(new_bot: AppTest):
+    next(box for box in new_bot.selectbox if box.label == "Counted in").set_value("risk_dollars").run()
+    (error,) = pressed(new_bot, "Make the bot").error
+    assert "needs a stop-loss" in error.value.replace("\\", "") and "Choose a stop below" in error.value
+    assert "stop_loss" not in error.value.replace("\\", "")
+
+
+# --- the risk limit -----------------------------------------------------------------------------------------
+
+
+def test_the_risk_limit_stands_where_no_stop_would_and_has_a_price(app: App, ann: Person):
+    limited, bare = ann.bot("AAPL", risk_limit_percent="4"), ann.bot("MSFT", take_profit=[{"percent": "5"}])
+    ann.trades("buy")
+    ann.trades("buy", "MSFT")
+    one, other = (bot_service.bot_of(app, ann.user, bot) for bot in (limited, bare))
+    entry = one.position.average_price
+    assert (
+        entry is not None and risk_limit_price(one) == entry * D("0.96") and risk_limit_price(other) is None
+    )
+    shown = f"risk limit at {price(entry * D('0.96'))}"
+    assert exits_said(one) == (shown, "kept by DashTrade")
+    assert exits_said(other)[0].endswith("no stop")
+    held = prices.holding(app, one, bot_service.account_of(app, ann.user, one.account_id))
+    assert stop_cell(held).text == shown and stop_cell(held).meter is not None
+    assert [float(entry * D("0.96")), "risk limit"] in candles._levels(one)
+    page = words(opened("bots", bot=str(limited)))
+    assert "Stop loss" not in page
+
+
+def test_of_a_short_the_risk_limit_lies_above(app: App, ann: Person):
+    bot = ann.bot("AAPL", risk_limit_percent="10")
+    ann.trades("sell")
+    short = bot_service.bot_of(app, ann.user, bot)
+    assert short.position.average_price is not None and risk_limit_price(
+        short
+    ) == short.position.average_price * D("1.1")
+
+
+# --- what wants attention -----------------------------------------------------------------------------------
+
+
+def test_a_refusal_of_a_paused_bot_is_no_worry_once_it_is_resumed(app: App, ann: Person):
+    bot = ann.bot()
+    ann.does("POST", f"/bots/{bot}/pause")
+    assert "paused" in ann.trades("buy")["reason"]
+    assert [worry for worry in attention.of_user(app, ann.user) if "paused" in worry.detail]
+    ann.does("POST", f"/bots/{bot}/resume")
+    assert not attention.of_user(app, ann.user)
+
+
+def test_a_refusal_by_a_switch_is_no_worry_once_it_is_off(app: App, ann: Person):
+    ann.bot()
+    ann.does("PUT", "/switches", {"scope": "user", "mode": "pause_entries"})
+    assert "switched" in ann.trades("buy")["reason"]
+    assert [worry for worry in attention.of_user(app, ann.user) if "switched" in worry.detail]
+    ann.does("PUT", "/switches", {"scope": "user", "mode": "none"})
+    assert not attention.of_user(app, ann.user)
+
+
+def test_a_stopped_bot_is_resumed_where_it_is_told_of(app: App, ann: Person):
+    bot = ann.bot()
+    app.db.write(
+        lambda conn: bot_table.change(
+            conn, ann.user.id, bot, is_active=False, paused_reason="the daily loss reached its limit"
+        )
+    )
+    (worry,) = attention.of_user(app, ann.user)
+    assert worry.resume == bot

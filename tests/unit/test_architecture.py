@@ -1,0 +1,234 @@
+"""The rules that hold the code together, read from the code itself.
+
+Imports point one way (import-linter does not take top-level modules):
+
+    ground, domain <- tables <- bot_database, worker_ipc <- dashtrade.engine <- bot_engine <- services <- app
+        <- worker, api, ui <- webhook_server <- Home, pages, cli, doctor
+
+`ground` is what needs nothing of ours and may be used by all: GROUND below. The supervising process stays
+small, so supervisor and ports stand on the ground alone. The command line and the doctor are doors: nobody
+imports them but each other."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TOP = ("Home", "webhook_server", "bot_engine", "bot_database", "encryption")
+GROUND = {
+    "dashtrade",
+    "dashtrade.processes",
+    "dashtrade.processes.parent_watchdog",
+    "dashtrade.disk",
+    "dashtrade.failpoints",
+    "dashtrade.http_headers",
+    "dashtrade.limits",
+    "dashtrade.locks",
+    "dashtrade.logs",
+    "dashtrade.redaction",
+    "dashtrade.security_log",
+    "dashtrade.settings",
+    "encryption",
+}
+ADAPTERS = ("brokers", "feeds", "channels", "strategies")
+LEVELS = [  # a module may import what stands above it here, and what stands in its own row
+    ("ground",),
+    ("domain", "small"),
+    ("tables", "adapters"),
+    ("bot_database", "worker_ipc"),
+    ("engine",),
+    ("bot_engine",),
+    ("services",),
+    ("app",),
+    ("worker", "api", "ui", "http_server"),
+    ("webhook_server",),
+    ("doors", "pages"),
+]
+LEVEL = {room: number for number, row in enumerate(LEVELS) for room in row}
+LONGEST = 800
+
+
+def modules() -> dict[str, Path]:
+    files = [
+        *(ROOT / "dashtrade").rglob("*.py"),
+        *(ROOT / f"{name}.py" for name in TOP),
+        *(ROOT / "pages").glob("*.py"),
+    ]
+    named = {}
+    for file in files:
+        if file.exists():
+            parts = file.relative_to(ROOT).with_suffix("").parts
+            named[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
+    return named
+
+
+MODULES = modules()
+
+
+def room(module: str) -> str:
+    first, _, rest = module.partition(".")
+    second = rest.partition(".")[0]
+    if module in GROUND:
+        return "ground"
+    if first != "dashtrade":
+        return {"pages": "pages", "Home": "pages"}.get(first, first)
+    if second in ADAPTERS:
+        return "adapters"
+    if second == "processes":
+        return "worker_ipc" if module.endswith(".worker_ipc") else "small"
+    return {"cli": "doors", "doctor": "doors"}.get(second, second)
+
+
+def tree(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
+def imports(module: str) -> Iterator[str]:
+    """What of ours the module imports, wherever in it, annotations aside."""
+    yield from _imports(tree(module))
+
+
+def _imports(node: ast.AST) -> Iterator[str]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            continue
+        if isinstance(child, ast.Import):
+            yield from (name.name for name in child.names if _ours(name.name))
+        elif isinstance(child, ast.ImportFrom):
+            assert not child.level, "imports name the whole way"
+            if child.module and _ours(child.module):
+                below = [f"{child.module}.{name.name}" for name in child.names]
+                yield from (name if name in MODULES else child.module for name in below)
+        else:
+            yield from _imports(child)
+
+
+def _ours(name: str) -> bool:
+    return name.partition(".")[0] in (*TOP, "dashtrade", "pages")
+
+
+def test_every_module_has_its_place():
+    assert {room(module) for module in MODULES} <= set(LEVEL)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_one_way(module: str):
+    here = room(module)
+    upwards = [name for name in imports(module) if room(name) != here and LEVEL[room(name)] >= LEVEL[here]]
+    assert not upwards, f"{module} imports {upwards}, which stand above or beside it"
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if room(m) == "adapters"])
+def test_adapters_import_the_domain_and_their_own_files_alone(module: str):
+    own = ".".join(module.split(".")[:2])
+    assert all(name.startswith(("dashtrade.domain", own)) for name in imports(module))
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if room(m) == "domain"])
+def test_the_domain_imports_the_standard_library_and_itself(module: str):
+    every = {name.partition(".")[0] for name in _every_import(tree(module))}
+    assert every <= set(sys.stdlib_module_names) | {"dashtrade"}
+    assert all(name.startswith("dashtrade.domain") for name in imports(module))
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if room(m) in ("ground", "small")])
+def test_what_all_may_use_needs_nothing_of_ours(module: str):
+    assert {room(name) for name in imports(module)} <= (
+        {"ground", "small"} if room(module) == "small" else {"ground"}
+    )
+
+
+def _every_import(node: ast.AST) -> Iterator[str]:
+    for child in ast.walk(node):
+        if isinstance(child, ast.Import):
+            yield from (name.name for name in child.names)
+        elif isinstance(child, ast.ImportFrom) and child.module:
+            yield child.module
+
+
+def test_only_the_system_clock_asks_what_time_it_is():
+    asked = []
+    for module in MODULES:
+        for node in ast.walk(tree(module)):
+            if isinstance(node, ast.Call) and re.search(
+                r"(datetime|date)\.(now|utcnow|today)$|^time\.(time|time_ns)$", ast.unparse(node.func)
+            ):
+                asked.append(module)
+    # The doctor compares the machine's own clock with its files, and a page says how long ago: that is no
+    # business time.
+    assert set(asked) - {"dashtrade.doctor", "dashtrade.ui.kit.format"} == {"dashtrade.domain.ports"}
+    assert asked.count("dashtrade.domain.ports") == 1
+
+
+def test_no_broker_and_no_chart_is_loaded_by_the_application():
+    heavy = ("ccxt", "alpaca", "streamlit", "pandas", "numpy", "plotly")
+    script = (
+        f"import sys, dashtrade.app, webhook_server, dashtrade.worker.worker; print([n for n in {heavy!r} "
+        "if n in "
+        "sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_only_risk_makes_an_approval():
+    made = [
+        m
+        for m in MODULES
+        for node in ast.walk(tree(m))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Approved")
+    ]
+    assert made == ["dashtrade.domain.decisions.risk"]
+
+
+def test_an_approval_made_elsewhere_is_refused():
+    from dashtrade.domain.decisions.risk import Approved
+
+    with pytest.raises(TypeError, match=r"only risk\.review approves"):
+        Approved(steps=(), checks=())
+
+
+def takes_owner(query: object) -> bool:
+    """A user's id. (The owner of a lane's lease is a worker, and a text.)"""
+    owner = inspect.signature(query).parameters.get("owner")  # type: ignore[arg-type]
+    return owner is not None and owner.annotation == "int"
+
+
+@pytest.mark.parametrize(
+    "module",
+    [m for m in MODULES if m.startswith("dashtrade.tables.") and not m.endswith((".base", ".compiled_sql"))],
+)
+def test_every_query_takes_its_owner_or_is_named_as_the_systems(module: str):
+    loaded = importlib.import_module(module)
+    queries = {
+        name: value
+        for name, value in vars(loaded).items()
+        if inspect.isfunction(value)
+        and value.__module__ == module
+        and not name.startswith("_")
+        and "conn" in inspect.signature(value).parameters
+    }
+    free = {name for name, query in queries.items() if not takes_owner(query)}
+    named = {name for name in loaded.SYSTEM if not inspect.isclass(getattr(loaded, name))}
+    assert free == named, "those without an owner, and those that SYSTEM names, are the same"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_file_can_be_read_in_one_sitting(module: str):
+    assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) <= LONGEST
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if room(m) != "pages"])
+def test_a_module_says_why_it_exists(module: str):
+    assert ast.get_docstring(tree(module))
