@@ -44,7 +44,8 @@ from dashtrade.api.http import (
     the_app,
     the_limits,
 )
-from dashtrade.app import App, CannotStart, build_app
+from dashtrade.app import CannotStart, build_app
+from dashtrade.context import App
 from dashtrade.domain.access import Permission, TokenScope, may
 from dashtrade.domain.alert_retention import cut, kept, written
 from dashtrade.domain.alerts.dialects import Reading, open_body, parse, read, secret_of
@@ -316,7 +317,7 @@ def _own(user_id: int) -> User:
 
 @bp.get("/user/<int:user_id>/positions")
 def user_positions(user_id: int) -> Response:
-    return reply(history.positions.__wrapped__(_own(user_id), history.OfScope()))
+    return reply(history.positions_view(_own(user_id), None))
 
 
 @bp.get("/user/<int:user_id>/bots")

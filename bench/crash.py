@@ -28,7 +28,7 @@ from bench.crash_process import BROKEN, NOT_QUIET, SharedClock, Zygote, receipts
 from bench.crash_venues import BROKERS, LIBRARIES, VENUES
 from bench.crash_world import Plan, World, make_world, plan
 from dashtrade.failpoints import CRASHED
-from dashtrade.services.bots import bots as bot_service
+from dashtrade.services.accounts import accounts as account_service
 from tests.support.databases import SqliteFiles, postgres
 from tests.support.fakes import MORNING
 
@@ -90,7 +90,9 @@ class Crashes:
         """The venue has recovered and shows what it showed late, and the user has put the key right."""
         self.clock.forward(LATE)
         self.venue.recover()
-        bot_service.change_account(world.app, world.user, world.account_id, {"credentials": {"key": "right"}})
+        account_service.change_account(
+            world.app, world.user, world.account_id, {"credentials": {"key": "right"}}
+        )
 
     def _job(self, world: World, url: str, of: Plan, life: int, crash: tuple[str, int]) -> dict[str, Any]:
         home = world.home

@@ -24,7 +24,7 @@ from typing import Any
 from bench.crash_venues import kind
 from bench.crash_world import open_app
 from dashtrade import failpoints
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.ports import BrokerError

@@ -15,7 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar
 
-from dashtrade.app import BrokerKind
+from dashtrade.context import BrokerKind
 from dashtrade.domain.values import Symbol
 from tests.simulators import venue_adapter
 from tests.simulators.alpaca import AlpacaSimulator

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.crash_venues import PLACES, kind
-from dashtrade.app import App, BrokerKind, build_app
+from dashtrade.app import build_app
+from dashtrade.context import App, BrokerKind
 from dashtrade.failpoints import NAMES
+from dashtrade.services.accounts import accounts as account_service
 from dashtrade.services.bots import bots as bot_service
 from dashtrade.settings import Settings
 from dashtrade.tables.people import User
@@ -100,7 +102,7 @@ def make_world(home: Path, database_url: str, port: int, of: Plan) -> World:
         home, database_url, kind(of.broker, port, refuses_repeats=of.manner.refuses_repeats), SetClock()
     )
     user = add_user(app)
-    account_id = bot_service.add_account(
+    account_id = account_service.add_account(
         app, user, broker="venue", mode="paper", label="Venue", credentials={}, options={}
     )
     world = World(app=app, home=home, user=user, account_id=account_id)

@@ -26,9 +26,11 @@ from typing import Any
 from bench.history import fill
 from bench.rig import ROOT, STOCKS, Rig, free_port, show
 from bench.tabs import Tab
-from dashtrade.app import App, build_app
+from dashtrade.app import build_app
+from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.signals import Origin
+from dashtrade.services.accounts import accounts
 from dashtrade.services.bots import bots
 from dashtrade.services.people import sessions
 from dashtrade.services.people import users as people
@@ -118,7 +120,7 @@ class House:
         with self.app.db.read() as conn:
             user = people_table.by_id(conn, user_id)
         assert user is not None
-        account = bots.add_account(
+        account = accounts.add_account(
             self.app, user, broker="paper", mode="paper", label="Paper", credentials={}, options={}
         )
         for symbol in STOCKS[:5]:

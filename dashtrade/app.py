@@ -6,75 +6,26 @@ own `brokers`, `feed` and `clock` here, and nowhere else."""
 
 from __future__ import annotations
 
-import json
-import os
-import secrets
-import socket
-import threading
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from datetime import timedelta
-from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 
 from bot_database import Database, DatabaseAway
-from bot_engine import Engine
-from dashtrade.disk import Disk
-from dashtrade.domain.as_json import from_named_json, to_json
-from dashtrade.domain.paper_account import PaperBook, PaperSettings
-from dashtrade.domain.ports import Broker, Capabilities, Clock, Feed, SystemClock
-from dashtrade.domain.values import Malformed
-from dashtrade.engine.intake import Accepted
-from dashtrade.processes.worker_ipc import Caller
+from dashtrade.context import App, BrokerKind, PaperTables, assembled, demo_feed
+from dashtrade.domain.paper_account import PaperSettings
+from dashtrade.domain.ports import Broker, Clock, Feed, SystemClock
 from dashtrade.services.accounts.nonces import SharedNonces
 from dashtrade.services.operations import keys
-from dashtrade.services.people.security_notes import Notes
 from dashtrade.settings import BadSetting, Settings
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import people as people_table
-from dashtrade.tables import signals as signal_table
 from dashtrade.tables.accounts import Account
-from dashtrade.tables.base import metadata
-from dashtrade.tables.paper import TableBook
 from encryption import BadKey, Vault, WrongKey, load_or_create_key
-
-T = TypeVar("T")
-POLL = 0.25  # seconds between two looks at a signal that is waited for
 
 
 class CannotStart(Exception):
     """Something only a person can mend; the words say what and how."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BrokerKind:
-    """A registry line: what kind of account this is and how one of them is made."""
-
-    name: str
-    modes: tuple[str, ...]
-    # credentials, and options with the mode, before they are stored
-    check: Callable[[dict[str, str], dict[str, Any]], None]
-    make: Callable[[App, Account, dict[str, str]], Broker]
-    starting_cash: Callable[[dict[str, Any]], Decimal] = lambda options: Decimal(0)
-    streams: bool = False  # its adapter offers a stream
-    # why an account with these cannot be used yet
-    lacks: Callable[[dict[str, str]], str] = lambda credentials: ""
-
-
-class PaperTables:
-    """The paper broker's store, on the database."""
-
-    def __init__(self, db: Database, account_id: int) -> None:
-        self._db, self._account_id = db, account_id
-
-    def write(self, work: Callable[[PaperBook], T]) -> T:
-        return self._db.write(lambda conn: work(TableBook(conn, self._account_id, writes=True)))
-
-    def read(self, work: Callable[[PaperBook], T]) -> T:
-        with self._db.read() as conn:
-            return work(TableBook(conn, self._account_id, writes=False))
 
 
 def _make_paper(app: App, account: Account, credentials: dict[str, str]) -> Broker:
@@ -200,151 +151,6 @@ BROKERS: Mapping[str, BrokerKind] = {
 }
 
 
-class Brokers:
-    """One adapter per account, made when first used and made anew when the account's credentials or options
-    change."""
-
-    def __init__(self, app: App, kinds: Mapping[str, BrokerKind]) -> None:
-        self._app, self._kinds = app, kinds
-        self._made: dict[int, tuple[object, Broker]] = {}
-        # in the place of live accounts, for simulation mode
-        self._papers: dict[int, tuple[Feed, Broker]] = {}
-        self._lock = threading.Lock()
-
-    def kind(self, broker: str) -> BrokerKind:
-        if broker not in self._kinds:
-            raise Malformed(
-                f"there is no broker {broker[:40]!r}",
-                where="broker",
-                hint=f"One of: {', '.join(self._kinds)}.",
-            )
-        return self._kinds[broker]
-
-    def sign_in_warning(self, account: Account) -> str:
-        """Words for its user where a person has to sign in again soon; empty otherwise."""
-        warning = self.venue(account).offers.sign_in_warning
-        return warning() if warning is not None else ""
-
-    @property
-    def streaming(self) -> list[str]:
-        return [name for name, kind in self._kinds.items() if kind.streams]
-
-    def of(self, account: Account) -> Broker:
-        """The venue's adapter; in simulation mode, for a live account, the paper broker in its place."""
-        return self._simulated(account) if account.simulated else self.venue(account)
-
-    def _simulated(self, account: Account) -> Broker:
-        """At the venue's own prices where it has them, with books of its own in our database."""
-        from dashtrade.brokers.paper.adapter import PaperBroker
-
-        feed = self.feed(account)
-        made = self._papers.get(account.id)
-        if made is None or made[0] is not feed:
-            made = (
-                feed,
-                PaperBroker(PaperTables(self._app.db, account.id), feed, self._app.clock, PaperSettings()),
-            )
-            self._papers[account.id] = made
-        return made[1]
-
-    def venue(self, account: Account) -> Broker:
-        """The adapter of the account's own venue, whatever the mode: to test a connection, and to ask for
-        prices."""
-        stamp = (account.credentials, account.options)
-        made = self._made.get(account.id)
-        if made is not None and made[0] == stamp:
-            return made[1]
-        with self._lock:
-            made = self._made.get(account.id)
-            if made is None or made[0] != stamp:
-                if made is not None:
-                    made[1].close()
-                credentials = json.loads(self._app.vault.decrypt(account.credentials))
-                made = (stamp, self.kind(account.broker).make(self._app, account, credentials))
-                self._made[account.id] = made
-        return made[1]
-
-    def capabilities(self, account: Account) -> Capabilities:
-        return self.of(account).capabilities
-
-    def feed(self, account: Account) -> Feed:
-        """Where the prices for this account come from: the venue itself where it has them, else the demo
-        market."""
-        return self.venue(account).offers.prices or self._app.feed
-
-    def close(self) -> None:
-        for _, broker in self._made.values():
-            broker.close()
-
-
-@dataclass(slots=True, kw_only=True)
-class App:
-    settings: Settings
-    db: Database
-    clock: Clock
-    vault: Vault = field(repr=False)
-    feed: Feed
-    notes: Notes
-    disk: Disk
-    brokers: Brokers = field(init=False)
-    engine: Engine = field(init=False)
-    worker: Caller | None = None
-
-    def connect(self) -> None:
-        """For a process that takes signals in and leaves carrying them out to a worker: tell it, and hear
-        from it."""
-        worker = self.worker = Caller(self.settings.home)
-        self.engine.on_work = lambda lane, signal_id: worker.work(to_json(lane), signal_id)
-        self.engine.on_change = worker.heard
-        if self.db.is_sqlite:
-            self.engine.hand_over = lambda alert: _said(worker.hand_over(to_json(alert)))
-
-    def wait(
-        self, owner: int, signal_id: str, seconds: float, *, fresh: bool = True
-    ) -> dict[str, Any] | None:
-        """Until the signal has come to something (or rests at the venue), at most so long; what it came to,
-        if the worker told. Being told only saves asking: the database knows, and is asked now and then as
-        well."""
-        end = time.monotonic() + seconds
-        event = self.worker.watch(signal_id) if self.worker is not None else threading.Event()
-        if not fresh:
-            event.set()  # a repeat: it may have ended long ago
-        try:
-            while True:
-                event.wait(max(min(POLL, end - time.monotonic()), 0))
-                event.clear()
-                told = self.worker.told(signal_id) if self.worker is not None and fresh else None
-                if told is not None:
-                    return told
-                with self.db.read() as conn:
-                    status = signal_table.status_of(conn, owner, signal_id)
-                if status != "accepted" or time.monotonic() >= end:
-                    return None
-        finally:
-            if self.worker is not None:
-                self.worker.forget(signal_id)
-
-    def in_memory(self, clock: Clock) -> App:
-        """The same application over an empty database in memory, at a time of its own, with demo prices: to
-        live something through by the very rules that hold here."""
-        db = Database("sqlite://")
-        metadata.create_all(db.engine)
-        return _assembled(self.settings, db, clock, self.vault, _demo_feed(clock), BROKERS)
-
-    def close(self) -> None:
-        if self.worker is not None:
-            self.worker.close()
-        self.notes.close(self)
-        self.engine.asker.close()
-        self.brokers.close()
-        self.db.close()
-
-
-def _said(answer: Any) -> Accepted | None:
-    """What the worker made of an alert; None if it said nothing."""
-    return None if answer is None else from_named_json(Accepted, answer)
-
-
 def build_app(
     settings: Settings,
     *,
@@ -356,12 +162,12 @@ def build_app(
     clock = clock or SystemClock()
     db = _open_database(settings)
     vault = _open_vault(settings, db)
-    app = _assembled(
+    app = assembled(
         settings,
         db,
         clock,
         vault,
-        feed or _demo_feed(clock),
+        feed or demo_feed(clock),
         BROKERS if brokers is None else {**BROKERS, **brokers},
     )
     try:
@@ -374,24 +180,6 @@ def build_app(
             "by commas)."
         ) from error
     return app
-
-
-def _assembled(
-    settings: Settings, db: Database, clock: Clock, vault: Vault, feed: Feed, kinds: Mapping[str, BrokerKind]
-) -> App:
-    app = App(
-        settings=settings, db=db, clock=clock, vault=vault, feed=feed, notes=Notes(), disk=Disk(db.file)
-    )
-    app.brokers = Brokers(app, kinds)
-    owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-    app.engine = Engine(db=db, clock=clock, broker_of=app.brokers.of, feed_of=app.brokers.feed, owner=owner)
-    return app
-
-
-def _demo_feed(clock: Clock) -> Feed:
-    from dashtrade.feeds.demo import DemoFeed
-
-    return DemoFeed(clock)
 
 
 def _open_database(settings: Settings) -> Database:

@@ -11,7 +11,8 @@ import hypothesis
 import pytest
 
 from dashtrade import disk
-from dashtrade.app import App, build_app
+from dashtrade.app import build_app
+from dashtrade.context import App
 from dashtrade.settings import Settings
 from encryption import Vault, new_key
 from tests.support.databases import Postgres, SqliteFiles, postgres

@@ -262,6 +262,10 @@ class Installation(Body):
 def settings(user: User) -> dict[str, Any]:
     """Who may sign up, whether a demo is offered, whether live accounts are traded on paper, whether
     everybody needs a second factor."""
+    return _settings_view()
+
+
+def _settings_view() -> dict[str, Any]:
     app = the_app()
     return {
         "signup": people.signup(app),
@@ -284,4 +288,4 @@ def put_settings(user: User, given: Installation) -> dict[str, Any]:
         admin.put_setting(app, user, people.DEMO, "on" if given.demo else "off")
     if given.require_second_factor is not None:
         second_factor_policy.put(app, user, given.require_second_factor)
-    return settings.__wrapped__(user)
+    return _settings_view()

@@ -8,7 +8,7 @@ up."""
 from __future__ import annotations
 
 from dashtrade.api.http import Answer, the_limits
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.signals import Signal
 from dashtrade.engine.intake import leads_out
 from dashtrade.services.demo import demo
@@ -58,9 +58,7 @@ def no_room(app: App, user: User) -> Exception | None:
 
 def no_storage(app: App, user: User) -> Refusal:
     """Of what is not taken there is one line a minute in the audit log, and no more."""
-    app.notes.note(
-        app, "alert refused", actor=user.id, subject=user.id, who=user.email, reason="storage used up"
-    )
+    app.notes.note("alert refused", actor=user.id, subject=user.id, who=user.email, reason="storage used up")
     return quotas.full(quotas.room_of(app, user))
 
 

@@ -24,9 +24,12 @@ from dashtrade.domain.bots import Bot, Stop
 from dashtrade.domain.exits import exits as exit_rules
 from dashtrade.domain.signals import SizeKind
 from dashtrade.domain.values import iso, plain
+from dashtrade.services.accounts import accounts as account_service
 from dashtrade.services.accounts import connections, prices, schwab_sign_in
+from dashtrade.services.accounts import owned as owned_accounts
 from dashtrade.services.accounts.prices import Holding
 from dashtrade.services.bots import bots as service
+from dashtrade.services.bots import switches as switch_service
 from dashtrade.services.bots.settings import shown_settings
 from dashtrade.services.trading import exits as exit_service
 from dashtrade.services.trading import signal_story
@@ -109,7 +112,7 @@ def list_accounts(user: User) -> dict[str, Any]:
 def add_account(user: User, given: NewAccount) -> dict[str, Any]:
     """Connect a broker account; its credentials are sealed before they are stored."""
     app = the_app()
-    account_id = service.add_account(
+    account_id = account_service.add_account(
         app,
         user,
         broker=given.broker,
@@ -120,26 +123,26 @@ def add_account(user: User, given: NewAccount) -> dict[str, Any]:
         acknowledge=given.acknowledge,
         decline_second_factor=given.decline_second_factor,
     )
-    return account_view(service.account_of(app, user, account_id))
+    return account_view(owned_accounts.account_of(app, user, account_id))
 
 
 @endpoint(bp, "GET", "/accounts/<int:account_id>")
 def get_account(user: User, account_id: int) -> dict[str, Any]:
     """One broker account."""
-    return account_view(service.account_of(the_app(), user, account_id))
+    return account_view(owned_accounts.account_of(the_app(), user, account_id))
 
 
 @endpoint(bp, "PATCH", "/accounts/<int:account_id>", body=AccountChanges, scopes=[TokenScope.ADMIN])
 def change_account(user: User, given: AccountChanges, account_id: int) -> dict[str, Any]:
     """Rename it, change its options, replace its credentials, or say that it may trade with real money."""
-    service.change_account(the_app(), user, account_id, given.model_dump(exclude_unset=True))
-    return get_account.__wrapped__(user, account_id=account_id)
+    account_service.change_account(the_app(), user, account_id, given.model_dump(exclude_unset=True))
+    return account_view(owned_accounts.account_of(the_app(), user, account_id))
 
 
 @endpoint(bp, "DELETE", "/accounts/<int:account_id>", scopes=[TokenScope.ADMIN])
 def remove_account(user: User, account_id: int) -> dict[str, Any]:
     """Forget an account and its credentials; its history stays."""
-    service.remove_account(the_app(), user, account_id)
+    account_service.remove_account(the_app(), user, account_id)
     return {"id": account_id, "status": "removed"}
 
 
@@ -161,7 +164,7 @@ def renew_sign_in(user: User, given: SignIn, account_id: int) -> dict[str, Any]:
 @endpoint(bp, "POST", "/accounts/<int:account_id>/reset")
 def reset_account(user: User, account_id: int) -> dict[str, Any]:
     """Fresh money for a paper account; the history stays."""
-    service.reset_paper(the_app(), user, account_id)
+    account_service.reset_paper(the_app(), user, account_id)
     return {"id": account_id, "status": "reset"}
 
 
@@ -395,6 +398,10 @@ class SwitchChange(Body):
 @endpoint(bp, "GET", "/switches")
 def list_switches(user: User) -> dict[str, Any]:
     """Which switches are on: for all, for oneself, for accounts and bots. What is not listed runs."""
+    return _switches_view(user)
+
+
+def _switches_view(user: User) -> dict[str, Any]:
     with the_app().db.read() as conn:
         rows = table.list_switches(conn, user.id)
     items = [
@@ -436,7 +443,7 @@ def put_switch(user: User, given: SwitchChange) -> dict[str, Any]:
             "Only a superadmin may switch trading for all.",
             'Use the scope "user" for your own.',
         )
-    service.put_switch(
+    switch_service.put_switch(
         the_app(), user, scope=given.scope, scope_id=given.id, stop=given.mode, reason=given.reason
     )
-    return list_switches.__wrapped__(user)
+    return _switches_view(user)

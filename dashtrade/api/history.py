@@ -236,12 +236,16 @@ class OfScope(Body):
 @endpoint(bp, "GET", "/positions", query=OfScope)
 def positions(user: User, query: OfScope) -> dict[str, Any]:
     """What each account holds: by bot, outside DashTrade, and what the broker says."""
+    return positions_view(user, query.scope)
+
+
+def positions_view(user: User, wanted: str | None) -> dict[str, Any]:
     app = the_app()
     with app.db.read() as conn:
         accounts = account_table.list_all(conn, user.id)
         holding = [bot for bot in bot_table.list_page(conn, user.id, limit=10000) if bot.position.quantity]
-    if query.scope is not None:
-        accounts = scope.covered(scope.read(accounts, query.scope), accounts)
+    if wanted is not None:
+        accounts = scope.covered(scope.read(accounts, wanted), accounts)
     views = {view["id"]: view for view in shown_bots(user, holding)}
     items: list[dict[str, Any]] = []
     problems = []

@@ -20,7 +20,7 @@ from flask import Blueprint, Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from bot_database import DatabaseAway
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.access import Permission, TokenScope, may
 from dashtrade.domain.values import Malformed
 from dashtrade.http_headers import DATA, strict_transport
@@ -259,7 +259,7 @@ def _note_refusal(user: User | None, action: str = "refused") -> None:
     app = the_app()
     about: dict[str, Any] = {"actor": user.id, "who": user.email} if user else {}
     place = f"{request.method} {request.url_rule or 'an unknown address'}"
-    app.notes.note(app, action, reason=place, address=client_address(), **about)
+    app.notes.note(action, reason=place, address=client_address(), **about)
 
 
 def client_address() -> str:

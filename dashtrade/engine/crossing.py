@@ -15,7 +15,8 @@ from decimal import Decimal
 import sqlalchemy as sa
 
 from dashtrade.domain.decisions.decide import decide
-from dashtrade.domain.decisions.risk import Approved, View
+from dashtrade.domain.decisions.risk import Approved
+from dashtrade.domain.decisions.view import View
 from dashtrade.domain.orders import Order
 from dashtrade.domain.ports import BrokerFill, OrderReport, VenueStatus
 from dashtrade.domain.signals import Signal

@@ -13,8 +13,11 @@ import sqlalchemy as sa
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.decisions.decide import CancelFirst, Later, decide, superseded
 from dashtrade.domain.decisions.netting import APART, split_at_zero, split_words
-from dashtrade.domain.decisions.risk import Approved, Check, Refused, Step, View, Wait
+from dashtrade.domain.decisions.outcomes import Check, Refused, Wait
+from dashtrade.domain.decisions.risk import Approved
 from dashtrade.domain.decisions.sizing import reserve_for
+from dashtrade.domain.decisions.steps import Step
+from dashtrade.domain.decisions.view import View
 from dashtrade.domain.orders import Effect, Order, OrderStatus
 from dashtrade.domain.ports import AccountState, Capabilities, Quote, Rules
 from dashtrade.domain.signals import Signal

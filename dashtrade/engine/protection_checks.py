@@ -14,7 +14,8 @@ import sqlalchemy as sa
 
 from dashtrade.domain import protections as domain
 from dashtrade.domain.bots import Bot
-from dashtrade.domain.decisions.risk import Check, Wait, WaitingEntry
+from dashtrade.domain.decisions.outcomes import Check, Wait
+from dashtrade.domain.decisions.view import WaitingEntry
 from dashtrade.domain.protections import Fired, Guard, Needs, Scope, Target, locked_words
 from dashtrade.domain.signals import Action
 from dashtrade.domain.values import Symbol, plain

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from bot_database import DatabaseAway
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.as_json import named_json
 from dashtrade.engine.intake import Accepted, Alert
 from dashtrade.engine.workflow import Call, Steps, Write

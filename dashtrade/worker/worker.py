@@ -17,7 +17,8 @@ from pathlib import Path
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from bot_database import DatabaseAway
-from dashtrade.app import App, CannotStart
+from dashtrade.app import CannotStart
+from dashtrade.context import App
 from dashtrade.domain.as_json import from_json
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.ports import BrokerError, OrderReport

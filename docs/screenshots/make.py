@@ -24,12 +24,14 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(ROOT))
 
-from dashtrade.app import App, build_app  # noqa: E402
+from dashtrade.app import build_app  # noqa: E402
+from dashtrade.context import App  # noqa: E402
 from dashtrade.domain.access import Role  # noqa: E402
 from dashtrade.domain.alerts.dialects import parse  # noqa: E402
 from dashtrade.domain.protections import Scope  # noqa: E402
 from dashtrade.domain.signals import Origin  # noqa: E402
 from dashtrade.engine.watch import Watch  # noqa: E402
+from dashtrade.services.accounts import accounts as account_service  # noqa: E402
 from dashtrade.services.bots import bots  # noqa: E402
 from dashtrade.services.people import users  # noqa: E402
 from dashtrade.services.trading import protections  # noqa: E402
@@ -123,7 +125,7 @@ class Month:
             self.user = people_table.by_id(conn, user_id)
         assert self.user is not None
         users.rotate_webhook_token(self.app, self.user)
-        account = bots.add_account(
+        account = account_service.add_account(
             self.app,
             self.user,
             broker="paper",

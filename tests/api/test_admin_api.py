@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dashtrade.api.http import ENDPOINTS
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.access import Role
 from tests.support.installation import House, Person
 

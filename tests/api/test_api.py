@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from dashtrade.api.http import ENDPOINTS
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.access import Role
 from dashtrade.domain.ports import OrderReport
 from dashtrade.domain.values import Symbol

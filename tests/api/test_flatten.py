@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.ports import Rejected, RetryLater, Unknown
 from dashtrade.domain.values import Symbol
 from dashtrade.services.trading import flatten

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain import totp
 from dashtrade.domain.access import Role
 from dashtrade.domain.values import Malformed, sha256

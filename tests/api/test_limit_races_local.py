@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from dashtrade import limits
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.limits import Places, Rate, ReceiverLimits, Turns
 from dashtrade.services.people import users
 from dashtrade.services.refusals import Denied

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.access import Role, TokenScope
 from dashtrade.domain.protections import Scope
 from dashtrade.limits import Rate, ReceiverLimits
+from dashtrade.services.accounts import accounts
 from dashtrade.services.bots import bots
 from dashtrade.services.operations import quotas
 from dashtrade.services.operations.quotas import Quota
@@ -42,7 +43,7 @@ def ann(app: App, monkeypatch: pytest.MonkeyPatch) -> Person:
 
 
 def _account(app: App, user: User, number: int) -> Any:
-    return bots.add_account(
+    return accounts.add_account(
         app, user, broker="paper", mode="paper", label=f"P{number}", credentials={}, options={}
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.services.bots import bots as bot_service
 from dashtrade.services.bots.bots import NotFound, Refusal
 from dashtrade.services.trading import replay

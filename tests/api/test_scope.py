@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.access import Role
 from dashtrade.domain.ports import AccountState
 from dashtrade.domain.scope import Money, MoneyScope
 from dashtrade.domain.values import Malformed, Symbol
+from dashtrade.services.accounts import accounts as account_service
 from dashtrade.services.accounts import simulation
-from dashtrade.services.bots import bots
 from dashtrade.services.people import users
 from dashtrade.services.trading import portfolio_summary, scope, trade_files
 from dashtrade.ui.kit import live_cells
@@ -75,7 +75,7 @@ def app(make_app: MakeApp, clock: SetClock, feed: SetFeed) -> Iterator[App]:
 
 
 def live(person: Person, label: str = "Live USD") -> int:
-    return bots.add_account(
+    return account_service.add_account(
         person.house.app,
         person.user,
         broker="venue",
@@ -83,7 +83,7 @@ def live(person: Person, label: str = "Live USD") -> int:
         label=label,
         credentials={},
         options={},
-        acknowledge=bots.REAL_MONEY,
+        acknowledge=account_service.REAL_MONEY,
         decline_second_factor=True,
     )
 

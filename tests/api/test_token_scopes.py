@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dashtrade.api.http import ENDPOINTS
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.access import Role, TokenScope
 from dashtrade.domain.values import Malformed, sha256
 from dashtrade.services.people import sessions, users

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.logs import Redacting
 from dashtrade.tables import signals as signal_table
 from dashtrade.worker.worker import Worker

@@ -8,10 +8,11 @@ import sys
 
 import pytest
 
-from dashtrade.app import BROKERS, App
+from dashtrade.app import BROKERS
 from dashtrade.brokers import guide
 from dashtrade.brokers.crypto.venues import EXCHANGES, capabilities_of
 from dashtrade.cli import main
+from dashtrade.context import App
 from dashtrade.domain.values import Malformed
 from dashtrade.settings import ROOT
 from tests.support.installation import House

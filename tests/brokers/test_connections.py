@@ -12,10 +12,10 @@ import pytest
 
 pytest.importorskip("alpaca", reason="alpaca-py is not installed")
 
-from dashtrade.app import App
 from dashtrade.brokers.schwab.auth import Token
+from dashtrade.context import App
 from dashtrade.services.accounts import connections, schwab_sign_in
-from dashtrade.services.bots.bots import account_of
+from dashtrade.services.accounts.owned import account_of
 from dashtrade.tables import accounts as account_table
 from tests.conftest import MakeApp
 from tests.simulators import schwab as schwab_sim

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from dashtrade.app import App
 from dashtrade.brokers.schwab.auth import Token, exchange_code
+from dashtrade.context import App
 from dashtrade.domain.ports import BadCredentials
 from dashtrade.domain.values import Malformed
 from dashtrade.services.accounts import schwab_sign_in

@@ -13,7 +13,7 @@ import pytest
 from dashtrade.domain.ports import BadCredentials, Unavailable
 from dashtrade.domain.values import Symbol
 from dashtrade.services.accounts import venue_check
-from dashtrade.services.bots.bots import account_of
+from dashtrade.services.accounts.owned import account_of
 from tests.conftest import MakeApp
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.simulators.crypto import Simulator

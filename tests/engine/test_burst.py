@@ -23,12 +23,13 @@ from bench.load import Client
 from bench.rig import ROOT, STOCKS, Rig, alternating, rig
 from bot_database import Database
 from bot_engine import Lane
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import Symbol
 from dashtrade.engine.lanes import LEASE_SECONDS, LaneLost
 from dashtrade.engine.workflow import Write
+from dashtrade.services.accounts import accounts as account_service
 from dashtrade.services.bots import bots as bot_service
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import orders as order_table
@@ -236,7 +237,7 @@ def test_a_worker_that_slept_past_its_lease_finds_its_writes_refused(
         app.engine.leases.ttl = 0.3
         app.engine.leases.renew()
     user = add_user(first)
-    account = bot_service.add_account(
+    account = account_service.add_account(
         first, user, broker="paper", mode="paper", label="Paper", credentials={}, options={}
     )
     bot_service.add_bot(

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.values import Symbol
 from dashtrade.engine.settlement import end_decision, end_signal
 from dashtrade.tables import messages as message_table

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.ports import Quote, Unavailable
 from dashtrade.domain.values import Symbol
 from tests.conftest import MakeApp

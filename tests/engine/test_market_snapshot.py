@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from dashtrade.app import App
 from dashtrade.brokers.alpaca.adapter import AlpacaBroker
+from dashtrade.context import App
 from dashtrade.domain.ports import Unavailable
 from dashtrade.engine.market_snapshot import Asker
 from tests.conftest import MakeApp

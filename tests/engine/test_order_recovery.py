@@ -13,7 +13,8 @@ import pytest
 
 pytest.importorskip("alpaca", reason="alpaca-py is not installed")
 
-from dashtrade.app import App, build_app
+from dashtrade.app import build_app
+from dashtrade.context import App
 from dashtrade.domain.values import bot_of_order, client_order_id, new_id
 from dashtrade.settings import Settings
 from tests.conftest import KEY

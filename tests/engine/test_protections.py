@@ -10,11 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain import protections as domain
 from dashtrade.domain.bots import Bot, Day, OrderDefaults, Sides, WhenClosed
 from dashtrade.domain.decisions.decide import decide
-from dashtrade.domain.decisions.risk import Approved, Refused, Step, View
+from dashtrade.domain.decisions.outcomes import Refused
+from dashtrade.domain.decisions.risk import Approved
+from dashtrade.domain.decisions.steps import Step
+from dashtrade.domain.decisions.view import View
 from dashtrade.domain.ledger import Position
 from dashtrade.domain.orders import Effect
 from dashtrade.domain.ports import AccountState, Capabilities, Quote, Rules

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dashtrade.app import App, BrokerKind
+from dashtrade.context import App, BrokerKind
 from dashtrade.domain.access import Role
 from dashtrade.domain.ports import AccountState, BrokerPosition, Unavailable
 from dashtrade.domain.values import Symbol

@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.settings import ROOT
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import orders as order_table

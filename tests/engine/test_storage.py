@@ -143,7 +143,7 @@ def test_once_it_is_used_up_entries_are_refused_and_leave_nothing_behind_and_exi
 
 
 def _audit(person: Person) -> list[Any]:
-    person.house.app.notes.flush(person.house.app)
+    person.house.app.notes.flush()
     with person.house.app.db.read() as conn:
         return list(conn.execute(sa.text("SELECT action FROM audit_log")))
 

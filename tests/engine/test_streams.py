@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from dashtrade.app import App
 from dashtrade.brokers.alpaca import stream
+from dashtrade.context import App
 from dashtrade.domain.ports import OrderReport, VenueStatus
 from dashtrade.engine import sending
 from dashtrade.tables import orders as order_table

@@ -15,13 +15,14 @@ import pytest
 import sqlalchemy as sa
 
 from bot_engine import Lane
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.ports import Rejected
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import Symbol
 from dashtrade.engine.workflow import Write
+from dashtrade.services.accounts import accounts as account_service
 from dashtrade.services.bots import bots as bot_service
 from dashtrade.services.trading import orders as order_service
 from dashtrade.tables import bots as bot_table
@@ -49,7 +50,7 @@ class Desk:
         self.books = venue.begin(replace(Manner.honest(), refuses_repeats=refuses_repeats))
         in_parts(self, (0, "10"))
         self.user = add_user(self.app)
-        self.account = bot_service.add_account(
+        self.account = account_service.add_account(
             self.app, self.user, broker="venue", mode="paper", label="Venue", credentials={}, options={}
         )
         bot = {
@@ -309,7 +310,7 @@ def test_a_new_key_brings_the_news_of_what_was_out(desk: Desk):
     desk.books.manner = replace(desk.books.manner, revoked=1.0)
     desk.later(10)
     desk.books.manner = replace(desk.books.manner, revoked=0.0)
-    bot_service.change_account(desk.app, desk.user, desk.account, {"credentials": {"key": "new"}})
+    account_service.change_account(desk.app, desk.user, desk.account, {"credentials": {"key": "new"}})
     desk.later(1)
     assert desk.order.status is OrderStatus.FILLED and desk.owned() == 10
 
@@ -320,7 +321,7 @@ def test_a_key_revoked_between_two_tries_leaves_the_first_in_doubt(desk: Desk):
     desk.alert("buy")
     desk.later(SETTLE.total_seconds())
     assert desk.order.status not in (OrderStatus.REJECTED, OrderStatus.CANCELED)
-    bot_service.change_account(desk.app, desk.user, desk.account, {"credentials": {"key": "new"}})
+    account_service.change_account(desk.app, desk.user, desk.account, {"credentials": {"key": "new"}})
     for _ in range(4):
         desk.later(10)
     assert desk.order.status is OrderStatus.FILLED and desk.owned() == 10

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bot_engine import MOST_TRIES
-from dashtrade.app import App
 from dashtrade.brokers.paper.adapter import PaperBroker
+from dashtrade.context import App
 from tests.support.fakes import SetClock
 from tests.support.installation import House, Person
 

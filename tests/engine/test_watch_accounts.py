@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dashtrade.app import App, BrokerKind
+from dashtrade.context import App, BrokerKind
 from dashtrade.domain.ports import BrokerPosition, Offers, Quote, SystemClock, Unavailable
 from dashtrade.domain.values import Symbol
 from dashtrade.worker.worker import Worker

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.as_json import from_json, to_json
 from dashtrade.engine.intake import Alert
 from dashtrade.processes.worker_ipc import Asker, Caller, Door, _Answer, _frame, socket_file

@@ -10,8 +10,9 @@ from decimal import Decimal
 import pytest
 import sqlalchemy as sa
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.access import Role
+from dashtrade.services.accounts import accounts, owned
 from dashtrade.services.bots import bots
 from dashtrade.services.bots.bots import Refusal
 from dashtrade.services.demo import demo
@@ -54,7 +55,7 @@ def test_a_demo_has_a_week_behind_it_that_adds_up(demo_app: App):
         assert bot.position.quantity == sum(
             (fill.quantity if fill.side == "buy" else -fill.quantity for fill in own), Decimal(0)
         )
-    account = bots.account_of(app, user, found[0].account_id)
+    account = owned.account_of(app, user, found[0].account_id)
     held = {position.symbol: position.quantity for position in app.brokers.of(account).positions()}
     assert held == {bot.symbol: bot.position.quantity for bot in found if bot.position.quantity}
     equity = app.brokers.of(account).account().equity
@@ -138,7 +139,7 @@ def test_strangers_cannot_fill_the_disk_with_demos(
         demo.start(demo_app, address="198.51.100.1")
     user = reread(demo_app, users[0])
     with pytest.raises(Refusal, match="on paper"):
-        bots.add_account(
+        accounts.add_account(
             demo_app,
             user,
             broker="alpaca",

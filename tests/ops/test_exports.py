@@ -23,7 +23,7 @@ import sqlalchemy as sa
 
 from bot_database import DatabaseAway
 from dashtrade import limits
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.access import Permission
 from dashtrade.services.operations import export
 from dashtrade.services.people import sessions

@@ -11,11 +11,12 @@ from decimal import Decimal
 import pytest
 import sqlalchemy as sa
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.access import Permission, Role, may, may_manage
 from dashtrade.domain.ports import Offers, Quote
 from dashtrade.domain.values import Malformed, Symbol, sha256
-from dashtrade.services.accounts import simulation
+from dashtrade.services.accounts import accounts, simulation
+from dashtrade.services.accounts import owned as owned_accounts
 from dashtrade.services.bots import bots
 from dashtrade.services.bots.bots import NotFound, Refusal
 from dashtrade.services.operations import export
@@ -205,7 +206,7 @@ def test_a_deletion_cut_off_is_finished_later(
 
 
 def live_account(person: Person) -> int:
-    return bots.add_account(
+    return accounts.add_account(
         person.house.app,
         person.user,
         broker="venue",
@@ -213,7 +214,7 @@ def live_account(person: Person) -> int:
         label="Live",
         credentials={},
         options={},
-        acknowledge=bots.REAL_MONEY,
+        acknowledge=accounts.REAL_MONEY,
         decline_second_factor=True,
     )
 
@@ -274,7 +275,7 @@ def test_in_simulation_a_live_account_is_traded_on_paper(real: House, venue: Ven
     story = ann.trades("buy")
     assert story["status"] == "filled" and not venue.sent, "no real order went out"
     assert ann.holds(bot) == Decimal("50")
-    account = bots.account_of(app, ann.user, bots.bot_of(app, ann.user, bot).account_id)
+    account = owned_accounts.account_of(app, ann.user, bots.bot_of(app, ann.user, bot).account_id)
     assert account.simulated and app.brokers.of(account).positions()[0].quantity == Decimal("50")
     with pytest.raises(Refusal, match=r"ann@example\.com"):
         simulation.switch(app, boss, False)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from dashtrade import cli
-from dashtrade.app import App, build_app
+from dashtrade.app import build_app
+from dashtrade.context import App
 from dashtrade.domain.access import Role
 from dashtrade.services.people import credentials, sessions, users
 from dashtrade.services.people.users import Denied

@@ -11,10 +11,11 @@ import pytest
 import sqlalchemy as sa
 
 from bot_database import Database
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain import totp
 from dashtrade.domain.access import Role, TokenScope
 from dashtrade.domain.values import Malformed
+from dashtrade.services.accounts import owned
 from dashtrade.services.bots import bots
 from dashtrade.services.demo import demo
 from dashtrade.services.people import second_factor, second_factor_policy, sessions, users
@@ -257,7 +258,7 @@ def test_what_an_admin_takes_off_is_due_at_once(app: App, boss: Person, ann: Per
 
 
 def stored(person: Person, account_id: int) -> Any:
-    return bots.account_of(person.house.app, person.user, account_id)
+    return owned.account_of(person.house.app, person.user, account_id)
 
 
 def test_real_money_asks_for_a_second_factor_and_names_the_field(ann: Person):

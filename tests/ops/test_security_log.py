@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from bot_database import Database, savepoint
 from dashtrade import cli, security_log
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.access import Role, TokenScope
 from dashtrade.security_log import LINES_OF_ONE, SharedFile
 from dashtrade.services.people import sessions, users
@@ -111,7 +111,7 @@ def test_ways_in_and_out_stand_there_and_trading_does_not(folder: Path, app: App
     ann.call("GET", "/admin/system")
     ann.call("POST", "/webhook-token/rotate")
     app.db.write(lambda conn: record(conn, "bot paused"))
-    app.notes.flush(app)
+    app.notes.flush()
     actions = [event["action"] for event in events(folder)]
     assert actions.count("signed in") == actions.count("signed out") == 1
     assert {"sign-in failed", "webhook token rotated"} <= set(actions)

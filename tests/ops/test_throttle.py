@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain import totp
 from dashtrade.domain.access import Role
 from dashtrade.services.people import passwords as password_service
@@ -59,7 +59,7 @@ def attempt(
 
 
 def audit(app: App, action: str) -> list[Any]:
-    app.notes.flush(app)
+    app.notes.flush()
     with app.db.read() as conn:
         return [
             row for row in messages.everything_recorded(conn, before=None, limit=200) if row.action == action
@@ -265,5 +265,5 @@ def test_a_flood_of_refusals_is_no_flood_of_writes_and_none_is_lost(
     with monkeypatch.context() as meanwhile:
         meanwhile.setattr(app.db, "write_unasked", lambda fn: pytest.fail("it waits for a write"))
         for _ in range(500):
-            app.notes.note(app, "refused", who="eve@example.com", reason="GET /x", actor=ann.id)
+            app.notes.note("refused", who="eve@example.com", reason="GET /x", actor=ann.id)
     assert [row.detail["count"] for row in audit(app, "refused")] == [500]

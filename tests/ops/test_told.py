@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.access import Role
 from dashtrade.services.people import admin, credentials, sessions, users
 from dashtrade.tables import messages, second_factors

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from dashtrade.app import BrokerKind
+from dashtrade.context import BrokerKind
 from dashtrade.domain.orders import OrderType
 from dashtrade.domain.ports import (
     AccountState,

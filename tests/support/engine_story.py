@@ -15,14 +15,17 @@ from typing import Any
 import sqlalchemy as sa
 from hypothesis import strategies as st
 
-from dashtrade.app import App, build_app
+from dashtrade.app import build_app
+from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.bots import Bot, Stop
 from dashtrade.domain.orders import Effect, Order
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import OrderType
 from dashtrade.engine.watch import Watch
+from dashtrade.services.accounts import accounts as account_service
 from dashtrade.services.bots import bots as bot_service
+from dashtrade.services.bots import switches as switch_service
 from dashtrade.services.trading import orders as order_service
 from dashtrade.settings import Settings
 from dashtrade.tables import bots as bot_table
@@ -121,7 +124,9 @@ class Story:
             case ("active", place, active):
                 bot_service.set_active(self.app, self.user, self.bots[place], active)
             case ("switch", stop):
-                bot_service.put_switch(self.app, self.user, scope="user", scope_id=None, stop=stop, reason="")
+                switch_service.put_switch(
+                    self.app, self.user, scope="user", scope_id=None, stop=stop, reason=""
+                )
             case ("take back", number):
                 working = [order for order in self.orders() if order.is_open]
                 if number < len(working):
@@ -209,7 +214,7 @@ def world(
     try:
         story = Story(app, clock, feed)
         story.user = add_user(app)
-        story.account = bot_service.add_account(
+        story.account = account_service.add_account(
             app, story.user, broker="paper", mode="paper", label="Paper", credentials={}, options=of_account
         )
         for (symbol, timeframe), fields in zip(PLACES, of_bots, strict=True):

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import sqlalchemy as sa
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.access import Role
 from dashtrade.domain.ports import Candle, Quote, Unavailable
 from dashtrade.domain.values import Symbol, Timeframe

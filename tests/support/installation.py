@@ -15,7 +15,7 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
-from dashtrade.app import App, BrokerKind
+from dashtrade.context import App, BrokerKind
 from dashtrade.domain.access import Role
 from dashtrade.domain.ports import (
     AccountState,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.ui.kit import components, live_cells
 from dashtrade.ui.kit.format import signed
 from dashtrade.ui.shell import runtime
@@ -53,7 +53,7 @@ def ann(app: App, feed: SetFeed, seen_as: Any) -> Person:
 def drawn(monkeypatch: pytest.MonkeyPatch) -> Shown:
     """What the components of a page are given, by their keys."""
     found: Shown = {}
-    mount = components._mount
+    mount = components.mounted
 
     def watched(name: str, html: str) -> Any:
         def put(*, key: str, data: Any = None, **more: Any) -> Any:
@@ -62,7 +62,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Shown:
 
         return put
 
-    monkeypatch.setattr(components, "_mount", watched)
+    monkeypatch.setattr(components, "mounted", watched)
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.ui.kit.format import signed
 from tests.api.test_scope import app, mixed  # noqa: F401
 from tests.support.fakes import SetClock, SetFeed

@@ -17,7 +17,8 @@ from starlette.routing import WebSocketRoute
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from dashtrade.app import App, build_app
+from dashtrade.app import build_app
+from dashtrade.context import App
 from dashtrade.domain.values import Symbol
 from dashtrade.services.accounts.prices import holding
 from dashtrade.services.bots import bots as bot_service

@@ -19,7 +19,8 @@ from urllib.parse import urlencode
 import pytest
 import sqlalchemy as sa
 
-from dashtrade.app import App, build_app
+from dashtrade.app import build_app
+from dashtrade.context import App
 from dashtrade.domain.values import sha256
 from dashtrade.services.people import credentials, sessions, users
 from dashtrade.settings import ROOT, Settings

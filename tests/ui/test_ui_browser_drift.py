@@ -10,9 +10,11 @@ import pytest
 
 pytest.importorskip("alpaca", reason="alpaca-py is not installed")
 
-from dashtrade.app import App, build_app
+from dashtrade.app import build_app
+from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.signals import Origin
+from dashtrade.services.accounts import accounts
 from dashtrade.services.bots import bots
 from dashtrade.services.people import users
 from dashtrade.settings import ROOT, Settings
@@ -71,7 +73,7 @@ def owned(door: App, user: User, bot_id: int) -> Any:
 def test_shares_sold_by_hand_are_told_and_booked_to_the_bot(
     home: Home, sim: AlpacaSimulator, door: App, ann: User, browser: Any
 ):
-    account = bots.add_account(
+    account = accounts.add_account(
         door,
         ann,
         broker="alpaca",

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain import totp
 from dashtrade.domain.access import Role
+from dashtrade.services.accounts import accounts
 from dashtrade.services.bots import bots
 from dashtrade.services.people import second_factor_policy
 from tests.support.installation import until
@@ -28,7 +29,7 @@ def led_there(tab: Any, seconds: float = 20) -> None:
 
 def test_who_has_none_is_led_to_it_and_closes_everything_meanwhile(tab: Any, home: Home, door: App):
     boss, user = person(door, Role.SUPERADMIN), person(door)
-    account = bots.add_account(
+    account = accounts.add_account(
         door, user, broker="paper", mode="paper", label="Sandbox", credentials={}, options={}
     )
     bot = bots.add_bot(

@@ -9,7 +9,8 @@ import pytest
 
 pytest.importorskip("alpaca", reason="alpaca-py is not installed")
 
-from dashtrade.app import App
+from dashtrade.context import App
+from dashtrade.services.accounts import accounts
 from dashtrade.services.bots import bots
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables.people import User
@@ -24,7 +25,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="ther
 @pytest.fixture(scope="module")
 def two(door: App, ann: User, sim: AlpacaSimulator) -> tuple[int, int]:
     """(a bot with real money, one on paper), each with a position."""
-    live = bots.add_account(
+    live = accounts.add_account(
         door,
         ann,
         broker="alpaca",

@@ -11,9 +11,11 @@ import pytest
 
 pytest.importorskip("alpaca", reason="alpaca-py is not installed")
 
-from dashtrade.app import App, build_app
+from dashtrade.app import build_app
+from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.signals import Origin
+from dashtrade.services.accounts import accounts
 from dashtrade.services.bots import bots
 from dashtrade.services.people import users
 from dashtrade.settings import ROOT, Settings
@@ -58,7 +60,9 @@ def ann(door: App) -> User:
     with door.db.read() as conn:
         user = people_table.by_id(conn, user_id)
     assert user is not None
-    bots.add_account(door, user, broker="paper", mode="paper", label="Sandbox", credentials={}, options={})
+    accounts.add_account(
+        door, user, broker="paper", mode="paper", label="Sandbox", credentials={}, options={}
+    )
     return user
 
 

@@ -15,10 +15,12 @@ import sqlalchemy as sa
 
 pytest.importorskip("alpaca", reason="alpaca-py is not installed")
 
-from dashtrade.app import App, build_app
+from dashtrade.app import build_app
+from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import Symbol
+from dashtrade.services.accounts import accounts as account_service
 from dashtrade.services.bots import bots
 from dashtrade.services.people import users
 from dashtrade.settings import ROOT, Settings
@@ -115,7 +117,7 @@ def bot_on(door: App, ann: User, account: int, symbol: str, **more: Any) -> int:
 @pytest.fixture(scope="module")
 def live(door: App, ann: User, sim: AlpacaSimulator) -> int:
     """A live account, with 10 AAPL of a bot's and a limit order that waits."""
-    account = bots.add_account(
+    account = account_service.add_account(
         door,
         ann,
         broker="alpaca",
@@ -140,7 +142,7 @@ def live(door: App, ann: User, sim: AlpacaSimulator) -> int:
 def papers(door: App, ann: User) -> int:
     """Sixteen paper accounts; a bot of the first owns something. Its id."""
     accounts = [
-        bots.add_account(
+        account_service.add_account(
             door, ann, broker="paper", mode="paper", label=f"Paper {n}", credentials={}, options={}
         )
         for n in range(16)
@@ -155,7 +157,7 @@ def hung_accounts(door: App, ann: User) -> list[int]:
     """Three, each with a bot that owns something whose price nobody tells."""
     accounts = []
     for number in range(3):
-        account = bots.add_account(
+        account = account_service.add_account(
             door,
             ann,
             broker="crypto",

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from dashtrade.app import App, build_app
+from dashtrade.app import build_app
 from dashtrade.brokers.schwab.auth import Token
+from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.signals import Origin
+from dashtrade.services.accounts import accounts, owned
 from dashtrade.services.bots import bots
 from dashtrade.services.people import users
 from dashtrade.settings import ROOT, Settings
@@ -156,10 +158,10 @@ def test_an_account_is_added_by_schwabs_link_trades_and_is_renewed_in_time(
 def test_an_account_that_nobody_signed_in_at_again_is_stopped_and_comes_back_by_its_button(
     home: Home, sim: Simulator, door: App, ann: User, browser: Any
 ):
-    account = bots.account_of(
+    account = owned.account_of(
         door,
         ann,
-        bots.add_account(
+        accounts.add_account(
             door,
             ann,
             broker="schwab",
@@ -182,4 +184,4 @@ def test_an_account_that_nobody_signed_in_at_again_is_stopped_and_comes_back_by_
     paste(tab, sent_back(tab, sim))
     shown(tab, "Left alone: signed in for seven days")
     card.get_by_text("Disabled").wait_for(state="hidden")
-    assert bots.account_of(door, ann, account.id).is_active
+    assert owned.account_of(door, ann, account.id).is_active

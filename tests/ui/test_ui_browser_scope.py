@@ -12,9 +12,11 @@ import pytest
 
 pytest.importorskip("alpaca", reason="alpaca-py is not installed")
 
-from dashtrade.app import App, build_app
+from dashtrade.app import build_app
+from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.signals import Origin
+from dashtrade.services.accounts import accounts
 from dashtrade.services.bots import bots
 from dashtrade.services.people import users
 from dashtrade.settings import ROOT, Settings
@@ -60,10 +62,10 @@ def ann(door: App, sim: AlpacaSimulator) -> User:
     with door.db.read() as conn:
         user = people_table.by_id(conn, user_id)
     assert user is not None
-    paper = bots.add_account(
+    paper = accounts.add_account(
         door, user, broker="paper", mode="paper", label="Practice", credentials={}, options={}
     )
-    live = bots.add_account(
+    live = accounts.add_account(
         door,
         user,
         broker="alpaca",
@@ -71,7 +73,7 @@ def ann(door: App, sim: AlpacaSimulator) -> User:
         label="Alpaca",
         credentials={"key": sim.key, "secret": sim.secret},
         options={},
-        acknowledge=bots.REAL_MONEY,
+        acknowledge=accounts.REAL_MONEY,
         decline_second_factor=True,
     )
     for account, symbol, size in ((paper, "BTCUSD", "0.5"), (live, "AAPL", "10")):

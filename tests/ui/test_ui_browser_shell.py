@@ -12,9 +12,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from dashtrade.app import App, build_app
+from dashtrade.app import build_app
+from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.signals import Origin
+from dashtrade.services.accounts import accounts
 from dashtrade.services.bots import bots
 from dashtrade.services.people import users
 from dashtrade.settings import ROOT, Settings
@@ -82,7 +84,7 @@ def ann(door: App) -> User:
     with door.db.read() as conn:
         user = people_table.by_id(conn, user_id)
     assert user is not None
-    account = bots.add_account(
+    account = accounts.add_account(
         door, user, broker="paper", mode="paper", label="Paper", credentials={}, options={}
     )
     for symbol, name, action in (("BTCUSD", "Coin", "sell"), ("ETHUSD", LONG, "buy")):

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from dashtrade.app import App, build_app
+from dashtrade.app import build_app
+from dashtrade.context import App
 from dashtrade.domain.round_trips import RoundTrip
 from dashtrade.domain.values import Side, Symbol
+from dashtrade.services.accounts import accounts
 from dashtrade.services.bots import bots
 from dashtrade.services.people import users
 from dashtrade.settings import ROOT, Settings
@@ -42,7 +44,7 @@ def ann(app: App) -> None:
         user = people_table.by_id(conn, user_id)
     assert user is not None
     users.change_options(app, user, {"time_zone": "Europe/Berlin"})
-    account = bots.add_account(
+    account = accounts.add_account(
         app, user, broker="paper", mode="paper", label="Paper", credentials={}, options={}
     )
     found = {

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import pytest
 import sqlalchemy as sa
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.services.demo import demo
 from dashtrade.services.people.users import Denied
 from tests.ui.test_ui_auth import Desk, desk  # noqa: F401

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.services.bots import bots as bot_service
 from tests.support.installation import Person
 from tests.ui.test_ui_forms import ann, app, field, pressed  # noqa: F401

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashtrade.app import App
-from dashtrade.services.bots import bots as bot_service
+from dashtrade.context import App
+from dashtrade.services.accounts import owned as owned_accounts
 from dashtrade.services.trading import flatten
 from tests.support.installation import Person
 from tests.ui.test_ui_forms import ann, app  # noqa: F401
@@ -117,4 +117,4 @@ def test_a_stronger_stop_that_is_on_stays(app: App, ann: Person, two: tuple[int,
     ann.does("PUT", "/switches", {"scope": "user", "mode": "reduce_only"})
     flatten.start(app, ann.user, scope="user", scope_id=None, pause=True)
     assert [row["mode"] for row in ann.get("/switches")["items"]] == ["reduce_only"]
-    assert bot_service.account_of(app, ann.user, two[0]).is_active
+    assert owned_accounts.account_of(app, ann.user, two[0]).is_active

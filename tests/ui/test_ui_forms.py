@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashtrade.app import App, build_app
+from dashtrade.app import build_app
+from dashtrade.context import App
 from dashtrade.domain.decisions.risk import risk_limit_price
 from dashtrade.domain.values import Malformed
+from dashtrade.services.accounts import owned as owned_accounts
 from dashtrade.services.accounts import prices
 from dashtrade.services.bots import bots as bot_service
 from dashtrade.settings import Settings
@@ -268,7 +270,7 @@ def test_the_risk_limit_stands_where_no_stop_would_and_has_a_price(app: App, ann
     shown = f"risk limit at {price(entry * D('0.96'))}"
     assert exits_said(one) == (shown, "kept by DashTrade")
     assert exits_said(other)[0].endswith("no stop")
-    held = prices.holding(app, one, bot_service.account_of(app, ann.user, one.account_id))
+    held = prices.holding(app, one, owned_accounts.account_of(app, ann.user, one.account_id))
     assert stop_cell(held).text == shown and stop_cell(held).meter is not None
     assert [float(entry * D("0.96")), "risk limit"] in candles._levels(one)
     page = words(opened("bots", bot=str(limited)))

@@ -14,7 +14,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from bot_database import DatabaseAway
-from dashtrade.app import App, build_app
+from dashtrade.app import build_app
+from dashtrade.context import App
 from dashtrade.domain.access import Role
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.bots import Stop

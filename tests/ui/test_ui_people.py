@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from streamlit.testing.v1 import AppTest
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain import totp
 from dashtrade.domain.access import Role
 from dashtrade.services.accounts import simulation

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain import totp
 from dashtrade.domain.access import Role
+from dashtrade.services.accounts import accounts as account_service
 from dashtrade.services.accounts import connections
-from dashtrade.services.bots import bots
 from dashtrade.services.people import second_factor, second_factor_policy
 from dashtrade.settings import ROOT
 from dashtrade.tables import accounts as account_table
@@ -42,7 +42,7 @@ def boss(house: House) -> Person:
 
 def live_account(app: App, user: User, **more: Any) -> int:
     given = {"decline_second_factor": True} | more
-    return bots.add_account(
+    return account_service.add_account(
         app,
         user,
         broker="alpaca",
@@ -248,11 +248,11 @@ def test_an_account_confirmed_before_is_asked_about_and_answers(app: App, ann: P
     assert "Your password alone opens this account" in words(tab) and "Go on without it" in labels(tab)
 
     def script(number: int) -> None:
-        from dashtrade.services.bots import bots
+        from dashtrade.services.accounts import owned
         from dashtrade.ui.setup import accounts
         from dashtrade.ui.shell.page import guard, the_app
 
-        accounts.confirm_form(bots.account_of(the_app(), guard(), number), "asked")
+        accounts.confirm_form(owned.account_of(the_app(), guard(), number), "asked")
 
     asked = dialog(script, number=account)
     asked.text_input[0].set_value("REAL MONEY")
@@ -301,7 +301,7 @@ def test_admins_see_who_trades_real_money_behind_a_password(
     ).sub
     with app.db.read() as conn:
         [account] = account_table.list_all(conn, ann.user.id)
-    bots.change_account(
+    account_service.change_account(
         app, ann.user, account.id, {"acknowledge": "REAL MONEY", "decline_second_factor": True}
     )
     assert cell(ann.user).text == "Declined" and "since" in cell(ann.user).sub

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.round_trips import ExitReason
 from dashtrade.domain.scope import Money, MoneyScope
 from dashtrade.services.trading import trade_files

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.access import Role, TokenScope
 from dashtrade.services.people import credentials, sessions, users
 from dashtrade.ui.admin import people as admin_people

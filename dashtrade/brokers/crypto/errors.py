@@ -11,21 +11,19 @@ import logging
 import re
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from dashtrade.brokers.crypto.venues import Exchange
 from dashtrade.domain.ports import (
     BadCredentials,
     BrokerError,
+    Clock,
     NotOffered,
     Rejected,
     RetryLater,
     Unavailable,
     Unknown,
 )
-
-if TYPE_CHECKING:
-    from dashtrade.brokers.crypto.wire import Wire
 
 log = logging.getLogger("dashtrade.crypto")
 
@@ -54,7 +52,16 @@ class Heard:
     retry_after: float | None = None
 
 
-def sending(wire: Wire, client: Any, error: Exception) -> BrokerError:
+class AtExchange(Protocol):
+    """What is asked of the wire that an error came over."""
+
+    venue: Exchange
+    clock: Clock
+
+    def resync(self, client: Any) -> None: ...
+
+
+def sending(wire: AtExchange, client: Any, error: Exception) -> BrokerError:
     """Of a request that would place an order: does one exist? Unless that is certain, Unknown."""
     if isinstance(error, BrokerError):
         return error
@@ -75,7 +82,7 @@ def sending(wire: Wire, client: Any, error: Exception) -> BrokerError:
     )
 
 
-def reading(wire: Wire, client: Any, error: Exception) -> BrokerError:
+def reading(wire: AtExchange, client: Any, error: Exception) -> BrokerError:
     """Of a request that places nothing: whatever failed, nothing is known, least of all that something is
     absent."""
     if isinstance(error, BrokerError):
@@ -101,7 +108,7 @@ def not_offered(client: Any, error: Exception) -> bool:
     return isinstance(error, ccxt.NotSupported) or client.heard.status in (404, 405, 501)
 
 
-def _sure(wire: Wire, client: Any, error: Exception) -> BrokerError | None:
+def _sure(wire: AtExchange, client: Any, error: Exception) -> BrokerError | None:
     """What is certain whatever was asked."""
     import ccxt
 
@@ -166,7 +173,7 @@ def _is_credentials(ccxt: Any, heard: Heard, error: Exception) -> bool:
     )
 
 
-def _try_resync(wire: Wire, client: Any) -> None:
+def _try_resync(wire: AtExchange, client: Any) -> None:
     if wire.venue.can_resync:
         try:
             wire.resync(client)

@@ -6,40 +6,21 @@ First what the signal means for this position (`_propose`), then whether it may 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from dashtrade.domain.decisions import netting
-from dashtrade.domain.decisions.risk import (
-    Approved,
-    Proposal,
-    Refused,
-    Step,
-    View,
-    Wait,
-    WaitingEntry,
-    review,
-    would_have,
-)
-from dashtrade.domain.decisions.sizing import NoSize, entry_size, exit_quantity
+from dashtrade.domain.decisions.building import closing_step, opening_step
+from dashtrade.domain.decisions.outcomes import Proposal, Refused, Wait
+from dashtrade.domain.decisions.risk import Approved, review, would_have
+from dashtrade.domain.decisions.sizing import NoSize
+from dashtrade.domain.decisions.steps import Step
+from dashtrade.domain.decisions.view import View, WaitingEntry
 from dashtrade.domain.exits import exits as exit_rules
-from dashtrade.domain.exits.broker_held import Entry, Held, held_natively, written_as_held
 from dashtrade.domain.orders import Effect, Order
-from dashtrade.domain.ports import Rules
-from dashtrade.domain.signals import Action, ExitPlan, Signal, Target
-from dashtrade.domain.values import (
-    ZERO,
-    OrderSide,
-    OrderType,
-    Side,
-    TimeInForce,
-    floor_to,
-    given,
-    iso,
-    plain,
-    round_to,
-)
+from dashtrade.domain.signals import Action, Signal
+from dashtrade.domain.values import ZERO, Side, iso, plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +41,9 @@ class Later:
 
 
 Decision = Approved | Refused | CancelFirst | Later | Wait
-ONE = Decimal(1)
+
 ANOTHER_LOOK = timedelta(seconds=2)  # while another bot's exit stands in the way of this one's
+
 ENTRIES = frozenset({Action.BUY, Action.SELL, Action.ADD, Action.REVERSE})
 
 
@@ -174,18 +156,18 @@ def _enter(signal: Signal, view: View, side: Side) -> Proposal | Refused | Cance
         )
     if against or (owned and view.working):
         return _take_back(view.working, "a new direction")
-    exits = (_closing(signal, view, None),) if owned else ()
+    exits = (closing_step(signal, view, None),) if owned else ()
     if exits and _missing(view):
         return _no_further(exits, view)
     if not bot.sides.allow(side):
         if exits:
             return Proposal(exits=exits, entry=None)
         return _wrong_side(signal, view, side)
-    return _with_entry(signal, view, exits, _opening(signal, view, side, Effect.OPEN, None))
+    return _with_entry(signal, view, exits, opening_step(signal, view, side, Effect.OPEN, None))
 
 
 def _wrong_side(signal: Signal, view: View, side: Side) -> Refused:
-    entry = _opening(signal, view, side, Effect.OPEN, None)
+    entry = opening_step(signal, view, side, Effect.OPEN, None)
     return Refused(
         reason=f"the bot trades {view.bot.sides} only, and there is no position to close",
         numbers={"sides": str(view.bot.sides), "asked_for": str(side)},
@@ -230,7 +212,7 @@ def _exit(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
             ),
             numbers={"dust": plain(owned)},
         )
-    step = _closing(signal, view, signal)
+    step = closing_step(signal, view, signal)
     if step.quantity <= 0 and _missing(view):
         return _no_further((step,), view)
     if step.quantity <= 0:
@@ -252,7 +234,7 @@ def _add(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
         return Refused(reason=f"an order to {entries[0].side} {plain(entries[0].quantity)} is still working")
     if legs := [order for order in view.working if order.parent_id]:
         return _take_back(legs, "the position grows, and its exits with it")
-    return _with_entry(signal, view, (), _opening(signal, view, Side.of(owned), Effect.ADD, None))
+    return _with_entry(signal, view, (), opening_step(signal, view, Side.of(owned), Effect.ADD, None))
 
 
 def _reverse(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
@@ -262,14 +244,14 @@ def _reverse(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
     if not owned:
         return Refused(reason="nothing to reverse: the bot owns nothing")
     side = Side.SHORT if owned > 0 else Side.LONG
-    exits = (_closing(signal, view, None),)
+    exits = (closing_step(signal, view, None),)
     if _missing(view):
         return _no_further(exits, view)
     if not view.bot.sides.allow(side):
         return Proposal(exits=exits, entry=None)
     own_size = signal.size is not None and view.bot.size_override
     return _with_entry(
-        signal, view, exits, _opening(signal, view, side, Effect.OPEN, None if own_size else abs(owned))
+        signal, view, exits, opening_step(signal, view, side, Effect.OPEN, None if own_size else abs(owned))
     )
 
 
@@ -358,266 +340,3 @@ def _with_entry(
     if exits:
         return Proposal(exits=exits, entry=None, done=f"closes only: {entry.reason}")
     return Refused(reason=entry.reason, numbers=entry.numbers)
-
-
-# --- steps --------------------------------------------------------------------------------------------------
-
-
-def _closing(signal: Signal, view: View, sized_by: Signal | None) -> Step:
-    """Out of what the bot owns: at market, unless the alert itself names a price for its exit."""
-    owned = view.bot.position.quantity
-    side = OrderSide.SELL if owned > 0 else OrderSide.BUY
-    size = sized_by.size if sized_by else None
-    sized = exit_quantity(
-        size, owned=abs(owned), price=view.quote.mid, rules=view.rules, part_step=_part_step(view)
-    )
-    kind = sized_by.order_type if sized_by and sized_by.order_type else OrderType.MARKET
-    quantity, words = sized.quantity, f"{side} {sized.words}"
-    if (
-        view.drift is not None
-        and (left := floor_to(view.drift.left_for(owned), view.rules.quantity_step)) < quantity
-    ):
-        quantity, words = (
-            left,
-            f"{side} {plain(left)}: the broker has no more of the {plain(abs(owned))} on record",
-        )
-    if view.shared is not None:
-        can = netting.sendable(quantity, side, view.shared.net, view.bot.symbol, view.capabilities)
-        if can < quantity:
-            quantity, words = (
-                can,
-                f"{words}; {plain(can)} now, as the rest cannot be sold short in whole shares",
-            )
-    limit = (
-        round_to(signal.limit_price, view.rules.price_step)
-        if kind is not OrderType.MARKET and signal.limit_price
-        else None
-    )
-    if kind is OrderType.MARKET and _outside_hours(signal, view):
-        kind, limit = OrderType.LIMIT, _reaching(view, side)
-        words += f", at a limit of {plain(limit)} so that it trades outside the regular hours"
-    whole = abs(owned) - quantity < max(view.rules.min_quantity, view.rules.quantity_step)
-    return _step(
-        signal,
-        view,
-        side=side,
-        effect=Effect.CLOSE if whole else Effect.REDUCE,
-        quantity=quantity,
-        kind=kind,
-        limit=limit,
-        words=words,
-    )
-
-
-def _part_step(view: View) -> Decimal:
-    """Of a part of a position: beside a short one, what is left has to be sold in whole shares, too."""
-    whole = (
-        view.shared is not None
-        and view.shared.short
-        and netting.wants_whole_shorts(view.bot.symbol, view.capabilities)
-    )
-    return max(view.rules.quantity_step, ONE) if whole else view.rules.quantity_step
-
-
-def _outside_hours(signal: Signal, view: View) -> bool:
-    """It is to trade outside the regular hours, and that is what it is."""
-    wanted = signal.extended_hours or view.bot.ordering.extended_hours
-    return (
-        wanted and not view.market_open and not view.bot.symbol.is_crypto and view.capabilities.extended_hours
-    )
-
-
-def _reaching(view: View, side: OrderSide) -> Decimal:
-    """A limit a hundredth past the market: there are no market orders outside the regular hours, and a way
-    out has to fill."""
-    price = view.quote.price_for(side)
-    return round_to(price + side.sign * price / 100, view.rules.price_step)
-
-
-def _opening(signal: Signal, view: View, side: Side, effect: Effect, fixed: Decimal | None) -> Step | NoSize:
-    bot = view.bot
-    order_side = OrderSide.BUY if side is Side.LONG else OrderSide.SELL
-    kind = signal.order_type or bot.order_type
-    price, limit = _prices(signal, view, order_side, kind)
-    plan = exit_rules.plan_for(signal, ExitPlan() if effect is Effect.ADD else bot.exit_plan)
-    if why := exit_rules.misplaced(plan, price, side) or _no_hours(signal, view, kind):
-        return NoSize(reason=why, numbers={"price": plain(price)})
-    quantity, words = fixed, f"the same {plain(fixed)}" if fixed else ""
-    if quantity is None:
-        own = signal.size if bot.size_override else None
-        sized = entry_size(
-            own or bot.size,
-            price=price,
-            equity=view.account.equity,
-            owned=abs(bot.position.quantity),
-            rules=_rules_for(signal, view, order_side, kind),
-            stop_distance=_stop_distance(plan.stop_loss, price),
-        )
-        if isinstance(sized, NoSize):
-            return sized
-        ignored = (
-            " (the alert's own size is not allowed by the bot)" if signal.size is not None and not own else ""
-        )
-        quantity, words = sized.quantity, sized.words + ignored
-    step = _step(
-        signal,
-        view,
-        side=order_side,
-        effect=effect,
-        quantity=quantity,
-        kind=kind,
-        limit=limit,
-        price=price,
-        words=f"{order_side} {words}{_limit_said(signal, kind, limit)}",
-        entry=True,
-    )
-    return _with_exits(step, plan, view)
-
-
-def _rules_for(signal: Signal, view: View, side: OrderSide, kind: OrderType) -> Rules:
-    """What an entry may be: some venues take fractions of a share in day orders alone, and never short."""
-    by_the_day = kind is OrderType.MARKET or _lasts(signal, view, kind, entry=True) is TimeInForce.DAY
-    kinds = _fractions_by_the_day(view)
-    if not kinds or (kind in kinds and by_the_day and side is OrderSide.BUY):
-        return view.rules
-    return replace(
-        view.rules,
-        quantity_step=max(view.rules.quantity_step, ONE),
-        min_quantity=max(view.rules.min_quantity, ONE),
-    )
-
-
-def _no_hours(signal: Signal, view: View, kind: OrderType) -> str:
-    """Why an entry cannot trade outside the regular hours, if it is to."""
-    can = view.capabilities
-    if (
-        not (signal.extended_hours or view.bot.ordering.extended_hours)
-        or view.market_open
-        or view.bot.symbol.is_crypto
-    ):
-        return ""
-    if not can.extended_hours:
-        return f"the market is closed, and {can.name} does not trade outside the regular hours"
-    return (
-        ""
-        if kind is OrderType.LIMIT
-        else f"outside the regular hours {can.name} takes limit orders only: send orderType limit"
-    )
-
-
-def _limit_said(signal: Signal, kind: OrderType, limit: Decimal | None) -> str:
-    """The rounding done to a limit, before and after."""
-    if limit is None or signal.limit_price in (None, limit):
-        return ""
-    return f", limit {plain(signal.limit_price)} rounded to {plain(limit)}"
-
-
-def _with_exits(step: Step, plan: ExitPlan, view: View) -> Step:
-    """The entry with its exits: at the venue where it can hold them, else kept by DashTrade."""
-    if plan.is_empty:
-        return step
-    can = view.capabilities
-    held = held_natively(
-        plan,
-        Entry(
-            symbol=view.bot.symbol,
-            side=step.side,
-            type=step.type,
-            quantity=step.quantity,
-            price=step.price,
-            price_step=view.rules.price_step,
-            time_in_force=step.time_in_force,
-            extended_hours=step.extended_hours,
-            alone=view.alone,
-            opens=step.effect is Effect.OPEN
-            and (view.shared is None or netting.opens(step.side, view.shared.net)),
-        ),
-        can,
-    )
-    if isinstance(held, Held):
-        targets = [t for t in (*held.plan.take_profits, held.plan.stop_loss) if t is not None]
-        prices = [plain(given(t.price, "price")) for t in targets]
-        words = f"{step.words}; exits at {' and '.join(prices)} held at {can.name}"
-        return replace(
-            step, exits=written_as_held(held.plan, can.name), time_in_force=held.time_in_force, words=words
-        )
-    why = f" ({held})" if held else ""
-    return replace(step, exits=exit_rules.written(plan), words=f"{step.words}; exits kept by DashTrade{why}")
-
-
-def _prices(signal: Signal, view: View, side: OrderSide, kind: OrderType) -> tuple[Decimal, Decimal | None]:
-    """(what a piece is expected to cost, the limit to send)."""
-    market = view.quote.price_for(side)
-    if kind not in (OrderType.LIMIT, OrderType.STOP_LIMIT):
-        return (signal.stop_price or market), None
-    limit = signal.limit_price
-    if limit is None:
-        better = market * view.bot.limit_offset_percent / 100
-        limit = market - better if side is OrderSide.BUY else market + better
-    limit = round_to(limit, view.rules.price_step)
-    return limit, limit
-
-
-def _stop_distance(stop: Target | None, price: Decimal) -> Decimal | None:
-    if stop is None:
-        return None
-    if stop.price is not None:
-        return abs(price - stop.price)
-    return stop.amount if stop.amount is not None else price * (stop.percent or ZERO) / 100
-
-
-def _step(
-    signal: Signal,
-    view: View,
-    *,
-    side: OrderSide,
-    effect: Effect,
-    quantity: Decimal,
-    kind: OrderType,
-    limit: Decimal | None,
-    words: str,
-    price: Decimal | None = None,
-    entry: bool = False,
-) -> Step:
-    stops = kind in (OrderType.STOP, OrderType.STOP_LIMIT)
-    trails = kind is OrderType.TRAILING_STOP
-    lasts = _lasts(signal, view, kind, entry=entry)
-    waits = lasts is not TimeInForce.DAY and kind is not OrderType.MARKET
-    if quantity % 1 and waits and kind in _fractions_by_the_day(view):  # an exit: entries are sized by it
-        lasts = TimeInForce.DAY
-        words += f", as a day order: {view.capabilities.name} takes fractions of a share in no other"
-    extended = (
-        (signal.extended_hours or view.bot.ordering.extended_hours)
-        and kind is OrderType.LIMIT
-        and view.capabilities.extended_hours
-    )
-    return Step(
-        side=side,
-        effect=effect,
-        quantity=quantity,
-        type=kind,
-        price=price or view.quote.price_for(side),
-        limit_price=limit,
-        stop_price=signal.stop_price if stops else None,
-        trail_amount=signal.trail_amount if trails else None,
-        trail_percent=signal.trail_percent if trails else None,
-        time_in_force=lasts,
-        extended_hours=extended and not view.bot.symbol.is_crypto,
-        words=words,
-    )
-
-
-def _lasts(signal: Signal, view: View, kind: OrderType, *, entry: bool) -> TimeInForce:
-    default = view.bot.ordering.time_in_force if entry else None
-    return signal.time_in_force or default or _patience(view, kind)
-
-
-def _fractions_by_the_day(view: View) -> frozenset[OrderType]:
-    return frozenset() if view.bot.symbol.is_crypto else view.capabilities.fractions_by_the_day
-
-
-def _patience(view: View, kind: OrderType) -> TimeInForce:
-    """A crypto market has no day; a resting order there stands until it is taken back."""
-    rests = kind is not OrderType.MARKET
-    wanted = TimeInForce.GTC if view.bot.symbol.is_crypto and rests else TimeInForce.DAY
-    return wanted if wanted in view.capabilities.times_in_force else TimeInForce.GTC

@@ -7,98 +7,27 @@ alone: giving up risk is never refused."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from dashtrade.domain.bots import Bot, Day, Stop, Switch, WhenClosed
-from dashtrade.domain.decisions.netting import Shared, cannot_be_left
-from dashtrade.domain.orders import Effect, Order
-from dashtrade.domain.ports import AccountState, Capabilities, Quote, Rules
-from dashtrade.domain.position_mismatch import Drift, DriftStatus
-from dashtrade.domain.protections import Fired, Guard, MarketClosed, Scope, Seen, Standing, locked_words
-from dashtrade.domain.signals import Action
-from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce, iso, money, plain
+from dashtrade.domain.decisions.netting import cannot_be_left
+from dashtrade.domain.decisions.outcomes import Check, Proposal, Refused, Wait
+from dashtrade.domain.decisions.steps import Step
+from dashtrade.domain.decisions.view import View
+from dashtrade.domain.orders import Effect
+from dashtrade.domain.position_mismatch import DriftStatus
+from dashtrade.domain.protections import Fired, Guard, MarketClosed, Scope, Seen, locked_words
+from dashtrade.domain.values import ZERO, OrderSide, iso, money, plain
 
 _KEY = object()
+
 SOON = timedelta(seconds=1)  # clocks differ: a market whose time has come may be closed a moment longer
+
 ASK_AGAIN = timedelta(minutes=1)  # whether a market has opened, where nobody can say when it will
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WaitingEntry:
-    """An entry of this bot that waits for the market to open."""
-
-    decision_id: int
-    signal_id: str
-    alone: bool
-    action: Action
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
-    """All a decision may look at. Taken at one moment, under the lock of the account."""
-
-    bot: Bot
-    working: tuple[Order, ...]  # this bot's own, not ended
-    reserved: Decimal  # money of the account's orders that the venue may not count yet
-    day: Day
-    switches: tuple[Switch, ...]
-    account_ok: str  # empty, or why the account may not trade
-    received_at: datetime
-    now: datetime
-    expires_at: datetime | None  # after this the signal is too old to act upon
-    taken_back: int  # orders this very signal has already cancelled
-    quote: Quote
-    account: AccountState
-    rules: Rules
-    capabilities: Capabilities
-    market_open: bool
-    alone: bool = True  # no other bot of the account trades this symbol
-    others_orders: tuple[Order, ...] = ()  # open orders of the account's other bots on the symbol
-    # what the account holds of it, at a broker whose positions are netted; None: it does not matter
-    shared: Shared | None = None
-    drift: Drift | None = None  # where the venue's books differ from ours, not yet resolved by its user
-    opens_at: datetime | None = None  # of a closed market, where the venue tells
-    waiting: tuple[WaitingEntry, ...] = ()
-    locks: tuple[Standing, ...] = ()
-    guards: tuple[Guard, ...] = ()
-
-    @property
-    def stop(self) -> Switch | None:
-        """The strongest switch that is on."""
-        on = [switch for switch in self.switches if switch.stop is not Stop.NONE]
-        return max(on, key=lambda switch: switch.stop.weight, default=None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    name: str
-    ok: bool
-    detail: str
-    numbers: dict[str, str] = field(default_factory=dict)
-    fired: tuple[Fired, ...] = ()  # the protections that said no
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """One order to be. A later step waits until the one before is filled."""
-
-    side: OrderSide
-    effect: Effect
-    quantity: Decimal
-    type: OrderType
-    price: Decimal  # what it is expected to cost a piece
-    limit_price: Decimal | None = None
-    stop_price: Decimal | None = None
-    trail_amount: Decimal | None = None
-    trail_percent: Decimal | None = None
-    time_in_force: TimeInForce = TimeInForce.DAY
-    extended_hours: bool = False
-    exits: dict[str, Any] | None = None  # the exits it brings, written as `exits.written` does
-    words: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,36 +43,6 @@ class Approved:
     def __post_init__(self) -> None:
         if self.key is not _KEY:
             raise TypeError("only risk.review approves")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
-    """Nothing is sent, and why. A skip (already long) is a refusal too."""
-
-    reason: str
-    numbers: dict[str, str] = field(default_factory=dict)
-    would: str = ""
-    checks: tuple[Check, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wait:
-    """Not now: decided anew at that time. An entry gives up its turn until then, so that nothing waits behind
-    it."""
-
-    until: datetime
-    reason: str
-    entry: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proposal:
-    """What the signal comes to before risk has spoken: reductions first, then at most one entry."""
-
-    exits: tuple[Step, ...]
-    entry: Step | None
-    done: str = ""  # already carried out (orders taken back), with nothing left to send
-    keeps: dict[str, Any] | None = None
 
 
 def review(proposal: Proposal, view: View) -> Approved | Refused | Wait:
@@ -249,6 +148,7 @@ def _switches(entry: Step, view: View) -> Check:
 
 
 _MARKET = "market"
+
 _ALL = Guard(id=0, scope=Scope.USER, scope_id=0, rule=MarketClosed())  # holds for everybody
 
 
@@ -488,6 +388,7 @@ def _frozen(entry: Step, view: View) -> Check:
 
 
 Rule = Callable[[Step, View], Check]
+
 RULES: tuple[Rule, ...] = (
     _active,
     _switches,

@@ -12,13 +12,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from difflib import get_close_matches
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
+from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.ports import Quote
 from dashtrade.domain.values import ZERO, Malformed, Symbol, exact, plain
-
-if TYPE_CHECKING:
-    from dashtrade.domain.decisions.risk import Step
 
 T = TypeVar("T")
 MONTH = 30 * 24 * 60  # in minutes: no protection looks back further

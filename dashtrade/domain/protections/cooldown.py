@@ -6,8 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
+from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.protections.base import (
     MONTH,
     Lock,
@@ -21,9 +22,6 @@ from dashtrade.domain.protections.base import (
     within,
 )
 from dashtrade.domain.values import iso
-
-if TYPE_CHECKING:
-    from dashtrade.domain.decisions.risk import Step
 
 _WORDS = {"stops": "a stop", "losses": "a loss", "exits": "an exit"}
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import accumulate
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
+from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.protections.base import (
     MONTH,
     Lock,
@@ -19,9 +20,6 @@ from dashtrade.domain.protections.base import (
     recent,
 )
 from dashtrade.domain.values import ZERO, money, plain
-
-if TYPE_CHECKING:
-    from dashtrade.domain.decisions.risk import Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

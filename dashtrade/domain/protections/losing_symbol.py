@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
+from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.protections.base import (
     MONTH,
     Lock,
@@ -21,9 +22,6 @@ from dashtrade.domain.protections.base import (
     within,
 )
 from dashtrade.domain.values import ZERO, money
-
-if TYPE_CHECKING:
-    from dashtrade.domain.decisions.risk import Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
+from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.protections.base import Lock, Needs, Seen, counted, lock_end, locking, several
-
-if TYPE_CHECKING:
-    from dashtrade.domain.decisions.risk import Step
 
 MINUTE = timedelta(minutes=1)
 

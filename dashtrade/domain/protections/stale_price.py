@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
+from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.protections.base import Lock, Needs, Seen, counted, lock_end, locking
 from dashtrade.domain.values import OrderType, iso
-
-if TYPE_CHECKING:
-    from dashtrade.domain.decisions.risk import Step
 
 NAMED = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})  # these say themselves what they may cost
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
+from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.protections.base import Lock, Needs, Seen, Target, lock_end, locking, measured
 from dashtrade.domain.protections.stale_price import NAMED
 from dashtrade.domain.values import plain
-
-if TYPE_CHECKING:
-    from dashtrade.domain.decisions.risk import Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,20 +8,18 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from dashtrade.context import App
 from dashtrade.domain.ports import AccountState, Broker, BrokerError, Unavailable
 from dashtrade.domain.values import money
-from dashtrade.services.bots.bots import account_of
+from dashtrade.services.accounts.owned import account_of
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables.accounts import Account
 from dashtrade.tables.people import User
-
-if TYPE_CHECKING:
-    from dashtrade.app import App
 
 T = TypeVar("T")
 LONGEST = 5.0  # seconds, all in all: a person is waiting

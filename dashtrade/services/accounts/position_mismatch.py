@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 
+from dashtrade.context import App
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.position_mismatch import Drift, DriftStatus, Way, asset_of, ratio_words, scaled
 from dashtrade.domain.values import Malformed, exact, iso, money, plain
@@ -20,9 +21,6 @@ from dashtrade.tables import bots as bot_table
 from dashtrade.tables import drifts as table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables.people import User
-
-if TYPE_CHECKING:
-    from dashtrade.app import App
 
 PRICE_WAIT = 5.0  # seconds for the market's price, at which something is booked
 

@@ -14,8 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from dashtrade.context import App
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.ports import (
     AccountState,
@@ -31,9 +32,6 @@ from dashtrade.services.accounts.latest_answers import Answer, Latest
 from dashtrade.tables import readings as reading_table
 from dashtrade.tables.accounts import Account
 from dashtrade.tables.readings import Reading
-
-if TYPE_CHECKING:
-    from dashtrade.app import App
 
 PAPER_LIFE, READING_LIFE, QUOTE_LIFE, CANDLE_LIFE, HISTORY_LIFE = 0.9, 0.5, 3.0, 10.0, 600.0  # seconds
 FRESH = timedelta(seconds=30)  # what was read longer ago is shown with its age

@@ -7,25 +7,24 @@ import hmac
 import json
 import secrets
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import sqlalchemy as sa
 
+from dashtrade.context import App
 from dashtrade.domain.ports import BadCredentials, BrokerError
 from dashtrade.domain.values import Malformed, sha256
 from dashtrade.engine.workflow import drive
 from dashtrade.services.accounts import connections
-from dashtrade.services.bots.bots import Refusal, account_of
+from dashtrade.services.accounts.owned import account_of
+from dashtrade.services.bots.bots import Refusal
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as people_table
 from dashtrade.tables.accounts import Account
 from dashtrade.tables.people import User
 from encryption import WrongKey
-
-if TYPE_CHECKING:
-    from dashtrade.app import App
 
 CALLBACK = "https://127.0.0.1"  # what people register at Schwab for an app without a website
 REFUSED = (

@@ -6,10 +6,11 @@ simulated positions must not mix."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 
+from dashtrade.context import App
 from dashtrade.domain.access import Permission
 from dashtrade.domain.paper_account import PaperSettings
 from dashtrade.services.bots.bots import Refusal
@@ -20,9 +21,6 @@ from dashtrade.tables import messages as message_table
 from dashtrade.tables import paper as paper_table
 from dashtrade.tables import people as people_table
 from dashtrade.tables.people import User
-
-if TYPE_CHECKING:
-    from dashtrade.app import App
 
 SHOWN = 5  # of what stands in the way
 

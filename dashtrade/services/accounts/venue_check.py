@@ -9,17 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+from dashtrade.context import App
 from dashtrade.domain.bots import Bot, OrderDefaults, Sides
 from dashtrade.domain.decisions.sizing import NoSize, entry_size
 from dashtrade.domain.ports import BrokerError, Capabilities, Quote, Rejected, Rules, Unavailable
 from dashtrade.domain.signals import Size, SizeKind
 from dashtrade.domain.values import ZERO, Malformed, OrderType, Symbol, money, plain
 from dashtrade.tables.accounts import Account
-
-if TYPE_CHECKING:
-    from dashtrade.app import App
 
 T = TypeVar("T")
 Warn = Callable[[str], Any]

@@ -11,11 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
+from dashtrade.context import App
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.decisions.decide import CancelFirst, Later, decide
-from dashtrade.domain.decisions.risk import Approved, Check, Refused, Step, View, Wait
+from dashtrade.domain.decisions.outcomes import Check, Refused, Wait
+from dashtrade.domain.decisions.risk import Approved
+from dashtrade.domain.decisions.steps import Step
+from dashtrade.domain.decisions.view import View
 from dashtrade.domain.exits import exits as exit_rules
 from dashtrade.domain.ports import BrokerError, Unavailable
 from dashtrade.domain.signals import ExitPlan, Signal
@@ -27,9 +30,6 @@ from dashtrade.tables import bots as bot_table
 from dashtrade.tables.accounts import Account
 from dashtrade.tables.people import User
 from dashtrade.tables.signals import Waiting
-
-if TYPE_CHECKING:
-    from dashtrade.app import App
 
 PATIENCE = 3.0  # seconds, with a venue
 MOST = 5  # bots, of those that hear it

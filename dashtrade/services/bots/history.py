@@ -6,16 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from dashtrade.context import App
 from dashtrade.domain.bots import Bot, Window
 from dashtrade.domain.exits.exits import written
 from dashtrade.domain.values import plain
 from dashtrade.tables import messages as message_table
 from dashtrade.tables.people import User
-
-if TYPE_CHECKING:
-    from dashtrade.app import App
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,10 +19,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 
+from dashtrade.context import App
 from dashtrade.domain.access import Role
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.signals import Origin
@@ -30,6 +31,7 @@ from dashtrade.domain.values import Symbol, Timeframe
 from dashtrade.engine.watch import Watch
 from dashtrade.limits import network_of
 from dashtrade.locks import NotMyTurn
+from dashtrade.services.accounts import accounts
 from dashtrade.services.bots import bots
 from dashtrade.services.bots.bots import Refusal
 from dashtrade.services.people import admin, passwords, removal, users
@@ -42,9 +44,6 @@ from dashtrade.tables import signals as signal_table
 from dashtrade.tables.admin_queries import HISTORY
 from dashtrade.tables.base import added_id, metadata
 from dashtrade.tables.people import User
-
-if TYPE_CHECKING:
-    from dashtrade.app import App
 
 MOST = 200  # demos alive
 PER_HOUR = 5  # from one address
@@ -298,7 +297,7 @@ def _settle(past: App) -> User:
         return found
 
     user = past.db.write(add)
-    account = bots.add_account(
+    account = accounts.add_account(
         past,
         user,
         broker="paper",

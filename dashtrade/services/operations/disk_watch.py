@@ -4,17 +4,14 @@ once when there is again."""
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from dashtrade.context import App
 from dashtrade.disk import MB
 from dashtrade.domain.values import iso
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as people_table
-
-if TYPE_CHECKING:
-    from dashtrade.app import App
 
 log = logging.getLogger("dashtrade.disk")
 _LOW_SINCE = "disk_low_since"  # a setting of the installation, so that a restart tells nobody again

@@ -15,10 +15,11 @@ from contextlib import closing
 from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from dashtrade.context import App
 from dashtrade.domain.values import Symbol, iso, plain
 from dashtrade.services.bots.bots import Refusal
 from dashtrade.tables import admin_queries
@@ -27,9 +28,6 @@ from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables.base import harmless
 from dashtrade.tables.people import User
-
-if TYPE_CHECKING:
-    from dashtrade.app import App
 
 T = TypeVar("T")
 PIECE = 256 * 1024  # characters between two pieces that are handed on
@@ -165,7 +163,7 @@ def csv_pieces(app: App, names: tuple[str, ...], rows: Rows) -> Pieces[str]:
     while more:
         with app.db.read() as conn, closing(rows(conn, key)) as found:
             more = False
-            for _, cells in found:
+            for key, cells in found:  # noqa: B007  the next piece begins behind the last row
                 writer.writerow(cells)
                 if buffer.tell() >= PIECE:
                     more = True

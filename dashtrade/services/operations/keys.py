@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 
+from dashtrade.context import App
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import people as people_table
 from dashtrade.tables import second_factors as proof_table
 from encryption import WrongKey
-
-if TYPE_CHECKING:
-    from dashtrade.app import App
 
 CHECK = "key_check"
 _PAGE = 200

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from bot_engine import Accepted
+from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import Reading
 from dashtrade.domain.signals import Origin
 from dashtrade.engine.intake import NoRoom
@@ -22,9 +22,6 @@ from dashtrade.tables import messages as message_table
 from dashtrade.tables import quotas as table
 from dashtrade.tables import storage
 from dashtrade.tables.people import User
-
-if TYPE_CHECKING:
-    from dashtrade.app import App
 
 MB = 1024 * 1024
 DEMO_MB = 16  # stored of a demo; of other users DASHTRADE_USER_MB

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 
+from dashtrade.context import App
 from dashtrade.domain.access import Permission, Role
 from dashtrade.domain.values import Malformed
 from dashtrade.services.bots.bots import NotFound, Refusal
@@ -20,9 +21,6 @@ from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as table
 from dashtrade.tables import second_factors as proof_table
 from dashtrade.tables.people import User
-
-if TYPE_CHECKING:
-    from dashtrade.app import App
 
 SIGNUPS = ("open", "invite", "closed")
 DAYS, SYMBOLS, LATEST = 14, 8, 1000

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import secrets
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 
+from dashtrade.context import App
 from dashtrade.domain.access import Permission, may, may_manage
 from dashtrade.domain.values import sha256
 from dashtrade.services.bots.bots import NotFound, Refusal
@@ -20,9 +21,6 @@ from dashtrade.tables import people as people_table
 from dashtrade.tables import quotas as quota_table
 from dashtrade.tables import second_factors as table
 from dashtrade.tables.people import User
-
-if TYPE_CHECKING:
-    from dashtrade.app import App
 
 LINK_LIFE = timedelta(hours=24)
 

@@ -7,19 +7,16 @@ worker calls it every hour."""
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from dashtrade.context import App
 from dashtrade.domain.access import Role
 from dashtrade.services.bots.bots import NotFound, Refusal
 from dashtrade.tables import admin_queries
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as table
-
-if TYPE_CHECKING:
-    from dashtrade.app import App
 
 log = logging.getLogger("dashtrade.people")
 AT_ONCE = 2000  # rows in one commit

@@ -8,10 +8,10 @@ import contextlib
 import json
 import secrets
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from dashtrade.context import App
 from dashtrade.domain import totp
 from dashtrade.domain.values import Malformed, sha256
 from dashtrade.services.bots.bots import Refusal
@@ -23,9 +23,6 @@ from dashtrade.tables import people as people_table
 from dashtrade.tables import second_factors as table
 from dashtrade.tables.people import User
 from encryption import WrongKey
-
-if TYPE_CHECKING:
-    from dashtrade.app import App
 
 RECOVERY_CODES = 10
 TICKET_LIFE, _TICKET = timedelta(minutes=5), "signing in "
@@ -156,7 +153,6 @@ def check(app: App, user: User, code: str, address: str, *, device: str = "") ->
         throttle.right(app, keys)
         return
     app.notes.note(
-        app,
         "sign-in failed",
         who=user.email,
         address=address,

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 
+from dashtrade.context import App
 from dashtrade.domain.access import Permission
 from dashtrade.domain.values import Malformed
 from dashtrade.services.people.permission import require
@@ -20,10 +21,6 @@ from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as people_table
 from dashtrade.tables.accounts import Account
 from dashtrade.tables.people import REQUIRED, SECOND_FACTOR, User
-
-if TYPE_CHECKING:
-    from dashtrade.app import App
-
 
 # --- for everybody ------------------------------------------------------------------------------------------
 

@@ -9,10 +9,11 @@ import secrets
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 
+from dashtrade.context import App
 from dashtrade.domain.access import Permission, TokenScope, may_manage
 from dashtrade.domain.values import Malformed, sha256
 from dashtrade.services.bots.bots import NotFound, Refusal
@@ -23,9 +24,6 @@ from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as table
 from dashtrade.tables import quotas as quota_table
 from dashtrade.tables.people import User
-
-if TYPE_CHECKING:
-    from dashtrade.app import App
 
 SHORT, REMEMBERED = timedelta(hours=24), timedelta(days=30)
 IDLE = timedelta(hours=12)

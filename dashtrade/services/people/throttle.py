@@ -11,18 +11,15 @@ import ipaddress
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from dashtrade.context import App
 from dashtrade.domain.values import sha256
 from dashtrade.limits import network_of
 from dashtrade.services.refusals import Denied
 from dashtrade.tables import attempts as table
 from dashtrade.tables import quotas as quota_table
-
-if TYPE_CHECKING:
-    from dashtrade.app import App
 
 MOST, MOST_OF_NETWORK = 8, 20
 DEVICE_LIFE, DEVICES = timedelta(days=400), 20
@@ -73,7 +70,7 @@ def reserve(
     seconds = wait(app, keys) or _counted(app, keys)
     if seconds:
         # A name that nobody has is whatever a stranger likes: it makes no line of its own.
-        app.notes.note(app, action, who=who if subject else "", address=address, subject=subject)
+        app.notes.note(action, who=who if subject else "", address=address, subject=subject)
         raise denied(seconds)
 
 

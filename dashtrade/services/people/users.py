@@ -8,12 +8,13 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
 from bot_database import DatabaseAway
+from dashtrade.context import App
 from dashtrade.domain.access import Permission, Role, TokenScope, may
 from dashtrade.domain.values import Malformed, sha256
 from dashtrade.services.operations import quotas
@@ -26,9 +27,6 @@ from dashtrade.tables import people as table
 from dashtrade.tables import quotas as quota_table
 from dashtrade.tables import signals as signal_table
 from dashtrade.tables.people import User
-
-if TYPE_CHECKING:
-    from dashtrade.app import App
 
 TOKEN_LIFE = timedelta(days=30)
 INVITATION_LIFE = timedelta(days=7)
@@ -83,7 +81,7 @@ def register(app: App, *, email: str, password: str, name: str, code: str | None
     try:
         invited = None if first else may_join(app, code, email)
     except Denied as denied:
-        app.notes.note(app, "sign-up refused", reason=denied.message, address=address)
+        app.notes.note("sign-up refused", reason=denied.message, address=address)
         raise
     passwords.check(password, email, name)
     if not first and invited is None:  # nobody asked for them: not many from one address
@@ -295,9 +293,7 @@ def _checked(
     throttle.reserve(app, keys, who=who, address=address, subject=subject)
     right = passwords.matches(password, found[1] if found else passwords.NOBODY)
     if not (found and right and found[0].is_active and found[0].demo_until is None):
-        app.notes.note(
-            app, "sign-in failed", who=who, address=address, subject=subject, reason=_why(found, right)
-        )
+        app.notes.note("sign-in failed", who=who, address=address, subject=subject, reason=_why(found, right))
         raise Denied("email or password is wrong", "Check both. An admin can make you a new password.")
     throttle.right(app, keys)
     return found[0]
@@ -349,9 +345,7 @@ def sign_in(app: App, user_id: int, address: str = "") -> SignedIn:
         return user
 
     user = app.db.write(work)
-    app.notes.note(
-        app, "signed in over REST", actor=user_id, subject=user_id, who=user.email, address=address
-    )
+    app.notes.note("signed in over REST", actor=user_id, subject=user_id, who=user.email, address=address)
     return SignedIn(user=user, access_token=token)
 
 

@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 
+from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import read_loss, read_profits
 from dashtrade.domain.alerts.fields import read_flag, read_moment
 from dashtrade.domain.bots import Bot
@@ -17,15 +18,13 @@ from dashtrade.domain.exits import exits as rules
 from dashtrade.domain.signals import ExitPlan
 from dashtrade.domain.values import iso, plain
 from dashtrade.services.accounts import prices
-from dashtrade.services.bots.bots import NotFound, Refusal, account_of
+from dashtrade.services.accounts.owned import account_of
+from dashtrade.services.bots.bots import NotFound, Refusal
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables.people import User
-
-if TYPE_CHECKING:
-    from dashtrade.app import App
 
 PRICE_WAIT = 1.0  # seconds for a price of now; the watch looks at it all the time anyway
 

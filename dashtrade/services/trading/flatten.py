@@ -11,17 +11,18 @@ import json
 import logging
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 
 from bot_engine import Lane, Receipt
+from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.bots import Bot, Stop
 from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import Malformed, iso, plain
-from dashtrade.services.bots import bots as bot_service
+from dashtrade.services.bots import switches as switch_service
 from dashtrade.services.bots.bots import NotFound
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
@@ -30,9 +31,6 @@ from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import signals as signal_table
 from dashtrade.tables.people import User
-
-if TYPE_CHECKING:
-    from dashtrade.app import App
 
 log = logging.getLogger("dashtrade.flatten")
 FIRST, LONGEST = 2, 60  # seconds between two tries: doubled each time, up to the longest
@@ -59,7 +57,7 @@ def start(
         (row.scope, row.scope_id) == (scope, number) and Stop(row.stop) is not Stop.NONE for row in switches
     )
     if pause and not stopped:  # one that is on is as strong or stronger
-        bot_service.put_switch(
+        switch_service.put_switch(
             app,
             user,
             scope=scope,

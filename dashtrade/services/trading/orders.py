@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from dashtrade.context import App
 from dashtrade.domain.orders import Order, OrderStatus, check_transition
 from dashtrade.domain.values import ZERO
 from dashtrade.engine.booking import release_bot
@@ -18,9 +18,6 @@ from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as table
 from dashtrade.tables.people import User
 from dashtrade.tables.signals import Lane
-
-if TYPE_CHECKING:
-    from dashtrade.app import App
 
 
 def _mine(conn: sa.Connection, user: User, order_id: str) -> Order:

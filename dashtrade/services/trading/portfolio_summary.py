@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from dashtrade.context import App
 from dashtrade.domain.performance_stats import Ended, win_rate
 from dashtrade.domain.ports import AccountState, BrokerError
 from dashtrade.domain.scope import Money, MoneyScope
@@ -25,9 +26,6 @@ from dashtrade.tables import orders as order_table
 from dashtrade.tables import round_trips as trip_table
 from dashtrade.tables.accounts import Account
 from dashtrade.tables.people import User
-
-if TYPE_CHECKING:
-    from dashtrade.app import App
 
 RECENT = 30  # days
 MOST_HELD = 8  # symbols in the comparison with buy-and-hold

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 
+from dashtrade.context import App
 from dashtrade.domain import protections as domain
 from dashtrade.domain.protections import Scope
-from dashtrade.services.bots.bots import NotFound, Refusal, check_scope
+from dashtrade.services.bots.bots import NotFound, Refusal
+from dashtrade.services.bots.switches import check_scope
 from dashtrade.services.operations import quotas
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import protections as table
 from dashtrade.tables.people import User
-
-if TYPE_CHECKING:
-    from dashtrade.app import App
 
 
 def add(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bot_engine import Accepted
+from dashtrade.context import App
 from dashtrade.domain.alert_retention import kept
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.alerts.payload import bare, open_body
@@ -18,9 +19,6 @@ from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import signals as signal_table
 from dashtrade.tables.people import User
-
-if TYPE_CHECKING:
-    from dashtrade.app import App
 
 # Whose alert it was, when, and which one: said anew, or by the bot that is chosen.
 _DROPPED = frozenset(

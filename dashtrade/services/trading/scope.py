@@ -4,8 +4,8 @@ never added up."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from dashtrade.context import App
 from dashtrade.domain.scope import Money, MoneyScope
 from dashtrade.domain.values import Malformed
 from dashtrade.services.accounts.prices import real_money
@@ -13,9 +13,6 @@ from dashtrade.tables import accounts as account_table
 from dashtrade.tables import people as people_table
 from dashtrade.tables.accounts import Account
 from dashtrade.tables.people import User
-
-if TYPE_CHECKING:
-    from dashtrade.app import App
 
 
 def money_of(account: Account | None) -> Money:

@@ -3,10 +3,11 @@ told."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 
+from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.orders import Order
 from dashtrade.domain.values import Malformed, Timeframe, iso, plain
@@ -14,9 +15,6 @@ from dashtrade.engine.settlement import UNDER_WAY
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import signals as table
-
-if TYPE_CHECKING:
-    from dashtrade.app import App
 
 UNDER_WAY_WORDS = "it is being carried out"
 

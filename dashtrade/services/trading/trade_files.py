@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from contextlib import closing
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 
+from dashtrade.context import App
 from dashtrade.domain.values import Symbol, plain
 from dashtrade.services.operations.export import Pieces, csv_pieces
 from dashtrade.tables import accounts as account_table
@@ -17,9 +18,6 @@ from dashtrade.tables import orders as order_table
 from dashtrade.tables import round_trips as trip_table
 from dashtrade.tables.base import harmless, symbol_of
 from dashtrade.tables.people import User
-
-if TYPE_CHECKING:
-    from dashtrade.app import App
 
 _FILL_HEADS = {
     "id": "Number",

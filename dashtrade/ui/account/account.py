@@ -6,7 +6,7 @@ from html import escape
 
 import streamlit as st
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.access import Permission, TokenScope
 from dashtrade.domain.values import Malformed
 from dashtrade.services.demo import demo

@@ -7,7 +7,7 @@ import secrets
 
 import streamlit as st
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain import totp
 from dashtrade.services.people import second_factor as service
 from dashtrade.services.people import second_factor_policy as policy

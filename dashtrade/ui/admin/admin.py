@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.services.people import admin as service
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as people_table

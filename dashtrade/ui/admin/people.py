@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.access import Permission, Role, may, may_manage
 from dashtrade.services.people import admin as service
 from dashtrade.services.people import credentials, second_factor_policy, sessions

@@ -10,11 +10,11 @@ from importlib.metadata import PackageNotFoundError, version
 
 import streamlit as st
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.access import Permission, may
 from dashtrade.domain.bots import Stop
 from dashtrade.services.accounts import simulation
-from dashtrade.services.bots import bots as bot_service
+from dashtrade.services.bots import switches as switch_service
 from dashtrade.services.people import admin as service
 from dashtrade.services.people import second_factor_policy as policy
 from dashtrade.services.people import users as people_service
@@ -183,7 +183,7 @@ def _confirm(stop: Stop) -> None:
 
 def _put(app: App, user: User, stop: Stop) -> None:
     with trying() as attempt:
-        bot_service.put_switch(app, user, scope="all", scope_id=None, stop=stop, reason=f"by {user.email}")
+        switch_service.put_switch(app, user, scope="all", scope_id=None, stop=stop, reason=f"by {user.email}")
     if attempt.ok:
         st.rerun()
 

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.values import Malformed
 from dashtrade.tables import admin_queries
 from dashtrade.tables import people as people_table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.scope import MoneyScope
 from dashtrade.domain.values import ZERO

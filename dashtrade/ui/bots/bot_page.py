@@ -6,7 +6,7 @@ from html import escape
 
 import streamlit as st
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.bots import Bot, Window
 from dashtrade.domain.values import ZERO, plain
 from dashtrade.services.accounts import prices

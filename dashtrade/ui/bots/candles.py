@@ -9,7 +9,7 @@ from dashtrade.domain.bots import Bot
 from dashtrade.domain.decisions.risk import risk_limit_price
 from dashtrade.domain.ports import Candle
 from dashtrade.tables.people import User
-from dashtrade.ui.kit.components import _mount
+from dashtrade.ui.kit.components import mounted
 from dashtrade.ui.kit.format import price, quantity, signed, zone
 
 
@@ -39,7 +39,7 @@ def chart(
         "trades": [[_ms(t.at), str(t.action), float(t.price), _said(t)] for t in reversed(shown)],
         "levels": [*_levels(bot), *map(list, orders)],
     }
-    _mount("candles", '<div class="candles"></div>')(key="candles", data=data, height="content")
+    mounted("candles", '<div class="candles"></div>')(key="candles", data=data, height="content")
 
 
 def _ms(at: Any) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.performance_stats import win_rate
 from dashtrade.domain.round_trips import RoundTrip
 from dashtrade.domain.values import plain

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.values import plain
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import round_trips as trip_table

@@ -118,7 +118,7 @@ def _component(name: str, html: str) -> Any:
     return made[name, html]
 
 
-def _mount(name: str, html: str) -> Any:
+def mounted(name: str, html: str) -> Any:
     made = _component(name, html)
 
     def mount(*, data: Any = None, **more: Any) -> Any:
@@ -130,7 +130,7 @@ def _mount(name: str, html: str) -> Any:
 
 
 def cards(key: str, shown: Sequence[Card]) -> None:
-    _mount("cards", '<div class="cards"></div>')(
+    mounted("cards", '<div class="cards"></div>')(
         key=key, data={"cards": [asdict(card) for card in shown]}, height="content"
     )
 
@@ -165,7 +165,7 @@ def table(
             for row in rows
         ],
     }
-    said = _mount(
+    said = mounted(
         "table", '<div class="scroll"><table><caption></caption><thead></thead><tbody></tbody></table></div>'
     )(key=key, data=data, height="content", on_act_change=lambda: None)
     act = getattr(said, "act", None)
@@ -174,14 +174,14 @@ def table(
 
 def pulse(name: str, rev: str) -> None:
     """Runs the part of the page it stands in again when something of the user's has changed since `rev`."""
-    _mount("pulse", "<i hidden></i>")(
+    mounted("pulse", "<i hidden></i>")(
         key=f"pulse_{name}", data={"rev": rev}, height="content", on_rev_change=lambda: None
     )
 
 
 def to_top(turned: int) -> None:
     """Scrolls the page up whenever the number has changed."""
-    _mount("top", "<i hidden></i>")(key="to_top", data={"turned": turned}, height="content")
+    mounted("top", "<i hidden></i>")(key="to_top", data={"turned": turned}, height="content")
 
 
 def copy_line(key: str, name: str, text: str, *, shown: str = "") -> None:
@@ -189,12 +189,14 @@ def copy_line(key: str, name: str, text: str, *, shown: str = "") -> None:
     html = (
         '<div class="copy"><code></code><button type="button">Copy</button><span role="status"></span></div>'
     )
-    _mount("copy", html)(key=key, data={"text": text, "shown": shown or text, "name": name}, height="content")
+    mounted("copy", html)(
+        key=key, data={"text": text, "shown": shown or text, "name": name}, height="content"
+    )
 
 
 def go(to: str) -> None:
     """Leave for another page of ours, which the browser asks for anew."""
-    _mount("go", "<p>One moment …</p>")(key="go", data={"to": to}, height="content")
+    mounted("go", "<p>One moment …</p>")(key="go", data={"to": to}, height="content")
 
 
 def lines(
@@ -220,7 +222,7 @@ def lines(
         "colour": colour,
         "around": ("", "%") if unit == "percent" else around(currency),
     }
-    _mount("curve", '<div class="curve"></div>')(key=key, data=data, height="content")
+    mounted("curve", '<div class="curve"></div>')(key=key, data=data, height="content")
 
 
 def profit_curve(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.bots import Bot, Stop
 from dashtrade.domain.scope import MoneyScope
 from dashtrade.domain.signals import Signal

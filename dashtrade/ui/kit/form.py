@@ -14,7 +14,7 @@ import streamlit as st
 
 from dashtrade.domain.values import Malformed, new_id
 from dashtrade.ui.kit import read_input
-from dashtrade.ui.kit.components import _mount
+from dashtrade.ui.kit.components import mounted
 from dashtrade.ui.shell.errors import EXPECTED, Attempt, explained
 from dashtrade.ui.shell.page import the_app
 
@@ -81,7 +81,7 @@ class Form:
             said = Malformed(message, hint=found.hint or error.hint)
             wrong = f"wrong_{self.name}_{where}".replace(".", "_")
             found.slot.container(key=wrong).error(explained(said))
-        _mount("spot", "<i hidden></i>")(
+        mounted("spot", "<i hidden></i>")(
             key=f"spot_{self.name}",
             data={"wrong": wrong, "at": new_id(the_app().clock.now())},
             height="content",

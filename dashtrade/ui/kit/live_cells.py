@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.ports import AccountState, BrokerError, BrokerPosition
 from dashtrade.domain.position_mismatch import asset_of
 from dashtrade.domain.scope import Money, MoneyScope

@@ -11,7 +11,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.decisions.risk import risk_limit_price
 from dashtrade.domain.exits import exits as rules
 from dashtrade.domain.values import Side, Timeframe

@@ -19,7 +19,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from bot_database import DatabaseAway
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.services.accounts import prices
 from dashtrade.services.people import sessions
 from dashtrade.tables import change_token

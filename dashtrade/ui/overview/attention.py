@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.bots import Stop
 from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.protections import KINDS

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 import streamlit as st
 
-from dashtrade.app import App
-from dashtrade.services.bots import bots as bot_service
+from dashtrade.context import App
+from dashtrade.services.accounts import accounts as account_service
 from dashtrade.services.trading import signal_story
 from dashtrade.tables.people import User
 from dashtrade.ui.kit import data
@@ -87,7 +87,7 @@ def _button(app: App, user: User, ahead: int) -> None:
         case 1:
             if st.button("Open a paper account", type="primary", icon=":material/add:", key="first_account"):
                 with trying() as attempt:
-                    bot_service.add_account(
+                    account_service.add_account(
                         app, user, broker="paper", mode="paper", label="Paper", credentials={}, options={}
                     )
                 if attempt.ok:

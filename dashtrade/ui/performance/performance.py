@@ -11,7 +11,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain import performance_stats
 from dashtrade.domain.scope import MoneyScope
 from dashtrade.domain.values import ZERO

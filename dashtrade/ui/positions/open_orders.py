@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import streamlit as st
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.orders import IN_DOUBT, Order, OrderStatus
 from dashtrade.domain.scope import MoneyScope
 from dashtrade.domain.values import OrderSide, OrderType

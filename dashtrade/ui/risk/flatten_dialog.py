@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.bots import Stop
 from dashtrade.domain.values import ZERO, Malformed
 from dashtrade.services.accounts.prices import Holding, real_money

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain import protections as domain
 from dashtrade.domain.protections import Scope
 from dashtrade.services.trading import protections as service

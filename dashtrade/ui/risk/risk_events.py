@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.bots import Bot
 from dashtrade.services.bots import bots as service
 from dashtrade.tables import bots as bot_table

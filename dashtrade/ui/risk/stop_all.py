@@ -8,10 +8,10 @@ from typing import Any
 
 import streamlit as st
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.bots import Stop
 from dashtrade.domain.values import Symbol
-from dashtrade.services.bots import bots as service
+from dashtrade.services.bots import switches as switch_service
 from dashtrade.services.trading import flatten
 from dashtrade.tables.people import User
 from dashtrade.ui.kit import data
@@ -116,7 +116,7 @@ def _back(app: App, user: User, state: data.TradingState) -> None:
 
 def _switch(app: App, user: User, stop: Stop) -> None:
     with trying() as attempt:
-        service.put_switch(app, user, scope="user", scope_id=None, stop=stop, reason="by its user")
+        switch_service.put_switch(app, user, scope="user", scope_id=None, stop=stop, reason="by its user")
     if attempt.ok:
         st.rerun()
 

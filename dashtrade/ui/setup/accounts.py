@@ -7,9 +7,10 @@ from typing import Any
 
 import streamlit as st
 
-from dashtrade.app import App
+from dashtrade.context import App
+from dashtrade.services.accounts import accounts as account_service
 from dashtrade.services.accounts import connections, prices, schwab_sign_in
-from dashtrade.services.bots import bots as service
+from dashtrade.services.accounts import owned as owned_accounts
 from dashtrade.tables.accounts import UNCONFIRMED, Account
 from dashtrade.tables.people import User
 from dashtrade.ui.account.second_factor import WHY
@@ -228,7 +229,7 @@ def add_form(opened: str) -> None:
         st.session_state.pop(step, None)
     if sent:
         with fields.trying() as attempt:
-            service.check_new_account(
+            account_service.check_new_account(
                 the_app(),
                 user,
                 broker=form.broker,
@@ -261,7 +262,7 @@ def _save_new(
     declines: bool,
 ) -> None:
     app, user = the_app(), guard()
-    account_id = service.add_account(
+    account_id = account_service.add_account(
         app,
         user,
         broker=form.broker,
@@ -272,7 +273,7 @@ def _save_new(
         acknowledge=word,
         decline_second_factor=declines,
     )
-    if form.broker != "paper" and service.account_of(app, user, account_id).is_active:
+    if form.broker != "paper" and owned_accounts.account_of(app, user, account_id).is_active:
         with st.spinner("Asking the broker, 5 seconds at most …"):
             connections.test(app, user, account_id)  # what it says stands with the account
     st.session_state["said"] = f"{text(label)} is added."
@@ -314,7 +315,7 @@ def key_form(account: Account, opened: str) -> None:
         given |= {"token": token}
         changes["options"] = {**account.options, "callback": callback}
     with fields.trying():
-        service.change_account(the_app(), guard(), account.id, {"credentials": given, **changes})
+        account_service.change_account(the_app(), guard(), account.id, {"credentials": given, **changes})
         with st.spinner("Asking the broker, 5 seconds at most …"):
             connections.test(the_app(), guard(), account.id)
         st.rerun()
@@ -360,7 +361,7 @@ def confirm_form(account: Account, opened: str) -> None:
         sent = st.form_submit_button("Go on" if account.confirmed_live else "Let it trade", type="primary")
     if sent:
         with fields.trying() as attempt:
-            service.change_account(
+            account_service.change_account(
                 the_app(), user, account.id, {"acknowledge": word, "decline_second_factor": declines}
             )
         if attempt.ok:
@@ -372,7 +373,7 @@ def _rename(account: Account) -> None:
     label = st.text_input("Name", value=account.label, max_chars=80)
     if st.button("Save", type="primary") and label.strip():
         with trying() as attempt:
-            service.change_account(the_app(), guard(), account.id, {"label": label})
+            account_service.change_account(the_app(), guard(), account.id, {"label": label})
         if attempt.ok:
             st.rerun()
 
@@ -385,7 +386,7 @@ def _reset(account: Account) -> None:
     )
     if st.button("Reset", type="primary"):
         with trying() as attempt:
-            service.reset_paper(the_app(), guard(), account.id)
+            account_service.reset_paper(the_app(), guard(), account.id)
         if attempt.ok:
             st.rerun()
 
@@ -398,6 +399,6 @@ def _remove(account: Account) -> None:
     )
     if st.button("Remove", type="primary"):
         with trying() as attempt:
-            service.remove_account(the_app(), guard(), account.id)
+            account_service.remove_account(the_app(), guard(), account.id)
         if attempt.ok:
             st.rerun()

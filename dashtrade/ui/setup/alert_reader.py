@@ -9,9 +9,9 @@ from html import escape
 
 import streamlit as st
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
-from dashtrade.domain.decisions.risk import Step
+from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.exits import exits as exit_rules
 from dashtrade.domain.signals import Action, ExitPlan, Signal, Size, SizeKind, Target
 from dashtrade.domain.values import Malformed, OrderSide, OrderType, iso, plain

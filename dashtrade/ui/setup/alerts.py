@@ -6,7 +6,7 @@ from __future__ import annotations
 import streamlit as st
 
 from bot_engine import Receipt
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.values import new_id

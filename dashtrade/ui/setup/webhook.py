@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.services.people import users
 from dashtrade.tables.people import User
 from dashtrade.ui.kit.components import copy_line

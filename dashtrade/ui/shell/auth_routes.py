@@ -14,7 +14,7 @@ from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, R
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from bot_database import DatabaseAway
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.values import Malformed
 from dashtrade.limits import Places, Rate, Turns, network_of
 from dashtrade.services.demo import demo
@@ -113,7 +113,7 @@ class Doors:
 
     def _note(self, action: str, request: Request) -> None:
         place = f"{request.method} {request.url.path}"
-        self.app.notes.note(self.app, action, reason=place, address=_address(request))
+        self.app.notes.note(action, reason=place, address=_address(request))
 
     async def _hashing(self, request: Request, work: Callable[[], T]) -> T:
         """What checks or makes a password: few at once, so that those who guess keep no thread from the

@@ -7,7 +7,7 @@ from html import escape
 
 import streamlit as st
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.services.accounts import simulation
 from dashtrade.tables.people import User
 from dashtrade.ui.kit.format import day

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.services.accounts import prices
 from dashtrade.services.accounts.prices import Known, real_money
 from dashtrade.tables import signals as signal_table

@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from bot_database import DatabaseAway
 from dashtrade import limits
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.access import Permission, may
 from dashtrade.domain.alerts.fields import read_moment
 from dashtrade.domain.values import Malformed, Symbol
@@ -63,7 +63,7 @@ class Door:
     def _note(self, action: str, user: User | None, request: Request) -> None:
         about: dict[str, Any] = {"actor": user.id, "who": user.email} if user else {}
         place, address = f"GET {request.url.path}", request.client.host if request.client else ""
-        self.app.notes.note(self.app, action, reason=place, address=address, **about)
+        self.app.notes.note(action, reason=place, address=address, **about)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         request = Request(scope, receive)

@@ -19,7 +19,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from bot_database import DatabaseAway
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.http_headers import NOT_GUESSED, is_https, origin, strict_transport
 from dashtrade.services.people import sessions
 from dashtrade.settings import Settings
@@ -141,7 +141,7 @@ class Gate:
         safe = scope["type"] == "http" and scope["method"] in ("GET", "HEAD", "OPTIONS")
         if not safe and not same_origin(conn):
             address = conn.client.host if conn.client else ""
-            self.trade.notes.note(self.trade, "refused", reason="from another site", address=address)
+            self.trade.notes.note("refused", reason="from another site", address=address)
             return PlainTextResponse(ANOTHER_SITE, 403)
         there = (
             scope["path"] in self.tabs

@@ -17,7 +17,7 @@ from dashtrade.domain.access import Permission, may
 from dashtrade.tables.accounts import Account
 from dashtrade.tables.people import User
 from dashtrade.ui.kit import data
-from dashtrade.ui.kit.components import _mount, pulse
+from dashtrade.ui.kit.components import mounted, pulse
 from dashtrade.ui.kit.format import count, zone, zone_said
 from dashtrade.ui.shell import connection_state, runtime, scope
 from dashtrade.ui.shell.banners import banners
@@ -79,7 +79,6 @@ def guard(
         st.stop()
     if not may(user.role, needs):
         the_app().notes.note(
-            the_app(),
             "refused",
             actor=user.id,
             who=user.email,
@@ -241,10 +240,10 @@ def empty(
 
 
 def _to_sign_in() -> None:
-    _mount("sign_in", "<p>Your session has ended.</p>")(key="to_sign_in")
+    mounted("sign_in", "<p>Your session has ended.</p>")(key="to_sign_in")
 
 
 def foot() -> None:
     """Light or dark, and the way out: a form of its own, which works when nothing else on the page does, and
     the browser says where it comes from."""
-    _mount("foot", _FOOT)(key="foot", height="content")
+    mounted("foot", _FOOT)(key="foot", height="content")

@@ -6,14 +6,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from datetime import date
-from typing import TYPE_CHECKING
 
+from dashtrade.context import App
 from dashtrade.services.bots.bots import Refusal
 from dashtrade.services.people import sessions
-
-if TYPE_CHECKING:
-    from dashtrade.app import App
-    from dashtrade.tables.people import User
+from dashtrade.tables.people import User
 
 COOKIE = "dashtrade_session"
 DEVICE_COOKIE = "dashtrade_device"  # opens nothing: says that its user signed in here before

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.scope import Money, MoneyScope
 from dashtrade.domain.values import Malformed
 from dashtrade.services.trading import scope as service
@@ -18,7 +18,7 @@ from dashtrade.services.trading.scope import covered, money_of
 from dashtrade.tables.accounts import Account
 from dashtrade.tables.people import User
 from dashtrade.ui.kit import data
-from dashtrade.ui.kit.components import _mount
+from dashtrade.ui.kit.components import mounted
 from dashtrade.ui.kit.format import text
 
 NAMES = {Money.LIVE: "Live", Money.PAPER: "Paper"}
@@ -73,7 +73,7 @@ def switch(app: App, user: User) -> None:
     if accounts:
         # Sent again whenever the address changes, as a page that sets its own query does not know of this
         # part of it.
-        _mount("address", "<i hidden></i>")(
+        mounted("address", "<i hidden></i>")(
             key="address",
             data={"scope": scope.text, "query": str(st.query_params.to_dict())},
             height="content",

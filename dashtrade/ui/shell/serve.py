@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from dashtrade import security_log
-from dashtrade.app import App, CannotStart, build_app
+from dashtrade.app import CannotStart, build_app
+from dashtrade.context import App
 from dashtrade.logs import set_up
 from dashtrade.processes.parent_watchdog import watch_parent
 from dashtrade.settings import EX_CONFIG, ROOT, BadSetting, Settings

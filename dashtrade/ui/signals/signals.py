@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from bot_engine import Lane, Receipt
-from dashtrade.app import App
+from dashtrade.context import App
 from dashtrade.domain.values import Malformed, Symbol, new_id
 from dashtrade.services.trading import orders as order_service
 from dashtrade.services.trading import replay, signal_story

@@ -10,17 +10,15 @@ import threading
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 
-from bot_database import DatabaseAway
+from bot_database import Database, DatabaseAway
+from dashtrade.domain.ports import Clock
 from dashtrade.domain.values import sha256
 from dashtrade.limits import network_of
 from dashtrade.tables import messages as message_table
-
-if TYPE_CHECKING:
-    from dashtrade.app import App
 
 log = logging.getLogger("dashtrade.security")
 WRITE_EVERY_SECONDS = 10.0
@@ -45,7 +43,8 @@ class Note:
 class Notes:
     """A flood of refusals must not become a flood of writes: they are counted, and written now and then."""
 
-    def __init__(self, write_every_seconds: float = WRITE_EVERY_SECONDS) -> None:
+    def __init__(self, db: Database, clock: Clock, write_every_seconds: float = WRITE_EVERY_SECONDS) -> None:
+        self._db, self._clock = db, clock
         self._pending: Counter[Note] = Counter()
         self._minute: datetime | None = None
         self._own: defaultdict[str, set[Note]] = defaultdict(set)  # by kind: what has a line in this minute
@@ -55,7 +54,6 @@ class Notes:
 
     def note(
         self,
-        app: App,
         action: str,
         *,
         who: str = "",
@@ -65,7 +63,7 @@ class Notes:
         subject: int | None = None,
     ) -> None:
         """Never waits for the database."""
-        minute = app.clock.now().replace(second=0, microsecond=0)
+        minute = self._clock.now().replace(second=0, microsecond=0)
         note = Note(
             action=action,
             actor=actor,
@@ -78,7 +76,7 @@ class Notes:
         with self._lock:
             self._pending[self._counted_as(note)] += 1
             if self._timer is None and not self._closed:
-                self._timer = threading.Timer(self._every, self.flush, (app,))
+                self._timer = threading.Timer(self._every, self.flush)
                 self._timer.daemon = True
                 self._timer.start()
 
@@ -94,12 +92,12 @@ class Notes:
         own.add(note)
         return note
 
-    def close(self, app: App) -> None:
+    def close(self) -> None:
         with self._lock:
             self._closed = True
-        self.flush(app)
+        self.flush()
 
-    def flush(self, app: App) -> None:
+    def flush(self) -> None:
         with self._lock:
             found, self._pending = self._pending, Counter()
             timer, self._timer = self._timer, None
@@ -107,7 +105,7 @@ class Notes:
             timer.cancel()
         if not found:
             return
-        now = app.clock.now()
+        now = self._clock.now()
 
         def work(conn: sa.Connection) -> None:
             for note, count in found.items():
@@ -125,6 +123,6 @@ class Notes:
                 )
 
         try:
-            app.db.write_unasked(work)
+            self._db.write_unasked(work)
         except DatabaseAway as away:  # the refusal itself stands
             log.warning("%s refusals are not in the audit log: %s", found.total(), away)

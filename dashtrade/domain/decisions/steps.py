@@ -1,0 +1,29 @@
+"""One order to be, as a decision proposes it and risk approves it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from dashtrade.domain.orders import Effect
+from dashtrade.domain.values import OrderSide, OrderType, TimeInForce
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One order to be. A later step waits until the one before is filled."""
+
+    side: OrderSide
+    effect: Effect
+    quantity: Decimal
+    type: OrderType
+    price: Decimal  # what it is expected to cost a piece
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    trail_amount: Decimal | None = None
+    trail_percent: Decimal | None = None
+    time_in_force: TimeInForce = TimeInForce.DAY
+    extended_hours: bool = False
+    exits: dict[str, Any] | None = None  # the exits it brings, written as `exits.written` does
+    words: str = ""

@@ -1,0 +1,61 @@
+"""All a decision may look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from dashtrade.domain.bots import Bot, Day, Stop, Switch
+from dashtrade.domain.decisions.netting import Shared
+from dashtrade.domain.orders import Order
+from dashtrade.domain.ports import AccountState, Capabilities, Quote, Rules
+from dashtrade.domain.position_mismatch import Drift
+from dashtrade.domain.protections import Guard, Standing
+from dashtrade.domain.signals import Action
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingEntry:
+    """An entry of this bot that waits for the market to open."""
+
+    decision_id: int
+    signal_id: str
+    alone: bool
+    action: Action
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """All a decision may look at. Taken at one moment, under the lock of the account."""
+
+    bot: Bot
+    working: tuple[Order, ...]  # this bot's own, not ended
+    reserved: Decimal  # money of the account's orders that the venue may not count yet
+    day: Day
+    switches: tuple[Switch, ...]
+    account_ok: str  # empty, or why the account may not trade
+    received_at: datetime
+    now: datetime
+    expires_at: datetime | None  # after this the signal is too old to act upon
+    taken_back: int  # orders this very signal has already cancelled
+    quote: Quote
+    account: AccountState
+    rules: Rules
+    capabilities: Capabilities
+    market_open: bool
+    alone: bool = True  # no other bot of the account trades this symbol
+    others_orders: tuple[Order, ...] = ()  # open orders of the account's other bots on the symbol
+    # what the account holds of it, at a broker whose positions are netted; None: it does not matter
+    shared: Shared | None = None
+    drift: Drift | None = None  # where the venue's books differ from ours, not yet resolved by its user
+    opens_at: datetime | None = None  # of a closed market, where the venue tells
+    waiting: tuple[WaitingEntry, ...] = ()
+    locks: tuple[Standing, ...] = ()
+    guards: tuple[Guard, ...] = ()
+
+    @property
+    def stop(self) -> Switch | None:
+        """The strongest switch that is on."""
+        on = [switch for switch in self.switches if switch.stop is not Stop.NONE]
+        return max(on, key=lambda switch: switch.stop.weight, default=None)

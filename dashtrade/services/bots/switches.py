@@ -1,0 +1,61 @@
+"""Stopping and resuming: a bot, an account, a user's trading, everybody's."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from dashtrade.context import App
+from dashtrade.domain.bots import Stop
+from dashtrade.domain.values import Malformed
+from dashtrade.services.refusals import NotFound
+from dashtrade.tables import accounts as account_table
+from dashtrade.tables import bots as table
+from dashtrade.tables import messages as message_table
+from dashtrade.tables import orders as order_table
+from dashtrade.tables.people import User
+
+# --- switches -----------------------------------------------------------------------------------------------
+
+
+def put_switch(app: App, user: User, *, scope: str, scope_id: int | None, stop: Stop, reason: str) -> None:
+    """Works at once: it is asked at each decision and again at each sending."""
+    now = app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        number = check_scope(conn, user, scope, scope_id)
+        owner = 0 if scope == "all" else user.id
+        table.put_switch(
+            conn, owner, scope=scope, scope_id=number, stop=stop, reason=reason[:200], set_by=user.id, at=now
+        )
+        message_table.record(
+            conn,
+            actor=user.id,
+            action="switch",
+            now=now,
+            subject=number,
+            detail={"scope": scope, "stop": stop},
+        )
+        if stop.weight >= Stop.REDUCE_ONLY.weight:
+            order_table.cancel_entries(conn, scope=scope, scope_id=number)
+        if stop is Stop.HALT:
+            table.pause_scope(conn, scope=scope, scope_id=number, reason="halted by a switch", now=now)
+
+    app.db.write(work)
+
+
+def check_scope(conn: sa.Connection, user: User, scope: str, scope_id: int | None) -> int:
+    """The number of what is meant, if it is this user's."""
+    match scope:
+        case "all":
+            return 0
+        case "user":
+            return user.id
+        case "account" if scope_id and account_table.get(conn, user.id, scope_id):
+            return scope_id
+        case "bot" if scope_id and table.get(conn, user.id, scope_id):
+            return scope_id
+    if scope_id is None:
+        raise Malformed(
+            f"the scope {scope} needs an id", where="id", hint=f"Send the id of the {scope} that is meant."
+        )
+    raise NotFound(scope)
