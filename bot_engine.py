@@ -16,6 +16,7 @@ from functools import partial
 import sqlalchemy as sa
 
 from bot_database import Database, DatabaseAway
+from dashtrade.domain.accounts import Account
 from dashtrade.domain.alerts.dialects import Reading, parse
 from dashtrade.domain.orders import FROM_VENUE, Order, OrderStatus
 from dashtrade.domain.ports import (
@@ -41,11 +42,12 @@ from dashtrade.engine.settlement import end_signal
 from dashtrade.engine.workflow import Call, Steps, Write, drive
 from dashtrade.failpoints import failpoint
 from dashtrade.tables import accounts as account_table
+from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import signals as signal_table
-from dashtrade.tables.accounts import Account
-from dashtrade.tables.signals import Lane, Waiting
+from dashtrade.tables.decisions import Waiting
+from dashtrade.tables.lanes import Lane
 
 __all__ = ["Accepted", "Conflict", "Engine", "Lane", "NoBot", "Receipt"]
 
@@ -172,7 +174,7 @@ class Engine:
         now = self.clock.now()
         with self.db.read() as conn:
             orders = order_table.open_in_lane(conn, lane.account_id, lane.symbol)
-            waiting = signal_table.next_waiting(conn, lane, now)
+            waiting = decision_table.next_waiting(conn, lane, now)
             account = account_table.load(conn, lane.account_id) if waiting else None
         blocked = False
         for order in orders:
@@ -324,7 +326,7 @@ class Engine:
 
         def work(conn: sa.Connection) -> None:
             self.leases.check(conn, lane, token)
-            if signal_table.decided(
+            if decision_table.decided(
                 conn,
                 task.id,
                 status="refused",
@@ -373,7 +375,7 @@ class Engine:
 
         def work(conn: sa.Connection) -> None:
             self.leases.check(conn, lane, token)
-            signal_table.hold_back(conn, task.id, held_until=until, reason=f"{why}, and is tried again")
+            decision_table.hold_back(conn, task.id, held_until=until, reason=f"{why}, and is tried again")
 
         yield Write(work)
 
@@ -398,7 +400,7 @@ class Engine:
 
         def work(conn: sa.Connection) -> None:
             self.leases.check(conn, lane, token)
-            signal_table.hold_back(conn, task.id, held_until=now + after, reason=said)
+            decision_table.hold_back(conn, task.id, held_until=now + after, reason=said)
             if late and not task.reason.startswith("waits for the broker,"):
                 message_table.send(
                     conn,
@@ -474,7 +476,7 @@ class Engine:
         """Lanes with something to do: a decision to make, an order to send, to look up or to take back."""
         now = self.clock.now()
         with self.db.read() as conn:
-            lanes = set(signal_table.open_lanes(conn, now))
+            lanes = set(decision_table.open_lanes(conn, now))
             lanes |= {Lane(row.account_id, row.symbol) for row in order_table.due_lanes(conn, now)}
         return list(lanes)
 

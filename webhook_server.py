@@ -50,6 +50,7 @@ from dashtrade.domain.access import Permission, TokenScope, may
 from dashtrade.domain.alert_retention import cut, kept, written
 from dashtrade.domain.alerts.dialects import Reading, open_body, parse, read, secret_of
 from dashtrade.domain.alerts.payload import secrets_in
+from dashtrade.domain.people import User
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import Malformed, iso, plain, sha256
 from dashtrade.engine.intake import NoRoom, record_refusal
@@ -59,8 +60,8 @@ from dashtrade.services.people import users
 from dashtrade.services.trading import signal_story
 from dashtrade.settings import EX_CONFIG, Settings
 from dashtrade.tables import bots as bot_table
-from dashtrade.tables import signals as signal_table
-from dashtrade.tables.people import User
+from dashtrade.tables import decisions as decision_table
+from dashtrade.tables import lanes as lane_table
 
 log = logging.getLogger("dashtrade.webhook")
 bp = Blueprint("webhook", __name__)
@@ -337,7 +338,7 @@ def health() -> Response:
     body: dict[str, Any] = {"status": "ok", "process": "ok", "database": "ok", "worker": "ok"}
     try:
         with app.db.read() as conn:
-            quiet = signal_table.last_beat(conn)
+            quiet = lane_table.last_beat(conn)
         if quiet is None or quiet > WORKER_SILENT:
             body |= {"status": "failing", "worker": "not seen yet" if quiet is None else "silent"}
         if _sees_system():
@@ -362,7 +363,7 @@ def _sees_system() -> bool:
 def _waiting(app: App) -> dict[str, Any]:
     now = app.clock.now()
     with app.db.read() as conn:
-        count, oldest = signal_table.waiting(conn, now)
+        count, oldest = decision_table.waiting(conn, now)
     return {
         "waiting": count,
         "oldest_waiting_seconds": round((now - oldest).total_seconds(), 3) if oldest else 0,

@@ -13,10 +13,13 @@ import sqlalchemy as sa
 from bench.crash_world import Plan, World
 from dashtrade.domain.orders import IN_DOUBT, OPEN, IllegalTransition, Order, OrderStatus, check_transition
 from dashtrade.domain.values import client_order_id
+from dashtrade.tables import bot_days as day_table
 from dashtrade.tables import bots as bot_table
+from dashtrade.tables import fills as fill_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import signals as signal_table
+from dashtrade.tables import trades as trade_table
 
 ZERO = Decimal(0)
 Finding = tuple[str, str]  # ("lost" | "double" | "stuck" | "mismatch", what)
@@ -33,12 +36,12 @@ class Facts:
                 row.id: order_table.load(conn, row.id) for row in self._all(conn, order_table.orders)
             }
             self.events = conn.execute(sa.select(order_table.events).order_by(order_table.events.c.id)).all()
-            self.fills, self.lots = self._all(conn, order_table.fills), self._all(conn, order_table.lots)
+            self.fills, self.lots = self._all(conn, fill_table.fills), self._all(conn, fill_table.lots)
             self.trades, self.messages = (
-                self._all(conn, order_table.trades),
+                self._all(conn, trade_table.trades),
                 self._all(conn, message_table.outbox),
             )
-            self.days = self._all(conn, bot_table.performance)
+            self.days = self._all(conn, day_table.performance)
             self.bots = {bot_id: bot_table.load(conn, bot_id) for bot_id in world.bots.values()}
 
     @staticmethod

@@ -32,10 +32,11 @@ from dashtrade.domain.signals import Origin
 from dashtrade.engine.workflow import Steps, Write
 from dashtrade.services.bots import bots as bot_service
 from dashtrade.services.trading import orders as order_service
+from dashtrade.tables import decisions as decision_table
+from dashtrade.tables import lanes as lane_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import people as people_table
-from dashtrade.tables import signals as signal_table
-from dashtrade.tables.signals import Lane
+from dashtrade.tables.lanes import Lane
 
 HORIZON = 900.0  # seconds of the run's own time in which all must have come to rest
 NOT_QUIET, BROKEN = 3, 4  # exit codes
@@ -129,7 +130,7 @@ class Life:
 
     def run(self) -> bool:
         """True: at rest. A worker's start first: whoever held the lanes is dead."""
-        self.app.db.write(signal_table.free_lanes)
+        self.app.db.write(lane_table.free_lanes)
         self.engine.leases.renew()
         self._scan()
         still = 0
@@ -221,7 +222,7 @@ class Life:
         one."""
         with self.app.db.read() as conn:
             orders = order_table.open_in_account(conn, self.account_id)
-            waiting = signal_table.open_lanes(conn, self.clock.now() + timedelta(days=1))
+            waiting = decision_table.open_lanes(conn, self.clock.now() + timedelta(days=1))
         stopped = {o.symbol for o in orders if o.status is OrderStatus.ATTENTION}
         resting = {
             o.id for o in orders if o.status is OrderStatus.WORKING and o.rests and not o.cancel_requested

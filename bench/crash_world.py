@@ -12,11 +12,11 @@ from typing import Any
 from bench.crash_venues import PLACES, kind
 from dashtrade.app import build_app
 from dashtrade.context import App, BrokerKind
+from dashtrade.domain.people import User
 from dashtrade.failpoints import NAMES
 from dashtrade.services.accounts import accounts as account_service
 from dashtrade.services.bots import bots as bot_service
 from dashtrade.settings import Settings
-from dashtrade.tables.people import User
 from tests.simulators.venue import Manner
 from tests.support.fakes import SetClock, SetFeed, add_user
 

@@ -12,15 +12,15 @@ from typing import Any
 
 from bot_database import Database, DatabaseAway
 from dashtrade.context import App, BrokerKind, PaperTables, assembled, demo_feed
+from dashtrade.domain.accounts import Account
 from dashtrade.domain.paper_account import PaperSettings
 from dashtrade.domain.ports import Broker, Clock, Feed, SystemClock
 from dashtrade.services.accounts.nonces import SharedNonces
 from dashtrade.services.operations import keys
 from dashtrade.settings import BadSetting, Settings
 from dashtrade.tables import accounts as account_table
+from dashtrade.tables import installation_settings
 from dashtrade.tables import orders as order_table
-from dashtrade.tables import people as people_table
-from dashtrade.tables.accounts import Account
 from encryption import BadKey, Vault, WrongKey, load_or_create_key
 
 
@@ -201,7 +201,7 @@ def _open_vault(settings: Settings, db: Database) -> Vault:
         if settings.encryption_keys:
             return Vault(settings.encryption_keys)
         with db.read() as conn:
-            sealed = people_table.setting(conn, keys.CHECK) is not None
+            sealed = installation_settings.setting(conn, keys.CHECK) is not None
         if sealed and not settings.key_file.exists():
             raise CannotStart(
                 f"The encryption key is missing: {settings.key_file} is gone, and the database holds "

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from bot_database import Database
 from bot_engine import Engine
 from dashtrade.disk import Disk
+from dashtrade.domain.accounts import Account
 from dashtrade.domain.as_json import from_named_json, to_json
 from dashtrade.domain.paper_account import PaperBook, PaperSettings
 from dashtrade.domain.ports import Broker, Capabilities, Clock, Feed
@@ -27,7 +28,6 @@ from dashtrade.processes.worker_ipc import Caller
 from dashtrade.security_notes import Notes
 from dashtrade.settings import Settings
 from dashtrade.tables import signals as signal_table
-from dashtrade.tables.accounts import Account
 from dashtrade.tables.base import metadata
 from dashtrade.tables.paper import TableBook
 from encryption import Vault

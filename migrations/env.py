@@ -6,9 +6,15 @@ from alembic import context
 from dashtrade.tables import (  # noqa: F401  (they declare the tables)
     accounts,
     attempts,
+    bot_days,
     bots,
+    decisions,
     drifts,
+    fills,
     flattens,
+    installation_settings,
+    invitations,
+    lanes,
     messages,
     nonces,
     orders,
@@ -16,9 +22,15 @@ from dashtrade.tables import (  # noqa: F401  (they declare the tables)
     people,
     protections,
     readings,
+    risk_events,
     round_trips,
     second_factors,
+    sessions,
     signals,
+    storage,
+    switches,
+    tokens,
+    trades,
 )
 from dashtrade.tables.base import metadata
 

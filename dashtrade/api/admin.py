@@ -11,6 +11,7 @@ from dashtrade.api.auth import user_view
 from dashtrade.api.history import trade_view
 from dashtrade.api.http import Body, Page, csv_file, endpoint, number_cursor, page, read_moment, the_app
 from dashtrade.domain.access import Permission, Role
+from dashtrade.domain.people import User
 from dashtrade.domain.values import Symbol, iso
 from dashtrade.services.accounts import simulation
 from dashtrade.services.operations import export
@@ -19,7 +20,6 @@ from dashtrade.services.people import users as people
 from dashtrade.tables import admin_queries
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as table
-from dashtrade.tables.people import User
 
 bp = Blueprint("admin", __name__, url_prefix="/api/v1/admin")
 P = Permission

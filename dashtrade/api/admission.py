@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dashtrade.api.http import Answer, the_limits
 from dashtrade.context import App
+from dashtrade.domain.people import User
 from dashtrade.domain.signals import Signal
 from dashtrade.engine.intake import leads_out
 from dashtrade.services.demo import demo
 from dashtrade.services.operations import quotas
 from dashtrade.services.refusals import Refusal
-from dashtrade.tables.people import User
 
 # of the rate at once: at 20 a second one for each bot that a user may have, as when a bar closes
 BURST_SECONDS = 25

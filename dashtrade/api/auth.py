@@ -19,11 +19,12 @@ from dashtrade.api.http import (
     the_app,
 )
 from dashtrade.domain.access import Permission, Role, TokenScope, may
+from dashtrade.domain.people import User
 from dashtrade.domain.values import iso
 from dashtrade.services.people import credentials, second_factor, sessions, users
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as table
-from dashtrade.tables.people import User
+from dashtrade.tables import tokens as token_table
 
 bp = Blueprint("auth", __name__, url_prefix="/api/v1")
 
@@ -158,7 +159,7 @@ def change_password(user: User, given: NewPassword) -> dict[str, Any]:
 def tokens(user: User) -> dict[str, Any]:
     """One's access tokens; their text is never shown again."""
     with the_app().db.read() as conn:
-        rows = table.list_api_tokens(conn, user.id)
+        rows = token_table.list_api_tokens(conn, user.id)
     items = [
         {
             "id": r.id,

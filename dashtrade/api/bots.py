@@ -20,8 +20,10 @@ from dashtrade.api.http import (
     the_app,
 )
 from dashtrade.domain.access import Permission, TokenScope, may
+from dashtrade.domain.accounts import Account
 from dashtrade.domain.bots import Bot, Stop
 from dashtrade.domain.exits import exits as exit_rules
+from dashtrade.domain.people import User
 from dashtrade.domain.signals import SizeKind
 from dashtrade.domain.values import iso, plain
 from dashtrade.services.accounts import accounts as account_service
@@ -35,8 +37,7 @@ from dashtrade.services.trading import exits as exit_service
 from dashtrade.services.trading import signal_story
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as table
-from dashtrade.tables.accounts import Account
-from dashtrade.tables.people import User
+from dashtrade.tables import switches as switch_table
 
 bp = Blueprint("bots", __name__, url_prefix="/api/v1")
 Number = str | int | float
@@ -403,7 +404,7 @@ def list_switches(user: User) -> dict[str, Any]:
 
 def _switches_view(user: User) -> dict[str, Any]:
     with the_app().db.read() as conn:
-        rows = table.list_switches(conn, user.id)
+        rows = switch_table.list_switches(conn, user.id)
     items = [
         {
             "scope": r.scope,
@@ -419,7 +420,7 @@ def _switches_view(user: User) -> dict[str, Any]:
 
 def _now_stopped(user: User, given: SwitchChange) -> Stop:
     with the_app().db.read() as conn:
-        rows = table.list_switches(conn, user.id)
+        rows = switch_table.list_switches(conn, user.id)
     wanted = (given.scope, given.id if given.scope in ("account", "bot") else None)
     return next(
         (

@@ -8,7 +8,7 @@ from flask import Blueprint
 
 from dashtrade.api.http import endpoint
 from dashtrade.brokers import guide
-from dashtrade.tables.people import User
+from dashtrade.domain.people import User
 
 bp = Blueprint("brokers", __name__, url_prefix="/api/v1")
 

@@ -9,10 +9,10 @@ from flask import Blueprint
 
 from dashtrade.api.http import STOPPING, Body, Page, endpoint, number_cursor, page, the_app
 from dashtrade.domain.access import TokenScope
+from dashtrade.domain.people import User
 from dashtrade.domain.position_mismatch import Way
 from dashtrade.services.accounts import position_mismatch as service
 from dashtrade.services.trading import flatten as flatten_service
-from dashtrade.tables.people import User
 
 bp = Blueprint("drifts", __name__, url_prefix="/api/v1")
 _ID = pydantic.Field(None, ge=1, lt=2**62)

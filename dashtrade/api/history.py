@@ -25,7 +25,9 @@ from dashtrade.api.http import (
     read_moment,
     the_app,
 )
+from dashtrade.domain.accounts import Account
 from dashtrade.domain.orders import OrderStatus
+from dashtrade.domain.people import User
 from dashtrade.domain.performance_stats import win_rate
 from dashtrade.domain.scope import MoneyScope
 from dashtrade.domain.values import ZERO, Symbol, iso, plain
@@ -39,9 +41,9 @@ from dashtrade.services.trading.portfolio_summary import BotDay, Figures
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import orders as order_table
+from dashtrade.tables import risk_events as risk_event_table
 from dashtrade.tables import signals as signal_table
-from dashtrade.tables.accounts import Account
-from dashtrade.tables.people import User
+from dashtrade.tables import trades as trade_table
 
 bp = Blueprint("history", __name__, url_prefix="/api/v1")
 _ID = pydantic.Field(None, ge=1, lt=2**62)
@@ -214,7 +216,7 @@ def trade_view(row: Any) -> dict[str, Any]:
 def trades(user: User, query: TradeList) -> dict[str, Any]:
     """Trades, newest first: one per order that was filled, in whole or in part."""
     with the_app().db.read() as conn:
-        rows = order_table.list_trades(
+        rows = trade_table.list_trades(
             conn, user.id, before=number_cursor(query.cursor), limit=query.limit + 1, **query.wanted(user)
         )
     return page(rows, query.limit, lambda row: str(row.id), trade_view)
@@ -429,7 +431,7 @@ class RiskEventList(Page):
 def risk_events(user: User, query: RiskEventList) -> dict[str, Any]:
     """Limits that were passed and what was done, newest first."""
     with the_app().db.read() as conn:
-        rows = bot_table.list_risk_events(
+        rows = risk_event_table.list_risk_events(
             conn, user.id, before=number_cursor(query.cursor), limit=query.limit + 1, bot_id=query.bot_id
         )
     return page(

@@ -22,6 +22,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from bot_database import DatabaseAway
 from dashtrade.context import App
 from dashtrade.domain.access import Permission, TokenScope, may
+from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed
 from dashtrade.http_headers import DATA, strict_transport
 from dashtrade.limits import Rate, ReceiverLimits, network_of
@@ -29,7 +30,6 @@ from dashtrade.services.bots.bots import NotFound, Refusal
 from dashtrade.services.people import users
 from dashtrade.services.people.permission import Forbidden
 from dashtrade.services.people.users import Access, Denied
-from dashtrade.tables.people import User
 
 log = logging.getLogger("dashtrade.api")
 MAX_ID = 2**62

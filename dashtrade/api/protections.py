@@ -9,11 +9,11 @@ from flask import Blueprint
 
 from dashtrade.api.http import Body, Page, endpoint, number_cursor, page, the_app
 from dashtrade.domain import protections as domain
+from dashtrade.domain.people import User
 from dashtrade.domain.protections import Scope
 from dashtrade.domain.values import iso
 from dashtrade.services.trading import protections as service
 from dashtrade.tables import protections as table
-from dashtrade.tables.people import User
 
 bp = Blueprint("protections", __name__, url_prefix="/api/v1")
 

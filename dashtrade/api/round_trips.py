@@ -23,13 +23,13 @@ from dashtrade.api.http import (
     read_moment,
     the_app,
 )
+from dashtrade.domain.people import User
 from dashtrade.domain.round_trips import ExitReason
 from dashtrade.domain.values import Symbol, iso, plain
 from dashtrade.services.operations.export import Pieces, csv_pieces
 from dashtrade.services.trading import scope
 from dashtrade.tables import round_trips as table
 from dashtrade.tables.base import EPOCH
-from dashtrade.tables.people import User
 
 bp = Blueprint("round_trips", __name__, url_prefix="/api/v1")
 _ID = pydantic.Field(None, ge=1, lt=2**62)

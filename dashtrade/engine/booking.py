@@ -19,10 +19,13 @@ from dashtrade.engine import broker_held_exits
 from dashtrade.engine.settlement import settle
 from dashtrade.failpoints import failpoint
 from dashtrade.tables import accounts as account_table
+from dashtrade.tables import bot_days as day_table
 from dashtrade.tables import bots as bot_table
+from dashtrade.tables import fills as fill_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import round_trips as trip_table
+from dashtrade.tables import trades as trade_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +67,7 @@ def _apply(
     conn: sa.Connection, order: Order, report: OrderReport, now: datetime, bot: Bot | None
 ) -> Booked | None:
     told = _may_fill(order, report)
-    known = order_table.known_fills(conn, order.id) if order.filled_quantity and told else {}
+    known = fill_table.known_fills(conn, order.id) if order.filled_quantity and told else {}
     fees = sum((fee for fee, _ in known.values()), ZERO), sum((fee for _, fee in known.values()), ZERO)
     booked = order.filled_quantity, order.filled_notional
     new = list(new_fills(report, known.keys(), *booked, now, fees)) if told else []
@@ -136,23 +139,23 @@ def _book_fills(
         booked.append((position, fill, booking))
         position, realized, fees = booking.position, realized + booking.realized, fees + booking.fee
     first = not before.filled_quantity
-    order_table.put_trade(conn, after, fee=fees, realized=realized, at=fills[-1].at, first=first)
+    trade_table.put_trade(conn, after, fee=fees, realized=realized, at=fills[-1].at, first=first)
     changed = _after_fills(bot, after, fills, position, realized, fees, first, now)
     ended = trip_table.book(conn, after, booked, trailing=bool(bot.exits and "trail" in bot.exits))
     changed = replace(changed, last_day=ended.counted(changed.last_day))
     if changed.exits and broker_held_exits.are_held(conn, after):
         changed = replace(changed, exits=changed.exits | {"held_by": (after.exits or {})["native"]})
     bot_table.book(conn, changed, now=now)
-    bot_table.put_day(conn, changed)
+    day_table.put_day(conn, changed)
     _tell(conn, bot, after, fills, realized, now)
 
 
 def _book_one(
     conn: sa.Connection, order: Order, position: Position, fill: BrokerFill, now: datetime
 ) -> Booking:
-    lots = order_table.held_lots(conn, order.bot_id) if position.quantity * order.side.sign < 0 else []
+    lots = fill_table.held_lots(conn, order.bot_id) if position.quantity * order.side.sign < 0 else []
     booking = book(position, lots, order.side, fill)
-    fill_id = order_table.add_fill(
+    fill_id = fill_table.add_fill(
         conn,
         {
             "user_id": order.user_id,
@@ -172,9 +175,9 @@ def _book_one(
     )
     failpoint("in_booking")
     for lot in booking.closed:
-        order_table.put_lot(conn, lot, now)
+        fill_table.put_lot(conn, lot, now)
     if booking.opened:
-        order_table.add_lot(
+        fill_table.add_lot(
             conn,
             {
                 "user_id": order.user_id,

@@ -22,6 +22,7 @@ from dashtrade.domain.values import ZERO, OrderType, plain
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
+from dashtrade.tables import risk_events as risk_event_table
 
 
 def must_wait(conn: sa.Connection, order: Order, report: OrderReport) -> bool:
@@ -135,7 +136,7 @@ def ended(conn: sa.Connection, leg: Order, now: datetime) -> None:
     if others:
         order_table.request_cancel(conn, [order.id for order in others])
     if leg.status is OrderStatus.FILLED:
-        bot_table.add_risk_event(
+        risk_event_table.add_risk_event(
             conn,
             bot,
             at=now,

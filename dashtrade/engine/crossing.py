@@ -22,8 +22,9 @@ from dashtrade.domain.ports import BrokerFill, OrderReport, VenueStatus
 from dashtrade.domain.signals import Signal
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, plain
 from dashtrade.engine import booking
-from dashtrade.tables import signals as signal_table
-from dashtrade.tables.signals import Lane, Waiting
+from dashtrade.tables import decisions as decision_table
+from dashtrade.tables.decisions import Waiting
+from dashtrade.tables.lanes import Lane
 
 Look = Callable[[Waiting], View]
 
@@ -61,7 +62,7 @@ def counterpart(
 ) -> Leaving | None:
     """The first decision of another bot that waits in the same lane and leaves the other way."""
     lane, seen = Lane(one.task.account_id, one.task.symbol), {one.task.bot_id}
-    for task in signal_table.due_in_lane(conn, lane, now):
+    for task in decision_table.due_in_lane(conn, lane, now):
         if task.bot_id in seen:
             continue
         seen.add(task.bot_id)  # a bot's later decisions wait for its first

@@ -26,10 +26,10 @@ from dashtrade.engine import crossing, holdings, protection_checks
 from dashtrade.engine.settlement import end_signal
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
+from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import drifts as drift_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
-from dashtrade.tables import signals as table
 
 # fills an order in this very transaction, and writes down its bot
 CarryOut = Callable[[sa.Connection, Order, Bot], Order]
@@ -65,7 +65,7 @@ class Decided:
 
 def decide_one(
     conn: sa.Connection,
-    task: table.Waiting,
+    task: decision_table.Waiting,
     signal_of: Callable[[str], Signal],
     market: Market,
     now: datetime,
@@ -87,10 +87,10 @@ def decide_one(
             protection_checks.wait(conn, bot, task, wait, now)
         case CancelFirst() as wait:
             order_table.request_cancel(conn, list(wait.order_ids))
-            table.hold_back(conn, task.id, taken_back=task.taken_back + len(wait.order_ids))
+            decision_table.hold_back(conn, task.id, taken_back=task.taken_back + len(wait.order_ids))
             _tell_others(conn, view, wait, now)
         case Later() as later:
-            table.hold_back(
+            decision_table.hold_back(
                 conn, task.id, due_at=later.due_at, **({"reason": later.reason} if later.reason else {})
             )
         case Refused() as refused:
@@ -148,7 +148,7 @@ def _tell_others(conn: sa.Connection, view: View, wait: CancelFirst, now: dateti
         )
 
 
-def look(conn: sa.Connection, task: table.Waiting, market: Market, now: datetime) -> View:
+def look(conn: sa.Connection, task: decision_table.Waiting, market: Market, now: datetime) -> View:
     """All that is known at this moment. Reads alone: a dry run looks through the same eyes."""
     bot, account_ok = (
         bot_table.load(conn, task.bot_id),
@@ -187,7 +187,7 @@ def look(conn: sa.Connection, task: table.Waiting, market: Market, now: datetime
 
 def _end(
     conn: sa.Connection,
-    task: table.Waiting,
+    task: decision_table.Waiting,
     view: View,
     status: str,
     reason: str,
@@ -198,7 +198,7 @@ def _end(
     would: str = "",
 ) -> None:
     """Decided and done, with nothing to send."""
-    if table.decided(
+    if decision_table.decided(
         conn,
         task.id,
         status=status,
@@ -216,7 +216,7 @@ def _end(
 
 def _approve(
     conn: sa.Connection,
-    task: table.Waiting,
+    task: decision_table.Waiting,
     view: View,
     approved: Approved,
     now: datetime,
@@ -234,7 +234,7 @@ def _approve(
 
 def _begin(
     conn: sa.Connection,
-    task: table.Waiting,
+    task: decision_table.Waiting,
     view: View,
     approved: Approved,
     orders: list[Order],
@@ -243,7 +243,7 @@ def _begin(
 ) -> Bot | None:
     """The decision and its orders are written down; the bot as it is to be written. None: it was decided
     already, by whoever has the orders."""
-    if not table.decided(
+    if not decision_table.decided(
         conn,
         task.id,
         status="sending",
@@ -270,7 +270,7 @@ def _begin(
 
 
 def _orders(
-    task: table.Waiting, view: View, steps: Sequence[Step], now: datetime
+    task: decision_table.Waiting, view: View, steps: Sequence[Step], now: datetime
 ) -> tuple[list[Order], list[str]]:
     """One for each step, the first to be sent now; that one in two parts where it would take the account from
     long to short."""
@@ -338,7 +338,7 @@ def _cross(
 
 
 def _order(
-    task: table.Waiting, step: Step, number: int, now: datetime, *, final: bool, status: OrderStatus
+    task: decision_table.Waiting, step: Step, number: int, now: datetime, *, final: bool, status: OrderStatus
 ) -> Order:
     sent = status is OrderStatus.SUBMITTING
     return Order(

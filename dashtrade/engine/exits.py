@@ -27,8 +27,9 @@ from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
+from dashtrade.tables import risk_events as risk_event_table
 from dashtrade.tables import signals as signal_table
-from dashtrade.tables.signals import Lane
+from dashtrade.tables.lanes import Lane
 
 UNDER_WAY = frozenset({"accepted", "working", "attention"})
 
@@ -62,7 +63,7 @@ def set_off(
         if hit.kind == "time_limit"
         else f"the {hit.name} at {plain(hit.price)} was reached at {plain(mark)}"
     )
-    bot_table.add_risk_event(
+    risk_event_table.add_risk_event(
         conn,
         bot,
         at=now,

@@ -23,8 +23,11 @@ from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce, plain, sha256
 from dashtrade.engine import booking
 from dashtrade.tables import bots as bot_table
+from dashtrade.tables import decisions as decision_table
+from dashtrade.tables import fills as fill_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
+from dashtrade.tables import risk_events as risk_event_table
 from dashtrade.tables import round_trips as trip_table
 from dashtrade.tables import signals as signal_table
 from dashtrade.tables import storage
@@ -142,7 +145,7 @@ def enter(
         created_at=at,
         updated_at=now,
     )
-    signal_table.decided(
+    decision_table.decided(
         conn,
         decision_id,
         status="sending",
@@ -180,7 +183,7 @@ def give(conn: sa.Connection, drift: Drift, bot: Bot, price: Decimal, now: datet
         f"{drift.detail} Its user gave the difference to this bot, at {plain(price)}; nothing is sent to "
         "the broker."
     )
-    decision = signal_table.decisions_of(conn, signal_id)[0]
+    decision = decision_table.decisions_of(conn, signal_id)[0]
     order = enter(
         conn,
         bot,
@@ -210,12 +213,12 @@ def give(conn: sa.Connection, drift: Drift, bot: Bot, price: Decimal, now: datet
 def split(conn: sa.Connection, bot: Bot, ratio: Decimal, words: str, now: datetime) -> None:
     """Of everything the bot owns there is `ratio` times as much at a `ratio`th of the price; what it cost
     stays, to the digit."""
-    for lot in order_table.held_lots(conn, bot.id):
-        order_table.split_lot(conn, lot, scaled(lot.remaining, ratio), ratio)
+    for lot in fill_table.held_lots(conn, bot.id):
+        fill_table.split_lot(conn, lot, scaled(lot.remaining, ratio), ratio)
     trip_table.split(conn, bot.id, ratio)
     after = Position(quantity=scaled(bot.position.quantity, ratio), cost=bot.position.cost)
     bot_table.split_position(conn, bot.id, after, split_exits(bot.exits, ratio), now)
-    bot_table.add_risk_event(
+    risk_event_table.add_risk_event(
         conn,
         bot,
         at=now,

@@ -13,6 +13,8 @@ from dashtrade.domain.signals import Action, Origin, Signal
 from dashtrade.domain.values import Symbol, Timeframe, new_id, sha256
 from dashtrade.failpoints import failpoint
 from dashtrade.tables import bots as bot_table
+from dashtrade.tables import decisions as decision_table
+from dashtrade.tables import lanes as lane_table
 from dashtrade.tables import signals as table
 from dashtrade.tables import storage
 
@@ -25,7 +27,7 @@ class Receipt:
 
     signal_id: str
     duplicate: bool
-    lanes: tuple[table.Lane, ...] = ()
+    lanes: tuple[lane_table.Lane, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +161,7 @@ def accept(
     return Receipt(
         signal_id=signal_id,
         duplicate=False,
-        lanes=tuple(table.Lane(b.account_id, b.symbol) for b in listeners),
+        lanes=tuple(lane_table.Lane(b.account_id, b.symbol) for b in listeners),
     )
 
 
@@ -167,7 +169,11 @@ def leads_out(conn: sa.Connection, owner: int, signal: Signal) -> int:
     """How many bots it leads out of something: a position, an order, an entry that waits. 0: it is no exit,
     or there is nothing to leave. A buy is the way out of a short, and a sell of a long."""
     listeners = listeners_of(conn, owner, signal)
-    found = [] if isinstance(listeners, str) else table.engaged(conn, owner, [bot.id for bot in listeners])
+    found = (
+        []
+        if isinstance(listeners, str)
+        else decision_table.engaged(conn, owner, [bot.id for bot in listeners])
+    )
     if signal.action not in ENTRIES:
         return len(found)
     against = {Action.BUY: -1, Action.SELL: 1}.get(signal.action)

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from bot_database import Database
 from dashtrade.engine.workflow import Steps, Write
-from dashtrade.tables import signals as table
-from dashtrade.tables.signals import Lane
+from dashtrade.tables import lanes as lane_table
+from dashtrade.tables.lanes import Lane
 
 LEASE_SECONDS = 6.0
 
@@ -36,7 +36,7 @@ class Leases:
             return held[0]
         asked = time.monotonic()
         try:
-            token = yield Write(lambda conn: table.claim(conn, lane, self.owner, self.ttl))
+            token = yield Write(lambda conn: lane_table.claim(conn, lane, self.owner, self.ttl))
         except sa.exc.IntegrityError:  # two claimed a new lane at once, and the other was first
             return None
         with self._lock:
@@ -52,7 +52,7 @@ class Leases:
         return held is not None and time.monotonic() - held[1] < self.ttl * 0.8
 
     def check(self, conn: sa.Connection, lane: Lane, token: int) -> None:
-        if not table.holds(conn, lane, token):
+        if not lane_table.holds(conn, lane, token):
             raise LaneLost(f"{lane} was taken by another worker")
 
     def drop(self, lane: Lane) -> None:
@@ -73,11 +73,11 @@ class Leases:
                     self._held[lane] = (self._held[lane][0], max(self._held[lane][1], asked))
 
     def _renew(self, conn: sa.Connection) -> None:
-        table.beat(conn, self.owner)
+        lane_table.beat(conn, self.owner)
         if self._held:
-            table.renew(conn, self.owner, self.ttl)
+            lane_table.renew(conn, self.owner, self.ttl)
 
     def release(self) -> None:
         with self._lock:
             self._held.clear()
-        self.db.write(lambda conn: table.release(conn, self.owner))
+        self.db.write(lambda conn: lane_table.release(conn, self.owner))

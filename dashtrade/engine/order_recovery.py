@@ -12,6 +12,7 @@ from functools import partial
 import sqlalchemy as sa
 
 from bot_database import Database
+from dashtrade.domain.accounts import Account
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.decisions.netting import APART
 from dashtrade.domain.orders import ENDED, Order, OrderStatus
@@ -23,11 +24,11 @@ from dashtrade.engine.sending import Sender
 from dashtrade.engine.workflow import drive
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
+from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import drifts as drift_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import signals as signal_table
-from dashtrade.tables.accounts import Account
 
 log = logging.getLogger("dashtrade.adopt")
 SKEW = timedelta(hours=1)  # between the venue's clock and ours
@@ -96,7 +97,7 @@ class Adopter:
         account_table.hold(conn, account.id)
         waiting = {
             client_order_id(task.signal_id, task.bot_id, step): (task, step)
-            for task in signal_table.waiting_in_account(conn, account.id)
+            for task in decision_table.waiting_in_account(conn, account.id)
             for step in range(2 * APART)
         }
         last: dict[int, int] = {}
@@ -113,7 +114,7 @@ class Adopter:
             if bot is None:
                 self._nobodys(conn, account, each, report)
                 continue
-            found_task: tuple[signal_table.Waiting | None, int] = waiting.get(name, (None, 0))
+            found_task: tuple[decision_table.Waiting | None, int] = waiting.get(name, (None, 0))
             task, step = found_task
             self._take_one(
                 conn, bot, venue, each, report, task, step, final=task is None or step == last[task.id]
@@ -128,7 +129,7 @@ class Adopter:
         venue: str,
         found: FoundOrder,
         report: OrderReport,
-        task: signal_table.Waiting | None,
+        task: decision_table.Waiting | None,
         step: int,
         *,
         final: bool,
@@ -150,7 +151,7 @@ class Adopter:
                 quantity=found.quantity,
                 at=found.created_at,
             )
-            decision_id = signal_table.decisions_of(conn, signal_id)[0].id
+            decision_id = decision_table.decisions_of(conn, signal_id)[0].id
         else:
             signal_id, decision_id = task.signal_id, task.id
         order = external_orders.enter(

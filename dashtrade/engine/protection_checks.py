@@ -20,9 +20,10 @@ from dashtrade.domain.protections import Fired, Guard, Needs, Scope, Target, loc
 from dashtrade.domain.signals import Action
 from dashtrade.domain.values import Symbol, plain
 from dashtrade.engine.settlement import end_signal
-from dashtrade.tables import bots as bot_table
+from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import protections as table
+from dashtrade.tables import risk_events as risk_event_table
 from dashtrade.tables import signals as signal_table
 
 MINUTE = timedelta(minutes=1)
@@ -128,12 +129,12 @@ def _forgotten(
     return any(key in resets and at <= resets[key] for key in keys)
 
 
-def waiting_of(conn: sa.Connection, task: signal_table.Waiting, now: datetime) -> tuple[WaitingEntry, ...]:
+def waiting_of(conn: sa.Connection, task: decision_table.Waiting, now: datetime) -> tuple[WaitingEntry, ...]:
     """Entries of the bot that wait for the market to open. Of coins, whose markets do not close, there are
     none."""
     if task.symbol.is_crypto:
         return ()
-    found = signal_table.waiting_for_open(conn, task, now)
+    found = decision_table.waiting_for_open(conn, task, now)
     return tuple(
         WaitingEntry(decision_id=r.id, signal_id=r.signal_id, alone=r.alone, action=Action(r.action))
         for r in found
@@ -173,7 +174,7 @@ def _put_lock(conn: sa.Connection, bot: Bot, fired: Fired, signal_id: str, now: 
         since=now,
         until=lock.until,
     )
-    bot_table.add_risk_event(
+    risk_event_table.add_risk_event(
         conn,
         bot,
         at=now,
@@ -201,12 +202,12 @@ def _put_lock(conn: sa.Connection, bot: Bot, fired: Fired, signal_id: str, now: 
 FOR_OPEN = "waits for the market of"
 
 
-def wait(conn: sa.Connection, bot: Bot, task: signal_table.Waiting, said: Wait, now: datetime) -> None:
+def wait(conn: sa.Connection, bot: Bot, task: decision_table.Waiting, said: Wait, now: datetime) -> None:
     """Not now. Its user is told once, however often it has to wait."""
     if said.entry:
-        signal_table.wait_for_open(conn, task.id, until=said.until, reason=said.reason)
+        decision_table.wait_for_open(conn, task.id, until=said.until, reason=said.reason)
     else:
-        signal_table.hold_back(conn, task.id, held_until=said.until, reason=said.reason)
+        decision_table.hold_back(conn, task.id, held_until=said.until, reason=said.reason)
     if not task.reason.startswith(FOR_OPEN):
         what, more = (
             ("entry", " A later close, cancel or new direction takes its place.")
@@ -228,7 +229,7 @@ def take_place_of(conn: sa.Connection, waiting: tuple[WaitingEntry, ...], now: d
     """A later word counts instead of entries that were waiting for the open."""
     why = "a later alert took its place before the market opened"
     for one in waiting:
-        if signal_table.decided(
+        if decision_table.decided(
             conn,
             one.decision_id,
             status="refused",

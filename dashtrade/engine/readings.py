@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from bot_database import Database, DatabaseAway
+from dashtrade.domain.accounts import Account
 from dashtrade.domain.ports import BadCredentials, Broker, BrokerError, Clock, RetryLater
 from dashtrade.engine.by_account import LIMIT_SECONDS, Apart
 from dashtrade.engine.lanes import Leases
@@ -21,9 +22,8 @@ from dashtrade.engine.reconcile import WHOLE
 from dashtrade.engine.workflow import drive
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import readings as table
-from dashtrade.tables.accounts import Account
+from dashtrade.tables.lanes import Lane
 from dashtrade.tables.readings import Reading
-from dashtrade.tables.signals import Lane
 
 log = logging.getLogger("dashtrade.readings")
 

@@ -19,6 +19,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from bot_database import Database
+from dashtrade.domain.accounts import Account
 from dashtrade.domain.orders import IN_DOUBT, Order, OrderStatus
 from dashtrade.domain.ports import (
     BadCredentials,
@@ -49,9 +50,9 @@ from dashtrade.tables import accounts as account_table
 from dashtrade.tables import drifts as table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
-from dashtrade.tables.accounts import Account
+from dashtrade.tables import trades as trade_table
 from dashtrade.tables.drifts import State
-from dashtrade.tables.signals import Lane
+from dashtrade.tables.lanes import Lane
 
 log = logging.getLogger("dashtrade.reconcile")
 
@@ -378,7 +379,7 @@ class Reconciler:
 
         def work(conn: sa.Connection) -> None:
             account_table.hold(conn, account.id)
-            if not order_table.ever_traded(conn, account.id):
+            if not trade_table.ever_traded(conn, account.id):
                 for asset, quantity in theirs.items():
                     table.put_outside(conn, account.user_id, account.id, asset, quantity, now)
             state = ledger.state or State(

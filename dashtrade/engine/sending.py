@@ -41,7 +41,8 @@ from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
-from dashtrade.tables.signals import Lane
+from dashtrade.tables import switches as switch_table
+from dashtrade.tables.lanes import Lane
 
 log = logging.getLogger("dashtrade.orders")
 
@@ -154,7 +155,7 @@ class Sender:
         if order.effect.reduces:
             return ""
         bot = bot_table.load(conn, order.bot_id)
-        return entry_still_allowed(bot, bot_table.switches_for(conn, bot))
+        return entry_still_allowed(bot, switch_table.switches_for(conn, bot))
 
     def send(self, order: Order, *, again: bool = False) -> Steps[Order]:
         """An order that is SUBMITTING, and whose lane is ours, goes out. Once. `again`: an earlier try may

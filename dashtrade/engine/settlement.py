@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from dashtrade.domain.decisions.netting import APART
 from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.values import ZERO, OrderSide, plain
+from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import signals as table
 
@@ -21,7 +22,7 @@ _WORST_FIRST = ("attention", *UNDER_WAY, "working", "failed", "filled", "refused
 
 
 def end_decision(conn: sa.Connection, decision_id: int, *, status: str, reason: str, now: datetime) -> None:
-    table.end_decision(
+    decision_table.end_decision(
         conn, decision_id, status=status, reason=reason, ended=now if status in ENDED else None
     )
 
@@ -33,7 +34,7 @@ def end_signal(
     if not alone:
         # two that end at once must each see the other, or neither ends the signal
         table.hold(conn, signal_id)
-        every = table.decisions_of(conn, signal_id)
+        every = decision_table.decisions_of(conn, signal_id)
         foremost = min(every, key=lambda d: _WORST_FIRST.index(d.status))
         status, reason = foremost.status, foremost.reason
         if status in UNDER_WAY:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection
 from functools import partial
 
 from bot_database import Database
+from dashtrade.domain.accounts import Account
 from dashtrade.domain.ports import Broker, OrderReport, Stream
 from dashtrade.tables import accounts as account_table
-from dashtrade.tables.accounts import Account
 
 log = logging.getLogger("dashtrade.streams")
 

@@ -15,6 +15,7 @@ from decimal import Decimal
 import sqlalchemy as sa
 
 from bot_database import Database, DatabaseAway
+from dashtrade.domain import accounts
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.decisions.risk import day_result, loss_percent
 from dashtrade.domain.exits import exits as exit_rules
@@ -30,7 +31,8 @@ from dashtrade.tables import bots as bot_table
 from dashtrade.tables import drifts as drift_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
-from dashtrade.tables.signals import Lane
+from dashtrade.tables import risk_events as risk_event_table
+from dashtrade.tables.lanes import Lane
 
 log = logging.getLogger("dashtrade.watch")
 AGAIN = 30  # seconds until a stop that did not get the position closed is sent anew
@@ -51,7 +53,7 @@ class Watch:
     """Asks every account for its own prices: one whose broker does not answer keeps nobody else's stops from
     being watched."""
 
-    def __init__(self, db: Database, clock: Clock, feed_of: Callable[[account_table.Account], Feed]) -> None:
+    def __init__(self, db: Database, clock: Clock, feed_of: Callable[[accounts.Account], Feed]) -> None:
         self.db, self.clock, self._feed_of = db, clock, feed_of
         self._last_failed: dict[int, Symbol] = {}  # by account: where its broker stopped answering
         self._unpriced: set[tuple[int, Symbol]] = set()
@@ -60,7 +62,7 @@ class Watch:
         """Once over all open positions, account by account. The lanes in which something was set off."""
         return [lane for account, bots in self.holders() for lane in self.look_at(account, bots)]
 
-    def holders(self) -> list[tuple[account_table.Account, list[Bot]]]:
+    def holders(self) -> list[tuple[accounts.Account, list[Bot]]]:
         """Accounts with something to watch, each with the bots that own it."""
         found: dict[int, list[Bot]] = {}
         after = 0
@@ -73,7 +75,7 @@ class Watch:
                 after = page[-1].id
             return [(account_table.load(conn, account_id), bots) for account_id, bots in found.items()]
 
-    def look_at(self, account: account_table.Account, bots: list[Bot]) -> list[Lane]:
+    def look_at(self, account: accounts.Account, bots: list[Bot]) -> list[Lane]:
         """The bots of one account, each symbol's price asked for once. A broker that cannot be reached is
         given up until the next look, which begins behind the symbol at which this one ended: so none of them
         is always left out."""
@@ -100,7 +102,7 @@ class Watch:
                 lanes += self._safely_look_at(bot, quote)
         return lanes
 
-    def _unpriced_now(self, account: account_table.Account, symbol: Symbol, error: BrokerError) -> None:
+    def _unpriced_now(self, account: accounts.Account, symbol: Symbol, error: BrokerError) -> None:
         """One line when it begins, not one every two seconds."""
         if (account.id, symbol) not in self._unpriced:
             self._unpriced.add((account.id, symbol))
@@ -111,7 +113,7 @@ class Watch:
                 error.message,
             )
 
-    def _in_turn(self, account: account_table.Account, symbols: list[Symbol]) -> list[Symbol]:
+    def _in_turn(self, account: accounts.Account, symbols: list[Symbol]) -> list[Symbol]:
         last = self._last_failed.pop(account.id, None)
         behind = symbols.index(last) + 1 if last in symbols else 0
         return symbols[behind:] + symbols[:behind]
@@ -195,7 +197,7 @@ def _stop_bot(conn: sa.Connection, seen: Bot, alarm: Alarm, now: datetime) -> li
     if receipt is None:
         return []
     bot_table.change(conn, bot.user_id, bot.id, is_active=False, paused_reason=alarm.words, updated_at=now)
-    bot_table.add_risk_event(
+    risk_event_table.add_risk_event(
         conn,
         bot,
         at=now,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
+from dashtrade.domain.accounts import Account, problem_of
 from dashtrade.tables.base import (
     Json,
     added_id,
@@ -22,7 +21,7 @@ from dashtrade.tables.base import (
     words,
 )
 from dashtrade.tables.compiled_sql import first, one, rows, run
-from dashtrade.tables.people import system_settings
+from dashtrade.tables.installation_settings import system_settings
 
 accounts = sa.Table(
     "user_api_keys",
@@ -59,58 +58,15 @@ SYSTEM = {
     "put_session",
 }
 
-UNCONFIRMED = (
-    "the account trades with real money, and nobody has said yet that it may: confirm it on the Setup "
-    'page, or send acknowledge: "REAL MONEY"'
-)
 # the setting of the installation; while it is on, live accounts are traded on paper
 SIMULATION = "simulation"
+
 _SIMULATED = sa.and_(
     accounts.c.mode == "live",
     sa.exists().where(system_settings.c.name == SIMULATION, system_settings.c.value == "on"),
 ).label("simulated")
+
 _COLUMNS = (*accounts.c, _SIMULATED)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    id: int
-    user_id: int
-    broker: str
-    mode: str
-    label: str
-    credentials: str = field(repr=False)  # sealed by the vault
-    # sealed too: what the venue renews by itself, such as a token that ages
-    session: str | None = field(repr=False)
-    options: dict[str, Any]
-    is_active: bool
-    disabled_reason: str
-    created_at: datetime
-    checked_at: datetime | None
-    check_result: dict[str, Any] | None
-    deleted_at: datetime | None
-    acknowledged_at: datetime | None  # when a person said that it may trade with real money
-    # when they said so without a second factor; empty once they have one
-    second_factor_declined_at: datetime | None
-    simulated: bool = False  # live, and traded on the built-in paper broker now: as true as the row was read
-
-    @property
-    def confirmed_live(self) -> bool:
-        """It may trade with real money, as far as its owner is asked."""
-        return self.mode == "live" and self.acknowledged_at is not None
-
-    @property
-    def problem(self) -> str:
-        return _problem(self)
-
-
-def _problem(row: Any) -> str:
-    """Why it may not trade; empty when it may."""
-    if row.deleted_at:
-        return "the broker account was removed"
-    if not row.is_active:
-        return f"the broker account is disabled: {row.disabled_reason}"
-    return UNCONFIRMED if row.mode == "live" and row.acknowledged_at is None else ""
 
 
 def _account(row: Any) -> Account | None:
@@ -216,7 +172,9 @@ def problem(conn: sa.Connection, account_id: int, *, simulated: bool | None = No
     chose the broker."""
     row = one(conn, _STATE, {"account_id": account_id})
     switched = simulated is not None and bool(row.simulated) is not simulated
-    return _problem(row) or ("simulation mode was switched at this moment: send it again" if switched else "")
+    return problem_of(row) or (
+        "simulation mode was switched at this moment: send it again" if switched else ""
+    )
 
 
 def hold_live(conn: sa.Connection) -> None:

@@ -11,11 +11,16 @@ import sqlalchemy as sa
 
 from dashtrade.tables.accounts import accounts
 from dashtrade.tables.base import Moment, harmless_column, is_postgres, metadata
-from dashtrade.tables.bots import bots, performance, risk_events
+from dashtrade.tables.bot_days import performance
+from dashtrade.tables.bots import bots
+from dashtrade.tables.fills import fills
 from dashtrade.tables.messages import audit, outbox
-from dashtrade.tables.orders import CSV_COLUMNS, MADE_UP, WITH_LIVE_MONEY, csv_cells, fills, orders, trades
-from dashtrade.tables.people import sessions, users
+from dashtrade.tables.orders import orders
+from dashtrade.tables.people import users
+from dashtrade.tables.risk_events import risk_events
+from dashtrade.tables.sessions import sessions
 from dashtrade.tables.signals import decisions, signals
+from dashtrade.tables.trades import CSV_COLUMNS, MADE_UP, WITH_LIVE_MONEY, csv_cells, trades
 
 SYSTEM = {
     "busy_on_live",

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam as p
-from sqlalchemy.dialects import postgresql, sqlite
 
-from dashtrade.domain.bots import Bot, Day, OrderDefaults, Sides, Stop, Switch, WhenClosed, Window
+from dashtrade.domain.bots import Bot, Day, OrderDefaults, Sides, WhenClosed, Window
 from dashtrade.domain.exits.exits import read_written
 from dashtrade.domain.ledger import Position
 from dashtrade.domain.signals import Size, SizeKind
 from dashtrade.domain.values import OrderType, Symbol, Timeframe
-from dashtrade.tables.accounts import accounts
 from dashtrade.tables.base import (
     BigId,
     Exact,
@@ -34,6 +32,7 @@ from dashtrade.tables.base import (
 from dashtrade.tables.compiled_sql import first, rows, run
 
 _LEFT = sa.text("deleted_at IS NOT NULL AND status != 'READY'")  # deleted, and not flat yet
+
 bots = sa.Table(
     "user_bot_configs",
     metadata,
@@ -100,61 +99,18 @@ bots = sa.Table(
     ),
     sa.Index("ix_user_bot_configs_left", "account_id", "symbol", sqlite_where=_LEFT, postgresql_where=_LEFT),
 )
-performance = sa.Table(
-    "bot_performance",
-    metadata,
-    sa.Column("bot_id", BigId, sa.ForeignKey("user_bot_configs.id"), primary_key=True),
-    sa.Column("day", sa.Date, primary_key=True),
-    owner_column(),
-    exact("realized"),
-    exact("fees"),
-    exact("volume"),
-    whole("trades"),
-    whole("wins"),
-    whole("losses"),
-    sa.Index("ix_bot_performance_user_day", "user_id", "day"),
-)
-risk_events = sa.Table(
-    "bot_risk_events",
-    metadata,
-    number(),
-    owner_column(),
-    whole("account_id"),
-    whole("bot_id"),
-    moment("at"),
-    words("kind"),
-    exact("threshold"),
-    exact("actual"),
-    words("action"),
-    words("detail"),
-    words("signal_id", nullable=True),
-    sa.Index("ix_bot_risk_events_user_id", "user_id", "id"),
-)
-switches = sa.Table(
-    "switches",
-    metadata,
-    sa.Column("scope", sa.Text, primary_key=True),
-    sa.Column("scope_id", BigId, primary_key=True, autoincrement=False),
-    whole("user_id"),
-    words("stop"),
-    words("reason"),
-    whole("set_by"),
-    moment("at"),
-)
+
 
 SYSTEM = {
-    "load",
-    "holding",
-    "owned_on",
-    "switches_for",
-    "add_risk_event",
     "book",
-    "put_day",
-    "touch",
-    "swap_exits",
+    "holding",
+    "is_alone",
+    "load",
+    "owned_on",
     "pause_scope",
     "split_position",
-    "is_alone",
+    "swap_exits",
+    "touch",
 }
 
 
@@ -253,6 +209,7 @@ _PAGE = (
     .order_by(bots.c.id)
     .limit(p("limit", type_=sa.Integer))
 )
+
 _PAGE_OF_ACCOUNT = _PAGE.where(bots.c.account_id == p("account_id"))
 
 
@@ -281,6 +238,7 @@ _ENGAGED = (
     .where(sa.text("status != 'READY'"), bots.c.user_id == p("owner"), bots.c.deleted_at.is_(None))
     .order_by(bots.c.id)
 )
+
 _HEARING = (
     sa.select(bots.c.id, bots.c.account_id, bots.c.symbol, bots.c.timeframe, bots.c.name)
     .where(
@@ -344,10 +302,13 @@ def pause_scope(conn: sa.Connection, *, scope: str, scope_id: int, reason: str, 
 # --- for the worker -----------------------------------------------------------------------------------------
 
 _LOAD = sa.select(bots).where(bots.c.id == p("bot_id"))
+
 _HOLDING = (
     sa.select(bots).where(sa.text("status != 'READY'"), bots.c.id > p("after")).order_by(bots.c.id).limit(500)
 )
+
 _DAY_COLUMNS = ("realized", "fees", "volume", "entries", "trades", "wins", "losses")
+
 _BOOK = (
     sa.update(bots)
     .where(bots.c.id == p("bot_id"))
@@ -366,6 +327,7 @@ _BOOK = (
         **{f"day_{name}": p(f"d_{name}", type_=bots.c[f"day_{name}"].type) for name in _DAY_COLUMNS},
     )
 )
+
 _TOUCH = (
     sa.update(bots)
     .where(bots.c.id == p("bot_id"))
@@ -409,6 +371,7 @@ def is_alone(conn: sa.Connection, bot: Bot) -> bool:
 _ON_SYMBOL = sa.select(bots.c.id, bots.c.position_quantity).where(
     bots.c.account_id == p("account_id"), bots.c.symbol == p("symbol", type_=Instrument)
 )
+
 _LIVING, _DELETED = _ON_SYMBOL.where(bots.c.deleted_at.is_(None)), _ON_SYMBOL.where(_LEFT)  # an index each
 
 
@@ -478,127 +441,3 @@ def touch(conn: sa.Connection, bot: Bot) -> None:
             "entry_at": bot.last_entry_at,
         },
     )
-
-
-_DAY_RESULT = ("realized", "fees", "volume", "trades", "wins", "losses")
-
-
-def _put_day(insert: Any) -> Any:
-    made = insert(performance)
-    return made.on_conflict_do_update(
-        index_elements=["bot_id", "day"], set_={name: made.excluded[name] for name in _DAY_RESULT}
-    )
-
-
-_PUT_DAY = {"sqlite": _put_day(sqlite.insert), "postgresql": _put_day(postgresql.insert)}
-
-
-def put_day(conn: sa.Connection, bot: Bot) -> None:
-    """The day's row of the bot's performance, in step with the bot."""
-    day = bot.last_day
-    values = {name: getattr(day, name) for name in _DAY_RESULT}
-    run(
-        conn,
-        _PUT_DAY[conn.dialect.name],
-        {"bot_id": bot.id, "day": day.date, "user_id": bot.user_id} | values,
-    )
-
-
-# --- performance, risk events, switches ---------------------------------------------------------------------
-
-
-def days(
-    conn: sa.Connection,
-    owner: int,
-    *,
-    bot_id: int | None,
-    since: date | None,
-    until: date | None,
-    live: bool | None = None,
-    account_id: int | None = None,
-) -> list[Any]:
-    """What bots made, day by day, each with its account and symbol. `live`: those on live accounts, in
-    simulation mode too; or the others."""
-    query = (
-        sa.select(performance, bots.c.account_id, bots.c.symbol)
-        .join(bots, bots.c.id == performance.c.bot_id)
-        .where(performance.c.user_id == owner)
-    )
-    if account_id is not None:
-        query = query.where(bots.c.account_id == account_id)
-    if live is not None:
-        on_live = sa.select(accounts.c.id).where(accounts.c.user_id == owner, accounts.c.mode == "live")
-        query = query.where(bots.c.account_id.in_(on_live) if live else bots.c.account_id.not_in(on_live))
-    if bot_id is not None:
-        query = query.where(performance.c.bot_id == bot_id)
-    if since is not None:
-        query = query.where(performance.c.day >= since)
-    if until is not None:
-        query = query.where(performance.c.day <= until)
-    return list(conn.execute(query.order_by(performance.c.day, performance.c.bot_id)))
-
-
-def add_risk_event(conn: sa.Connection, bot: Bot, **values: Any) -> int:
-    row = {"user_id": bot.user_id, "account_id": bot.account_id, "bot_id": bot.id} | values
-    return added_id(conn, sa.insert(risk_events).values(**row))
-
-
-def list_risk_events(
-    conn: sa.Connection, owner: int, *, before: int | None, limit: int, bot_id: int | None = None
-) -> list[Any]:
-    query = sa.select(risk_events).where(risk_events.c.user_id == owner)
-    if before is not None:
-        query = query.where(risk_events.c.id < before)
-    if bot_id is not None:
-        query = query.where(risk_events.c.bot_id == bot_id)
-    return list(conn.execute(query.order_by(risk_events.c.id.desc()).limit(limit)))
-
-
-_SWITCHES = sa.select(switches).where(
-    sa.or_(
-        switches.c.scope == "all",
-        sa.and_(switches.c.scope == "user", switches.c.scope_id == p("user_id")),
-        sa.and_(switches.c.scope == "account", switches.c.scope_id == p("account_id")),
-        sa.and_(switches.c.scope == "bot", switches.c.scope_id == p("bot_id")),
-    )
-)
-
-
-def switches_for(conn: sa.Connection, bot: Bot) -> tuple[Switch, ...]:
-    found = rows(conn, _SWITCHES, {"user_id": bot.user_id, "account_id": bot.account_id, "bot_id": bot.id})
-    return tuple(
-        Switch(scope=r.scope, scope_id=r.scope_id, stop=Stop(r.stop), reason=r.reason) for r in found
-    )
-
-
-def list_switches(conn: sa.Connection, owner: int) -> list[Any]:
-    """The user's own, and the one for all."""
-    query = sa.select(switches).where(sa.or_(switches.c.user_id == owner, switches.c.scope == "all"))
-    return list(conn.execute(query.order_by(switches.c.scope, switches.c.scope_id)))
-
-
-def put_switch(
-    conn: sa.Connection,
-    owner: int,
-    *,
-    scope: str,
-    scope_id: int,
-    stop: Stop,
-    reason: str,
-    set_by: int,
-    at: datetime,
-) -> None:
-    """The caller has checked that the scope is the owner's (or that they may switch all)."""
-    key = (switches.c.scope == scope) & (switches.c.scope_id == scope_id)
-    conn.execute(sa.delete(switches).where(key))
-    if stop is not Stop.NONE:
-        row = {
-            "scope": scope,
-            "scope_id": scope_id,
-            "user_id": owner,
-            "stop": str(stop),
-            "reason": reason,
-            "set_by": set_by,
-            "at": at,
-        }
-        conn.execute(sa.insert(switches).values(**row))

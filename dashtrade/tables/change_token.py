@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
 from dashtrade.tables.accounts import accounts
-from dashtrade.tables.bots import bots, risk_events, switches
+from dashtrade.tables.bots import bots
 from dashtrade.tables.compiled_sql import rows
 from dashtrade.tables.drifts import drifts
 from dashtrade.tables.flattens import flattens
@@ -15,7 +15,9 @@ from dashtrade.tables.messages import outbox
 from dashtrade.tables.orders import orders
 from dashtrade.tables.protections import locks
 from dashtrade.tables.readings import readings
+from dashtrade.tables.risk_events import risk_events
 from dashtrade.tables.signals import signals
+from dashtrade.tables.switches import switches
 
 _SIGNALS = (
     sa.select(signals.c.id, signals.c.status, signals.c.duplicate_count)

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
-from dashtrade.domain.ledger import Lot
 from dashtrade.domain.orders import Effect, Order, OrderStatus
-from dashtrade.domain.position_mismatch import scaled
-from dashtrade.domain.scope import Money, MoneyScope
 from dashtrade.domain.values import OrderSide, OrderType, Symbol, TimeInForce
 from dashtrade.tables.accounts import accounts
 from dashtrade.tables.base import (
@@ -23,8 +18,6 @@ from dashtrade.tables.base import (
     Json,
     exact,
     flag,
-    harmless_column,
-    is_postgres,
     metadata,
     moment,
     number,
@@ -36,6 +29,7 @@ from dashtrade.tables.base import (
 from dashtrade.tables.compiled_sql import first, one, rows, run, run_many, scalar
 
 _OPEN = sa.text("status IN ('created', 'submitting', 'unknown', 'working', 'attention')")
+
 orders = sa.Table(
     "orders",
     metadata,
@@ -79,6 +73,7 @@ orders = sa.Table(
     sa.Index("ix_orders_user", "user_id", "created_at"),
     sqlite_with_rowid=False,
 )
+
 events = sa.Table(
     "order_events",
     metadata,
@@ -89,97 +84,23 @@ events = sa.Table(
     words("status"),
     words("detail"),
 )
-fills = sa.Table(
-    "fills",
-    metadata,
-    number(),
-    owner_column(),
-    whole("account_id"),
-    whole("bot_id"),
-    sa.Column("order_id", sa.Text, sa.ForeignKey("orders.id"), nullable=False, index=True),
-    words("broker_fill_id"),
-    words("side"),
-    exact("quantity"),
-    exact("price"),
-    exact("fee"),
-    exact("fee_base"),
-    exact("realized"),
-    moment("at"),
-    moment("booked_at"),
-    sa.UniqueConstraint("account_id", "broker_fill_id"),
-)
-_HELD = sa.text("closed_at IS NULL")
-lots = sa.Table(
-    "lots",
-    metadata,
-    number(),
-    owner_column(),
-    whole("bot_id"),
-    whole("fill_id"),
-    exact("quantity"),
-    exact("remaining"),
-    exact("price"),
-    moment("opened_at"),
-    moment("closed_at", nullable=True),
-    sa.Index("ix_lots_held", "bot_id", "id", sqlite_where=_HELD, postgresql_where=_HELD),
-)
-trades = sa.Table(
-    "bot_trades",
-    metadata,
-    number(),
-    owner_column(),
-    whole("account_id"),
-    whole("bot_id"),
-    words("signal_id"),
-    sa.Column("order_id", sa.Text, sa.ForeignKey("orders.id"), nullable=False, unique=True),
-    sa.Column("symbol", Instrument, nullable=False),
-    words("action"),
-    words("effect"),
-    exact("quantity"),
-    exact("price"),
-    exact("notional"),
-    exact("fee"),
-    exact("realized_pnl"),
-    words("status"),
-    words("broker_order_id", nullable=True),
-    moment("at"),
-    sa.Column("crossed", sa.Boolean, nullable=False, server_default=sa.false()),
-    sa.Index("ix_bot_trades_user", "user_id", "id"),
-    sa.Index("ix_bot_trades_bot", "bot_id", "id"),
-    sa.Index("ix_bot_trades_symbol", "user_id", "symbol", "id"),
-    sa.Index("ix_bot_trades_at", "user_id", "at"),
-    sa.Index(
-        "ix_bot_trades_partial",
-        "user_id",
-        "id",
-        sqlite_where=sa.text("status = 'partial'"),
-        postgresql_where=sa.text("status = 'partial'"),
-    ),
-)
+
 
 SYSTEM = {
-    "insert",
-    "log",
-    "load",
-    "find",
-    "update",
-    "open_in_lane",
-    "open_in_account",
-    "request_cancel",
-    "of_signal",
-    "add_fill",
-    "held_lots",
-    "known_fills",
-    "cut",
-    "add_lot",
-    "put_lot",
-    "split_lot",
-    "put_trade",
-    "due_lanes",
-    "working_accounts",
     "cancel_entries",
+    "cut",
+    "due_lanes",
+    "find",
+    "insert",
     "legs_of",
-    "ever_traded",
+    "load",
+    "log",
+    "of_signal",
+    "open_in_account",
+    "open_in_lane",
+    "request_cancel",
+    "update",
+    "working_accounts",
 }
 
 
@@ -226,17 +147,21 @@ def _order(row: Any) -> Order:
 # --- for the worker -----------------------------------------------------------------------------------------
 
 _INSERT, _LOG = sa.insert(orders), sa.insert(events)
+
 _LOAD = sa.select(orders).where(orders.c.id == p("order_id"))
+
 _LANE = (
     sa.select(orders)
     .where(orders.c.account_id == p("account_id"), orders.c.symbol == p("symbol", type_=Instrument), _OPEN)
     .order_by(orders.c.created_at, orders.c.step)
 )
+
 _ACCOUNT = (
     sa.select(orders)
     .where(orders.c.account_id == p("account_id"), _OPEN)
     .order_by(orders.c.created_at, orders.c.step)
 )
+
 _UPDATE = (
     sa.update(orders)
     .where(
@@ -257,6 +182,7 @@ _UPDATE = (
         updated_at=p("now"),
     )
 )
+
 _OF_SIGNAL = (
     sa.select(orders)
     .where(orders.c.signal_id == p("signal_id"), orders.c.bot_id == p("bot_id"))
@@ -367,6 +293,7 @@ _LEGS = (
     .where(orders.c.signal_id == p("signal_id"), orders.c.parent_id == p("parent_id"))
     .order_by(orders.c.step)
 )
+
 _SIGNAL_OF = sa.select(orders.c.signal_id).where(orders.c.id == p("order_id"))
 
 
@@ -408,120 +335,6 @@ _BUSY = (
 def working_accounts(conn: sa.Connection) -> list[Any]:
     """Accounts with orders at the venue, and when the newest of them was made."""
     return rows(conn, _BUSY)
-
-
-# --- booking ------------------------------------------------------------------------------------------------
-
-_KNOWN = sa.select(fills.c.broker_fill_id, fills.c.fee, fills.c.fee_base).where(
-    fills.c.order_id == p("order_id")
-)
-_HELD_LOTS = (
-    sa.select(lots.c.id, lots.c.remaining, lots.c.price, lots.c.opened_at)
-    .where(lots.c.bot_id == p("bot_id"), _HELD)
-    .order_by(lots.c.id)
-)
-_PUT_LOT = (
-    sa.update(lots)
-    .where(lots.c.id == p("lot_id"))
-    .values(remaining=p("left", type_=Exact), closed_at=p("closed"))
-)
-_ADD_FILL, _ADD_LOT, _ADD_TRADE = sa.insert(fills).returning(fills.c.id), sa.insert(lots), sa.insert(trades)
-_PUT_TRADE = (
-    sa.update(trades)
-    .where(trades.c.order_id == p("order"))
-    .values(
-        {
-            name: p(name, type_=trades.c[name].type)
-            for name in ("quantity", "price", "notional", "fee", "realized_pnl", "status", "at")
-        }
-    )
-)
-
-
-def ever_traded(conn: sa.Connection, account_id: int) -> bool:
-    return conn.scalar(sa.select(fills.c.id).where(fills.c.account_id == account_id).limit(1)) is not None
-
-
-def known_fills(conn: sa.Connection, order_id: str) -> dict[str, tuple[Decimal, Decimal]]:
-    """The executions that are booked, each with its fees in the quote currency and in the bought coin."""
-    return {row[0]: (row[1], row[2]) for row in rows(conn, _KNOWN, {"order_id": order_id})}
-
-
-def add_fill(conn: sa.Connection, row: dict[str, Any]) -> int:
-    return scalar(conn, _ADD_FILL, row)
-
-
-def held_lots(conn: sa.Connection, bot_id: int) -> list[Lot]:
-    return [
-        Lot(id=r.id, remaining=r.remaining, price=r.price, opened_at=r.opened_at)
-        for r in rows(conn, _HELD_LOTS, {"bot_id": bot_id})
-    ]
-
-
-def add_lot(conn: sa.Connection, row: dict[str, Any]) -> None:
-    run(conn, _ADD_LOT, row)
-
-
-def put_lot(conn: sa.Connection, lot: Lot, at: datetime) -> None:
-    run(conn, _PUT_LOT, {"lot_id": lot.id, "left": lot.remaining, "closed": None if lot.remaining else at})
-
-
-def split_lot(conn: sa.Connection, lot: Lot, remaining: Decimal, ratio: Decimal) -> None:
-    """The same money in another number of pieces. Its first quantity is told in the new pieces too."""
-    row = conn.execute(sa.select(lots.c.quantity).where(lots.c.id == lot.id)).one()
-    values = {
-        "remaining": remaining,
-        "quantity": scaled(row.quantity, ratio),
-        "price": lot.price * lot.remaining / remaining,
-    }
-    conn.execute(sa.update(lots).where(lots.c.id == lot.id).values(**values))
-
-
-def put_trade(
-    conn: sa.Connection, order: Order, *, fee: Decimal, realized: Decimal, at: datetime, first: bool
-) -> None:
-    """One row per order that got a fill; it grows with its fills."""
-    now = {
-        "quantity": order.filled_quantity,
-        "price": order.average_price,
-        "notional": order.filled_notional,
-        "status": "filled" if order.status is OrderStatus.FILLED else "partial",
-        "at": at,
-    }
-    if first:
-        run(
-            conn,
-            _ADD_TRADE,
-            now
-            | {
-                "user_id": order.user_id,
-                "account_id": order.account_id,
-                "bot_id": order.bot_id,
-                "signal_id": order.signal_id,
-                "order_id": order.id,
-                "symbol": order.symbol,
-                "action": order.side,
-                "effect": order.effect,
-                "fee": fee,
-                "realized_pnl": realized,
-                "broker_order_id": order.broker_order_id,
-                "crossed": order.crossed_with is not None,
-            },
-        )
-        return
-    old = conn.execute(
-        sa.select(trades.c.fee, trades.c.realized_pnl).where(trades.c.order_id == order.id)
-    ).one()
-    run(
-        conn,
-        _PUT_TRADE,
-        now | {"order": order.id, "fee": old.fee + fee, "realized_pnl": old.realized_pnl + realized},
-    )
-
-
-def give_lots(conn: sa.Connection, owner: int, bot_id: int, heir_id: int) -> None:
-    mine = sa.and_(lots.c.user_id == owner, lots.c.bot_id == bot_id, _HELD)
-    conn.execute(sa.update(lots).where(mine).values(bot_id=heir_id))
 
 
 def cancel_entries(conn: sa.Connection, *, scope: str, scope_id: int) -> int:
@@ -620,155 +433,3 @@ def events_for_signal(conn: sa.Connection, owner: int, signal_id: str) -> list[A
             )
         )
     )
-
-
-def fills_for_signal(conn: sa.Connection, owner: int, signal_id: str) -> list[Any]:
-    query = sa.select(fills).join(orders, orders.c.id == fills.c.order_id)
-    return list(
-        conn.execute(
-            query.where(unindexed(orders.c.user_id) == owner, orders.c.signal_id == signal_id).order_by(
-                fills.c.id
-            )
-        )
-    )
-
-
-def _filtered(query: sa.Select[Any], owner: int, wanted: dict[str, Any]) -> sa.Select[Any]:
-    query = query.where(trades.c.user_id == owner)
-    for name in ("bot_id", "symbol", "action"):
-        if wanted.get(name) is not None:
-            query = query.where(trades.c[name] == wanted[name])
-    if wanted.get("symbols"):
-        query = query.where(trades.c.symbol.in_(wanted["symbols"]))
-    if wanted.get("status") == "partial":
-        # spelled out, for the index of these few
-        query = query.where(sa.text("bot_trades.status = 'partial'"))
-    elif wanted.get("status"):
-        query = query.where(trades.c.status == wanted["status"])
-    if wanted.get("since") is not None:
-        query = query.where(trades.c.at >= wanted["since"])
-    if wanted.get("until") is not None:
-        query = query.where(trades.c.at < wanted["until"])
-    if wanted.get("scope") is not None:
-        query = query.where(in_scope(wanted["scope"]))
-    return query
-
-
-_ON_LIVE = trades.c.account_id.in_(sa.select(accounts.c.id).where(accounts.c.mode == "live"))
-_ON_PAPER_BROKER = sa.func.substr(sa.func.coalesce(trades.c.broker_order_id, ""), 1, 2) == "P-"
-# on a live account in simulation mode: the paper broker's ids tell
-MADE_UP = sa.and_(_ON_PAPER_BROKER, _ON_LIVE)
-WITH_LIVE_MONEY = sa.and_(_ON_LIVE, ~_ON_PAPER_BROKER)
-
-
-def in_scope(scope: MoneyScope) -> sa.ColumnElement[bool]:
-    """The trades made with this kind of money. Simulated trades of a live account are trades on paper."""
-    money = WITH_LIVE_MONEY if scope.money is Money.LIVE else ~WITH_LIVE_MONEY
-    return money if scope.account_id is None else sa.and_(trades.c.account_id == scope.account_id, money)
-
-
-def made_up(
-    conn: sa.Connection,
-    owner: int,
-    *,
-    bot_id: int | None,
-    since: datetime | None,
-    account_id: int | None = None,
-) -> list[Any]:
-    """Simulated trades of live accounts. Only accounts with books of the paper broker are looked through:
-    mostly there are none."""
-    books = metadata.tables["paper_accounts"]
-    mine = (
-        (accounts.c.user_id == owner)
-        & (accounts.c.mode == "live")
-        & accounts.c.id.in_(sa.select(books.c.account_id))
-    )
-    ids = [
-        found for found in conn.scalars(sa.select(accounts.c.id).where(mine)) if account_id in (None, found)
-    ]
-    if not ids:
-        return []
-    query = _filtered(sa.select(trades), owner, {"bot_id": bot_id, "since": since})
-    return list(conn.execute(query.where(trades.c.account_id.in_(ids), _ON_PAPER_BROKER)))
-
-
-def list_trades(
-    conn: sa.Connection, owner: int, *, before: int | None, limit: int, **wanted: Any
-) -> list[Any]:
-    query = _filtered(
-        sa.select(trades, MADE_UP.label("simulated"), WITH_LIVE_MONEY.label("live")), owner, wanted
-    )
-    if before is not None:
-        query = query.where(trades.c.id < before)
-    return list(conn.execute(query.order_by(trades.c.id.desc()).limit(limit)))
-
-
-CSV_COLUMNS = (
-    "id",
-    "at",
-    "bot_id",
-    "account_id",
-    "symbol",
-    "action",
-    "effect",
-    "quantity",
-    "price",
-    "notional",
-    "fee",
-    "realized_pnl",
-    "status",
-    "signal_id",
-    "order_id",
-    "broker_order_id",
-    "crossed",
-    "currency",
-    "money",
-    "simulated",
-)
-
-
-def _currency(*, postgres: bool) -> Any:
-    """As `Symbol.currency` has it, from the symbol's universal form."""
-    symbol = sa.type_coerce(trades.c.symbol, sa.Text)
-    place = sa.func.strpos if postgres else sa.func.instr
-    behind, before = (
-        sa.func.substr(symbol, place(symbol, "/") + 1),
-        sa.func.substr(symbol, 1, place(symbol, ":") - 1),
-    )
-    return sa.case((symbol.like("CRYPTO:%"), behind), (symbol.like("NYSE:%"), "USD"), else_=before)
-
-
-def csv_cells(*, postgres: bool) -> list[Any]:
-    """Each of CSV_COLUMNS as text, harmless in a spreadsheet. The database writes the text: it is the
-    quickest."""
-    if postgres:
-        at: Any = sa.func.to_char(sa.func.timezone("UTC", trades.c.at), 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
-    else:
-        at = sa.func.strftime(
-            "%Y-%m-%dT%H:%M:%fZ", sa.type_coerce(trades.c.at, sa.BigInteger) / 1000000.0, "unixepoch"
-        )
-    # where numbers are text already, there is nothing to do
-    as_text = sa.cast if postgres else sa.type_coerce
-    cells: dict[str, Any] = {column.name: as_text(column, sa.Text) for column in trades.c}
-    cells |= {
-        "at": at,
-        "broker_order_id": harmless_column(trades.c.broker_order_id),
-        "simulated": sa.case((MADE_UP, "yes"), else_=""),
-        "money": sa.case((WITH_LIVE_MONEY, "live"), else_="paper"),
-        "currency": _currency(postgres=postgres),
-        "crossed": sa.case((trades.c.crossed, "yes"), else_=""),
-    }
-    return [cells[name] for name in CSV_COLUMNS]
-
-
-def stream_trades(
-    conn: sa.Connection, owner: int, *, before: int | None = None, **wanted: Any
-) -> Generator[tuple[Any, ...], None, None]:
-    """All of them (below the id `before`) as text, newest first, a few in memory at a time."""
-    query = _filtered(sa.select(*csv_cells(postgres=is_postgres(conn))), owner, wanted).order_by(
-        trades.c.id.desc()
-    )
-    if before is not None:
-        query = query.where(trades.c.id < before)
-    with conn.execute(query.execution_options(yield_per=500)) as found:
-        yield from found

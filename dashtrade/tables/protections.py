@@ -30,10 +30,12 @@ from dashtrade.tables.base import (
     whole,
     words,
 )
-from dashtrade.tables.bots import bots, switches
+from dashtrade.tables.bots import bots
 from dashtrade.tables.compiled_sql import rows
-from dashtrade.tables.orders import orders, trades
+from dashtrade.tables.orders import orders
 from dashtrade.tables.signals import signals
+from dashtrade.tables.switches import switches
+from dashtrade.tables.trades import trades
 
 protections = sa.Table(
     "protections",

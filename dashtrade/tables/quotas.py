@@ -10,8 +10,10 @@ import sqlalchemy as sa
 from dashtrade.tables.accounts import accounts
 from dashtrade.tables.base import Moment
 from dashtrade.tables.bots import bots
-from dashtrade.tables.people import SIGN_IN, api_tokens, invitations, users, webhook_tokens
+from dashtrade.tables.invitations import invitations
+from dashtrade.tables.people import users
 from dashtrade.tables.protections import protections
+from dashtrade.tables.tokens import SIGN_IN, api_tokens, webhook_tokens
 
 _NOW = sa.bindparam("now", type_=Moment)
 # the table, and which of its rows count: what was deleted or has ended does not

@@ -9,7 +9,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from dashtrade.tables.base import metadata, moment, number, owner_column, whole, words
-from dashtrade.tables.people import api_tokens, invitations, sessions, users
+from dashtrade.tables.invitations import invitations
+from dashtrade.tables.people import users
+from dashtrade.tables.sessions import sessions
+from dashtrade.tables.tokens import api_tokens
 
 recovery_codes = sa.Table(
     "recovery_codes",

@@ -23,7 +23,7 @@ from dashtrade.engine.intake import Accepted, Alert
 from dashtrade.engine.workflow import Call, Steps, Write
 from dashtrade.failpoints import failpoint
 from dashtrade.processes.worker_ipc import Asker
-from dashtrade.tables.signals import Lane
+from dashtrade.tables.lanes import Lane
 
 log = logging.getLogger("dashtrade.worker")
 

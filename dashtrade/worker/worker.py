@@ -19,6 +19,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from bot_database import DatabaseAway
 from dashtrade.app import CannotStart
 from dashtrade.context import App
+from dashtrade.domain.accounts import Account
 from dashtrade.domain.as_json import from_json
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.ports import BrokerError, OrderReport
@@ -37,12 +38,11 @@ from dashtrade.services.operations import disk_watch, quotas
 from dashtrade.services.people import removal, throttle
 from dashtrade.services.trading import flatten, signal_story
 from dashtrade.tables import attempts as attempt_table
+from dashtrade.tables import lanes as lane_table
 from dashtrade.tables import orders as order_table
-from dashtrade.tables import people as people_table
-from dashtrade.tables import signals as signal_table
+from dashtrade.tables import sessions as session_table
 from dashtrade.tables import storage
-from dashtrade.tables.accounts import Account
-from dashtrade.tables.signals import Lane
+from dashtrade.tables.lanes import Lane
 from dashtrade.worker.lanes import Lanes
 
 log = logging.getLogger("dashtrade.worker")
@@ -88,7 +88,7 @@ class Worker:
         waits for no lease."""
         if self.app.db.is_sqlite:
             self._only.enter_context(_only_worker(self.app.settings.home))
-            self.app.db.write(signal_table.free_lanes)
+            self.app.db.write(lane_table.free_lanes)
         self.engine.leases.renew()
         self.engine.on_work = lambda lane, signal_id: self.lanes.wake(lane)
         self.door = Door(
@@ -254,7 +254,7 @@ class Worker:
         now = self.app.clock.now()
         old = now - timedelta(days=self.app.settings.retention_days)
         forgotten = self.app.db.write(lambda conn: storage.forget_old(conn, old))
-        self.app.db.write(lambda conn: people_table.forget_expired(conn, now))
+        self.app.db.write(lambda conn: session_table.forget_expired(conn, now))
         self.app.db.write(lambda conn: attempt_table.tidy(conn, now, now - throttle.DEVICE_LIFE))
         schwab_sign_in.remind(self.app)
         demo.end_old(self.app)

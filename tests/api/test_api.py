@@ -24,8 +24,8 @@ from dashtrade.domain.ports import OrderReport
 from dashtrade.domain.values import Symbol
 from dashtrade.services.people import passwords, users
 from dashtrade.tables import drifts as drift_table
-from dashtrade.tables import orders as order_table
 from dashtrade.tables import people as people_table
+from dashtrade.tables import trades as trade_table
 from tests.conftest import MakeApp
 from tests.support.fakes import SetClock, SetFeed
 from tests.support.installation import House, Person, Venue, until
@@ -911,7 +911,7 @@ def check_trades(traded: Person, wanted: dict[str, Any], ids: list[int]) -> None
     said = traded.call("GET", "/trades.csv", **wanted)
     assert said.mimetype == "text/csv" and "attachment" in said.headers["Content-Disposition"]
     rows = list(csv.DictReader(io.StringIO(said.text)))
-    assert tuple(csv.reader(io.StringIO(said.text)).__next__()) == order_table.CSV_COLUMNS
+    assert tuple(csv.reader(io.StringIO(said.text)).__next__()) == trade_table.CSV_COLUMNS
     assert [int(row["id"]) for row in rows] == ids
     for row, trade in zip(rows, items, strict=True):
         assert (

@@ -20,14 +20,14 @@ import sqlalchemy as sa
 from dashtrade.context import App
 from dashtrade.domain import totp
 from dashtrade.domain.access import Role
+from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed, sha256
 from dashtrade.services.demo import demo
 from dashtrade.services.people import admin, credentials, second_factor, throttle, users
 from dashtrade.services.people import passwords as password_service
 from dashtrade.services.refusals import Denied
-from dashtrade.tables import attempts, second_factors
+from dashtrade.tables import attempts, installation_settings, second_factors
 from dashtrade.tables import people as people_table
-from dashtrade.tables.people import User
 from tests.conftest import MakeApp
 from tests.support.crowd import at_once, went_well
 from tests.support.fakes import SetClock, SetFeed
@@ -194,7 +194,7 @@ def test_of_many_set_up_links_printed_at_once_one_works(apps: list[App]) -> None
     """The supervisor prints one while somebody asks for another."""
     links = went_well(many(apps, lambda app, n: users.setup_link(app), 8), Denied)
     with apps[0].db.read() as conn:
-        kept = people_table.setting(conn, users._SETUP)
+        kept = installation_settings.setting(conn, users._SETUP)
     assert [sha256(link.partition("setup=")[2]) for link in links].count(kept) == 1
 
 

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.access import Role, TokenScope
+from dashtrade.domain.people import User
 from dashtrade.domain.protections import Scope
 from dashtrade.limits import Rate, ReceiverLimits
 from dashtrade.services.accounts import accounts
@@ -23,8 +24,7 @@ from dashtrade.services.people import passwords, sessions, users
 from dashtrade.services.people.users import Denied
 from dashtrade.services.refusals import Refusal
 from dashtrade.services.trading import protections
-from dashtrade.tables import people as people_table
-from dashtrade.tables.people import User
+from dashtrade.tables import tokens as token_table
 from dashtrade.tables.quotas import count
 from tests.conftest import MakeApp
 from tests.support.crowd import at_once, went_well
@@ -76,7 +76,7 @@ def test_of_many_at_once_no_more_are_made_than_a_user_may_have(
     monkeypatch.setattr(quotas, name, quota)
     apps = [ann.house.app, make_app(clock=clock, feed=feed)]  # two processes' worth
     # the one to test with counts, too
-    apps[0].db.write(lambda conn: conn.execute(sa.delete(people_table.api_tokens)))
+    apps[0].db.write(lambda conn: conn.execute(sa.delete(token_table.api_tokens)))
     said = at_once([lambda n=n: MAKES[name](apps[n % 2], ann.user, n) for n in range(12)])
     assert len(went_well(said, Refusal)) == 3
     assert all("you have 3 " in one.message and one.hint for one in said if isinstance(one, Refusal))
@@ -154,7 +154,7 @@ def test_signing_in_by_a_program_keeps_the_tokens_used_last(
         at_once([lambda: users.sign_in(app, ann.user.id).access_token for _ in range(2)]), Refusal
     )
     with app.db.read() as conn:
-        named = [row.name for row in people_table.list_api_tokens(conn, ann.user.id)]
+        named = [row.name for row in token_table.list_api_tokens(conn, ann.user.id)]
     assert named.count(users.SIGN_IN) == 3 and "test" in named
     alive = [bool(users.by_access_token(app, token)) for token in (*tokens, *said)]
     assert alive == [True, False, False, True, True]

@@ -81,7 +81,7 @@ def test_so_is_what_went_wrong_inside(house: House, monkeypatch: pytest.MonkeyPa
     def broken(*_: Any) -> None:
         raise RuntimeError("unexpected")
 
-    monkeypatch.setattr("dashtrade.tables.signals.last_beat", broken)
+    monkeypatch.setattr("dashtrade.tables.lanes.last_beat", broken)
     said = ask(house, "/health")
     assert said.status_code == 500
     assert_told(said)

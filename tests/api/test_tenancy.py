@@ -30,21 +30,30 @@ from dashtrade.settings import Settings
 from dashtrade.tables import (
     accounts,
     attempts,
+    bot_days,
     bots,
     change_token,
+    decisions,
     drifts,
     export,
+    fills,
     flattens,
+    invitations,
     messages,
     orders,
     people,
     protections,
     quotas,
     readings,
+    risk_events,
     round_trips,
     second_factors,
+    sessions,
     signals,
     storage,
+    switches,
+    tokens,
+    trades,
 )
 from dashtrade.tables.base import metadata
 from tests.conftest import KEY
@@ -134,7 +143,7 @@ def settle(house: House) -> Town:
         of.flatten = flattens.add(
             conn, ann.user.id, scope="bot", scope_id=bot, asked_by="", now=now, bots=[bots.load(conn, bot)]
         )
-        people.add_session(
+        sessions.add_session(
             conn,
             ann.user.id,
             token_hash="s",
@@ -145,7 +154,7 @@ def settle(house: House) -> Town:
             address="",
             remember=False,
         )
-        people.add_invitation(
+        invitations.add_invitation(
             conn,
             ann.user.id,
             code_hash="c",
@@ -189,7 +198,7 @@ def settle(house: House) -> Town:
             until=None,
         )
         own = bots.load(conn, bot)
-        bots.add_risk_event(
+        risk_events.add_risk_event(
             conn,
             own,
             at=now,
@@ -200,7 +209,7 @@ def settle(house: House) -> Town:
             detail="",
             signal_id=None,
         )
-        return people.list_api_tokens(conn, ann.user.id)[0].id
+        return tokens.list_api_tokens(conn, ann.user.id)[0].id
 
     of = SimpleNamespace(
         account=ann.paper,
@@ -265,7 +274,7 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "quotas.lock": lambda c, o, of: quotas.lock(c, o) and o == of.ann,
     "quotas.count": lambda c, o, of: quotas.count(c, o, "accounts", of.now) == 2,
     "quotas.made": lambda c, o, of: quotas.made(c, o, "bots") == 2,
-    "people.trim_api_tokens": lambda c, o, of: people.trim_api_tokens(c, o, "test", 0),
+    "tokens.trim_api_tokens": lambda c, o, of: tokens.trim_api_tokens(c, o, "test", 0),
     "accounts.change": lambda c, o, of: accounts.change(c, o, of.account, label="taken"),
     "bots.get": lambda c, o, of: bots.get(c, o, of.bot),
     "bots.list_page": lambda c, o, of: bots.list_page(c, o, account_id=of.account),
@@ -273,9 +282,9 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "bots.named": lambda c, o, of: [b for b in bots.named(c, o) if b.id == of.bot],
     "bots.change": lambda c, o, of: bots.change(c, o, of.bot, name="taken"),
     "bots.pause_all": lambda c, o, of: bots.pause_all(c, o, reason="x", now=of.now, account_id=of.account),
-    "bots.days": lambda c, o, of: bots.days(c, o, bot_id=of.bot, since=None, until=None),
-    "bots.list_risk_events": lambda c, o, of: bots.list_risk_events(c, o, before=None, limit=9),
-    "bots.list_switches": lambda c, o, of: bots.list_switches(c, o),
+    "bot_days.days": lambda c, o, of: bot_days.days(c, o, bot_id=of.bot, since=None, until=None),
+    "risk_events.list_risk_events": lambda c, o, of: risk_events.list_risk_events(c, o, before=None, limit=9),
+    "switches.list_switches": lambda c, o, of: switches.list_switches(c, o),
     "bots.owning": lambda c, o, of: [b for b in bots.owning(c, o) if b.id == of.bot],
     "bots.engaged": lambda c, o, of: [b for b in bots.engaged(c, o) if b.id == of.bot],
     "bots.stopped": lambda c, o, of: _stopped(c, o, of),
@@ -307,27 +316,27 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "storage.oldest_texts": lambda c, o, of: of.signal in storage.oldest_texts(c, o, 9),
     "storage.forget_texts": lambda c, o, of: storage.forget_texts(c, o, [of.signal]),
     "storage.told": lambda c, o, of: storage.told(c, o, of.now),
-    "signals.engaged": lambda c, o, of: signals.engaged(c, o, [of.bot]),
+    "decisions.engaged": lambda c, o, of: decisions.engaged(c, o, [of.bot]),
     "signals.get": lambda c, o, of: signals.get(c, o, of.signal),
     "signals.status_of": lambda c, o, of: signals.status_of(c, o, of.signal),
-    "signals.bot_statuses": lambda c, o, of: signals.bot_statuses(c, o, of.signal),
-    "signals.bot_outcomes": lambda c, o, of: signals.bot_outcomes(c, o, of.signal),
-    "signals.last_outcomes": lambda c, o, of: signals.last_outcomes(c, o, [of.bot]),
-    "signals.recently_refused": lambda c, o, of: _refused(c, o, of),
+    "decisions.bot_statuses": lambda c, o, of: decisions.bot_statuses(c, o, of.signal),
+    "decisions.bot_outcomes": lambda c, o, of: decisions.bot_outcomes(c, o, of.signal),
+    "decisions.last_outcomes": lambda c, o, of: decisions.last_outcomes(c, o, [of.bot]),
+    "decisions.recently_refused": lambda c, o, of: _refused(c, o, of),
     "signals.list_page": lambda c, o, of: signals.list_page(c, o, before=None, limit=9, bot_id=of.bot),
     "orders.get": lambda c, o, of: orders.get(c, o, of.order),
     "orders.list_page": lambda c, o, of: orders.list_page(c, o, before=None, limit=9, bot_id=of.bot),
     "orders.list_open": lambda c, o, of: _opened(c, o, of),
     "orders.for_signal": lambda c, o, of: orders.for_signal(c, o, of.signal),
     "orders.events_for_signal": lambda c, o, of: orders.events_for_signal(c, o, of.signal),
-    "orders.fills_for_signal": lambda c, o, of: orders.fills_for_signal(c, o, of.signal),
+    "fills.fills_for_signal": lambda c, o, of: fills.fills_for_signal(c, o, of.signal),
     "orders.by_venue_number": lambda c, o, of: orders.by_venue_number(
         c, o, of.account, orders.load(c, of.order).broker_order_id, since=of.now - timedelta(days=1)
     ),
-    "orders.list_trades": lambda c, o, of: orders.list_trades(c, o, before=None, limit=9, bot_id=of.bot),
-    "orders.made_up": lambda c, o, of: _made_up(c, o, of),
-    "orders.stream_trades": lambda c, o, of: list(orders.stream_trades(c, o, bot_id=of.bot)),
-    "orders.give_lots": lambda c, o, of: orders.give_lots(c, o, of.bot, of.other),
+    "trades.list_trades": lambda c, o, of: trades.list_trades(c, o, before=None, limit=9, bot_id=of.bot),
+    "trades.made_up": lambda c, o, of: _made_up(c, o, of),
+    "trades.stream_trades": lambda c, o, of: list(trades.stream_trades(c, o, bot_id=of.bot)),
+    "fills.give_lots": lambda c, o, of: fills.give_lots(c, o, of.bot, of.other),
     "round_trips.list_page": lambda c, o, of: round_trips.list_page(c, o, limit=9, open=True, bot_id=of.bot),
     "round_trips.get": lambda c, o, of: [
         row for number in range(1, 9) if (row := round_trips.get(c, o, number)) and row.bot_id == of.bot
@@ -348,10 +357,10 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     ],
     "messages.about_bot": lambda c, o, of: messages.about_bot(c, o, of.bot, limit=9),
     "people.change": lambda c, o, of: people.change(c, o, name="changed"),
-    "people.list_sessions": lambda c, o, of: people.list_sessions(c, o, of.now),
-    "people.remove_session_named": lambda c, o, of: people.remove_session_named(c, o, "s"),
-    "people.trim_sessions": lambda c, o, of: people.trim_sessions(c, o, 0),
-    "people.revoke_api_tokens": lambda c, o, of: people.revoke_api_tokens(c, o, of.now) and o == of.ann,
+    "sessions.list_sessions": lambda c, o, of: sessions.list_sessions(c, o, of.now),
+    "sessions.remove_session_named": lambda c, o, of: sessions.remove_session_named(c, o, "s"),
+    "sessions.trim_sessions": lambda c, o, of: sessions.trim_sessions(c, o, 0),
+    "tokens.revoke_api_tokens": lambda c, o, of: tokens.revoke_api_tokens(c, o, of.now) and o == of.ann,
     "second_factors.factor": lambda c, o, of: second_factors.factor(c, o),
     "second_factors.lock_factor": lambda c, o, of: second_factors.lock_factor(c, o),
     "second_factors.put_factor": lambda c, o, of: second_factors.put_factor(c, o, None, None),
@@ -367,14 +376,14 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "export.rows": lambda c, o, of: [
         row for name in export.TABLES.values() for row in export.rows(c, o, name) if row.user_id == of.ann
     ],
-    "people.remove_sessions": lambda c, o, of: people.remove_sessions(c, o),
-    "people.list_api_tokens": lambda c, o, of: [t for t in people.list_api_tokens(c, o) if t.id == of.token],
-    "people.revoke_api_token": lambda c, o, of: people.revoke_api_token(c, o, of.token, of.now),
-    "people.current_webhook_token": lambda c, o, of: (
-        (t := people.current_webhook_token(c, o)) and t.user_id == of.ann
+    "sessions.remove_sessions": lambda c, o, of: sessions.remove_sessions(c, o),
+    "tokens.list_api_tokens": lambda c, o, of: [t for t in tokens.list_api_tokens(c, o) if t.id == of.token],
+    "tokens.revoke_api_token": lambda c, o, of: tokens.revoke_api_token(c, o, of.token, of.now),
+    "tokens.current_webhook_token": lambda c, o, of: (
+        (t := tokens.current_webhook_token(c, o)) and t.user_id == of.ann
     ),
-    "people.end_webhook_tokens": lambda c, o, of: (
-        people.end_webhook_tokens(c, o, now=of.now, until=None) and o == of.ann
+    "tokens.end_webhook_tokens": lambda c, o, of: (
+        tokens.end_webhook_tokens(c, o, now=of.now, until=None) and o == of.ann
     ),
 }
 MAKES: dict[str, Query] = {  # what Bob makes is Bob's
@@ -403,7 +412,7 @@ MAKES: dict[str, Query] = {  # what Bob makes is Bob's
         updated_at=of.now,
         deleted_at=None,
     ),
-    "bots.put_switch": lambda c, o, of: bots.put_switch(
+    "switches.put_switch": lambda c, o, of: switches.put_switch(
         c, o, scope="user", scope_id=o, stop=Stop.HALT, reason="", set_by=o, at=of.now
     ),
     "signals.add": lambda c, o, of: signals.add(
@@ -418,7 +427,7 @@ MAKES: dict[str, Query] = {  # what Bob makes is Bob's
         c, o, scope="user", scope_id=o, asked_by="", now=of.now, bots=[bots.load(c, of.bot)]
     ),
     "attempts.put_device": lambda c, o, of: attempts.put_device(c, o, "t", of.now, 0 if o == of.ann else 9),
-    "people.add_session": lambda c, o, of: people.add_session(
+    "sessions.add_session": lambda c, o, of: sessions.add_session(
         c,
         o,
         token_hash="t",
@@ -429,17 +438,17 @@ MAKES: dict[str, Query] = {  # what Bob makes is Bob's
         address="",
         remember=False,
     ),
-    "people.add_api_token": lambda c, o, of: people.add_api_token(
+    "tokens.add_api_token": lambda c, o, of: tokens.add_api_token(
         c, o, token_hash="t", name="", revoked_at=None, **LIFE
     ),
-    "people.add_webhook_token": lambda c, o, of: people.add_webhook_token(
+    "tokens.add_webhook_token": lambda c, o, of: tokens.add_webhook_token(
         c, o, token_hash="t", secret="", revoked_at=None, **LIFE
     ),
     "second_factors.put_codes": lambda c, o, of: second_factors.put_codes(c, o, ["t"]),
     "second_factors.add_link": lambda c, o, of: second_factors.add_link(
         c, o, code_hash="t", made_by=o, now=of.now, expires_at=of.now
     ),
-    "people.add_invitation": lambda c, o, of: people.add_invitation(
+    "invitations.add_invitation": lambda c, o, of: invitations.add_invitation(
         c, o, code_hash="t", email="", role="standard", **LIFE
     ),
 }
@@ -453,14 +462,14 @@ def _bot_values(conn: sa.Connection, of: SimpleNamespace) -> dict[str, Any]:
 def _refused(conn: sa.Connection, owner: int, of: SimpleNamespace) -> Any:
     row = signals.get(conn, of.ann, of.signal)
     signals.end_signal(conn, of.signal, status="refused", reason="", ended=of.now)
-    found = signals.recently_refused(conn, owner, since=row.received_at - timedelta(days=1))
+    found = decisions.recently_refused(conn, owner, since=row.received_at - timedelta(days=1))
     signals.end_signal(conn, of.signal, status=row.status, reason=row.reason, ended=row.ended_at)
     return found
 
 
 def _made_up(conn: sa.Connection, owner: int, of: SimpleNamespace) -> Any:
     accounts.change(conn, of.ann, of.account, mode="live")
-    found = orders.made_up(conn, owner, bot_id=None, since=None, account_id=of.account)
+    found = trades.made_up(conn, owner, bot_id=None, since=None, account_id=of.account)
     accounts.change(conn, of.ann, of.account, mode="paper")
     return found
 

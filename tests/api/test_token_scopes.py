@@ -12,11 +12,12 @@ import pytest
 from dashtrade.api.http import ENDPOINTS
 from dashtrade.context import App
 from dashtrade.domain.access import Role, TokenScope
+from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed, sha256
 from dashtrade.services.people import sessions, users
 from dashtrade.services.refusals import Denied
 from dashtrade.tables import people as people_table
-from dashtrade.tables.people import User
+from dashtrade.tables import tokens as token_table
 from tests.support.installation import House, Person
 
 PASSWORD = "correct horse battery"
@@ -51,7 +52,7 @@ def with_scopes(person: Person, *scopes: TokenScope) -> Person:
     """The same person, with a token of these alone."""
     access, now = f"dt_{'-'.join(scopes)}", person.house.app.clock.now()
     person.house.app.db.write(
-        lambda conn: people_table.add_api_token(
+        lambda conn: token_table.add_api_token(
             conn,
             person.user.id,
             token_hash=sha256(access),

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from dashtrade.context import App
 from dashtrade.logs import Redacting
+from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import signals as signal_table
 from dashtrade.worker.worker import Worker
 from tests.conftest import MakeApp
@@ -891,7 +892,7 @@ def test_whatever_is_sent_is_never_answered_with_a_server_error(ann: Person, hou
     check_anything(ann)
     house.work(rounds=2)
     with house.app.db.read() as conn:
-        assert signal_table.waiting(conn, house.app.clock.now())[0] == len(
+        assert decision_table.waiting(conn, house.app.clock.now())[0] == len(
             list(ann.get("/signals", status="accepted", limit=500)["items"])
         )
 

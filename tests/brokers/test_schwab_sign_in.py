@@ -16,7 +16,7 @@ from dashtrade.domain.ports import BadCredentials
 from dashtrade.domain.values import Malformed
 from dashtrade.services.accounts import schwab_sign_in
 from dashtrade.services.bots.bots import Refusal
-from dashtrade.tables import people as people_table
+from dashtrade.tables import installation_settings
 from tests.conftest import MakeApp
 from tests.simulators import schwab as schwab_sim
 from tests.simulators.crypto import Simulator
@@ -148,7 +148,7 @@ def test_a_code_alone_is_worth_nothing_without_what_was_kept_here(app: App, ann:
             **given,
         )
     with app.db.read() as conn:
-        kept = people_table.setting(conn, f"schwab_sign_in:{ann.user.id}:new") or ""
+        kept = installation_settings.setting(conn, f"schwab_sign_in:{ann.user.id}:new") or ""
     link = schwab_sign_in.begin(app, ann.user, **KEYS)
     assert kept and "code_challenge=" in link and "state=" in link
     assert not [part for part in link.replace("&", "=").split("=") if len(part) > 20 and part in kept]

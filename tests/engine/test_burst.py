@@ -32,6 +32,8 @@ from dashtrade.engine.workflow import Write
 from dashtrade.services.accounts import accounts as account_service
 from dashtrade.services.bots import bots as bot_service
 from dashtrade.tables import bots as bot_table
+from dashtrade.tables import fills as fill_table
+from dashtrade.tables import lanes as lane_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import paper as paper_table
 from dashtrade.tables import signals as signal_table
@@ -96,7 +98,7 @@ def accounted(db: Database, answered: dict[str, str]) -> None:
         orders = list(conn.execute(sa.select(order_table.orders)))
         venue = {row.client_order_id: row for row in conn.execute(sa.select(paper_table.orders))}
         fills, theirs = (
-            list(conn.execute(sa.select(order_table.fills))),
+            list(conn.execute(sa.select(fill_table.fills))),
             list(conn.execute(sa.select(paper_table.fills))),
         )
         bots = list(conn.execute(sa.select(bot_table.bots)))
@@ -184,7 +186,7 @@ def pids(db: Database, query: Any) -> set[int]:
 
 
 def holders(db: Database) -> set[int]:
-    return pids(db, sa.select(signal_table.lanes.c.owner).where(signal_table.lanes.c.expires > 0))
+    return pids(db, sa.select(lane_table.lanes.c.owner).where(lane_table.lanes.c.expires > 0))
 
 
 def send_all(one: Rig, symbols: list[str], count: int, start: int) -> dict[str, str]:
@@ -209,7 +211,7 @@ def test_two_workers_share_the_lanes_and_one_that_is_stopped_loses_its_own(postg
     symbols = STOCKS[:12]
     with rig(DATABASE_URL=postgres_database) as one, database_of(one) as db, another_worker(one) as second:
         one.add_bots(symbols)
-        both = until(lambda: len(found := pids(db, sa.select(signal_table.workers.c.owner))) == 2 and found)
+        both = until(lambda: len(found := pids(db, sa.select(lane_table.workers.c.owner))) == 2 and found)
         answered: dict[str, str] = {}
         for number, idle in enumerate(both):  # each gets half of the lanes, while the other cannot
             with stopped(idle):

@@ -17,8 +17,8 @@ import sqlalchemy as sa
 from dashtrade.context import App
 from dashtrade.domain.values import Symbol
 from dashtrade.engine.settlement import end_decision, end_signal
+from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import messages as message_table
-from dashtrade.tables import signals as signal_table
 from dashtrade.worker.worker import Worker
 from tests.support.fakes import SetClock, SetFeed
 from tests.support.installation import House, Person
@@ -215,7 +215,7 @@ def test_two_bots_of_one_alert_that_end_at_the_same_moment_end_the_signal(ann: P
     ann.bot(account=ann.account())
     signal_id = ann.sends(action="close")
     with app.db.read() as conn:
-        one, other = signal_table.decisions_of(conn, signal_id)
+        one, other = decision_table.decisions_of(conn, signal_id)
     now = app.clock.now()
 
     def end(conn: sa.Connection, decision_id: int) -> None:

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.orders import Order, OrderStatus, check_transition
 from dashtrade.domain.values import Side
+from dashtrade.tables import fills as fill_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import paper as paper_table
 from tests.support.databases import Postgres, SqliteFiles
@@ -52,7 +53,7 @@ def postgres_world(postgres_server: Postgres, tmp_path: Path) -> MakeWorld:
 def books_are_exact(story: Story) -> None:
     """Position = sum of fills = sum of lots; cash and holdings = the broker's; bots' parts sum to what the
     account holds."""
-    fills, lots = story.rows(order_table.fills), story.rows(order_table.lots)
+    fills, lots = story.rows(fill_table.fills), story.rows(fill_table.lots)
     held: Counter[Any] = Counter()
     for bot in map(story.bot, story.bots):
         mine = [f for f in fills if f.bot_id == bot.id]

@@ -35,9 +35,9 @@ from dashtrade.domain.protections import (
 )
 from dashtrade.domain.signals import Action, ExitPlan, Signal, Size, SizeKind
 from dashtrade.domain.values import Malformed, OrderSide, OrderType, Symbol, Timeframe, TimeInForce
-from dashtrade.tables import bots as bot_table
 from dashtrade.tables import messages
 from dashtrade.tables import protections as table
+from dashtrade.tables import risk_events as risk_event_table
 from tests.support.fakes import MORNING, SetClock, SetFeed
 from tests.support.installation import House, Person
 
@@ -568,17 +568,17 @@ def test_a_lock_its_event_its_message_and_the_refusal_are_one_step(
     ann.trades("buy")
     ann.trades("close")
     protect(ann, "orders_per_minute", "bot", bot, orders=1)
-    real = bot_table.add_risk_event
+    real = risk_event_table.add_risk_event
 
     def power_cut(*given: Any, **named: Any) -> None:
         raise PowerCut
 
-    monkeypatch.setattr(bot_table, "add_risk_event", power_cut)
+    monkeypatch.setattr(risk_event_table, "add_risk_event", power_cut)
     signal = ann.sends(action="buy")
     with pytest.raises(PowerCut):
         house.work()
     assert locks(ann) == [] and ann.story(signal)["status"] == "working"
-    monkeypatch.setattr(bot_table, "add_risk_event", real)
+    monkeypatch.setattr(risk_event_table, "add_risk_event", real)
     house.work()
     assert len(locks(ann)) == 1 and ann.story(signal)["status"] == "refused"
     assert len([one for one in ann.get("/risk-events")["items"] if one["kind"] == "orders_per_minute"]) == 1

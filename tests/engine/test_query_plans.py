@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from bot_database import Database
-from dashtrade.tables import messages, orders, signals
+from dashtrade.tables import decisions, fills, messages, orders, signals
 
 OF_ONE_SIGNAL = [
     orders.for_signal,
     orders.events_for_signal,
-    orders.fills_for_signal,
+    fills.fills_for_signal,
     messages.for_signal,
-    signals.bot_outcomes,
-    signals.bot_statuses,
+    decisions.bot_outcomes,
+    decisions.bot_statuses,
     signals.get,
     signals.status_of,
 ]

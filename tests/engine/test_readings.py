@@ -12,6 +12,7 @@ import pytest
 
 from dashtrade.context import App, BrokerKind
 from dashtrade.domain.access import Role
+from dashtrade.domain.accounts import Account
 from dashtrade.domain.ports import AccountState, BrokerPosition, Unavailable
 from dashtrade.domain.values import Symbol
 from dashtrade.engine import by_account
@@ -20,7 +21,6 @@ from dashtrade.engine.readings import QUICK, SLOW, Readings
 from dashtrade.services.accounts import prices, simulation
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import readings as table
-from dashtrade.tables.accounts import Account
 from tests.conftest import MakeApp
 from tests.support.fakes import SetClock, SetFeed
 from tests.support.installation import House, Person, Venue, until

@@ -17,8 +17,9 @@ from hypothesis import HealthCheck, given, settings
 
 from dashtrade.context import App
 from dashtrade.settings import ROOT
+from dashtrade.tables import bot_days as day_table
 from dashtrade.tables import bots as bot_table
-from dashtrade.tables import orders as order_table
+from dashtrade.tables import fills as fill_table
 from dashtrade.tables import round_trips as table
 from dashtrade.tables.round_trips import trips
 from tests.conftest import MakeApp
@@ -226,7 +227,7 @@ def facts(row: Any) -> tuple[Any, ...]:
 
 def same_from_the_fills(app: App) -> None:
     """Taken away and made anew by the migration, everything is as booking had it: trips and what days won."""
-    days = bot_table.performance
+    days = day_table.performance
 
     def now() -> tuple[Any, Any, Any]:
         with app.db.read() as conn:
@@ -263,14 +264,14 @@ def test_any_story_leaves_trips_that_add_up_to_the_ledger_and_are_those_of_its_f
     with sqlite_world(of_bots, of_account) as told:
         for step in steps:
             told.happen(step)
-        rows, fills = told.rows(trips), told.rows(order_table.fills)
+        rows, fills = told.rows(trips), told.rows(fill_table.fills)
         for bot in map(told.bot, told.bots):
             mine = [row for row in rows if row.bot_id == bot.id]
             assert sum((row.realized for row in mine), D(0)) == bot.realized_pnl
             assert sum((row.fees for row in mine), D(0)) == bot.fees
             assert sum(row.closed_at is None for row in mine) == bool(bot.position.quantity)
             won = [row.realized - row.fees for row in mine if row.closed_at is not None]
-            counted = [day for day in told.rows(bot_table.performance) if day.bot_id == bot.id]
+            counted = [day for day in told.rows(day_table.performance) if day.bot_id == bot.id]
             assert sum(day.wins for day in counted) == sum(net > 0 for net in won)
             assert sum(day.losses for day in counted) == sum(net < 0 for net in won)
         assert sum((fill.realized for fill in fills), D(0)) == sum((row.realized for row in rows), D(0))

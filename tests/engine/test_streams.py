@@ -16,6 +16,7 @@ from dashtrade.brokers.alpaca import stream
 from dashtrade.context import App
 from dashtrade.domain.ports import OrderReport, VenueStatus
 from dashtrade.engine import sending
+from dashtrade.tables import fills as fill_table
 from dashtrade.tables import orders as order_table
 from dashtrade.worker import worker as worker_module
 from dashtrade.worker.worker import Worker
@@ -129,7 +130,7 @@ def test_news_told_twice_and_in_the_wrong_order_are_booked_once(
         tell(event, SimpleNamespace(owner=sim.key, wire=lambda wire=wire: wire), more)
     filled(ann, signal_id)
     with app.db.read() as conn:
-        booked = conn.execute(sa.select(order_table.fills.c.quantity)).scalars().all()
+        booked = conn.execute(sa.select(fill_table.fills.c.quantity)).scalars().all()
     assert ann.holds(bot) == sum(booked) == 10
     assert [seen for seen in sim.requests("GET", "/v2/orders") if seen.query.get("direction") != "asc"] == []
 

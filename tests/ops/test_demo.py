@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.access import Role
+from dashtrade.domain.people import User
 from dashtrade.services.accounts import accounts, owned
 from dashtrade.services.bots import bots
 from dashtrade.services.bots.bots import Refusal
@@ -21,8 +22,8 @@ from dashtrade.services.people import admin, removal, sessions
 from dashtrade.services.people import users as people
 from dashtrade.services.people.users import Denied
 from dashtrade.tables import admin_queries
-from dashtrade.tables import orders as order_table
-from dashtrade.tables.people import User
+from dashtrade.tables import fills as fill_table
+from dashtrade.tables import trades as trade_table
 from tests.ops.test_people import PASSWORD, boss, house, reread, rows_of  # noqa: F401
 from tests.support.fakes import SetClock
 from tests.support.installation import House
@@ -39,8 +40,8 @@ def test_a_demo_has_a_week_behind_it_that_adds_up(demo_app: App):
     app, user = demo_app, reread(demo_app, demo.start(demo_app, address="203.0.113.7"))
     assert user.demo_until == app.clock.now() + timedelta(days=30) and user.role is Role.STANDARD
     with app.db.read() as conn:
-        trades = order_table.list_trades(conn, user.id, before=None, limit=500)
-        fills = conn.execute(sa.select(order_table.fills).where(order_table.fills.c.user_id == user.id)).all()
+        trades = trade_table.list_trades(conn, user.id, before=None, limit=500)
+        fills = conn.execute(sa.select(fill_table.fills).where(fill_table.fills.c.user_id == user.id)).all()
     assert len(trades) >= 10
     age = app.clock.now() - min(trade.at for trade in trades)
     assert (

@@ -25,11 +25,11 @@ from bot_database import DatabaseAway
 from dashtrade import limits
 from dashtrade.context import App
 from dashtrade.domain.access import Permission
+from dashtrade.domain.people import User
 from dashtrade.services.operations import export
 from dashtrade.services.people import sessions
 from dashtrade.tables import export as table
 from dashtrade.tables.base import metadata
-from dashtrade.tables.people import User
 from dashtrade.ui.shell import downloads
 from tests.conftest import MakeApp
 from tests.support.fakes import SetClock, SetFeed

@@ -9,12 +9,12 @@ import pytest
 
 from dashtrade.context import App
 from dashtrade.domain.access import Role
+from dashtrade.domain.people import User
 from dashtrade.services.people import admin, credentials, users
 from dashtrade.services.people.permission import Forbidden
 from dashtrade.services.people.users import Denied
 from dashtrade.services.refusals import NotFound
 from dashtrade.tables import people as people_table
-from dashtrade.tables.people import User
 from tests.support.installation import House
 
 PASSWORD, OTHER = "correct horse battery", "four other long words"

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.access import Permission, Role, may, may_manage
+from dashtrade.domain.people import User
 from dashtrade.domain.ports import Offers, Quote
 from dashtrade.domain.values import Malformed, Symbol, sha256
 from dashtrade.services.accounts import accounts, simulation
@@ -27,7 +28,6 @@ from dashtrade.tables import export as export_table
 from dashtrade.tables import messages
 from dashtrade.tables import people as people_table
 from dashtrade.tables.base import metadata
-from dashtrade.tables.people import User
 from tests.support.fakes import SetClock
 from tests.support.installation import House, Person, Venue
 

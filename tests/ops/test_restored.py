@@ -12,12 +12,12 @@ from dashtrade import cli
 from dashtrade.app import build_app
 from dashtrade.context import App
 from dashtrade.domain.access import Role
+from dashtrade.domain.people import User
 from dashtrade.services.people import credentials, sessions, users
 from dashtrade.services.people.users import Denied
 from dashtrade.settings import Settings
 from dashtrade.tables import people as people_table
 from dashtrade.tables import second_factors
-from dashtrade.tables.people import User
 from tests.conftest import KEY
 from tests.support.free_port import free_port
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from dashtrade.context import App
 from dashtrade.domain import totp
 from dashtrade.domain.access import Role
+from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed
 from dashtrade.services.bots.bots import Refusal
 from dashtrade.services.operations import keys
@@ -20,7 +21,6 @@ from dashtrade.services.people.users import Denied
 from dashtrade.services.refusals import CodeNeeded
 from dashtrade.tables import people as people_table
 from dashtrade.tables import second_factors
-from dashtrade.tables.people import User
 from encryption import Vault, new_key
 from tests.support.fakes import SetClock
 from tests.support.installation import House

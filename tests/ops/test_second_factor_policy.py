@@ -14,6 +14,7 @@ from bot_database import Database
 from dashtrade.context import App
 from dashtrade.domain import totp
 from dashtrade.domain.access import Role, TokenScope
+from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed
 from dashtrade.services.accounts import owned
 from dashtrade.services.bots import bots
@@ -24,7 +25,6 @@ from dashtrade.services.refusals import Refusal
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import messages
 from dashtrade.tables import people as people_table
-from dashtrade.tables.people import User
 from tests.api.test_flatten import carry_on
 from tests.support.fakes import SetClock
 from tests.support.installation import House, Person, Venue

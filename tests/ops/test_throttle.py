@@ -14,13 +14,13 @@ import sqlalchemy as sa
 from dashtrade.context import App
 from dashtrade.domain import totp
 from dashtrade.domain.access import Role
+from dashtrade.domain.people import User
 from dashtrade.services.people import passwords as password_service
 from dashtrade.services.people import second_factor, throttle, users
 from dashtrade.services.refusals import Denied
 from dashtrade.tables import attempts as table
 from dashtrade.tables import messages, second_factors
 from dashtrade.tables import people as people_table
-from dashtrade.tables.people import User
 from tests.support.fakes import SetClock
 from tests.support.installation import House
 

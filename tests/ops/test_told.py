@@ -9,10 +9,10 @@ import pytest
 
 from dashtrade.context import App
 from dashtrade.domain.access import Role
+from dashtrade.domain.people import User
 from dashtrade.services.people import admin, credentials, sessions, users
 from dashtrade.tables import messages, second_factors
 from dashtrade.tables import people as people_table
-from dashtrade.tables.people import User
 from tests.support.installation import House, Person
 
 PASSWORD, OTHER = "correct horse battery", "four other long words"

@@ -11,10 +11,10 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.access import Role
+from dashtrade.domain.people import User
 from dashtrade.domain.ports import Candle, Quote, Unavailable
 from dashtrade.domain.values import Symbol, Timeframe
 from dashtrade.tables import people
-from dashtrade.tables.people import User
 
 MORNING = datetime(2025, 6, 4, 15, 0, tzinfo=UTC)  # a Wednesday, New York's exchanges are open
 

@@ -17,6 +17,7 @@ from werkzeug.test import TestResponse
 
 from dashtrade.context import App, BrokerKind
 from dashtrade.domain.access import Role
+from dashtrade.domain.people import User
 from dashtrade.domain.ports import (
     AccountState,
     BrokerFill,
@@ -37,7 +38,7 @@ from dashtrade.engine.watch import Watch
 from dashtrade.services.people import users as people_service
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import people as people_table
-from dashtrade.tables.people import User
+from dashtrade.tables import tokens as token_table
 from webhook_server import create_server
 
 
@@ -62,7 +63,7 @@ class House:
                 created_at=now,
                 last_login_at=None,
             )
-            people_table.add_api_token(
+            token_table.add_api_token(
                 conn,
                 user_id,
                 token_hash=sha256(access),

@@ -25,6 +25,8 @@ from dashtrade.domain.values import sha256
 from dashtrade.services.people import credentials, sessions, users
 from dashtrade.settings import ROOT, Settings
 from dashtrade.tables import people as people_table
+from dashtrade.tables import sessions as session_table
+from dashtrade.tables import tokens as token_table
 from tests.support.free_port import free_port
 
 PASSWORD = "correct horse battery"
@@ -168,7 +170,7 @@ def test_the_set_up_link_makes_the_first_account_and_signs_it_in(desk: Desk):
     with desk.app.db.read() as conn:
         user = people_table.by_email(conn, "first@example.com")
         assert user is not None and user[0].role == "superadmin"
-        assert people_table.list_api_tokens(conn, user[0].id) == []
+        assert token_table.list_api_tokens(conn, user[0].id) == []
 
 
 def test_joining_needs_an_invitation_that_works_once(desk: Desk):
@@ -327,8 +329,8 @@ def test_a_session_ends(desk: Desk, remember: bool, column: str, age: timedelta,
     assert user is not None
     token = sessions.begin(desk.app, user[0].id, device="test", address="", remember=remember)
     change = (
-        sa.update(people_table.sessions)
-        .where(people_table.sessions.c.user_id == user[0].id)
+        sa.update(session_table.sessions)
+        .where(session_table.sessions.c.user_id == user[0].id)
         .values({column: desk.app.clock.now() - age})
     )
     desk.app.db.write(lambda conn: conn.execute(change))
@@ -338,14 +340,14 @@ def test_a_session_ends(desk: Desk, remember: bool, column: str, age: timedelta,
 def test_a_tab_that_only_asks_does_not_keep_its_session_alive(desk: Desk):
     assert desk.ask("GET", "/auth/alive").status == 401
     token = desk.sign_in(desk.person()).cookie
-    key = people_table.sessions.c.token_hash == sha256(token)
+    key = session_table.sessions.c.token_hash == sha256(token)
     long_ago = desk.app.clock.now() - timedelta(hours=11)
     desk.app.db.write(
-        lambda conn: conn.execute(sa.update(people_table.sessions).where(key).values(seen_at=long_ago))
+        lambda conn: conn.execute(sa.update(session_table.sessions).where(key).values(seen_at=long_ago))
     )
     assert desk.ask("GET", "/auth/alive", cookie=token).status == 204
     with desk.app.db.read() as conn:
-        assert conn.scalar(sa.select(people_table.sessions.c.seen_at).where(key)) == long_ago
+        assert conn.scalar(sa.select(session_table.sessions.c.seen_at).where(key)) == long_ago
 
 
 def test_a_deactivated_user_is_out_at_once(desk: Desk):

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from dashtrade.app import build_app
 from dashtrade.services.people import users as people_service
 from dashtrade.settings import ROOT, Settings
-from dashtrade.tables import people as people_table
+from dashtrade.tables import sessions as session_table
 from tests.support.free_port import free_port
 
 CHROMIUM = next(
@@ -335,7 +335,7 @@ def test_a_tab_left_open_goes_to_the_form_when_it_is_looked_at_again(home: Home,
     tab.get_by_role("button", name="Sign out", exact=True).wait_for()
     app = build_app(Settings.load(home.environ))
     try:
-        app.db.write(lambda conn: conn.execute(sa.delete(people_table.sessions)))
+        app.db.write(lambda conn: conn.execute(sa.delete(session_table.sessions)))
     finally:
         app.close()
     tab.evaluate("document.dispatchEvent(new Event('visibilitychange'))")

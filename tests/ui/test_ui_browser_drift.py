@@ -13,6 +13,7 @@ pytest.importorskip("alpaca", reason="alpaca-py is not installed")
 from dashtrade.app import build_app
 from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
+from dashtrade.domain.people import User
 from dashtrade.domain.signals import Origin
 from dashtrade.services.accounts import accounts
 from dashtrade.services.bots import bots
@@ -20,7 +21,6 @@ from dashtrade.services.people import users
 from dashtrade.settings import ROOT, Settings
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import people as people_table
-from dashtrade.tables.people import User
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.support.alpaca_desk import raw
 from tests.support.at_alpaca import addresses

@@ -10,10 +10,10 @@ import pytest
 pytest.importorskip("alpaca", reason="alpaca-py is not installed")
 
 from dashtrade.context import App
+from dashtrade.domain.people import User
 from dashtrade.services.accounts import accounts
 from dashtrade.services.bots import bots
 from dashtrade.tables import bots as bot_table
-from dashtrade.tables.people import User
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.support.installation import until
 from tests.ui.test_ui_browser import CHROMIUM, Home, browser, press, shown  # noqa: F401

@@ -19,10 +19,11 @@ from dashtrade.app import build_app
 from dashtrade.context import App
 from dashtrade.domain import totp
 from dashtrade.domain.access import Role
+from dashtrade.domain.people import User
 from dashtrade.services.people import users
 from dashtrade.settings import ROOT, Settings
 from dashtrade.tables import people as people_table
-from dashtrade.tables.people import User
+from dashtrade.tables import sessions as session_table
 from tests.ui.test_ui_browser import CHROMIUM, PASSWORD, Home, at_the_form, browser, home, press, ready, shown  # noqa: F401
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")]
@@ -293,9 +294,9 @@ def test_a_page_left_open_overnight_goes_to_the_form(tab: Any, home: Home, door:
     ready(tab)
     tab.wait_for_timeout(1500)  # until the page's own parts are there
     past = door.clock.now() - timedelta(hours=13)
-    mine = people_table.sessions.c.user_id == user.id
+    mine = session_table.sessions.c.user_id == user.id
     door.db.write(
-        lambda conn: conn.execute(sa.update(people_table.sessions).where(mine).values(seen_at=past))
+        lambda conn: conn.execute(sa.update(session_table.sessions).where(mine).values(seen_at=past))
     )
     tab.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # somebody looks at it again
     at_the_form(tab)

@@ -18,6 +18,7 @@ pytest.importorskip("alpaca", reason="alpaca-py is not installed")
 from dashtrade.app import build_app
 from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
+from dashtrade.domain.people import User
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import Symbol
 from dashtrade.services.accounts import accounts as account_service
@@ -28,7 +29,6 @@ from dashtrade.tables import bots as bot_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import people as people_table
 from dashtrade.tables import readings as reading_table
-from dashtrade.tables.people import User
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.simulators.alpaca_faults import Fault
 from tests.support.at_alpaca import addresses

@@ -12,7 +12,9 @@ import pytest
 from dashtrade.app import build_app
 from dashtrade.brokers.schwab.auth import Token
 from dashtrade.context import App
+from dashtrade.domain.accounts import Account
 from dashtrade.domain.alerts.dialects import parse
+from dashtrade.domain.people import User
 from dashtrade.domain.signals import Origin
 from dashtrade.services.accounts import accounts, owned
 from dashtrade.services.bots import bots
@@ -21,8 +23,6 @@ from dashtrade.settings import ROOT, Settings
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import people as people_table
-from dashtrade.tables.accounts import Account
-from dashtrade.tables.people import User
 from dashtrade.ui.account.second_factor import DECLINE
 from tests.simulators import schwab
 from tests.simulators.crypto import Simulator

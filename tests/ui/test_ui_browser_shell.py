@@ -15,6 +15,7 @@ import pytest
 from dashtrade.app import build_app
 from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
+from dashtrade.domain.people import User
 from dashtrade.domain.signals import Origin
 from dashtrade.services.accounts import accounts
 from dashtrade.services.bots import bots
@@ -22,7 +23,6 @@ from dashtrade.services.people import users
 from dashtrade.settings import ROOT, Settings
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import people as people_table
-from dashtrade.tables.people import User
 from tests.support.installation import until
 from tests.ui.test_ui_browser import CHROMIUM, PASSWORD, Home, browser, home, press, ready, shown, sign_in  # noqa: F401
 

@@ -14,13 +14,13 @@ from streamlit.testing.v1 import AppTest
 from dashtrade.app import build_app
 from dashtrade.context import App
 from dashtrade.domain.decisions.risk import risk_limit_price
+from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed
 from dashtrade.services.accounts import owned as owned_accounts
 from dashtrade.services.accounts import prices
 from dashtrade.services.bots import bots as bot_service
 from dashtrade.settings import Settings
 from dashtrade.tables import bots as bot_table
-from dashtrade.tables.people import User
 from dashtrade.ui.bots import candles
 from dashtrade.ui.bots.exit_fields import Stake
 from dashtrade.ui.kit import read_input

@@ -19,6 +19,7 @@ from dashtrade.context import App
 from dashtrade.domain.access import Role
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.bots import Stop
+from dashtrade.domain.people import User
 from dashtrade.domain.position_mismatch import asset_of
 from dashtrade.domain.values import Malformed
 from dashtrade.services.accounts.prices import positions_of
@@ -30,7 +31,7 @@ from dashtrade.settings import ROOT, Settings
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import drifts as drift_table
 from dashtrade.tables import people as people_table
-from dashtrade.tables.people import User
+from dashtrade.tables import switches as switch_table
 from dashtrade.ui.kit import data, live_cells
 from dashtrade.ui.overview import attention
 from dashtrade.ui.setup.alert_messages import DIALECTS, FILLED_IN, message_to_try
@@ -347,7 +348,7 @@ def test_stop_all_does_what_it_says(ann: Person, app: App, seen_as: Any):
     tab.radio(key="stop_choice").set_value(Stop.REDUCE_ONLY)
     tab.button(key="stop_now").click().run()
     with app.db.read() as conn:
-        assert [row.stop for row in bot_table.list_switches(conn, ann.user.id)] == ["reduce_only"]
+        assert [row.stop for row in switch_table.list_switches(conn, ann.user.id)] == ["reduce_only"]
     tab.button(key="start_again").click().run()
     assert ann.get("/switches")["items"] == []
 

@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 from dashtrade.context import App
 from dashtrade.domain import totp
 from dashtrade.domain.access import Role
+from dashtrade.domain.people import User
 from dashtrade.services.accounts import simulation
 from dashtrade.services.bots.bots import Refusal
 from dashtrade.services.demo import demo
@@ -22,7 +23,6 @@ from dashtrade.services.people import second_factor, users
 from dashtrade.tables import messages
 from dashtrade.tables import people as people_table
 from dashtrade.tables.base import metadata
-from dashtrade.tables.people import User
 from dashtrade.ui.admin.admin import _detail
 from dashtrade.ui.shell import runtime
 from dashtrade.ui.shell.runtime import Budget

@@ -12,13 +12,13 @@ from streamlit.testing.v1 import AppTest
 from dashtrade.context import App
 from dashtrade.domain import totp
 from dashtrade.domain.access import Role
+from dashtrade.domain.people import User
 from dashtrade.services.accounts import accounts as account_service
 from dashtrade.services.accounts import connections
 from dashtrade.services.people import second_factor, second_factor_policy
 from dashtrade.settings import ROOT
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import people as people_table
-from dashtrade.tables.people import User
 from dashtrade.ui.account.second_factor import DECLINE
 from dashtrade.ui.overview import attention
 from dashtrade.ui.shell import runtime

@@ -15,7 +15,7 @@ from dashtrade.domain.as_json import NotOfThatKind, from_json, from_named_json, 
 from dashtrade.domain.signals import Action, Signal, Size, SizeKind, Target
 from dashtrade.domain.values import OrderType, Side, Symbol, Timeframe, TimeInForce
 from dashtrade.engine.intake import Accepted, Alert, Conflict, NoBot, Origin, Receipt
-from dashtrade.tables.signals import Lane
+from dashtrade.tables.lanes import Lane
 
 NUMBERS = st.decimals(allow_nan=False, allow_infinity=False, places=8, min_value=0, max_value=10**12)
 SYMBOLS = st.sampled_from(["AAPL", "BTC/USDT", "LSE:VOD", "BRK.B"]).map(Symbol.parse)

@@ -10,7 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from dashtrade.context import App
+from dashtrade.domain.accounts import Account
 from dashtrade.domain.paper_account import PaperSettings
+from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed
 from dashtrade.services.accounts.owned import account_of
 from dashtrade.services.operations import quotas
@@ -20,8 +22,6 @@ from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import paper as paper_table
-from dashtrade.tables.accounts import Account
-from dashtrade.tables.people import User
 
 REAL_MONEY = "REAL MONEY"
 

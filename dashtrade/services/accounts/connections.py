@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from dashtrade.context import App
+from dashtrade.domain.accounts import Account
+from dashtrade.domain.people import User
 from dashtrade.domain.ports import AccountState, Broker, BrokerError, Unavailable
 from dashtrade.domain.values import money
 from dashtrade.services.accounts.owned import account_of
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import messages as message_table
-from dashtrade.tables.accounts import Account
-from dashtrade.tables.people import User
 
 T = TypeVar("T")
 LONGEST = 5.0  # seconds, all in all: a person is waiting

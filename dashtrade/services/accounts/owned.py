@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dashtrade.context import App
+from dashtrade.domain.accounts import Account
+from dashtrade.domain.people import User
 from dashtrade.services.refusals import NotFound
 from dashtrade.tables import accounts as account_table
-from dashtrade.tables.accounts import Account
-from dashtrade.tables.people import User
 
 
 def account_of(app: App, user: User, account_id: int) -> Account:

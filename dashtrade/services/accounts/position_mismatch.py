@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.bots import Bot
+from dashtrade.domain.people import User
 from dashtrade.domain.position_mismatch import Drift, DriftStatus, Way, asset_of, ratio_words, scaled
 from dashtrade.domain.values import Malformed, exact, iso, money, plain
 from dashtrade.engine import external_orders
@@ -20,7 +21,6 @@ from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import drifts as table
 from dashtrade.tables import messages as message_table
-from dashtrade.tables.people import User
 
 PRICE_WAIT = 5.0  # seconds for the market's price, at which something is booked
 

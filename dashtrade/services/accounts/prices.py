@@ -17,6 +17,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from dashtrade.context import App
+from dashtrade.domain.accounts import Account
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.ports import (
     AccountState,
@@ -30,7 +31,6 @@ from dashtrade.domain.ports import (
 from dashtrade.domain.values import ZERO, Symbol, Timeframe
 from dashtrade.services.accounts.latest_answers import Answer, Latest
 from dashtrade.tables import readings as reading_table
-from dashtrade.tables.accounts import Account
 from dashtrade.tables.readings import Reading
 
 PAPER_LIFE, READING_LIFE, QUOTE_LIFE, CANDLE_LIFE, HISTORY_LIFE = 0.9, 0.5, 3.0, 10.0, 600.0  # seconds

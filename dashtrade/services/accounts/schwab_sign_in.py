@@ -13,6 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 import sqlalchemy as sa
 
 from dashtrade.context import App
+from dashtrade.domain.accounts import Account
+from dashtrade.domain.people import User
 from dashtrade.domain.ports import BadCredentials, BrokerError
 from dashtrade.domain.values import Malformed, sha256
 from dashtrade.engine.workflow import drive
@@ -20,10 +22,8 @@ from dashtrade.services.accounts import connections
 from dashtrade.services.accounts.owned import account_of
 from dashtrade.services.bots.bots import Refusal
 from dashtrade.tables import accounts as account_table
+from dashtrade.tables import installation_settings
 from dashtrade.tables import messages as message_table
-from dashtrade.tables import people as people_table
-from dashtrade.tables.accounts import Account
-from dashtrade.tables.people import User
 from encryption import WrongKey
 
 CALLBACK = "https://127.0.0.1"  # what people register at Schwab for an app without a website
@@ -47,7 +47,9 @@ def begin(app: App, user: User, *, key: str, callback: str, account_id: int | No
         "verifier": app.vault.encrypt(verifier),
         "until": (app.clock.now() + LIFE).timestamp(),
     }
-    app.db.write(lambda conn: people_table.put_setting(conn, _begun(user.id, account_id), json.dumps(begun)))
+    app.db.write(
+        lambda conn: installation_settings.put_setting(conn, _begun(user.id, account_id), json.dumps(begun))
+    )
     url = app.settings.broker_urls.get("SCHWAB_URL")
     return authorize_url(key.strip(), callback.strip(), state=state, verifier=verifier, url=url)
 
@@ -68,7 +70,9 @@ def token(
 
     def take(conn: sa.Connection) -> str | None:
         found = _verifier(app, conn, user, pasted, account_id)
-        return found if found and people_table.drop_setting(conn, _begun(user.id, account_id)) else None
+        return (
+            found if found and installation_settings.drop_setting(conn, _begun(user.id, account_id)) else None
+        )
 
     verifier = app.db.write(take)
     if verifier is None:
@@ -139,9 +143,9 @@ def _tell(app: App, account: Account, words: str) -> None:
     name, today = f"sign_in_warned:{account.id}", now.date().isoformat()
 
     def work(conn: sa.Connection) -> None:
-        if people_table.setting(conn, name) == today:
+        if installation_settings.setting(conn, name) == today:
             return
-        people_table.put_setting(conn, name, today)
+        installation_settings.put_setting(conn, name, today)
         message_table.send(
             conn,
             account.user_id,
@@ -165,7 +169,7 @@ def _verifier(app: App, conn: sa.Connection, user: User, address: str, account_i
         state = parse_qs(urlsplit(address.strip()).query).get("state", [""])[0]
     except ValueError:  # no address at all
         return None
-    begun = json.loads(people_table.setting(conn, _begun(user.id, account_id)) or "{}")
+    begun = json.loads(installation_settings.setting(conn, _begun(user.id, account_id)) or "{}")
     same = (
         begun
         and hmac.compare_digest(begun["state"], sha256(state))

@@ -13,21 +13,20 @@ import sqlalchemy as sa
 from dashtrade.context import App
 from dashtrade.domain.access import Permission
 from dashtrade.domain.paper_account import PaperSettings
+from dashtrade.domain.people import User
 from dashtrade.services.bots.bots import Refusal
 from dashtrade.services.people.permission import require
 from dashtrade.tables import accounts as account_table
-from dashtrade.tables import admin_queries
+from dashtrade.tables import admin_queries, installation_settings
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import paper as paper_table
-from dashtrade.tables import people as people_table
-from dashtrade.tables.people import User
 
 SHOWN = 5  # of what stands in the way
 
 
 def is_on(app: App) -> bool:
     with app.db.read() as conn:
-        return people_table.setting(conn, account_table.SIMULATION) == "on"
+        return installation_settings.setting(conn, account_table.SIMULATION) == "on"
 
 
 def in_the_way(app: App) -> list[Any]:
@@ -42,7 +41,7 @@ def switch(app: App, actor: User, on: bool) -> None:
 
     def work(conn: sa.Connection) -> None:
         account_table.hold_live(conn)
-        if (people_table.setting(conn, account_table.SIMULATION) == "on") is on:
+        if (installation_settings.setting(conn, account_table.SIMULATION) == "on") is on:
             return
         busy = admin_queries.busy_on_live(conn)
         if busy:
@@ -53,7 +52,7 @@ def switch(app: App, actor: User, on: bool) -> None:
                 "Close their positions first: real and simulated positions must not mix.",
             )
         paper_table.open_for_live(conn, PaperSettings().starting_cash)
-        people_table.put_setting(conn, account_table.SIMULATION, "on" if on else "off")
+        installation_settings.put_setting(conn, account_table.SIMULATION, "on" if on else "off")
         message_table.record(
             conn, actor=actor.id, action=f"simulation mode switched {'on' if on else 'off'}", now=now
         )

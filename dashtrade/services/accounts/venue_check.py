@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from dashtrade.context import App
+from dashtrade.domain.accounts import Account
 from dashtrade.domain.bots import Bot, OrderDefaults, Sides
 from dashtrade.domain.decisions.sizing import NoSize, entry_size
 from dashtrade.domain.ports import BrokerError, Capabilities, Quote, Rejected, Rules, Unavailable
 from dashtrade.domain.signals import Size, SizeKind
 from dashtrade.domain.values import ZERO, Malformed, OrderType, Symbol, money, plain
-from dashtrade.tables.accounts import Account
 
 T = TypeVar("T")
 Warn = Callable[[str], Any]

@@ -15,6 +15,7 @@ from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.bots import Bot, OrderDefaults, Sides
 from dashtrade.domain.exits import exits as exit_rules
+from dashtrade.domain.people import User
 from dashtrade.domain.signals import ExitPlan, Origin, SizeKind
 from dashtrade.domain.values import Malformed, Symbol, Timeframe, exact, new_id, plain
 from dashtrade.services.accounts import venue_check
@@ -26,10 +27,10 @@ from dashtrade.services.bots.settings import check_risk_size, read_settings
 from dashtrade.services.operations import quotas
 from dashtrade.services.refusals import NotFound, Refusal
 from dashtrade.tables import bots as table
+from dashtrade.tables import fills as fill_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import round_trips as trip_table
-from dashtrade.tables.people import User
 
 
 def add_bot(app: App, user: User, given: Mapping[str, Any], warn: Warn = lambda what: None) -> int:
@@ -254,7 +255,7 @@ def _hand_over(conn: sa.Connection, user: User, bot: Bot, hand_to: int, now: Any
         raise Refusal(
             "the other bot owns something itself or has an order out", "Hand it to a bot that owns nothing."
         )
-    order_table.give_lots(conn, user.id, bot.id, heir.id)
+    fill_table.give_lots(conn, user.id, bot.id, heir.id)
     trip_table.hand_over(conn, user.id, bot.id, heir.id)
     table.book(conn, replace(heir, position=bot.position, exits=bot.exits, status="FILLED"), now=now)
     table.book(conn, replace(bot, position=heir.position, exits=None, status="READY"), now=now)

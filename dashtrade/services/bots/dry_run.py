@@ -13,6 +13,7 @@ from datetime import timedelta
 from functools import lru_cache
 
 from dashtrade.context import App
+from dashtrade.domain.accounts import Account
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.decisions.decide import CancelFirst, Later, decide
 from dashtrade.domain.decisions.outcomes import Check, Refused, Wait
@@ -20,6 +21,7 @@ from dashtrade.domain.decisions.risk import Approved
 from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.decisions.view import View
 from dashtrade.domain.exits import exits as exit_rules
+from dashtrade.domain.people import User
 from dashtrade.domain.ports import BrokerError, Unavailable
 from dashtrade.domain.signals import ExitPlan, Signal
 from dashtrade.domain.values import Symbol
@@ -27,9 +29,7 @@ from dashtrade.engine.deciding import Market, look
 from dashtrade.engine.intake import expiry, listeners_of
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
-from dashtrade.tables.accounts import Account
-from dashtrade.tables.people import User
-from dashtrade.tables.signals import Waiting
+from dashtrade.tables.decisions import Waiting
 
 PATIENCE = 3.0  # seconds, with a venue
 MOST = 5  # bots, of those that hear it

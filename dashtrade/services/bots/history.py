@@ -11,9 +11,9 @@ from typing import Any
 from dashtrade.context import App
 from dashtrade.domain.bots import Bot, Window
 from dashtrade.domain.exits.exits import written
+from dashtrade.domain.people import User
 from dashtrade.domain.values import plain
 from dashtrade.tables import messages as message_table
-from dashtrade.tables.people import User
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

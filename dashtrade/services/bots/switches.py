@@ -6,13 +6,14 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.bots import Stop
+from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed
 from dashtrade.services.refusals import NotFound
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
-from dashtrade.tables.people import User
+from dashtrade.tables import switches as switch_table
 
 # --- switches -----------------------------------------------------------------------------------------------
 
@@ -24,7 +25,7 @@ def put_switch(app: App, user: User, *, scope: str, scope_id: int | None, stop: 
     def work(conn: sa.Connection) -> None:
         number = check_scope(conn, user, scope, scope_id)
         owner = 0 if scope == "all" else user.id
-        table.put_switch(
+        switch_table.put_switch(
             conn, owner, scope=scope, scope_id=number, stop=stop, reason=reason[:200], set_by=user.id, at=now
         )
         message_table.record(

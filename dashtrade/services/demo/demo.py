@@ -26,6 +26,7 @@ import sqlalchemy as sa
 from dashtrade.context import App
 from dashtrade.domain.access import Role
 from dashtrade.domain.alerts.dialects import parse
+from dashtrade.domain.people import User
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import Symbol, Timeframe
 from dashtrade.engine.watch import Watch
@@ -38,12 +39,12 @@ from dashtrade.services.people import admin, passwords, removal, users
 from dashtrade.services.people.sessions import DEMO_LIFE
 from dashtrade.services.people.users import Denied
 from dashtrade.tables import bots as bot_table
+from dashtrade.tables import invitations as invitation_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as table
 from dashtrade.tables import signals as signal_table
 from dashtrade.tables.admin_queries import HISTORY
 from dashtrade.tables.base import added_id, metadata
-from dashtrade.tables.people import User
 
 MOST = 200  # demos alive
 PER_HOUR = 5  # from one address
@@ -176,7 +177,7 @@ def claim(
     def work(conn: sa.Connection) -> None:
         users.check_free(conn, email)
         if invited is not None and not (
-            users.still_invites(conn, invited) and table.use_invitation(conn, invited.id, now)
+            users.still_invites(conn, invited) and invitation_table.use_invitation(conn, invited.id, now)
         ):
             raise Denied("this invitation was used already", "Ask for another one.")
         role = Role(invited.role) if invited is not None else Role.STANDARD

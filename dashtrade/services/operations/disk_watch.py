@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from dashtrade.context import App
 from dashtrade.disk import MB
 from dashtrade.domain.values import iso
+from dashtrade.tables import installation_settings
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as people_table
 
@@ -32,7 +33,7 @@ def look(app: App) -> None:
     if not low:
         app.disk.take_ballast()
     with app.db.read() as conn:
-        told = people_table.setting(conn, _LOW_SINCE) is not None
+        told = installation_settings.setting(conn, _LOW_SINCE) is not None
     if low is not told:
         _tell(app, low)
 
@@ -43,9 +44,9 @@ def _tell(app: App, low: bool) -> None:
 
     def work(conn: sa.Connection) -> None:
         if low:
-            people_table.put_setting(conn, _LOW_SINCE, iso(now))
+            installation_settings.put_setting(conn, _LOW_SINCE, iso(now))
         else:
-            people_table.drop_setting(conn, _LOW_SINCE)
+            installation_settings.drop_setting(conn, _LOW_SINCE)
         for user_id in people_table.admins(conn):
             message_table.send(
                 conn,

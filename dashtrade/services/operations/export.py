@@ -20,14 +20,14 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from dashtrade.context import App
+from dashtrade.domain.people import User
 from dashtrade.domain.values import Symbol, iso, plain
 from dashtrade.services.bots.bots import Refusal
 from dashtrade.tables import admin_queries
 from dashtrade.tables import export as table
 from dashtrade.tables import messages as message_table
-from dashtrade.tables import orders as order_table
+from dashtrade.tables import trades as trade_table
 from dashtrade.tables.base import harmless
-from dashtrade.tables.people import User
 
 T = TypeVar("T")
 PIECE = 256 * 1024  # characters between two pieces that are handed on
@@ -128,10 +128,10 @@ _ABOUT = (
 def my_trades(app: App, user: User, wanted: dict[str, Any]) -> Pieces[str]:
     def rows(conn: sa.Connection, before: Any) -> Pieces[tuple[Any, Any]]:
         return _trade_rows(
-            order_table.stream_trades(conn, user.id, before=before, **wanted), order_table.CSV_COLUMNS
+            trade_table.stream_trades(conn, user.id, before=before, **wanted), trade_table.CSV_COLUMNS
         )
 
-    return csv_pieces(app, order_table.CSV_COLUMNS, rows)
+    return csv_pieces(app, trade_table.CSV_COLUMNS, rows)
 
 
 # --- everybody's trades, for admins -------------------------------------------------------------------------

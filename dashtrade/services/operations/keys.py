@@ -10,8 +10,9 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.tables import accounts as account_table
-from dashtrade.tables import people as people_table
+from dashtrade.tables import installation_settings
 from dashtrade.tables import second_factors as proof_table
+from dashtrade.tables import tokens as token_table
 from encryption import WrongKey
 
 CHECK = "key_check"
@@ -22,9 +23,11 @@ def check_key(app: App) -> None:
     """At start: a secret of our own tells whether the key is the one this database was sealed with. Raises
     WrongKey."""
     with app.db.read() as conn:
-        sealed = people_table.setting(conn, CHECK)
+        sealed = installation_settings.setting(conn, CHECK)
     if sealed is None:
-        app.db.write(lambda conn: people_table.put_setting(conn, CHECK, app.vault.encrypt("dashtrade")))
+        app.db.write(
+            lambda conn: installation_settings.put_setting(conn, CHECK, app.vault.encrypt("dashtrade"))
+        )
     elif app.vault.decrypt(sealed) != "dashtrade":
         raise WrongKey("The encryption key does not fit this database.")
 
@@ -34,14 +37,14 @@ def rotate_all(app: App) -> int:
     was; a secret that its owner changes meanwhile is left as they made it."""
     moved = _rotate(app, account_table.sealed, account_table.put_sealed, "credentials")
     moved += _rotate(app, account_table.sealed_sessions, account_table.put_session, "session")
-    moved += _rotate(app, people_table.webhook_secrets, people_table.put_webhook_secret, "secret")
+    moved += _rotate(app, token_table.webhook_secrets, token_table.put_webhook_secret, "secret")
     moved += _rotate(app, proof_table.sealed_factors, proof_table.put_sealed_factor, "totp_secret")
 
     def own(conn: sa.Connection) -> int:
-        sealed = people_table.setting(conn, CHECK)
+        sealed = installation_settings.setting(conn, CHECK)
         if sealed is None or not app.vault.needs_rotation(sealed):
             return 0
-        people_table.put_setting(conn, CHECK, app.vault.rotate(sealed))
+        installation_settings.put_setting(conn, CHECK, app.vault.rotate(sealed))
         return 1
 
     return moved + app.db.write(own)

@@ -15,13 +15,13 @@ import sqlalchemy as sa
 from bot_engine import Accepted
 from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import Reading
+from dashtrade.domain.people import User
 from dashtrade.domain.signals import Origin
 from dashtrade.engine.intake import NoRoom
 from dashtrade.services.refusals import Refusal
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import quotas as table
 from dashtrade.tables import storage
-from dashtrade.tables.people import User
 
 MB = 1024 * 1024
 DEMO_MB = 16  # stored of a demo; of other users DASHTRADE_USER_MB

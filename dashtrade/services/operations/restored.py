@@ -17,10 +17,11 @@ import sqlalchemy as sa
 
 from bot_database import Database
 from dashtrade.tables import messages as message_table
-from dashtrade.tables import people as table
 from dashtrade.tables import second_factors
-from dashtrade.tables.people import users, webhook_tokens
+from dashtrade.tables import tokens as token_table
+from dashtrade.tables.people import users
 from dashtrade.tables.second_factors import recovery_codes
+from dashtrade.tables.tokens import webhook_tokens
 
 _USER = (
     users.c.id,
@@ -136,20 +137,20 @@ def _tokens(
         newer[row.user_id].append(row)
     for key, user in here.items():
         if key not in before.users:
-            if table.end_webhook_tokens(conn, user.id, now=now, until=None):
+            if token_table.end_webhook_tokens(conn, user.id, now=now, until=None):
                 said[user.email] = "revoked, as this user was gone when the backup was put back"
             continue
         for row in newer[user.id]:
             kept = mine[user.id].get(row.token_hash)
             if kept is None:
                 values = {name: value for name, value in row._mapping.items() if name != "user_id"}
-                table.add_webhook_token(conn, user.id, **values)
+                token_table.add_webhook_token(conn, user.id, **values)
                 if row.revoked_at is None:
                     said[user.email] = (
                         "rotated since the backup: the newer token works, the backup's does not"
                     )
             elif (kept.revoked_at, kept.expires_at) != (row.revoked_at, row.expires_at):
-                table.put_webhook_end(
+                token_table.put_webhook_end(
                     conn, kept.id, revoked_at=row.revoked_at or kept.revoked_at, expires_at=row.expires_at
                 )
                 said.setdefault(user.email, "revoked since the backup, and still is")

@@ -11,16 +11,18 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.access import Permission, Role
+from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed
 from dashtrade.services.bots.bots import NotFound, Refusal
 from dashtrade.services.people import removal, second_factor, users
 from dashtrade.services.people.permission import require, require_over
-from dashtrade.tables import admin_queries
+from dashtrade.tables import admin_queries, installation_settings
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as table
 from dashtrade.tables import second_factors as proof_table
-from dashtrade.tables.people import User
+from dashtrade.tables import sessions as session_table
+from dashtrade.tables import tokens as token_table
 
 SIGNUPS = ("open", "invite", "closed")
 DAYS, SYMBOLS, LATEST = 14, 8, 1000
@@ -77,9 +79,9 @@ def set_active(app: App, actor: User, user_id: int, active: bool) -> None:
     def work(conn: sa.Connection) -> None:
         if not active:
             removal.keep_a_superadmin(conn, user_id)
-            table.remove_sessions(conn, user_id)
-            table.revoke_api_tokens(conn, user_id, now)
-            table.end_webhook_tokens(conn, user_id, now=now, until=None)
+            session_table.remove_sessions(conn, user_id)
+            token_table.revoke_api_tokens(conn, user_id, now)
+            token_table.end_webhook_tokens(conn, user_id, now=now, until=None)
             proof_table.end_handed_out(conn, user_id)
             bot_table.pause_all(conn, user_id, reason="its owner's account was deactivated", now=now)
         table.change(conn, user_id, is_active=active)
@@ -140,8 +142,8 @@ def demo_offered(app: App) -> bool:
     """While nobody may sign up, there is no demo either: it ends in an account."""
     with app.db.read() as conn:
         return (
-            table.setting(conn, users.DEMO) != "off"
-            and (table.setting(conn, users.SIGNUP) or app.settings.signup) != "closed"
+            installation_settings.setting(conn, users.DEMO) != "off"
+            and (installation_settings.setting(conn, users.SIGNUP) or app.settings.signup) != "closed"
         )
 
 
@@ -153,7 +155,7 @@ def put_setting(app: App, actor: User, name: str, value: str) -> None:
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> None:
-        table.put_setting(conn, name, value)
+        installation_settings.put_setting(conn, name, value)
         message_table.record(
             conn, actor=actor.id, action="setting changed", now=now, detail={"name": name, "value": value}
         )

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.access import Permission, may, may_manage
+from dashtrade.domain.people import User
 from dashtrade.domain.values import sha256
 from dashtrade.services.bots.bots import NotFound, Refusal
 from dashtrade.services.people import passwords, second_factor, users
@@ -20,7 +21,8 @@ from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as people_table
 from dashtrade.tables import quotas as quota_table
 from dashtrade.tables import second_factors as table
-from dashtrade.tables.people import User
+from dashtrade.tables import sessions as session_table
+from dashtrade.tables import tokens as token_table
 
 LINK_LIFE = timedelta(hours=24)
 
@@ -228,8 +230,8 @@ def _put_password(
         if link and not (_whose(conn, link, now) and table.use_link(conn, link, now)):
             raise Denied("this link is wrong, used or too old", "Ask an admin for a new one.")
         people_table.change(conn, user_id, password_hash=stored)
-        people_table.remove_sessions(conn, user_id, keep=keep)
-        people_table.revoke_api_tokens(conn, user_id, now, name=None if end_api_tokens else users.SIGN_IN)
+        session_table.remove_sessions(conn, user_id, keep=keep)
+        token_table.revoke_api_tokens(conn, user_id, now, name=None if end_api_tokens else users.SIGN_IN)
         attempt_table.forget_devices(conn, user_id)
         _tell_what_still_works(conn, user_id, now)
         table.end_handed_out(conn, user_id)
@@ -240,7 +242,7 @@ def _put_password(
 
 def _tell_what_still_works(conn: sa.Connection, user_id: int, now: datetime) -> None:
     """Whoever knew the old password may have made or read them."""
-    tokens = [row.name for row in people_table.list_api_tokens(conn, user_id) if row.expires_at > now]
+    tokens = [row.name for row in token_table.list_api_tokens(conn, user_id) if row.expires_at > now]
     works = (
         [
             (
@@ -251,7 +253,7 @@ def _tell_what_still_works(conn: sa.Connection, user_id: int, now: datetime) -> 
         if tokens
         else []
     )
-    if people_table.current_webhook_token(conn, user_id) is not None:
+    if token_table.current_webhook_token(conn, user_id) is not None:
         works.append("the webhook token")
     still = (
         f"Still valid: {' and '.join(works)}. If somebody else knew the old password, revoke them too."

@@ -4,8 +4,8 @@ manage."""
 from __future__ import annotations
 
 from dashtrade.domain.access import Permission, may, may_manage
+from dashtrade.domain.people import User
 from dashtrade.services.refusals import Refusal
-from dashtrade.tables.people import User
 
 
 class Forbidden(Refusal):

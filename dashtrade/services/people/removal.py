@@ -17,6 +17,7 @@ from dashtrade.tables import admin_queries
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as table
+from dashtrade.tables import sessions as session_table
 
 log = logging.getLogger("dashtrade.people")
 AT_ONCE = 2000  # rows in one commit
@@ -43,7 +44,7 @@ def remove(app: App, user_id: int, *, actor: int | None, action: str, address: s
         message_table.record(conn, actor=actor, action=action, now=now, subject=user_id, address=address)
         message_table.forget_name(conn, user_id, user.email)
         bot_table.pause_all(conn, user_id, reason="its owner's account was deleted", now=now)
-        table.remove_sessions(conn, user_id)
+        session_table.remove_sessions(conn, user_id)
         table.change(
             conn,
             user_id,

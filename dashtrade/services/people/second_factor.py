@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain import totp
+from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed, sha256
 from dashtrade.services.bots.bots import Refusal
 from dashtrade.services.people import second_factor_policy, throttle, users
@@ -21,7 +22,8 @@ from dashtrade.services.refusals import CodeNeeded, Denied
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as people_table
 from dashtrade.tables import second_factors as table
-from dashtrade.tables.people import User
+from dashtrade.tables import sessions as session_table
+from dashtrade.tables import tokens as token_table
 from encryption import WrongKey
 
 RECOVERY_CODES = 10
@@ -52,8 +54,8 @@ def enable(
     def work(conn: sa.Connection) -> None:
         table.put_factor(conn, user.id, sealed, step)
         table.put_codes(conn, user.id, [sha256(_plain(code)) for code in codes])
-        people_table.remove_sessions(conn, user.id, keep=sha256(token or ""))
-        people_table.revoke_api_tokens(conn, user.id, now, name=users.SIGN_IN)
+        session_table.remove_sessions(conn, user.id, keep=sha256(token or ""))
+        token_table.revoke_api_tokens(conn, user.id, now, name=users.SIGN_IN)
         ended = second_factor_policy.end_declines(conn, user)
         detail = {"declines_ended": ended} if ended else None
         message_table.record(

@@ -12,15 +12,15 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.access import Permission
+from dashtrade.domain.accounts import Account
+from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed
 from dashtrade.services.people.permission import require
 from dashtrade.services.refusals import Refusal
 from dashtrade.tables import accounts as account_table
-from dashtrade.tables import admin_queries, second_factors
+from dashtrade.tables import admin_queries, installation_settings, second_factors
 from dashtrade.tables import messages as message_table
-from dashtrade.tables import people as people_table
-from dashtrade.tables.accounts import Account
-from dashtrade.tables.people import REQUIRED, SECOND_FACTOR, User
+from dashtrade.tables.installation_settings import REQUIRED, SECOND_FACTOR
 
 # --- for everybody ------------------------------------------------------------------------------------------
 
@@ -31,7 +31,7 @@ def is_required(app: App) -> bool:
 
 
 def _is_required(conn: sa.Connection) -> bool:
-    return people_table.setting(conn, SECOND_FACTOR) == REQUIRED
+    return installation_settings.setting(conn, SECOND_FACTOR) == REQUIRED
 
 
 def put(app: App, actor: User, required: bool) -> None:
@@ -43,7 +43,7 @@ def put(app: App, actor: User, required: bool) -> None:
     def work(conn: sa.Connection) -> None:
         if _is_required(conn) is required:
             return
-        people_table.put_setting(conn, SECOND_FACTOR, REQUIRED if required else "voluntary")
+        installation_settings.put_setting(conn, SECOND_FACTOR, REQUIRED if required else "voluntary")
         done = (
             "second factor required of everybody"
             if required

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.access import Permission, TokenScope, may_manage
+from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed, sha256
 from dashtrade.services.bots.bots import NotFound, Refusal
 from dashtrade.services.operations import quotas
@@ -23,7 +24,8 @@ from dashtrade.services.people.permission import require, require_over
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as table
 from dashtrade.tables import quotas as quota_table
-from dashtrade.tables.people import User
+from dashtrade.tables import sessions as session_table
+from dashtrade.tables import tokens as token_table
 
 SHORT, REMEMBERED = timedelta(hours=24), timedelta(days=30)
 IDLE = timedelta(hours=12)
@@ -55,11 +57,11 @@ def begin(
 
     def work(conn: sa.Connection) -> None:
         if replaces:
-            table.remove_session(conn, sha256(replaces))
-        table.forget_expired(conn, now)
+            session_table.remove_session(conn, sha256(replaces))
+        session_table.forget_expired(conn, now)
         quota_table.lock(conn, user_id)
-        table.trim_sessions(conn, user_id, quotas.SESSIONS - 1)
-        table.add_session(
+        session_table.trim_sessions(conn, user_id, quotas.SESSIONS - 1)
+        session_table.add_session(
             conn,
             user_id,
             token_hash=sha256(token),
@@ -86,7 +88,7 @@ def find(app: App, token: str | None, *, present: bool = True) -> User | None:
         return None
     now, key = app.clock.now(), sha256(token)
     with app.db.read() as conn:
-        found = table.of_session(conn, key)
+        found = session_table.of_session(conn, key)
         seen = table.by_id(conn, found[1].viewing) if found and found[1].viewing else None
     if found is None:
         return None
@@ -101,7 +103,7 @@ def find(app: App, token: str | None, *, present: bool = True) -> User | None:
 
 
 def _seen(conn: sa.Connection, user: User, key: str, now: datetime) -> None:
-    table.touch_session(conn, key, now)
+    session_table.touch_session(conn, key, now)
     if user.demo_until is not None:  # a demo that is used goes on
         table.change(conn, user.id, demo_until=now + DEMO_LIFE)
 
@@ -116,7 +118,7 @@ def view(app: App, actor: User, token: str | None, user_id: int) -> None:
         if other is None or other.id == actor.id:
             raise NotFound("user")
         require_over(actor, other)
-        table.view_session(conn, sha256(token or ""), user_id)
+        session_table.view_session(conn, sha256(token or ""), user_id)
         message_table.record(
             conn,
             actor=actor.id,
@@ -130,7 +132,7 @@ def view(app: App, actor: User, token: str | None, user_id: int) -> None:
 
 
 def leave_view(app: App, token: str | None) -> None:
-    app.db.write(lambda conn: table.view_session(conn, sha256(token or ""), None))
+    app.db.write(lambda conn: session_table.view_session(conn, sha256(token or ""), None))
 
 
 def end(app: App, token: str | None, address: str = "") -> None:
@@ -138,9 +140,9 @@ def end(app: App, token: str | None, address: str = "") -> None:
     key, now = sha256(token or ""), app.clock.now()
 
     def work(conn: sa.Connection) -> None:
-        found = table.of_session(conn, key)
+        found = session_table.of_session(conn, key)
         if found is not None:
-            table.remove_session(conn, key)
+            session_table.remove_session(conn, key)
             user = found[0].id
             message_table.record(
                 conn, actor=user, action="signed out", now=now, subject=user, address=address
@@ -152,7 +154,7 @@ def end(app: App, token: str | None, address: str = "") -> None:
 def listed(app: App, user: User, token: str | None) -> list[Session]:
     """The user's sessions, the latest used first."""
     with app.db.read() as conn:
-        rows = table.list_sessions(conn, user.id, app.clock.now())
+        rows = session_table.list_sessions(conn, user.id, app.clock.now())
     mine = sha256(token) if token else ""
     return [
         Session(
@@ -174,7 +176,7 @@ def revoke(app: App, user: User, name: str) -> None:
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> bool:
-        ended = table.remove_session_named(conn, user.id, name)
+        ended = session_table.remove_session_named(conn, user.id, name)
         if ended:
             message_table.record(conn, actor=user.id, action="session ended", now=now, subject=user.id)
         return ended
@@ -189,7 +191,7 @@ def revoke_others(app: App, user: User, token: str | None) -> int:
 
     def work(conn: sa.Connection) -> int:
         message_table.record(conn, actor=user.id, action="other sessions ended", now=now, subject=user.id)
-        return table.remove_sessions(conn, user.id, keep=keep)
+        return session_table.remove_sessions(conn, user.id, keep=keep)
 
     return app.db.write(work)
 
@@ -220,7 +222,7 @@ def add_api_token(
 
     def work(conn: sa.Connection) -> None:
         quotas.claim(conn, user, quotas.API_TOKENS, now)
-        table.add_api_token(
+        token_table.add_api_token(
             conn,
             user.id,
             token_hash=sha256(token),
@@ -251,7 +253,7 @@ def revoke_api_token(app: App, user: User, token_id: int, *, address: str) -> No
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> bool:
-        ended = table.revoke_api_token(conn, user.id, token_id, now)
+        ended = token_table.revoke_api_token(conn, user.id, token_id, now)
         if ended:
             said: dict[str, Any] = {"action": "api token revoked", "detail": {"token": token_id}}
             message_table.record(conn, actor=user.id, now=now, subject=user.id, address=address, **said)
@@ -265,7 +267,7 @@ def drop_sign_in_token(app: App, access_token: str) -> None:
     """Signing up hands out an API token, as a program would want; a person in a browser gets a session
     instead."""
     now = app.clock.now()
-    app.db.write(lambda conn: table.end_access_token(conn, sha256(access_token), now))
+    app.db.write(lambda conn: token_table.end_access_token(conn, sha256(access_token), now))
 
 
 def device_of(agent: str) -> str:

@@ -16,22 +16,25 @@ import sqlalchemy as sa
 from bot_database import DatabaseAway
 from dashtrade.context import App
 from dashtrade.domain.access import Permission, Role, TokenScope, may
+from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed, sha256
 from dashtrade.services.operations import quotas
 from dashtrade.services.people import passwords, throttle
 from dashtrade.services.people.permission import require, require_over
 from dashtrade.services.people.throttle import Key
 from dashtrade.services.refusals import Denied, NotFound
+from dashtrade.tables import installation_settings
+from dashtrade.tables import invitations as invitation_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as table
 from dashtrade.tables import quotas as quota_table
 from dashtrade.tables import signals as signal_table
-from dashtrade.tables.people import User
+from dashtrade.tables import tokens as token_table
 
 TOKEN_LIFE = timedelta(days=30)
 INVITATION_LIFE = timedelta(days=7)
 LOOKED_AT = timedelta(seconds=60)  # "last used" is as exact as this
-SIGN_IN = table.SIGN_IN
+SIGN_IN = token_table.SIGN_IN
 _SETUP = "setup_code_hash"
 _EMAIL = re.compile(r"[^@\s\x00-\x1f<>\"']{1,64}@[^@\s\x00-\x1f<>\"']+\.[^@\s\x00-\x1f<>\"'.]{2,}")
 
@@ -63,7 +66,7 @@ def setup_link(app: App) -> str | None:
     def work(conn: sa.Connection) -> bool:
         if table.count(conn):
             return False
-        table.put_setting(conn, _SETUP, sha256(code))
+        installation_settings.put_setting(conn, _SETUP, sha256(code))
         return True
 
     if not app.db.write(work):
@@ -96,17 +99,19 @@ def register(app: App, *, email: str, password: str, name: str, code: str | None
     role = Role.SUPERADMIN if first else Role(invited.role) if invited is not None else Role.STANDARD
 
     def work(conn: sa.Connection) -> int:
-        if first and (table.count(conn) or not code or table.setting(conn, _SETUP) != sha256(code)):
+        if first and (
+            table.count(conn) or not code or installation_settings.setting(conn, _SETUP) != sha256(code)
+        ):
             raise Denied(
                 "the set-up code is wrong or was used",
                 "Start DashTrade again: it prints a new set-up link while there is no user.",
             )
         if invited is not None and not (
-            still_invites(conn, invited) and table.use_invitation(conn, invited.id, now)
+            still_invites(conn, invited) and invitation_table.use_invitation(conn, invited.id, now)
         ):
             raise Denied("this invitation was used already", "Ask for another one.")
         # of two who use the code at once, one finds it gone
-        if first and not table.drop_setting(conn, _SETUP):
+        if first and not installation_settings.drop_setting(conn, _SETUP):
             raise Denied("the set-up code was used", "Sign in instead.")
         user_id = _insert(conn, app, email, name, stored, role)
         message_table.record(
@@ -130,7 +135,7 @@ SIGNUP, DEMO = "signup", "demo"  # settings of the installation, by a superadmin
 def signup(app: App) -> str:
     """open, invite or closed: as a superadmin chose it; before anybody did, as DASHTRADE_SIGNUP says."""
     with app.db.read() as conn:
-        return table.setting(conn, SIGNUP) or app.settings.signup
+        return installation_settings.setting(conn, SIGNUP) or app.settings.signup
 
 
 def may_join(app: App, code: str | None, email: str) -> Any:
@@ -140,7 +145,7 @@ def may_join(app: App, code: str | None, email: str) -> Any:
             return None
         case "invite" if code:
             with app.db.read() as conn:
-                found = table.invitation(conn, sha256(code), app.clock.now())
+                found = invitation_table.invitation(conn, sha256(code), app.clock.now())
                 good = found is not None and found.email in ("", email) and still_invites(conn, found)
             if good:
                 return found
@@ -221,7 +226,7 @@ def invite(app: App, actor: User, *, email: str, role: Role) -> str:
 
     def work(conn: sa.Connection) -> None:
         quotas.claim(conn, actor, quotas.INVITATIONS, now)
-        table.add_invitation(
+        invitation_table.add_invitation(
             conn,
             actor.id,
             code_hash=sha256(code),
@@ -242,7 +247,7 @@ def invite(app: App, actor: User, *, email: str, role: Role) -> str:
 def open_invitations(app: App, actor: User) -> list[Any]:
     require(actor, Permission.INVITE)
     with app.db.read() as conn:
-        return table.open_invitations(conn, app.clock.now())
+        return invitation_table.open_invitations(conn, app.clock.now())
 
 
 def revoke_invitation(app: App, actor: User, invitation_id: int) -> None:
@@ -251,13 +256,15 @@ def revoke_invitation(app: App, actor: User, invitation_id: int) -> None:
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> None:
-        found = next((one for one in table.open_invitations(conn, now) if one.id == invitation_id), None)
+        found = next(
+            (one for one in invitation_table.open_invitations(conn, now) if one.id == invitation_id), None
+        )
         maker = table.by_id(conn, found.user_id) if found else None
         if found is None or maker is None:
             raise NotFound("invitation")
         if maker.id != actor.id:
             require_over(actor, maker)
-        table.drop_invitation(conn, invitation_id)
+        invitation_table.drop_invitation(conn, invitation_id)
         message_table.record(
             conn,
             actor=actor.id,
@@ -328,8 +335,8 @@ def sign_in(app: App, user_id: int, address: str = "") -> SignedIn:
 
     def work(conn: sa.Connection) -> User:
         quota_table.lock(conn, user_id)
-        table.trim_api_tokens(conn, user_id, SIGN_IN, quotas.SIGN_IN_TOKENS - 1)
-        table.add_api_token(
+        token_table.trim_api_tokens(conn, user_id, SIGN_IN, quotas.SIGN_IN_TOKENS - 1)
+        token_table.add_api_token(
             conn,
             user_id,
             token_hash=sha256(token),
@@ -357,7 +364,7 @@ def by_access_token(app: App, token: str) -> User | None:
 def by_scoped_token(app: App, token: str) -> Access | None:
     """The user, and what this token may be used for. One that a password alone has made closes and stops, and
     nothing else, while the installation requires a second factor that its user has not set up."""
-    found = _by_token(app, token, table.of_api_token, table.used_api_token)
+    found = _by_token(app, token, token_table.of_api_token, token_table.used_api_token)
     if found is None:
         return None
     user, row = found
@@ -367,7 +374,7 @@ def by_scoped_token(app: App, token: str) -> Access | None:
 
 
 def by_webhook_token(app: App, token: str) -> User | None:
-    found = _by_token(app, token, table.of_webhook_token, table.used_webhook_token)
+    found = _by_token(app, token, token_table.of_webhook_token, token_table.used_webhook_token)
     return found[0] if found else None
 
 
@@ -396,8 +403,8 @@ def rotate_webhook_token(app: App, user: User, *, overlap: timedelta = timedelta
 
     def work(conn: sa.Connection) -> None:
         quotas.claim(conn, user, quotas.WEBHOOK_TOKENS, now)
-        table.end_webhook_tokens(conn, user.id, now=now, until=now + overlap if overlap else None)
-        table.add_webhook_token(
+        token_table.end_webhook_tokens(conn, user.id, now=now, until=now + overlap if overlap else None)
+        token_table.add_webhook_token(
             conn,
             user.id,
             token_hash=sha256(token),
@@ -424,7 +431,7 @@ def revoke_webhook_tokens(app: App, user: User) -> int:
 
     def work(conn: sa.Connection) -> int:
         message_table.record(conn, actor=user.id, action="webhook token revoked", now=now)
-        return table.end_webhook_tokens(conn, user.id, now=now, until=None)
+        return token_table.end_webhook_tokens(conn, user.id, now=now, until=None)
 
     return app.db.write(work)
 
@@ -433,7 +440,7 @@ def webhook_token(app: App, user: User) -> tuple[str, Any] | None:
     """The current token in clear, for its owner, and its row. Whoever else looks at the page could trade with
     it: they see none."""
     with app.db.read() as conn:
-        row = table.current_webhook_token(conn, user.id)
+        row = token_table.current_webhook_token(conn, user.id)
     return ("hidden-in-this-view" if user.viewer else app.vault.decrypt(row.secret), row) if row else None
 
 

@@ -15,6 +15,7 @@ from dashtrade.domain.alerts.dialects import read_loss, read_profits
 from dashtrade.domain.alerts.fields import read_flag, read_moment
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.exits import exits as rules
+from dashtrade.domain.people import User
 from dashtrade.domain.signals import ExitPlan
 from dashtrade.domain.values import iso, plain
 from dashtrade.services.accounts import prices
@@ -24,7 +25,6 @@ from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
-from dashtrade.tables.people import User
 
 PRICE_WAIT = 1.0  # seconds for a price of now; the watch looks at it all the time anyway
 

@@ -20,17 +20,18 @@ from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.bots import Bot, Stop
 from dashtrade.domain.orders import OrderStatus
+from dashtrade.domain.people import User
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import Malformed, iso, plain
 from dashtrade.services.bots import switches as switch_service
 from dashtrade.services.bots.bots import NotFound
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
+from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import flattens as table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
-from dashtrade.tables import signals as signal_table
-from dashtrade.tables.people import User
+from dashtrade.tables import switches as switch_table
 
 log = logging.getLogger("dashtrade.flatten")
 FIRST, LONGEST = 2, 60  # seconds between two tries: doubled each time, up to the longest
@@ -52,7 +53,7 @@ def start(
     twice: asked for again with nothing new in it, the number of the one that runs comes back."""
     with app.db.read() as conn:
         number, _ = _scope(conn, user, scope, scope_id, accounts)  # before anything is switched
-        switches = bot_table.list_switches(conn, user.id)
+        switches = switch_table.list_switches(conn, user.id)
     stopped = any(
         (row.scope, row.scope_id) == (scope, number) and Stop(row.stop) is not Stop.NONE for row in switches
     )
@@ -177,7 +178,7 @@ def _carry_on(app: App, row: Any, item: Any) -> list[Lane]:
             if order.bot_id == item.bot_id
         ]
         asked = (
-            next((d for d in signal_table.bot_outcomes(conn, item.user_id, item.signal_id)), None)
+            next((d for d in decision_table.bot_outcomes(conn, item.user_id, item.signal_id)), None)
             if item.signal_id
             else None
         )

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.orders import Order, OrderStatus, check_transition
+from dashtrade.domain.people import User
 from dashtrade.domain.values import ZERO
 from dashtrade.engine.booking import release_bot
 from dashtrade.engine.settlement import settle
@@ -16,8 +17,7 @@ from dashtrade.services.bots.bots import NotFound, Refusal
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as table
-from dashtrade.tables.people import User
-from dashtrade.tables.signals import Lane
+from dashtrade.tables.lanes import Lane
 
 
 def _mine(conn: sa.Connection, user: User, order_id: str) -> Order:

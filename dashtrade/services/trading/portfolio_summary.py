@@ -14,6 +14,8 @@ from decimal import Decimal
 from typing import Any
 
 from dashtrade.context import App
+from dashtrade.domain.accounts import Account
+from dashtrade.domain.people import User
 from dashtrade.domain.performance_stats import Ended, win_rate
 from dashtrade.domain.ports import AccountState, BrokerError
 from dashtrade.domain.scope import Money, MoneyScope
@@ -21,11 +23,10 @@ from dashtrade.domain.values import ZERO, Symbol
 from dashtrade.services.accounts.prices import Holding, daily_candles, holding, state_of
 from dashtrade.services.trading.scope import covered, money_of
 from dashtrade.tables import accounts as account_table
+from dashtrade.tables import bot_days as day_table
 from dashtrade.tables import bots as bot_table
-from dashtrade.tables import orders as order_table
 from dashtrade.tables import round_trips as trip_table
-from dashtrade.tables.accounts import Account
-from dashtrade.tables.people import User
+from dashtrade.tables import trades as trade_table
 
 RECENT = 30  # days
 MOST_HELD = 8  # symbols in the comparison with buy-and-hold
@@ -171,7 +172,7 @@ def bot_days(
                 symbol=row.symbol,
                 **{name: getattr(row, name) for name in _ADDED},
             )
-            for row in bot_table.days(
+            for row in day_table.days(
                 conn, user.id, bot_id=bot_id, since=since, until=until, live=live, account_id=account_id
             )
         }
@@ -179,7 +180,7 @@ def bot_days(
         simulated = (
             []
             if scope is None
-            else order_table.made_up(conn, user.id, bot_id=bot_id, since=start, account_id=account_id)
+            else trade_table.made_up(conn, user.id, bot_id=bot_id, since=start, account_id=account_id)
         )
         ids = sorted({trade.account_id for trade in simulated})
         over = (

@@ -9,13 +9,13 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain import protections as domain
+from dashtrade.domain.people import User
 from dashtrade.domain.protections import Scope
 from dashtrade.services.bots.bots import NotFound, Refusal
 from dashtrade.services.bots.switches import check_scope
 from dashtrade.services.operations import quotas
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import protections as table
-from dashtrade.tables.people import User
 
 
 def add(

@@ -11,6 +11,7 @@ from dashtrade.domain.alert_retention import kept
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.alerts.payload import bare, open_body
 from dashtrade.domain.bots import Bot
+from dashtrade.domain.people import User
 from dashtrade.domain.signals import Signal, SizeKind
 from dashtrade.domain.values import plain
 from dashtrade.services.bots.bots import NotFound, Refusal, bot_of
@@ -18,7 +19,6 @@ from dashtrade.services.operations import quotas
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import signals as signal_table
-from dashtrade.tables.people import User
 
 # Whose alert it was, when, and which one: said anew, or by the bot that is chosen.
 _DROPPED = frozenset(

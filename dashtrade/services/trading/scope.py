@@ -6,13 +6,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dashtrade.context import App
+from dashtrade.domain.accounts import Account
+from dashtrade.domain.people import User
 from dashtrade.domain.scope import Money, MoneyScope
 from dashtrade.domain.values import Malformed
 from dashtrade.services.accounts.prices import real_money
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import people as people_table
-from dashtrade.tables.accounts import Account
-from dashtrade.tables.people import User
 
 
 def money_of(account: Account | None) -> Money:

@@ -12,6 +12,8 @@ from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.orders import Order
 from dashtrade.domain.values import Malformed, Timeframe, iso, plain
 from dashtrade.engine.settlement import UNDER_WAY
+from dashtrade.tables import decisions as decision_table
+from dashtrade.tables import fills as fill_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import signals as table
@@ -37,7 +39,7 @@ def _so_far(app: App, owner: int, signal_id: str) -> tuple[dict[str, Any], bool]
         row = table.get(conn, owner, signal_id)
         if row is None:
             return None
-        decisions = table.bot_statuses(conn, owner, signal_id)
+        decisions = decision_table.bot_statuses(conn, owner, signal_id)
         orders = order_table.for_signal(conn, owner, signal_id)
     waits = row.status == "accepted"
     said = {
@@ -100,7 +102,7 @@ def story(app: App, owner: int, signal_id: str) -> dict[str, Any] | None:
         row = table.get(conn, owner, signal_id)
         if row is None:
             return None
-        decisions = table.bot_outcomes(conn, owner, signal_id)
+        decisions = decision_table.bot_outcomes(conn, owner, signal_id)
         orders = order_table.for_signal(conn, owner, signal_id)
         lines = (
             _received(row)
@@ -213,7 +215,7 @@ def _sent(conn: sa.Connection, owner: int, signal_id: str) -> list[Line]:
 
 def _filled(conn: sa.Connection, owner: int, signal_id: str) -> list[Line]:
     lines: list[Line] = []
-    for f in order_table.fills_for_signal(conn, owner, signal_id):
+    for f in fill_table.fills_for_signal(conn, owner, signal_id):
         fee = f", fee {plain(f.fee)}" if f.fee else ""
         made = f"; realised {plain(f.realized)}" if f.realized else ""
         verb = "bought" if f.side == "buy" else "sold"

@@ -10,14 +10,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from dashtrade.context import App
+from dashtrade.domain.people import User
 from dashtrade.domain.values import Symbol, plain
 from dashtrade.services.operations.export import Pieces, csv_pieces
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
-from dashtrade.tables import orders as order_table
 from dashtrade.tables import round_trips as trip_table
+from dashtrade.tables import trades as trade_table
 from dashtrade.tables.base import harmless, symbol_of
-from dashtrade.tables.people import User
 
 _FILL_HEADS = {
     "id": "Number",
@@ -68,7 +68,7 @@ _TRIP_HEADS = (
 def fills(app: App, user: User, wanted: dict[str, Any]) -> Pieces[str]:
     with app.db.read() as conn:
         bots, accounts = _names(conn, user)
-    place = {name: number for number, name in enumerate(order_table.CSV_COLUMNS)}
+    place = {name: number for number, name in enumerate(trade_table.CSV_COLUMNS)}
 
     def readable(row: tuple[Any, ...]) -> list[Any]:
         cells = list(row)
@@ -79,11 +79,11 @@ def fills(app: App, user: User, wanted: dict[str, Any]) -> Pieces[str]:
         return cells
 
     def rows(conn: sa.Connection, before: Any) -> Pieces[tuple[Any, Any]]:
-        with closing(order_table.stream_trades(conn, user.id, before=before, **wanted)) as found:
+        with closing(trade_table.stream_trades(conn, user.id, before=before, **wanted)) as found:
             for row in found:
                 yield int(row[place["id"]]), readable(row)
 
-    return csv_pieces(app, tuple(_FILL_HEADS[name] for name in order_table.CSV_COLUMNS), rows)
+    return csv_pieces(app, tuple(_FILL_HEADS[name] for name in trade_table.CSV_COLUMNS), rows)
 
 
 def round_trips(app: App, user: User, wanted: dict[str, Any], said: dict[str, str]) -> Pieces[str]:

@@ -8,13 +8,13 @@ import streamlit as st
 
 from dashtrade.context import App
 from dashtrade.domain.access import Permission, TokenScope
+from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed
 from dashtrade.services.demo import demo
 from dashtrade.services.people import credentials, removal, users
 from dashtrade.services.people import sessions as service
 from dashtrade.tables import messages as message_table
-from dashtrade.tables import people as people_table
-from dashtrade.tables.people import User
+from dashtrade.tables import tokens as token_table
 from dashtrade.ui.kit.components import Cell, Column, Row, table
 from dashtrade.ui.kit.format import ago, count, day, moment
 from dashtrade.ui.kit.time_zones import with_own, zone_label
@@ -196,7 +196,7 @@ def sessions(app: App, user: User) -> None:
 
 def tokens(app: App, user: User) -> None:
     with app.db.read() as conn:
-        found = people_table.list_api_tokens(conn, user.id)
+        found = token_table.list_api_tokens(conn, user.id)
     now = app.clock.now()
     with panel("API tokens", key="tokens"):
         st.caption(

@@ -9,9 +9,9 @@ import streamlit as st
 
 from dashtrade.context import App
 from dashtrade.domain import totp
+from dashtrade.domain.people import User
 from dashtrade.services.people import second_factor as service
 from dashtrade.services.people import second_factor_policy as policy
-from dashtrade.tables.people import User
 from dashtrade.ui.kit.form import Form
 from dashtrade.ui.kit.format import count, text
 from dashtrade.ui.shell import runtime

@@ -7,10 +7,10 @@ from typing import Any
 import streamlit as st
 
 from dashtrade.context import App
+from dashtrade.domain.people import User
 from dashtrade.services.people import admin as service
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as people_table
-from dashtrade.tables.people import User
 from dashtrade.ui.kit.components import Card, Cell, Column, Row, cards, lines, milliseconds, table
 from dashtrade.ui.kit.format import count, moment
 from dashtrade.ui.shell.page import live, panel, the_app

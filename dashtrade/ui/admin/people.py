@@ -10,11 +10,11 @@ import streamlit as st
 
 from dashtrade.context import App
 from dashtrade.domain.access import Permission, Role, may, may_manage
+from dashtrade.domain.people import User
 from dashtrade.services.people import admin as service
 from dashtrade.services.people import credentials, second_factor_policy, sessions
 from dashtrade.services.people import users as people_service
 from dashtrade.tables import people as people_table
-from dashtrade.tables.people import User
 from dashtrade.ui.admin.admin import PAGE, cursor, turn
 from dashtrade.ui.kit.components import Cell, Column, Row, go, table
 from dashtrade.ui.kit.format import ago, count, day, moment, text

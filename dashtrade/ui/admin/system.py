@@ -13,15 +13,16 @@ import streamlit as st
 from dashtrade.context import App
 from dashtrade.domain.access import Permission, may
 from dashtrade.domain.bots import Stop
+from dashtrade.domain.people import User
 from dashtrade.services.accounts import simulation
 from dashtrade.services.bots import switches as switch_service
 from dashtrade.services.people import admin as service
 from dashtrade.services.people import second_factor_policy as policy
 from dashtrade.services.people import users as people_service
-from dashtrade.tables import bots as bot_table
+from dashtrade.tables import decisions as decision_table
+from dashtrade.tables import lanes as lane_table
 from dashtrade.tables import people as people_table
-from dashtrade.tables import signals as signal_table
-from dashtrade.tables.people import User
+from dashtrade.tables import switches as switch_table
 from dashtrade.ui.kit.components import Card, Cell, Column, Row, cards, table
 from dashtrade.ui.kit.format import count, moment, quantity, text
 from dashtrade.ui.shell.errors import trying
@@ -64,7 +65,7 @@ def show(app: App, user: User) -> None:
 def _health(user: User) -> None:
     app = the_app()
     with app.db.read() as conn:
-        (waiting, oldest), quiet = signal_table.waiting(conn, app.clock.now()), signal_table.last_beat(conn)
+        (waiting, oldest), quiet = decision_table.waiting(conn, app.clock.now()), lane_table.last_beat(conn)
         members = people_table.count(conn)
     well = quiet is not None and quiet <= SILENT
     late = (app.clock.now() - oldest).total_seconds() if oldest else 0
@@ -145,7 +146,7 @@ def _pace(app: App) -> None:
 
 def _switch(app: App, user: User) -> None:
     with app.db.read() as conn:
-        every = [row for row in bot_table.list_switches(conn, user.id) if row.scope == "all"]
+        every = [row for row in switch_table.list_switches(conn, user.id) if row.scope == "all"]
     with panel("Trading for everybody", key="all_switch"):
         if every:
             st.markdown(

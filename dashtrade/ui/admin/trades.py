@@ -7,10 +7,10 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from dashtrade.context import App
+from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed
 from dashtrade.tables import admin_queries
 from dashtrade.tables import people as people_table
-from dashtrade.tables.people import User
 from dashtrade.ui.admin.admin import PAGE, cursor, turn
 from dashtrade.ui.kit.components import Cell, Column, Row, table
 from dashtrade.ui.kit.format import moment, money, price, quantity, signed, tone

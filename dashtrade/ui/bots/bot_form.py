@@ -10,6 +10,7 @@ from typing import Any
 
 import streamlit as st
 
+from dashtrade.domain.accounts import Account
 from dashtrade.domain.bots import DAYS, Bot
 from dashtrade.domain.ports import BrokerError
 from dashtrade.domain.scope import MoneyScope
@@ -18,7 +19,6 @@ from dashtrade.domain.values import Malformed, Symbol, plain
 from dashtrade.services.accounts import prices
 from dashtrade.services.bots import bots as service
 from dashtrade.services.trading.scope import covered, money_of
-from dashtrade.tables.accounts import Account
 from dashtrade.ui.bots import exit_fields
 from dashtrade.ui.bots.exit_fields import Stake
 from dashtrade.ui.kit import data, read_input

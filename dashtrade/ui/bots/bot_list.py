@@ -6,13 +6,13 @@ import streamlit as st
 
 from dashtrade.context import App
 from dashtrade.domain.bots import Bot
+from dashtrade.domain.people import User
 from dashtrade.domain.scope import MoneyScope
 from dashtrade.domain.values import ZERO
 from dashtrade.services.accounts import prices
 from dashtrade.services.bots import bots as service
 from dashtrade.services.trading.portfolio_summary import BotDay, net_by_day
-from dashtrade.tables import signals as signal_table
-from dashtrade.tables.people import User
+from dashtrade.tables import decisions as decision_table
 from dashtrade.ui.bots import bot_form
 from dashtrade.ui.kit import data, live_cells
 from dashtrade.ui.kit.components import Cell, Column, Row, table
@@ -142,7 +142,7 @@ def _last_outcomes(app: App, user: User, bot_ids: list[int]) -> dict[int, tuple[
     with app.db.read() as conn:
         return {
             bot_id: status(said)
-            for bot_id, said in signal_table.last_outcomes(conn, user.id, bot_ids).items()
+            for bot_id, said in decision_table.last_outcomes(conn, user.id, bot_ids).items()
         }
 
 

@@ -7,16 +7,16 @@ from html import escape
 import streamlit as st
 
 from dashtrade.context import App
+from dashtrade.domain.accounts import Account
 from dashtrade.domain.bots import Bot, Window
+from dashtrade.domain.people import User
 from dashtrade.domain.values import ZERO, plain
 from dashtrade.services.accounts import prices
 from dashtrade.services.bots import bots as service
 from dashtrade.services.bots import history
 from dashtrade.services.trading.portfolio_summary import BotDay, net_by_day
 from dashtrade.services.trading.scope import of_account
-from dashtrade.tables import orders as order_table
-from dashtrade.tables.accounts import Account
-from dashtrade.tables.people import User
+from dashtrade.tables import trades as trade_table
 from dashtrade.ui.bots import bot_form, candles
 from dashtrade.ui.bots.bot_list import state_of
 from dashtrade.ui.kit import data, live_cells
@@ -219,7 +219,7 @@ def _chart(user: User, bot_id: int) -> None:
         if app.clock.now() - found.at > prices.FRESH:
             st.caption(f"These prices are of {moment(user, found.at)}: nothing newer is known.")
         with app.db.read() as conn:
-            trades = order_table.list_trades(
+            trades = trade_table.list_trades(
                 conn, user.id, before=None, limit=100, bot_id=bot.id, scope=of_account(account)
             )
         orders = open_orders.of_user(app, user, bot_id=bot.id)

@@ -7,8 +7,8 @@ from typing import Any
 
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.decisions.risk import risk_limit_price
+from dashtrade.domain.people import User
 from dashtrade.domain.ports import Candle
-from dashtrade.tables.people import User
 from dashtrade.ui.kit.components import mounted
 from dashtrade.ui.kit.format import price, quantity, signed, zone
 

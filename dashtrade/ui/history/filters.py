@@ -11,10 +11,10 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from dashtrade.domain.people import User
 from dashtrade.domain.round_trips import ExitReason
 from dashtrade.domain.scope import MoneyScope
 from dashtrade.domain.values import Symbol, iso
-from dashtrade.tables.people import User
 from dashtrade.ui.kit.components import to_top
 from dashtrade.ui.kit.format import exit_said, zone
 

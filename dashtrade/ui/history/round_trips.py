@@ -10,12 +10,12 @@ from typing import Any
 import streamlit as st
 
 from dashtrade.context import App
+from dashtrade.domain.people import User
 from dashtrade.domain.performance_stats import win_rate
 from dashtrade.domain.round_trips import RoundTrip
 from dashtrade.domain.values import plain
 from dashtrade.tables import round_trips as table
 from dashtrade.tables.base import EPOCH
-from dashtrade.tables.people import User
 from dashtrade.ui.history import filters as trade_filters
 from dashtrade.ui.history.filters import PAGE, Filters
 from dashtrade.ui.kit.components import Card, Cell, Column, Row, cards, fact_list

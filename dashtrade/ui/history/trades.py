@@ -8,10 +8,10 @@ from typing import Any
 import streamlit as st
 
 from dashtrade.context import App
+from dashtrade.domain.people import User
 from dashtrade.domain.values import plain
-from dashtrade.tables import orders as order_table
 from dashtrade.tables import round_trips as trip_table
-from dashtrade.tables.people import User
+from dashtrade.tables import trades as trade_table
 from dashtrade.ui.history import filters as trade_filters
 from dashtrade.ui.history import round_trips
 from dashtrade.ui.history.filters import PAGE, Filters
@@ -61,7 +61,7 @@ def _fills(app: App, user: User, filters: Filters, names: dict[int, str]) -> Non
     said = st.query_params.get("before", "")
     before = int(said) if said.isascii() and said.isdigit() and len(said) < 19 else None
     with app.db.read() as conn:
-        found = order_table.list_trades(conn, user.id, before=before, limit=PAGE + 1, **fills_wanted(filters))
+        found = trade_table.list_trades(conn, user.id, before=before, limit=PAGE + 1, **fills_wanted(filters))
     with panel(key="trades_panel"):
         if not found:
             st.caption("No fill matches. Change the filters above.")

@@ -9,7 +9,9 @@ from decimal import Decimal
 from typing import Any
 
 from dashtrade.context import App
+from dashtrade.domain.accounts import Account
 from dashtrade.domain.bots import Bot, Stop
+from dashtrade.domain.people import User
 from dashtrade.domain.scope import MoneyScope
 from dashtrade.domain.signals import Signal
 from dashtrade.domain.values import ZERO
@@ -21,10 +23,9 @@ from dashtrade.services.trading.scope import covered, live_first
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import change_token
-from dashtrade.tables import orders as order_table
 from dashtrade.tables import signals as signal_table
-from dashtrade.tables.accounts import Account
-from dashtrade.tables.people import User
+from dashtrade.tables import switches as switch_table
+from dashtrade.tables import trades as trade_table
 
 STOPS = {
     Stop.PAUSE_ENTRIES: ("Entries paused", "warn"),
@@ -45,7 +46,7 @@ class TradingState:
 def trading_state(app: App, user: User) -> TradingState:
     with app.db.read() as conn:
         accounts = account_table.list_all(conn, user.id)
-        switches = bot_table.list_switches(conn, user.id)
+        switches = switch_table.list_switches(conn, user.id)
     general = [row for row in switches if row.scope in ("all", "user")]
     worst = max((Stop(row.stop) for row in general), key=lambda stop: stop.weight, default=Stop.NONE)
     said, tone = STOPS.get(worst, ("Automatic trading on", "up"))
@@ -135,7 +136,7 @@ def days(
 def any_day(app: App, user: User) -> bool:
     """Has anything ever been traded?"""
     with app.db.read() as conn:
-        return bool(order_table.list_trades(conn, user.id, before=None, limit=1))
+        return bool(trade_table.list_trades(conn, user.id, before=None, limit=1))
 
 
 def running(days_: Sequence[tuple[Any, Decimal]]) -> list[Decimal]:

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
+from dashtrade.domain.people import User
 from dashtrade.domain.values import plain
-from dashtrade.tables.people import User
 
 MINUS = "−"
 _MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")

@@ -8,6 +8,8 @@ from dataclasses import replace
 from decimal import Decimal
 
 from dashtrade.context import App
+from dashtrade.domain.accounts import Account
+from dashtrade.domain.people import User
 from dashtrade.domain.ports import AccountState, BrokerError, BrokerPosition
 from dashtrade.domain.position_mismatch import asset_of
 from dashtrade.domain.scope import Money, MoneyScope
@@ -15,8 +17,6 @@ from dashtrade.domain.values import ZERO, Symbol
 from dashtrade.services.accounts.prices import Holding, positions_of, state_of
 from dashtrade.services.trading.portfolio_summary import equity_by_currency, open_profit
 from dashtrade.services.trading.scope import covered, of_account
-from dashtrade.tables.accounts import Account
-from dashtrade.tables.people import User
 from dashtrade.ui.kit import data
 from dashtrade.ui.kit.components import Cell
 from dashtrade.ui.kit.format import age, money, percent, price, signed, tone

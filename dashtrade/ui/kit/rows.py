@@ -14,10 +14,10 @@ import streamlit as st
 from dashtrade.context import App
 from dashtrade.domain.decisions.risk import risk_limit_price
 from dashtrade.domain.exits import exits as rules
+from dashtrade.domain.people import User
 from dashtrade.domain.values import Side, Timeframe
 from dashtrade.services.accounts.prices import Holding
 from dashtrade.services.bots import bots as bot_service
-from dashtrade.tables.people import User
 from dashtrade.ui.kit import live_cells
 from dashtrade.ui.kit.components import Cell, Column, Row, table
 from dashtrade.ui.kit.format import ago, moment, price, quantity, sentence, status

@@ -20,10 +20,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from bot_database import DatabaseAway
 from dashtrade.context import App
+from dashtrade.domain.people import User
 from dashtrade.services.accounts import prices
 from dashtrade.services.people import sessions
 from dashtrade.tables import change_token
-from dashtrade.tables.people import User
 from dashtrade.ui.kit import live_cells
 from dashtrade.ui.shell.middleware import token_of
 from dashtrade.ui.shell.tabs import ENDED

@@ -10,16 +10,17 @@ from typing import Any
 from dashtrade.context import App
 from dashtrade.domain.bots import Stop
 from dashtrade.domain.orders import OrderStatus
+from dashtrade.domain.people import User
 from dashtrade.domain.protections import KINDS
 from dashtrade.services.accounts import position_mismatch as drift_service
 from dashtrade.services.accounts import prices
 from dashtrade.services.operations import quotas
 from dashtrade.services.people import second_factor_policy
 from dashtrade.tables import bots as bot_table
+from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import protections as protection_table
-from dashtrade.tables import signals as signal_table
-from dashtrade.tables.people import User
+from dashtrade.tables import switches as switch_table
 from dashtrade.ui.kit import data
 from dashtrade.ui.positions import mismatch_dialog
 
@@ -180,7 +181,7 @@ def _storage(app: App, user: User) -> Iterator[Worry]:
 
 def _refused(app: App, user: User) -> Iterator[Worry]:
     with app.db.read() as conn:
-        refused = signal_table.recently_refused(conn, user.id, since=app.clock.now() - RECENT)
+        refused = decision_table.recently_refused(conn, user.id, since=app.clock.now() - RECENT)
     wanted = [
         row
         for row in refused
@@ -203,12 +204,12 @@ def _over(app: App, user: User, row: Any) -> bool:
         with app.db.read() as conn:
             bots = [
                 bot_table.get(conn, user.id, each.bot_id)
-                for each in signal_table.bot_outcomes(conn, user.id, row.id)
+                for each in decision_table.bot_outcomes(conn, user.id, row.id)
             ]
         return all(bot is None or bot.is_active for bot in bots)
     if SWITCHED in row.reason.partition(" (")[0]:
         with app.db.read() as conn:
-            return all(Stop(switch.stop) is Stop.NONE for switch in bot_table.list_switches(conn, user.id))
+            return all(Stop(switch.stop) is Stop.NONE for switch in switch_table.list_switches(conn, user.id))
     return False
 
 

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 import streamlit as st
 
 from dashtrade.context import App
+from dashtrade.domain.people import User
 from dashtrade.services.accounts import accounts as account_service
 from dashtrade.services.trading import signal_story
-from dashtrade.tables.people import User
 from dashtrade.ui.kit import data
 from dashtrade.ui.shell.errors import trying
 from dashtrade.ui.shell.page import live, the_app

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 
 import streamlit as st
 
+from dashtrade.domain.people import User
 from dashtrade.domain.scope import Money
 from dashtrade.services.accounts.prices import Holding
 from dashtrade.services.trading import portfolio_summary
 from dashtrade.services.trading.portfolio_summary import Figures, Summary, equity_line, held_instead
-from dashtrade.tables.people import User
 from dashtrade.ui.kit import data
 from dashtrade.ui.kit.components import Card, as_points, cards, lines, table
 from dashtrade.ui.kit.format import count, day_turn, money, percent, rate, signed, tone

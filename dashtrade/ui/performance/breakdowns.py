@@ -10,9 +10,9 @@ from decimal import Decimal
 import streamlit as st
 
 from dashtrade.domain import performance_stats
+from dashtrade.domain.people import User
 from dashtrade.domain.values import ZERO
 from dashtrade.services.trading.portfolio_summary import BotDay, net_by_day
-from dashtrade.tables.people import User
 from dashtrade.ui.kit import data
 from dashtrade.ui.kit.components import Cell, Column, Row, table
 from dashtrade.ui.kit.format import money, rate, rounded, signed, tone, zone

@@ -13,6 +13,7 @@ import streamlit as st
 
 from dashtrade.context import App
 from dashtrade.domain import performance_stats
+from dashtrade.domain.people import User
 from dashtrade.domain.scope import MoneyScope
 from dashtrade.domain.values import ZERO
 from dashtrade.services.trading import portfolio_summary
@@ -24,7 +25,6 @@ from dashtrade.services.trading.portfolio_summary import (
     net_by_day,
 )
 from dashtrade.tables import round_trips as trip_table
-from dashtrade.tables.people import User
 from dashtrade.ui.kit import data
 from dashtrade.ui.kit.components import Card, cards, lines, milliseconds
 from dashtrade.ui.kit.format import count, day_turn, money, percent, rate, rounded, signed, span, tone

@@ -8,11 +8,11 @@ from decimal import Decimal
 import streamlit as st
 
 from bot_engine import Receipt
+from dashtrade.domain.people import User
 from dashtrade.domain.values import new_id, plain
 from dashtrade.services.accounts import prices
 from dashtrade.services.bots import bots as service
 from dashtrade.services.trading import signal_story
-from dashtrade.tables.people import User
 from dashtrade.ui.kit import data
 from dashtrade.ui.kit.form import Form
 from dashtrade.ui.kit.format import money, percent, quantity, sentence, signed, text

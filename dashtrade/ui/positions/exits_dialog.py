@@ -8,11 +8,11 @@ from typing import Any
 import streamlit as st
 
 from dashtrade.domain.exits import exits as rules
+from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed
 from dashtrade.services.accounts import prices
 from dashtrade.services.bots import bots as bot_service
 from dashtrade.services.trading import exits as service
-from dashtrade.tables.people import User
 from dashtrade.ui.kit import data
 from dashtrade.ui.kit.form import Form
 from dashtrade.ui.kit.format import price, quantity, text

@@ -8,9 +8,9 @@ from typing import Any
 
 import streamlit as st
 
+from dashtrade.domain.people import User
 from dashtrade.domain.position_mismatch import Way
 from dashtrade.services.accounts import position_mismatch as service
-from dashtrade.tables.people import User
 from dashtrade.ui.kit.format import price, quantity, sentence, text
 from dashtrade.ui.shell.errors import trying
 from dashtrade.ui.shell.page import guard, the_app

@@ -11,14 +11,14 @@ from decimal import Decimal
 import streamlit as st
 
 from dashtrade.context import App
+from dashtrade.domain.accounts import Account
 from dashtrade.domain.orders import IN_DOUBT, Order, OrderStatus
+from dashtrade.domain.people import User
 from dashtrade.domain.scope import MoneyScope
 from dashtrade.domain.values import OrderSide, OrderType
 from dashtrade.services.accounts import prices
 from dashtrade.services.trading import orders as service
 from dashtrade.services.trading.scope import covered
-from dashtrade.tables.accounts import Account
-from dashtrade.tables.people import User
 from dashtrade.ui.kit import data
 from dashtrade.ui.kit.components import Cell, Column, Row, table
 from dashtrade.ui.kit.format import MINUS, age, count, price, quantity, span, text

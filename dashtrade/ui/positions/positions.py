@@ -10,6 +10,8 @@ from typing import Any
 
 import streamlit as st
 
+from dashtrade.domain.accounts import Account
+from dashtrade.domain.people import User
 from dashtrade.domain.ports import BrokerPosition
 from dashtrade.domain.position_mismatch import asset_of
 from dashtrade.domain.values import ZERO, Side
@@ -17,8 +19,6 @@ from dashtrade.services.accounts import position_mismatch
 from dashtrade.services.accounts.prices import Holding, Known, money_badge
 from dashtrade.services.trading.portfolio_summary import USUAL, open_profit
 from dashtrade.services.trading.scope import covered, live_first, of_account
-from dashtrade.tables.accounts import Account
-from dashtrade.tables.people import User
 from dashtrade.ui.kit import data, live_cells
 from dashtrade.ui.kit.components import Card, Cell, Column, Row, badge, cards, table
 from dashtrade.ui.kit.format import count, moment, money, price, quantity, signed, text, tone

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 import streamlit as st
 
 from dashtrade.context import App
+from dashtrade.domain.accounts import Account
 from dashtrade.domain.bots import Stop
+from dashtrade.domain.people import User
 from dashtrade.domain.values import ZERO, Malformed
 from dashtrade.services.accounts.prices import Holding, real_money
 from dashtrade.services.trading import flatten
-from dashtrade.tables.accounts import Account
-from dashtrade.tables.people import User
 from dashtrade.ui.kit import data
 from dashtrade.ui.kit.form import Form
 from dashtrade.ui.kit.format import count, money, signed, text

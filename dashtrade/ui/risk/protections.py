@@ -9,10 +9,10 @@ import streamlit as st
 
 from dashtrade.context import App
 from dashtrade.domain import protections as domain
+from dashtrade.domain.people import User
 from dashtrade.domain.protections import Scope
 from dashtrade.services.trading import protections as service
 from dashtrade.tables import protections as protection_table
-from dashtrade.tables.people import User
 from dashtrade.ui.kit import data
 from dashtrade.ui.kit.components import Cell, Column, Row, table
 from dashtrade.ui.kit.format import moment, sentence, text

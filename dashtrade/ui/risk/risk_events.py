@@ -10,9 +10,9 @@ import streamlit as st
 
 from dashtrade.context import App
 from dashtrade.domain.bots import Bot
+from dashtrade.domain.people import User
 from dashtrade.services.bots import bots as service
-from dashtrade.tables import bots as bot_table
-from dashtrade.tables.people import User
+from dashtrade.tables import risk_events as risk_event_table
 from dashtrade.ui.bots.bot_form import MAX_LOSS
 from dashtrade.ui.kit import data
 from dashtrade.ui.kit.components import Cell, Column, Row, table
@@ -64,7 +64,7 @@ def show(app: App, user: User) -> None:
 
 def _page_of(app: App, user: User, before: int | None, limit: int) -> list[Any]:
     with app.db.read() as conn:
-        return bot_table.list_risk_events(conn, user.id, before=before, limit=limit)
+        return risk_event_table.list_risk_events(conn, user.id, before=before, limit=limit)
 
 
 @live

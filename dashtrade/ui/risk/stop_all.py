@@ -10,10 +10,10 @@ import streamlit as st
 
 from dashtrade.context import App
 from dashtrade.domain.bots import Stop
+from dashtrade.domain.people import User
 from dashtrade.domain.values import Symbol
 from dashtrade.services.bots import switches as switch_service
 from dashtrade.services.trading import flatten
-from dashtrade.tables.people import User
 from dashtrade.ui.kit import data
 from dashtrade.ui.kit.components import Cell, Column, Row, table
 from dashtrade.ui.kit.format import count, quantity, sentence

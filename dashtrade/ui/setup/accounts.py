@@ -8,11 +8,11 @@ from typing import Any
 import streamlit as st
 
 from dashtrade.context import App
+from dashtrade.domain.accounts import UNCONFIRMED, Account
+from dashtrade.domain.people import User
 from dashtrade.services.accounts import accounts as account_service
 from dashtrade.services.accounts import connections, prices, schwab_sign_in
 from dashtrade.services.accounts import owned as owned_accounts
-from dashtrade.tables.accounts import UNCONFIRMED, Account
-from dashtrade.tables.people import User
 from dashtrade.ui.account.second_factor import WHY
 from dashtrade.ui.kit import data
 from dashtrade.ui.kit.form import Form as Fields

@@ -13,12 +13,12 @@ from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.exits import exits as exit_rules
+from dashtrade.domain.people import User
 from dashtrade.domain.signals import Action, ExitPlan, Signal, Size, SizeKind, Target
 from dashtrade.domain.values import Malformed, OrderSide, OrderType, iso, plain
 from dashtrade.services.accounts.prices import money_badge
 from dashtrade.services.bots import dry_run
 from dashtrade.services.bots.dry_run import DryRun
-from dashtrade.tables.people import User
 from dashtrade.ui.kit.format import money, percent, price, quantity, sentence, signed, text
 from dashtrade.ui.setup.alert_messages import FILLED_IN
 from dashtrade.ui.shell.errors import explained

@@ -9,12 +9,12 @@ from bot_engine import Receipt
 from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.bots import Bot
+from dashtrade.domain.people import User
 from dashtrade.domain.values import new_id
 from dashtrade.services.demo import demo
 from dashtrade.services.operations import quotas
 from dashtrade.services.people import users
 from dashtrade.services.trading import signal_story
-from dashtrade.tables.people import User
 from dashtrade.ui.kit import data
 from dashtrade.ui.kit.components import badge
 from dashtrade.ui.kit.format import sentence, status, text

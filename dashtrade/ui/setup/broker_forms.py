@@ -8,11 +8,11 @@ from typing import Any
 
 import streamlit as st
 
+from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed, sha256
 from dashtrade.services.accounts import schwab_sign_in
 from dashtrade.services.accounts.accounts import REAL_MONEY
 from dashtrade.services.accounts.schwab_sign_in import CALLBACK
-from dashtrade.tables.people import User
 from dashtrade.ui.account.second_factor import decline_tick
 from dashtrade.ui.kit import form as forms
 from dashtrade.ui.shell.errors import trying

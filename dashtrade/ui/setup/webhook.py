@@ -8,8 +8,8 @@ from typing import Any
 import streamlit as st
 
 from dashtrade.context import App
+from dashtrade.domain.people import User
 from dashtrade.services.people import users
-from dashtrade.tables.people import User
 from dashtrade.ui.kit.components import copy_line
 from dashtrade.ui.kit.format import ago, day
 from dashtrade.ui.shell.errors import trying

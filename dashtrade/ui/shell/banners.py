@@ -8,8 +8,8 @@ from html import escape
 import streamlit as st
 
 from dashtrade.context import App
+from dashtrade.domain.people import User
 from dashtrade.services.accounts import simulation
-from dashtrade.tables.people import User
 from dashtrade.ui.kit.format import day
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dashtrade.context import App
+from dashtrade.domain.accounts import Account
+from dashtrade.domain.people import User
 from dashtrade.services.accounts import prices
 from dashtrade.services.accounts.prices import Known, real_money
-from dashtrade.tables import signals as signal_table
-from dashtrade.tables.accounts import Account
-from dashtrade.tables.people import User
+from dashtrade.tables import lanes as lane_table
 from dashtrade.ui.kit.format import ago, moment, sentence
 
 LOST = timedelta(minutes=5)  # what was read longer ago says nothing any more
@@ -53,7 +53,7 @@ def connection(app: App, account: Account, *, silent: bool = False) -> Connectio
 
 def worker_is_silent(app: App) -> bool:
     with app.db.read() as conn:
-        quiet = signal_table.last_beat(conn)
+        quiet = lane_table.last_beat(conn)
     return quiet is not None and quiet > prices.FRESH.total_seconds()
 
 

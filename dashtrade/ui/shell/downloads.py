@@ -21,12 +21,12 @@ from dashtrade import limits
 from dashtrade.context import App
 from dashtrade.domain.access import Permission, may
 from dashtrade.domain.alerts.fields import read_moment
+from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed, Symbol
 from dashtrade.services.bots.bots import Refusal
 from dashtrade.services.operations import export
 from dashtrade.services.people import sessions
 from dashtrade.services.trading import scope, trade_files
-from dashtrade.tables.people import User
 from dashtrade.ui.kit.format import EXITS
 from dashtrade.ui.shell.auth_pages import sentence
 from dashtrade.ui.shell.middleware import away, token_of

@@ -20,10 +20,10 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from bot_database import DatabaseAway
 from dashtrade.context import App
+from dashtrade.domain.people import User
 from dashtrade.http_headers import NOT_GUESSED, is_https, origin, strict_transport
 from dashtrade.services.people import sessions
 from dashtrade.settings import Settings
-from dashtrade.tables.people import User
 from dashtrade.ui.shell.runtime import COOKIE, DEVICE_COOKIE, PREFIX, cookie_of
 from dashtrade.ui.shell.tabs import ENDED, Tabs, turn_away
 

@@ -14,8 +14,8 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from dashtrade.domain.access import Permission, may
-from dashtrade.tables.accounts import Account
-from dashtrade.tables.people import User
+from dashtrade.domain.accounts import Account
+from dashtrade.domain.people import User
 from dashtrade.ui.kit import data
 from dashtrade.ui.kit.components import mounted, pulse
 from dashtrade.ui.kit.format import count, zone, zone_said

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from datetime import date
 
 from dashtrade.context import App
+from dashtrade.domain.people import User
 from dashtrade.services.bots.bots import Refusal
 from dashtrade.services.people import sessions
-from dashtrade.tables.people import User
 
 COOKIE = "dashtrade_session"
 DEVICE_COOKIE = "dashtrade_device"  # opens nothing: says that its user signed in here before

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 import streamlit as st
 
 from dashtrade.context import App
+from dashtrade.domain.accounts import Account
+from dashtrade.domain.people import User
 from dashtrade.domain.scope import Money, MoneyScope
 from dashtrade.domain.values import Malformed
 from dashtrade.services.trading import scope as service
 from dashtrade.services.trading.scope import covered, money_of
-from dashtrade.tables.accounts import Account
-from dashtrade.tables.people import User
 from dashtrade.ui.kit import data
 from dashtrade.ui.kit.components import mounted
 from dashtrade.ui.kit.format import text

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashtrade.tables.people import User
+from dashtrade.domain.people import User
 from dashtrade.ui.account import second_factor
 from dashtrade.ui.kit import data
 from dashtrade.ui.kit.components import table

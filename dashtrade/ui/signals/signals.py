@@ -9,10 +9,10 @@ import streamlit as st
 
 from bot_engine import Lane, Receipt
 from dashtrade.context import App
+from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed, Symbol, new_id
 from dashtrade.services.trading import orders as order_service
 from dashtrade.services.trading import replay, signal_story
-from dashtrade.tables.people import User
 from dashtrade.ui.kit import data
 from dashtrade.ui.kit.components import Cell, Column, Row, badge, table
 from dashtrade.ui.kit.format import price, sentence, status, text

@@ -1,0 +1,319 @@
+"""Decisions: one for each signal and bot, until it has come to something."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam as p
+
+from dashtrade.domain.values import Symbol
+from dashtrade.tables.base import Instrument, Json
+from dashtrade.tables.bots import bots
+from dashtrade.tables.compiled_sql import first, rows, run
+from dashtrade.tables.lanes import Lane
+from dashtrade.tables.signals import WAITING, decisions, signals
+
+SYSTEM = {
+    "decided",
+    "decisions_of",
+    "due_in_lane",
+    "end_decision",
+    "hold_back",
+    "next_waiting",
+    "open_lanes",
+    "wait_for_open",
+    "waiting",
+    "waiting_for_open",
+    "waiting_in_account",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A decision to be made, or made and not ended."""
+
+    id: int
+    user_id: int
+    signal_id: str
+    bot_id: int
+    account_id: int
+    symbol: Symbol
+    status: str
+    reason: str
+    alone: bool
+    taken_back: int
+    received_at: datetime
+    due_at: datetime | None
+    held_until: datetime | None
+    expires_at: datetime | None
+
+    @property
+    def ready_at(self) -> datetime:
+        """From when on it could be decided: an alert sent with a delay, or for the next open, is not late
+        before that."""
+        return max(self.received_at, self.due_at or self.received_at)
+
+
+_LANES_WAITING = (
+    sa.select(decisions.c.account_id, decisions.c.symbol)
+    .where(
+        WAITING,
+        sa.or_(decisions.c.due_at.is_(None), decisions.c.due_at <= p("now")),
+        sa.or_(decisions.c.held_until.is_(None), decisions.c.held_until <= p("now")),
+    )
+    .distinct()
+)
+
+
+def open_lanes(conn: sa.Connection, now: datetime) -> list[Lane]:
+    """Lanes with a decision to make."""
+    return [Lane(row.account_id, row.symbol) for row in rows(conn, _LANES_WAITING, {"now": now})]
+
+
+# --- deciding -----------------------------------------------------------------------------------------------
+
+_TASK = [decisions.c[name] for name in Waiting.__slots__]
+
+_FIRST = (
+    sa.select(*_TASK)
+    .where(
+        decisions.c.account_id == p("account_id"),
+        decisions.c.symbol == p("symbol", type_=Instrument),
+        WAITING,
+        sa.or_(decisions.c.due_at.is_(None), decisions.c.due_at <= p("now")),
+    )
+    .order_by(decisions.c.id)
+    .limit(2)
+)
+
+
+def next_waiting(conn: sa.Connection, lane: Lane, now: datetime) -> list[Waiting]:
+    """The next two in turn. One that is held (`held_until`) keeps its turn; one that was sent with a delay
+    has none until it is due."""
+    found = rows(conn, _FIRST, {"account_id": lane.account_id, "symbol": lane.symbol, "now": now})
+    return [Waiting(**row._asdict()) for row in found]
+
+
+_DUE = (
+    sa.select(*_TASK)
+    .where(
+        decisions.c.account_id == p("account_id"),
+        decisions.c.symbol == p("symbol", type_=Instrument),
+        WAITING,
+        sa.or_(decisions.c.due_at.is_(None), decisions.c.due_at <= p("now")),
+        sa.or_(decisions.c.held_until.is_(None), decisions.c.held_until <= p("now")),
+    )
+    .order_by(decisions.c.id)
+    .limit(50)
+)
+
+
+def due_in_lane(conn: sa.Connection, lane: Lane, now: datetime) -> list[Waiting]:
+    """Those that could be decided now, in turn."""
+    found = rows(conn, _DUE, {"account_id": lane.account_id, "symbol": lane.symbol, "now": now})
+    return [Waiting(**row._asdict()) for row in found]
+
+
+def waiting_in_account(conn: sa.Connection, account_id: int) -> list[Waiting]:
+    query = sa.select(*_TASK).where(decisions.c.account_id == account_id, WAITING).order_by(decisions.c.id)
+    return [Waiting(**row._asdict()) for row in conn.execute(query)]
+
+
+_WAITING_FOR_OPEN = (
+    sa.select(decisions.c.id, decisions.c.signal_id, decisions.c.alone, signals.c.action)
+    .join(signals, signals.c.id == decisions.c.signal_id)
+    .where(
+        decisions.c.account_id == p("account_id"),
+        decisions.c.symbol == p("symbol", type_=Instrument),
+        WAITING,
+        decisions.c.bot_id == p("bot_id"),
+        decisions.c.due_at > p("now"),
+        decisions.c.held_until == decisions.c.due_at,
+        decisions.c.id != p("decision_id"),
+    )
+    .order_by(decisions.c.id)
+)
+
+
+def waiting_for_open(conn: sa.Connection, task: Waiting, now: datetime) -> list[Any]:
+    """Other entries of the task's bot that wait for the market to open: they are due when it does
+    (`wait_for_open`)."""
+    given = {
+        "account_id": task.account_id,
+        "symbol": task.symbol,
+        "bot_id": task.bot_id,
+        "now": now,
+        "decision_id": task.id,
+    }
+    return rows(conn, _WAITING_FOR_OPEN, given)
+
+
+def wait_for_open(conn: sa.Connection, decision_id: int, *, until: datetime, reason: str) -> None:
+    """It gives up its turn until then, and is known by the two times being one."""
+    hold_back(conn, decision_id, due_at=until, held_until=until, reason=reason)
+
+
+_BY_SIGNAL = sa.select(*_TASK).where(decisions.c.signal_id == p("signal_id")).order_by(decisions.c.id)
+
+
+def decisions_of(conn: sa.Connection, signal_id: str) -> list[Waiting]:
+    return [Waiting(**row._asdict()) for row in rows(conn, _BY_SIGNAL, {"signal_id": signal_id})]
+
+
+_DECIDED = (
+    sa.update(decisions)
+    .where(decisions.c.id == p("decision_id"), WAITING)
+    .values(
+        status=p("new_status"),
+        reason=p("why"),
+        would=p("would_"),
+        checks=p("checks_", type_=Json),
+        numbers=p("numbers_", type_=Json),
+        decided_at=p("now"),
+        ended_at=p("ended"),
+    )
+)
+
+
+def decided(
+    conn: sa.Connection,
+    decision_id: int,
+    *,
+    status: str,
+    reason: str,
+    would: str,
+    checks: Any,
+    numbers: Any,
+    now: datetime,
+    ended: bool,
+) -> bool:
+    """False, and nothing done, if it was decided already."""
+    return (
+        run(
+            conn,
+            _DECIDED,
+            {
+                "decision_id": decision_id,
+                "new_status": status,
+                "why": reason,
+                "would_": would,
+                "checks_": checks,
+                "numbers_": numbers,
+                "now": now,
+                "ended": now if ended else None,
+            },
+        )
+        == 1
+    )
+
+
+def hold_back(conn: sa.Connection, decision_id: int, **values: Any) -> None:
+    """It waits: for the orders it takes back, or for a venue that cannot be asked now."""
+    conn.execute(sa.update(decisions).where(decisions.c.id == decision_id).values(**values))
+
+
+_END = (
+    sa.update(decisions)
+    .where(decisions.c.id == p("decision_id"))
+    .values(status=p("new_status"), reason=p("why"), ended_at=p("ended"))
+)
+
+
+def end_decision(
+    conn: sa.Connection, decision_id: int, *, status: str, reason: str, ended: datetime | None
+) -> None:
+    run(conn, _END, {"decision_id": decision_id, "new_status": status, "why": reason, "ended": ended})
+
+
+def waiting(conn: sa.Connection, now: datetime) -> tuple[int, datetime | None]:
+    """How many could be decided by now, and since when the oldest of them could: one that its user delays
+    does not wait before it is due."""
+    ready_at = sa.func.coalesce(
+        decisions.c.due_at, decisions.c.received_at, type_=decisions.c.received_at.type
+    )
+    query = sa.select(sa.func.count(), sa.func.min(ready_at, type_=decisions.c.received_at.type)).where(
+        WAITING, ready_at <= now
+    )
+    count, oldest = conn.execute(query).one()
+    return count, oldest
+
+
+_ENGAGED = sa.select(bots.c.id, bots.c.position_quantity).where(
+    bots.c.user_id == p("owner"),
+    bots.c.id.in_(p("bot_ids", expanding=True)),
+    sa.or_(
+        bots.c.status != "READY",
+        sa.exists().where(
+            WAITING,
+            decisions.c.account_id == bots.c.account_id,
+            decisions.c.symbol == bots.c.symbol,
+            decisions.c.bot_id == bots.c.id,
+        ),
+    ),
+)
+
+
+def engaged(conn: sa.Connection, owner: int, bot_ids: list[int]) -> list[Any]:
+    """Of these bots those that hold something, have an order out, or have an alert that waits to be
+    decided."""
+    return list(conn.execute(_ENGAGED, {"owner": owner, "bot_ids": bot_ids}))
+
+
+_OUTCOMES = (
+    sa.select(decisions)
+    .where(decisions.c.user_id == p("owner"), decisions.c.signal_id == p("signal_id"))
+    .order_by(decisions.c.id)
+)
+
+
+def bot_outcomes(conn: sa.Connection, owner: int, signal_id: str) -> list[Any]:
+    return rows(conn, _OUTCOMES, {"owner": owner, "signal_id": signal_id})
+
+
+_STATUSES = (
+    sa.select(decisions.c.bot_id, decisions.c.status, decisions.c.reason)
+    .where(decisions.c.user_id == p("owner"), decisions.c.signal_id == p("signal_id"))
+    .order_by(decisions.c.id)
+)
+
+
+def bot_statuses(conn: sa.Connection, owner: int, signal_id: str) -> list[Any]:
+    """What came of it for each bot, in short."""
+    return rows(conn, _STATUSES, {"owner": owner, "signal_id": signal_id})
+
+
+def last_outcomes(conn: sa.Connection, owner: int, bot_ids: list[int]) -> dict[int, str]:
+    """What each bot's newest signal came to: one look into the index for each."""
+    found = {}
+    for bot_id in bot_ids:
+        row = first(conn, _LAST_OUTCOME, {"owner": owner, "bot_id": bot_id})
+        if row is not None:
+            found[bot_id] = row.status
+    return found
+
+
+def recently_refused(conn: sa.Connection, owner: int, *, since: datetime, among: int = 2000) -> list[Any]:
+    """Of the owner's newest signals alone: a year of them is not walked through for a glance."""
+    first_id = f"{int(since.timestamp() * 1000):012x}"  # an id begins with its moment
+    newest = (
+        sa.select(signals.c.id)
+        .where(signals.c.user_id == owner, signals.c.id > first_id)
+        .order_by(signals.c.id.desc())
+        .limit(among)
+        .subquery()
+    )
+    query = sa.select(*[c for c in signals.c if c.name != "raw"]).where(
+        signals.c.id.in_(sa.select(newest.c.id)), signals.c.user_id == owner, signals.c.status == "refused"
+    )
+    return list(conn.execute(query.order_by(signals.c.id.desc()).limit(30)))
+
+
+_LAST_OUTCOME = (
+    sa.select(decisions.c.status)
+    .where(decisions.c.bot_id == p("bot_id"), decisions.c.user_id == p("owner"))
+    .order_by(decisions.c.id.desc())
+    .limit(1)
+)

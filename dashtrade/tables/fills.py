@@ -1,0 +1,139 @@
+"""What was booked of orders: fills, and the lots that positions are made of."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam as p
+
+from dashtrade.domain.ledger import Lot
+from dashtrade.domain.position_mismatch import scaled
+from dashtrade.tables.base import (
+    Exact,
+    exact,
+    metadata,
+    moment,
+    number,
+    owner_column,
+    unindexed,
+    whole,
+    words,
+)
+from dashtrade.tables.compiled_sql import rows, run, scalar
+from dashtrade.tables.orders import orders
+
+fills = sa.Table(
+    "fills",
+    metadata,
+    number(),
+    owner_column(),
+    whole("account_id"),
+    whole("bot_id"),
+    sa.Column("order_id", sa.Text, sa.ForeignKey("orders.id"), nullable=False, index=True),
+    words("broker_fill_id"),
+    words("side"),
+    exact("quantity"),
+    exact("price"),
+    exact("fee"),
+    exact("fee_base"),
+    exact("realized"),
+    moment("at"),
+    moment("booked_at"),
+    sa.UniqueConstraint("account_id", "broker_fill_id"),
+)
+
+_HELD = sa.text("closed_at IS NULL")
+
+lots = sa.Table(
+    "lots",
+    metadata,
+    number(),
+    owner_column(),
+    whole("bot_id"),
+    whole("fill_id"),
+    exact("quantity"),
+    exact("remaining"),
+    exact("price"),
+    moment("opened_at"),
+    moment("closed_at", nullable=True),
+    sa.Index("ix_lots_held", "bot_id", "id", sqlite_where=_HELD, postgresql_where=_HELD),
+)
+
+# --- booking ------------------------------------------------------------------------------------------------
+
+_KNOWN = sa.select(fills.c.broker_fill_id, fills.c.fee, fills.c.fee_base).where(
+    fills.c.order_id == p("order_id")
+)
+
+_HELD_LOTS = (
+    sa.select(lots.c.id, lots.c.remaining, lots.c.price, lots.c.opened_at)
+    .where(lots.c.bot_id == p("bot_id"), _HELD)
+    .order_by(lots.c.id)
+)
+
+_PUT_LOT = (
+    sa.update(lots)
+    .where(lots.c.id == p("lot_id"))
+    .values(remaining=p("left", type_=Exact), closed_at=p("closed"))
+)
+
+_ADD_FILL = sa.insert(fills).returning(fills.c.id)
+
+_ADD_LOT = sa.insert(lots)
+
+
+SYSTEM = {"add_fill", "add_lot", "held_lots", "known_fills", "put_lot", "split_lot"}
+
+
+def known_fills(conn: sa.Connection, order_id: str) -> dict[str, tuple[Decimal, Decimal]]:
+    """The executions that are booked, each with its fees in the quote currency and in the bought coin."""
+    return {row[0]: (row[1], row[2]) for row in rows(conn, _KNOWN, {"order_id": order_id})}
+
+
+def add_fill(conn: sa.Connection, row: dict[str, Any]) -> int:
+    return scalar(conn, _ADD_FILL, row)
+
+
+def held_lots(conn: sa.Connection, bot_id: int) -> list[Lot]:
+    return [
+        Lot(id=r.id, remaining=r.remaining, price=r.price, opened_at=r.opened_at)
+        for r in rows(conn, _HELD_LOTS, {"bot_id": bot_id})
+    ]
+
+
+def add_lot(conn: sa.Connection, row: dict[str, Any]) -> None:
+    run(conn, _ADD_LOT, row)
+
+
+def put_lot(conn: sa.Connection, lot: Lot, at: datetime) -> None:
+    run(conn, _PUT_LOT, {"lot_id": lot.id, "left": lot.remaining, "closed": None if lot.remaining else at})
+
+
+def split_lot(conn: sa.Connection, lot: Lot, remaining: Decimal, ratio: Decimal) -> None:
+    """The same money in another number of pieces. Its first quantity is told in the new pieces too."""
+    row = conn.execute(sa.select(lots.c.quantity).where(lots.c.id == lot.id)).one()
+    values = {
+        "remaining": remaining,
+        "quantity": scaled(row.quantity, ratio),
+        "price": lot.price * lot.remaining / remaining,
+    }
+    conn.execute(sa.update(lots).where(lots.c.id == lot.id).values(**values))
+
+
+def give_lots(conn: sa.Connection, owner: int, bot_id: int, heir_id: int) -> None:
+    mine = sa.and_(lots.c.user_id == owner, lots.c.bot_id == bot_id, _HELD)
+    conn.execute(sa.update(lots).where(mine).values(bot_id=heir_id))
+
+
+def fills_for_signal(conn: sa.Connection, owner: int, signal_id: str) -> list[Any]:
+    query = sa.select(fills).join(orders, orders.c.id == fills.c.order_id)
+    return list(
+        conn.execute(
+            query.where(unindexed(orders.c.user_id) == owner, orders.c.signal_id == signal_id).order_by(
+                fills.c.id
+            )
+        )
+    )

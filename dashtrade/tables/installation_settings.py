@@ -1,0 +1,32 @@
+"""Settings of the whole installation that its superadmins switch (`system_settings`)."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from dashtrade.tables.base import is_postgres, metadata, words
+
+system_settings = sa.Table(
+    "system_settings", metadata, sa.Column("name", sa.Text, primary_key=True), words("value")
+)
+
+# a setting of the installation, and its value while everybody needs one
+SECOND_FACTOR, REQUIRED = "second_factor", "required"
+
+
+SYSTEM = {"drop_setting", "put_setting", "setting"}
+
+
+def setting(conn: sa.Connection, name: str) -> str | None:
+    return conn.scalar(sa.select(system_settings.c.value).where(system_settings.c.name == name))
+
+
+def put_setting(conn: sa.Connection, name: str, value: str) -> None:
+    insert = postgresql.insert if is_postgres(conn) else sqlite.insert
+    row = insert(system_settings).values(name=name, value=value)
+    conn.execute(row.on_conflict_do_update(index_elements=[system_settings.c.name], set_={"value": value}))
+
+
+def drop_setting(conn: sa.Connection, name: str) -> bool:
+    return conn.execute(sa.delete(system_settings).where(system_settings.c.name == name)).rowcount == 1

@@ -1,0 +1,67 @@
+"""Invitations to this installation."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from dashtrade.tables.base import added_id, metadata, moment, number, owner_column, words
+from dashtrade.tables.people import users
+
+invitations = sa.Table(
+    "invitations",
+    metadata,
+    number(),
+    owner_column(),
+    sa.Column("code_hash", sa.Text, nullable=False, unique=True),
+    words("email"),
+    words("role"),
+    moment("created_at"),
+    moment("expires_at"),
+    moment("used_at", nullable=True),
+)
+
+# --- invitations, settings of the whole installation --------------------------------------------------------
+
+
+SYSTEM = {"drop_invitation", "invitation", "open_invitations", "use_invitation"}
+
+
+def add_invitation(conn: sa.Connection, owner: int, **values: Any) -> int:
+    return added_id(conn, sa.insert(invitations).values(user_id=owner, **values))
+
+
+def invitation(conn: sa.Connection, code_hash: str, now: datetime) -> Any | None:
+    i = invitations.c
+    return conn.execute(
+        sa.select(invitations).where(i.code_hash == code_hash, i.used_at.is_(None), i.expires_at > now)
+    ).first()
+
+
+def open_invitations(conn: sa.Connection, now: datetime) -> list[Any]:
+    """Those that still work, the newest first, each with its maker's email."""
+    i = invitations.c
+    query = sa.select(
+        i.id, i.user_id, i.email, i.role, i.created_at, i.expires_at, users.c.email.label("made_by")
+    )
+    query = query.join(users, users.c.id == i.user_id).where(i.used_at.is_(None), i.expires_at > now)
+    return list(conn.execute(query.order_by(i.id.desc()).limit(200)))
+
+
+def drop_invitation(conn: sa.Connection, invitation_id: int) -> bool:
+    i = invitations.c
+    return (
+        conn.execute(sa.delete(invitations).where(i.id == invitation_id, i.used_at.is_(None))).rowcount == 1
+    )
+
+
+def use_invitation(conn: sa.Connection, invitation_id: int, now: datetime) -> bool:
+    i = invitations.c
+    return (
+        conn.execute(
+            sa.update(invitations).where(i.id == invitation_id, i.used_at.is_(None)).values(used_at=now)
+        ).rowcount
+        == 1
+    )

@@ -1,0 +1,125 @@
+"""Lanes: whose turn it is to trade a symbol on an account.
+
+One worker at a time, by a lease with a token that grows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam as p
+
+from dashtrade.domain.values import Symbol
+from dashtrade.tables.base import BigId, Instrument, is_postgres, metadata, whole, words
+from dashtrade.tables.compiled_sql import scalar
+
+lanes = sa.Table(
+    "lanes",
+    metadata,
+    sa.Column("account_id", BigId, primary_key=True, autoincrement=False),
+    sa.Column("symbol", Instrument, primary_key=True),
+    words("owner"),
+    whole("token"),
+    sa.Column("expires", sa.Float, nullable=False),
+)
+
+workers = sa.Table(
+    "workers",
+    metadata,
+    sa.Column("owner", sa.Text, primary_key=True),
+    sa.Column("seen", sa.Float, nullable=False),
+)
+
+
+SYSTEM = {"beat", "claim", "free_lanes", "holds", "last_beat", "release", "renew"}
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    account_id: int
+    symbol: Symbol
+
+
+# --- lanes --------------------------------------------------------------------------------------------------
+
+
+def _db_now(conn: sa.Connection) -> Any:
+    """Seconds by the database's clock, which all workers share."""
+    text = (
+        "extract(epoch from clock_timestamp())"
+        if is_postgres(conn)
+        else "((julianday('now') - 2440587.5) * 86400.0)"
+    )
+    return sa.literal_column(text, sa.Float)
+
+
+def claim(conn: sa.Connection, lane: Lane, owner: str, ttl: float) -> int | None:
+    """Take the lane if nobody holds it: the new token, or None."""
+    now = _db_now(conn)
+    mine = (lanes.c.account_id == lane.account_id) & (lanes.c.symbol == lane.symbol)
+    free = sa.or_(lanes.c.owner == owner, lanes.c.expires < now)
+    taken = (
+        sa.update(lanes)
+        .where(mine, free)
+        .values(owner=owner, token=lanes.c.token + 1, expires=now + ttl)
+        .returning(lanes.c.token)
+    )
+    token = conn.scalar(taken)
+    if token is not None:
+        return token
+    if conn.scalar(sa.select(sa.func.count()).select_from(lanes).where(mine)):
+        return None
+    new = {
+        "account_id": lane.account_id,
+        "symbol": lane.symbol,
+        "owner": owner,
+        "token": 1,
+        "expires": now + ttl,
+    }
+    # two at once: the key lets one pass, the other tries again later
+    conn.execute(sa.insert(lanes).values(**new))
+    return 1
+
+
+def free_lanes(conn: sa.Connection) -> None:
+    """At the start of the only worker there can be (SQLite): whoever held lanes is gone."""
+    conn.execute(sa.update(lanes).values(expires=0.0))
+
+
+def renew(conn: sa.Connection, owner: str, ttl: float) -> None:
+    now = _db_now(conn)
+    conn.execute(
+        sa.update(lanes).where(lanes.c.owner == owner, lanes.c.expires >= now).values(expires=now + ttl)
+    )
+
+
+def release(conn: sa.Connection, owner: str) -> None:
+    conn.execute(sa.update(lanes).where(lanes.c.owner == owner).values(expires=0.0))
+
+
+def beat(conn: sa.Connection, owner: str) -> None:
+    """A worker is alive; those long gone are forgotten."""
+    now = _db_now(conn)
+    if not conn.execute(sa.update(workers).where(workers.c.owner == owner).values(seen=now)).rowcount:
+        conn.execute(sa.delete(workers).where(workers.c.seen < now - 3600))
+        conn.execute(sa.insert(workers).values(owner=owner, seen=now))
+
+
+def last_beat(conn: sa.Connection) -> float | None:
+    """Seconds since any worker was seen alive."""
+    return conn.scalar(sa.select(_db_now(conn) - sa.func.max(workers.c.seen)))
+
+
+_HOLDS = sa.select(lanes.c.token).where(
+    lanes.c.account_id == p("account_id"), lanes.c.symbol == p("symbol", type_=Instrument)
+)
+
+_HOLDS_LOCKED = _HOLDS.with_for_update()
+
+
+def holds(conn: sa.Connection, lane: Lane, token: int) -> bool:
+    """Is this still the lane's token? Locks the row, so that nobody takes the lane before this transaction
+    ends."""
+    query = _HOLDS_LOCKED if is_postgres(conn) else _HOLDS
+    return scalar(conn, query, {"account_id": lane.account_id, "symbol": lane.symbol}) == token

@@ -1,0 +1,46 @@
+"""What limits and protections did (`bot_risk_events`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from dashtrade.domain.bots import Bot
+from dashtrade.tables.base import added_id, exact, metadata, moment, number, owner_column, whole, words
+
+risk_events = sa.Table(
+    "bot_risk_events",
+    metadata,
+    number(),
+    owner_column(),
+    whole("account_id"),
+    whole("bot_id"),
+    moment("at"),
+    words("kind"),
+    exact("threshold"),
+    exact("actual"),
+    words("action"),
+    words("detail"),
+    words("signal_id", nullable=True),
+    sa.Index("ix_bot_risk_events_user_id", "user_id", "id"),
+)
+
+
+SYSTEM = {"add_risk_event"}
+
+
+def add_risk_event(conn: sa.Connection, bot: Bot, **values: Any) -> int:
+    row = {"user_id": bot.user_id, "account_id": bot.account_id, "bot_id": bot.id} | values
+    return added_id(conn, sa.insert(risk_events).values(**row))
+
+
+def list_risk_events(
+    conn: sa.Connection, owner: int, *, before: int | None, limit: int, bot_id: int | None = None
+) -> list[Any]:
+    query = sa.select(risk_events).where(risk_events.c.user_id == owner)
+    if before is not None:
+        query = query.where(risk_events.c.id < before)
+    if bot_id is not None:
+        query = query.where(risk_events.c.bot_id == bot_id)
+    return list(conn.execute(query.order_by(risk_events.c.id.desc()).limit(limit)))

@@ -1,0 +1,109 @@
+"""Sessions of the dashboard: who is signed in, from where, until when."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam as p
+
+from dashtrade.domain.people import User
+from dashtrade.tables.base import flag, metadata, moment, owner_column, whole, words
+from dashtrade.tables.compiled_sql import first
+from dashtrade.tables.people import USER_COLUMNS, user_of, users
+from dashtrade.tables.tokens import api_tokens
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("token_hash", sa.Text, primary_key=True),
+    owner_column(index=True),
+    moment("created_at"),
+    moment("seen_at"),
+    moment("expires_at"),
+    words("device"),
+    words("address"),
+    flag("remember"),
+    whole("viewing", nullable=True),  # an admin's: whose pages it shows, to look and not to act
+)
+
+# --- sessions of the dashboard ------------------------------------------------------------------------------
+
+
+SYSTEM = {"forget_expired", "of_session", "remove_session", "touch_session", "view_session"}
+
+
+def add_session(conn: sa.Connection, owner: int, **values: Any) -> None:
+    conn.execute(sa.insert(sessions).values(user_id=owner, **values))
+
+
+_OF_SESSION = (
+    sa.select(
+        *USER_COLUMNS,
+        sessions.c.seen_at,
+        sessions.c.expires_at,
+        sessions.c.remember,
+        sessions.c.token_hash,
+        sessions.c.viewing,
+    )
+    .join(users, users.c.id == sessions.c.user_id)
+    .where(sessions.c.token_hash == p("token_hash"))
+)
+
+
+def of_session(conn: sa.Connection, token_hash: str) -> tuple[User, Any] | None:
+    row = first(conn, _OF_SESSION, {"token_hash": token_hash})
+    return (user_of(row), row) if row else None  # type: ignore[return-value]
+
+
+def touch_session(conn: sa.Connection, token_hash: str, now: datetime) -> None:
+    conn.execute(sa.update(sessions).where(sessions.c.token_hash == token_hash).values(seen_at=now))
+
+
+def remove_session(conn: sa.Connection, token_hash: str) -> None:
+    conn.execute(sa.delete(sessions).where(sessions.c.token_hash == token_hash))
+
+
+def view_session(conn: sa.Connection, token_hash: str, user_id: int | None) -> None:
+    """Show this user's pages in the session from now on; None: its owner's own again."""
+    conn.execute(sa.update(sessions).where(sessions.c.token_hash == token_hash).values(viewing=user_id))
+
+
+def list_sessions(conn: sa.Connection, owner: int, now: datetime) -> list[Any]:
+    """The latest used first."""
+    query = sa.select(sessions).where(sessions.c.user_id == owner, sessions.c.expires_at > now)
+    return list(conn.execute(query.order_by(sessions.c.seen_at.desc())))
+
+
+def remove_sessions(conn: sa.Connection, owner: int, *, keep: str = "") -> int:
+    """All of them, but the one with this hash."""
+    return conn.execute(
+        sa.delete(sessions).where(sessions.c.user_id == owner, sessions.c.token_hash != keep)
+    ).rowcount
+
+
+def remove_session_named(conn: sa.Connection, owner: int, name: str) -> bool:
+    """By the beginning of its hash, under which it is listed."""
+    mine = (sessions.c.user_id == owner) & (sa.func.substr(sessions.c.token_hash, 1, len(name)) == name)
+    return conn.execute(sa.delete(sessions).where(mine)).rowcount == 1
+
+
+def trim_sessions(conn: sa.Connection, owner: int, most: int) -> None:
+    """Only the newest stay."""
+    kept = (
+        sa.select(sessions.c.token_hash)
+        .where(sessions.c.user_id == owner)
+        .order_by(sessions.c.seen_at.desc())
+        .limit(most)
+    )
+    conn.execute(
+        sa.delete(sessions).where(
+            sessions.c.user_id == owner, sessions.c.token_hash.not_in(list(conn.scalars(kept)))
+        )
+    )
+
+
+def forget_expired(conn: sa.Connection, now: datetime) -> None:
+    conn.execute(sa.delete(sessions).where(sessions.c.expires_at < now))
+    conn.execute(sa.delete(api_tokens).where(api_tokens.c.expires_at < now))

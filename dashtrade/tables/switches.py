@@ -1,0 +1,77 @@
+"""The switches above the bots: all trading, a user's, an account's, a bot's."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam as p
+
+from dashtrade.domain.bots import Bot, Stop, Switch
+from dashtrade.tables.base import BigId, metadata, moment, whole, words
+from dashtrade.tables.compiled_sql import rows
+
+switches = sa.Table(
+    "switches",
+    metadata,
+    sa.Column("scope", sa.Text, primary_key=True),
+    sa.Column("scope_id", BigId, primary_key=True, autoincrement=False),
+    whole("user_id"),
+    words("stop"),
+    words("reason"),
+    whole("set_by"),
+    moment("at"),
+)
+
+_SWITCHES = sa.select(switches).where(
+    sa.or_(
+        switches.c.scope == "all",
+        sa.and_(switches.c.scope == "user", switches.c.scope_id == p("user_id")),
+        sa.and_(switches.c.scope == "account", switches.c.scope_id == p("account_id")),
+        sa.and_(switches.c.scope == "bot", switches.c.scope_id == p("bot_id")),
+    )
+)
+
+
+SYSTEM = {"switches_for"}
+
+
+def switches_for(conn: sa.Connection, bot: Bot) -> tuple[Switch, ...]:
+    found = rows(conn, _SWITCHES, {"user_id": bot.user_id, "account_id": bot.account_id, "bot_id": bot.id})
+    return tuple(
+        Switch(scope=r.scope, scope_id=r.scope_id, stop=Stop(r.stop), reason=r.reason) for r in found
+    )
+
+
+def list_switches(conn: sa.Connection, owner: int) -> list[Any]:
+    """The user's own, and the one for all."""
+    query = sa.select(switches).where(sa.or_(switches.c.user_id == owner, switches.c.scope == "all"))
+    return list(conn.execute(query.order_by(switches.c.scope, switches.c.scope_id)))
+
+
+def put_switch(
+    conn: sa.Connection,
+    owner: int,
+    *,
+    scope: str,
+    scope_id: int,
+    stop: Stop,
+    reason: str,
+    set_by: int,
+    at: datetime,
+) -> None:
+    """The caller has checked that the scope is the owner's (or that they may switch all)."""
+    key = (switches.c.scope == scope) & (switches.c.scope_id == scope_id)
+    conn.execute(sa.delete(switches).where(key))
+    if stop is not Stop.NONE:
+        row = {
+            "scope": scope,
+            "scope_id": scope_id,
+            "user_id": owner,
+            "stop": str(stop),
+            "reason": reason,
+            "set_by": set_by,
+            "at": at,
+        }
+        conn.execute(sa.insert(switches).values(**row))

@@ -1,0 +1,197 @@
+"""Tokens that users hand to machines: of the REST API, and of the webhook."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam as p
+
+from dashtrade.domain.access import TokenScope
+from dashtrade.domain.people import User
+from dashtrade.tables.base import added_id, metadata, moment, number, owner_column, words
+from dashtrade.tables.compiled_sql import first
+from dashtrade.tables.people import USER_COLUMNS, user_of, users
+
+SIGN_IN = "sign-in"  # the name of an access token that signing in has made
+
+EVERY_SCOPE = " ".join(TokenScope)  # of an API token that was made before there were scopes, or by signing in
+
+api_tokens = sa.Table(
+    "api_tokens",
+    metadata,
+    number(),
+    owner_column(index=True),
+    sa.Column("token_hash", sa.Text, nullable=False, unique=True),
+    words("name"),
+    moment("created_at"),
+    moment("expires_at"),
+    moment("used_at", nullable=True),
+    moment("revoked_at", nullable=True),
+    sa.Column("scopes", sa.Text, nullable=False, server_default=EVERY_SCOPE),
+)
+
+webhook_tokens = sa.Table(
+    "user_webhook_tokens",
+    metadata,
+    number(),
+    owner_column(index=True),
+    sa.Column("token_hash", sa.Text, nullable=False, unique=True),
+    words("secret"),
+    moment("created_at"),
+    moment("used_at", nullable=True),
+    moment("expires_at", nullable=True),
+    moment("revoked_at", nullable=True),
+)
+
+# --- access tokens of the REST API --------------------------------------------------------------------------
+
+
+SYSTEM = {
+    "end_access_token",
+    "of_api_token",
+    "of_webhook_token",
+    "put_webhook_end",
+    "put_webhook_secret",
+    "used_api_token",
+    "used_webhook_token",
+    "webhook_secrets",
+}
+
+
+def add_api_token(conn: sa.Connection, owner: int, **values: Any) -> int:
+    return added_id(conn, sa.insert(api_tokens).values(user_id=owner, **values))
+
+
+_OF_API_TOKEN = (
+    sa.select(
+        *USER_COLUMNS,
+        api_tokens.c.id.label("token_id"),
+        api_tokens.c.name.label("token_name"),
+        api_tokens.c.used_at,
+        api_tokens.c.scopes,
+    )
+    .join(users, users.c.id == api_tokens.c.user_id)
+    .where(
+        api_tokens.c.token_hash == p("token_hash"),
+        api_tokens.c.revoked_at.is_(None),
+        api_tokens.c.expires_at > p("now"),
+        users.c.is_active,
+    )
+)
+
+
+def of_api_token(conn: sa.Connection, token_hash: str, now: datetime) -> tuple[User, Any] | None:
+    row = first(conn, _OF_API_TOKEN, {"token_hash": token_hash, "now": now})
+    return (user_of(row), row) if row else None  # type: ignore[return-value]
+
+
+def used_api_token(conn: sa.Connection, token_id: int, now: datetime) -> None:
+    conn.execute(sa.update(api_tokens).where(api_tokens.c.id == token_id).values(used_at=now))
+
+
+def list_api_tokens(conn: sa.Connection, owner: int) -> list[Any]:
+    wanted = [c for c in api_tokens.c if c.name not in ("token_hash", "user_id")]
+    query = sa.select(*wanted).where(api_tokens.c.user_id == owner, api_tokens.c.revoked_at.is_(None))
+    return list(conn.execute(query.order_by(api_tokens.c.id.desc())))
+
+
+def revoke_api_token(conn: sa.Connection, owner: int, token_id: int, now: datetime) -> bool:
+    mine = (api_tokens.c.user_id == owner) & (api_tokens.c.id == token_id) & api_tokens.c.revoked_at.is_(None)
+    return conn.execute(sa.update(api_tokens).where(mine).values(revoked_at=now)).rowcount == 1
+
+
+def revoke_api_tokens(conn: sa.Connection, owner: int, now: datetime, *, name: str | None = None) -> int:
+    """All of them, or those with this name."""
+    mine = (api_tokens.c.user_id == owner) & api_tokens.c.revoked_at.is_(None)
+    if name is not None:
+        mine &= api_tokens.c.name == name
+    return conn.execute(sa.update(api_tokens).where(mine).values(revoked_at=now)).rowcount
+
+
+def trim_api_tokens(conn: sa.Connection, owner: int, name: str, most: int) -> None:
+    """Of those with this name only those used last stay."""
+    mine = (api_tokens.c.user_id == owner) & (api_tokens.c.name == name)
+    used = sa.func.coalesce(api_tokens.c.used_at, api_tokens.c.created_at)
+    kept = list(
+        conn.scalars(
+            sa.select(api_tokens.c.id).where(mine).order_by(used.desc(), api_tokens.c.id.desc()).limit(most)
+        )
+    )
+    conn.execute(sa.delete(api_tokens).where(mine, api_tokens.c.id.not_in(kept)))
+
+
+def end_access_token(conn: sa.Connection, token_hash: str, now: datetime) -> None:
+    conn.execute(sa.update(api_tokens).where(api_tokens.c.token_hash == token_hash).values(revoked_at=now))
+
+
+# --- webhook tokens -----------------------------------------------------------------------------------------
+
+
+def add_webhook_token(conn: sa.Connection, owner: int, **values: Any) -> int:
+    return added_id(conn, sa.insert(webhook_tokens).values(user_id=owner, **values))
+
+
+_OF_WEBHOOK_TOKEN = (
+    sa.select(*USER_COLUMNS, webhook_tokens.c.id.label("token_id"), webhook_tokens.c.used_at)
+    .join(users, users.c.id == webhook_tokens.c.user_id)
+    .where(
+        webhook_tokens.c.token_hash == p("token_hash"),
+        webhook_tokens.c.revoked_at.is_(None),
+        users.c.is_active,
+        sa.or_(webhook_tokens.c.expires_at.is_(None), webhook_tokens.c.expires_at > p("now")),
+    )
+)
+
+
+def of_webhook_token(conn: sa.Connection, token_hash: str, now: datetime) -> tuple[User, Any] | None:
+    row = first(conn, _OF_WEBHOOK_TOKEN, {"token_hash": token_hash, "now": now})
+    return (user_of(row), row) if row else None  # type: ignore[return-value]
+
+
+def used_webhook_token(conn: sa.Connection, token_id: int, now: datetime) -> None:
+    conn.execute(sa.update(webhook_tokens).where(webhook_tokens.c.id == token_id).values(used_at=now))
+
+
+def current_webhook_token(conn: sa.Connection, owner: int) -> Any | None:
+    """The newest one that is neither revoked nor running out."""
+    t = webhook_tokens.c
+    query = sa.select(webhook_tokens).where(
+        t.user_id == owner, t.revoked_at.is_(None), t.expires_at.is_(None)
+    )
+    return conn.execute(query.order_by(t.id.desc()).limit(1)).first()
+
+
+def end_webhook_tokens(conn: sa.Connection, owner: int, *, now: datetime, until: datetime | None) -> int:
+    """Revoke the user's tokens now, or let them run out at `until` (never later than they already would)."""
+    t = webhook_tokens.c
+    mine = (t.user_id == owner) & t.revoked_at.is_(None)
+    if until is None:
+        return conn.execute(sa.update(webhook_tokens).where(mine).values(revoked_at=now)).rowcount
+    longer = sa.or_(t.expires_at.is_(None), t.expires_at > until)
+    return conn.execute(sa.update(webhook_tokens).where(mine & longer).values(expires_at=until)).rowcount
+
+
+def put_webhook_end(
+    conn: sa.Connection, token_id: int, *, revoked_at: datetime | None, expires_at: datetime | None
+) -> None:
+    t = webhook_tokens.c
+    conn.execute(
+        sa.update(webhook_tokens).where(t.id == token_id).values(revoked_at=revoked_at, expires_at=expires_at)
+    )
+
+
+def webhook_secrets(conn: sa.Connection, *, after: int, limit: int) -> list[Any]:
+    t = webhook_tokens.c
+    return list(conn.execute(sa.select(t.id, t.secret).where(t.id > after).order_by(t.id).limit(limit)))
+
+
+def put_webhook_secret(conn: sa.Connection, token_id: int, old: str, new: str) -> bool:
+    t = webhook_tokens.c
+    return (
+        conn.execute(
+            sa.update(webhook_tokens).where(t.id == token_id, t.secret == old).values(secret=new)
+        ).rowcount
+        == 1
+    )

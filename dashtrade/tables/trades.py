@@ -1,0 +1,269 @@
+"""Trades (`bot_trades`): one for each order that filled, read by page, in sum and as a file."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam as p
+
+from dashtrade.domain.orders import Order, OrderStatus
+from dashtrade.domain.scope import Money, MoneyScope
+from dashtrade.tables.accounts import accounts
+from dashtrade.tables.base import (
+    Instrument,
+    exact,
+    harmless_column,
+    is_postgres,
+    metadata,
+    moment,
+    number,
+    owner_column,
+    whole,
+    words,
+)
+from dashtrade.tables.compiled_sql import run
+from dashtrade.tables.fills import fills
+
+trades = sa.Table(
+    "bot_trades",
+    metadata,
+    number(),
+    owner_column(),
+    whole("account_id"),
+    whole("bot_id"),
+    words("signal_id"),
+    sa.Column("order_id", sa.Text, sa.ForeignKey("orders.id"), nullable=False, unique=True),
+    sa.Column("symbol", Instrument, nullable=False),
+    words("action"),
+    words("effect"),
+    exact("quantity"),
+    exact("price"),
+    exact("notional"),
+    exact("fee"),
+    exact("realized_pnl"),
+    words("status"),
+    words("broker_order_id", nullable=True),
+    moment("at"),
+    sa.Column("crossed", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Index("ix_bot_trades_user", "user_id", "id"),
+    sa.Index("ix_bot_trades_bot", "bot_id", "id"),
+    sa.Index("ix_bot_trades_symbol", "user_id", "symbol", "id"),
+    sa.Index("ix_bot_trades_at", "user_id", "at"),
+    sa.Index(
+        "ix_bot_trades_partial",
+        "user_id",
+        "id",
+        sqlite_where=sa.text("status = 'partial'"),
+        postgresql_where=sa.text("status = 'partial'"),
+    ),
+)
+
+_ADD_TRADE = sa.insert(trades)
+
+_PUT_TRADE = (
+    sa.update(trades)
+    .where(trades.c.order_id == p("order"))
+    .values(
+        {
+            name: p(name, type_=trades.c[name].type)
+            for name in ("quantity", "price", "notional", "fee", "realized_pnl", "status", "at")
+        }
+    )
+)
+
+
+SYSTEM = {"ever_traded", "put_trade"}
+
+
+def ever_traded(conn: sa.Connection, account_id: int) -> bool:
+    return conn.scalar(sa.select(fills.c.id).where(fills.c.account_id == account_id).limit(1)) is not None
+
+
+def put_trade(
+    conn: sa.Connection, order: Order, *, fee: Decimal, realized: Decimal, at: datetime, first: bool
+) -> None:
+    """One row per order that got a fill; it grows with its fills."""
+    now = {
+        "quantity": order.filled_quantity,
+        "price": order.average_price,
+        "notional": order.filled_notional,
+        "status": "filled" if order.status is OrderStatus.FILLED else "partial",
+        "at": at,
+    }
+    if first:
+        run(
+            conn,
+            _ADD_TRADE,
+            now
+            | {
+                "user_id": order.user_id,
+                "account_id": order.account_id,
+                "bot_id": order.bot_id,
+                "signal_id": order.signal_id,
+                "order_id": order.id,
+                "symbol": order.symbol,
+                "action": order.side,
+                "effect": order.effect,
+                "fee": fee,
+                "realized_pnl": realized,
+                "broker_order_id": order.broker_order_id,
+                "crossed": order.crossed_with is not None,
+            },
+        )
+        return
+    old = conn.execute(
+        sa.select(trades.c.fee, trades.c.realized_pnl).where(trades.c.order_id == order.id)
+    ).one()
+    run(
+        conn,
+        _PUT_TRADE,
+        now | {"order": order.id, "fee": old.fee + fee, "realized_pnl": old.realized_pnl + realized},
+    )
+
+
+def _filtered(query: sa.Select[Any], owner: int, wanted: dict[str, Any]) -> sa.Select[Any]:
+    query = query.where(trades.c.user_id == owner)
+    for name in ("bot_id", "symbol", "action"):
+        if wanted.get(name) is not None:
+            query = query.where(trades.c[name] == wanted[name])
+    if wanted.get("symbols"):
+        query = query.where(trades.c.symbol.in_(wanted["symbols"]))
+    if wanted.get("status") == "partial":
+        # spelled out, for the index of these few
+        query = query.where(sa.text("bot_trades.status = 'partial'"))
+    elif wanted.get("status"):
+        query = query.where(trades.c.status == wanted["status"])
+    if wanted.get("since") is not None:
+        query = query.where(trades.c.at >= wanted["since"])
+    if wanted.get("until") is not None:
+        query = query.where(trades.c.at < wanted["until"])
+    if wanted.get("scope") is not None:
+        query = query.where(in_scope(wanted["scope"]))
+    return query
+
+
+_ON_LIVE = trades.c.account_id.in_(sa.select(accounts.c.id).where(accounts.c.mode == "live"))
+
+_ON_PAPER_BROKER = sa.func.substr(sa.func.coalesce(trades.c.broker_order_id, ""), 1, 2) == "P-"
+
+# on a live account in simulation mode: the paper broker's ids tell
+MADE_UP = sa.and_(_ON_PAPER_BROKER, _ON_LIVE)
+
+WITH_LIVE_MONEY = sa.and_(_ON_LIVE, ~_ON_PAPER_BROKER)
+
+
+def in_scope(scope: MoneyScope) -> sa.ColumnElement[bool]:
+    """The trades made with this kind of money. Simulated trades of a live account are trades on paper."""
+    money = WITH_LIVE_MONEY if scope.money is Money.LIVE else ~WITH_LIVE_MONEY
+    return money if scope.account_id is None else sa.and_(trades.c.account_id == scope.account_id, money)
+
+
+def made_up(
+    conn: sa.Connection,
+    owner: int,
+    *,
+    bot_id: int | None,
+    since: datetime | None,
+    account_id: int | None = None,
+) -> list[Any]:
+    """Simulated trades of live accounts. Only accounts with books of the paper broker are looked through:
+    mostly there are none."""
+    books = metadata.tables["paper_accounts"]
+    mine = (
+        (accounts.c.user_id == owner)
+        & (accounts.c.mode == "live")
+        & accounts.c.id.in_(sa.select(books.c.account_id))
+    )
+    ids = [
+        found for found in conn.scalars(sa.select(accounts.c.id).where(mine)) if account_id in (None, found)
+    ]
+    if not ids:
+        return []
+    query = _filtered(sa.select(trades), owner, {"bot_id": bot_id, "since": since})
+    return list(conn.execute(query.where(trades.c.account_id.in_(ids), _ON_PAPER_BROKER)))
+
+
+def list_trades(
+    conn: sa.Connection, owner: int, *, before: int | None, limit: int, **wanted: Any
+) -> list[Any]:
+    query = _filtered(
+        sa.select(trades, MADE_UP.label("simulated"), WITH_LIVE_MONEY.label("live")), owner, wanted
+    )
+    if before is not None:
+        query = query.where(trades.c.id < before)
+    return list(conn.execute(query.order_by(trades.c.id.desc()).limit(limit)))
+
+
+CSV_COLUMNS = (
+    "id",
+    "at",
+    "bot_id",
+    "account_id",
+    "symbol",
+    "action",
+    "effect",
+    "quantity",
+    "price",
+    "notional",
+    "fee",
+    "realized_pnl",
+    "status",
+    "signal_id",
+    "order_id",
+    "broker_order_id",
+    "crossed",
+    "currency",
+    "money",
+    "simulated",
+)
+
+
+def _currency(*, postgres: bool) -> Any:
+    """As `Symbol.currency` has it, from the symbol's universal form."""
+    symbol = sa.type_coerce(trades.c.symbol, sa.Text)
+    place = sa.func.strpos if postgres else sa.func.instr
+    behind, before = (
+        sa.func.substr(symbol, place(symbol, "/") + 1),
+        sa.func.substr(symbol, 1, place(symbol, ":") - 1),
+    )
+    return sa.case((symbol.like("CRYPTO:%"), behind), (symbol.like("NYSE:%"), "USD"), else_=before)
+
+
+def csv_cells(*, postgres: bool) -> list[Any]:
+    """Each of CSV_COLUMNS as text, harmless in a spreadsheet. The database writes the text: it is the
+    quickest."""
+    if postgres:
+        at: Any = sa.func.to_char(sa.func.timezone("UTC", trades.c.at), 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+    else:
+        at = sa.func.strftime(
+            "%Y-%m-%dT%H:%M:%fZ", sa.type_coerce(trades.c.at, sa.BigInteger) / 1000000.0, "unixepoch"
+        )
+    # where numbers are text already, there is nothing to do
+    as_text = sa.cast if postgres else sa.type_coerce
+    cells: dict[str, Any] = {column.name: as_text(column, sa.Text) for column in trades.c}
+    cells |= {
+        "at": at,
+        "broker_order_id": harmless_column(trades.c.broker_order_id),
+        "simulated": sa.case((MADE_UP, "yes"), else_=""),
+        "money": sa.case((WITH_LIVE_MONEY, "live"), else_="paper"),
+        "currency": _currency(postgres=postgres),
+        "crossed": sa.case((trades.c.crossed, "yes"), else_=""),
+    }
+    return [cells[name] for name in CSV_COLUMNS]
+
+
+def stream_trades(
+    conn: sa.Connection, owner: int, *, before: int | None = None, **wanted: Any
+) -> Generator[tuple[Any, ...], None, None]:
+    """All of them (below the id `before`) as text, newest first, a few in memory at a time."""
+    query = _filtered(sa.select(*csv_cells(postgres=is_postgres(conn))), owner, wanted).order_by(
+        trades.c.id.desc()
+    )
+    if before is not None:
+        query = query.where(trades.c.id < before)
+    with conn.execute(query.execution_options(yield_per=500)) as found:
+        yield from found
