@@ -30,7 +30,8 @@ from dashtrade.domain.ports import (
     Unavailable,
 )
 from dashtrade.domain.signals import Action, Origin, Signal
-from dashtrade.domain.values import Symbol, new_id
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import new_id
 from dashtrade.engine.deciding import AskAgain, Decided, decide_one
 from dashtrade.engine.intake import Accepted, Alert, Conflict, NoBot, Receipt
 from dashtrade.engine.lanes import LaneLost, Leases

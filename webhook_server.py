@@ -21,29 +21,26 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from bot_database import DatabaseAway
 from bot_engine import Conflict, NoBot
 from dashtrade.api import (
+    accounts,
     admin,
     admission,
     auth,
     bots,
     brokers,
     drifts,
-    history,
     openapi,
+    orders,
+    performance,
+    positions,
     protections,
     round_trips,
+    signals,
+    switches,
+    trades,
 )
-from dashtrade.api.http import (
-    Answer,
-    bearer,
-    busy,
-    client_address,
-    handle_errors,
-    known_user,
-    reply,
-    tell_browsers,
-    the_app,
-    the_limits,
-)
+from dashtrade.api.answers import Answer, reply
+from dashtrade.api.error_answers import handle_errors
+from dashtrade.api.http import bearer, busy, client_address, known_user, tell_browsers, the_app, the_limits
 from dashtrade.app import CannotStart, build_app
 from dashtrade.context import App
 from dashtrade.domain.access import Permission, TokenScope, may
@@ -56,7 +53,7 @@ from dashtrade.domain.values import Malformed, iso, plain, sha256
 from dashtrade.engine.intake import NoRoom, record_refusal
 from dashtrade.limits import Rate, ReceiverLimits, network_of
 from dashtrade.services.operations import quotas
-from dashtrade.services.people import users
+from dashtrade.services.people import tokens
 from dashtrade.services.trading import signal_story
 from dashtrade.settings import EX_CONFIG, Settings
 from dashtrade.tables import bots as bot_table
@@ -64,6 +61,23 @@ from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import lanes as lane_table
 
 log = logging.getLogger("dashtrade.webhook")
+API = (
+    accounts,
+    admin,
+    auth,
+    bots,
+    brokers,
+    drifts,
+    openapi,
+    orders,
+    performance,
+    positions,
+    protections,
+    round_trips,
+    signals,
+    switches,
+    trades,
+)
 bp = Blueprint("webhook", __name__)
 
 # One alert at a time is read: Python runs one at a time anyway. Nobody waits for the database or the network
@@ -187,13 +201,13 @@ def _sender_by_token(app: App) -> User | None:
     """Whose token stands in the address or the header, before anything of the body is looked at. Unknown and
     revoked are answered alike."""
     token = request.args.get("token") or bearer()
-    return _sender(users.by_webhook_token(app, token)) if token else None
+    return _sender(tokens.by_webhook_token(app, token)) if token else None
 
 
 def _sender_in(app: App, opened: Any) -> User:
     """Whose token stands in the body."""
     token = secret_of(opened) if opened is not None else None
-    return _sender(users.by_webhook_token(app, token) if token else None)
+    return _sender(tokens.by_webhook_token(app, token) if token else None)
 
 
 def _unknown_sender() -> Answer:
@@ -299,7 +313,7 @@ def explain() -> Response:
 
 
 def _reader(app: App, token: str) -> User | None:
-    found = users.by_scoped_token(app, token)
+    found = tokens.by_scoped_token(app, token)
     return found.user if found and found.scopes & {TokenScope.READ, TokenScope.TRADE} else None
 
 
@@ -308,7 +322,7 @@ def _own(user_id: int) -> User:
     there."""
     app = the_app()
     token = request.args.get("token") or bearer()
-    user = (users.by_webhook_token(app, token) or _reader(app, token)) if token else None
+    user = (tokens.by_webhook_token(app, token) or _reader(app, token)) if token else None
     if user is None:
         raise Answer(401, "unauthorized", "The token is missing, unknown or no longer valid.", WEBHOOK_HINT)
     if user.id != user_id:
@@ -318,7 +332,7 @@ def _own(user_id: int) -> User:
 
 @bp.get("/user/<int:user_id>/positions")
 def user_positions(user_id: int) -> Response:
-    return reply(history.positions_view(_own(user_id), None))
+    return reply(positions.positions_view(_own(user_id), None))
 
 
 @bp.get("/user/<int:user_id>/bots")
@@ -381,19 +395,9 @@ def create_server(app: App) -> Flask:
     flask.url_map.strict_slashes = flask.url_map.merge_slashes = False
     handle_errors(flask)
     flask.after_request(tell_browsers)
-    for blueprint in (
-        bp,
-        admin.bp,
-        auth.bp,
-        bots.bp,
-        brokers.bp,
-        drifts.bp,
-        history.bp,
-        openapi.bp,
-        protections.bp,
-        round_trips.bp,
-    ):
-        flask.register_blueprint(blueprint)
+    for part in API:
+        flask.register_blueprint(part.bp)
+    flask.register_blueprint(bp)
     if app.settings.proxy_hops:
         flask.wsgi_app = ProxyFix(flask.wsgi_app, x_for=1, x_proto=1, x_host=0, x_port=0, x_prefix=0)  # type: ignore[method-assign]
     return flask

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from dashtrade.context import BrokerKind
-from dashtrade.domain.values import Symbol
+from dashtrade.domain.symbols import Symbol
 from tests.simulators import venue_adapter
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.simulators.alpaca_faults import Fault, Seen

@@ -7,6 +7,7 @@ from bench.fuzz_shots import SYMBOLS, Facts
 from bench.rig import Rig
 from dashtrade.app import build_app
 from dashtrade.services.people import sessions
+from dashtrade.services.people import tokens as token_service
 from dashtrade.services.people import users as people
 from dashtrade.settings import Settings
 from dashtrade.tables import people as people_table
@@ -53,7 +54,7 @@ class House:
         one = Rig(home=self.boss.home, port=self.boss.port, environ=self.boss.environ)
         one.access, one.webhook = (
             people.sign_in(self.app, user_id).access_token,
-            people.rotate_webhook_token(self.app, user),
+            token_service.rotate_webhook_token(self.app, user),
         )
         self.secrets += [one.access, one.webhook]
         self.ids["user_id"].append(str(user_id))

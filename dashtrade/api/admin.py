@@ -7,16 +7,19 @@ from typing import Any, Literal
 import pydantic
 from flask import Blueprint, Response
 
+from dashtrade.api.answers import Body
 from dashtrade.api.auth import user_view
-from dashtrade.api.history import trade_view
-from dashtrade.api.http import Body, Page, csv_file, endpoint, number_cursor, page, read_moment, the_app
+from dashtrade.api.http import csv_file, endpoint, the_app
+from dashtrade.api.reading import Page, number_cursor, page, read_moment
+from dashtrade.api.trades import trade_view
 from dashtrade.domain.access import Permission, Role
 from dashtrade.domain.people import User
-from dashtrade.domain.values import Symbol, iso
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import iso
 from dashtrade.services.accounts import simulation
 from dashtrade.services.operations import export
 from dashtrade.services.people import admin, credentials, second_factor_policy
-from dashtrade.services.people import users as people
+from dashtrade.services.people import invitations as invitation_service
 from dashtrade.tables import admin_queries
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as table
@@ -142,7 +145,7 @@ def reset_links(user: User) -> dict[str, Any]:
 @endpoint(bp, "GET", "/invitations", needs=P.INVITE)
 def invitations(user: User) -> dict[str, Any]:
     """The invitations that still work; their text is never shown again."""
-    rows = people.open_invitations(the_app(), user)
+    rows = invitation_service.open_invitations(the_app(), user)
     items = [
         {
             "id": row.id,
@@ -160,7 +163,7 @@ def invitations(user: User) -> dict[str, Any]:
 @endpoint(bp, "DELETE", "/invitations/<int:invitation_id>", needs=P.INVITE)
 def revoke_invitation(user: User, invitation_id: int) -> dict[str, Any]:
     """End an invitation: one's own, or that of somebody whose account one may change."""
-    people.revoke_invitation(the_app(), user, invitation_id)
+    invitation_service.revoke_invitation(the_app(), user, invitation_id)
     return {"id": invitation_id, "status": "revoked"}
 
 
@@ -268,7 +271,7 @@ def settings(user: User) -> dict[str, Any]:
 def _settings_view() -> dict[str, Any]:
     app = the_app()
     return {
-        "signup": people.signup(app),
+        "signup": invitation_service.signup(app),
         "demo": admin.demo_offered(app),
         "simulation": simulation.is_on(app),
         "require_second_factor": second_factor_policy.is_required(app),
@@ -283,9 +286,9 @@ def put_settings(user: User, given: Installation) -> dict[str, Any]:
     if given.simulation is not None:
         simulation.switch(app, user, given.simulation)
     if given.signup is not None:
-        admin.put_setting(app, user, people.SIGNUP, given.signup)
+        admin.put_setting(app, user, invitation_service.SIGNUP, given.signup)
     if given.demo is not None:
-        admin.put_setting(app, user, people.DEMO, "on" if given.demo else "off")
+        admin.put_setting(app, user, invitation_service.DEMO, "on" if given.demo else "off")
     if given.require_second_factor is not None:
         second_factor_policy.put(app, user, given.require_second_factor)
     return _settings_view()

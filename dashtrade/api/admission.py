@@ -7,7 +7,8 @@ up."""
 
 from __future__ import annotations
 
-from dashtrade.api.http import Answer, the_limits
+from dashtrade.api.answers import Answer
+from dashtrade.api.http import the_limits
 from dashtrade.context import App
 from dashtrade.domain.people import User
 from dashtrade.domain.signals import Signal

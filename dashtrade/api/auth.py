@@ -8,20 +8,14 @@ from typing import Any
 import pydantic
 from flask import Blueprint
 
-from dashtrade.api.http import (
-    Body,
-    Page,
-    client_address,
-    endpoint,
-    number_cursor,
-    page,
-    password_turn,
-    the_app,
-)
+from dashtrade.api.answers import Body
+from dashtrade.api.http import client_address, endpoint, password_turn, the_app
+from dashtrade.api.reading import Page, number_cursor, page
 from dashtrade.domain.access import Permission, Role, TokenScope, may
 from dashtrade.domain.people import User
 from dashtrade.domain.values import iso
-from dashtrade.services.people import credentials, second_factor, sessions, users
+from dashtrade.services.people import credentials, invitations, second_factor, sessions, users
+from dashtrade.services.people import tokens as token_service
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as table
 from dashtrade.tables import tokens as token_table
@@ -185,7 +179,7 @@ def revoke(user: User, token_id: int) -> dict[str, Any]:
 def rotate(user: User, given: Rotation) -> dict[str, Any]:
     """A new webhook token; the old one ends now, or after the overlap."""
     app = the_app()
-    token = users.rotate_webhook_token(app, user, overlap=timedelta(seconds=given.overlap_seconds))
+    token = token_service.rotate_webhook_token(app, user, overlap=timedelta(seconds=given.overlap_seconds))
     return {"token": token, "url": f"{app.settings.public_url}/webhook?token={token}"}
 
 
@@ -193,7 +187,7 @@ def rotate(user: User, given: Rotation) -> dict[str, Any]:
 def webhook_token(user: User) -> dict[str, Any]:
     """The current webhook token, for its owner, and when it was used last."""
     app = the_app()
-    found = users.webhook_token(app, user)
+    found = token_service.webhook_token(app, user)
     if found is None:
         return {"token": None, "url": None, "created_at": None, "used_at": None}
     token, row = found
@@ -208,7 +202,7 @@ def webhook_token(user: User) -> dict[str, Any]:
 @endpoint(bp, "DELETE", "/webhook-token", scopes=[TokenScope.ADMIN])
 def revoke_webhook(user: User) -> dict[str, Any]:
     """End every webhook token of one's own, at once."""
-    return {"status": "revoked", "count": users.revoke_webhook_tokens(the_app(), user)}
+    return {"status": "revoked", "count": token_service.revoke_webhook_tokens(the_app(), user)}
 
 
 @endpoint(bp, "POST", "/invitations", body=Invitation, needs=Permission.INVITE, status=201)
@@ -216,7 +210,7 @@ def invite(user: User, given: Invitation) -> dict[str, Any]:
     """A code by which one more person may join, good for a week."""
     role = given.role if may(user.role, Permission.MANAGE_ROLES) else Role.STANDARD
     app = the_app()
-    code = users.invite(app, user, email=given.email, role=role)
+    code = invitations.invite(app, user, email=given.email, role=role)
     return {
         "invitation": code,
         "role": str(role),

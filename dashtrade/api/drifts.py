@@ -7,7 +7,9 @@ from typing import Annotated, Any
 import pydantic
 from flask import Blueprint
 
-from dashtrade.api.http import STOPPING, Body, Page, endpoint, number_cursor, page, the_app
+from dashtrade.api.answers import Body
+from dashtrade.api.http import STOPPING, endpoint, the_app
+from dashtrade.api.reading import Page, number_cursor, page
 from dashtrade.domain.access import TokenScope
 from dashtrade.domain.people import User
 from dashtrade.domain.position_mismatch import Way

@@ -8,7 +8,8 @@ from typing import Any
 from flask import Blueprint, Response
 
 from dashtrade import __version__
-from dashtrade.api.http import ENDPOINTS, Endpoint, reply
+from dashtrade.api.answers import reply
+from dashtrade.api.http import ENDPOINTS, Endpoint
 from dashtrade.domain.access import TokenScope
 
 bp = Blueprint("openapi", __name__, url_prefix="/api/v1")

@@ -7,7 +7,9 @@ from typing import Any
 import pydantic
 from flask import Blueprint
 
-from dashtrade.api.http import Body, Page, endpoint, number_cursor, page, the_app
+from dashtrade.api.answers import Body
+from dashtrade.api.http import endpoint, the_app
+from dashtrade.api.reading import Page, number_cursor, page
 from dashtrade.domain import protections as domain
 from dashtrade.domain.people import User
 from dashtrade.domain.protections import Scope

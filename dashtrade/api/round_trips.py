@@ -11,21 +11,13 @@ import pydantic
 import sqlalchemy as sa
 from flask import Blueprint, Response
 
-from dashtrade.api.http import (
-    SCOPE,
-    Answer,
-    Body,
-    Page,
-    csv_file,
-    endpoint,
-    page,
-    read_end,
-    read_moment,
-    the_app,
-)
+from dashtrade.api.answers import Answer, Body
+from dashtrade.api.http import SCOPE, csv_file, endpoint, the_app
+from dashtrade.api.reading import Page, page, read_end, read_moment
 from dashtrade.domain.people import User
 from dashtrade.domain.round_trips import ExitReason
-from dashtrade.domain.values import Symbol, iso, plain
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import iso, plain
 from dashtrade.services.operations.export import Pieces, csv_pieces
 from dashtrade.services.trading import scope
 from dashtrade.tables import round_trips as table

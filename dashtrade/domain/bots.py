@@ -12,7 +12,9 @@ from zoneinfo import ZoneInfo
 
 from dashtrade.domain.ledger import Position
 from dashtrade.domain.signals import ExitPlan, Size
-from dashtrade.domain.values import Malformed, OrderType, Side, Symbol, Timeframe, TimeInForce
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.timeframes import Timeframe
+from dashtrade.domain.values import Malformed, OrderType, Side, TimeInForce
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _WINDOW_HINT = 'Write {"days": ["mon", "fri"], "from": "09:30", "to": "16:00"}.'

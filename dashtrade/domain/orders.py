@@ -9,7 +9,8 @@ from enum import StrEnum
 from typing import Any
 
 from dashtrade.domain.ports import OrderRef, VenueStatus
-from dashtrade.domain.values import ZERO, OrderSide, OrderType, Symbol, TimeInForce
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce
 
 
 class OrderStatus(StrEnum):

@@ -14,17 +14,8 @@ from difflib import get_close_matches
 from typing import Any, Protocol, TypeVar
 
 from dashtrade.domain.ports import BrokerFill, Quote, VenueStatus
-from dashtrade.domain.values import (
-    ZERO,
-    Malformed,
-    OrderSide,
-    OrderType,
-    Symbol,
-    TimeInForce,
-    exact,
-    money,
-    plain,
-)
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import ZERO, Malformed, OrderSide, OrderType, TimeInForce, exact, money, plain
 
 T = TypeVar("T")
 AVERAGE = Context(prec=20)  # an average price is for people to read; the ledger is in the fills

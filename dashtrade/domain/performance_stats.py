@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from dashtrade.domain.values import ZERO, Symbol
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import ZERO
 
 DAYS_A_YEAR = 365  # coins trade every day, and a stock's idle days count as such
 

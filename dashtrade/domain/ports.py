@@ -12,7 +12,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
-from dashtrade.domain.values import ZERO, OrderSide, OrderType, Symbol, Timeframe, TimeInForce
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.timeframes import Timeframe
+from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce
 
 
 class Clock(Protocol):

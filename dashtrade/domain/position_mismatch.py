@@ -12,7 +12,8 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from dashtrade.domain.values import ZERO, Symbol, plain
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import ZERO, plain
 
 SPLITS = (*tuple(Decimal(n) for n in (2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 40, 50, 100)), Decimal("1.5"))
 # a split changes the price by its ratio; buying more by hand does not, however roughly one looks

@@ -16,7 +16,8 @@ from enum import StrEnum
 
 from dashtrade.domain.bots import Day
 from dashtrade.domain.signals import Origin
-from dashtrade.domain.values import ZERO, OrderSide, OrderType, Side, Symbol
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import ZERO, OrderSide, OrderType, Side
 
 _FEE_STEP = Decimal("1E-12")
 _HUNDRED = Decimal(100)

@@ -7,7 +7,9 @@ from datetime import datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from dashtrade.domain.values import OrderType, Side, Symbol, Timeframe, TimeInForce
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.timeframes import Timeframe
+from dashtrade.domain.values import OrderType, Side, TimeInForce
 
 
 class Action(StrEnum):

@@ -12,7 +12,8 @@ from dashtrade.domain.decisions.netting import Shared
 from dashtrade.domain.orders import Order
 from dashtrade.domain.ports import Capabilities
 from dashtrade.domain.position_mismatch import Drift
-from dashtrade.domain.values import ZERO, Symbol
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import ZERO
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import drifts as drift_table
 

@@ -10,7 +10,9 @@ import sqlalchemy as sa
 
 from dashtrade.domain.decisions.decide import ENTRIES
 from dashtrade.domain.signals import Action, Origin, Signal
-from dashtrade.domain.values import Symbol, Timeframe, new_id, sha256
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.timeframes import Timeframe
+from dashtrade.domain.values import new_id, sha256
 from dashtrade.failpoints import failpoint
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import decisions as decision_table

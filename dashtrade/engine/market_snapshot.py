@@ -18,7 +18,8 @@ from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from dashtrade.domain.ports import AccountState, Broker, BrokerError, Clock, Feed, Quote, Rules
-from dashtrade.domain.values import Symbol, iso
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import iso
 from dashtrade.engine.deciding import Market
 
 log = logging.getLogger("dashtrade.asking")

@@ -18,7 +18,8 @@ from dashtrade.domain.decisions.outcomes import Check, Wait
 from dashtrade.domain.decisions.view import WaitingEntry
 from dashtrade.domain.protections import Fired, Guard, Needs, Scope, Target, locked_words
 from dashtrade.domain.signals import Action
-from dashtrade.domain.values import Symbol, plain
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import plain
 from dashtrade.engine.settlement import end_signal
 from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import messages as message_table

@@ -40,7 +40,8 @@ from dashtrade.domain.position_mismatch import (
     split_ratio,
     words_of,
 )
-from dashtrade.domain.values import ZERO, Symbol, plain
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import ZERO, plain
 from dashtrade.engine.lanes import Leases
 from dashtrade.engine.order_recovery import Adopter
 from dashtrade.engine.outages import Outages, backed_off

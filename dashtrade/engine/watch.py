@@ -23,7 +23,8 @@ from dashtrade.domain.orders import Effect
 from dashtrade.domain.ports import BrokerError, Clock, Feed, Quote
 from dashtrade.domain.position_mismatch import Drift, asset_of
 from dashtrade.domain.signals import Origin
-from dashtrade.domain.values import Symbol, money, plain
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import money, plain
 from dashtrade.engine.exits import ask_to_close, follow, overtakes, set_off
 from dashtrade.engine.intake import Receipt
 from dashtrade.tables import accounts as account_table

@@ -23,7 +23,8 @@ from functools import lru_cache
 from math import ceil, floor
 
 from dashtrade.domain.ports import Candle, Clock, Quote
-from dashtrade.domain.values import Symbol, Timeframe
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.timeframes import Timeframe
 
 NODE = 5_000  # milliseconds between two points of the path
 _TOP = 10  # the slowest octave: a level every 4**10 nodes, 60.7 days

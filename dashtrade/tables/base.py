@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from dashtrade.domain.values import Symbol
+from dashtrade.domain.symbols import Symbol
 
 Convert = Callable[[Any], Any]
 # full-width ones too

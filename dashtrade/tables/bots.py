@@ -13,7 +13,9 @@ from dashtrade.domain.bots import Bot, Day, OrderDefaults, Sides, WhenClosed, Wi
 from dashtrade.domain.exits.exits import read_written
 from dashtrade.domain.ledger import Position
 from dashtrade.domain.signals import Size, SizeKind
-from dashtrade.domain.values import OrderType, Symbol, Timeframe
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.timeframes import Timeframe
+from dashtrade.domain.values import OrderType
 from dashtrade.tables.base import (
     BigId,
     Exact,

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
-from dashtrade.domain.values import Symbol
+from dashtrade.domain.symbols import Symbol
 from dashtrade.tables.base import Instrument, Json
 from dashtrade.tables.bots import bots
 from dashtrade.tables.compiled_sql import first, rows, run

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
 from dashtrade.domain.position_mismatch import Drift, DriftStatus, asset_of
-from dashtrade.domain.values import ZERO, Symbol
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import ZERO
 from dashtrade.tables.base import (
     BigId,
     Instrument,

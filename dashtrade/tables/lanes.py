@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
-from dashtrade.domain.values import Symbol
+from dashtrade.domain.symbols import Symbol
 from dashtrade.tables.base import BigId, Instrument, is_postgres, metadata, whole, words
 from dashtrade.tables.compiled_sql import scalar
 

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
 from dashtrade.domain.orders import Effect, Order, OrderStatus
-from dashtrade.domain.values import OrderSide, OrderType, Symbol, TimeInForce
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import OrderSide, OrderType, TimeInForce
 from dashtrade.tables.accounts import accounts
 from dashtrade.tables.base import (
     BigId,

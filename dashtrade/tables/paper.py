@@ -10,7 +10,8 @@ from sqlalchemy import bindparam as p
 
 from dashtrade.domain.paper_account import PaperOrder, PaperPosition
 from dashtrade.domain.ports import BrokerFill, VenueStatus
-from dashtrade.domain.values import OrderSide, OrderType, Symbol, TimeInForce
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import OrderSide, OrderType, TimeInForce
 from dashtrade.tables.base import (
     BigId,
     Exact,

@@ -14,7 +14,8 @@ from dashtrade.domain.bots import Bot, Stop, Switch
 from dashtrade.domain.orders import Effect
 from dashtrade.domain.protections import Exit, Holding, Scope, Sent, Standing
 from dashtrade.domain.signals import Origin
-from dashtrade.domain.values import ZERO, OrderType, Symbol
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import ZERO, OrderType
 from dashtrade.tables.accounts import accounts
 from dashtrade.tables.base import (
     BigId,

@@ -17,7 +17,8 @@ from sqlalchemy import bindparam as p
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dashtrade.domain.ports import AccountState, BrokerPosition
-from dashtrade.domain.values import Symbol, plain
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import plain
 from dashtrade.tables.accounts import accounts
 from dashtrade.tables.base import BigId, Json, flag, metadata, moment, owner_column, whole, words
 from dashtrade.tables.bots import bots

@@ -25,7 +25,8 @@ from dashtrade.domain.round_trips import (
     tally,
 )
 from dashtrade.domain.scope import Money
-from dashtrade.domain.values import Side, Symbol
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import Side
 from dashtrade.tables.accounts import accounts
 from dashtrade.tables.base import (
     BigId,

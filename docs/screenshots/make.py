@@ -33,7 +33,7 @@ from dashtrade.domain.signals import Origin  # noqa: E402
 from dashtrade.engine.watch import Watch  # noqa: E402
 from dashtrade.services.accounts import accounts as account_service  # noqa: E402
 from dashtrade.services.bots import bots  # noqa: E402
-from dashtrade.services.people import users  # noqa: E402
+from dashtrade.services.people import tokens, users  # noqa: E402
 from dashtrade.services.trading import protections  # noqa: E402
 from dashtrade.settings import Settings  # noqa: E402
 from dashtrade.tables import orders as order_table  # noqa: E402
@@ -124,7 +124,7 @@ class Month:
         with self.app.db.read() as conn:
             self.user = people_table.by_id(conn, user_id)
         assert self.user is not None
-        users.rotate_webhook_token(self.app, self.user)
+        tokens.rotate_webhook_token(self.app, self.user)
         account = account_service.add_account(
             self.app,
             self.user,

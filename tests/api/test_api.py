@@ -21,7 +21,7 @@ from dashtrade.api.http import ENDPOINTS
 from dashtrade.context import App
 from dashtrade.domain.access import Role
 from dashtrade.domain.ports import OrderReport
-from dashtrade.domain.values import Symbol
+from dashtrade.domain.symbols import Symbol
 from dashtrade.services.people import passwords, users
 from dashtrade.tables import drifts as drift_table
 from dashtrade.tables import people as people_table

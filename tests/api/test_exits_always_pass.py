@@ -142,6 +142,6 @@ def test_a_demo_that_has_had_its_alerts_can_still_close(ann: Person, monkeypatch
 
     user = replace(ann.user, demo_until=ann.house.app.clock.now())
     monkeypatch.setattr(demo, "ALERTS", 1)
-    monkeypatch.setattr("dashtrade.services.people.users.by_webhook_token", lambda app, token: user)
+    monkeypatch.setattr("dashtrade.services.people.tokens.by_webhook_token", lambda app, token: user)
     assert status(ann, "buy", "MSFT") == 409
     assert status(ann, "close", "AAPL") == 202

@@ -11,7 +11,7 @@ import pytest
 
 from dashtrade.context import App
 from dashtrade.domain.ports import Rejected, RetryLater, Unknown
-from dashtrade.domain.values import Symbol
+from dashtrade.domain.symbols import Symbol
 from dashtrade.services.trading import flatten
 from tests.conftest import MakeApp
 from tests.support.fakes import SetClock, SetFeed

@@ -23,8 +23,9 @@ from dashtrade.domain.access import Role
 from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed, sha256
 from dashtrade.services.demo import demo
-from dashtrade.services.people import admin, credentials, second_factor, throttle, users
+from dashtrade.services.people import admin, credentials, invitations, second_factor, throttle, users
 from dashtrade.services.people import passwords as password_service
+from dashtrade.services.people import tokens as token_service
 from dashtrade.services.refusals import Denied
 from dashtrade.tables import attempts, installation_settings, second_factors
 from dashtrade.tables import people as people_table
@@ -199,8 +200,8 @@ def test_of_many_set_up_links_printed_at_once_one_works(apps: list[App]) -> None
 
 
 def test_an_invitation_that_is_used_many_times_at_once_makes_one_user(apps: list[App], boss: User) -> None:
-    admin.put_setting(apps[0], boss, users.SIGNUP, "invite")
-    code = users.invite(apps[0], boss, email="", role=Role.STANDARD)
+    admin.put_setting(apps[0], boss, invitations.SIGNUP, "invite")
+    code = invitations.invite(apps[0], boss, email="", role=Role.STANDARD)
     said = many(apps, lambda app, n: _join(app, f"new{n}@example.com", code))
     assert len(went_well(said, Denied)) == 1
 
@@ -216,8 +217,8 @@ def _join(app: App, email: str, code: str | None) -> int:
 
 
 def test_of_many_rotations_at_once_one_webhook_token_works(apps: list[App], ann: User) -> None:
-    tokens = went_well(many(apps, lambda app, n: users.rotate_webhook_token(app, ann)), Denied)
-    assert sum(users.by_webhook_token(apps[0], token) is not None for token in tokens) == 1
+    tokens = went_well(many(apps, lambda app, n: token_service.rotate_webhook_token(app, ann)), Denied)
+    assert sum(token_service.by_webhook_token(apps[0], token) is not None for token in tokens) == 1
 
 
 def test_of_superadmins_who_demote_each_other_at_once_one_is_left(apps: list[App], boss: User) -> None:

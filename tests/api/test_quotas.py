@@ -20,7 +20,8 @@ from dashtrade.services.accounts import accounts
 from dashtrade.services.bots import bots
 from dashtrade.services.operations import quotas
 from dashtrade.services.operations.quotas import Quota
-from dashtrade.services.people import passwords, sessions, users
+from dashtrade.services.people import invitations, passwords, sessions, users
+from dashtrade.services.people import tokens as token_service
 from dashtrade.services.people.users import Denied
 from dashtrade.services.refusals import Refusal
 from dashtrade.services.trading import protections
@@ -64,7 +65,7 @@ MAKES: dict[str, Callable[[App, User, int], Any]] = {
     "ACCOUNTS": _account,
     "API_TOKENS": _token,
     "PROTECTIONS": _protection,
-    "INVITATIONS": lambda app, user, number: users.invite(app, user, email="", role=Role.STANDARD),
+    "INVITATIONS": lambda app, user, number: invitations.invite(app, user, email="", role=Role.STANDARD),
 }
 
 
@@ -149,14 +150,14 @@ def test_signing_in_by_a_program_keeps_the_tokens_used_last(
     for _ in range(3):
         tokens.append(users.sign_in(app, ann.user.id).access_token)
         clock.forward(120)
-    assert users.by_access_token(app, tokens[0])  # this one is in use
+    assert token_service.by_access_token(app, tokens[0])  # this one is in use
     said = went_well(
         at_once([lambda: users.sign_in(app, ann.user.id).access_token for _ in range(2)]), Refusal
     )
     with app.db.read() as conn:
         named = [row.name for row in token_table.list_api_tokens(conn, ann.user.id)]
-    assert named.count(users.SIGN_IN) == 3 and "test" in named
-    alive = [bool(users.by_access_token(app, token)) for token in (*tokens, *said)]
+    assert named.count(token_service.SIGN_IN) == 3 and "test" in named
+    alive = [bool(token_service.by_access_token(app, token)) for token in (*tokens, *said)]
     assert alive == [True, False, False, True, True]
 
 
@@ -176,12 +177,12 @@ def test_webhook_tokens_are_not_rotated_without_end(
     ann: Person, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(quotas, "WEBHOOK_TOKENS", replace(quotas.WEBHOOK_TOKENS, a_day=2))
-    users.rotate_webhook_token(ann.house.app, ann.user)
+    token_service.rotate_webhook_token(ann.house.app, ann.user)
     with pytest.raises(Refusal, match="within a day"):
-        users.rotate_webhook_token(ann.house.app, ann.user)
-    users.revoke_webhook_tokens(ann.house.app, ann.user)  # that never waits
+        token_service.rotate_webhook_token(ann.house.app, ann.user)
+    token_service.revoke_webhook_tokens(ann.house.app, ann.user)  # that never waits
     clock.forward(timedelta(days=1, seconds=1).total_seconds())
-    assert users.rotate_webhook_token(ann.house.app, ann.user)
+    assert token_service.rotate_webhook_token(ann.house.app, ann.user)
 
 
 def test_with_sign_up_open_one_address_does_not_make_accounts_without_end(

@@ -18,10 +18,11 @@ from dashtrade.context import App
 from dashtrade.domain.access import Role
 from dashtrade.domain.ports import AccountState
 from dashtrade.domain.scope import Money, MoneyScope
-from dashtrade.domain.values import Malformed, Symbol
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import Malformed
 from dashtrade.services.accounts import accounts as account_service
 from dashtrade.services.accounts import simulation
-from dashtrade.services.people import users
+from dashtrade.services.people import tokens
 from dashtrade.services.trading import portfolio_summary, scope, trade_files
 from dashtrade.ui.kit import live_cells
 from dashtrade.ui.shell import downloads, runtime
@@ -278,7 +279,7 @@ def test_what_the_user_chose_is_kept_and_an_account_that_is_gone_leaves_the_defa
     ann = House(app).join()
     first, second = ann.account(), ann.account()
     scope.remember(app, ann.user, MoneyScope(money=Money.PAPER, account_id=second))
-    user = users.by_access_token(app, ann.access)
+    user = tokens.by_access_token(app, ann.access)
     assert user is not None and user.scope == str(second)
     ann.does("DELETE", f"/accounts/{second}")
     with pytest.raises(Malformed):

@@ -25,7 +25,7 @@ from dashtrade.api.http import ENDPOINTS
 from dashtrade.app import build_app
 from dashtrade.domain.access import Role
 from dashtrade.domain.bots import Stop
-from dashtrade.domain.values import Symbol
+from dashtrade.domain.symbols import Symbol
 from dashtrade.settings import Settings
 from dashtrade.tables import (
     accounts,

@@ -14,7 +14,7 @@ from dashtrade.context import App
 from dashtrade.domain.access import Role, TokenScope
 from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed, sha256
-from dashtrade.services.people import sessions, users
+from dashtrade.services.people import sessions, tokens, users
 from dashtrade.services.refusals import Denied
 from dashtrade.tables import people as people_table
 from dashtrade.tables import tokens as token_table
@@ -178,7 +178,7 @@ def test_a_token_is_made_with_the_password_and_says_what_it_may(app: App, house:
         made(app, ann, scopes=[])
     person = Person(house=house, user=ann, access=made(app, ann), token="")
     assert person.get("/tokens")["items"][0]["scopes"] == ["read", "stop"]
-    found = users.by_scoped_token(app, person.access)
+    found = tokens.by_scoped_token(app, person.access)
     assert found is not None and found.scopes == {READ, STOP}
 
 
@@ -192,5 +192,5 @@ def test_guesses_at_the_password_are_counted_here_too(app: App, ann: User):
 
 def test_who_signs_in_and_tokens_from_before_may_everything(app: App, house: House, ann: User):
     for token in (users.sign_in(app, ann.id).access_token, house.join("bob@example.com").access):
-        found = users.by_scoped_token(app, token)
+        found = tokens.by_scoped_token(app, token)
         assert found is not None and found.scopes == set(TokenScope)

@@ -18,7 +18,9 @@ import pytest
 from dashtrade.brokers.alpaca import wire
 from dashtrade.brokers.alpaca.adapter import CAPABILITIES, AlpacaBroker, Timeouts, check
 from dashtrade.domain.ports import BadCredentials, Rejected, Unavailable, VenueStatus
-from dashtrade.domain.values import Malformed, OrderType, Symbol, Timeframe, TimeInForce
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.timeframes import Timeframe
+from dashtrade.domain.values import Malformed, OrderType, TimeInForce
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.support.alpaca_desk import AAPL, BTC, BUY, LIMIT, ROOT, SELL, D, Desk, eventually, raw, ref
 from tests.support.alpaca_desk import desk_of as desk_of  # the fixtures of the same file

@@ -25,7 +25,8 @@ from dashtrade.domain.ports import (
     Unknown,
     VenueStatus,
 )
-from dashtrade.domain.values import OrderSide, OrderType, Symbol
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import OrderSide, OrderType
 from tests.simulators.alpaca import AlpacaSimulator, Fault
 from tests.support.alpaca_desk import AAPL, BTC, BUY, LIMIT, ROOT, SELL, D, Desk, eventually, raw, ref
 from tests.support.alpaca_desk import desk_of as desk_of  # the fixtures of the same file

@@ -11,7 +11,7 @@ pytest.importorskip("alpaca", reason="alpaca-py is not installed")
 
 from dashtrade.brokers.alpaca.adapter import AlpacaBroker, Timeouts
 from dashtrade.domain.ports import Broker
-from dashtrade.domain.values import Symbol
+from dashtrade.domain.symbols import Symbol
 from tests.simulators.alpaca import AlpacaSimulator, Fault
 from tests.support.broker_contract import FAULTS, BrokerContract, Venue
 from tests.support.free_port import free_port

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from dashtrade.brokers.crypto.adapter import CryptoBroker
-from dashtrade.domain.values import Symbol
+from dashtrade.domain.symbols import Symbol
 from tests.simulators.crypto import KEY, PASSPHRASE, SECRET, Simulator
 from tests.support.broker_contract import FAULTS, BrokerContract
 from tests.support.simulated_venue import WAITS, SimulatedVenue

@@ -10,7 +10,7 @@ import pytest
 from dashtrade.brokers.paper.adapter import PaperBroker
 from dashtrade.domain.paper_account import MemoryPaperStore, PaperSettings
 from dashtrade.domain.ports import Broker, Quote, SystemClock, Unavailable
-from dashtrade.domain.values import Symbol
+from dashtrade.domain.symbols import Symbol
 from tests.support.broker_contract import BrokerContract, Venue
 
 CENT = Decimal("0.01")

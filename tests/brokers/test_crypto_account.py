@@ -15,7 +15,9 @@ from dashtrade.brokers.crypto import wire
 from dashtrade.brokers.crypto.adapter import capabilities_of, check
 from dashtrade.brokers.crypto.venues import exchange_of
 from dashtrade.domain.ports import BadCredentials, Rejected, RetryLater, VenueStatus
-from dashtrade.domain.values import Malformed, Symbol, Timeframe
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.timeframes import Timeframe
+from dashtrade.domain.values import Malformed
 from tests.simulators.crypto import KEY, SECRET
 from tests.support.crypto_desk import BUY, FIVE, LIMIT, MARKET, SELL, D, binance, desk, each  # noqa: F401
 

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dashtrade.domain.ports import Rejected, RetryLater, Unavailable, VenueStatus
-from dashtrade.domain.values import OrderType, Symbol, TimeInForce
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import OrderType, TimeInForce
 from tests.support.crypto_desk import BUY, LIMIT, SELL, D, desk
 
 # Recorded: /v1/symbols/details/btcusd and …/btcgusdperp, as several projects keep them for their tests.

@@ -12,7 +12,8 @@ from dashtrade.brokers.alpaca import answers, wire
 from dashtrade.brokers.alpaca.answers import Answer
 from dashtrade.brokers.alpaca.sdk import own_server
 from dashtrade.domain.ports import NotOffered, Unavailable
-from dashtrade.domain.values import Malformed, Symbol
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import Malformed
 from tests.conftest import MakeApp
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.simulators.alpaca_faults import Fault

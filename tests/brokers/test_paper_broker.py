@@ -24,7 +24,8 @@ from dashtrade.domain.ports import (
     Unavailable,
     VenueStatus,
 )
-from dashtrade.domain.values import Malformed, OrderSide, OrderType, Symbol, TimeInForce
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import Malformed, OrderSide, OrderType, TimeInForce
 
 AAPL, MSFT, BTC = Symbol.parse("AAPL"), Symbol.parse("MSFT"), Symbol.parse("BTC/USDT")
 BUY, SELL = OrderSide.BUY, OrderSide.SELL

@@ -36,7 +36,9 @@ from dashtrade.domain.ports import (
     Unknown,
     VenueStatus,
 )
-from dashtrade.domain.values import Malformed, OrderSide, OrderType, Symbol, Timeframe, new_id
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.timeframes import Timeframe
+from dashtrade.domain.values import Malformed, OrderSide, OrderType, new_id
 from tests.simulators.crypto import Simulator
 from tests.simulators.schwab import CALLBACK, CODE, HASH, KEY, NUMBER, SECRET, SchwabFront
 

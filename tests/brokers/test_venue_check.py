@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dashtrade.domain.ports import BadCredentials, Unavailable
-from dashtrade.domain.values import Symbol
+from dashtrade.domain.symbols import Symbol
 from dashtrade.services.accounts import venue_check
 from dashtrade.services.accounts.owned import account_of
 from tests.conftest import MakeApp

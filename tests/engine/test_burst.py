@@ -26,7 +26,7 @@ from bot_engine import Lane
 from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.signals import Origin
-from dashtrade.domain.values import Symbol
+from dashtrade.domain.symbols import Symbol
 from dashtrade.engine.lanes import LEASE_SECONDS, LaneLost
 from dashtrade.engine.workflow import Write
 from dashtrade.services.accounts import accounts as account_service

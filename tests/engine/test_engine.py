@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from dashtrade.context import App
-from dashtrade.domain.values import Symbol
+from dashtrade.domain.symbols import Symbol
 from dashtrade.engine.settlement import end_decision, end_signal
 from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import messages as message_table

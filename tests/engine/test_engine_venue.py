@@ -15,7 +15,7 @@ import pytest
 
 from bot_engine import Lane
 from dashtrade.domain.ports import BadCredentials, Rejected, RetryLater, Unknown, VenueStatus
-from dashtrade.domain.values import Symbol
+from dashtrade.domain.symbols import Symbol
 from dashtrade.engine.workflow import drive
 from dashtrade.tables import orders as order_table
 from dashtrade.worker.lanes import Lanes

@@ -11,7 +11,7 @@ import pytest
 
 from dashtrade.context import App
 from dashtrade.domain.ports import Quote, Unavailable
-from dashtrade.domain.values import Symbol
+from dashtrade.domain.symbols import Symbol
 from tests.conftest import MakeApp
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.support.fakes import MORNING, SetClock, SetFeed

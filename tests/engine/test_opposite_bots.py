@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dashtrade.domain.values import Symbol
+from dashtrade.domain.symbols import Symbol
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.support.at_alpaca import ann, clock, sim  # noqa: F401
 from tests.support.fakes import SetClock

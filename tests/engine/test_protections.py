@@ -34,7 +34,9 @@ from dashtrade.domain.protections import (
     Target,
 )
 from dashtrade.domain.signals import Action, ExitPlan, Signal, Size, SizeKind
-from dashtrade.domain.values import Malformed, OrderSide, OrderType, Symbol, Timeframe, TimeInForce
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.timeframes import Timeframe
+from dashtrade.domain.values import Malformed, OrderSide, OrderType, TimeInForce
 from dashtrade.tables import messages
 from dashtrade.tables import protections as table
 from dashtrade.tables import risk_events as risk_event_table

@@ -14,7 +14,7 @@ from dashtrade.context import App, BrokerKind
 from dashtrade.domain.access import Role
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.ports import AccountState, BrokerPosition, Unavailable
-from dashtrade.domain.values import Symbol
+from dashtrade.domain.symbols import Symbol
 from dashtrade.engine import by_account
 from dashtrade.engine.outages import Outages
 from dashtrade.engine.readings import QUICK, SLOW, Readings

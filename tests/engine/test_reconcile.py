@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("alpaca", reason="alpaca-py is not installed")
 
-from dashtrade.domain.values import Symbol
+from dashtrade.domain.symbols import Symbol
 from tests.conftest import MakeApp
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.simulators.alpaca_faults import Fault

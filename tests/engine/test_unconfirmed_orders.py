@@ -20,7 +20,7 @@ from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.ports import Rejected
 from dashtrade.domain.signals import Origin
-from dashtrade.domain.values import Symbol
+from dashtrade.domain.symbols import Symbol
 from dashtrade.engine.workflow import Write
 from dashtrade.services.accounts import accounts as account_service
 from dashtrade.services.bots import bots as bot_service

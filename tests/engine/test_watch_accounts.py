@@ -13,7 +13,7 @@ import pytest
 
 from dashtrade.context import App, BrokerKind
 from dashtrade.domain.ports import BrokerPosition, Offers, Quote, SystemClock, Unavailable
-from dashtrade.domain.values import Symbol
+from dashtrade.domain.symbols import Symbol
 from dashtrade.worker.worker import Worker
 from tests.conftest import MakeApp
 from tests.support.installation import House, Person, Venue, until

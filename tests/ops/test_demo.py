@@ -19,6 +19,8 @@ from dashtrade.services.bots.bots import Refusal
 from dashtrade.services.demo import demo
 from dashtrade.services.operations import quotas
 from dashtrade.services.people import admin, removal, sessions
+from dashtrade.services.people import invitations as invitation_service
+from dashtrade.services.people import tokens as token_service
 from dashtrade.services.people import users as people
 from dashtrade.services.people.users import Denied
 from dashtrade.tables import admin_queries
@@ -73,7 +75,7 @@ def test_a_demo_has_a_week_behind_it_that_adds_up(demo_app: App):
 def test_a_demo_goes_on_from_where_it_is(demo_app: App):
     house = House(demo_app)
     user = reread(demo_app, demo.start(demo_app, address=""))
-    token = people.rotate_webhook_token(demo_app, user)
+    token = token_service.rotate_webhook_token(demo_app, user)
     said = house.flask.test_client().post(
         "/webhook",
         query_string={"token": token},
@@ -102,7 +104,7 @@ def test_a_demo_becomes_an_account_with_everything_in_it(demo_app: App, boss: Us
     given = {"email": "dora@example.com", "name": "Dora", "password": PASSWORD, "address": ""}
     with pytest.raises(Denied, match="invitation"):
         demo.claim(demo_app, user, code=None, **given)
-    code = people.invite(demo_app, boss, email="", role=Role.STANDARD)
+    code = invitation_service.invite(demo_app, boss, email="", role=Role.STANDARD)
     demo.claim(demo_app, user, code=code, **given)
     kept = people.check_password(demo_app, "dora@example.com", PASSWORD, "")
     assert (kept.id, kept.demo_until, kept.name) == (user.id, None, "Dora")
@@ -160,14 +162,14 @@ def test_strangers_cannot_fill_the_disk_with_demos(
     )
     with pytest.raises(Refusal, match="room for 4 bots"):
         bots.add_bot(demo_app, user, wanted | {"symbol": "KO"})
-    admin.put_setting(demo_app, boss, people.DEMO, "off")
+    admin.put_setting(demo_app, boss, invitation_service.DEMO, "off")
     with pytest.raises(Denied, match="no demo"):
         demo.start(demo_app, address="198.51.100.2")
 
 
 def test_a_demo_takes_so_many_alerts_and_no_more(demo_app: App, monkeypatch: pytest.MonkeyPatch):
     user = reread(demo_app, demo.start(demo_app, address=""))
-    token = people.rotate_webhook_token(demo_app, user)
+    token = token_service.rotate_webhook_token(demo_app, user)
     with demo_app.db.read() as conn:
         had = conn.scalar(sa.text(f"SELECT count(*) FROM signals WHERE user_id = {user.id}"))
     monkeypatch.setattr(demo, "ALERTS", had + 1)

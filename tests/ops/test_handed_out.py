@@ -10,7 +10,7 @@ import pytest
 from dashtrade.context import App
 from dashtrade.domain.access import Role
 from dashtrade.domain.people import User
-from dashtrade.services.people import admin, credentials, users
+from dashtrade.services.people import admin, credentials, invitations, users
 from dashtrade.services.people.permission import Forbidden
 from dashtrade.services.people.users import Denied
 from dashtrade.services.refusals import NotFound
@@ -70,7 +70,7 @@ def test_what_a_superadmin_handed_out_is_worth_nothing_when_they_are_none(
     app: App, boss: User, eve: User, house: House, loss: str
 ):
     ann = house.join("ada@example.com", Role.ADMIN).user
-    invitation, code = users.invite(app, eve, email="", role=Role.SUPERADMIN), link(app, eve, ann)
+    invitation, code = invitations.invite(app, eve, email="", role=Role.SUPERADMIN), link(app, eve, ann)
     LOSSES[loss](app, boss, eve)
     with pytest.raises(Denied):
         join(app, invitation)
@@ -110,7 +110,7 @@ def test_a_changed_password_ends_the_link_and_what_was_handed_out_under_the_old_
     ann = house.join().user
     of_ada, invitation, code = (
         link(app, boss, ada),
-        users.invite(app, ada, email="", role=Role.STANDARD),
+        invitations.invite(app, ada, email="", role=Role.STANDARD),
         link(app, ada, ann),
     )
     credentials.change_password(app, ada, old=PASSWORD, new=OTHER, address="", token=None)
@@ -125,8 +125,8 @@ def test_an_invitation_gives_no_role_its_maker_cannot_give(app: App, house: Hous
     ada, ann = house.join("ada@example.com", Role.ADMIN).user, house.join().user
     for actor, role in ((ada, Role.ADMIN), (ann, Role.STANDARD)):
         with pytest.raises(Forbidden):
-            users.invite(app, actor, email="", role=role)
-    assert join(app, users.invite(app, ada, email="", role=Role.STANDARD)).role is Role.STANDARD
+            invitations.invite(app, actor, email="", role=role)
+    assert join(app, invitations.invite(app, ada, email="", role=Role.STANDARD)).role is Role.STANDARD
 
 
 def test_invitations_are_listed_and_revoked(house: House):

@@ -15,13 +15,14 @@ from dashtrade.context import App
 from dashtrade.domain.access import Permission, Role, may, may_manage
 from dashtrade.domain.people import User
 from dashtrade.domain.ports import Offers, Quote
-from dashtrade.domain.values import Malformed, Symbol, sha256
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import Malformed, sha256
 from dashtrade.services.accounts import accounts, simulation
 from dashtrade.services.accounts import owned as owned_accounts
 from dashtrade.services.bots import bots
 from dashtrade.services.bots.bots import NotFound, Refusal
 from dashtrade.services.operations import export
-from dashtrade.services.people import admin, removal, sessions, users
+from dashtrade.services.people import admin, invitations, removal, sessions, tokens, users
 from dashtrade.services.people.permission import Forbidden
 from dashtrade.services.people.users import Denied
 from dashtrade.tables import export as export_table
@@ -133,7 +134,7 @@ def test_a_deactivated_user_is_out_their_alerts_are_refused_and_their_bots_open_
     assert ann.alert({"action": "close", "symbol": "AAPL", "id": "y"}).status_code == 401, (
         "the webhook token as well"
     )
-    ann.token = users.rotate_webhook_token(app, ann.user)
+    ann.token = tokens.rotate_webhook_token(app, ann.user)
     assert ann.alert({"action": "close", "symbol": "AAPL", "id": "y"}).status_code == 202
     house.work()
     assert not bots.bot_of(app, ann.user, bot).position.quantity, "a way out passes"
@@ -143,16 +144,16 @@ def test_a_deactivated_user_is_out_their_alerts_are_refused_and_their_bots_open_
 
 
 def test_a_superadmin_chooses_who_may_sign_up(app: App, house: House, boss: User):
-    assert users.signup(app) == "invite"
-    admin.put_setting(app, boss, users.SIGNUP, "open")
+    assert invitations.signup(app) == "invite"
+    admin.put_setting(app, boss, invitations.SIGNUP, "open")
     users.register(app, email="new@example.com", password=PASSWORD, name="", code=None, address="")
-    admin.put_setting(app, boss, users.SIGNUP, "closed")
+    admin.put_setting(app, boss, invitations.SIGNUP, "closed")
     with pytest.raises(Denied):
         users.register(app, email="newer@example.com", password=PASSWORD, name="", code=None, address="")
     with pytest.raises(Malformed):
-        admin.put_setting(app, boss, users.SIGNUP, "perhaps")
+        admin.put_setting(app, boss, invitations.SIGNUP, "perhaps")
     with pytest.raises(Forbidden):
-        admin.put_setting(app, house.join("ada@example.com", Role.ADMIN).user, users.SIGNUP, "open")
+        admin.put_setting(app, house.join("ada@example.com", Role.ADMIN).user, invitations.SIGNUP, "open")
 
 
 # --- going --------------------------------------------------------------------------------------------------
@@ -363,7 +364,7 @@ def test_an_admin_looks_at_anothers_pages_and_it_is_recorded(app: App, house: Ho
     sessions.view(app, ada, token, ann.id)
     seen = sessions.find(app, token)
     assert seen is not None and (seen.id, seen.viewer) == (ann.id, ada.email)
-    assert users.webhook_token(app, seen)[0] == "hidden-in-this-view"  # type: ignore[index]
+    assert tokens.webhook_token(app, seen)[0] == "hidden-in-this-view"  # type: ignore[index]
     with pytest.raises(Refusal):
         export.own_data(app, seen, "")
     assert "looked at a user's pages" in deeds(app)

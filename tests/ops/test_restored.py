@@ -13,7 +13,7 @@ from dashtrade.app import build_app
 from dashtrade.context import App
 from dashtrade.domain.access import Role
 from dashtrade.domain.people import User
-from dashtrade.services.people import credentials, sessions, users
+from dashtrade.services.people import credentials, invitations, sessions, tokens, users
 from dashtrade.services.people.users import Denied
 from dashtrade.settings import Settings
 from dashtrade.tables import people as people_table
@@ -65,7 +65,7 @@ def restored(app: App, file: Path) -> App:
 
 
 def trades(app: App, token: str) -> bool:
-    return users.by_webhook_token(app, token) is not None
+    return tokens.by_webhook_token(app, token) is not None
 
 
 def test_nobody_is_signed_in_after_a_restore(app: App, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -73,9 +73,9 @@ def test_nobody_is_signed_in_after_a_restore(app: App, tmp_path: Path, capsys: p
     session = sessions.begin(app, ann.id, device="", address="", remember=True)
     signed_in = users.sign_in(app, ann.id).access_token
     link = credentials.make_link(app, boss, ann.id).rpartition("=")[2]
-    invitation = users.invite(app, boss, email="", role=Role.SUPERADMIN)
+    invitation = invitations.invite(app, boss, email="", role=Role.SUPERADMIN)
     app = restored(app, back_up(app, tmp_path))
-    assert sessions.find(app, session) is None and users.by_access_token(app, signed_in) is None
+    assert sessions.find(app, session) is None and tokens.by_access_token(app, signed_in) is None
     with pytest.raises(Denied):
         credentials.use_link(app, link, new=OTHER, address="")
     with pytest.raises(Denied):
@@ -89,13 +89,13 @@ def test_a_webhook_token_that_was_rotated_away_stays_dead_and_the_newer_one_work
     app: App, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     ann, bob, cy = (user(app, f"{name}@example.com") for name in ("ann", "bob", "cy"))
-    old, of_bob, of_cy = (users.rotate_webhook_token(app, one) for one in (ann, bob, cy))
+    old, of_bob, of_cy = (tokens.rotate_webhook_token(app, one) for one in (ann, bob, cy))
     file = back_up(app, tmp_path)
-    new = users.rotate_webhook_token(app, ann)
-    users.revoke_webhook_tokens(app, bob)
+    new = tokens.rotate_webhook_token(app, ann)
+    tokens.revoke_webhook_tokens(app, bob)
     app = restored(app, file)
     assert not trades(app, old) and trades(app, new) and not trades(app, of_bob) and trades(app, of_cy)
-    found = users.webhook_token(app, ann)
+    found = tokens.webhook_token(app, ann)
     assert found is not None and found[0] == new
     said = capsys.readouterr().out
     assert (
@@ -137,7 +137,7 @@ def test_a_used_code_stays_used_and_a_change_that_is_undone_is_told(
 def test_who_was_deleted_since_the_backup_has_no_webhook_token(app: App, tmp_path: Path):
     user(app, "bob@example.com")
     ann = user(app, "ann@example.com")
-    token = users.rotate_webhook_token(app, ann)
+    token = tokens.rotate_webhook_token(app, ann)
     file = back_up(app, tmp_path)
     from dashtrade.services.people import removal
 
@@ -153,7 +153,7 @@ def test_where_nothing_can_be_compared_that_is_said(
 ):
     """On a new machine, whose database is empty; and where the database is what made the restore
     necessary."""
-    token = users.rotate_webhook_token(app, user(app, "ann@example.com"))
+    token = tokens.rotate_webhook_token(app, user(app, "ann@example.com"))
     file = back_up(app, tmp_path)
     app.close()
     (home / "dashtrade.db").unlink()

@@ -15,7 +15,7 @@ from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed
 from dashtrade.services.bots.bots import Refusal
 from dashtrade.services.operations import keys
-from dashtrade.services.people import credentials, second_factor, sessions, users
+from dashtrade.services.people import credentials, second_factor, sessions, tokens, users
 from dashtrade.services.people.permission import Forbidden
 from dashtrade.services.people.users import Denied
 from dashtrade.services.refusals import CodeNeeded
@@ -209,7 +209,7 @@ def test_a_link_makes_a_new_password_once(app: App, ann: User):
         credentials.use_link(app, code, new="12345678", address="")
     credentials.use_link(app, code, new=OTHER, address="")
     assert users.check_password(app, ann.email, OTHER, "").id == ann.id
-    assert sessions.find(app, session) is None and users.by_access_token(app, token) is None
+    assert sessions.find(app, session) is None and tokens.by_access_token(app, token) is None
     with pytest.raises(Denied):
         credentials.use_link(app, code, new=PASSWORD, address="")
 
@@ -239,7 +239,7 @@ def test_changing_the_password_ends_other_sessions_and_sign_in_tokens_but_no_nam
     )
     credentials.change_password(app, ann, old=PASSWORD, new=OTHER, address="", token=here)
     assert sessions.find(app, here) is not None and sessions.find(app, there) is None
-    assert users.by_access_token(app, signed_in) is None and users.by_access_token(app, named) is not None
+    assert tokens.by_access_token(app, signed_in) is None and tokens.by_access_token(app, named) is not None
 
 
 def test_an_email_is_changed_with_the_password_and_to_none_that_is_taken(app: App, ann: User):

@@ -19,7 +19,14 @@ from dashtrade.domain.values import Malformed
 from dashtrade.services.accounts import owned
 from dashtrade.services.bots import bots
 from dashtrade.services.demo import demo
-from dashtrade.services.people import second_factor, second_factor_policy, sessions, users
+from dashtrade.services.people import (
+    invitations,
+    second_factor,
+    second_factor_policy,
+    sessions,
+    tokens,
+    users,
+)
 from dashtrade.services.people.permission import Forbidden
 from dashtrade.services.refusals import Refusal
 from dashtrade.tables import accounts as account_table
@@ -68,7 +75,7 @@ def ann(house: House) -> Person:
         made,
         user=signed_in.user,
         access=signed_in.access_token,
-        token=users.rotate_webhook_token(house.app, signed_in.user),
+        token=tokens.rotate_webhook_token(house.app, signed_in.user),
     )
 
 
@@ -163,7 +170,7 @@ def test_a_demo_has_no_second_factor_to_set_up(app: App, boss: Person):
         email="v@example.com",
         name="V",
         password=PASSWORD,
-        code=users.invite(app, boss.user, email="", role=Role.STANDARD),
+        code=invitations.invite(app, boss.user, email="", role=Role.STANDARD),
         address="",
     )
     with app.db.read() as conn:
@@ -234,8 +241,8 @@ def test_alerts_and_tokens_made_for_programs_go_on(house: House, boss: Person, a
 def test_a_sign_in_by_the_password_alone_ends_when_the_second_factor_is_switched_on(app: App, ann: Person):
     script = named_token(ann, TokenScope.READ)
     set_up(ann)
-    assert users.by_access_token(app, ann.access) is None, "whoever knew the password may have it"
-    assert users.by_access_token(app, script.access) is not None
+    assert tokens.by_access_token(app, ann.access) is None, "whoever knew the password may have it"
+    assert tokens.by_access_token(app, script.access) is not None
 
 
 def test_under_the_policy_it_cannot_be_switched_off(app: App, boss: Person, ann: Person):

@@ -10,7 +10,7 @@ import pytest
 from dashtrade.context import App
 from dashtrade.domain.access import Role
 from dashtrade.domain.people import User
-from dashtrade.services.people import admin, credentials, sessions, users
+from dashtrade.services.people import admin, credentials, sessions, tokens, users
 from dashtrade.tables import messages, second_factors
 from dashtrade.tables import people as people_table
 from tests.support.installation import House, Person
@@ -63,19 +63,19 @@ def test_what_the_machines_owner_does_is_told_as_well(app: App, ann: User):
 def test_who_is_active_again_reads_what_has_to_be_made_anew(app: App, house: House, ann: User):
     boss = house.join("boss@example.com", Role.SUPERADMIN).user
     token, named = (
-        users.rotate_webhook_token(app, ann),
+        tokens.rotate_webhook_token(app, ann),
         sessions.add_api_token(
             app, ann, name="report", days=9, scopes=["read"], password=PASSWORD, address=""
         ),
     )
     for active in (False, True):
         admin.set_active(app, boss, ann.id, active)
-    assert users.by_webhook_token(app, token) is None and users.by_access_token(app, named) is None
+    assert tokens.by_webhook_token(app, token) is None and tokens.by_access_token(app, named) is None
     assert "make a new one under Setup" in told(app, ann)
 
 
 def test_a_new_password_says_what_still_works(app: App, ann: User):
-    users.rotate_webhook_token(app, ann)
+    tokens.rotate_webhook_token(app, ann)
     sessions.add_api_token(app, ann, name="report", days=9, scopes=["read"], password=PASSWORD, address="")
     credentials.change_password(app, ann, old=PASSWORD, new=OTHER, address="", token=None)
     assert "Still valid: the API token report and the webhook token" in told(app, ann)
@@ -86,7 +86,7 @@ def test_a_new_password_ends_api_tokens_and_replaces_the_webhook_token_when_aske
     app: App, house: House, ann: User, end: bool
 ):
     webhook, named = (
-        users.rotate_webhook_token(app, ann),
+        tokens.rotate_webhook_token(app, ann),
         sessions.add_api_token(
             app, ann, name="report", days=9, scopes=["read"], password=PASSWORD, address=""
         ),
@@ -96,10 +96,10 @@ def test_a_new_password_ends_api_tokens_and_replaces_the_webhook_token_when_aske
     assert person.call("POST", "/users/me/password", body | {"old": "not the one"}).status_code == 400
     said = person.does("POST", "/users/me/password", body)
     assert person.call("GET", "/users/me").status_code == 401, "signed in by the old password"
-    assert (users.by_access_token(app, named) is None, users.by_webhook_token(app, webhook) is None) == (
+    assert (tokens.by_access_token(app, named) is None, tokens.by_webhook_token(app, webhook) is None) == (
         end,
         end,
     )
     assert (said["webhook_token"] is None) is not end
     if end:
-        assert users.by_webhook_token(app, said["webhook_token"]) is not None
+        assert tokens.by_webhook_token(app, said["webhook_token"]) is not None

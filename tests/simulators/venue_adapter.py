@@ -30,7 +30,8 @@ from dashtrade.domain.ports import (
     Unknown,
     VenueStatus,
 )
-from dashtrade.domain.values import Symbol, TimeInForce, plain
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import TimeInForce, plain
 from tests.simulators.venue import SETTLE
 
 PATIENCE = 0.25  # seconds; on this machine an answer takes two thousandths

@@ -17,7 +17,8 @@ pytest.importorskip("alpaca", reason="alpaca-py is not installed")
 
 from dashtrade.brokers.alpaca.adapter import AlpacaBroker, Timeouts
 from dashtrade.domain.ports import OrderRef, OrderRequest
-from dashtrade.domain.values import OrderSide, OrderType, Symbol
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import OrderSide, OrderType
 from tests.simulators.alpaca import AlpacaSimulator
 
 D = Decimal

@@ -18,7 +18,8 @@ from datetime import timedelta
 import pytest
 
 from dashtrade.domain.ports import BadCredentials, OrderRequest, Rejected, RetryLater, Unavailable, Unknown
-from dashtrade.domain.values import OrderType, Timeframe, TimeInForce, client_order_id, new_id
+from dashtrade.domain.timeframes import Timeframe
+from dashtrade.domain.values import OrderType, TimeInForce, client_order_id, new_id
 from tests.support.broker_venue import (
     AFTER_PLACING,
     BUY,

@@ -20,7 +20,8 @@ from dashtrade.domain.ports import (
     OrderRequest,
     VenueStatus,
 )
-from dashtrade.domain.values import ZERO, OrderSide, OrderType, Symbol, sha256
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import ZERO, OrderSide, OrderType, sha256
 
 D = Decimal
 BUY, SELL = OrderSide.BUY, OrderSide.SELL

@@ -13,7 +13,8 @@ import pytest
 from dashtrade.brokers.crypto.adapter import CryptoBroker
 from dashtrade.brokers.crypto.venues import EXCHANGES
 from dashtrade.domain.ports import OrderRef, OrderRequest
-from dashtrade.domain.values import OrderSide, OrderType, Symbol, TimeInForce, new_id
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import OrderSide, OrderType, TimeInForce, new_id
 from tests.simulators.crypto import KEY, PASSPHRASE, SECRET, Simulator
 
 D = Decimal

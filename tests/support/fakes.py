@@ -13,7 +13,8 @@ from dashtrade.context import App
 from dashtrade.domain.access import Role
 from dashtrade.domain.people import User
 from dashtrade.domain.ports import Candle, Quote, Unavailable
-from dashtrade.domain.values import Symbol, Timeframe
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.timeframes import Timeframe
 from dashtrade.tables import people
 
 MORNING = datetime(2025, 6, 4, 15, 0, tzinfo=UTC)  # a Wednesday, New York's exchanges are open

@@ -32,10 +32,11 @@ from dashtrade.domain.ports import (
     Unavailable,
     VenueStatus,
 )
-from dashtrade.domain.values import OrderType, Symbol, TimeInForce, sha256
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import OrderType, TimeInForce, sha256
 from dashtrade.engine.readings import Readings
 from dashtrade.engine.watch import Watch
-from dashtrade.services.people import users as people_service
+from dashtrade.services.people import tokens as token_service
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import people as people_table
 from dashtrade.tables import tokens as token_table
@@ -79,7 +80,7 @@ class House:
 
         user = self.app.db.write(add)
         return Person(
-            house=self, user=user, access=access, token=people_service.rotate_webhook_token(self.app, user)
+            house=self, user=user, access=access, token=token_service.rotate_webhook_token(self.app, user)
         )
 
     def work(self, rounds: int = 4) -> None:

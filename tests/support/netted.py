@@ -24,7 +24,8 @@ from dashtrade.domain.ports import (
     Rules,
     VenueStatus,
 )
-from dashtrade.domain.values import OrderType, Symbol, TimeInForce
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import OrderType, TimeInForce
 from tests.support.installation import Venue
 
 AAPL = Symbol.parse("AAPL")

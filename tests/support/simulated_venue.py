@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from dashtrade.domain.ports import Broker
-from dashtrade.domain.values import Symbol
+from dashtrade.domain.symbols import Symbol
 from tests.simulators.crypto import Simulator
 from tests.support.broker_contract import Venue
 from tests.support.free_port import free_port

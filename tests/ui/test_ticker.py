@@ -19,7 +19,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from dashtrade.app import build_app
 from dashtrade.context import App
-from dashtrade.domain.values import Symbol
+from dashtrade.domain.symbols import Symbol
 from dashtrade.services.accounts.prices import holding
 from dashtrade.services.bots import bots as bot_service
 from dashtrade.services.people import sessions

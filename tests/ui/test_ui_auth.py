@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from dashtrade.app import build_app
 from dashtrade.context import App
 from dashtrade.domain.values import sha256
-from dashtrade.services.people import credentials, sessions, users
+from dashtrade.services.people import credentials, invitations, sessions, users
 from dashtrade.settings import ROOT, Settings
 from dashtrade.tables import people as people_table
 from dashtrade.tables import sessions as session_table
@@ -177,7 +177,7 @@ def test_joining_needs_an_invitation_that_works_once(desk: Desk):
     assert desk.ask("GET", "/join").status == 403
     with desk.app.db.read() as conn:
         boss = people_table.everyone(conn)[0]
-    code = users.invite(desk.app, boss, email="", role=boss.role.STANDARD)
+    code = invitations.invite(desk.app, boss, email="", role=boss.role.STANDARD)
     fields = {"invitation": code, "name": "Bea", "email": "bea@example.com", "password": PASSWORD}
     assert desk.ask("POST", "/join", urlencode(fields)).cookie
     again = desk.ask("POST", "/join", urlencode(fields | {"email": "other@example.com"}))

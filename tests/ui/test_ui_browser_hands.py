@@ -18,7 +18,7 @@ from dashtrade.domain.people import User
 from dashtrade.domain.signals import Origin
 from dashtrade.services.accounts import accounts
 from dashtrade.services.bots import bots
-from dashtrade.services.people import users
+from dashtrade.services.people import tokens, users
 from dashtrade.settings import ROOT, Settings
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import people as people_table
@@ -235,7 +235,7 @@ def test_a_password_is_changed_by_keyboard_alone(home: Home, door: App, browser:
 
 
 def test_copying_the_masked_address_copies_the_address(home: Home, tab: Any, door: App, ann: User):
-    token = users.rotate_webhook_token(door, ann)
+    token = tokens.rotate_webhook_token(door, ann)
     with door.db.read() as conn:
         account = next(each.id for each in bots.account_table.list_all(conn, ann.id) if each.mode == "paper")
     # a message to copy

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dashtrade.app import build_app
-from dashtrade.services.people import users
+from dashtrade.services.people import tokens, users
 from dashtrade.settings import ROOT, Settings
 from tests.support.installation import until
 from tests.ui.test_ui_browser import CHROMIUM, PASSWORD, Home, browser, home, shown, sign_in  # noqa: F401
@@ -52,7 +52,7 @@ def ann(home: Home) -> Iterator[Wire]:
     try:
         user_id = users.add_user(app, email="ann@example.com", name="Ann", password=PASSWORD)
         signed_in = users.sign_in(app, user_id)
-        yield Wire(home, signed_in.access_token, users.rotate_webhook_token(app, signed_in.user))
+        yield Wire(home, signed_in.access_token, tokens.rotate_webhook_token(app, signed_in.user))
     finally:
         app.close()
 

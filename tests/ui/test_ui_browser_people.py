@@ -20,7 +20,7 @@ from dashtrade.context import App
 from dashtrade.domain import totp
 from dashtrade.domain.access import Role
 from dashtrade.domain.people import User
-from dashtrade.services.people import users
+from dashtrade.services.people import invitations, tokens, users
 from dashtrade.settings import ROOT, Settings
 from dashtrade.tables import people as people_table
 from dashtrade.tables import sessions as session_table
@@ -122,7 +122,7 @@ def test_one_click_to_a_demo_that_becomes_an_account(tab: Any, home: Home, door:
     tab.goto(f"{home.ui}/history")
     shown(tab, "BTC/USD")
     assert tab.locator("tbody tr").count() >= 10
-    code = users.invite(door, boss, email="", role=Role.STANDARD)
+    code = invitations.invite(door, boss, email="", role=Role.STANDARD)
     email = f"{secrets.token_hex(4)}@example.com"
     tab.get_by_role("link", name="Keep it as an account").click()
     ready(tab)
@@ -249,7 +249,7 @@ def test_a_session_that_is_ended_from_elsewhere_ends_on_the_screen_and_a_deactiv
     tab: Any, other_tab: Any, home: Home, door: App
 ):
     user, admin = person(door), person(door, Role.ADMIN)
-    token = users.rotate_webhook_token(door, user)
+    token = tokens.rotate_webhook_token(door, user)
     knock(tab, home, user.email)
     ready(tab)
     other_tab.goto(f"{home.ui}/auth/login")

@@ -20,7 +20,7 @@ from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.people import User
 from dashtrade.domain.signals import Origin
-from dashtrade.domain.values import Symbol
+from dashtrade.domain.symbols import Symbol
 from dashtrade.services.accounts import accounts as account_service
 from dashtrade.services.bots import bots
 from dashtrade.services.people import users

@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from dashtrade.app import build_app
 from dashtrade.context import App
 from dashtrade.domain.round_trips import RoundTrip
-from dashtrade.domain.values import Side, Symbol
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import Side
 from dashtrade.services.accounts import accounts
 from dashtrade.services.bots import bots
 from dashtrade.services.people import users

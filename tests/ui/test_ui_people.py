@@ -19,7 +19,7 @@ from dashtrade.domain.people import User
 from dashtrade.services.accounts import simulation
 from dashtrade.services.bots.bots import Refusal
 from dashtrade.services.demo import demo
-from dashtrade.services.people import second_factor, users
+from dashtrade.services.people import invitations, second_factor, users
 from dashtrade.tables import messages
 from dashtrade.tables import people as people_table
 from dashtrade.tables.base import metadata
@@ -164,7 +164,7 @@ def test_a_demo_is_kept_on_the_account_page(app: App, house: House, seen_as: Any
     boss = house.join("boss@example.com", Role.SUPERADMIN).user
     user = reread(app, demo.start(app, address=""))
     seen_as(user)
-    code = users.invite(app, boss, email="", role=Role.STANDARD)
+    code = invitations.invite(app, boss, email="", role=Role.STANDARD)
     tab = opened("account")
     for label, value in {
         "Your name": "Dora",

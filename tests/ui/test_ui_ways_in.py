@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashtrade.context import App
 from dashtrade.domain.access import Role, TokenScope
-from dashtrade.services.people import credentials, sessions, users
+from dashtrade.services.people import credentials, invitations, sessions, tokens
 from dashtrade.ui.admin import people as admin_people
 from dashtrade.ui.shell import runtime
 from tests.support.installation import House
@@ -46,7 +46,7 @@ def test_a_new_password_ends_the_tokens_that_are_ticked(app: App, seen_as: Any, 
     named = sessions.add_api_token(
         app, user, name="report", days=9, scopes=["read"], password=PASSWORD, address=""
     )
-    webhook = users.rotate_webhook_token(app, user)
+    webhook = tokens.rotate_webhook_token(app, user)
     seen_as(user)
     tab = opened("account")
     for label, value in {
@@ -59,7 +59,7 @@ def test_a_new_password_ends_the_tokens_that_are_ticked(app: App, seen_as: Any, 
         tab.checkbox(key=key).set_value(end)
     button(tab, "Change the password").click().run()
     assert not tab.exception and not tab.error
-    assert (users.by_access_token(app, named) is None, users.by_webhook_token(app, webhook) is None) == (
+    assert (tokens.by_access_token(app, named) is None, tokens.by_webhook_token(app, webhook) is None) == (
         end,
         end,
     )
@@ -71,7 +71,7 @@ def test_an_open_invitation_or_link_is_listed_and_revoked(
     app: App, house: House, seen_as: Any, monkeypatch: pytest.MonkeyPatch, what: str
 ):
     boss, ann = house.join("boss@example.com", Role.SUPERADMIN).user, house.join().user
-    users.invite(app, boss, email="new@example.com", role=Role.ADMIN)
+    invitations.invite(app, boss, email="new@example.com", role=Role.ADMIN)
     credentials.make_link(app, boss, ann.id)
     shown: list[str] = []
     click = [what]
@@ -90,5 +90,5 @@ def test_an_open_invitation_or_link_is_listed_and_revoked(
     tab = opened("admin", part="People")
     assert not tab.exception and not tab.error
     assert shown[:2] == ["Invitation: new@example.com", "Password link: ann@example.com"]
-    left = (len(users.open_invitations(app, boss)), len(credentials.open_links(app, boss)))
+    left = (len(invitations.open_invitations(app, boss)), len(credentials.open_links(app, boss)))
     assert left == ((0, 1) if what == "invitation" else (1, 0))

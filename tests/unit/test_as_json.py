@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from dashtrade.domain.as_json import NotOfThatKind, from_json, from_named_json, named_json, to_json
 from dashtrade.domain.signals import Action, Signal, Size, SizeKind, Target
-from dashtrade.domain.values import OrderType, Side, Symbol, Timeframe, TimeInForce
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.timeframes import Timeframe
+from dashtrade.domain.values import OrderType, Side, TimeInForce
 from dashtrade.engine.intake import Accepted, Alert, Conflict, NoBot, Origin, Receipt
 from dashtrade.tables.lanes import Lane
 

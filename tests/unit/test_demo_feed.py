@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dashtrade.domain.values import Symbol, Timeframe
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.timeframes import Timeframe
 from dashtrade.feeds.demo import DemoFeed
 
 NOON = datetime(2026, 3, 5, 12, 34, 56, 789000, tzinfo=UTC)

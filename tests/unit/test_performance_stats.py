@@ -8,7 +8,7 @@ from decimal import Decimal as D
 import pytest
 
 from dashtrade.domain import performance_stats
-from dashtrade.domain.values import Symbol
+from dashtrade.domain.symbols import Symbol
 
 AAPL, BTC = Symbol.parse("AAPL"), Symbol.parse("BTCUSD")
 START = datetime(2026, 1, 5, 10, tzinfo=UTC)

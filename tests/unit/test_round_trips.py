@@ -21,7 +21,8 @@ from dashtrade.domain.round_trips import (
     follow_all,
     tally,
 )
-from dashtrade.domain.values import OrderSide, OrderType, Side, Symbol
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import OrderSide, OrderType, Side
 
 AAPL = Symbol.parse("AAPL")
 START = datetime(2026, 1, 5, 10, tzinfo=UTC)

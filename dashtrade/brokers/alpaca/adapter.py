@@ -44,7 +44,9 @@ from dashtrade.domain.ports import (
     Unavailable,
     VenueStatus,
 )
-from dashtrade.domain.values import ZERO, Malformed, Symbol, Timeframe, bot_of_order, floor_to, plain
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.timeframes import Timeframe
+from dashtrade.domain.values import ZERO, Malformed, bot_of_order, floor_to, plain
 
 __all__ = ["CAPABILITIES", "AlpacaBroker", "Timeouts", "check"]
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from dashtrade.brokers.alpaca import answers
 from dashtrade.brokers.alpaca.answers import Answer
 from dashtrade.domain.ports import Rejected, RetryLater, Unknown
-from dashtrade.domain.values import Timeframe
+from dashtrade.domain.timeframes import Timeframe
 
 _NEVER_SENT = (
     "NewConnectionError",

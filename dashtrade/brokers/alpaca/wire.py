@@ -26,12 +26,12 @@ from dashtrade.domain.ports import (
     Rules,
     VenueStatus,
 )
+from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import (
     ZERO,
     Malformed,
     OrderSide,
     OrderType,
-    Symbol,
     TimeInForce,
     exact,
     floor_to,

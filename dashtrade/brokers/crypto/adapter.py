@@ -38,18 +38,9 @@ from dashtrade.domain.ports import (
     Unknown,
     VenueStatus,
 )
-from dashtrade.domain.values import (
-    ZERO,
-    OrderSide,
-    OrderType,
-    Symbol,
-    Timeframe,
-    TimeInForce,
-    floor_to,
-    given,
-    plain,
-    round_to,
-)
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.timeframes import Timeframe
+from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce, floor_to, given, plain, round_to
 
 __all__ = ["CryptoBroker", "capabilities_of", "check"]
 

@@ -11,7 +11,8 @@ from typing import Any
 from dashtrade.brokers.crypto.reports import MOST_PAGES, number
 from dashtrade.brokers.crypto.venues import Exchange
 from dashtrade.domain.ports import FoundOrder, Unavailable
-from dashtrade.domain.values import ZERO, OrderSide, OrderType, Symbol, bot_of_order
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import ZERO, OrderSide, OrderType, bot_of_order
 
 PAGE = 500
 

@@ -12,7 +12,8 @@ from typing import Any
 from dashtrade.brokers.crypto.errors import not_offered
 from dashtrade.brokers.crypto.venues import Exchange
 from dashtrade.domain.ports import BrokerFill, Candle, OrderRef, OrderReport, Rules, Unavailable, VenueStatus
-from dashtrade.domain.values import ZERO, OrderSide, Timeframe, plain, round_to
+from dashtrade.domain.timeframes import Timeframe
+from dashtrade.domain.values import ZERO, OrderSide, plain, round_to
 
 MOST_PAGES = 20
 OKX_PAGE = 100

@@ -48,17 +48,8 @@ from dashtrade.domain.ports import (
     Unavailable,
     VenueStatus,
 )
-from dashtrade.domain.values import (
-    ZERO,
-    OrderSide,
-    OrderType,
-    Symbol,
-    TimeInForce,
-    floor_to,
-    given,
-    money,
-    plain,
-)
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce, floor_to, given, money, plain
 
 __all__ = [
     "MemoryPaperStore",

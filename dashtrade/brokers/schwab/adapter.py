@@ -57,18 +57,9 @@ from dashtrade.domain.ports import (
     Unavailable,
     VenueStatus,
 )
-from dashtrade.domain.values import (
-    ZERO,
-    Malformed,
-    OrderSide,
-    OrderType,
-    Symbol,
-    Timeframe,
-    TimeInForce,
-    given,
-    plain,
-    round_to,
-)
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.timeframes import Timeframe
+from dashtrade.domain.values import ZERO, Malformed, OrderSide, OrderType, TimeInForce, given, plain, round_to
 
 __all__ = ["CAPABILITIES", "SchwabBroker", "authorize_url", "check", "exchange_code", "expires_in", "warning"]
 

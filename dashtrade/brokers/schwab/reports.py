@@ -16,7 +16,9 @@ from dashtrade.domain.ports import (
     Unavailable,
     VenueStatus,
 )
-from dashtrade.domain.values import ZERO, Malformed, Symbol, Timeframe, TimeInForce
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.timeframes import Timeframe
+from dashtrade.domain.values import ZERO, Malformed, TimeInForce
 
 WORDS = {TimeInForce.DAY: "DAY", TimeInForce.GTC: "GOOD_TILL_CANCEL"}
 _STATUS = {

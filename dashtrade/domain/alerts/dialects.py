@@ -7,22 +7,18 @@ closes, whatever sizes the template filled in."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from decimal import ROUND_UP, Decimal
-from typing import Any, NoReturn
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
 
 from dashtrade.domain.alerts.fields import (
     ACTIONS,
     EXITS,
-    HUNDRED,
     IMPLIED,
     MARKS,
     NEEDS,
     ORDER_TYPES,
-    PERCENT,
     POSITIONS,
-    SIZE_KINDS,
-    STOP_TYPES,
     TIMES_IN_FORCE,
     Fields,
     Read,
@@ -35,12 +31,11 @@ from dashtrade.domain.alerts.fields import (
     read_moment,
     read_percent,
     read_positive,
-    read_share,
     read_span,
     read_time_of_day,
     read_timeframe,
-    without_sign,
 )
+from dashtrade.domain.alerts.levels import read_loss, read_profits
 from dashtrade.domain.alerts.payload import (
     WORD,
     bare,
@@ -53,12 +48,12 @@ from dashtrade.domain.alerts.payload import (
     secret_of,
     shown,
 )
-from dashtrade.domain.signals import Action, Signal, Size, SizeKind, Target
-from dashtrade.domain.values import Malformed, OrderType, Side, Symbol, exact, plain
+from dashtrade.domain.alerts.sizes import clash, read_entry, read_part, read_size, unused_sizes
+from dashtrade.domain.signals import Action, Signal
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import Malformed, OrderType, Side, exact, plain
 
 __all__ = ["Reading", "open_body", "parse", "read", "read_loss", "read_profits", "redact", "secret_of"]
-
-MAX_TARGETS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,16 +95,6 @@ def _asked(fields: Fields) -> tuple[Action | None, Side | None, Side | None]:
     return action, only, stands
 
 
-def _clash(fields: Fields, why: str) -> NoReturn:
-    paths = [
-        path
-        for thing in ("action", "side", "wanted", "prev", "after", "before")
-        for path, _ in fields.get(thing)
-    ]
-    hint = "sentiment and market_position say what is held after the trade; send the action that leads there."
-    raise Malformed(f"{' and '.join(paths)} contradict each other: {why}", where=paths[0], hint=hint)
-
-
 def _settle(
     action: Action | None, wanted: Side | None, prev: Side | None, grown: Decimal | None
 ) -> Action | None:
@@ -141,19 +126,19 @@ def _move(fields: Fields) -> dict[str, Any]:
     grown = after - before if after is not None and before is not None and prev in (None, wanted) else None
     settled = _settle(action, wanted, prev, grown)
     if settled is None or (only and wanted not in (None, Side.FLAT, only)):
-        _clash(fields, f"{action} cannot lead from {prev or 'any position'} to {wanted}")
+        clash(fields, f"{action} cannot lead from {prev or 'any position'} to {wanted}")
     notes = [] if settled is action else [f"{action or 'no action'}, {wanted} afterwards: read as {settled}"]
     if wanted is Side.FLAT:
-        return {"action": settled, "only_side": only, "size": None, "notes": (*notes, *_unused_sizes(fields))}
-    size = _size(fields, settled)
+        return {"action": settled, "only_side": only, "size": None, "notes": (*notes, *unused_sizes(fields))}
+    size = read_size(fields, settled)
     if settled in EXITS and (wanted or settled is Action.REDUCE):
         only = only or wanted
-        size = _part(fields, settled, size, before, grown)
+        size = read_part(fields, settled, size, before, grown)
     elif settled is Action.ADD and grown is not None and grown <= 0:
-        _clash(fields, "more is asked for, but the position does not grow")
+        clash(fields, "more is asked for, but the position does not grow")
     elif settled in (Action.BUY, Action.SELL):
         turns = wanted and prev not in (None, Side.FLAT, wanted)
-        size, note = _entry(fields, size, after, before if turns else None)
+        size, note = read_entry(fields, size, after, before if turns else None)
         notes += [note] if note else []
     return {"action": settled, "only_side": only, "size": size, "notes": tuple(notes)}
 
@@ -168,77 +153,6 @@ def _held(side: Side | None) -> Read[Decimal]:
         return abs(number)
 
     return read
-
-
-# --- sizes --------------------------------------------------------------------------------------------------
-
-
-def _sized(kind: str | None, *, leaving: bool) -> Read[Size]:
-    def read(value: object, where: str) -> Size:
-        percent = isinstance(value, str) and value.strip().endswith("%")
-        number = read_percent(value, where)
-        if percent and kind in (SizeKind.QUANTITY, SizeKind.DOLLARS, SizeKind.RISK_DOLLARS):
-            hint = "Drop the percent sign, or send another quantityType."
-            raise Malformed(f"{where} is a percentage, its type says {kind}", where=where, hint=hint)
-        meant = kind or (PERCENT if percent else SizeKind.QUANTITY)
-        if meant == PERCENT:
-            meant = SizeKind.POSITION_PERCENT if leaving else SizeKind.EQUITY_PERCENT
-        if meant is SizeKind.POSITION_PERCENT:
-            read_share(value, where)
-        return Size(kind=SizeKind(meant), value=number)
-
-    return read
-
-
-def _size(fields: Fields, action: Action) -> Size | None:
-    kind, leaving = fields.one("sizekind", read_choice(SIZE_KINDS)), action in EXITS
-    found = fields.read("size", _sized(kind, leaving=leaving))
-    return agreed(found + fields.read("dollars", _sized(SizeKind.DOLLARS, leaving=leaving)))
-
-
-def _unused_sizes(fields: Fields) -> list[str]:
-    """Templates fill sizes into an exit, often 0: harmless when all of it is closed anyway."""
-    notes = []
-    for path, value in fields.get("size") + fields.get("dollars"):
-        number = exact(without_sign(value), path)
-        if number < 0:
-            raise Malformed(f"{path} is {plain(number)}", where=path, hint="Sizes are above 0.")
-        notes += [f"flat afterwards: {path} {plain(number)} is not used"] if number else []
-    return notes
-
-
-def _part(
-    fields: Fields, action: Action, size: Size | None, before: Decimal | None, grown: Decimal | None
-) -> Size:
-    if grown is not None and before is not None and not 0 < -grown < before:
-        _clash(fields, "less is asked for, but the sizes of the position do not say so")
-    if size:
-        return size
-    if grown is None or before is None:
-        where = (fields.get("action") + fields.get("side") + fields.get("wanted"))[0][0]
-        hint = (
-            "Send a quantity, or market_position_size with prev_market_position_size; to leave all of it: "
-            "close."
-        )
-        raise Malformed(f"{action} of a part does not say how much", where=where, hint=hint)
-    # Rounded up: a venue rounds quantities down, and a third of 3 shares must come to 1.
-    percent = (-grown / before * HUNDRED).quantize(Decimal("1e-10"), ROUND_UP)
-    return Size(kind=SizeKind.POSITION_PERCENT, value=min(percent, HUNDRED))
-
-
-def _entry(
-    fields: Fields, size: Size | None, after: Decimal | None, closed: Decimal | None
-) -> tuple[Size | None, str]:
-    """A turn's contracts close the old position too; DashTrade closes it by itself, so only what is opened
-    counts."""
-    if size is None and after and "positionafter" in fields.named:
-        return Size(kind=SizeKind.QUANTITY, value=after), ""
-    if size and after and closed and size == Size(kind=SizeKind.QUANTITY, value=after + closed):
-        note = (
-            f"{plain(size.value)} closes {plain(closed)} and opens {plain(after)}: {plain(after)} is the size"
-        )
-        return Size(kind=SizeKind.QUANTITY, value=after), note
-    return size, ""
 
 
 # --- symbol, order and targets ------------------------------------------------------------------------------
@@ -288,81 +202,6 @@ def _order(fields: Fields) -> dict[str, Any]:
             f"{kind or 'the order'} with {' and '.join(given) or 'no price'}", where=where, hint=hint
         )
     return {"order_type": kind or (implied if given else None), **prices}
-
-
-def read_profits(value: object, where: str) -> tuple[Target, ...]:
-    if not isinstance(value, list):
-        return (_profit(value, where),)
-    if len(value) > MAX_TARGETS:
-        raise Malformed(f"{where} has {len(value)} steps", where=where, hint=f"Send at most {MAX_TARGETS}.")
-    steps = tuple(_profit(step, f"{where}[{number}]") for number, step in enumerate(value))
-    total = sum(step.share_percent or 0 for step in steps)
-    alike = [step for step in steps if step.share_percent is None and step.share_quantity is None]
-    if total > HUNDRED or (alike and len(steps) > 1 and (alike != [steps[-1]] or total == HUNDRED)):
-        hint = (
-            "Give each step a share, at most 100 percent together; the last may go without: it takes the "
-            "rest."
-        )
-        raise Malformed(f"the shares of {where} do not add up", where=where, hint=hint)
-    return steps
-
-
-def _profit(value: object, where: str) -> Target:
-    if not isinstance(value, dict):
-        return Target(price=read_positive(value, where))
-    fields = Fields.of(value, f"{where}.")
-    ways = {
-        "price": fields.one("limit_or_price", read_positive),
-        "percent": fields.one("percent", read_percent),
-        "amount": fields.one("amount", read_positive),
-    }
-    way = _only_way(ways, where, "limitPrice, percent, amount")
-    share, quantity = fields.one("share", read_share), fields.one("share_quantity", read_positive)
-    if share and quantity:
-        contradiction(fields.get("share")[0][0], fields.get("share_quantity")[0][0])
-    return replace(_target(way, ways[way]), share_percent=share, share_quantity=quantity)
-
-
-def read_loss(value: object, where: str) -> Target:
-    if not isinstance(value, dict):
-        return Target(price=read_positive(value, where))
-    fields = Fields.of(value, f"{where}.")
-    ways = {
-        "price": fields.one("stop_or_price", read_positive),
-        "percent": fields.one("percent", read_percent),
-        "amount": fields.one("amount", read_positive),
-        "trail_percent": fields.one("trail_percent", read_percent),
-        "trail_amount": fields.one("trail_amount", read_positive),
-    }
-    way = _only_way(ways, where, "stopPrice, percent, amount, trailAmount, trailPercent")
-    limit, trails = fields.one("limit_price", read_positive), way.startswith("trail")
-    kind = fields.one("type", read_choice(STOP_TYPES))
-    kind = kind or (OrderType.TRAILING_STOP if trails else OrderType.STOP_LIMIT if limit else OrderType.STOP)
-    trailing = kind is OrderType.TRAILING_STOP
-    limited = kind is OrderType.STOP_LIMIT
-    if (trails and not trailing) or (trailing and way == "price") or limited != (limit is not None):
-        hint = (
-            "stop takes stopPrice, percent or amount; stop_limit a limitPrice too; trailing_stop a trail "
-            "alone."
-        )
-        raise Malformed(f"{where} does not fit its type {kind}", where=where, hint=hint)
-    return replace(_target(way.removeprefix("trail_"), ways[way]), limit_price=limit, trailing=trailing)
-
-
-def _target(way: str, value: Decimal | None) -> Target:
-    match way:
-        case "price":
-            return Target(price=value)
-        case "percent":
-            return Target(percent=value)
-    return Target(amount=value)
-
-
-def _only_way(ways: dict[str, Decimal | None], where: str, names: str) -> str:
-    given = [way for way, value in ways.items() if value is not None]
-    if len(given) != 1:
-        raise Malformed(f"{where} has {len(given)} of {names}", where=where, hint="Send exactly one of them.")
-    return given[0]
 
 
 # --- the whole ----------------------------------------------------------------------------------------------

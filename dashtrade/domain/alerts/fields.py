@@ -12,7 +12,8 @@ from typing import Any, NoReturn, TypeVar
 
 from dashtrade.domain.alerts.payload import CONTROL, bare
 from dashtrade.domain.signals import Action, SizeKind
-from dashtrade.domain.values import Malformed, OrderType, Side, Timeframe, TimeInForce, exact, plain
+from dashtrade.domain.timeframes import Timeframe
+from dashtrade.domain.values import Malformed, OrderType, Side, TimeInForce, exact, plain
 
 T = TypeVar("T")
 Read = Callable[[object, str], T]

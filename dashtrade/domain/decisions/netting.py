@@ -14,7 +14,8 @@ from decimal import Decimal
 from dashtrade.domain.exits.broker_held import is_native
 from dashtrade.domain.orders import Effect, Order, OrderStatus
 from dashtrade.domain.ports import Capabilities, Rules
-from dashtrade.domain.values import ZERO, OrderSide, Symbol, client_order_id, floor_to, plain
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import ZERO, OrderSide, client_order_id, floor_to, plain
 
 ONE = Decimal(1)
 APART = 10  # between the numbers of a decision's steps: what one of them is split into comes in between

@@ -10,7 +10,8 @@ from decimal import Decimal
 from dashtrade.domain.exits.exits import Kept, price_of, read_written, written
 from dashtrade.domain.ports import Capabilities
 from dashtrade.domain.signals import ExitPlan, Target
-from dashtrade.domain.values import OrderSide, OrderType, Symbol, TimeInForce, given, plain, round_to
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import OrderSide, OrderType, TimeInForce, given, plain, round_to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

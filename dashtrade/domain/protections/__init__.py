@@ -38,7 +38,8 @@ from dashtrade.domain.protections.order_rate import OrderRate
 from dashtrade.domain.protections.stale_price import StalePrice
 from dashtrade.domain.protections.stop_streak import StopStreak
 from dashtrade.domain.protections.wide_spread import WideSpread
-from dashtrade.domain.values import Malformed, Symbol, iso, plain
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import Malformed, iso, plain
 
 __all__ = [
     "ALWAYS",

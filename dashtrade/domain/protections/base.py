@@ -16,7 +16,8 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.ports import Quote
-from dashtrade.domain.values import ZERO, Malformed, Symbol, exact, plain
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import ZERO, Malformed, exact, plain
 
 T = TypeVar("T")
 MONTH = 30 * 24 * 60  # in minutes: no protection looks back further

@@ -28,7 +28,9 @@ from dashtrade.domain.ports import (
     Quote,
     Unavailable,
 )
-from dashtrade.domain.values import ZERO, Symbol, Timeframe
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.timeframes import Timeframe
+from dashtrade.domain.values import ZERO
 from dashtrade.services.accounts.latest_answers import Answer, Latest
 from dashtrade.tables import readings as reading_table
 from dashtrade.tables.readings import Reading

@@ -17,7 +17,8 @@ from dashtrade.domain.bots import Bot, OrderDefaults, Sides
 from dashtrade.domain.decisions.sizing import NoSize, entry_size
 from dashtrade.domain.ports import BrokerError, Capabilities, Quote, Rejected, Rules, Unavailable
 from dashtrade.domain.signals import Size, SizeKind
-from dashtrade.domain.values import ZERO, Malformed, OrderType, Symbol, money, plain
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import ZERO, Malformed, OrderType, money, plain
 
 T = TypeVar("T")
 Warn = Callable[[str], Any]

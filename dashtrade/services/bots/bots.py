@@ -17,7 +17,9 @@ from dashtrade.domain.bots import Bot, OrderDefaults, Sides
 from dashtrade.domain.exits import exits as exit_rules
 from dashtrade.domain.people import User
 from dashtrade.domain.signals import ExitPlan, Origin, SizeKind
-from dashtrade.domain.values import Malformed, Symbol, Timeframe, exact, new_id, plain
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.timeframes import Timeframe
+from dashtrade.domain.values import Malformed, exact, new_id, plain
 from dashtrade.services.accounts import venue_check
 from dashtrade.services.accounts.owned import account_of
 from dashtrade.services.accounts.venue_check import Warn

@@ -24,7 +24,7 @@ from dashtrade.domain.exits import exits as exit_rules
 from dashtrade.domain.people import User
 from dashtrade.domain.ports import BrokerError, Unavailable
 from dashtrade.domain.signals import ExitPlan, Signal
-from dashtrade.domain.values import Symbol
+from dashtrade.domain.symbols import Symbol
 from dashtrade.engine.deciding import Market, look
 from dashtrade.engine.intake import expiry, listeners_of
 from dashtrade.tables import accounts as account_table

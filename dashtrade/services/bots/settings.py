@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from dashtrade.domain.alerts.dialects import read_loss, read_profits
 from dashtrade.domain.alerts.fields import (
     TIMES_IN_FORCE,
     read_choice,
@@ -16,6 +15,7 @@ from dashtrade.domain.alerts.fields import (
     read_span,
     read_time_of_day,
 )
+from dashtrade.domain.alerts.levels import read_loss, read_profits
 from dashtrade.domain.bots import OrderDefaults
 from dashtrade.domain.exits import exits as exit_rules
 from dashtrade.domain.signals import ExitPlan, SizeKind, Target

@@ -28,14 +28,15 @@ from dashtrade.domain.access import Role
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.people import User
 from dashtrade.domain.signals import Origin
-from dashtrade.domain.values import Symbol, Timeframe
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.timeframes import Timeframe
 from dashtrade.engine.watch import Watch
 from dashtrade.limits import network_of
 from dashtrade.locks import NotMyTurn
 from dashtrade.services.accounts import accounts
 from dashtrade.services.bots import bots
 from dashtrade.services.bots.bots import Refusal
-from dashtrade.services.people import admin, passwords, removal, users
+from dashtrade.services.people import admin, emails, invitations, passwords, removal, users
 from dashtrade.services.people.sessions import DEMO_LIFE
 from dashtrade.services.people.users import Denied
 from dashtrade.tables import bots as bot_table
@@ -169,15 +170,16 @@ def claim(
 ) -> None:
     """The demo becomes a real account; its bots, history and settings stay. Whoever needs an invitation to
     join needs one here."""
-    email, now = users.read_email(email), app.clock.now()
-    invited = users.may_join(app, code or None, email)
+    email, now = emails.read_email(email), app.clock.now()
+    invited = invitations.may_join(app, code or None, email)
     passwords.check(password, email, name)
     stored = passwords.hashed(password)
 
     def work(conn: sa.Connection) -> None:
         users.check_free(conn, email)
         if invited is not None and not (
-            users.still_invites(conn, invited) and invitation_table.use_invitation(conn, invited.id, now)
+            invitations.still_invites(conn, invited)
+            and invitation_table.use_invitation(conn, invited.id, now)
         ):
             raise Denied("this invitation was used already", "Ask for another one.")
         role = Role(invited.role) if invited is not None else Role.STANDARD

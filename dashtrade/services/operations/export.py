@@ -21,7 +21,8 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.people import User
-from dashtrade.domain.values import Symbol, iso, plain
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import iso, plain
 from dashtrade.services.bots.bots import Refusal
 from dashtrade.tables import admin_queries
 from dashtrade.tables import export as table

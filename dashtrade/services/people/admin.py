@@ -14,7 +14,7 @@ from dashtrade.domain.access import Permission, Role
 from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed
 from dashtrade.services.bots.bots import NotFound, Refusal
-from dashtrade.services.people import removal, second_factor, users
+from dashtrade.services.people import invitations, removal, second_factor
 from dashtrade.services.people.permission import require, require_over
 from dashtrade.tables import admin_queries, installation_settings
 from dashtrade.tables import bots as bot_table
@@ -135,21 +135,21 @@ def delete(app: App, actor: User, user_id: int, *, confirm: str) -> None:
 
 
 def settings(app: App) -> dict[str, Any]:
-    return {"signup": users.signup(app), "demo": demo_offered(app)}
+    return {"signup": invitations.signup(app), "demo": demo_offered(app)}
 
 
 def demo_offered(app: App) -> bool:
     """While nobody may sign up, there is no demo either: it ends in an account."""
     with app.db.read() as conn:
         return (
-            installation_settings.setting(conn, users.DEMO) != "off"
-            and (installation_settings.setting(conn, users.SIGNUP) or app.settings.signup) != "closed"
+            installation_settings.setting(conn, invitations.DEMO) != "off"
+            and (installation_settings.setting(conn, invitations.SIGNUP) or app.settings.signup) != "closed"
         )
 
 
 def put_setting(app: App, actor: User, name: str, value: str) -> None:
     require(actor, Permission.MANAGE_SYSTEM)
-    allowed = {users.SIGNUP: SIGNUPS, users.DEMO: ("on", "off")}[name]
+    allowed = {invitations.SIGNUP: SIGNUPS, invitations.DEMO: ("on", "off")}[name]
     if value not in allowed:
         raise Malformed(f"{name} cannot be {value[:30]!r}", where=name, hint=f"One of: {', '.join(allowed)}.")
     now = app.clock.now()

@@ -13,7 +13,8 @@ from dashtrade.domain.access import Permission, may, may_manage
 from dashtrade.domain.people import User
 from dashtrade.domain.values import sha256
 from dashtrade.services.bots.bots import NotFound, Refusal
-from dashtrade.services.people import passwords, second_factor, users
+from dashtrade.services.people import emails, passwords, second_factor, users
+from dashtrade.services.people import tokens as token_service
 from dashtrade.services.people.permission import require, require_over
 from dashtrade.services.people.users import Denied
 from dashtrade.tables import attempts as attempt_table
@@ -51,12 +52,12 @@ def change_password(
         address=address,
         end_api_tokens=end_api_tokens,
     )
-    return users.rotate_webhook_token(app, user) if rotate_webhook_token else None
+    return token_service.rotate_webhook_token(app, user) if rotate_webhook_token else None
 
 
 def change_email(app: App, user: User, *, email: str, password: str, address: str) -> None:
     users.check_own_password(app, user, password, address, where="password")
-    email, now = users.read_email(email), app.clock.now()
+    email, now = emails.read_email(email), app.clock.now()
 
     def work(conn: sa.Connection) -> None:
         if email != user.email:
@@ -119,7 +120,7 @@ def open_links(app: App, actor: User) -> list[Any]:
 def rescue(app: App, email: str) -> str:
     """For whoever has the machine, when nobody can sign in: the same link, and the second factor is off."""
     with app.db.read() as conn:
-        found = people_table.by_email(conn, users.read_email(email))
+        found = people_table.by_email(conn, emails.read_email(email))
     if found is None:
         raise NotFound("user")
     second_factor.remove(
@@ -231,7 +232,9 @@ def _put_password(
             raise Denied("this link is wrong, used or too old", "Ask an admin for a new one.")
         people_table.change(conn, user_id, password_hash=stored)
         session_table.remove_sessions(conn, user_id, keep=keep)
-        token_table.revoke_api_tokens(conn, user_id, now, name=None if end_api_tokens else users.SIGN_IN)
+        token_table.revoke_api_tokens(
+            conn, user_id, now, name=None if end_api_tokens else token_service.SIGN_IN
+        )
         attempt_table.forget_devices(conn, user_id)
         _tell_what_still_works(conn, user_id, now)
         table.end_handed_out(conn, user_id)

@@ -16,7 +16,7 @@ from dashtrade.domain import totp
 from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed, sha256
 from dashtrade.services.bots.bots import Refusal
-from dashtrade.services.people import second_factor_policy, throttle, users
+from dashtrade.services.people import second_factor_policy, throttle, tokens, users
 from dashtrade.services.people.throttle import Key
 from dashtrade.services.refusals import CodeNeeded, Denied
 from dashtrade.tables import messages as message_table
@@ -55,7 +55,7 @@ def enable(
         table.put_factor(conn, user.id, sealed, step)
         table.put_codes(conn, user.id, [sha256(_plain(code)) for code in codes])
         session_table.remove_sessions(conn, user.id, keep=sha256(token or ""))
-        token_table.revoke_api_tokens(conn, user.id, now, name=users.SIGN_IN)
+        token_table.revoke_api_tokens(conn, user.id, now, name=tokens.SIGN_IN)
         ended = second_factor_policy.end_declines(conn, user)
         detail = {"declines_ended": ended} if ended else None
         message_table.record(

@@ -11,8 +11,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from dashtrade.context import App
-from dashtrade.domain.alerts.dialects import read_loss, read_profits
 from dashtrade.domain.alerts.fields import read_flag, read_moment
+from dashtrade.domain.alerts.levels import read_loss, read_profits
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.exits import exits as rules
 from dashtrade.domain.people import User

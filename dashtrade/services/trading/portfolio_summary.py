@@ -19,7 +19,8 @@ from dashtrade.domain.people import User
 from dashtrade.domain.performance_stats import Ended, win_rate
 from dashtrade.domain.ports import AccountState, BrokerError
 from dashtrade.domain.scope import Money, MoneyScope
-from dashtrade.domain.values import ZERO, Symbol
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import ZERO
 from dashtrade.services.accounts.prices import Holding, daily_candles, holding, state_of
 from dashtrade.services.trading.scope import covered, money_of
 from dashtrade.tables import accounts as account_table

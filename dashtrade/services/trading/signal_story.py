@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.orders import Order
-from dashtrade.domain.values import Malformed, Timeframe, iso, plain
+from dashtrade.domain.timeframes import Timeframe
+from dashtrade.domain.values import Malformed, iso, plain
 from dashtrade.engine.settlement import UNDER_WAY
 from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import fills as fill_table

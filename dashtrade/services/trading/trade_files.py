@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.people import User
-from dashtrade.domain.values import Symbol, plain
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import plain
 from dashtrade.services.operations.export import Pieces, csv_pieces
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table

@@ -11,7 +11,7 @@ from dashtrade.domain.access import Permission, TokenScope
 from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed
 from dashtrade.services.demo import demo
-from dashtrade.services.people import credentials, removal, users
+from dashtrade.services.people import credentials, invitations, removal, users
 from dashtrade.services.people import sessions as service
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import tokens as token_table
@@ -43,7 +43,7 @@ def keep_demo(app: App, user: User) -> None:
             help="8 to 128 characters.",
         )
         code = ""
-        if users.signup(app) == "invite":
+        if invitations.signup(app) == "invite":
             code = (
                 st.text_input(
                     "Invitation",

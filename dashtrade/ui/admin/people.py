@@ -13,7 +13,7 @@ from dashtrade.domain.access import Permission, Role, may, may_manage
 from dashtrade.domain.people import User
 from dashtrade.services.people import admin as service
 from dashtrade.services.people import credentials, second_factor_policy, sessions
-from dashtrade.services.people import users as people_service
+from dashtrade.services.people import invitations as invitation_service
 from dashtrade.tables import people as people_table
 from dashtrade.ui.admin.admin import PAGE, cursor, turn
 from dashtrade.ui.kit.components import Cell, Column, Row, go, table
@@ -62,7 +62,7 @@ def show(app: App, user: User) -> None:
         )
         if not found:
             st.caption("Nobody is called that.")
-        st.caption(f"{SIGNUP[people_service.signup(app)]} A superadmin can change that under System.")
+        st.caption(f"{SIGNUP[invitation_service.signup(app)]} A superadmin can change that under System.")
     turn(found, after, "after", lambda who: who.id)
     if clicked:
         _manage(int(clicked[0]))
@@ -83,7 +83,7 @@ def _handed_out(app: App, user: User) -> None:
                 Cell(text=day(user, i.expires_at)),
             ],
         )
-        for i in people_service.open_invitations(app, user)
+        for i in invitation_service.open_invitations(app, user)
     ] + [
         Row(
             id=f"link-{one.user_id}",
@@ -106,7 +106,7 @@ def _handed_out(app: App, user: User) -> None:
         )
     if clicked:
         kind, _, number = clicked[0].partition("-")
-        revoke = people_service.revoke_invitation if kind == "invitation" else credentials.revoke_link
+        revoke = invitation_service.revoke_invitation if kind == "invitation" else credentials.revoke_link
         _try(lambda: revoke(app, user, int(number)), "Revoked: it works no more.")
 
 
@@ -274,7 +274,9 @@ def _invite() -> None:
         sent = st.form_submit_button("Make the link", type="primary")
     if sent:
         with trying() as attempt:
-            code = people_service.invite(app, user, email=(email or "").strip(), role=role or Role.STANDARD)
+            code = invitation_service.invite(
+                app, user, email=(email or "").strip(), role=role or Role.STANDARD
+            )
         if attempt.ok:
             st.markdown("**Send them this link.** It works once, for a week, and is not shown again.")
             st.code(f"{app.settings.dashboard_url}/join?invitation={code}", language=None, wrap_lines=True)
@@ -283,7 +285,7 @@ def _invite() -> None:
                     "It opens on this machine alone: set DASHTRADE\\_DASHBOARD\\_URL to the address that "
                     "others reach the dashboard by."
                 )
-            if people_service.signup(app) == "closed":
+            if invitation_service.signup(app) == "closed":
                 st.warning(
                     "Sign-up is closed on this installation: the link works once a superadmin opens it for "
                     "invitations, under System."

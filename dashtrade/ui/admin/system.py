@@ -17,8 +17,8 @@ from dashtrade.domain.people import User
 from dashtrade.services.accounts import simulation
 from dashtrade.services.bots import switches as switch_service
 from dashtrade.services.people import admin as service
+from dashtrade.services.people import invitations as invitation_service
 from dashtrade.services.people import second_factor_policy as policy
-from dashtrade.services.people import users as people_service
 from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import lanes as lane_table
 from dashtrade.tables import people as people_table
@@ -88,7 +88,7 @@ def _health(user: User) -> None:
             Card(
                 label="People",
                 value=f"{members:,}",
-                note=f"{SIGNUPS[people_service.signup(app)].lower()} may join",
+                note=f"{SIGNUPS[invitation_service.signup(app)].lower()} may join",
             ),
             Card(label="Dashboard's memory", value=f"{_memory():.0f} MB", note="this process"),
         ],
@@ -251,9 +251,9 @@ def _joining(app: App, user: User) -> None:
         if st.form_submit_button("Save"):
             with trying() as attempt:
                 if chosen and chosen != found["signup"]:
-                    service.put_setting(app, user, people_service.SIGNUP, chosen)
+                    service.put_setting(app, user, invitation_service.SIGNUP, chosen)
                 if demo != found["demo"]:
-                    service.put_setting(app, user, people_service.DEMO, "on" if demo else "off")
+                    service.put_setting(app, user, invitation_service.DEMO, "on" if demo else "off")
             if attempt.ok:
                 st.session_state["said"] = "Saved."
                 st.rerun()

@@ -15,7 +15,8 @@ from dashtrade.domain.bots import DAYS, Bot
 from dashtrade.domain.ports import BrokerError
 from dashtrade.domain.scope import MoneyScope
 from dashtrade.domain.signals import SizeKind
-from dashtrade.domain.values import Malformed, Symbol, plain
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import Malformed, plain
 from dashtrade.services.accounts import prices
 from dashtrade.services.bots import bots as service
 from dashtrade.services.trading.scope import covered, money_of

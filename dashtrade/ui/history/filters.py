@@ -14,7 +14,8 @@ import streamlit as st
 from dashtrade.domain.people import User
 from dashtrade.domain.round_trips import ExitReason
 from dashtrade.domain.scope import MoneyScope
-from dashtrade.domain.values import Symbol, iso
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import iso
 from dashtrade.ui.kit.components import to_top
 from dashtrade.ui.kit.format import exit_said, zone
 

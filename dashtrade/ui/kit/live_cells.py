@@ -13,7 +13,8 @@ from dashtrade.domain.people import User
 from dashtrade.domain.ports import AccountState, BrokerError, BrokerPosition
 from dashtrade.domain.position_mismatch import asset_of
 from dashtrade.domain.scope import Money, MoneyScope
-from dashtrade.domain.values import ZERO, Symbol
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import ZERO
 from dashtrade.services.accounts.prices import Holding, positions_of, state_of
 from dashtrade.services.trading.portfolio_summary import equity_by_currency, open_profit
 from dashtrade.services.trading.scope import covered, of_account

@@ -15,7 +15,8 @@ from dashtrade.context import App
 from dashtrade.domain.decisions.risk import risk_limit_price
 from dashtrade.domain.exits import exits as rules
 from dashtrade.domain.people import User
-from dashtrade.domain.values import Side, Timeframe
+from dashtrade.domain.timeframes import Timeframe
+from dashtrade.domain.values import Side
 from dashtrade.services.accounts.prices import Holding
 from dashtrade.services.bots import bots as bot_service
 from dashtrade.ui.kit import live_cells

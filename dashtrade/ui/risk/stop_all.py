@@ -11,7 +11,7 @@ import streamlit as st
 from dashtrade.context import App
 from dashtrade.domain.bots import Stop
 from dashtrade.domain.people import User
-from dashtrade.domain.values import Symbol
+from dashtrade.domain.symbols import Symbol
 from dashtrade.services.bots import switches as switch_service
 from dashtrade.services.trading import flatten
 from dashtrade.ui.kit import data

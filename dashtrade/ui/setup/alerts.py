@@ -13,7 +13,7 @@ from dashtrade.domain.people import User
 from dashtrade.domain.values import new_id
 from dashtrade.services.demo import demo
 from dashtrade.services.operations import quotas
-from dashtrade.services.people import users
+from dashtrade.services.people import tokens
 from dashtrade.services.trading import signal_story
 from dashtrade.ui.kit import data
 from dashtrade.ui.kit.components import badge
@@ -79,11 +79,11 @@ def _builder(app: App, user: User, bots: list[Bot]) -> Bot:
         "In TradingView: paste it into the alert's Message, and your webhook address into Notifications, "
         "Webhook URL."
     )
-    if found := users.webhook_token(app, user):
+    if found := tokens.webhook_token(app, user):
         webhook.address_line(app, found[0], "alert_url")
     elif st.button("Make my webhook address", icon=":material/link:", key="alert_make_url"):
         with trying() as attempt:
-            users.rotate_webhook_token(app, user)
+            tokens.rotate_webhook_token(app, user)
         if attempt.ok:
             st.rerun()
     return bot

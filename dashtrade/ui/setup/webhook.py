@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashtrade.context import App
 from dashtrade.domain.people import User
-from dashtrade.services.people import users
+from dashtrade.services.people import tokens, users
 from dashtrade.ui.kit.components import copy_line
 from dashtrade.ui.kit.format import ago, day
 from dashtrade.ui.shell.errors import trying
@@ -24,7 +24,7 @@ OVERLAPS = {
 
 
 def show(app: App, user: User) -> None:
-    found = users.webhook_token(app, user)
+    found = tokens.webhook_token(app, user)
     if found is None:
         if empty(
             "Your webhook address is where TradingView, or anything else, sends its alerts.",
@@ -32,7 +32,7 @@ def show(app: App, user: User) -> None:
             icon=":material/link:",
             key="webhook",
         ):
-            users.rotate_webhook_token(app, user)
+            tokens.rotate_webhook_token(app, user)
             st.rerun()
         return
     token, row = found
@@ -79,7 +79,7 @@ def _rotate() -> None:
     st.caption("Time to change your alerts one by one. If it has leaked, choose: at once.")
     if st.button("Make the new address", type="primary"):
         with trying() as attempt:
-            users.rotate_webhook_token(the_app(), guard(), overlap=OVERLAPS[chosen or "At once"])
+            tokens.rotate_webhook_token(the_app(), guard(), overlap=OVERLAPS[chosen or "At once"])
         if attempt.ok:
             st.rerun()
 
@@ -92,7 +92,7 @@ def _revoke() -> None:
     )
     if st.button("Revoke", type="primary"):
         with trying() as attempt:
-            users.revoke_webhook_tokens(the_app(), guard())
+            tokens.revoke_webhook_tokens(the_app(), guard())
         if attempt.ok:
             st.rerun()
 

@@ -18,7 +18,15 @@ from dashtrade.context import App
 from dashtrade.domain.values import Malformed
 from dashtrade.limits import Places, Rate, Turns, network_of
 from dashtrade.services.demo import demo
-from dashtrade.services.people import admin, credentials, second_factor, sessions, throttle, users
+from dashtrade.services.people import (
+    admin,
+    credentials,
+    invitations,
+    second_factor,
+    sessions,
+    throttle,
+    users,
+)
 from dashtrade.services.people.users import Denied
 from dashtrade.settings import ROOT
 from dashtrade.tables import people as people_table
@@ -176,7 +184,11 @@ class Doors:
     def _login_form(
         self, email: str, remember: bool, wrong: Wrong | None = None, done: str = "", to: str = "/"
     ) -> str:
-        join = 'New here? <a href="/join">Create an account</a>' if users.signup(self.app) == "open" else ""
+        join = (
+            'New here? <a href="/join">Create an account</a>'
+            if invitations.signup(self.app) == "open"
+            else ""
+        )
         return form(
             aside=DEMO_ASIDE if admin.demo_offered(self.app) else "",
             title="Sign in",
@@ -299,7 +311,7 @@ class Doors:
 
     async def join(self, request: Request, given: dict[str, str]) -> Response:
         code = given.get("invitation", "")
-        signup = await run_in_threadpool(users.signup, self.app)
+        signup = await run_in_threadpool(invitations.signup, self.app)
         if signup == "closed" or (signup == "invite" and not code):
             lead = (
                 "Joining needs an invitation."

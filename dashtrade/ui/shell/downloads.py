@@ -22,7 +22,8 @@ from dashtrade.context import App
 from dashtrade.domain.access import Permission, may
 from dashtrade.domain.alerts.fields import read_moment
 from dashtrade.domain.people import User
-from dashtrade.domain.values import Malformed, Symbol
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import Malformed
 from dashtrade.services.bots.bots import Refusal
 from dashtrade.services.operations import export
 from dashtrade.services.people import sessions

@@ -10,7 +10,8 @@ import streamlit as st
 from bot_engine import Lane, Receipt
 from dashtrade.context import App
 from dashtrade.domain.people import User
-from dashtrade.domain.values import Malformed, Symbol, new_id
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import Malformed, new_id
 from dashtrade.services.trading import orders as order_service
 from dashtrade.services.trading import replay, signal_story
 from dashtrade.ui.kit import data

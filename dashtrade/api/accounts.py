@@ -1,0 +1,147 @@
+"""Broker accounts: added, tested, changed, removed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pydantic
+from flask import Blueprint
+
+from dashtrade.api.answers import Body
+from dashtrade.api.http import endpoint, the_app
+from dashtrade.domain.access import TokenScope
+from dashtrade.domain.accounts import Account
+from dashtrade.domain.people import User
+from dashtrade.domain.values import iso
+from dashtrade.services.accounts import accounts as account_service
+from dashtrade.services.accounts import connections, schwab_sign_in
+from dashtrade.services.accounts import owned as owned_accounts
+from dashtrade.tables import accounts as account_table
+
+# --- accounts -----------------------------------------------------------------------------------------------
+
+
+bp = Blueprint("accounts", __name__, url_prefix="/api/v1")
+
+
+DECLINE = pydantic.Field(
+    False,
+    description="goes with acknowledge, of a user who has no second factor and goes on without: whoever "
+    "gets the password can trade the money; recorded, and over once there is a second factor",
+)
+
+
+class NewAccount(Body):
+    broker: str = pydantic.Field(max_length=40)
+    mode: str = "paper"
+    label: str = pydantic.Field("", max_length=80, pattern=r"^[^\x00-\x1f]*$")
+    credentials: dict[str, str] = pydantic.Field(default_factory=dict)
+    options: dict[str, Any] = pydantic.Field(default_factory=dict)
+    acknowledge: str = pydantic.Field(
+        "", max_length=40, description='"REAL MONEY": without it a live account does not trade yet'
+    )
+    decline_second_factor: bool = DECLINE
+
+
+class SignIn(Body):
+    redirected_to: str = pydantic.Field("", max_length=4000)
+
+
+class AccountChanges(Body):
+    label: str | None = pydantic.Field(None, max_length=80, pattern=r"^[^\x00-\x1f]*$")
+    credentials: dict[str, str] | None = None
+    options: dict[str, Any] | None = None
+    acknowledge: str | None = pydantic.Field(
+        None, max_length=40, description='"REAL MONEY": a live account may trade from now on'
+    )
+    decline_second_factor: bool = DECLINE
+
+
+def account_view(account: Account) -> dict[str, Any]:
+    return {
+        "id": account.id,
+        "broker": account.broker,
+        "mode": account.mode,
+        "label": account.label,
+        "options": account.options,
+        "is_active": account.is_active,
+        "disabled_reason": account.disabled_reason,
+        "created_at": iso(account.created_at),
+        "checked_at": iso(account.checked_at) if account.checked_at else None,
+        "check_result": account.check_result,
+        "acknowledged_at": iso(account.acknowledged_at) if account.acknowledged_at else None,
+        "second_factor_declined_at": iso(account.second_factor_declined_at)
+        if account.second_factor_declined_at
+        else None,
+        "problem": account.problem,
+    }
+
+
+@endpoint(bp, "GET", "/accounts")
+def list_accounts(user: User) -> dict[str, Any]:
+    """One's broker accounts. Credentials are never shown."""
+    with the_app().db.read() as conn:
+        return {
+            "items": [account_view(account) for account in account_table.list_all(conn, user.id)],
+            "next_cursor": None,
+        }
+
+
+@endpoint(bp, "POST", "/accounts", body=NewAccount, status=201, scopes=[TokenScope.ADMIN])
+def add_account(user: User, given: NewAccount) -> dict[str, Any]:
+    """Connect a broker account; its credentials are sealed before they are stored."""
+    app = the_app()
+    account_id = account_service.add_account(
+        app,
+        user,
+        broker=given.broker,
+        mode=given.mode,
+        label=given.label,
+        credentials=given.credentials,
+        options=given.options,
+        acknowledge=given.acknowledge,
+        decline_second_factor=given.decline_second_factor,
+    )
+    return account_view(owned_accounts.account_of(app, user, account_id))
+
+
+@endpoint(bp, "GET", "/accounts/<int:account_id>")
+def get_account(user: User, account_id: int) -> dict[str, Any]:
+    """One broker account."""
+    return account_view(owned_accounts.account_of(the_app(), user, account_id))
+
+
+@endpoint(bp, "PATCH", "/accounts/<int:account_id>", body=AccountChanges, scopes=[TokenScope.ADMIN])
+def change_account(user: User, given: AccountChanges, account_id: int) -> dict[str, Any]:
+    """Rename it, change its options, replace its credentials, or say that it may trade with real money."""
+    account_service.change_account(the_app(), user, account_id, given.model_dump(exclude_unset=True))
+    return account_view(owned_accounts.account_of(the_app(), user, account_id))
+
+
+@endpoint(bp, "DELETE", "/accounts/<int:account_id>", scopes=[TokenScope.ADMIN])
+def remove_account(user: User, account_id: int) -> dict[str, Any]:
+    """Forget an account and its credentials; its history stays."""
+    account_service.remove_account(the_app(), user, account_id)
+    return {"id": account_id, "status": "removed"}
+
+
+@endpoint(bp, "POST", "/accounts/<int:account_id>/test")
+def test_account(user: User, account_id: int) -> dict[str, Any]:
+    """Reach the broker with the stored credentials, within ten seconds, and say what it answered."""
+    return connections.test(the_app(), user, account_id)
+
+
+@endpoint(bp, "POST", "/accounts/<int:account_id>/renew", body=SignIn, scopes=[TokenScope.ADMIN])
+def renew_sign_in(user: User, given: SignIn, account_id: int) -> dict[str, Any]:
+    """Sign in at the broker again, where a person has to: first the address to go to, then with the one that
+    it led back to."""
+    if not given.redirected_to:
+        return {"id": account_id, "url": schwab_sign_in.renew_address(the_app(), user, account_id)}
+    return {"id": account_id, **schwab_sign_in.renew(the_app(), user, account_id, given.redirected_to)}
+
+
+@endpoint(bp, "POST", "/accounts/<int:account_id>/reset")
+def reset_account(user: User, account_id: int) -> dict[str, Any]:
+    """Fresh money for a paper account; the history stays."""
+    account_service.reset_paper(the_app(), user, account_id)
+    return {"id": account_id, "status": "reset"}

@@ -1,0 +1,97 @@
+"""Orders: listed, shown, cancelled, and what became of one that is unconfirmed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+import pydantic
+from flask import Blueprint
+
+from bot_engine import Lane
+from dashtrade.api.answers import Answer, Body
+from dashtrade.api.http import endpoint, the_app
+from dashtrade.api.reading import Page, page, read_moment
+from dashtrade.domain.orders import OrderStatus
+from dashtrade.domain.people import User
+from dashtrade.domain.symbols import Symbol
+from dashtrade.services.bots.bots import NotFound
+from dashtrade.services.trading import orders as order_service
+from dashtrade.services.trading import signal_story
+from dashtrade.tables import orders as order_table
+
+bp = Blueprint("orders", __name__, url_prefix="/api/v1")
+
+ID = pydantic.Field(None, ge=1, lt=2**62)
+
+# --- orders -------------------------------------------------------------------------------------------------
+
+
+class OrderList(Page):
+    status: OrderStatus | Literal["open"] | None = None
+    symbol: str | None = pydantic.Field(None, max_length=60)
+    bot_id: int | None = ID
+
+
+class Verdict(Body):
+    outcome: str = pydantic.Field(pattern="^(look_again|not_placed)$")
+
+
+@endpoint(bp, "GET", "/orders", query=OrderList)
+def orders(user: User, query: OrderList) -> dict[str, Any]:
+    """Orders, newest first; with status=open those that have not ended, whatever they wait for."""
+    with the_app().db.read() as conn:
+        rows = order_table.list_page(
+            conn,
+            user.id,
+            before=_order_cursor(query.cursor),
+            limit=query.limit + 1,
+            status=query.status,
+            bot_id=query.bot_id,
+            symbol=Symbol.parse(query.symbol) if query.symbol else None,
+        )
+    return page(
+        rows, query.limit, lambda order: f"{order.created_at.isoformat()}~{order.id}", signal_story.order_view
+    )
+
+
+def _order_cursor(cursor: str | None) -> tuple[datetime, str] | None:
+    if not cursor:
+        return None
+    at, found, last = cursor.partition("~")
+    moment = read_moment(at, "cursor")
+    if not found or moment is None:
+        raise Answer(
+            400,
+            "bad_request",
+            "The cursor is not one of ours.",
+            "Take next_cursor from the page before.",
+            field="cursor",
+        )
+    return moment, last
+
+
+@endpoint(bp, "GET", "/orders/<order_id>")
+def order(user: User, order_id: str) -> dict[str, Any]:
+    """One order."""
+    with the_app().db.read() as conn:
+        found = order_table.get(conn, user.id, order_id)
+    if found is None:
+        raise NotFound("order")
+    return signal_story.order_view(found)
+
+
+@endpoint(bp, "POST", "/orders/<order_id>/resolve", body=Verdict)
+def resolve(user: User, given: Verdict, order_id: str) -> dict[str, Any]:
+    """Say what became of an order that needs attention: look again, or that the broker never got it."""
+    after = order_service.resolve(the_app(), user, order_id, given.outcome)
+    the_app().engine.on_work(Lane(after.account_id, after.symbol), after.signal_id)
+    return signal_story.order_view(after)
+
+
+@endpoint(bp, "POST", "/orders/<order_id>/cancel", status=202)
+def cancel(user: User, order_id: str) -> dict[str, Any]:
+    """Ask for an order to be taken back."""
+    after = order_service.cancel(the_app(), user, order_id)
+    the_app().engine.on_work(Lane(after.account_id, after.symbol), after.signal_id)
+    return signal_story.order_view(after)

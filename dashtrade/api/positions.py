@@ -1,0 +1,100 @@
+"""What each account holds."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from flask import Blueprint
+
+from dashtrade.api.answers import Body
+from dashtrade.api.bots import shown_bots
+from dashtrade.api.http import SCOPE, endpoint, the_app
+from dashtrade.domain.accounts import Account
+from dashtrade.domain.people import User
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import iso, plain
+from dashtrade.services.accounts import prices
+from dashtrade.services.accounts.prices import Known
+from dashtrade.services.trading import scope
+from dashtrade.tables import accounts as account_table
+from dashtrade.tables import bots as bot_table
+
+# --- positions, performance, risk ---------------------------------------------------------------------------
+
+
+bp = Blueprint("positions", __name__, url_prefix="/api/v1")
+
+
+class OfScope(Body):
+    scope: str | None = SCOPE
+
+
+@endpoint(bp, "GET", "/positions", query=OfScope)
+def positions(user: User, query: OfScope) -> dict[str, Any]:
+    """What each account holds: by bot, outside DashTrade, and what the broker says."""
+    return positions_view(user, query.scope)
+
+
+def positions_view(user: User, wanted: str | None) -> dict[str, Any]:
+    app = the_app()
+    with app.db.read() as conn:
+        accounts = account_table.list_all(conn, user.id)
+        holding = [bot for bot in bot_table.list_page(conn, user.id, limit=10000) if bot.position.quantity]
+    if wanted is not None:
+        accounts = scope.covered(scope.read(accounts, wanted), accounts)
+    views = {view["id"]: view for view in shown_bots(user, holding)}
+    items: list[dict[str, Any]] = []
+    problems = []
+    for account in scope.live_first(accounts):
+        own = [bot for bot in holding if bot.account_id == account.id]
+        known = prices.known_of(app, account, cached=False)
+        if not known.fresh:
+            problems.append(
+                {
+                    "account_id": account.id,
+                    "message": known.problem.message,
+                    "failing_since": _maybe_iso(known.failing_since),
+                    "read_at": _maybe_iso(known.read_at),
+                }
+            )
+        symbols = {bot.symbol for bot in own} | set(known.positions or {})
+        for symbol in sorted(symbols, key=lambda s: s.text):
+            items.append(
+                _position(account, symbol, [bot for bot in own if bot.symbol == symbol], known, views)
+            )
+    prices.somebody_looks(app, user.id)
+    return {"items": items, "problems": problems, "next_cursor": None}
+
+
+def _maybe_iso(at: datetime | None) -> str | None:
+    return None if at is None else iso(at)
+
+
+def _position(
+    account: Account, symbol: Symbol, bots: list[Any], known: Known, views: dict[int, Any]
+) -> dict[str, Any]:
+    """While the broker cannot be asked, what it said last is told as that, and nothing is reckoned from
+    it."""
+    ours = sum((bot.position.quantity for bot in bots), Decimal(0))
+    held = (
+        None
+        if known.positions is None
+        else known.positions[symbol].quantity
+        if symbol in known.positions
+        else Decimal(0)
+    )
+    theirs = held if known.fresh else None
+    return {
+        "last_known_quantity": None if held is None else plain(held),
+        "read_at": _maybe_iso(known.read_at),
+        "account_id": account.id,
+        "money": str(scope.money_of(account)),
+        "symbol": symbol.text,
+        "currency": symbol.currency,
+        "quantity": plain(ours),
+        "broker_quantity": None if theirs is None else plain(theirs),
+        "outside": None if theirs is None else plain(theirs - ours),
+        "bots": [{"bot_id": bot.id, "name": bot.name, **views[bot.id]["position"]} for bot in bots],
+    }

@@ -1,0 +1,54 @@
+"""Signals: the list, and one signal's story."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pydantic
+from flask import Blueprint
+
+from dashtrade.api.http import endpoint, the_app
+from dashtrade.api.orders import ID
+from dashtrade.api.reading import Page, page
+from dashtrade.domain.people import User
+from dashtrade.domain.symbols import Symbol
+from dashtrade.services.bots.bots import NotFound
+from dashtrade.services.trading import signal_story
+from dashtrade.tables import signals as signal_table
+
+# --- signals ------------------------------------------------------------------------------------------------
+
+
+bp = Blueprint("signals", __name__, url_prefix="/api/v1")
+
+
+class SignalList(Page):
+    cursor: str | None = pydantic.Field(None, pattern="^[0-9a-f]{32}$")
+    status: str | None = pydantic.Field(None, pattern="^(accepted|working|filled|refused|failed|attention)$")
+    symbol: str | None = pydantic.Field(None, max_length=60)
+    bot_id: int | None = ID
+
+
+@endpoint(bp, "GET", "/signals", query=SignalList)
+def signals(user: User, query: SignalList) -> dict[str, Any]:
+    """Every alert and what became of it, newest first; refused ones too."""
+    with the_app().db.read() as conn:
+        rows = signal_table.list_page(
+            conn,
+            user.id,
+            before=query.cursor,
+            limit=query.limit + 1,
+            status=query.status,
+            bot_id=query.bot_id,
+            symbol=Symbol.parse(query.symbol) if query.symbol else None,
+        )
+    return page(rows, query.limit, lambda row: row.id, signal_story.signal_view)
+
+
+@endpoint(bp, "GET", "/signals/<signal_id>")
+def signal(user: User, signal_id: str) -> dict[str, Any]:
+    """One signal's whole story."""
+    told = signal_story.story(the_app(), user.id, signal_id)
+    if told is None:
+        raise NotFound("signal")
+    return told

@@ -1,0 +1,83 @@
+"""Stopping and resuming: a bot, an account, one's own trading, everybody's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pydantic
+from flask import Blueprint
+
+from dashtrade.api.answers import Answer, Body
+from dashtrade.api.http import STOPPING, endpoint, require_scope, the_app
+from dashtrade.domain.access import Permission, TokenScope, may
+from dashtrade.domain.bots import Stop
+from dashtrade.domain.people import User
+from dashtrade.domain.values import iso
+from dashtrade.services.bots import switches as switch_service
+from dashtrade.tables import switches as switch_table
+
+# --- switches -----------------------------------------------------------------------------------------------
+
+
+bp = Blueprint("switches", __name__, url_prefix="/api/v1")
+
+
+class SwitchChange(Body):
+    scope: str = pydantic.Field("user", pattern="^(all|user|account|bot)$")
+    id: int | None = pydantic.Field(None, ge=1, lt=2**62)
+    mode: Stop
+    reason: str = pydantic.Field("", max_length=200)
+
+
+@endpoint(bp, "GET", "/switches")
+def list_switches(user: User) -> dict[str, Any]:
+    """Which switches are on: for all, for oneself, for accounts and bots. What is not listed runs."""
+    return _switches_view(user)
+
+
+def _switches_view(user: User) -> dict[str, Any]:
+    with the_app().db.read() as conn:
+        rows = switch_table.list_switches(conn, user.id)
+    items = [
+        {
+            "scope": r.scope,
+            "id": r.scope_id if r.scope in ("account", "bot") else None,
+            "mode": r.stop,
+            "reason": r.reason,
+            "at": iso(r.at),
+        }
+        for r in rows
+    ]
+    return {"items": items, "next_cursor": None}
+
+
+def _now_stopped(user: User, given: SwitchChange) -> Stop:
+    with the_app().db.read() as conn:
+        rows = switch_table.list_switches(conn, user.id)
+    wanted = (given.scope, given.id if given.scope in ("account", "bot") else None)
+    return next(
+        (
+            Stop(r.stop)
+            for r in rows
+            if (r.scope, r.scope_id if r.scope in ("account", "bot") else None) == wanted
+        ),
+        Stop.NONE,
+    )
+
+
+@endpoint(bp, "PUT", "/switches", body=SwitchChange, scopes=STOPPING)
+def put_switch(user: User, given: SwitchChange) -> dict[str, Any]:
+    """Set a switch: none, pause_entries, reduce_only or halt. It works at once; exits always pass."""
+    if given.mode.weight < _now_stopped(user, given).weight:  # to let more pass than now is no stop
+        require_scope(user, [TokenScope.TRADE])
+    if given.scope == "all" and not may(user.role, Permission.SWITCH_ALL):
+        raise Answer(
+            403,
+            "forbidden",
+            "Only a superadmin may switch trading for all.",
+            'Use the scope "user" for your own.',
+        )
+    switch_service.put_switch(
+        the_app(), user, scope=given.scope, scope_id=given.id, stop=given.mode, reason=given.reason
+    )
+    return _switches_view(user)

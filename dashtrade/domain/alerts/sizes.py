@@ -1,0 +1,103 @@
+"""How much, in the ways that alerts say it."""
+
+from __future__ import annotations
+
+from decimal import ROUND_UP, Decimal
+from typing import NoReturn
+
+from dashtrade.domain.alerts.fields import (
+    EXITS,
+    HUNDRED,
+    PERCENT,
+    SIZE_KINDS,
+    Fields,
+    Read,
+    agreed,
+    read_choice,
+    read_percent,
+    read_share,
+    without_sign,
+)
+from dashtrade.domain.signals import Action, Size, SizeKind
+from dashtrade.domain.values import Malformed, exact, plain
+
+
+def clash(fields: Fields, why: str) -> NoReturn:
+    paths = [
+        path
+        for thing in ("action", "side", "wanted", "prev", "after", "before")
+        for path, _ in fields.get(thing)
+    ]
+    hint = "sentiment and market_position say what is held after the trade; send the action that leads there."
+    raise Malformed(f"{' and '.join(paths)} contradict each other: {why}", where=paths[0], hint=hint)
+
+
+# --- sizes --------------------------------------------------------------------------------------------------
+
+
+def _sized(kind: str | None, *, leaving: bool) -> Read[Size]:
+    def read(value: object, where: str) -> Size:
+        percent = isinstance(value, str) and value.strip().endswith("%")
+        number = read_percent(value, where)
+        if percent and kind in (SizeKind.QUANTITY, SizeKind.DOLLARS, SizeKind.RISK_DOLLARS):
+            hint = "Drop the percent sign, or send another quantityType."
+            raise Malformed(f"{where} is a percentage, its type says {kind}", where=where, hint=hint)
+        meant = kind or (PERCENT if percent else SizeKind.QUANTITY)
+        if meant == PERCENT:
+            meant = SizeKind.POSITION_PERCENT if leaving else SizeKind.EQUITY_PERCENT
+        if meant is SizeKind.POSITION_PERCENT:
+            read_share(value, where)
+        return Size(kind=SizeKind(meant), value=number)
+
+    return read
+
+
+def read_size(fields: Fields, action: Action) -> Size | None:
+    kind, leaving = fields.one("sizekind", read_choice(SIZE_KINDS)), action in EXITS
+    found = fields.read("size", _sized(kind, leaving=leaving))
+    return agreed(found + fields.read("dollars", _sized(SizeKind.DOLLARS, leaving=leaving)))
+
+
+def unused_sizes(fields: Fields) -> list[str]:
+    """Templates fill sizes into an exit, often 0: harmless when all of it is closed anyway."""
+    notes = []
+    for path, value in fields.get("size") + fields.get("dollars"):
+        number = exact(without_sign(value), path)
+        if number < 0:
+            raise Malformed(f"{path} is {plain(number)}", where=path, hint="Sizes are above 0.")
+        notes += [f"flat afterwards: {path} {plain(number)} is not used"] if number else []
+    return notes
+
+
+def read_part(
+    fields: Fields, action: Action, size: Size | None, before: Decimal | None, grown: Decimal | None
+) -> Size:
+    if grown is not None and before is not None and not 0 < -grown < before:
+        clash(fields, "less is asked for, but the sizes of the position do not say so")
+    if size:
+        return size
+    if grown is None or before is None:
+        where = (fields.get("action") + fields.get("side") + fields.get("wanted"))[0][0]
+        hint = (
+            "Send a quantity, or market_position_size with prev_market_position_size; to leave all of it: "
+            "close."
+        )
+        raise Malformed(f"{action} of a part does not say how much", where=where, hint=hint)
+    # Rounded up: a venue rounds quantities down, and a third of 3 shares must come to 1.
+    percent = (-grown / before * HUNDRED).quantize(Decimal("1e-10"), ROUND_UP)
+    return Size(kind=SizeKind.POSITION_PERCENT, value=min(percent, HUNDRED))
+
+
+def read_entry(
+    fields: Fields, size: Size | None, after: Decimal | None, closed: Decimal | None
+) -> tuple[Size | None, str]:
+    """A turn's contracts close the old position too; DashTrade closes it by itself, so only what is opened
+    counts."""
+    if size is None and after and "positionafter" in fields.named:
+        return Size(kind=SizeKind.QUANTITY, value=after), ""
+    if size and after and closed and size == Size(kind=SizeKind.QUANTITY, value=after + closed):
+        note = (
+            f"{plain(size.value)} closes {plain(closed)} and opens {plain(after)}: {plain(after)} is the size"
+        )
+        return Size(kind=SizeKind.QUANTITY, value=after), note
+    return size, ""

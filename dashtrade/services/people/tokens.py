@@ -1,0 +1,125 @@
+"""Tokens that users hand to machines: of the webhook and of the REST API."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from bot_database import DatabaseAway
+from dashtrade.context import App
+from dashtrade.domain.access import TokenScope
+from dashtrade.domain.people import User
+from dashtrade.domain.values import sha256
+from dashtrade.services.operations import quotas
+from dashtrade.tables import messages as message_table
+from dashtrade.tables import tokens as token_table
+
+TOKEN_LIFE = timedelta(days=30)
+
+LOOKED_AT = timedelta(seconds=60)  # "last used" is as exact as this
+
+SIGN_IN = token_table.SIGN_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """What a token of the REST API opens. `second_factor_due`: no more than that before its user has set one
+    up."""
+
+    user: User
+    scopes: frozenset[TokenScope]
+    second_factor_due: bool
+
+
+def by_access_token(app: App, token: str) -> User | None:
+    found = by_scoped_token(app, token)
+    return found.user if found else None
+
+
+def by_scoped_token(app: App, token: str) -> Access | None:
+    """The user, and what this token may be used for. One that a password alone has made closes and stops, and
+    nothing else, while the installation requires a second factor that its user has not set up."""
+    found = _by_token(app, token, token_table.of_api_token, token_table.used_api_token)
+    if found is None:
+        return None
+    user, row = found
+    due = user.second_factor_due and row.token_name == SIGN_IN
+    scopes = frozenset(map(TokenScope, row.scopes.split()))
+    return Access(user=user, scopes=scopes & {TokenScope.STOP} if due else scopes, second_factor_due=due)
+
+
+def by_webhook_token(app: App, token: str) -> User | None:
+    found = _by_token(app, token, token_table.of_webhook_token, token_table.used_webhook_token)
+    return found[0] if found else None
+
+
+def _by_token(
+    app: App, token: str, find: Callable[..., Any], used: Callable[..., None]
+) -> tuple[User, Any] | None:
+    """Asked at every request: a token that was revoked is dead at once."""
+    now = app.clock.now()
+    with app.db.read() as conn:
+        found = find(conn, sha256(token), now)
+    if found is None:
+        return None
+    row = found[1]
+    if row.used_at is None or now - row.used_at > LOOKED_AT:
+        with contextlib.suppress(DatabaseAway):  # who only reads can go on while nothing can be written
+            app.db.write(lambda conn: used(conn, row.token_id, now))
+    return found
+
+
+# --- webhook tokens -----------------------------------------------------------------------------------------
+
+
+def rotate_webhook_token(app: App, user: User, *, overlap: timedelta = timedelta(0)) -> str:
+    """A new token; the old one ends now, or after the overlap."""
+    token, now = "usr_" + secrets.token_urlsafe(24), app.clock.now()
+
+    def work(conn: sa.Connection) -> None:
+        quotas.claim(conn, user, quotas.WEBHOOK_TOKENS, now)
+        token_table.end_webhook_tokens(conn, user.id, now=now, until=now + overlap if overlap else None)
+        token_table.add_webhook_token(
+            conn,
+            user.id,
+            token_hash=sha256(token),
+            secret=app.vault.encrypt(token),
+            created_at=now,
+            used_at=None,
+            expires_at=None,
+            revoked_at=None,
+        )
+        message_table.record(
+            conn,
+            actor=user.id,
+            action="webhook token rotated",
+            now=now,
+            detail={"overlap_seconds": overlap.total_seconds()},
+        )
+
+    app.db.write(work)
+    return token
+
+
+def revoke_webhook_tokens(app: App, user: User) -> int:
+    now = app.clock.now()
+
+    def work(conn: sa.Connection) -> int:
+        message_table.record(conn, actor=user.id, action="webhook token revoked", now=now)
+        return token_table.end_webhook_tokens(conn, user.id, now=now, until=None)
+
+    return app.db.write(work)
+
+
+def webhook_token(app: App, user: User) -> tuple[str, Any] | None:
+    """The current token in clear, for its owner, and its row. Whoever else looks at the page could trade with
+    it: they see none."""
+    with app.db.read() as conn:
+        row = token_table.current_webhook_token(conn, user.id)
+    return ("hidden-in-this-view" if user.viewer else app.vault.decrypt(row.secret), row) if row else None
