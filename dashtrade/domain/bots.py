@@ -139,7 +139,7 @@ class Bot:
     written_symbol: str
     timeframe: Timeframe
     size: Size
-    size_override: bool
+    allow_alert_size: bool
     risk_limit_percent: Decimal | None
     daily_loss_limit: Decimal | None
     max_position_size: Decimal | None  # dollars
@@ -161,7 +161,7 @@ class Bot:
     last_day: Day  # the last one it did anything on
     exits: dict[str, Any] | None  # what DashTrade keeps for its position, see exits.py
     exit_plan: ExitPlan  # for entries whose alert brings none
-    ordering: OrderDefaults
+    order_defaults: OrderDefaults
     last_entry_at: datetime | None
     last_signal_at: datetime | None
     created_at: datetime

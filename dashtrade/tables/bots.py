@@ -126,7 +126,7 @@ def _bot(row: Any) -> Bot:
         written_symbol=row.written_symbol,
         timeframe=Timeframe(row.timeframe),
         size=Size(kind=SizeKind(row.size_kind), value=row.size_value),
-        size_override=row.size_override,
+        allow_alert_size=row.size_override,
         risk_limit_percent=row.risk_limit_percent,
         daily_loss_limit=row.daily_loss_limit,
         max_position_size=row.max_position_size,
@@ -147,7 +147,7 @@ def _bot(row: Any) -> Bot:
         total_trades=row.total_trades,
         exits=row.exits,
         exit_plan=read_written(row.exit_plan),
-        ordering=OrderDefaults.read(row.ordering),
+        order_defaults=OrderDefaults.read(row.ordering),
         last_day=Day(
             date=row.day,
             realized=row.day_realized,

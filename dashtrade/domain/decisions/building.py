@@ -89,7 +89,7 @@ def _part_step(view: View) -> Decimal:
 
 def _outside_hours(signal: Signal, view: View) -> bool:
     """It is to trade outside the regular hours, and that is what it is."""
-    wanted = signal.extended_hours or view.bot.ordering.extended_hours
+    wanted = signal.extended_hours or view.bot.order_defaults.extended_hours
     return (
         wanted and not view.market_open and not view.bot.symbol.is_crypto and view.capabilities.extended_hours
     )
@@ -114,7 +114,7 @@ def opening_step(
         return NoSize(reason=why, numbers={"price": plain(price)})
     quantity, words = fixed, f"the same {plain(fixed)}" if fixed else ""
     if quantity is None:
-        own = signal.size if bot.size_override else None
+        own = signal.size if bot.allow_alert_size else None
         sized = entry_size(
             own or bot.size,
             price=price,
@@ -161,7 +161,7 @@ def _no_hours(signal: Signal, view: View, kind: OrderType) -> str:
     """Why an entry cannot trade outside the regular hours, if it is to."""
     can = view.capabilities
     if (
-        not (signal.extended_hours or view.bot.ordering.extended_hours)
+        not (signal.extended_hours or view.bot.order_defaults.extended_hours)
         or view.market_open
         or view.bot.symbol.is_crypto
     ):
@@ -257,7 +257,7 @@ def make_step(
         lasts = TimeInForce.DAY
         words += f", as a day order: {view.capabilities.name} takes fractions of a share in no other"
     extended = (
-        (signal.extended_hours or view.bot.ordering.extended_hours)
+        (signal.extended_hours or view.bot.order_defaults.extended_hours)
         and kind is OrderType.LIMIT
         and view.capabilities.extended_hours
     )
@@ -278,7 +278,7 @@ def make_step(
 
 
 def _lasts(signal: Signal, view: View, kind: OrderType, *, entry: bool) -> TimeInForce:
-    default = view.bot.ordering.time_in_force if entry else None
+    default = view.bot.order_defaults.time_in_force if entry else None
     return signal.time_in_force or default or _patience(view, kind)
 
 

@@ -52,7 +52,7 @@ def decide(signal: Signal, view: View) -> Decision:
     if too_old:
         return too_old
     if (
-        (delay := view.bot.ordering.delay)
+        (delay := view.bot.order_defaults.delay)
         and signal.action in ENTRIES
         and view.now < view.received_at + delay
     ):
@@ -86,7 +86,7 @@ def _cancelled_first(signal: Signal, view: View) -> CancelFirst | None:
     """What is not filled yet, where the alert or the bot wants that out of the way. Exits at the venue stay:
     they protect."""
     standing = _unfilled(view)
-    asked = signal.cancel_first or (view.bot.ordering.cancel_first and signal.action in ENTRIES)
+    asked = signal.cancel_first or (view.bot.order_defaults.cancel_first and signal.action in ENTRIES)
     return (
         _take_back(standing, "the alert asked for it" if signal.cancel_first else "the bot is set so")
         if asked and standing
@@ -249,7 +249,7 @@ def _reverse(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
         return _no_further(exits, view)
     if not view.bot.sides.allow(side):
         return Proposal(exits=exits, entry=None)
-    own_size = signal.size is not None and view.bot.size_override
+    own_size = signal.size is not None and view.bot.allow_alert_size
     return _with_entry(
         signal, view, exits, opening_step(signal, view, side, Effect.OPEN, None if own_size else abs(owned))
     )

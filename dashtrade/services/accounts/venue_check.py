@@ -111,7 +111,7 @@ def _wish(symbol: Symbol, values: Mapping[str, Any], before: Bot | None) -> _Wis
     size = Size(
         kind=values.get("size_kind", before.size.kind), value=values.get("size_value", before.size.value)
     )
-    ordering = OrderDefaults.read(values["ordering"]) if "ordering" in values else before.ordering
+    ordering = OrderDefaults.read(values["ordering"]) if "ordering" in values else before.order_defaults
     return _Wish(
         symbol=symbol,
         sides=values.get("sides", before.sides),

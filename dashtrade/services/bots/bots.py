@@ -125,13 +125,13 @@ def change_bot(
             **given,
             "position_size_type": next(name for name, kind in SIZE_KINDS.items() if kind is bot.size.kind),
         }
-    values = read_fields(given, BOT_FIELDS) | read_settings(given, bot.exit_plan, bot.ordering)
+    values = read_fields(given, BOT_FIELDS) | read_settings(given, bot.exit_plan, bot.order_defaults)
     if not values.keys().isdisjoint(OF_VENUE):
         venue_check.check(app, account_of(app, user, bot.account_id), bot.symbol, values, warn, bot)
     check_risk_size(
         values.get("size_kind", bot.size.kind),
         values.get("exit_plan", exit_rules.written(bot.exit_plan)),
-        values.get("size_override", bot.size_override),
+        values.get("size_override", bot.allow_alert_size),
     )
     now = app.clock.now()
 

@@ -31,7 +31,7 @@ def differences(bot: Bot, values: Mapping[str, Any]) -> dict[str, list[str]]:
             "size_kind": bot.size.kind,
             "size_value": bot.size.value,
             "exit_plan": written(bot.exit_plan),
-            "ordering": bot.ordering.written(),
+            "ordering": bot.order_defaults.written(),
         }.get(name, getattr(bot, name, None))
         before, after = _written(old), _written(new)
         if before != after:

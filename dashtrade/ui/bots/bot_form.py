@@ -289,7 +289,7 @@ def _limits(form: Form, bot: Bot | None) -> Read:
         )
         override = st.checkbox(
             "An alert may name its own size",
-            value=bot.size_override if bot else False,
+            value=bot.allow_alert_size if bot else False,
             on_change=STAGED,
             key=form.key("size_override"),
         )

@@ -65,7 +65,7 @@ class Stake:
 
 
 def fields(form: Form, bot: Bot | None, stake: Stake) -> Callable[[], dict[str, Any]]:
-    now = shown_settings(bot.exit_plan, bot.ordering) if bot else {}
+    now = shown_settings(bot.exit_plan, bot.order_defaults) if bot else {}
     stop, targets = now.get("stop_loss"), now.get("take_profit") or []
     if (
         (stop and "percent" not in stop)

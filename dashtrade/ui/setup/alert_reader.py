@@ -223,7 +223,7 @@ def _size(signal: Signal, run: DryRun) -> Iterator[Line]:
         )
     elif signal.action in ENTRIES and own is None:
         yield "Size", f"{bots}: the bot's, as the alert names none", "info"
-    elif signal.action in ENTRIES and own is not None and run.bot.size_override:
+    elif signal.action in ENTRIES and own is not None and run.bot.allow_alert_size:
         yield "Size", f"{size_said(own)}: the alert's, as this bot lets alerts name their own size", "info"
     elif signal.action in ENTRIES and own is not None:
         yield (
