@@ -14,7 +14,7 @@ from bench.crash_world import Plan, World
 from dashtrade.domain.orders import IN_DOUBT, OPEN, IllegalTransition, Order, OrderStatus, check_transition
 from dashtrade.domain.values import client_order_id
 from dashtrade.tables import bot_days as day_table
-from dashtrade.tables import bots as bot_table
+from dashtrade.tables import bot_positions
 from dashtrade.tables import fills as fill_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
@@ -42,7 +42,7 @@ class Facts:
                 self._all(conn, message_table.outbox),
             )
             self.days = self._all(conn, day_table.performance)
-            self.bots = {bot_id: bot_table.load(conn, bot_id) for bot_id in world.bots.values()}
+            self.bots = {bot_id: bot_positions.load(conn, bot_id) for bot_id in world.bots.values()}
 
     @staticmethod
     def _all(conn: sa.Connection, table: sa.Table) -> list[Any]:

@@ -20,7 +20,7 @@ from dashtrade.engine.settlement import settle
 from dashtrade.failpoints import failpoint
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bot_days as day_table
-from dashtrade.tables import bots as bot_table
+from dashtrade.tables import bot_positions
 from dashtrade.tables import fills as fill_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
@@ -74,7 +74,7 @@ def _apply(
     after = _advance(order, report, new, now)
     if not new and _news(after) == _news(order):
         if bot is not None:
-            bot_table.touch(conn, bot)
+            bot_positions.touch(conn, bot)
         return Booked(order=order, changed=False)
     if not order_table.update(conn, order, after):
         return None
@@ -83,11 +83,11 @@ def _apply(
     said = after.reason or (f"{plain(after.filled_quantity)} at {_price(after.average_price)}" if new else "")
     order_table.log(conn, [(after, now, str(after.status), said)])
     if new:
-        _book_fills(conn, order, after, new, now, bot or bot_table.load(conn, after.bot_id))
+        _book_fills(conn, order, after, new, now, bot or bot_positions.load(conn, after.bot_id))
     elif not after.is_open:
         release_bot(conn, after, bot)
     elif bot is not None:
-        bot_table.touch(conn, bot)
+        bot_positions.touch(conn, bot)
     if after.parent_id is not None and not after.is_open:
         broker_held_exits.ended(conn, after, now)
     settle(conn, after, now)
@@ -145,7 +145,7 @@ def _book_fills(
     changed = replace(changed, last_day=ended.counted(changed.last_day))
     if changed.exits and broker_held_exits.are_held(conn, after):
         changed = replace(changed, exits=changed.exits | {"held_by": (after.exits or {})["native"]})
-    bot_table.book(conn, changed, now=now)
+    bot_positions.book(conn, changed, now=now)
     day_table.put_day(conn, changed)
     _tell(conn, bot, after, fills, realized, now)
 
@@ -231,8 +231,8 @@ def _after_fills(
 
 def release_bot(conn: sa.Connection, order: Order, bot: Bot | None = None) -> None:
     """The order ended with nothing new filled: the bot shows what it owns again."""
-    bot = bot or bot_table.load(conn, order.bot_id)
-    bot_table.touch(conn, replace(bot, status="FILLED" if bot.position.quantity else "READY"))
+    bot = bot or bot_positions.load(conn, order.bot_id)
+    bot_positions.touch(conn, replace(bot, status="FILLED" if bot.position.quantity else "READY"))
 
 
 def _tell(

@@ -19,6 +19,7 @@ from dashtrade.domain.orders import ENDED, FROM_VENUE, IN_DOUBT, Effect, Order, 
 from dashtrade.domain.ports import Leg, OrderReport
 from dashtrade.domain.signals import ExitPlan, Target
 from dashtrade.domain.values import ZERO, OrderType, plain
+from dashtrade.tables import bot_positions
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
@@ -127,7 +128,7 @@ def are_held(conn: sa.Connection, entry: Order) -> bool:
 def ended(conn: sa.Connection, leg: Order, now: datetime) -> None:
     """One exit is gone: so the others go too, wherever the venue does not see to it. What is then left
     DashTrade keeps."""
-    bot = bot_table.load(conn, leg.bot_id)
+    bot = bot_positions.load(conn, leg.bot_id)
     others = [
         order
         for order in order_table.legs_of(conn, leg.parent_id or "")

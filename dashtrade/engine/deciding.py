@@ -25,6 +25,7 @@ from dashtrade.domain.values import ZERO, client_order_id, plain
 from dashtrade.engine import crossing, holdings, protection_checks
 from dashtrade.engine.settlement import end_signal
 from dashtrade.tables import accounts as account_table
+from dashtrade.tables import bot_positions
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import drifts as drift_table
@@ -129,7 +130,7 @@ def _tell_others(conn: sa.Connection, view: View, wait: CancelFirst, now: dateti
     by_id = {order.id: order for order in view.others_orders if order.parent_id is None}
     for order in (by_id[name] for name in wait.order_ids if name in by_id):
         other, what = (
-            bot_table.load(conn, order.bot_id),
+            bot_positions.load(conn, order.bot_id),
             f"{order.side} {plain(order.remaining)} {order.symbol.short}",
         )
         said = (
@@ -151,7 +152,7 @@ def _tell_others(conn: sa.Connection, view: View, wait: CancelFirst, now: dateti
 def look(conn: sa.Connection, task: decision_table.Waiting, market: Market, now: datetime) -> View:
     """All that is known at this moment. Reads alone: a dry run looks through the same eyes."""
     bot, account_ok = (
-        bot_table.load(conn, task.bot_id),
+        bot_positions.load(conn, task.bot_id),
         account_table.problem(conn, task.account_id, simulated=market.simulated),
     )
     under_way = order_table.open_in_account(conn, task.account_id)
@@ -174,7 +175,7 @@ def look(conn: sa.Connection, task: decision_table.Waiting, market: Market, now:
         rules=market.rules,
         capabilities=market.capabilities,
         market_open=market.open,
-        alone=not market.capabilities.native_bracket or bot_table.is_alone(conn, bot),
+        alone=not market.capabilities.native_bracket or bot_positions.is_alone(conn, bot),
         others_orders=others,
         shared=holdings.shared(conn, bot.account_id, bot.symbol, bot.id, market.capabilities, drift, others),
         opens_at=market.opens_at,
@@ -210,7 +211,7 @@ def _end(
         ended=True,
     ):
         protection_checks.put_locks(conn, view.bot, checks, task.signal_id, now)
-        bot_table.touch(conn, replace(view.bot, last_signal_at=task.received_at))
+        bot_positions.touch(conn, replace(view.bot, last_signal_at=task.received_at))
         end_signal(conn, task.signal_id, alone=task.alone, status=status, reason=reason, now=now)
 
 
@@ -228,7 +229,7 @@ def _approve(
         return None
     if carry_out is not None:
         return carry_out(conn, orders[0], bot)
-    bot_table.touch(conn, bot)
+    bot_positions.touch(conn, bot)
     return orders[0]
 
 
@@ -332,7 +333,7 @@ def _cross(
         bot = _begin(conn, each.task, each.view, each.approved, orders, said, now)
         if bot is None:
             raise AskAgain  # decided meanwhile: all of this is undone, and looked at again
-        bot_table.touch(conn, bot)
+        bot_positions.touch(conn, bot)
         booked.append(orders[0])
     crossing.settle(conn, booked, price, now, on_paper=on_paper)
 

@@ -24,6 +24,7 @@ from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import ZERO, new_id, plain
 from dashtrade.engine.intake import Receipt, accept
 from dashtrade.tables import accounts as account_table
+from dashtrade.tables import bot_positions
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
@@ -43,7 +44,7 @@ def set_off(
     conn: sa.Connection, seen: Bot, kept: Kept, hit: Fired, mark: Decimal, now: datetime
 ) -> list[Lane]:
     account_table.hold(conn, seen.account_id)
-    bot = bot_table.load(conn, seen.id)
+    bot = bot_positions.load(conn, seen.id)
     if not bot.position.quantity or bot.exits != kept:
         return []
     firing = Firing(
@@ -153,7 +154,7 @@ def follow(db: Database, bot: Bot, kept: Kept, now: datetime) -> list[Lane]:
 def _changed(conn: sa.Connection, seen: Bot, kept: Kept, work: Any) -> list[Lane]:
     """Under the account's lock, and only if the bot is still as it was seen."""
     account_table.hold(conn, seen.account_id)
-    bot = bot_table.load(conn, seen.id)
+    bot = bot_positions.load(conn, seen.id)
     return work(bot) or [] if bot.position.quantity and bot.exits == kept else []
 
 

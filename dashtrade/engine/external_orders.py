@@ -22,7 +22,7 @@ from dashtrade.domain.position_mismatch import Drift, scaled
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce, plain, sha256
 from dashtrade.engine import booking
-from dashtrade.tables import bots as bot_table
+from dashtrade.tables import bot_positions, storage
 from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import fills as fill_table
 from dashtrade.tables import messages as message_table
@@ -30,7 +30,6 @@ from dashtrade.tables import orders as order_table
 from dashtrade.tables import risk_events as risk_event_table
 from dashtrade.tables import round_trips as trip_table
 from dashtrade.tables import signals as signal_table
-from dashtrade.tables import storage
 
 
 def signal_id_of(order_id: str, at: datetime) -> str:
@@ -217,7 +216,7 @@ def split(conn: sa.Connection, bot: Bot, ratio: Decimal, words: str, now: dateti
         fill_table.split_lot(conn, lot, scaled(lot.remaining, ratio), ratio)
     trip_table.split(conn, bot.id, ratio)
     after = Position(quantity=scaled(bot.position.quantity, ratio), cost=bot.position.cost)
-    bot_table.split_position(conn, bot.id, after, split_exits(bot.exits, ratio), now)
+    bot_positions.split_position(conn, bot.id, after, split_exits(bot.exits, ratio), now)
     risk_event_table.add_risk_event(
         conn,
         bot,

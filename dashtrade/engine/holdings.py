@@ -14,7 +14,7 @@ from dashtrade.domain.ports import Capabilities
 from dashtrade.domain.position_mismatch import Drift
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO
-from dashtrade.tables import bots as bot_table
+from dashtrade.tables import bot_positions
 from dashtrade.tables import drifts as drift_table
 
 
@@ -31,7 +31,7 @@ def shared(
     coins: nobody is short."""
     if can.crosses_zero or symbol.is_crypto:
         return None
-    owned = bot_table.owned_on(conn, account_id, symbol)
+    owned = bot_positions.owned_on(conn, account_id, symbol)
     outside = drift_table.kept_outside(conn, account_id, symbol)
     coming = [order.side.sign * order.remaining for order in under_way if not order.effect.reduces]
     others = [quantity for other, quantity in owned.items() if other != bot_id]
@@ -45,7 +45,7 @@ def account_net(conn: sa.Connection, account_id: int, symbol: Symbol) -> Decimal
     """Of coins None: what a venue takes as a fee makes it a little less than what was bought."""
     if symbol.is_crypto:
         return None
-    owned = bot_table.owned_on(conn, account_id, symbol)
+    owned = bot_positions.owned_on(conn, account_id, symbol)
     outside = drift_table.kept_outside(conn, account_id, symbol)
     return _net(owned, outside, drift_table.on(conn, account_id, symbol))
 

@@ -23,7 +23,7 @@ from dashtrade.engine import booking, broker_held_exits, external_orders
 from dashtrade.engine.sending import Sender
 from dashtrade.engine.workflow import drive
 from dashtrade.tables import accounts as account_table
-from dashtrade.tables import bots as bot_table
+from dashtrade.tables import bot_positions
 from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import drifts as drift_table
 from dashtrade.tables import messages as message_table
@@ -231,7 +231,7 @@ def _bot_of(conn: sa.Connection, account: Account, found: FoundOrder) -> Bot | N
     """The bot the order's id names, if it can have placed it."""
     bot_id = bot_of_order(found.client_order_id)
     try:
-        bot = bot_table.load(conn, bot_id or 0)
+        bot = bot_positions.load(conn, bot_id or 0)
     except LookupError:
         return None
     fits = bot.account_id == account.id and bot.symbol == found.symbol and bot.deleted_at is None

@@ -38,6 +38,7 @@ from dashtrade.engine.settlement import settle
 from dashtrade.engine.workflow import Call, Steps, Write
 from dashtrade.failpoints import failpoint
 from dashtrade.tables import accounts as account_table
+from dashtrade.tables import bot_positions
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
@@ -154,7 +155,7 @@ class Sender:
     def _stopped(self, conn: sa.Connection, order: Order) -> str:
         if order.effect.reduces:
             return ""
-        bot = bot_table.load(conn, order.bot_id)
+        bot = bot_positions.load(conn, order.bot_id)
         return entry_still_allowed(bot, switch_table.switches_for(conn, bot))
 
     def send(self, order: Order, *, again: bool = False) -> Steps[Order]:
@@ -283,7 +284,7 @@ class Sender:
                 "traded: send it again, and look into the log if this stays"
             )
         if bot is not None:
-            bot_table.touch(conn, bot)
+            bot_positions.touch(conn, bot)
         return self._move(conn, order, status=OrderStatus.REJECTED, reason=why, reserve=ZERO)
 
     def book(self, order: Order, report: OrderReport) -> Steps[Order]:

@@ -28,6 +28,7 @@ from dashtrade.domain.values import money, plain
 from dashtrade.engine.exits import ask_to_close, follow, overtakes, set_off
 from dashtrade.engine.intake import Receipt
 from dashtrade.tables import accounts as account_table
+from dashtrade.tables import bot_positions
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import drifts as drift_table
 from dashtrade.tables import messages as message_table
@@ -69,7 +70,7 @@ class Watch:
         after = 0
         with self.db.read() as conn:
             drifts = drift_table.everything_unresolved(conn)
-            while page := bot_table.holding(conn, after=after):
+            while page := bot_positions.holding(conn, after=after):
                 for bot in page:
                     if bot.position.quantity and not _pointless(bot, drifts):
                         found.setdefault(bot.account_id, []).append(bot)
@@ -146,7 +147,7 @@ class Watch:
         if hit is not None:
             return self.db.write(lambda conn: set_off(conn, bot, kept, hit, mark, now))
         if moved != kept:
-            self.db.write(lambda conn: bot_table.swap_exits(conn, bot.id, kept, moved))
+            self.db.write(lambda conn: bot_positions.swap_exits(conn, bot.id, kept, moved))
         return []
 
 
@@ -191,7 +192,7 @@ def _stop_bot(conn: sa.Connection, seen: Bot, alarm: Alarm, now: datetime) -> li
     """Close the position and stop the bot, once: signal, event, pause and message in this transaction, or
     none of them."""
     account_table.hold(conn, seen.account_id)
-    bot = bot_table.load(conn, seen.id)
+    bot = bot_positions.load(conn, seen.id)
     if not bot.position.quantity or _is_leaving(conn, bot):
         return []
     receipt = _close(conn, bot, Origin.RISK, alarm.kind, now)

@@ -1,4 +1,4 @@
-"""Bots, their days, what their risk limits did, and the switches above them."""
+"""Bots and their settings, as their users read and change them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import OrderType
 from dashtrade.tables.base import (
     BigId,
-    Exact,
     Instrument,
     Json,
     added_id,
@@ -31,9 +30,9 @@ from dashtrade.tables.base import (
     whole,
     words,
 )
-from dashtrade.tables.compiled_sql import first, rows, run
+from dashtrade.tables.compiled_sql import rows
 
-_LEFT = sa.text("deleted_at IS NOT NULL AND status != 'READY'")  # deleted, and not flat yet
+DELETED_NOT_FLAT = sa.text("deleted_at IS NOT NULL AND status != 'READY'")  # deleted, and not flat yet
 
 bots = sa.Table(
     "user_bot_configs",
@@ -99,24 +98,19 @@ bots = sa.Table(
         sqlite_where=sa.text("status != 'READY'"),
         postgresql_where=sa.text("status != 'READY'"),
     ),
-    sa.Index("ix_user_bot_configs_left", "account_id", "symbol", sqlite_where=_LEFT, postgresql_where=_LEFT),
+    sa.Index(
+        "ix_user_bot_configs_left",
+        "account_id",
+        "symbol",
+        sqlite_where=DELETED_NOT_FLAT,
+        postgresql_where=DELETED_NOT_FLAT,
+    ),
 )
 
-
-SYSTEM = {
-    "book",
-    "holding",
-    "is_alone",
-    "load",
-    "owned_on",
-    "pause_scope",
-    "split_position",
-    "swap_exits",
-    "touch",
-}
+SYSTEM = {"pause_scope"}
 
 
-def _bot(row: Any) -> Bot:
+def bot_from_row(row: Any) -> Bot:
     return Bot(
         id=row.id,
         user_id=row.user_id,
@@ -193,7 +187,7 @@ def get(conn: sa.Connection, owner: int, bot_id: int) -> Bot | None:
     row = conn.execute(
         sa.select(bots).where(bots.c.user_id == owner, bots.c.id == bot_id, bots.c.deleted_at.is_(None))
     ).first()
-    return _bot(row) if row else None
+    return bot_from_row(row) if row else None
 
 
 def list_page(
@@ -201,8 +195,8 @@ def list_page(
 ) -> list[Bot]:
     given = {"owner": owner, "after": after, "limit": limit}
     if account_id is not None:
-        return [_bot(row) for row in rows(conn, _PAGE_OF_ACCOUNT, given | {"account_id": account_id})]
-    return [_bot(row) for row in rows(conn, _PAGE, given)]
+        return [bot_from_row(row) for row in rows(conn, _PAGE_OF_ACCOUNT, given | {"account_id": account_id})]
+    return [bot_from_row(row) for row in rows(conn, _PAGE, given)]
 
 
 _PAGE = (
@@ -223,7 +217,7 @@ def stopped(conn: sa.Connection, owner: int, *, limit: int) -> list[Bot]:
         .where(mine, bots.c.paused_reason.not_in(["", "paused by its user"]))
         .order_by(bots.c.updated_at.desc())
     )
-    return [_bot(row) for row in conn.execute(query.limit(limit))]
+    return [bot_from_row(row) for row in conn.execute(query.limit(limit))]
 
 
 def owning(conn: sa.Connection, owner: int) -> list[Bot]:
@@ -232,7 +226,7 @@ def owning(conn: sa.Connection, owner: int) -> list[Bot]:
 
 def engaged(conn: sa.Connection, owner: int) -> list[Bot]:
     """Those with a position, or with an order out for one."""
-    return [_bot(row) for row in rows(conn, _ENGAGED, {"owner": owner})]
+    return [bot_from_row(row) for row in rows(conn, _ENGAGED, {"owner": owner})]
 
 
 _ENGAGED = (
@@ -299,147 +293,3 @@ def pause_scope(conn: sa.Connection, *, scope: str, scope_id: int, reason: str, 
     return conn.execute(
         sa.update(bots).where(wanted).values(is_active=False, paused_reason=reason, updated_at=now)
     ).rowcount
-
-
-# --- for the worker -----------------------------------------------------------------------------------------
-
-_LOAD = sa.select(bots).where(bots.c.id == p("bot_id"))
-
-_HOLDING = (
-    sa.select(bots).where(sa.text("status != 'READY'"), bots.c.id > p("after")).order_by(bots.c.id).limit(500)
-)
-
-_DAY_COLUMNS = ("realized", "fees", "volume", "entries", "trades", "wins", "losses")
-
-_BOOK = (
-    sa.update(bots)
-    .where(bots.c.id == p("bot_id"))
-    .values(
-        status=p("new_status"),
-        position_quantity=p("quantity", type_=Exact),
-        position_cost=p("cost", type_=Exact),
-        realized_pnl=p("realized", type_=Exact),
-        fees=p("fees_", type_=Exact),
-        total_trades=p("trades"),
-        exits=p("exits_", type_=Json),
-        updated_at=p("now"),
-        last_signal_at=p("signal_at"),
-        last_entry_at=p("entry_at"),
-        day=p("date_", type_=sa.Date),
-        **{f"day_{name}": p(f"d_{name}", type_=bots.c[f"day_{name}"].type) for name in _DAY_COLUMNS},
-    )
-)
-
-_TOUCH = (
-    sa.update(bots)
-    .where(bots.c.id == p("bot_id"))
-    .values(
-        status=p("new_status"),
-        last_signal_at=p("signal_at"),
-        last_entry_at=p("entry_at"),
-        day=p("date_", type_=sa.Date),
-        **{f"day_{name}": p(f"d_{name}", type_=bots.c[f"day_{name}"].type) for name in _DAY_COLUMNS},
-    )
-)
-
-
-def load(conn: sa.Connection, bot_id: int) -> Bot:
-    """The bot, deleted or not."""
-    row = first(conn, _LOAD, {"bot_id": bot_id})
-    if row is None:
-        raise LookupError(f"bot {bot_id} does not exist")
-    return _bot(row)
-
-
-_OTHERS = (
-    sa.select(bots.c.id)
-    .where(
-        bots.c.account_id == p("account_id"),
-        bots.c.symbol == p("symbol", type_=Instrument),
-        bots.c.id != p("bot_id"),
-        bots.c.deleted_at.is_(None),
-    )
-    .limit(1)
-)
-
-
-def is_alone(conn: sa.Connection, bot: Bot) -> bool:
-    """No other bot of its account trades its symbol."""
-    return (
-        first(conn, _OTHERS, {"account_id": bot.account_id, "symbol": bot.symbol, "bot_id": bot.id}) is None
-    )
-
-
-_ON_SYMBOL = sa.select(bots.c.id, bots.c.position_quantity).where(
-    bots.c.account_id == p("account_id"), bots.c.symbol == p("symbol", type_=Instrument)
-)
-
-_LIVING, _DELETED = _ON_SYMBOL.where(bots.c.deleted_at.is_(None)), _ON_SYMBOL.where(_LEFT)  # an index each
-
-
-def owned_on(conn: sa.Connection, account_id: int, symbol: Symbol) -> dict[int, Decimal]:
-    """What each bot of the account owns of the symbol, deleted ones that are not flat yet too."""
-    given = {"account_id": account_id, "symbol": symbol}
-    found = [*rows(conn, _LIVING, given), *rows(conn, _DELETED, given)]
-    return {row.id: row.position_quantity for row in found if row.position_quantity}
-
-
-def holding(conn: sa.Connection, *, after: int) -> list[Bot]:
-    """Bots that own something or have an order out, 500 at a time."""
-    return [_bot(row) for row in rows(conn, _HOLDING, {"after": after})]
-
-
-def _day_values(day: Day) -> dict[str, Any]:
-    return {"date_": day.date} | {f"d_{name}": getattr(day, name) for name in _DAY_COLUMNS}
-
-
-def book(conn: sa.Connection, bot: Bot, *, now: datetime) -> None:
-    """What fills have made of the bot: position, profit, counters, status, exits."""
-    run(
-        conn,
-        _BOOK,
-        _day_values(bot.last_day)
-        | {
-            "bot_id": bot.id,
-            "new_status": bot.status,
-            "quantity": bot.position.quantity,
-            "cost": bot.position.cost,
-            "realized": bot.realized_pnl,
-            "fees_": bot.fees,
-            "trades": bot.total_trades,
-            "exits_": bot.exits,
-            "now": now,
-            "signal_at": bot.last_signal_at,
-            "entry_at": bot.last_entry_at,
-        },
-    )
-
-
-def swap_exits(conn: sa.Connection, bot_id: int, old: Any, new: Any) -> None:
-    """A trailing stop moves on, unless the exits were changed meanwhile."""
-    conn.execute(sa.update(bots).where(bots.c.id == bot_id, bots.c.exits == old).values(exits=new))
-
-
-def split_position(conn: sa.Connection, bot_id: int, position: Position, exits: Any, now: datetime) -> None:
-    values = {
-        "position_quantity": position.quantity,
-        "position_cost": position.cost,
-        "exits": exits,
-        "updated_at": now,
-    }
-    conn.execute(sa.update(bots).where(bots.c.id == bot_id).values(**values))
-
-
-def touch(conn: sa.Connection, bot: Bot) -> None:
-    """Its status, when it last heard and entered, and its day's counters."""
-    run(
-        conn,
-        _TOUCH,
-        _day_values(bot.last_day)
-        | {
-            "bot_id": bot.id,
-            "new_status": bot.status,
-            "signal_at": bot.last_signal_at,
-            "entry_at": bot.last_entry_at,
-        },
-    )

@@ -31,6 +31,7 @@ from dashtrade.tables import (
     accounts,
     attempts,
     bot_days,
+    bot_positions,
     bots,
     change_token,
     decisions,
@@ -141,7 +142,13 @@ def settle(house: House) -> Town:
             ),
         )
         of.flatten = flattens.add(
-            conn, ann.user.id, scope="bot", scope_id=bot, asked_by="", now=now, bots=[bots.load(conn, bot)]
+            conn,
+            ann.user.id,
+            scope="bot",
+            scope_id=bot,
+            asked_by="",
+            now=now,
+            bots=[bot_positions.load(conn, bot)],
         )
         sessions.add_session(
             conn,
@@ -197,7 +204,7 @@ def settle(house: House) -> Town:
             since=now,
             until=None,
         )
-        own = bots.load(conn, bot)
+        own = bot_positions.load(conn, bot)
         risk_events.add_risk_event(
             conn,
             own,
@@ -424,7 +431,7 @@ MAKES: dict[str, Query] = {  # what Bob makes is Bob's
     ),
     "storage.add": lambda c, o, of: storage.add(c, o, 7),
     "flattens.add": lambda c, o, of: flattens.add(
-        c, o, scope="user", scope_id=o, asked_by="", now=of.now, bots=[bots.load(c, of.bot)]
+        c, o, scope="user", scope_id=o, asked_by="", now=of.now, bots=[bot_positions.load(c, of.bot)]
     ),
     "attempts.put_device": lambda c, o, of: attempts.put_device(c, o, "t", of.now, 0 if o == of.ann else 9),
     "sessions.add_session": lambda c, o, of: sessions.add_session(

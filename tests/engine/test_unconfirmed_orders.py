@@ -25,7 +25,7 @@ from dashtrade.engine.workflow import Write
 from dashtrade.services.accounts import accounts as account_service
 from dashtrade.services.bots import bots as bot_service
 from dashtrade.services.trading import orders as order_service
-from dashtrade.tables import bots as bot_table
+from dashtrade.tables import bot_positions
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
 from tests.simulators.venue import SETTLE, Manner, Venue
@@ -90,7 +90,7 @@ class Desk:
 
     def owned(self) -> Decimal:
         with self.app.db.read() as conn:
-            return bot_table.load(conn, self.bot).position.quantity
+            return bot_positions.load(conn, self.bot).position.quantity
 
     def told(self, level: str) -> list[str]:
         with self.app.db.read() as conn:
@@ -301,7 +301,7 @@ def test_a_revoked_key_stops_the_account_tells_its_user_once_and_is_not_tried_ag
     assert desk.books.asked.total() == asked
     assert desk.told("error") == ["Venue: the broker refused the key"]
     with desk.app.db.read() as conn:
-        assert not bot_table.load(conn, desk.bot).is_active
+        assert not bot_positions.load(conn, desk.bot).is_active
 
 
 def test_a_new_key_brings_the_news_of_what_was_out(desk: Desk):

@@ -28,7 +28,7 @@ from dashtrade.services.bots import bots as bot_service
 from dashtrade.services.bots import switches as switch_service
 from dashtrade.services.trading import orders as order_service
 from dashtrade.settings import Settings
-from dashtrade.tables import bots as bot_table
+from dashtrade.tables import bot_positions
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import paper as paper_table
 from dashtrade.tables import signals as signal_table
@@ -157,7 +157,7 @@ class Story:
 
     def bot(self, bot_id: int) -> Bot:
         with self.app.db.read() as conn:
-            return bot_table.load(conn, bot_id)
+            return bot_positions.load(conn, bot_id)
 
     def orders(self) -> list[Order]:
         with self.app.db.read() as conn:

@@ -18,6 +18,7 @@ from dashtrade.engine import external_orders
 from dashtrade.services.accounts import prices
 from dashtrade.services.bots.bots import NotFound, Refusal
 from dashtrade.tables import accounts as account_table
+from dashtrade.tables import bot_positions
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import drifts as table
 from dashtrade.tables import messages as message_table
@@ -218,7 +219,7 @@ def _give(conn: sa.Connection, user: User, drift: Drift, bot_id: int | None, pri
         )
     order = external_orders.give(conn, _share(conn, drift, bots[bot_id], now), bots[bot_id], price, now)
     given = order.quantity
-    verb, kept = ("bought" if drift.difference > 0 else "sold"), bot_table.load(conn, bot_id)
+    verb, kept = ("bought" if drift.difference > 0 else "sold"), bot_positions.load(conn, bot_id)
     message_table.send(
         conn,
         user.id,

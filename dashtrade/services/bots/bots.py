@@ -28,6 +28,7 @@ from dashtrade.services.bots.history import differences
 from dashtrade.services.bots.settings import check_risk_size, read_settings
 from dashtrade.services.operations import quotas
 from dashtrade.services.refusals import NotFound, Refusal
+from dashtrade.tables import bot_positions
 from dashtrade.tables import bots as table
 from dashtrade.tables import fills as fill_table
 from dashtrade.tables import messages as message_table
@@ -259,8 +260,8 @@ def _hand_over(conn: sa.Connection, user: User, bot: Bot, hand_to: int, now: Any
         )
     fill_table.give_lots(conn, user.id, bot.id, heir.id)
     trip_table.hand_over(conn, user.id, bot.id, heir.id)
-    table.book(conn, replace(heir, position=bot.position, exits=bot.exits, status="FILLED"), now=now)
-    table.book(conn, replace(bot, position=heir.position, exits=None, status="READY"), now=now)
+    bot_positions.book(conn, replace(heir, position=bot.position, exits=bot.exits, status="FILLED"), now=now)
+    bot_positions.book(conn, replace(bot, position=heir.position, exits=None, status="READY"), now=now)
     message_table.record(
         conn, actor=user.id, action="position handed over", now=now, subject=bot.id, detail={"to": heir.id}
     )

@@ -22,6 +22,7 @@ from dashtrade.services.accounts import prices
 from dashtrade.services.accounts.owned import account_of
 from dashtrade.services.bots.bots import NotFound, Refusal
 from dashtrade.tables import accounts as account_table
+from dashtrade.tables import bot_positions
 from dashtrade.tables import bots as table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
@@ -44,7 +45,7 @@ def change(app: App, user: User, bot_id: int, given: Mapping[str, Any]) -> None:
 
     def work(conn: sa.Connection) -> None:
         account_table.hold(conn, bot.account_id)
-        current = table.load(conn, bot_id)
+        current = bot_positions.load(conn, bot_id)
         if not current.position.quantity:
             raise Refusal(
                 "the bot owns nothing that exits could be for",

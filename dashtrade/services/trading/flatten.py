@@ -26,6 +26,7 @@ from dashtrade.domain.values import Malformed, iso, plain
 from dashtrade.services.bots import switches as switch_service
 from dashtrade.services.bots.bots import NotFound
 from dashtrade.tables import accounts as account_table
+from dashtrade.tables import bot_positions
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import flattens as table
@@ -171,7 +172,7 @@ def advance(app: App) -> list[Lane]:
 def _carry_on(app: App, row: Any, item: Any) -> list[Lane]:
     now = app.clock.now()
     with app.db.read() as conn:
-        bot = bot_table.load(conn, item.bot_id)
+        bot = bot_positions.load(conn, item.bot_id)
         orders = [
             order
             for order in order_table.open_in_account(conn, item.account_id)

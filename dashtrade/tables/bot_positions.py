@@ -1,0 +1,163 @@
+"""What bots own, as the engine reads and books it: positions, exits, profit and the day's counters."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam as p
+
+from dashtrade.domain.bots import Bot, Day
+from dashtrade.domain.ledger import Position
+from dashtrade.domain.symbols import Symbol
+from dashtrade.tables.base import Exact, Instrument, Json
+from dashtrade.tables.bots import DELETED_NOT_FLAT, bot_from_row, bots
+from dashtrade.tables.compiled_sql import first, rows, run
+
+SYSTEM = {"book", "holding", "is_alone", "load", "owned_on", "split_position", "swap_exits", "touch"}
+
+_LOAD = sa.select(bots).where(bots.c.id == p("bot_id"))
+
+_HOLDING = (
+    sa.select(bots).where(sa.text("status != 'READY'"), bots.c.id > p("after")).order_by(bots.c.id).limit(500)
+)
+
+_DAY_COLUMNS = ("realized", "fees", "volume", "entries", "trades", "wins", "losses")
+
+_BOOK = (
+    sa.update(bots)
+    .where(bots.c.id == p("bot_id"))
+    .values(
+        status=p("new_status"),
+        position_quantity=p("quantity", type_=Exact),
+        position_cost=p("cost", type_=Exact),
+        realized_pnl=p("realized", type_=Exact),
+        fees=p("fees_", type_=Exact),
+        total_trades=p("trades"),
+        exits=p("exits_", type_=Json),
+        updated_at=p("now"),
+        last_signal_at=p("signal_at"),
+        last_entry_at=p("entry_at"),
+        day=p("date_", type_=sa.Date),
+        **{f"day_{name}": p(f"d_{name}", type_=bots.c[f"day_{name}"].type) for name in _DAY_COLUMNS},
+    )
+)
+
+_TOUCH = (
+    sa.update(bots)
+    .where(bots.c.id == p("bot_id"))
+    .values(
+        status=p("new_status"),
+        last_signal_at=p("signal_at"),
+        last_entry_at=p("entry_at"),
+        day=p("date_", type_=sa.Date),
+        **{f"day_{name}": p(f"d_{name}", type_=bots.c[f"day_{name}"].type) for name in _DAY_COLUMNS},
+    )
+)
+
+
+def load(conn: sa.Connection, bot_id: int) -> Bot:
+    """The bot, deleted or not."""
+    row = first(conn, _LOAD, {"bot_id": bot_id})
+    if row is None:
+        raise LookupError(f"bot {bot_id} does not exist")
+    return bot_from_row(row)
+
+
+_OTHERS = (
+    sa.select(bots.c.id)
+    .where(
+        bots.c.account_id == p("account_id"),
+        bots.c.symbol == p("symbol", type_=Instrument),
+        bots.c.id != p("bot_id"),
+        bots.c.deleted_at.is_(None),
+    )
+    .limit(1)
+)
+
+
+def is_alone(conn: sa.Connection, bot: Bot) -> bool:
+    """No other bot of its account trades its symbol."""
+    return (
+        first(conn, _OTHERS, {"account_id": bot.account_id, "symbol": bot.symbol, "bot_id": bot.id}) is None
+    )
+
+
+_ON_SYMBOL = sa.select(bots.c.id, bots.c.position_quantity).where(
+    bots.c.account_id == p("account_id"), bots.c.symbol == p("symbol", type_=Instrument)
+)
+
+_LIVING, _DELETED = (
+    _ON_SYMBOL.where(bots.c.deleted_at.is_(None)),
+    _ON_SYMBOL.where(DELETED_NOT_FLAT),
+)  # an index each
+
+
+def owned_on(conn: sa.Connection, account_id: int, symbol: Symbol) -> dict[int, Decimal]:
+    """What each bot of the account owns of the symbol, deleted ones that are not flat yet too."""
+    given = {"account_id": account_id, "symbol": symbol}
+    found = [*rows(conn, _LIVING, given), *rows(conn, _DELETED, given)]
+    return {row.id: row.position_quantity for row in found if row.position_quantity}
+
+
+def holding(conn: sa.Connection, *, after: int) -> list[Bot]:
+    """Bots that own something or have an order out, 500 at a time."""
+    return [bot_from_row(row) for row in rows(conn, _HOLDING, {"after": after})]
+
+
+def _day_values(day: Day) -> dict[str, Any]:
+    return {"date_": day.date} | {f"d_{name}": getattr(day, name) for name in _DAY_COLUMNS}
+
+
+def book(conn: sa.Connection, bot: Bot, *, now: datetime) -> None:
+    """What fills have made of the bot: position, profit, counters, status, exits."""
+    run(
+        conn,
+        _BOOK,
+        _day_values(bot.last_day)
+        | {
+            "bot_id": bot.id,
+            "new_status": bot.status,
+            "quantity": bot.position.quantity,
+            "cost": bot.position.cost,
+            "realized": bot.realized_pnl,
+            "fees_": bot.fees,
+            "trades": bot.total_trades,
+            "exits_": bot.exits,
+            "now": now,
+            "signal_at": bot.last_signal_at,
+            "entry_at": bot.last_entry_at,
+        },
+    )
+
+
+def swap_exits(conn: sa.Connection, bot_id: int, old: Any, new: Any) -> None:
+    """A trailing stop moves on, unless the exits were changed meanwhile."""
+    conn.execute(sa.update(bots).where(bots.c.id == bot_id, bots.c.exits == old).values(exits=new))
+
+
+def split_position(conn: sa.Connection, bot_id: int, position: Position, exits: Any, now: datetime) -> None:
+    values = {
+        "position_quantity": position.quantity,
+        "position_cost": position.cost,
+        "exits": exits,
+        "updated_at": now,
+    }
+    conn.execute(sa.update(bots).where(bots.c.id == bot_id).values(**values))
+
+
+def touch(conn: sa.Connection, bot: Bot) -> None:
+    """Its status, when it last heard and entered, and its day's counters."""
+    run(
+        conn,
+        _TOUCH,
+        _day_values(bot.last_day)
+        | {
+            "bot_id": bot.id,
+            "new_status": bot.status,
+            "signal_at": bot.last_signal_at,
+            "entry_at": bot.last_entry_at,
+        },
+    )
