@@ -57,7 +57,7 @@ def _make_alpaca(app: App, account: Account, credentials: dict[str, str]) -> Bro
 
 
 def _check_alpaca(credentials: dict[str, str], options: dict[str, Any]) -> None:
-    from dashtrade.brokers.alpaca.adapter import check
+    from dashtrade.brokers.alpaca.credentials import check
 
     check(credentials, {name: value for name, value in options.items() if name != "mode"})
 
@@ -83,7 +83,7 @@ def _make_crypto(app: App, account: Account, credentials: dict[str, str]) -> Bro
 
 
 def _check_crypto(credentials: dict[str, str], options: dict[str, Any]) -> None:
-    from dashtrade.brokers.crypto.adapter import check
+    from dashtrade.brokers.crypto.credentials import check
 
     check(credentials, options)
 
@@ -120,7 +120,7 @@ def _make_schwab(app: App, account: Account, credentials: dict[str, str]) -> Bro
 
 
 def _check_schwab(credentials: dict[str, str], options: dict[str, Any]) -> None:
-    from dashtrade.brokers.schwab.adapter import check
+    from dashtrade.brokers.schwab.credentials import check
 
     check(credentials, {name: value for name, value in options.items() if name != "mode"})
 

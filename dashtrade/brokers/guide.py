@@ -31,7 +31,7 @@ def guides() -> tuple[Guide, ...]:
 
 
 def _paper() -> Guide:
-    from dashtrade.brokers.paper.adapter import capabilities_of
+    from dashtrade.brokers.paper.capabilities import capabilities_of
     from dashtrade.domain.paper_account import PaperSettings
 
     return Guide(
@@ -55,7 +55,7 @@ def _paper() -> Guide:
 
 
 def _alpaca() -> Guide:
-    from dashtrade.brokers.alpaca.wire import CAPABILITIES
+    from dashtrade.brokers.alpaca.capabilities import CAPABILITIES
 
     return Guide(
         broker="alpaca",
@@ -118,7 +118,7 @@ def _exchanges() -> Iterator[Guide]:
 
 
 def _schwab() -> Guide:
-    from dashtrade.brokers.schwab.adapter import CAPABILITIES
+    from dashtrade.brokers.schwab.capabilities import CAPABILITIES
 
     return Guide(
         broker="schwab",

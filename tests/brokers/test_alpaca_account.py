@@ -16,7 +16,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dashtrade.brokers.alpaca import wire
-from dashtrade.brokers.alpaca.adapter import CAPABILITIES, AlpacaBroker, Timeouts, check
+from dashtrade.brokers.alpaca.adapter import AlpacaBroker, Timeouts
+from dashtrade.brokers.alpaca.capabilities import CAPABILITIES
+from dashtrade.brokers.alpaca.credentials import check
 from dashtrade.domain.ports import BadCredentials, Rejected, Unavailable, VenueStatus
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashtrade.brokers.alpaca import wire
+from dashtrade.brokers.alpaca import order_body, wire
 from dashtrade.brokers.alpaca.adapter import AlpacaBroker
 from dashtrade.brokers.alpaca.answers import Answer, after_post, after_read
 from dashtrade.domain.ports import (
@@ -211,7 +211,7 @@ def test_a_limit_has_two_decimals_from_a_dollar_up_and_four_below_on_the_users_s
     request = OrderRequest(
         client_order_id="a", symbol=AAPL, side=side, type=LIMIT, quantity=D(1), limit_price=D(price)
     )
-    assert wire.wire_order(request, STEP)["limit_price"] == sent
+    assert order_body.wire_order(request, STEP)["limit_price"] == sent
 
 
 @given(st.decimals("0.0001", "100000", places=9), st.sampled_from(OrderSide))
@@ -219,7 +219,7 @@ def test_no_limit_price_is_ever_sub_penny_or_worse_than_said(price: Decimal, sid
     request = OrderRequest(
         client_order_id="a", symbol=AAPL, side=side, type=LIMIT, quantity=D(1), limit_price=price
     )
-    sent = D(wire.wire_order(request, STEP)["limit_price"])
+    sent = D(order_body.wire_order(request, STEP)["limit_price"])
     assert sent % (D("0.01") if sent >= 1 else D("0.0001")) == 0 and (price - sent) * side.sign >= 0
 
 

@@ -12,8 +12,8 @@ import ccxt
 import pytest
 
 from dashtrade.brokers.crypto import wire
-from dashtrade.brokers.crypto.adapter import capabilities_of, check
-from dashtrade.brokers.crypto.venues import exchange_of
+from dashtrade.brokers.crypto.credentials import check
+from dashtrade.brokers.crypto.venues import capabilities_of, exchange_of
 from dashtrade.domain.ports import BadCredentials, Rejected, RetryLater, VenueStatus
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe

@@ -15,7 +15,8 @@ import ccxt
 import pytest
 
 from dashtrade.brokers.crypto import wire
-from dashtrade.brokers.crypto.adapter import CryptoBroker, capabilities_of
+from dashtrade.brokers.crypto.adapter import CryptoBroker
+from dashtrade.brokers.crypto.venues import capabilities_of
 from dashtrade.domain.ports import BadCredentials, Rejected, RetryLater, Unavailable, Unknown, VenueStatus
 from dashtrade.domain.values import Malformed, OrderType, TimeInForce
 from tests.simulators.crypto import KEY, SECRET
@@ -27,10 +28,10 @@ from tests.support.crypto_desk import BUY, FIVE, LIMIT, MARKET, SELL, D, binance
 def test_ccxt_is_loaded_by_the_first_request_and_not_before():
     code = """if True:
         import sys
-        from dashtrade.brokers.crypto import adapter as crypto
-        crypto.check({"key": "k", "secret": "s"}, {"exchange": "binance"})
-        crypto.capabilities_of("kraken")
-        crypto.CryptoBroker("okx", "k", "s", "p", "paper")
+        from dashtrade.brokers.crypto import adapter, credentials, venues
+        credentials.check({"key": "k", "secret": "s"}, {"exchange": "binance"})
+        venues.capabilities_of("kraken")
+        adapter.CryptoBroker("okx", "k", "s", "p", "paper")
         assert "ccxt" not in sys.modules and "requests" not in sys.modules
     """
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -76,10 +76,10 @@ def test_more_executions_than_a_page_holds_are_all_read(okx: Desk):
                 id=one.id + number, price=one.price, quantity=D(1), fee=D("0.001"), fee_coin="SOL", at=one.at
             )
         )
-    from dashtrade.brokers.crypto import reports
+    from dashtrade.brokers.crypto import executions
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reports, "OKX_PAGE", 2)
+        patch.setattr(executions, "OKX_PAGE", 2)
         report = okx.broker.find(okx.ref(okx.request(client_order_id="a" * 32)))
     assert report.filled_quantity == 5 and len(report.fills) == 5 and len(asked(okx, QUICK)) == 3
 

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dashtrade.brokers.paper.adapter import MemoryPaperStore, PaperBroker, PaperSettings
+from dashtrade.brokers.paper.adapter import PaperBroker
+from dashtrade.domain.paper_account import MemoryPaperStore, PaperSettings
 from dashtrade.domain.ports import (
     OrderRef,
     OrderRequest,

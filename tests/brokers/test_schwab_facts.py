@@ -16,16 +16,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from dashtrade.brokers.schwab.adapter import (
-    CAPABILITIES,
-    SchwabBroker,
-    authorize_url,
-    check,
-    exchange_code,
-    expires_in,
-    warning,
-)
-from dashtrade.brokers.schwab.auth import Token
+from dashtrade.brokers.schwab.adapter import SchwabBroker
+from dashtrade.brokers.schwab.auth import Token, authorize_url, exchange_code, expires_in, warning
+from dashtrade.brokers.schwab.capabilities import CAPABILITIES
+from dashtrade.brokers.schwab.credentials import check
 from dashtrade.domain.ports import (
     BadCredentials,
     OrderRef,

@@ -15,13 +15,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from difflib import get_close_matches
 from typing import Any, TypeVar
 
-from dashtrade.brokers.alpaca import answers, wire
+from dashtrade.brokers.alpaca import answers, order_body, wire
+from dashtrade.brokers.alpaca.capabilities import CAPABILITIES
 from dashtrade.brokers.alpaca.sdk import answer_of, bar_length, clients, no_answer, own_server, was_never_sent
 from dashtrade.brokers.alpaca.stream import OnReport, TradeUpdates
-from dashtrade.brokers.alpaca.wire import CAPABILITIES
 from dashtrade.domain.ports import (
     AccountState,
     BadCredentials,
@@ -48,14 +47,16 @@ from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import ZERO, Malformed, bot_of_order, floor_to, plain
 
-__all__ = ["CAPABILITIES", "AlpacaBroker", "Timeouts", "check"]
-
 T = TypeVar("T")
+
 MODES = ("paper", "live")
-FEEDS = ("iex", "sip")
+
 PAGE = 500  # orders in one list, Alpaca's maximum
+
 MOST_PAGES = 20
+
 SINGLY = 20  # look-ups one by one in one poll, of 200 requests a minute
+
 # a coin's fee is taken out of the coin: so much less than was bought is still all of it
 FEE_SHARE = Decimal("0.01")
 
@@ -69,34 +70,6 @@ class Timeouts:
     assets: float = 3600  # how long an asset's rules are believed
     hours: float = 60  # how long the market's clock is believed; never past the next opening or closing
     second_look: float = 0.3  # before a position that is not there makes a closing order a mistake
-
-
-def check(credentials: dict[str, str], options: dict[str, Any]) -> None:
-    """Before they are stored: raises Malformed with a hint."""
-    for name, called in (("key", "API key"), ("secret", "API secret")):
-        value = credentials.get(name)
-        if not isinstance(value, str) or not value.strip():
-            raise Malformed(
-                f"the {called} is missing",
-                where=name,
-                hint="Copy both from the API Keys box of Alpaca's dashboard.",
-            )
-        if len(value) > 200 or not value.isascii() or not value.isprintable() or " " in value:
-            raise Malformed(
-                f"the {called} has characters that no key has",
-                where=name,
-                hint="Copy it anew, without spaces or line breaks.",
-            )
-    for name in (*credentials.keys() - {"key", "secret", "passphrase"}, *options.keys() - {"feed"}):
-        near = get_close_matches(name, ["key", "secret", "feed"], 1)
-        hint = f"Did you mean {near[0]}?" if near else "It takes key and secret, and the option feed."
-        raise Malformed(f"an Alpaca account has no {name[:40]!r}", where=name, hint=hint)
-    if options.get("feed") not in (None, *FEEDS):
-        raise Malformed(
-            "feed is the source of stock prices",
-            where="feed",
-            hint="iex (free) or sip (with Alpaca's paid plan).",
-        )
 
 
 class AlpacaBroker:
@@ -140,7 +113,7 @@ class AlpacaBroker:
     # --- orders ---
 
     def submit(self, request: OrderRequest) -> OrderReport:
-        wire.check(request)
+        order_body.check(request)
         try:
             body = self._prepared(request)
         except Rejected as refusal:
@@ -153,7 +126,7 @@ class AlpacaBroker:
             report = wire.report_of(answer, request.client_order_id)
         except (ValueError, TypeError, KeyError) as error:
             raise answers.in_doubt("its answer made no sense") from error
-        return report if report.legs or not wire.has_exits(request) else self._looked_up(request)
+        return report if report.legs or not order_body.has_exits(request) else self._looked_up(request)
 
     def _looked_up(self, request: OrderRequest) -> OrderReport:
         """It was placed, and its exits were not told."""
@@ -211,7 +184,7 @@ class AlpacaBroker:
                 request = self._no_more_than_held(request, rules)
         except Unavailable as error:
             raise RetryLater(f"Nothing was sent. {error.message}") from error
-        return wire.wire_order(request, rules)
+        return order_body.wire_order(request, rules)
 
     def _no_more_than_held(self, request: OrderRequest, rules: Rules) -> OrderRequest:
         """Alpaca takes a sale of what the account does not hold for a short, so a closing order is held
@@ -248,7 +221,7 @@ class AlpacaBroker:
 
     def _held(self, symbol: Symbol) -> dict[str, Decimal]:
         body = self._read(
-            lambda: self._orders.get(f"/positions/{wire.name_in_path(symbol)}"), dict, absent=True
+            lambda: self._orders.get(f"/positions/{order_body.name_in_path(symbol)}"), dict, absent=True
         )
         if body is None:
             return {}
@@ -274,7 +247,7 @@ class AlpacaBroker:
         try:
             found = self._order(request.client_order_id)
             if found is not None:
-                return self._report(found, legs=wire.has_exits(request))
+                return self._report(found, legs=order_body.has_exits(request))
         except BrokerError as error:
             raise answers.in_doubt(
                 f"it refused this try, and an earlier one could not be looked up: {error.message}"
@@ -287,7 +260,7 @@ class AlpacaBroker:
         try:
             found = self._order(request.client_order_id)
             if found is not None:
-                return self._report(found, legs=wire.has_exits(request))
+                return self._report(found, legs=order_body.has_exits(request))
         except BrokerError as error:
             raise answers.in_doubt(
                 f"it has an order of this name, which could not be read: {error.message}"
@@ -371,7 +344,7 @@ class AlpacaBroker:
             return known[1]
         try:
             asset = self._read(
-                lambda: self._orders.get(f"/assets/{wire.name_in_path(symbol)}"), dict, absent=True
+                lambda: self._orders.get(f"/assets/{order_body.name_in_path(symbol)}"), dict, absent=True
             )
         except NotOffered:
             return known[1] if known is not None else wire.assumed_rules(symbol)
@@ -445,7 +418,7 @@ class AlpacaBroker:
     def _bid_and_ask(self, symbol: Symbol) -> Quote | None:
         from alpaca.data.requests import CryptoLatestQuoteRequest, StockLatestQuoteRequest
 
-        name = wire.name_at_alpaca(symbol)
+        name = order_body.name_at_alpaca(symbol)
         if symbol.is_crypto:
             coin = CryptoLatestQuoteRequest(symbol_or_symbols=name)
             found = self._read(lambda: self._coins.get_crypto_latest_quote(coin), dict)
@@ -464,7 +437,7 @@ class AlpacaBroker:
     def _last_trade(self, symbol: Symbol) -> Quote | None:
         from alpaca.data.requests import CryptoLatestTradeRequest, StockLatestTradeRequest
 
-        name = wire.name_at_alpaca(symbol)
+        name = order_body.name_at_alpaca(symbol)
         if symbol.is_crypto:
             found = self._read(
                 lambda: self._coins.get_crypto_latest_trade(CryptoLatestTradeRequest(symbol_or_symbols=name)),
@@ -490,7 +463,7 @@ class AlpacaBroker:
         from alpaca.data.enums import Adjustment
         from alpaca.data.requests import CryptoBarsRequest, StockBarsRequest
 
-        name = wire.name_at_alpaca(symbol)
+        name = order_body.name_at_alpaca(symbol)
         start = end - timeframe.span * count * 8 - timedelta(days=10)
         span: dict[str, Any] = {
             "symbol_or_symbols": name,

@@ -1,8 +1,8 @@
 """Crypto exchanges through ccxt: one spot account, its orders, its coins and its prices.
 
 An exchange has no positions: what it holds of a coin is the position, in the quote currency the account is
-counted in. The exchanges' differences are in `crypto_venues`, the connection and the meaning of its failures
-in `crypto_wire`."""
+counted in. The exchanges' differences are in `venues`, the connection and the meaning of its failures
+in `wire` and `errors`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dashtrade.brokers.crypto import listing, reports
+from dashtrade.brokers.crypto import candles, listing, lookups, market_data, reports
+from dashtrade.brokers.crypto.credentials import no_sandbox
 from dashtrade.brokers.crypto.errors import reading, sending
+from dashtrade.brokers.crypto.exchange import COLLAR, Exchange
 from dashtrade.brokers.crypto.keys import KEY_INFO, nothing_told
-from dashtrade.brokers.crypto.venues import COLLAR, Exchange, capabilities_of, check, exchange_of, no_sandbox
+from dashtrade.brokers.crypto.venues import capabilities_of, exchange_of
 from dashtrade.brokers.crypto.wire import Nonces, Wire
 from dashtrade.domain.ports import (
     AccountState,
@@ -41,8 +43,6 @@ from dashtrade.domain.ports import (
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce, floor_to, given, plain, round_to
-
-__all__ = ["CryptoBroker", "capabilities_of", "check"]
 
 T = TypeVar("T")
 log = logging.getLogger("dashtrade.crypto")
@@ -157,7 +157,7 @@ class CryptoBroker:
     def account(self) -> AccountState:
         total, free = self._balances()
         coins = [coin for coin in total if coin != self._quote]
-        prices = self._ask(lambda client: reports.prices(client, coins, self._quote))
+        prices = self._ask(lambda client: market_data.prices(client, coins, self._quote))
         equity = total.get(self._quote, ZERO) + sum(
             (total[coin] * price for coin, price in prices.items()), ZERO
         )
@@ -183,7 +183,10 @@ class CryptoBroker:
     def rules(self, symbol: Symbol) -> Rules:
         known, now = self._rules.get(symbol), self._clock.now()
         if known is None or now - known[0] > RULES_ARE_FRESH:
-            known = (now, reports.rules_of(self._ask(lambda client: self._market(client, symbol, anew=True))))
+            known = (
+                now,
+                market_data.rules_of(self._ask(lambda client: self._market(client, symbol, anew=True))),
+            )
             self._rules[symbol] = known
         return known[1]
 
@@ -212,10 +215,10 @@ class CryptoBroker:
     # --- prices ---
 
     def quote(self, symbol: Symbol) -> Quote:
-        ticker = self._ask(lambda client: reports.ticker(client, self._market(client, symbol)["symbol"]))
-        bid, ask, note = reports.number(ticker.get("bid")), reports.number(ticker.get("ask")), ""
+        ticker = self._ask(lambda client: market_data.ticker(client, self._market(client, symbol)["symbol"]))
+        bid, ask, note = market_data.number(ticker.get("bid")), market_data.number(ticker.get("ask")), ""
         if "bid" not in ticker and "ask" not in ticker:
-            bid = ask = reports.number(ticker.get("last"))
+            bid = ask = market_data.number(ticker.get("last"))
             note = "no quote is told: the last price stands in for it"
         if not bid or not ask:
             raise Unavailable(
@@ -228,7 +231,7 @@ class CryptoBroker:
 
     def candles(self, symbol: Symbol, timeframe: Timeframe, *, end: datetime, count: int) -> Sequence[Candle]:
         return self._ask(
-            lambda client: reports.candles(
+            lambda client: candles.candles(
                 client, self.venue, self._market(client, symbol)["symbol"], timeframe, end, count
             )
         )
@@ -302,7 +305,7 @@ class CryptoBroker:
             return limit
         try:
             free = self._balances()[1].get(request.symbol.quote, ZERO)
-            told = self._ask(lambda client: reports.taker_fee(self._market(client, request.symbol)))
+            told = self._ask(lambda client: market_data.taker_fee(self._market(client, request.symbol)))
             fee = told or self.venue.reserved_fee
         except (Unavailable, RetryLater):
             return limit
@@ -404,9 +407,9 @@ class CryptoBroker:
         except Rejected as error:  # no longer listed: of its orders nothing is known
             raise Unavailable(error.message) from error
         try:
-            order = reports.LOOKUPS[self.venue.lookup](client, self.venue, symbol, ref)
+            order = lookups.LOOKUPS[self.venue.lookup](client, self.venue, symbol, ref)
         except Exception as error:
-            if reports.says_absent(client, self.venue, error):
+            if lookups.says_absent(client, self.venue, error):
                 return None
             raise
         # ccxt makes an order without a number out of an answer that it cannot read
@@ -424,7 +427,7 @@ class CryptoBroker:
             ref,
             order,
             reports.Money(
-                rules=reports.rules_of(client.market(order["symbol"] or ref.symbol.short)),
+                rules=market_data.rules_of(client.market(order["symbol"] or ref.symbol.short)),
                 now=now,
                 lag=self._trades_lag,
                 ended=lambda number: self._ended.setdefault(number, now),
@@ -440,7 +443,7 @@ class CryptoBroker:
         if f"{coin}/{money}" not in client.markets:
             return None
         try:
-            return reports.mid(reports.ticker(client, f"{coin}/{money}"))
+            return market_data.mid(market_data.ticker(client, f"{coin}/{money}"))
         except Exception as error:
             log.warning(
                 "%s: no price of %s to value a fee with: %s", self.venue.name, coin, type(error).__name__
@@ -494,10 +497,10 @@ class CryptoBroker:
                 "another symbol."
             )
         lacks = anew or market["precision"].get("amount") is None
-        return reports.detail(client, market) if lacks and self.venue.details_on_demand else market
+        return market_data.detail(client, market) if lacks and self.venue.details_on_demand else market
 
     def _balances(self) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
-        return self._ask(lambda client: reports.balances(client, self.venue))
+        return self._ask(lambda client: market_data.balances(client, self.venue))
 
     def _symbol_of(self, coin: str) -> Symbol:
         return Symbol(market="CRYPTO", base=coin, quote=self._quotes_by_coin.get(coin, self._quote))

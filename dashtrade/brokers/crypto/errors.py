@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
 
-from dashtrade.brokers.crypto.venues import Exchange
+from dashtrade.brokers.crypto.exchange import Exchange
 from dashtrade.domain.ports import (
     BadCredentials,
     BrokerError,

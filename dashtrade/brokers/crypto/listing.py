@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from dashtrade.brokers.crypto.reports import MOST_PAGES, number
-from dashtrade.brokers.crypto.venues import Exchange
+from dashtrade.brokers.crypto.exchange import MOST_PAGES, Exchange
+from dashtrade.brokers.crypto.market_data import number
 from dashtrade.domain.ports import FoundOrder, Unavailable
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, bot_of_order

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dashtrade.brokers.crypto.errors import Heard, reading
-from dashtrade.brokers.crypto.venues import Exchange
+from dashtrade.brokers.crypto.exchange import Exchange
 from dashtrade.domain.ports import Clock, RetryLater
 
 log = logging.getLogger("dashtrade.crypto")

@@ -11,30 +11,34 @@ Hours "exchange" are 09:30 to 16:00 in New York, Monday to Friday, and 04:00 to 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
-from functools import lru_cache
 from typing import TypeVar
-from zoneinfo import ZoneInfo
 
+from dashtrade.brokers.paper.capabilities import capabilities_of
+from dashtrade.brokers.paper.fills import Step, ended, report, trade, triggered
+from dashtrade.brokers.paper.hours import in_session, session_end, session_start
+from dashtrade.brokers.paper.requests import (
+    AT_ONCE,
+    WAITS_FOR_PRICE,
+    arrived,
+    check,
+    price_step_of,
+    quantity_step_of,
+)
 from dashtrade.domain.paper_account import (
-    AVERAGE,
     Ledger,
-    MemoryPaperStore,
     NeedsQuotes,
     PaperBook,
     PaperOrder,
-    PaperPosition,
     PaperSettings,
     PaperStore,
     buying_power,
 )
 from dashtrade.domain.ports import (
     AccountState,
-    BrokerFill,
     BrokerPosition,
-    Capabilities,
     Clock,
     Feed,
     Offers,
@@ -49,240 +53,14 @@ from dashtrade.domain.ports import (
     VenueStatus,
 )
 from dashtrade.domain.symbols import Symbol
-from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce, floor_to, given, money, plain
-
-__all__ = [
-    "MemoryPaperStore",
-    "PaperBook",
-    "PaperBroker",
-    "PaperOrder",
-    "PaperPosition",
-    "PaperSettings",
-    "PaperStore",
-]
+from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce, floor_to, given
 
 T = TypeVar("T")
-_AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
-_WAITS_FOR_PRICE = frozenset({OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP})
-_MOST = Decimal(10) ** 12  # of anything in one order
+
 # a mark for the account's value; orders are filled at the market of their moment
 FRESH = timedelta(seconds=1)
+
 _DIGITS = 60  # while money moves: enough for every product to be exact
-
-
-# --- reading an order ---------------------------------------------------------------------------------------
-
-
-def _positive(number: Decimal | None) -> bool:
-    return number is not None and number.is_finite() and 0 < number <= _MOST
-
-
-def _check(request: OrderRequest, capabilities: Capabilities) -> None:
-    """What can be said of a request without knowing a price or the account."""
-    amount, kind, when = (
-        request.quantity if request.notional is None else request.notional,
-        request.type,
-        request.time_in_force,
-    )
-    trails = [trail for trail in (request.trail_amount, request.trail_percent) if trail is not None]
-    if (request.quantity is None) == (request.notional is None) or not _positive(amount):
-        raise Rejected("the order needs a quantity or an amount of money, one of them, and above zero")
-    if kind in (OrderType.LIMIT, OrderType.STOP_LIMIT) and not _positive(request.limit_price):
-        raise Rejected(f"a {kind} order needs a limit price above zero; it has {request.limit_price}")
-    if kind in (OrderType.STOP, OrderType.STOP_LIMIT) and not _positive(request.stop_price):
-        raise Rejected(f"a {kind} order needs a stop price above zero; it has {request.stop_price}")
-    trailable = (
-        len(trails) == 1
-        and _positive(trails[0])
-        and (request.trail_percent is None or request.trail_percent < 100)
-    )
-    if kind is OrderType.TRAILING_STOP and not trailable:
-        raise Rejected(
-            "a trailing stop needs a trail above zero, as an amount or as a percentage below 100, one of them"
-        )
-    if when not in capabilities.times_in_force:
-        raise Rejected(f"the paper account does not know the time in force {when}; use day, gtc, ioc or fok")
-    if when in _AT_ONCE and kind in _WAITS_FOR_PRICE:
-        raise Rejected(f"a {kind} order waits for its price and cannot be {when}; use day or gtc")
-    if request.take_profit or request.stop_loss or request.stop_loss_limit:
-        raise Rejected(
-            "the paper account holds no bracket orders; send the take profit and the stop as orders of "
-            "their own"
-        )
-
-
-def _quantity_step(symbol: Symbol) -> Decimal:
-    return Decimal("0.00000001") if symbol.is_crypto else Decimal("0.000001")
-
-
-def _price_step(symbol: Symbol, price: Decimal) -> Decimal:
-    if not symbol.is_crypto:
-        return Decimal("0.01") if price >= 1 else Decimal("0.0001")
-    return Decimal(1).scaleb(-max(2, min(12, 4 - price.adjusted())))  # five digits, and cents at least
-
-
-def _quantity(request: OrderRequest, price: Decimal) -> Decimal:
-    step = _quantity_step(request.symbol)
-    if request.quantity is None:
-        amount = given(request.notional, "amount")
-        quantity = floor_to(amount / price, step)
-        if not 0 < quantity <= _MOST:
-            raise Rejected(
-                f"{money(amount)} does not buy a tradable quantity at {plain(price)}; change the amount"
-            )
-        return quantity
-    if request.quantity % step:
-        raise Rejected(
-            f"quantity {plain(request.quantity)} is finer than {plain(step)}, the smallest step; round it"
-        )
-    return request.quantity
-
-
-def _arrived(request: OrderRequest, quote: Quote, now: datetime) -> PaperOrder:
-    price = request.limit_price or request.stop_price or quote.price_for(request.side)
-    return PaperOrder(
-        client_order_id=request.client_order_id,
-        broker_order_id=f"P-{request.client_order_id}",
-        symbol=request.symbol,
-        side=request.side,
-        type=request.type,
-        quantity=_quantity(request, price),
-        limit_price=request.limit_price,
-        stop_price=request.stop_price,
-        trail_amount=request.trail_amount,
-        trail_percent=request.trail_percent,
-        time_in_force=request.time_in_force,
-        extended_hours=request.extended_hours,
-        reduces=request.reduces,
-        created_at=now,
-        updated_at=now,
-    )
-
-
-# --- trading hours ------------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=1)
-def _new_york() -> ZoneInfo:
-    return ZoneInfo("America/New_York")
-
-
-def _in_session(moment: datetime, *, extended: bool) -> bool:
-    local = moment.astimezone(_new_york())
-    opens, closes = (time(4), time(20)) if extended else (time(9, 30), time(16))
-    return local.weekday() < 5 and opens <= local.time() < closes
-
-
-def _session_start(moment: datetime) -> datetime:
-    """The next regular opening."""
-    local = moment.astimezone(_new_york())
-    day = local.date() + timedelta(days=local.time() >= time(9, 30))
-    while day.weekday() >= 5:
-        day += timedelta(days=1)
-    return datetime.combine(day, time(9, 30), _new_york()).astimezone(UTC)
-
-
-def _session_end(moment: datetime, *, extended: bool) -> datetime:
-    """The end of the session that `moment` lies in, or of the next one."""
-    local, closes = moment.astimezone(_new_york()), time(20) if extended else time(16)
-    day = local.date() + timedelta(days=local.time() >= closes)
-    while day.weekday() >= 5:
-        day += timedelta(days=1)
-    return datetime.combine(day, closes, _new_york())
-
-
-# --- what one look at the market makes of an order ----------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Step:
-    """The order as it stands now, and what of it trades now at which price."""
-
-    order: PaperOrder
-    quantity: Decimal = ZERO
-    price: Decimal = ZERO
-
-
-def _ended(order: PaperOrder, status: VenueStatus, reason: str, now: datetime) -> PaperOrder:
-    return replace(order, status=status, reason=reason, updated_at=now)
-
-
-def _triggered(order: PaperOrder, touch: Decimal, now: datetime) -> PaperOrder:
-    """The same object where nothing changed. `touch` is what a market order would get."""
-    if order.type not in _WAITS_FOR_PRICE:
-        return order
-    stop, falls = order.stop_price, order.side is OrderSide.SELL
-    if order.type is OrderType.TRAILING_STOP:
-        water = touch if order.high_water is None else (max if falls else min)(order.high_water, touch)
-        trail = (
-            order.trail_amount
-            if order.trail_amount is not None
-            else water * given(order.trail_percent, "trail") / 100
-        )
-        stop = water - trail if falls else water + trail
-        order = order if water == order.high_water else replace(order, high_water=water, updated_at=now)
-    stop = given(stop, "stop price")
-    if touch > stop if falls else touch < stop:
-        return order
-    becomes = OrderType.LIMIT if order.type is OrderType.STOP_LIMIT else OrderType.MARKET
-    return replace(order, type=becomes, updated_at=now)
-
-
-def _filled(order: PaperOrder, fill: BrokerFill) -> PaperOrder:
-    filled = order.filled_quantity + fill.quantity
-    cost = order.filled_quantity * (order.average_price or ZERO) + fill.quantity * fill.price
-    status = VenueStatus.FILLED if filled == order.quantity else VenueStatus.WORKING
-    average = AVERAGE.divide(cost, filled)
-    return replace(
-        order, status=status, filled_quantity=filled, average_price=average, reason="", updated_at=fill.at
-    )
-
-
-def _trade(ledger: Ledger, step: _Step, number: int, now: datetime) -> tuple[PaperOrder, BrokerFill]:
-    order = step.order
-    fill = BrokerFill(
-        id=f"{order.client_order_id}-{number}",
-        client_order_id=order.client_order_id,
-        quantity=step.quantity,
-        price=step.price,
-        at=now,
-        fee=ledger.fee(order, step.quantity, step.price),
-    )
-    ledger.book(order, fill)
-    return _filled(order, fill), fill
-
-
-def _report(order: PaperOrder, fills: Iterable[BrokerFill]) -> OrderReport:
-    return OrderReport(
-        client_order_id=order.client_order_id,
-        broker_order_id=order.broker_order_id,
-        status=order.status,
-        filled_quantity=order.filled_quantity,
-        average_price=order.average_price,
-        fills=tuple(fills),
-        reason=order.reason,
-    )
-
-
-# --- the venue ----------------------------------------------------------------------------------------------
-
-
-def capabilities_of(settings: PaperSettings) -> Capabilities:
-    return Capabilities(
-        name="Paper",
-        order_types=frozenset(OrderType),
-        times_in_force=frozenset({TimeInForce.DAY, TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK}),
-        shorts=settings.shorting,
-        fractional=True,
-        notional=True,
-        extended_hours=True,
-        refuses_repeats=True,
-        settle=timedelta(0),
-        sandbox=True,
-        stocks=True,
-        crypto=True,
-        always_open=settings.hours == "always",
-    )
 
 
 class PaperBroker:
@@ -297,11 +75,11 @@ class PaperBroker:
         self.capabilities = capabilities_of(settings)
 
     def submit(self, request: OrderRequest) -> OrderReport:
-        _check(request, self.capabilities)
+        check(request, self.capabilities)
         now = self._clock.now()
         try:
             quote = self._feed.quote(request.symbol)
-            order = _arrived(request, quote, now)
+            order = arrived(request, quote, now)
             step = self._look(order, quote, now, arriving=True)
             return self._write(
                 lambda book, quotes: self._place(book, quotes, step, now), {request.symbol: quote}
@@ -321,7 +99,7 @@ class PaperBroker:
         def look_up(book: PaperBook) -> list[OrderReport]:
             found = [order for ref in orders if (order := book.order(ref.client_order_id))]
             return [
-                _report(order, book.fills(order.client_order_id) if order.filled_quantity else ())
+                report(order, book.fills(order.client_order_id) if order.filled_quantity else ())
                 for order in found
             ]
 
@@ -333,7 +111,7 @@ class PaperBroker:
         def end(book: PaperBook) -> None:
             found = book.order(order.client_order_id)
             if found and found.status is VenueStatus.WORKING:
-                book.update_order(_ended(found, VenueStatus.CANCELED, "canceled on request", now))
+                book.update_order(ended(found, VenueStatus.CANCELED, "canceled on request", now))
 
         self._store.write(end)
 
@@ -378,16 +156,16 @@ class PaperBroker:
         ]
 
     def rules(self, symbol: Symbol) -> Rules:
-        step, price_step = _quantity_step(symbol), _price_step(symbol, self._feed.quote(symbol).mid)
+        step, price_step = quantity_step_of(symbol), price_step_of(symbol, self._feed.quote(symbol).mid)
         return Rules(
             quantity_step=step, price_step=price_step, min_quantity=step, shortable=self._settings.shorting
         )
 
     def market_open(self, symbol: Symbol) -> bool:
-        return self._always_open(symbol) or _in_session(self._clock.now(), extended=False)
+        return self._always_open(symbol) or in_session(self._clock.now(), extended=False)
 
     def opens_at(self, symbol: Symbol) -> datetime | None:
-        return _session_start(self._clock.now())
+        return session_start(self._clock.now())
 
     def close(self) -> None:
         """There is nothing to give back."""
@@ -398,7 +176,7 @@ class PaperBroker:
 
         def begin_again(book: PaperBook) -> None:
             for order in book.working():
-                book.update_order(_ended(order, VenueStatus.CANCELED, "the paper account was reset", now))
+                book.update_order(ended(order, VenueStatus.CANCELED, "the paper account was reset", now))
             for position in book.positions():
                 book.set_position(replace(position, quantity=ZERO))
             book.set_cash(self._settings.starting_cash)
@@ -418,7 +196,7 @@ class PaperBroker:
             except NeedsQuotes as needs:
                 quotes = quotes | {symbol: self._feed.quote(symbol) for symbol in needs.symbols}
 
-    def _place(self, book: PaperBook, quotes: dict[Symbol, Quote], step: _Step, now: datetime) -> OrderReport:
+    def _place(self, book: PaperBook, quotes: dict[Symbol, Quote], step: Step, now: datetime) -> OrderReport:
         order, fills = step.order, []
         if book.order(order.client_order_id):
             raise Rejected(
@@ -432,15 +210,15 @@ class PaperBroker:
         if refusal:
             raise Rejected(refusal)
         if step.quantity:
-            order, fill = _trade(ledger, step, 1, now)
+            order, fill = trade(ledger, step, 1, now)
             fills.append(fill)
-        if order.status is VenueStatus.WORKING and order.time_in_force in _AT_ONCE:
-            order = _ended(order, VenueStatus.EXPIRED, order.reason or "it could not fill at once", now)
+        if order.status is VenueStatus.WORKING and order.time_in_force in AT_ONCE:
+            order = ended(order, VenueStatus.EXPIRED, order.reason or "it could not fill at once", now)
         book.add_order(order)
         for fill in fills:
             book.add_fill(fill)
         ledger.save()
-        return _report(order, fills)
+        return report(order, fills)
 
     def _advance(self, book: PaperBook, quotes: dict[Symbol, Quote], now: datetime) -> list[OrderReport]:
         ledger, reports = Ledger(book, self._settings, quotes), []
@@ -452,44 +230,42 @@ class PaperBroker:
             if before.filled_quantity:
                 fills = list(book.fills(before.client_order_id))
             if step.quantity and (refusal := ledger.refusal(order, step.quantity, step.price)):
-                order = _ended(order, VenueStatus.CANCELED, refusal, now)
+                order = ended(order, VenueStatus.CANCELED, refusal, now)
             elif step.quantity:
-                order, fill = _trade(ledger, step, len(fills) + 1, now)
+                order, fill = trade(ledger, step, len(fills) + 1, now)
                 book.add_fill(fill)
                 fills.append(fill)
             book.update_order(order)
             if step.quantity or order.status is not before.status:
-                reports.append(_report(order, fills))
+                reports.append(report(order, fills))
         ledger.save()
         return reports
 
     # --- pure decisions ---
 
-    def _look(
-        self, order: PaperOrder, quote: Quote | None, now: datetime, *, arriving: bool = False
-    ) -> _Step:
+    def _look(self, order: PaperOrder, quote: Quote | None, now: datetime, *, arriving: bool = False) -> Step:
         """One look at the market: has the order's day ended, was its stop touched, does it trade? It changes
         nothing."""
         if order.time_in_force is TimeInForce.DAY and now >= self._day_end(order):
-            return _Step(order=_ended(order, VenueStatus.EXPIRED, "the day ended before it filled", now))
+            return Step(order=ended(order, VenueStatus.EXPIRED, "the day ended before it filled", now))
         if not self._trades(order, now):
             reason = (
-                "the market is closed" if order.time_in_force in _AT_ONCE else "waits for the market to open"
+                "the market is closed" if order.time_in_force in AT_ONCE else "waits for the market to open"
             )
-            return _Step(order=replace(order, reason=reason) if arriving else order)
+            return Step(order=replace(order, reason=reason) if arriving else order)
         if quote is None:
-            return _Step(order=order)
+            return Step(order=order)
         waited = not self._trades(order, order.updated_at)  # since the market was closed: this is its arrival
-        seen = _triggered(
+        seen = triggered(
             replace(order, reason="", updated_at=now) if waited else order, quote.price_for(order.side), now
         )
         price = self._price(seen, quote, resting=order.type is OrderType.LIMIT and not (arriving or waited))
-        return _Step(order=seen, quantity=self._share(seen), price=price) if price else _Step(order=seen)
+        return Step(order=seen, quantity=self._share(seen), price=price) if price else Step(order=seen)
 
     def _price(self, order: PaperOrder, quote: Quote, *, resting: bool) -> Decimal | None:
         """What the order trades at now. On arrival a limit order gets the market's price, later its own
         limit."""
-        if order.type in _WAITS_FOR_PRICE:
+        if order.type in WAITS_FOR_PRICE:
             return None
         touch, buys = quote.price_for(order.side), order.side is OrderSide.BUY
         slipped = self._slipped(order, touch)
@@ -503,7 +279,7 @@ class PaperBroker:
     def _slipped(self, order: PaperOrder, touch: Decimal) -> Decimal:
         if not self._settings.slippage_percent:
             return touch
-        step, buys = _price_step(order.symbol, touch), order.side is OrderSide.BUY
+        step, buys = price_step_of(order.symbol, touch), order.side is OrderSide.BUY
         moved = touch * (1 + order.side.sign * self._settings.slippage_percent / 100)
         return max(step, (moved / step).to_integral_value(ROUND_CEILING if buys else ROUND_FLOOR) * step)
 
@@ -513,7 +289,8 @@ class PaperBroker:
         if order.type is not OrderType.MARKET or self._settings.fill_percent == 100:
             return left
         share = (
-            floor_to(order.quantity * self._settings.fill_percent / 100, _quantity_step(order.symbol)) or left
+            floor_to(order.quantity * self._settings.fill_percent / 100, quantity_step_of(order.symbol))
+            or left
         )
         if share < left and order.time_in_force is TimeInForce.FOK:
             return ZERO
@@ -523,12 +300,12 @@ class PaperBroker:
         return symbol.is_crypto or self._settings.hours == "always"
 
     def _trades(self, order: PaperOrder, moment: datetime) -> bool:
-        return self._always_open(order.symbol) or _in_session(moment, extended=order.extended_hours)
+        return self._always_open(order.symbol) or in_session(moment, extended=order.extended_hours)
 
     def _day_end(self, order: PaperOrder) -> datetime:
         if self._always_open(order.symbol):
             return datetime.combine(order.created_at.astimezone(UTC).date() + timedelta(days=1), time(), UTC)
-        return _session_end(order.created_at, extended=order.extended_hours)
+        return session_end(order.created_at, extended=order.extended_hours)
 
     def _quotes(self, symbols: Iterable[Symbol]) -> dict[Symbol, Quote]:
         """What the feed can tell; an order on a symbol without a price waits for the next tick."""

@@ -16,18 +16,10 @@ from decimal import Decimal
 from typing import Any
 
 from dashtrade.brokers.schwab import wire
-from dashtrade.brokers.schwab.auth import (
-    URL,
-    SignIn,
-    Token,
-    authorize_url,
-    exchange_code,
-    expires_in,
-    warning,
-    warning_of,
-)
+from dashtrade.brokers.schwab.auth import URL, SignIn, warning_of
+from dashtrade.brokers.schwab.capabilities import CAPABILITIES
+from dashtrade.brokers.schwab.order_body import order_body
 from dashtrade.brokers.schwab.reports import (
-    WORDS,
     candles_of,
     cash_of,
     entered,
@@ -43,7 +35,6 @@ from dashtrade.domain.ports import (
     BadCredentials,
     BrokerPosition,
     Candle,
-    Capabilities,
     Clock,
     Offers,
     OrderRef,
@@ -59,59 +50,21 @@ from dashtrade.domain.ports import (
 )
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
-from dashtrade.domain.values import ZERO, Malformed, OrderSide, OrderType, TimeInForce, given, plain, round_to
-
-__all__ = ["CAPABILITIES", "SchwabBroker", "authorize_url", "check", "exchange_code", "expires_in", "warning"]
+from dashtrade.domain.values import ZERO, OrderSide, OrderType, plain
 
 log = logging.getLogger("dashtrade.schwab")
+
 RULES_ARE_FRESH = timedelta(hours=1)
+
 HOURS_ARE_FRESH = timedelta(minutes=1)
+
 DAYS_AHEAD = 6
+
 SINCE = timedelta(seconds=3)  # an order's time is told in whole seconds, and clocks differ a little
+
 LONGEST = timedelta(days=60)  # Schwab searches no further back
+
 FEES_LAG = timedelta(seconds=5)  # how long the fees of a sale that has ended are waited for
-
-CAPABILITIES = Capabilities(
-    name="Schwab",
-    order_types=frozenset({OrderType.MARKET, OrderType.LIMIT}),
-    times_in_force=frozenset({TimeInForce.DAY, TimeInForce.GTC}),
-    client_ids=False,
-    settle=timedelta(seconds=10),
-    requests_per_minute=120,
-    notes=(
-        (
-            "Schwab keeps no order id of ours: after a time-out the account's orders are searched, and what "
-            "stays unclear is asked of you."
-        ),
-        "A person signs in at Schwab every seven days; DashTrade warns two days before.",
-        "The fees of a sale come from the account's transactions. Where those are late, the sale is booked "
-        "five seconds later, and without them if need be.",
-        (
-            "Whole shares, long only; stops are kept by DashTrade. Schwab has no sandbox: use the built-in "
-            "paper account to practise."
-        ),
-    ),
-)
-
-
-def check(credentials: dict[str, str], options: dict[str, Any]) -> None:
-    """What can be said before it is stored; raises Malformed with a hint."""
-    for name in ("key", "secret"):
-        if not str(credentials.get(name) or "").strip():
-            raise Malformed(
-                f"the {name} is missing",
-                where=f"credentials.{name}",
-                hint="Copy the app key and its secret from developer.schwab.com.",
-            )
-    if options.get("mode") == "paper":
-        raise Malformed(
-            "Schwab has no sandbox",
-            where="mode",
-            hint="Choose live, or use the built-in paper account with made-up money.",
-        )
-    if not credentials.get("token"):
-        return  # the account waits for somebody to sign in
-    Token.read(credentials["token"])
 
 
 class SchwabBroker:
@@ -169,7 +122,7 @@ class SchwabBroker:
     def submit(self, request: OrderRequest) -> OrderReport:
         try:
             self._check(request)
-            body = _order_body(request, self.rules(request.symbol))
+            body = order_body(request, self.rules(request.symbol))
             path = f"{self._home()}/orders"
             self._sign_in.access()
         except Unavailable as error:  # a reading before the order: nothing was sent
@@ -552,22 +505,3 @@ def _ref(request: OrderRequest, sent: datetime) -> OrderRef:
         type=request.type,
         created_at=sent,
     )
-
-
-def _order_body(request: OrderRequest, rules: Rules) -> dict[str, Any]:
-    body = {
-        "orderType": request.type.upper(),
-        "session": "NORMAL",
-        "duration": WORDS[request.time_in_force],
-        "orderStrategyType": "SINGLE",
-        "orderLegCollection": [
-            {
-                "instruction": request.side.upper(),
-                "quantity": int(given(request.quantity, "quantity")),
-                "instrument": {"symbol": spelled(request.symbol), "assetType": "EQUITY"},
-            }
-        ],
-    }
-    if request.type is OrderType.LIMIT:
-        body["price"] = plain(round_to(given(request.limit_price, "limit price"), rules.price_step))
-    return body

@@ -1,0 +1,75 @@
+"""Candles as an exchange has them, and those it lacks put together from shorter ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from dashtrade.brokers.crypto.exchange import MOST_PAGES, Exchange
+from dashtrade.brokers.crypto.market_data import number
+from dashtrade.domain.ports import Candle, Unavailable
+from dashtrade.domain.timeframes import Timeframe
+from dashtrade.domain.values import ZERO
+
+
+def candles(
+    client: Any, venue: Exchange, symbol: str, timeframe: Timeframe, end: datetime, count: int
+) -> Sequence[Candle]:
+    """A timeframe the exchange lacks (Kraken's 2h, Coinbase's 4h) is put together from the longest one that
+    fits into it."""
+    known = {client.parse_timeframe(name): name for name in client.timeframes}
+    unit = max((seconds for seconds in known if timeframe.seconds % seconds == 0), default=None)
+    if unit is None:
+        raise Unavailable(
+            f"{venue.name} has no candles of {timeframe.shown}. Choose one of {', '.join(client.timeframes)}."
+        )
+    since = int((end - timeframe.span * (count + 1)).timestamp() * 1000)
+    rows = _rows(client, venue, symbol, known[unit], since, int(end.timestamp() * 1000))
+    found = [_candle(row) for row in rows]
+    if unit != timeframe.seconds:
+        found = _merged(found, timeframe.seconds)
+    return [candle for candle in found if candle.at < end][-count:]
+
+
+def _rows(client: Any, venue: Exchange, symbol: str, name: str, since: int, end: int) -> list[Any]:
+    """A page may be empty although there is more: nobody traded for so long."""
+    rows: dict[int, Any] = {}
+    length = client.parse_timeframe(name) * 1000
+    for _ in range(MOST_PAGES):
+        page = client.fetch_ohlcv(symbol, name, since, venue.candles_page)
+        fresh = [int(row[0]) for row in page if int(row[0]) not in rows]
+        rows.update({int(row[0]): row for row in page})
+        since = max(fresh) + 1 if fresh else since + venue.candles_page * length
+        if since + length > end:
+            break
+    return [rows[at] for at in sorted(rows)]
+
+
+def _candle(row: Any) -> Candle:
+    opened, high, low, closed, volume = (number(value) or ZERO for value in row[1:6])
+    return Candle(
+        at=datetime.fromtimestamp(int(row[0]) / 1000, UTC),
+        open=opened,
+        high=high,
+        low=low,
+        close=closed,
+        volume=volume,
+    )
+
+
+def _merged(parts: Sequence[Candle], seconds: int) -> list[Candle]:
+    groups: dict[int, list[Candle]] = {}
+    for part in parts:
+        groups.setdefault(int(part.at.timestamp()) // seconds * seconds, []).append(part)
+    return [
+        Candle(
+            at=datetime.fromtimestamp(at, UTC),
+            open=group[0].open,
+            high=max(c.high for c in group),
+            low=min(c.low for c in group),
+            close=group[-1].close,
+            volume=sum((c.volume for c in group), ZERO),
+        )
+        for at, group in sorted(groups.items())
+    ]

@@ -1,0 +1,141 @@
+"""What an exchange says of its markets, of the account's coins and of prices, in our words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from dashtrade.brokers.crypto.errors import not_offered
+from dashtrade.brokers.crypto.exchange import MOST_PAGES, Exchange
+from dashtrade.domain.ports import Rules, Unavailable
+from dashtrade.domain.values import ZERO, plain
+
+
+def number(said: object) -> Decimal | None:
+    try:
+        found = Decimal(str(said)) if said is not None else None
+    except InvalidOperation:
+        return None
+    return found if found is not None and found.is_finite() else None
+
+
+def rules_of(market: Any) -> Rules:
+    precision, limits = market["precision"], market["limits"]
+    return Rules(
+        quantity_step=_step(precision.get("amount")),
+        price_step=_step(precision.get("price")),
+        min_quantity=number(limits.get("amount", {}).get("min")) or ZERO,
+        min_notional=number(limits.get("cost", {}).get("min")) or ZERO,
+        shortable=False,
+        tradable=market.get("active") is not False,
+    )
+
+
+def taker_fee(market: Any) -> Decimal | None:
+    """The account's own rate, where the exchange tells it with its markets."""
+    return number(market.get("taker"))
+
+
+def _step(said: object) -> Decimal:
+    """ccxt tells a step, or, for a few exchanges, a number of decimals."""
+    step = number(said)
+    if step is None or step <= 0:
+        return Decimal("0.00000001")
+    return Decimal(1).scaleb(-int(step)) if step == step.to_integral_value() and step > 1 else step
+
+
+def detail(client: Any, market: Any) -> Any:
+    """The list of markets lacks steps and minimums, and without them ccxt fails with a bare AssertionError.
+    Of the details nothing else is taken: a spot pair names there in what it is paid for, which ccxt takes for
+    a perpetual."""
+    said = client.publicGetV1SymbolsDetailsSymbol({"symbol": market["id"]})
+    if str(said.get("symbol", "")).lower() != market["id"] or said.get("product_type", "spot") != "spot":
+        raise Unavailable(
+            f"{client.name} told the details of another pair than {market['symbol']}. Nothing is known "
+            "from it now; it is asked again."
+        )
+    steps = [plain(_step(said.get(name))) for name in ("tick_size", "quote_increment")]
+    market["precision"] |= {"amount": steps[0], "price": steps[1]}
+    market["limits"] = {**market["limits"], "amount": {"min": said.get("min_order_size"), "max": None}}
+    market["active"] = said.get("status") not in ("closed", "cancel_only")
+    return market
+
+
+def balances(client: Any, venue: Exchange) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
+    """All of each coin, and what of it is free. Coinbase tells its accounts by pages, of which ccxt reads the
+    first."""
+    total: dict[str, Decimal] = {}
+    free: dict[str, Decimal] = {}
+    asked: dict[str, str] = {}
+    for _ in range(MOST_PAGES):
+        page = client.fetch_balance(dict(asked))
+        for coin in page["total"]:
+            name = coin.removesuffix(venue.rewards)
+            if venue.rewards and "." in name:
+                continue
+            total[name] = total.get(name, ZERO) + (number(page["total"][coin]) or ZERO)
+            free[name] = free.get(name, ZERO) + (number(page["free"].get(coin)) or ZERO)
+        info = page.get("info")
+        if not (isinstance(info, dict) and info.get("has_next") and info.get("cursor")):
+            return {coin: amount for coin, amount in total.items() if amount}, free
+        asked = {"cursor": info["cursor"]}
+    raise Unavailable(
+        "The exchange lists more coins than can be read. Close the accounts that are empty there."
+    )
+
+
+def prices(client: Any, coins: Sequence[str], money: str) -> dict[str, Decimal]:
+    """What each coin costs, in one call; a coin nobody trades against that money has no price."""
+    names = [
+        f"{coin}/{money}"
+        for coin in coins
+        if (client.markets.get(f"{coin}/{money}") or {}).get("active") is not False
+    ]
+    names = [name for name in names if name in client.markets]
+    if not names:
+        return {}
+    few = len(names) <= 3 or not client.has.get("fetchTickers")
+    tickers = {name: ticker(client, name) for name in names} if few else client.fetch_tickers(names)
+    found = {name: mid(tickers[name]) for name in names if name in tickers}
+    return {name.partition("/")[0]: price for name, price in found.items() if price}
+
+
+def ticker(client: Any, name: str) -> Any:
+    """With bid and ask, where the exchange tells them at all; else with the last price alone."""
+    seen: dict[str, Any] = {}
+    trouble: list[Exception] = []
+    for ask in (_whole_ticker, _best_of, _top_of_book, _last_price):
+        try:
+            seen |= {key: said for key, said in ask(client, name).items() if said is not None}
+        except Exception as error:
+            if ask is _whole_ticker and not not_offered(client, error):
+                raise
+            trouble.append(error)
+        if number(seen.get("bid")) and number(seen.get("ask")):
+            break
+    if not seen:
+        raise trouble[0]
+    return seen
+
+
+def _whole_ticker(client: Any, name: str) -> Any:
+    return client.fetch_ticker(name)
+
+
+def _best_of(client: Any, name: str) -> Any:
+    return client.fetch_bids_asks([name])[name]
+
+
+def _top_of_book(client: Any, name: str) -> Any:
+    book = client.fetch_order_book(name, 5)
+    return {side: book[f"{side}s"][0][0] if book[f"{side}s"] else "0" for side in ("bid", "ask")}
+
+
+def _last_price(client: Any, name: str) -> Any:
+    return {"last": client.fetch_last_prices([name])[name]["price"]}
+
+
+def mid(ticker: Any) -> Decimal | None:
+    bid, ask = number(ticker.get("bid")), number(ticker.get("ask"))
+    return (bid + ask) / 2 if bid and ask else number(ticker.get("last"))

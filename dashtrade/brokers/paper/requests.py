@@ -1,0 +1,103 @@
+"""An order as it arrives at the paper account: what is refused unseen, and what it becomes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from dashtrade.domain.paper_account import PaperOrder
+from dashtrade.domain.ports import Capabilities, OrderRequest, Quote, Rejected
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import OrderType, TimeInForce, floor_to, given, money, plain
+
+AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
+
+WAITS_FOR_PRICE = frozenset({OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP})
+
+_MOST = Decimal(10) ** 12  # of anything in one order
+
+
+def _positive(number: Decimal | None) -> bool:
+    return number is not None and number.is_finite() and 0 < number <= _MOST
+
+
+def check(request: OrderRequest, capabilities: Capabilities) -> None:
+    """What can be said of a request without knowing a price or the account."""
+    amount, kind, when = (
+        request.quantity if request.notional is None else request.notional,
+        request.type,
+        request.time_in_force,
+    )
+    trails = [trail for trail in (request.trail_amount, request.trail_percent) if trail is not None]
+    if (request.quantity is None) == (request.notional is None) or not _positive(amount):
+        raise Rejected("the order needs a quantity or an amount of money, one of them, and above zero")
+    if kind in (OrderType.LIMIT, OrderType.STOP_LIMIT) and not _positive(request.limit_price):
+        raise Rejected(f"a {kind} order needs a limit price above zero; it has {request.limit_price}")
+    if kind in (OrderType.STOP, OrderType.STOP_LIMIT) and not _positive(request.stop_price):
+        raise Rejected(f"a {kind} order needs a stop price above zero; it has {request.stop_price}")
+    trailable = (
+        len(trails) == 1
+        and _positive(trails[0])
+        and (request.trail_percent is None or request.trail_percent < 100)
+    )
+    if kind is OrderType.TRAILING_STOP and not trailable:
+        raise Rejected(
+            "a trailing stop needs a trail above zero, as an amount or as a percentage below 100, one of them"
+        )
+    if when not in capabilities.times_in_force:
+        raise Rejected(f"the paper account does not know the time in force {when}; use day, gtc, ioc or fok")
+    if when in AT_ONCE and kind in WAITS_FOR_PRICE:
+        raise Rejected(f"a {kind} order waits for its price and cannot be {when}; use day or gtc")
+    if request.take_profit or request.stop_loss or request.stop_loss_limit:
+        raise Rejected(
+            "the paper account holds no bracket orders; send the take profit and the stop as orders of "
+            "their own"
+        )
+
+
+def quantity_step_of(symbol: Symbol) -> Decimal:
+    return Decimal("0.00000001") if symbol.is_crypto else Decimal("0.000001")
+
+
+def price_step_of(symbol: Symbol, price: Decimal) -> Decimal:
+    if not symbol.is_crypto:
+        return Decimal("0.01") if price >= 1 else Decimal("0.0001")
+    return Decimal(1).scaleb(-max(2, min(12, 4 - price.adjusted())))  # five digits, and cents at least
+
+
+def _quantity(request: OrderRequest, price: Decimal) -> Decimal:
+    step = quantity_step_of(request.symbol)
+    if request.quantity is None:
+        amount = given(request.notional, "amount")
+        quantity = floor_to(amount / price, step)
+        if not 0 < quantity <= _MOST:
+            raise Rejected(
+                f"{money(amount)} does not buy a tradable quantity at {plain(price)}; change the amount"
+            )
+        return quantity
+    if request.quantity % step:
+        raise Rejected(
+            f"quantity {plain(request.quantity)} is finer than {plain(step)}, the smallest step; round it"
+        )
+    return request.quantity
+
+
+def arrived(request: OrderRequest, quote: Quote, now: datetime) -> PaperOrder:
+    price = request.limit_price or request.stop_price or quote.price_for(request.side)
+    return PaperOrder(
+        client_order_id=request.client_order_id,
+        broker_order_id=f"P-{request.client_order_id}",
+        symbol=request.symbol,
+        side=request.side,
+        type=request.type,
+        quantity=_quantity(request, price),
+        limit_price=request.limit_price,
+        stop_price=request.stop_price,
+        trail_amount=request.trail_amount,
+        trail_percent=request.trail_percent,
+        time_in_force=request.time_in_force,
+        extended_hours=request.extended_hours,
+        reduces=request.reduces,
+        created_at=now,
+        updated_at=now,
+    )
