@@ -17,6 +17,7 @@ from dashtrade.settings import Settings
 from encryption import Vault, new_key
 from tests.support.databases import Postgres, SqliteFiles, postgres
 from tests.support.fakes import SetClock, SetFeed
+from tests.support.installation import House, Person
 
 KEY = new_key()
 hypothesis.settings.register_profile("any speed", deadline=None)  # a busy machine makes no test wrong
@@ -118,3 +119,13 @@ def make_app(tmp_path: Path, database_url: str) -> Iterator[MakeApp]:
 def app(make_app: MakeApp, clock: SetClock, feed: SetFeed) -> App:
     """The application with the clock and the prices set by hand."""
     return make_app(clock=clock, feed=feed)
+
+
+@pytest.fixture
+def house(app: App) -> House:
+    return House(app)
+
+
+@pytest.fixture
+def ann(house: House) -> Person:
+    return house.join()

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from dashtrade.api.http import ENDPOINTS
-from dashtrade.context import App
 from dashtrade.domain.access import Role
 from tests.support.installation import House, Person
 
@@ -35,11 +34,6 @@ ROUTES: dict[tuple[str, str], tuple[Any, int, int, int]] = {
     ("GET", "settings"): (None, NO, YES, YES),
     ("PATCH", "settings"): ({"signup": "open", "demo": False, "simulation": True}, NO, NO, YES),
 }
-
-
-@pytest.fixture
-def house(app: App) -> House:
-    return House(app)
 
 
 @pytest.fixture

@@ -27,10 +27,10 @@ from dashtrade.tables import drifts as drift_table
 from dashtrade.tables import people as people_table
 from dashtrade.tables import trades as trade_table
 from tests.conftest import MakeApp
+from tests.support.databases import sqlite
 from tests.support.fakes import SetClock, SetFeed
 from tests.support.installation import House, Person, Venue, until
 
-sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 D = Decimal
 GOOD = "correct horse battery staple"
 
@@ -40,16 +40,6 @@ def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The real number of rounds is checked once, below."""
     monkeypatch.setattr(passwords, "_ROUNDS", 4)
     monkeypatch.setattr(passwords, "NOBODY", passwords.hashed("nobody"))
-
-
-@pytest.fixture
-def house(app: App) -> House:
-    return House(app)
-
-
-@pytest.fixture
-def ann(house: House) -> Person:
-    return house.join()
 
 
 def post(house: House, path: str, body: Any) -> Any:

@@ -19,11 +19,6 @@ from tests.support.fakes import SetClock, SetFeed
 from tests.support.installation import House, Person, Venue
 
 
-@pytest.fixture
-def ann(app: App) -> Person:
-    return House(app).join()
-
-
 def everything(app: App) -> dict[str, list[Any]]:
     with app.db.read() as conn:
         return {table.name: conn.execute(sa.select(table)).all() for table in metadata.sorted_tables}

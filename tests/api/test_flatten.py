@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from dashtrade.context import App
 from dashtrade.domain.ports import Rejected, RetryLater, Unknown
 from dashtrade.domain.symbols import Symbol
 from dashtrade.services.trading import flatten
@@ -18,16 +17,6 @@ from tests.support.fakes import SetClock, SetFeed
 from tests.support.installation import House, Person, Venue
 
 D = Decimal
-
-
-@pytest.fixture
-def house(app: App) -> House:
-    return House(app)
-
-
-@pytest.fixture
-def ann(house: House) -> Person:
-    return house.join()
 
 
 def carry_on(house: House, clock: SetClock, person: Person, flatten_id: int, rounds: int = 40) -> Any:

@@ -21,10 +21,8 @@ from dashtrade.limits import Places, Rate, ReceiverLimits, Turns
 from dashtrade.services.people import users
 from dashtrade.services.refusals import Denied
 from dashtrade.ui.shell.tabs import CROWDED, LATER, Tabs
-from tests.conftest import MakeApp
 from tests.support.crowd import at_once, went_well
 from tests.support.databases import SqliteFiles
-from tests.support.fakes import SetClock, SetFeed
 from tests.support.installation import House, Person, until
 from tests.ui.test_ui_gate import Client, settle
 
@@ -34,11 +32,6 @@ MANY = 40
 @pytest.fixture
 def database_url(sqlite_files: SqliteFiles) -> str:
     return sqlite_files.fresh()
-
-
-@pytest.fixture
-def house(make_app: MakeApp, clock: SetClock, feed: SetFeed) -> House:
-    return House(make_app(clock=clock, feed=feed))
 
 
 class Gauge:

@@ -11,16 +11,6 @@ from dashtrade.services.trading import replay
 from tests.support.installation import House, Person
 
 
-@pytest.fixture
-def house(app: App) -> House:
-    return House(app)
-
-
-@pytest.fixture
-def ann(house: House) -> Person:
-    return house.join()
-
-
 def told(ann: Person, signal_id: str) -> dict:
     ann.house.work()
     return ann.story(signal_id)

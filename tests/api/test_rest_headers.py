@@ -7,20 +7,10 @@ from typing import Any
 import pytest
 
 from dashtrade.domain.access import Role
-from tests.api.test_api import sqlite
 from tests.conftest import MakeApp
-from tests.support.fakes import SetClock, SetFeed
+from tests.support.databases import sqlite
+from tests.support.fakes import SetClock
 from tests.support.installation import House, Person
-
-
-@pytest.fixture
-def house(make_app: MakeApp, clock: SetClock, feed: SetFeed) -> House:
-    return House(make_app(clock=clock, feed=feed))
-
-
-@pytest.fixture
-def ann(house: House) -> Person:
-    return house.join()
 
 
 def ask(house: House, path: str, *, method: str = "GET", **given: Any) -> Any:

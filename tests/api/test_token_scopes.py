@@ -43,11 +43,6 @@ OF_THE_ACCOUNT = {  # what keeps somebody in, or spends real money
 }
 
 
-@pytest.fixture
-def house(app: App) -> House:
-    return House(app)
-
-
 def with_scopes(person: Person, *scopes: TokenScope) -> Person:
     """The same person, with a token of these alone."""
     access, now = f"dt_{'-'.join(scopes)}", person.house.app.clock.now()

@@ -25,16 +25,10 @@ from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import signals as signal_table
 from dashtrade.worker.worker import Worker
 from tests.conftest import MakeApp
+from tests.support.databases import sqlite
 from tests.support.fakes import SetClock
 from tests.support.installation import House, Person, until
 from webhook_server import LONGEST_WAIT, TRADINGVIEW
-
-sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-
-
-@pytest.fixture
-def house(app: App) -> House:
-    return House(app)
 
 
 @pytest.fixture

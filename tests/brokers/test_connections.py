@@ -22,7 +22,7 @@ from tests.simulators import schwab as schwab_sim
 from tests.simulators.alpaca import AlpacaSimulator, Fault
 from tests.simulators.crypto import KEY, SECRET, Simulator
 from tests.support.at_alpaca import account, addresses
-from tests.support.installation import House, Person
+from tests.support.installation import Person
 
 
 @pytest.fixture
@@ -46,11 +46,6 @@ def schwab() -> Iterator[Simulator]:
 @pytest.fixture
 def app(make_app: MakeApp, sim: AlpacaSimulator, binance: Simulator, schwab: Simulator) -> App:
     return make_app(**addresses(sim), CCXT_URL_BINANCE=binance.url, SCHWAB_URL=schwab.url)
-
-
-@pytest.fixture
-def ann(app: App) -> Person:
-    return House(app).join()
 
 
 def test_a_connection_tells_number_money_permissions_latency_and_clock(ann: Person, sim: AlpacaSimulator):

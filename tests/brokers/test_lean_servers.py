@@ -20,10 +20,9 @@ from tests.simulators.alpaca_faults import Fault
 from tests.simulators.crypto import KEY, SECRET, Simulator
 from tests.support.alpaca_desk import AAPL, BTC, BUY, D, Desk
 from tests.support.crypto_desk import desk as crypto_desk
+from tests.support.databases import sqlite
 from tests.support.fakes import SetClock
 from tests.support.installation import House, Person
-
-sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 def lacks(sim: AlpacaSimulator, path: str) -> None:

@@ -21,7 +21,7 @@ from tests.conftest import MakeApp
 from tests.simulators import schwab as schwab_sim
 from tests.simulators.crypto import Simulator
 from tests.support.fakes import SetClock
-from tests.support.installation import House, Person
+from tests.support.installation import Person
 
 KEYS = {"key": schwab_sim.KEY, "callback": schwab_sim.CALLBACK}
 
@@ -40,11 +40,6 @@ def clock() -> SetClock:
 @pytest.fixture
 def app(make_app: MakeApp, schwab: Simulator, clock: SetClock) -> App:
     return make_app(clock=clock, SCHWAB_URL=schwab.url)
-
-
-@pytest.fixture
-def ann(app: App) -> Person:
-    return House(app).join()
 
 
 def exchanged(app: App, person: Person, pasted: str, account_id: int | None = None) -> str:

@@ -23,10 +23,10 @@ from tests.simulators.alpaca import AlpacaSimulator
 from tests.simulators.alpaca_faults import Fault
 from tests.simulators.alpaca_orders import Order
 from tests.support.at_alpaca import ann, clock, sim  # noqa: F401
+from tests.support.databases import sqlite
 from tests.support.fakes import SetClock
 from tests.support.installation import House, Person
 
-sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 BOTH = {"takeProfit": {"limitPrice": "110"}, "stopLoss": {"type": "stop", "stopPrice": "95"}}
 
 

@@ -20,22 +20,12 @@ from dashtrade.engine.settlement import end_decision, end_signal
 from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import messages as message_table
 from dashtrade.worker.worker import Worker
+from tests.support.databases import sqlite
 from tests.support.fakes import SetClock, SetFeed
 from tests.support.installation import House, Person
 
-sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 AAPL = Symbol.parse("AAPL")
 D = Decimal
-
-
-@pytest.fixture
-def house(app: App) -> House:
-    return House(app)
-
-
-@pytest.fixture
-def ann(house: House) -> Person:
-    return house.join()
 
 
 def orders_of(story: Any) -> list[tuple[str, str, str]]:

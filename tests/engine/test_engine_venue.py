@@ -21,10 +21,10 @@ from dashtrade.tables import orders as order_table
 from dashtrade.worker.lanes import Lanes
 from tests.conftest import MakeApp
 from tests.engine.test_engine import CLOSED, COVER, RESTING, SHORT, orders_of
+from tests.support.databases import sqlite
 from tests.support.fakes import SetClock, SetFeed
 from tests.support.installation import GONE, House, Person, Venue, lost, until
 
-sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 AAPL = Symbol.parse("AAPL")
 D = Decimal
 

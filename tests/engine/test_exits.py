@@ -13,18 +13,9 @@ import pytest
 from dashtrade.domain.ports import Rejected, Rules, VenueStatus
 from dashtrade.domain.values import OrderType
 from tests.conftest import MakeApp
+from tests.support.databases import sqlite
 from tests.support.fakes import SetClock, SetFeed
 from tests.support.installation import House, Person, Venue
-
-
-@pytest.fixture
-def house(make_app: MakeApp, clock: SetClock, feed: SetFeed) -> House:
-    return House(make_app(clock=clock, feed=feed))
-
-
-@pytest.fixture
-def ann(house: House) -> Person:
-    return house.join()
 
 
 @pytest.fixture
@@ -38,9 +29,6 @@ def away(make_app: MakeApp, clock: SetClock, feed: SetFeed, venue: Venue) -> Per
     person = House(make_app(clock=clock, feed=feed, brokers=venue.kind())).join()
     person.paper = person.account("venue")
     return person
-
-
-sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 def at(person: Person, feed: SetFeed, price: Any, looks: int = 2) -> None:

@@ -34,11 +34,6 @@ def house(make_app: MakeApp, clock: SetClock, feed: SetFeed, venue: Venue) -> It
 
 
 @pytest.fixture
-def ann(house: House) -> Person:
-    return house.join()
-
-
-@pytest.fixture
 def resting(house: House, ann: Person, venue: Venue) -> str:
     """A limit order for 10 that works at the venue."""
     ann.bot(account=ann.account("venue"), position_size="10", position_size_type="quantity")

@@ -16,7 +16,6 @@ from tests.support.installation import Person
 
 D = Decimal
 AAPL = Symbol.parse("AAPL")
-sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 def bot_of(person: Person, timeframe: str, size: object, **fields: Any) -> int:

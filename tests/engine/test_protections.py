@@ -348,16 +348,6 @@ def test_a_lock_ends_when_it_says_and_nothing_from_before_its_unlocking_makes_an
 # --- as their user meets them -------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def house(app: App) -> House:
-    return House(app)
-
-
-@pytest.fixture
-def ann(house: House) -> Person:
-    return house.join()
-
-
 def protect(ann: Person, kind: str, scope: str = "user", scope_id: int | None = None, **settings: Any) -> int:
     return ann.does(
         "POST", "/protections", {"kind": kind, "scope": scope, "scope_id": scope_id, "settings": settings}

@@ -22,11 +22,10 @@ from dashtrade.tables import bots as bot_table
 from dashtrade.tables import fills as fill_table
 from dashtrade.tables import round_trips as table
 from dashtrade.tables.round_trips import trips
-from tests.conftest import MakeApp
 from tests.support.databases import SqliteFiles
 from tests.support.engine_story import Story, stories, world
 from tests.support.fakes import SetClock, SetFeed
-from tests.support.installation import House, Person
+from tests.support.installation import Person
 
 _SPEC = importlib.util.spec_from_file_location(
     "round_trips_migration", next((ROOT / "migrations" / "versions").glob("*_round_trips.py"))
@@ -35,11 +34,6 @@ assert _SPEC is not None and _SPEC.loader is not None
 MIGRATION = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(MIGRATION)
 MakeWorld = Callable[..., AbstractContextManager[Story]]
-
-
-@pytest.fixture
-def ann(make_app: MakeApp, clock: SetClock, feed: SetFeed) -> Person:
-    return House(make_app(clock=clock, feed=feed)).join()
 
 
 def kept(app: App) -> list[Any]:

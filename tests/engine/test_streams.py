@@ -25,7 +25,7 @@ from tests.simulators.alpaca import AlpacaSimulator, Fault
 from tests.support.alpaca_desk import eventually, raw
 from tests.support.at_alpaca import account, addresses
 from tests.support.free_port import free_port
-from tests.support.installation import House, Person, until
+from tests.support.installation import Person, until
 
 NEVER = 10_000  # looks between two polls: what is booked meanwhile came by the stream
 
@@ -39,11 +39,6 @@ def sim() -> Iterator[AlpacaSimulator]:
 @pytest.fixture
 def app(make_app: MakeApp, sim: AlpacaSimulator) -> App:
     return make_app(**addresses(sim))
-
-
-@pytest.fixture
-def ann(app: App) -> Person:
-    return House(app).join()
 
 
 @pytest.fixture

@@ -9,14 +9,8 @@ import pytest
 
 from bot_engine import MOST_TRIES
 from dashtrade.brokers.paper.adapter import PaperBroker
-from dashtrade.context import App
 from tests.support.fakes import SetClock
-from tests.support.installation import House, Person
-
-
-@pytest.fixture
-def ann(app: App) -> Person:
-    return House(app).join()
+from tests.support.installation import Person
 
 
 def broken(*given: Any, **named: Any) -> Any:

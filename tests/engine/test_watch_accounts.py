@@ -16,10 +16,10 @@ from dashtrade.domain.ports import BrokerPosition, Offers, Quote, SystemClock, U
 from dashtrade.domain.symbols import Symbol
 from dashtrade.worker.worker import Worker
 from tests.conftest import MakeApp
+from tests.support.databases import sqlite
 from tests.support.installation import House, Person, Venue, until
 
 ACCOUNTS, HANGING, SOON = 20, 3, 3.0  # seconds
-sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 class Priced(Venue):

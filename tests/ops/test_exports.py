@@ -32,11 +32,11 @@ from dashtrade.tables import export as table
 from dashtrade.tables.base import metadata
 from dashtrade.ui.shell import downloads
 from tests.conftest import MakeApp
+from tests.support.databases import sqlite
 from tests.support.fakes import SetClock, SetFeed
 from tests.support.installation import House, Venue
 from tests.ui.test_ui_auth import Desk, desk  # noqa: F401
 
-sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 LONG = 60_000  # characters of an alert
 
 
@@ -197,11 +197,6 @@ def test_over_rest_a_user_gets_one_file_at_a_time(house: House) -> None:
     again = ann.call("GET", "/trades.csv")
     assert again.status_code == 200 and again.text.startswith("id,")
     assert ann.call("GET", "/trades.csv").text, "read to its end, it leaves its place"
-
-
-@pytest.fixture
-def house(app: App) -> House:
-    return House(app)
 
 
 @sqlite

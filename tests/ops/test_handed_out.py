@@ -21,11 +21,6 @@ PASSWORD, OTHER = "correct horse battery", "four other long words"
 
 
 @pytest.fixture
-def house(app: App) -> House:
-    return House(app)
-
-
-@pytest.fixture
 def boss(house: House) -> User:
     return house.join("boss@example.com", Role.SUPERADMIN).user
 

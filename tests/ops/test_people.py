@@ -36,11 +36,6 @@ PASSWORD = "correct horse battery"
 
 
 @pytest.fixture
-def house(app: App) -> House:
-    return House(app)
-
-
-@pytest.fixture
 def boss(house: House) -> User:
     return house.join("boss@example.com", Role.SUPERADMIN).user
 

@@ -17,17 +17,11 @@ from dashtrade.security_notes import LINES_A_MINUTE, Notes
 from dashtrade.services.people import users
 from dashtrade.services.refusals import Denied
 from dashtrade.tables import messages
+from tests.support.databases import sqlite
 from tests.support.fakes import SetClock
 from tests.support.installation import House
 from tests.ui.test_ui_auth import PASSWORD as WORD
 from tests.ui.test_ui_auth import Desk, desk  # noqa: F401
-
-sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-
-
-@pytest.fixture
-def house(app: App) -> House:
-    return House(app)
 
 
 def audit(app: App, action: str) -> list[Any]:

@@ -56,11 +56,6 @@ def app(make_app: Any, clock: SetClock, feed: Any) -> App:
 
 
 @pytest.fixture
-def house(app: App) -> House:
-    return House(app)
-
-
-@pytest.fixture
 def boss(house: House) -> Person:
     return house.join("boss@example.com", Role.SUPERADMIN)
 

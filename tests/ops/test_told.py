@@ -19,11 +19,6 @@ PASSWORD, OTHER = "correct horse battery", "four other long words"
 
 
 @pytest.fixture
-def house(app: App) -> House:
-    return House(app)
-
-
-@pytest.fixture
 def ann(app: App) -> User:
     user_id = users.add_user(app, email="ann@example.com", name="Ann", password=PASSWORD)
     with app.db.read() as conn:

@@ -12,10 +12,12 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 
 from bot_database import Database
 
+sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # on SQLite alone
 _TEMPLATE = "dashtrade_template"
 _numbers = itertools.count(1)
 

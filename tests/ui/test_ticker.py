@@ -47,11 +47,6 @@ def app(tmp_path: Path, clock: SetClock, feed: SetFeed, monkeypatch: pytest.Monk
     made.close()
 
 
-@pytest.fixture
-def house(app: App) -> House:
-    return House(app)
-
-
 class Browser:
     """The ticker behind a real server."""
 

@@ -54,16 +54,6 @@ def app(tmp_path: Path) -> Iterator[App]:
 
 
 @pytest.fixture
-def house(app: App) -> House:
-    return House(app)
-
-
-@pytest.fixture
-def ann(house: House) -> Person:
-    return house.join()
-
-
-@pytest.fixture
 def seen_as(monkeypatch: pytest.MonkeyPatch):
     """Whose browser it is. AppTest has no cookies, so the one function that reads them is answered for."""
 

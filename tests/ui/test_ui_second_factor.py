@@ -23,7 +23,7 @@ from dashtrade.ui.account.second_factor import DECLINE
 from dashtrade.ui.overview import attention
 from dashtrade.ui.shell import runtime
 from tests.support.installation import House, Person
-from tests.ui.test_ui_pages import PAGES, ann, app, house, opened, seen_as, with_data, words  # noqa: F401
+from tests.ui.test_ui_pages import PAGES, app, opened, seen_as, with_data, words  # noqa: F401
 from tests.ui.test_ui_people import PASSWORD, button, cy, labels, reread
 
 KEYS = {"key": "PK1234567890", "secret": "s" * 40}
