@@ -1,2 +1,2 @@
-"""Measurements, each against its yardstick in one run; results are JSON lines. See the README of the project
-for the figures."""
+"""Measurements, each against its yardstick in one run; results are JSON lines. docs/measured.md has
+the figures."""

@@ -237,7 +237,7 @@ def parser() -> argparse.ArgumentParser:
     table = command(
         commands, "brokers", brokers, "What each broker can and cannot do, and how to connect it."
     )
-    table.add_argument("--markdown", action="store_true", help="as the table of the README")
+    table.add_argument("--markdown", action="store_true", help="as the table of docs/brokers.md")
     users = commands.add_parser("user", help="Manage accounts.").add_subparsers(
         required=True, metavar="COMMAND"
     )

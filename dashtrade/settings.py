@@ -29,7 +29,7 @@ class BadSetting(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """One row of the table of settings, as the README shows it."""
+    """One row of the table of settings, as docs/operations.md shows it."""
 
     name: str
     default: str

@@ -1,4 +1,4 @@
-"""Every broker, what it can do and how to connect it: for the API, the dashboard and the README, without
+"""Every broker, what it can do and how to connect it: for the API, the dashboard and docs/brokers.md, without
 loading its library."""
 
 from __future__ import annotations

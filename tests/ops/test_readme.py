@@ -1,50 +1,139 @@
-"""The README claims only what is so."""
+"""The README and the manual claim only what is so, and every link in them leads somewhere."""
 
 from __future__ import annotations
 
 import re
+from argparse import ArgumentParser, _SubParsersAction
 from pathlib import Path
 
+import pytest
+from flask import Flask
+
+import webhook_server
+from dashtrade.api.http import ENDPOINTS
 from dashtrade.app import BROKERS
 from dashtrade.brokers import guide
 from dashtrade.cli import parser
+from dashtrade.domain.protections import KINDS
 from dashtrade.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text()
+DOCS = ROOT / "docs"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+LONGEST_README = 150
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 
 
-def test_every_setting_stands_in_the_readme_as_the_program_reads_it() -> None:
+def manual(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def headings(text: str) -> set[str]:
+    """The anchors that GitHub gives a page's headings."""
+    found = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+def commands(program: ArgumentParser) -> list[str]:
+    """`dashtrade up`, `dashtrade user add` and so on."""
+    below = [action.choices for action in program._actions if isinstance(action, _SubParsersAction)]
+    if not below:
+        return [program.prog]
+    return [command for choices in below for inner in choices.values() for command in commands(inner)]
+
+
+def broken_links(page: Path) -> list[str]:
+    broken = []
+    for link in LINK.findall(page.read_text(encoding="utf-8")):
+        if re.match(r"[a-z]+:", link):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        found = target.exists() and (not anchor or anchor in headings(target.read_text(encoding="utf-8")))
+        broken += [] if found else [link]
+    return broken
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= LONGEST_README
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    assert broken_links(page) == []
+
+
+def test_a_broken_link_is_found(tmp_path: Path) -> None:
+    (tmp_path / "there.md").write_text("# One heading\n")
+    page = tmp_path / "page.md"
+    page.write_text(
+        "[a](there.md) [b](there.md#one-heading) [c](gone.md) [d](there.md#none) ![e](no.png) [f](#here)"
+    )
+    assert broken_links(page) == ["gone.md", "there.md#none", "no.png", "#here"]
+
+
+def test_every_page_of_docs_is_reached_from_the_readme() -> None:
+    reached, left = {ROOT / "README.md"}, [ROOT / "README.md"]
+    while left:
+        page = left.pop()
+        for link in LINK.findall(page.read_text(encoding="utf-8")):
+            target = (page.parent / link.partition("#")[0]).resolve()
+            if target.suffix == ".md" and target.exists() and target not in reached:
+                reached.add(target)
+                left.append(target)
+    assert [str(page.relative_to(ROOT)) for page in PAGES if page not in reached] == []
+
+
+def test_every_setting_stands_in_the_manual_as_the_program_reads_it() -> None:
     rows = [f"| `{row.name}` | {row.default} | {row.meaning} |" for row in Settings.TABLE]
-    assert [row for row in rows if row not in README] == []
+    assert [row for row in rows if row not in manual("operations.md")] == []
 
 
-def test_the_readme_names_every_broker() -> None:
-    assert [name for name in BROKERS if f"| `{name}`" not in README] == []
+def test_the_manual_names_every_broker() -> None:
+    assert [name for name in BROKERS if f"| `{name}`" not in manual("brokers.md")] == []
 
 
-def test_what_each_broker_can_do_stands_in_the_readme_as_the_program_goes_by_it() -> None:
-    made = re.search(r"<!-- brokers -->\n(.*)<!-- /brokers -->", README, re.DOTALL)
+def test_what_each_broker_can_do_stands_in_the_manual_as_the_program_goes_by_it() -> None:
+    made = re.search(r"<!-- brokers -->\n(.*)<!-- /brokers -->", manual("brokers.md"), re.DOTALL)
     assert made is not None and made.group(1) == guide.as_markdown(), (
         "put in what `dashtrade brokers --markdown` prints"
     )
 
 
-def test_every_file_and_folder_the_readme_names_exists() -> None:
-    named = set(re.findall(r"`([\w./-]+/|[\w./-]+\.(?:py|md|key))`", README))
-    assert (
-        named
-        and [name for name in sorted(named) if not name.startswith("data/") and not (ROOT / name).exists()]
-        == []
-    )
+def test_the_manual_names_every_protection() -> None:
+    assert [kind for kind in KINDS if f"| `{kind}` |" not in manual("risk.md")] == []
 
 
-def test_every_command_of_the_readme_is_one_of_the_programs() -> None:
-    commands = parser().format_help()
-    for name in ("up", "brokers", "migrate", "doctor", "user", "backup", "restore", "key", "setup-link"):
-        assert name in commands and f"`{name}" in README
+def test_every_command_of_the_program_stands_in_the_manual() -> None:
+    text = manual("operations.md")
+    assert [command for command in commands(parser()) if f"`{command}" not in text] == []
+    told = set(re.findall(r"`(dashtrade [a-z -]+[a-z])", text))
+    assert told <= set(commands(parser()))
 
 
-def test_every_picture_of_the_readme_is_there() -> None:
-    pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README)
-    assert pictures and [picture for picture in pictures if not (ROOT / picture).exists()] == []
+def test_every_endpoint_stands_in_the_manual_and_no_other() -> None:
+    rows = re.findall(r"^\| (`/.*?) \| ([A-Z ]+) \|", manual("rest.md"), re.MULTILINE)
+    told = {
+        (method, path)
+        for paths, methods in rows
+        for path in re.findall(r"`(.+?)`", paths)
+        for method in methods.split()
+    }
+    there = {(method, re.sub(r"<[^>]*>", "ID", path).removeprefix("/api/v1")) for method, path in ENDPOINTS}
+    assert told == there
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_call_that_a_page_names_is_there(page: Path) -> None:
+    flask = Flask("routes")
+    for part in (*webhook_server.API, webhook_server):
+        flask.register_blueprint(part.bp)
+    there = {
+        (m, re.sub(r"<[^>]*>", "ID", rule.rule))
+        for rule in flask.url_map.iter_rules()
+        for m in rule.methods or ()
+    }
+    named = re.findall(r"\b(GET|POST|PUT|PATCH|DELETE) (/[\w/.-]+)", page.read_text(encoding="utf-8"))
+    calls = [(method, re.sub(r"/[A-Z_]+(?=/|$)", "/ID", path)) for method, path in named]
+    assert [call for call in calls if call not in there] == []
