@@ -3,10 +3,10 @@
 Held elsewhere already: passwords of an account and codes of a user (test_throttle.py:
 of_sixty_guesses_at_once, of_sixty_codes_at_once); accounts, bots, API tokens, protections, invitations,
 sign-in tokens and sessions of a user (test_quotas.py: of_many_at_once, of_many_bots_at_once,
-signing_in_by_a_program, of_many_sign_ins_at_once); the set-up code (test_api.py:
+signing_in_by_a_program, of_many_sign_ins_at_once); the set-up code (test_rest_people.py:
 of_two_who_use_the_code_at_once); demos of an address (test_ui_crowds.py: demos_of_one_address,
-of_those_who_begin_in_several_processes); the same alert twice (test_webhook.py). What a process holds by
-itself is in test_limit_races_local.py."""
+of_those_who_begin_in_several_processes); the same alert twice (test_webhook_repeats.py). What a process
+holds by itself is in test_limit_races_local.py."""
 
 from __future__ import annotations
 

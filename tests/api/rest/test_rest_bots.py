@@ -1,0 +1,302 @@
+"""Over REST: bots, field by field, and what may be done with one."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests.support.databases import sqlite
+from tests.support.fakes import SetFeed
+from tests.support.installation import House, Person, until
+from tests.support.rest import told
+
+# --- bots ---------------------------------------------------------------------------------------------------
+
+EVERY_FIELD = {
+    "name": "Turtle",
+    "position_size": "12.5",
+    "position_size_type": "percent_of_equity",
+    "size_override": True,
+    "risk_limit_percent": "10",
+    "daily_loss_limit": "500",
+    "max_position_size": "20000",
+    "sides": "long",
+    "order_type": "limit",
+    "limit_offset_percent": "0.25",
+    "cooldown_seconds": 60,
+    "windows": [{"days": ["mon", "fri"], "from": "09:30", "to": "16:00"}],
+    "time_zone": "America/New_York",
+    "orders_per_day": 5,
+}
+
+OTHER_VALUES = {
+    "name": "Hare",
+    "position_size": "1000",
+    "position_size_type": "dollars",
+    "size_override": False,
+    "risk_limit_percent": None,
+    "daily_loss_limit": None,
+    "max_position_size": None,
+    "sides": "both",
+    "order_type": "market",
+    "limit_offset_percent": "-1",
+    "cooldown_seconds": 0,
+    "windows": [],
+    "time_zone": "UTC",
+    "orders_per_day": None,
+}
+
+
+def test_every_field_of_a_bot_is_kept_and_can_be_changed(ann: Person):
+    bot = ann.bot(**EVERY_FIELD)
+    shown = ann.get(f"/bots/{bot}")
+    assert {name: shown[name] for name in EVERY_FIELD} == EVERY_FIELD
+    assert (
+        shown["status"] == "READY"
+        and shown["is_active"] is True
+        and shown["total_pnl"] == "0"
+        and shown["total_trades"] == 0
+    )
+    assert (
+        shown["position"].items()
+        >= {"side": "flat", "quantity": "0", "average_price": None, "unrealized_pnl": "0"}.items()
+    )
+    changed = ann.does("PATCH", f"/bots/{bot}", OTHER_VALUES)
+    assert {name: changed[name] for name in OTHER_VALUES} == OTHER_VALUES
+    one = ann.does("PATCH", f"/bots/{bot}", {"name": "Only this"})
+    assert {name: one[name] for name in OTHER_VALUES} == OTHER_VALUES | {"name": "Only this"}
+
+
+@sqlite
+def test_a_changed_size_keeps_its_kind(ann: Person):
+    bot = ann.bot(position_size="10%")
+    assert ann.get(f"/bots/{bot}")["position_size_type"] == "percent_of_equity"
+    assert (
+        ann.does("PATCH", f"/bots/{bot}", {"position_size": 20}).items()
+        >= {"position_size": "20", "position_size_type": "percent_of_equity"}.items()
+    )
+
+
+BAD_FIELDS: list[tuple[dict[str, Any], str, str]] = [
+    ({"symbol": ""}, "symbol", "symbol"),
+    ({"symbol": "???"}, "symbol", "AAPL"),
+    ({"symbol": "BTCUSDT.P"}, "symbol", "spot"),
+    ({"timeframe": "fortnight"}, "timeframe", "15 Min"),
+    ({"timeframe": None}, "timeframe", "timeframe"),
+    ({"position_size": 0}, "position_size", "above 0"),
+    ({"position_size": "-5"}, "position_size", "above 0"),
+    ({"position_size": "many"}, "position_size", "number"),
+    ({"position_size": "120%"}, "position_size", "100"),
+    ({"position_size_type": "lots"}, "position_size_type", "dollars"),
+    ({"position_size_type": {}}, "position_size_type", "dollars"),
+    ({"position_size_type": ["dollars"]}, "position_size_type", "dollars"),
+    ({"risk_limit_percent": "0"}, "risk_limit_percent", "100"),
+    ({"risk_limit_percent": 101}, "risk_limit_percent", "100"),
+    ({"daily_loss_limit": -1}, "daily_loss_limit", "above 0"),
+    ({"max_position_size": "1e400"}, "max_position_size", "finite"),
+    ({"sides": "up"}, "sides", "long"),
+    ({"order_type": "stop"}, "order_type", "limit"),
+    ({"order_type": "guess"}, "order_type", "limit"),
+    ({"limit_offset_percent": "51"}, "limit_offset_percent", "50"),
+    ({"cooldown_seconds": -1}, "cooldown_seconds", "whole number"),
+    ({"cooldown_seconds": 1.5}, "cooldown_seconds", "whole number"),
+    ({"orders_per_day": 0}, "orders_per_day", "from 1"),
+    ({"windows": "always"}, "windows", "list"),
+    ({"windows": [{"days": ["someday"], "from": "09:00", "to": "10:00"}]}, "windows.days", "days"),
+    ({"windows": [{"from": "9", "to": "25:00"}]}, "windows", "09:30"),
+    ({"time_zone": "Mars"}, "time_zone", "Europe/Berlin"),
+    ({"size_override": "yes"}, "size_override", "true"),
+    ({"name": " "}, "name", "100"),
+    ({"name": "x" * 101}, "name", "100"),
+    ({"name": "a\nb"}, "name", "100"),
+    ({"sides": None}, "sides", "value"),
+    ({"cooldown": 5}, "cooldown", "cooldown_seconds"),
+]
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "hint"), BAD_FIELDS, ids=[str(bad[0])[:40] for bad in BAD_FIELDS]
+)
+@sqlite
+def test_a_bot_that_cannot_be_is_refused_with_the_field_and_a_hint(
+    ann: Person, fields: dict[str, Any], field: str, hint: str
+):
+    body = {
+        "account_id": ann.account(),
+        "symbol": "AAPL",
+        "timeframe": "15 Min",
+        "position_size": "5000",
+    } | fields
+    said = told(ann.call("POST", "/bots", body), 400, hint)
+    assert said["field"] == field and ann.get("/bots")["items"] == []
+    if field not in ("symbol", "timeframe"):
+        bot = ann.bot()
+        before = ann.get(f"/bots/{bot}")
+        told(
+            ann.call(
+                "PATCH",
+                f"/bots/{bot}",
+                fields | ({"position_size": "5000"} if "position_size_type" in fields else {}),
+            ),
+            400,
+            hint,
+        )
+        assert ann.get(f"/bots/{bot}") == before
+
+
+@sqlite
+def test_what_a_bot_belongs_to_stays(ann: Person):
+    bot = ann.bot()
+    for place in ({"symbol": "MSFT"}, {"timeframe": "D"}, {"account_id": ann.paper}):
+        told(ann.call("PATCH", f"/bots/{bot}", place), 409, "history")
+
+
+SAME_TIMEFRAMES = [
+    ("15 Min", "15"),
+    ("15 Min", "15m"),
+    ("1H", "60"),
+    ("1 Hour", "60m"),
+    ("D", "1D"),
+    ("1 Day", "daily"),
+    ("1W", "weekly"),
+    ("4h", 240),
+]
+
+SAME_SYMBOLS = [
+    ("AAPL", "NASDAQ:AAPL"),
+    ("AAPL", "aapl"),
+    ("AAPL", "NYSE:AAPL-EQ"),
+    ("BTCUSD", "BTC/USD"),
+    ("BTC/USDT", "BINANCE:BTCUSDT"),
+    ("BTC-USDT", "CRYPTO:BTC/USDT"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SAME_TIMEFRAMES)
+@sqlite
+def test_a_timeframe_is_one_thing_however_it_is_written(ann: Person, one: Any, other: Any):
+    first = ann.get(f"/bots/{ann.bot('AAPL', one)}")
+    body = {"account_id": ann.paper, "symbol": "AAPL", "timeframe": other, "position_size": 1}
+    told(ann.call("POST", "/bots", body), 409, "already")
+    assert ann.get(f"/bots/{ann.bot('MSFT', other)}")["timeframe"] == first["timeframe"]
+
+
+@pytest.mark.parametrize(("one", "other"), SAME_SYMBOLS)
+@sqlite
+def test_a_symbol_is_one_thing_and_is_shown_as_it_was_written(ann: Person, one: str, other: str):
+    first = ann.get(f"/bots/{ann.bot(one)}")
+    assert first["written_symbol"] == one and re.fullmatch(r"NYSE:AAPL-EQ|CRYPTO:BTC/USDT?", first["symbol"])
+    told(
+        ann.call(
+            "POST", "/bots", {"account_id": ann.paper, "symbol": other, "timeframe": "15", "position_size": 1}
+        ),
+        409,
+        "already",
+    )
+    second = ann.get(f"/bots/{ann.bot(other, account=ann.account())}")
+    assert (second["symbol"], second["written_symbol"]) == (first["symbol"], other)
+
+
+def test_bots_are_unique_per_account_symbol_and_timeframe_among_those_there_are(ann: Person):
+    bot = ann.bot()
+    with ThreadPoolExecutor(4) as pool:
+        body = {"account_id": ann.paper, "symbol": "MSFT", "timeframe": "15", "position_size": 1}
+        said = list(pool.map(lambda _: ann.call("POST", "/bots", body).status_code, range(4)))
+    assert sorted(said) == [201, 409, 409, 409]
+    ann.does("DELETE", f"/bots/{bot}")
+    assert ann.bot() != bot and len(ann.get("/bots")["items"]) == 2
+
+
+@sqlite
+def test_bots_are_listed_page_by_page(ann: Person):
+    made = [ann.bot(timeframe=f"{n}m") for n in range(1, 8)]
+    other = ann.bot(account=ann.account())
+    seen, cursor = [], None
+    while cursor is not None or not seen:
+        page = ann.get("/bots", limit=3, **({"cursor": cursor} if cursor else {}))
+        seen += [bot["id"] for bot in page["items"]]
+        cursor = page["next_cursor"]
+    assert seen == [*made, other]
+    assert [bot["id"] for bot in ann.get("/bots", account_id=ann.paper)["items"]] == made
+
+
+@sqlite
+def test_a_bot_is_paused_and_resumed_at_once(ann: Person):
+    bot = ann.bot()
+    assert (
+        ann.does("POST", f"/bots/{bot}/pause").items()
+        >= {"is_active": False, "paused_reason": "paused by its user"}.items()
+    )
+    assert ann.trades("buy")["status"] == "refused"
+    assert ann.does("POST", f"/bots/{bot}/resume").items() >= {"is_active": True, "paused_reason": ""}.items()
+    assert ann.trades("buy")["status"] == "filled"
+    ann.does("POST", f"/bots/{bot}/pause")
+    assert ann.trades("close")["status"] == "filled", "what is owned can always be closed"
+
+
+def test_a_position_is_closed_by_hand_and_two_clicks_are_one(ann: Person, house: House, feed: SetFeed):
+    bot = ann.bot()
+    ann.trades("buy")
+    feed.set("AAPL", 102)
+    assert (
+        ann.get(f"/bots/{bot}")["position"].items()
+        >= {"side": "long", "quantity": "50", "average_price": "100", "unrealized_pnl": "100"}.items()
+    )
+    said = [ann.does("POST", f"/bots/{bot}/close", {"request_id": "click-1"}) for _ in range(2)]
+    assert said[0]["signal_id"] == said[1]["signal_id"] and [answer["duplicate"] for answer in said] == [
+        False,
+        True,
+    ]
+    house.work()
+    assert ann.holds(bot) == 0 and ann.story(said[0]["signal_id"])["origin"] == "user"
+    assert (
+        ann.get(f"/bots/{bot}").items() >= {"total_pnl": "100", "total_trades": 2, "status": "READY"}.items()
+    )
+
+
+def test_a_bot_that_owns_something_is_not_deleted_unless_it_is_closed_or_handed_over(
+    ann: Person, house: House
+):
+    bot, heir, other = ann.bot(), ann.bot(timeframe="1H"), ann.bot("MSFT")
+    ann.trades("buy", timeframe="15 Min")
+    told(ann.call("DELETE", f"/bots/{bot}"), 409, "owns 50 AAPL", "position=close")
+    told(ann.call("DELETE", f"/bots/{bot}", position="hand_over"), 409)
+    told(ann.call("DELETE", f"/bots/{bot}", position="hand_over", to=other), 409, "same account and symbol")
+    told(ann.call("DELETE", f"/bots/{bot}", position="hand_over", to=bot), 404)
+    told(ann.call("DELETE", f"/bots/{bot}", position="sell"), 400)
+    trades = ann.get("/trades")
+    ann.does("DELETE", f"/bots/{bot}", position="hand_over", to=heir)
+    told(ann.call("GET", f"/bots/{bot}"), 404)
+    assert ann.holds(heir) == 50 and ann.get("/trades") == trades, "its history stays"
+    assert [(p["quantity"], p["outside"]) for p in ann.get("/positions")["items"]] == [("50", "0")]
+    ann.trades("close", timeframe="1H")
+    assert ann.holds(heir) == 0 and ann.get("/positions")["items"] == []
+    with house.app.db.read() as conn:
+        assert [(lot.quantity, lot.remaining) for lot in conn.exec_driver_sql("SELECT * FROM lots")] != [], (
+            "and so do its lots"
+        )
+
+
+@sqlite
+def test_a_bot_is_deleted_once_its_position_is_closed(ann: Person, house: House):
+    bot = ann.bot()
+    ann.trades("buy")
+    with ThreadPoolExecutor(1) as pool:
+        deleting = pool.submit(ann.call, "DELETE", f"/bots/{bot}", position="close")
+        until(lambda: house.app.engine.open_lanes())
+        house.work()
+        assert deleting.result(10).status_code == 200
+    told(ann.call("GET", f"/bots/{bot}"), 404)
+    assert [trade["action"] for trade in ann.get("/trades", bot_id=bot)["items"]] == ["sell", "buy"]
+
+
+@sqlite
+def test_a_bot_with_an_order_out_is_not_deleted(ann: Person, house: House):
+    bot = ann.bot()
+    ann.trades("buy", order_type="limit", limit_price="90")
+    told(ann.call("DELETE", f"/bots/{bot}"), 409, "order out")
+    ann.trades("cancel")
+    ann.does("DELETE", f"/bots/{bot}")

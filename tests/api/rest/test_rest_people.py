@@ -1,0 +1,317 @@
+"""Over REST: who joins, who signs in, and the tokens they get."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from dashtrade.api.http import ENDPOINTS
+from dashtrade.context import App
+from dashtrade.domain.access import Role
+from dashtrade.services.people import passwords, users
+from dashtrade.tables import people as people_table
+from tests.conftest import MakeApp
+from tests.support.databases import sqlite
+from tests.support.fakes import SetClock
+from tests.support.installation import House, Person
+from tests.support.rest import GOOD, post, told
+
+# --- people -------------------------------------------------------------------------------------------------
+
+
+def registration(email: str = "ann@example.com", password: str = GOOD, **more: Any) -> dict[str, Any]:
+    return {"email": email, "password": password, "name": "Ann"} | more
+
+
+def code_of(house: House) -> str:
+    link = users.setup_link(house.app)
+    assert link is not None
+    return link.partition("?setup=")[2]
+
+
+def test_the_first_user_needs_the_set_up_code_which_works_once(house: House):
+    former, code = code_of(house), code_of(house)
+    told(post(house, "/auth/register", registration()), 401, "set-up code")
+    told(post(house, "/auth/register", registration(setup_code=former)), 401, "set-up code")
+    said = post(house, "/auth/register", registration(setup_code=code))
+    assert (
+        said.status_code == 201
+        and said.json["user"].items() >= {"email": "ann@example.com", "role": "superadmin"}.items()
+    )
+    me = house.flask.test_client().get(
+        "/api/v1/users/me", headers={"Authorization": f"Bearer {said.json['access_token']}"}
+    )
+    assert me.json["id"] == said.json["user"]["id"] and "password" not in me.text
+    told(post(house, "/auth/register", registration("bob@example.com", setup_code=code)), 401)
+    assert users.setup_link(house.app) is None
+
+
+def test_of_two_who_use_the_code_at_once_one_becomes_the_first_user(house: House):
+    code = code_of(house)
+    with ThreadPoolExecutor(4) as pool:
+        said = list(
+            pool.map(
+                lambda n: (
+                    post(
+                        house, "/auth/register", registration(f"p{n}@example.com", setup_code=code)
+                    ).status_code
+                ),
+                range(4),
+            )
+        )
+    assert sorted(said) == [201, 401, 401, 401]
+
+
+@sqlite
+def test_others_join_by_an_invitation_that_works_once_and_for_a_week(house: House, clock: SetClock):
+    boss = house.join("boss@example.com", Role.SUPERADMIN)
+    told(post(house, "/auth/register", registration()), 401, "invitation")
+    code = boss.does("POST", "/invitations", {"role": "admin"})["invitation"]
+    said = post(house, "/auth/register", registration(invitation=code))
+    assert said.status_code == 201 and said.json["user"]["role"] == "admin"
+    told(post(house, "/auth/register", registration("bob@example.com", invitation=code)), 401, "invitation")
+    late = boss.does("POST", "/invitations", {})["invitation"]
+    clock.forward(7 * 86400 + 1)
+    told(post(house, "/auth/register", registration("bob@example.com", invitation=late)), 401, "invitation")
+
+
+@sqlite
+def test_an_admin_invites_ordinary_users_and_those_nobody(house: House):
+    assert (
+        house.join("admin@example.com", Role.ADMIN).does("POST", "/invitations", {"role": "superadmin"})[
+            "role"
+        ]
+        == "standard"
+    )
+    told(house.join().call("POST", "/invitations", {}), 403)
+
+
+@sqlite
+def test_an_invitation_of_an_address_is_for_that_address(house: House):
+    code = house.join("boss@example.com", Role.SUPERADMIN).does(
+        "POST", "/invitations", {"email": "ann@example.com"}
+    )["invitation"]
+    told(post(house, "/auth/register", registration("eve@example.com", invitation=code)), 401, "invitation")
+    assert post(house, "/auth/register", registration("Ann@Example.com", invitation=code)).status_code == 201
+
+
+@pytest.mark.parametrize(("signup", "status"), [("open", 201), ("closed", 401), ("invite", 401)])
+@sqlite
+def test_who_may_join_is_a_setting(make_app: MakeApp, signup: str, status: int):
+    house = House(make_app(DASHTRADE_SIGNUP=signup))
+    house.join("boss@example.com", Role.SUPERADMIN)
+    said = post(house, "/auth/register", registration())
+    assert said.status_code == status
+    assert status == 401 or said.json["user"]["role"] == "standard"
+
+
+COMMON = [
+    "password",
+    "Password1",
+    "p@ssw0rd",
+    "12345678",
+    "123456789",
+    "1234567890",
+    "qwertyui",
+    "qwerty123",
+    "qwertyuiop",
+    "11111111",
+    "aaaaaaaa",
+    "iloveyou",
+    "letmein1",
+    "welcome1",
+    "admin123",
+    "administrator",
+    "football1",
+    "baseball",
+    "monkey123",
+    "dragon12",
+    "sunshine",
+    "princess1",
+    "abc12345",
+    "1q2w3e4r",
+    "zaq12wsx",
+    "trustno1",
+    "superman1",
+    "changeme",
+    "20010911",
+    "asdfghjkl",
+    "asdf1234",
+    "bitcoin1",
+    "dashtrade1",
+    "qwertz123",
+    "Passw0rd!",
+    "p@ssw0rd1",
+    "P@$$w0rd!!",
+    "liverpool1",
+    "pokemon123",
+    "mustang66",
+    "blink182ab",
+    "!Summer2024!",
+    "Fr33dom#1",
+    "m1chael!99",
+    "1loveyou2",
+    "Chelsea_2019",
+    "bitcoinbitcoin",
+    "dragon-monkey",
+    "Winter2025x",
+]
+
+
+@pytest.mark.parametrize("password", [*COMMON, "ann", "short12", "x" * 129, "Ann2024!", "ab\x00cdefgh"])
+def test_common_short_and_overlong_passwords_are_refused(password: str):
+    with pytest.raises(Exception) as raised:
+        passwords.check(password, "ann@example.com", "Ann Example")
+    assert type(raised.value).__name__ == "Malformed" and raised.value.hint
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        GOOD,
+        "x7" + "Kq-" * 42,
+        "Grüße aus dem Süden",
+        "mango sofa 41 rivers",
+        "summer dragon cheese pokemon",
+        "tall pepper bridge",
+        "🦊🐢🦔🐇🐎🐄🐖🐑",
+        "ffR!9k#q",
+    ],
+)
+@sqlite
+def test_other_passwords_are_taken_whatever_letters_they_have(make_app: MakeApp, password: str):
+    house = House(make_app(DASHTRADE_SIGNUP="open"))
+    house.join("boss@example.com")
+    assert post(house, "/auth/register", registration(password=password)).status_code == 201
+    assert post(house, "/auth/login", {"email": "ann@example.com", "password": password}).status_code == 200
+    told(post(house, "/auth/login", {"email": "ann@example.com", "password": password[:-1]}), 401)
+
+
+def test_every_character_of_a_long_password_counts():
+    for shared in ("ab3-" * 18, "ü" * 40):  # bcrypt alone reads 72 bytes
+        stored = passwords.hashed(shared + "one")
+        assert passwords.matches(shared + "one", stored) and not passwords.matches(shared + "two", stored)
+
+
+def test_passwords_are_hashed_with_many_rounds(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.undo()
+    assert passwords.hashed(GOOD).startswith("$2b$12$") and passwords.NOBODY.startswith("$2b$12$"), (
+        "a stranger costs the same work as a user"
+    )
+
+
+@sqlite
+def test_signing_in_says_the_same_of_a_wrong_password_and_an_unknown_address(make_app: MakeApp):
+    house = House(make_app(DASHTRADE_SIGNUP="open"))
+    house.join("boss@example.com")
+    post(house, "/auth/register", registration())
+    said = post(house, "/auth/login", {"email": " ANN@example.com ", "password": GOOD})
+    assert (
+        said.status_code == 200
+        and said.json["user"]["email"] == "ann@example.com"
+        and said.json["access_token"].startswith("dt_")
+    )
+    wrong = told(post(house, "/auth/login", {"email": "ann@example.com", "password": "wrong horse"}), 401)
+    assert (
+        told(post(house, "/auth/login", {"email": "nobody@example.com", "password": "wrong horse"}), 401)
+        == wrong
+    )
+    told(post(house, "/auth/register", registration()), 400, "already")
+
+
+@sqlite
+def test_after_eight_failures_even_the_right_password_waits(make_app: MakeApp):
+    house = House(make_app(DASHTRADE_SIGNUP="open"))
+    house.join("boss@example.com")
+    post(house, "/auth/register", registration())
+    for _ in range(8):
+        told(post(house, "/auth/login", {"email": "ann@example.com", "password": "wrong horse"}), 401)
+    said = post(house, "/auth/login", {"email": "ann@example.com", "password": GOOD})
+    assert told(said, 429)["error"] == "too_many_attempts" and 0 < int(said.headers["Retry-After"]) <= 301
+    told(post(house, "/auth/login", {"email": "bob@example.com", "password": "wrong horse"}), 401)
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        "",
+        "ann",
+        "ann@",
+        "@example.com",
+        "ann@example",
+        "a b@example.com",
+        "ann@example.com\n<script>",
+        "x" * 250 + "@example.com",
+    ],
+)
+@sqlite
+def test_what_is_no_email_address_is_refused(house: House, email: str):
+    told(post(house, "/auth/register", registration(email, setup_code="x")), 400)
+
+
+@sqlite
+def test_tokens_are_listed_and_revoked_and_run_out(ann: Person, house: House, clock: SetClock):
+    [mine] = ann.get("/tokens")["items"]
+    assert mine.keys() == {"id", "name", "created_at", "expires_at", "used_at", "scopes"}
+    clock.forward(30 * 86400 - 1)
+    assert ann.call("GET", "/users/me").status_code == 200
+    clock.forward(1)
+    told(ann.call("GET", "/users/me"), 401)
+    bob = house.join("bob@example.com")
+    [his] = bob.get("/tokens")["items"]
+    assert bob.does("DELETE", f"/tokens/{his['id']}")["status"] == "revoked"
+    told(bob.call("GET", "/users/me"), 401)
+
+
+@sqlite
+def test_tokens_are_kept_as_hashes(ann: Person, app: App):
+    with app.db.read() as conn:
+        kept = "\n".join(conn.connection.driver_connection.iterdump())
+    assert ann.access not in kept and ann.token not in kept
+
+
+@sqlite
+def test_a_user_who_was_stopped_has_no_way_in(ann: Person, house: House):
+    ann.bot()
+    house.app.db.write(lambda conn: people_table.change(conn, ann.user.id, is_active=False))
+    told(ann.call("GET", "/users/me"), 401)
+    told(ann.alert({"action": "buy", "symbol": "AAPL"}), 401)
+
+
+@sqlite
+def test_a_user_changes_what_is_theirs(ann: Person):
+    changed = ann.does(
+        "PATCH",
+        "/users/me",
+        {"name": "Anna", "time_zone": "Europe/Berlin", "max_alert_age": 60, "tradingview_only": False},
+    )
+    assert changed.items() >= {"name": "Anna", "time_zone": "Europe/Berlin", "max_alert_age": 60}.items()
+    assert ann.does("PATCH", "/users/me", {"max_alert_age": None})["max_alert_age"] is None
+    told(ann.call("PATCH", "/users/me", {"time_zone": "Mars/Olympus"}), 400, "Europe/Berlin")
+    for name in ("name", "time_zone", "tradingview_only"):
+        told(ann.call("PATCH", "/users/me", {name: None}), 400, name)
+
+
+CLOSED = [(method, path) for (method, path), known in ENDPOINTS.items() if not known.open]
+
+
+@pytest.mark.parametrize("access", ["", "dt_nonsense"])
+@sqlite
+def test_nothing_but_joining_and_signing_in_is_open(house: House, access: str):
+    client = house.flask.test_client()
+    for method, path in CLOSED:
+        said = client.open(
+            re.sub(r"<[^>]+>", "1", path),
+            method=method,
+            headers={"Authorization": f"Bearer {access}"} if access else {},
+        )
+        assert told(said, 401)["error"] == "unauthorized" and said.headers["WWW-Authenticate"] == "Bearer", (
+            path
+        )
+    assert {path for method, path in ENDPOINTS.keys() - set(CLOSED)} == {
+        "/api/v1/auth/register",
+        "/api/v1/auth/login",
+    }

@@ -1,0 +1,35 @@
+"""What the tests of the webhook receiver share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from dashtrade.worker.worker import Worker
+from tests.conftest import MakeApp
+from tests.support.fakes import SetClock
+from tests.support.installation import House, Person
+
+
+@pytest.fixture
+def ann(house: House) -> Person:
+    """She has one bot: AAPL on 15 minutes."""
+    person = house.join()
+    person.bot("AAPL", "15 Min")
+    return person
+
+
+@pytest.fixture
+def running(make_app: MakeApp, clock: SetClock, feed: Any) -> Iterator[Person]:
+    """The receiver and a worker, as two applications on one database: the way they run in earnest."""
+    behind = make_app(clock=clock, feed=feed)
+    worker = Worker(behind)
+    worker.start()
+    front = make_app(clock=clock, feed=feed)
+    front.connect()
+    person = House(front).join()
+    person.bot("AAPL", "15 Min")
+    yield person
+    worker.stop()

@@ -1,0 +1,221 @@
+"""Two users: one has one of everything, the other looks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from dashtrade.app import build_app
+from dashtrade.domain.symbols import Symbol
+from dashtrade.settings import Settings
+from dashtrade.tables import (
+    attempts,
+    bot_positions,
+    drifts,
+    flattens,
+    invitations,
+    protections,
+    readings,
+    risk_events,
+    second_factors,
+    sessions,
+    tokens,
+)
+from dashtrade.tables.base import metadata
+from tests.conftest import KEY
+from tests.support.fakes import SetClock, SetFeed
+from tests.support.installation import House, Person
+
+AAPL = Symbol.parse("AAPL")
+
+
+@dataclass
+class Town:
+    """Ann has one of everything; Bob has an account and a bot of his own."""
+
+    house: House
+    ann: Person
+    bob: Person
+    of: SimpleNamespace  # Ann's ids
+
+    def rows_of_ann(self, conn: sa.Connection | None = None) -> dict[str, list[Any]]:
+        if conn is None:
+            with self.house.app.db.read() as reading:
+                return self.rows_of_ann(reading)
+        owned = [table for table in metadata.sorted_tables if "user_id" in table.c]
+        found = {
+            t.name: sorted(
+                map(tuple, conn.execute(sa.select(t).where(t.c.user_id == self.ann.user.id))), key=repr
+            )
+            for t in owned
+        }
+        me = metadata.tables["users"]
+        return found | {
+            "users": [tuple(row) for row in conn.execute(sa.select(me).where(me.c.id == self.ann.user.id))]
+        }
+
+
+def settle(house: House) -> Town:
+    ann, bob = house.join("ann@example.com"), house.join("bob@example.com")
+    bot, other = ann.bot(name="Ann's Turtle"), ann.bot(timeframe="1H", name="Ann's Hare")
+    bob.bot("MSFT")
+    ann.account()
+    story = ann.trades("buy", timeframe="15 Min")
+    waiting = ann.sends(action="buy", symbol="AAPL", timeframe="1H", delay=3600)
+    ann.does("PUT", "/switches", {"scope": "bot", "id": other, "mode": "pause_entries"})
+    now, app = house.app.clock.now(), house.app
+
+    def more(conn: sa.Connection) -> int:
+        of.drift, of.bobs_drift = (
+            drifts.open_one(
+                conn,
+                person.user.id,
+                account_id=person.paper,
+                asset=AAPL.text,
+                symbol=AAPL,
+                kind="closed",
+                ours=Decimal(5),
+                outside=Decimal(0),
+                theirs=Decimal(0),
+                average_price=None,
+                mark=Decimal(100),
+                ratio=None,
+                detail="",
+                opened_at=now,
+                updated_at=now,
+            )
+            for person in (ann, bob)
+        )
+        drifts.put_outside(conn, ann.user.id, ann.paper, "KO", Decimal(3), now)
+        drifts.put_state(
+            conn,
+            drifts.State(
+                account_id=ann.paper,
+                user_id=ann.user.id,
+                first_at=now,
+                at=now,
+                failing_since=None,
+                problem="",
+                told=False,
+            ),
+        )
+        readings.put(
+            conn,
+            readings.Reading(
+                account_id=ann.paper, user_id=ann.user.id, simulated=False, read_at=now, changed_at=now
+            ),
+        )
+        of.flatten = flattens.add(
+            conn,
+            ann.user.id,
+            scope="bot",
+            scope_id=bot,
+            asked_by="",
+            now=now,
+            bots=[bot_positions.load(conn, bot)],
+        )
+        sessions.add_session(
+            conn,
+            ann.user.id,
+            token_hash="s",
+            created_at=now,
+            seen_at=now,
+            expires_at=now + timedelta(days=1),
+            device="",
+            address="",
+            remember=False,
+        )
+        invitations.add_invitation(
+            conn,
+            ann.user.id,
+            code_hash="c",
+            email="",
+            role="standard",
+            created_at=now,
+            expires_at=now + timedelta(days=1),
+            used_at=None,
+        )
+        second_factors.put_factor(conn, ann.user.id, "sealed", 1)
+        second_factors.count_code(conn, ann.user.id)
+        attempts.put_device(conn, ann.user.id, "d", now, 9)
+        second_factors.put_codes(conn, ann.user.id, ["r"])
+        of.protection, of.spare = (
+            protections.add(
+                conn,
+                ann.user.id,
+                kind="cooldown",
+                scope="bot",
+                scope_id=bot,
+                settings={},
+                created_at=now,
+                updated_at=now,
+                deleted_at=None,
+            )
+            for _ in range(2)
+        )
+        of.lock = protections.add_lock(
+            conn,
+            user_id=ann.user.id,
+            protection_id=of.protection,
+            kind="cooldown",
+            scope="bot",
+            scope_id=bot,
+            symbol=None,
+            bot_id=bot,
+            signal_id=story["id"],
+            reason="Ann's stop",
+            numbers={},
+            since=now,
+            until=None,
+        )
+        own = bot_positions.load(conn, bot)
+        risk_events.add_risk_event(
+            conn,
+            own,
+            at=now,
+            kind="risk_limit",
+            threshold=Decimal(1),
+            actual=Decimal(2),
+            action="none",
+            detail="",
+            signal_id=None,
+        )
+        return tokens.list_api_tokens(conn, ann.user.id)[0].id
+
+    of = SimpleNamespace(
+        account=ann.paper,
+        bot=bot,
+        other=other,
+        signal=story["id"],
+        waiting=waiting,
+        order=story["orders"][0]["order_id"],
+        now=now,
+    )
+    of.token = app.db.write(more)
+    return Town(house=house, ann=ann, bob=bob, of=of)
+
+
+def houses(request: pytest.FixtureRequest, folder: Path) -> Iterator[House]:
+    if request.param == "sqlite":
+        url, server = request.getfixturevalue("sqlite_files").fresh(), None
+    else:
+        server = request.getfixturevalue("postgres_server")
+        url = server.fresh()
+    clock = SetClock()
+    environ = {"DASHTRADE_HOME": str(folder), "DATABASE_URL": url, "ENCRYPTION_KEY": KEY}
+    app = build_app(Settings.load(environ, folder), clock=clock, feed=SetFeed(clock))
+    yield House(app)
+    app.close()
+    if server is not None:
+        server.drop(url)
+
+
+BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
