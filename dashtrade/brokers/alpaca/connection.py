@@ -1,0 +1,78 @@
+"""One account's connection to Alpaca: the library's clients, their time-outs, and what they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from dashtrade.brokers.alpaca import answers
+from dashtrade.brokers.alpaca.sdk import answer_of, clients, was_never_sent
+from dashtrade.domain.ports import BrokerError, Clock
+from dashtrade.domain.values import Malformed
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """In seconds. An order whose answer takes longer than `read` is looked up."""
+
+    connect: float = 3
+    read: float = 10
+    assets: float = 3600  # how long an asset's rules are believed
+    hours: float = 60  # how long the market's clock is believed; never past the next opening or closing
+    second_look: float = 0.3  # before a position that is not there makes a closing order a mistake
+
+
+class Connection:
+    """The library's clients of one account, and what their answers and failures mean."""
+
+    def __init__(
+        self,
+        key: str,
+        secret: str,
+        mode: str,
+        *,
+        api_url: str | None,
+        data_url: str | None,
+        clock: Clock,
+        timeouts: Timeouts,
+    ) -> None:
+        self.clock, self.timeouts = clock, timeouts
+        self.orders, self.stocks, self.coins = clients(
+            key, secret, mode, api_url, data_url, (timeouts.connect, timeouts.read)
+        )
+
+    def close(self) -> None:
+        for client in (self.orders, self.stocks, self.coins):
+            client._session.close()
+
+    def read(self, call: Callable[[], Any], kind: type[T], *, absent: bool = False) -> T:
+        """A reading call: its answer if it is of that kind. With `absent`, Alpaca's own "not found" is None;
+        anybody else's 404 proves nothing."""
+        try:
+            answer = call()
+        except Exception as error:
+            if absent and (told := answer_of(error)) is not None and answers.says_absent(told):
+                return None  # type: ignore[return-value]
+            raise self.after_read(error) from error
+        if not isinstance(answer, kind):
+            raise answers.silent("its answer made no sense")
+        return answer
+
+    def parsed(self, read: Callable[[], T]) -> T:
+        try:
+            return read()
+        except Malformed as error:
+            raise answers.silent(error.message) from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise answers.silent("its answer made no sense") from error
+
+    def after_read(self, error: Exception) -> BrokerError:
+        if isinstance(error, BrokerError):
+            return error
+        answer = answer_of(error)
+        if answer is None:
+            return answers.silent("no connection" if was_never_sent(error) else "no answer that can be read")
+        return answers.after_read(answer, self.clock.now())

@@ -1,0 +1,104 @@
+"""How an order is found at Alpaca by our id, followed where it was replaced, and listed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from dashtrade.brokers.alpaca import answers, wire
+from dashtrade.brokers.alpaca.connection import Connection
+from dashtrade.domain.ports import FoundOrder, OrderRef, OrderReport
+from dashtrade.domain.values import bot_of_order
+
+PAGE = 500  # orders in one list, Alpaca's maximum
+MOST_PAGES = 20
+SINGLY = 20  # look-ups one by one in one poll, of 200 requests a minute
+
+
+class Lookup:
+    """Orders by our id, one by one or from a list."""
+
+    def __init__(self, api: Connection) -> None:
+        self._api, self._lock, self._turn = api, threading.Lock(), 0
+
+    def find(self, order: OrderRef) -> OrderReport | None:
+        found = self.order(order.client_order_id)
+        return None if found is None else self.report(found, legs=order.with_legs)
+
+    def poll(self, orders: Sequence[OrderRef]) -> Sequence[OrderReport]:
+        """Two or fewer are asked for by name; more come from one list, and what is not on it by name, some at
+        each poll."""
+        if len(orders) <= 2:
+            return [report for order in orders if (report := self.find(order)) is not None]
+        listed = self._listed(orders)
+        missing = [order for order in orders if order.client_order_id not in listed]
+        with self._lock:
+            first = self._turn % len(missing) if missing else 0
+            self._turn = first + SINGLY
+        singly = (missing[first:] + missing[:first])[:SINGLY]
+        return [*listed.values(), *(report for order in singly if (report := self.find(order)) is not None)]
+
+    def order(self, client_order_id: str) -> dict[str, Any] | None:
+        return self._api.read(
+            lambda: self._api.orders.get_order_by_client_id(client_order_id), dict, absent=True
+        )
+
+    def report(self, order: dict[str, Any], *, legs: bool = False) -> OrderReport:
+        """`legs`: with its exits, which Alpaca rolls up in a look-up by its own id alone."""
+        if legs and not order.get("legs") and order.get("order_class") in ("bracket", "oto"):
+            order = self._api.read(
+                lambda: self._api.orders.get(f"/orders/{order['id']}", {"nested": "true"}), dict
+            )
+        return self.followed(order)[0]
+
+    def followed(self, order: dict[str, Any]) -> tuple[OrderReport, dict[str, Any]]:
+        """The report, and the order that is alive now: editing one at Alpaca ends it and makes another, with
+        other ids."""
+        report = self._api.parsed(lambda: wire.report_of(order))
+        for _ in range(5):
+            if order.get("status") != "replaced" or not order.get("replaced_by"):
+                break
+            after = self._api.read(lambda: self._api.orders.get(f"/orders/{order['replaced_by']}"), dict)  # noqa: B023
+            report, order = self._api.parsed(lambda: wire.continued(report, wire.report_of(after))), after  # noqa: B023
+        return report, order
+
+    def _listed(self, orders: Sequence[OrderRef]) -> dict[str, OrderReport]:
+        # our clock may be ahead of theirs
+        oldest = min(order.created_at for order in orders) - timedelta(hours=1)
+        query = {
+            "status": "all",
+            "limit": PAGE,
+            "after": oldest.isoformat(),
+            "direction": "desc",
+            "nested": "false",
+        }
+        found = self._api.read(lambda: self._api.orders.get("/orders", query), list)
+        wanted = {order.client_order_id for order in orders}
+        ours = self._api.parsed(lambda: [order for order in found if order.get("client_order_id") in wanted])
+        return {order["client_order_id"]: self.report(order) for order in ours}
+
+    def ours(self, since: datetime) -> Sequence[FoundOrder]:
+        found: dict[str, Any] = {}
+        for _ in range(MOST_PAGES):
+            query = {
+                "status": "all",
+                "limit": PAGE,
+                "after": since.isoformat(),
+                "direction": "asc",
+                "nested": "false",
+            }
+            page = self._api.read(lambda: self._api.orders.get("/orders", query), list)  # noqa: B023
+            fresh = [order for order in page if order["id"] not in found]
+            found |= self._api.parsed(lambda: {order["id"]: order for order in fresh})  # noqa: B023
+            if len(page) < PAGE or not fresh:
+                return self._api.parsed(
+                    lambda: [
+                        wire.found_of(each)
+                        for each in found.values()  # noqa: B023
+                        if bot_of_order(str(each.get("client_order_id")))
+                    ]
+                )
+            since = self._api.parsed(lambda: wire.moment(page[-1]["created_at"])) - timedelta(microseconds=1)  # noqa: B023
+        raise answers.silent("it lists more orders than can be looked through")
