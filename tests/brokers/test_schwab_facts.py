@@ -157,7 +157,7 @@ def test_without_a_number_and_with_a_twin_it_is_unknown(desk):
 def test_a_number_is_enough_although_its_state_cannot_be_read(desk):
     desk.broker.rules(AAPL)
     desk.simulator.fault("answer", on="read", status=500, body="<html>")
-    desk.broker._account_of = HASH
+    desk.broker._api.account_of = HASH
     report = desk.broker.submit(desk.request())
     assert report.status is VenueStatus.WORKING and report.broker_order_id
 

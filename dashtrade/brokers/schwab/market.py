@@ -1,0 +1,107 @@
+"""Schwab's prices, the rules of its symbols, and the hours of its market."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from dashtrade.brokers.schwab import wire
+from dashtrade.brokers.schwab.connection import Connection
+from dashtrade.brokers.schwab.reports import candles_of, number, spelled
+from dashtrade.domain.ports import Candle, Quote, Rejected, Rules, Unavailable
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.timeframes import Timeframe
+
+RULES_ARE_FRESH = timedelta(hours=1)
+HOURS_ARE_FRESH = timedelta(minutes=1)
+DAYS_AHEAD = 6
+
+
+class Market:
+    """What Schwab's symbols trade at, by which rules and when."""
+
+    def __init__(self, api: Connection) -> None:
+        self._api = api
+        self._rules: dict[Symbol, tuple[datetime, Rules]] = {}
+        self._hours: tuple[datetime, bool] | None = None
+        self._opens: datetime | None = None
+
+    def rules(self, symbol: Symbol) -> Rules:
+        known, now = self._rules.get(symbol), self._api.clock.now()
+        if known is None or now - known[0] > RULES_ARE_FRESH:
+            step = Decimal("0.01") if self.quote(symbol).mid >= 1 else Decimal("0.0001")
+            known = (
+                now,
+                Rules(
+                    quantity_step=Decimal(1),
+                    price_step=step,
+                    min_quantity=Decimal(1),
+                    shortable=False,
+                    fractionable=False,
+                ),
+            )
+            self._rules[symbol] = known
+        return known[1]
+
+    @wire.readable
+    def market_open(self, symbol: Symbol) -> bool:
+        now = self._api.clock.now()
+        if self._hours is None or now - self._hours[0] > HOURS_ARE_FRESH:
+            self._hours = (now, any(start <= now < end for start, end in self._sessions()))
+        return self._hours[1]
+
+    @wire.readable
+    def opens_at(self, symbol: Symbol) -> datetime | None:
+        """Schwab tells the hours of one day at a time: the days ahead are asked for one by one, over a long
+        weekend at most."""
+        now = self._api.clock.now()
+        if self._opens is None or self._opens <= now:
+            days = (now + timedelta(days=ahead) for ahead in range(DAYS_AHEAD))
+            self._opens = next(
+                (start for day in days for start, _ in self._sessions(day) if start > now), None
+            )
+        return self._opens
+
+    def _sessions(self, day: datetime | None = None) -> list[tuple[datetime, datetime]]:
+        params = {"markets": "equity"} | ({"date": f"{day:%Y-%m-%d}"} if day else {})
+        said = self._api.ask("GET", "/marketdata/v1/markets", params=params).get("equity") or {}
+        sessions = [
+            each
+            for kind in said.values()
+            for each in (kind.get("sessionHours") or {}).get("regularMarket") or ()
+        ]
+        return [(_moment(each["start"]), _moment(each["end"])) for each in sessions]
+
+    @wire.readable
+    def quote(self, symbol: Symbol) -> Quote:
+        name = spelled(symbol)
+        said = self._api.ask("GET", "/marketdata/v1/quotes", params={"symbols": name, "fields": "quote"})
+        if name not in said:
+            raise Rejected(
+                f"Schwab does not trade {symbol.short}. Nothing was placed; choose another symbol."
+            )
+        quote, now = said[name].get("quote", {}), self._api.clock.now()
+        bid, ask = (number(quote.get(field)) for field in ("bidPrice", "askPrice"))
+        if not bid or not ask:
+            raise Unavailable(
+                f"Schwab shows no bid and ask for {symbol.short} now. Nothing is decided without a price."
+            )
+        # without the right to real-time prices Schwab tells those of a quarter of an hour ago
+        told = quote.get("quoteTime")
+        at = datetime.fromtimestamp(int(told) / 1000, UTC) - self._api.ahead if told else now
+        return Quote(symbol=symbol, bid=bid, ask=ask, at=min(at, now))
+
+    @wire.readable
+    def candles(self, symbol: Symbol, timeframe: Timeframe, *, end: datetime, count: int) -> Sequence[Candle]:
+        return candles_of(
+            lambda asked: self._api.ask("GET", "/marketdata/v1/pricehistory", params=asked),
+            symbol,
+            timeframe,
+            end,
+            count,
+        )
+
+
+def _moment(written: str) -> datetime:
+    return datetime.fromisoformat(written).astimezone(UTC)
