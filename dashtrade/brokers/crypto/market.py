@@ -1,0 +1,107 @@
+"""The symbols of an exchange, their rules and prices, and what the account holds of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from dashtrade.brokers.crypto import candles, market_data
+from dashtrade.brokers.crypto.errors import reading
+from dashtrade.brokers.crypto.wire import Wire
+from dashtrade.domain.ports import Candle, Clock, Quote, Rejected, Rules, Unavailable
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.timeframes import Timeframe
+
+T = TypeVar("T")
+QUOTE_IS_FRESH = timedelta(seconds=5)  # for valuing, never for deciding
+RULES_ARE_FRESH = timedelta(hours=1)
+
+
+class Market:
+    """What is asked of the exchange: its symbols, their rules and prices, and the account's coins."""
+
+    def __init__(self, wire: Wire, clock: Clock) -> None:
+        self.venue, self._wire, self._clock = wire.venue, wire, clock
+        self._seen: dict[Symbol, Quote] = {}
+        self._rules: dict[Symbol, tuple[datetime, Rules]] = {}
+
+    def ask(self, work: Callable[[Any], T]) -> T:
+        with self._wire.lent() as client:
+            try:
+                return work(client)
+            except Exception as error:
+                raise reading(self._wire, client, error) from error
+
+    def listed(self, client: Any, symbol: Symbol, *, anew: bool = False) -> Any:
+        name = f"{symbol.base}/{symbol.quote}"
+        market = client.markets.get(name) if symbol.is_crypto else None
+        if market is None or not market.get("spot", True):
+            others = sorted(
+                each["quote"]
+                for each in client.markets.values()
+                if each["base"] == symbol.base and each.get("spot")
+            )
+            hint = (
+                f" It trades {symbol.base} against {', '.join(others[:6])}."
+                if symbol.is_crypto and others
+                else ""
+            )
+            raise Rejected(
+                f"{self.venue.name} does not trade {symbol.short}.{hint} Nothing was placed; choose "
+                "another symbol."
+            )
+        lacks = anew or market["precision"].get("amount") is None
+        return market_data.detail(client, market) if lacks and self.venue.details_on_demand else market
+
+    def rules(self, symbol: Symbol) -> Rules:
+        known, now = self._rules.get(symbol), self._clock.now()
+        if known is None or now - known[0] > RULES_ARE_FRESH:
+            known = (
+                now,
+                market_data.rules_of(self.ask(lambda client: self.listed(client, symbol, anew=True))),
+            )
+            self._rules[symbol] = known
+        return known[1]
+
+    def balances(self) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
+        return self.ask(lambda client: market_data.balances(client, self.venue))
+
+    def clock_skew(self) -> timedelta | None:
+        """How far the exchange's clock is ahead of ours, where it tells."""
+
+        def ask(client: Any) -> timedelta | None:
+            if not client.has.get("fetchTime"):
+                return None
+            before = self._clock.now()
+            there = datetime.fromtimestamp(int(client.fetch_time()) / 1000, UTC)
+            return there - (before + (self._clock.now() - before) / 2)
+
+        return self.ask(ask)
+
+    def quote(self, symbol: Symbol) -> Quote:
+        ticker = self.ask(lambda client: market_data.ticker(client, self.listed(client, symbol)["symbol"]))
+        bid, ask, note = market_data.number(ticker.get("bid")), market_data.number(ticker.get("ask")), ""
+        if "bid" not in ticker and "ask" not in ticker:
+            bid = ask = market_data.number(ticker.get("last"))
+            note = "no quote is told: the last price stands in for it"
+        if not bid or not ask:
+            raise Unavailable(
+                f"{self.venue.name} shows no bid and ask for {symbol.short} now. Nothing is decided "
+                "without a price."
+            )
+        found = Quote(symbol=symbol, bid=bid, ask=ask, at=self._clock.now(), note=note)
+        self._seen[symbol] = found
+        return found
+
+    def near_quote(self, symbol: Symbol) -> Quote:
+        seen = self._seen.get(symbol)
+        return seen if seen and abs(self._clock.now() - seen.at) < QUOTE_IS_FRESH else self.quote(symbol)
+
+    def candles(self, symbol: Symbol, timeframe: Timeframe, *, end: datetime, count: int) -> Sequence[Candle]:
+        return self.ask(
+            lambda client: candles.candles(
+                client, self.venue, self.listed(client, symbol)["symbol"], timeframe, end, count
+            )
+        )

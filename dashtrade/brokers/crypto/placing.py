@@ -1,0 +1,141 @@
+"""An order on its way to an exchange: refusals, steps and sizes, and its price where one is due."""
+
+from __future__ import annotations
+
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from typing import Any
+
+from dashtrade.brokers.crypto import market_data
+from dashtrade.brokers.crypto.exchange import COLLAR
+from dashtrade.brokers.crypto.market import Market
+from dashtrade.domain.ports import Capabilities, OrderRequest, Rejected, RetryLater, Rules, Unavailable
+from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce, floor_to, given, plain, round_to
+
+_LIMITED = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})
+_STOPPED = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
+
+
+class Placing:
+    """What ccxt is called with for an order, or why it cannot be placed."""
+
+    def __init__(self, market: Market, capabilities: Capabilities) -> None:
+        self.venue, self.capabilities, self._market = market.venue, capabilities, market
+
+    def check(self, request: OrderRequest) -> None:
+        """What can be said of a request without asking anybody."""
+        can, kind = self.capabilities, request.type
+        problem = ""
+        if request.notional is not None or request.quantity is None:
+            problem = "it takes quantities, not amounts of money: size the bot by quantity"
+        elif not request.quantity > 0:
+            problem = f"the quantity must be above zero, it is {plain(request.quantity)}"
+        elif kind not in can.order_types:
+            problem = f"it has no {kind.replace('_', '-')} orders that DashTrade can place"
+        elif kind is not OrderType.MARKET and request.time_in_force not in can.times_in_force:
+            problem = (
+                f"it has no time in force {request.time_in_force}; use "
+                f"{' or '.join(sorted(can.times_in_force))}"
+            )
+        elif kind in _STOPPED and request.time_in_force is not TimeInForce.GTC:
+            problem = f"a stop waits for its price, so it cannot be {request.time_in_force}; use gtc"
+        elif kind in _LIMITED and not (request.limit_price and request.limit_price > 0):
+            problem = f"a {kind.replace('_', '-')} order needs a limit price above zero"
+        elif kind in _STOPPED and not (request.stop_price and request.stop_price > 0):
+            problem = f"a {kind.replace('_', '-')} order needs a stop price above zero"
+        elif request.extended_hours:
+            problem = "coins trade at all hours, there are no extended ones: leave them off"
+        elif request.take_profit or request.stop_loss or request.stop_loss_limit:
+            problem = "it holds no exits together with an order: DashTrade keeps them instead"
+        if problem:
+            raise Rejected(f"{self.venue.name} would refuse this order: {problem}. Nothing was placed.")
+
+    def arguments(self, request: OrderRequest, rules: Rules) -> tuple[Any, ...]:
+        """What ccxt is called with, rounded to the exchange's steps: quantities down, prices to the
+        nearest."""
+        quantity = floor_to(given(request.quantity, "quantity"), rules.quantity_step)
+        step = rules.price_step
+        limit = (
+            round_to(given(request.limit_price, "limit price"), step) if request.type in _LIMITED else None
+        )
+        stop = round_to(given(request.stop_price, "stop price"), step) if request.type in _STOPPED else None
+        price = limit or stop or self._price_now(request)
+        self._check_size(request, quantity, price, rules)
+        params: dict[str, Any] = {self.venue.client_id: request.client_order_id, **self.venue.create_params}
+        if stop is not None:
+            params[self.venue.stop_param] = plain(stop)
+        if limit is not None and (stop is None or self.venue.stop_says_time):
+            params["timeInForce"] = request.time_in_force.upper()
+        kind, sent = ("limit" if limit is not None else "market"), limit
+        if request.type is OrderType.MARKET and request.side in self.venue.collared:
+            near = given(price, "price")
+            sent = self._affordable(request, quantity, near, _collared(request.side, near, rules), rules)
+            kind, params["timeInForce"] = "limit", TimeInForce.IOC.upper()
+        if (
+            request.type is OrderType.MARKET
+            and self.venue.spends_on_market_buy
+            and request.side is OrderSide.BUY
+        ):
+            sent = price
+        return kind, str(request.side), plain(quantity), plain(sent) if sent is not None else None, params
+
+    def _affordable(
+        self, request: OrderRequest, quantity: Decimal, price: Decimal, limit: Decimal, rules: Rules
+    ) -> Decimal:
+        """A limit that the free money covers: the exchange sets limit x quantity and a fee aside, although it
+        costs less. Where not even the price is covered the order goes at it, and the exchange says no in its
+        own words."""
+        if request.side is not OrderSide.BUY or not self.venue.reserved_fee:
+            return limit
+        try:
+            free = self._market.balances()[1].get(request.symbol.quote, ZERO)
+            told = self._market.ask(
+                lambda client: market_data.taker_fee(self._market.listed(client, request.symbol))
+            )
+            fee = told or self.venue.reserved_fee
+        except (Unavailable, RetryLater):
+            return limit
+        most = floor_to(free / (quantity * (1 + fee)), rules.price_step)
+        return min(limit, max(most, round_to(price, rules.price_step)))
+
+    def _price_now(self, request: OrderRequest) -> Decimal | None:
+        """An order that needs no price is not held up by a ticker that fails: it may be an exit."""
+        needed = request.side in self.venue.collared or self.venue.spends_on_market_buy
+        try:
+            return self._market.near_quote(request.symbol).price_for(request.side)
+        except (Unavailable, RetryLater):
+            if needed:
+                raise
+            return None
+
+    def _check_size(
+        self, request: OrderRequest, quantity: Decimal, price: Decimal | None, rules: Rules
+    ) -> None:
+        coin, money = request.symbol.base, request.symbol.quote
+        least, what = max(rules.min_quantity, rules.quantity_step), ""
+        if quantity < least:
+            what = (
+                f"{plain(given(request.quantity, 'quantity'))} {coin} is less than the smallest order, "
+                f"{plain(least)} {coin}"
+            )
+        elif price is not None and quantity * price < rules.min_notional:
+            what = (
+                f"{plain(quantity)} {coin} is worth {plain(round_to(quantity * price, rules.price_step))} "
+                f"{money}, less than the smallest order, {plain(rules.min_notional)} {money}"
+            )
+        if what and request.reduces:
+            raise Rejected(
+                f"{what}: it is dust that {self.venue.name} does not sell by itself. It stays; buy more "
+                "first, or convert it there."
+            )
+        if what:
+            raise Rejected(f"{what} at {self.venue.name}. Nothing was placed; make the bot's size larger.")
+        if not rules.tradable:
+            raise Rejected(
+                f"{request.symbol.short} is not traded at {self.venue.name} now. Nothing was placed."
+            )
+
+
+def _collared(side: OrderSide, price: Decimal, rules: Rules) -> Decimal:
+    through = price * (1 + side.sign * COLLAR)
+    toward = ROUND_FLOOR if side is OrderSide.BUY else ROUND_CEILING
+    return (through / rules.price_step).to_integral_value(toward) * rules.price_step
