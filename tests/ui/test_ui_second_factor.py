@@ -190,9 +190,9 @@ def test_a_new_live_account_asks_for_the_second_choice(
     seen_as(ann.user)
 
     def script() -> None:
-        from dashtrade.ui.setup import accounts
+        from dashtrade.ui.setup import account_dialogs
 
-        accounts.add_form("asked")
+        account_dialogs.add_form("asked")
 
     tab = dialog(script)
     tab.selectbox(key="add_broker_asked").set_value("Alpaca").run()
@@ -221,9 +221,9 @@ def test_one_who_has_it_is_asked_no_second_time(app: App, seen_as: Any):
     seen_as(user)
 
     def script() -> None:
-        from dashtrade.ui.setup import accounts
+        from dashtrade.ui.setup import account_dialogs
 
-        accounts.add_form("asked")
+        account_dialogs.add_form("asked")
 
     tab = dialog(script)
     tab.selectbox(key="add_broker_asked").set_value("Alpaca").run()
@@ -249,10 +249,10 @@ def test_an_account_confirmed_before_is_asked_about_and_answers(app: App, ann: P
 
     def script(number: int) -> None:
         from dashtrade.services.accounts import owned
-        from dashtrade.ui.setup import accounts
+        from dashtrade.ui.setup import account_dialogs
         from dashtrade.ui.shell.page import guard, the_app
 
-        accounts.confirm_form(owned.account_of(the_app(), guard(), number), "asked")
+        account_dialogs.confirm_form(owned.account_of(the_app(), guard(), number), "asked")
 
     asked = dialog(script, number=account)
     asked.text_input[0].set_value("REAL MONEY")

@@ -1,0 +1,244 @@
+"""The dialogs of a broker account: add, new key, sign in, confirm real money, rename, reset, remove."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import streamlit as st
+
+from dashtrade.domain.accounts import Account
+from dashtrade.services.accounts import accounts as account_service
+from dashtrade.services.accounts import connections, schwab_sign_in
+from dashtrade.services.accounts import owned as owned_accounts
+from dashtrade.ui.kit.form import Form as Fields
+from dashtrade.ui.kit.format import text
+from dashtrade.ui.setup.broker_forms import (
+    FORMS,
+    Form,
+    callback_field,
+    credentials,
+    form_of,
+    paper_options,
+    pasted_field,
+    real_money,
+    schwab_link,
+    schwab_token,
+    without_factor,
+)
+from dashtrade.ui.shell.errors import trying
+from dashtrade.ui.shell.page import guard, the_app
+
+MODES = {"paper": "Paper or sandbox: play money", "live": "Live: real money"}
+
+
+def ask_to_add() -> None:
+    st.dialog("Add an account", width="medium")(add_form)(secrets.token_hex(3))
+
+
+def add_form(opened: str) -> None:
+    """`opened` names this asking: a key that was typed into one that was dismissed is not met again."""
+    user = guard()
+    titles = {form.title: form for form in FORMS}
+    form = titles[st.selectbox("Broker", list(titles), key=f"add_broker_{opened}") or FORMS[0].title]
+    st.caption(form.where)
+    mode = (
+        st.radio(
+            "Money",
+            form.modes,
+            format_func=MODES.__getitem__,
+            key=f"add_mode_{opened}_{form.title}",
+            horizontal=True,
+        )
+        or "paper"
+    )
+    live, schwab = mode == "live", form.broker == "schwab"
+    add = "Add the live account" if live else "Add the account"
+    fields = Fields(f"add_{opened}_{FORMS.index(form)}_{mode}")
+    with st.form(fields.name, border=False):
+        label = fields.text("label", "Name", placeholder=form.title, max_chars=80)
+        given = credentials(fields, form)
+        options: dict[str, Any] = {"callback": callback_field(fields)} if schwab else dict(form.options or {})
+        paper = paper_options(fields) if form.broker == "paper" else dict
+        word = real_money(fields) if live else ""
+        declines = without_factor(fields, user) if live else False
+        fields.complaints()
+        sent = st.form_submit_button("Go on to Schwab's sign-in" if schwab else add, type="primary")
+    step = f"{fields.name}_sent"  # its keys are in order; at Schwab a second step follows
+    if sent or not schwab:
+        st.session_state.pop(step, None)
+    if sent:
+        with fields.trying() as attempt:
+            account_service.check_new_account(
+                the_app(),
+                user,
+                broker=form.broker,
+                mode=mode,
+                credentials=given,
+                options=options | paper(),
+                acknowledge=word,
+                decline_second_factor=declines,
+            )
+        if attempt.ok:
+            st.session_state[step] = True
+    if not st.session_state.get(step):
+        return
+    if schwab:
+        token = schwab_token(fields, given, options["callback"], add)
+        if token is None:
+            return
+        given |= {"token": token}
+    with fields.trying():
+        _save_new(form, mode, label or form.title, given, options | paper(), word, declines)
+
+
+def _save_new(
+    form: Form,
+    mode: str,
+    label: str,
+    given: dict[str, str],
+    options: dict[str, Any],
+    word: str,
+    declines: bool,
+) -> None:
+    app, user = the_app(), guard()
+    account_id = account_service.add_account(
+        app,
+        user,
+        broker=form.broker,
+        mode=mode,
+        label=label,
+        credentials=given,
+        options=options,
+        acknowledge=word,
+        decline_second_factor=declines,
+    )
+    if form.broker != "paper" and owned_accounts.account_of(app, user, account_id).is_active:
+        with st.spinner("Asking the broker, 5 seconds at most …"):
+            connections.test(app, user, account_id)  # what it says stands with the account
+    st.session_state["said"] = f"{text(label)} is added."
+    st.rerun()
+
+
+def ask_new_key(account: Account) -> None:
+    st.dialog("New key", width="medium")(key_form)(account, secrets.token_hex(3))
+
+
+def key_form(account: Account, opened: str) -> None:
+    form = form_of(account.broker, account.options)
+    st.markdown(
+        f"**{text(account.label)}** uses it from its next order on; the old one is forgotten. {form.where}"
+    )
+    fields, schwab = Fields(f"key_{opened}"), account.broker == "schwab"
+    with st.form(fields.name, border=False):
+        given = credentials(fields, form)
+        callback = callback_field(fields) if schwab else ""
+        fields.complaints()
+        sent = st.form_submit_button(
+            "Go on to Schwab's sign-in" if schwab else "Use the new key", type="primary"
+        )
+    step = f"{fields.name}_sent"  # its keys are in order; at Schwab a second step follows
+    if sent or not schwab:
+        st.session_state.pop(step, None)
+    if sent:
+        with fields.trying() as attempt:
+            the_app().brokers.kind(account.broker).check(given, {**account.options, "mode": account.mode})
+        if attempt.ok:
+            st.session_state[step] = True
+    if not st.session_state.get(step):
+        return
+    changes: dict[str, Any] = {}
+    if schwab:
+        token = schwab_token(fields, given, callback, "Use the new key", account.id)
+        if token is None:
+            return
+        given |= {"token": token}
+        changes["options"] = {**account.options, "callback": callback}
+    with fields.trying():
+        account_service.change_account(the_app(), guard(), account.id, {"credentials": given, **changes})
+        with st.spinner("Asking the broker, 5 seconds at most …"):
+            connections.test(the_app(), guard(), account.id)
+        st.rerun()
+
+
+def ask_sign_in(account: Account) -> None:
+    st.dialog("Sign in at Schwab")(sign_in_form)(account, secrets.token_hex(3))
+
+
+def sign_in_form(account: Account, opened: str) -> None:
+    app, user = the_app(), guard()
+    st.caption(
+        "That is needed every seven days. The page you are sent back to may not load; its address is what "
+        "counts."
+    )
+    fields = Fields(f"sign_in_{opened}")
+    redraw = schwab_link(
+        fields.name, user, lambda: schwab_sign_in.renew_address(app, user, account.id), account.id
+    )
+    with st.form(fields.name, border=False):
+        pasted = pasted_field(fields)
+        fields.complaints()
+        sent = st.form_submit_button("Save the sign-in", type="primary")
+    if sent:
+        with st.spinner("Asking the broker, 5 seconds at most …"), fields.trying() as attempt:
+            schwab_sign_in.renew(app, user, account.id, pasted)
+        if attempt.ok:
+            st.session_state["said"] = f"{text(account.label)}: signed in for seven days."
+            st.rerun()
+        redraw()
+
+
+def ask_to_confirm(account: Account) -> None:
+    st.dialog("Real money")(confirm_form)(account, secrets.token_hex(3))
+
+
+def confirm_form(account: Account, opened: str) -> None:
+    fields, user = Fields(f"confirm_{opened}"), guard()
+    with st.form(fields.name, border=False):
+        word = real_money(fields)
+        declines = without_factor(fields, user)
+        fields.complaints()
+        sent = st.form_submit_button("Go on" if account.confirmed_live else "Let it trade", type="primary")
+    if sent:
+        with fields.trying() as attempt:
+            account_service.change_account(
+                the_app(), user, account.id, {"acknowledge": word, "decline_second_factor": declines}
+            )
+        if attempt.ok:
+            st.rerun()
+
+
+@st.dialog("Rename the account")
+def ask_name(account: Account) -> None:
+    label = st.text_input("Name", value=account.label, max_chars=80)
+    if st.button("Save", type="primary") and label.strip():
+        with trying() as attempt:
+            account_service.change_account(the_app(), guard(), account.id, {"label": label})
+        if attempt.ok:
+            st.rerun()
+
+
+@st.dialog("Reset the account's money")
+def ask_reset(account: Account) -> None:
+    st.markdown(
+        f"**{text(account.label)}** starts over with fresh money. Its history stays, and its bots must own "
+        "nothing."
+    )
+    if st.button("Reset", type="primary"):
+        with trying() as attempt:
+            account_service.reset_paper(the_app(), guard(), account.id)
+        if attempt.ok:
+            st.rerun()
+
+
+@st.dialog("Remove the account")
+def ask_remove(account: Account) -> None:
+    st.markdown(
+        f"**{text(account.label)}** and its credentials are forgotten. Its history stays. Its bots have to "
+        "be deleted first."
+    )
+    if st.button("Remove", type="primary"):
+        with trying() as attempt:
+            account_service.remove_account(the_app(), guard(), account.id)
+        if attempt.ok:
+            st.rerun()
