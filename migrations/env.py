@@ -9,6 +9,7 @@ from dashtrade.tables import (  # noqa: F401  (they declare the tables)
     bot_days,
     bots,
     decisions,
+    deliveries,
     drifts,
     fills,
     flattens,

@@ -235,8 +235,10 @@ def messages(user: User, query: MessageList) -> dict[str, Any]:
         lambda row: str(row.id),
         lambda row: {
             "id": row.id,
-            "at": iso(row.created_at),
+            "at": iso(row.at),
             "level": row.level,
+            "kind": row.kind,
+            "facts": row.facts,
             "title": row.title,
             "text": row.text,
             "signal_id": row.signal_id,

@@ -9,9 +9,16 @@ from typing import Any
 import sqlalchemy as sa
 
 from dashtrade import security_log
+from dashtrade.domain.channels import CHANNELS
+from dashtrade.domain.notices.base import Level, Notice
+from dashtrade.domain.notices.stored import KINDS, Message, facts_of, notice_of
+from dashtrade.domain.notices.wording import Words
+from dashtrade.domain.notices.wording import words as words_of_notice
+from dashtrade.tables import deliveries
 from dashtrade.tables.base import (
     BigId,
     Json,
+    added_id,
     after_commit,
     metadata,
     moment,
@@ -30,10 +37,12 @@ outbox = sa.Table(
     owner_column(),
     moment("created_at"),
     words("level"),
-    words("title"),
-    words("text"),
+    words("title", nullable=True),  # of messages from before kinds were stored
+    words("text", nullable=True),
     words("signal_id", nullable=True),
     moment("read_at", nullable=True),
+    words("kind", nullable=True),
+    sa.Column("facts", Json, nullable=True),
     sa.Index("ix_outbox_user", "user_id", "id"),
     sa.Index("ix_outbox_signal", "signal_id"),
 )
@@ -51,9 +60,28 @@ audit = sa.Table(
     sa.Column("collapse_key", sa.Text, nullable=True, index=True),
 )
 
-SYSTEM = {"send", "record", "everything_recorded", "record_often", "forget_name"}
+SYSTEM = {"notify", "send", "record", "everything_recorded", "record_often", "forget_name"}
 
-_SEND = sa.insert(outbox)
+_NOTIFY, _SEND = sa.insert(outbox), sa.insert(outbox)
+
+
+def notify(
+    conn: sa.Connection, user_id: int, notice: Notice, *, now: datetime, signal_id: str | None = None
+) -> None:
+    """Written in the transaction that did what it tells of: told if, and only if, it happened."""
+    row = {
+        "user_id": user_id,
+        "created_at": now,
+        "level": notice.level,
+        "signal_id": signal_id,
+        "kind": notice.kind,
+        "facts": facts_of(notice),
+    }
+    if CHANNELS:
+        message_id = added_id(conn, _NOTIFY.values(**row))
+        deliveries.enqueue(conn, user_id, message_id, CHANNELS, now)
+    else:
+        run(conn, _NOTIFY, row)
 
 
 def send(
@@ -90,7 +118,7 @@ def list_page(
     limit: int,
     unread_only: bool = False,
     problems_only: bool = False,
-) -> list[Any]:
+) -> list[Message]:
     query = sa.select(outbox).where(outbox.c.user_id == owner)
     if before is not None:
         query = query.where(outbox.c.id < before)
@@ -98,7 +126,36 @@ def list_page(
         query = query.where(outbox.c.read_at.is_(None))
     if problems_only:
         query = query.where(outbox.c.level != "info")
-    return list(conn.execute(query.order_by(outbox.c.id.desc()).limit(limit)))
+    return [_message(row) for row in conn.execute(query.order_by(outbox.c.id.desc()).limit(limit))]
+
+
+def get(conn: sa.Connection, owner: int, message_id: int) -> Message | None:
+    query = sa.select(outbox).where(unindexed(outbox.c.user_id) == owner, outbox.c.id == message_id)
+    row = conn.execute(query).first()
+    return _message(row) if row is not None else None
+
+
+def words_of(row: Any) -> Words:
+    """One from before kinds were stored has its words with it."""
+    if row.kind is None:
+        return Words(row.title, row.text)
+    return words_of_notice(notice_of(row.kind, row.facts))
+
+
+def _message(row: Any) -> Message:
+    title, text = words_of(row)
+    return Message(
+        id=row.id,
+        at=row.created_at,
+        level=Level(row.level),
+        kind=row.kind,
+        facts=row.facts,
+        title=title,
+        text=text,
+        page=KINDS[row.kind].page if row.kind is not None else None,
+        signal_id=row.signal_id,
+        read_at=row.read_at,
+    )
 
 
 def unread(conn: sa.Connection, owner: int, *, among: int = 1000) -> Any:
@@ -118,9 +175,9 @@ def unread(conn: sa.Connection, owner: int, *, among: int = 1000) -> Any:
     ).one()
 
 
-def for_signal(conn: sa.Connection, owner: int, signal_id: str) -> list[Any]:
+def for_signal(conn: sa.Connection, owner: int, signal_id: str) -> list[Message]:
     query = sa.select(outbox).where(unindexed(outbox.c.user_id) == owner, outbox.c.signal_id == signal_id)
-    return list(conn.execute(query.order_by(outbox.c.id)))
+    return [_message(row) for row in conn.execute(query.order_by(outbox.c.id))]
 
 
 def mark_read(conn: sa.Connection, owner: int, *, up_to: int, now: datetime) -> int:

@@ -92,7 +92,16 @@ def _own_rows(owner: int, name: str, conn: sa.Connection, after: Any) -> Pieces[
     width = len(table.columns(name))
     with closing(table.rows(conn, owner, name, after)) as found:
         for row in found:
-            yield row[width:], [_cell(value) for value in row[:width]]
+            values = row[:width] if name != "outbox" else _with_words(row, width)
+            yield row[width:], [_cell(value) for value in values]
+
+
+def _with_words(row: Any, width: int) -> list[Any]:
+    """A message's title and text are made when it is read."""
+    said = message_table.words_of(row)
+    return [
+        said._asdict().get(column, value) for column, value in zip(row._fields, row[:width], strict=False)
+    ]
 
 
 def _said(value: Any) -> Any:

@@ -226,4 +226,4 @@ def _filled(conn: sa.Connection, owner: int, signal_id: str) -> list[Line]:
 
 
 def _told(conn: sa.Connection, owner: int, signal_id: str) -> list[Line]:
-    return [(m.created_at, 30, "message", m.text) for m in message_table.for_signal(conn, owner, signal_id)]
+    return [(m.at, 30, "message", m.text) for m in message_table.for_signal(conn, owner, signal_id)]

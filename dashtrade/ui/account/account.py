@@ -310,7 +310,7 @@ def messages(app: App, user: User) -> None:
         lines = [
             f'<li class="{MARKS.get(row.level, "dt-info")}"><i></i><span>'
             f"{escape(row.title) if row.read_at else f'<b>{escape(row.title)}</b>'}"
-            f"<small>{escape(row.text)}</small></span><time>{moment(user, row.created_at)}</time></li>"
+            f"<small>{escape(row.text)}</small></span><time>{moment(user, row.at)}</time></li>"
             for row in found[:MESSAGES]
         ]
         st.html(f'<ul class="dt-list">{"".join(lines)}</ul>')

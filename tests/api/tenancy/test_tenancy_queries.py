@@ -153,6 +153,9 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "round_trips.ended": lambda c, o, of: _ended(c, o, of),
     "round_trips.hand_over": lambda c, o, of: round_trips.hand_over(c, o, of.bot, of.other),
     "messages.list_page": lambda c, o, of: messages.list_page(c, o, before=None, limit=9),
+    "messages.get": lambda c, o, of: [
+        found for number in range(1, 9) if (found := messages.get(c, o, number)) is not None
+    ],
     "messages.unread": lambda c, o, of: messages.unread(c, o).number,
     "messages.for_signal": lambda c, o, of: messages.for_signal(c, o, of.signal),
     "messages.mark_read": lambda c, o, of: messages.mark_read(c, o, up_to=2**40, now=of.now),

@@ -1,0 +1,249 @@
+"""Notices of alerts, orders, exits and positions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from dashtrade.domain.notices.base import Level, Notice, Page
+from dashtrade.domain.protections import Scope
+from dashtrade.domain.values import OrderSide
+
+# --- alerts and orders --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class AlertFailed(Notice):
+    kind, level, page = "alert_failed", Level.ERROR, Page.SIGNALS
+    symbol: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ExitWaitsForBroker(Notice):
+    """It waits as long as it takes; an entry is given up."""
+
+    kind, level, page = "exit_waits_for_broker", Level.ERROR, Page.SIGNALS
+    symbol: str
+    action: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class EntryWaitsForMarket(Notice):
+    kind, level, page = "entry_waits_for_market", Level.INFO, Page.SIGNALS
+    bot: str
+    symbol: str
+    retry_at: datetime
+
+
+@dataclass(frozen=True)
+class CloseWaitsForMarket(Notice):
+    """`retry_at`: when it is tried next, which is not the opening where that is unknown."""
+
+    kind, level, page = "close_waits_for_market", Level.WARNING, Page.SIGNALS
+    bot: str
+    symbol: str
+    retry_at: datetime
+
+
+@dataclass(frozen=True)
+class OrderFilled(Notice):
+    """`realized`: of what it reduced; None for an entry."""
+
+    kind, level, page = "order_filled", Level.INFO, Page.HISTORY
+    bot: str
+    side: OrderSide
+    quantity: Decimal
+    symbol: str
+    price: Decimal
+    realized: Decimal | None
+
+
+@dataclass(frozen=True)
+class OrderRefused(Notice):
+    kind, level, page = "order_refused", Level.WARNING, Page.SIGNALS
+    side: OrderSide
+    quantity: Decimal
+    symbol: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class OrderUnconfirmed(Notice):
+    kind, level, page = "order_unconfirmed", Level.ERROR, Page.POSITIONS
+    order_id: str
+    side: OrderSide
+    quantity: Decimal
+    symbol: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class OrderCancelledForExit(Notice):
+    """The broker takes no two opposite orders of one account."""
+
+    kind, level, page = "order_cancelled_for_exit", Level.WARNING, Page.SIGNALS
+    bot: str
+    side: OrderSide
+    quantity: Decimal
+    symbol: str
+    exiting_bot: str
+    broker: str
+
+
+@dataclass(frozen=True)
+class OrderRecovered(Notice):
+    """It carries a bot's id and was not on record, as after a restored backup."""
+
+    kind, level, page = "order_recovered", Level.WARNING, Page.HISTORY
+    bot: str
+    side: OrderSide
+    quantity: Decimal
+    symbol: str
+    placed_at: datetime
+
+
+@dataclass(frozen=True)
+class OrderWithoutBot(Notice):
+    kind, level, page = "order_without_bot", Level.ERROR, Page.POSITIONS
+    account: str
+    bot_id: int
+    side: OrderSide
+    quantity: Decimal
+    symbol: str
+    status: str
+    filled: Decimal
+
+
+# --- exits, protections, positions --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class BotStopped(Notice):
+    kind, level, page = "bot_stopped", Level.ERROR, Page.BOTS
+    bot: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class EntriesLocked(Notice):
+    """By a kind of protection. `locked_symbol`: where one symbol alone is locked; `until` None: until its
+    user unlocks it."""
+
+    kind, level, page = "entries_locked", Level.WARNING, Page.RISK_EVENTS
+    bot: str
+    protection: str
+    reason: str
+    scope: Scope
+    locked_symbol: str | None
+    until: datetime | None
+
+
+@dataclass(frozen=True)
+class ExitFailing(Notice):
+    kind, level, page = "exit_failing", Level.ERROR, Page.POSITIONS
+    bot: str
+    exit: str
+    price: Decimal
+    tries: int
+    reason: str
+    quantity: Decimal
+    symbol: str
+
+
+@dataclass(frozen=True)
+class ExitStepSkipped(Notice):
+    kind, level, page = "exit_step_skipped", Level.WARNING, Page.POSITIONS
+    bot: str
+    exit: str
+    price: Decimal
+    reason: str
+
+
+@dataclass(frozen=True)
+class StopLimitUnfilled(Notice):
+    kind, level, page = "stop_limit_unfilled", Level.ERROR, Page.POSITIONS
+    bot: str
+    price: Decimal
+    limit: Decimal
+    seconds: int
+
+
+@dataclass(frozen=True)
+class ExitsTakenOver(Notice):
+    """The broker held them, and does not any more."""
+
+    kind, level, page = "exits_taken_over", Level.WARNING, Page.POSITIONS
+    bot: str
+    broker: str
+    quantity: Decimal
+    symbol: str
+    reason: str
+    exits: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PositionSplit(Notice):
+    kind, level, page = "position_split", Level.INFO, Page.POSITIONS
+    bot: str
+    symbol: str
+    ratio: Decimal
+    before: Decimal
+    after: Decimal
+
+
+@dataclass(frozen=True)
+class PositionMismatch(Notice):
+    """What the bots own, what is kept outside of them, and what the broker reports. `ratio`: where the
+    difference looks like a split."""
+
+    kind, level, page = "position_mismatch", Level.WARNING, Page.POSITIONS
+    account: str
+    symbol: str
+    difference: str
+    ratio: Decimal | None
+    bots: Decimal
+    outside: Decimal
+    broker: Decimal
+
+
+@dataclass(frozen=True)
+class MismatchGone(Notice):
+    kind, level, page = "mismatch_gone", Level.INFO, Page.POSITIONS
+    symbol: str
+    quantity: Decimal
+
+
+@dataclass(frozen=True)
+class MismatchAssigned(Notice):
+    """Its user gave the difference to a bot, which now owns `position`."""
+
+    kind, level, page = "mismatch_assigned", Level.INFO, Page.POSITIONS
+    bot: str
+    side: OrderSide
+    quantity: Decimal
+    symbol: str
+    price: Decimal
+    position: Decimal
+
+
+@dataclass(frozen=True)
+class PositionLeft:
+    bot_id: int
+    symbol: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class FlattenIncomplete(Notice):
+    kind, level, page = "flatten_incomplete", Level.ERROR, Page.POSITIONS
+    positions: int
+    left: tuple[PositionLeft, ...]
+
+
+@dataclass(frozen=True)
+class FlattenDone(Notice):
+    kind, level, page = "flatten_done", Level.INFO, Page.POSITIONS
+    positions: int

@@ -1,0 +1,27 @@
+"""From a notice to its title and text: what the words of all kinds share.
+
+A title says what happened; a text says to what, what it means, and what to do. Facts that are sentences
+already (reasons) are quoted."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import NamedTuple
+
+from dashtrade.domain.notices.base import Notice
+
+
+class Words(NamedTuple):
+    title: str
+    text: str
+
+
+@singledispatch
+def words(notice: Notice) -> Words:
+    raise NotImplementedError(f"a {type(notice).__name__} has no words")
+
+
+def sentence(reason: str) -> str:
+    """A reason as a sentence of its own."""
+    text = reason.strip()
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"

@@ -1,0 +1,211 @@
+"""The words of notices about broker accounts, the user's own account and the installation."""
+
+from __future__ import annotations
+
+from dashtrade.domain.notices import people as n
+from dashtrade.domain.notices.wording_base import Words, sentence, words
+
+_BYTES_PER_MB = 1024 * 1024  # as DASHTRADE_USER_MB counts
+_OPERATOR = "The operator of this installation"
+_NAMED_TOKENS = 5  # more are "and others"
+
+
+# --- broker accounts ----------------------------------------------------------------------------------------
+
+
+@words.register
+def _(notice: n.KeyRefused) -> Words:
+    return Words(
+        f"{notice.account}: the broker refused the key",
+        f"{sentence(notice.reason)} The account is stopped, and bots paused: {notice.paused_bots}. Open "
+        "positions "
+        "stay as they are at the broker. Replace the key under Setup and test the connection, then resume "
+        "the "
+        "bots.",
+    )
+
+
+@words.register
+def _(notice: n.BrokerUnreachable) -> Words:
+    meanwhile = (
+        "Orders are tried as they come" if notice.compared else "Nothing new is sent there until it answers"
+    )
+    return Words(
+        f"{notice.account}: broker unreachable",
+        f"For a minute its positions could not be read: {sentence(notice.problem)} {meanwhile}; DashTrade "
+        "retries "
+        "every few seconds. If that is too late for you, act at your broker.",
+    )
+
+
+@words.register
+def _(notice: n.BrokerAnswers) -> Words:
+    return Words(
+        f"{notice.account}: the broker answers again",
+        (
+            "The account's positions are checked against the broker's, and waiting orders continue by "
+            "themselves."
+        ),
+    )
+
+
+@words.register
+def _(notice: n.SignInDue) -> Words:
+    return Words(f"{notice.account}: sign in at {notice.broker} again", sentence(notice.detail))
+
+
+# --- the user's own account ---------------------------------------------------------------------------------
+
+
+@words.register
+def _(notice: n.DemoStarted) -> Words:
+    return Words(
+        "Welcome to the demo",
+        f"{notice.bots} sample bots have a week of trades behind them, on simulated prices. They act on "
+        "alerts, as "
+        "yours will: send one under Setup.",
+    )
+
+
+@words.register
+def _(notice: n.PasswordLinkCreated) -> Words:
+    return Words(
+        "A link to change your password was created",
+        f"{notice.by or _OPERATOR} created it. It works once, within a day. If you did not ask for the "
+        "link, contact "
+        "them, and change your password: that ends the link.",
+    )
+
+
+@words.register
+def _(notice: n.PasswordChanged) -> Words:
+    return Words("Your password was changed", "Every other device is signed out.")
+
+
+@words.register
+def _(notice: n.PasswordChangedTokensValid) -> Words:
+    names, valid = notice.api_tokens, []
+    if names:
+        more = " and others" if len(names) > _NAMED_TOKENS else ""
+        valid.append(f"the API token{'s' * (len(names) > 1)} {', '.join(names[:_NAMED_TOKENS])}{more}")
+    if notice.webhook_token:
+        valid.append("the webhook token")
+    return Words(
+        "Your password was changed",
+        f"Every other device is signed out. Still valid: {' and '.join(valid)}. If somebody else knew the "
+        "old "
+        "password, revoke them too.",
+    )
+
+
+@words.register
+def _(notice: n.RoleChanged) -> Words:
+    return Words(
+        f"Your role is now {notice.after}",
+        f"{notice.by} changed it from {notice.before}. If you did not expect that, ask them.",
+    )
+
+
+@words.register
+def _(notice: n.AccountReactivated) -> Words:
+    return Words(
+        "Your account is active again",
+        "While your account was deactivated, all tokens were revoked, the webhook token too: create a new "
+        "one under "
+        "Setup and put it into your alerts. Your bots take no entries until you resume each of them.",
+    )
+
+
+@words.register
+def _(notice: n.SecondFactorRemoved) -> Words:
+    return Words(
+        "Your second factor was removed",
+        f"{notice.by or _OPERATOR} removed it: your password alone signs you in now. Set a second factor "
+        "up again on "
+        "the Account page. If you did not ask for that, change your password and contact them.",
+    )
+
+
+@words.register
+def _(notice: n.RecoveryCodeUsed) -> Words:
+    return Words(
+        "A recovery code was used",
+        f"Somebody signed in with one of your recovery codes; {notice.left} are left. If it was not you, "
+        "change your "
+        "password now.",
+    )
+
+
+@words.register
+def _(notice: n.WrongCodes) -> Words:
+    return Words(
+        "Wrong codes were entered after your password",
+        "Somebody tried to sign in to your account with the right password and wrong codes. If it was not "
+        "you, "
+        "change your password now.",
+    )
+
+
+@words.register
+def _(notice: n.SecondFactorRequired) -> Words:
+    return Words(
+        "A second factor is now required",
+        "A superadmin requires it of everybody here: set yours up, the dashboard asks for it before "
+        "anything else. "
+        "Until then you can close positions and stop your bots. Alerts and API tokens work as before.",
+    )
+
+
+@words.register
+def _(notice: n.SecondFactorStays) -> Words:
+    return Words(
+        "A second factor is now required",
+        "A superadmin requires it of everybody here. You have one, so nothing changes for you, but it "
+        "cannot be "
+        "switched off.",
+    )
+
+
+@words.register
+def _(notice: n.SecondFactorVoluntary) -> Words:
+    advice = "Yours stays as it is." if notice.has_one else "A second factor still protects your account."
+    return Words("A second factor is no longer required", f"A superadmin changed it. {advice}")
+
+
+# --- the installation ---------------------------------------------------------------------------------------
+
+
+@words.register
+def _(notice: n.StorageNearlyFull) -> Words:
+    return Words(
+        "Your storage is nearly full",
+        f"{notice.used_bytes / _BYTES_PER_MB:,.0f} of {notice.limit_bytes / _BYTES_PER_MB:,.0f} MB are "
+        "used by your alerts and their "
+        "results; the texts of old alerts are already removed. Once all of it is used, entries are "
+        "refused; exits "
+        "still pass. Ask the operator of this installation for more (DASHTRADE_USER_MB).",
+    )
+
+
+@words.register
+def _(notice: n.DiskLow) -> Words:
+    return Words(
+        "The disk is nearly full: entries are refused",
+        f"{notice.free_bytes / _BYTES_PER_MB:,.0f} MB are free where the database is. Exits still pass, "
+        "are sent and booked; "
+        "all other alerts are refused until there is room. Free space on that disk now; "
+        "DASHTRADE_RETENTION_DAYS "
+        "and DASHTRADE_USER_MB limit what is kept.",
+    )
+
+
+@words.register
+def _(notice: n.DiskFree) -> Words:
+    return Words(
+        "The disk has room again",
+        (
+            f"{notice.free_bytes / _BYTES_PER_MB:,.0f} MB are free where the database is. Entries are "
+            "accepted "
+            "again."
+        ),
+    )

@@ -1,0 +1,107 @@
+"""What is to be delivered of messages by channels: one row per message and channel."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from dashtrade.domain.channels import MOST_TRIES, DeliveryState, retry_after
+from dashtrade.tables.base import BigId, metadata, moment, number, owner_column, whole, words
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    number(),
+    owner_column(index=True),
+    sa.Column("message_id", BigId, sa.ForeignKey("outbox.id"), nullable=False),
+    words("channel"),
+    words("state"),
+    whole("tries"),
+    moment("next_try_at", nullable=True),  # None: sent or given up
+    words("error"),
+    moment("created_at"),
+    moment("ended_at", nullable=True),
+    sa.UniqueConstraint("message_id", "channel"),
+    sa.Index("ix_deliveries_next_try_at", "next_try_at"),
+)
+
+SYSTEM = {"enqueue", "claim_due", "sent", "failed"}
+CLAIM_LIFE = timedelta(minutes=2)  # whoever claimed it and did not say how it went is taken for dead
+CUT_SHORT = "the process ended while it was being sent"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A delivery that one process tries now. `tries` counts this one; it tells this claim from later ones."""
+
+    id: int
+    user_id: int
+    message_id: int
+    channel: str
+    tries: int
+
+
+def enqueue(
+    conn: sa.Connection, user_id: int, message_id: int, channels: Collection[str], now: datetime
+) -> None:
+    row = {
+        "user_id": user_id,
+        "message_id": message_id,
+        "state": DeliveryState.WAITING,
+        "tries": 0,
+        "next_try_at": now,
+        "error": "",
+        "created_at": now,
+    }
+    conn.execute(sa.insert(deliveries), [row | {"channel": channel} for channel in channels])
+
+
+def claim_due(conn: sa.Connection, channels: Collection[str], *, now: datetime, limit: int) -> list[Claim]:
+    """The longest due first. No other process gets them until CLAIM_LIFE is over."""
+    d = deliveries.c
+    due = d.channel.in_(channels) & (d.next_try_at <= now)
+    conn.execute(
+        sa.update(deliveries)
+        .where(due, d.tries >= MOST_TRIES)
+        .values(state=DeliveryState.GIVEN_UP, next_try_at=None, error=CUT_SHORT, ended_at=now)
+    )
+    chosen = (
+        sa.select(d.id, d.user_id, d.message_id, d.channel, d.tries)
+        .where(due)
+        .order_by(d.next_try_at, d.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    claims = [
+        Claim(row.id, row.user_id, row.message_id, row.channel, row.tries + 1) for row in conn.execute(chosen)
+    ]
+    conn.execute(
+        sa.update(deliveries)
+        .where(d.id.in_([claim.id for claim in claims]))
+        .values(tries=d.tries + 1, next_try_at=now + CLAIM_LIFE)
+    )
+    return claims
+
+
+def sent(conn: sa.Connection, claim: Claim, *, now: datetime) -> bool:
+    """False: the claim was too old, and another process has it."""
+    return _end(conn, claim, state=DeliveryState.SENT, next_try_at=None, error="", ended_at=now)
+
+
+def failed(conn: sa.Connection, claim: Claim, error: str, *, now: datetime) -> bool:
+    """Tried again later, or given up. False as with `sent`."""
+    if claim.tries >= MOST_TRIES:
+        return _end(
+            conn, claim, state=DeliveryState.GIVEN_UP, next_try_at=None, error=error[:500], ended_at=now
+        )
+    again = now + retry_after(claim.tries)
+    return _end(conn, claim, state=DeliveryState.FAILED, next_try_at=again, error=error[:500], ended_at=None)
+
+
+def _end(conn: sa.Connection, claim: Claim, **values: object) -> bool:
+    d = deliveries.c
+    held = (d.id == claim.id) & (d.tries == claim.tries) & d.next_try_at.is_not(None)
+    return conn.execute(sa.update(deliveries).where(held).values(**values)).rowcount == 1
