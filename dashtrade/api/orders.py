@@ -15,10 +15,8 @@ from dashtrade.api.reading import Page, page, read_moment
 from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.people import User
 from dashtrade.domain.symbols import Symbol
-from dashtrade.services.bots.bots import NotFound
 from dashtrade.services.trading import orders as order_service
 from dashtrade.services.trading import signal_story
-from dashtrade.tables import orders as order_table
 
 bp = Blueprint("orders", __name__, url_prefix="/api/v1")
 
@@ -40,16 +38,15 @@ class Verdict(Body):
 @endpoint(bp, "GET", "/orders", query=OrderList)
 def orders(user: User, query: OrderList) -> dict[str, Any]:
     """Orders, newest first; with status=open those that have not ended, whatever they wait for."""
-    with the_app().db.read() as conn:
-        rows = order_table.list_page(
-            conn,
-            user.id,
-            before=_order_cursor(query.cursor),
-            limit=query.limit + 1,
-            status=query.status,
-            bot_id=query.bot_id,
-            symbol=Symbol.parse(query.symbol) if query.symbol else None,
-        )
+    rows = order_service.orders(
+        the_app(),
+        user,
+        before=_order_cursor(query.cursor),
+        limit=query.limit + 1,
+        status=query.status,
+        bot_id=query.bot_id,
+        symbol=Symbol.parse(query.symbol) if query.symbol else None,
+    )
     return page(
         rows, query.limit, lambda order: f"{order.created_at.isoformat()}~{order.id}", signal_story.order_view
     )
@@ -74,11 +71,7 @@ def _order_cursor(cursor: str | None) -> tuple[datetime, str] | None:
 @endpoint(bp, "GET", "/orders/<order_id>")
 def order(user: User, order_id: str) -> dict[str, Any]:
     """One order."""
-    with the_app().db.read() as conn:
-        found = order_table.get(conn, user.id, order_id)
-    if found is None:
-        raise NotFound("order")
-    return signal_story.order_view(found)
+    return signal_story.order_view(order_service.order_of(the_app(), user, order_id))
 
 
 @endpoint(bp, "POST", "/orders/<order_id>/resolve", body=Verdict)

@@ -17,11 +17,11 @@ from dashtrade.domain.people import User
 from dashtrade.domain.performance_stats import win_rate
 from dashtrade.domain.scope import MoneyScope
 from dashtrade.domain.values import ZERO, iso, plain
+from dashtrade.services.accounts.owned import find_account
+from dashtrade.services.bots.owned import find_bots
 from dashtrade.services.trading import portfolio_summary, scope
+from dashtrade.services.trading import risk_events as risk_event_service
 from dashtrade.services.trading.portfolio_summary import BotDay, Figures
-from dashtrade.tables import accounts as account_table
-from dashtrade.tables import bots as bot_table
-from dashtrade.tables import risk_events as risk_event_table
 
 bp = Blueprint("performance", __name__, url_prefix="/api/v1")
 
@@ -80,11 +80,10 @@ def _scope_of(user: User, query: PerformanceQuery) -> MoneyScope:
     """A bot that is asked for by its number says by itself which account is meant."""
     app = the_app()
     if query.scope is None and query.bot_id is not None:
-        with app.db.read() as conn:
-            bot = bot_table.get(conn, user.id, query.bot_id)
-            account = account_table.get(conn, user.id, bot.account_id) if bot is not None else None
-        if account is not None:
-            return scope.of_account(account)
+        for bot in find_bots(app, user, [query.bot_id]):
+            account = find_account(app, user, bot.account_id)
+            if account is not None:
+                return scope.of_account(account)
     return scope.of_user(app, user, query.scope)
 
 
@@ -152,10 +151,9 @@ class RiskEventList(Page):
 @endpoint(bp, "GET", "/risk-events", query=RiskEventList)
 def risk_events(user: User, query: RiskEventList) -> dict[str, Any]:
     """Limits that were passed and what was done, newest first."""
-    with the_app().db.read() as conn:
-        rows = risk_event_table.list_risk_events(
-            conn, user.id, before=number_cursor(query.cursor), limit=query.limit + 1, bot_id=query.bot_id
-        )
+    rows = risk_event_service.risk_events(
+        the_app(), user, before=number_cursor(query.cursor), limit=query.limit + 1, bot_id=query.bot_id
+    )
     return page(
         rows,
         query.limit,

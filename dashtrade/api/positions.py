@@ -16,13 +16,10 @@ from dashtrade.domain.people import User
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import iso, plain
 from dashtrade.services.accounts import prices
+from dashtrade.services.accounts.owned import accounts_of
 from dashtrade.services.accounts.prices import Known
+from dashtrade.services.bots.owned import holding_bots
 from dashtrade.services.trading import scope
-from dashtrade.tables import accounts as account_table
-from dashtrade.tables import bots as bot_table
-
-# --- positions, performance, risk ---------------------------------------------------------------------------
-
 
 bp = Blueprint("positions", __name__, url_prefix="/api/v1")
 
@@ -39,15 +36,13 @@ def positions(user: User, query: OfScope) -> dict[str, Any]:
 
 def positions_view(user: User, wanted: str | None) -> dict[str, Any]:
     app = the_app()
-    with app.db.read() as conn:
-        accounts = account_table.list_all(conn, user.id)
-        holding = [bot for bot in bot_table.list_page(conn, user.id, limit=10000) if bot.position.quantity]
+    accounts, holding = accounts_of(app, user), holding_bots(app, user)
     if wanted is not None:
         accounts = scope.covered(scope.read(accounts, wanted), accounts)
     views = {view["id"]: view for view in shown_bots(user, holding)}
     items: list[dict[str, Any]] = []
     problems = []
-    for account in scope.live_first(accounts):
+    for account in accounts:
         own = [bot for bot in holding if bot.account_id == account.id]
         known = prices.known_of(app, account, cached=False)
         if not known.fresh:

@@ -15,7 +15,7 @@ from dashtrade.domain.people import User
 from dashtrade.domain.protections import Scope
 from dashtrade.domain.values import iso
 from dashtrade.services.trading import protections as service
-from dashtrade.tables import protections as table
+from dashtrade.services.trading.protections import LockRecord, ProtectionRecord
 
 bp = Blueprint("protections", __name__, url_prefix="/api/v1")
 
@@ -38,7 +38,7 @@ class LockList(Page):
     standing: bool = pydantic.Field(False, description="Only those that hold now.")
 
 
-def protection_view(row: Any) -> dict[str, Any]:
+def protection_view(row: ProtectionRecord) -> dict[str, Any]:
     return {
         "id": row.id,
         "kind": row.kind,
@@ -52,8 +52,7 @@ def protection_view(row: Any) -> dict[str, Any]:
     }
 
 
-def lock_view(row: Any) -> dict[str, Any]:
-    now = the_app().clock.now()
+def lock_view(row: LockRecord) -> dict[str, Any]:
     return {
         "id": row.id,
         "protection_id": row.protection_id,
@@ -70,7 +69,7 @@ def lock_view(row: Any) -> dict[str, Any]:
         "until": _maybe(row.until),
         "unlocked_at": _maybe(row.unlocked_at),
         "unlocked_by": row.unlocked_by,
-        "standing": row.unlocked_at is None and (row.until is None or row.until > now),
+        "standing": row.stands(the_app().clock.now()),
     }
 
 
@@ -87,8 +86,8 @@ def kinds(user: User) -> dict[str, Any]:
 @endpoint(bp, "GET", "/protections")
 def list_protections(user: User) -> dict[str, Any]:
     """The protections one has set up."""
-    with the_app().db.read() as conn:
-        return {"items": [protection_view(row) for row in table.list_all(conn, user.id)], "next_cursor": None}
+    found = service.protections(the_app(), user)
+    return {"items": [protection_view(one) for one in found], "next_cursor": None}
 
 
 @endpoint(bp, "POST", "/protections", body=NewProtection, status=201)
@@ -118,11 +117,9 @@ def remove_protection(user: User, protection_id: int) -> dict[str, Any]:
 @endpoint(bp, "GET", "/protection-locks", query=LockList)
 def list_locks(user: User, query: LockList) -> dict[str, Any]:
     """What protections have locked, newest first: why, until when, and who unlocked it."""
-    now = the_app().clock.now() if query.standing else None
-    with the_app().db.read() as conn:
-        found = table.list_locks(
-            conn, user.id, before=number_cursor(query.cursor), limit=query.limit + 1, standing_at=now
-        )
+    found = service.locks(
+        the_app(), user, before=number_cursor(query.cursor), limit=query.limit + 1, standing=query.standing
+    )
     return page(found, query.limit, lambda row: str(row.id), lock_view)
 
 

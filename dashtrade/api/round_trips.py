@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from contextlib import closing
-from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import pydantic
-import sqlalchemy as sa
 from flask import Blueprint, Response
 
 from dashtrade.api.answers import Answer, Body
@@ -18,10 +15,9 @@ from dashtrade.domain.people import User
 from dashtrade.domain.round_trips import ExitReason
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import iso, plain
-from dashtrade.services.operations.export import Pieces, csv_pieces
+from dashtrade.services.trading import round_trips as service
 from dashtrade.services.trading import scope
-from dashtrade.tables import round_trips as table
-from dashtrade.tables.base import EPOCH
+from dashtrade.services.trading.round_trips import Place, RoundTripRecord
 
 bp = Blueprint("round_trips", __name__, url_prefix="/api/v1")
 _ID = pydantic.Field(None, ge=1, lt=2**62)
@@ -58,12 +54,13 @@ class TripList(TripFilter, Page):
     order: str = pydantic.Field("desc", pattern="^(asc|desc)$")
 
 
-def view(row: Any) -> dict[str, Any]:
-    trip = table.trip_of(row)
-    prices = [
-        None if price is None else plain(price.quantize(table.PRICE_STEP))
-        for price in (trip.entry_price, trip.exit_price)
-    ]
+def _price(price: Decimal | None) -> str | None:
+    shown = service.rounded(price)
+    return None if shown is None else plain(shown)
+
+
+def view(row: RoundTripRecord) -> dict[str, Any]:
+    trip = row.trip
     return {
         "id": row.id,
         "opened_at": iso(trip.opened_at),
@@ -74,8 +71,8 @@ def view(row: Any) -> dict[str, Any]:
         "side": str(trip.side),
         "quantity": plain(trip.entry_quantity),
         "exit_quantity": plain(trip.exit_quantity),
-        "entry_price": prices[0],
-        "exit_price": prices[1],
+        "entry_price": _price(trip.entry_price),
+        "exit_price": _price(trip.exit_price),
         "realized_pnl": plain(trip.realized),
         "fees": plain(trip.fees),
         "net_pnl": plain(trip.net),
@@ -85,8 +82,8 @@ def view(row: Any) -> dict[str, Any]:
         "exit_reason": trip.exit_reason or None,
         "entry_signal_id": trip.entry_signal_id,
         "exit_signal_id": trip.exit_signal_id,
-        "live": bool(row.live),
-        "simulated": bool(row.live and trip.on_paper),
+        "live": row.live,
+        "simulated": row.simulated,
     }
 
 
@@ -121,58 +118,33 @@ def round_trips(user: User, query: TripList) -> dict[str, Any]:
     """Round trips from flat to flat, newest first unless sorted otherwise. Win rates count the closed
     ones."""
     is_open = query.status == "open"
-    with the_app().db.read() as conn:
-        rows = table.list_page(
-            conn,
-            user.id,
-            limit=query.limit + 1,
-            sort=query.sort,
-            rising=query.order == "asc",
-            before=read_cursor(query.cursor, query.sort, is_open=is_open),
-            **query.wanted(user),
-        )
-    return page(rows, query.limit, lambda row: cursor_of(row, query.sort, is_open=is_open), view)
+    rows = service.round_trips(
+        the_app(),
+        user,
+        limit=query.limit + 1,
+        sort=query.sort,
+        rising=query.order == "asc",
+        before=_cursor(query.cursor, query.sort, is_open=is_open),
+        **query.wanted(user),
+    )
+    return page(rows, query.limit, lambda row: service.cursor_of(row, query.sort, is_open=is_open), view)
 
 
-def cursor_of(row: Any, sort: str, *, is_open: bool) -> str:
-    value = table.sort_value(row, sort, is_open=is_open)
-    return f"{(value - EPOCH) // _MICROSECOND if isinstance(value, datetime) else repr(value)}~{row.id}"
-
-
-_MICROSECOND = datetime.resolution
-
-
-def read_cursor(cursor: str | None, sort: str, *, is_open: bool) -> tuple[Any, int] | None:
-    if not cursor:
-        return None
-    value, _, last = cursor.partition("~")
-    try:
-        number, row = (
-            (float(value), int(last))
-            if sort in ("pnl", "percent") and not is_open
-            else (int(value), int(last))
-        )
-        if not math.isfinite(number) or not 0 <= row < 2**62:
-            raise ValueError(cursor)
-        return (EPOCH + number * _MICROSECOND if is_open or sort == "closed" else number), row
-    except (ValueError, OverflowError):
+def _cursor(cursor: str | None, sort: str, *, is_open: bool) -> Place | None:
+    place = service.read_cursor(cursor, sort, is_open=is_open) if cursor else None
+    if cursor and place is None:
         raise Answer(
             400,
             "bad_request",
             "The cursor is not one of ours.",
             "Take next_cursor from the page before.",
             field="cursor",
-        ) from None
+        )
+    return place
 
 
 @endpoint(bp, "GET", "/round-trips.csv", query=TripFilter)
 def round_trips_csv(user: User, query: TripFilter) -> Response:
     """The same as a CSV file, all of them, streamed."""
-    wanted = query.wanted(user)
-
-    def rows(conn: sa.Connection, before: Any) -> Pieces[tuple[Any, Any]]:
-        with closing(table.stream(conn, user.id, before=before, **wanted)) as found:
-            for key, row in found:
-                yield key, list(view(row).values())
-
-    return csv_file(user, csv_pieces(the_app(), COLUMNS, rows), "round-trips.csv")
+    pieces = service.csv(the_app(), user, query.wanted(user), COLUMNS, lambda row: list(view(row).values()))
+    return csv_file(user, pieces, "round-trips.csv")

@@ -14,7 +14,7 @@ from dashtrade.domain.people import User
 from dashtrade.domain.symbols import Symbol
 from dashtrade.services.bots.bots import NotFound
 from dashtrade.services.trading import signal_story
-from dashtrade.tables import signals as signal_table
+from dashtrade.services.trading import signals as service
 
 # --- signals ------------------------------------------------------------------------------------------------
 
@@ -32,16 +32,15 @@ class SignalList(Page):
 @endpoint(bp, "GET", "/signals", query=SignalList)
 def signals(user: User, query: SignalList) -> dict[str, Any]:
     """Every alert and what became of it, newest first; refused ones too."""
-    with the_app().db.read() as conn:
-        rows = signal_table.list_page(
-            conn,
-            user.id,
-            before=query.cursor,
-            limit=query.limit + 1,
-            status=query.status,
-            bot_id=query.bot_id,
-            symbol=Symbol.parse(query.symbol) if query.symbol else None,
-        )
+    rows = service.signals(
+        the_app(),
+        user,
+        before=query.cursor,
+        limit=query.limit + 1,
+        status=query.status,
+        bot_id=query.bot_id,
+        symbol=Symbol.parse(query.symbol) if query.symbol else None,
+    )
     return page(rows, query.limit, lambda row: row.id, signal_story.signal_view)
 
 

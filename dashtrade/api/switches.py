@@ -14,10 +14,6 @@ from dashtrade.domain.bots import Stop
 from dashtrade.domain.people import User
 from dashtrade.domain.values import iso
 from dashtrade.services.bots import switches as switch_service
-from dashtrade.tables import switches as switch_table
-
-# --- switches -----------------------------------------------------------------------------------------------
-
 
 bp = Blueprint("switches", __name__, url_prefix="/api/v1")
 
@@ -36,29 +32,25 @@ def list_switches(user: User) -> dict[str, Any]:
 
 
 def _switches_view(user: User) -> dict[str, Any]:
-    with the_app().db.read() as conn:
-        rows = switch_table.list_switches(conn, user.id)
     items = [
         {
             "scope": r.scope,
             "id": r.scope_id if r.scope in ("account", "bot") else None,
-            "mode": r.stop,
+            "mode": str(r.stop),
             "reason": r.reason,
             "at": iso(r.at),
         }
-        for r in rows
+        for r in switch_service.switches(the_app(), user)
     ]
     return {"items": items, "next_cursor": None}
 
 
 def _now_stopped(user: User, given: SwitchChange) -> Stop:
-    with the_app().db.read() as conn:
-        rows = switch_table.list_switches(conn, user.id)
     wanted = (given.scope, given.id if given.scope in ("account", "bot") else None)
     return next(
         (
-            Stop(r.stop)
-            for r in rows
+            r.stop
+            for r in switch_service.switches(the_app(), user)
             if (r.scope, r.scope_id if r.scope in ("account", "bot") else None) == wanted
         ),
         Stop.NONE,

@@ -16,10 +16,8 @@ from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import iso, plain
 from dashtrade.services.operations import export
 from dashtrade.services.trading import scope
-from dashtrade.tables import trades as trade_table
-
-# --- trades -------------------------------------------------------------------------------------------------
-
+from dashtrade.services.trading import trades as service
+from dashtrade.services.trading.trades import Trade
 
 bp = Blueprint("trades", __name__, url_prefix="/api/v1")
 
@@ -50,7 +48,7 @@ class TradeList(TradeFilter, Page):
     pass
 
 
-def trade_view(row: Any) -> dict[str, Any]:
+def trade_view(row: Trade) -> dict[str, Any]:
     return {
         "id": row.id,
         "at": iso(row.at),
@@ -70,7 +68,7 @@ def trade_view(row: Any) -> dict[str, Any]:
         "fee": plain(row.fee),
         "realized_pnl": plain(row.realized_pnl),
         "status": row.status,
-        "simulated": bool(row.simulated),
+        "simulated": row.simulated,
         "currency": row.symbol.currency,
         "money": "live" if row.live else "paper",
     }
@@ -79,10 +77,9 @@ def trade_view(row: Any) -> dict[str, Any]:
 @endpoint(bp, "GET", "/trades", query=TradeList)
 def trades(user: User, query: TradeList) -> dict[str, Any]:
     """Trades, newest first: one per order that was filled, in whole or in part."""
-    with the_app().db.read() as conn:
-        rows = trade_table.list_trades(
-            conn, user.id, before=number_cursor(query.cursor), limit=query.limit + 1, **query.wanted(user)
-        )
+    rows = service.trades(
+        the_app(), user, before=number_cursor(query.cursor), limit=query.limit + 1, **query.wanted(user)
+    )
     return page(rows, query.limit, lambda row: str(row.id), trade_view)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from itertools import accumulate
 
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO
@@ -28,6 +29,11 @@ class Ended:
     at: datetime
     net: Decimal
     held: timedelta
+
+
+def running_totals(days: Iterable[tuple[date, Decimal]]) -> list[Decimal]:
+    """The sum so far, day by day."""
+    return list(accumulate(net for _, net in days))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,12 +20,14 @@ from websockets.sync.client import ClientConnection, connect
 from dashtrade.app import build_app
 from dashtrade.context import App
 from dashtrade.domain.symbols import Symbol
+from dashtrade.services.accounts.owned import find_account
 from dashtrade.services.accounts.prices import holding
 from dashtrade.services.bots import bots as bot_service
 from dashtrade.services.people import sessions
+from dashtrade.services.trading import portfolio_summary
 from dashtrade.settings import Settings
 from dashtrade.tables import change_token
-from dashtrade.ui.kit import data, live_cells, ticker
+from dashtrade.ui.kit import live_cells, ticker
 from dashtrade.ui.kit.ticker import Ticker
 from tests.support.fakes import SetClock, SetFeed
 from tests.support.installation import House, Person, until
@@ -123,7 +125,7 @@ def test_only_what_changed_is_sent_and_what_is_sent_is_what_pages_show(
         moved = told(socket)
     assert moved["c"][f"m{bot}"][0] == "120.00"
     shown = live_cells.profit(
-        holding(app, bot_service.bot_of(app, ann.user, bot), data.account_by_id(app, ann.user, ann.paper))
+        holding(app, bot_service.bot_of(app, ann.user, bot), find_account(app, ann.user, ann.paper))
     )
     assert moved["c"][f"u{bot}"] == [shown.text, shown.tone, shown.sub]
     assert f"cash{ann.paper}" not in moved["c"], "cash did not change"
@@ -195,11 +197,11 @@ def test_what_no_bot_owns_is_outside_by_asset(house: House, app: App):
     ann = house.join()
     ann.bot("BTCUSD")
     ann.trades("buy", "BTCUSD")
-    account = data.account_by_id(app, ann.user, ann.paper)
+    account = find_account(app, ann.user, ann.paper)
     assert account is not None
     from dashtrade.domain.ports import BrokerPosition
 
-    held = data.holdings(app, ann.user)
+    held = portfolio_summary.holdings(app, ann.user)
     owned = held[0].bot.position.quantity
     usdt = Symbol.parse("BTCUSDT")
     assert live_cells.outside_of(account, held, {usdt: BrokerPosition(symbol=usdt, quantity=owned)}) == []

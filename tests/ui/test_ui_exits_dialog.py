@@ -23,14 +23,14 @@ def opened(bot_id: int) -> AppTest:
 
     def script(bot_id: int) -> None:
         from dashtrade.services.accounts import prices
+        from dashtrade.services.accounts.owned import find_account
         from dashtrade.services.bots import bots
-        from dashtrade.ui.kit import data
         from dashtrade.ui.positions import exits_dialog
         from dashtrade.ui.shell.page import guard, the_app
 
         bot = bots.bot_of(the_app(), guard(), bot_id)
         exits_dialog.exits_form(
-            prices.holding(the_app(), bot, data.account_by_id(the_app(), guard(), bot.account_id))
+            prices.holding(the_app(), bot, find_account(the_app(), guard(), bot.account_id))
         )
 
     return AppTest.from_function(script, default_timeout=30, args=(bot_id,)).run()

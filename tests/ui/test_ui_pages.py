@@ -22,17 +22,19 @@ from dashtrade.domain.bots import Stop
 from dashtrade.domain.people import User
 from dashtrade.domain.position_mismatch import asset_of
 from dashtrade.domain.values import Malformed
+from dashtrade.services.accounts.owned import find_account
 from dashtrade.services.accounts.prices import positions_of
 from dashtrade.services.bots import bots as bot_service
 from dashtrade.services.bots import history
+from dashtrade.services.bots.owned import bot_names
 from dashtrade.services.people import users as people_service
-from dashtrade.services.trading import flatten, trade_files
+from dashtrade.services.trading import flatten, portfolio_summary, trade_files
 from dashtrade.settings import ROOT, Settings
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import drifts as drift_table
 from dashtrade.tables import people as people_table
 from dashtrade.tables import switches as switch_table
-from dashtrade.ui.kit import data, live_cells
+from dashtrade.ui.kit import live_cells
 from dashtrade.ui.overview import attention
 from dashtrade.ui.setup.alert_messages import DIALECTS, FILLED_IN, message_to_try
 from dashtrade.ui.shell import runtime
@@ -294,9 +296,9 @@ def test_one_asset_in_two_currencies_is_counted_together(ann: Person, app: App):
     ann.alert({"action": "buy", "symbol": "BTCUSD"})
     ann.alert({"action": "buy", "symbol": "BTC/EUR"})
     ann.house.work()
-    held = data.holdings(app, ann.user, open_only=True)
+    held = portfolio_summary.holdings(app, ann.user, open_only=True)
     assert {h.bot.id for h in held} == {dollars.id, euros.id}
-    account = data.account_by_id(app, ann.user, dollars.account_id)
+    account = find_account(app, ann.user, dollars.account_id)
     at_broker = positions_of(app, account)
     assert len(at_broker) == 2
     assert live_cells.outside_of(account, held, at_broker) == []
@@ -415,7 +417,7 @@ def test_bots_of_one_name_are_told_apart(ann: Person, app: App):
         ann.bot("MSFT", name="Trend"),
         ann.bot("TSLA", name="Swing"),
     )
-    assert data.bot_names(app, ann.user) == {
+    assert bot_names(app, ann.user) == {
         first: f"Trend (no. {first})",
         second: f"Trend (no. {second})",
         third: "Swing",

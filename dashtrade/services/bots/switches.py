@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
+
 import sqlalchemy as sa
 
 from dashtrade.context import App
@@ -15,7 +18,28 @@ from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import switches as switch_table
 
-# --- switches -----------------------------------------------------------------------------------------------
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchRecord:
+    """A switch that is on."""
+
+    scope: str
+    scope_id: int
+    stop: Stop
+    reason: str
+    at: datetime
+
+
+def switches(app: App, user: User) -> list[SwitchRecord]:
+    """The user's own, and the one for everybody."""
+    with app.db.read() as conn:
+        found = switch_table.list_switches(conn, user.id)
+    return [
+        SwitchRecord(
+            scope=row.scope, scope_id=row.scope_id, stop=Stop(row.stop), reason=row.reason, at=row.at
+        )
+        for row in found
+    ]
 
 
 def put_switch(app: App, user: User, *, scope: str, scope_id: int | None, stop: Stop, reason: str) -> None:

@@ -1,15 +1,18 @@
-"""What a user may do to an order: take it back, and say what became of one that cannot be known."""
+"""Orders as their user reads them; and what a user may do to one: cancel it, and say what became of one that
+cannot be known."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.orders import Order, OrderStatus, check_transition
 from dashtrade.domain.people import User
+from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO
 from dashtrade.engine.booking import release_bot
 from dashtrade.engine.settlement import settle
@@ -39,6 +42,28 @@ def cancel(app: App, user: User, order_id: str) -> Order:
         return table.load(conn, order.id)
 
     return app.db.write(work)
+
+
+def orders(
+    app: App,
+    user: User,
+    *,
+    limit: int,
+    before: tuple[datetime, str] | None = None,
+    status: str | None = None,
+    bot_id: int | None = None,
+    symbol: Symbol | None = None,
+) -> list[Order]:
+    """Newest first; with the status "open" those that have not ended."""
+    with app.db.read() as conn:
+        return table.list_page(
+            conn, user.id, before=before, limit=limit, status=status, bot_id=bot_id, symbol=symbol
+        )
+
+
+def order_of(app: App, user: User, order_id: str) -> Order:
+    with app.db.read() as conn:
+        return _mine(conn, user, order_id)
 
 
 def open_orders(app: App, user: User, *, bot_id: int | None = None) -> list[Order]:

@@ -1,8 +1,10 @@
-"""Protections: set up, changed, removed; and their locks taken off by hand."""
+"""Protections: listed, set up, changed, removed; and their locks, taken off by hand."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,11 +13,65 @@ from dashtrade.context import App
 from dashtrade.domain import protections as domain
 from dashtrade.domain.people import User
 from dashtrade.domain.protections import Scope
+from dashtrade.domain.symbols import Symbol
 from dashtrade.services.bots.bots import NotFound, Refusal
 from dashtrade.services.bots.switches import check_scope
 from dashtrade.services.operations import quotas
+from dashtrade.services.records import record, records
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import protections as table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtectionRecord:
+    """A protection as its user has set it up."""
+
+    id: int
+    kind: str
+    scope: str
+    scope_id: int
+    settings: dict[str, Any]
+    is_active: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockRecord:
+    """A lock as it is on record, whether it still stands or not."""
+
+    id: int
+    protection_id: int
+    kind: str
+    scope: str
+    scope_id: int
+    symbol: Symbol | None
+    bot_id: int
+    signal_id: str
+    reason: str
+    numbers: dict[str, Any]
+    since: datetime
+    until: datetime | None
+    unlocked_at: datetime | None
+    unlocked_by: int | None
+
+    def stands(self, now: datetime) -> bool:
+        return self.unlocked_at is None and (self.until is None or self.until > now)
+
+
+def protections(app: App, user: User) -> list[ProtectionRecord]:
+    with app.db.read() as conn:
+        return records(ProtectionRecord, table.list_all(conn, user.id))
+
+
+def locks(
+    app: App, user: User, *, limit: int, before: int | None = None, standing: bool = False
+) -> list[LockRecord]:
+    """Newest first; `standing`: those alone that hold now."""
+    at = app.clock.now() if standing else None
+    with app.db.read() as conn:
+        found = table.list_locks(conn, user.id, before=before, limit=limit, standing_at=at)
+    return records(LockRecord, found)
 
 
 def add(
@@ -51,12 +107,12 @@ def add(
     return app.db.write(work)
 
 
-def of(app: App, user: User, protection_id: int) -> Any:
+def of(app: App, user: User, protection_id: int) -> ProtectionRecord:
     with app.db.read() as conn:
         found = table.get(conn, user.id, protection_id)
     if found is None:
         raise NotFound("protection")
-    return found
+    return record(ProtectionRecord, found)
 
 
 def change(
@@ -98,11 +154,11 @@ def _write(app: App, user: User, protection_id: int, values: dict[str, Any], act
     app.db.write(work)
 
 
-def unlock(app: App, user: User, lock_id: int) -> Any:
+def unlock(app: App, user: User, lock_id: int) -> LockRecord:
     """At once; and what led to the lock no longer counts, or it would fall again with the next alert."""
     now = app.clock.now()
 
-    def work(conn: sa.Connection) -> Any:
+    def work(conn: sa.Connection) -> LockRecord:
         lock = table.get_lock(conn, user.id, lock_id)
         if lock is None:
             raise NotFound("lock")
@@ -116,6 +172,6 @@ def unlock(app: App, user: User, lock_id: int) -> Any:
             subject=lock_id,
             detail={"kind": lock.kind, "reason": lock.reason},
         )
-        return table.get_lock(conn, user.id, lock_id)
+        return record(LockRecord, table.get_lock(conn, user.id, lock_id))
 
     return app.db.write(work)

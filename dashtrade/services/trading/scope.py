@@ -49,10 +49,6 @@ def covered(scope: MoneyScope, accounts: Sequence[Account]) -> list[Account]:
     return [account for account in accounts if scope.covers(account.id, money_of(account))]
 
 
-def live_first(accounts: Sequence[Account]) -> list[Account]:
-    return sorted(accounts, key=lambda account: not real_money(account))
-
-
 def remember(app: App, user: User, scope: MoneyScope) -> None:
     """For the user's next visit, on whichever machine."""
     app.db.write(lambda conn: people_table.change(conn, user.id, scope=scope.text))

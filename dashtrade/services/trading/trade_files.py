@@ -14,9 +14,9 @@ from dashtrade.domain.people import User
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import plain
 from dashtrade.services.operations.export import Pieces, csv_pieces
+from dashtrade.services.trading.round_trips import RoundTripRecord, csv, rounded
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
-from dashtrade.tables import round_trips as trip_table
 from dashtrade.tables import trades as trade_table
 from dashtrade.tables.base import harmless, symbol_of
 
@@ -91,21 +91,15 @@ def round_trips(app: App, user: User, wanted: dict[str, Any], said: dict[str, st
     """`said`: the words of each exit reason."""
     with app.db.read() as conn:
         bots, accounts = _names(conn, user)
-
-    def rows(conn: sa.Connection, before: Any) -> Pieces[tuple[Any, Any]]:
-        with closing(trip_table.stream(conn, user.id, before=before, **wanted)) as found:
-            for key, row in found:
-                yield key, _trip_cells(row, bots, accounts, said)
-
-    return csv_pieces(app, _TRIP_HEADS, rows)
+    return csv(app, user, wanted, _TRIP_HEADS, lambda one: _trip_cells(one, bots, accounts, said))
 
 
-def _trip_cells(row: Any, bots: dict[int, str], accounts: dict[int, str], said: dict[str, str]) -> list[Any]:
-    trip = trip_table.trip_of(row)
-    prices = [
-        "" if price is None else plain(price.quantize(trip_table.PRICE_STEP))
-        for price in (trip.entry_price, trip.exit_price)
-    ]
+def _trip_cells(
+    row: RoundTripRecord, bots: dict[int, str], accounts: dict[int, str], said: dict[str, str]
+) -> list[Any]:
+    trip = row.trip
+    shown = [rounded(price) for price in (trip.entry_price, trip.exit_price)]
+    prices = ["" if price is None else plain(price) for price in shown]
     percent = "" if trip.percent is None else f"{trip.percent:.4f}"
     return [
         _time(trip.opened_at),
@@ -126,7 +120,7 @@ def _trip_cells(row: Any, bots: dict[int, str], accounts: dict[int, str], said: 
         said.get(trip.exit_reason, trip.exit_reason),
         trip.entry_signal_id,
         trip.exit_signal_id,
-        "yes" if row.live and trip.on_paper else "",
+        "yes" if row.simulated else "",
     ]
 
 

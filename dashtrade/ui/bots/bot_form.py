@@ -18,11 +18,12 @@ from dashtrade.domain.signals import SizeKind
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import Malformed, plain
 from dashtrade.services.accounts import prices
+from dashtrade.services.accounts.owned import accounts_of, find_account
 from dashtrade.services.bots import bots as service
 from dashtrade.services.trading.scope import covered, money_of
 from dashtrade.ui.bots import exit_fields
 from dashtrade.ui.bots.exit_fields import Stake
-from dashtrade.ui.kit import data, read_input
+from dashtrade.ui.kit import read_input
 from dashtrade.ui.kit.form import Form
 from dashtrade.ui.kit.format import day_turn, text
 from dashtrade.ui.kit.time_zones import with_own, zone_label
@@ -66,7 +67,7 @@ def ask_change(bot: Bot) -> None:
 
 def new_form(like: Bot | None, opened: str) -> None:
     """`opened` names this asking: what was typed into one that was dismissed is not met again."""
-    accounts = {account.id: account for account in data.accounts(the_app(), guard()) if account.is_active}
+    accounts = {account.id: account for account in accounts_of(the_app(), guard()) if account.is_active}
     if not accounts:
         st.markdown("A bot trades on a broker account, and there is none yet.")
         if st.button("Open a paper account first", type="primary"):
@@ -144,7 +145,7 @@ def new_form(like: Bot | None, opened: str) -> None:
 def change_form(bot: Bot, opened: str) -> None:
     form = Form(f"bot_{opened}")
     name = form.text("name", "Name", value=bot.name, max_chars=100, on_change=STAGED)
-    read = _fields(form, bot, data.account_by_id(the_app(), guard(), bot.account_id), bot.written_symbol)
+    read = _fields(form, bot, find_account(the_app(), guard(), bot.account_id), bot.written_symbol)
     form.complaints()
     if st.button("Save", type="primary", key=f"{form.name}_yes"):
         unproven: list[str] = []

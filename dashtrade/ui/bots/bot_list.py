@@ -7,14 +7,16 @@ import streamlit as st
 from dashtrade.context import App
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.people import User
+from dashtrade.domain.performance_stats import running_totals
 from dashtrade.domain.scope import MoneyScope
 from dashtrade.domain.values import ZERO
 from dashtrade.services.accounts import prices
 from dashtrade.services.bots import bots as service
+from dashtrade.services.bots.owned import bots_of, last_outcomes
+from dashtrade.services.trading import portfolio_summary
 from dashtrade.services.trading.portfolio_summary import BotDay, net_by_day
-from dashtrade.tables import decisions as decision_table
 from dashtrade.ui.bots import bot_form
-from dashtrade.ui.kit import data, live_cells
+from dashtrade.ui.kit import live_cells
 from dashtrade.ui.kit.components import Cell, Column, Row, table
 from dashtrade.ui.kit.format import ago, count, quantity, signed, status, tone
 from dashtrade.ui.positions import close_dialog
@@ -48,7 +50,7 @@ def state_of(bot: Bot) -> tuple[str, str]:
 
 
 def show(app: App, user: User) -> None:
-    bots = data.bots(app, user)
+    bots = bots_of(app, user)
     if not bots:
         if empty(
             "A bot waits for alerts on one symbol and timeframe, and trades them at the size you give it.",
@@ -65,7 +67,7 @@ def show(app: App, user: User) -> None:
 def _table(user: User) -> None:
     app = the_app()
     chosen = scope.current(app, user)
-    held = data.holdings(app, user, chosen)
+    held = portfolio_summary.holdings(app, user, chosen)
     if not held:
         st.info(
             f"No bot trades with {chosen.money} money here. Choose other figures above to see your other "
@@ -108,7 +110,7 @@ def _row(app: App, held: prices.Holding, last: tuple[str, str] | None, days: lis
     )
     outcome, outcome_tone = last or ("", "")
     net = sum((day.net for day in days), ZERO)
-    trend = [0.0, *(float(total) for total in data.running(net_by_day(days)))][-30:]
+    trend = [0.0, *(float(total) for total in running_totals(net_by_day(days)))][-30:]
     return Row(
         id=str(bot.id),
         kind=scope.kind(held.account),
@@ -139,17 +141,13 @@ def _row(app: App, held: prices.Holding, last: tuple[str, str] | None, days: lis
 
 def _last_outcomes(app: App, user: User, bot_ids: list[int]) -> dict[int, tuple[str, str]]:
     """What became of the newest signal of each bot."""
-    with app.db.read() as conn:
-        return {
-            bot_id: status(said)
-            for bot_id, said in decision_table.last_outcomes(conn, user.id, bot_ids).items()
-        }
+    return {bot_id: status(outcome) for bot_id, outcome in last_outcomes(app, user, bot_ids).items()}
 
 
 def _made(app: App, user: User, chosen: MoneyScope) -> dict[int, list[BotDay]]:
     """Each bot's days, oldest first."""
     by_bot: dict[int, list[BotDay]] = {}
-    for day in data.days(app, user, chosen):
+    for day in portfolio_summary.bot_days(app, user, chosen):
         by_bot.setdefault(day.bot_id, []).append(day)
     return by_bot
 

@@ -12,14 +12,18 @@ from dashtrade.domain.bots import Bot, Window
 from dashtrade.domain.people import User
 from dashtrade.domain.values import ZERO, plain
 from dashtrade.services.accounts import prices
+from dashtrade.services.accounts.owned import find_account
 from dashtrade.services.bots import bots as service
 from dashtrade.services.bots import history
+from dashtrade.services.bots.owned import bots_of
+from dashtrade.services.trading import portfolio_summary
+from dashtrade.services.trading import signals as signal_service
+from dashtrade.services.trading import trades as trade_service
 from dashtrade.services.trading.portfolio_summary import BotDay, net_by_day
 from dashtrade.services.trading.scope import of_account
-from dashtrade.tables import trades as trade_table
 from dashtrade.ui.bots import bot_form, candles
 from dashtrade.ui.bots.bot_list import state_of
-from dashtrade.ui.kit import data, live_cells
+from dashtrade.ui.kit import live_cells
 from dashtrade.ui.kit.components import Card, badge, cards, fact_list, profit_curve, table
 from dashtrade.ui.kit.format import (
     count,
@@ -58,7 +62,7 @@ def show(app: App, user: User, bot_id: int) -> None:
             _back()
         _buttons(app, user, bot)
     words, mark = state_of(bot)
-    account = data.account_by_id(app, user, bot.account_id)
+    account = find_account(app, user, bot.account_id)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.header(text(bot.name), anchor=False, width="content")
         scope.badge(account)
@@ -133,7 +137,7 @@ def _buttons(app: App, user: User, bot: Bot) -> None:
 def _now(user: User, bot_id: int) -> None:
     app = the_app()
     bot = service.bot_of(app, user, bot_id)
-    account = data.account_by_id(app, user, bot.account_id)
+    account = find_account(app, user, bot.account_id)
     held = prices.holding(app, bot, account)
     owns = bool(bot.position.quantity)
     side = (
@@ -180,7 +184,7 @@ def _held_at(bot: Bot) -> str:
 
 def _days(app: App, user: User, bot: Bot, account: Account | None) -> list[BotDay]:
     """Of the money it trades with now."""
-    return data.days(app, user, of_account(account) if account else None, bot_id=bot.id)
+    return portfolio_summary.bot_days(app, user, of_account(account) if account else None, bot_id=bot.id)
 
 
 @live
@@ -191,7 +195,7 @@ def _orders(user: User, bot_id: int) -> None:
 @live
 def _signals(user: User, bot_id: int) -> None:
     with panel("Latest signals", key="bot_signals"):
-        found = data.signals(the_app(), user, limit=8, bot_id=bot_id)
+        found = signal_service.signals(the_app(), user, limit=8, bot_id=bot_id)
         if not found:
             st.caption("No alert for this bot yet.")
             return
@@ -205,7 +209,7 @@ def _signals(user: User, bot_id: int) -> None:
 def _chart(user: User, bot_id: int) -> None:
     app = the_app()
     bot = service.bot_of(app, user, bot_id)
-    account = data.account_by_id(app, user, bot.account_id)
+    account = find_account(app, user, bot.account_id)
     with panel(f"{text(bot.symbol.short)}, {bot.timeframe.shown}", key="bot_chart"):
         if account is None:
             return
@@ -218,10 +222,7 @@ def _chart(user: User, bot_id: int) -> None:
             return
         if app.clock.now() - found.at > prices.FRESH:
             st.caption(f"These prices are of {moment(user, found.at)}: nothing newer is known.")
-        with app.db.read() as conn:
-            trades = trade_table.list_trades(
-                conn, user.id, before=None, limit=100, bot_id=bot.id, scope=of_account(account)
-            )
+        trades = trade_service.trades(app, user, limit=100, bot_id=bot.id, scope=of_account(account))
         orders = open_orders.of_user(app, user, bot_id=bot.id)
         candles.chart(user, bot, found.value, trades, open_orders.lines(orders))
 
@@ -240,7 +241,7 @@ def _settings(app: App, user: User, bot: Bot) -> None:
 
 
 def _facts(app: App, user: User, bot: Bot) -> list[tuple[str, str]]:
-    account = data.account_by_id(app, user, bot.account_id)
+    account = find_account(app, user, bot.account_id)
     place, currency = scope.whose(account) or "–", bot.symbol.currency
     limits = [
         (
@@ -289,7 +290,7 @@ DELETES = {None: "Delete", "close": "Close at market and delete", "hand_over": "
 
 @st.dialog("Delete the bot", icon=":material/delete:")
 def _delete(bot: Bot) -> None:
-    scope.badge(data.account_by_id(the_app(), guard(), bot.account_id))
+    scope.badge(find_account(the_app(), guard(), bot.account_id))
     st.markdown(f"**{text(bot.name)}** stops listening. Its history stays.")
     position, heir = None, None
     if bot.position.quantity:
@@ -299,7 +300,7 @@ def _delete(bot: Bot) -> None:
         )
         others = {
             b.id: b
-            for b in data.bots(the_app(), guard())
+            for b in bots_of(the_app(), guard())
             if b.id != bot.id and (b.account_id, b.symbol) == (bot.account_id, bot.symbol)
         }
         choice = st.radio(
@@ -309,7 +310,7 @@ def _delete(bot: Bot) -> None:
         )
         position = "hand_over" if choice == "Give it to another bot" else "close"
         if position == "close":
-            real = prices.real_money(data.account_by_id(the_app(), guard(), bot.account_id))
+            real = prices.real_money(find_account(the_app(), guard(), bot.account_id))
             st.markdown(
                 "The position is sold or bought back at the market now, "
                 f"{'**with real money**' if real else 'on paper'}."

@@ -3,7 +3,7 @@ figures."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -12,14 +12,12 @@ import streamlit as st
 from dashtrade.context import App
 from dashtrade.domain.people import User
 from dashtrade.domain.performance_stats import win_rate
-from dashtrade.domain.round_trips import RoundTrip
 from dashtrade.domain.values import plain
-from dashtrade.tables import round_trips as table
-from dashtrade.tables.base import EPOCH
+from dashtrade.services.trading import round_trips as service
+from dashtrade.services.trading.round_trips import RoundTripRecord, TripTotals
 from dashtrade.ui.history import filters as trade_filters
 from dashtrade.ui.history.filters import PAGE, Filters
-from dashtrade.ui.kit.components import Card, Cell, Column, Row, cards, fact_list
-from dashtrade.ui.kit.components import table as draw
+from dashtrade.ui.kit.components import Card, Cell, Column, Row, cards, fact_list, table
 from dashtrade.ui.kit.format import (
     exit_said,
     moment,
@@ -34,8 +32,6 @@ from dashtrade.ui.kit.format import (
     tone,
 )
 from dashtrade.ui.shell.page import guard, panel, the_app
-
-_STEP = datetime.resolution
 
 
 def _columns(*, is_open: bool) -> list[Column]:
@@ -66,17 +62,9 @@ def _columns(*, is_open: bool) -> list[Column]:
 def show(app: App, user: User, filters: Filters, names: dict[int, str], *, is_open: bool) -> None:
     wanted = _wanted(filters, is_open=is_open)
     sort, rising = ("closed", False) if is_open else _sorted()
-    with app.db.read() as conn:
-        found = table.list_page(
-            conn,
-            user.id,
-            limit=PAGE + 1,
-            sort=sort,
-            rising=rising,
-            before=_before(sort, is_open=is_open),
-            **wanted,
-        )
-        sums = table.totals(conn, user.id, **wanted)
+    before = service.read_cursor(st.query_params.get("before", ""), sort, is_open=is_open)
+    found = service.round_trips(app, user, limit=PAGE + 1, sort=sort, rising=rising, before=before, **wanted)
+    sums = service.totals(app, user, **wanted)
     if not is_open:
         _totals(sums)
     with panel(key="trades_panel"):
@@ -89,7 +77,7 @@ def show(app: App, user: User, filters: Filters, names: dict[int, str], *, is_op
             return
         rows = [_row(user, row, names, is_open=is_open) for row in found[:PAGE]]
         caption = "Open round trips, newest first" if is_open else "Round trips"
-        clicked = draw(
+        clicked = table(
             "round_trips",
             caption,
             _columns(is_open=is_open),
@@ -97,7 +85,8 @@ def show(app: App, user: User, filters: Filters, names: dict[int, str], *, is_op
             opens=True,
             sorted_by=("", False) if is_open else (sort, rising),
         )
-    trade_filters.turn(found, _cursor(found, sort, is_open=is_open), sum(row.count for row in sums))
+    cursor = service.cursor_of(found[:PAGE][-1], sort, is_open=is_open)
+    trade_filters.turn(found, cursor, sum(row.count for row in sums))
     if clicked and clicked[1] == "sort":
         _sort_by(clicked[0], sort, rising)
     elif clicked:
@@ -117,11 +106,11 @@ def _wanted(filters: Filters, *, is_open: bool) -> dict[str, Any]:
     }
 
 
-def _row(user: User, row: Any, names: dict[int, str], *, is_open: bool) -> Row:
-    trip, currency = table.trip_of(row), row.currency
+def _row(user: User, row: RoundTripRecord, names: dict[int, str], *, is_open: bool) -> Row:
+    trip, currency = row.trip, row.currency
     name = names.get(trip.bot_id, "Deleted bot")
     first = [
-        Cell(text=trip.symbol.short, sub=_kind(row, trip)),
+        Cell(text=trip.symbol.short, sub=_kind(row)),
         Cell(text=name),
         Cell(text=size(trip.entry_quantity), hint=quantity(trip.entry_quantity)),
         Cell(text=price(trip.entry_price), hint=_exactly(trip.entry_price)),
@@ -143,36 +132,33 @@ def _row(user: User, row: Any, names: dict[int, str], *, is_open: bool) -> Row:
     )
 
 
-def _kind(row: Any, trip: RoundTrip) -> str:
-    mark = "" if not row.live else " · simulated" if trip.on_paper else " · LIVE"
-    return f"{trip.side.capitalize()}{mark}"
+def _kind(row: RoundTripRecord) -> str:
+    mark = " · simulated" if row.simulated else " · LIVE" if row.live else ""
+    return f"{row.trip.side.capitalize()}{mark}"
 
 
 def _exactly(number: Decimal | None) -> str:
-    return plain(number.quantize(table.PRICE_STEP)) if number is not None else ""
+    shown = service.rounded(number)
+    return "" if shown is None else plain(shown)
 
 
 # --- what they made in sum ----------------------------------------------------------------------------------
 
 
-def _totals(sums: list[Any]) -> None:
+def _totals(sums: list[TripTotals]) -> None:
     """Each kind of money for itself."""
     for row in sums:
         currency, several = row.currency, len(sums) > 1
         which = f"{'Live' if row.live else 'Paper'} {row.currency}".strip() + ": " if several else ""
-        net = Decimal(str(row.net))
         factor = f"{row.won / -row.lost:.2f}" if row.lost else "–"
         cards(
             f"trip_totals_{row.live}_{row.currency}",
             [
                 Card(
                     label=f"{which}P&L after fees",
-                    value=signed(net, currency),
-                    tone=tone(net),
-                    note=(
-                        f"won {money(Decimal(str(row.won)), currency)}, lost "
-                        f"{money(Decimal(str(-row.lost)), currency)}"
-                    ),
+                    value=signed(row.net, currency),
+                    tone=tone(row.net),
+                    note=f"won {money(row.won, currency)}, lost {money(-row.lost, currency)}",
                 ),
                 Card(
                     label="Round trips", value=f"{row.count:,}", note=f"{row.wins:,} won, {row.losses:,} lost"
@@ -184,9 +170,9 @@ def _totals(sums: list[Any]) -> None:
                 ),
                 Card(
                     label="Average",
-                    value=signed(net / row.count, currency),
-                    tone=tone(net),
-                    note=f"held {span(timedelta(seconds=int(row.held) // row.count))}",
+                    value=signed(row.net / row.count, currency),
+                    tone=tone(row.net),
+                    note=f"held {span(timedelta(seconds=row.held // row.count))}",
                 ),
             ],
         )
@@ -197,7 +183,7 @@ def _totals(sums: list[Any]) -> None:
 
 def _sorted() -> tuple[str, bool]:
     sort = st.query_params.get("sort", "closed")
-    return (sort if sort in table.SORTS else "closed"), st.query_params.get("order") == "asc"
+    return (sort if sort in service.SORTS else "closed"), st.query_params.get("order") == "asc"
 
 
 def _sort_by(chosen: str, sort: str, rising: bool) -> None:
@@ -208,40 +194,21 @@ def _sort_by(chosen: str, sort: str, rising: bool) -> None:
     st.rerun()
 
 
-def _cursor(found: list[Any], sort: str, *, is_open: bool) -> str:
-    last = found[min(len(found), PAGE) - 1]
-    value = table.sort_value(last, sort, is_open=is_open)
-    return f"{(value - EPOCH) // _STEP if isinstance(value, datetime) else repr(value)}~{last.id}"
-
-
-def _before(sort: str, *, is_open: bool) -> tuple[Any, int] | None:
-    """What somebody typed into the address is the first page."""
-    value, _, last = st.query_params.get("before", "").partition("~")
-    try:
-        place = int(last)
-        if is_open or sort == "closed":
-            return EPOCH + int(value) * _STEP, place
-        return (int(value) if sort == "duration" else float(value)), place
-    except (ValueError, OverflowError):
-        return None
-
-
 # --- one of them --------------------------------------------------------------------------------------------
 
 
 @st.dialog("Round trip")
 def _one(trip_id: int, names: dict[int, str]) -> None:
     user, app = guard(), the_app()
-    with app.db.read() as conn:
-        row = table.get(conn, user.id, trip_id)
+    row = service.round_trip(app, user, trip_id)
     if row is None:
         st.info("This round trip is not there any more.")
         return
-    trip, currency = table.trip_of(row), row.currency
+    trip, currency = row.trip, row.currency
     over = not trip.is_open
     facts = [
         ("Bot", names.get(trip.bot_id, "Deleted bot")),
-        ("Side", _kind(row, trip)),
+        ("Side", _kind(row)),
         ("Quantity", quantity(trip.entry_quantity)),
         ("Average entry", _exactly(trip.entry_price)),
         ("Average exit", _exactly(trip.exit_price) or "–"),

@@ -10,12 +10,12 @@ import streamlit as st
 from dashtrade.context import App
 from dashtrade.domain.people import User
 from dashtrade.domain.values import plain
-from dashtrade.tables import round_trips as trip_table
-from dashtrade.tables import trades as trade_table
+from dashtrade.services.bots.owned import bot_names
+from dashtrade.services.trading import trades as trade_service
+from dashtrade.services.trading.trades import Trade
 from dashtrade.ui.history import filters as trade_filters
 from dashtrade.ui.history import round_trips
 from dashtrade.ui.history.filters import PAGE, Filters
-from dashtrade.ui.kit import data
 from dashtrade.ui.kit.components import Cell, Column, Row, table
 from dashtrade.ui.kit.format import moment, money, price, quantity, signed, size, tone
 from dashtrade.ui.shell import scope
@@ -36,8 +36,7 @@ COLUMNS = [
 
 
 def show(app: App, user: User) -> None:
-    with app.db.read() as conn:
-        traded = trip_table.traded_symbols(conn, user.id)
+    traded = trade_service.traded_symbols(app, user)
     if not traded:
         empty(
             "No trade yet. The first fill of one of your bots will stand here.",
@@ -47,10 +46,10 @@ def show(app: App, user: User) -> None:
             icon=":material/bolt:",
         )
         return
-    names, chosen = data.bot_names(app, user), scope.current(app, user)
+    names, chosen = bot_names(app, user), scope.current(app, user)
     shown = trade_filters.view()
     file = MY_TRADES if shown == "fills" else f"{MY_TRIPS}/{'open' if shown == 'open' else 'closed'}"
-    filters = trade_filters.ask(user, traded, data.bot_names(app, user, chosen), shown, file, chosen)
+    filters = trade_filters.ask(user, traded, bot_names(app, user, chosen), shown, file, chosen)
     if shown == "fills":
         _fills(app, user, filters, names)
     else:
@@ -60,8 +59,7 @@ def show(app: App, user: User) -> None:
 def _fills(app: App, user: User, filters: Filters, names: dict[int, str]) -> None:
     said = st.query_params.get("before", "")
     before = int(said) if said.isascii() and said.isdigit() and len(said) < 19 else None
-    with app.db.read() as conn:
-        found = trade_table.list_trades(conn, user.id, before=before, limit=PAGE + 1, **fills_wanted(filters))
+    found = trade_service.trades(app, user, before=before, limit=PAGE + 1, **fills_wanted(filters))
     with panel(key="trades_panel"):
         if not found:
             st.caption("No fill matches. Change the filters above.")
@@ -89,7 +87,7 @@ def fills_wanted(filters: Filters) -> dict[str, Any]:
     }
 
 
-def _row(user: User, row: Any, names: dict[int, str]) -> Row:
+def _row(user: User, row: Trade, names: dict[int, str]) -> Row:
     currency = row.symbol.currency
     closes = row.effect not in ("open", "add")
     return Row(
@@ -114,7 +112,7 @@ def _row(user: User, row: Any, names: dict[int, str]) -> Row:
     )
 
 
-def _effect(row: Any) -> str:
+def _effect(row: Trade) -> str:
     said = {"open": "opens", "add": "adds", "close": "closes", "reduce": "reduces"}.get(
         row.effect, row.effect
     )

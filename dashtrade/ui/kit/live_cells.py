@@ -15,10 +15,11 @@ from dashtrade.domain.position_mismatch import asset_of
 from dashtrade.domain.scope import Money, MoneyScope
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO
+from dashtrade.services.accounts.owned import accounts_of
 from dashtrade.services.accounts.prices import Holding, positions_of, state_of
+from dashtrade.services.trading import portfolio_summary
 from dashtrade.services.trading.portfolio_summary import equity_by_currency, open_profit
 from dashtrade.services.trading.scope import covered, of_account
-from dashtrade.ui.kit import data
 from dashtrade.ui.kit.components import Cell
 from dashtrade.ui.kit.format import age, money, percent, price, signed, tone
 from dashtrade.ui.positions import open_orders
@@ -98,8 +99,8 @@ def outside_of(
 
 def of_user(app: App, user: User) -> dict[str, list[str]]:
     """Every live cell of the user's as [text, tone, small text]."""
-    accounts = data.accounts(app, user)
-    held = data.holdings(app, user, open_only=True)
+    accounts = accounts_of(app, user)
+    held = portfolio_summary.holdings(app, user, open_only=True)
     found: dict[str, list[str]] = {}
     for h in held:
         for cell in (mark(h), profit(h), value(h)):

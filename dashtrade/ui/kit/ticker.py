@@ -22,8 +22,8 @@ from bot_database import DatabaseAway
 from dashtrade.context import App
 from dashtrade.domain.people import User
 from dashtrade.services.accounts import prices
+from dashtrade.services.operations.revision import revision
 from dashtrade.services.people import sessions
-from dashtrade.tables import change_token
 from dashtrade.ui.kit import live_cells
 from dashtrade.ui.shell.middleware import token_of
 from dashtrade.ui.shell.tabs import ENDED
@@ -141,6 +141,5 @@ class Ticker:
 def look(app: App, user: User) -> tuple[Cells, str]:
     """One snapshot: the live cells, and what tells whether anything else changed."""
     prices.somebody_looks(app, user.id)
-    with app.db.read() as conn:
-        rev = change_token.of(conn, user.id)
+    rev = revision(app, user)
     return live_cells.of_user(app, user), rev

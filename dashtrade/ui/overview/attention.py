@@ -14,6 +14,8 @@ from dashtrade.domain.people import User
 from dashtrade.domain.protections import KINDS
 from dashtrade.services.accounts import position_mismatch as drift_service
 from dashtrade.services.accounts import prices
+from dashtrade.services.accounts.owned import accounts_of
+from dashtrade.services.bots.owned import stopped_bots
 from dashtrade.services.operations import quotas
 from dashtrade.services.people import second_factor_policy
 from dashtrade.tables import bots as bot_table
@@ -21,7 +23,6 @@ from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import protections as protection_table
 from dashtrade.tables import switches as switch_table
-from dashtrade.ui.kit import data
 from dashtrade.ui.positions import mismatch_dialog
 
 RECENT = timedelta(days=1)
@@ -51,7 +52,7 @@ def of_user(app: App, user: User) -> list[Worry]:
 
 
 def _stuck(app: App, user: User) -> Iterator[Worry]:
-    mine = [account.id for account in data.accounts(app, user)]
+    mine = [account.id for account in accounts_of(app, user)]
     with app.db.read() as conn:  # by account: what is open is in an index, however long the history is
         opened = [order for account_id in mine for order in order_table.open_in_account(conn, account_id)]
     for order in [order for order in opened if order.status is OrderStatus.ATTENTION]:
@@ -78,7 +79,7 @@ def _drifts(app: App, user: User) -> Iterator[Worry]:
 
 def _accounts(app: App, user: User) -> Iterator[Worry]:
     """Switched off, or about to be: a broker's sign-in that ends soon says so when it is tested."""
-    for account in data.accounts(app, user):
+    for account in accounts_of(app, user):
         if not account.is_active:
             yield Worry(
                 tone="down",
@@ -116,7 +117,7 @@ def _accounts(app: App, user: User) -> Iterator[Worry]:
 
 
 def _stopped(app: App, user: User) -> Iterator[Worry]:
-    for bot in data.stopped_bots(app, user):
+    for bot in stopped_bots(app, user):
         yield Worry(
             tone="warn",
             title=f"{bot.name} is stopped",

@@ -9,8 +9,11 @@ import streamlit as st
 from dashtrade.context import App
 from dashtrade.domain.people import User
 from dashtrade.services.accounts import accounts as account_service
+from dashtrade.services.accounts.owned import accounts_of
+from dashtrade.services.bots.owned import bots_of
 from dashtrade.services.trading import signal_story
-from dashtrade.ui.kit import data
+from dashtrade.services.trading import signals as signal_service
+from dashtrade.services.trading.trades import any_trade
 from dashtrade.ui.shell.errors import trying
 from dashtrade.ui.shell.page import live, the_app
 
@@ -45,7 +48,7 @@ def _way(user: User) -> None:
 
 def _finished(app: App, user: User) -> None:
     """How fast it was, and where it is told step by step."""
-    filled = data.signals(app, user, limit=1, status="filled")
+    filled = signal_service.signals(app, user, limit=1, status="filled")
     told = signal_story.story(app, user.id, filled[0].id) if filled else None
     if told is None:
         return
@@ -59,12 +62,12 @@ def _finished(app: App, user: User) -> None:
 
 def _steps(app: App, user: User) -> list[tuple[bool, str, str]]:
     """(done, what, why). Fixed words: nothing a user wrote is in them."""
-    bots = data.bots(app, user)
-    traded = any(bot.total_trades or bot.position.quantity for bot in bots) or bool(data.days(app, user))
+    bots = bots_of(app, user)
+    traded = any(bot.total_trades or bot.position.quantity for bot in bots) or any_trade(app, user)
     return [
         (True, "Make your account", ""),
         (
-            bool(data.accounts(app, user)),
+            bool(accounts_of(app, user)),
             "Open a paper account",
             "$100,000 of play money on demo prices. No key needed, nothing can be lost.",
         ),
@@ -74,7 +77,7 @@ def _steps(app: App, user: User) -> list[tuple[bool, str, str]]:
             "It listens for one symbol on one timeframe, and trades at the size you give it.",
         ),
         (
-            bool(data.signals(app, user, limit=1)),
+            bool(signal_service.signals(app, user, limit=1)),
             "Send it an alert",
             "Take your webhook address from Setup, or press Send a test alert there.",
         ),

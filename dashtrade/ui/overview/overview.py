@@ -10,8 +10,8 @@ from dashtrade.domain.people import User
 from dashtrade.domain.scope import Money
 from dashtrade.services.accounts.prices import Holding
 from dashtrade.services.trading import portfolio_summary
+from dashtrade.services.trading import signals as signal_service
 from dashtrade.services.trading.portfolio_summary import Figures, Summary, equity_line, held_instead
-from dashtrade.ui.kit import data
 from dashtrade.ui.kit.components import Card, as_points, cards, lines, table
 from dashtrade.ui.kit.format import count, day_turn, money, percent, rate, signed, tone
 from dashtrade.ui.kit.rows import position_rows, signal_rows, worry_list
@@ -28,7 +28,7 @@ SHOWN = 30  # positions; the page of positions has them all
 def board(user: User) -> None:
     app = the_app()
     chosen = scope.current(app, user)
-    held = data.holdings(app, user, chosen)
+    held = portfolio_summary.holdings(app, user, chosen)
     found = portfolio_summary.summary(app, user, chosen, held)
     _figures(found, day_turn(user, app.clock.now()))
     stop_all.progress(app, user)
@@ -151,7 +151,7 @@ def _positions(held: Sequence[Holding]) -> None:
 
 def _latest(user: User) -> None:
     with panel("Latest signals", key="signals_panel"):
-        found = data.signals(the_app(), user, limit=6)
+        found = signal_service.signals(the_app(), user, limit=6)
         if not found:
             st.caption("No alert has come in yet. Each one shows up here with what became of it.")
             return

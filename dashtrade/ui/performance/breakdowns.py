@@ -11,9 +11,9 @@ import streamlit as st
 
 from dashtrade.domain import performance_stats
 from dashtrade.domain.people import User
+from dashtrade.domain.performance_stats import running_totals
 from dashtrade.domain.values import ZERO
 from dashtrade.services.trading.portfolio_summary import BotDay, net_by_day
-from dashtrade.ui.kit import data
 from dashtrade.ui.kit.components import Cell, Column, Row, table
 from dashtrade.ui.kit.format import money, rate, rounded, signed, tone, zone
 from dashtrade.ui.shell.page import panel
@@ -77,7 +77,7 @@ def _bot_row(
     bot_id: int, own: Sequence[BotDay], over: performance_stats.Sum, names: dict[int, str], currency: str
 ) -> Row:
     net = sum((r.net for r in own), ZERO)
-    trend = [0.0, *(float(total) for total in data.running(net_by_day(own)))]
+    trend = [0.0, *(float(total) for total in running_totals(net_by_day(own)))]
     return Row(
         id=str(bot_id),
         cells=[

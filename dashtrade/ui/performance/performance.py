@@ -14,9 +14,11 @@ import streamlit as st
 from dashtrade.context import App
 from dashtrade.domain import performance_stats
 from dashtrade.domain.people import User
+from dashtrade.domain.performance_stats import running_totals
 from dashtrade.domain.scope import MoneyScope
 from dashtrade.domain.values import ZERO
-from dashtrade.services.trading import portfolio_summary
+from dashtrade.services.bots.owned import bot_names
+from dashtrade.services.trading import portfolio_summary, round_trips
 from dashtrade.services.trading.portfolio_summary import (
     BotDay,
     currencies,
@@ -24,8 +26,7 @@ from dashtrade.services.trading.portfolio_summary import (
     held_instead,
     net_by_day,
 )
-from dashtrade.tables import round_trips as trip_table
-from dashtrade.ui.kit import data
+from dashtrade.services.trading.trades import any_trade
 from dashtrade.ui.kit.components import Card, cards, lines, milliseconds
 from dashtrade.ui.kit.format import count, day_turn, money, percent, rate, rounded, signed, span, tone
 from dashtrade.ui.performance import breakdowns
@@ -55,7 +56,7 @@ class Seen:
 
 def show(app: App, user: User) -> None:
     chosen_scope = scope.current(app, user)
-    names, mine = data.bot_names(app, user), data.bot_names(app, user, chosen_scope)
+    names, mine = bot_names(app, user), bot_names(app, user, chosen_scope)
     left, right = st.columns([1.6, 1], gap="small", vertical_alignment="bottom")
     chosen = left.segmented_control(
         "Span",
@@ -87,7 +88,7 @@ def show(app: App, user: User) -> None:
         currency=st.session_state.get("currency"),
     )
     if not seen.days:
-        if not data.any_day(app, user):
+        if not any_trade(app, user):
             empty(
                 "Nothing has been earned or lost yet. This page fills with your bots' first trades.",
                 "See your bots",
@@ -120,9 +121,8 @@ def look(
         if days is None
         else (now - timedelta(days=days - 1)).replace(hour=0, minute=0, second=0, microsecond=0)
     )
-    every = data.days(app, user, of, since=since.date() if since else None, bot_id=bot_id)
-    with app.db.read() as conn:
-        found = trip_table.ended(conn, user.id, limit=MOST_TRIPS, since=since, bot_id=bot_id, scope=of)
+    every = portfolio_summary.bot_days(app, user, of, since=since.date() if since else None, bot_id=bot_id)
+    found = round_trips.ended(app, user, of, limit=MOST_TRIPS, since=since, bot_id=bot_id)
     known = currencies((), every)
     shown = currency if currency in known else known[0]
     rows = [row for row in every if row.currency == shown]
@@ -144,7 +144,9 @@ def look(
 def _base(
     app: App, user: User, of: MoneyScope, rows: Sequence[BotDay], currency: str
 ) -> tuple[Decimal | None, Sequence[tuple[date, Decimal]]]:
-    whole = portfolio_summary.summary(app, user, of, data.holdings(app, user, of, open_only=True))
+    whole = portfolio_summary.summary(
+        app, user, of, portfolio_summary.holdings(app, user, of, open_only=True)
+    )
     figures = next((one for one in whole.by_currency if one.currency == currency), None)
     ids = {account.id for account in whole.accounts}
     funded = net_by_day(row for row in rows if row.account_id in ids)
@@ -305,11 +307,11 @@ def _held_instead(app: App, user: User, seen: Seen) -> list[tuple[date, float]]:
     if not seen.base:
         return []
     line = [(day, float(seen.base)) for day, _ in _summed(seen.by_day)]
-    held = data.holdings(app, user, seen.scope)
+    held = portfolio_summary.holdings(app, user, seen.scope)
     return [(day, value - float(seen.base)) for day, value in held_instead(app, held, line, seen.currency)]
 
 
 def _summed(days: Sequence[tuple[date, Decimal]]) -> list[tuple[date, float]]:
     """From zero on the day before the first, so that a first day's profit is seen as one."""
-    sums = [(day, float(total)) for (day, _), total in zip(days, data.running(days), strict=True)]
+    sums = [(day, float(total)) for (day, _), total in zip(days, running_totals(days), strict=True)]
     return [(days[0][0] - timedelta(days=1), 0.0), *sums]

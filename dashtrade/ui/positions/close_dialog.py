@@ -11,9 +11,9 @@ from bot_engine import Receipt
 from dashtrade.domain.people import User
 from dashtrade.domain.values import new_id, plain
 from dashtrade.services.accounts import prices
+from dashtrade.services.accounts.owned import find_account
 from dashtrade.services.bots import bots as service
 from dashtrade.services.trading import signal_story
-from dashtrade.ui.kit import data
 from dashtrade.ui.kit.form import Form
 from dashtrade.ui.kit.format import money, percent, quantity, sentence, signed, text
 from dashtrade.ui.shell import scope
@@ -37,7 +37,7 @@ def show(user: User) -> None:
         bot_id, part, request_id = st.session_state.pop("closing")
         with trying():
             bot = service.bot_of(the_app(), user, bot_id)
-            held = prices.holding(the_app(), bot, data.account_by_id(the_app(), user, bot.account_id))
+            held = prices.holding(the_app(), bot, find_account(the_app(), user, bot.account_id))
             (_question_part if part else _question)(held, request_id)
 
 

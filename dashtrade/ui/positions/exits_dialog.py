@@ -11,9 +11,9 @@ from dashtrade.domain.exits import exits as rules
 from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed
 from dashtrade.services.accounts import prices
+from dashtrade.services.accounts.owned import find_account
 from dashtrade.services.bots import bots as bot_service
 from dashtrade.services.trading import exits as service
-from dashtrade.ui.kit import data
 from dashtrade.ui.kit.form import Form
 from dashtrade.ui.kit.format import price, quantity, text
 from dashtrade.ui.shell import scope
@@ -34,7 +34,7 @@ def show(user: User) -> None:
         bot_id = st.session_state.pop("moving")
         with trying():
             bot = bot_service.bot_of(the_app(), user, bot_id)
-            held = prices.holding(the_app(), bot, data.account_by_id(the_app(), user, bot.account_id))
+            held = prices.holding(the_app(), bot, find_account(the_app(), user, bot.account_id))
             st.dialog("Stop and target", icon=":material/vertical_align_center:")(exits_form)(held)
 
 

@@ -17,9 +17,10 @@ from dashtrade.domain.people import User
 from dashtrade.domain.scope import MoneyScope
 from dashtrade.domain.values import OrderSide, OrderType
 from dashtrade.services.accounts import prices
+from dashtrade.services.accounts.owned import accounts_of
+from dashtrade.services.bots.owned import bot_names
 from dashtrade.services.trading import orders as service
 from dashtrade.services.trading.scope import covered
-from dashtrade.ui.kit import data
 from dashtrade.ui.kit.components import Cell, Column, Row, table
 from dashtrade.ui.kit.format import MINUS, age, count, price, quantity, span, text
 from dashtrade.ui.shell.errors import trying
@@ -69,7 +70,7 @@ def of_user(
     found = service.open_orders(app, user, bot_id=bot_id)
     if not found:
         return []
-    accounts, names = {account.id: account for account in data.accounts(app, user)}, data.bot_names(app, user)
+    accounts, names = {account.id: account for account in accounts_of(app, user)}, bot_names(app, user)
     waiting = [
         Waiting(order=o, account=accounts.get(o.account_id), bot=names.get(o.bot_id, "A deleted bot"))
         for o in found

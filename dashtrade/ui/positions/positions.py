@@ -16,10 +16,12 @@ from dashtrade.domain.ports import BrokerPosition
 from dashtrade.domain.position_mismatch import asset_of
 from dashtrade.domain.values import ZERO, Side
 from dashtrade.services.accounts import position_mismatch
+from dashtrade.services.accounts.owned import accounts_of, live_first
 from dashtrade.services.accounts.prices import Holding, Known, money_badge
+from dashtrade.services.trading import portfolio_summary
 from dashtrade.services.trading.portfolio_summary import USUAL, open_profit
-from dashtrade.services.trading.scope import covered, live_first, of_account
-from dashtrade.ui.kit import data, live_cells
+from dashtrade.services.trading.scope import covered, of_account
+from dashtrade.ui.kit import live_cells
 from dashtrade.ui.kit.components import Card, Cell, Column, Row, badge, cards, table
 from dashtrade.ui.kit.format import count, moment, money, price, quantity, signed, text, tone
 from dashtrade.ui.kit.rows import exits_said, side_cell
@@ -43,7 +45,7 @@ COLUMNS = [
 @live(every=15)
 def board(user: User) -> None:
     app = the_app()
-    accounts = data.accounts(app, user)
+    accounts = accounts_of(app, user)
     if not accounts:
         empty(
             "There is no broker account yet, so nothing can be held.",
@@ -57,7 +59,7 @@ def board(user: User) -> None:
     if not accounts:
         st.info(f"There is no account with {chosen.money} money. Switch to the other kind above.")
     open_orders.show_list(app, user, scope=chosen)
-    held = data.holdings(app, user, chosen, open_only=True)
+    held = portfolio_summary.holdings(app, user, chosen, open_only=True)
     found = position_mismatch.drifts(app, user)
     for account in live_first(accounts):
         _account(

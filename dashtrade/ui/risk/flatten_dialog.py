@@ -14,12 +14,14 @@ from dashtrade.domain.accounts import Account
 from dashtrade.domain.bots import Stop
 from dashtrade.domain.people import User
 from dashtrade.domain.values import ZERO, Malformed
+from dashtrade.services.accounts.owned import accounts_of
 from dashtrade.services.accounts.prices import Holding, real_money
+from dashtrade.services.bots.owned import engaged
 from dashtrade.services.trading import flatten
-from dashtrade.ui.kit import data
 from dashtrade.ui.kit.form import Form
 from dashtrade.ui.kit.format import count, money, signed, text
 from dashtrade.ui.shell.page import guard, the_app
+from dashtrade.ui.shell.trading_state import trading_state
 
 WORD = "FLATTEN"
 NAMED = 6  # symbols below an account's line
@@ -41,8 +43,8 @@ def show() -> None:
 
 def question(opened: str) -> None:
     app, user = the_app(), guard(without_factor=True)
-    held = data.engaged(app, user)
-    paused = data.trading_state(app, user).stop is not Stop.NONE
+    held = engaged(app, user)
+    paused = trading_state(app, user).stop is not Stop.NONE
     st.markdown(
         "Each position of the bots on the ticked accounts is closed at the market, the largest first, and "
         "their orders are cancelled. "
@@ -78,7 +80,7 @@ def _accounts(app: App, user: User, held: Sequence[Holding]) -> list[Account]:
     """Those with something to close, real money first."""
     holding = {h.bot.account_id for h in held}
     return sorted(
-        (account for account in data.accounts(app, user) if account.id in holding),
+        (account for account in accounts_of(app, user) if account.id in holding),
         key=lambda account: not real_money(account),
     )
 

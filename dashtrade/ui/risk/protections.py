@@ -11,9 +11,10 @@ from dashtrade.context import App
 from dashtrade.domain import protections as domain
 from dashtrade.domain.people import User
 from dashtrade.domain.protections import Scope
+from dashtrade.services.accounts.owned import accounts_of, find_account
+from dashtrade.services.bots.owned import bot_names
 from dashtrade.services.trading import protections as service
-from dashtrade.tables import protections as protection_table
-from dashtrade.ui.kit import data
+from dashtrade.services.trading.protections import LockRecord, ProtectionRecord
 from dashtrade.ui.kit.components import Cell, Column, Row, table
 from dashtrade.ui.kit.format import moment, sentence, text
 from dashtrade.ui.shell.errors import trying
@@ -32,9 +33,8 @@ def show(user: User) -> None:
 
 def _locks(app: App, user: User) -> None:
     now = app.clock.now()
-    with app.db.read() as conn:
-        found = protection_table.list_locks(conn, user.id, before=None, limit=SHOWN_LOCKS)
-    standing = [row for row in found if row.unlocked_at is None and (row.until is None or row.until > now)]
+    found = service.locks(app, user, limit=SHOWN_LOCKS)
+    standing = [row for row in found if row.stands(now)]
     with panel("Locked now" if standing else "Nothing is locked", key="locks_panel"):
         if not found:
             st.caption(
@@ -61,7 +61,7 @@ def _locks(app: App, user: User) -> None:
             st.rerun(scope="fragment")
 
 
-def _lock_row(app: App, user: User, row: Any, stands: bool) -> Row:
+def _lock_row(app: App, user: User, row: LockRecord, stands: bool) -> Row:
     state = (
         f"until {moment(user, row.until)}"
         if stands and row.until
@@ -86,16 +86,15 @@ def _lock_row(app: App, user: User, row: Any, stands: bool) -> Row:
 
 def _place(app: App, user: User, scope: str, scope_id: int | None) -> str:
     if scope == Scope.BOT:
-        return data.bot_names(app, user).get(scope_id or 0, "Deleted bot")
+        return bot_names(app, user).get(scope_id or 0, "Deleted bot")
     if scope == Scope.ACCOUNT:
-        account = data.account_by_id(app, user, scope_id or 0)
+        account = find_account(app, user, scope_id or 0)
         return account.label if account else "Removed account"
     return "All my bots"
 
 
 def _list(app: App, user: User) -> None:
-    with app.db.read() as conn:
-        found = protection_table.list_all(conn, user.id)
+    found = service.protections(app, user)
     with panel("Protections", key="protections_panel"):
         if not found:
             st.caption(
@@ -138,7 +137,7 @@ def _list(app: App, user: User) -> None:
             st.rerun(scope="fragment")
 
 
-def _settings(row: Any) -> str:
+def _settings(row: ProtectionRecord) -> str:
     return ", ".join(
         f"{name.replace('_', ' ')} {value}" for name, value in row.settings.items() if value is not None
     )
@@ -163,9 +162,9 @@ def _add() -> None:
     scope_id = None
     if scope is not Scope.USER:
         names = (
-            data.bot_names(app, user)
+            bot_names(app, user)
             if scope is Scope.BOT
-            else {account.id: account.label for account in data.accounts(app, user)}
+            else {account.id: account.label for account in accounts_of(app, user)}
         )
         scope_id = right.selectbox(
             "Which", list(names), format_func=names.__getitem__, key=f"protection_of_{scope}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
 
 import streamlit as st
 
@@ -12,9 +11,9 @@ from dashtrade.context import App
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.people import User
 from dashtrade.services.bots import bots as service
-from dashtrade.tables import risk_events as risk_event_table
+from dashtrade.services.bots.owned import find_bots
+from dashtrade.services.trading.risk_events import RiskEvent, risk_events
 from dashtrade.ui.bots.bot_form import MAX_LOSS
-from dashtrade.ui.kit import data
 from dashtrade.ui.kit.components import Cell, Column, Row, table
 from dashtrade.ui.kit.format import moment, money, price, sentence
 from dashtrade.ui.shell.errors import trying
@@ -48,7 +47,7 @@ NOW = {  # what to do, while the bot is still stopped
 def show(app: App, user: User) -> None:
     older = st.query_params.get("before", "")
     before = int(older) if older.isascii() and older.isdigit() and len(older) < 19 else None
-    if not _page_of(app, user, before, 1):
+    if not risk_events(app, user, before=before, limit=1):
         empty(
             (
                 "No limit has been passed. Give a bot a daily loss limit or a stop, and what they do is told "
@@ -62,16 +61,11 @@ def show(app: App, user: User) -> None:
     _list(before)
 
 
-def _page_of(app: App, user: User, before: int | None, limit: int) -> list[Any]:
-    with app.db.read() as conn:
-        return risk_event_table.list_risk_events(conn, user.id, before=before, limit=limit)
-
-
 @live
 def _list(user: User, before: int | None) -> None:
     app = the_app()
-    found = _page_of(app, user, before, PAGE + 1)
-    bots = {bot.id: bot for bot in data.bots_of(app, user, {row.bot_id for row in found})}
+    found = risk_events(app, user, before=before, limit=PAGE + 1)
+    bots = {bot.id: bot for bot in find_bots(app, user, {row.bot_id for row in found})}
     newest: set[int] = set()
     rows = []
     for row in found[:PAGE]:
@@ -89,7 +83,7 @@ def _list(user: User, before: int | None) -> None:
         st.switch_page("pages/bots.py", query_params={"bot": clicked[0].partition(":")[0]})
 
 
-def _row(user: User, row: Any, bot: Bot | None, *, latest: bool) -> Row:
+def _row(user: User, row: RiskEvent, bot: Bot | None, *, latest: bool) -> Row:
     """Only a bot's latest event can still be waiting for its user."""
     waits = latest and bot is not None and not bot.is_active and row.kind in NOW
     now = NOW[row.kind] if waits else "–"
@@ -118,7 +112,7 @@ def _figure(kind: str, number: Decimal) -> str:
     return money(number) if kind in MONEY else price(number)
 
 
-def _pages(found: Sequence[Any], before: int | None) -> None:
+def _pages(found: Sequence[RiskEvent], before: int | None) -> None:
     with st.container(horizontal=True, horizontal_alignment="right"):
         if before is not None and st.button("Newest", icon=":material/first_page:"):
             st.query_params.pop("before")

@@ -13,13 +13,14 @@ from dashtrade.domain.bots import Stop
 from dashtrade.domain.people import User
 from dashtrade.domain.symbols import Symbol
 from dashtrade.services.bots import switches as switch_service
+from dashtrade.services.bots.owned import any_engaged, bot_names, holding_bots
 from dashtrade.services.trading import flatten
-from dashtrade.ui.kit import data
 from dashtrade.ui.kit.components import Cell, Column, Row, table
 from dashtrade.ui.kit.format import count, quantity, sentence
 from dashtrade.ui.risk import flatten_dialog
 from dashtrade.ui.shell.errors import trying
 from dashtrade.ui.shell.page import panel
+from dashtrade.ui.shell.trading_state import TradingState, trading_state
 
 FLATTEN = "flatten"
 CHOICES: dict[str, tuple[str, str]] = {
@@ -53,13 +54,13 @@ TONES = {
 
 
 def button(app: App, user: User) -> None:
-    state = data.trading_state(app, user)
+    state = trading_state(app, user)
     asked = "flattening" in st.session_state  # under another name it is another menu, and closed
     if state.stop is Stop.NONE:
         with st.popover("Stop all", icon=":material/front_hand:", key=f"stop_all_{asked}"):
             _choose(app, user)
     else:
-        with st.popover(state.said, icon=":material/front_hand:", type="primary", key=f"stopped_{asked}"):
+        with st.popover(state.text, icon=":material/front_hand:", type="primary", key=f"stopped_{asked}"):
             _back(app, user, state)
     flatten_dialog.show()
 
@@ -74,7 +75,7 @@ def _choose(app: App, user: User) -> None:
         key="stop_choice",
         label_visibility="collapsed",
     )
-    held, engaged = len(data.owning(app, user)), data.any_engaged(app, user)
+    held, engaged = len(holding_bots(app, user)), any_engaged(app, user)
     if chosen == FLATTEN and engaged:
         st.caption(
             f"You have {count(held, 'open position')}. The next step shows them by account, and asks once "
@@ -96,9 +97,9 @@ def _choose(app: App, user: User) -> None:
         _switch(app, user, Stop.PAUSE_ENTRIES if chosen == FLATTEN else Stop(chosen))
 
 
-def _back(app: App, user: User, state: data.TradingState) -> None:
-    st.markdown(f"**{state.said}.** {CHOICES[state.stop][1]}")
-    if state.said.endswith("everybody"):
+def _back(app: App, user: User, state: TradingState) -> None:
+    st.markdown(f"**{state.text}.** {CHOICES[state.stop][1]}")
+    if state.for_everybody:
         st.caption("A superadmin stopped trading for everybody; that stays until they lift it.")
     elif not user.second_factor_due and st.button(
         "Let my bots trade again",
@@ -108,7 +109,7 @@ def _back(app: App, user: User, state: data.TradingState) -> None:
         width="stretch",
     ):
         _switch(app, user, Stop.NONE)
-    if data.any_engaged(app, user) and st.button(
+    if any_engaged(app, user) and st.button(
         "Also close everything", icon=":material/warning:", key="danger_flatten_too", width="stretch"
     ):
         flatten_dialog.ask()
@@ -132,7 +133,7 @@ def progress(app: App, user: User) -> None:
         return
     if not _runs(row) and app.clock.now() - datetime.fromisoformat(row["ended_at"]) > SHOWN_FOR:
         return
-    names = data.bot_names(app, user)
+    names = bot_names(app, user)
     said = f"{row['done']} of {row['total']} closed"
     with panel(
         "Closing everything"

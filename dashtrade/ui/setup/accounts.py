@@ -8,8 +8,9 @@ from dashtrade.context import App
 from dashtrade.domain.accounts import UNCONFIRMED, Account
 from dashtrade.domain.people import User
 from dashtrade.services.accounts import connections, prices
+from dashtrade.services.accounts.owned import accounts_of, find_account
+from dashtrade.services.bots.owned import bots_of
 from dashtrade.ui.account.second_factor import WHY
-from dashtrade.ui.kit import data
 from dashtrade.ui.kit.format import ago, count, day, moment, money, sentence, text
 from dashtrade.ui.setup.account_dialogs import (
     ask_name,
@@ -27,7 +28,7 @@ from dashtrade.ui.shell.page import empty, live, the_app
 
 
 def show(app: App, user: User) -> None:
-    accounts = data.accounts(app, user)
+    accounts = accounts_of(app, user)
     if not accounts:
         if empty(
             "A paper account is where to begin: $100,000 of play money, no key, nothing to lose.",
@@ -42,7 +43,7 @@ def show(app: App, user: User) -> None:
         st.space("stretch")
         if st.button("Add an account", type="primary", icon=":material/add:", key="add_account"):
             ask_to_add()
-    bots = data.bots(app, user)
+    bots = bots_of(app, user)
     for account in accounts:
         _account(app, user, account, sum(bot.account_id == account.id for bot in bots))
 
@@ -105,7 +106,7 @@ def _signed_in(app: App, account: Account) -> None:
 def _state(user: User, account_id: int, bots: int) -> None:
     """What the broker said last, and how old that is."""
     app = the_app()
-    account = data.account_by_id(app, user, account_id)
+    account = find_account(app, user, account_id)
     if account is None:
         return
     one = connection_state.connection(app, account)

@@ -11,11 +11,12 @@ from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.people import User
 from dashtrade.domain.values import new_id
+from dashtrade.services.accounts.owned import accounts_of
+from dashtrade.services.bots.owned import bots_of
 from dashtrade.services.demo import demo
 from dashtrade.services.operations import quotas
 from dashtrade.services.people import tokens
 from dashtrade.services.trading import signal_story
-from dashtrade.ui.kit import data
 from dashtrade.ui.kit.components import badge
 from dashtrade.ui.kit.format import sentence, status, text
 from dashtrade.ui.kit.rows import story_lines
@@ -28,7 +29,7 @@ WAIT = 2.0
 
 
 def show(app: App, user: User) -> None:
-    bots = data.bots(app, user)
+    bots = bots_of(app, user)
     if not bots:
         empty(
             "An alert needs a bot that listens for it.",
@@ -91,7 +92,7 @@ def _builder(app: App, user: User, bots: list[Bot]) -> Bot:
 
 def _tester(app: App, user: User, bot: Bot) -> None:
     st.header("Try it now", anchor=False)
-    account = next((a for a in data.accounts(app, user) if a.id == bot.account_id), None)
+    account = next((a for a in accounts_of(app, user) if a.id == bot.account_id), None)
     real = account is not None and account.mode == "live"
     where = "with real money" if real else "on paper"
     st.caption(

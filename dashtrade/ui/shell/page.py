@@ -16,12 +16,13 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from dashtrade.domain.access import Permission, may
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.people import User
-from dashtrade.ui.kit import data
+from dashtrade.services.operations.revision import revision
 from dashtrade.ui.kit.components import mounted, pulse
 from dashtrade.ui.kit.format import count, zone, zone_said
 from dashtrade.ui.shell import connection_state, runtime, scope
 from dashtrade.ui.shell.banners import banners
 from dashtrade.ui.shell.render_lock import turn
+from dashtrade.ui.shell.trading_state import trading_state
 
 START = (
     "DashTrade's dashboard is started with ./start (or: python -m dashtrade.ui.shell.serve), not with "
@@ -135,7 +136,7 @@ def actions() -> Any:
 def _status(user: User) -> Iterator[str]:
     """Broker connections, where prices come from, what is switched off, who one is."""
     app = the_app()
-    state = data.trading_state(app, user)
+    state = trading_state(app, user)
     if not state.accounts:
         yield _badge("No broker account yet", "mute")
     shown, more = connection_state.shown(app, state.accounts)
@@ -157,7 +158,7 @@ def _status(user: User) -> Iterator[str]:
     elif len(sources) == 1:
         well = all(one.tone == "up" for one in shown)
         yield _badge("Live prices" if well else "Prices may be old", "up" if well else "warn")
-    yield _badge(state.said, state.tone)
+    yield _badge(state.text, state.tone)
     yield _badge(str(user.role).capitalize(), "mute")
     yield _badge(f"Times: {zone_said(user)}", "mute")
 
@@ -186,7 +187,7 @@ def live(
     def run(*given: Any, **more: Any) -> None:
         with turn():
             user = guard(present=False, without_factor=without_factor)
-            seen = data.revision(the_app(), user)  # before it is read: what changes meanwhile is not missed
+            seen = revision(the_app(), user)  # before it is read: what changes meanwhile is not missed
             draw(user, *given, **more)
             pulse(
                 "_".join(

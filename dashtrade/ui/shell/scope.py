@@ -15,9 +15,9 @@ from dashtrade.domain.accounts import Account
 from dashtrade.domain.people import User
 from dashtrade.domain.scope import Money, MoneyScope
 from dashtrade.domain.values import Malformed
+from dashtrade.services.accounts.owned import accounts_of
 from dashtrade.services.trading import scope as service
 from dashtrade.services.trading.scope import covered, money_of
-from dashtrade.ui.kit import data
 from dashtrade.ui.kit.components import mounted
 from dashtrade.ui.kit.format import text
 
@@ -27,7 +27,7 @@ _KEPT = "scope_of_tab"
 
 def current(app: App, user: User) -> MoneyScope:
     """Of this tab; a part of the page that renews itself asks here too."""
-    return _read(data.accounts(app, user), st.session_state.get(_KEPT) or user.scope)
+    return _read(accounts_of(app, user), st.session_state.get(_KEPT) or user.scope)
 
 
 def _read(accounts: Sequence[Account], written: str | None) -> MoneyScope:
@@ -39,7 +39,7 @@ def _read(accounts: Sequence[Account], written: str | None) -> MoneyScope:
 
 def switch(app: App, user: User) -> None:
     """Drawn where there is something to switch."""
-    accounts = data.accounts(app, user)
+    accounts = accounts_of(app, user)
     scope = _read(accounts, st.query_params.get("scope") or st.session_state.get(_KEPT) or user.scope)
     st.session_state[_KEPT] = scope.text
     if any(account.mode == "live" for account in accounts) and any(

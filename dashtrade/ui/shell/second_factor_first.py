@@ -6,8 +6,8 @@ from __future__ import annotations
 import streamlit as st
 
 from dashtrade.domain.people import User
+from dashtrade.services.trading import portfolio_summary
 from dashtrade.ui.account import second_factor
-from dashtrade.ui.kit import data
 from dashtrade.ui.kit.components import table
 from dashtrade.ui.kit.rows import position_rows
 from dashtrade.ui.positions import close_dialog
@@ -45,7 +45,7 @@ def show() -> None:
 def _positions(user: User) -> None:
     app = the_app()
     stop_all.progress(app, user)
-    held = data.holdings(app, user, open_only=True)
+    held = portfolio_summary.holdings(app, user, open_only=True)
     if not held:
         st.caption("No open positions.")
         return

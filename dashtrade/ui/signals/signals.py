@@ -12,9 +12,10 @@ from dashtrade.context import App
 from dashtrade.domain.people import User
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import Malformed, new_id
+from dashtrade.services.bots.owned import bot_names
 from dashtrade.services.trading import orders as order_service
 from dashtrade.services.trading import replay, signal_story
-from dashtrade.ui.kit import data
+from dashtrade.services.trading import signals as signal_service
 from dashtrade.ui.kit.components import Cell, Column, Row, badge, table
 from dashtrade.ui.kit.format import price, sentence, status, text
 from dashtrade.ui.kit.rows import signal_rows, story_lines
@@ -45,7 +46,7 @@ def show(app: App, user: User) -> None:
 
 
 def _list(app: App, user: User) -> None:
-    if not data.signals(app, user, limit=1):
+    if not signal_service.signals(app, user, limit=1):
         empty(
             "No alert has come in yet. Each one will stand here with its whole story, the refused ones too.",
             "Set up an alert",
@@ -54,7 +55,7 @@ def _list(app: App, user: User) -> None:
             icon=":material/bolt:",
         )
         return
-    bots = data.bot_names(app, user)
+    bots = bot_names(app, user)
     left, middle, right = st.columns([1, 1, 1.2], gap="small", vertical_alignment="bottom")
     symbol = left.text_input("Symbol", key="symbol", placeholder="Any", bind="query-params", max_chars=40)
     bot = middle.selectbox(
@@ -82,7 +83,9 @@ def _filtered(user: User, wanted: dict[str, Any], name: str) -> None:
     """Pages by cursor: the hundredth is as quick as the first. The way back is kept, for there is no
     counting."""
     before = st.session_state.setdefault("signal_pages", {}).setdefault(name, [])
-    found = data.signals(the_app(), user, limit=PAGE + 1, before=before[-1] if before else None, **wanted)
+    found = signal_service.signals(
+        the_app(), user, limit=PAGE + 1, before=before[-1] if before else None, **wanted
+    )
     with panel(key="signals_panel"):
         if not found:
             st.caption("No signal fits. Change the filters above.")
@@ -191,7 +194,7 @@ def _story(user: User, signal_id: str) -> None:
         story_lines(user, told)
     with right:
         _orders(app, user, told["orders"])
-        _would(told["bots"], data.bot_names(app, user))
+        _would(told["bots"], bot_names(app, user))
 
 
 def _would(decisions: list[dict[str, Any]], names: dict[int, str]) -> None:

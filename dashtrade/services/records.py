@@ -1,0 +1,18 @@
+"""Rows of the database as frozen records: no row leaves the services."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def record(kind: type[T], row: Any) -> T:
+    """Each field of the record from the column of its name."""
+    return kind(**{one.name: getattr(row, one.name) for one in fields(kind)})  # type: ignore[arg-type]
+
+
+def records(kind: type[T], rows: Iterable[Any]) -> list[T]:
+    return [record(kind, row) for row in rows]

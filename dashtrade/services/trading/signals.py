@@ -1,0 +1,63 @@
+"""Signals as their user reads them: what came in, and which bots would act on one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from dashtrade.context import App
+from dashtrade.domain.people import User
+from dashtrade.domain.signals import Signal
+from dashtrade.domain.symbols import Symbol
+from dashtrade.engine.intake import listeners_of
+from dashtrade.services.records import records
+from dashtrade.tables import bots as bot_table
+from dashtrade.tables import signals as table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalRecord:
+    """A signal as it is stored, without the body it came with."""
+
+    id: str
+    received_at: datetime
+    ended_at: datetime | None
+    repeated_at: datetime | None
+    duplicate_count: int
+    origin: str
+    sender: str
+    dialect: str
+    action: str
+    symbol: Symbol | None  # None: it could not be read
+    written_symbol: str
+    timeframe: int | None
+    status: str
+    reason: str
+
+
+def signals(
+    app: App,
+    user: User,
+    *,
+    limit: int,
+    before: str | None = None,
+    status: str | None = None,
+    symbol: Symbol | None = None,
+    bot_id: int | None = None,
+) -> list[SignalRecord]:
+    """Newest first; refused ones too."""
+    with app.db.read() as conn:
+        found = table.list_page(
+            conn, user.id, before=before, limit=limit, status=status, symbol=symbol, bot_id=bot_id
+        )
+    return records(SignalRecord, found)
+
+
+def listeners(app: App, user: User, signal: Signal) -> list[str] | str:
+    """The names of the bots that would act on it, or why there are none."""
+    with app.db.read() as conn:
+        found = listeners_of(conn, user.id, signal)
+        if isinstance(found, str):
+            return found
+        bots = [bot_table.get(conn, user.id, one.id) for one in found]
+    return [bot.name for bot in bots if bot is not None]
