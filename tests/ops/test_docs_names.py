@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import dashtrade.app  # noqa: F401  declares every table
+from dashtrade import failpoints
 from dashtrade.tables.base import metadata
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,6 +61,17 @@ def functions() -> set[str]:
     }
 
 
+def assigned(target: ast.expr) -> list[str]:
+    match target:
+        case ast.Tuple():
+            return [name for part in target.elts for name in assigned(part)]
+        case ast.Attribute():
+            return [target.attr]
+        case ast.Name():
+            return [target.id]
+    return []
+
+
 def members(node: ast.Module | ast.ClassDef) -> dict[str, ast.AST]:
     """What a module or a class has by name; of a class also what its methods set on `self`."""
     found: dict[str, ast.AST] = {}
@@ -69,15 +81,7 @@ def members(node: ast.Module | ast.ClassDef) -> dict[str, ast.AST]:
                 found[child.name] = child
             case ast.Assign() | ast.AnnAssign():
                 targets = child.targets if isinstance(child, ast.Assign) else [child.target]
-                found |= {
-                    name: child
-                    for target in targets
-                    if (
-                        name := target.attr
-                        if isinstance(target, ast.Attribute)
-                        else getattr(target, "id", "")
-                    )
-                }
+                found |= {name: child for target in targets for name in assigned(target)}
             case ast.Import() | ast.ImportFrom():
                 found |= {alias.asname or alias.name: child for alias in child.names}
     return found
@@ -139,3 +143,49 @@ def test_what_is_not_there_is_found(tmp_path: Path) -> None:
         "none_at_all",
         "signals.none",
     ]
+
+
+def test_every_table_stands_in_the_architecture_and_no_other() -> None:
+    text = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| [^|]+ \| `dashtrade/tables/", text, re.MULTILINE)
+    told = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert sorted(told) == sorted(metadata.tables)
+
+
+def test_every_failpoint_stands_in_the_architecture() -> None:
+    text = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    assert [name for name in failpoints.NAMES if f"`{name}`" not in text] == []
+
+
+def glossary() -> list[list[str]]:
+    text = (ROOT / "docs" / "GLOSSARY.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    return [row for row in rows if row[0] != "word"]
+
+
+def test_the_glossary_has_one_line_for_each_word_and_five_cells_in_each() -> None:
+    rows = glossary()
+    assert [row for row in rows if len(row) != 5] == []
+    words = [word for row in rows for word in row[0].split(", ")]
+    assert len(words) == len(set(words))
+
+
+def test_what_the_glossary_calls_the_database_stands_there() -> None:
+    names = [name for row in glossary() for name in re.findall(r"`([\w.]+)`", row[3])]
+    columns = {
+        f"{table}.{column.name}" for table in metadata.tables for column in metadata.tables[table].columns
+    }
+    assert names and [name for name in names if name not in metadata.tables and name not in columns] == []
+
+
+def test_what_the_glossary_calls_the_pages_stands_on_one() -> None:
+    drawn = [ROOT / "Home.py", *(ROOT / "pages").glob("*.py"), *(ROOT / "dashtrade" / "ui").rglob("*.py")]
+    texts = [
+        node.value
+        for file in drawn
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    said = "\n".join(texts)
+    words = [word for row in glossary() for word in re.findall(r'"([^"]+)"', row[4])]
+    assert words and [word for word in words if not re.search(rf"\b{re.escape(word)}\b", said)] == []
