@@ -22,9 +22,9 @@ FOLDER = re.compile(r"`([\w.-]+(?:/[\w.-]+)*/)`")
 DOTTED = re.compile(r"`([A-Za-z_][\w/]*(?:\.[A-Za-z_]\w*)+)(?:\([^`]*\))?`")
 CALL = re.compile(r"`([a-z_]\w*)\([^`]*\)`")
 CLASS = re.compile(r"`([A-Z][a-z]+(?:[A-Z][a-z0-9]*)+)`")
-# What an installation has and the code has not.
+# What an installation has and the code has not, and what a reader is to name.
 ELSEWHERE = re.compile(
-    r"data/|(?:data/)?encryption\.key|worker\.(?:sock|lock|port)|(?:logs/)?\w+\.log|(?:[a-z]+\.)?example\.com"
+    r".*NAME.*|data/|(?:data/)?encryption\.key|worker\.(?:sock|lock|port)|(?:logs/)?\w+\.log|(?:[a-z]+\.)?example\.com"
 )
 
 
