@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from argparse import ArgumentParser, _SubParsersAction
 from pathlib import Path
@@ -14,7 +15,9 @@ from dashtrade.api.http import ENDPOINTS
 from dashtrade.app import BROKERS
 from dashtrade.brokers import guide
 from dashtrade.cli import parser
+from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.protections import KINDS
+from dashtrade.domain.values import Malformed
 from dashtrade.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -137,3 +140,17 @@ def test_every_call_that_a_page_names_is_there(page: Path) -> None:
     named = re.findall(r"\b(GET|POST|PUT|PATCH|DELETE) (/[\w/.-]+)", page.read_text(encoding="utf-8"))
     calls = [(method, re.sub(r"/[A-Z_]+(?=/|$)", "/ID", path)) for method, path in named]
     assert [call for call in calls if call not in there] == []
+
+
+def fields_told() -> list[str]:
+    table = manual("alerts.md").partition("| field | other names |")[2].partition("\n\n")[0]
+    cells = [row.split("|")[1:3] for row in table.splitlines()[1:] if row.startswith("| `")]
+    return [name for row in cells for cell in row for name in re.findall(r"`(\w+)`", cell)]
+
+
+@pytest.mark.parametrize("name", fields_told())
+def test_an_alerts_field_that_the_manual_names_is_read(name: str) -> None:
+    alert = {"action": "buy", "symbol": "AAPL"}
+    assert parse(json.dumps(alert | {"none_at_all": {"none": 1}}).encode())
+    with pytest.raises(Malformed):
+        parse(json.dumps(alert | {name: {"none": 1}}).encode())
