@@ -1,0 +1,183 @@
+"""What no protection may do, whatever came before: keep a bot from closing, or lock anew after an unlock."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dashtrade.domain import protections as domain
+from dashtrade.domain.bots import Bot, Day, OrderDefaults, Sides, WhenClosed
+from dashtrade.domain.decisions.decide import decide
+from dashtrade.domain.decisions.outcomes import Refused
+from dashtrade.domain.decisions.risk import Approved
+from dashtrade.domain.decisions.view import View
+from dashtrade.domain.ledger import Position
+from dashtrade.domain.orders import Effect
+from dashtrade.domain.ports import AccountState, Capabilities, Quote, Rules
+from dashtrade.domain.protections import Exit, Guard, Scope, Seen, Sent, Standing
+from dashtrade.domain.signals import Action, ExitPlan, Signal, Size, SizeKind
+from dashtrade.domain.timeframes import Timeframe
+from dashtrade.domain.values import OrderType
+from tests.support.fakes import MORNING
+from tests.support.protections import AAPL, MSFT, holding, judge, out, seen
+
+numbers = st.integers(-500, 500).map(Decimal)
+
+some_exits = st.lists(
+    st.builds(
+        lambda ago, made, bot, apple, stopped: out(
+            ago, str(made), bot=bot, symbol=AAPL if apple else MSFT, stopped=stopped
+        ),
+        st.integers(0, 200),
+        numbers,
+        st.integers(1, 3),
+        st.booleans(),
+        st.booleans(),
+    ),
+    max_size=12,
+)
+
+looking_back = st.sampled_from(
+    [
+        ("cooldown", {"after": "exits", "per": "scope", "minutes": 90}),
+        ("cooldown", {}),
+        ("stop_streak", {"stops": 2, "counts": "losses", "lock_minutes": 60}),
+        ("stop_streak", {"stops": 1, "lock_minutes": None}),
+        ("drawdown", {"amount": 100, "lock_minutes": 30}),
+        ("losing_symbol", {"exits": 1, "lock_minutes": 45}),
+    ]
+)
+
+
+@given(some_exits, looking_back)
+def test_a_lock_ends_when_it_says_and_nothing_from_before_its_unlocking_makes_another(
+    exits: list[Exit], rule: tuple[str, dict[str, Any]]
+):
+    kind, settings = rule
+    view = seen(*exits)
+    lock = judge(kind, view, **settings)
+    if lock is None:
+        return
+    assert lock.lasts(MORNING), "a lock that has ended is none"
+    if lock.until is not None:
+        later = Seen(**{name: getattr(view, name) for name in Seen.__slots__} | {"now": lock.until})
+        assert judge(kind, later, **settings) is None, "at its end the same exits lock no more"
+    assert judge(kind, seen(*(one for one in exits if one.at > MORNING)), **settings) is None
+
+
+# --- what no protection may do ------------------------------------------------------------------------------
+
+
+def view_of(exits: list[Exit], locked: bool, closed: bool, when_closed: WhenClosed) -> View:
+    """A bot that is long, with every protection watching over it as strictly as it can."""
+    bot = Bot(
+        id=1,
+        user_id=1,
+        account_id=1,
+        name="Bot",
+        symbol=AAPL,
+        written_symbol="AAPL",
+        timeframe=Timeframe(900),
+        allow_alert_size=False,
+        size=Size(kind=SizeKind.QUANTITY, value=Decimal(1)),
+        risk_limit_percent=None,
+        daily_loss_limit=None,
+        max_position_size=None,
+        sides=Sides.BOTH,
+        order_type=OrderType.MARKET,
+        limit_offset_percent=Decimal(0),
+        cooldown_seconds=0,
+        windows=(),
+        time_zone="UTC",
+        orders_per_day=None,
+        when_closed=when_closed,
+        exit_plan=ExitPlan(),
+        order_defaults=OrderDefaults(),
+        is_active=True,
+        paused_reason="",
+        status="FILLED",
+        position=Position(quantity=Decimal(10), cost=Decimal(1000)),
+        realized_pnl=Decimal(0),
+        fees=Decimal(0),
+        total_trades=1,
+        last_day=Day(date=MORNING.date()),
+        exits=None,
+        last_entry_at=None,
+        last_signal_at=None,
+        created_at=MORNING,
+        updated_at=MORNING,
+    )
+    strict = {
+        "cooldown": {"after": "exits", "per": "scope"},
+        "stop_streak": {"stops": 1, "counts": "losses"},
+        "drawdown": {"amount": "0.01"},
+        "losing_symbol": {"exits": 1},
+        "max_positions": {"positions": 1},
+        "max_exposure": {"amount": "0.01"},
+        "orders_per_minute": {"orders": 1},
+        "stale_price": {"seconds": 1},
+        "wide_spread": {"percent": "0.001"},
+    }
+    guards = tuple(
+        Guard(
+            id=number,
+            scope=Scope.ACCOUNT,
+            scope_id=1,
+            rule=domain.read(kind, Scope.ACCOUNT, settings),
+            exits=tuple(sorted(exits, key=lambda e: e.at)),
+            sent=(Sent(bot_id=1, account_id=1, at=MORNING),),
+            others=(holding(2),),
+        )
+        for number, (kind, settings) in enumerate(strict.items(), 1)
+    )
+    lock = Standing(
+        id=1, protection_id=1, kind="cooldown", scope=Scope.BOT, symbol=None, reason="a stop", until=None
+    )
+    return View(
+        bot=bot,
+        working=(),
+        reserved=Decimal(0),
+        day=bot.last_day,
+        switches=(),
+        account_ok="",
+        received_at=MORNING,
+        now=MORNING,
+        expires_at=None,
+        taken_back=0,
+        quote=Quote(symbol=AAPL, bid=Decimal(90), ask=Decimal(110), at=MORNING - timedelta(hours=1)),
+        account=AccountState(equity=Decimal(1000), cash=Decimal(1000), buying_power=Decimal(1000)),
+        rules=Rules(quantity_step=Decimal(1), price_step=Decimal("0.01")),
+        capabilities=Capabilities(name="Venue", shorts=True),
+        market_open=not closed,
+        opens_at=MORNING + timedelta(hours=8),
+        locks=(lock,) if locked else (),
+        guards=guards,
+    )
+
+
+@given(
+    some_exits,
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from(WhenClosed),
+    st.sampled_from(["close", "sell", "reverse"]),
+)
+def test_no_lock_no_protection_and_no_closed_market_keeps_a_bot_from_closing(
+    exits: list[Exit], locked: bool, closed: bool, when_closed: WhenClosed, action: str
+):
+    signal = Signal(action=Action(action), symbol=AAPL, written_symbol="AAPL")
+    said = decide(signal, view_of(exits, locked, closed, when_closed))
+    assert isinstance(said, Approved)
+    assert [(step.effect, step.quantity) for step in said.steps] == [(Effect.CLOSE, 10)], (
+        "closed whole, and nothing opened"
+    )
+
+
+@given(some_exits, st.booleans(), st.booleans())
+def test_all_of_them_together_keep_it_from_buying_more(exits: list[Exit], locked: bool, closed: bool):
+    signal = Signal(action=Action.ADD, symbol=AAPL, written_symbol="AAPL")
+    assert isinstance(decide(signal, view_of(exits, locked, closed, WhenClosed.REFUSE)), Refused)
