@@ -140,7 +140,7 @@ def describe() -> list[dict[str, Any]]:
         {
             "kind": made.kind,
             "title": made.title,
-            "description": (made.__doc__ or "").strip(),
+            "description": " ".join((made.__doc__ or "").split()),
             "always": any(isinstance(one, made) for one in ALWAYS),
             "configurable": made is not MarketClosed,
             "settings": _described(made),
