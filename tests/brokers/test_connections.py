@@ -10,8 +10,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-pytest.importorskip("alpaca", reason="alpaca-py is not installed")
-
 from dashtrade.brokers.schwab.auth import Token
 from dashtrade.context import App
 from dashtrade.services.accounts import connections, schwab_sign_in

@@ -7,8 +7,6 @@ from decimal import Decimal
 
 import pytest
 
-pytest.importorskip("alpaca", reason="alpaca-py is not installed")
-
 from dashtrade.brokers.alpaca.adapter import AlpacaBroker, Timeouts
 from dashtrade.domain.ports import Broker
 from dashtrade.domain.symbols import Symbol

@@ -45,7 +45,6 @@ def refused(said: Any, field: str, *words: str) -> None:
 
 @pytest.fixture
 def sim() -> Iterator[AlpacaSimulator]:
-    pytest.importorskip("alpaca", reason="alpaca-py is not installed")
     with AlpacaSimulator() as simulator:
         yield simulator
 
@@ -123,7 +122,6 @@ def test_a_change_is_held_against_the_venue_like_a_new_bot(alpaca: Person):
 
 
 def test_while_alpaca_is_away_a_bot_is_saved_and_says_what_was_not_checked(make_app: MakeApp):
-    pytest.importorskip("alpaca", reason="alpaca-py is not installed")
     alpaca = House(make_app(ALPACA_API_URL="http://127.0.0.1:9", ALPACA_DATA_URL="http://127.0.0.1:9")).join()
     body = {
         "broker": "alpaca",
@@ -145,7 +143,6 @@ def test_while_alpaca_is_away_a_bot_is_saved_and_says_what_was_not_checked(make_
 
 @pytest.fixture
 def binance(make_app: MakeApp) -> Iterator[Person]:
-    pytest.importorskip("ccxt", reason="ccxt is not installed")
     with Simulator("binance") as simulator:
         keys = getattr(simulator.front, "keys", {"key": "key", "secret": "secret"})
         ann = House(make_app(CCXT_URL_BINANCE=simulator.url)).join()

@@ -10,15 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import MakeApp
-
-pytest.importorskip("alpaca", reason="alpaca-py is not installed")
-
 import bot_engine
 from bot_database import DatabaseAway
 from dashtrade.domain.ports import OrderReport, VenueStatus
 from dashtrade.engine import booking, sending
 from dashtrade.engine.workflow import drive
+from tests.conftest import MakeApp
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.simulators.alpaca_faults import Fault
 from tests.simulators.alpaca_orders import Order

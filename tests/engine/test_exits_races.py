@@ -17,9 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("alpaca", reason="alpaca-py is not installed")
-
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 

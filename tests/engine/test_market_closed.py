@@ -253,7 +253,6 @@ def test_where_a_venue_takes_nothing_while_closed_an_exit_waits_and_its_user_is_
 
 
 def test_at_alpaca_a_closed_market_refuses_entries_by_its_own_calendar_and_queues_exits(make_app: MakeApp):
-    pytest.importorskip("alpaca", reason="alpaca-py is not installed")
     clock = SetClock(datetime.now(UTC))
     with AlpacaSimulator() as sim:
         ann = House(

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("alpaca", reason="alpaca-py is not installed")
-
 from dashtrade.app import build_app
 from dashtrade.context import App
 from dashtrade.domain.values import bot_of_order, client_order_id, new_id

@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("alpaca", reason="alpaca-py is not installed")
-
 from dashtrade.domain.symbols import Symbol
 from tests.conftest import MakeApp
 from tests.simulators.alpaca import AlpacaSimulator

@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("ccxt", reason="ccxt is not installed")
-
 from tests.conftest import MakeApp
 from tests.simulators.crypto import KEY, SECRET, Simulator
 from tests.support.fakes import SetClock

@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("alpaca", reason="alpaca-py is not installed")
-
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.support.at_alpaca import ann, clock, sim  # noqa: F401
 from tests.support.fakes import SetClock

@@ -13,8 +13,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("alpaca", reason="alpaca-py is not installed")
-
 from dashtrade.brokers.alpaca.adapter import AlpacaBroker, Timeouts
 from dashtrade.domain.ports import OrderRef, OrderRequest
 from dashtrade.domain.symbols import Symbol

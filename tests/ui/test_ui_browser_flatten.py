@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("alpaca", reason="alpaca-py is not installed")
-
 from dashtrade.context import App
 from dashtrade.domain.people import User
 from dashtrade.services.accounts import accounts

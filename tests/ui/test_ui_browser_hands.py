@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("alpaca", reason="alpaca-py is not installed")
-
 from dashtrade.app import build_app
 from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse

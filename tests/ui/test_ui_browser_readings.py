@@ -13,8 +13,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-pytest.importorskip("alpaca", reason="alpaca-py is not installed")
-
 from dashtrade.app import build_app
 from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
