@@ -1,18 +1,11 @@
-"""Ann and her account at Alpaca's simulator, whose market tells the product's time: fixtures for the tests of
-the whole path."""
+"""Accounts at Alpaca's simulator."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
-import pytest
-
-from tests.conftest import MakeApp
 from tests.simulators.alpaca import AlpacaSimulator
-from tests.support.fakes import SetClock
-from tests.support.installation import House, Person
+from tests.support.installation import Person
 
 
 def addresses(sim: AlpacaSimulator) -> dict[str, str]:
@@ -27,22 +20,3 @@ def account(person: Person, sim: AlpacaSimulator, **more: Any) -> int:
         "credentials": {"key": sim.key, "secret": sim.secret},
     }
     return person.does("POST", "/accounts", given | more)["id"]
-
-
-@pytest.fixture
-def clock() -> SetClock:
-    return SetClock(datetime.now(UTC))
-
-
-@pytest.fixture
-def sim(clock: SetClock) -> Iterator[AlpacaSimulator]:
-    with AlpacaSimulator() as simulator:
-        simulator.market.now = clock.now
-        yield simulator
-
-
-@pytest.fixture
-def ann(make_app: MakeApp, clock: SetClock, sim: AlpacaSimulator) -> Person:
-    person = House(make_app(clock=clock, **addresses(sim))).join()
-    person.paper = account(person, sim)
-    return person

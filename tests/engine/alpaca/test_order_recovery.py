@@ -18,7 +18,7 @@ from dashtrade.settings import Settings
 from tests.conftest import KEY
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.support.alpaca_desk import raw
-from tests.support.at_alpaca import account, addresses, clock, sim  # noqa: F401
+from tests.support.at_alpaca import account, addresses
 from tests.support.fakes import SetClock
 from tests.support.installation import House, Person
 

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from tests.simulators.alpaca import AlpacaSimulator
-from tests.support.at_alpaca import ann, clock, sim  # noqa: F401
 from tests.support.installation import Person
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

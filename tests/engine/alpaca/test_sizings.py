@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from tests.simulators.alpaca import AlpacaSimulator
-from tests.support.at_alpaca import ann, clock, sim  # noqa: F401
 from tests.support.fakes import SetClock
 from tests.support.installation import Person
 

@@ -10,7 +10,6 @@ import pytest
 
 from dashtrade.domain.symbols import Symbol
 from tests.simulators.alpaca import AlpacaSimulator
-from tests.support.at_alpaca import ann, clock, sim  # noqa: F401
 from tests.support.fakes import SetClock
 from tests.support.installation import Person
 

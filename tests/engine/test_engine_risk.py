@@ -1,0 +1,167 @@
+"""What risk refuses, with its numbers: entries, never exits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.databases import sqlite
+from tests.support.fakes import SetClock, SetFeed
+from tests.support.installation import Person
+from tests.support.orders import CLOSED, check, orders_of
+
+# --- what risk refuses: entries, with the numbers -----------------------------------------------------------
+
+
+def switched(ann: Person, bot: int, mode: str = "pause_entries", scope: str = "bot") -> None:
+    ann.does(
+        "PUT",
+        "/switches",
+        {"scope": scope, "id": bot if scope == "bot" else ann.paper, "mode": mode, "reason": "holiday"},
+    )
+
+
+RULES: dict[str, tuple[dict[str, Any], Any, str, dict[str, str]]] = {
+    "bot active": (
+        {},
+        lambda ann, bot: ann.does("POST", f"/bots/{bot}/pause"),
+        "the bot is paused (paused by its user)",
+        {},
+    ),
+    "switches": (
+        {},
+        switched,
+        "this bot is switched to pause entries (holiday)",
+        {"scope": "bot", "switch": "pause_entries"},
+    ),
+    "trading window": (
+        {"windows": [{"days": ["mon"], "from": "09:30", "to": "16:00"}], "time_zone": "America/New_York"},
+        None,
+        (
+            "outside the bot's trading windows (America/New_York): it is Wed 11:00 there, and they are Mon "
+            "09:30–16:00"
+        ),
+        {"now": "2025-06-04T15:00:00.000Z", "local": "Wed 11:00", "windows": "Mon 09:30–16:00"},
+    ),
+    "cooldown": (
+        {"cooldown_seconds": 600},
+        lambda ann, bot: (ann.trades("buy"), ann.trades("close")),
+        "the cooldown of 600 s has 600 s to go",
+        {"cooldown": "600", "left": "600"},
+    ),
+    "orders per day": (
+        {"orders_per_day": 1},
+        lambda ann, bot: (ann.trades("buy"), ann.trades("close")),
+        "the limit of 1 entries a day is reached",
+        {"limit": "1", "actual": "1"},
+    ),
+    "position size": (
+        {"max_position_size": "4000"},
+        None,
+        "a position of 5,000.00 passes the limit 4,000.00",
+        {"value": "5,000.00", "limit": "4,000.00"},
+    ),
+    "buying power": (
+        {"position_size": "100001"},
+        None,
+        "needs 100,001.00 of 100,000.00 buying power",
+        {"needs": "100,001.00", "buying_power": "100,000.00"},
+    ),
+    "venue": (
+        {},
+        lambda ann, bot: ann.does("PATCH", f"/accounts/{ann.paper}", {"options": {"shorting": False}}),
+        "Paper cannot sell AAPL short",
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+@sqlite
+def test_a_rule_refuses_an_entry_with_its_numbers_and_what_would_have_been_ordered(ann: Person, rule: str):
+    fields, before, reason, numbers = RULES[rule]
+    bot = ann.bot(**fields)
+    if before is not None:
+        before(ann, bot)
+    story = ann.trades("sell" if rule == "venue" else "buy")
+    said = story["bots"][0]
+    assert story["status"] == "refused" and reason in story["reason"] and story["orders"] == []
+    assert check(story, rule)["ok"] is False
+    assert said["would"].startswith("would have sold 50" if rule == "venue" else "would have bought ")
+    assert numbers.items() <= said["numbers"].items() and {"bid", "ask", "equity"} <= said["numbers"].keys()
+    assert any(line["step"] == "refused" and said["would"] in line["detail"] for line in story["timeline"])
+    assert ann.holds(bot) == 0
+
+
+def test_a_daily_loss_stops_entries_until_the_next_day(ann: Person, feed: SetFeed, clock: SetClock):
+    bot = ann.bot(daily_loss_limit="100")
+    ann.trades("buy")
+    feed.set("AAPL", 98)
+    ann.trades("close")  # 50 x -2: exactly the limit
+    story = ann.trades("buy")
+    assert story["status"] == "refused" and story["reason"] == "daily loss 100.00 reached the limit 100.00"
+    assert story["bots"][0]["would"].startswith("would have bought 51.02")
+    clock.forward(86400)
+    assert ann.trades("buy")["status"] == "filled" and ann.holds(bot) > 0
+
+
+@sqlite
+def test_nothing_is_added_to_a_position_past_its_risk_limit(ann: Person, feed: SetFeed):
+    ann.bot(risk_limit_percent="10")
+    ann.trades("buy")
+    feed.set("AAPL", 90)
+    assert "10.00% down, past the risk limit 10%" in ann.trades("add")["reason"]
+
+
+@sqlite
+def test_a_rule_that_no_longer_stands_in_the_way_lets_entries_pass(ann: Person, clock: SetClock):
+    bot = ann.bot(
+        cooldown_seconds=600,
+        orders_per_day=2,
+        windows=[{"days": ["wed"], "from": "09:30", "to": "16:00"}],
+        time_zone="America/New_York",
+    )
+    ann.trades("buy")
+    ann.trades("close")
+    clock.forward(600)
+    assert ann.trades("buy")["status"] == "filled"
+    ann.trades("close")
+    clock.forward(86400 - 600)  # Thursday: a day's two entries are over, and so is the window
+    assert "outside" in ann.trades("buy")["reason"]
+    ann.does("PATCH", f"/bots/{bot}", {"windows": []})
+    assert ann.trades("buy")["status"] == "filled"
+
+
+@pytest.mark.parametrize("way", ["close", "sell", "reduce"])
+@sqlite
+def test_exits_pass_where_entries_do_not(ann: Person, feed: SetFeed, way: str):
+    hurdles = {
+        "cooldown_seconds": 600,
+        "orders_per_day": 1,
+        "max_position_size": "1",
+        "daily_loss_limit": "1",
+        "risk_limit_percent": "1",
+        "windows": [{"days": ["mon"], "from": "09:30", "to": "09:31"}],
+    }
+    bot = ann.bot(sides="long")
+    ann.trades("buy")
+    ann.does("PATCH", f"/bots/{bot}", hurdles)
+    feed.set("AAPL", 50)
+    switched(ann, bot, "halt")
+    ann.does("PUT", "/switches", {"scope": "user", "mode": "halt"})
+    assert ann.get(f"/bots/{bot}")["is_active"] is False
+    story = ann.trades(way, **({"quantity": "50%"} if way == "reduce" else {}))
+    assert story["status"] == "filled" and ann.holds(bot) == (25 if way == "reduce" else 0)
+
+
+@sqlite
+def test_a_flip_that_may_not_open_still_closes(ann: Person):
+    bot = ann.bot(orders_per_day=1)
+    ann.trades("buy")
+    story = ann.trades("sell")
+    assert orders_of(story) == [CLOSED] and ann.holds(bot) == 0
+    assert check(story, "orders per day")["ok"] is False
+    assert any(
+        "closes only: the limit of 1 entries a day is reached" in line["detail"] for line in story["timeline"]
+    )

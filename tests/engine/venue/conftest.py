@@ -1,0 +1,30 @@
+"""A broker that does as it is told, and a bot that trades there."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import MakeApp
+from tests.support.fakes import SetClock, SetFeed
+from tests.support.installation import House, Person, Venue
+
+# --- a venue that does as it is told ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def venue() -> Venue:
+    return Venue()
+
+
+@pytest.fixture
+def away(make_app: MakeApp, clock: SetClock, feed: SetFeed, venue: Venue) -> Person:
+    """Her bot trades at the venue."""
+    person = House(make_app(clock=clock, feed=feed, brokers=venue.kind())).join()
+    person.paper = person.account("venue")
+    person.bot()
+    return person
+
+
+@pytest.fixture
+def bot(away: Person) -> int:
+    return away.get("/bots")["items"][0]["id"]

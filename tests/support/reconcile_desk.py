@@ -1,0 +1,56 @@
+"""An account at Alpaca's simulator whose positions change by other hands than DashTrade's."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from tests.simulators.alpaca import AlpacaSimulator
+from tests.support.at_alpaca import account
+from tests.support.fakes import SetClock
+from tests.support.installation import House
+
+D = Decimal
+
+
+class Desk:
+    """Ann with an Alpaca account; `look` compares it as the worker does, some seconds apart."""
+
+    def __init__(self, house: House, sim: AlpacaSimulator, clock: SetClock) -> None:
+        self.house, self.sim, self.clock, self.ann = house, sim, clock, house.join()
+        self.account = account(self.ann, sim)
+        self.reconciler = house.app.engine.reconciler
+        house.app.engine.gate = self.reconciler.gate
+
+    def bot(self, symbol: str = "AAPL", timeframe: str = "15 Min", **fields: Any) -> int:
+        return self.ann.bot(
+            symbol,
+            timeframe,
+            account=self.account,
+            position_size="10",
+            position_size_type="quantity",
+            **fields,
+        )
+
+    def look(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.reconciler.look(self.account)
+            self.clock.forward(4)
+
+    def by_hand(self, symbol: str, quantity: object, price: object = 100) -> None:
+        """The venue's books after something that nobody told us of."""
+        with self.sim.market.lock:
+            self.sim.market.set_position(self.sim.market.asset(symbol), D(str(quantity)), D(str(price)))
+
+    def drifts(self, status: str = "unresolved") -> list[Any]:
+        return self.ann.get("/drifts", status=status)["items"]
+
+    def drift(self) -> Any:
+        (only,) = self.drifts()
+        return only
+
+    def resolve(self, drift: Any, way: str, **more: Any) -> Any:
+        return self.ann.does("POST", f"/drifts/{drift['id']}/resolve", {"way": way} | more)
+
+    def told(self, words: str) -> int:
+        return sum(words in message for message in self.ann.messages())
