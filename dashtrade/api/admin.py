@@ -19,10 +19,9 @@ from dashtrade.domain.values import iso
 from dashtrade.services.accounts import simulation
 from dashtrade.services.operations import export
 from dashtrade.services.people import admin, credentials, second_factor_policy
+from dashtrade.services.people import audit as audit_service
 from dashtrade.services.people import invitations as invitation_service
-from dashtrade.tables import admin_queries
-from dashtrade.tables import messages as message_table
-from dashtrade.tables import people as table
+from dashtrade.services.trading import trades as trade_service
 
 bp = Blueprint("admin", __name__, url_prefix="/api/v1/admin")
 P = Permission
@@ -91,10 +90,9 @@ def _alone(row: Any) -> dict[str, Any]:
 @endpoint(bp, "GET", "/users", query=UserList, needs=P.MANAGE_USERS)
 def users(user: User, query: UserList) -> dict[str, Any]:
     """Everybody who has an account."""
-    with the_app().db.read() as conn:
-        rows = table.everyone(
-            conn, after=number_cursor(query.cursor) or 0, limit=query.limit + 1, named=query.search.strip()
-        )
+    rows = admin.users(
+        the_app(), user, after=number_cursor(query.cursor) or 0, limit=query.limit + 1, named=query.search
+    )
     views = _views(rows)
     return page(rows, query.limit, lambda row: str(row.id), lambda row: views[row.id])
 
@@ -210,10 +208,9 @@ class AllTradesList(AllTradesFilter, Page):
 @endpoint(bp, "GET", "/trades", query=AllTradesList, needs=P.SEE_ALL_TRADES)
 def trades(user: User, query: AllTradesList) -> dict[str, Any]:
     """Everybody's trades, newest first."""
-    with the_app().db.read() as conn:
-        rows = admin_queries.all_trades(
-            conn, before=number_cursor(query.cursor), limit=query.limit + 1, **query.wanted()
-        )
+    rows = trade_service.everybodys(
+        the_app(), user, before=number_cursor(query.cursor), limit=query.limit + 1, **query.wanted()
+    )
     return page(
         rows,
         query.limit,
@@ -231,10 +228,7 @@ def trades_csv(user: User, query: AllTradesFilter) -> Response:
 @endpoint(bp, "GET", "/audit", query=Page, needs=P.SEE_SYSTEM)
 def audit(user: User, query: Page) -> dict[str, Any]:
     """Who did what, newest first."""
-    with the_app().db.read() as conn:
-        rows = message_table.everything_recorded(
-            conn, before=number_cursor(query.cursor), limit=query.limit + 1
-        )
+    rows = audit_service.entries(the_app(), user, before=number_cursor(query.cursor), limit=query.limit + 1)
     return page(
         rows,
         query.limit,

@@ -15,10 +15,8 @@ from dashtrade.domain.access import Permission, Role, TokenScope, may
 from dashtrade.domain.people import User
 from dashtrade.domain.values import iso
 from dashtrade.services.people import credentials, invitations, second_factor, sessions, users
+from dashtrade.services.people import messages as message_service
 from dashtrade.services.people import tokens as token_service
-from dashtrade.tables import messages as message_table
-from dashtrade.tables import people as table
-from dashtrade.tables import tokens as token_table
 
 bp = Blueprint("auth", __name__, url_prefix="/api/v1")
 
@@ -114,9 +112,7 @@ def me(user: User) -> dict[str, Any]:
 def change_me(user: User, given: UserChanges) -> dict[str, Any]:
     """Change one's own name, time zone and how alerts are taken; null for max_alert_age or body_secret takes
     it away."""
-    users.change_options(the_app(), user, given.model_dump(exclude_unset=True))
-    with the_app().db.read() as conn:
-        return user_view(table.by_id(conn, user.id) or user)
+    return user_view(users.change_options(the_app(), user, given.model_dump(exclude_unset=True)))
 
 
 class NewPassword(Body):
@@ -152,8 +148,6 @@ def change_password(user: User, given: NewPassword) -> dict[str, Any]:
 @endpoint(bp, "GET", "/tokens", needs=None)
 def tokens(user: User) -> dict[str, Any]:
     """One's access tokens; their text is never shown again."""
-    with the_app().db.read() as conn:
-        rows = token_table.list_api_tokens(conn, user.id)
     items = [
         {
             "id": r.id,
@@ -161,9 +155,9 @@ def tokens(user: User) -> dict[str, Any]:
             "created_at": iso(r.created_at),
             "expires_at": iso(r.expires_at),
             "used_at": iso(r.used_at) if r.used_at else None,
-            "scopes": r.scopes.split(),
+            "scopes": list(r.scopes),
         }
-        for r in rows
+        for r in token_service.api_tokens(the_app(), user)
     ]
     return {"items": items, "next_cursor": None}
 
@@ -190,12 +184,11 @@ def webhook_token(user: User) -> dict[str, Any]:
     found = token_service.webhook_token(app, user)
     if found is None:
         return {"token": None, "url": None, "created_at": None, "used_at": None}
-    token, row = found
     return {
-        "token": token,
-        "url": f"{app.settings.public_url}/webhook?token={token}",
-        "created_at": iso(row.created_at),
-        "used_at": iso(row.used_at) if row.used_at else None,
+        "token": found.text,
+        "url": f"{app.settings.public_url}/webhook?token={found.text}",
+        "created_at": iso(found.created_at),
+        "used_at": iso(found.used_at) if found.used_at else None,
     }
 
 
@@ -225,10 +218,9 @@ class MessageList(Page):
 @endpoint(bp, "GET", "/messages", query=MessageList, needs=None)
 def messages(user: User, query: MessageList) -> dict[str, Any]:
     """What DashTrade told its user, newest first."""
-    with the_app().db.read() as conn:
-        rows = message_table.list_page(
-            conn, user.id, before=number_cursor(query.cursor), limit=query.limit + 1, unread_only=query.unread
-        )
+    rows = message_service.messages(
+        the_app(), user, before=number_cursor(query.cursor), limit=query.limit + 1, unread_only=query.unread
+    )
     return page(
         rows,
         query.limit,
@@ -254,9 +246,4 @@ class ReadUpTo(Body):
 @endpoint(bp, "POST", "/messages/read", body=ReadUpTo, needs=None, scopes=[TokenScope.TRADE])
 def mark_read(user: User, given: ReadUpTo) -> dict[str, Any]:
     """Mark messages as read, up to and including one."""
-    app = the_app()
-    return {
-        "marked": app.db.write(
-            lambda conn: message_table.mark_read(conn, user.id, up_to=given.up_to, now=app.clock.now())
-        )
-    }
+    return {"marked": message_service.mark_read(the_app(), user, up_to=given.up_to)}

@@ -3,6 +3,7 @@ and is recorded."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,28 @@ def user_of(app: App, actor: User, user_id: int) -> User:
         raise NotFound("user")
     require_over(actor, user)
     return user
+
+
+def users(app: App, actor: User, *, after: int, limit: int, named: str = "") -> list[User]:
+    """Everybody who has an account; `named`: a part of the name or the email."""
+    require(actor, Permission.MANAGE_USERS)
+    with app.db.read() as conn:
+        return table.everyone(conn, after=after, limit=limit, named=named.strip())
+
+
+def find_users(app: App, actor: User, user_ids: Iterable[int]) -> dict[int, User]:
+    """Those of them that there are, to be named beside what they did."""
+    require(actor, Permission.SEE_SYSTEM)
+    with app.db.read() as conn:
+        found = [table.by_id(conn, user_id) for user_id in user_ids]
+    return {user.id: user for user in found if user is not None}
+
+
+def find_by_email(app: App, actor: User, email: str) -> User | None:
+    require(actor, Permission.SEE_ALL_TRADES)
+    with app.db.read() as conn:
+        found = table.by_email(conn, email.strip().lower())
+    return None if found is None else found[0]
 
 
 def set_role(app: App, actor: User, user_id: int, role: Role) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -35,6 +35,42 @@ class Access:
     user: User
     scopes: frozenset[TokenScope]
     second_factor_due: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiToken:
+    """As its user sees it; its text is never shown again."""
+
+    id: int
+    name: str
+    created_at: datetime
+    expires_at: datetime
+    used_at: datetime | None
+    scopes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookToken:
+    text: str  # in clear, for its owner
+    created_at: datetime
+    used_at: datetime | None
+
+
+def api_tokens(app: App, user: User) -> list[ApiToken]:
+    """Newest first; those that have run out too."""
+    with app.db.read() as conn:
+        found = token_table.list_api_tokens(conn, user.id)
+    return [
+        ApiToken(
+            id=row.id,
+            name=row.name,
+            created_at=row.created_at,
+            expires_at=row.expires_at,
+            used_at=row.used_at,
+            scopes=tuple(row.scopes.split()),
+        )
+        for row in found
+    ]
 
 
 def by_access_token(app: App, token: str) -> User | None:
@@ -117,9 +153,11 @@ def revoke_webhook_tokens(app: App, user: User) -> int:
     return app.db.write(work)
 
 
-def webhook_token(app: App, user: User) -> tuple[str, Any] | None:
-    """The current token in clear, for its owner, and its row. Whoever else looks at the page could trade with
-    it: they see none."""
+def webhook_token(app: App, user: User) -> WebhookToken | None:
+    """The current one. Another person who looks at the page could trade with it: they see none."""
     with app.db.read() as conn:
         row = token_table.current_webhook_token(conn, user.id)
-    return ("hidden-in-this-view" if user.viewer else app.vault.decrypt(row.secret), row) if row else None
+    if row is None:
+        return None
+    text = "hidden-in-this-view" if user.viewer else app.vault.decrypt(row.secret)
+    return WebhookToken(text=text, created_at=row.created_at, used_at=row.used_at)

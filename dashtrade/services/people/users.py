@@ -57,6 +57,12 @@ def setup_link(app: App) -> str | None:
     return f"{app.settings.dashboard_url}/setup?setup={code}"
 
 
+def is_empty(app: App) -> bool:
+    """Has nobody an account yet?"""
+    with app.db.read() as conn:
+        return not table.count(conn)
+
+
 def register(app: App, *, email: str, password: str, name: str, code: str | None, address: str) -> SignedIn:
     """The first user needs the set-up code and becomes superadmin; the others what the installation's sign-up
     says."""
@@ -236,7 +242,7 @@ def sign_in(app: App, user_id: int, address: str = "") -> SignedIn:
     return SignedIn(user=user, access_token=token)
 
 
-def change_options(app: App, user: User, changes: dict[str, Any]) -> None:
+def change_options(app: App, user: User, changes: dict[str, Any]) -> User:
     """The user's own settings; `body_secret` is kept as a hash, empty takes it away."""
     values = dict(changes)
     if "body_secret" in values:
@@ -249,6 +255,8 @@ def change_options(app: App, user: User, changes: dict[str, Any]) -> None:
         read_zone(values["time_zone"])
     if values:
         app.db.write(lambda conn: table.change(conn, user.id, **values))
+    with app.db.read() as conn:
+        return table.by_id(conn, user.id) or user
 
 
 def read_zone(name: str) -> str:

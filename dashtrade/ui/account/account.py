@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 import streamlit as st
@@ -12,9 +13,9 @@ from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed
 from dashtrade.services.demo import demo
 from dashtrade.services.people import credentials, invitations, removal, users
+from dashtrade.services.people import messages as message_service
 from dashtrade.services.people import sessions as service
-from dashtrade.tables import messages as message_table
-from dashtrade.tables import tokens as token_table
+from dashtrade.services.people import tokens as token_service
 from dashtrade.ui.kit.components import Cell, Column, Row, table
 from dashtrade.ui.kit.format import ago, count, day, moment
 from dashtrade.ui.kit.time_zones import with_own, zone_label
@@ -195,8 +196,7 @@ def sessions(app: App, user: User) -> None:
 
 
 def tokens(app: App, user: User) -> None:
-    with app.db.read() as conn:
-        found = token_table.list_api_tokens(conn, user.id)
+    found = token_service.api_tokens(app, user)
     now = app.clock.now()
     with panel("API tokens", key="tokens"):
         st.caption(
@@ -241,11 +241,9 @@ SCOPES = {
 }
 
 
-def _scopes(stored: str) -> str:
+def _scopes(scopes: Sequence[str]) -> str:
     """As the list of tokens shows them."""
-    return (
-        "may do everything" if len(stored.split()) == len(TokenScope) else f"may {', '.join(stored.split())}"
-    )
+    return "may do everything" if len(scopes) == len(TokenScope) else f"may {', '.join(scopes)}"
 
 
 @st.dialog("New API token")
@@ -299,11 +297,10 @@ def messages(app: App, user: User) -> None:
             on_change=_newest,
         )
         before = st.session_state.get("messages_before")
-        with app.db.read() as conn:
-            found = message_table.list_page(
-                conn, user.id, before=before, limit=MESSAGES + 1, problems_only=only == "Problems"
-            )
-            unread = message_table.unread(conn, user.id)
+        found = message_service.messages(
+            app, user, before=before, limit=MESSAGES + 1, problems_only=only == "Problems"
+        )
+        unread = message_service.unread(app, user)
         if not found:
             st.caption("Nothing yet. Fills, stops and whatever wants your attention show up here.")
             return
@@ -315,15 +312,11 @@ def messages(app: App, user: User) -> None:
         ]
         st.html(f'<ul class="dt-list">{"".join(lines)}</ul>')
         with st.container(horizontal=True, vertical_alignment="center"):
-            if unread.number and st.button(
-                f"Mark {count(unread.number, 'message')} as read", key="messages_read"
+            if unread.newest is not None and st.button(
+                f"Mark {count(unread.count, 'message')} as read", key="messages_read"
             ):
                 with trying() as attempt:
-                    app.db.write(
-                        lambda conn: message_table.mark_read(
-                            conn, user.id, up_to=unread.newest, now=app.clock.now()
-                        )
-                    )
+                    message_service.mark_read(app, user, up_to=unread.newest)
                 if attempt.ok:
                     st.rerun()
             st.space("stretch")

@@ -9,8 +9,8 @@ import streamlit as st
 from dashtrade.context import App
 from dashtrade.domain.people import User
 from dashtrade.services.people import admin as service
-from dashtrade.tables import messages as message_table
-from dashtrade.tables import people as people_table
+from dashtrade.services.people import audit
+from dashtrade.services.people.audit import AuditEntry
 from dashtrade.ui.kit.components import Card, Cell, Column, Row, cards, lines, milliseconds, table
 from dashtrade.ui.kit.format import count, moment
 from dashtrade.ui.shell.page import live, panel, the_app
@@ -113,12 +113,8 @@ def _figures(user: User) -> None:
 
 def deeds(app: App, user: User) -> None:
     before = cursor("before")
-    with app.db.read() as conn:
-        found = message_table.everything_recorded(conn, before=before or None, limit=PAGE + 1)
-        who = {
-            number: people_table.by_id(conn, number)
-            for number in {n for row in found for n in (row.user_id,) if n}
-        }
+    found = audit.entries(app, user, before=before or None, limit=PAGE + 1)
+    who = service.find_users(app, user, {row.user_id for row in found if row.user_id})
     columns = [
         Column(label="What"),
         Column(label="Who"),
@@ -142,7 +138,7 @@ def deeds(app: App, user: User) -> None:
     turn(found, before, "before", lambda row: row.id)
 
 
-def _detail(row: Any) -> str:
+def _detail(row: AuditEntry) -> str:
     theirs = row.subject_id != row.user_id or row.action.partition(" ")[0] in THINGS
     about = [f"no. {row.subject_id}"] if row.subject_id and theirs else []
     if isinstance(row.detail, dict):
@@ -166,7 +162,7 @@ def _said(value: Any) -> str:
     return str(value)
 
 
-def _name(number: int | None, who: dict[int, User | None]) -> str:
+def _name(number: int | None, who: dict[int, User]) -> str:
     if number is None:
         return "the system"
     found = who.get(number)

@@ -14,7 +14,6 @@ from dashtrade.domain.people import User
 from dashtrade.services.people import admin as service
 from dashtrade.services.people import credentials, second_factor_policy, sessions
 from dashtrade.services.people import invitations as invitation_service
-from dashtrade.tables import people as people_table
 from dashtrade.ui.admin.admin import PAGE, cursor, turn
 from dashtrade.ui.kit.components import Cell, Column, Row, go, table
 from dashtrade.ui.kit.format import ago, count, day, moment, text
@@ -45,8 +44,7 @@ def show(app: App, user: User) -> None:
         st.space("stretch")
         if st.button("Invite somebody", type="primary", icon=":material/person_add:", key="invite"):
             _invite()
-    with app.db.read() as conn:
-        found = people_table.everyone(conn, after=after, limit=PAGE + 1, named=(named or "").strip())
+    found = service.users(app, user, after=after, limit=PAGE + 1, named=named or "")
     alone = second_factor_policy.without(app, [who.id for who in found])
     with panel(key="people_panel"):
         clicked = (
@@ -158,8 +156,7 @@ def _factor(user: User, who: User, alone: Any) -> Cell:
 @st.dialog("Account", on_dismiss="rerun")
 def _manage(user_id: int) -> None:
     actor, app = guard(Permission.MANAGE_USERS), the_app()
-    with app.db.read() as conn:
-        who = people_table.by_id(conn, user_id)
+    who = service.find_users(app, actor, {user_id}).get(user_id)
     if who is None:
         st.info("This account is gone.")
         return

@@ -16,19 +16,16 @@ from dashtrade.domain.bots import Stop
 from dashtrade.domain.people import User
 from dashtrade.services.accounts import simulation
 from dashtrade.services.bots import switches as switch_service
+from dashtrade.services.bots.switches import switches
+from dashtrade.services.operations import health
 from dashtrade.services.people import admin as service
 from dashtrade.services.people import invitations as invitation_service
 from dashtrade.services.people import second_factor_policy as policy
-from dashtrade.tables import decisions as decision_table
-from dashtrade.tables import lanes as lane_table
-from dashtrade.tables import people as people_table
-from dashtrade.tables import switches as switch_table
 from dashtrade.ui.kit.components import Card, Cell, Column, Row, cards, table
 from dashtrade.ui.kit.format import count, moment, quantity, text
 from dashtrade.ui.shell.errors import trying
 from dashtrade.ui.shell.page import guard, live, panel, the_app
 
-SILENT = 10  # seconds after which a worker that beats every two is missing
 LINES = 120
 SIGNUPS = {"open": "Anybody", "invite": "By invitation", "closed": "Nobody"}
 
@@ -64,30 +61,28 @@ def show(app: App, user: User) -> None:
 @live(every=3)
 def _health(user: User) -> None:
     app = the_app()
-    with app.db.read() as conn:
-        (waiting, oldest), quiet = decision_table.waiting(conn, app.clock.now()), lane_table.last_beat(conn)
-        members = people_table.count(conn)
-    well = quiet is not None and quiet <= SILENT
-    late = (app.clock.now() - oldest).total_seconds() if oldest else 0
+    queue, silence = health.queue(app), health.worker_silence(app)
+    running = silence is not None and silence <= health.WORKER_MISSING_SECONDS
+    late = (app.clock.now() - queue.oldest).total_seconds() if queue.oldest else 0
     cards(
         "health",
         [
             Card(
                 label="Worker",
-                value="At work" if well else "Silent",
-                tone="up" if well else "down",
-                note="carries out signals" if well else "start DashTrade again, or read its log",
+                value="Running" if running else "Not responding",
+                tone="up" if running else "down",
+                note="carries out signals" if running else "start DashTrade again, or read its log",
             ),
             Card(
                 label="Waiting signals",
-                value=f"{waiting:,}",
-                note=f"the oldest for {late:.0f} s" if oldest else "nothing waits",
+                value=f"{queue.waiting:,}",
+                note=f"the oldest for {late:.0f} s" if queue.oldest else "nothing waits",
                 note_tone="warn" if late > 10 else "",
             ),
             Card(label="Database", value="SQLite" if app.db.is_sqlite else "PostgreSQL", note=_size(app)),
             Card(
                 label="People",
-                value=f"{members:,}",
+                value=f"{health.user_count(app):,}",
                 note=f"{SIGNUPS[invitation_service.signup(app)].lower()} may join",
             ),
             Card(label="Dashboard's memory", value=f"{_memory():.0f} MB", note="this process"),
@@ -145,8 +140,7 @@ def _pace(app: App) -> None:
 
 
 def _switch(app: App, user: User) -> None:
-    with app.db.read() as conn:
-        every = [row for row in switch_table.list_switches(conn, user.id) if row.scope == "all"]
+    every = [one for one in switches(app, user) if one.scope == "all"]
     with panel("Trading for everybody", key="all_switch"):
         if every:
             st.markdown(

@@ -9,8 +9,8 @@ import streamlit as st
 from dashtrade.context import App
 from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed
-from dashtrade.tables import admin_queries
-from dashtrade.tables import people as people_table
+from dashtrade.services.people import admin as admin_service
+from dashtrade.services.trading import trades as trade_service
 from dashtrade.ui.admin.admin import PAGE, cursor, turn
 from dashtrade.ui.kit.components import Cell, Column, Row, table
 from dashtrade.ui.kit.format import moment, money, price, quantity, signed, tone
@@ -51,7 +51,7 @@ def show(app: App, user: User) -> None:
         on_change=_first_page,
     )
     try:
-        given = {"symbol": symbol or "", "action": side or "", "of_user": _number(app, email or "")}
+        given = {"symbol": symbol or "", "action": side or "", "of_user": _number(app, user, email or "")}
         filters = wanted(given)
     except Malformed as error:
         st.error(explained(error))
@@ -59,8 +59,7 @@ def show(app: App, user: User) -> None:
     fourth.link_button(
         "Download CSV", f"{ALL_TRADES}?{urlencode(given)}", icon=":material/download:", width="stretch"
     )
-    with app.db.read() as conn:
-        found = admin_queries.all_trades(conn, before=before or None, limit=PAGE + 1, **filters)
+    found = trade_service.everybodys(app, user, before=before or None, limit=PAGE + 1, **filters)
     with panel(key="all_trades_panel"):
         if not found:
             st.caption("No trade fits." if any(given.values()) else "Nobody has traded yet.")
@@ -87,18 +86,17 @@ def show(app: App, user: User) -> None:
     turn(found, before, "trades_before", lambda trade: trade.id)
 
 
-def _number(app: App, email: str) -> str:
+def _number(app: App, user: User, email: str) -> str:
     if not email.strip():
         return ""
-    with app.db.read() as conn:
-        found = people_table.by_email(conn, email.strip().lower())
+    found = admin_service.find_by_email(app, user, email)
     if found is None:
         raise Malformed(
             f"nobody here has the email {email.strip()[:60]!r}",
             where="of_email",
             hint="Type it in full, or leave it empty.",
         )
-    return str(found[0].id)
+    return str(found.id)
 
 
 def _first_page() -> None:

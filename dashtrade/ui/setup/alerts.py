@@ -81,7 +81,7 @@ def _builder(app: App, user: User, bots: list[Bot]) -> Bot:
         "Webhook URL."
     )
     if found := tokens.webhook_token(app, user):
-        webhook.address_line(app, found[0], "alert_url")
+        webhook.address_line(app, found.text, "alert_url")
     elif st.button("Make my webhook address", icon=":material/link:", key="alert_make_url"):
         with trying() as attempt:
             tokens.rotate_webhook_token(app, user)

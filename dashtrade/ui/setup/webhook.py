@@ -35,12 +35,11 @@ def show(app: App, user: User) -> None:
             tokens.rotate_webhook_token(app, user)
             st.rerun()
         return
-    token, row = found
     with st.container(border=True, key="webhook_panel"):
         st.header("Your webhook address", anchor=False)
-        address_line(app, token, "webhook_url", shown=st.toggle("Show it", key="reveal"))
+        address_line(app, found.text, "webhook_url", shown=st.toggle("Show it", key="reveal"))
         st.caption(
-            f"Made {day(user, row.created_at)} · last used {ago(app.clock.now(), row.used_at)} · whoever "
+            f"Made {day(user, found.created_at)} · last used {ago(app.clock.now(), found.used_at)} · whoever "
             "has it can send alerts to your bots, "
             "and nothing else: no password, no key and no money can be got at with it."
         )

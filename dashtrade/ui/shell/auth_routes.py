@@ -29,7 +29,6 @@ from dashtrade.services.people import (
 )
 from dashtrade.services.people.users import Denied
 from dashtrade.settings import ROOT
-from dashtrade.tables import people as people_table
 from dashtrade.ui.kit.ticker import Ticker
 from dashtrade.ui.shell.auth_pages import DEMO_ASIDE, Field, Wrong, form, notice, sentence
 from dashtrade.ui.shell.middleware import MAX_FORM, local_path, token_of, who
@@ -140,7 +139,7 @@ class Doors:
         if request.method == "GET":
             if await run_in_threadpool(sessions.find, self.app, token_of(request)):
                 return RedirectResponse(to, 303)
-            if await run_in_threadpool(self._nobody):
+            if await run_in_threadpool(users.is_empty, self.app):
                 return HTMLResponse(_first_time())
             done = "Your new password is set: sign in with it." if given.get("said") == "new-password" else ""
             return HTMLResponse(
@@ -302,7 +301,7 @@ class Doors:
 
     async def setup(self, request: Request, given: dict[str, str]) -> Response:
         """The first account; the code comes with the link that is printed at the start."""
-        if not await run_in_threadpool(self._nobody):
+        if not await run_in_threadpool(users.is_empty, self.app):
             return RedirectResponse("/auth/login", 303)
         code = given.get("setup", "")
         if request.method == "GET":
@@ -445,10 +444,6 @@ class Doors:
         if user is None:
             return Response(status_code=401)
         return Response(status_code=409 if self.tabs.full(who(user)) else 204)
-
-    def _nobody(self) -> bool:
-        with self.app.db.read() as conn:
-            return people_table.count(conn) == 0
 
 
 def _code_form(ticket: str, to: str, wrong: Wrong | None = None) -> str:

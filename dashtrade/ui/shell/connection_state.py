@@ -12,7 +12,7 @@ from dashtrade.domain.accounts import Account
 from dashtrade.domain.people import User
 from dashtrade.services.accounts import prices
 from dashtrade.services.accounts.prices import Known, real_money
-from dashtrade.tables import lanes as lane_table
+from dashtrade.services.operations import health
 from dashtrade.ui.kit.format import ago, moment, sentence
 
 LOST = timedelta(minutes=5)  # what was read longer ago says nothing any more
@@ -52,9 +52,8 @@ def connection(app: App, account: Account, *, silent: bool = False) -> Connectio
 
 
 def worker_is_silent(app: App) -> bool:
-    with app.db.read() as conn:
-        quiet = lane_table.last_beat(conn)
-    return quiet is not None and quiet > prices.FRESH.total_seconds()
+    silence = health.worker_silence(app)
+    return silence is not None and silence > prices.FRESH.total_seconds()
 
 
 def shown(app: App, accounts: Sequence[Account]) -> tuple[list[Connection], int]:
