@@ -6,12 +6,9 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-
-import pytest
 
 from dashtrade.brokers.alpaca.adapter import AlpacaBroker, Timeouts
 from dashtrade.domain.ports import OrderRef, OrderRequest
@@ -72,19 +69,6 @@ def ref(name: str) -> OrderRef:
         type=OrderType.MARKET,
         created_at=datetime.now(UTC),
     )
-
-
-@pytest.fixture(name="sim")
-def simulator() -> Iterator[AlpacaSimulator]:
-    with AlpacaSimulator() as sim:
-        yield sim
-
-
-@pytest.fixture(name="desk")
-def desk_of(sim: AlpacaSimulator) -> Iterator[Desk]:
-    desk = Desk(sim)
-    yield desk
-    desk.broker.close()
 
 
 def raw(sim: AlpacaSimulator, method: str, path: str, body: object = None) -> tuple[int, dict]:

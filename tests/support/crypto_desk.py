@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-import pytest
-
 from dashtrade.brokers.crypto.adapter import CryptoBroker
 from dashtrade.brokers.crypto.venues import EXCHANGES
 from dashtrade.domain.ports import OrderRef, OrderRequest
@@ -92,15 +90,3 @@ def desk(exchange: str, **options):
         yield made
     finally:
         made.close()
-
-
-@pytest.fixture
-def binance():
-    with desk("binance") as made:
-        yield made
-
-
-@pytest.fixture(params=FIVE)
-def each(request):
-    with desk(request.param) as made:
-        yield made

@@ -13,8 +13,8 @@ import pytest
 
 from dashtrade.brokers.schwab.reports import order_report
 from dashtrade.domain.ports import BadCredentials, Rejected, VenueStatus
-from tests.brokers.test_schwab_facts import AAPL, BUY, LIMIT, SELL, D, Desk, desk, made  # noqa: F401
 from tests.support.fakes import SetClock
+from tests.support.schwab_desk import AAPL, BUY, LIMIT, SELL, D, Desk, made
 
 NOW = "2026-03-04T01:26:35+0000"
 

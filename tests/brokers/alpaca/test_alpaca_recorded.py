@@ -8,7 +8,7 @@ import pytest
 
 from dashtrade.domain.ports import Rejected, VenueStatus
 from dashtrade.domain.values import OrderType, TimeInForce
-from tests.support.alpaca_desk import BUY, LIMIT, SELL, D, Desk, desk_of, simulator  # noqa: F401
+from tests.support.alpaca_desk import BUY, LIMIT, SELL, D, Desk
 
 DAY, GTC, STOP, STOP_LIMIT = TimeInForce.DAY, TimeInForce.GTC, OrderType.STOP, OrderType.STOP_LIMIT
 

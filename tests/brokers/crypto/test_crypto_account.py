@@ -19,7 +19,7 @@ from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import Malformed
 from tests.simulators.crypto import KEY, SECRET
-from tests.support.crypto_desk import BUY, FIVE, LIMIT, MARKET, SELL, D, binance, desk, each  # noqa: F401
+from tests.support.crypto_desk import BUY, FIVE, LIMIT, MARKET, SELL, D, desk
 
 # --- steps and minimums -------------------------------------------------------------------------------------
 

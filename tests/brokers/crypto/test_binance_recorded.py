@@ -6,7 +6,7 @@ import pytest
 
 from dashtrade.domain.ports import Rejected, VenueStatus
 from dashtrade.domain.values import OrderType
-from tests.support.crypto_desk import BUY, LIMIT, SELL, Desk, binance  # noqa: F401
+from tests.support.crypto_desk import BUY, LIMIT, SELL, Desk
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,23 @@
+"""Alpaca's simulator, and an adapter on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.simulators.alpaca import AlpacaSimulator
+from tests.support.alpaca_desk import Desk
+
+
+@pytest.fixture(name="sim")
+def simulator() -> Iterator[AlpacaSimulator]:
+    with AlpacaSimulator() as sim:
+        yield sim
+
+
+@pytest.fixture(name="desk")
+def desk_of(sim: AlpacaSimulator) -> Iterator[Desk]:
+    desk = Desk(sim)
+    yield desk
+    desk.broker.close()

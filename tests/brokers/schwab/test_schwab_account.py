@@ -1,0 +1,229 @@
+"""What we paid to find out about Schwab's sign-in, accounts and prices."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from dashtrade.brokers.schwab.auth import Token, authorize_url, exchange_code, expires_in, warning
+from dashtrade.brokers.schwab.capabilities import CAPABILITIES
+from dashtrade.brokers.schwab.credentials import check
+from dashtrade.domain.ports import BadCredentials, RetryLater, Unavailable, VenueStatus
+from dashtrade.domain.timeframes import Timeframe
+from dashtrade.domain.values import Malformed
+from tests.simulators.schwab import CALLBACK, CODE, HASH, KEY, NUMBER, SECRET
+from tests.support.schwab_desk import AAPL
+
+VERIFIER = "made up, as no challenge was given"
+
+NOW = datetime(2026, 3, 9, 16, 0, tzinfo=UTC)
+
+# --- the sign-in --------------------------------------------------------------------------------------------
+
+
+def test_a_token_about_to_end_is_renewed_once_and_given_back(desk):
+    broker = desk.another(token=desk.front.token(life=timedelta(seconds=60)))
+    threads = [threading.Thread(target=broker.positions) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert desk.front.refreshes == 1 and len(desk.saved) == 1
+    kept = Token.read(desk.saved[0])
+    assert kept.access == desk.front.access and kept.access_ends > datetime.now(UTC) + timedelta(minutes=29)
+
+
+def test_renewing_does_not_move_the_seven_days(desk):
+    created = datetime.now(UTC).replace(microsecond=0) - timedelta(days=3)
+    broker = desk.another(token=desk.front.token(created=created, life=timedelta(0)))
+    broker.positions()
+    assert Token.read(desk.saved[-1]).created == created
+    assert timedelta(days=3, hours=23) < broker.expires_in() < timedelta(days=4)
+
+
+def test_a_token_that_is_refused_early_is_renewed_and_the_order_goes_once(desk):
+    desk.broker.rules(AAPL)
+    desk.front.access = "another"
+    assert desk.broker.submit(desk.request()).status is VenueStatus.FILLED
+    assert len(desk.core.orders) == 1 and desk.front.refreshes == 1
+
+
+def test_after_seven_days_nothing_is_asked_any_more(desk):
+    ended = datetime.now(UTC) - timedelta(days=7, seconds=1)
+    broker = desk.another(token=desk.front.token(created=ended, life=timedelta(0)))
+    with pytest.raises(BadCredentials, match="seven days"):
+        broker.submit(desk.request())
+    assert desk.paths() == []
+
+
+def test_a_sign_in_that_was_revoked_is_a_matter_of_credentials(desk):
+    token = desk.front.token(life=timedelta(0))
+    desk.front.refresh = "revoked"
+    with pytest.raises(BadCredentials, match="Sign in"):
+        desk.another(token=token).positions()
+    assert not desk.saved
+
+
+def test_a_sign_in_that_does_not_answer_means_later_as_nothing_was_sent(desk):
+    broker = desk.another(token=desk.front.token(life=timedelta(0)))
+    desk.simulator.fault("answer", on="sign_in", status=503, body="<html>")
+    with pytest.raises(RetryLater):
+        broker.submit(desk.request())
+    assert not desk.core.orders and not desk.saved
+
+
+def test_the_end_is_warned_of_days_before():
+    token = json.dumps({"creation_timestamp": int(NOW.timestamp()), "token": {"refresh_token": "r"}})
+    assert expires_in(token, NOW) == timedelta(days=7)
+    said = {days: warning(token, NOW + timedelta(days=days)) for days in (0, 4.9, 5, 6, 6.99, 7)}
+    assert (
+        not said[0]
+        and not said[4.9]
+        and "2 days" in said[5]
+        and "24 hours" in said[6]
+        and "less than 2 hours" in said[6.99]
+    )
+    assert "has ended" in said[7] and all("Sign in" in words for words in said.values() if words)
+
+
+def test_the_address_to_sign_in_at_names_key_and_callback():
+    """The verifier and its challenge are the example of RFC 7636."""
+    link = authorize_url("k&1", CALLBACK, state="s", verifier="dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")
+    assert parse_qs(urlsplit(link).query) == {
+        "client_id": ["k&1"],
+        "redirect_uri": [CALLBACK],
+        "response_type": ["code"],
+        "state": ["s"],
+        "code_challenge": ["E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"],
+        "code_challenge_method": ["S256"],
+    }
+
+
+@pytest.mark.parametrize(
+    "written", [CODE, CODE.replace("@", "%40"), f"{CALLBACK}?code={CODE.replace('@', '%40')}&session=1"]
+)
+def test_a_code_becomes_a_token_however_it_is_pasted(desk, written):
+    text = exchange_code(KEY, SECRET, CALLBACK, written, verifier=VERIFIER, url=desk.simulator.url)
+    check({"key": KEY, "secret": SECRET, "token": text}, {})
+    assert desk.another(token=text).positions() == [] and expires_in(text, datetime.now(UTC)) > timedelta(
+        days=6, hours=23
+    )
+
+
+def test_a_wrong_code_is_told_and_an_address_without_one_too(desk):
+    with pytest.raises(BadCredentials):
+        exchange_code(KEY, SECRET, CALLBACK, "C0.wrong@", verifier=VERIFIER, url=desk.simulator.url)
+    with pytest.raises(Malformed, match="no code"):
+        exchange_code(
+            KEY, SECRET, CALLBACK, f"{CALLBACK}?error=denied", verifier=VERIFIER, url=desk.simulator.url
+        )
+
+
+def test_a_token_does_not_show_in_logs(desk):
+    assert "refresh-1" not in repr(Token.read(desk.front.token())) and "access-1" not in repr(
+        desk.broker.__dict__
+    )
+
+
+GOOD = {"key": KEY, "secret": SECRET, "token": '{"creation_timestamp": 1, "token": {"refresh_token": "r"}}'}
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "where"),
+    [
+        ({"key": ""}, {}, "credentials.key"),
+        ({"secret": " "}, {}, "credentials.secret"),
+        ({"token": "{"}, {}, "credentials.token"),
+        ({"token": "[]"}, {}, "credentials.token"),
+        ({"token": '{"token": {}}'}, {}, "credentials.token"),
+        (
+            {"token": '{"creation_timestamp": 1e999, "token": {"refresh_token": "r"}}'},
+            {},
+            "credentials.token",
+        ),
+        ({}, {"mode": "paper"}, "mode"),
+    ],
+)
+def test_what_cannot_work_is_said_before_it_is_stored(change, options, where):
+    check(GOOD, {})
+    with pytest.raises(Malformed) as caught:
+        check({**GOOD, **change}, options)
+    assert caught.value.where == where and caught.value.hint
+
+
+# --- the account and the prices -----------------------------------------------------------------------------
+
+
+def test_every_path_names_the_account_by_its_hash(desk):
+    desk.broker.account()
+    assert (
+        desk.paths() == ["/trader/v1/accounts/accountNumbers", f"/trader/v1/accounts/{HASH}"]
+        and desk.broker.account().number == NUMBER
+    )
+
+
+def test_of_several_accounts_one_has_to_be_chosen(desk):
+    desk.front.accounts["99998888"] = "FEDCBA"
+    with pytest.raises(BadCredentials, match=r"several accounts.*…5678, …8888"):
+        desk.another().submit(desk.request())
+    assert desk.another(account="99998888").account().number == "99998888"
+    with pytest.raises(BadCredentials):
+        desk.another(account="1").account()
+
+
+def test_an_answer_of_another_shape_is_unavailable(desk):
+    desk.broker.account()
+    for body in ("[]", "{}", '{"securitiesAccount": 7}', "null", "<html>"):
+        desk.simulator.fault("answer", on="read", status=200, body=body)
+        with pytest.raises(Unavailable):
+            desk.broker.positions()
+
+
+def test_a_price_is_as_old_as_schwab_says_and_never_of_the_future(desk):
+    desk.front.quotes_late = 900.0
+    assert timedelta(seconds=890) < datetime.now(UTC) - desk.broker.quote(AAPL).at < timedelta(seconds=910)
+    desk.front.quotes_late = -60.0
+    assert desk.broker.quote(AAPL).at <= datetime.now(UTC)
+
+
+def test_on_a_holiday_the_market_is_closed(desk):
+    desk.front.trades_today = False
+    assert not desk.broker.market_open(AAPL)
+    assert not desk.broker.market_open(AAPL) and desk.paths().count("/marketdata/v1/markets") == 1
+
+
+def test_the_next_open_is_sought_day_by_day_over_a_long_weekend(desk):
+    desk.front.trades_today, desk.front.closed_days = False, 4
+    opens = desk.broker.opens_at(AAPL)
+    assert timedelta(days=3, hours=22) < opens - datetime.now(UTC) < timedelta(days=4)
+    asked = desk.paths().count("/marketdata/v1/markets")
+    assert (
+        asked == 5
+        and desk.broker.opens_at(AAPL) == opens
+        and desk.paths().count("/marketdata/v1/markets") == asked
+    )
+    desk.front.closed_days = 30
+    assert desk.another().opens_at(AAPL) is None, "further ahead it is not known"
+
+
+@pytest.mark.parametrize("frame", ["1h", "2h", "15m", "1d", "1w"])
+def test_candles_that_schwab_lacks_are_put_together(desk, frame):
+    candles = desk.broker.candles(AAPL, Timeframe.parse(frame), end=datetime.now(UTC), count=5)
+    assert len(candles) == 5 and {(b.at - a.at) for a, b in itertools.pairwise(candles)} == {
+        Timeframe.parse(frame).span
+    }
+
+
+def test_a_timeframe_that_cannot_be_had_is_said(desk):
+    with pytest.raises(Unavailable, match="Use 1, 5"):
+        desk.broker.candles(AAPL, Timeframe.parse("7s"), end=datetime.now(UTC), count=5)
+
+
+def test_settling_may_be_set_for_one_account(desk):
+    assert desk.another(settle=timedelta(0)).capabilities == replace(CAPABILITIES, settle=timedelta(0))
