@@ -1,4 +1,4 @@
-"""Broker accounts, bots and switches."""
+"""Bots: their settings, and what they own."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from dashtrade.api.reading import Page, number_cursor, page
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.exits import exits as exit_rules
 from dashtrade.domain.people import User
-from dashtrade.domain.signals import SizeKind
 from dashtrade.domain.values import iso, plain
 from dashtrade.services.accounts import prices
 from dashtrade.services.accounts.prices import Holding
 from dashtrade.services.bots import bots as service
+from dashtrade.services.bots import spec
 from dashtrade.services.bots.settings import shown_settings
 from dashtrade.services.trading import exits as exit_service
 from dashtrade.services.trading import signal_story
@@ -27,41 +27,15 @@ from dashtrade.tables import bots as table
 
 bp = Blueprint("bots", __name__, url_prefix="/api/v1")
 
-Number = str | int | float
-
-# --- bots ---------------------------------------------------------------------------------------------------
-
-
-class BotFields(Body):
-    """Every field of a bot, as people write them; the service reads them and says what is wrong."""
-
-    account_id: Number | None = None
-    symbol: str | None = None
-    timeframe: str | int | None = None
-    name: Any = None
-    position_size: Any = None
-    position_size_type: Any = None
-    size_override: Any = None
-    risk_limit_percent: Any = None
-    daily_loss_limit: Any = None
-    max_position_size: Any = None
-    sides: Any = None
-    order_type: Any = None
-    limit_offset_percent: Any = None
-    cooldown_seconds: Any = None
-    windows: Any = None
-    time_zone: Any = None
-    orders_per_day: Any = None
-    when_closed: Any = None
-    take_profit: Any = None
-    stop_loss: Any = None
-    break_even: Any = None
-    close_after_minutes: Any = None
-    close_at: Any = None
-    time_in_force: Any = None
-    extended_hours: Any = None
-    delay_seconds: Any = None
-    cancel_first: Any = None
+# Every setting of a bot, as people write it: the service reads it and says what is wrong.
+BotFields = pydantic.create_model(  # type: ignore[call-overload]
+    "BotFields",
+    __base__=Body,
+    **{
+        setting.name: (setting.accepts, pydantic.Field(None, description=setting.description))
+        for setting in spec.SETTINGS
+    },
+)
 
 
 class ExitChanges(Body):
@@ -87,38 +61,12 @@ class Deletion(Body):
     to: int | None = pydantic.Field(None, ge=1, lt=2**62)
 
 
-_SIZE_NAMES = {
-    SizeKind.DOLLARS: "dollars",
-    SizeKind.QUANTITY: "quantity",
-    SizeKind.EQUITY_PERCENT: "percent_of_equity",
-    SizeKind.RISK_DOLLARS: "risk_dollars",
-    SizeKind.RISK_PERCENT: "risk_percent",
-}
-
-
 def bot_view(held: Holding, kind: str) -> dict[str, Any]:
     bot = held.bot
     return {
         "id": bot.id,
-        "account_id": bot.account_id,
-        "name": bot.name,
-        "symbol": bot.symbol.text,
         "written_symbol": bot.written_symbol,
-        "timeframe": bot.timeframe.shown,
-        "position_size": plain(bot.size.value),
-        "position_size_type": _SIZE_NAMES[bot.size.kind],
-        "size_override": bot.allow_alert_size,
-        "risk_limit_percent": _maybe(bot.risk_limit_percent),
-        "daily_loss_limit": _maybe(bot.daily_loss_limit),
-        "max_position_size": _maybe(bot.max_position_size),
-        "sides": str(bot.sides),
-        "order_type": str(bot.order_type),
-        "limit_offset_percent": plain(bot.limit_offset_percent),
-        "cooldown_seconds": bot.cooldown_seconds,
-        "windows": [w.written() for w in bot.windows],
-        "time_zone": bot.time_zone,
-        "orders_per_day": bot.orders_per_day,
-        "when_closed": str(bot.when_closed),
+        **shown_settings(bot),
         "is_active": bot.is_active,
         "paused_reason": bot.paused_reason,
         "status": bot.status,
@@ -132,7 +80,6 @@ def bot_view(held: Holding, kind: str) -> dict[str, Any]:
             "exits": exit_rules.said(bot.exits),
         },
         "exits": exit_rules.shown(bot.exits, bot.time_zone),
-        **shown_settings(bot.exit_plan, bot.order_defaults),
         "realized_pnl": plain(bot.realized_pnl),
         "fees": plain(bot.fees),
         "total_pnl": plain(bot.total_pnl),
@@ -179,9 +126,9 @@ def list_bots(user: User, query: BotList) -> dict[str, Any]:
 
 
 @endpoint(bp, "POST", "/bots", body=BotFields, status=201)
-def add_bot(user: User, given: BotFields) -> dict[str, Any]:
-    """Make a bot: a symbol and a timeframe on one account. `warnings` tells what could not be checked, or may
-    go wrong."""
+def add_bot(user: User, given: Body) -> dict[str, Any]:
+    """Create a bot: a symbol and a timeframe on one account. `warnings` tells what could not be checked, or
+    may go wrong."""
     warnings: list[str] = []
     made = service.add_bot(the_app(), user, given.model_dump(exclude_unset=True), warnings.append)
     return _shown(user, made) | {"warnings": warnings}
@@ -198,7 +145,7 @@ def get_bot(user: User, bot_id: int) -> dict[str, Any]:
 
 
 @endpoint(bp, "PATCH", "/bots/<int:bot_id>", body=BotFields)
-def change_bot(user: User, given: BotFields, bot_id: int) -> dict[str, Any]:
+def change_bot(user: User, given: Body, bot_id: int) -> dict[str, Any]:
     """Change how a bot trades. Its account, symbol and timeframe stay: its history belongs to them."""
     warnings: list[str] = []
     service.change_bot(the_app(), user, bot_id, given.model_dump(exclude_unset=True), warnings.append)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -130,27 +130,38 @@ class OrderDefaults:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bot:
+class BotSettings:
+    """What a user sets of a bot, with what holds where nothing was set; `services/bots/spec.py` declares how
+    each is written, named and explained."""
+
+    name: str
+    size: Size
+    allow_alert_size: bool = False
+    risk_limit_percent: Decimal | None = None
+    daily_loss_limit: Decimal | None = None
+    max_position_size: Decimal | None = None  # dollars
+    sides: Sides = Sides.BOTH
+    order_type: OrderType = OrderType.MARKET
+    limit_offset_percent: Decimal = Decimal(0)
+    cooldown_seconds: int = 0
+    windows: tuple[Window, ...] = ()
+    time_zone: str = "UTC"
+    orders_per_day: int | None = None
+    when_closed: WhenClosed = WhenClosed.REFUSE
+    exit_plan: ExitPlan = field(default_factory=ExitPlan)  # for entries whose alert brings none
+    order_defaults: OrderDefaults = field(default_factory=OrderDefaults)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bot(BotSettings):
+    """Its settings, where it trades, and what it owns now."""
+
     id: int
     user_id: int
     account_id: int
-    name: str
     symbol: Symbol
     written_symbol: str
     timeframe: Timeframe
-    size: Size
-    allow_alert_size: bool
-    risk_limit_percent: Decimal | None
-    daily_loss_limit: Decimal | None
-    max_position_size: Decimal | None  # dollars
-    sides: Sides
-    order_type: OrderType
-    limit_offset_percent: Decimal
-    cooldown_seconds: int
-    windows: tuple[Window, ...]
-    time_zone: str
-    orders_per_day: int | None
-    when_closed: WhenClosed
     is_active: bool
     paused_reason: str
     status: str
@@ -160,8 +171,6 @@ class Bot:
     total_trades: int
     last_day: Day  # the last one it did anything on
     exits: dict[str, Any] | None  # what DashTrade keeps for its position, see exits.py
-    exit_plan: ExitPlan  # for entries whose alert brings none
-    order_defaults: OrderDefaults
     last_entry_at: datetime | None
     last_signal_at: datetime | None
     created_at: datetime

@@ -9,8 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
-from dashtrade.domain.bots import Bot, Day, OrderDefaults, Sides, WhenClosed, Window
-from dashtrade.domain.exits.exits import read_written
+from dashtrade.domain.bots import Bot, BotSettings, Day, OrderDefaults, Sides, WhenClosed, Window
+from dashtrade.domain.exits import exits as exit_rules
 from dashtrade.domain.ledger import Position
 from dashtrade.domain.signals import Size, SizeKind
 from dashtrade.domain.symbols import Symbol
@@ -140,7 +140,7 @@ def bot_from_row(row: Any) -> Bot:
         fees=row.fees,
         total_trades=row.total_trades,
         exits=row.exits,
-        exit_plan=read_written(row.exit_plan),
+        exit_plan=exit_rules.read_written(row.exit_plan),
         order_defaults=OrderDefaults.read(row.ordering),
         last_day=Day(
             date=row.day,
@@ -160,9 +160,47 @@ def bot_from_row(row: Any) -> Bot:
     )
 
 
-def add(conn: sa.Connection, owner: int, **values: Any) -> int:
+def settings_columns(settings: BotSettings) -> dict[str, Any]:
+    return {
+        "name": settings.name,
+        "size_kind": settings.size.kind,
+        "size_value": settings.size.value,
+        "size_override": settings.allow_alert_size,
+        "risk_limit_percent": settings.risk_limit_percent,
+        "daily_loss_limit": settings.daily_loss_limit,
+        "max_position_size": settings.max_position_size,
+        "sides": settings.sides,
+        "order_type": settings.order_type,
+        "limit_offset_percent": settings.limit_offset_percent,
+        "cooldown_seconds": settings.cooldown_seconds,
+        "windows": [window.written() for window in settings.windows],
+        "time_zone": settings.time_zone,
+        "orders_per_day": settings.orders_per_day,
+        "when_closed": settings.when_closed,
+        "exit_plan": exit_rules.written(settings.exit_plan),
+        "ordering": settings.order_defaults.written(),
+    }
+
+
+def add(
+    conn: sa.Connection,
+    owner: int,
+    account_id: int,
+    *,
+    symbol: Symbol,
+    written_symbol: str,
+    timeframe: Timeframe,
+    settings: BotSettings,
+    now: datetime,
+) -> int:
     zero = Decimal(0)
     start = {
+        "account_id": account_id,
+        "symbol": symbol,
+        "written_symbol": written_symbol,
+        "timeframe": timeframe.seconds,
+        "created_at": now,
+        "updated_at": now,
         "is_active": True,
         "paused_reason": "",
         "status": "READY",
@@ -171,7 +209,7 @@ def add(conn: sa.Connection, owner: int, **values: Any) -> int:
         "realized_pnl": zero,
         "fees": zero,
         "total_trades": 0,
-        "day": values["created_at"].date(),
+        "day": now.date(),
         "day_realized": zero,
         "day_fees": zero,
         "day_volume": zero,
@@ -180,7 +218,7 @@ def add(conn: sa.Connection, owner: int, **values: Any) -> int:
         "day_wins": 0,
         "day_losses": 0,
     }
-    return added_id(conn, sa.insert(bots).values(user_id=owner, **(start | values)))
+    return added_id(conn, sa.insert(bots).values(user_id=owner, **start, **settings_columns(settings)))
 
 
 def get(conn: sa.Connection, owner: int, bot_id: int) -> Bot | None:
@@ -273,6 +311,15 @@ def names(conn: sa.Connection, owner: int) -> dict[int, str]:
 def change(conn: sa.Connection, owner: int, bot_id: int, **values: Any) -> bool:
     mine = (bots.c.user_id == owner) & (bots.c.id == bot_id) & bots.c.deleted_at.is_(None)
     return conn.execute(sa.update(bots).where(mine).values(**values)).rowcount == 1
+
+
+def change_settings(
+    conn: sa.Connection, owner: int, bot_id: int, before: BotSettings, after: BotSettings, *, now: datetime
+) -> bool:
+    """Only what differs, so that two who change two settings at once both get theirs."""
+    old = settings_columns(before)
+    changed = {name: value for name, value in settings_columns(after).items() if value != old[name]}
+    return change(conn, owner, bot_id, **changed, updated_at=now)
 
 
 def pause_all(

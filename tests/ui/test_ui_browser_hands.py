@@ -98,7 +98,7 @@ def test_what_is_wrong_is_brought_into_view_marked_and_has_the_keyboard(
     dialog.get_by_label("Symbol").fill("MSFT")
     dialog.get_by_label("Size of a trade").fill("1e4")
     dialog.get_by_text("Limits", exact=True).click()
-    press(dialog, "Make the bot")
+    press(dialog, "Create bot")
     words = shown(dialog, "Size of a trade: 1e4 may be meant in two ways")
     field = dialog.get_by_label("Size of a trade")
     until(lambda: field.evaluate("e => e === document.activeElement"), 5)
@@ -110,7 +110,7 @@ def test_what_is_wrong_is_brought_into_view_marked_and_has_the_keyboard(
     )
     assert words.evaluate(inside) and field.evaluate(inside)
     field.fill("$10,000")
-    press(dialog, "Make the bot")
+    press(dialog, "Create bot")
     dialog.wait_for(state="hidden")
     (bot,) = [bot for bot in _bots(door, ann) if bot.symbol.short == "MSFT"]
     assert bot.size.value == 10_000
@@ -123,7 +123,7 @@ def test_a_complaint_opens_what_hides_its_field(home: Home, tab: Any):
     dialog.get_by_text("Limits", exact=True).click()
     dialog.get_by_role("textbox", name="Max loss per position, %").fill("150")
     dialog.get_by_text("Limits", exact=True).click()
-    press(dialog, "Make the bot")
+    press(dialog, "Create bot")
     shown(dialog, "Max loss per position, % is 150")
     until(
         lambda: dialog.get_by_role("textbox", name="Max loss per position, %").evaluate(
@@ -145,13 +145,13 @@ def test_a_stop_is_said_in_money_while_it_is_typed_and_kept(home: Home, tab: Any
     shown(dialog, "Trailing stop 2% = about −$100.00 per trade")
     away = dialog.get_by_label("Trailing distance, %")
     away.fill("")
-    press(dialog, "Make the bot")
+    press(dialog, "Create bot")
     shown(dialog, "Trailing distance, % is empty")
     away.fill("3")
     shown(dialog, "Trailing stop 3% = about −$150.00 per trade")
     dialog.get_by_label("Size of a trade").fill("2,000")
     shown(dialog, "about −$60.00 per trade")
-    press(dialog, "Make the bot")
+    press(dialog, "Create bot")
     dialog.wait_for(state="hidden")
     (bot,) = [bot for bot in _bots(door, ann) if bot.symbol.short == "SPY"]
     stop = bot.exit_plan.stop_loss

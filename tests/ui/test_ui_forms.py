@@ -19,6 +19,7 @@ from dashtrade.domain.values import Malformed
 from dashtrade.services.accounts import owned as owned_accounts
 from dashtrade.services.accounts import prices
 from dashtrade.services.bots import bots as bot_service
+from dashtrade.services.bots import spec
 from dashtrade.settings import Settings
 from dashtrade.tables import bots as bot_table
 from dashtrade.ui.bots import candles
@@ -28,6 +29,7 @@ from dashtrade.ui.kit.format import price
 from dashtrade.ui.kit.rows import exits_said, stop_cell
 from dashtrade.ui.overview import attention
 from dashtrade.ui.shell import runtime
+from tests.api.test_bot_spec import OTHERS
 from tests.support.installation import House, Person
 from tests.ui.test_ui_pages import opened, words
 
@@ -187,7 +189,7 @@ def test_a_stops_number_is_asked_for_once_a_kind_is_chosen(new_bot: AppTest, ann
     assert "Trailing stop 2% = about −$100.00 per trade until it has moved with the price" in words(
         tab
     ).replace("\\", "")
-    tab = pressed(tab, "Make the bot")
+    tab = pressed(tab, "Create bot")
     assert not tab.error
     (bot,) = ann.get("/bots")["items"]
     assert bot["stop_loss"] == {"type": "trailing_stop", "percent": "2"}
@@ -197,7 +199,7 @@ def test_a_stop_that_was_chosen_is_never_left_out(new_bot: AppTest, ann: Person)
     tab = new_bot
     next(box for box in tab.selectbox if box.label == "Stop").set_value("percent").run()
     field(tab, "Stop, % from the entry").set_value("")
-    tab = pressed(tab, "Make the bot")
+    tab = pressed(tab, "Create bot")
     assert (
         "Stop, % from the entry is empty" in tab.error[0].value.replace("\\", "")
         and "choose No stop" in tab.error[0].value
@@ -209,7 +211,7 @@ def test_a_stop_that_was_chosen_is_never_left_out(new_bot: AppTest, ann: Person)
     ("label", "said", "complaint"),
     [
         ("Size of a trade", "-5", "Size of a trade is -5. Enter a number above 0."),
-        ("Size of a trade", "", "Size of a trade is empty. Enter how much one trade is to be."),
+        ("Size of a trade", "", "Size of a trade is empty. Enter the size of one trade."),
         (
             "Size of a trade",
             "1e4",
@@ -234,7 +236,7 @@ def test_a_form_complains_in_its_own_words_at_the_field(
 ):
     tab = new_bot
     field(tab, label).set_value(said)
-    tab = pressed(tab, "Make the bot")
+    tab = pressed(tab, "Create bot")
     (error,) = tab.error
     assert error.value.replace("\\", "").replace("*", "") == complaint
     assert not ann.get("/bots")["items"]
@@ -243,16 +245,74 @@ def test_a_form_complains_in_its_own_words_at_the_field(
 def test_thousands_are_read_as_they_are_written(new_bot: AppTest, ann: Person):
     field(new_bot, "Size of a trade").set_value("$5,000.50")
     field(new_bot, "Daily loss limit, $").set_value("1 000")
-    assert not pressed(new_bot, "Make the bot").error
+    assert not pressed(new_bot, "Create bot").error
     (bot,) = ann.get("/bots")["items"]
     assert (bot["position_size"], bot["daily_loss_limit"]) == ("5000.5", "1000")
 
 
 def test_a_size_by_risk_without_a_stop_is_said_at_its_field_without_names_of_the_api(new_bot: AppTest):
     next(box for box in new_bot.selectbox if box.label == "Counted in").set_value("risk_dollars").run()
-    (error,) = pressed(new_bot, "Make the bot").error
+    (error,) = pressed(new_bot, "Create bot").error
     assert "needs a stop-loss" in error.value.replace("\\", "") and "Choose a stop below" in error.value
     assert "stop_loss" not in error.value.replace("\\", "")
+
+
+def change_form(bot_id: int) -> AppTest:
+    def script(bot_id: int) -> None:
+        from dashtrade.services.bots import bots
+        from dashtrade.ui.bots import bot_form
+        from dashtrade.ui.shell.page import guard, the_app
+
+        bot_form.change_form(bots.bot_of(the_app(), guard(), bot_id), "asked")
+
+    return AppTest.from_function(script, args=(bot_id,), default_timeout=30).run()
+
+
+def sent(monkeypatch: pytest.MonkeyPatch, name: str) -> list[dict[str, Any]]:
+    """What the form sends to the service from here on."""
+    seen: list[dict[str, Any]] = []
+    through = getattr(bot_service, name)
+
+    def spy(*given: Any, **more: Any) -> Any:
+        seen.append(next(one for one in given if isinstance(one, dict)))
+        return through(*given, **more)
+
+    monkeypatch.setattr(bot_service, name, spy)
+    return seen
+
+
+def test_every_setting_has_a_field_in_the_form(new_bot: AppTest, monkeypatch: pytest.MonkeyPatch):
+    seen = sent(monkeypatch, "add_bot")
+    field(new_bot, "Name").set_value("Turtle")
+    assert not pressed(new_bot, "Create bot").error
+    assert set(seen[0]) == set(spec.BY_NAME)
+
+
+def test_a_form_that_is_saved_as_it_is_changes_nothing(ann: Person, monkeypatch: pytest.MonkeyPatch):
+    exits = {"take_profit": [{"percent": "4"}], "stop_loss": {"type": "stop", "percent": "2"}}
+    bot = ann.bot(**(OTHERS | exits))
+    before, seen = ann.get(f"/bots/{bot}"), sent(monkeypatch, "change_bot")
+    tab = change_form(bot)
+    assert not pressed(tab, "Save").error and not tab.exception
+    assert set(seen[0]) == {setting.name for setting in spec.SETTINGS if not setting.fixed}
+    after = ann.get(f"/bots/{bot}")
+    assert after | {"updated_at": ""} == before | {"updated_at": ""}
+
+
+def test_what_the_form_cannot_show_stays_as_it_is(ann: Person, monkeypatch: pytest.MonkeyPatch):
+    windows = [
+        {"days": ["mon"], "from": "09:30", "to": "10:00"},
+        {"days": ["tue"], "from": "11:00", "to": "12:00"},
+    ]
+    bot = ann.bot(**(OTHERS | {"windows": windows}))
+    before, seen = ann.get(f"/bots/{bot}"), sent(monkeypatch, "change_bot")
+    tab = change_form(bot)
+    assert "more than this form can show" in words(tab) and "2 trading windows" in words(tab)
+    field(tab, "Entries a day").set_value("9")
+    assert not pressed(tab, "Save").error
+    assert {"windows", "stop_loss", "take_profit"}.isdisjoint(seen[0])
+    after = ann.get(f"/bots/{bot}")
+    assert after | {"updated_at": "", "orders_per_day": 5} == before | {"updated_at": ""}
 
 
 # --- the risk limit -----------------------------------------------------------------------------------------

@@ -6,19 +6,18 @@ could not be checked."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from dashtrade.context import App
 from dashtrade.domain.accounts import Account
-from dashtrade.domain.bots import Bot, OrderDefaults, Sides
+from dashtrade.domain.bots import BotSettings, Sides
 from dashtrade.domain.decisions.sizing import NoSize, entry_size
 from dashtrade.domain.ports import BrokerError, Capabilities, Quote, Rejected, Rules, Unavailable
-from dashtrade.domain.signals import Size, SizeKind
+from dashtrade.domain.signals import SizeKind
 from dashtrade.domain.symbols import Symbol
-from dashtrade.domain.values import ZERO, Malformed, OrderType, money, plain
+from dashtrade.domain.values import ZERO, Malformed, money, plain
 
 T = TypeVar("T")
 Warn = Callable[[str], Any]
@@ -26,35 +25,10 @@ DOLLARS = frozenset(["USD", "USDT", "USDC", "FDUSD", "TUSD", "BUSD", "DAI"])
 PATIENCE = 5.0  # seconds that the saving of a bot waits for its venue
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Wish:
-    """What of a bot a venue may have something against."""
-
-    symbol: Symbol
-    sides: Sides
-    order_type: OrderType
-    size: Size
-    ordering: OrderDefaults
-
-
-def check(
-    app: App,
-    account: Account,
-    symbol: Symbol,
-    values: Mapping[str, Any],
-    warn: Warn,
-    before: Bot | None = None,
-) -> None:
-    """Raises Malformed for what cannot be; warns of what may go wrong or could not be found out. `values` are
-    the bot's fields as they will be stored, of a change only the changed ones."""
-    wish = _wish(symbol, values, before)
+def check(app: App, account: Account, symbol: Symbol, wish: BotSettings, warn: Warn) -> None:
+    """Raises Malformed for what cannot be; warns of what may go wrong or could not be found out."""
     can = app.brokers.capabilities(account)
-    _check_table(wish, can)
-    if before is None and (money_of := _other_money(symbol)):
-        warn(
-            f"{symbol.short} is priced in {money_of}: this bot's size, limits and profit are in it too. "
-            "Nothing is converted; pages write $ all the same."
-        )
+    _check_table(symbol, wish, can)
     if wish.sides is Sides.BOTH and not can.shorts:
         warn(f"{can.name} cannot sell short: a SELL closes what the bot owns, and opens nothing.")
     try:
@@ -71,8 +45,16 @@ def check(
         return
     if rules.note:
         warn(f"{rules.note}. Try the bot with a small order first.")
-    _check_rules(wish, can, rules)
-    _check_size(wish, can, rules, quote, warn)
+    _check_rules(symbol, wish, can, rules)
+    _check_size(symbol, wish, can, rules, quote, warn)
+
+
+def warn_of_money(symbol: Symbol, warn: Warn) -> None:
+    if money_of := _other_money(symbol):
+        warn(
+            f"{symbol.short} is priced in {money_of}: this bot's size, limits and profit are in it too. "
+            "Nothing is converted; pages write $ all the same."
+        )
 
 
 def check_beside(app: App, account: Account, symbol: Symbol, others: Iterable[Symbol], warn: Warn) -> None:
@@ -98,38 +80,15 @@ def _other_money(symbol: Symbol) -> str:
     return "" if symbol.market == "NYSE" else f"the money of its market, {symbol.market}"
 
 
-def _wish(symbol: Symbol, values: Mapping[str, Any], before: Bot | None) -> _Wish:
-    if before is None:
-        size = Size(kind=values["size_kind"], value=values["size_value"])
-        return _Wish(
-            symbol=symbol,
-            sides=values["sides"],
-            order_type=values["order_type"],
-            size=size,
-            ordering=OrderDefaults.read(values.get("ordering")),
-        )
-    size = Size(
-        kind=values.get("size_kind", before.size.kind), value=values.get("size_value", before.size.value)
-    )
-    ordering = OrderDefaults.read(values["ordering"]) if "ordering" in values else before.order_defaults
-    return _Wish(
-        symbol=symbol,
-        sides=values.get("sides", before.sides),
-        order_type=values.get("order_type", before.order_type),
-        size=size,
-        ordering=ordering,
-    )
-
-
-def _check_table(wish: _Wish, can: Capabilities) -> None:
-    ordering = wish.ordering
-    if wish.symbol.is_crypto and not can.crypto:
+def _check_table(symbol: Symbol, wish: BotSettings, can: Capabilities) -> None:
+    ordering = wish.order_defaults
+    if symbol.is_crypto and not can.crypto:
         raise Malformed(
             f"{can.name} does not trade coins",
             where="symbol",
             hint="Use an account of a crypto exchange, or a paper account.",
         )
-    if not wish.symbol.is_crypto and not can.stocks:
+    if not symbol.is_crypto and not can.stocks:
         raise Malformed(
             f"{can.name} does not trade stocks",
             where="symbol",
@@ -180,8 +139,8 @@ def _bounded(ask: Callable[[], T]) -> T:
         pool.shutdown(wait=False)
 
 
-def _check_rules(wish: _Wish, can: Capabilities, rules: Rules) -> None:
-    name, fraction = wish.symbol.short, wish.size.kind is SizeKind.QUANTITY and wish.size.value % 1
+def _check_rules(symbol: Symbol, wish: BotSettings, can: Capabilities, rules: Rules) -> None:
+    name, fraction = symbol.short, wish.size.kind is SizeKind.QUANTITY and wish.size.value % 1
     if not rules.tradable:
         raise Malformed(
             f"{name} cannot be traded at {can.name} now",
@@ -200,7 +159,7 @@ def _check_rules(wish: _Wish, can: Capabilities, rules: Rules) -> None:
             where="position_size",
             hint="Write a whole number, or a size in dollars.",
         )
-    if fraction and wish.sides is Sides.SHORT and can.fractions_by_the_day and not wish.symbol.is_crypto:
+    if fraction and wish.sides is Sides.SHORT and can.fractions_by_the_day and not symbol.is_crypto:
         raise Malformed(
             f"{can.name} sells whole shares short only, not {plain(wish.size.value)}",
             where="position_size",
@@ -208,9 +167,11 @@ def _check_rules(wish: _Wish, can: Capabilities, rules: Rules) -> None:
         )
 
 
-def _check_size(wish: _Wish, can: Capabilities, rules: Rules, quote: Quote | None, warn: Warn) -> None:
+def _check_size(
+    symbol: Symbol, wish: BotSettings, can: Capabilities, rules: Rules, quote: Quote | None, warn: Warn
+) -> None:
     """A size that can never make an order is refused; one that makes none at today's price is warned of."""
-    name, size, least = wish.symbol.short, wish.size, max(rules.min_quantity, rules.quantity_step)
+    name, size, least = symbol.short, wish.size, max(rules.min_quantity, rules.quantity_step)
     if size.kind is SizeKind.QUANTITY and size.value < least:
         raise Malformed(
             f"{plain(size.value)} {name} is less than the smallest order at {can.name}, {plain(least)}",

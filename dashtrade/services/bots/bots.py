@@ -1,10 +1,11 @@
-"""Broker accounts and bots: made, changed, paused, closed, removed."""
+"""Bots: created, changed, paused, closed, deleted."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,19 +14,17 @@ from sqlalchemy import exc
 from bot_engine import Accepted, Receipt
 from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
-from dashtrade.domain.bots import Bot, OrderDefaults, Sides
-from dashtrade.domain.exits import exits as exit_rules
+from dashtrade.domain.bots import Bot, Sides
 from dashtrade.domain.people import User
-from dashtrade.domain.signals import ExitPlan, Origin, SizeKind
+from dashtrade.domain.signals import Origin
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
-from dashtrade.domain.values import Malformed, exact, new_id, plain
+from dashtrade.domain.values import Malformed, new_id, plain
 from dashtrade.services.accounts import venue_check
 from dashtrade.services.accounts.owned import account_of
 from dashtrade.services.accounts.venue_check import Warn
-from dashtrade.services.bots.fields import BOT_FIELDS, DEFAULTS, OF_VENUE, PLACE, SIZE_KINDS, read_fields
-from dashtrade.services.bots.history import differences
-from dashtrade.services.bots.settings import check_risk_size, read_settings
+from dashtrade.services.bots import spec
+from dashtrade.services.bots.settings import concerns_broker, differences, read_settings
 from dashtrade.services.operations import quotas
 from dashtrade.services.refusals import NotFound, Refusal
 from dashtrade.tables import bot_positions
@@ -37,40 +36,46 @@ from dashtrade.tables import round_trips as trip_table
 
 
 def add_bot(app: App, user: User, given: Mapping[str, Any], warn: Warn = lambda what: None) -> int:
-    """`warn` is told what may go wrong at the venue, or could not be found out."""
-    missing = [name for name in (*PLACE, "position_size") if given.get(name) in (None, "")]
+    """`warn` is told what may go wrong at the broker, or could not be found out."""
+    missing = [name for name in spec.NEEDED if given.get(name) in (None, "")]
     if missing:
         raise Malformed(
             f"{missing[0]} is missing",
             where=missing[0],
             hint="A bot needs account_id, symbol, timeframe and position_size.",
         )
-    values = DEFAULTS | read_fields(given, BOT_FIELDS) | read_settings(given, ExitPlan(), OrderDefaults())
-    symbol, timeframe = Symbol.parse(given["symbol"]), Timeframe.parse(given["timeframe"])
-    account = account_of(app, user, _account_id(given["account_id"]))
-    values |= {
-        "account_id": account.id,
-        "symbol": symbol,
-        "written_symbol": str(given["symbol"]).strip(),
-        "timeframe": timeframe.seconds,
-    }
-    values.setdefault("name", f"{symbol.short} {timeframe.shown}")
+    settings = read_settings(given)
+    symbol: Symbol = spec.BY_NAME["symbol"].read(given["symbol"])
+    timeframe: Timeframe = spec.BY_NAME["timeframe"].read(given["timeframe"])
+    account = account_of(app, user, spec.BY_NAME["account_id"].read(given["account_id"]))
+    if not settings.name:
+        settings = replace(settings, name=f"{symbol.short} {timeframe.shown}")
     if "sides" not in given and not app.brokers.capabilities(account).shorts:
-        values["sides"] = Sides.LONG
-    venue_check.check(app, account, symbol, values, warn)
+        settings = replace(settings, sides=Sides.LONG)
+    venue_check.warn_of_money(symbol, warn)
+    venue_check.check(app, account, symbol, settings, warn)
     with app.db.read() as conn:
-        venue_check.check_beside(
-            app,
-            account,
-            symbol,
-            [bot.symbol for bot in table.list_page(conn, user.id, limit=500, account_id=account.id)],
-            warn,
-        )
-    check_risk_size(values["size_kind"], values.get("exit_plan"), values["size_override"])
+        beside = table.list_page(conn, user.id, limit=500, account_id=account.id)
+    venue_check.check_beside(app, account, symbol, [bot.symbol for bot in beside], warn)
     now = app.clock.now()
-    values |= {"created_at": now, "updated_at": now, "windows": values["windows"]}
+
+    def work(conn: sa.Connection) -> int:
+        quotas.claim(conn, user, quotas.BOTS, now)
+        bot_id = table.add(
+            conn,
+            user.id,
+            account.id,
+            symbol=symbol,
+            written_symbol=str(given["symbol"]).strip(),
+            timeframe=timeframe,
+            settings=settings,
+            now=now,
+        )
+        _record(conn, user, "bot added", bot_id, now, {"symbol": symbol.text})
+        return bot_id
+
     try:
-        return app.db.write(lambda conn: _insert(conn, user, values, now))
+        return app.db.write(work)
     except exc.IntegrityError:
         raise Refusal(
             f"the account already has a bot for {symbol.short} on {timeframe.shown}",
@@ -78,25 +83,10 @@ def add_bot(app: App, user: User, given: Mapping[str, Any], warn: Warn = lambda 
         ) from None
 
 
-def _insert(conn: sa.Connection, user: User, values: dict[str, Any], now: Any) -> int:
-    quotas.claim(conn, user, quotas.BOTS, now)
-    bot_id = table.add(conn, user.id, **values)
-    message_table.record(
-        conn,
-        actor=user.id,
-        action="bot added",
-        now=now,
-        subject=bot_id,
-        detail={"symbol": values["symbol"].text},
-    )
-    return bot_id
-
-
-def _account_id(given: Any) -> int:
-    number = exact(given, "account_id")
-    if number != int(number) or not 0 < number < 2**62:
-        raise NotFound("account")
-    return int(number)
+def _record(
+    conn: sa.Connection, user: User, action: str, bot_id: int, now: datetime, detail: Any = None
+) -> None:
+    message_table.record(conn, actor=user.id, action=action, now=now, subject=bot_id, detail=detail)
 
 
 def bot_of(app: App, user: User, bot_id: int) -> Bot:
@@ -111,42 +101,22 @@ def change_bot(
     app: App, user: User, bot_id: int, given: Mapping[str, Any], warn: Warn = lambda what: None
 ) -> None:
     bot = bot_of(app, user, bot_id)
-    for name in PLACE:
-        if name in given:
+    for name in given:
+        if name in spec.BY_NAME and spec.BY_NAME[name].fixed:
             raise Refusal(
                 f"a bot's {name} cannot be changed, as its history belongs to it",
                 "Make another bot, and delete this one.",
             )
-    if (
-        "position_size" in given
-        and "position_size_type" not in given
-        and bot.size.kind is not SizeKind.DOLLARS
-    ):
-        given = {
-            **given,
-            "position_size_type": next(name for name, kind in SIZE_KINDS.items() if kind is bot.size.kind),
-        }
-    values = read_fields(given, BOT_FIELDS) | read_settings(given, bot.exit_plan, bot.order_defaults)
-    if not values.keys().isdisjoint(OF_VENUE):
-        venue_check.check(app, account_of(app, user, bot.account_id), bot.symbol, values, warn, bot)
-    check_risk_size(
-        values.get("size_kind", bot.size.kind),
-        values.get("exit_plan", exit_rules.written(bot.exit_plan)),
-        values.get("size_override", bot.allow_alert_size),
-    )
+    settings = read_settings(given, bot)
+    if concerns_broker(given):
+        venue_check.check(app, account_of(app, user, bot.account_id), bot.symbol, settings, warn)
+    if not given:
+        return
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> None:
-        if values:
-            table.change(conn, user.id, bot_id, **values, updated_at=now)
-            message_table.record(
-                conn,
-                actor=user.id,
-                action="bot changed",
-                now=now,
-                subject=bot_id,
-                detail=differences(bot, values),
-            )
+        table.change_settings(conn, user.id, bot_id, bot, settings, now=now)
+        _record(conn, user, "bot changed", bot_id, now, differences(bot, settings))
 
     app.db.write(work)
 
@@ -164,9 +134,7 @@ def set_active(app: App, user: User, bot_id: int, active: bool) -> None:
             paused_reason="" if active else "paused by its user",
             updated_at=now,
         )
-        message_table.record(
-            conn, actor=user.id, action="bot resumed" if active else "bot paused", now=now, subject=bot_id
-        )
+        _record(conn, user, "bot resumed" if active else "bot paused", bot_id, now)
 
     app.db.write(work)
 
@@ -239,13 +207,13 @@ def delete_bot(app: App, user: User, bot_id: int, *, position: str | None, hand_
             status="READY",
             updated_at=now,
         )
-        message_table.record(conn, actor=user.id, action="bot deleted", now=now, subject=bot_id)
+        _record(conn, user, "bot deleted", bot_id, now)
 
     app.db.write(work)
     return "deleted"
 
 
-def _hand_over(conn: sa.Connection, user: User, bot: Bot, hand_to: int, now: Any) -> None:
+def _hand_over(conn: sa.Connection, user: User, bot: Bot, hand_to: int, now: datetime) -> None:
     heir = table.get(conn, user.id, hand_to)
     if heir is None or heir.id == bot.id:
         raise NotFound("bot")
@@ -262,6 +230,4 @@ def _hand_over(conn: sa.Connection, user: User, bot: Bot, hand_to: int, now: Any
     trip_table.hand_over(conn, user.id, bot.id, heir.id)
     bot_positions.book(conn, replace(heir, position=bot.position, exits=bot.exits, status="FILLED"), now=now)
     bot_positions.book(conn, replace(bot, position=heir.position, exits=None, status="READY"), now=now)
-    message_table.record(
-        conn, actor=user.id, action="position handed over", now=now, subject=bot.id, detail={"to": heir.id}
-    )
+    _record(conn, user, "position handed over", bot.id, now, {"to": heir.id})

@@ -1,122 +1,87 @@
-"""A bot's own exits and ways of ordering, as people write them: in the same words as in an alert."""
+"""A bot's settings read from what somebody sent, shown, and compared."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from datetime import timedelta
+from difflib import get_close_matches
 from typing import Any
 
-from dashtrade.domain.alerts.fields import (
-    TIMES_IN_FORCE,
-    read_choice,
-    read_flag,
-    read_minutes,
-    read_span,
-    read_time_of_day,
-)
-from dashtrade.domain.alerts.levels import read_loss, read_profits
-from dashtrade.domain.bots import OrderDefaults
-from dashtrade.domain.exits import exits as exit_rules
-from dashtrade.domain.signals import ExitPlan, SizeKind, Target
-from dashtrade.domain.values import Malformed, plain
+from dashtrade.domain.bots import Bot, BotSettings
+from dashtrade.domain.signals import SizeKind
+from dashtrade.domain.values import Malformed
+from dashtrade.services.bots.setting_spec import NEW
+from dashtrade.services.bots.spec import BY_NAME, PERCENT, SETTINGS
 
-_EXITS: dict[str, tuple[str, Any, Any]] = {  # field: (of the plan, its reader, what null means)
-    "take_profit": ("take_profits", read_profits, ()),
-    "stop_loss": ("stop_loss", read_loss, None),
-    "break_even": ("break_even", read_flag, False),
-    "close_after_minutes": ("close_after", read_minutes, None),
-    "close_at": ("close_at", read_time_of_day, None),
-}
-_ORDERING: dict[str, tuple[str, Any, Any]] = {
-    "time_in_force": ("time_in_force", read_choice(TIMES_IN_FORCE), None),
-    "extended_hours": ("extended_hours", read_flag, False),
-    "delay_seconds": ("delay", read_span(86_400, zero=True), None),
-    "cancel_first": ("cancel_first", read_flag, False),
-}
-EXIT_FIELDS, ORDER_FIELDS = tuple(_EXITS), tuple(_ORDERING)
+PERCENT_SIZES = (SizeKind.EQUITY_PERCENT, SizeKind.RISK_PERCENT)
+RISK_SIZES = (SizeKind.RISK_DOLLARS, SizeKind.RISK_PERCENT)
 
 
-def _changed(given: Mapping[str, Any], known: Mapping[str, tuple[str, Any, Any]], now: Any) -> Any:
-    changes = {
-        part: none if given[name] is None else read(given[name], name)
-        for name, (part, read, none) in known.items()
-        if name in given
-    }
-    return replace(now, **changes)
+def read_settings(given: Mapping[str, Any], now: BotSettings = NEW) -> BotSettings:
+    """`now` with what was given, or why that cannot be."""
+    for name in given:
+        if name not in BY_NAME:
+            raise _unknown(name)
+    given = _size_as_two(given)
+    settings = now
+    for setting in SETTINGS:
+        if setting.name in given and not setting.fixed:
+            settings = setting.put(settings, setting.read(given[setting.name]))
+    _check(settings)
+    return settings
 
 
-def read_plan(given: Mapping[str, Any], now: ExitPlan) -> ExitPlan:
-    plan = _changed(given, _EXITS, now)
+def _unknown(name: str) -> Malformed:
+    close = get_close_matches(name, BY_NAME, 1)
+    return Malformed(
+        f"a bot has no field {name[:60]!r}",
+        where=name[:60],
+        hint=f"Did you mean {close[0]}?" if close else f"It has: {', '.join(BY_NAME)}.",
+    )
+
+
+def _size_as_two(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    size = given.get("position_size")
+    if size is None and not given.keys().isdisjoint(("position_size", "position_size_type")):
+        raise Malformed(
+            "position_size is missing",
+            where="position_size",
+            hint='Send it as "5000", with position_size_type if it is not dollars.',
+        )
+    if isinstance(size, str) and size.strip().endswith("%"):
+        return {**given, "position_size": size.strip()[:-1], "position_size_type": "percent_of_equity"}
+    return given
+
+
+def _check(settings: BotSettings) -> None:
+    """What holds between settings."""
+    size, plan = settings.size, settings.exit_plan
+    if size.kind in PERCENT_SIZES:
+        PERCENT.read(size.value, "position_size")
+    if size.kind in RISK_SIZES and plan.stop_loss is None and not settings.allow_alert_size:
+        # the size is what the stop-loss would lose
+        hint = "Set stop_loss too, or size_override where every alert brings its own size."
+        raise Malformed("a size by risk needs a stop-loss", where="position_size_type", hint=hint)
     if plan.break_even and not plan.take_profits:
         raise Malformed(
             "break_even needs a take-profit",
             where="break_even",
             hint="The stop moves to the entry price after the first take-profit step.",
         )
-    return plan
 
 
-def read_settings(given: Mapping[str, Any], plan: ExitPlan, ordering: OrderDefaults) -> dict[str, Any]:
-    """What of it is to be stored; nothing where nothing of it was given."""
-    values: dict[str, Any] = {}
-    if not given.keys().isdisjoint(EXIT_FIELDS):
-        values["exit_plan"] = exit_rules.written(read_plan(given, plan))
-    if not given.keys().isdisjoint(ORDER_FIELDS):
-        new = _changed(given, _ORDERING, ordering)
-        values["ordering"] = replace(new, delay=new.delay if new.delay else None).written()
-    return values
+def concerns_broker(given: Mapping[str, Any]) -> bool:
+    return any(BY_NAME[name].at_broker for name in given)
 
 
-def check_risk_size(kind: SizeKind, plan: dict[str, Any] | None, alerts_may_size: bool) -> None:
-    """A size by risk is what the stop-loss would lose, so there has to be one: the bot's, or in each of its
-    alerts."""
-    if (
-        kind in (SizeKind.RISK_DOLLARS, SizeKind.RISK_PERCENT)
-        and not (plan or {}).get("stop_loss")
-        and not alerts_may_size
-    ):
-        hint = "Set stop_loss too, or size_override where every alert brings its own size."
-        raise Malformed("a size by risk needs a stop-loss", where="position_size_type", hint=hint)
+def shown_settings(bot: Bot) -> dict[str, Any]:
+    """As REST shows a bot's settings, and as they may be sent back."""
+    return {setting.name: setting.shown(bot) for setting in SETTINGS}
 
 
-def shown_settings(plan: ExitPlan, ordering: OrderDefaults) -> dict[str, Any]:
-    """As they may be sent back."""
+def differences(before: BotSettings, after: BotSettings) -> dict[str, list[Any]]:
+    """What a change came to, as {name: [from, to]}, in REST's form."""
     return {
-        "take_profit": [_shown(target) for target in plan.take_profits] or None,
-        "stop_loss": _shown_stop(plan.stop_loss) if plan.stop_loss else None,
-        "break_even": plan.break_even,
-        "close_after_minutes": plan.close_after and _minutes(plan.close_after),
-        "close_at": plan.close_at and f"{plan.close_at:%H:%M}",
-        "time_in_force": ordering.time_in_force and str(ordering.time_in_force),
-        "extended_hours": ordering.extended_hours,
-        "delay_seconds": int(ordering.delay.total_seconds()) if ordering.delay else 0,
-        "cancel_first": ordering.cancel_first,
+        setting.name: [setting.shown(before), setting.shown(after)]
+        for setting in SETTINGS
+        if not setting.fixed and setting.value(before) != setting.value(after)
     }
-
-
-def _minutes(span: timedelta) -> int | float:
-    minutes = span.total_seconds() / 60
-    return int(minutes) if minutes == int(minutes) else minutes
-
-
-def _shown(target: Target) -> dict[str, str]:
-    names = {
-        "price": "price",
-        "percent": "percent",
-        "amount": "amount",
-        "share_percent": "share",
-        "share_quantity": "quantity",
-    }
-    return {
-        shown: plain(value) for name, shown in names.items() if (value := getattr(target, name)) is not None
-    }
-
-
-def _shown_stop(stop: Target) -> dict[str, str]:
-    kind = "trailing_stop" if stop.trailing else "stop_limit" if stop.limit_price is not None else "stop"
-    return (
-        {"type": kind}
-        | _shown(stop)
-        | ({"limitPrice": plain(stop.limit_price)} if stop.limit_price is not None else {})
-    )

@@ -8,14 +8,16 @@ import streamlit as st
 
 from dashtrade.context import App
 from dashtrade.domain.accounts import Account
-from dashtrade.domain.bots import Bot, Window
+from dashtrade.domain.bots import Bot
 from dashtrade.domain.people import User
-from dashtrade.domain.values import ZERO, plain
+from dashtrade.domain.values import ZERO
 from dashtrade.services.accounts import prices
 from dashtrade.services.accounts.owned import find_account
 from dashtrade.services.bots import bots as service
-from dashtrade.services.bots import history
+from dashtrade.services.bots import history, spec
+from dashtrade.services.bots.kinds import Unit
 from dashtrade.services.bots.owned import bots_of
+from dashtrade.services.bots.setting_spec import Group, SettingSpec
 from dashtrade.services.trading import portfolio_summary
 from dashtrade.services.trading import signals as signal_service
 from dashtrade.services.trading import trades as trade_service
@@ -45,7 +47,6 @@ from dashtrade.ui.shell.errors import trying
 from dashtrade.ui.shell.page import actions, guard, live, panel, tab_title, the_app
 
 CANDLES = 120
-CHANGED = {"risk_limit_percent": f"{bot_form.MAX_LOSS.lower()}, %"}
 
 
 def show(app: App, user: User, bot_id: int) -> None:
@@ -95,7 +96,7 @@ def _size(bot: Bot) -> str:
         "risk_dollars": f"${plain_number(bot)} at risk a trade",
         "risk_percent": f"{plain_number(bot)}% of equity at risk a trade",
     }
-    return kinds[bot_form.SIZE_NAMES[bot.size.kind]]
+    return kinds[spec.BY_NAME["position_size_type"].shown(bot)]
 
 
 def plain_number(bot: Bot) -> str:
@@ -233,56 +234,48 @@ def _settings(app: App, user: User, bot: Bot) -> None:
         fact_list(_facts(app, user, bot))
         with st.expander("What was changed, and when"):
             lines = [
-                f"<li><b>{escape(deed.what.removeprefix('bot ').capitalize())}</b>"
-                f"<span>{escape(_changed(deed))}</span><time>{moment(user, deed.at)}</time></li>"
-                for deed in history.history(app, user, bot.id)
+                f"<li><b>{escape(change.what.removeprefix('bot ').capitalize())}</b>"
+                f"<span>{escape(_changed(change))}</span><time>{moment(user, change.at)}</time></li>"
+                for change in history.history(app, user, bot.id)
             ]
             st.html(f'<ol class="dt-story">{"".join(lines)}</ol>')
 
 
 def _facts(app: App, user: User, bot: Bot) -> list[tuple[str, str]]:
-    account = find_account(app, user, bot.account_id)
-    place, currency = scope.whose(account) or "–", bot.symbol.currency
-    limits = [
-        (
-            "Daily loss limit",
-            f"{money(bot.daily_loss_limit, currency)} per {day_turn(user, app.clock.now())}"
-            if bot.daily_loss_limit
-            else "none",
-        ),
-        (
-            bot_form.MAX_LOSS,
-            f"{plain(bot.risk_limit_percent)}% ({bot_form.MAX_LOSS_DOES})"
-            if bot.risk_limit_percent
-            else "none",
-        ),
-        ("Largest position", money(bot.max_position_size, currency) if bot.max_position_size else "none"),
-        ("Entries a day", str(bot.orders_per_day) if bot.orders_per_day else "no limit"),
-        ("Pause between entries", f"{bot.cooldown_seconds} s" if bot.cooldown_seconds else "none"),
-        (
-            "Trading hours",
-            f"{'; '.join(_window(w) for w in bot.windows)} ({bot.time_zone})" if bot.windows else "always",
-        ),
+    """Every setting that is a bot's to have, and the others where they are set."""
+    place = scope.whose(find_account(app, user, bot.account_id)) or "–"
+    effects = {"daily_loss_limit": f" per {day_turn(user, app.clock.now())}"}
+    settings = [
+        (setting.label, _fact(setting, bot) + (effects.get(setting.name, "") if setting.value(bot) else ""))
+        for setting in spec.SETTINGS
+        if setting.group is not Group.PLACE
+        and setting.name not in bot_form.SIZE
+        and (setting.empty or setting.group is Group.TRADE or setting.shown(bot) != setting.default)
     ]
-    return [
-        ("Account", place),
-        ("Size", _size(bot)),
-        ("Direction", bot_form.SIDES[str(bot.sides)]),
-        ("Orders", str(bot.order_type).capitalize()),
-        *limits,
-    ]
+    return [("Account", place), ("Size", _size(bot)), *settings]
 
 
-def _window(window: Window) -> str:
-    said = window.written()
-    return f"{', '.join(bot_form.DAY_NAMES[day] for day in said['days'])} {said['from']}–{said['to']}"  # type: ignore[attr-defined]
-
-
-def _changed(deed: history.Deed) -> str:
-    return "; ".join(
-        f"{CHANGED.get(name, name.replace('_', ' '))}: {f'{old} → ' if old else ''}{new}"
-        for name, old, new in deed.changes
+def _fact(setting: SettingSpec, bot: Bot) -> str:
+    value = setting.shown(bot)
+    if setting.empty and value == setting.default:
+        return setting.empty.lower()
+    said = (
+        money(setting.value(bot), bot.symbol.currency) if setting.unit is Unit.MONEY else setting.said(value)
     )
+    unit = {Unit.PERCENT: "%", Unit.SECONDS: " s", Unit.MINUTES: " min"}.get(setting.unit, "")
+    return f"{said}{unit}" + (f" ({setting.effect})" if setting.effect else "")
+
+
+def _changed(change: history.BotChange) -> str:
+    return "; ".join(
+        f"{_name(name)}: {f'{before} → ' if before else ''}{after}" for name, before, after in change.changes
+    )
+
+
+def _name(field: str) -> str:
+    """Older rows of the history name columns."""
+    setting = spec.BY_NAME.get(field)
+    return setting.field_label if setting else field.replace("_", " ")
 
 
 DELETES = {None: "Delete", "close": "Close at market and delete", "hand_over": "Hand over and delete"}

@@ -3,7 +3,6 @@ day."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -12,7 +11,10 @@ import streamlit as st
 
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.values import Malformed
-from dashtrade.services.bots.settings import shown_settings
+from dashtrade.services.bots import spec
+from dashtrade.services.bots.setting_spec import Group
+from dashtrade.services.bots.spec import BY_NAME as SPEC
+from dashtrade.ui.bots.setting_fields import Read, section
 from dashtrade.ui.kit import read_input
 from dashtrade.ui.kit.form import Form
 from dashtrade.ui.kit.format import percent, signed, text
@@ -22,6 +24,7 @@ STOPS = {
     "percent": "Stop, % below the entry (above, for a short)",
     "trail_percent": "Trailing stop, % behind the best price",
 }
+LEVELS = ("stop_loss", "take_profit")
 AWAY = {"percent": "Stop, % from the entry", "trail_percent": "Trailing distance, %"}
 USUAL = "2"  # percent, once a stop is chosen
 
@@ -64,76 +67,60 @@ class Stake:
         return f"about {signed(-self.equity * self.size / 100)} per trade"
 
 
-def fields(form: Form, bot: Bot | None, stake: Stake) -> Callable[[], dict[str, Any]]:
-    now = shown_settings(bot.exit_plan, bot.order_defaults) if bot else {}
-    stop, targets = now.get("stop_loss"), now.get("take_profit") or []
-    if (
-        (stop and "percent" not in stop)
-        or len(targets) > 1
-        or any("percent" not in target for target in targets)
-    ):
-        st.caption(
-            "Its stop and targets are more than this form can show; they stay as they are. The API changes "
-            "them."
-        )
-        return dict
-    was = "" if not stop else "trail_percent" if stop["type"] == "trailing_stop" else "percent"
-    with st.expander("Stop and target", expanded=bool(stop or targets)):
-        left, right = st.columns(2)
-        kinds = list(STOPS)
-        kind = left.selectbox(
-            "Stop", kinds, index=kinds.index(was), format_func=STOPS.__getitem__, key=form.key("stop_kind")
-        )
-        away = ""
-        if kind:  # a number without a kind cannot be typed at all
-            away = form.text(
-                "stop_loss",
-                AWAY[kind],
-                right,
-                value=stop["percent"] if stop else USUAL,
-                max_chars=20,
-                live=True,
+def fields(form: Form, bot: Bot | None, stake: Stake) -> Read:
+    stop = SPEC["stop_loss"].shown(bot) if bot else None
+    targets = (SPEC["take_profit"].shown(bot) if bot else None) or []
+    with st.expander(Group.EXITS, expanded=bool(stop or targets)):
+        if len(targets) > 1 or any("percent" not in one for one in [*targets, *([stop] if stop else [])]):
+            st.caption(
+                "Its stop and targets are more than this form can show; they stay as they are. The API "
+                "changes them."
             )
-        left, right = st.columns(2)
-        target = form.text(
-            "take_profit",
-            "Target, % of profit",
-            left,
-            value=targets[0]["percent"] if targets else "",
-            placeholder="None",
-            max_chars=20,
-            live=True,
+            levels: Read = dict
+        else:
+            levels = _levels(form, stop, targets, stake)
+        others = section(
+            form, [setting for setting in spec.of_group(Group.EXITS) if setting.name not in LEVELS], bot
         )
-        close_at = form.text(
-            "close_at",
-            "Close the position at",
-            right,
-            value=now.get("close_at") or "",
-            placeholder="Never, or 15:55",
-            max_chars=5,
-            help="In the bot's time zone.",
-            on_change="ignore",
-        )
-        st.caption(_in_money(kind, away, target, stake))
         st.caption(
-            "For alerts that bring none of their own. Kept by DashTrade while it runs, or by the broker "
-            "where it can hold them."
+            "Used where the alert brings none of its own. Managed by DashTrade while it runs, or placed at "
+            "the broker where it supports them."
         )
+    return lambda: levels() | others()
+
+
+def _levels(form: Form, stop: dict[str, str] | None, targets: list[dict[str, str]], stake: Stake) -> Read:
+    """One stop and one target, in percent."""
+    was = "" if not stop else "trail_percent" if stop["type"] == "trailing_stop" else "percent"
+    left, right = st.columns(2)
+    kinds = list(STOPS)
+    kind = left.selectbox(
+        "Stop", kinds, index=kinds.index(was), format_func=STOPS.__getitem__, key=form.key("stop_kind")
+    )
+    away = ""
+    if kind:  # a number without a kind cannot be typed at all
+        begin = stop["percent"] if stop else USUAL
+        away = form.text("stop_loss", AWAY[kind], right, value=begin, max_chars=20, live=True)
+    target = form.text(
+        "take_profit",
+        "Target, % of profit",
+        st.columns(2)[0],
+        value=targets[0]["percent"] if targets else "",
+        placeholder=SPEC["take_profit"].empty,
+        max_chars=20,
+        live=True,
+    )
+    st.caption(_in_money(kind, away, target, stake))
 
     def read() -> dict[str, Any]:
         """A stop that was chosen is kept or complained about, never left out."""
-        said = (
-            form.number(
-                "stop_loss", away, percent=True, most=100, missing="Enter how far away, or choose No stop."
-            )
-            if kind
-            else None
-        )
+        missing = "Enter how far away, or choose No stop."
+        distance = form.number("stop_loss", away, percent=True, most=100, missing=missing) if kind else None
         profit = form.number("take_profit", target, percent=True)
+        way = "trailPercent" if kind == "trail_percent" else "percent"
         return {
-            "stop_loss": {"trailPercent" if kind == "trail_percent" else "percent": said} if kind else None,
+            "stop_loss": {way: distance} if kind else None,
             "take_profit": [{"percent": profit}] if profit else None,
-            "close_at": read_input.clock(close_at, "close_at", form.places["close_at"].label),
         }
 
     return read

@@ -12,8 +12,8 @@ from dashtrade.domain.bots import Bot
 from dashtrade.domain.people import User
 from dashtrade.services.bots import bots as service
 from dashtrade.services.bots.owned import find_bots
+from dashtrade.services.bots.spec import MAX_LOSS_PER_POSITION
 from dashtrade.services.trading.risk_events import RiskEvent, risk_events
-from dashtrade.ui.bots.bot_form import MAX_LOSS
 from dashtrade.ui.kit.components import Cell, Column, Row, table
 from dashtrade.ui.kit.format import moment, money, price, sentence
 from dashtrade.ui.shell.errors import trying
@@ -30,7 +30,7 @@ COLUMNS = [
     Column(label="Time", number=True),
 ]
 NAMES = {
-    "risk_limit": MAX_LOSS,
+    "risk_limit": MAX_LOSS_PER_POSITION,
     "daily_loss": "Daily loss limit",
     "stop_loss": "Stop",
     "take_profit": "Target",
