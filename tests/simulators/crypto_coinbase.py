@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import base64
 import json
-from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from tests.simulators.crypto import Answer, Front, Refused, Request
-from tests.simulators.crypto_core import D, Market, Order, Refusal, text
+from tests.simulators.crypto import Answer, Refused, Request
+from tests.simulators.crypto_coinbase_market import CoinbaseMarket, iso
+from tests.simulators.crypto_core import D, Order, Refusal, text
 from tests.simulators.p256 import key_from, signed_by
 
 NAME = "organizations/5a0e/apiKeys/simulated"
@@ -48,27 +48,13 @@ _STOPS = {
     "SELL": "PREVIEW_STOP_PRICE_ABOVE_LAST_TRADE_PRICE",
     "BUY": "PREVIEW_STOP_PRICE_BELOW_LAST_TRADE_PRICE",
 }
-_SECONDS = {
-    "ONE_MINUTE": 60,
-    "FIVE_MINUTE": 300,
-    "FIFTEEN_MINUTE": 900,
-    "THIRTY_MINUTE": 1800,
-    "ONE_HOUR": 3600,
-    "TWO_HOUR": 7200,
-    "SIX_HOUR": 21600,
-    "ONE_DAY": 86400,
-}
-
-
-def _iso(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _part(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
-class CoinbaseFront(Front):
+class CoinbaseFront(CoinbaseMarket):
     quotes, money, fee_in, repeats = ("USD", "USDC"), "USD", "quote", "return"
     keys: ClassVar = {"key": NAME, "secret": PEM, "passphrase": ""}
     page = 100
@@ -132,58 +118,6 @@ class CoinbaseFront(Front):
     def limited(self) -> Any:
         return {"error": "rate_limit_exceeded", "message": "too many requests", "error_details": ""}
 
-    # --- public ---
-
-    def products(self, request: Request) -> Any:
-        if request.params.get("product_type") == "FUTURE":
-            return {"products": [], "num_products": "0"}
-        found = [self._product(market) for market in self.core.markets.values()]
-        # Documented; ccxt reads no further pages.
-        pages = {"prev_cursor": "", "next_cursor": "", "has_next": False, "has_prev": False}
-        return {"products": found, "num_products": str(len(found)), "pagination": pages}
-
-    def _product(self, market: Market) -> dict[str, Any]:
-        """Recorded, field by field. BTC-USDC is the same book as BTC-USD under another name."""
-        twin = f"{market.base}-{'USDC' if market.quote == 'USD' else 'USD'}"
-        return {
-            "product_id": f"{market.base}-{market.quote}",
-            "price": text(self.core.prices[market.name]),
-            "base_increment": text(market.step),
-            "quote_increment": text(market.tick),
-            "price_increment": text(market.tick),
-            "quote_min_size": text(market.least_cost),
-            "quote_max_size": "50000000",
-            "base_min_size": text(market.least),
-            "base_max_size": "3400",
-            "base_currency_id": market.base,
-            "quote_currency_id": market.quote,
-            "product_type": "SPOT",
-            "trading_disabled": False,
-            "status": "online",
-            "alias": twin if market.quote == "USDC" else "",
-            "alias_to": [twin] if market.quote == "USD" else [],
-            "price_percentage_change_24h": "3.3005",
-            "volume_24h": "10967.87426597",
-            "volume_percentage_change_24h": "141.73",
-            "base_name": market.base,
-            "quote_name": market.quote,
-            "watched": False,
-            "is_disabled": False,
-            "new": False,
-            "cancel_only": False,
-            "limit_only": False,
-            "post_only": False,
-            "auction_mode": False,
-            "fcm_trading_session_details": None,
-            "mid_market_price": "",
-            "base_display_symbol": market.base,
-            "quote_display_symbol": "USD",
-            "view_only": False,
-            "product_venue": "CBE",
-            "display_name": f"{market.base}-{market.quote}",
-            "approximate_quote_24h_volume": "1096787.42",
-        }
-
     def fees(self, request: Request) -> Any:
         """Recorded; the rates are the simulator's own."""
         rate = text(self.core.fee_rate)
@@ -208,57 +142,6 @@ class CoinbaseFront(Front):
             "coinbase_pro_fees": "0",
             "total_balance": "",
             "has_promo_fee": False,
-        }
-
-    def ticker(self, request: Request, product: str) -> Any:
-        market = self._market(product)
-        trade = {
-            "trade_id": "1",
-            "product_id": product,
-            "price": text(self.core.prices[market.name]),
-            "size": "1",
-            "time": _iso(self.now()),
-            "side": "BUY",
-            "bid": "",
-            "ask": "",
-        }
-        return {
-            "trades": [trade],
-            "best_bid": text(self.core.bid(market.name)),
-            "best_ask": text(self.core.ask(market.name)),
-        }
-
-    def candles(self, request: Request, product: str) -> Any:
-        asked = request.params
-        market, seconds = self._market(product), _SECONDS[asked["granularity"]]
-        if (int(asked["end"]) - int(asked["start"])) / seconds > 350:
-            raise Refused(
-                400,
-                {
-                    "error": "INVALID_ARGUMENT",
-                    "message": (
-                        "start and end argument is invalid - number of candles requested should be less "
-                        "than 350"
-                    ),
-                },
-            )
-        rows = [
-            row
-            for row in self.core.candles(market.name, seconds, int(asked["start"]), 350)
-            if row[0] <= int(asked["end"])
-        ]
-        return {
-            "candles": [
-                {
-                    "start": str(at),
-                    "open": text(first),
-                    "high": text(high),
-                    "low": text(low),
-                    "close": text(last),
-                    "volume": text(volume),
-                }
-                for at, first, high, low, last, volume in reversed(rows)
-            ]
         }
 
     # --- the account ---
@@ -392,13 +275,13 @@ class CoinbaseFront(Front):
             "entry_id": f"e{trade.id}",
             "trade_id": f"t{trade.id}",
             "order_id": str(order.id),
-            "trade_time": _iso(trade.at),
+            "trade_time": iso(trade.at),
             "trade_type": "FILL",
             "price": text(trade.price),
             "size": text(trade.quantity * trade.price if spent else trade.quantity, 12),
             "commission": text(trade.fee),
             "product_id": f"{order.market.base}-{order.market.quote}",
-            "sequence_timestamp": _iso(trade.at),
+            "sequence_timestamp": iso(trade.at),
             "liquidity_indicator": "TAKER",
             "size_in_quote": spent,
             "user_id": "dbcb91e7-2bc9-5152",
@@ -442,7 +325,7 @@ class CoinbaseFront(Front):
             "side": order.side.upper(),
             "status": self.status_of(order, _STATUS),
             "time_in_force": "IMMEDIATE_OR_CANCEL" if order.tif == "IOC" else "GOOD_UNTIL_CANCELLED",
-            "created_time": _iso(order.created),
+            "created_time": iso(order.created),
             "completion_percentage": "100.00" if order.status == "filled" else "0",
             "filled_size": text(order.filled),
             "average_filled_price": text(order.average),
@@ -452,7 +335,7 @@ class CoinbaseFront(Front):
             "reject_reason": "REJECT_REASON_UNSPECIFIED",
             "reject_message": "",
             "cancel_message": "User requested cancel" if order.status == "canceled" else "",
-            "last_fill_time": _iso(order.trades[-1].at) if order.trades else None,
+            "last_fill_time": iso(order.trades[-1].at) if order.trades else None,
             "fee": "",
             "number_of_fills": str(len(order.trades)),
             "pending_cancel": False,
@@ -470,13 +353,10 @@ class CoinbaseFront(Front):
             "margin_type": "UNKNOWN_MARGIN_TYPE",
         }
 
-    def _market(self, written: str) -> Market:
-        return self.market_named(written.replace("-", "/"))
-
     routes: ClassVar = {
-        ("GET", "/api/v3/brokerage/market/products"): ("public", products),
-        ("GET", "/api/v3/brokerage/market/products/{id}/ticker"): ("public", ticker),
-        ("GET", "/api/v3/brokerage/market/products/{id}/candles"): ("public", candles),
+        ("GET", "/api/v3/brokerage/market/products"): ("public", CoinbaseMarket.products),
+        ("GET", "/api/v3/brokerage/market/products/{id}/ticker"): ("public", CoinbaseMarket.ticker),
+        ("GET", "/api/v3/brokerage/market/products/{id}/candles"): ("public", CoinbaseMarket.candles),
         ("GET", "/api/v3/brokerage/transaction_summary"): ("read", fees),
         ("GET", "/api/v3/brokerage/accounts"): ("read", accounts),
         ("GET", "/api/v3/brokerage/key_permissions"): ("read", permissions),

@@ -14,8 +14,9 @@ import re
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from tests.simulators.crypto import KEY, SECRET, Answer, Front, Refused, Request
-from tests.simulators.crypto_core import D, Market, Order, Refusal, text
+from tests.simulators.crypto import KEY, SECRET, Answer, Refused, Request
+from tests.simulators.crypto_core import D, Order, Refusal, text
+from tests.simulators.crypto_kraken_market import KrakenMarket, altcoin, altname, asset, given, pair, said
 
 _STATUS = {"open": "open", "filled": "closed", "canceled": "canceled", "expired": "canceled"}
 # Words [doc]: docs.kraken.com, "Error messages" and "Spot Error Messages". That of a repeat [meas], and that
@@ -34,7 +35,6 @@ _REFUSALS = {
     "value": "EGeneral:Invalid arguments:cl_ord_id",
     "type": "EGeneral:Invalid arguments:ordertype",
 }
-_ASSETS = {"BTC": "XXBT", "ETH": "XETH", "USD": "ZUSD"}
 _TYPES = {
     (False, False): "market",
     (True, False): "limit",
@@ -43,33 +43,7 @@ _TYPES = {
 }
 
 
-def _asset(coin: str) -> str:
-    return _ASSETS.get(coin, coin)
-
-
-def _altcoin(coin: str) -> str:
-    return coin.replace("BTC", "XBT")
-
-
-def _pair(market: Market) -> str:
-    return (
-        _asset(market.base) + _asset(market.quote) if market.base in _ASSETS else market.base + market.quote
-    )
-
-
-def _altname(market: Market) -> str:
-    return _altcoin(market.base) + market.quote
-
-
-def _said(words: str) -> Refused:
-    return Refused(200, {"error": [words]})
-
-
-def _given(result: Any) -> dict[str, Any]:
-    return {"error": [], "result": result}
-
-
-class KrakenFront(Front):
+class KrakenFront(KrakenMarket):
     quotes, money, fee_in, repeats = ("USD", "EUR"), "USD", "quote", "open"
 
     def __init__(self) -> None:
@@ -83,103 +57,26 @@ class KrakenFront(Front):
 
     def verify(self, request: Request) -> None:
         if request.headers.get("api-key") != KEY:
-            raise _said("EAPI:Invalid key")
+            raise said("EAPI:Invalid key")
         nonce = request.params.get("nonce", "")
         hashed = hashlib.sha256(f"{nonce}{request.body}".encode()).digest()
         right = hmac.new(base64.b64decode(SECRET), request.path.encode() + hashed, hashlib.sha512).digest()
         if request.headers.get("api-sign") != base64.b64encode(right).decode():
-            raise _said("EAPI:Invalid signature")
+            raise said("EAPI:Invalid signature")
         with self.core.lock:
             if self.taken and int(nonce) <= self.taken[-1]:
                 self.stale += 1
-                raise _said("EAPI:Invalid nonce")  # [doc]
+                raise said("EAPI:Invalid nonce")  # [doc]
             self.taken.append(int(nonce))
 
     def refusal(self, request: Request, refusal: Refusal) -> Refused:
-        return _said(_REFUSALS[refusal.kind])
+        return said(_REFUSALS[refusal.kind])
 
     def bad_key(self) -> Answer:
-        return _said("EAPI:Invalid key").answer
+        return said("EAPI:Invalid key").answer
 
     def limited(self) -> Any:
         return {"error": ["EAPI:Rate limit exceeded"]}
-
-    # --- public ---
-
-    def pairs(self, request: Request) -> Any:
-        """[rec: ccxt] The names of the fields; the figures are the simulated market's."""
-        return _given({_pair(market): self._listed(market) for market in self.core.markets.values()})
-
-    @staticmethod
-    def _listed(market: Market) -> dict[str, Any]:
-        return {
-            "altname": _altname(market),
-            "wsname": market.name,
-            "aclass_base": "currency",
-            "base": _asset(market.base),
-            "aclass_quote": "currency",
-            "quote": _asset(market.quote),
-            "lot": "unit",
-            "cost_decimals": 5,
-            "pair_decimals": 2,
-            "lot_decimals": 5,
-            "lot_multiplier": 1,
-            "leverage_buy": [],
-            "leverage_sell": [],
-            "fees": [[0, 0.4]],
-            "fees_maker": [[0, 0.25]],
-            "fee_volume_currency": "ZUSD",
-            "margin_call": 80,
-            "margin_stop": 40,
-            "ordermin": text(market.least),
-            "costmin": text(market.least_cost),
-            "tick_size": "0.01",
-            "status": "online",
-        }
-
-    def time(self, request: Request) -> Any:
-        """[doc]"""
-        return _given({"unixtime": int(self.now()), "rfc1123": ""})
-
-    def ticker(self, request: Request) -> Any:
-        return _given(
-            {
-                _pair(market): self._ticker(market)
-                for market in map(self._market, request.params["pair"].split(","))
-            }
-        )
-
-    def _ticker(self, market: Market) -> dict[str, Any]:
-        """[rec: ccxt]"""
-        price, bid, ask = (
-            text(at)
-            for at in (self.core.prices[market.name], self.core.bid(market.name), self.core.ask(market.name))
-        )
-        two = [price, price]
-        return {
-            "a": [ask, "1", "1.0"],
-            "b": [bid, "1", "1.0"],
-            "c": [price, "0.1"],
-            "v": ["10", "10"],
-            "p": two,
-            "t": [5, 5],
-            "l": two,
-            "h": two,
-            "o": price,
-        }
-
-    def candles(self, request: Request) -> Any:
-        """[rec: ccxt], 720 of them [doc]."""
-        asked = request.params
-        market, seconds = self._market(asked["pair"]), int(asked.get("interval", 1)) * 60
-        if seconds // 60 not in (1, 5, 15, 30, 60, 240, 1440, 10080, 21600):
-            raise _said("EGeneral:Invalid arguments:interval")
-        since = max(float(asked.get("since", 0)) + 1, self.now() - 720 * seconds)
-        rows = [
-            [at, *map(text, values[:4]), "0", text(values[4]), 1]
-            for at, *values in self.core.candles(market.name, seconds, since, 720)
-        ]
-        return _given({_pair(market): rows, "last": int(self.now())})
 
     # --- the account ---
 
@@ -187,21 +84,21 @@ class KrakenFront(Front):
         """[doc] That .F is traded like the plain coin, .B, .S and .M are not: [doc, code ×2]. That what open
         orders hold is told of the plain coin alone, which may lie in .F: [invented]."""
         said = {
-            _asset(coin): {
+            asset(coin): {
                 "balance": text(total - self.earning.get(coin, D(0)), 10),
                 "hold_trade": text(self.core.held(coin), 10),
             }
             for coin, total in self.core.balances.items()
         }
-        moved = {_altcoin(coin) + ".F": text(much, 10) for coin, much in self.earning.items()} | self.others
-        return _given(
+        moved = {altcoin(coin) + ".F": text(much, 10) for coin, much in self.earning.items()} | self.others
+        return given(
             said | {name: {"balance": much, "hold_trade": "0.0000000000"} for name, much in moved.items()}
         )
 
     def key_info(self, request: Request) -> Any:
         """[doc]"""
         granted = ["query-funds", "modify-trades", "query-open-trades", "query-closed-trades", "close-trades"]
-        return _given(
+        return given(
             {
                 "api_key_name": "simulated",
                 "iban": "AA88 N84G WYBA XJMQ",
@@ -231,15 +128,15 @@ class KrakenFront(Front):
             stop=first if kind.startswith("stop") else None,
             tif=asked.get("timeinforce", "GTC").upper(),
         )
-        return _given({"txid": [_txid(order)], "descr": {"order": _words(order)}})  # [rec: ccxt]
+        return given({"txid": [_txid(order)], "descr": {"order": _words(order)}})  # [rec: ccxt]
 
     def query(self, request: Request) -> Any:
-        return _given(
+        return given(
             {named: self._order(self._asked(named), request) for named in request.params["txid"].split(",")}
         )
 
     def open_orders(self, request: Request) -> Any:
-        return _given(
+        return given(
             {
                 "open": {
                     _txid(of): self._order(of, request) for of in self._named(request) if of.status == "open"
@@ -253,7 +150,7 @@ class KrakenFront(Front):
         ended = [of for of in self._named(request) if of.status != "open" and of.updated > since]
         ended.sort(key=lambda of: of.updated, reverse=True)
         told = {_txid(of): self._order(of, request) for of in ended[start : start + self.page]}
-        return _given({"closed": told, "count": len(ended)})
+        return given({"closed": told, "count": len(ended)})
 
     def cancel(self, request: Request) -> Any:
         asked = request.params
@@ -263,15 +160,15 @@ class KrakenFront(Front):
             else self._asked(asked["txid"])
         )
         self.core.cancel(named)
-        return _given({"count": 1})  # [doc]
+        return given({"count": 1})  # [doc]
 
     def trades(self, request: Request) -> Any:
         """[doc] At most 20 at a time; what none or more get: [invented]."""
         wanted = request.params["txid"].split(",")
         if len(wanted) > 20 or not wanted[0]:
-            raise _said("EGeneral:Invalid arguments:txid")
+            raise said("EGeneral:Invalid arguments:txid")
         self.trades_asked += wanted
-        return _given(
+        return given(
             {
                 _tid(trade): self._trade(order, trade)
                 for order in self.core.shown()
@@ -286,7 +183,7 @@ class KrakenFront(Front):
         return {
             "ordertxid": _txid(order),
             "postxid": "T",
-            "pair": _pair(order.market),
+            "pair": pair(order.market),
             "time": trade.at,
             "type": order.side,
             "ordertype": order.type,
@@ -323,7 +220,7 @@ class KrakenFront(Front):
             **({"closetm": order.updated} if order.status != "open" else {}),
             "starttm": 0,
             "descr": {
-                "pair": _altname(order.market),
+                "pair": altname(order.market),
                 "type": order.side,
                 "ordertype": kind,
                 "price": _descr(first),
@@ -349,26 +246,19 @@ class KrakenFront(Front):
         """`userref` is another thing than `cl_ord_id`: whoever looks our id up under it finds nothing."""
         name = request.params.get("cl_ord_id")
         if "userref" in request.params and not request.params["userref"].isdigit():
-            raise _said("EGeneral:Invalid arguments:userref")
+            raise said("EGeneral:Invalid arguments:userref")
         return [order for order in self.core.shown() if name in (None, order.client_id)]
 
     def _asked(self, txid: str) -> Order:
         if not re.fullmatch(r"O[0-9]{5}-SIMUL-ORDERS", txid):
-            raise _said("EOrder:Invalid order")
+            raise said("EOrder:Invalid order")
         return self.core.find(id=int(txid[1:6]))
 
-    def _market(self, written: str) -> Market:
-        found = next(
-            (market for market in self.core.markets.values() if written in (_pair(market), _altname(market))),
-            None,
-        )
-        return found or self.market_named(written)
-
     routes: ClassVar = {
-        ("GET", "/0/public/AssetPairs"): ("public", pairs),
-        ("GET", "/0/public/Time"): ("public", time),
-        ("GET", "/0/public/Ticker"): ("public", ticker),
-        ("GET", "/0/public/OHLC"): ("public", candles),
+        ("GET", "/0/public/AssetPairs"): ("public", KrakenMarket.pairs),
+        ("GET", "/0/public/Time"): ("public", KrakenMarket.time),
+        ("GET", "/0/public/Ticker"): ("public", KrakenMarket.ticker),
+        ("GET", "/0/public/OHLC"): ("public", KrakenMarket.candles),
         ("POST", "/0/private/BalanceEx"): ("read", balance),
         ("POST", "/0/private/GetApiKeyInfo"): ("read", key_info),
         ("POST", "/0/private/AddOrder"): ("create", create),
@@ -393,7 +283,7 @@ def _words(order: Order) -> str:
     limit = f"limit {text(order.limit, 2)}" if order.limit is not None else "market"
     if order.stop is not None:
         limit = f"stop loss {text(order.stop, 2)}" + (f" -> {limit}" if order.limit is not None else "")
-    return f"{order.side} {text(order.quantity)} {_altname(order.market)} @ {limit}"
+    return f"{order.side} {text(order.quantity)} {altname(order.market)} @ {limit}"
 
 
 def _tid(trade: Any) -> str:

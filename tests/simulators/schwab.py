@@ -17,13 +17,15 @@ import importlib
 import json
 import threading
 import time
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, quote, urlsplit
 
-from tests.simulators.crypto import Answer, Front, Refused, Request, Simulator
-from tests.simulators.crypto_core import Core, Market, Order, Refusal, ms
+from tests.simulators.crypto import Answer, Refused, Request, Simulator
+from tests.simulators.crypto_core import Core, Market, Order, Refusal
+from tests.simulators.schwab_account import HASH, NUMBER, STOCKS, WRONG, SchwabAccount, iso
+from tests.simulators.schwab_market import SchwabMarket
 
 KEY, SECRET, CALLBACK, CODE = (
     "simulated-app-key",
@@ -31,12 +33,7 @@ KEY, SECRET, CALLBACK, CODE = (
     "https://127.0.0.1:8182/schwab",
     "C0.simulated@",
 )
-NUMBER, HASH = "12345678", "0123456789ABCDEF"
-STOCKS = ("AAPL", "MSFT", "BRK/B")
 _STATUS = {"open": "WORKING", "filled": "FILLED", "canceled": "CANCELED", "expired": "EXPIRED"}
-# Documented: `message` beside a list of errors. Recorded: `Invalid account number` and `Client not
-# authorized`, word for word. Invented: the words below.
-WRONG = "A validation error occurred while processing the request."
 _REFUSALS = {
     "funds": (400, "Your account does not hold enough for this order."),
     "step": (400, "Fractional shares are not accepted in this order."),
@@ -48,12 +45,7 @@ _REFUSALS = {
 }
 
 
-def _iso(moment: float) -> str:
-    """In whole seconds, as Schwab tells them."""
-    return datetime.fromtimestamp(int(moment), UTC).strftime("%Y-%m-%dT%H:%M:%S+0000")
-
-
-class SchwabFront(Front):
+class SchwabFront(SchwabMarket):
     money = "USD"
     cannot = frozenset({"cut_off"})  # an order's answer has no body
 
@@ -172,155 +164,6 @@ class SchwabFront(Front):
             "access_token": self.access,
         }
 
-    # --- the account ---
-
-    def numbers(self, request: Request) -> Any:
-        return [{"accountNumber": number, "hashValue": hashed} for number, hashed in self.accounts.items()]
-
-    def account(self, request: Request, hashed: str) -> Any:
-        number = self._number(hashed)
-        worth = {name: self.core.balances[name] * self.core.prices[f"{name}/USD"] for name in STOCKS}
-        cash = self.core.balances["USD"]
-        said: dict[str, Any] = {
-            "type": "MARGIN" if self.margin else "CASH",
-            "accountNumber": number,
-            "roundTrips": 0,
-            "isDayTrader": False,
-            "isClosingOnlyRestricted": False,
-            "pfcbFlag": False,
-            "currentBalances": self._balances(cash, sum(worth.values())),
-        }
-        if request.params.get("fields") == "positions":
-            said["positions"] = [
-                {
-                    "longQuantity": float(self.core.balances[name]),
-                    "shortQuantity": 0.0,
-                    "averagePrice": 100.01,
-                    "marketValue": float(value),
-                    "instrument": {"assetType": "EQUITY", "cusip": "037833100", "symbol": name},
-                }
-                for name, value in worth.items()
-                if self.core.balances[name]
-            ]
-        return {"securitiesAccount": said, "aggregatedBalance": {}}
-
-    def _balances(self, cash: Decimal, worth: Decimal) -> dict[str, Any]:
-        """Recorded of a cash and of a margin account, field by field: the cash account tells no
-        `buyingPower`. Invented: what lies in `moneyMarketFund` where cash is swept; that `cashBalance` is 0
-        then is a finding."""
-        free, told = float(self.core.free("USD")), 0.0 if self.swept else float(cash)
-        both = {
-            "accruedInterest": 0.0,
-            "cashBalance": told,
-            "cashReceipts": 0.0,
-            "longOptionMarketValue": 0.0,
-            "liquidationValue": float(cash + worth),
-            "longMarketValue": float(worth),
-            "moneyMarketFund": float(cash) if self.swept else 0.0,
-            "savings": 0.0,
-            "shortMarketValue": 0.0,
-            "pendingDeposits": 0.0,
-            "mutualFundValue": 0.0,
-            "bondValue": 0.0,
-            "shortOptionMarketValue": 0.0,
-        }
-        if self.margin:
-            return both | {
-                "availableFunds": free,
-                "availableFundsNonMarginableTrade": free,
-                "buyingPower": 2 * free,
-                "buyingPowerNonMarginableTrade": free,
-                "dayTradingBuyingPower": 4 * free,
-                "equity": float(cash + worth),
-                "equityPercentage": 100.0,
-                "longMarginValue": float(worth),
-                "maintenanceCall": 0.0,
-                "maintenanceRequirement": 0.0,
-                "marginBalance": 0.0,
-                "regTCall": 0.0,
-                "shortBalance": 0.0,
-                "shortMarginValue": 0.0,
-                "sma": free,
-            }
-        return both | {
-            "cashAvailableForTrading": free,
-            "cashAvailableForWithdrawal": free,
-            "cashCall": 0.0,
-            "longNonMarginableMarketValue": told,
-            "totalCash": told,
-            "cashDebitCallValue": 0.0,
-            "unsettledCash": 0.0,
-        }
-
-    def transactions(self, request: Request, hashed: str) -> Any:
-        """Recorded, without the currency's description. The rates are the simulator's own: 20 and 1 in a
-        million."""
-        self._number(hashed)
-        asked = request.params
-        if missing := {"startDate", "endDate", "types"} - asked.keys():
-            raise Refused(400, {"message": WRONG, "errors": [f"{sorted(missing)[0]} is required"]})
-        wanted = [
-            order for order in self.core.orders if asked.get("symbol", order.market.base) == order.market.base
-        ]
-        told = [(order, trade) for order in wanted for trade in self.core.trades_of(order)]
-        return [self._transaction(*each) for each in told if each[1].at + self.fees_late <= time.time()]
-
-    @staticmethod
-    def _transaction(order: Order, trade: Any) -> dict[str, Any]:
-        sells, worth = order.side == "sell", trade.quantity * trade.price
-        taken = float(worth) if sells else 0.0
-        fees = {
-            "COMMISSION": 0.0,
-            "SEC_FEE": taken / 50_000,
-            "OPT_REG_FEE": 0.0,
-            "TAF_FEE": taken / 1_000_000,
-        }
-        dollars = {
-            "assetType": "CURRENCY",
-            "status": "ACTIVE",
-            "symbol": "CURRENCY_USD",
-            "instrumentId": 1,
-            "closingPrice": 0.0,
-        }
-        cost = float(worth if sells else -worth)
-        return {
-            "activityId": trade.id,
-            "time": _iso(trade.at),
-            "accountNumber": NUMBER,
-            "type": "TRADE",
-            "status": "VALID",
-            "subAccount": "CASH",
-            "tradeDate": _iso(trade.at),
-            "positionId": 12345678,
-            "orderId": order.id,
-            "netAmount": cost - sum(fees.values()),
-            "transferItems": [
-                *(
-                    {"instrument": dollars, "amount": fee, "cost": -fee, "feeType": kind}
-                    for kind, fee in fees.items()
-                ),
-                {
-                    "instrument": {
-                        "assetType": "EQUITY",
-                        "status": "ACTIVE",
-                        "symbol": order.market.base,
-                        "instrumentId": 5215623,
-                        "closingPrice": 100.0,
-                    },
-                    "amount": float(-trade.quantity if sells else trade.quantity),
-                    "cost": cost,
-                    "price": float(trade.price),
-                    "positionEffect": "CLOSING" if sells else "OPENING",
-                },
-            ],
-        }
-
-    def _number(self, hashed: str) -> str:
-        found = next((number for number, known in self.accounts.items() if known == hashed), None)
-        if found is None:
-            raise Refused(404, {"message": "Invalid account number"})  # recorded; the status is documented
-        return found
-
     # --- orders ---
 
     def create(self, request: Request, hashed: str) -> Any:
@@ -392,10 +235,10 @@ class SchwabFront(Front):
             "requestedDestination": "AUTO",
             "destinationLinkName": "AutoRoute",
             "tag": "TA_simulated",
-            **({} if order.status == "open" else {"closeTime": _iso(order.updated)}),
+            **({} if order.status == "open" else {"closeTime": iso(order.updated)}),
             "editable": False,
             "status": status,
-            "enteredTime": _iso(order.created),
+            "enteredTime": iso(order.created),
             "accountNumber": int(NUMBER),
             "statusDescription": self.rejects_later,
             "orderLegCollection": [
@@ -421,7 +264,7 @@ class SchwabFront(Front):
                             "quantity": float(trade.quantity),
                             "mismarkedQuantity": 0.0,
                             "price": float(trade.price),
-                            "time": _iso(trade.at),
+                            "time": iso(trade.at),
                         }
                     ],
                 }
@@ -430,94 +273,18 @@ class SchwabFront(Front):
             + ([_cancellation(order)] if order.status == "canceled" else []),
         }
 
-    # --- market data ---
-
-    def quoted(self, request: Request) -> Any:
-        said: dict[str, Any] = {}
-        for name in request.params["symbols"].split(","):
-            if name in STOCKS:
-                at = f"{name}/USD"
-                said[name] = {
-                    "assetMainType": "EQUITY",
-                    "symbol": name,
-                    "realtime": True,
-                    "quote": {
-                        "bidPrice": float(self.core.bid(at)),
-                        "askPrice": float(self.core.ask(at)),
-                        "lastPrice": float(self.core.prices[at]),
-                        "quoteTime": ms(time.time() - self.quotes_late),
-                    },
-                }
-            else:
-                said.setdefault("errors", {}).setdefault("invalidSymbols", []).append(name)
-        return said
-
-    def history(self, request: Request) -> Any:
-        asked = request.params
-        if (asked["periodType"], asked["frequencyType"]) not in (
-            ("day", "minute"),
-            ("year", "daily"),
-            ("year", "weekly"),
-            ("year", "monthly"),
-        ):
-            raise Refusal("value")
-        seconds = (
-            int(asked["frequency"])
-            * {"minute": 60, "daily": 86_400, "weekly": 604_800, "monthly": 2_592_000}[asked["frequencyType"]]
-        )
-        if asked["frequencyType"] == "minute" and seconds // 60 not in (1, 5, 10, 15, 30):
-            raise Refusal("value")
-        rows = self.core.candles(f"{asked['symbol']}/USD", seconds, int(asked["startDate"]) / 1000, 100_000)
-        return {
-            "symbol": asked["symbol"],
-            "empty": False,
-            "candles": [
-                {
-                    "open": float(first),
-                    "high": float(high),
-                    "low": float(low),
-                    "close": float(last),
-                    "volume": int(volume),
-                    "datetime": at * 1000,
-                }
-                for at, first, high, low, last, volume in rows
-                if at * 1000 <= int(asked["endDate"])
-            ],
-        }
-
-    def hours(self, request: Request) -> Any:
-        now = datetime.now(UTC)
-        begins, ends = ((now + timedelta(hours=by)).isoformat(timespec="seconds") for by in (-1, 1))
-        day = request.params.get("date")
-        ahead = (date.fromisoformat(day) - now.date()).days if day else 0
-        if ahead:
-            begins, ends = (
-                (now + timedelta(days=ahead, hours=by)).isoformat(timespec="seconds") for by in (-1, 1)
-            )
-        if not self.trades_today and ahead < self.closed_days:
-            return {"equity": {"equity": {"isOpen": False, "marketType": "EQUITY"}}}
-        return {
-            "equity": {
-                "EQ": {
-                    "isOpen": True,
-                    "marketType": "EQUITY",
-                    "sessionHours": {"regularMarket": [{"start": begins, "end": ends}]},
-                }
-            }
-        }
-
     routes: ClassVar = {
         ("POST", "/v1/oauth/token"): ("sign_in", sign_in),
-        ("GET", "/trader/v1/accounts/accountNumbers"): ("read", numbers),
-        ("GET", "/trader/v1/accounts/{hash}"): ("read", account),
+        ("GET", "/trader/v1/accounts/accountNumbers"): ("read", SchwabAccount.numbers),
+        ("GET", "/trader/v1/accounts/{hash}"): ("read", SchwabAccount.account),
         ("POST", "/trader/v1/accounts/{hash}/orders"): ("create", create),
-        ("GET", "/trader/v1/accounts/{hash}/transactions"): ("read", transactions),
+        ("GET", "/trader/v1/accounts/{hash}/transactions"): ("read", SchwabAccount.transactions),
         ("GET", "/trader/v1/accounts/{hash}/orders"): ("read", listed),
         ("GET", "/trader/v1/accounts/{hash}/orders/{id}"): ("read", order),
         ("DELETE", "/trader/v1/accounts/{hash}/orders/{id}"): ("cancel", cancel),
-        ("GET", "/marketdata/v1/quotes"): ("read", quoted),
-        ("GET", "/marketdata/v1/pricehistory"): ("read", history),
-        ("GET", "/marketdata/v1/markets"): ("read", hours),
+        ("GET", "/marketdata/v1/quotes"): ("read", SchwabMarket.quoted),
+        ("GET", "/marketdata/v1/pricehistory"): ("read", SchwabMarket.history),
+        ("GET", "/marketdata/v1/markets"): ("read", SchwabMarket.hours),
     }
 
 
@@ -528,7 +295,7 @@ def _cancellation(order: Order) -> dict[str, Any]:
         "quantity": left,
         "mismarkedQuantity": 0.0,
         "price": 0.0,
-        "time": _iso(order.updated),
+        "time": iso(order.updated),
         "instrumentId": 4339891,
     }
     return {
