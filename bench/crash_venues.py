@@ -6,36 +6,36 @@ crashed."""
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, ClassVar
 
+from bench.crash_binance import BinanceVenue, binance
+from bench.crash_books import CASH, PATIENCE, Far, Placed
 from dashtrade.context import BrokerKind
 from dashtrade.domain.symbols import Symbol
 from tests.simulators import venue_adapter
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.simulators.alpaca_faults import Fault, Seen
 from tests.simulators.alpaca_market import Market
-from tests.simulators.crypto import KEY, SECRET, Simulator
-from tests.simulators.venue import Manner, Venue
+from tests.simulators.venue import Venue
+from tests.simulators.venue_books import Manner
 
-CASH = Decimal(1_000_000)
 # netted: opposite bots on one symbol of one Alpaca account
 BROKERS = ("default", "alpaca", "netted", "binance")
+
 PLACES = {
     "default": (("AAPL", "15"), ("AAPL", "60"), ("MSFT", "15")),
     "alpaca": (("AAPL", "15"), ("AAPL", "60"), ("MSFT", "15")),
     "binance": (("BTC/USDT", "15"), ("BTC/USDT", "60"), ("SOL/USDT", "15")),
     "netted": tuple(("AAPL", timeframe) for timeframe in ("1", "5", "15", "30", "60")),
 }
+
 _ALPACA = ("alpaca.trading.client", "alpaca.data.historical", "alpaca.data.requests")
+
 LIBRARIES = {"default": (), "alpaca": _ALPACA, "netted": _ALPACA, "binance": ("ccxt",)}
-PATIENCE = 0.3  # seconds that an adapter waits for an answer
 
 # How often what goes wrong, of a hundred or so. `lost` never arrives; the rest of a post's second line has
 # been placed.
@@ -70,100 +70,6 @@ ON_ALPACA = {
     },
     "delete": {"ok": 24, "lost": 3, "drop": 4, "server_error": 2, "gateway_error": 2, "rate_limited": 2},
 }
-ON_BINANCE = {
-    "create": {
-        "ok": 60,
-        "lost": 5,
-        "not_placed_500": 4,
-        "overloaded": 3,
-        "rate_limited": 6,
-        "time_out": 1,
-        "drop": 6,
-        "gateway_error": 5,
-        "garbage": 4,
-        "empty": 2,
-        "cut_off": 2,
-        "redirect": 1,
-        "late": 4,
-        "later_than_promised": 2,
-        "late_trades": 6,
-    },
-    "read": {
-        "ok": 80,
-        "lost": 4,
-        "drop": 3,
-        "gateway_error": 3,
-        "garbage": 3,
-        "cut_off": 1,
-        "rate_limited": 3,
-    },
-    "public": {"ok": 150, "lost": 2, "gateway_error": 2, "garbage": 2, "rate_limited": 1},
-    "cancel": {"ok": 24, "lost": 3, "drop": 4, "gateway_error": 3, "not_placed_500": 2, "rate_limited": 2},
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fill:
-    id: str
-    quantity: Decimal
-    price: Decimal
-    fee: Decimal
-    fee_base: Decimal
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placed:
-    """An order as the venue has it."""
-
-    client_order_id: str
-    status: str
-    filled: Decimal
-    fills: tuple[Fill, ...] = ()
-
-
-class Far:
-    """What both venues share: one seed for faults, prices and partial fills; and a market that lives at each
-    request."""
-
-    def __init__(
-        self, manner: Manner, now: Callable[[], datetime], weights: dict[str, dict[str, int]]
-    ) -> None:
-        self.manner, self.now, self.weights = manner, now, weights
-        self.rng = random.Random(manner.seed)
-        self.faults: Counter[str] = Counter()
-        self.calm = self.revoked = False
-        self.parts_since: datetime | None = None
-
-    def fault(self, kind: str) -> str:
-        if self.calm:
-            return "ok"
-        if self.manner.revoked and (self.revoked or self.rng.random() < self.manner.revoked):
-            self.revoked = True
-            self.faults[f"{kind} 401"] += 1
-            return "401"
-        chosen = self.rng.choices(list(self.weights[kind]), list(self.weights[kind].values()))[0]
-        if chosen != "ok":
-            self.faults[f"{kind} {chosen}"] += 1
-        return chosen
-
-    def in_parts(self) -> bool:
-        """The next order fills by a part, and some seconds later by the rest."""
-        if self.parts_since is None and self.rng.random() < 0.4:
-            self.parts_since = self.now()
-            return True
-        return False
-
-    def parts_are_due(self) -> bool:
-        if self.parts_since is not None and self.now() - self.parts_since > timedelta(
-            seconds=self.rng.choice([0.5, 2, 4])
-        ):
-            self.parts_since = None
-            return True
-        return False
-
-    def price(self) -> Decimal | None:
-        return 100 + Decimal(self.rng.randint(-300, 300)) / 100 if self.rng.random() < 0.3 else None
-
 
 # --- Alpaca -------------------------------------------------------------------------------------------------
 
@@ -276,128 +182,6 @@ def _alpaca(app: Any, account: Any, port: int) -> Any:
     )
 
 
-# --- Binance ------------------------------------------------------------------------------------------------
-
-
-class BinanceBooks(Far):
-    start_cash = CASH
-    totals_only = False
-    STATUS: ClassVar = {"open": "working"}
-
-    def __init__(self, manner: Manner, now: Callable[[], datetime], sim: Simulator) -> None:
-        super().__init__(manner, now, ON_BINANCE)
-        self.front = type(sim.front)()
-        self.core = self.front.core
-        self.core.now = lambda: now().timestamp()
-        self.core.balances["USDT"] = CASH
-        sim.front, sim.core, sim.requests = self.front, self.core, []
-        sim.chaos = self.live
-
-    def live(self, kind: str) -> dict[str, Any] | None:
-        price = self.price()
-        if price is not None:
-            self.core.set_price(self.rng.choice(["BTC/USDT", "SOL/USDT"]), price)
-        if self.parts_are_due():
-            self.core.finish()
-        if kind == "create":
-            self.core.next_share, self.core.lag = Decimal("0.4") if self.in_parts() else Decimal(1), 0.0
-        match self.fault(kind):
-            case "ok":
-                return None
-            case "401":
-                refused = self.front.bad_key()
-                return {"name": "answer", "status": refused.status, "body": refused.text}
-            case "not_placed_500":
-                return {"name": "answer", "status": 500, "body": "<html>500</html>"}
-            case "overloaded":
-                return {
-                    "name": "answer",
-                    "status": 503,
-                    "body": '{"code": -1008, "msg": "Server is currently overloaded"}',
-                }
-            case "late" | "later_than_promised" as late:
-                self.core.lag = 4.0 if late == "late" else 15.0
-                return {"name": "drop"}
-            case "late_trades":
-                self.core.trade_lag = self.rng.choice([0.0, 1.0, 4.0])
-                return None
-            case name:
-                return {"name": name, "seconds": self.rng.choice([1, 2, 7])}
-
-    @property
-    def orders(self) -> list[Placed]:
-        return [
-            Placed(
-                client_order_id=o.client_id,
-                status=self.STATUS.get(o.status, o.status),
-                filled=o.filled,
-                fills=tuple(self._fill(o, trade) for trade in o.trades),
-            )
-            for o in self.core.orders
-        ]
-
-    @staticmethod
-    def _fill(order: Any, trade: Any) -> Fill:
-        bought = trade.fee_coin == order.market.base
-        return Fill(
-            id=f"{order.id}:{trade.id}",
-            quantity=trade.quantity,
-            price=trade.price,
-            fee=Decimal(0) if bought else trade.fee,
-            fee_base=trade.fee if bought else Decimal(0),
-        )
-
-    @property
-    def placed(self) -> Counter[str]:
-        return Counter(o.client_id for o in self.core.orders)
-
-    @property
-    def symbols(self) -> set[str]:
-        return {Symbol.parse(o.market.name).text for o in self.core.orders}
-
-    def position(self, symbol: str) -> Decimal:
-        return self.core.balances[Symbol.parse(symbol).base]
-
-    @property
-    def cash(self) -> Decimal:
-        return self.core.balances["USDT"]
-
-
-class BinanceVenue:
-    def __init__(self, now: Callable[[], datetime]) -> None:
-        self.now, self._sim = now, Simulator("binance")
-        self._sim.hold = 2 * PATIENCE
-        self.port = int(self._sim.url.rpartition(":")[2])
-        self.books: BinanceBooks
-
-    def begin(self, manner: Manner) -> BinanceBooks:
-        self.books = BinanceBooks(manner, self.now, self._sim)
-        return self.books
-
-    def recover(self) -> None:
-        self.books.calm, self.books.core.trade_lag = True, 0.0
-
-    def close(self) -> None:
-        self._sim.close()
-
-
-def _binance(app: Any, account: Any, port: int) -> Any:
-    from dashtrade.brokers.crypto.adapter import CryptoBroker
-
-    kept: Path = app.settings.home / "markets.json"
-    return CryptoBroker(
-        "binance",
-        KEY,
-        SECRET,
-        mode="live",
-        url=f"http://127.0.0.1:{port}",
-        clock=app.clock,
-        timeout=PATIENCE,
-        paced=False,
-        markets_cache=kept,
-    )
-
-
 # --- which --------------------------------------------------------------------------------------------------
 
 VENUES: dict[str, Callable[[Callable[[], datetime]], Any]] = {
@@ -412,7 +196,7 @@ def kind(broker: str, port: int, *, refuses_repeats: bool) -> BrokerKind:
     """The registry line of the run's venue."""
     if broker == "default":
         return venue_adapter.kind(port, refuses_repeats=refuses_repeats)
-    make = {"alpaca": _alpaca, "netted": _alpaca, "binance": _binance}[broker]
+    make = {"alpaca": _alpaca, "netted": _alpaca, "binance": binance}[broker]
     return BrokerKind(
         name=broker,
         modes=("paper",),

@@ -17,7 +17,7 @@ from dashtrade.failpoints import NAMES
 from dashtrade.services.accounts import accounts as account_service
 from dashtrade.services.bots import bots as bot_service
 from dashtrade.settings import Settings
-from tests.simulators.venue import Manner
+from tests.simulators.venue_books import Manner
 from tests.support.fakes import SetClock, SetFeed, add_user
 
 KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="

@@ -8,20 +8,8 @@ import re
 from typing import Any
 from urllib.parse import urlencode
 
-from bench.fuzz_shots import (
-    HOOKS,
-    SYMBOLS,
-    Facts,
-    Headers,
-    Shot,
-    host,
-    hostile,
-    quoted,
-    request,
-    text_of,
-    torn,
-    written,
-)
+from bench.fuzz_hostile import hostile, text_of, torn, written
+from bench.fuzz_shots import HOOKS, SYMBOLS, Facts, Headers, Shot, host, quoted, request
 
 Schema = dict[str, Any]
 HASHING = ("/auth/login", "/auth/register", "/password")  # a third of a second each: fewer of them

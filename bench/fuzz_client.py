@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench import fuzz_shots, fuzz_ui, fuzz_wire
+from bench import fuzz_framings, fuzz_shots, fuzz_sockets, fuzz_ui, fuzz_wire
 from bench.fuzz_api import Api
 from bench.fuzz_shots import HOOKS, Facts, Shot
 
@@ -50,9 +50,9 @@ class Shots:
             case "headers":
                 return fuzz_wire.headers(rng, self._facts, number)
             case "framings":
-                return fuzz_wire.framing(rng, self._facts, number)
+                return fuzz_framings.framing(rng, self._facts, number)
             case "sockets":
-                return fuzz_ui.socket_shot(rng, self._facts, number)
+                return fuzz_sockets.socket_shot(rng, self._facts, number)
         return fuzz_ui.shot(rng, self._facts, number)
 
 

@@ -28,8 +28,9 @@ from dashtrade.services.trading import orders as order_service
 from dashtrade.tables import bot_positions
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
-from tests.simulators.venue import SETTLE, Manner, Venue
+from tests.simulators.venue import SETTLE, Venue
 from tests.simulators.venue_adapter import kind
+from tests.simulators.venue_books import Manner
 from tests.support.fakes import SetClock, add_user
 
 AAPL = Symbol.parse("AAPL")

@@ -34,6 +34,7 @@ from tests.support.broker_venue import (
     filled,
     in_words,
     near,
+    resting,
     seen,
 )
 
@@ -86,7 +87,7 @@ class BrokerContract(FaultContract):
     ):
         venue.buy()
         request = venue.request(
-            SELL, kind, venue.held(), reduces=True, time_in_force=_resting(venue), **PRICES[kind]
+            SELL, kind, venue.held(), reduces=True, time_in_force=resting(venue), **PRICES[kind]
         )
         if kind not in venue.can.order_types:
             return refused(venue, request)
@@ -96,7 +97,7 @@ class BrokerContract(FaultContract):
         assert found.status is (FILLED if kind is OrderType.MARKET else WORKING)
 
     def test_04_a_limit_order_waits_for_its_price(self, venue: Venue):
-        request = venue.request(BUY, OrderType.LIMIT, limit_price="95", time_in_force=_resting(venue))
+        request = venue.request(BUY, OrderType.LIMIT, limit_price="95", time_in_force=resting(venue))
         assert venue.broker.submit(request).status is WORKING
         assert venue.until(request, seen).filled_quantity == 0
         venue.set_price(venue.symbol, D(94))
@@ -110,7 +111,7 @@ class BrokerContract(FaultContract):
         venue.buy()
         prices = {**PRICES[kind], "limit_price": "80"} if kind is OrderType.STOP_LIMIT else PRICES[kind]
         request = venue.request(
-            SELL, kind, venue.held(), reduces=True, time_in_force=_resting(venue), **prices
+            SELL, kind, venue.held(), reduces=True, time_in_force=resting(venue), **prices
         )
         venue.broker.submit(request)
         assert venue.until(request, seen).status is WORKING
@@ -118,7 +119,7 @@ class BrokerContract(FaultContract):
         assert near(venue.until(request, filled).average_price, 88) and venue.held() == 0
 
     def test_06_a_working_order_is_cancelled_and_cancelling_again_is_no_error(self, venue: Venue):
-        request = venue.request(BUY, OrderType.LIMIT, limit_price="90", time_in_force=_resting(venue))
+        request = venue.request(BUY, OrderType.LIMIT, limit_price="90", time_in_force=resting(venue))
         report = venue.broker.submit(request)
         venue.broker.cancel(venue.ref(request, report))
         end = venue.until(request, lambda report: report and report.status is CANCELED)
@@ -126,7 +127,7 @@ class BrokerContract(FaultContract):
         assert end.filled_quantity == 0 and venue.broker.find(venue.ref(request)).status is CANCELED
 
     def test_07_an_order_is_cancelled_by_our_id_alone(self, venue: Venue):
-        request = venue.request(BUY, OrderType.LIMIT, limit_price="90", time_in_force=_resting(venue))
+        request = venue.request(BUY, OrderType.LIMIT, limit_price="90", time_in_force=resting(venue))
         venue.broker.submit(request)
         venue.broker.cancel(venue.ref(request))
         venue.until(request, lambda report: report and report.status is CANCELED)
@@ -171,7 +172,7 @@ class BrokerContract(FaultContract):
     def test_12_one_poll_tells_of_many_orders_and_leaves_out_the_unknown(self, venue: Venue):
         market, limit = (
             venue.request(BUY),
-            venue.request(BUY, OrderType.LIMIT, limit_price="90", time_in_force=_resting(venue)),
+            venue.request(BUY, OrderType.LIMIT, limit_price="90", time_in_force=resting(venue)),
         )
         venue.trade(market)
         venue.broker.submit(limit)
@@ -280,7 +281,3 @@ class BrokerContract(FaultContract):
         rules = venue.broker.rules(venue.symbol)
         assert rules.quantity_step > 0 and rules.price_step > 0 and rules.tradable and rules.min_quantity >= 0
         assert rules.shortable <= venue.can.shorts
-
-
-def _resting(venue: Venue) -> TimeInForce:
-    return TimeInForce.GTC if TimeInForce.GTC in venue.can.times_in_force else TimeInForce.DAY

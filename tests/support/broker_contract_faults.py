@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from dashtrade.domain.ports import BadCredentials, Rejected, RetryLater, Unavailable, Unknown
-from dashtrade.domain.values import OrderType, TimeInForce, client_order_id, new_id
-from tests.support.broker_venue import AFTER_PLACING, BUY, WORKING, D, Venue, filled, in_words, near
+from dashtrade.domain.values import OrderType, client_order_id, new_id
+from tests.support.broker_venue import AFTER_PLACING, BUY, WORKING, D, Venue, filled, in_words, near, resting
 
 
 class FaultContract:
@@ -38,7 +38,7 @@ class FaultContract:
 
     def test_30_a_status_nobody_has_heard_of_is_an_order_that_works(self, venue: Venue):
         venue.has("unknown_status")
-        request = venue.request(BUY, OrderType.LIMIT, limit_price="90", time_in_force=_resting(venue))
+        request = venue.request(BUY, OrderType.LIMIT, limit_price="90", time_in_force=resting(venue))
         venue.fault("unknown_status")
         assert venue.broker.submit(request).status is WORKING
         assert venue.broker.find(venue.ref(request)).status is WORKING
@@ -117,7 +117,7 @@ class FaultContract:
                 f"{venue.can.name} does not claim to refuse repeats, so the engine never sends an id twice"
             )
         price = "101" if ended else "90"
-        request = venue.request(BUY, OrderType.LIMIT, limit_price=price, time_in_force=_resting(venue))
+        request = venue.request(BUY, OrderType.LIMIT, limit_price=price, time_in_force=resting(venue))
         first = venue.trade(request) if ended else venue.broker.submit(request)
         try:
             again = venue.broker.submit(request)  # adopting it is right
@@ -148,11 +148,7 @@ class FaultContract:
         venue.trade(venue.request(BUY, client_order_id=names[0]))
         venue.broker.submit(
             venue.request(
-                BUY,
-                OrderType.LIMIT,
-                limit_price="90",
-                time_in_force=_resting(venue),
-                client_order_id=names[1],
+                BUY, OrderType.LIMIT, limit_price="90", time_in_force=resting(venue), client_order_id=names[1]
             )
         )
         venue.buy()  # under a name that is none of ours
@@ -171,7 +167,3 @@ class FaultContract:
             and rests.quantity == venue.quantity
         )
         assert venue.broker.find(ended.ref).client_order_id == names[0]
-
-
-def _resting(venue: Venue) -> TimeInForce:
-    return TimeInForce.GTC if TimeInForce.GTC in venue.can.times_in_force else TimeInForce.DAY

@@ -21,7 +21,7 @@ from dashtrade.domain.ports import (
     VenueStatus,
 )
 from dashtrade.domain.symbols import Symbol
-from dashtrade.domain.values import ZERO, OrderSide, OrderType, sha256
+from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce, sha256
 
 D = Decimal
 BUY, SELL = OrderSide.BUY, OrderSide.SELL
@@ -205,3 +205,7 @@ def eventually(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < ends, "in vain"
         time.sleep(0.01)
+
+
+def resting(venue: Venue) -> TimeInForce:
+    return TimeInForce.GTC if TimeInForce.GTC in venue.can.times_in_force else TimeInForce.DAY
