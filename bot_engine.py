@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from bot_database import Database, DatabaseAway
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.alerts.dialects import Reading, parse
+from dashtrade.domain.notices.trading import AlertFailed, ExitWaitsForBroker
 from dashtrade.domain.orders import FROM_VENUE, Order, OrderStatus
 from dashtrade.domain.ports import (
     BadCredentials,
@@ -340,13 +341,11 @@ class Engine:
             ):
                 end_signal(conn, task.signal_id, alone=task.alone, status="refused", reason=why, now=now)
                 if tell:
-                    message_table.send(
+                    message_table.notify(
                         conn,
                         task.user_id,
-                        level="error",
-                        title=f"{task.symbol.short}: an alert failed",
+                        AlertFailed(symbol=task.symbol.text, reason=why),
                         now=now,
-                        text=f"{why}.",
                         signal_id=task.signal_id,
                     )
 
@@ -403,14 +402,11 @@ class Engine:
             self.leases.check(conn, lane, token)
             decision_table.hold_back(conn, task.id, held_until=now + after, reason=said)
             if late and not task.reason.startswith("waits for the broker,"):
-                message_table.send(
+                message_table.notify(
                     conn,
                     task.user_id,
-                    level="error",
-                    title=f"{task.symbol.short}: the broker cannot be reached",
+                    ExitWaitsForBroker(symbol=task.symbol.text, action=action, problem=error.message),
                     now=now,
-                    text=f"Your {action} of {task.symbol.short} waits for the broker ({error.message}) and "
-                    "goes out as soon as it answers. Look at your broker if that is too late for you.",
                     signal_id=task.signal_id,
                 )
 

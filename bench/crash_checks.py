@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from bench.crash_world import Plan, World
+from dashtrade.domain.notices.trading import OrderFilled
 from dashtrade.domain.orders import IN_DOUBT, OPEN, IllegalTransition, Order, OrderStatus, check_transition
 from dashtrade.domain.values import client_order_id
 from dashtrade.tables import bot_days as day_table
@@ -262,9 +263,9 @@ def _story_agrees(facts: Facts) -> Iterator[Finding]:
         filled = sum((o.filled_quantity for o in facts.orders.values() if o.signal_id == signal.id), ZERO)
         told = sum(
             (
-                Decimal(m.title.split()[1])
+                Decimal(m.facts["quantity"])
                 for m in facts.messages
-                if m.signal_id == signal.id and m.level == "info"
+                if m.signal_id == signal.id and m.kind == OrderFilled.kind
             ),
             ZERO,
         )

@@ -12,9 +12,10 @@ import sqlalchemy as sa
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.exits.exits import kept_after
 from dashtrade.domain.ledger import Booking, Position, book, new_fills
+from dashtrade.domain.notices.trading import OrderFilled
 from dashtrade.domain.orders import ENDED, FROM_VENUE, TRANSITIONS, Order, OrderStatus
 from dashtrade.domain.ports import BrokerFill, OrderReport
-from dashtrade.domain.values import ZERO, OrderSide, money, plain
+from dashtrade.domain.values import ZERO, plain
 from dashtrade.engine import broker_held_exits
 from dashtrade.engine.settlement import settle
 from dashtrade.failpoints import failpoint
@@ -240,17 +241,19 @@ def _tell(
 ) -> None:
     quantity = sum((fill.quantity for fill in fills), ZERO)
     price = sum((fill.quantity * fill.price for fill in fills), ZERO) / quantity
-    verb = "Bought" if order.side is OrderSide.BUY else "Sold"
-    made = f", {'made' if realized >= 0 else 'lost'} {money(abs(realized))}" if order.effect.reduces else ""
-    what = f"{plain(quantity)} {bot.symbol.short}"
-    message_table.send(
+    message_table.notify(
         conn,
         order.user_id,
-        level="info",
-        title=f"{verb} {what}",
+        OrderFilled(
+            bot=bot.name,
+            side=order.side,
+            quantity=quantity,
+            symbol=bot.symbol.text,
+            price=price,
+            realized=realized if order.effect.reduces else None,
+        ),
         now=now,
         signal_id=order.signal_id,
-        text=f"{bot.name}: {verb.lower()} {what} at {_price(price)}{made}.",
     )
 
 

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.exits import exits as rules
 from dashtrade.domain.exits.broker_held import is_native, written_as_held
+from dashtrade.domain.notices.trading import ExitsTakenOver
 from dashtrade.domain.orders import ENDED, FROM_VENUE, IN_DOUBT, Effect, Order, OrderStatus
 from dashtrade.domain.ports import Leg, OrderReport
 from dashtrade.domain.signals import ExitPlan, Target
@@ -166,14 +167,17 @@ def ended(conn: sa.Connection, leg: Order, now: datetime) -> None:
 def _tell(
     conn: sa.Connection, bot: Bot, venue: str, kept: rules.Kept, why: str, leg: Order, now: datetime
 ) -> None:
-    message_table.send(
+    message_table.notify(
         conn,
         bot.user_id,
-        level="warning",
-        title=f"{bot.name}: its exits are no longer held at {venue}",
+        ExitsTakenOver(
+            bot=bot.name,
+            broker=venue,
+            quantity=abs(bot.position.quantity),
+            symbol=bot.symbol.text,
+            reason=why,
+            exits=tuple(line.partition(" (")[0] for line in rules.said(kept)),
+        ),
         now=now,
         signal_id=leg.signal_id,
-        text=f"{venue} does not hold the exits of {plain(abs(bot.position.quantity))} {bot.symbol.short} "
-        f"any more ({why}). DashTrade keeps them from now on, and they work while it runs: "
-        f"{'; '.join(line.partition(' (')[0] for line in rules.said(kept))}.",
     )

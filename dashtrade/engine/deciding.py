@@ -18,6 +18,7 @@ from dashtrade.domain.decisions.risk import Approved
 from dashtrade.domain.decisions.sizing import reserve_for
 from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.decisions.view import View
+from dashtrade.domain.notices.trading import OrderCancelledForExit
 from dashtrade.domain.orders import Effect, Order, OrderStatus
 from dashtrade.domain.ports import AccountState, Capabilities, Quote, Rules
 from dashtrade.domain.signals import Signal
@@ -129,23 +130,25 @@ def _tell_others(conn: sa.Connection, view: View, wait: CancelFirst, now: dateti
     again."""
     by_id = {order.id: order for order in view.others_orders if order.parent_id is None}
     for order in (by_id[name] for name in wait.order_ids if name in by_id):
-        other, what = (
-            bot_positions.load(conn, order.bot_id),
-            f"{order.side} {plain(order.remaining)} {order.symbol.short}",
-        )
+        other = bot_positions.load(conn, order.bot_id)
         said = (
             f"cancelled to let an exit of {view.bot.name} pass: {view.capabilities.name} takes no two "
             "opposite orders of one account"
         )
         order_table.log(conn, [(order, now, str(order.status), said)])
-        message_table.send(
+        message_table.notify(
             conn,
             order.user_id,
-            level="warning",
-            title=f"{other.name}: an order was cancelled",
+            OrderCancelledForExit(
+                bot=other.name,
+                side=order.side,
+                quantity=order.remaining,
+                symbol=order.symbol.text,
+                exiting_bot=view.bot.name,
+                broker=view.capabilities.name,
+            ),
             now=now,
             signal_id=order.signal_id,
-            text=f"{what} was {said}, or holds the shares for the first. Send it again if you still want it.",
         )
 
 

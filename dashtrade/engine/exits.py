@@ -19,6 +19,7 @@ from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.exits import exits as rules
 from dashtrade.domain.exits.exits import Fired, Firing, Kept
+from dashtrade.domain.notices.trading import ExitFailing, ExitStepSkipped, StopLimitUnfilled
 from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import ZERO, new_id, plain
@@ -176,17 +177,20 @@ def _again(
         firing = replace(firing, quantity=left)
     receipt = _fire(conn, bot, kept, firing, now)
     if receipt is not None and firing.tries == rules.TELL_AT:
-        message_table.send(
+        message_table.notify(
             conn,
             bot.user_id,
-            level="error",
-            title=f"{bot.name}: its {firing.name} did not go through",
+            ExitFailing(
+                bot=bot.name,
+                exit=firing.name,
+                price=firing.price,
+                tries=firing.tries,
+                reason=why,
+                quantity=abs(bot.position.quantity),
+                symbol=bot.symbol.text,
+            ),
             now=now,
             signal_id=receipt.signal_id,
-            text=f"The {firing.name} at {plain(firing.price)} was reached, and closing did not work "
-            f"{firing.tries} times ({why}). The position of {plain(abs(bot.position.quantity))} "
-            f"{bot.symbol.short} stands. It is tried again, less and less often; look at your broker, "
-            "and close it by hand if that is too late for you.",
         )
     return list(receipt.lanes) if receipt is not None else []
 
@@ -195,17 +199,12 @@ def _skip(conn: sa.Connection, bot: Bot, kept: Kept, firing: Firing, why: str, n
     bot_table.change(
         conn, bot.user_id, bot.id, exits={name: value for name, value in kept.items() if name != "firing"}
     )
-    message_table.send(
+    message_table.notify(
         conn,
         bot.user_id,
-        level="warning",
-        title=f"{bot.name}: a {firing.name} step was left out",
+        ExitStepSkipped(bot=bot.name, exit=firing.name, price=firing.price, reason=why),
         now=now,
         signal_id=firing.signal_id,
-        text=(
-            f"The step at {plain(firing.price)} was reached, and nothing was sold: {why}. The other exits "
-            "stay as they are."
-        ),
     )
 
 
@@ -213,15 +212,12 @@ def _tell_unfilled(conn: sa.Connection, bot: Bot, kept: Kept, firing: Firing, no
     """Its limit is its user's word, so it is not sold below it; but they have to know that they still own
     it."""
     bot_table.change(conn, bot.user_id, bot.id, exits=kept | {"firing": replace(firing, told=True).written()})
-    message_table.send(
+    message_table.notify(
         conn,
         bot.user_id,
-        level="error",
-        title=f"{bot.name}: the stop-limit is not filled",
+        StopLimitUnfilled(
+            bot=bot.name, price=firing.price, limit=firing.limit or ZERO, seconds=rules.FOLLOWED_UP.seconds
+        ),
         now=now,
         signal_id=firing.signal_id,
-        text=f"The stop at {plain(firing.price)} was reached, and its limit order at "
-        f"{plain(firing.limit or ZERO)} has not been filled for {rules.FOLLOWED_UP.seconds} s: the "
-        "price has run through the limit. The order stays, and is put in again when its day ends. "
-        "Close the bot to leave at the market's price.",
     )

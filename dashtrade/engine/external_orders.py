@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.exits.exits import split_exits
 from dashtrade.domain.ledger import Position
+from dashtrade.domain.notices.trading import PositionSplit
 from dashtrade.domain.orders import Effect, Order, OrderStatus
 from dashtrade.domain.ports import BrokerFill, OrderReport, VenueStatus
 from dashtrade.domain.position_mismatch import Drift, scaled
@@ -228,13 +229,15 @@ def split(conn: sa.Connection, bot: Bot, ratio: Decimal, words: str, now: dateti
         detail=words,
         signal_id=None,
     )
-    message_table.send(
+    message_table.notify(
         conn,
         bot.user_id,
-        level="info",
-        title=f"{bot.name}: {bot.symbol.short} was split",
+        PositionSplit(
+            bot=bot.name,
+            symbol=bot.symbol.text,
+            ratio=ratio,
+            before=bot.position.quantity,
+            after=after.quantity,
+        ),
         now=now,
-        text=f"{words} The bot now owns {plain(after.quantity)} instead of {plain(bot.position.quantity)}; "
-        "what it paid is the same, and the exits DashTrade keeps for it were moved along. Look at "
-        "orders that rest at the broker: their prices are of before the split.",
     )

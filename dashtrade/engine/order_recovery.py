@@ -15,10 +15,11 @@ from bot_database import Database
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.decisions.netting import APART
+from dashtrade.domain.notices.trading import OrderRecovered, OrderWithoutBot
 from dashtrade.domain.orders import ENDED, Order, OrderStatus
 from dashtrade.domain.ports import Broker, Clock, FoundOrder, Listing, OrderReport
 from dashtrade.domain.signals import Origin
-from dashtrade.domain.values import bot_of_order, client_order_id, plain
+from dashtrade.domain.values import bot_of_order, client_order_id
 from dashtrade.engine import booking, broker_held_exits, external_orders
 from dashtrade.engine.sending import Sender
 from dashtrade.engine.workflow import drive
@@ -172,16 +173,18 @@ class Adopter:
             final=final,
             exits=broker_held_exits.plan_of(report.legs, venue),
         )
-        message_table.send(
+        message_table.notify(
             conn,
             bot.user_id,
-            level="warning",
-            title=f"{bot.name}: an order was found at the broker",
+            OrderRecovered(
+                bot=bot.name,
+                side=found.side,
+                quantity=found.quantity,
+                symbol=bot.symbol.text,
+                placed_at=found.created_at,
+            ),
             now=now,
             signal_id=signal_id,
-            text=f"{found.side} {plain(found.quantity)} {bot.symbol.short} of "
-            f"{found.created_at:%d %b %H:%M} UTC was {said[:1].lower()}{said[1:]}, "
-            "and its fills are booked. Look through the bot's history if you restored a backup.",
         )
         log.warning("order %s bot %s account %s: adopted", name, bot.id, bot.account_id)
         booking.apply_report(conn, order, report, now)
@@ -195,7 +198,6 @@ class Adopter:
             is not None
         ):
             return
-        what = f"{found.side} {plain(found.quantity)} {found.symbol.short}"
         why = (
             f"the order at the broker names bot {bot_of_order(name)}, which does not trade "
             f"{found.symbol.short} on this account here"
@@ -212,18 +214,20 @@ class Adopter:
             at=found.created_at,
             refused=why,
         )
-        state = f"{report.status}, {plain(report.filled_quantity)} filled"
-        message_table.send(
+        message_table.notify(
             conn,
             account.user_id,
-            level="error",
-            title=f"An order without a bot: {what}",
+            OrderWithoutBot(
+                account=account.label,
+                bot_id=bot_of_order(name) or 0,
+                side=found.side,
+                quantity=found.quantity,
+                symbol=found.symbol.text,
+                status=report.status,
+                filled=report.filled_quantity,
+            ),
             now=now,
             signal_id=signal_id,
-            text=f"{account.label}: {why}. It is {state} there, and nothing was booked here. The bot was "
-            "deleted, is missing in this backup, or belongs to "
-            "another DashTrade on the same account. Take the order back at your broker if it still works; "
-            "a difference it made is shown as a drift.",
         )
 
 

@@ -16,6 +16,7 @@ from dashtrade.domain import protections as domain
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.decisions.outcomes import Check, Wait
 from dashtrade.domain.decisions.view import WaitingEntry
+from dashtrade.domain.notices.trading import CloseWaitsForMarket, EntriesLocked, EntryWaitsForMarket
 from dashtrade.domain.protections import Fired, Guard, Needs, Scope, Target, locked_words
 from dashtrade.domain.signals import Action
 from dashtrade.domain.symbols import Symbol
@@ -186,17 +187,19 @@ def _put_lock(conn: sa.Connection, bot: Bot, fired: Fired, signal_id: str, now: 
         detail=lock.reason,
         signal_id=signal_id,
     )
-    message_table.send(
+    message_table.notify(
         conn,
         bot.user_id,
-        level="warning",
-        title=f"{guard.rule.title}: entries are locked",
+        EntriesLocked(
+            bot=bot.name,
+            protection=guard.rule.kind,
+            reason=lock.reason,
+            scope=scope,
+            locked_symbol=symbol.text if symbol else None,
+            until=lock.until,
+        ),
         now=now,
         signal_id=signal_id,
-        text=(
-            f"{bot.name}: {lock.reason}. So {said}; what is open can be closed as ever. Unlock it under "
-            "Risk events, or wait."
-        ),
     )
 
 
@@ -210,18 +213,12 @@ def wait(conn: sa.Connection, bot: Bot, task: decision_table.Waiting, said: Wait
     else:
         decision_table.hold_back(conn, task.id, held_until=said.until, reason=said.reason)
     if not task.reason.startswith(FOR_OPEN):
-        what, more = (
-            ("entry", " A later close, cancel or new direction takes its place.")
-            if said.entry
-            else ("close", "")
-        )
-        message_table.send(
+        waits = EntryWaitsForMarket if said.entry else CloseWaitsForMarket
+        message_table.notify(
             conn,
             bot.user_id,
-            level="info" if said.entry else "warning",
-            title=f"{bot.symbol.short}: the {what} waits",
+            waits(bot=bot.name, symbol=bot.symbol.text, retry_at=said.until),
             now=now,
-            text=f"{bot.name}: the {what} {said.reason}.{more}",
             signal_id=task.signal_id,
         )
 

@@ -20,6 +20,8 @@ import sqlalchemy as sa
 
 from bot_database import Database
 from dashtrade.domain.accounts import Account
+from dashtrade.domain.notices.people import BrokerAnswers, BrokerUnreachable
+from dashtrade.domain.notices.trading import MismatchGone, PositionMismatch
 from dashtrade.domain.orders import IN_DOUBT, Order, OrderStatus
 from dashtrade.domain.ports import (
     BadCredentials,
@@ -41,7 +43,7 @@ from dashtrade.domain.position_mismatch import (
     words_of,
 )
 from dashtrade.domain.symbols import Symbol
-from dashtrade.domain.values import ZERO, plain
+from dashtrade.domain.values import ZERO
 from dashtrade.engine.lanes import Leases
 from dashtrade.engine.order_recovery import Adopter
 from dashtrade.engine.outages import Outages, backed_off
@@ -405,17 +407,7 @@ class Reconciler:
         def work(conn: sa.Connection) -> None:
             table.put_state(conn, replace(state, at=now, failing_since=None, problem="", told=False))
             if state.told:
-                message_table.send(
-                    conn,
-                    account.user_id,
-                    level="info",
-                    title=f"{account.label}: the broker answers again",
-                    now=now,
-                    text=(
-                        "The account was compared with the broker's books; what waited for it goes on by "
-                        "itself."
-                    ),
-                )
+                message_table.notify(conn, account.user_id, BrokerAnswers(account=account.label), now=now)
 
         self.db.write(work)
 
@@ -442,11 +434,6 @@ class Reconciler:
         tell = now - since >= PATIENCE and not state.told
         if state.failing_since is not None and not tell:
             return
-        waits = (
-            "Nothing new is sent there until it answers"
-            if account.id not in self._compared
-            else "Orders are tried as they come"
-        )
 
         def work(conn: sa.Connection) -> None:
             account_table.hold(conn, account.id)
@@ -454,14 +441,13 @@ class Reconciler:
                 conn, replace(state, failing_since=since, problem=error.message, told=state.told or tell)
             )
             if tell:
-                message_table.send(
+                message_table.notify(
                     conn,
                     account.user_id,
-                    level="error",
-                    title=f"{account.label}: the broker cannot be asked",
+                    BrokerUnreachable(
+                        account=account.label, problem=error.message, compared=account.id in self._compared
+                    ),
                     now=now,
-                    text=f"For a minute its positions could not be read: {error.message} {waits}; it is "
-                    "asked again every few seconds. If you cannot wait, look at your broker.",
                 )
 
         self.db.write(work)
@@ -547,17 +533,19 @@ def _write_one(
         conn, account.user_id, account_id=account.id, asset=finding.asset, opened_at=now, **figures
     )
     log.warning("account %s: drift %s: %s", account.id, drift_id, words)
-    meanwhile = "bots sell no more than the broker has for them, and otherwise go on"
-    if ratio is not None:
-        meanwhile = "DashTrade's own stops and targets for it rest, as their prices are of before the split"
-    message_table.send(
+    message_table.notify(
         conn,
         account.user_id,
-        level="warning",
-        title=f"{symbol.short}: your broker and your bots differ",
+        PositionMismatch(
+            account=account.label,
+            symbol=symbol.text,
+            difference=kind,
+            ratio=ratio,
+            bots=ours,
+            outside=outside,
+            broker=theirs,
+        ),
         now=now,
-        text=f"{account.label}: {words} Until you say what it is, {meanwhile}. Give the difference to a "
-        "bot (a split: to all that hold it), keep it as your own, or freeze the symbol.",
     )
 
 
@@ -570,14 +558,6 @@ def _gone(
         table.change(conn, drift.id, detail=f"{drift.detail} Since then the books agree again.", **figures)
         return
     table.change(conn, drift.id, status=DriftStatus.GONE, resolved_at=now, **figures)
-    message_table.send(
-        conn,
-        drift.user_id,
-        level="info",
-        title=f"{drift.symbol.short}: the books agree again",
-        now=now,
-        text=(
-            f"Your broker has {plain(theirs)} {drift.symbol.short}, as your bots and you together do. "
-            "There is nothing to decide any more."
-        ),
+    message_table.notify(
+        conn, drift.user_id, MismatchGone(symbol=drift.symbol.text, quantity=theirs), now=now
     )

@@ -16,6 +16,8 @@ from dashtrade.domain.bots import Bot
 from dashtrade.domain.decisions.netting import split_at_zero, split_words
 from dashtrade.domain.decisions.risk import entry_still_allowed
 from dashtrade.domain.exits.broker_held import leg_prices
+from dashtrade.domain.notices.people import KeyRefused
+from dashtrade.domain.notices.trading import OrderRefused, OrderUnconfirmed
 from dashtrade.domain.orders import Order, OrderStatus, check_transition
 from dashtrade.domain.ports import (
     BadCredentials,
@@ -528,42 +530,35 @@ class Sender:
             paused = bot_table.pause_all(
                 conn, user_id, reason="the broker refused the account's key", now=now, account_id=account_id
             )
-            message_table.send(
-                conn,
-                user_id,
-                level="error",
-                title=f"{account.label}: the broker refused the key",
-                now=now,
-                text=f"{why} The account is stopped and {paused} bot(s) are paused. Open positions stay as "
-                "they are at the broker. "
-                "Replace the key under Setup and test the connection, then resume the bots.",
+            message_table.notify(
+                conn, user_id, KeyRefused(account=account.label, reason=why, paused_bots=paused), now=now
             )
 
         yield Write(work)
 
 
 def _tell_trouble(conn: sa.Connection, order: Order, now: datetime) -> None:
-    name = f"{order.side} {plain(order.quantity)} {order.symbol.short}"
     if order.status is OrderStatus.ATTENTION:
-        message_table.send(
+        message_table.notify(
             conn,
             order.user_id,
-            level="error",
-            title=f"Look at your broker: {name}",
+            OrderUnconfirmed(
+                order_id=order.id,
+                side=order.side,
+                quantity=order.quantity,
+                symbol=order.symbol.text,
+                reason=order.reason,
+            ),
             now=now,
             signal_id=order.signal_id,
-            text=(
-                f"{order.reason}. Look whether order {order.id} is at the broker, then say here whether it "
-                "was placed."
-            ),
         )
     else:
-        message_table.send(
+        message_table.notify(
             conn,
             order.user_id,
-            level="warning",
-            title=f"Order refused: {name}",
+            OrderRefused(
+                side=order.side, quantity=order.quantity, symbol=order.symbol.text, reason=order.reason
+            ),
             now=now,
             signal_id=order.signal_id,
-            text=f"The broker refused to {name}: {order.reason}. Nothing was traded.",
         )

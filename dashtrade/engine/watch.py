@@ -19,6 +19,7 @@ from dashtrade.domain import accounts
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.decisions.risk import day_result, loss_percent
 from dashtrade.domain.exits import exits as exit_rules
+from dashtrade.domain.notices.trading import BotStopped
 from dashtrade.domain.orders import Effect
 from dashtrade.domain.ports import BrokerError, Clock, Feed, Quote
 from dashtrade.domain.position_mismatch import Drift, asset_of
@@ -210,17 +211,8 @@ def _stop_bot(conn: sa.Connection, seen: Bot, alarm: Alarm, now: datetime) -> li
         detail=alarm.words,
         signal_id=receipt.signal_id,
     )
-    message_table.send(
-        conn,
-        bot.user_id,
-        level="error",
-        title=f"{bot.name} was stopped",
-        now=now,
-        signal_id=receipt.signal_id,
-        text=(
-            f"{alarm.words[0].upper()}{alarm.words[1:]}. Its position is being closed and the bot is "
-            "paused; resume it when you have looked."
-        ),
+    message_table.notify(
+        conn, bot.user_id, BotStopped(bot=bot.name, reason=alarm.words), now=now, signal_id=receipt.signal_id
     )
     return list(receipt.lanes)
 

@@ -10,11 +10,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from dashtrade.tables.accounts import accounts
-from dashtrade.tables.base import Moment, harmless_column, is_postgres, metadata
+from dashtrade.tables.base import harmless_column, is_postgres, metadata
 from dashtrade.tables.bot_days import performance
 from dashtrade.tables.bots import bots
 from dashtrade.tables.fills import fills
-from dashtrade.tables.messages import audit, outbox
+from dashtrade.tables.messages import audit
 from dashtrade.tables.orders import orders
 from dashtrade.tables.people import users
 from dashtrade.tables.risk_events import risk_events
@@ -35,7 +35,7 @@ SYSTEM = {
     "remove_user",
     "live_without_factor",
     "factors",
-    "tell_everybody",
+    "people_by_factor",
 }
 
 _OPEN = sa.text("orders.status IN ('created', 'submitting', 'unknown', 'working', 'attention')")
@@ -99,15 +99,10 @@ def factors(conn: sa.Connection) -> Any:
     return conn.execute(query.where(_PEOPLE)).one()
 
 
-def tell_everybody(
-    conn: sa.Connection, *, second_factor: bool, level: str, title: str, text: str, now: datetime
-) -> None:
-    """A message to each user who has a second factor, or to each who has none."""
+def people_by_factor(conn: sa.Connection, *, second_factor: bool) -> list[int]:
+    """Those who have a second factor, or those who have none; demos left out."""
     has = users.c.totp_secret.is_not(None) if second_factor else users.c.totp_secret.is_(None)
-    said = sa.select(
-        users.c.id, sa.literal(now, Moment), sa.literal(level), sa.literal(title), sa.literal(text)
-    ).where(_PEOPLE, has)
-    conn.execute(sa.insert(outbox).from_select(["user_id", "created_at", "level", "title", "text"], said))
+    return list(conn.scalars(sa.select(users.c.id).where(_PEOPLE, has)))
 
 
 # --- figures ------------------------------------------------------------------------------------------------

@@ -60,9 +60,9 @@ audit = sa.Table(
     sa.Column("collapse_key", sa.Text, nullable=True, index=True),
 )
 
-SYSTEM = {"notify", "send", "record", "everything_recorded", "record_often", "forget_name"}
+SYSTEM = {"notify", "record", "everything_recorded", "record_often", "forget_name"}
 
-_NOTIFY, _SEND = sa.insert(outbox), sa.insert(outbox)
+_NOTIFY = sa.insert(outbox)
 
 
 def notify(
@@ -82,32 +82,6 @@ def notify(
         deliveries.enqueue(conn, user_id, message_id, CHANNELS, now)
     else:
         run(conn, _NOTIFY, row)
-
-
-def send(
-    conn: sa.Connection,
-    user_id: int,
-    *,
-    level: str,
-    title: str,
-    text: str,
-    now: datetime,
-    signal_id: str | None = None,
-) -> None:
-    """Written in the transaction that did what it tells of: told if, and only if, it happened."""
-    run(
-        conn,
-        _SEND,
-        {
-            "user_id": user_id,
-            "created_at": now,
-            "level": level,
-            "title": title,
-            "text": text,
-            "signal_id": signal_id,
-            "read_at": None,
-        },
-    )
 
 
 def list_page(

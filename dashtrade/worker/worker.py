@@ -34,6 +34,7 @@ from dashtrade.engine.workflow import Steps
 from dashtrade.processes.worker_ipc import Door
 from dashtrade.services.accounts import schwab_sign_in
 from dashtrade.services.demo import demo
+from dashtrade.services.notifications.deliver import deliver_due
 from dashtrade.services.operations import disk_watch, quotas
 from dashtrade.services.people import removal, throttle
 from dashtrade.services.trading import flatten, signal_story
@@ -58,6 +59,7 @@ RECONCILE = 1.0  # between two looks for accounts to compare with their venues
 
 READINGS = 1.0  # between two looks for accounts to read
 
+DELIVER = 5.0  # between two looks at what is to be delivered
 DISK = 1.0  # between two looks at how much of it is free
 
 # between two tries to ask a broker that is away after its orders
@@ -113,6 +115,7 @@ class Worker:
             (self.renew, LEASE_SECONDS / 3),
             (self.mind_disk, DISK),
             (self.make_room, 60),
+            (self.deliver, DELIVER),
             (self.tidy, 3600),
         ):
             self._scheduler.add_job(
@@ -249,6 +252,9 @@ class Worker:
 
     def make_room(self) -> None:
         quotas.make_room(self.app)
+
+    def deliver(self) -> None:
+        deliver_due(self.app)
 
     def tidy(self) -> None:
         now = self.app.clock.now()

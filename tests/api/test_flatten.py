@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from dashtrade.domain.notices.trading import FlattenDone, FlattenIncomplete
 from dashtrade.domain.ports import Rejected, RetryLater, Unknown
 from dashtrade.domain.symbols import Symbol
 from dashtrade.services.trading import flatten
@@ -48,7 +49,7 @@ def test_everything_is_closed_the_largest_risk_first_and_orders_are_taken_back(
     } == {"flat"}
     assert ann.holds(small) == ann.holds(large) == ann.holds(resting) == ann.holds(idle) == 0
     assert not ann.get("/orders", status="working")["items"]
-    assert [m for m in ann.messages() if "All 3 positions you asked to close are closed" in m]
+    assert [one.positions for one in ann.told(FlattenDone)] == [3]
 
 
 @pytest.mark.parametrize("scope", ["bot", "account"])
@@ -113,7 +114,8 @@ def test_entries_are_paused_meanwhile_if_asked(house: House, ann: Person):
 def test_with_nothing_to_close_it_is_done_at_once(house: House, ann: Person, clock: SetClock):
     ann.bot()
     said = ann.does("POST", "/flatten", {"scope": "user"})
-    assert carry_on(house, clock, ann, said["id"], 1)["status"] == "done" and not ann.messages()
+    assert carry_on(house, clock, ann, said["id"], 1)["status"] == "done"
+    assert not ann.get("/messages")["items"]
 
 
 # --- at a venue that fails ----------------------------------------------------------------------------------
@@ -175,7 +177,7 @@ def test_a_venue_that_never_takes_it_ends_with_the_reason(far: Any, clock: SetCl
         == ended["items"][0]["tries"]
         == flatten.MOST_FAILURES
     )
-    assert [m for m in ann.messages() if "Not everything could be closed" in m and "halted" in m]
+    assert ["halted" in left.reason for one in ann.told(FlattenIncomplete) for left in one.left] == [True]
 
 
 def test_a_second_process_carries_on_what_the_first_began(

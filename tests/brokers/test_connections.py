@@ -12,6 +12,7 @@ import pytest
 
 from dashtrade.brokers.schwab.auth import Token
 from dashtrade.context import App
+from dashtrade.domain.notices.people import KeyRefused, SignInDue
 from dashtrade.services.accounts import connections, schwab_sign_in
 from dashtrade.services.accounts.owned import account_of
 from dashtrade.tables import accounts as account_table
@@ -165,7 +166,7 @@ def test_a_revoked_key_pauses_all_bots_tells_once_and_leaves_the_venue_alone(
         ann.sends(action="buy", symbol=symbol)
     ann.house.work()
     assert len(sim.seen) == asked <= 4, "after the first refusal nobody asks any more"
-    assert sum("refused the key" in message for message in ann.messages()) == 1
+    assert len(ann.told(KeyRefused)) == 1
     assert (
         not any(bot["is_active"] for bot in ann.get("/bots")["items"])
         and not ann.get(f"/accounts/{one}")["is_active"]
@@ -250,7 +251,7 @@ def test_the_end_of_a_sign_in_is_told_once_a_day_and_then_stops_the_account(
     one = at_schwab(ann, token=schwab.front.token(created=begun))
     for _ in range(3):
         schwab_sign_in.remind(app)
-    assert sum("sign in at Schwab again" in message for message in ann.messages()) == 1
+    assert len(ann.told(SignInDue)) == 1
     assert any("ends in" in warning for warning in ann.does("POST", f"/accounts/{one}/test")["warnings"])
     assert ann.get(f"/accounts/{one}")["check_result"]["warnings"] == [], "it would be untrue tomorrow"
     ended = schwab.front.token(created=begun - timedelta(days=2))
@@ -271,8 +272,9 @@ def test_a_new_key_without_a_sign_in_is_told_and_holds_up_nobody_elses_reminder(
         "PATCH", f"/accounts/{first}", {"credentials": {"key": schwab_sim.KEY, "secret": schwab_sim.SECRET}}
     )
     schwab_sign_in.remind(app)
-    told = [message for message in ann.messages() if "sign in at Schwab again" in message]
-    assert len(told) == 2 and "ends in" in told[0] + told[1] and "Nobody has signed in" in told[0] + told[1]
+    told = ann.told(SignInDue)
+    assert len(told) == 2 and {"ends in" in one.detail for one in told} == {True, False}
+    assert {"Nobody has signed in" in one.detail for one in told} == {True, False}
     ann.does("POST", f"/accounts/{first}/renew", {"redirected_to": back(ann, schwab, first)})
     assert app.brokers.sign_in_warning(account_of(app, ann.user, first)) == ""
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from dashtrade.domain.notices.trading import BotStopped
 from dashtrade.tables import messages as message_table
 from tests.engine.test_engine_actions import AAPL, D
 from tests.support.databases import sqlite
@@ -46,7 +47,7 @@ def test_past_its_risk_limit_a_position_is_closed_and_its_bot_paused(
     assert event["action"] == "position closed, bot paused"
     story = ann.story(event["signal_id"])  # a signal like any other
     assert story["origin"] == "risk" and story["status"] == "filled" and orders_of(story)[0][1] == "close"
-    assert any("was stopped" in message for message in ann.messages())
+    assert ann.told(BotStopped)
     assert house.look() == 0 and len(events(ann)) == 1, "once"
     assert "the bot is paused" in ann.trades(side)["reason"]
 
@@ -79,7 +80,7 @@ def test_the_stop_its_event_and_the_pause_are_one_step(
         raise RuntimeError("gone at the last line")
 
     with monkeypatch.context() as broken:
-        broken.setattr(message_table, "send", power_cut)
+        broken.setattr(message_table, "notify", power_cut)
         assert house.watch.look() == []
     assert events(ann) == [] and ann.get(f"/bots/{bot}")["is_active"] is True
     assert len(ann.get("/signals")["items"]) == 1

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from dashtrade.domain.notices.trading import ExitFailing, ExitStepSkipped, StopLimitUnfilled
 from dashtrade.domain.ports import Rejected, Rules, VenueStatus
 from dashtrade.domain.values import OrderType
 from tests.conftest import MakeApp
@@ -286,7 +287,7 @@ def test_an_exit_that_the_venue_refuses_goes_again_at_growing_distances_and_its_
         clock.forward(5)
     gaps = [later - earlier for earlier, later in itertools.pairwise(tries)]
     assert gaps == [timedelta(seconds=seconds) for seconds in (5, 30, 120, 600)] and away.holds(bot) == 0
-    assert sum("did not go through" in message for message in away.messages()) == 1
+    assert len(away.told(ExitFailing)) == 1
     assert away.get(f"/bots/{bot}")["exits"] == []
 
 
@@ -318,7 +319,7 @@ def test_a_step_too_small_to_order_is_left_out_and_told(
     bot = away.bot(position_size="1", position_size_type="quantity")
     away.trades("buy", takeProfit=[{"percent": 5, "share": 50}, {"percent": 10}])
     at(away, feed, 105, looks=3)
-    assert away.holds(bot) == 1 and any("was left out" in message for message in away.messages())
+    assert away.holds(bot) == 1 and away.told(ExitStepSkipped)
     at(away, feed, 110)
     assert away.holds(bot) == 0
 
@@ -336,10 +337,7 @@ def test_a_stop_limit_keeps_its_limit_tells_that_it_is_not_filled_and_is_put_in_
     assert (sent.type, sent.limit_price, sent.quantity) == (OrderType.LIMIT, D("94.5"), 50)
     clock.forward(61)
     at(away, feed, 94)
-    assert (
-        sum("the stop-limit is not filled" in message for message in away.messages()) == 1
-        and len(venue.sent) == 2
-    )
+    assert len(away.told(StopLimitUnfilled)) == 1 and len(venue.sent) == 2
     venue.report(sent.client_order_id, VenueStatus.EXPIRED)
     at(away, feed, 94)
     clock.forward(10)

@@ -17,6 +17,7 @@ from bench.rig import Rig, free_port
 from dashtrade import disk
 from dashtrade.disk import MB, Disk
 from dashtrade.domain.access import Role
+from dashtrade.domain.notices.people import DiskFree, DiskLow
 from dashtrade.services.operations import disk_watch
 from dashtrade.ui.shell import banners
 from tests.conftest import MakeApp
@@ -123,17 +124,14 @@ def test_admins_are_told_once_when_there_is_little_room_and_once_when_there_is_a
     other = fill_up(small_disk, leave=4 * MB)
     for _ in range(3):
         disk_watch.look(app)
-    assert next(said for said in boss.messages() if "disk" in said).startswith(
-        "The disk is nearly full: entries are refused"
-    )
-    assert not [said for said in ann.messages() if "disk" in said]
+    assert len(boss.told(DiskLow)) == 1 and not ann.told(DiskLow)
     other.unlink()
     for _ in range(3):
         disk_watch.look(app)
-    assert len([said for said in boss.messages() if "disk" in said]) == 2
+    assert (len(boss.told(DiskLow)), len(boss.told(DiskFree))) == (1, 1)
     fill_up(small_disk, leave=4 * MB)
     disk_watch.look(app)
-    assert len([said for said in boss.messages() if "disk" in said]) == 3
+    assert (len(boss.told(DiskLow)), len(boss.told(DiskFree))) == (2, 1)
 
 
 @of_mb(30)
@@ -203,9 +201,7 @@ def test_on_a_disk_that_is_filled_a_close_is_filled_and_booked_and_with_room_aga
         assert len(one.call("GET", "/api/v1/trades")["items"]) == 2, "it is booked"
         until(
             lambda: [
-                said
-                for said in one.call("GET", "/api/v1/messages")["items"]
-                if "disk is nearly full" in said["title"]
+                said for said in one.call("GET", "/api/v1/messages")["items"] if said["kind"] == DiskLow.kind
             ]
         )
         other.unlink()

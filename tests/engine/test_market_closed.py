@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from dashtrade.context import App
+from dashtrade.domain.notices.trading import CloseWaitsForMarket, EntryWaitsForMarket
 from dashtrade.domain.ports import Quote, Unavailable
 from dashtrade.domain.symbols import Symbol
 from tests.conftest import MakeApp
@@ -59,9 +60,7 @@ def test_an_entry_that_may_wait_is_bought_at_the_open_and_says_so_until_then(pap
     assert (said["signal_id"], said["status"], said["reason"]) == (signal, "working", held), (
         "the repeat's sender hears it too"
     )
-    assert [text for text in paper.messages() if "waits for the market" in text] and len(
-        paper.messages()
-    ) == 1
+    assert len(paper.told(EntryWaitsForMarket)) == 1 == len(paper.get("/messages")["items"])
     clock.forward(3600)
     paper.house.work()
     assert paper.holds(bot) == 0
@@ -213,7 +212,7 @@ def test_a_market_that_opens_late_is_waited_for_again_and_told_once(
     assert away.story(signal)["status"] == "working" and "17:00:00" in away.story(signal)["bots"][0]["reason"]
     clock.time, venue.opens = venue.opens + timedelta(seconds=1), None
     away.house.work()
-    assert away.holds(bot) == 50 and len([text for text in away.messages() if "waits" in text]) == 1
+    assert away.holds(bot) == 50 and len(away.told(EntryWaitsForMarket)) == 1
 
 
 def test_what_waited_is_not_given_up_for_a_venue_that_is_away_for_a_moment_at_the_open(
@@ -249,7 +248,7 @@ def test_where_a_venue_takes_nothing_while_closed_an_exit_waits_and_its_user_is_
     clock.time, venue.opens = venue.opens + timedelta(seconds=1), None
     away.house.work()
     assert away.story(closing["id"])["status"] == "filled" and away.holds(bot) == 0
-    assert len([text for text in away.messages() if "the close waits" in text]) == 1
+    assert len(away.told(CloseWaitsForMarket)) == 1
 
 
 def test_at_alpaca_a_closed_market_refuses_entries_by_its_own_calendar_and_queues_exits(make_app: MakeApp):

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from bot_database import Database
 from dashtrade.domain.alert_retention import KEPT_BYTES, LEFT_OUT, cut, kept
 from dashtrade.domain.alerts.dialects import open_body, parse
+from dashtrade.domain.notices.people import StorageNearlyFull
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import Malformed
 from dashtrade.engine.intake import NoRoom
@@ -235,12 +236,12 @@ def test_whom_that_does_not_help_is_told_once_a_day_and_sees_it_on_the_pages(
     fill(ann, 0.95)
     for _ in range(3):
         quotas.make_room(app)
-    assert len([said for said in ann.messages() if "storage" in said]) == 1
+    assert len(ann.told(StorageNearlyFull)) == 1
     assert [one.tone for one in attention.of_user(app, ann.user) if "storage" in one.title] == ["warn"]
     clock.forward(86401)
     fill(ann)
     quotas.make_room(app)
-    assert len([said for said in ann.messages() if "storage" in said]) == 2
+    assert len(ann.told(StorageNearlyFull)) == 2
     worry = next(one for one in attention.of_user(app, ann.user) if "storage" in one.title)
     assert worry.tone == "down" and "Exits still pass" in worry.detail and "DASHTRADE_USER_MB" in worry.detail
 

@@ -17,6 +17,8 @@ import sqlalchemy as sa
 from bot_engine import Lane
 from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
+from dashtrade.domain.notices.people import KeyRefused
+from dashtrade.domain.notices.trading import OrderFilled, OrderUnconfirmed
 from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.ports import Rejected
 from dashtrade.domain.signals import Origin
@@ -95,7 +97,7 @@ class Desk:
 
     def told(self, level: str) -> list[str]:
         with self.app.db.read() as conn:
-            return [m.title for m in conn.execute(sa.select(message_table.outbox)) if m.level == level]
+            return [m.kind for m in conn.execute(sa.select(message_table.outbox)) if m.level == level]
 
 
 @pytest.fixture
@@ -158,7 +160,7 @@ def test_where_a_repeat_would_be_a_second_order_a_person_is_asked_and_the_queue_
     lenient.later(SETTLE.total_seconds())
     lenient.alert("close")
     assert lenient.order.status is OrderStatus.ATTENTION and lenient.books.asked["post"] == 1
-    assert lenient.told("error") == ["Look at your broker: buy 10 AAPL"]
+    assert lenient.told("error") == [OrderUnconfirmed.kind]
     order_service.resolve(lenient.app, lenient.user, lenient.order.id, "not_placed")
     lenient.later()
     assert lenient.order.status is OrderStatus.CANCELED
@@ -237,7 +239,7 @@ def test_a_fill_told_twice_in_one_report_is_booked_once(desk: Desk):
     )
     desk.alert("buy")
     assert desk.order.status is OrderStatus.FILLED and desk.owned() == 10
-    assert desk.told("info") == ["Bought 10 AAPL"]
+    assert desk.told("info") == [OrderFilled.kind]
 
 
 def test_a_canceled_order_is_watched_until_all_that_filled_is_booked(desk: Desk):
@@ -300,7 +302,7 @@ def test_a_revoked_key_stops_the_account_tells_its_user_once_and_is_not_tried_ag
     for _ in range(5):
         desk.later(6)
     assert desk.books.asked.total() == asked
-    assert desk.told("error") == ["Venue: the broker refused the key"]
+    assert desk.told("error") == [KeyRefused.kind]
     with desk.app.db.read() as conn:
         assert not bot_positions.load(conn, desk.bot).is_active
 

@@ -9,6 +9,7 @@ import pytest
 
 from bot_engine import MOST_TRIES
 from dashtrade.brokers.paper.adapter import PaperBroker
+from dashtrade.domain.notices.trading import AlertFailed
 from tests.support.fakes import SetClock
 from tests.support.installation import Person
 
@@ -63,5 +64,5 @@ def test_a_decision_that_fails_again_and_again_is_given_up_and_told_once(
             ann.house.work()
     assert ann.story(signal)["status"] == ann.story(behind)["status"] == "refused"
     assert "(KeyError)" in ann.story(signal)["reason"] and "nothing was sent" in ann.story(signal)["reason"]
-    assert len([text for text in ann.messages() if "an alert failed" in text]) == 2
+    assert len(ann.told(AlertFailed)) == 2
     assert ann.trades("buy")["status"] == "filled"

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from dashtrade.context import App
 from dashtrade.domain import totp
 from dashtrade.domain.access import Role
+from dashtrade.domain.notices.people import RecoveryCodeUsed, WrongCodes
 from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed
 from dashtrade.services.bots.bots import Refusal
@@ -123,7 +124,7 @@ def test_a_recovery_code_works_once_and_tells_its_owner(app: App, ann: User):
 
     with app.db.read() as conn:
         assert any(
-            "recovery code was used" in row.title
+            row.kind == RecoveryCodeUsed.kind
             for row in messages.list_page(conn, user.id, before=None, limit=9)
         )
 
@@ -141,7 +142,7 @@ def test_after_eight_wrong_codes_one_has_to_wait_and_the_owner_is_told(app: App,
 
     with app.db.read() as conn:
         assert any(
-            "wrong codes" in row.title for row in messages.list_page(conn, user.id, before=None, limit=9)
+            row.kind == WrongCodes.kind for row in messages.list_page(conn, user.id, before=None, limit=9)
         )
 
 

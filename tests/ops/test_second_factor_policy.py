@@ -14,6 +14,7 @@ from bot_database import Database
 from dashtrade.context import App
 from dashtrade.domain import totp
 from dashtrade.domain.access import Role, TokenScope
+from dashtrade.domain.notices.people import SecondFactorRequired, SecondFactorStays, SecondFactorVoluntary
 from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed
 from dashtrade.services.accounts import owned
@@ -130,17 +131,16 @@ def test_a_superadmin_alone_requires_it_and_that_is_recorded_and_told(
     boss.does("PATCH", "/admin/settings", {"require_second_factor": True})  # a second time is no change
     done = [row for row in audit(house.app) if row.action == "second factor required of everybody"]
     assert [row.user_id for row in done] == [boss.user.id]
-    [message] = [row for row in told(ann) if "second factor" in row.title]
-    assert message.level == "warning" and "before anything else" in message.text
+    assert [row.kind for row in told(ann)] == [SecondFactorRequired.kind]
     boss.does("PATCH", "/admin/settings", {"require_second_factor": False})
     assert not reread(ann).second_factor_due
-    assert "no longer required" in told(ann)[0].title
+    assert told(ann)[0].kind == SecondFactorVoluntary.kind
 
 
 def test_who_has_one_is_told_that_it_stays_on(boss: Person, ann: Person):
     set_up(ann)
     second_factor_policy.put(boss.house.app, boss.user, True)
-    assert told(ann)[0].level == "info" and "cannot be switched off" in told(ann)[0].text
+    assert told(ann)[0].kind == SecondFactorStays.kind
     assert not reread(ann).second_factor_due
 
 
@@ -415,12 +415,17 @@ def test_those_who_traded_real_money_before_are_told_once(empty_database_url: st
                 )
     db.migrate()
     with db.read() as conn:
-        found = [
-            row for number in people_there for row in messages.list_page(conn, number, before=None, limit=9)
-        ]
+        found = {
+            number: rows
+            for number in people_there
+            if (rows := messages.list_page(conn, number, before=None, limit=9))
+        }
     db.close()
-    assert [row.user_id for row in found] == [1] and found[0].level == "warning" and found[0].read_at is None
-    assert "trade on as before" in found[0].text and found[0].created_at.tzinfo is not None
+    assert found.keys() == {1}
+    [message] = found[1]
+    assert message.level == "warning" and message.read_at is None and message.at.tzinfo is not None
+    assert message.kind is None and message.facts is None and message.page is None
+    assert "trade on as before" in message.text, "a message of then keeps its words"
 
 
 def test_live_accounts_of_a_removed_account_are_not_counted(ann: Person, boss: Person):

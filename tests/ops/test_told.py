@@ -9,6 +9,15 @@ import pytest
 
 from dashtrade.context import App
 from dashtrade.domain.access import Role
+from dashtrade.domain.notices.base import Notice
+from dashtrade.domain.notices.people import (
+    AccountReactivated,
+    PasswordChangedTokensValid,
+    PasswordLinkCreated,
+    RoleChanged,
+    SecondFactorRemoved,
+)
+from dashtrade.domain.notices.stored import notice_of
 from dashtrade.domain.people import User
 from dashtrade.services.people import admin, credentials, sessions, tokens, users
 from dashtrade.tables import messages, second_factors
@@ -27,36 +36,39 @@ def ann(app: App) -> User:
     return found
 
 
-def told(app: App, user: User) -> str:
+def told(app: App, user: User) -> list[Notice]:
     with app.db.read() as conn:
-        return "\n".join(
-            f"{row.title}: {row.text}" for row in messages.list_page(conn, user.id, before=None, limit=20)
-        )
+        found = messages.list_page(conn, user.id, before=None, limit=20)
+    return [notice_of(message.kind or "", message.facts) for message in found]
 
 
-HELP: dict[str, Callable[[App, User, User], object]] = {
-    "A link was made": lambda app, boss, ann: credentials.make_link(app, boss, ann.id),
-    "second factor was taken off": lambda app, boss, ann: admin.reset_second_factor(app, boss, ann.id),
-    "role is now admin": lambda app, boss, ann: admin.set_role(app, boss, ann.id, Role.ADMIN),
+BOSS = "boss@example.com"
+HELP: dict[Notice, Callable[[App, User, User], object]] = {
+    PasswordLinkCreated(by=BOSS): lambda app, boss, ann: credentials.make_link(app, boss, ann.id),
+    SecondFactorRemoved(by=BOSS): lambda app, boss, ann: admin.reset_second_factor(app, boss, ann.id),
+    RoleChanged(before="standard", after="admin", by=BOSS): lambda app, boss, ann: admin.set_role(
+        app, boss, ann.id, Role.ADMIN
+    ),
 }
 
 
-@pytest.mark.parametrize("words", HELP)
-def test_what_an_admin_does_for_a_user_is_told_to_that_user(app: App, house: House, ann: User, words: str):
-    boss = house.join("boss@example.com", Role.SUPERADMIN).user
+@pytest.mark.parametrize("notice", HELP, ids=lambda notice: notice.kind)
+def test_what_an_admin_does_for_a_user_is_told_to_that_user(
+    app: App, house: House, ann: User, notice: Notice
+):
+    boss = house.join(BOSS, Role.SUPERADMIN).user
     app.db.write(lambda conn: second_factors.put_factor(conn, ann.id, "sealed", 1))
-    HELP[words](app, boss, ann)
-    assert words in told(app, ann) and "boss@example.com" in told(app, ann)
-    assert told(app, boss) == ""
+    HELP[notice](app, boss, ann)
+    assert told(app, ann) == [notice] and told(app, boss) == []
 
 
 def test_what_the_machines_owner_does_is_told_as_well(app: App, ann: User):
     credentials.rescue(app, ann.email)
-    assert "Whoever runs this machine" in told(app, ann) and "second factor was taken off" in told(app, ann)
+    assert told(app, ann) == [PasswordLinkCreated(by=None), SecondFactorRemoved(by=None)]
 
 
 def test_who_is_active_again_reads_what_has_to_be_made_anew(app: App, house: House, ann: User):
-    boss = house.join("boss@example.com", Role.SUPERADMIN).user
+    boss = house.join(BOSS, Role.SUPERADMIN).user
     token, named = (
         tokens.rotate_webhook_token(app, ann),
         sessions.add_api_token(
@@ -66,14 +78,14 @@ def test_who_is_active_again_reads_what_has_to_be_made_anew(app: App, house: Hou
     for active in (False, True):
         admin.set_active(app, boss, ann.id, active)
     assert tokens.by_webhook_token(app, token) is None and tokens.by_access_token(app, named) is None
-    assert "make a new one under Setup" in told(app, ann)
+    assert told(app, ann) == [AccountReactivated()]
 
 
 def test_a_new_password_says_what_still_works(app: App, ann: User):
     tokens.rotate_webhook_token(app, ann)
     sessions.add_api_token(app, ann, name="report", days=9, scopes=["read"], password=PASSWORD, address="")
     credentials.change_password(app, ann, old=PASSWORD, new=OTHER, address="", token=None)
-    assert "Still valid: the API token report and the webhook token" in told(app, ann)
+    assert told(app, ann) == [PasswordChangedTokensValid(api_tokens=("report",), webhook_token=True)]
 
 
 @pytest.mark.parametrize("end", [False, True])

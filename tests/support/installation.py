@@ -11,12 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from werkzeug.test import TestResponse
 
 from dashtrade.context import App, BrokerKind
 from dashtrade.domain.access import Role
+from dashtrade.domain.notices.base import Notice
+from dashtrade.domain.notices.stored import notice_of
 from dashtrade.domain.people import User
 from dashtrade.domain.ports import (
     AccountState,
@@ -41,6 +43,8 @@ from dashtrade.tables import orders as order_table
 from dashtrade.tables import people as people_table
 from dashtrade.tables import tokens as token_table
 from webhook_server import create_server
+
+Told = TypeVar("Told", bound=Notice)
 
 
 class House:
@@ -201,8 +205,13 @@ class Person:
         position = self.get(f"/bots/{bot_id}")["position"]
         return Decimal(position["quantity"]) * (-1 if position["side"] == "short" else 1)
 
-    def messages(self) -> list[str]:
-        return [f"{message['title']} {message['text']}" for message in self.get("/messages")["items"]]
+    def told(self, kind: type[Told]) -> list[Told]:
+        """The notices of one kind, newest first."""
+        return [
+            notice
+            for message in self.get("/messages")["items"]
+            if message["kind"] and isinstance(notice := notice_of(message["kind"], message["facts"]), kind)
+        ]
 
 
 def until(true: Callable[[], Any], seconds: float = 10.0) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from dashtrade.domain.notices.base import Notice
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.support.at_alpaca import account
 from tests.support.fakes import SetClock
@@ -52,5 +53,5 @@ class Desk:
     def resolve(self, drift: Any, way: str, **more: Any) -> Any:
         return self.ann.does("POST", f"/drifts/{drift['id']}/resolve", {"way": way} | more)
 
-    def told(self, words: str) -> int:
-        return sum(words in message for message in self.ann.messages())
+    def told(self, kind: type[Notice]) -> int:
+        return len(self.ann.told(kind))

@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 from dashtrade.context import App
 from dashtrade.domain import totp
 from dashtrade.domain.access import Role
+from dashtrade.domain.notices.people import BrokerAnswers, KeyRefused
 from dashtrade.domain.people import User
 from dashtrade.services.accounts import simulation
 from dashtrade.services.bots.bots import Refusal
@@ -117,14 +118,9 @@ def test_older_messages_are_a_click_away_and_problems_are_found_among_them(
 ):
     def many(conn: Any) -> None:
         for number in range(20):
-            messages.send(
-                conn,
-                ann.user.id,
-                level="error" if number == 0 else "info",
-                title=f"Message {number:02d}",
-                text="",
-                now=app.clock.now(),
-            )
+            fine = BrokerAnswers(account=f"Message {number:02d}")
+            worse = KeyRefused(account=f"Message {number:02d}", reason="", paused_bots=0)
+            messages.notify(conn, ann.user.id, worse if number == 0 else fine, now=app.clock.now())
 
     app.db.write(many)
     seen_as(ann.user)

@@ -19,7 +19,6 @@ class Page(StrEnum):
     ACCOUNT = "account"
     BOTS = "bots"
     HISTORY = "history"
-    OVERVIEW = "overview"
     POSITIONS = "positions"
     RISK_EVENTS = "risk_events"
     SETUP = "setup"

@@ -28,7 +28,9 @@ def _(notice: n.KeyRefused) -> Words:
 @words.register
 def _(notice: n.BrokerUnreachable) -> Words:
     meanwhile = (
-        "Orders are tried as they come" if notice.compared else "Nothing new is sent there until it answers"
+        "Orders are still sent as they come"
+        if notice.compared
+        else "Nothing new is sent there until it answers"
     )
     return Words(
         f"{notice.account}: broker unreachable",

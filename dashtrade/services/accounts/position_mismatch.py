@@ -11,9 +11,10 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.bots import Bot
+from dashtrade.domain.notices.trading import MismatchAssigned
 from dashtrade.domain.people import User
 from dashtrade.domain.position_mismatch import Drift, DriftStatus, Way, asset_of, ratio_words, scaled
-from dashtrade.domain.values import Malformed, exact, iso, money, plain
+from dashtrade.domain.values import Malformed, exact, iso, plain
 from dashtrade.engine import external_orders
 from dashtrade.services.accounts import prices
 from dashtrade.services.bots.bots import NotFound, Refusal
@@ -218,18 +219,20 @@ def _give(conn: sa.Connection, user: User, drift: Drift, bot_id: int | None, pri
             )
         )
     order = external_orders.give(conn, _share(conn, drift, bots[bot_id], now), bots[bot_id], price, now)
-    given = order.quantity
-    verb, kept = ("bought" if drift.difference > 0 else "sold"), bot_positions.load(conn, bot_id)
-    message_table.send(
+    kept = bot_positions.load(conn, bot_id)
+    message_table.notify(
         conn,
         user.id,
-        level="info",
-        title=f"{kept.name}: the books agree again",
+        MismatchAssigned(
+            bot=kept.name,
+            side=order.side,
+            quantity=order.quantity,
+            symbol=drift.symbol.text,
+            price=price,
+            position=kept.position.quantity,
+        ),
         now=now,
         signal_id=order.signal_id,
-        text=f"You gave it the difference at the broker: it counts as if it had {verb} {plain(given)} "
-        f"{drift.symbol.short} "
-        f"at {money(price) if price >= 1 else plain(price)}. It now owns {plain(kept.position.quantity)}.",
     )
     return bot_id
 

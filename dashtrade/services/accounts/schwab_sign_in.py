@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.accounts import Account
+from dashtrade.domain.notices.people import SignInDue
 from dashtrade.domain.people import User
 from dashtrade.domain.ports import BadCredentials, BrokerError
 from dashtrade.domain.values import Malformed, sha256
@@ -146,13 +147,8 @@ def _tell(app: App, account: Account, words: str) -> None:
         if installation_settings.setting(conn, name) == today:
             return
         installation_settings.put_setting(conn, name, today)
-        message_table.send(
-            conn,
-            account.user_id,
-            level="warning",
-            title=f"{account.label}: sign in at Schwab again",
-            text=words,
-            now=now,
+        message_table.notify(
+            conn, account.user_id, SignInDue(account=account.label, broker="Schwab", detail=words), now=now
         )
 
     app.db.write(work)

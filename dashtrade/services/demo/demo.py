@@ -26,6 +26,7 @@ import sqlalchemy as sa
 from dashtrade.context import App
 from dashtrade.domain.access import Role
 from dashtrade.domain.alerts.dialects import parse
+from dashtrade.domain.notices.people import DemoStarted
 from dashtrade.domain.people import User
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.symbols import Symbol
@@ -416,17 +417,7 @@ def _move_in(conn: sa.Connection, old: sa.Connection, *, now: datetime, address:
     message_table.record(
         conn, actor=user_id, action="demo started", now=now, subject=user_id, address=address
     )
-    message_table.send(
-        conn,
-        user_id,
-        level="info",
-        title="Welcome to the demo",
-        now=now,
-        text=(
-            "Three sample bots have a week behind them, on made-up prices. They act on alerts, as yours "
-            "will: send one under Setup."
-        ),
-    )
+    message_table.notify(conn, user_id, DemoStarted(bots=len(SAMPLES)), now=now)
     return user_id
 
 

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.disk import MB
+from dashtrade.domain.notices.people import DiskFree, DiskLow
 from dashtrade.domain.values import iso
 from dashtrade.tables import installation_settings
 from dashtrade.tables import messages as message_table
@@ -16,16 +17,6 @@ from dashtrade.tables import people as people_table
 
 log = logging.getLogger("dashtrade.disk")
 _LOW_SINCE = "disk_low_since"  # a setting of the installation, so that a restart tells nobody again
-_LOW = (
-    "The disk is nearly full: entries are refused",
-    "{free:,.0f} MB are free where the database is. Exits still pass, are sent and booked; everything else "
-    "that comes by an alert is refused until there is room. Make room on that disk now; "
-    "DASHTRADE_RETENTION_DAYS and DASHTRADE_USER_MB keep less.",
-)
-_WELL = (
-    "There is room on the disk again",
-    "{free:,.0f} MB are free where the database is, and entries are taken again.",
-)
 
 
 def look(app: App) -> None:
@@ -39,8 +30,8 @@ def look(app: App) -> None:
 
 
 def _tell(app: App, low: bool) -> None:
-    now, free = app.clock.now(), (app.disk.free() or 0) / MB
-    title, text = _LOW if low else _WELL
+    now, free = app.clock.now(), app.disk.free() or 0
+    notice = DiskLow(free_bytes=free) if low else DiskFree(free_bytes=free)
 
     def work(conn: sa.Connection) -> None:
         if low:
@@ -48,14 +39,7 @@ def _tell(app: App, low: bool) -> None:
         else:
             installation_settings.drop_setting(conn, _LOW_SINCE)
         for user_id in people_table.admins(conn):
-            message_table.send(
-                conn,
-                user_id,
-                level="error" if low else "info",
-                title=title,
-                text=text.format(free=free),
-                now=now,
-            )
+            message_table.notify(conn, user_id, notice, now=now)
 
     app.db.write(work)
-    log.warning("%s (%.0f MB free)", title, free)
+    log.warning("%s: %.0f MB free", "the disk is nearly full" if low else "the disk has room", free / MB)

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from bot_engine import Accepted
 from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import Reading
+from dashtrade.domain.notices.people import StorageNearlyFull
 from dashtrade.domain.people import User
 from dashtrade.domain.signals import Origin
 from dashtrade.engine.intake import NoRoom
@@ -157,16 +158,6 @@ def _tell(app: App, user_id: int, used: int, most: int) -> None:
 
     def work(conn: sa.Connection) -> None:
         storage.told(conn, user_id, now)
-        message_table.send(
-            conn,
-            user_id,
-            level="warning",
-            title="Your storage is nearly used up",
-            now=now,
-            text=f"{used / MB:,.0f} of {most / MB:,.0f} MB are stored of your alerts and what came of "
-            "them, the texts of old alerts left out already. Once all of it is used, entries are "
-            "refused; exits still pass. Ask whoever runs this installation for more room "
-            "(DASHTRADE_USER_MB).",
-        )
+        message_table.notify(conn, user_id, StorageNearlyFull(used_bytes=used, limit_bytes=most), now=now)
 
     app.db.write(work)

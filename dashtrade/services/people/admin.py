@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.access import Permission, Role
+from dashtrade.domain.notices.people import AccountReactivated, RoleChanged
 from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed
 from dashtrade.services.bots.bots import NotFound, Refusal
@@ -82,13 +83,8 @@ def set_role(app: App, actor: User, user_id: int, role: Role) -> None:
             subject=user_id,
             detail={"email": user.email, "role": role},
         )
-        message_table.send(
-            conn,
-            user_id,
-            level="warning",
-            title=f"Your role is now {role}",
-            now=now,
-            text=f"{actor.email} changed it from {user.role}. If you did not expect that, ask them.",
+        message_table.notify(
+            conn, user_id, RoleChanged(before=user.role, after=role, by=actor.email), now=now
         )
 
     app.db.write(work)
@@ -117,16 +113,7 @@ def set_active(app: App, actor: User, user_id: int, active: bool) -> None:
             detail={"email": user.email},
         )
         if active and not user.is_active:
-            message_table.send(
-                conn,
-                user_id,
-                level="warning",
-                title="Your account was deactivated and is active again",
-                now=now,
-                text="Every token from before is revoked, the webhook token too: make a new one under Setup "
-                "and put it into your alerts. "
-                "Your bots open nothing until you resume each of them.",
-            )
+            message_table.notify(conn, user_id, AccountReactivated(), now=now)
 
     app.db.write(work)
 
@@ -136,7 +123,7 @@ def reset_second_factor(app: App, actor: User, user_id: int) -> None:
     if not user.second_factor:
         raise Refusal("their second factor is off already", "There is nothing to do.")
     second_factor.remove(
-        app, user_id, actor=actor.id, action="second factor taken off by an admin", told_by=actor.email
+        app, user_id, actor=actor.id, action="second factor taken off by an admin", by=actor.email
     )
 
 

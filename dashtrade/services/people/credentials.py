@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.access import Permission, may, may_manage
+from dashtrade.domain.notices.people import PasswordChanged, PasswordChangedTokensValid, PasswordLinkCreated
 from dashtrade.domain.people import User
 from dashtrade.domain.values import sha256
 from dashtrade.services.bots.bots import NotFound, Refusal
@@ -124,11 +125,7 @@ def rescue(app: App, email: str) -> str:
     if found is None:
         raise NotFound("user")
     second_factor.remove(
-        app,
-        found[0].id,
-        actor=None,
-        action="second factor taken off on the machine",
-        told_by="Whoever runs this machine",
+        app, found[0].id, actor=None, action="second factor taken off on the machine", by=None
     )
     return _link(app, found[0], actor=None)
 
@@ -158,16 +155,7 @@ def _link(app: App, user: User, *, actor: User | None) -> str:
             subject=user.id,
             detail={"email": user.email},
         )
-        message_table.send(
-            conn,
-            user.id,
-            level="warning",
-            title="A link was made by which your password can be changed",
-            now=now,
-            text=f"{actor.email if actor else 'Whoever runs this machine'} made it. It works once, within a "
-            "day. "
-            "If you did not ask for it, ask them, and change your password: that ends the link.",
-        )
+        message_table.notify(conn, user.id, PasswordLinkCreated(by=actor.email if actor else None), now=now)
 
     app.db.write(work)
     return f"{app.settings.dashboard_url}/reset?code={code}"
@@ -246,28 +234,10 @@ def _put_password(
 def _tell_what_still_works(conn: sa.Connection, user_id: int, now: datetime) -> None:
     """Whoever knew the old password may have made or read them."""
     tokens = [row.name for row in token_table.list_api_tokens(conn, user_id) if row.expires_at > now]
-    works = (
-        [
-            (
-                f"the API token{'s' * (len(tokens) != 1)} "
-                f"{', '.join(tokens[:5])}{' and others' * (len(tokens) > 5)}"
-            )
-        ]
-        if tokens
-        else []
+    webhook_token = token_table.current_webhook_token(conn, user_id) is not None
+    notice = (
+        PasswordChangedTokensValid(api_tokens=tuple(tokens), webhook_token=webhook_token)
+        if tokens or webhook_token
+        else PasswordChanged()
     )
-    if token_table.current_webhook_token(conn, user_id) is not None:
-        works.append("the webhook token")
-    still = (
-        f"Still valid: {' and '.join(works)}. If somebody else knew the old password, revoke them too."
-        if works
-        else ""
-    )
-    message_table.send(
-        conn,
-        user_id,
-        level="warning" if works else "info",
-        title="Your password was changed",
-        now=now,
-        text=f"Every other device is signed out. {still}".strip(),
-    )
+    message_table.notify(conn, user_id, notice, now=now)

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain import totp
+from dashtrade.domain.notices.people import RecoveryCodeUsed, SecondFactorRemoved, WrongCodes
 from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed, sha256
 from dashtrade.services.bots.bots import Refusal
@@ -93,23 +94,16 @@ def disable(app: App, user: User, *, password: str, address: str, declines: bool
     app.db.write(work)
 
 
-def remove(app: App, user_id: int, *, actor: int | None, action: str, told_by: str) -> None:
-    """By somebody else; the caller has checked that they may. `told_by`: who it was, as its user is told."""
+def remove(app: App, user_id: int, *, actor: int | None, action: str, by: str | None) -> None:
+    """By somebody else; the caller has checked that they may. `by`: an admin's email; None: with the
+    command line."""
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> None:
         table.put_factor(conn, user_id, None, None)
         table.put_codes(conn, user_id, [])
         message_table.record(conn, actor=actor, action=action, now=now, subject=user_id)
-        message_table.send(
-            conn,
-            user_id,
-            level="warning",
-            title="Your second factor was taken off",
-            now=now,
-            text=f"{told_by} did it: your password alone signs you in now. Switch it on again on the "
-            "Account page. If you did not ask for that, change your password and ask them.",
-        )
+        message_table.notify(conn, user_id, SecondFactorRemoved(by=by), now=now)
 
     app.db.write(work)
 
@@ -228,17 +222,7 @@ def _use_recovery(conn: sa.Connection, user: User, code: str, address: str, now:
         detail={"left": left},
         address=address,
     )
-    message_table.send(
-        conn,
-        user.id,
-        level="warning",
-        title="A recovery code was used",
-        now=now,
-        text=(
-            f"Somebody signed in with one of your recovery codes; {left} are left. If it was not you, "
-            "change your password now."
-        ),
-    )
+    message_table.notify(conn, user.id, RecoveryCodeUsed(left=left), now=now)
     return True
 
 
@@ -249,17 +233,7 @@ def _warn(app: App, user: User, address: str) -> None:
         message_table.record(
             conn, actor=user.id, action="too many wrong codes", now=now, subject=user.id, address=address
         )
-        message_table.send(
-            conn,
-            user.id,
-            level="error",
-            title="Somebody who knows your password types wrong codes",
-            now=now,
-            text=(
-                "Signing in to your account was tried with the right password and wrong codes. If it was "
-                "not you, change your password."
-            ),
-        )
+        message_table.notify(conn, user.id, WrongCodes(), now=now)
 
     app.db.write(work)
 

@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from dashtrade.context import App
 from dashtrade.domain.access import Permission
 from dashtrade.domain.accounts import Account
+from dashtrade.domain.notices.base import Notice
+from dashtrade.domain.notices.people import SecondFactorRequired, SecondFactorStays, SecondFactorVoluntary
 from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed
 from dashtrade.services.people.permission import require
@@ -56,40 +58,12 @@ def put(app: App, actor: User, required: bool) -> None:
 
 
 def _tell(conn: sa.Connection, required: bool, now: datetime) -> None:
-    if not required:
-        for has in (True, False):
-            admin_queries.tell_everybody(
-                conn,
-                second_factor=has,
-                level="info",
-                title="A second factor is no longer required",
-                now=now,
-                text="A superadmin changed it. Yours stays as it is."
-                if has
-                else "A superadmin changed it. One still protects your account.",
-            )
-        return
-    admin_queries.tell_everybody(
-        conn,
-        second_factor=False,
-        level="warning",
-        title="A second factor is now required",
-        now=now,
-        text="A superadmin requires it of everybody here: set yours up, the dashboard asks for it before "
-        "anything else. Until then you "
-        "can close positions and stop your bots. Alerts and API tokens work as before.",
-    )
-    admin_queries.tell_everybody(
-        conn,
-        second_factor=True,
-        level="info",
-        title="A second factor is now required",
-        now=now,
-        text=(
-            "A superadmin requires it of everybody here. You have one, so nothing changes, but it cannot "
-            "be switched off."
-        ),
-    )
+    for has_one in (True, False):
+        notice: Notice = SecondFactorVoluntary(has_one=has_one)
+        if required:
+            notice = SecondFactorStays() if has_one else SecondFactorRequired()
+        for user_id in admin_queries.people_by_factor(conn, second_factor=has_one):
+            message_table.notify(conn, user_id, notice, now=now)
 
 
 def figures(app: App) -> Any:

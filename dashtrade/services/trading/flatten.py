@@ -19,6 +19,7 @@ from bot_engine import Lane, Receipt
 from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.bots import Bot, Stop
+from dashtrade.domain.notices.trading import FlattenDone, FlattenIncomplete, PositionLeft
 from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.people import User
 from dashtrade.domain.signals import Origin
@@ -252,27 +253,20 @@ def _end(app: App, row: Any) -> None:
         if not table.end(conn, row.id, status="incomplete" if left else "done", now=now) or not items:
             return
         if left:
-            which = "; ".join(f"{item.symbol.short} (bot {item.bot_id}): {item.reason}" for item in left[:5])
-            message_table.send(
+            message_table.notify(
                 conn,
                 row.user_id,
-                level="error",
-                title="Not everything could be closed",
-                now=now,
-                text=(
-                    f"{len(items) - len(left)} of {len(items)} positions are closed. Left: {which}. Look "
-                    "at your broker, and close the rest there or try again."
+                FlattenIncomplete(
+                    positions=len(items),
+                    left=tuple(
+                        PositionLeft(bot_id=item.bot_id, symbol=item.symbol.text, reason=item.reason)
+                        for item in left
+                    ),
                 ),
+                now=now,
             )
         else:
-            message_table.send(
-                conn,
-                row.user_id,
-                level="info",
-                title="Everything is closed",
-                now=now,
-                text=f"All {len(items)} positions you asked to close are closed.",
-            )
+            message_table.notify(conn, row.user_id, FlattenDone(positions=len(items)), now=now)
 
     with app.db.read() as conn:
         ended = all(item.status in ("done", "stuck") for item in table.items_of(conn, row.id))

@@ -9,6 +9,8 @@ import streamlit as st
 
 from dashtrade.context import App
 from dashtrade.domain.access import Permission, TokenScope
+from dashtrade.domain.notices.base import Level, Page
+from dashtrade.domain.notices.stored import Message
 from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed
 from dashtrade.services.demo import demo
@@ -281,7 +283,8 @@ def _new_token() -> None:
 # --- messages, data, the end --------------------------------------------------------------------------------
 
 MESSAGES = 8
-MARKS = {"error": "dt-down", "warning": "dt-warn", "info": "dt-info"}
+MARKS = {Level.ERROR: "dt-down", Level.WARNING: "dt-warn", Level.INFO: "dt-info"}
+PATHS = {Page.SETUP: "/connect"}  # of the others: their names
 
 
 def messages(app: App, user: User) -> None:
@@ -304,12 +307,7 @@ def messages(app: App, user: User) -> None:
         if not found:
             st.caption("Nothing yet. Fills, stops and whatever wants your attention show up here.")
             return
-        lines = [
-            f'<li class="{MARKS.get(row.level, "dt-info")}"><i></i><span>'
-            f"{escape(row.title) if row.read_at else f'<b>{escape(row.title)}</b>'}"
-            f"<small>{escape(row.text)}</small></span><time>{moment(user, row.at)}</time></li>"
-            for row in found[:MESSAGES]
-        ]
+        lines = [_line(user, message) for message in found[:MESSAGES]]
         st.html(f'<ul class="dt-list">{"".join(lines)}</ul>')
         with st.container(horizontal=True, vertical_alignment="center"):
             if unread.newest is not None and st.button(
@@ -331,6 +329,24 @@ def messages(app: App, user: User) -> None:
                     on_click=_older,
                     args=(found[MESSAGES - 1].id,),
                 )
+
+
+def _line(user: User, message: Message) -> str:
+    title = escape(message.title)
+    if (path := _path(message)) is not None:
+        title = f'<a href="{escape(path)}" target="_self">{title}</a>'
+    return (
+        f'<li class="{MARKS[message.level]}"><i></i><span>'
+        f"{title if message.read_at else f'<b>{title}</b>'}"
+        f"<small>{escape(message.text)}</small></span><time>{moment(user, message.at)}</time></li>"
+    )
+
+
+def _path(message: Message) -> str | None:
+    """Where the message leads: to its alert, else to the page on which something can be done."""
+    if message.signal_id is not None:
+        return f"/signals?signal={message.signal_id}"
+    return PATHS.get(message.page, f"/{message.page}") if message.page is not None else None
 
 
 def _newest() -> None:

@@ -236,8 +236,11 @@ def test_messages_are_listed_and_marked_as_read(ann: Person):
     ann.trades("close")
     newest, older = ann.get("/messages")["items"]
     assert (
-        newest["title"] == "Sold 50 AAPL"
+        newest["kind"] == older["kind"] == "order_filled"
+        and newest["title"] == "Sold 50 AAPL"
         and older["title"] == "Bought 50 AAPL"
+        and older["facts"]["quantity"] == "50"
+        and older["facts"]["symbol"] == "NYSE:AAPL-EQ"
         and newest["signal_id"]
         and newest["read_at"] is None
     )

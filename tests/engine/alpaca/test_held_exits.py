@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dashtrade.domain.notices.trading import ExitsTakenOver
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.simulators.alpaca_faults import Fault
 from tests.support.databases import sqlite
@@ -35,9 +36,7 @@ def test_one_exit_fills_at_alpaca_is_booked_once_and_the_other_is_gone(
     assert agree(ann, bot, sim) == 0 and held_by(ann, bot) == []
     assert [order["status"] for order in ann.story(story["id"])["orders"]].count("filled") == 2
     assert not [leg for leg in legs(sim) if leg.is_open] and len(ann.get("/trades")["items"]) == 2
-    assert made in ann.get("/risk-events")["items"][0]["detail"] and not [
-        m for m in ann.messages() if "no longer held" in m
-    ]
+    assert made in ann.get("/risk-events")["items"][0]["detail"] and not ann.told(ExitsTakenOver)
     assert ann.story(story["id"])["status"] == "filled", (
         "what became of its exits does not change what the alert came to"
     )
@@ -176,7 +175,7 @@ def test_what_changes_the_position_takes_the_exits_back_first(
     assert agree(ann, bot, sim) == left and ann.story(story["id"])["status"] == "filled"
     assert not [leg for leg in legs(sim) if leg.is_open]
     assert held_by(ann, bot) == (BY_US if left > 0 else []), "what is left DashTrade keeps"
-    assert not [m for m in ann.messages() if "no longer held" in m], "nobody need be told what they asked for"
+    assert not ann.told(ExitsTakenOver), "nobody need be told what they asked for"
 
 
 @sqlite
@@ -200,8 +199,8 @@ def test_an_exit_cancelled_by_hand_at_alpaca_is_kept_by_dashtrade_and_its_user_t
         sim.market.cancel(legs(sim)[0])
     go_on(ann, clock)
     assert (agree(ann, bot, sim), held_by(ann, bot)) == (50, BY_US)
-    told = [message for message in ann.messages() if "no longer held at Alpaca" in message]
-    assert len(told) == 1 and "stop at 95" in told[0]
+    told = ann.told(ExitsTakenOver)
+    assert len(told) == 1 and told[0].broker == "Alpaca" and "stop at 95" in told[0].exits
     sim.set_price("AAPL", "94")
     go_on(ann, clock)
     assert agree(ann, bot, sim) == 0
@@ -217,7 +216,7 @@ def test_one_exit_lost_alone_takes_the_other_back_so_that_one_keeps_both(
         sim.market._turn(stop, "rejected", "rejected")
     go_on(ann, clock)
     assert held_by(ann, bot) == BY_US and not [leg for leg in legs(sim) if leg.is_open]
-    assert len([message for message in ann.messages() if "no longer held" in message]) == 1
+    assert len(ann.told(ExitsTakenOver)) == 1
 
 
 @pytest.mark.parametrize("fault", ["time_out", "gateway_error", "garbage", "empty"])

@@ -9,6 +9,7 @@ import pytest
 
 import bot_engine
 from bot_database import DatabaseAway
+from dashtrade.domain.notices.trading import ExitsTakenOver
 from dashtrade.domain.ports import OrderReport, VenueStatus
 from dashtrade.engine import booking, sending
 from dashtrade.engine.workflow import drive
@@ -103,9 +104,7 @@ def test_moving_the_stop_hands_both_exits_to_dashtrade(
     ann.does("PATCH", f"/bots/{bot}/exits", {"stop_loss": "97"})
     assert held_by(ann, bot) == [("take_profit", "110", "DashTrade"), ("stop_loss", "97", "DashTrade")]
     go_on(ann, clock)
-    assert not [leg for leg in legs(sim) if leg.is_open] and not [
-        m for m in ann.messages() if "no longer held" in m
-    ]
+    assert not [leg for leg in legs(sim) if leg.is_open] and not ann.told(ExitsTakenOver)
     sim.set_price("AAPL", "96.5")
     go_on(ann, clock)
     assert agree(ann, bot, sim) == 0

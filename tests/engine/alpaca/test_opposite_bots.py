@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dashtrade.domain.notices.trading import OrderCancelledForExit
 from dashtrade.domain.symbols import Symbol
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.support.fakes import SetClock
@@ -130,7 +131,7 @@ def test_a_resting_order_of_another_bot_makes_room_for_an_exit_and_its_user_is_t
     assert resting["status"] == "working"
     assert tells(ann, long, "close")["status"] == "filled" and ann.holds(long) == 0
     assert ann.story(resting["id"])["status"] == "failed"
-    assert any("an order was cancelled" in message for message in ann.messages())
+    assert ann.told(OrderCancelledForExit)
 
 
 def test_exits_held_at_the_broker_for_one_bot_do_not_block_another_bots_exit(

@@ -13,6 +13,7 @@ import pytest
 
 from dashtrade.app import build_app
 from dashtrade.context import App
+from dashtrade.domain.notices.trading import OrderWithoutBot
 from dashtrade.domain.values import bot_of_order, client_order_id, new_id
 from dashtrade.settings import Settings
 from tests.conftest import KEY
@@ -166,7 +167,7 @@ def test_an_order_of_a_bot_that_is_gone_is_told_once_and_shows_as_a_drift(shop: 
     shop.look(4)
     (drift,) = shop.ann.get("/drifts", status="unresolved")["items"]
     assert drift["difference"] == "3" and shop.ann.holds(1) == 10
-    assert sum("names bot 77" in message for message in shop.ann.messages()) == 1
+    assert [one.bot_id for one in shop.ann.told(OrderWithoutBot)] == [77]
     (signal,) = [s for s in shop.ann.get("/signals")["items"] if s["origin"] == "adopted"]
     assert signal["status"] == "refused" and "bot 77" in signal["reason"]
 

@@ -3,6 +3,7 @@ differs is told once, has three ways out, and nothing is concluded from silence.
 
 from __future__ import annotations
 
+from dashtrade.domain.notices.trading import MismatchGone, PositionMismatch, PositionSplit
 from dashtrade.domain.symbols import Symbol
 from tests.support.reconcile_desk import D, Desk
 
@@ -60,7 +61,7 @@ def test_a_position_closed_by_hand_raises_one_drift(holding: Desk):
         "-10",
     )
     assert drift["bots"] == [{"bot_id": 1, "name": "AAPL 15 Min", "quantity": "10"}]
-    assert holding.told("your broker and your bots differ") == 1
+    assert holding.told(PositionMismatch) == 1
 
 
 def test_given_to_its_bot_a_hand_closed_position_is_a_sale_of_the_bots_with_its_profit(holding: Desk):
@@ -116,7 +117,7 @@ def test_a_split_is_recognised_and_scales_what_the_bots_own_at_the_same_cost(hol
     assert [D(p["quantity"]) for p in after] == [20, 20]
     assert [D(p["average_price"]) * 2 for p in after] == [D(p["average_price"]) for p in before]
     holding.look(3)
-    assert not holding.drifts() and holding.told("was split") == 2
+    assert not holding.drifts() and holding.told(PositionSplit) == 2
     holding.sim.set_price("AAPL", 60)
     holding.ann.trades("close", timeframe="15 Min")
     trade = holding.ann.get("/trades")["items"][0]
@@ -186,14 +187,14 @@ def test_a_difference_that_goes_away_by_itself_is_told_and_closed(holding: Desk)
     holding.by_hand("AAPL", 10)
     holding.look(3)
     assert not holding.drifts() and [drift["status"] for drift in holding.drifts("gone")] == ["gone"]
-    assert holding.told("There is nothing to decide any more") == 1
+    assert holding.told(MismatchGone) == 1
 
 
 def test_a_figure_that_moves_is_the_same_drift(holding: Desk):
     for quantity in (8, 5, 2):
         holding.by_hand("AAPL", quantity)
         holding.look(3)
-    assert holding.drift()["difference"] == "-8" and holding.told("your broker and your bots differ") == 1
+    assert holding.drift()["difference"] == "-8" and holding.told(PositionMismatch) == 1
 
 
 def test_a_drift_is_resolved_once_and_only_as_it_was_seen(holding: Desk):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from dashtrade.domain.notices.people import BrokerAnswers, BrokerUnreachable, KeyRefused
+from dashtrade.domain.notices.trading import PositionMismatch
 from dashtrade.domain.symbols import Symbol
 from tests.conftest import MakeApp
 from tests.simulators.alpaca_faults import Fault
@@ -42,7 +44,7 @@ def test_a_split_is_not_taken_for_a_crash_by_the_stops(holding: Desk):
     holding.by_hand("AAPL", 20, "50.005")
     holding.look(2)
     holding.sim.set_price("AAPL", 50)
-    assert holding.house.look() == 0 and holding.told("of before the split") == 1
+    assert holding.house.look() == 0 and [one.ratio for one in holding.ann.told(PositionMismatch)] == [2]
     holding.resolve(holding.drift(), "give")
     assert holding.house.look() == 0 and holding.ann.holds(1) == 20
     holding.sim.set_price("AAPL", 40)
@@ -94,11 +96,11 @@ def test_a_venue_that_stays_silent_at_the_start_is_told_once_and_the_entry_given
         desk.house.work()
     story = desk.ann.story(signal)
     assert story["status"] == "refused" and "could not be reached for 60 s" in story["reason"]
-    assert desk.told("the broker cannot be asked") == 1 and not desk.sim.orders
+    assert desk.told(BrokerUnreachable) == 1 and not desk.sim.orders
     assert desk.ann.get("/drifts")["problems"][0]["account_id"] == desk.account
     desk.sim.clear_faults()
     desk.look(2)
-    assert desk.told("the broker answers again") == 1 and not desk.ann.get("/drifts")["problems"]
+    assert desk.told(BrokerAnswers) == 1 and not desk.ann.get("/drifts")["problems"]
     after = desk.ann.trades("buy")
     assert after["status"] == "filled", after["reason"]
 
@@ -156,7 +158,7 @@ def test_two_workers_that_find_the_same_difference_tell_of_it_once(make_app: Mak
     for _ in range(3):
         second.look(holding.account)
         holding.look()
-    assert len(holding.drifts()) == 1 and holding.told("your broker and your bots differ") == 1
+    assert len(holding.drifts()) == 1 and holding.told(PositionMismatch) == 1
 
 
 def test_an_account_that_begins_to_trade_is_compared_soon(desk: Desk):
@@ -181,5 +183,5 @@ def test_an_account_that_begins_to_trade_is_compared_soon(desk: Desk):
 def test_a_key_that_is_refused_stops_the_account_as_everywhere(holding: Desk):
     holding.sim.inject(Fault("bad_key", method="GET", path="/v2/positions", times=0))
     holding.look(3)
-    assert holding.told("the broker refused the key") == 1 and not holding.drifts()
+    assert holding.told(KeyRefused) == 1 and not holding.drifts()
     assert holding.house.app.engine.reconciler.due() == []

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from dashtrade.context import App
+from dashtrade.domain.notices.trading import EntriesLocked
 from dashtrade.tables import messages
 from dashtrade.tables import protections as table
 from dashtrade.tables import risk_events as risk_event_table
@@ -73,12 +75,14 @@ def test_a_streak_of_stops_locks_the_account_until_its_time(
         event["action"] == "entries of this account are locked until 2025-06-04T16:10:00.000Z"
         and event["signal_id"] == refused["id"]
     )
-    told = [text for text in ann.messages() if "entries are locked" in text]
-    assert len(told) == 1 and "what is open can be closed as ever" in told[0]
+    told = ann.told(EntriesLocked)
+    assert [(one.protection, one.scope, one.until) for one in told] == [
+        ("stop_streak", "account", datetime(2025, 6, 4, 16, 10, tzinfo=UTC))
+    ]
 
     again = ann.trades("buy", "AAPL")
     assert "locked until 2025-06-04T16:10:00.000Z" in again["reason"] and check(again, "locks")["ok"] is False
-    assert len(locks(ann)) == 1 and len([one for one in ann.messages() if "entries are locked" in one]) == 1
+    assert len(locks(ann)) == 1 and len(ann.told(EntriesLocked)) == 1
 
     clock.forward(3600)
     assert locks(ann, standing=True) == [] and len(locks(ann)) == 1
@@ -178,9 +182,7 @@ def test_positions_and_exposure_are_counted_over_the_bots_of_the_scope(ann: Pers
     ann.does("PATCH", f"/protections/{exposure}", {"settings": {"amount": "10000"}})
     assert ann.trades("buy", timeframe="1H")["status"] == "filled"
     assert ann.trades("buy", "MSFT")["reason"] == "2 open positions, and 2 allowed at once"
-    assert locks(ann) == [] and [one for one in ann.messages() if "locked" in one] == [], (
-        "what is judged anew each time leaves no lock"
-    )
+    assert locks(ann) == [] and ann.told(EntriesLocked) == [], "what is judged anew each time leaves no lock"
     ann.does("PATCH", f"/protections/{most}", {"is_active": False})
     assert ann.trades("buy", "MSFT")["status"] == "filled"
 

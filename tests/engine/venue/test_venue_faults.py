@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from dashtrade.domain.notices.people import KeyRefused
+from dashtrade.domain.notices.trading import ExitWaitsForBroker, OrderRefused, OrderUnconfirmed
 from dashtrade.domain.ports import BadCredentials, Rejected, RetryLater, Unknown
 from tests.support.databases import sqlite
 from tests.support.fakes import SetClock
@@ -25,9 +27,8 @@ def test_a_refusal_ends_the_order_frees_the_bot_and_is_told(away: Person, bot: i
         "rejected",
         "AAPL is halted",
     )
-    assert away.get(f"/bots/{bot}")["status"] == "READY" and any(
-        "AAPL is halted" in message for message in away.messages()
-    )
+    assert away.get(f"/bots/{bot}")["status"] == "READY"
+    assert [one.reason for one in away.told(OrderRefused)] == ["AAPL is halted"]
     assert away.trades("buy")["status"] == "filled"
 
 
@@ -76,7 +77,7 @@ def test_a_refused_key_stops_the_account_once_and_for_all_its_bots(away: Person,
     assert [away.get(f"/bots/{b}")["is_active"] for b in (bot, other)] == [False, False]
     assert "disabled" in away.trades("buy", "MSFT")["reason"] and "disabled" in away.trades("buy")["reason"]
     assert len(venue.sent) == 1, "no storm"
-    assert sum("refused the key" in message for message in away.messages()) == 1
+    assert len(away.told(KeyRefused)) == 1
     away.does("PATCH", f"/accounts/{away.paper}", {"credentials": {"key": "new"}})
     away.does("POST", f"/bots/{bot}/resume")
     venue.plan.clear()
@@ -164,7 +165,7 @@ def test_where_it_cannot_be_known_a_person_decides_and_the_symbol_waits(
         and first_order(story)["status"] == "attention"
         and len(venue.sent) == 1
     )
-    assert any("Look at your broker" in message for message in away.messages())
+    assert away.told(OrderUnconfirmed)
     behind = away.trades("close")
     assert behind["status"] == "working" and behind["orders"] == [], "nothing more is sent for this symbol"
     assert away.trades("buy", "MSFT")["status"] == "filled", "other symbols go on"
@@ -262,7 +263,7 @@ def test_a_way_out_waits_for_a_venue_that_cannot_be_asked_and_its_user_is_told_o
         clock.forward(10)
         away.house.work()
     assert away.story(story["id"])["status"] == "working" and away.holds(bot) > 0
-    assert sum("cannot be reached" in message["title"] for message in away.get("/messages")["items"]) == 1
+    assert len(away.told(ExitWaitsForBroker)) == 1
     venue.away = None
     clock.forward(10)
     away.house.work()
