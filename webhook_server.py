@@ -18,18 +18,21 @@ from typing import Any
 from flask import Blueprint, Flask, Response, g, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from bot_database import DatabaseAway
 from bot_engine import Conflict, NoBot
 from dashtrade.api import (
     accounts,
     admin,
     admission,
+    attention,
     auth,
     bots,
     brokers,
     drifts,
+    explain,
+    health,
     openapi,
     orders,
+    own,
     performance,
     positions,
     protections,
@@ -40,36 +43,36 @@ from dashtrade.api import (
 )
 from dashtrade.api.answers import Answer, reply
 from dashtrade.api.error_answers import handle_errors
-from dashtrade.api.http import bearer, busy, client_address, known_user, tell_browsers, the_app, the_limits
+from dashtrade.api.http import WEBHOOK_HINT, bearer, client_address, tell_browsers, the_app, the_limits
 from dashtrade.app import CannotStart, build_app
 from dashtrade.context import App
-from dashtrade.domain.access import Permission, TokenScope, may
 from dashtrade.domain.alert_retention import cut, kept, written
-from dashtrade.domain.alerts.dialects import Reading, open_body, parse, read, secret_of
+from dashtrade.domain.alerts.dialects import Reading, open_body, read, secret_of
 from dashtrade.domain.alerts.payload import secrets_in
 from dashtrade.domain.people import User
 from dashtrade.domain.signals import Origin
-from dashtrade.domain.values import Malformed, iso, plain, sha256
+from dashtrade.domain.values import Malformed, sha256
 from dashtrade.engine.intake import NoRoom, record_refusal
-from dashtrade.limits import Rate, ReceiverLimits, network_of
+from dashtrade.limits import Rate, ReceiverLimits
 from dashtrade.services.operations import quotas
 from dashtrade.services.people import tokens
 from dashtrade.services.trading import signal_story
 from dashtrade.settings import EX_CONFIG, Settings
-from dashtrade.tables import bots as bot_table
-from dashtrade.tables import decisions as decision_table
-from dashtrade.tables import lanes as lane_table
 
 log = logging.getLogger("dashtrade.webhook")
 API = (
     accounts,
     admin,
+    attention,
     auth,
     bots,
     brokers,
     drifts,
+    explain,
+    health,
     openapi,
     orders,
+    own,
     performance,
     positions,
     protections,
@@ -88,10 +91,8 @@ MAX_BODY = 64 * 1024
 # more is not read of somebody unknown (the token may be in the body), or of one who sends too many (it may be
 # an exit)
 SHORT_BODY = 4 * 1024
-WORKER_SILENT = 10  # seconds after which a worker that beats every two is missing
 LONGEST_WAIT = 2.5  # TradingView gives up after 3 s
 TRADINGVIEW = frozenset({"52.89.214.238", "34.212.75.30", "54.218.53.128", "52.32.178.7"})
-WEBHOOK_HINT = "Take the webhook address from your dashboard; it ends in ?token=usr_…"
 
 
 # --- the alert ----------------------------------------------------------------------------------------------
@@ -267,121 +268,6 @@ def _refused(app: App, user: User, raw: bytes, opened: Any, error: Malformed) ->
 
 def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}".rstrip(".") + "."
-
-
-# --- the siblings -------------------------------------------------------------------------------------------
-
-
-@bp.post("/test-webhook")
-def explain() -> Response:
-    """How an alert would be read. Needs no token and changes nothing."""
-    limits = the_limits()
-    wait = limits.explaining_to.take(network_of(client_address()))
-    with limits.explaining.turn() as on:
-        if wait or not on:
-            raise busy("explanations", wait)
-        reading = parse(request.get_data(cache=False))
-    signal_ = reading.signal
-    shown = {
-        "action": str(signal_.action),
-        "symbol": signal_.symbol.text,
-        "written_symbol": signal_.written_symbol,
-        "timeframe": signal_.timeframe.shown if signal_.timeframe else None,
-        "dialect": signal_.dialect,
-        "bot": signal_.bot,
-        "size": {"kind": str(signal_.size.kind), "value": plain(signal_.size.value)}
-        if signal_.size
-        else None,
-        "order_type": str(signal_.order_type) if signal_.order_type else None,
-        "limit_price": plain(signal_.limit_price) if signal_.limit_price is not None else None,
-        "id": signal_.key,
-        "sent_at": iso(signal_.sent_at) if signal_.sent_at else None,
-        "take_profits": len(signal_.take_profits),
-        "stop_loss": signal_.stop_loss is not None,
-        "notes": list(signal_.notes),
-    }
-    frame = f" on {signal_.timeframe.shown}" if signal_.timeframe else ""
-    return reply(
-        {
-            "ok": True,
-            "explanation": (
-                f"{signal_.action.upper()} {signal_.symbol.short}{frame}, read as {signal_.dialect}."
-            ),
-            "signal": shown,
-        }
-    )
-
-
-def _reader(app: App, token: str) -> User | None:
-    found = tokens.by_scoped_token(app, token)
-    return found.user if found and found.scopes & {TokenScope.READ, TokenScope.TRADE} else None
-
-
-def _own(user_id: int) -> User:
-    """The user named in the address, by their webhook token or an access token; anybody else finds nothing
-    there."""
-    app = the_app()
-    token = request.args.get("token") or bearer()
-    user = (tokens.by_webhook_token(app, token) or _reader(app, token)) if token else None
-    if user is None:
-        raise Answer(401, "unauthorized", "The token is missing, unknown or no longer valid.", WEBHOOK_HINT)
-    if user.id != user_id:
-        raise Answer(404, "not_found", "There is no such user.", "Use your own user id.")
-    return user
-
-
-@bp.get("/user/<int:user_id>/positions")
-def user_positions(user_id: int) -> Response:
-    return reply(positions.positions_view(_own(user_id), None))
-
-
-@bp.get("/user/<int:user_id>/bots")
-def user_bots(user_id: int) -> Response:
-    user = _own(user_id)
-    with the_app().db.read() as conn:
-        found = bot_table.list_page(conn, user.id, limit=10000)
-    return reply({"items": bots.shown_bots(user, found), "next_cursor": None})
-
-
-@bp.get("/health")
-def health() -> Response:
-    """Is everything well? 503 when the database or the worker is not. Any page may read it: the dashboard's
-    own asks here whether the engine still works when the dashboard does not answer. How much waits is told to
-    those who may see the system."""
-    app = the_app()
-    body: dict[str, Any] = {"status": "ok", "process": "ok", "database": "ok", "worker": "ok"}
-    try:
-        with app.db.read() as conn:
-            quiet = lane_table.last_beat(conn)
-        if quiet is None or quiet > WORKER_SILENT:
-            body |= {"status": "failing", "worker": "not seen yet" if quiet is None else "silent"}
-        if _sees_system():
-            body |= _waiting(app)
-    except DatabaseAway as away:
-        log.warning("%s", away)
-        body |= {"status": "failing", "database": "away", "worker": "unknown"}
-    answer = reply(body, 200 if body["status"] == "ok" else 503)
-    answer.headers["access-control-allow-origin"] = "*"
-    return answer
-
-
-def _sees_system() -> bool:
-    found = known_user()
-    return (
-        found is not None
-        and may(found.user.role, Permission.SEE_SYSTEM)
-        and bool(found.scopes & {TokenScope.READ, TokenScope.ADMIN})
-    )
-
-
-def _waiting(app: App) -> dict[str, Any]:
-    now = app.clock.now()
-    with app.db.read() as conn:
-        count, oldest = decision_table.waiting(conn, now)
-    return {
-        "waiting": count,
-        "oldest_waiting_seconds": round((now - oldest).total_seconds(), 3) if oldest else 0,
-    }
 
 
 # --- the process --------------------------------------------------------------------------------------------

@@ -16,7 +16,6 @@ from dashtrade.domain.values import iso
 from dashtrade.services.accounts import accounts as account_service
 from dashtrade.services.accounts import connections, schwab_sign_in
 from dashtrade.services.accounts import owned as owned_accounts
-from dashtrade.tables import accounts as account_table
 
 # --- accounts -----------------------------------------------------------------------------------------------
 
@@ -80,11 +79,8 @@ def account_view(account: Account) -> dict[str, Any]:
 @endpoint(bp, "GET", "/accounts")
 def list_accounts(user: User) -> dict[str, Any]:
     """One's broker accounts. Credentials are never shown."""
-    with the_app().db.read() as conn:
-        return {
-            "items": [account_view(account) for account in account_table.list_all(conn, user.id)],
-            "next_cursor": None,
-        }
+    found = sorted(owned_accounts.accounts_of(the_app(), user), key=lambda account: account.id)
+    return {"items": [account_view(account) for account in found], "next_cursor": None}
 
 
 @endpoint(bp, "POST", "/accounts", body=NewAccount, status=201, scopes=[TokenScope.ADMIN])

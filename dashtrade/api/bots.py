@@ -16,14 +16,14 @@ from dashtrade.domain.exits import exits as exit_rules
 from dashtrade.domain.people import User
 from dashtrade.domain.values import iso, plain
 from dashtrade.services.accounts import prices
+from dashtrade.services.accounts.owned import accounts_of
 from dashtrade.services.accounts.prices import Holding
 from dashtrade.services.bots import bots as service
 from dashtrade.services.bots import spec
+from dashtrade.services.bots.owned import bots_of
 from dashtrade.services.bots.settings import shown_settings
 from dashtrade.services.trading import exits as exit_service
 from dashtrade.services.trading import signal_story
-from dashtrade.tables import accounts as account_table
-from dashtrade.tables import bots as table
 
 bp = Blueprint("bots", __name__, url_prefix="/api/v1")
 
@@ -98,8 +98,7 @@ def shown_bots(user: User, bots: list[Bot]) -> list[dict[str, Any]]:
     """With what their positions are worth now; where no price is to be had, that is left open rather than
     made up."""
     app = the_app()
-    with app.db.read() as conn:
-        accounts = {account.id: account for account in account_table.list_all(conn, user.id)}
+    accounts = {account.id: account for account in accounts_of(app, user)}
     demo = {account.id for account in accounts.values() if app.brokers.feed(account).demo}
     return [
         bot_view(
@@ -113,14 +112,13 @@ def shown_bots(user: User, bots: list[Bot]) -> list[dict[str, Any]]:
 @endpoint(bp, "GET", "/bots", query=BotList)
 def list_bots(user: User, query: BotList) -> dict[str, Any]:
     """One's bots with what they own now."""
-    with the_app().db.read() as conn:
-        found = table.list_page(
-            conn,
-            user.id,
-            after=number_cursor(query.cursor) or 0,
-            limit=query.limit + 1,
-            account_id=query.account_id,
-        )
+    found = bots_of(
+        the_app(),
+        user,
+        after=number_cursor(query.cursor) or 0,
+        limit=query.limit + 1,
+        account_id=query.account_id,
+    )
     views = {view["id"]: view for view in shown_bots(user, found[: query.limit])}
     return page(found, query.limit, lambda bot: str(bot.id), lambda bot: views[bot.id])
 

@@ -157,6 +157,8 @@ def _usual_scopes(method: str, needs: Permission | None) -> frozenset[TokenScope
     return frozenset({TokenScope.TRADE if needs is Permission.TRADE else TokenScope.ADMIN})
 
 
+WEBHOOK_HINT = "Take the webhook address from your dashboard; it ends in ?token=usr_…"
+
 STOPPING = (TokenScope.TRADE, TokenScope.STOP)  # of what closes or pauses: it opens nothing
 
 # --- who, and what they sent --------------------------------------------------------------------------------

@@ -13,15 +13,17 @@ import sqlalchemy as sa
 from bot_database import Database
 from dashtrade.domain.alert_retention import KEPT_BYTES, LEFT_OUT, cut, kept
 from dashtrade.domain.alerts.dialects import open_body, parse
+from dashtrade.domain.notices.base import Level
 from dashtrade.domain.notices.people import StorageNearlyFull
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import Malformed
 from dashtrade.engine.intake import NoRoom
 from dashtrade.services.operations import quotas
 from dashtrade.services.refusals import Refusal
+from dashtrade.services.trading.attention import AttentionItem, AttentionKind, attention
 from dashtrade.tables import signals as signal_table
 from dashtrade.tables import storage
-from dashtrade.ui.overview import attention
+from dashtrade.ui.overview import attention_list
 from dashtrade.worker.worker import Worker
 from tests.conftest import MakeApp
 from tests.support.fakes import SetClock, SetFeed
@@ -228,22 +230,30 @@ def test_only_as_many_texts_go_as_are_needed(
     assert [text is None for text in texts(ann)] == [True, True, False, False]
 
 
+def storage_items(person: Person) -> list[AttentionItem]:
+    return [one for one in attention(person.house.app, person.user) if "used_bytes" in one.facts]
+
+
 def test_whom_that_does_not_help_is_told_once_a_day_and_sees_it_on_the_pages(
     ann: Person, clock: SetClock
 ) -> None:
     app = ann.house.app
-    assert not [one for one in attention.of_user(app, ann.user) if "storage" in one.title]
+    assert not storage_items(ann)
     fill(ann, 0.95)
     for _ in range(3):
         quotas.make_room(app)
     assert len(ann.told(StorageNearlyFull)) == 1
-    assert [one.tone for one in attention.of_user(app, ann.user) if "storage" in one.title] == ["warn"]
+    assert [(one.kind, one.severity) for one in storage_items(ann)] == [
+        (AttentionKind.STORAGE_NEARLY_FULL, Level.WARNING)
+    ]
     clock.forward(86401)
     fill(ann)
     quotas.make_room(app)
     assert len(ann.told(StorageNearlyFull)) == 2
-    worry = next(one for one in attention.of_user(app, ann.user) if "storage" in one.title)
-    assert worry.tone == "down" and "Exits still pass" in worry.detail and "DASHTRADE_USER_MB" in worry.detail
+    [item] = storage_items(ann)
+    assert (item.kind, item.severity) == (AttentionKind.STORAGE_FULL, Level.ERROR)
+    _, detail = attention_list.words(item)
+    assert "Exits still pass" in detail and "DASHTRADE_USER_MB" in detail
 
 
 def test_a_day_at_the_full_rate_does_not_fill_a_disk() -> None:

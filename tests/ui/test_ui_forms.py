@@ -20,6 +20,7 @@ from dashtrade.services.accounts import owned as owned_accounts
 from dashtrade.services.accounts import prices
 from dashtrade.services.bots import bots as bot_service
 from dashtrade.services.bots import spec
+from dashtrade.services.trading.attention import AttentionKind, attention
 from dashtrade.settings import Settings
 from dashtrade.tables import bots as bot_table
 from dashtrade.ui.bots import candles
@@ -27,7 +28,6 @@ from dashtrade.ui.bots.exit_fields import Stake
 from dashtrade.ui.kit import read_input
 from dashtrade.ui.kit.format import price
 from dashtrade.ui.kit.rows import exits_said, stop_cell
-from dashtrade.ui.overview import attention
 from dashtrade.ui.shell import runtime
 from tests.api.test_bot_spec import OTHERS
 from tests.support.installation import House, Person
@@ -346,25 +346,25 @@ def test_of_a_short_the_risk_limit_lies_above(app: App, ann: Person):
     ) == short.position.average_price * D("1.1")
 
 
-# --- what wants attention -----------------------------------------------------------------------------------
+# --- what needs attention -----------------------------------------------------------------------------------
 
 
-def test_a_refusal_of_a_paused_bot_is_no_worry_once_it_is_resumed(app: App, ann: Person):
+def test_a_refusal_of_a_paused_bot_needs_no_attention_once_it_is_resumed(app: App, ann: Person):
     bot = ann.bot()
     ann.does("POST", f"/bots/{bot}/pause")
     assert "paused" in ann.trades("buy")["reason"]
-    assert [worry for worry in attention.of_user(app, ann.user) if "paused" in worry.detail]
+    assert [item for item in attention(app, ann.user) if "paused" in item.reason]
     ann.does("POST", f"/bots/{bot}/resume")
-    assert not attention.of_user(app, ann.user)
+    assert not attention(app, ann.user)
 
 
-def test_a_refusal_by_a_switch_is_no_worry_once_it_is_off(app: App, ann: Person):
+def test_a_refusal_by_a_switch_needs_no_attention_once_it_is_off(app: App, ann: Person):
     ann.bot()
     ann.does("PUT", "/switches", {"scope": "user", "mode": "pause_entries"})
     assert "switched" in ann.trades("buy")["reason"]
-    assert [worry for worry in attention.of_user(app, ann.user) if "switched" in worry.detail]
+    assert [item for item in attention(app, ann.user) if "switched" in item.reason]
     ann.does("PUT", "/switches", {"scope": "user", "mode": "none"})
-    assert not attention.of_user(app, ann.user)
+    assert not attention(app, ann.user)
 
 
 def test_a_stopped_bot_is_resumed_where_it_is_told_of(app: App, ann: Person):
@@ -374,5 +374,5 @@ def test_a_stopped_bot_is_resumed_where_it_is_told_of(app: App, ann: Person):
             conn, ann.user.id, bot, is_active=False, paused_reason="the daily loss reached its limit"
         )
     )
-    (worry,) = attention.of_user(app, ann.user)
-    assert worry.resume == bot
+    (item,) = attention(app, ann.user)
+    assert item.kind is AttentionKind.BOT_STOPPED and item.bot_id == bot

@@ -29,13 +29,14 @@ from dashtrade.services.bots import history
 from dashtrade.services.bots.owned import bot_names
 from dashtrade.services.people import users as people_service
 from dashtrade.services.trading import flatten, portfolio_summary, trade_files
+from dashtrade.services.trading.attention import AttentionKind, attention
 from dashtrade.settings import ROOT, Settings
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import drifts as drift_table
 from dashtrade.tables import people as people_table
 from dashtrade.tables import switches as switch_table
 from dashtrade.ui.kit import live_cells
-from dashtrade.ui.overview import attention
+from dashtrade.ui.overview import attention_list
 from dashtrade.ui.setup.alert_messages import DIALECTS, FILLED_IN, message_to_try
 from dashtrade.ui.shell import runtime
 from dashtrade.ui.shell.errors import explained
@@ -217,7 +218,7 @@ def test_flattening_has_a_second_step(ann: Person, app: App, seen_as: Any):
     assert tick.value and "worth" in tick.label and "Paper" in tick.label
 
 
-def test_a_drift_is_a_worry_and_stands_on_the_page_of_positions(ann: Person, app: App, seen_as: Any):
+def test_a_drift_needs_attention_and_stands_on_the_page_of_positions(ann: Person, app: App, seen_as: Any):
     bot = with_data(ann)
     account = bot_service.bot_of(app, ann.user, bot).account_id
     symbol = bot_service.bot_of(app, ann.user, bot).symbol
@@ -246,7 +247,12 @@ def test_a_drift_is_a_worry_and_stands_on_the_page_of_positions(ann: Person, app
         )
     )
     seen_as(ann.user)
-    assert any("disagree" in worry.title for worry in attention.of_user(app, ann.user))
+    [item] = [one for one in attention(app, ann.user) if one.kind is AttentionKind.POSITION_MISMATCH]
+    assert attention_list.words(item) == (
+        f"{symbol.short}: position mismatch of 5",
+        "The broker has 15, your bots own 10.",
+    )
+    assert attention_list.link(item) == ("pages/positions.py", {})
     tab = opened("positions")
     next(button for button in tab.button if button.label == "Sort it out").click().run()
     assert not tab.exception and not tab.error
@@ -257,11 +263,12 @@ def test_a_drift_is_a_worry_and_stands_on_the_page_of_positions(ann: Person, app
     ]
 
 
-def test_a_skip_that_did_no_harm_is_nothing_to_worry_about(ann: Person, app: App):
+def test_a_skip_that_did_no_harm_needs_no_attention(ann: Person, app: App):
     with_data(ann)
     ann.trades("buy")
-    assert not [worry for worry in attention.of_user(app, ann.user) if "lready long" in worry.detail]
-    assert [worry for worry in attention.of_user(app, ann.user) if "could not be read" in worry.title]
+    items = attention(app, ann.user)
+    assert not [item for item in items if "lready long" in item.reason]
+    assert "An alert could not be read" in [attention_list.words(item)[0] for item in items]
 
 
 def test_changes_of_a_bot_are_told_with_what_was_before(ann: Person, app: App, seen_as: Any):

@@ -16,11 +16,12 @@ from dashtrade.domain.people import User
 from dashtrade.services.accounts import accounts as account_service
 from dashtrade.services.accounts import connections
 from dashtrade.services.people import second_factor, second_factor_policy
+from dashtrade.services.trading.attention import AttentionKind, attention
 from dashtrade.settings import ROOT
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import people as people_table
 from dashtrade.ui.account.second_factor import DECLINE
-from dashtrade.ui.overview import attention
+from dashtrade.ui.overview import attention_list
 from dashtrade.ui.shell import runtime
 from tests.support.installation import House, Person
 from tests.ui.test_ui_pages import PAGES, app, opened, seen_as, with_data, words  # noqa: F401
@@ -236,13 +237,14 @@ def test_a_decline_stands_with_the_account(app: App, ann: Person, seen_as: Any):
     seen_as(ann.user)
     tab = opened("setup")
     assert "Without a second factor, as you chose on" in words(tab) and "Go on without it" not in labels(tab)
-    assert not [one for one in attention.of_user(app, ann.user) if "password alone" in one.title]
+    assert not [one for one in attention(app, ann.user) if one.kind is AttentionKind.NO_SECOND_FACTOR]
 
 
 def test_an_account_confirmed_before_is_asked_about_and_answers(app: App, ann: Person, seen_as: Any):
     account = undecided(app, ann.user)
-    [worry] = [one for one in attention.of_user(app, ann.user) if "password alone" in one.title]
-    assert "Account page" in worry.detail and worry.page == "pages/setup.py"
+    [item] = [one for one in attention(app, ann.user) if one.kind is AttentionKind.NO_SECOND_FACTOR]
+    assert "Account page" in attention_list.words(item)[1]
+    assert attention_list.link(item) == ("pages/setup.py", {})
     seen_as(ann.user)
     tab = opened("setup")
     assert "Your password alone opens this account" in words(tab) and "Go on without it" in labels(tab)
@@ -259,7 +261,7 @@ def test_an_account_confirmed_before_is_asked_about_and_answers(app: App, ann: P
     asked.checkbox[0].check()
     button(asked, "Go on").click().run()
     assert bots_of(app, ann.user)[0].second_factor_declined_at is not None
-    assert not [one for one in attention.of_user(app, ann.user) if "password alone" in one.title]
+    assert not [one for one in attention(app, ann.user) if one.kind is AttentionKind.NO_SECOND_FACTOR]
 
 
 def test_switching_it_off_names_the_real_money_and_wants_the_tick(app: App, seen_as: Any):

@@ -127,6 +127,14 @@ def test_adapters_import_the_domain_and_their_own_files_alone(module: str):
     assert all(name.startswith(("dashtrade.domain", own)) for name in imports(module))
 
 
+@pytest.mark.parametrize(
+    "module", [m for m in MODULES if room(m) in ("api", "ui", "pages", "webhook_server")]
+)
+def test_pages_and_rest_render_and_read_no_tables(module: str):
+    """What they show is read by services, which know whose it is."""
+    assert not [name for name in imports(module) if room(name) == "tables"]
+
+
 @pytest.mark.parametrize("module", [m for m in MODULES if room(m) == "domain"])
 def test_the_domain_imports_the_standard_library_and_itself(module: str):
     every = {name.partition(".")[0] for name in _every_import(tree(module))}

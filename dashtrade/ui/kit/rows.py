@@ -1,4 +1,4 @@
-"""Rows that more than one page shows: positions, signals, what wants attention, and a signal's story."""
+"""Rows that more than one page shows: positions, signals, and a signal's story."""
 
 from __future__ import annotations
 
@@ -11,23 +11,17 @@ from typing import Any
 
 import streamlit as st
 
-from dashtrade.context import App
 from dashtrade.domain.decisions.risk import risk_limit_price
 from dashtrade.domain.exits import exits as rules
 from dashtrade.domain.people import User
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import Side
 from dashtrade.services.accounts.prices import Holding
-from dashtrade.services.bots import bots as bot_service
 from dashtrade.ui.kit import live_cells
-from dashtrade.ui.kit.components import Cell, Column, Row, table
-from dashtrade.ui.kit.format import ago, moment, price, quantity, sentence, status
-from dashtrade.ui.overview.attention import Worry
+from dashtrade.ui.kit.components import Cell, Column, Row
+from dashtrade.ui.kit.format import moment, price, quantity, sentence, status
 from dashtrade.ui.shell import scope
-from dashtrade.ui.shell.errors import trying
-from dashtrade.ui.shell.page import guard
 
-SHOWN = 4  # worries; the worst come first
 ORIGINS = {
     "webhook": "Webhook",
     "api": "API",
@@ -148,46 +142,6 @@ def what(row: Any) -> str:
 
 def _frame(row: Any) -> str:
     return f"{Timeframe(row.timeframe).shown} · {row.dialect}" if row.timeframe else row.dialect
-
-
-def worry_list(app: App, worries: Sequence[Worry]) -> None:
-    if not worries:
-        st.html(
-            '<ul class="dt-list"><li class="dt-up"><i></i><span>Nothing wants your '
-            "attention.</span></li></ul>"
-        )
-        return
-    now = app.clock.now()
-    rows = [
-        Row(
-            id=str(number),
-            kind=f"mark-{worry.tone}",
-            actions=(("resume", "Resume"),) if worry.resume else (),
-            cells=[
-                Cell(text=worry.title, sub=sentence(worry.detail) if worry.detail else ""),
-                Cell(text=ago(now, worry.at) if worry.at else ""),
-            ],
-        )
-        for number, worry in enumerate(worries[:SHOWN])
-    ]
-    clicked = table(
-        "worries",
-        "What wants your attention",
-        [Column(label="What"), Column(label="When", number=True)],
-        rows,
-        opens=True,
-    )
-    if len(worries) > SHOWN:
-        st.caption(f"and {len(worries) - SHOWN} more")
-    if clicked:
-        chosen = worries[int(clicked[0])]
-        if clicked[1] == "resume" and chosen.resume is not None:
-            with trying() as attempt:
-                bot_service.set_active(app, guard(), chosen.resume, True)
-            if attempt.ok:
-                st.rerun()
-            return
-        st.switch_page(chosen.page, query_params=dict([chosen.query]) if chosen.query else None)
 
 
 def story_lines(user: User, told: dict[str, Any]) -> None:

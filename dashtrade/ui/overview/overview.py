@@ -11,11 +11,12 @@ from dashtrade.domain.scope import Money
 from dashtrade.services.accounts.prices import Holding
 from dashtrade.services.trading import portfolio_summary
 from dashtrade.services.trading import signals as signal_service
+from dashtrade.services.trading.attention import attention
 from dashtrade.services.trading.portfolio_summary import Figures, Summary, equity_line, held_instead
 from dashtrade.ui.kit.components import Card, as_points, cards, lines, table
 from dashtrade.ui.kit.format import count, day_turn, money, percent, rate, signed, tone
-from dashtrade.ui.kit.rows import position_rows, signal_rows, worry_list
-from dashtrade.ui.overview import attention
+from dashtrade.ui.kit.rows import position_rows, signal_rows
+from dashtrade.ui.overview import attention_list
 from dashtrade.ui.positions import close_dialog
 from dashtrade.ui.risk import stop_all
 from dashtrade.ui.shell import scope
@@ -38,8 +39,8 @@ def board(user: User) -> None:
             _equity(figures, held, alone=len(found.by_currency) == 1)
         _positions([h for h in held if h.bot.position.quantity])
     with right:
-        with panel("Attention", key="attention_panel"):
-            worry_list(app, attention.of_user(app, user))
+        with panel("Needs attention", key="attention_panel"):
+            attention_list.show(app, attention(app, user))
         _latest(user)
 
 

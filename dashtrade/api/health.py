@@ -1,0 +1,54 @@
+"""Whether everything is well, for monitors and for the dashboard."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from flask import Blueprint, Response
+
+from bot_database import DatabaseAway
+from dashtrade.api.answers import reply
+from dashtrade.api.http import known_user, the_app
+from dashtrade.context import App
+from dashtrade.domain.access import Permission, TokenScope, may
+from dashtrade.services.operations import health as service
+
+bp = Blueprint("health", __name__)
+log = logging.getLogger("dashtrade.webhook")
+
+
+@bp.get("/health")
+def health() -> Response:
+    """Is everything well? 503 when the database or the worker is not. Any page may read it: the dashboard's
+    own asks here whether the engine still works when the dashboard does not answer. How much waits is told to
+    those who may see the system."""
+    app = the_app()
+    body: dict[str, Any] = {"status": "ok", "process": "ok", "database": "ok", "worker": "ok"}
+    try:
+        silence = service.worker_silence(app)
+        if silence is None or silence > service.WORKER_MISSING_SECONDS:
+            body |= {"status": "failing", "worker": "not seen yet" if silence is None else "silent"}
+        if _sees_system():
+            body |= _waiting(app)
+    except DatabaseAway as away:
+        log.warning("%s", away)
+        body |= {"status": "failing", "database": "away", "worker": "unknown"}
+    answer = reply(body, 200 if body["status"] == "ok" else 503)
+    answer.headers["access-control-allow-origin"] = "*"
+    return answer
+
+
+def _sees_system() -> bool:
+    found = known_user()
+    return (
+        found is not None
+        and may(found.user.role, Permission.SEE_SYSTEM)
+        and bool(found.scopes & {TokenScope.READ, TokenScope.ADMIN})
+    )
+
+
+def _waiting(app: App) -> dict[str, Any]:
+    queue = service.queue(app)
+    late = (app.clock.now() - queue.oldest).total_seconds() if queue.oldest else 0
+    return {"waiting": queue.waiting, "oldest_waiting_seconds": round(late, 3)}
