@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from bench.crash_books import CASH, PATIENCE, Far, Fill, Placed
+from dashtrade.domain.broker_kinds import Surroundings
 from dashtrade.domain.symbols import Symbol
 from tests.simulators.crypto import KEY, SECRET, Simulator
 from tests.simulators.venue_books import Manner
@@ -150,17 +151,17 @@ class BinanceVenue:
         self._sim.close()
 
 
-def binance(app: Any, account: Any, port: int) -> Any:
+def binance(around: Surroundings, port: int) -> Any:
     from dashtrade.brokers.crypto.adapter import CryptoBroker
 
-    kept: Path = app.settings.home / "markets.json"
+    kept: Path = around.home / "markets.json"
     return CryptoBroker(
         "binance",
         KEY,
         SECRET,
         mode="live",
         url=f"http://127.0.0.1:{port}",
-        clock=app.clock,
+        clock=around.clock,
         timeout=PATIENCE,
         paced=False,
         markets_cache=kept,

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from bench.crash_binance import BinanceVenue, binance
 from bench.crash_books import CASH, PATIENCE, Far, Placed
-from dashtrade.context import BrokerKind
+from dashtrade.domain.broker_kinds import BrokerKind, Surroundings
 from dashtrade.domain.symbols import Symbol
 from tests.simulators import venue_adapter
 from tests.simulators.alpaca import AlpacaSimulator
@@ -172,13 +172,19 @@ class AlpacaVenue:
         self._sim.__exit__()
 
 
-def _alpaca(app: Any, account: Any, port: int) -> Any:
+def _alpaca(around: Surroundings, port: int) -> Any:
     from dashtrade.brokers.alpaca.adapter import AlpacaBroker, Timeouts
 
     url = f"http://127.0.0.1:{port}"
     quick = Timeouts(connect=1, read=PATIENCE, second_look=0)
     return AlpacaBroker(
-        "PKSIMULATOR", "simulator-secret", "paper", api_url=url, data_url=url, clock=app.clock, timeouts=quick
+        "PKSIMULATOR",
+        "simulator-secret",
+        "paper",
+        api_url=url,
+        data_url=url,
+        clock=around.clock,
+        timeouts=quick,
     )
 
 
@@ -201,5 +207,5 @@ def kind(broker: str, port: int, *, refuses_repeats: bool) -> BrokerKind:
         name=broker,
         modes=("paper",),
         check=lambda credentials, options: None,
-        make=lambda app, account, credentials: make(app, account, port),
+        make=lambda account, credentials, around: make(around, port),
     )

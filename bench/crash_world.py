@@ -11,7 +11,8 @@ from typing import Any
 
 from bench.crash_venues import PLACES, kind
 from dashtrade.app import build_app
-from dashtrade.context import App, BrokerKind
+from dashtrade.context import App
+from dashtrade.domain.broker_kinds import BrokerKind
 from dashtrade.domain.people import User
 from dashtrade.failpoints import NAMES
 from dashtrade.services.accounts import accounts as account_service

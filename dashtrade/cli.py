@@ -51,12 +51,10 @@ def brokers(settings: Settings, given: argparse.Namespace) -> int:
     if given.markdown:
         print(guide.as_markdown(), end="")
         return 0
-    for one in guide.guides():
-        name = f"{one.broker} {one.exchange or ''}".strip()
-        print(
-            f"{name:<16} {one.can.name}, {' and '.join(one.modes)}{'' if one.proven else ' (unproven)'}: "
-            f"{one.steps}"
-        )
+    for broker, choice in guide.choices():
+        name = f"{broker} {choice.exchange or ''}".strip()
+        unproven = "" if choice.proven else " (unproven)"
+        print(f"{name:<16} {choice.can.name}, {' and '.join(choice.modes)}{unproven}: {choice.guide}")
     return 0
 
 

@@ -11,22 +11,27 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from decimal import Decimal
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from bot_database import Database
 from bot_engine import Engine
 from dashtrade.disk import Disk
-from dashtrade.domain.accounts import Account
+from dashtrade.domain.accounts import PAPER, Account
 from dashtrade.domain.as_json import from_named_json, to_json
-from dashtrade.domain.paper_account import PaperBook, PaperSettings
+from dashtrade.domain.broker_kinds import BrokerKind, Surroundings
+from dashtrade.domain.paper_account import PaperBook
 from dashtrade.domain.ports import Broker, Capabilities, Clock, Feed
 from dashtrade.domain.values import Malformed
 from dashtrade.engine.intake import Accepted
+from dashtrade.nonces import SharedNonces
 from dashtrade.processes.worker_ipc import Caller
 from dashtrade.security_notes import Notes
-from dashtrade.settings import Settings
+from dashtrade.settings import BadSetting, Settings
+from dashtrade.tables import accounts as account_table
+from dashtrade.tables import orders as order_table
 from dashtrade.tables import signals as signal_table
 from dashtrade.tables.base import metadata
 from dashtrade.tables.paper import TableBook
@@ -34,22 +39,8 @@ from encryption import Vault
 
 T = TypeVar("T")
 
+OWNED_LATELY = timedelta(days=7)  # how old an order may be whose number at the broker is asked for
 POLL = 0.25  # seconds between two looks at a signal that is waited for
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BrokerKind:
-    """A registry line: what kind of account this is and how one of them is made."""
-
-    name: str
-    modes: tuple[str, ...]
-    # credentials, and options with the mode, before they are stored
-    check: Callable[[dict[str, str], dict[str, Any]], None]
-    make: Callable[[App, Account, dict[str, str]], Broker]
-    starting_cash: Callable[[dict[str, Any]], Decimal] = lambda options: Decimal(0)
-    streams: bool = False  # its adapter offers a stream
-    # why an account with these cannot be used yet
-    lacks: Callable[[dict[str, str]], str] = lambda credentials: ""
 
 
 class PaperTables:
@@ -66,12 +57,58 @@ class PaperTables:
             return work(TableBook(conn, self._account_id, writes=False))
 
 
+def broker_addresses(settings: Settings, kinds: Mapping[str, BrokerKind]) -> dict[str, str]:
+    """Those that were set, of any broker; raises BadSetting."""
+    known = [address for kind in kinds.values() for address in kind.addresses]
+    found = {}
+    for name, text in settings.addresses.items():
+        if any(address.covers(name) for address in known):
+            if urlsplit(text).scheme not in ("http", "https", "ws", "wss"):
+                raise BadSetting(
+                    name, f"{text!r} is not an address.", f"For example: {name}=http://127.0.0.1:9001"
+                )
+            found[name] = text.rstrip("/")
+    return found
+
+
+def surroundings(app: App, account: Account, prices: Feed) -> Surroundings:
+    """What an adapter may use of this application, for one account."""
+
+    def load_session() -> str:
+        with app.db.read() as conn:
+            session = account_table.load(conn, account.id).session
+        return app.vault.decrypt(session) if session else ""
+
+    def save_session(text: str) -> None:
+        sealed = app.vault.encrypt(text)
+        app.db.write(lambda conn: account_table.put_session(conn, account.id, None, sealed))
+
+    def owner_of(number: str) -> str | None:
+        since = app.clock.now() - OWNED_LATELY
+        with app.db.read() as conn:
+            return order_table.by_venue_number(conn, account.user_id, account.id, number, since=since)
+
+    return Surroundings(
+        clock=app.clock,
+        prices=prices,
+        home=app.settings.home,
+        books=PaperTables(app.db, account.id),
+        address=app.brokers.address,
+        nonces=lambda exchange_and_key: SharedNonces(app.db, exchange_and_key),
+        load_session=load_session,
+        save_session=save_session,
+        alone=lambda: app.db.alone(f"{account.broker}-{account.id}"),
+        owner_of=owner_of,
+    )
+
+
 class Brokers:
     """One adapter per account, made when first used and made anew when the account's credentials or options
     change."""
 
     def __init__(self, app: App, kinds: Mapping[str, BrokerKind]) -> None:
         self._app, self.kinds = app, kinds
+        self._addresses = broker_addresses(app.settings, kinds)
         self._made: dict[int, tuple[object, Broker]] = {}
         # in the place of live accounts, for simulation mode
         self._papers: dict[int, tuple[Feed, Broker]] = {}
@@ -91,6 +128,14 @@ class Brokers:
         warning = self.venue(account).offers.sign_in_warning
         return warning() if warning is not None else ""
 
+    def sign_in_has_ended(self, account: Account) -> bool:
+        ended = self.venue(account).offers.sign_in_has_ended
+        return ended is not None and ended()
+
+    def address(self, setting: str) -> str | None:
+        """Where a broker is reached, if not at its own address."""
+        return self._addresses.get(setting)
+
     @property
     def streaming(self) -> list[str]:
         return [name for name, kind in self.kinds.items() if kind.streams]
@@ -101,15 +146,11 @@ class Brokers:
 
     def _simulated(self, account: Account) -> Broker:
         """At the venue's own prices where it has them, with books of its own in our database."""
-        from dashtrade.brokers.paper.adapter import PaperBroker
-
         feed = self.feed(account)
         made = self._papers.get(account.id)
         if made is None or made[0] is not feed:
-            made = (
-                feed,
-                PaperBroker(PaperTables(self._app.db, account.id), feed, self._app.clock, PaperSettings()),
-            )
+            plain = replace(account, options={})
+            made = (feed, self.kind(PAPER).make(plain, {}, surroundings(self._app, account, feed)))
             self._papers[account.id] = made
         return made[1]
 
@@ -126,7 +167,8 @@ class Brokers:
                 if made is not None:
                     made[1].close()
                 credentials = json.loads(self._app.vault.decrypt(account.credentials))
-                made = (stamp, self.kind(account.broker).make(self._app, account, credentials))
+                around = surroundings(self._app, account, self._app.feed)
+                made = (stamp, self.kind(account.broker).make(account, credentials, around))
                 self._made[account.id] = made
         return made[1]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from dashtrade.processes.ports import BusyPort, answers, require_free
 from dashtrade.processes.supervisor import services
-from dashtrade.settings import ROOT, Settings, on_this_machine, read_env_file
+from dashtrade.settings import ROOT, BadSetting, Settings, on_this_machine, read_env_file
 
 RELEASED = datetime(2026, 11, 1, tzinfo=UTC)
 ENOUGH_DISK = 1_000_000_000
@@ -38,6 +38,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
         check_python,
         check_settings,
+        check_addresses,
         check_home,
         check_key,
         check_database,
@@ -73,6 +74,20 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
         what, _, hint = settings.unencrypted.partition(". ")
         yield Finding(ok=True, what=what, hint=hint)
     yield _dashboard_name(settings)
+
+
+def check_addresses(settings: Settings) -> Iterator[Finding]:
+    """Of brokers, where they are not reached at their own."""
+    from dashtrade.brokers.registry import BROKERS
+    from dashtrade.context import broker_addresses
+
+    try:
+        found = broker_addresses(settings, BROKERS)
+    except BadSetting as error:
+        yield Finding(ok=False, what=f"{error.name}: {error.message}", hint=error.hint)
+        return
+    if found:
+        yield Finding(ok=True, what=f"Brokers at other addresses than their own: {', '.join(found)}")
 
 
 def _dashboard_name(settings: Settings) -> Finding:

@@ -54,7 +54,8 @@ class Settings:
     webhook_rate: int
     user_mb: int
     log_level: str
-    broker_urls: Mapping[str, str]  # other addresses than the venues' own, by setting name
+    # of other programs, by the setting's name; a broker's descriptor says which of them it goes by
+    addresses: Mapping[str, str] = field(repr=False)
 
     TABLE: ClassVar[tuple[Setting, ...]] = tuple(
         Setting(name=name, default=default, meaning=meaning)
@@ -107,23 +108,6 @@ class Settings:
                 "megabytes that may be stored of one user's alerts and what came of them",
             ),
             ("DASHTRADE_LOG_LEVEL", "INFO", "`DEBUG`, `INFO`, `WARNING` or `ERROR`"),
-            ("ALPACA_API_URL", "Alpaca's own", "address of Alpaca's trading API"),
-            (
-                "ALPACA_DATA_URL",
-                "Alpaca's own, or that of `ALPACA_API_URL`",
-                "address of Alpaca's market data",
-            ),
-            (
-                "ALPACA_STREAM_URL",
-                "Alpaca's own, or that of `ALPACA_API_URL`",
-                "address of Alpaca's stream of order updates",
-            ),
-            (
-                "CCXT_URL_<EXCHANGE>",
-                "the exchange's own",
-                "address of a crypto exchange, such as `CCXT_URL_BINANCE`",
-            ),
-            ("SCHWAB_URL", "Schwab's own", "address of Schwab's API"),
         )
     )
 
@@ -163,7 +147,7 @@ class Settings:
             webhook_rate=given.number("DASHTRADE_WEBHOOK_RATE", 20, 1, 1_000_000),
             user_mb=given.number("DASHTRADE_USER_MB", 1024, 1, 1_000_000),
             log_level=given.choice("DASHTRADE_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
-            broker_urls=given.addresses(),
+            addresses=given.addresses(cls.TABLE),
         )
 
     @property
@@ -283,19 +267,14 @@ class _Given:
                 return choice
         raise BadSetting(name, f"{text!r} is none of {', '.join(choices)}.", f"For example: {name}={default}")
 
-    def addresses(self) -> Mapping[str, str]:
-        """The brokers' addresses that were set."""
-        found = {}
-        for name, text in self.values.items():
-            if text.strip() and re.fullmatch(
-                r"ALPACA_(API|DATA|STREAM)_URL|SCHWAB_URL|CCXT_URL_[A-Z0-9]+", name
-            ):
-                if urlsplit(text.strip()).scheme not in ("http", "https", "ws", "wss"):
-                    raise BadSetting(
-                        name, f"{text!r} is not an address.", f"For example: {name}=http://127.0.0.1:9001"
-                    )
-                found[name] = text.strip().rstrip("/")
-        return found
+    def addresses(self, table: tuple[Setting, ...]) -> Mapping[str, str]:
+        """Whatever is named as one and is no setting of this program."""
+        own = {row.name for row in table}
+        return {
+            name: text.strip()
+            for name, text in self.values.items()
+            if re.fullmatch(r"[A-Z0-9_]+_URL(_[A-Z0-9]+)?", name) and name not in own and text.strip()
+        }
 
     def refuse_near_misses(self, table: tuple[Setting, ...]) -> None:
         """A misspelt name would otherwise be passed over without a word."""

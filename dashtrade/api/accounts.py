@@ -14,7 +14,7 @@ from dashtrade.domain.accounts import Account
 from dashtrade.domain.people import User
 from dashtrade.domain.values import iso
 from dashtrade.services.accounts import accounts as account_service
-from dashtrade.services.accounts import connections, schwab_sign_in
+from dashtrade.services.accounts import connections, sign_in
 from dashtrade.services.accounts import owned as owned_accounts
 
 # --- accounts -----------------------------------------------------------------------------------------------
@@ -132,8 +132,8 @@ def renew_sign_in(user: User, given: SignIn, account_id: int) -> dict[str, Any]:
     """Sign in at the broker again, where a person has to: first the address to go to, then with the one that
     it led back to."""
     if not given.redirected_to:
-        return {"id": account_id, "url": schwab_sign_in.renew_address(the_app(), user, account_id)}
-    return {"id": account_id, **schwab_sign_in.renew(the_app(), user, account_id, given.redirected_to)}
+        return {"id": account_id, "url": sign_in.renew_address(the_app(), user, account_id)}
+    return {"id": account_id, **sign_in.renew(the_app(), user, account_id, given.redirected_to)}
 
 
 @endpoint(bp, "POST", "/accounts/<int:account_id>/reset")

@@ -17,4 +17,7 @@ bp = Blueprint("brokers", __name__, url_prefix="/api/v1")
 def brokers(user: User) -> dict[str, Any]:
     """Every broker with its capabilities, the credentials it needs and its modes; of crypto exchanges each
     proven one, and any other."""
-    return {"items": [guide.as_json(one) for one in guide.guides()], "next_cursor": None}
+    return {
+        "items": [guide.as_json(broker, choice) for broker, choice in guide.choices()],
+        "next_cursor": None,
+    }

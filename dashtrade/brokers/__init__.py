@@ -1,2 +1,2 @@
-"""The venues orders go to: one file per broker, each implementing `ports.Broker` and importing nothing of
-ours but `domain`."""
+"""The brokers that orders go to: a package each, which imports nothing of ours but `domain`. Its `descriptor`
+says what is known of it, its `adapter` implements `ports.Broker`, and `registry` has a row of it."""

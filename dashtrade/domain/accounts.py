@@ -12,6 +12,9 @@ UNCONFIRMED = (
 )
 
 
+PAPER = "paper"  # the built-in broker: its books are in our own database, and there is always one
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     id: int
@@ -33,6 +36,11 @@ class Account:
     # when they said so without a second factor; empty once they have one
     second_factor_declined_at: datetime | None
     simulated: bool = False  # live, and traded on the built-in paper broker now: as true as the row was read
+
+    @property
+    def built_in(self) -> bool:
+        """Its books and its prices are at hand, so that nothing of it waits for a network."""
+        return self.broker == PAPER
 
     @property
     def confirmed_live(self) -> bool:

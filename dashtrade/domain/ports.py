@@ -390,6 +390,7 @@ class Offers:
     clock_skew: Callable[[], timedelta | None] | None = None  # how far its clock is ahead of ours
     # words for the user where a person has to sign in again soon
     sign_in_warning: Callable[[], str] | None = None
+    sign_in_has_ended: Callable[[], bool] | None = None
     start_over: Callable[[], None] | None = None  # with fresh money, of what is made up
     local: bool = False  # its books are in our own database, so that nothing of it waits for a network
 

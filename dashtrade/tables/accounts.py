@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
-from dashtrade.domain.accounts import Account, problem_of
+from dashtrade.domain.accounts import PAPER, Account, problem_of
 from dashtrade.tables.base import (
     Json,
     added_id,
@@ -115,7 +115,7 @@ def active_at(conn: sa.Connection, brokers: Collection[str], limit: int) -> list
 
 _ELSEWHERE = (
     sa.select(*_COLUMNS)
-    .where(accounts.c.broker != "paper", accounts.c.is_active, accounts.c.deleted_at.is_(None))
+    .where(accounts.c.broker != PAPER, accounts.c.is_active, accounts.c.deleted_at.is_(None))
     .order_by(accounts.c.id)
 )
 

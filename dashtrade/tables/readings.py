@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 from sqlalchemy.dialects import postgresql, sqlite
 
+from dashtrade.domain.accounts import PAPER
 from dashtrade.domain.ports import AccountState, BrokerPosition
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import plain
@@ -187,7 +188,7 @@ _BUSY = (
         bots.c.account_id, sa.func.max(bots.c.updated_at).label("updated"), sa.func.count().label("bots")
     )
     .join(accounts, accounts.c.id == bots.c.account_id)
-    .where(sa.text("user_bot_configs.status != 'READY'"), accounts.c.broker != "paper")
+    .where(sa.text("user_bot_configs.status != 'READY'"), accounts.c.broker != PAPER)
     .group_by(bots.c.account_id)
 )
 

@@ -32,7 +32,7 @@ from dashtrade.engine.streams import Streams
 from dashtrade.engine.watch import Watch
 from dashtrade.engine.workflow import Steps
 from dashtrade.processes.worker_ipc import Door
-from dashtrade.services.accounts import schwab_sign_in
+from dashtrade.services.accounts import sign_in
 from dashtrade.services.demo import demo
 from dashtrade.services.notifications.deliver import deliver_due
 from dashtrade.services.operations import disk_watch, quotas
@@ -262,7 +262,7 @@ class Worker:
         forgotten = self.app.db.write(lambda conn: storage.forget_old(conn, old))
         self.app.db.write(lambda conn: session_table.forget_expired(conn, now))
         self.app.db.write(lambda conn: attempt_table.tidy(conn, now, now - throttle.DEVICE_LIFE))
-        schwab_sign_in.remind(self.app)
+        sign_in.remind(self.app)
         demo.end_old(self.app)
         removal.finish(self.app)
         for file in self.app.settings.logs.glob("*.log.*"):

@@ -60,8 +60,8 @@ class Purses(Venue):
     def kind(self) -> Any:
         made: dict[int, Purse] = {}
 
-        def make(app: App, account: Any, credentials: Any) -> Purse:
-            return made.setdefault(account.id, Purse(account.label, app.clock))
+        def make(account: Any, credentials: Any, around: Any) -> Purse:
+            return made.setdefault(account.id, Purse(account.label, around.clock))
 
         return {"venue": replace(super().kind()["venue"], modes=("paper", "live"), make=make)}
 

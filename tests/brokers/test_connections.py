@@ -13,7 +13,7 @@ import pytest
 from dashtrade.brokers.schwab.auth import Token
 from dashtrade.context import App
 from dashtrade.domain.notices.people import KeyRefused, SignInDue
-from dashtrade.services.accounts import connections, schwab_sign_in
+from dashtrade.services.accounts import connections, sign_in
 from dashtrade.services.accounts.owned import account_of
 from dashtrade.tables import accounts as account_table
 from tests.conftest import MakeApp
@@ -250,13 +250,13 @@ def test_the_end_of_a_sign_in_is_told_once_a_day_and_then_stops_the_account(
     begun = datetime.now(UTC) - timedelta(days=5, hours=12)
     one = at_schwab(ann, token=schwab.front.token(created=begun))
     for _ in range(3):
-        schwab_sign_in.remind(app)
+        sign_in.remind(app)
     assert len(ann.told(SignInDue)) == 1
     assert any("ends in" in warning for warning in ann.does("POST", f"/accounts/{one}/test")["warnings"])
     assert ann.get(f"/accounts/{one}")["check_result"]["warnings"] == [], "it would be untrue tomorrow"
     ended = schwab.front.token(created=begun - timedelta(days=2))
     app.db.write(lambda conn: account_table.put_session(conn, one, None, app.vault.encrypt(ended)))
-    schwab_sign_in.remind(app)
+    sign_in.remind(app)
     stopped = ann.get(f"/accounts/{one}")
     assert not stopped["is_active"] and "has ended" in stopped["disabled_reason"]
     ann.does("POST", f"/accounts/{one}/renew", {"redirected_to": back(ann, schwab, one)})
@@ -271,7 +271,7 @@ def test_a_new_key_without_a_sign_in_is_told_and_holds_up_nobody_elses_reminder(
     ann.does(
         "PATCH", f"/accounts/{first}", {"credentials": {"key": schwab_sim.KEY, "secret": schwab_sim.SECRET}}
     )
-    schwab_sign_in.remind(app)
+    sign_in.remind(app)
     told = ann.told(SignInDue)
     assert len(told) == 2 and {"ends in" in one.detail for one in told} == {True, False}
     assert {"Nobody has signed in" in one.detail for one in told} == {True, False}

@@ -13,11 +13,11 @@ import pytest
 import sqlalchemy as sa
 
 from bot_database import Database, DatabaseAway
+from dashtrade import nonces as service
 from dashtrade.brokers.crypto.adapter import CryptoBroker
 from dashtrade.domain.ports import RetryLater
 from dashtrade.locks import NotMyTurn
-from dashtrade.services.accounts import nonces as service
-from dashtrade.services.accounts.nonces import SharedNonces
+from dashtrade.nonces import SharedNonces
 from dashtrade.tables import nonces
 from tests.conftest import MakeApp
 from tests.simulators.crypto import KEY as EXCHANGE_KEY
@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def _shared(desk: Desk, db: Database) -> CryptoBroker:
-    return desk.another(nonces=SharedNonces(db, desk.exchange, EXCHANGE_KEY))
+    return desk.another(nonces=SharedNonces(db, f"{desk.exchange}:{EXCHANGE_KEY}"))
 
 
 @pytest.fixture(params=["kraken", "gemini"])
@@ -73,7 +73,7 @@ def test_threads_that_hurry_get_numbers_of_their_own(db: Database):
 
 
 def test_the_key_itself_is_not_kept(db: Database):
-    with SharedNonces(db, "kraken", EXCHANGE_KEY)(1):
+    with SharedNonces(db, f"kraken:{EXCHANGE_KEY}")(1):
         pass
     with db.read() as conn:
         (row,) = conn.execute(nonces.nonces.select()).all()
@@ -98,7 +98,9 @@ def test_a_request_that_hangs_holds_up_no_other_process_for_long(
     monkeypatch.setattr(service, "PATIENCE", 0.2)
     worker = _shared(desk, db)
     worker.positions()
-    with SharedNonces(db, desk.exchange, EXCHANGE_KEY)(1):  # what another process asked, and is not answered
+    with SharedNonces(db, f"{desk.exchange}:{EXCHANGE_KEY}")(
+        1
+    ):  # what another process asked, and is not answered
         began = time.monotonic()
         assert worker.positions() == []
         assert time.monotonic() - began < 2
@@ -171,7 +173,7 @@ def test_a_key_of_its_own_counter_in_each_process_is_what_was_refused(desk: Desk
 RACER = """if True:
     import sys, time
     from dashtrade.app import build_app
-    from dashtrade.services.accounts import nonces
+    from dashtrade import nonces
     from dashtrade.settings import Settings
     from dashtrade.tables import accounts
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from dashtrade.context import App, BrokerKind
 from dashtrade.domain.access import Role
 from dashtrade.domain.accounts import Account
+from dashtrade.domain.broker_kinds import BrokerKind, Surroundings
 from dashtrade.domain.ports import AccountState, BrokerPosition, Unavailable
 from dashtrade.domain.symbols import Symbol
 from dashtrade.engine import by_account
@@ -75,9 +75,9 @@ class Street:
             )
         }
 
-    def _make(self, app: App, account: Any, credentials: Any) -> Holding:
+    def _make(self, account: Any, credentials: Any, around: Surroundings) -> Holding:
         venue = self.venues.setdefault(account.options["at"], Holding())
-        venue.at = app.clock
+        venue.at = around.clock
         return venue
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from dashtrade.context import App, BrokerKind
+from dashtrade.context import App
+from dashtrade.domain.broker_kinds import BrokerKind, Surroundings
 from dashtrade.domain.ports import BrokerPosition, Offers, Quote, SystemClock, Unavailable
 from dashtrade.domain.symbols import Symbol
 from dashtrade.worker.worker import Worker
@@ -67,9 +68,9 @@ def venues() -> Iterator[dict[int, Priced]]:
 
 @pytest.fixture
 def app(make_app: MakeApp, venues: dict[int, Priced]) -> App:
-    def make(app: App, account: Any, credentials: Any) -> Priced:
+    def make(account: Any, credentials: Any, around: Surroundings) -> Priced:
         venue = venues.setdefault(account.id, Priced())
-        venue.at = app.clock
+        venue.at = around.clock
         return venue
 
     kind = BrokerKind(name="Venue", modes=("paper",), check=lambda credentials, options: None, make=make)

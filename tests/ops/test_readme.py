@@ -12,8 +12,8 @@ from flask import Flask
 
 import webhook_server
 from dashtrade.api.http import ENDPOINTS
-from dashtrade.app import BROKERS
 from dashtrade.brokers import guide
+from dashtrade.brokers.registry import BROKERS
 from dashtrade.cli import parser
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.protections import KINDS
@@ -90,6 +90,8 @@ def test_every_page_of_docs_is_reached_from_the_readme() -> None:
 
 def test_every_setting_stands_in_the_manual_as_the_program_reads_it() -> None:
     rows = [f"| `{row.name}` | {row.default} | {row.meaning} |" for row in Settings.TABLE]
+    addresses = [address for kind in BROKERS.values() for address in kind.addresses]
+    rows += [f"| `{each.setting}` | {each.default} | {each.meaning} |" for each in addresses]
     assert [row for row in rows if row not in manual("operations.md")] == []
 
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from dashtrade.context import BrokerKind
+from dashtrade.domain.broker_kinds import BrokerKind
 from dashtrade.domain.orders import OrderType
 from dashtrade.domain.ports import (
     AccountState,
@@ -43,7 +43,7 @@ def kind(port: int, *, refuses_repeats: bool, patience: float = PATIENCE) -> Bro
         name="Venue",
         modes=("paper",),
         check=lambda credentials, options: None,
-        make=lambda app, account, credentials: VenueBroker(
+        make=lambda account, credentials, around: VenueBroker(
             port, refuses_repeats=refuses_repeats, patience=patience
         ),
     )

@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 
 from werkzeug.test import TestResponse
 
-from dashtrade.context import App, BrokerKind
+from dashtrade.context import App
 from dashtrade.domain.access import Role
+from dashtrade.domain.broker_kinds import BrokerKind, Surroundings
 from dashtrade.domain.notices.base import Notice
 from dashtrade.domain.notices.stored import notice_of
 from dashtrade.domain.people import User
@@ -273,8 +274,8 @@ class Venue:
             )
         }
 
-    def _make(self, app: App, account: Any, credentials: Any) -> Venue:
-        self.at = app.clock
+    def _make(self, account: Any, credentials: Any, around: Surroundings) -> Venue:
+        self.at = around.clock
         return self
 
     def submit(self, request: OrderRequest) -> OrderReport:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from dashtrade.app import build_app
+from dashtrade.brokers import registry
 from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.people import User
@@ -203,9 +204,8 @@ def test_a_secret_typed_and_left_by_tab_is_kept(home: Home, tab: Any, broker: st
 
 
 def test_every_brokers_form_is_tried_by_keyboard():
-    from dashtrade.ui.setup.broker_forms import FORMS
-
-    assert {form.title for form in FORMS if form.keys} == set(BROKERS)
+    offered = [choice for kind in registry.BROKERS.values() for choice in kind.choices if choice.proven]
+    assert {choice.title for choice in offered if choice.credentials} == set(BROKERS)
 
 
 def test_a_password_is_changed_by_keyboard_alone(home: Home, door: App, browser: Any):

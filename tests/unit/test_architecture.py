@@ -47,7 +47,7 @@ LEVELS = [  # a module may import what stands above it here, and what stands in 
     ("bot_database", "worker_ipc"),
     ("engine",),
     ("bot_engine",),
-    ("security_notes",),
+    ("security_notes", "nonces"),
     ("context",),
     ("services",),
     ("app",),

@@ -30,13 +30,10 @@ def test_the_table_names_every_setting_and_its_true_default(tmp_path):
     shown = {row.name: row.default for row in Settings.TABLE}
     settings = Settings.load({}, tmp_path)
     fields = {f.name for f in dataclasses.fields(settings)}
-    venues = {"ALPACA_API_URL", "ALPACA_DATA_URL", "ALPACA_STREAM_URL", "CCXT_URL_<EXCHANGE>", "SCHWAB_URL"}
-    assert venues <= shown.keys()
     own = {
-        "encryption_keys" if n == "ENCRYPTION_KEY" else n.removeprefix("DASHTRADE_").lower()
-        for n in shown.keys() - venues
+        "encryption_keys" if n == "ENCRYPTION_KEY" else n.removeprefix("DASHTRADE_").lower() for n in shown
     }
-    assert own | {"broker_urls"} == fields
+    assert own | {"addresses"} == fields
     for name, default in shown.items():
         value = getattr(settings, name.removeprefix("DASHTRADE_").lower(), None)
         if isinstance(value, int | str) and name not in (
@@ -48,18 +45,11 @@ def test_the_table_names_every_setting_and_its_true_default(tmp_path):
     assert all(row.meaning for row in Settings.TABLE)
 
 
-def test_a_brokers_address_is_kept_by_its_name_and_checked(tmp_path):
-    given = {
-        "ALPACA_API_URL": "http://127.0.0.1:9001/",
-        "CCXT_URL_BINANCE": "http://127.0.0.1:9002",
-        "SCHWAB_URL": " ",
-    }
-    assert Settings.load(given, tmp_path).broker_urls == {
-        "ALPACA_API_URL": "http://127.0.0.1:9001",
-        "CCXT_URL_BINANCE": "http://127.0.0.1:9002",
-    }
-    with pytest.raises(BadSetting):
-        Settings.load({"SCHWAB_URL": "nowhere"}, tmp_path)
+def test_addresses_of_other_programs_are_kept_by_their_names_and_out_of_sight(tmp_path):
+    given = {"ALPACA_API_URL": " http://127.0.0.1:9001/", "CCXT_URL_BINANCE": "nowhere", "SCHWAB_URL": " "}
+    settings = load(tmp_path, **given, DASHTRADE_PUBLIC_URL="https://hooks.example.com")
+    assert settings.addresses == {"ALPACA_API_URL": "http://127.0.0.1:9001/", "CCXT_URL_BINANCE": "nowhere"}
+    assert "9001" not in repr(settings)
 
 
 def test_the_environment_wins_over_the_file(tmp_path):

@@ -26,7 +26,7 @@ def check(credentials: dict[str, str], options: dict[str, Any]) -> None:
                 where=name,
                 hint="Copy it anew, without spaces or line breaks.",
             )
-    for name in (*credentials.keys() - {"key", "secret", "passphrase"}, *options.keys() - {"feed"}):
+    for name in (*credentials.keys() - {"key", "secret", "passphrase"}, *options.keys() - {"feed", "mode"}):
         near = get_close_matches(name, ["key", "secret", "feed"], 1)
         hint = f"Did you mean {near[0]}?" if near else "It takes key and secret, and the option feed."
         raise Malformed(f"an Alpaca account has no {name[:40]!r}", where=name, hint=hint)

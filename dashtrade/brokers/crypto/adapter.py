@@ -21,7 +21,8 @@ from dashtrade.brokers.crypto.keys import KEY_INFO, nothing_told
 from dashtrade.brokers.crypto.market import Market
 from dashtrade.brokers.crypto.placing import Placing
 from dashtrade.brokers.crypto.venues import capabilities_of, exchange_of
-from dashtrade.brokers.crypto.wire import Nonces, Wire
+from dashtrade.brokers.crypto.wire import Wire
+from dashtrade.domain.broker_kinds import Nonces
 from dashtrade.domain.ports import (
     AccountState,
     BrokerPosition,

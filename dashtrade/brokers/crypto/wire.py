@@ -10,7 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from dashtrade.brokers.crypto.errors import Heard, reading
 from dashtrade.brokers.crypto.exchange import Exchange
+from dashtrade.domain.broker_kinds import Nonces
 from dashtrade.domain.ports import Clock, RetryLater
 
 log = logging.getLogger("dashtrade.crypto")
@@ -50,10 +51,6 @@ class Pace:
             self._left -= milliseconds
         if wait:
             time.sleep(wait)
-
-
-# A number of at least so much, and the turn to use it until the answer is here.
-Nonces = Callable[[int], AbstractContextManager[int]]
 
 
 class OwnNonces:

@@ -69,7 +69,12 @@ class SchwabBroker:
         alone: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ) -> None:
         self.capabilities = CAPABILITIES if settle is None else replace(CAPABILITIES, settle=settle)
-        self.offers = Offers(prices=self, clock_skew=self.clock_skew, sign_in_warning=self.warning)
+        self.offers = Offers(
+            prices=self,
+            clock_skew=self.clock_skew,
+            sign_in_warning=self.warning,
+            sign_in_has_ended=self.has_ended,
+        )
         self._clock = clock or SystemClock()
         http = wire.Http((url or URL).rstrip("/"), timeout)
         self._sign_in = SignIn(
@@ -82,6 +87,13 @@ class SchwabBroker:
 
     def expires_in(self) -> timedelta:
         return self._sign_in.ends() - self._clock.now()
+
+    def has_ended(self) -> bool:
+        """Not where nobody has signed in yet."""
+        try:
+            return self.expires_in() <= timedelta(0)
+        except BadCredentials:
+            return False
 
     def warning(self) -> str:
         """Words for the user when the sign-in ends soon, or is not there; empty otherwise."""

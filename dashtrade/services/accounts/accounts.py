@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dashtrade.context import App
-from dashtrade.domain.accounts import Account
+from dashtrade.domain.accounts import PAPER, Account
 from dashtrade.domain.paper_account import PaperSettings
 from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed
@@ -46,7 +46,7 @@ def add_account(
     _check_account(app, broker, mode, credentials, options)
     if confirmed or decline_second_factor:
         confirm(acknowledge)
-    if user.demo_until is not None and broker != "paper":
+    if user.demo_until is not None and broker != PAPER:
         raise Refusal("a demo trades on paper", "Turn it into a real account first, on the Account page.")
     label = (label or kind.name).strip()[:80]
     sealed = app.vault.encrypt(json.dumps(dict(credentials), sort_keys=True))
@@ -73,7 +73,7 @@ def add_account(
             acknowledged_at=now if confirmed else None,
             second_factor_declined_at=declined,
         )
-        if broker == "paper":
+        if kind.starting_cash is not None:
             paper_table.open_account(conn, account_id, kind.starting_cash(dict(options)))
         elif mode == "live":  # for simulation mode
             paper_table.open_account(conn, account_id, PaperSettings().starting_cash)
@@ -219,7 +219,7 @@ def remove_account(app: App, user: User, account_id: int) -> None:
 def reset_paper(app: App, user: User, account_id: int) -> None:
     """Start over with fresh money. Bots must own nothing, so that history and holdings keep agreeing."""
     account = account_of(app, user, account_id)
-    if account.broker != "paper":
+    if app.brokers.kind(account.broker).starting_cash is None:
         raise Refusal("only a paper account can be reset", "Choose a paper account.")
     with app.db.read() as conn:
         holding = [

@@ -140,7 +140,7 @@ class Known:
 
 def is_here(account: Account) -> bool:
     """Are its books and its prices at hand, so that nothing of it waits for a network?"""
-    return account.broker == "paper"
+    return account.built_in
 
 
 def known_of(app: App, account: Account, *, cached: bool = True) -> Known:

@@ -25,6 +25,7 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.access import Role
+from dashtrade.domain.accounts import PAPER
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.notices.people import DemoStarted
 from dashtrade.domain.people import User
@@ -304,7 +305,7 @@ def _settle(past: App) -> User:
     account = accounts.add_account(
         past,
         user,
-        broker="paper",
+        broker=PAPER,
         mode="paper",
         label="Demo account",
         credentials={},

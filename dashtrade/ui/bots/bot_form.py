@@ -189,7 +189,7 @@ def _size(form: Form, bot: Bot | None) -> tuple[str, str]:
 def _stake(account: Account | None, symbol: str, kind: str, size: str) -> Stake:
     """Prices and equity are those of our own paper market: a venue is not waited for while somebody types."""
     price = equity = None
-    if account is not None and account.broker == "paper":
+    if account is not None and account.built_in:
         try:
             price = prices.mark_of(the_app(), account, Symbol.parse(symbol)) if kind == "quantity" else None
             state = prices.state_of(the_app(), account) if "percent" in kind else None

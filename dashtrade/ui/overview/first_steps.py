@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import streamlit as st
 
 from dashtrade.context import App
+from dashtrade.domain.accounts import PAPER
 from dashtrade.domain.people import User
 from dashtrade.services.accounts import accounts as account_service
 from dashtrade.services.accounts.owned import accounts_of
@@ -91,7 +92,7 @@ def _button(app: App, user: User, ahead: int) -> None:
             if st.button("Open a paper account", type="primary", icon=":material/add:", key="first_account"):
                 with trying() as attempt:
                     account_service.add_account(
-                        app, user, broker="paper", mode="paper", label="Paper", credentials={}, options={}
+                        app, user, broker=PAPER, mode="paper", label="Paper", credentials={}, options={}
                     )
                 if attempt.ok:
                     st.rerun()

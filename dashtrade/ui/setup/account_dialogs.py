@@ -9,21 +9,21 @@ import streamlit as st
 
 from dashtrade.domain.accounts import Account
 from dashtrade.services.accounts import accounts as account_service
-from dashtrade.services.accounts import connections, schwab_sign_in
+from dashtrade.services.accounts import connections, sign_in
 from dashtrade.services.accounts import owned as owned_accounts
 from dashtrade.ui.kit.form import Form as Fields
 from dashtrade.ui.kit.format import text
 from dashtrade.ui.setup.broker_forms import (
-    FORMS,
     Form,
     callback_field,
     credentials,
     form_of,
-    paper_options,
+    offered,
+    option_fields,
     pasted_field,
     real_money,
-    schwab_link,
-    schwab_token,
+    sign_in_link,
+    signed_in_token,
     without_factor,
 )
 from dashtrade.ui.shell.errors import trying
@@ -38,34 +38,37 @@ def ask_to_add() -> None:
 
 def add_form(opened: str) -> None:
     """`opened` names this asking: a key that was typed into one that was dismissed is not met again."""
-    user = guard()
-    titles = {form.title: form for form in FORMS}
-    form = titles[st.selectbox("Broker", list(titles), key=f"add_broker_{opened}") or FORMS[0].title]
-    st.caption(form.where)
+    user, titles = guard(), offered(the_app())
+    title = st.selectbox("Broker", list(titles), key=f"add_broker_{opened}") or next(iter(titles))
+    form = titles[title]
+    choice, signs_in = form.choice, form.kind.sign_in
+    st.caption(choice.guide)
     mode = (
         st.radio(
             "Money",
-            form.modes,
+            choice.modes,
             format_func=MODES.__getitem__,
-            key=f"add_mode_{opened}_{form.title}",
+            key=f"add_mode_{opened}_{title}",
             horizontal=True,
         )
-        or "paper"
+        or choice.modes[0]
     )
-    live, schwab = mode == "live", form.broker == "schwab"
+    live = mode == "live"
     add = "Add the live account" if live else "Add the account"
-    fields = Fields(f"add_{opened}_{FORMS.index(form)}_{mode}")
+    fields = Fields(f"add_{opened}_{list(titles).index(title)}_{mode}")
+    options: dict[str, Any] = dict(choice.fixed)
     with st.form(fields.name, border=False):
-        label = fields.text("label", "Name", placeholder=form.title, max_chars=80)
-        given = credentials(fields, form)
-        options: dict[str, Any] = {"callback": callback_field(fields)} if schwab else dict(form.options or {})
-        paper = paper_options(fields) if form.broker == "paper" else dict
+        label = fields.text("label", "Name", placeholder=title, max_chars=80)
+        given = credentials(fields, choice)
+        if signs_in:
+            options["callback"] = callback_field(fields, signs_in)
+        chosen = option_fields(fields, choice)
         word = real_money(fields) if live else ""
         declines = without_factor(fields, user) if live else False
         fields.complaints()
-        sent = st.form_submit_button("Go on to Schwab's sign-in" if schwab else add, type="primary")
-    step = f"{fields.name}_sent"  # its keys are in order; at Schwab a second step follows
-    if sent or not schwab:
+        sent = st.form_submit_button(form.button if signs_in else add, type="primary")
+    step = f"{fields.name}_sent"  # its keys are in order; where a person signs in, a second step follows
+    if sent or not signs_in:
         st.session_state.pop(step, None)
     if sent:
         with fields.trying() as attempt:
@@ -75,7 +78,7 @@ def add_form(opened: str) -> None:
                 broker=form.broker,
                 mode=mode,
                 credentials=given,
-                options=options | paper(),
+                options=options | chosen(),
                 acknowledge=word,
                 decline_second_factor=declines,
             )
@@ -83,13 +86,13 @@ def add_form(opened: str) -> None:
             st.session_state[step] = True
     if not st.session_state.get(step):
         return
-    if schwab:
-        token = schwab_token(fields, given, options["callback"], add)
+    if signs_in:
+        token = signed_in_token(fields, form, given, options["callback"], add)
         if token is None:
             return
         given |= {"token": token}
     with fields.trying():
-        _save_new(form, mode, label or form.title, given, options | paper(), word, declines)
+        _save_new(form, mode, label or title, given, options | chosen(), word, declines)
 
 
 def _save_new(
@@ -113,7 +116,7 @@ def _save_new(
         acknowledge=word,
         decline_second_factor=declines,
     )
-    if form.broker != "paper" and owned_accounts.account_of(app, user, account_id).is_active:
+    if form.choice.credentials and owned_accounts.account_of(app, user, account_id).is_active:
         with st.spinner("Asking the broker, 5 seconds at most …"):
             connections.test(app, user, account_id)  # what it says stands with the account
     st.session_state["said"] = f"{text(label)} is added."
@@ -125,31 +128,31 @@ def ask_new_key(account: Account) -> None:
 
 
 def key_form(account: Account, opened: str) -> None:
-    form = form_of(account.broker, account.options)
+    form = form_of(the_app(), account)
+    signs_in = form.kind.sign_in
     st.markdown(
-        f"**{text(account.label)}** uses it from its next order on; the old one is forgotten. {form.where}"
+        f"**{text(account.label)}** uses it from its next order on; the old one is forgotten. "
+        f"{form.choice.guide}"
     )
-    fields, schwab = Fields(f"key_{opened}"), account.broker == "schwab"
+    fields = Fields(f"key_{opened}")
     with st.form(fields.name, border=False):
-        given = credentials(fields, form)
-        callback = callback_field(fields) if schwab else ""
+        given = credentials(fields, form.choice)
+        callback = callback_field(fields, signs_in) if signs_in else ""
         fields.complaints()
-        sent = st.form_submit_button(
-            "Go on to Schwab's sign-in" if schwab else "Use the new key", type="primary"
-        )
-    step = f"{fields.name}_sent"  # its keys are in order; at Schwab a second step follows
-    if sent or not schwab:
+        sent = st.form_submit_button(form.button if signs_in else "Use the new key", type="primary")
+    step = f"{fields.name}_sent"  # its keys are in order; where a person signs in, a second step follows
+    if sent or not signs_in:
         st.session_state.pop(step, None)
     if sent:
         with fields.trying() as attempt:
-            the_app().brokers.kind(account.broker).check(given, {**account.options, "mode": account.mode})
+            form.kind.check(given, {**account.options, "mode": account.mode})
         if attempt.ok:
             st.session_state[step] = True
     if not st.session_state.get(step):
         return
     changes: dict[str, Any] = {}
-    if schwab:
-        token = schwab_token(fields, given, callback, "Use the new key", account.id)
+    if signs_in:
+        token = signed_in_token(fields, form, given, callback, "Use the new key", account.id)
         if token is None:
             return
         given |= {"token": token}
@@ -162,18 +165,21 @@ def key_form(account: Account, opened: str) -> None:
 
 
 def ask_sign_in(account: Account) -> None:
-    st.dialog("Sign in at Schwab")(sign_in_form)(account, secrets.token_hex(3))
+    name = the_app().brokers.kind(account.broker).name
+    st.dialog(f"Sign in at {name}")(sign_in_form)(account, secrets.token_hex(3))
 
 
 def sign_in_form(account: Account, opened: str) -> None:
     app, user = the_app(), guard()
+    form = form_of(app, account)
+    every = form.kind.sign_in.every if form.kind.sign_in else ""
     st.caption(
-        "That is needed every seven days. The page you are sent back to may not load; its address is what "
+        f"That is needed every {every}. The page you are sent back to may not load; its address is what "
         "counts."
     )
     fields = Fields(f"sign_in_{opened}")
-    redraw = schwab_link(
-        fields.name, user, lambda: schwab_sign_in.renew_address(app, user, account.id), account.id
+    redraw = sign_in_link(
+        fields.name, user, form, lambda: sign_in.renew_address(app, user, account.id), account.id
     )
     with st.form(fields.name, border=False):
         pasted = pasted_field(fields)
@@ -181,9 +187,9 @@ def sign_in_form(account: Account, opened: str) -> None:
         sent = st.form_submit_button("Save the sign-in", type="primary")
     if sent:
         with st.spinner("Asking the broker, 5 seconds at most …"), fields.trying() as attempt:
-            schwab_sign_in.renew(app, user, account.id, pasted)
+            sign_in.renew(app, user, account.id, pasted)
         if attempt.ok:
-            st.session_state["said"] = f"{text(account.label)}: signed in for seven days."
+            st.session_state["said"] = f"{text(account.label)}: signed in for {every}."
             st.rerun()
         redraw()
 

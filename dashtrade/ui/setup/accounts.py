@@ -21,7 +21,6 @@ from dashtrade.ui.setup.account_dialogs import (
     ask_to_add,
     ask_to_confirm,
 )
-from dashtrade.ui.setup.broker_forms import form_of
 from dashtrade.ui.shell import connection_state
 from dashtrade.ui.shell.errors import trying
 from dashtrade.ui.shell.page import empty, live, the_app
@@ -55,10 +54,7 @@ def _account(app: App, user: User, account: Account, bots: int) -> None:
             st.markdown(f"**{text(account.label)}**", width="content")
             words, colour = prices.money_badge(account)
             st.badge(words, color=colour, icon=":material/warning:" if real else None)
-            st.caption(
-                form_of(account.broker, account.options).title if account.broker != "paper" else "Built in",
-                width="content",
-            )
+            st.caption(_title(app, account), width="content")
             if account.problem:
                 st.badge("Not confirmed" if account.is_active else "Disabled", color="red")
             st.space("stretch")
@@ -69,7 +65,7 @@ def _account(app: App, user: User, account: Account, bots: int) -> None:
                 ask_to_confirm(account)
         if account.confirmed_live and not user.second_factor:
             _without_factor(user, account)
-        if account.broker == "schwab":
+        if app.brokers.kind(account.broker).sign_in is not None:
             _signed_in(app, account)
         elif account.disabled_reason:
             st.error(f"{text(sentence(account.disabled_reason))} Give it a new key under More.")
@@ -97,7 +93,10 @@ def _signed_in(app: App, account: Account) -> None:
     elif soon:
         st.warning(text(sentence(soon)))
     if (account.disabled_reason or soon) and st.button(
-        "Sign in at Schwab", key=f"sign_in_now_{account.id}", type="primary", icon=":material/login:"
+        f"Sign in at {app.brokers.kind(account.broker).name}",
+        key=f"sign_in_now_{account.id}",
+        type="primary",
+        icon=":material/login:",
     ):
         ask_sign_in(account)
 
@@ -160,23 +159,31 @@ def last_answer(app: App, known: prices.Known) -> str:
     )
 
 
+def _title(app: App, account: Account) -> str:
+    kind = app.brokers.kind(account.broker)
+    choice = kind.choice(account.options)
+    return choice.title if choice is not None else kind.name
+
+
 def _buttons(app: App, user: User, account: Account) -> None:
+    kind = app.brokers.kind(account.broker)
+    choice = kind.choice(account.options)
     if st.button("Test", key=f"test_{account.id}", icon=":material/network_check:"):
         with st.spinner("Asking the broker, 5 seconds at most …"), trying():
             connections.test(app, user, account.id)
             st.rerun()
     with st.popover("More", key=f"more_{account.id}"):
-        if account.broker != "paper" and st.button("New key", key=f"key_{account.id}", width="stretch"):
-            ask_new_key(account)
-        if account.broker == "schwab" and st.button(
-            "Sign in again", key=f"sign_in_{account.id}", width="stretch"
+        if (
+            choice is not None
+            and choice.credentials
+            and st.button("New key", key=f"key_{account.id}", width="stretch")
         ):
+            ask_new_key(account)
+        if kind.sign_in and st.button("Sign in again", key=f"sign_in_{account.id}", width="stretch"):
             ask_sign_in(account)
         if st.button("Rename", key=f"rename_{account.id}", width="stretch"):
             ask_name(account)
-        if account.broker == "paper" and st.button(
-            "Reset its money", key=f"reset_{account.id}", width="stretch"
-        ):
+        if kind.starting_cash and st.button("Reset its money", key=f"reset_{account.id}", width="stretch"):
             ask_reset(account)
         if st.button("Remove", key=f"remove_{account.id}", width="stretch"):
             ask_remove(account)

@@ -40,7 +40,7 @@ def trading_state(app: App, user: User) -> TradingState:
     )
     return TradingState(
         accounts=accounts,
-        demo=all(account.broker == "paper" for account in accounts),
+        demo=all(account.built_in for account in accounts),
         stop=worst,
         for_everybody=for_everybody,
         text=f"{text} for everybody" if for_everybody else text,

@@ -14,7 +14,7 @@ from dashtrade.brokers.schwab.auth import Token, exchange_code
 from dashtrade.context import App
 from dashtrade.domain.ports import BadCredentials
 from dashtrade.domain.values import Malformed
-from dashtrade.services.accounts import schwab_sign_in
+from dashtrade.services.accounts import sign_in
 from dashtrade.services.bots.bots import Refusal
 from dashtrade.tables import installation_settings
 from tests.conftest import MakeApp
@@ -23,7 +23,7 @@ from tests.simulators.crypto import Simulator
 from tests.support.fakes import SetClock
 from tests.support.installation import Person
 
-KEYS = {"key": schwab_sim.KEY, "callback": schwab_sim.CALLBACK}
+KEYS = {"broker": "schwab", "key": schwab_sim.KEY, "callback": schwab_sim.CALLBACK}
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def app(make_app: MakeApp, schwab: Simulator, clock: SetClock) -> App:
 
 
 def exchanged(app: App, person: Person, pasted: str, account_id: int | None = None) -> str:
-    return schwab_sign_in.token(
+    return sign_in.token(
         app, person.user, secret=schwab_sim.SECRET, pasted=pasted, account_id=account_id, **KEYS
     )
 
@@ -56,16 +56,16 @@ def refused(app: App, person: Person, pasted: str, account_id: int | None = None
 
 
 def test_what_comes_back_is_taken_once(app: App, ann: Person, schwab: Simulator):
-    link = schwab_sign_in.begin(app, ann.user, **KEYS)
+    link = sign_in.begin(app, ann.user, **KEYS)
     pasted = schwab.front.sent_back(link)
-    assert schwab_sign_in.waits(app, ann.user, link)
+    assert sign_in.waits(app, ann.user, "schwab", link)
     assert Token.read(exchanged(app, ann, f"  {pasted}\n")).access
-    assert not schwab_sign_in.waits(app, ann.user, link)
+    assert not sign_in.waits(app, ann.user, "schwab", link)
     assert "was used before" in refused(app, ann, pasted).message
 
 
 def test_of_many_at_once_one_is_taken(app: App, ann: Person, schwab: Simulator):
-    pasted = schwab.front.sent_back(schwab_sign_in.begin(app, ann.user, **KEYS))
+    pasted = schwab.front.sent_back(sign_in.begin(app, ann.user, **KEYS))
 
     def attempt(_: int) -> bool:
         try:
@@ -81,25 +81,25 @@ def test_it_is_taken_neither_from_another_user_nor_for_another_account(
     app: App, ann: Person, schwab: Simulator
 ):
     bob = ann.house.join("bob@example.com")
-    pasted = schwab.front.sent_back(schwab_sign_in.begin(app, ann.user, **KEYS))
+    pasted = schwab.front.sent_back(sign_in.begin(app, ann.user, **KEYS))
     refused(app, bob, pasted)
-    schwab_sign_in.begin(app, bob.user, **KEYS)
+    sign_in.begin(app, bob.user, **KEYS)
     refused(app, bob, pasted)
     refused(app, ann, pasted, account_id=7)
     assert exchanged(app, ann, pasted), "those tries have not used it up"
 
 
 def test_it_is_taken_for_a_quarter_of_an_hour(app: App, ann: Person, schwab: Simulator, clock: SetClock):
-    link = schwab_sign_in.begin(app, ann.user, **KEYS)
+    link = sign_in.begin(app, ann.user, **KEYS)
     clock.forward(14 * 60)
-    assert schwab_sign_in.waits(app, ann.user, link)
+    assert sign_in.waits(app, ann.user, "schwab", link)
     clock.forward(2 * 60)
-    assert not schwab_sign_in.waits(app, ann.user, link)
+    assert not sign_in.waits(app, ann.user, "schwab", link)
     assert "older than 15 minutes" in refused(app, ann, schwab.front.sent_back(link)).message
 
 
 def test_a_new_beginning_takes_the_place_of_the_one_before(app: App, ann: Person, schwab: Simulator):
-    first, second = (schwab_sign_in.begin(app, ann.user, **KEYS) for _ in range(2))
+    first, second = (sign_in.begin(app, ann.user, **KEYS) for _ in range(2))
     refused(app, ann, schwab.front.sent_back(first))
     assert exchanged(app, ann, schwab.front.sent_back(second))
 
@@ -118,20 +118,20 @@ def test_a_new_beginning_takes_the_place_of_the_one_before(app: App, ann: Person
     ],
 )
 def test_what_does_not_name_the_sign_in_that_was_begun_is_refused(app: App, ann: Person, pasted: str):
-    schwab_sign_in.begin(app, ann.user, **KEYS)
+    sign_in.begin(app, ann.user, **KEYS)
     refused(app, ann, pasted)
 
 
 def test_a_refused_code_uses_it_up_and_says_what_to_do(app: App, ann: Person, schwab: Simulator):
-    link = schwab_sign_in.begin(app, ann.user, **KEYS)
+    link = sign_in.begin(app, ann.user, **KEYS)
     with pytest.raises(Refusal, match="Schwab did not take this sign-in"):
         exchanged(app, ann, schwab.front.sent_back(link, "C0.wrong@"))
-    assert not schwab_sign_in.waits(app, ann.user, link)
+    assert not sign_in.waits(app, ann.user, "schwab", link)
 
 
 def test_a_code_alone_is_worth_nothing_without_what_was_kept_here(app: App, ann: Person, schwab: Simulator):
     """The simulator checks the verifier as RFC 7636 has it."""
-    schwab.front.sent_back(schwab_sign_in.begin(app, ann.user, **KEYS))
+    schwab.front.sent_back(sign_in.begin(app, ann.user, **KEYS))
     given: Any = {"url": schwab.url, "clock": app.clock}
     with pytest.raises(BadCredentials):
         exchange_code(
@@ -144,7 +144,7 @@ def test_a_code_alone_is_worth_nothing_without_what_was_kept_here(app: App, ann:
         )
     with app.db.read() as conn:
         kept = installation_settings.setting(conn, f"schwab_sign_in:{ann.user.id}:new") or ""
-    link = schwab_sign_in.begin(app, ann.user, **KEYS)
+    link = sign_in.begin(app, ann.user, **KEYS)
     assert kept and "code_challenge=" in link and "state=" in link
     assert not [part for part in link.replace("&", "=").split("=") if len(part) > 20 and part in kept]
 
@@ -152,5 +152,5 @@ def test_a_code_alone_is_worth_nothing_without_what_was_kept_here(app: App, ann:
 def test_a_sign_in_lasts_seven_days_from_the_exchange(
     app: App, ann: Person, schwab: Simulator, clock: SetClock
 ):
-    text = exchanged(app, ann, schwab.front.sent_back(schwab_sign_in.begin(app, ann.user, **KEYS)))
+    text = exchanged(app, ann, schwab.front.sent_back(sign_in.begin(app, ann.user, **KEYS)))
     assert timedelta(days=6, hours=23) < Token.read(text).ends - clock.now() <= timedelta(days=7)

@@ -27,8 +27,8 @@ class SharedNonces:
     """The numbers of one key. Whoever does not get a turn in time goes without: its number is right, and if
     another request overtakes it the exchange refuses it without looking at it."""
 
-    def __init__(self, db: Database, exchange: str, key: str) -> None:
-        self._db, self._digest = db, hashlib.sha256(f"{exchange}:{key.strip()}".encode()).hexdigest()[:32]
+    def __init__(self, db: Database, exchange_and_key: str) -> None:
+        self._db, self._digest = db, hashlib.sha256(exchange_and_key.encode()).hexdigest()[:32]
 
     @contextmanager
     def __call__(self, least: int) -> Iterator[int]:

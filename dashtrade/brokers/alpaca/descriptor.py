@@ -1,0 +1,62 @@
+"""Alpaca, as forms, REST, the settings and the manual show it."""
+
+from __future__ import annotations
+
+from dashtrade.brokers.alpaca.capabilities import CAPABILITIES
+from dashtrade.brokers.alpaca.credentials import check
+from dashtrade.domain.accounts import Account
+from dashtrade.domain.broker_kinds import Address, BrokerKind, Choice, Credential, Option, Surroundings
+from dashtrade.domain.ports import Broker
+
+
+def _make(account: Account, credentials: dict[str, str], around: Surroundings) -> Broker:
+    from dashtrade.brokers.alpaca.adapter import AlpacaBroker
+
+    return AlpacaBroker(
+        credentials["key"],
+        credentials["secret"],
+        account.mode,
+        clock=around.clock,
+        api_url=around.address("ALPACA_API_URL"),
+        data_url=around.address("ALPACA_DATA_URL"),
+        stream_url=around.address("ALPACA_STREAM_URL"),
+        feed=account.options.get("feed"),
+    )
+
+
+_OWN = "Alpaca's own, or that of `ALPACA_API_URL`"
+BROKER = BrokerKind(
+    name="Alpaca",
+    modes=("paper", "live"),
+    check=check,
+    make=_make,
+    streams=True,
+    addresses=(
+        Address(setting="ALPACA_API_URL", default="Alpaca's own", meaning="address of Alpaca's trading API"),
+        Address(setting="ALPACA_DATA_URL", default=_OWN, meaning="address of Alpaca's market data"),
+        Address(
+            setting="ALPACA_STREAM_URL", default=_OWN, meaning="address of Alpaca's stream of order updates"
+        ),
+    ),
+    choices=(
+        Choice(
+            title="Alpaca",
+            can=CAPABILITIES,
+            modes=("paper", "live"),
+            guide="In Alpaca's dashboard choose the paper or the live account, make a key in the box API "
+            "Keys, and copy both parts. Paper and live have keys of their own. The key trades; it cannot "
+            "move money out.",
+            credentials=(
+                Credential(name="key", label="API key", help="the API key ID"),
+                Credential(name="secret", label="API secret", help="the secret key, shown once", secret=True),
+            ),
+            options=(
+                Option(
+                    name="feed",
+                    help="iex (free) or sip (with Alpaca's paid plan): where stock prices come from",
+                ),
+            ),
+            settings=("ALPACA_API_URL", "ALPACA_DATA_URL", "ALPACA_STREAM_URL"),
+        ),
+    ),
+)

@@ -1,0 +1,86 @@
+"""The built-in paper account, as forms, REST and the manual show it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dashtrade.brokers.paper.capabilities import capabilities_of
+from dashtrade.domain.accounts import Account
+from dashtrade.domain.broker_kinds import BrokerKind, Choice, Option, Surroundings
+from dashtrade.domain.paper_account import PaperSettings
+from dashtrade.domain.ports import Broker
+
+
+def _check(credentials: dict[str, str], options: dict[str, Any]) -> None:
+    PaperSettings.from_options({name: value for name, value in options.items() if name != "mode"})
+
+
+def _make(account: Account, credentials: dict[str, str], around: Surroundings) -> Broker:
+    from dashtrade.brokers.paper.adapter import PaperBroker
+
+    settings = PaperSettings.from_options(account.options)
+    return PaperBroker(around.books, around.prices, around.clock, settings)
+
+
+BROKER = BrokerKind(
+    name="Paper",
+    modes=("paper",),
+    check=_check,
+    make=_make,
+    starting_cash=lambda options: PaperSettings.from_options(options).starting_cash,
+    choices=(
+        Choice(
+            title="Paper, built in",
+            can=capabilities_of(PaperSettings()),
+            modes=("paper",),
+            guide="Nothing to connect: play money at demo prices, day and night. Orders are filled as a "
+            "broker would fill them, and nothing leaves this machine.",
+            options=(
+                Option(
+                    name="starting_cash",
+                    label="Starting money, in dollars",
+                    help="the money to begin with, 100000",
+                    default="100000",
+                    missing="Enter how much it begins with, such as 100,000.",
+                ),
+                Option(
+                    name="fee_per_order",
+                    label="Fee per order, $",
+                    help="dollars, 0",
+                    default="0",
+                    folded=True,
+                ),
+                Option(
+                    name="fee_percent",
+                    label="Fee, % of the amount",
+                    help="of the amount, 0",
+                    default="0",
+                    unit="percent",
+                    folded=True,
+                ),
+                Option(
+                    name="slippage_percent",
+                    label="Slippage, %",
+                    help="of the price, against you, 0",
+                    default="0",
+                    unit="percent",
+                    folded=True,
+                ),
+                Option(name="fill_percent", help="the share of a market order that fills at once, 100"),
+                Option(name="leverage", label="Leverage", help="1", default="1", folded=True),
+                Option(
+                    name="shorting",
+                    label="Short selling allowed",
+                    help="true",
+                    default="yes",
+                    unit="yes or no",
+                    folded=True,
+                ),
+                Option(
+                    name="hours",
+                    help="always, or exchange: stocks trade Monday to Friday, 09:30 to 16:00 in New York",
+                ),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,13 @@
+"""Every broker, a row each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dashtrade.brokers.alpaca.descriptor import BROKER as ALPACA
+from dashtrade.brokers.crypto.descriptor import BROKER as CRYPTO
+from dashtrade.brokers.paper.descriptor import BROKER as PAPER
+from dashtrade.brokers.schwab.descriptor import BROKER as SCHWAB
+from dashtrade.domain.broker_kinds import BrokerKind
+
+BROKERS: Mapping[str, BrokerKind] = {"paper": PAPER, "alpaca": ALPACA, "crypto": CRYPTO, "schwab": SCHWAB}

@@ -1,0 +1,77 @@
+"""Schwab, as forms, REST, the settings and the manual show it."""
+
+from __future__ import annotations
+
+from dashtrade.brokers.schwab.auth import authorize_url, code_in, exchange_code
+from dashtrade.brokers.schwab.capabilities import CAPABILITIES
+from dashtrade.brokers.schwab.credentials import check
+from dashtrade.domain.accounts import Account
+from dashtrade.domain.broker_kinds import (
+    Address,
+    BrokerKind,
+    Choice,
+    Credential,
+    Option,
+    SignIn,
+    Surroundings,
+)
+from dashtrade.domain.ports import Broker
+
+
+def _make(account: Account, credentials: dict[str, str], around: Surroundings) -> Broker:
+    from dashtrade.brokers.schwab.adapter import SchwabBroker
+
+    return SchwabBroker(
+        credentials["key"],
+        credentials["secret"],
+        lambda: around.load_session() or credentials.get("token", ""),
+        around.save_session,
+        clock=around.clock,
+        owner_of=around.owner_of,
+        alone=around.alone,
+        url=around.address("SCHWAB_URL"),
+        account=account.options.get("account"),
+    )
+
+
+BROKER = BrokerKind(
+    name="Schwab",
+    modes=("live",),
+    check=check,
+    make=_make,
+    lacks=lambda credentials: (
+        "" if credentials.get("token") else "nobody has signed in at Schwab for it yet."
+    ),
+    sign_in=SignIn(
+        every="seven days",
+        code_lives="30 seconds",
+        callback="https://127.0.0.1",  # what people register there for an app without a website
+        setting="SCHWAB_URL",
+        page=authorize_url,
+        code_in=code_in,
+        exchange=exchange_code,
+    ),
+    addresses=(Address(setting="SCHWAB_URL", default="Schwab's own", meaning="address of Schwab's API"),),
+    choices=(
+        Choice(
+            title="Schwab",
+            can=CAPABILITIES,
+            modes=("live",),
+            guide="Make an app at developer.schwab.com with the product Accounts and Trading Production, "
+            "and wait until it is Ready for use. Then sign in by the link under Setup, and again every "
+            "seven days; DashTrade warns two days before.",
+            credentials=(
+                Credential(name="key", label="App key", help="the app key"),
+                Credential(name="secret", label="App secret", help="the app's secret", secret=True),
+                Credential(
+                    name="token", help="left out: you sign in by the link under Setup", required=False
+                ),
+            ),
+            options=(
+                Option(name="account", help="the account's number, where the sign-in shows several"),
+                Option(name="callback", help="the callback address as registered there, https://127.0.0.1"),
+            ),
+            settings=("SCHWAB_URL",),
+        ),
+    ),
+)
