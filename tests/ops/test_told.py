@@ -3,9 +3,13 @@ left behind."""
 
 from __future__ import annotations
 
+import csv
+import io
+import zipfile
 from collections.abc import Callable
 
 import pytest
+import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.access import Role
@@ -14,11 +18,13 @@ from dashtrade.domain.notices.people import (
     AccountReactivated,
     PasswordChangedTokensValid,
     PasswordLinkCreated,
+    RecoveryCodeUsed,
     RoleChanged,
     SecondFactorRemoved,
 )
 from dashtrade.domain.notices.stored import notice_of
 from dashtrade.domain.people import User
+from dashtrade.services.operations import export
 from dashtrade.services.people import admin, credentials, sessions, tokens, users
 from dashtrade.tables import messages, second_factors
 from dashtrade.tables import people as people_table
@@ -110,3 +116,29 @@ def test_a_new_password_ends_api_tokens_and_replaces_the_webhook_token_when_aske
     assert (said["webhook_token"] is None) is not end
     if end:
         assert tokens.by_webhook_token(app, said["webhook_token"]) is not None
+
+
+def test_a_message_of_before_keeps_its_words_beside_those_of_today(app: App, house: House):
+    person = house.join()
+    before = {
+        "user_id": person.user.id,
+        "created_at": app.clock.now(),
+        "level": "warning",
+        "title": "=An old one",
+        "text": "As it was written.",
+    }
+    app.db.write(lambda conn: conn.execute(sa.insert(messages.outbox).values(**before)))
+    app.db.write(
+        lambda conn: messages.notify(conn, person.user.id, RecoveryCodeUsed(left=9), now=app.clock.now())
+    )
+    new, old = person.get("/messages")["items"]
+    assert (old["kind"], old["facts"]) == (None, None)
+    assert (old["title"], old["text"]) == ("=An old one", "As it was written.")
+    assert (new["kind"], new["facts"], new["level"]) == ("recovery_code_used", {"left": 9}, "warning")
+    assert new["title"] == "A recovery code was used" and "9 are left" in new["text"]
+    with zipfile.ZipFile(io.BytesIO(b"".join(export.own_data(app, person.user, "")))) as archive:
+        rows = list(csv.DictReader(io.StringIO(archive.read("messages.csv").decode())))
+    assert [(row["title"], row["text"], row["kind"]) for row in rows] == [
+        ("'=An old one", "As it was written.", ""),
+        (new["title"], new["text"], "recovery_code_used"),
+    ], "taken along as they are read"
