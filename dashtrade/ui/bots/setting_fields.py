@@ -87,7 +87,7 @@ def _text(form: Form, setting: SettingSpec, begin: Any, column: Any, more: dict[
 def _choice(
     form: Form, setting: SettingSpec, begin: str | None, column: Any, about: dict[str, Any]
 ) -> Callable[[], str | None]:
-    words: list[str | None] = [None] if setting.nullable else []
+    words = [""] if setting.nullable else []
     if isinstance(setting.kind, Choice):
         words += setting.kind.options
     else:
@@ -96,16 +96,16 @@ def _choice(
     chosen = form.at(setting.name, setting.label, column, hint=setting.page_hint).selectbox(
         setting.label,
         words,
-        index=words.index(begin),
+        index=words.index(begin or ""),
         format_func=lambda word: _label(setting, word),
         key=form.key(setting.name),
         **about,
     )
-    return lambda: chosen
+    return lambda: chosen or None
 
 
-def _label(setting: SettingSpec, word: str | None) -> str:
-    if word is None:
+def _label(setting: SettingSpec, word: str) -> str:
+    if not word:
         return "Default"
     return setting.said(word) if isinstance(setting.kind, Choice) else zone_label(word)
 
