@@ -11,6 +11,7 @@ from dashtrade.context import App
 from dashtrade.domain.people import User
 from dashtrade.services.accounts import accounts
 from dashtrade.services.bots import bots
+from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.support.installation import until
@@ -36,7 +37,7 @@ def two(door: App, ann: User, sim: AlpacaSimulator) -> tuple[int, int]:
     )
     with door.db.read() as conn:
         paper = next(
-            account.id for account in bots.account_table.list_all(conn, ann.id) if account.mode == "paper"
+            account.id for account in account_table.list_all(conn, ann.id) if account.mode == "paper"
         )
     found = []
     for account, symbol, more in (

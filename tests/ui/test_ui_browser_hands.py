@@ -19,6 +19,7 @@ from dashtrade.services.accounts import accounts
 from dashtrade.services.bots import bots
 from dashtrade.services.people import tokens, users
 from dashtrade.settings import ROOT, Settings
+from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import people as people_table
 from tests.simulators.alpaca import AlpacaSimulator
@@ -235,7 +236,7 @@ def test_a_password_is_changed_by_keyboard_alone(home: Home, door: App, browser:
 def test_copying_the_masked_address_copies_the_address(home: Home, tab: Any, door: App, ann: User):
     token = tokens.rotate_webhook_token(door, ann)
     with door.db.read() as conn:
-        account = next(each.id for each in bots.account_table.list_all(conn, ann.id) if each.mode == "paper")
+        account = next(each.id for each in account_table.list_all(conn, ann.id) if each.mode == "paper")
     # a message to copy
     bots.add_bot(
         door, ann, {"account_id": account, "symbol": "PEP", "timeframe": "15", "position_size": "1000"}
