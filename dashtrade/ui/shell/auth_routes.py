@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
@@ -18,21 +18,15 @@ from dashtrade.context import App
 from dashtrade.domain.values import Malformed
 from dashtrade.limits import Places, Rate, Turns, network_of
 from dashtrade.services.demo import demo
-from dashtrade.services.people import (
-    admin,
-    credentials,
-    invitations,
-    second_factor,
-    sessions,
-    throttle,
-    users,
-)
+from dashtrade.services.people import credentials, invitations, second_factor, sessions, throttle, users
 from dashtrade.services.people.users import Denied
 from dashtrade.settings import ROOT
 from dashtrade.ui.kit.ticker import Ticker
-from dashtrade.ui.shell.auth_pages import DEMO_ASIDE, Field, Wrong, form, notice, sentence
-from dashtrade.ui.shell.middleware import MAX_FORM, local_path, token_of, who
-from dashtrade.ui.shell.runtime import COOKIE, DEVICE_COOKIE, PREFIX, cookie_of
+from dashtrade.ui.shell.auth_forms import code_form, first_time, join_form, login_form, reset_form
+from dashtrade.ui.shell.auth_pages import Wrong, notice, sentence
+from dashtrade.ui.shell.auth_requests import address_of, device_of, form_fields, set_cookie
+from dashtrade.ui.shell.middleware import local_path, token_of, who
+from dashtrade.ui.shell.runtime import COOKIE, DEVICE_COOKIE
 from dashtrade.ui.shell.tabs import Tabs
 
 T = TypeVar("T")
@@ -51,18 +45,18 @@ AWAY = Wrong(
 
 
 def routes(app: App, tabs: Tabs) -> list[BaseRoute]:
-    doors = Doors(app, tabs)
+    auth = AuthRoutes(app, tabs)
     return [
-        Route("/auth/login", doors.guarded(doors.login), methods=["GET", "POST"]),
-        Route("/auth/code", doors.guarded(doors.code), methods=["GET", "POST"]),
-        Route("/demo", doors.guarded(doors.demo), methods=["GET", "POST"]),
-        Route("/reset", doors.guarded(doors.reset), methods=["GET", "POST"]),
-        Route("/auth/leave", doors.guarded(doors.leave)),
-        Route("/auth/logout", doors.guarded(doors.logout), methods=["GET", "POST"]),
-        Route("/setup", doors.guarded(doors.setup), methods=["GET", "POST"]),
-        Route("/join", doors.guarded(doors.join), methods=["GET", "POST"]),
+        Route("/auth/login", auth.guarded(auth.login), methods=["GET", "POST"]),
+        Route("/auth/code", auth.guarded(auth.code), methods=["GET", "POST"]),
+        Route("/demo", auth.guarded(auth.demo), methods=["GET", "POST"]),
+        Route("/reset", auth.guarded(auth.reset), methods=["GET", "POST"]),
+        Route("/auth/leave", auth.guarded(auth.leave)),
+        Route("/auth/logout", auth.guarded(auth.logout), methods=["GET", "POST"]),
+        Route("/setup", auth.guarded(auth.setup), methods=["GET", "POST"]),
+        Route("/join", auth.guarded(auth.join), methods=["GET", "POST"]),
         WebSocketRoute("/live", Ticker(app).endpoint),
-        Route("/auth/alive", doors.guarded(doors.alive)),
+        Route("/auth/alive", auth.guarded(auth.alive)),
         Route("/favicon.png", _icon),
         Route("/favicon.ico", _icon),
     ]
@@ -72,7 +66,7 @@ async def _icon(request: Request) -> Response:
     return FileResponse(ROOT / "static" / "icon.png", headers={"cache-control": "public, max-age=86400"})
 
 
-class Doors:
+class AuthRoutes:
     def __init__(self, app: App, tabs: Tabs) -> None:
         self.app, self.tabs = app, tabs
         # Each is a hash that takes a third of a second.
@@ -84,19 +78,19 @@ class Doors:
         self.demos = Turns(1, 4, 5.0)
 
     def guarded(
-        self, door: Callable[[Request, dict[str, str]], Awaitable[Response]]
+        self, answer_of: Callable[[Request, dict[str, str]], Awaitable[Response]]
     ) -> Callable[[Request], Awaitable[Response]]:
         """Reads the form, and answers in words whatever happens."""
 
-        async def open_door(request: Request) -> Response:
+        async def answered(request: Request) -> Response:
             # asked for without an origin, as GET is: it must do no more than that
             if request.method == "HEAD":
                 request = Request({**request.scope, "method": "GET"}, request.receive)
             try:
-                sent = await _fields(request) if request.method == "POST" else dict(request.query_params)
+                sent = await form_fields(request) if request.method == "POST" else dict(request.query_params)
                 # NUL is nothing that PostgreSQL could look for.
                 given = {name: value.replace("\x00", "\ufffd") for name, value in sent.items()}
-                answer = await door(request, given)
+                answer = await answer_of(request, given)
             except ClientDisconnect:
                 answer = PlainTextResponse("This form is too long.\n", 413)
             except Crowded as crowd:
@@ -116,16 +110,16 @@ class Doors:
             answer.headers["cache-control"] = "no-store"
             return answer
 
-        return open_door
+        return answered
 
     def _note(self, action: str, request: Request) -> None:
         place = f"{request.method} {request.url.path}"
-        self.app.notes.note(action, reason=place, address=_address(request))
+        self.app.notes.note(action, reason=place, address=address_of(request))
 
     async def _hashing(self, request: Request, work: Callable[[], T]) -> T:
         """What checks or makes a password: few at once, so that those who guess keep no thread from the
         others."""
-        network = network_of(_address(request))
+        network = network_of(address_of(request))
         wait = self.passwords_of.take(network)
         with self.waiting.place(network) as free:
             if wait or not free:
@@ -140,24 +134,27 @@ class Doors:
             if await run_in_threadpool(sessions.find, self.app, token_of(request)):
                 return RedirectResponse(to, 303)
             if await run_in_threadpool(users.is_empty, self.app):
-                return HTMLResponse(_first_time())
+                return HTMLResponse(first_time())
             done = "Your new password is set: sign in with it." if given.get("said") == "new-password" else ""
             return HTMLResponse(
-                await run_in_threadpool(self._login_form, given.get("email", "")[:254], False, None, done, to)
+                await run_in_threadpool(
+                    login_form, self.app, given.get("email", "")[:254], False, None, done, to
+                )
             )
         email, remember = given.get("email", "")[:254], given.get("remember") == "yes"
         try:
-            word, device = given.get("password", "")[:500], _device(request)
+            word, device = given.get("password", "")[:500], device_of(request)
             user = await self._hashing(
-                request, lambda: users.check_password(self.app, email, word, _address(request), device=device)
+                request,
+                lambda: users.check_password(self.app, email, word, address_of(request), device=device),
             )
         except Denied as denied:
             wrong = Wrong(message=denied.message, hint=denied.hint, field="password")
             headers = {"retry-after": str(denied.retry_after)} if denied.retry_after else None
-            shown = await run_in_threadpool(self._login_form, email, remember, wrong, "", to)
+            shown = await run_in_threadpool(login_form, self.app, email, remember, wrong, "", to)
             return HTMLResponse(shown, 429 if denied.retry_after else 401, headers)
         if user.second_factor:
-            return HTMLResponse(_code_form(second_factor.ticket(self.app, user, remember=remember), to))
+            return HTMLResponse(code_form(second_factor.ticket(self.app, user, remember=remember), to))
         return await self._let_in(request, user.id, remember=remember, to=to)
 
     async def code(self, request: Request, given: dict[str, str]) -> Response:
@@ -169,55 +166,16 @@ class Doors:
             user, remember = await run_in_threadpool(second_factor.of_ticket, self.app, ticket)
         except Denied as denied:
             wrong = Wrong(message=denied.message, hint=denied.hint)
-            return HTMLResponse(await run_in_threadpool(self._login_form, "", False, wrong, "", to), 401)
+            return HTMLResponse(await run_in_threadpool(login_form, self.app, "", False, wrong, "", to), 401)
         try:
-            typed, device = given.get("code", "")[:60], _device(request)
+            typed, device = given.get("code", "")[:60], device_of(request)
             await run_in_threadpool(
-                lambda: second_factor.check(self.app, user, typed, _address(request), device=device)
+                lambda: second_factor.check(self.app, user, typed, address_of(request), device=device)
             )
         except Denied as denied:
             wrong = Wrong(message=denied.message, hint=denied.hint, field="code")
-            return HTMLResponse(_code_form(ticket, to, wrong), 429 if denied.retry_after else 401)
+            return HTMLResponse(code_form(ticket, to, wrong), 429 if denied.retry_after else 401)
         return await self._let_in(request, user.id, remember=remember, to=to)
-
-    def _login_form(
-        self, email: str, remember: bool, wrong: Wrong | None = None, done: str = "", to: str = "/"
-    ) -> str:
-        join = (
-            'New here? <a href="/join">Create an account</a>'
-            if invitations.signup(self.app) == "open"
-            else ""
-        )
-        return form(
-            aside=DEMO_ASIDE if admin.demo_offered(self.app) else "",
-            title="Sign in",
-            lead=done or "Your bots keep working while you are away.",
-            action="/auth/login",
-            button="Sign in",
-            wrong=wrong,
-            fields=[
-                Field(
-                    name="email",
-                    label="Email",
-                    kind="email",
-                    autocomplete="username",
-                    value=email,
-                    focus=not email,
-                    wrong=wrong is not None,
-                ),
-                Field(
-                    name="password",
-                    label="Password",
-                    kind="password",
-                    autocomplete="current-password",
-                    focus=bool(email),
-                    wrong=wrong is not None,
-                ),
-            ],
-            remember=remember,
-            note=join,
-            hidden={"next": to} if to != "/" else {},
-        )
 
     async def _let_in(self, request: Request, user_id: int, *, remember: bool, to: str = "/") -> Response:
         token = await run_in_threadpool(
@@ -225,16 +183,16 @@ class Doors:
                 self.app,
                 user_id,
                 device=sessions.device_of(request.headers.get("user-agent", "")),
-                address=_address(request),
+                address=address_of(request),
                 remember=remember,
                 replaces=token_of(request),
             )
         )
         answer = RedirectResponse(to, 303)
-        known = await run_in_threadpool(throttle.know_device, self.app, user_id, _device(request))
+        known = await run_in_threadpool(throttle.know_device, self.app, user_id, device_of(request))
         long = int(throttle.DEVICE_LIFE.total_seconds())
-        _set_cookie(request, answer, DEVICE_COOKIE, known, long)
-        _set_cookie(
+        set_cookie(request, answer, DEVICE_COOKIE, known, long)
+        set_cookie(
             request, answer, COOKIE, token, int(sessions.REMEMBERED.total_seconds()) if remember else None
         )
         return answer
@@ -248,12 +206,12 @@ class Doors:
         if request.method == "GET" or await self._is_somebody(request):
             return RedirectResponse("/", 303)
         try:
-            begin = partial(demo.start, self.app, address=_address(request))
+            begin = partial(demo.start, self.app, address=address_of(request))
             user_id = await run_in_threadpool(_in_turn, self.demos, "begin a demo", begin)
         except Denied as denied:
             self._note("throttled" if denied.retry_after else "refused", request)
             shown = await run_in_threadpool(
-                self._login_form, "", False, Wrong(message=denied.message, hint=denied.hint)
+                login_form, self.app, "", False, Wrong(message=denied.message, hint=denied.hint)
             )
             return HTMLResponse(shown, 429 if denied.retry_after else 403)
         return await self._let_in(request, user_id, remember=True)
@@ -262,7 +220,7 @@ class Doors:
         """A new password by an admin's link, which works once."""
         code, keys, wrong, status = (
             given.get("code", "")[:200],
-            throttle.of_network("reset", _address(request)),
+            throttle.of_network("reset", address_of(request)),
             None,
             200,
         )
@@ -274,7 +232,8 @@ class Doors:
             if request.method == "POST":
                 new = given.get("password", "")
                 await self._hashing(
-                    request, lambda: credentials.use_link(self.app, code, new=new, address=_address(request))
+                    request,
+                    lambda: credentials.use_link(self.app, code, new=new, address=address_of(request)),
                 )
                 return RedirectResponse(
                     f"/auth/login?{urlencode({'email': user.email, 'said': 'new-password'})}", 303
@@ -290,7 +249,7 @@ class Doors:
                 notice("This link does not work", f"{sentence(denied.message)} {denied.hint}", sign_in),
                 429 if denied.retry_after else 403,
             )
-        return HTMLResponse(_reset_form(code, user.email, wrong), status)
+        return HTMLResponse(reset_form(code, user.email, wrong), status)
 
     async def leave(self, request: Request, given: dict[str, str]) -> Response:
         """Back from looking at somebody's pages to one's own."""
@@ -305,7 +264,7 @@ class Doors:
             return RedirectResponse("/auth/login", 303)
         code = given.get("setup", "")
         if request.method == "GET":
-            return HTMLResponse(self._join_form("/setup", {"setup": code}, {}) if code else _first_time())
+            return HTMLResponse(join_form("/setup", {"setup": code}, {}) if code else first_time())
         return await self._register(request, given, "/setup", {"setup": code}, code)
 
     async def join(self, request: Request, given: dict[str, str]) -> Response:
@@ -329,7 +288,7 @@ class Doors:
                 403,
             )
         if request.method == "GET":
-            return HTMLResponse(self._join_form("/join", {"invitation": code}, {}))
+            return HTMLResponse(join_form("/join", {"invitation": code}, {}))
         return await self._register(request, given, "/join", {"invitation": code}, code)
 
     async def _register(
@@ -342,17 +301,17 @@ class Doors:
                 password=given.get("password", ""),
                 name=given.get("name", "")[:80],
                 code=code or None,
-                address=_address(request),
+                address=address_of(request),
             )
             sessions.drop_sign_in_token(self.app, made.access_token)
             return made.user
 
-        keys = throttle.of_network("register", _address(request))
+        keys = throttle.of_network("register", address_of(request))
         wait = await run_in_threadpool(throttle.wait, self.app, keys)
         if wait:
             self._note("throttled", request)
             return HTMLResponse(
-                self._join_form(
+                join_form(
                     action,
                     hidden,
                     given,
@@ -364,7 +323,7 @@ class Doors:
             user = await self._hashing(request, make)
         except Malformed as error:
             return HTMLResponse(
-                self._join_form(
+                join_form(
                     action, hidden, given, Wrong(message=error.message, hint=error.hint, field=error.where)
                 ),
                 400,
@@ -372,66 +331,18 @@ class Doors:
         except Denied as denied:
             await run_in_threadpool(throttle.failed, self.app, keys)
             return HTMLResponse(
-                self._join_form(action, hidden, given, Wrong(message=denied.message, hint=denied.hint)), 403
+                join_form(action, hidden, given, Wrong(message=denied.message, hint=denied.hint)), 403
             )
         return await self._let_in(request, user.id, remember=False)
-
-    def _join_form(
-        self, action: str, hidden: dict[str, str], given: dict[str, str], wrong: Wrong | None = None
-    ) -> str:
-        at = wrong.field if wrong else ""
-        first = action == "/setup"
-        lead = (
-            "You are the first here: this account runs the installation."
-            if first
-            else "One account, your own bots and broker accounts."
-        )
-        return form(
-            title="Welcome to DashTrade" if first else "Join DashTrade",
-            lead=lead,
-            action=action,
-            hidden=hidden,
-            wrong=wrong,
-            button="Create the account",
-            fields=[
-                Field(
-                    name="name",
-                    label="Your name",
-                    autocomplete="name",
-                    value=given.get("name", ""),
-                    focus=not at,
-                    wrong=at == "name",
-                ),
-                Field(
-                    name="email",
-                    label="Email",
-                    kind="email",
-                    autocomplete="username",
-                    value=given.get("email", ""),
-                    focus=at == "email",
-                    wrong=at == "email",
-                ),
-                Field(
-                    name="password",
-                    label="Password",
-                    kind="password",
-                    autocomplete="new-password",
-                    hint="8 characters or more",
-                    focus=at == "password",
-                    wrong=at == "password",
-                ),
-            ],
-            note="" if first else 'Have an account? <a href="/auth/login">Sign in</a>',
-        )
 
     # --- out ------------------------------------------------------------------------------------------------
 
     async def logout(self, request: Request, given: dict[str, str]) -> Response:
         if request.method == "GET":  # a link must not sign anybody out
             return RedirectResponse("/", 303)
-        await run_in_threadpool(sessions.end, self.app, token_of(request), _address(request))
+        await run_in_threadpool(sessions.end, self.app, token_of(request), address_of(request))
         answer = RedirectResponse("/auth/login", 303)
-        _set_cookie(request, answer, COOKIE, "", 0)
+        set_cookie(request, answer, COOKIE, "", 0)
         # Not "cookies", which would take those of every name beside ours, and the one by which this device is
         # known; not "storage", where nothing is kept but how the pages look.
         answer.headers["clear-site-data"] = '"cache"'
@@ -446,92 +357,8 @@ class Doors:
         return Response(status_code=409 if self.tabs.full(who(user)) else 204)
 
 
-def _code_form(ticket: str, to: str, wrong: Wrong | None = None) -> str:
-    return form(
-        title="One more step",
-        lead="The code that your authenticator app shows now.",
-        action="/auth/code",
-        button="Sign in",
-        wrong=wrong,
-        hidden={"ticket": ticket, "next": to},
-        fields=[
-            Field(
-                name="code",
-                label="Code",
-                kind="code",
-                autocomplete="one-time-code",
-                hint="or a recovery code",
-                focus=True,
-                wrong=wrong is not None,
-            )
-        ],
-        note='<a href="/auth/login">Start again</a>',
-    )
-
-
-def _reset_form(code: str, email: str, wrong: Wrong | None) -> str:
-    return form(
-        title="A new password",
-        lead=f"For {email}. Every device is signed out then.",
-        action="/reset",
-        button="Set the password",
-        wrong=wrong,
-        hidden={"code": code},
-        fields=[
-            Field(
-                name="password",
-                label="New password",
-                kind="password",
-                autocomplete="new-password",
-                hint="8 characters or more",
-                focus=True,
-                wrong=wrong is not None,
-            )
-        ],
-    )
-
-
 def _in_turn(turns: Turns, what: str, work: Callable[[], T]) -> T:
     with turns.turn() as on:
         if not on:
             raise Crowded(what, 5)
         return work()
-
-
-async def _fields(request: Request) -> dict[str, str]:
-    """A form of ours: a few short fields. Longer than any of them can be is refused unread."""
-    length = request.headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > MAX_FORM:
-        raise ClientDisconnect
-    try:
-        return dict(
-            parse_qsl(
-                (await request.body()).decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20
-            )
-        )
-    except ValueError:  # more fields than that
-        raise ClientDisconnect from None
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client else ""
-
-
-def _device(request: Request) -> str:
-    return cookie_of(request.cookies, DEVICE_COOKIE) or ""
-
-
-def _set_cookie(request: Request, answer: Response, name: str, value: str, age: int | None) -> None:
-    secure = request.scope["scheme"] == "https"
-    answer.set_cookie(
-        PREFIX * secure + name, value, max_age=age, httponly=True, samesite="lax", secure=secure, path="/"
-    )
-
-
-def _first_time() -> str:
-    return notice(
-        "Nobody has an account yet",
-        "The first one is made with the set-up link.",
-        '<ol class="steps"><li>DashTrade printed the link when it started, in its terminal.</li>'
-        "<li>Lost it? <code>.venv/bin/dashtrade setup-link</code> prints a new one.</li></ol>",
-    )
