@@ -9,7 +9,9 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,8 +19,10 @@ import pytest
 import sqlalchemy as sa
 
 import dashtrade.tables
-from dashtrade.domain.bots import Stop
+from dashtrade.domain.bots import BotSettings, Stop
+from dashtrade.domain.signals import Size, SizeKind
 from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.timeframes import Timeframe
 from dashtrade.tables import (
     accounts,
     attempts,
@@ -50,6 +54,8 @@ from dashtrade.tables import (
 )
 from tests.support.fakes import SetClock
 from tests.support.town import AAPL, Town
+
+SETTINGS = BotSettings(name="A bot", size=Size(kind=SizeKind.DOLLARS, value=Decimal(5000)))
 
 # --- every query --------------------------------------------------------------------------------------------
 
@@ -85,6 +91,9 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "bots.hearing": lambda c, o, of: bots.hearing(c, o, AAPL),
     "bots.named": lambda c, o, of: [b for b in bots.named(c, o) if b.id == of.bot],
     "bots.change": lambda c, o, of: bots.change(c, o, of.bot, name="taken"),
+    "bots.change_settings": lambda c, o, of: bots.change_settings(
+        c, o, of.bot, SETTINGS, replace(SETTINGS, name="taken"), now=of.now
+    ),
     "bots.pause_all": lambda c, o, of: bots.pause_all(c, o, reason="x", now=of.now, account_id=of.account),
     "bot_days.days": lambda c, o, of: bot_days.days(c, o, bot_id=of.bot, since=None, until=None),
     "risk_events.list_risk_events": lambda c, o, of: risk_events.list_risk_events(c, o, before=None, limit=9),
@@ -208,7 +217,16 @@ MAKES: dict[str, Query] = {  # what Bob makes is Bob's
         check_result=None,
         deleted_at=None,
     ),
-    "bots.add": lambda c, o, of: bots.add(c, o, **_bot_values(c, of) | {"symbol": Symbol.parse("KO")}),
+    "bots.add": lambda c, o, of: bots.add(
+        c,
+        o,
+        of.account,
+        symbol=Symbol.parse("KO"),
+        written_symbol="KO",
+        timeframe=Timeframe(900),
+        settings=SETTINGS,
+        now=of.now,
+    ),
     "protections.add": lambda c, o, of: protections.add(
         c,
         o,
@@ -260,11 +278,6 @@ MAKES: dict[str, Query] = {  # what Bob makes is Bob's
         c, o, code_hash="t", email="", role="standard", **LIFE
     ),
 }
-
-
-def _bot_values(conn: sa.Connection, of: SimpleNamespace) -> dict[str, Any]:
-    row = conn.execute(sa.select(bots.bots).where(bots.bots.c.id == of.bot)).one()._asdict()
-    return {name: value for name, value in row.items() if name not in ("id", "user_id")}
 
 
 def _refused(conn: sa.Connection, owner: int, of: SimpleNamespace) -> Any:
