@@ -35,7 +35,7 @@ from tests.conftest import MakeApp
 from tests.support.databases import sqlite
 from tests.support.fakes import SetClock, SetFeed
 from tests.support.installation import House, Venue
-from tests.ui.test_ui_auth import Desk, desk  # noqa: F401
+from tests.support.ui_desk import Desk, desk  # noqa: F401
 
 LONG = 60_000  # characters of an alert
 

@@ -20,8 +20,8 @@ from dashtrade.tables import messages
 from tests.support.databases import sqlite
 from tests.support.fakes import SetClock
 from tests.support.installation import House
-from tests.ui.test_ui_auth import PASSWORD as WORD
-from tests.ui.test_ui_auth import Desk, desk  # noqa: F401
+from tests.support.ui_desk import PASSWORD as WORD
+from tests.support.ui_desk import Desk, desk  # noqa: F401
 
 
 def audit(app: App, action: str) -> list[Any]:

@@ -24,7 +24,7 @@ from dashtrade.settings import ROOT
 from dashtrade.tables import messages
 from tests.support.databases import SqliteFiles
 from tests.support.installation import House
-from tests.ui.test_ui_auth import Desk, desk  # noqa: F401
+from tests.support.ui_desk import Desk, desk  # noqa: F401
 
 NOW = datetime(2026, 11, 30, 9, 30, tzinfo=UTC)
 

@@ -12,8 +12,8 @@ from dashtrade.context import App
 from dashtrade.services.accounts import owned as owned_accounts
 from dashtrade.services.trading import flatten
 from tests.support.installation import Person
+from tests.support.pages import words
 from tests.ui.test_ui_forms import ann, app  # noqa: F401
-from tests.ui.test_ui_pages import words
 
 
 @pytest.fixture

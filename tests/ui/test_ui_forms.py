@@ -31,7 +31,7 @@ from dashtrade.ui.kit.rows import exits_said, stop_cell
 from dashtrade.ui.shell import runtime
 from tests.api.test_bot_spec import OTHERS
 from tests.support.installation import House, Person
-from tests.ui.test_ui_pages import opened, words
+from tests.support.pages import opened, words
 
 D = Decimal
 

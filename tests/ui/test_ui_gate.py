@@ -14,7 +14,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from dashtrade.limits import Rate
 from dashtrade.ui.shell.tabs import CROWDED, ENDED, LATER, Tabs
-from tests.ui.test_ui_auth import Desk, desk  # noqa: F401
+from tests.support.ui_desk import Desk, desk  # noqa: F401
 
 UPLOAD = "/_stcore/upload_file/a-session/a-file"
 

@@ -15,7 +15,7 @@ from dashtrade.processes.supervisor import announce
 from dashtrade.services.people import credentials, users
 from dashtrade.settings import Settings
 from dashtrade.ui.shell.middleware import allowed_hosts, host_allowed
-from tests.ui.test_ui_auth import PASSWORD, UPGRADE, Desk, desk  # noqa: F401
+from tests.support.ui_desk import PASSWORD, UPGRADE, Desk, desk  # noqa: F401
 
 HTTPS = {"X_Forwarded_Proto": "https"}
 DASHBOARD = "dash.example.com"  # as the desk is told

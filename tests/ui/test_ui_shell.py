@@ -11,7 +11,7 @@ import pytest
 from dashtrade.settings import Settings
 from dashtrade.ui.shell.frame import Shell
 from dashtrade.ui.shell.middleware import local_path
-from tests.ui.test_ui_auth import PASSWORD, Desk, desk  # noqa: F401
+from tests.support.ui_desk import PASSWORD, Desk, desk  # noqa: F401
 
 
 def test_every_page_comes_with_our_colours_style_and_script(desk: Desk):

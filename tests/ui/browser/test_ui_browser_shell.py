@@ -4,32 +4,24 @@ stay, and layouts that hold with the fonts of whichever machine it is."""
 from __future__ import annotations
 
 import itertools
-import json
 import re
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from dashtrade.app import build_app
 from dashtrade.context import App
-from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.people import User
-from dashtrade.domain.signals import Origin
 from dashtrade.services.accounts import accounts
 from dashtrade.services.bots import bots
-from dashtrade.services.people import users
-from dashtrade.settings import ROOT, Settings
 from dashtrade.tables import bots as bot_table
-from dashtrade.tables import people as people_table
+from tests.support.browser import Home, add_user, alert, ready, sign_in
 from tests.support.installation import until
-from tests.ui.test_ui_browser import CHROMIUM, PASSWORD, Home, browser, home, press, ready, shown, sign_in  # noqa: F401
 
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")]
 LONG = (
     "The second swing of Ether, with a name that goes on for longer than anybody wants to read on a telephone"
 )
+
 PAGES = [
     "/",
     "/positions",
@@ -47,6 +39,7 @@ PAGES = [
     "/admin?part=People",
     "/admin?part=System",
 ]
+
 # Wider than any font that a machine may have: what holds with it, holds.
 WIDEN = """(() => {
   const wide = new CSSStyleSheet(), attach = Element.prototype.attachShadow;
@@ -58,6 +51,7 @@ WIDEN = """(() => {
     return root;
   };
 })();"""
+
 CUT = """() => {
   const found = [];
   const look = root => root.querySelectorAll('*').forEach(each => {
@@ -71,19 +65,9 @@ CUT = """() => {
 
 
 @pytest.fixture(scope="module")
-def door(home: Home) -> Iterator[App]:
-    app = build_app(Settings.load(home.environ, ROOT))
-    yield app
-    app.close()
-
-
-@pytest.fixture(scope="module")
 def ann(door: App) -> User:
     """With a short and a long position."""
-    user_id = users.add_user(door, email="ann@example.com", name="Ann", password=PASSWORD)
-    with door.db.read() as conn:
-        user = people_table.by_id(conn, user_id)
-    assert user is not None
+    user = add_user(door)
     account = accounts.add_account(
         door, user, broker="paper", mode="paper", label="Paper", credentials={}, options={}
     )
@@ -107,11 +91,6 @@ def ann(door: App) -> User:
 def owning(door: App, user: User) -> list[Any]:
     with door.db.read() as conn:
         return bot_table.owning(conn, user.id)
-
-
-def alert(door: App, user: User, action: str, symbol: str) -> None:
-    body = json.dumps({"action": action, "symbol": symbol, "timeframe": "15", "id": f"{action} {symbol}"})
-    door.engine.accept(user.id, parse(body.encode()), raw=body, origin=Origin.USER)
 
 
 def desk_tab(browser: Any, home: Home, **more: Any) -> Any:
@@ -347,81 +326,3 @@ def test_nothing_jumps_and_nothing_is_missing_when_a_page_is_opened(home: Home, 
         tab.wait_for_timeout(500)
         assert tab.title() == f"{title} · DashTrade"
     assert missing == []
-
-
-# --- the first minute ---------------------------------------------------------------------------------------
-
-
-# What the page says of itself as each message leaves it. The order on the wire proves less: the server may
-# begin a run in the very moment in which a part asks to be renewed.
-STATES_AT_SENDING = """
-  window.statesAtSending = [];
-  const send = WebSocket.prototype.send;
-  WebSocket.prototype.send = function (data) {
-    const state = document.querySelector('[data-testid="stApp"]')?.dataset.testScriptState ?? '';
-    if (this.url.includes('_stcore/stream')) window.statesAtSending.push(state);
-    return send.call(this, data);
-  };
-"""
-
-
-@pytest.fixture
-def newcomer(home: Home, door: App, browser: Any) -> Any:
-    """The tab of somebody who has just made an account, what goes over its wire, and how to send them an
-    alert."""
-    user_id = users.add_user(door, email="new@example.com", name="New", password=PASSWORD)
-    with door.db.read() as conn:
-        user = people_table.by_id(conn, user_id)
-    assert user is not None
-    tab = browser.new_context(viewport={"width": 1300, "height": 900}).new_page()
-    tab.add_init_script(STATES_AT_SENDING)
-    wire: list[str] = []
-    tab.on("pageerror", lambda error: wire.append(f"page error: {error}"))
-    tab.on("websocket", lambda socket: _record(socket, wire))
-    sign_in(tab, home, "new@example.com")
-    return tab, wire, user
-
-
-def _record(socket: Any, wire: list[str]) -> None:
-    from streamlit.proto.BackMsg_pb2 import BackMsg
-
-    def went(frame: Any) -> None:
-        message = BackMsg.FromString(frame if isinstance(frame, bytes) else frame.encode())
-        widgets = message.rerun_script.widget_states.widgets
-        pulses = any(
-            "pulse_" in one.id and one.WhichOneof("value") == "json_trigger_value" for one in widgets
-        )
-        wire.append("renewed" if pulses else "other")
-
-    if "_stcore/stream" in socket.url:
-        socket.on("framesent", went)
-
-
-def test_from_the_first_steps_to_the_form_and_to_the_first_fill_without_a_reload(
-    home: Home, door: App, newcomer: Any
-):
-    """Each step shows as it is taken. And no part is renewed while its page is run: Streamlit's browser side
-    took the ends of the two for one, and closed the form that "Make a bot" had opened, or broke."""
-    tab, wire, user = newcomer
-    press(tab, "Open a paper account")
-    shown(tab, "$100,000.00")
-    press(tab, "Make a bot")
-    tab.get_by_label("Symbol").fill("BTCUSD")
-    tab.wait_for_timeout(2500)  # as long as the next renewal may take
-    assert tab.get_by_label("Symbol").input_value() == "BTCUSD"
-    press(tab, "Create bot")
-    shown(tab, "BTC/USD 15 Min")
-    tab.get_by_role("link", name="Overview").click()
-    shown(tab, "From here to your first trade")
-    alert(door, user, "buy", "BTCUSD")
-    shown(tab, "Your first trade is made")
-    shown(tab, "ms after the alert came in")
-    press(tab, "See each step of it")
-    tab.get_by_role("heading", name="Signals", level=1).wait_for()
-    # of one page: had it been loaded again, they would be fewer
-    states = tab.evaluate("window.statesAtSending")
-    sent = [event for event in wire if event in ("renewed", "other")][: len(states)]
-    assert sent == wire[: len(states)], "no page error"
-    assert len(wire) - len(states) in (0, 1), "one more may have left since"
-    assert "renewed" in sent, "this is what it is about"
-    assert {state for event, state in zip(sent, states, strict=True) if event == "renewed"} == {"notRunning"}

@@ -4,12 +4,7 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import time
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,140 +13,9 @@ import sqlalchemy as sa
 
 from dashtrade.app import build_app
 from dashtrade.services.people import users as people_service
-from dashtrade.settings import ROOT, Settings
+from dashtrade.settings import Settings
 from dashtrade.tables import sessions as session_table
-from tests.support.free_port import free_port
-
-CHROMIUM = next(
-    (
-        path
-        for path in ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
-        if os.path.exists(path)
-    ),
-    "",
-)
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")]
-PASSWORD = "correct horse battery"
-
-
-class Home:
-    """DashTrade on a fresh home."""
-
-    def __init__(self, folder: Path) -> None:
-        self.ui, self.hooks = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
-        ports = {
-            "DASHTRADE_UI_PORT": self.ui.rpartition(":")[2],
-            "DASHTRADE_WEBHOOK_PORT": self.hooks.rpartition(":")[2],
-        }
-        self.environ = {**os.environ, "DASHTRADE_HOME": str(folder), **ports}
-        self.children: list[subprocess.Popen[bytes]] = []
-
-    def start(self) -> None:
-        self.children.append(
-            subprocess.Popen(
-                [sys.executable, "-m", "dashtrade.worker"],
-                cwd=ROOT,
-                env=self.environ,
-                stderr=subprocess.DEVNULL,
-            )
-        )
-        self._run(["webhook_server.py"], f"{self.hooks}/health")
-        self._run(["-m", "dashtrade.ui.shell.serve"], f"{self.ui}/_stcore/health")
-
-    def _run(self, command: list[str], health: str) -> None:
-        self.children.append(
-            subprocess.Popen(
-                [sys.executable, *command], cwd=ROOT, env=self.environ, stderr=subprocess.DEVNULL
-            )
-        )
-        end = time.monotonic() + 90
-        while not _answers(health):
-            assert time.monotonic() < end, f"{command} did not start"
-            time.sleep(0.1)
-
-    def stop(self) -> None:
-        for child in self.children:
-            child.terminate()
-        for child in self.children:
-            child.wait(25)
-
-    def restart_dashboard(self) -> None:
-        dashboard = self.children.pop()
-        dashboard.terminate()
-        dashboard.wait(10)
-        self._run(["-m", "dashtrade.ui.shell.serve"], f"{self.ui}/_stcore/health")
-
-    def setup_link(self) -> str:
-        command = [sys.executable, "-m", "dashtrade.cli", "setup-link"]
-        return subprocess.run(
-            command, cwd=ROOT, env=self.environ, capture_output=True, text=True, check=True
-        ).stdout.strip()
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=1) as answer:
-            return answer.status == 200
-    except OSError:
-        return False
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    made = Home(tmp_path_factory.mktemp("home"))
-    try:
-        made.start()
-        yield made
-    finally:
-        made.stop()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield opened
-        opened.close()
-
-
-def ready(tab: Any) -> None:
-    tab.wait_for_selector("[data-testid=stMain] h1", timeout=20_000)
-
-
-def at_the_form(tab: Any) -> None:
-    """However many of the page's parts sent the tab there: each one's way ends the one before it."""
-    tab.wait_for_selector("#email", timeout=25_000)
-    assert "/auth/login" in tab.url
-
-
-def sign_in(tab: Any, home: Home, email: str = "ann@example.com") -> None:
-    tab.goto(f"{home.ui}/auth/login")
-    tab.fill("#email", email)
-    tab.fill("#password", PASSWORD)
-    tab.click("button")
-    ready(tab)
-
-
-def shown(tab: Any, words: str, seconds: float = 12) -> Any:
-    found = tab.get_by_text(words).first
-    found.wait_for(timeout=seconds * 1000)
-    return found
-
-
-def press(tab: Any, name: str) -> None:
-    tab.get_by_role("button", name=name, exact=True).first.click()
+from tests.support.browser import PASSWORD, Home, at_the_form, press, ready, shown, sign_in
 
 
 def test_from_the_set_up_link_to_a_fill_that_shows_without_a_reload(home: Home, browser: Any):

@@ -21,12 +21,10 @@ from dashtrade.services.accounts import accounts
 from dashtrade.services.bots import bots
 from dashtrade.services.people import users
 from dashtrade.settings import ROOT, Settings
-from dashtrade.tables import people as people_table
 from dashtrade.tables import round_trips as trip_table
+from tests.support.browser import Home, add_user, shown, sign_in
 from tests.support.installation import until
-from tests.ui.test_ui_browser import CHROMIUM, PASSWORD, Home, browser, home, shown, sign_in  # noqa: F401
 
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")]
 MANY = 120
 
 
@@ -40,10 +38,7 @@ def app(home: Home) -> Iterator[App]:
 @pytest.fixture(scope="module", autouse=True)
 def ann(app: App) -> None:
     """Two bots, and 120 round trips of theirs, an hour each; what each made tells it from the others."""
-    user_id = users.add_user(app, email="ann@example.com", name="Ann", password=PASSWORD)
-    with app.db.read() as conn:
-        user = people_table.by_id(conn, user_id)
-    assert user is not None
+    user = add_user(app)
     users.change_options(app, user, {"time_zone": "Europe/Berlin"})
     account = accounts.add_account(
         app, user, broker="paper", mode="paper", label="Paper", credentials={}, options={}
@@ -69,7 +64,7 @@ def ann(app: App) -> None:
             opened = datetime(2026, 3, 1, tzinfo=UTC) + timedelta(hours=2 * number)
             made = Decimal(number - 40)
             trip = RoundTrip(
-                user_id=user_id,
+                user_id=user.id,
                 account_id=account,
                 bot_id=found[symbol],
                 symbol=Symbol.parse(symbol),

@@ -12,8 +12,7 @@ from dashtrade.ui.kit.format import signed
 from tests.api.test_scope import app, mixed  # noqa: F401
 from tests.support.databases import sqlite
 from tests.support.fakes import SetClock, SetFeed
-from tests.ui.test_equal_profit import _card, drawn, page  # noqa: F401
-from tests.ui.test_ui_pages import seen_as  # noqa: F401
+from tests.ui.pages.test_equal_profit import _card, drawn, page  # noqa: F401
 
 
 @sqlite

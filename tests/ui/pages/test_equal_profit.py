@@ -16,7 +16,7 @@ from dashtrade.ui.shell import runtime
 from tests.conftest import MakeApp
 from tests.support.fakes import SetClock, SetFeed
 from tests.support.installation import House, Person
-from tests.ui.test_ui_pages import opened, seen_as  # noqa: F401
+from tests.support.pages import opened
 
 Shown = dict[str, Any]
 

@@ -14,8 +14,8 @@ from dashtrade.services.people import credentials, invitations, sessions, tokens
 from dashtrade.ui.admin import people as admin_people
 from dashtrade.ui.shell import runtime
 from tests.support.installation import House
-from tests.ui.test_ui_pages import app, opened, seen_as, words  # noqa: F401
-from tests.ui.test_ui_people import PASSWORD, button, cy
+from tests.support.pages import opened, words  # noqa: F401
+from tests.ui.pages.test_ui_people import PASSWORD, button, cy
 
 OTHER = "four other long words"
 

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from dashtrade.app import build_app
 from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.people import User
@@ -21,28 +20,18 @@ from dashtrade.domain.signals import Origin
 from dashtrade.domain.symbols import Symbol
 from dashtrade.services.accounts import accounts as account_service
 from dashtrade.services.bots import bots
-from dashtrade.services.people import users
-from dashtrade.settings import ROOT, Settings
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import orders as order_table
-from dashtrade.tables import people as people_table
 from dashtrade.tables import readings as reading_table
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.simulators.alpaca_faults import Fault
 from tests.support.at_alpaca import addresses
+from tests.support.browser import Home, add_user, press, shown, sign_in
 from tests.support.installation import until
 from tests.support.silent import SilentBroker
-from tests.ui.test_ui_browser import CHROMIUM, PASSWORD, Home, browser, press, shown, sign_in  # noqa: F401
 
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")]
 SHOTS = os.environ.get("PICTURES_IN", "")  # a folder for pictures of the pages
 ROUNDS, ETHER = 2, Symbol.parse("CRYPTO:ETH/USDT")
-
-
-@pytest.fixture(scope="module")
-def sim() -> Iterator[AlpacaSimulator]:
-    with AlpacaSimulator() as simulator:
-        yield simulator
 
 
 @pytest.fixture(scope="module")
@@ -53,32 +42,13 @@ def silent() -> Iterator[SilentBroker]:
 
 
 @pytest.fixture(scope="module")
-def home(
-    tmp_path_factory: pytest.TempPathFactory, sim: AlpacaSimulator, silent: SilentBroker
-) -> Iterator[Home]:
-    made = Home(tmp_path_factory.mktemp("home"))
-    made.environ |= addresses(sim) | {"CCXT_URL_BINANCE": silent.url}
-    try:
-        made.start()
-        yield made
-    finally:
-        made.stop()
-
-
-@pytest.fixture(scope="module")
-def door(home: Home) -> Iterator[App]:
-    app = build_app(Settings.load(home.environ, ROOT))
-    yield app
-    app.close()
+def environ(sim: AlpacaSimulator, silent: SilentBroker) -> dict[str, str]:
+    return addresses(sim) | {"CCXT_URL_BINANCE": silent.url}
 
 
 @pytest.fixture(scope="module")
 def ann(door: App) -> User:
-    user_id = users.add_user(door, email="ann@example.com", name="Ann", password=PASSWORD)
-    with door.db.read() as conn:
-        user = people_table.by_id(conn, user_id)
-    assert user is not None
-    return user
+    return add_user(door)
 
 
 def says(door: App, ann: User, **alert: Any) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from dashtrade.app import build_app
 from dashtrade.brokers.schwab.auth import Token
 from dashtrade.context import App
 from dashtrade.domain.accounts import Account
@@ -18,18 +17,13 @@ from dashtrade.domain.people import User
 from dashtrade.domain.signals import Origin
 from dashtrade.services.accounts import accounts, owned
 from dashtrade.services.bots import bots
-from dashtrade.services.people import users
-from dashtrade.settings import ROOT, Settings
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
-from dashtrade.tables import people as people_table
 from dashtrade.ui.account.second_factor import DECLINE
 from tests.simulators import schwab
 from tests.simulators.crypto import Simulator
+from tests.support.browser import Home, add_user, press, shown, sign_in
 from tests.support.installation import until
-from tests.ui.test_ui_browser import CHROMIUM, PASSWORD, Home, browser, press, shown, sign_in  # noqa: F401
-
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")]
 
 
 @pytest.fixture(scope="module")
@@ -39,30 +33,13 @@ def sim() -> Iterator[Simulator]:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, sim: Simulator) -> Iterator[Home]:
-    made = Home(tmp_path_factory.mktemp("home"))
-    made.environ["SCHWAB_URL"] = sim.url
-    try:
-        made.start()
-        yield made
-    finally:
-        made.stop()
-
-
-@pytest.fixture(scope="module")
-def door(home: Home) -> Iterator[App]:
-    app = build_app(Settings.load(home.environ, ROOT))
-    yield app
-    app.close()
+def environ(sim: Simulator) -> dict[str, str]:
+    return {"SCHWAB_URL": sim.url}
 
 
 @pytest.fixture(scope="module")
 def ann(door: App) -> User:
-    user_id = users.add_user(door, email="ann@example.com", name="Ann", password=PASSWORD)
-    with door.db.read() as conn:
-        user = people_table.by_id(conn, user_id)
-    assert user is not None
-    return user
+    return add_user(door)
 
 
 def sent_back(tab: Any, sim: Simulator, code: str = schwab.CODE) -> str:

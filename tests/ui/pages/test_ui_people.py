@@ -28,7 +28,7 @@ from dashtrade.ui.admin.admin import _detail
 from dashtrade.ui.shell import runtime
 from dashtrade.ui.shell.runtime import Budget
 from tests.support.installation import House, Person
-from tests.ui.test_ui_pages import HOSTILE, PAGES, app, opened, seen_as, with_data, words  # noqa: F401
+from tests.support.pages import HOSTILE, PAGES, opened, with_data
 
 PARTS = ["Overview", "People", "Trades", "System", "Log of deeds"]
 PASSWORD = "correct horse battery"

@@ -26,9 +26,9 @@ from dashtrade.services.people.users import Denied
 from dashtrade.tables import admin_queries
 from dashtrade.tables import fills as fill_table
 from dashtrade.tables import trades as trade_table
-from tests.ops.test_people import PASSWORD, boss, reread, rows_of  # noqa: F401
 from tests.support.fakes import SetClock
 from tests.support.installation import House
+from tests.support.people import PASSWORD, reread, rows_of
 
 
 @pytest.fixture

@@ -23,8 +23,8 @@ from dashtrade.ui.shell import downloads, runtime
 from tests.conftest import MakeApp
 from tests.support.fakes import SetClock, SetFeed
 from tests.support.installation import House, Person
-from tests.ui.test_equal_profit import Shown, drawn  # noqa: F401
-from tests.ui.test_ui_pages import opened, seen_as  # noqa: F401
+from tests.support.pages import opened
+from tests.ui.pages.test_equal_profit import Shown, drawn  # noqa: F401
 
 
 @pytest.fixture

@@ -13,10 +13,8 @@ import pytest
 from dashtrade.app import build_app
 from dashtrade.services.people import tokens, users
 from dashtrade.settings import ROOT, Settings
+from tests.support.browser import PASSWORD, Home, shown, sign_in
 from tests.support.installation import until
-from tests.ui.test_ui_browser import CHROMIUM, PASSWORD, Home, browser, home, shown, sign_in  # noqa: F401
-
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")]
 
 
 class Wire:

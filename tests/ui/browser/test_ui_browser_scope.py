@@ -4,62 +4,33 @@ money never joins it."""
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dashtrade.app import build_app
 from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.people import User
 from dashtrade.domain.signals import Origin
 from dashtrade.services.accounts import accounts
 from dashtrade.services.bots import bots
-from dashtrade.services.people import users
-from dashtrade.settings import ROOT, Settings
 from dashtrade.tables import bots as bot_table
-from dashtrade.tables import people as people_table
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.support.at_alpaca import addresses
+from tests.support.browser import Home, add_user, ready, shown, sign_in
 from tests.support.installation import until
-from tests.ui.test_ui_browser import CHROMIUM, PASSWORD, Home, browser, ready, shown, sign_in  # noqa: F401
-
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")]
 
 
 @pytest.fixture(scope="module")
-def sim() -> Iterator[AlpacaSimulator]:
-    with AlpacaSimulator() as simulator:
-        yield simulator
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, sim: AlpacaSimulator) -> Iterator[Home]:
-    made = Home(tmp_path_factory.mktemp("home"))
-    made.environ |= addresses(sim)
-    try:
-        made.start()
-        yield made
-    finally:
-        made.stop()
-
-
-@pytest.fixture(scope="module")
-def door(home: Home) -> Iterator[App]:
-    app = build_app(Settings.load(home.environ, ROOT))
-    yield app
-    app.close()
+def environ(sim: AlpacaSimulator) -> dict[str, str]:
+    return addresses(sim)
 
 
 @pytest.fixture(scope="module")
 def ann(door: App, sim: AlpacaSimulator) -> User:
     """Long AAPL with real money, and long BTC on paper."""
-    user_id = users.add_user(door, email="ann@example.com", name="Ann", password=PASSWORD)
-    with door.db.read() as conn:
-        user = people_table.by_id(conn, user_id)
-    assert user is not None
+    user = add_user(door)
     paper = accounts.add_account(
         door, user, broker="paper", mode="paper", label="Practice", credentials={}, options={}
     )

@@ -4,6 +4,7 @@ meanwhile."""
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,13 +15,17 @@ from dashtrade.domain.access import Role
 from dashtrade.services.accounts import accounts
 from dashtrade.services.bots import bots
 from dashtrade.services.people import second_factor_policy
+from tests.support.browser import PASSWORD, Home, knock, owned, person, press, ready, sends, shown
 from tests.support.installation import until
-from tests.ui.test_ui_browser import CHROMIUM, PASSWORD, Home, browser, home, press, ready, shown  # noqa: F401
-from tests.ui.test_ui_browser_hands import owned, sends
-from tests.ui.test_ui_browser_people import door, knock, person, tab  # noqa: F401
 
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")]
 TITLE = "Set up two-factor sign-in"
+
+
+@pytest.fixture
+def tab(browser: Any) -> Iterator[Any]:
+    context = browser.new_context(viewport={"width": 1300, "height": 950})
+    yield context.new_page()
+    context.close()
 
 
 def led_there(tab: Any, seconds: float = 20) -> None:

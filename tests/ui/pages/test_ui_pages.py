@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import ast
 import time
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,82 +12,24 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from bot_database import DatabaseAway
-from dashtrade.app import build_app
 from dashtrade.context import App
 from dashtrade.domain.access import Role
-from dashtrade.domain.alerts.dialects import parse
-from dashtrade.domain.bots import Stop
-from dashtrade.domain.people import User
 from dashtrade.domain.position_mismatch import asset_of
-from dashtrade.domain.values import Malformed
 from dashtrade.services.accounts.owned import find_account
 from dashtrade.services.accounts.prices import positions_of
 from dashtrade.services.bots import bots as bot_service
 from dashtrade.services.bots import history
-from dashtrade.services.bots.owned import bot_names
-from dashtrade.services.people import users as people_service
-from dashtrade.services.trading import flatten, portfolio_summary, trade_files
+from dashtrade.services.trading import flatten, portfolio_summary
 from dashtrade.services.trading.attention import AttentionKind, attention
-from dashtrade.settings import ROOT, Settings
+from dashtrade.settings import ROOT
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import drifts as drift_table
-from dashtrade.tables import people as people_table
-from dashtrade.tables import switches as switch_table
 from dashtrade.ui.kit import live_cells
 from dashtrade.ui.overview import attention_list
-from dashtrade.ui.setup.alert_messages import DIALECTS, FILLED_IN, message_to_try
 from dashtrade.ui.shell import runtime
-from dashtrade.ui.shell.errors import explained
 from dashtrade.ui.shell.page import START
 from tests.support.installation import House, Person
-
-PAGES = sorted(path.stem for path in (ROOT / "pages").glob("*.py"))
-HOSTILE = "<b onclick=x>*Fett* [l](javascript:1)</b> :red[x] 💥 ₹¥"
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    made = build_app(Settings.load({"DASHTRADE_HOME": str(tmp_path / "home")}, tmp_path))
-    runtime.use(made)
-    yield made
-    runtime.use(None)
-    made.close()
-
-
-@pytest.fixture
-def seen_as(monkeypatch: pytest.MonkeyPatch):
-    """Whose browser it is. AppTest has no cookies, so the one function that reads them is answered for."""
-
-    def see(user: User | None) -> None:
-        monkeypatch.setattr(runtime, "current_user", lambda *, present=True: user)
-        monkeypatch.setattr(runtime, "session_token", lambda: "a-token")
-
-    return see
-
-
-def opened(page: str, **query: str) -> AppTest:
-    tab = AppTest.from_file(str(ROOT / "Home.py"), default_timeout=30)
-    for name, value in query.items():
-        tab.query_params[name] = value
-    tab.switch_page(f"pages/{page}.py")
-    return tab.run()
-
-
-def words(tab: AppTest) -> str:
-    parts = [*tab.title, *tab.markdown, *tab.caption, *tab.info, *tab.error, *tab.header, *tab.warning]
-    return "\n".join(str(part.value) for part in parts)
-
-
-def with_data(ann: Person, name: str = "Trend") -> int:
-    bot = ann.bot("AAPL", name=name, daily_loss_limit="500")
-    ann.trades("buy")
-    ann.trades("close")
-    ann.trades("buy")
-    ann.alert({"action": "buy", "symbol": "MSFT"})
-    ann.alert("nonsense " + HOSTILE)
-    return bot
-
+from tests.support.pages import HOSTILE, PAGES, opened, with_data, words
 
 # --- who sees what ------------------------------------------------------------------------------------------
 
@@ -309,164 +250,3 @@ def test_one_asset_in_two_currencies_is_counted_together(ann: Person, app: App):
     at_broker = positions_of(app, account)
     assert len(at_broker) == 2
     assert live_cells.outside_of(account, held, at_broker) == []
-
-
-# --- what can be done ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("page", "query", "leads_to"),
-    [("history", {}, "Alerts"), ("signals", {}, "Alerts"), ("setup", {"part": "Alerts"}, "New bot")],
-)
-def test_the_button_of_an_empty_page_leads_to_what_it_says(
-    page: str, query: dict[str, str], leads_to: str, ann: Person, seen_as: Any
-):
-    seen_as(ann.user)
-    tab = opened(page, **query)
-    next(button for button in tab.button if button.key.startswith("empty_button_")).click().run()
-    assert not tab.exception
-    if leads_to == "Alerts":
-        assert tab.title[0].value == "Setup" and tab.session_state["part"] == "Alerts"
-    else:
-        assert tab.title[0].value == "Bots" and any(
-            button.label == "Open a paper account first" for button in tab.button
-        ), "the dialog of a new bot is open"
-
-
-def test_a_paper_account_is_opened_by_one_button(ann: Person, seen_as: Any):
-    seen_as(ann.user)
-    tab = opened("overview")
-    next(button for button in tab.button if button.label == "Open a paper account").click().run()
-    assert len(ann.get("/accounts")["items"]) == 1
-
-
-def test_stop_all_does_what_it_says(ann: Person, app: App, seen_as: Any):
-    with_data(ann)
-    seen_as(ann.user)
-    tab = opened("overview")
-    tab.radio(key="stop_choice").set_value(Stop.REDUCE_ONLY)
-    tab.button(key="stop_now").click().run()
-    with app.db.read() as conn:
-        assert [row.stop for row in switch_table.list_switches(conn, ann.user.id)] == ["reduce_only"]
-    tab.button(key="start_again").click().run()
-    assert ann.get("/switches")["items"] == []
-
-
-def test_a_double_click_on_a_test_alert_is_one_order(ann: Person, house: House, seen_as: Any):
-    ann.bot("AAPL")
-    seen_as(ann.user)
-    tab = opened("setup", part="Alerts")
-    first = tab.session_state["test_id"]
-    for _ in range(2):  # the second click comes before the page has been drawn anew
-        tab.session_state["test_id"] = first
-        tab.button(key="send_test").click().run()
-    house.work()
-    assert len(ann.get("/orders")["items"]) == 1
-
-
-def test_closing_twice_from_one_question_is_one_order(ann: Person, house: House, app: App):
-    bot = with_data(ann)
-    before = len(ann.get("/orders")["items"])
-    for _ in range(2):
-        bot_service.close_bot(app, ann.user, bot, request_id="asked-once")
-    house.work()
-    assert len(ann.get("/orders")["items"]) == before + 1
-
-
-def test_what_the_service_refuses_is_said_on_the_page(house: House, app: App, seen_as: Any):
-    user_id = people_service.add_user(
-        app, email="cy@example.com", name="Cy", password="correct horse battery"
-    )
-    with app.db.read() as conn:
-        seen_as(people_table.by_id(conn, user_id))
-    tab = opened("account")
-    for field, value in zip(
-        [f for f in tab.text_input if "assword" in f.label],
-        ("not it", "some other words", "some other words"),
-        strict=True,
-    ):
-        field.set_value(value)
-    next(button for button in tab.button if button.label == "Change the password").click().run()
-    assert not tab.exception
-    assert "current password is wrong" in tab.error[0].value
-
-
-@pytest.mark.parametrize(("symbol", "goes"), [("AAPL", "Trend"), ("MSFT", "nobody now: no bot trades MSFT")])
-def test_a_pasted_alert_says_which_bot_would_hear_it(symbol: str, goes: str, ann: Person, seen_as: Any):
-    ann.bot("AAPL", name="Trend")
-    seen_as(ann.user)
-    tab = opened("setup", part="Alerts")
-    tab.text_area(key="payload").set_value(f"buy {symbol}").run()
-    assert not tab.exception and not tab.error
-    assert f"<b>Goes to</b><span>{goes}</span>" in "".join(str(part.proto.body) for part in tab.get("html"))
-
-
-@pytest.mark.parametrize(
-    "raw", ["", "{", '{"action": "buy"}', "BUY", '{"action":"{{x}}","symbol":"AAPL"}', "\u0000", "[" * 3000]
-)
-def test_any_pasted_payload_is_read_or_explained(raw: str, ann: Person, seen_as: Any):
-    seen_as(ann.user)
-    tab = opened("setup", part="Alerts")
-    tab.text_area(key="payload").set_value(raw).run()
-    assert not tab.exception and tab.error
-
-
-def test_a_field_is_named_in_words(ann: Person):
-    said = explained(
-        Malformed("daily_loss_limit is not a number: 'abc'", where="daily_loss_limit", hint="Send a number.")
-    )
-    assert said.startswith("**Daily loss limit is not a number")
-
-
-def test_bots_of_one_name_are_told_apart(ann: Person, app: App):
-    first, second, third = (
-        ann.bot("AAPL", name="Trend"),
-        ann.bot("MSFT", name="Trend"),
-        ann.bot("TSLA", name="Swing"),
-    )
-    assert bot_names(app, ann.user) == {
-        first: f"Trend (no. {first})",
-        second: f"Trend (no. {second})",
-        third: "Swing",
-    }
-
-
-def test_a_page_without_its_database_says_so(
-    ann: Person, app: App, seen_as: Any, monkeypatch: pytest.MonkeyPatch
-):
-    assert "nothing was changed" in explained(DatabaseAway("locked"))
-    assert "log" in explained(RuntimeError("secret detail")) and "secret" not in explained(
-        RuntimeError("secret detail")
-    )
-
-
-@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
-@pytest.mark.parametrize("action", ["buy", "sell", "close"])
-def test_the_message_of_the_alert_builder_reaches_its_bot(dialect: Any, action: str, ann: Person, app: App):
-    ann.bot("MSFT")
-    bot = bot_service.bot_of(app, ann.user, ann.bot("NASDAQ:AAPL", "1 Hour"))
-    message = dialect.build(bot, action)
-    for name, value in FILLED_IN.items():
-        message = message.replace(name, value)
-    signal = parse(message.encode()).signal
-    assert (signal.symbol, signal.timeframe) == (bot.symbol, bot.timeframe)
-    assert signal.action == (action if dialect.asks_action else "buy")
-    said = ann.alert(message)
-    assert said.status_code == 202, said.text
-
-
-def test_a_test_message_names_its_bot(ann: Person, app: App):
-    bot = bot_service.bot_of(app, ann.user, ann.bot("BTCUSD", "1 Hour"))
-    assert parse(message_to_try(bot, "buy", "1").encode()).signal.bot == str(bot.id)
-
-
-def test_the_file_of_trades_holds_all_of_one_users_and_no_formula(house: House, app: App):
-    ann, bob = house.join(), house.join("bob@example.com")
-    with_data(ann)
-    with_data(bob)
-    lines = "".join(trade_files.fills(app, ann.user, {})).splitlines()
-    assert lines[0].startswith("Number,Time (UTC),Bot,")
-    assert len(lines) == 4
-    assert not [
-        cell for line in lines[1:] for cell in line.split(",") if cell[:1] in "=+@"[: len(cell)] and cell
-    ]

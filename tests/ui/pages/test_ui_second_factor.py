@@ -24,8 +24,8 @@ from dashtrade.ui.account.second_factor import DECLINE
 from dashtrade.ui.overview import attention_list
 from dashtrade.ui.shell import runtime
 from tests.support.installation import House, Person
-from tests.ui.test_ui_pages import PAGES, app, opened, seen_as, with_data, words  # noqa: F401
-from tests.ui.test_ui_people import PASSWORD, button, cy, labels, reread
+from tests.support.pages import PAGES, opened, with_data, words
+from tests.ui.pages.test_ui_people import PASSWORD, button, cy, labels, reread
 
 KEYS = {"key": "PK1234567890", "secret": "s" * 40}
 

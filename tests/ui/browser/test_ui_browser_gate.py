@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.ui.test_ui_browser import Home, at_the_form, browser, home, pytestmark, ready, shown, sign_in  # noqa: F401
+from tests.support.browser import Home, at_the_form, ready, shown, sign_in
 
 PASSWORD = "correct horse battery"
 PAGES = (

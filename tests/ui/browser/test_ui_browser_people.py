@@ -15,26 +15,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from dashtrade.app import build_app
 from dashtrade.context import App
 from dashtrade.domain import totp
 from dashtrade.domain.access import Role
-from dashtrade.domain.people import User
-from dashtrade.services.people import invitations, tokens, users
-from dashtrade.settings import ROOT, Settings
+from dashtrade.services.people import invitations, tokens
 from dashtrade.tables import people as people_table
 from dashtrade.tables import sessions as session_table
-from tests.ui.test_ui_browser import CHROMIUM, PASSWORD, Home, at_the_form, browser, home, press, ready, shown  # noqa: F401
-
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")]
-
-
-@pytest.fixture(scope="module")
-def door(home: Home) -> Iterator[App]:
-    """A second door to the same database, for what a test prepares."""
-    app = build_app(Settings.load(home.environ, ROOT))
-    yield app
-    app.close()
+from tests.support.browser import PASSWORD, Home, at_the_form, knock, person, press, ready, shown
 
 
 @pytest.fixture
@@ -49,22 +36,6 @@ def other_tab(browser: Any) -> Iterator[Any]:
     context = browser.new_context(viewport={"width": 390, "height": 844})
     yield context.new_page()
     context.close()
-
-
-def person(door: App, role: Role = Role.STANDARD) -> User:
-    email = f"{secrets.token_hex(4)}@example.com"
-    user_id = users.add_user(door, email=email, name="Somebody", password=PASSWORD, role=role)
-    with door.db.read() as conn:
-        found = people_table.by_id(conn, user_id)
-    assert found is not None
-    return found
-
-
-def knock(tab: Any, home: Home, email: str, password: str = PASSWORD) -> None:
-    tab.goto(f"{home.ui}/auth/login")
-    tab.fill("#email", email)
-    tab.fill("#password", password)
-    tab.get_by_role("button", name="Sign in").click()
 
 
 def test_the_second_factor_from_the_qr_code_to_the_last_recovery_code(tab: Any, home: Home, door: App):

@@ -14,11 +14,14 @@ from dashtrade.services.bots import bots
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
 from tests.simulators.alpaca import AlpacaSimulator
+from tests.support.at_alpaca import addresses
+from tests.support.browser import Home, owned, press, sends, shown
 from tests.support.installation import until
-from tests.ui.test_ui_browser import CHROMIUM, Home, browser, press, shown  # noqa: F401
-from tests.ui.test_ui_browser_hands import ann, door, home, owned, sends, sim, tab  # noqa: F401
 
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")]
+
+@pytest.fixture(scope="module")
+def environ(sim: AlpacaSimulator) -> dict[str, str]:
+    return addresses(sim)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,14 @@
+"""A superadmin, for tests of users and what may be done to them."""
+
+from __future__ import annotations
+
+import pytest
+
+from dashtrade.domain.access import Role
+from dashtrade.domain.people import User
+from tests.support.installation import House
+
+
+@pytest.fixture
+def boss(house: House) -> User:
+    return house.join("boss@example.com", Role.SUPERADMIN).user

@@ -1,0 +1,206 @@
+"""Real money asks for a second factor, or for a decline that is recorded."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from bot_database import Database
+from dashtrade.context import App
+from dashtrade.domain.access import TokenScope
+from dashtrade.domain.values import Malformed
+from dashtrade.services.accounts import owned
+from dashtrade.services.people import second_factor, second_factor_policy
+from dashtrade.tables import accounts as account_table
+from dashtrade.tables import messages
+from tests.support.fakes import SetClock
+from tests.support.installation import House, Person
+from tests.support.second_factor import DECLINE, LIVE, PASSWORD, audit, named_token, reread, set_up
+
+# --- for live accounts --------------------------------------------------------------------------------------
+
+
+def stored(person: Person, account_id: int) -> Any:
+    return owned.account_of(person.house.app, person.user, account_id)
+
+
+def test_real_money_asks_for_a_second_factor_and_names_the_field(ann: Person):
+    said = ann.call("POST", "/accounts", LIVE)
+    assert (
+        said.status_code == 400
+        and said.json["field"] == "decline_second_factor"
+        and "whoever" in said.json["hint"]
+    )
+    quiet = ann.does("POST", "/accounts", LIVE | {"acknowledge": ""})
+    assert quiet["problem"] and quiet["second_factor_declined_at"] is None
+    said = ann.call("PATCH", f"/accounts/{quiet['id']}", {"acknowledge": "REAL MONEY"})
+    assert said.status_code == 400 and said.json["field"] == "decline_second_factor"
+    assert not stored(ann, quiet["id"]).acknowledged_at
+
+
+def test_one_who_has_a_second_factor_is_not_asked(ann: Person, clock: SetClock):
+    script = named_token(ann, TokenScope.ADMIN, TokenScope.READ)
+    set_up(ann)
+    made = script.does("POST", "/accounts", LIVE | DECLINE)
+    assert made["problem"] == "" and made["second_factor_declined_at"] is None, "there was nothing to decline"
+
+
+@pytest.mark.parametrize("how", ["at once", "later"])
+def test_a_decline_is_kept_on_the_account_and_in_the_audit_log(ann: Person, boss: Person, how: str):
+    if how == "at once":
+        account = ann.does("POST", "/accounts", LIVE | DECLINE)
+    else:
+        account = ann.does("POST", "/accounts", LIVE | {"acknowledge": ""})
+        account = ann.does("PATCH", f"/accounts/{account['id']}", {"acknowledge": "REAL MONEY", **DECLINE})
+    assert account["problem"] == "" and account["second_factor_declined_at"]
+    [row] = [row for row in audit(ann.house.app) if "without a second factor" in row.action]
+    assert (row.user_id, row.subject_id, row.detail) == (
+        ann.user.id,
+        account["id"],
+        {"label": "Real", "broker": "venue"},
+    )
+    [shown] = [one for one in boss.get("/admin/users")["items"] if one["id"] == ann.user.id]
+    assert shown["live_without_second_factor"] == {
+        "accounts": 1,
+        "declined": 1,
+        "since": account["second_factor_declined_at"],
+    }
+    again = ann.does("PATCH", f"/accounts/{account['id']}", {"acknowledge": "REAL MONEY"})
+    assert again["second_factor_declined_at"] == account["second_factor_declined_at"], "it was said already"
+
+
+def test_a_decline_without_the_acknowledgement_says_what_is_missing(ann: Person):
+    said = ann.call("POST", "/accounts", LIVE | DECLINE | {"acknowledge": ""})
+    assert said.status_code == 400 and said.json["field"] == "acknowledge"
+    paper = ann.account()
+    assert ann.call("PATCH", f"/accounts/{paper}", DECLINE).json["field"] == "acknowledge"
+
+
+def test_a_decline_ends_when_a_second_factor_is_set_up(ann: Person, boss: Person):
+    account = ann.does("POST", "/accounts", LIVE | DECLINE)["id"]
+    set_up(ann)
+    assert stored(ann, account).second_factor_declined_at is None and stored(ann, account).problem == ""
+    [row] = [row for row in audit(ann.house.app) if row.action == "second factor switched on"]
+    assert row.detail == {"declines_ended": 1}
+    [shown] = [one for one in boss.get("/admin/users")["items"] if one["id"] == ann.user.id]
+    assert shown["live_without_second_factor"] is None
+
+
+def test_nobody_declines_what_is_required_of_everybody(app: App, boss: Person, ann: Person):
+    script = named_token(ann, TokenScope.ADMIN)
+    quiet = script.does("POST", "/accounts", LIVE | {"acknowledge": ""})["id"]
+    second_factor_policy.put(app, boss.user, True)
+    for method, path, body in (
+        ("POST", "/accounts", LIVE | DECLINE),
+        ("PATCH", f"/accounts/{quiet}", {"acknowledge": "REAL MONEY"} | DECLINE),
+    ):
+        said = script.call(method, path, body)
+        assert said.status_code == 409 and "requires a second factor" in said.json["message"]
+    assert not stored(ann, quiet).acknowledged_at
+
+
+def test_switching_it_off_with_real_money_asks_for_the_same_decline(app: App, ann: Person):
+    script = named_token(ann, TokenScope.ADMIN)
+    user = set_up(ann)
+    account, paper = script.does("POST", "/accounts", LIVE)["id"], script.account()
+    with pytest.raises(Malformed) as said:
+        second_factor.disable(app, user, password=PASSWORD, address="")
+    assert said.value.where == "decline_second_factor" and reread(ann).second_factor
+    second_factor.disable(app, user, password=PASSWORD, address="", declines=True)
+    assert not reread(ann).second_factor and stored(ann, account).second_factor_declined_at == app.clock.now()
+    assert stored(ann, paper).second_factor_declined_at is None
+    assert [row.subject_id for row in audit(app) if "without a second factor" in row.action] == [account]
+
+
+def test_without_real_money_it_is_switched_off_as_before(app: App, ann: Person):
+    user = set_up(ann)
+    second_factor.disable(app, user, password=PASSWORD, address="")
+    assert not reread(ann).second_factor
+
+
+def test_an_account_that_trades_already_goes_on(house: House, ann: Person):
+    """Confirmed before there was this question, or whose owner's second factor an admin took off."""
+    account = ann.does("POST", "/accounts", LIVE | DECLINE)["id"]
+    house.app.db.write(
+        lambda conn: account_table.change(conn, ann.user.id, account, second_factor_declined_at=None)
+    )
+    bot = ann.bot(account=account)
+    ann.trades("buy")
+    assert ann.holds(bot) > 0
+    assert [one.id for one in second_factor_policy.undecided(house.app, ann.user)] == [account]
+
+
+def test_those_who_traded_real_money_before_are_told_once(empty_database_url: str, clock: SetClock):
+    """By the change of the schema, which is made once."""
+    db = Database(empty_database_url)
+    db._upgrade("0014_stored_bytes")
+    old = sa.MetaData()
+    old.reflect(db.engine)
+    now = clock.now() if not db.is_sqlite else 1
+    user = {
+        "name": "",
+        "password_hash": "-",
+        "role": "standard",
+        "is_active": True,
+        "time_zone": "UTC",
+        "tradingview_only": False,
+        "created_at": now,
+    }
+    account = {
+        "broker": "alpaca",
+        "label": "A",
+        "credentials": "",
+        "options": "{}",
+        "is_active": True,
+        "disabled_reason": "",
+        "created_at": now,
+    }
+    people_there = {
+        1: ("live", now, None),
+        2: ("live", now, "sealed"),
+        3: ("live", None, None),
+        4: ("paper", None, None),
+    }
+    with db.engine.begin() as conn:
+        for number, (mode, acknowledged, secret) in people_there.items():
+            conn.execute(
+                sa.insert(old.tables["users"]).values(
+                    id=number, email=f"{number}@example.com", totp_secret=secret, **user
+                )
+            )
+            for _ in range(2):
+                conn.execute(
+                    sa.insert(old.tables["user_api_keys"]).values(
+                        user_id=number, mode=mode, acknowledged_at=acknowledged, **account
+                    )
+                )
+    db.migrate()
+    with db.read() as conn:
+        found = {
+            number: rows
+            for number in people_there
+            if (rows := messages.list_page(conn, number, before=None, limit=9))
+        }
+    db.close()
+    assert found.keys() == {1}
+    [message] = found[1]
+    assert message.level == "warning" and message.read_at is None and message.at.tzinfo is not None
+    assert message.kind is None and message.facts is None and message.page is None
+    assert "trade on as before" in message.text, "a message of then keeps its words"
+
+
+def test_live_accounts_of_a_removed_account_are_not_counted(ann: Person, boss: Person):
+    account = ann.does("POST", "/accounts", LIVE | DECLINE)["id"]
+    ann.does("DELETE", f"/accounts/{account}")
+    [shown] = [one for one in boss.get("/admin/users")["items"] if one["id"] == ann.user.id]
+    assert shown["live_without_second_factor"] is None
+    second_factor.disable(ann.house.app, set_up(ann), password=PASSWORD, address="")
+
+
+def test_the_recorded_time_is_the_clocks(ann: Person, clock: SetClock):
+    clock.time += timedelta(days=2)
+    made = ann.does("POST", "/accounts", LIVE | DECLINE)
+    assert stored(ann, made["id"]).second_factor_declined_at == clock.now()

@@ -1,0 +1,34 @@
+"""Pages run without a browser, as somebody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dashtrade.app import build_app
+from dashtrade.context import App
+from dashtrade.domain.people import User
+from dashtrade.settings import Settings
+from dashtrade.ui.shell import runtime
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    made = build_app(Settings.load({"DASHTRADE_HOME": str(tmp_path / "home")}, tmp_path))
+    runtime.use(made)
+    yield made
+    runtime.use(None)
+    made.close()
+
+
+@pytest.fixture
+def seen_as(monkeypatch: pytest.MonkeyPatch):
+    """Whose browser it is. AppTest has no cookies, so the one function that reads them is answered for."""
+
+    def see(user: User | None) -> None:
+        monkeypatch.setattr(runtime, "current_user", lambda *, present=True: user)
+        monkeypatch.setattr(runtime, "session_token", lambda: "a-token")
+
+    return see
