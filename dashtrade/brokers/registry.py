@@ -10,4 +10,10 @@ from dashtrade.brokers.paper.descriptor import BROKER as PAPER
 from dashtrade.brokers.schwab.descriptor import BROKER as SCHWAB
 from dashtrade.domain.broker_kinds import BrokerKind
 
-BROKERS: Mapping[str, BrokerKind] = {"paper": PAPER, "alpaca": ALPACA, "crypto": CRYPTO, "schwab": SCHWAB}
+BROKERS: Mapping[str, BrokerKind] = {
+    # by the name that stands with its accounts
+    "paper": PAPER,
+    "alpaca": ALPACA,
+    "crypto": CRYPTO,
+    "schwab": SCHWAB,
+}
