@@ -17,7 +17,7 @@ from dashtrade.tables.base import metadata
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CODE = ("dashtrade", "pages", "tests", "bench", "migrations")
-FILE = re.compile(r"(?<![\w/.-])[\w./-]+\.(?:py|sh|toml|lock|md|js|mjs|css|json|mako)\b")
+FILE = re.compile(r"(?<![\w/.-])[\w.][\w./-]*\.(?:py|sh|toml|lock|md|js|mjs|css|json|mako)\b")
 FOLDER = re.compile(r"`([\w.-]+(?:/[\w.-]+)*/)`")
 DOTTED = re.compile(r"`([A-Za-z_][\w/]*(?:\.[A-Za-z_]\w*)+)(?:\([^`]*\))?`")
 CALL = re.compile(r"`([a-z_]\w*)\([^`]*\)`")
