@@ -18,6 +18,7 @@ from dashtrade.cli import parser
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.protections import KINDS
 from dashtrade.domain.values import Malformed
+from dashtrade.services.bots.spec import SETTINGS
 from dashtrade.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -156,3 +157,10 @@ def test_an_alerts_field_that_the_manual_names_is_read(name: str) -> None:
     assert parse(json.dumps(alert | {"none_at_all": {"none": 1}}).encode())
     with pytest.raises(Malformed):
         parse(json.dumps(alert | {name: {"none": 1}}).encode())
+
+
+def test_every_setting_of_a_bot_stands_in_the_manual_and_no_other() -> None:
+    table = manual("bots.md").partition("| field | default | meaning |")[2].partition("\n\n")[0]
+    cells = [row.split("|")[1] for row in table.splitlines() if row.startswith("|")]
+    told = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+    assert sorted(told) == sorted(setting.name for setting in SETTINGS)
