@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashtrade import ui
 from dashtrade.domain.access import Permission
-from dashtrade.ui.account import account, second_factor
+from dashtrade.ui.account import account, messages, second_factor
 
 user = ui.page("Account", needs=Permission.TRADE)
 left, right = st.columns(2, gap="small")
@@ -18,7 +18,7 @@ with left:
         account.password(ui.the_app(), user)
         second_factor.show(ui.the_app(), user)
 with right:
-    account.messages(ui.the_app(), user)
+    messages.messages(ui.the_app(), user)
     account.sessions(ui.the_app(), user)
     if user.demo_until is None:
         account.tokens(ui.the_app(), user)

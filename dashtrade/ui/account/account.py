@@ -9,17 +9,14 @@ import streamlit as st
 
 from dashtrade.context import App
 from dashtrade.domain.access import Permission, TokenScope
-from dashtrade.domain.notices.base import Level, Page
-from dashtrade.domain.notices.stored import Message
 from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed
 from dashtrade.services.demo import demo
 from dashtrade.services.people import credentials, invitations, removal, users
-from dashtrade.services.people import messages as message_service
 from dashtrade.services.people import sessions as service
 from dashtrade.services.people import tokens as token_service
 from dashtrade.ui.kit.components import Cell, Column, Row, table
-from dashtrade.ui.kit.format import ago, count, day, moment
+from dashtrade.ui.kit.format import ago, day
 from dashtrade.ui.kit.time_zones import with_own, zone_label
 from dashtrade.ui.shell import runtime
 from dashtrade.ui.shell.downloads import MY_DATA
@@ -280,81 +277,7 @@ def _new_token() -> None:
             st.code(token, language=None, wrap_lines=True)
 
 
-# --- messages, data, the end --------------------------------------------------------------------------------
-
-MESSAGES = 8
-MARKS = {Level.ERROR: "dt-down", Level.WARNING: "dt-warn", Level.INFO: "dt-info"}
-PATHS = {Page.SETUP: "/connect"}  # of the others: their names
-
-
-def messages(app: App, user: User) -> None:
-    """What DashTrade told its user, here in the application."""
-    with panel("Messages", key="messages"):
-        only = st.segmented_control(
-            "Which",
-            ["All", "Problems"],
-            default="All",
-            required=True,
-            key="messages_which",
-            label_visibility="collapsed",
-            on_change=_newest,
-        )
-        before = st.session_state.get("messages_before")
-        found = message_service.messages(
-            app, user, before=before, limit=MESSAGES + 1, problems_only=only == "Problems"
-        )
-        unread = message_service.unread(app, user)
-        if not found:
-            st.caption("Nothing yet. Fills, stops and whatever wants your attention show up here.")
-            return
-        lines = [_line(user, message) for message in found[:MESSAGES]]
-        st.html(f'<ul class="dt-list">{"".join(lines)}</ul>')
-        with st.container(horizontal=True, vertical_alignment="center"):
-            if unread.newest is not None and st.button(
-                f"Mark {count(unread.count, 'message')} as read", key="messages_read"
-            ):
-                with trying() as attempt:
-                    message_service.mark_read(app, user, up_to=unread.newest)
-                if attempt.ok:
-                    st.rerun()
-            st.space("stretch")
-            if before is not None:
-                st.button("Newest", icon=":material/first_page:", key="messages_newest", on_click=_newest)
-            if len(found) > MESSAGES:
-                st.button(
-                    "Older",
-                    icon=":material/chevron_right:",
-                    icon_position="right",
-                    key="messages_older",
-                    on_click=_older,
-                    args=(found[MESSAGES - 1].id,),
-                )
-
-
-def _line(user: User, message: Message) -> str:
-    title = escape(message.title)
-    if (path := _path(message)) is not None:
-        title = f'<a href="{escape(path)}" target="_self">{title}</a>'
-    return (
-        f'<li class="{MARKS[message.level]}"><i></i><span>'
-        f"{title if message.read_at else f'<b>{title}</b>'}"
-        f"<small>{escape(message.text)}</small></span><time>{moment(user, message.at)}</time></li>"
-    )
-
-
-def _path(message: Message) -> str | None:
-    """Where the message leads: to its alert, else to the page on which something can be done."""
-    if message.signal_id is not None:
-        return f"/signals?signal={message.signal_id}"
-    return PATHS.get(message.page, f"/{message.page}") if message.page is not None else None
-
-
-def _newest() -> None:
-    st.session_state.pop("messages_before", None)
-
-
-def _older(than: int) -> None:
-    st.session_state["messages_before"] = than
+# --- data, the end ------------------------------------------------------------------------------------------
 
 
 def data(user: User) -> None:

@@ -1,0 +1,92 @@
+"""What DashTrade told its user, page by page."""
+
+from __future__ import annotations
+
+from html import escape
+
+import streamlit as st
+
+from dashtrade.context import App
+from dashtrade.domain.notices.base import Level, Page
+from dashtrade.domain.notices.stored import Message
+from dashtrade.domain.people import User
+from dashtrade.services.people import messages as message_service
+from dashtrade.ui.kit.format import count, moment
+from dashtrade.ui.shell.errors import trying
+from dashtrade.ui.shell.page import panel
+
+MESSAGES = 8
+
+MARKS = {Level.ERROR: "dt-down", Level.WARNING: "dt-warn", Level.INFO: "dt-info"}
+
+PATHS = {Page.SETUP: "/connect"}  # of the others: their names
+
+
+def messages(app: App, user: User) -> None:
+    """What DashTrade told its user, here in the application."""
+    with panel("Messages", key="messages"):
+        only = st.segmented_control(
+            "Which",
+            ["All", "Problems"],
+            default="All",
+            required=True,
+            key="messages_which",
+            label_visibility="collapsed",
+            on_change=_newest,
+        )
+        before = st.session_state.get("messages_before")
+        found = message_service.messages(
+            app, user, before=before, limit=MESSAGES + 1, problems_only=only == "Problems"
+        )
+        unread = message_service.unread(app, user)
+        if not found:
+            st.caption("Nothing yet. Fills, stops and whatever wants your attention show up here.")
+            return
+        lines = [_line(user, message) for message in found[:MESSAGES]]
+        st.html(f'<ul class="dt-list">{"".join(lines)}</ul>')
+        with st.container(horizontal=True, vertical_alignment="center"):
+            if unread.newest is not None and st.button(
+                f"Mark {count(unread.count, 'message')} as read", key="messages_read"
+            ):
+                with trying() as attempt:
+                    message_service.mark_read(app, user, up_to=unread.newest)
+                if attempt.ok:
+                    st.rerun()
+            st.space("stretch")
+            if before is not None:
+                st.button("Newest", icon=":material/first_page:", key="messages_newest", on_click=_newest)
+            if len(found) > MESSAGES:
+                st.button(
+                    "Older",
+                    icon=":material/chevron_right:",
+                    icon_position="right",
+                    key="messages_older",
+                    on_click=_older,
+                    args=(found[MESSAGES - 1].id,),
+                )
+
+
+def _line(user: User, message: Message) -> str:
+    title = escape(message.title)
+    if (path := _path(message)) is not None:
+        title = f'<a href="{escape(path)}" target="_self">{title}</a>'
+    return (
+        f'<li class="{MARKS[message.level]}"><i></i><span>'
+        f"{title if message.read_at else f'<b>{title}</b>'}"
+        f"<small>{escape(message.text)}</small></span><time>{moment(user, message.at)}</time></li>"
+    )
+
+
+def _path(message: Message) -> str | None:
+    """Where the message leads: to its alert, else to the page on which something can be done."""
+    if message.signal_id is not None:
+        return f"/signals?signal={message.signal_id}"
+    return PATHS.get(message.page, f"/{message.page}") if message.page is not None else None
+
+
+def _newest() -> None:
+    st.session_state.pop("messages_before", None)
+
+
+def _older(than: int) -> None:
+    st.session_state["messages_before"] = than
