@@ -24,6 +24,26 @@ hypothesis.settings.register_profile("any speed", deadline=None)  # a busy machi
 hypothesis.settings.load_profile("any speed")
 
 
+NOT_QUICK = {"browser", "postgres", "slow"}  # marks
+NOT_QUICK_ROOMS = {"ops", "ui"}  # whole programs and pages: half of all the time
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="leave out what takes long")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--quick"):
+        left = {item for item in items if _takes_long(item)}
+        config.hook.pytest_deselected(items=list(left))
+        items[:] = [item for item in items if item not in left]
+
+
+def _takes_long(item: pytest.Item) -> bool:
+    room = item.path.relative_to(Path(__file__).parent).parts[0]
+    return room in NOT_QUICK_ROOMS or bool(NOT_QUICK & {mark.name for mark in item.iter_markers()})
+
+
 @pytest.fixture(autouse=True)
 def little_ballast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers that run in the tests' own process hold little of the disk: pytest keeps their folders."""
