@@ -65,7 +65,6 @@ LONGER = {  # still: a file leaves this list when it is split, and none joins it
     "dashtrade/engine/reconcile.py",
     "dashtrade/engine/sending.py",
     "dashtrade/tables/orders.py",
-    "dashtrade/ui/account/account.py",
 }
 
 
