@@ -17,7 +17,6 @@ import sqlalchemy as sa
 
 from bot_database import Database, DatabaseAway
 from dashtrade.domain.accounts import Account
-from dashtrade.domain.alerts.dialects import Reading, parse
 from dashtrade.domain.notices.trading import AlertFailed, ExitWaitsForBroker
 from dashtrade.domain.orders import FROM_VENUE, Order, OrderStatus
 from dashtrade.domain.ports import (
@@ -30,11 +29,13 @@ from dashtrade.domain.ports import (
     Rejected,
     Unavailable,
 )
+from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason, told
 from dashtrade.domain.signals import Action, Origin, Signal
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import new_id
+from dashtrade.domain.wording import words
 from dashtrade.engine.deciding import AskAgain, Decided, decide_one
-from dashtrade.engine.intake import Accepted, Alert, Conflict, NoBot, Receipt
+from dashtrade.engine.intake import Accepted, Alert, Conflict, NoBot, Receipt, signal_of, written
 from dashtrade.engine.lanes import LaneLost, Leases
 from dashtrade.engine.market_snapshot import Asker
 from dashtrade.engine.outages import Outages
@@ -96,24 +97,27 @@ class Engine:
     def accept(
         self,
         owner: int,
-        reading: Reading,
+        signal: Signal,
         *,
-        raw: str,
         origin: Origin,
+        content: str = "",
+        raw: str = "",
         sender: str = "",
         max_age: timedelta | None = None,
         followed: bool = False,
         room: int | None = None,
     ) -> Accepted:
         """One durable commit; then the signal cannot be lost, and the same one sent again is recognised.
-        NoRoom where its owner has stored more than `room`, and it is no exit."""
+        `content` tells a repeat of somebody's alert, `raw` is what they sent; of DashTrade's own signals both
+        are the signal itself. NoRoom where its owner has stored more than `room`, and it is no exit."""
+        own = written(signal) if not content or not raw else ""
         now = self.clock.now()
         alert = Alert(
             id=new_id(now),
             owner=owner,
-            signal=reading.signal,
-            canonical=reading.canonical,
-            raw=raw,
+            signal=signal,
+            content=content or own,
+            raw=raw or own,
             origin=origin,
             sender=sender,
             received_at=now,
@@ -146,9 +150,9 @@ class Engine:
             self._hints.popitem(last=False)
 
     def _signal(self, conn: sa.Connection, signal_id: str) -> Signal:
-        """As read when it came, or read again from what is stored: the reader is pure."""
+        """As it was read when it came."""
         hint = self._hints.get(signal_id)
-        return hint or parse(signal_table.raw_of(conn, signal_id)[0].encode()).signal
+        return hint or signal_of(signal_table.stored(conn, signal_id))
 
     # --- the lane -------------------------------------------------------------------------------------------
 
@@ -234,11 +238,11 @@ class Engine:
                 self._make_broker(account), task, account, lane, token, anew, priceless
             )
         except Rejected as error:
-            yield from self._give_up(task, lane, token, error.message)
+            yield from self._give_up(task, lane, token, told(error.message))
             return None
         except BadCredentials as error:
             yield from self.sender.disable_account(task.account_id, task.user_id, error.message)
-            yield from self._give_up(task, lane, token, error.message)
+            yield from self._give_up(task, lane, token, told(error.message))
             return None
         except BrokerError as error:
             action = yield Write(lambda conn: self._signal(conn, task.signal_id).action)
@@ -293,7 +297,7 @@ class Engine:
         """A venue is asked before the transaction opens; a broker of our own database within it, and there it
         fills, too."""
         if account.problem:
-            raise Rejected(account.problem)
+            raise Rejected(words(account.problem))
         local, feed = broker.offers.local, self._feed_of(account)
         waits = "" if local or account.simulated else self.gate(account.id, task.symbol)
         if waits:
@@ -323,7 +327,9 @@ class Engine:
 
         return (yield Write(work))
 
-    def _give_up(self, task: Waiting, lane: Lane, token: int, why: str, *, tell: bool = False) -> Steps[None]:
+    def _give_up(
+        self, task: Waiting, lane: Lane, token: int, why: Reason, *, tell: bool = False
+    ) -> Steps[None]:
         now = self.clock.now()
 
         def work(conn: sa.Connection) -> None:
@@ -333,7 +339,7 @@ class Engine:
                 task.id,
                 status="refused",
                 reason=why,
-                would="",
+                would=NO_REASON,
                 checks=None,
                 numbers=None,
                 now=now,
@@ -344,7 +350,7 @@ class Engine:
                     message_table.notify(
                         conn,
                         task.user_id,
-                        AlertFailed(symbol=task.symbol.text, reason=why),
+                        AlertFailed(symbol=task.symbol.text, reason=words(why)),
                         now=now,
                         signal_id=task.signal_id,
                     )
@@ -353,29 +359,22 @@ class Engine:
         self.on_change(task.signal_id)
 
     def _unforeseen(self, task: Waiting, lane: Lane, token: int, error: Exception) -> Steps[None]:
-        """A mistake of ours: tried again a few times, and then given up in so many words, as others wait
+        """A mistake of ours: tried again a few times, and then given up with a clear reason, as others wait
         behind it."""
         log.exception("signal %s of bot %s could not be decided", task.signal_id, task.bot_id)
         tries = self._tries.pop(task.id, 0) + 1
-        why = f"it failed in an unforeseen way ({type(error).__name__})"
+        name = type(error).__name__
         if tries >= MOST_TRIES:
             yield from self._give_up(
-                task,
-                lane,
-                token,
-                (
-                    f"{why} {tries} times, and nothing was sent: send it again, and look into the log if "
-                    "this stays"
-                ),
-                tell=True,
+                task, lane, token, reason(Code.UNEXPECTED, error=name, tries=tries), tell=True
             )
             return
         self._tries[task.id] = tries
-        until = self.clock.now() + timedelta(seconds=tries)
+        until, why = self.clock.now() + timedelta(seconds=tries), reason(Code.UNEXPECTED_RETRIED, error=name)
 
         def work(conn: sa.Connection) -> None:
             self.leases.check(conn, lane, token)
-            decision_table.hold_back(conn, task.id, held_until=until, reason=f"{why}, and is tried again")
+            decision_table.hold_back(conn, task.id, held_until=until, reason=why)
 
         yield Write(work)
 
@@ -383,7 +382,7 @@ class Engine:
         self, task: Waiting, lane: Lane, token: int, error: BrokerError, action: Action
     ) -> Steps[None]:
         """The venue cannot be asked: the decision waits, and those behind it with it. After a minute an entry
-        is given up, in so many words; a way out waits on, and its user is told."""
+        is given up, with that reason; an exit waits on, and its user is told."""
         now = self.clock.now()
         late = now - task.ready_at > PATIENCE
         if late and action not in LEAVES:
@@ -391,17 +390,17 @@ class Engine:
                 task,
                 lane,
                 token,
-                f"the broker could not be reached for {PATIENCE.seconds} s: {error.message}",
+                reason(Code.BROKER_UNREACHABLE, seconds=PATIENCE.seconds, text=error.message),
             )
             return
         after = max(getattr(error, "after", timedelta(seconds=1)), timedelta(seconds=5 if late else 1))
-        asked = error.message if isinstance(error, NotYet) else f"the broker is asked again: {error.message}"
-        said = f"waits for the broker, which cannot be reached: {error.message}" if late else asked
+        code = Code.WAITS_FOR_COMPARISON if isinstance(error, NotYet) else Code.BROKER_ASKED_AGAIN
+        why = reason(Code.WAITS_FOR_BROKER if late else code, text=error.message)
 
         def work(conn: sa.Connection) -> None:
             self.leases.check(conn, lane, token)
-            decision_table.hold_back(conn, task.id, held_until=now + after, reason=said)
-            if late and not task.reason.startswith("waits for the broker,"):
+            decision_table.hold_back(conn, task.id, held_until=now + after, reason=why)
+            if late and task.reason.code is not Code.WAITS_FOR_BROKER:
                 message_table.notify(
                     conn,
                     task.user_id,

@@ -133,7 +133,8 @@ def _accept(app: App, user: User, reading: Reading, text: str, wait: float) -> R
     try:
         said = app.engine.accept(
             user.id,
-            reading,
+            reading.signal,
+            content=reading.canonical,
             raw=text,
             origin=Origin.WEBHOOK,
             sender=client_address(),
@@ -256,7 +257,7 @@ def _refused(app: App, user: User, raw: bytes, opened: Any, error: Malformed) ->
     try:
         signal_id = app.db.write(
             lambda conn: record_refusal(
-                conn, user.id, raw=cut(shown), reason=reason, sender=sender, now=now, room=room
+                conn, user.id, raw=cut(shown), why=reason, sender=sender, now=now, room=room
             )
         )
     except NoRoom:

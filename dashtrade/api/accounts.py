@@ -13,6 +13,7 @@ from dashtrade.domain.access import TokenScope
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.people import User
 from dashtrade.domain.values import iso
+from dashtrade.domain.wording import words
 from dashtrade.services.accounts import accounts as account_service
 from dashtrade.services.accounts import connections, sign_in
 from dashtrade.services.accounts import owned as owned_accounts
@@ -64,7 +65,7 @@ def account_view(account: Account) -> dict[str, Any]:
         "label": account.label,
         "options": account.options,
         "is_active": account.is_active,
-        "disabled_reason": account.disabled_reason,
+        "disabled_reason": words(account.disabled_reason),
         "created_at": iso(account.created_at),
         "checked_at": iso(account.checked_at) if account.checked_at else None,
         "check_result": account.check_result,
@@ -72,7 +73,7 @@ def account_view(account: Account) -> dict[str, Any]:
         "second_factor_declined_at": iso(account.second_factor_declined_at)
         if account.second_factor_declined_at
         else None,
-        "problem": account.problem,
+        "problem": words(account.problem),
     }
 
 

@@ -9,6 +9,7 @@ from flask import Blueprint
 from dashtrade.api.http import endpoint, the_app
 from dashtrade.domain.people import User
 from dashtrade.domain.values import iso
+from dashtrade.domain.wording import words
 from dashtrade.services.trading import attention as service
 from dashtrade.services.trading.attention import AttentionItem
 
@@ -21,7 +22,8 @@ def _view(item: AttentionItem) -> dict[str, Any]:
         "severity": str(item.severity),
         "page": str(item.page),
         "at": iso(item.at) if item.at is not None else None,
-        "reason": item.reason,
+        "reason": words(item.reason),
+        "reason_code": str(item.reason.code),
         "facts": dict(item.facts),
         "account_id": item.account_id,
         "bot_id": item.bot_id,

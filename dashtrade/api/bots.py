@@ -15,6 +15,7 @@ from dashtrade.domain.bots import Bot
 from dashtrade.domain.exits import exits as exit_rules
 from dashtrade.domain.people import User
 from dashtrade.domain.values import iso, plain
+from dashtrade.domain.wording import words
 from dashtrade.services.accounts import prices
 from dashtrade.services.accounts.owned import accounts_of
 from dashtrade.services.accounts.prices import Holding
@@ -68,7 +69,7 @@ def bot_view(held: Holding, kind: str) -> dict[str, Any]:
         "written_symbol": bot.written_symbol,
         **shown_settings(bot),
         "is_active": bot.is_active,
-        "paused_reason": bot.paused_reason,
+        "paused_reason": words(bot.paused_reason),
         "status": bot.status,
         "position": {
             "side": str(bot.position.side),

@@ -17,6 +17,7 @@ from dashtrade.domain.people import User
 from dashtrade.domain.performance_stats import win_rate
 from dashtrade.domain.scope import MoneyScope
 from dashtrade.domain.values import ZERO, iso, plain
+from dashtrade.domain.wording import words
 from dashtrade.services.accounts.owned import find_account
 from dashtrade.services.bots.owned import find_bots
 from dashtrade.services.trading import portfolio_summary, scope
@@ -167,7 +168,8 @@ def risk_events(user: User, query: RiskEventList) -> dict[str, Any]:
             "threshold": plain(row.threshold),
             "actual": plain(row.actual),
             "action": row.action,
-            "detail": row.detail,
+            "detail": words(row.detail),
+            "reason_code": str(row.detail.code),
             "signal_id": row.signal_id,
         },
     )

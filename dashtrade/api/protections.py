@@ -14,6 +14,7 @@ from dashtrade.domain import protections as domain
 from dashtrade.domain.people import User
 from dashtrade.domain.protections import Scope
 from dashtrade.domain.values import iso
+from dashtrade.domain.wording import words
 from dashtrade.services.trading import protections as service
 from dashtrade.services.trading.protections import LockRecord, ProtectionRecord
 
@@ -63,7 +64,8 @@ def lock_view(row: LockRecord) -> dict[str, Any]:
         "symbol": row.symbol.text if row.symbol else None,
         "bot_id": row.bot_id,
         "signal_id": row.signal_id,
-        "reason": row.reason,
+        "reason": words(row.reason),
+        "reason_code": str(row.reason.code),
         "numbers": row.numbers,
         "since": iso(row.since),
         "until": _maybe(row.until),

@@ -6,11 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-UNCONFIRMED = (
-    "the account trades with real money, and nobody has said yet that it may: confirm it on the Setup "
-    'page, or send acknowledge: "REAL MONEY"'
-)
-
+from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason
 
 PAPER = "paper"  # the built-in broker: its books are in our own database, and there is always one
 
@@ -27,7 +23,7 @@ class Account:
     session: str | None = field(repr=False)
     options: dict[str, Any]
     is_active: bool
-    disabled_reason: str
+    disabled_reason: Reason
     created_at: datetime
     checked_at: datetime | None
     check_result: dict[str, Any] | None
@@ -48,14 +44,16 @@ class Account:
         return self.mode == "live" and self.acknowledged_at is not None
 
     @property
-    def problem(self) -> str:
+    def problem(self) -> Reason:
         return problem_of(self)
 
 
-def problem_of(row: Any) -> str:
-    """Why it may not trade; empty when it may."""
+def problem_of(row: Any) -> Reason:
+    """Why it may not trade; no reason when it may."""
     if row.deleted_at:
-        return "the broker account was removed"
+        return Reason(Code.ACCOUNT_REMOVED)
     if not row.is_active:
-        return f"the broker account is disabled: {row.disabled_reason}"
-    return UNCONFIRMED if row.mode == "live" and row.acknowledged_at is None else ""
+        return reason(Code.ACCOUNT_DISABLED, because=row.disabled_reason)
+    if row.mode == "live" and row.acknowledged_at is None:
+        return Reason(Code.ACCOUNT_UNCONFIRMED)
+    return NO_REASON

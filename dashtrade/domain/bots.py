@@ -11,6 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from dashtrade.domain.ledger import Position
+from dashtrade.domain.reasons import Reason
 from dashtrade.domain.signals import ExitPlan, Size
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
@@ -163,7 +164,7 @@ class Bot(BotSettings):
     written_symbol: str
     timeframe: Timeframe
     is_active: bool
-    paused_reason: str
+    paused_reason: Reason
     status: str
     position: Position
     realized_pnl: Decimal

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from dashtrade.domain.ports import OrderRef, VenueStatus
+from dashtrade.domain.reasons import Reason
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce
 
@@ -101,7 +102,7 @@ class Order:
     time_in_force: TimeInForce
     extended_hours: bool
     status: OrderStatus
-    reason: str
+    reason: Reason
     broker_order_id: str | None
     parent_id: str | None = None  # of an exit that the venue holds: the entry it came with
     filled_quantity: Decimal

@@ -15,6 +15,7 @@ from dashtrade.domain.ledger import Booking, Position, book, new_fills
 from dashtrade.domain.notices.trading import OrderFilled
 from dashtrade.domain.orders import ENDED, FROM_VENUE, TRANSITIONS, Order, OrderStatus
 from dashtrade.domain.ports import BrokerFill, OrderReport
+from dashtrade.domain.reasons import Code, reason, told
 from dashtrade.domain.values import ZERO, plain
 from dashtrade.engine import broker_held_exits
 from dashtrade.engine.settlement import settle
@@ -81,8 +82,10 @@ def _apply(
         return None
     if report.legs:
         broker_held_exits.learn(conn, after, report.legs, now)
-    said = after.reason or (f"{plain(after.filled_quantity)} at {_price(after.average_price)}" if new else "")
-    order_table.log(conn, [(after, now, str(after.status), said)])
+    why = after.reason
+    if not why and new:
+        why = reason(Code.FILLED_SO_FAR, quantity=after.filled_quantity, price=_price(after.average_price))
+    order_table.log(conn, [(after, now, str(after.status), why)])
     if new:
         _book_fills(conn, order, after, new, now, bot or bot_positions.load(conn, after.bot_id))
     elif not after.is_open:
@@ -114,7 +117,7 @@ def _advance(order: Order, report: OrderReport, new: list[BrokerFill], now: date
     return replace(
         order,
         status=status,
-        reason=report.reason if ended else order.reason,
+        reason=told(report.reason) if ended else order.reason,
         broker_order_id=report.broker_order_id or order.broker_order_id,
         filled_quantity=filled,
         filled_notional=notional,

@@ -18,8 +18,10 @@ from dashtrade.domain.exits.broker_held import is_native, written_as_held
 from dashtrade.domain.notices.trading import ExitsTakenOver
 from dashtrade.domain.orders import ENDED, FROM_VENUE, IN_DOUBT, Effect, Order, OrderStatus
 from dashtrade.domain.ports import Leg, OrderReport
+from dashtrade.domain.reasons import NO_REASON, Code, reason
 from dashtrade.domain.signals import ExitPlan, Target
 from dashtrade.domain.values import ZERO, OrderType, plain
+from dashtrade.domain.wording import words
 from dashtrade.tables import bot_positions
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import messages as message_table
@@ -52,7 +54,15 @@ def learn(conn: sa.Connection, entry: Order, told: tuple[Leg, ...], now: datetim
         by = (entry.exits or {}).get("native", "the venue")
         order_table.log(
             conn,
-            [(leg, now, str(leg.status), f"{kind_of(leg)} at {_price(leg)}, held at {by}") for leg in new],
+            [
+                (
+                    leg,
+                    now,
+                    str(leg.status),
+                    reason(Code.EXIT_PLACED, exit=kind_of(leg), price=_price(leg), broker=by),
+                )
+                for leg in new
+            ],
         )
 
 
@@ -93,7 +103,7 @@ def _order(entry: Order, leg: Leg, number: int, now: datetime) -> Order:
         time_in_force=leg.time_in_force,
         extended_hours=False,
         status=OrderStatus.WORKING,
-        reason="",
+        reason=NO_REASON,
         broker_order_id=leg.broker_order_id,
         parent_id=entry.id,
         filled_quantity=ZERO,
@@ -146,14 +156,14 @@ def ended(conn: sa.Connection, leg: Order, now: datetime) -> None:
             threshold=leg.stop_price or leg.limit_price or ZERO,
             actual=leg.average_price or ZERO,
             action="position reduced" if bot.position.quantity else "position closed",
-            detail=f"the {kind_of(leg)} at {_price(leg)} was filled at the venue that held it",
+            detail=reason(Code.EXIT_FILLED_AT_BROKER, exit=kind_of(leg), price=_price(leg)),
             signal_id=leg.signal_id,
         )
     kept = bot.exits
     if not kept or "held_by" not in kept or not bot.position.quantity:
         return
     lost = kept.get("lost") or (
-        "" if leg.cancel_requested else leg.reason or f"the {kind_of(leg)} was {leg.status} there"
+        "" if leg.cancel_requested else words(leg.reason) or f"the {kind_of(leg)} was {leg.status} there"
     )
     if others:
         bot_table.change(conn, bot.user_id, bot.id, exits=kept | {"lost": lost})

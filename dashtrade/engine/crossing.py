@@ -19,8 +19,9 @@ from dashtrade.domain.decisions.risk import Approved
 from dashtrade.domain.decisions.view import View
 from dashtrade.domain.orders import Order
 from dashtrade.domain.ports import BrokerFill, OrderReport, VenueStatus
+from dashtrade.domain.reasons import Code, Reason, reason
 from dashtrade.domain.signals import Signal
-from dashtrade.domain.values import ZERO, OrderSide, OrderType, plain
+from dashtrade.domain.values import ZERO, OrderSide, OrderType
 from dashtrade.engine import booking
 from dashtrade.tables import decisions as decision_table
 from dashtrade.tables.decisions import Waiting
@@ -103,10 +104,6 @@ def settle(
         booking.apply_report(conn, order, report, now)
 
 
-def words(order: Order, other: Leaving, price: Decimal) -> str:
+def crossed(order: Order, other: Leaving, price: Decimal) -> Reason:
     verb = "bought from" if order.side is OrderSide.BUY else "sold to"
-    return (
-        f"crossed inside the account: {plain(order.quantity)} {verb} the bot {other.view.bot.name}, which "
-        "leaves "
-        f"the other way, at the middle of the market, {plain(price)}; no order is sent and no fee is due"
-    )
+    return reason(Code.CROSSED, quantity=order.quantity, verb=verb, bot=other.view.bot.name, price=price)

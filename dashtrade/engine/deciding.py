@@ -6,13 +6,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
 
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.decisions.decide import CancelFirst, Later, decide, superseded
-from dashtrade.domain.decisions.netting import APART, split_at_zero, split_words
+from dashtrade.domain.decisions.netting import APART, split_at_zero, split_reason
 from dashtrade.domain.decisions.outcomes import Check, Refused, Wait
 from dashtrade.domain.decisions.risk import Approved
 from dashtrade.domain.decisions.sizing import reserve_for
@@ -21,8 +22,9 @@ from dashtrade.domain.decisions.view import View
 from dashtrade.domain.notices.trading import OrderCancelledForExit
 from dashtrade.domain.orders import Effect, Order, OrderStatus
 from dashtrade.domain.ports import AccountState, Capabilities, Quote, Rules
+from dashtrade.domain.reasons import NO_REASON, Code, Reason, as_data, numbers_of, reason, several, told
 from dashtrade.domain.signals import Signal
-from dashtrade.domain.values import ZERO, client_order_id, plain
+from dashtrade.domain.values import ZERO, OrderSide, client_order_id, plain
 from dashtrade.engine import crossing, holdings, protection_checks
 from dashtrade.engine.settlement import end_signal
 from dashtrade.tables import accounts as account_table
@@ -89,24 +91,15 @@ def decide_one(
             protection_checks.wait(conn, bot, task, wait, now)
         case CancelFirst() as wait:
             order_table.request_cancel(conn, list(wait.order_ids))
-            decision_table.hold_back(conn, task.id, taken_back=task.taken_back + len(wait.order_ids))
+            count = task.cancelled_count + len(wait.order_ids)
+            decision_table.hold_back(conn, task.id, taken_back=count)
             _tell_others(conn, view, wait, now)
         case Later() as later:
             decision_table.hold_back(
                 conn, task.id, due_at=later.due_at, **({"reason": later.reason} if later.reason else {})
             )
         case Refused() as refused:
-            _end(
-                conn,
-                task,
-                view,
-                "refused",
-                refused.reason,
-                refused.checks,
-                now,
-                numbers=refused.numbers,
-                would=refused.would,
-            )
+            _end(conn, task, view, "refused", refused.reason, refused.checks, now, would=refused.would)
         case Approved() as approved if not approved.steps:
             if approved.keeps is not None:
                 bot_table.change(conn, bot.user_id, bot.id, exits=approved.keeps)
@@ -131,11 +124,8 @@ def _tell_others(conn: sa.Connection, view: View, wait: CancelFirst, now: dateti
     by_id = {order.id: order for order in view.others_orders if order.parent_id is None}
     for order in (by_id[name] for name in wait.order_ids if name in by_id):
         other = bot_positions.load(conn, order.bot_id)
-        said = (
-            f"cancelled to let an exit of {view.bot.name} pass: {view.capabilities.name} takes no two "
-            "opposite orders of one account"
-        )
-        order_table.log(conn, [(order, now, str(order.status), said)])
+        why = reason(Code.CANCELLED_FOR_ANOTHER, bot=view.bot.name, broker=view.capabilities.name)
+        order_table.log(conn, [(order, now, str(order.status), why)])
         message_table.notify(
             conn,
             order.user_id,
@@ -154,7 +144,7 @@ def _tell_others(conn: sa.Connection, view: View, wait: CancelFirst, now: dateti
 
 def look(conn: sa.Connection, task: decision_table.Waiting, market: Market, now: datetime) -> View:
     """All that is known at this moment. Reads alone: a dry run looks through the same eyes."""
-    bot, account_ok = (
+    bot, account_problem = (
         bot_positions.load(conn, task.bot_id),
         account_table.problem(conn, task.account_id, simulated=market.simulated),
     )
@@ -168,11 +158,11 @@ def look(conn: sa.Connection, task: decision_table.Waiting, market: Market, now:
         reserved=sum((o.reserve for o in under_way), ZERO),
         day=bot.day(now.date()),
         switches=over.switches,
-        account_ok=account_ok,
+        account_problem=account_problem,
         received_at=task.received_at,
         now=now,
         expires_at=task.expires_at,
-        taken_back=task.taken_back,
+        cancelled_count=task.cancelled_count,
         quote=market.quote,
         account=market.account,
         rules=market.rules,
@@ -194,28 +184,27 @@ def _end(
     task: decision_table.Waiting,
     view: View,
     status: str,
-    reason: str,
+    why: Reason,
     checks: tuple[Check, ...],
     now: datetime,
     *,
-    numbers: dict[str, str] | None = None,
-    would: str = "",
+    would: Reason = NO_REASON,
 ) -> None:
     """Decided and done, with nothing to send."""
     if decision_table.decided(
         conn,
         task.id,
         status=status,
-        reason=reason,
+        reason=why,
         would=would,
         checks=_written(checks),
-        numbers=_numbers(view) | (numbers or {}),
+        numbers=_numbers(view) | numbers_of(why),
         now=now,
         ended=True,
     ):
         protection_checks.put_locks(conn, view.bot, checks, task.signal_id, now)
         bot_positions.touch(conn, replace(view.bot, last_signal_at=task.received_at))
-        end_signal(conn, task.signal_id, alone=task.alone, status=status, reason=reason, now=now)
+        end_signal(conn, task.signal_id, alone=task.alone, status=status, reason=why, now=now)
 
 
 def _approve(
@@ -226,8 +215,8 @@ def _approve(
     now: datetime,
     carry_out: CarryOut | None,
 ) -> Order | None:
-    orders, said = _orders(task, view, approved.steps, now)
-    bot = _begin(conn, task, view, approved, orders, said, now)
+    orders, how = _orders(task, view, approved.steps, now)
+    bot = _begin(conn, task, view, approved, orders, how, now)
     if bot is None:
         return None
     if carry_out is not None:
@@ -242,7 +231,7 @@ def _begin(
     view: View,
     approved: Approved,
     orders: list[Order],
-    said: list[str],
+    how: list[Reason],
     now: datetime,
 ) -> Bot | None:
     """The decision and its orders are written down; the bot as it is to be written. None: it was decided
@@ -252,7 +241,7 @@ def _begin(
         task.id,
         status="sending",
         reason=approved.reason,
-        would="",
+        would=NO_REASON,
         checks=_written(approved.checks),
         numbers=_numbers(view),
         now=now,
@@ -261,11 +250,10 @@ def _begin(
         return None
     protection_checks.put_locks(conn, view.bot, approved.checks, task.signal_id, now)
     order_table.insert(conn, orders)
-    said[-1] += "".join(
-        f"; {words}" for words in (approved.reason, view.rules.note, view.quote.note) if words
-    )
+    notes = (approved.reason, told(view.rules.note), told(view.quote.note))
+    how[-1] = several((how[-1], *(note for note in notes if note)))
     order_table.log(
-        conn, [(order, now, str(order.status), words) for order, words in zip(orders, said, strict=True)]
+        conn, [(order, now, str(order.status), why) for order, why in zip(orders, how, strict=True)]
     )
     bot, day = view.bot, view.day
     if any(not step.effect.reduces for step in approved.steps):
@@ -275,7 +263,7 @@ def _begin(
 
 def _orders(
     task: decision_table.Waiting, view: View, steps: Sequence[Step], now: datetime
-) -> tuple[list[Order], list[str]]:
+) -> tuple[list[Order], list[Reason]]:
     """One for each step, the first to be sent now; that one in two parts where it would take the account from
     long to short."""
     orders = [
@@ -289,19 +277,23 @@ def _orders(
         )
         for number, step in enumerate(steps)
     ]
-    said = [step.words for step in steps]
+    how = [step.how for step in steps]
     first, rest = (
         split_at_zero(orders[0], view.shared.net, view.capabilities)
         if view.shared is not None
         else (orders[0], None)
     )
     if rest is None:
-        return [first, *orders[1:]], said
+        return [first, *orders[1:]], how
     return [first, rest, *orders[1:]], [
-        f"{said[0]}; {split_words(first, rest)}",
-        f"the rest of it: {rest.side} {plain(rest.quantity)}",
-        *said[1:],
+        several((how[0], split_reason(first, rest))),
+        _rest(rest.side, rest.quantity),
+        *how[1:],
     ]
+
+
+def _rest(side: OrderSide, quantity: Decimal) -> Reason:
+    return reason(Code.REST_OF_STEP, side=str(side), quantity=quantity)
 
 
 def _cross(
@@ -317,7 +309,7 @@ def _cross(
         exit_, *later = each.approved.steps
         left = exit_.quantity - quantity
         if left >= max(each.view.rules.min_quantity, each.view.rules.quantity_step):
-            rest = replace(exit_, quantity=left, words=f"the rest of it: {exit_.side} {plain(left)}")
+            rest = replace(exit_, quantity=left, how=_rest(exit_.side, left))
             steps = [(0, replace(exit_, quantity=quantity, effect=Effect.REDUCE)), (1, rest)]
         else:
             steps = [(0, replace(exit_, quantity=quantity))]
@@ -329,11 +321,11 @@ def _cross(
         orders[0] = replace(
             orders[0], status=OrderStatus.WORKING, sends=0, sent_at=None, crossed_with=names[partner.task.id]
         )
-        said = [
-            f"{exit_.words}; {crossing.words(orders[0], partner, price)}",
-            *(step.words for _, step in steps[1:]),
+        how = [
+            several((exit_.how, crossing.crossed(orders[0], partner, price))),
+            *(step.how for _, step in steps[1:]),
         ]
-        bot = _begin(conn, each.task, each.view, each.approved, orders, said, now)
+        bot = _begin(conn, each.task, each.view, each.approved, orders, how, now)
         if bot is None:
             raise AskAgain  # decided meanwhile: all of this is undone, and looked at again
         bot_positions.touch(conn, bot)
@@ -367,7 +359,7 @@ def _order(
         time_in_force=step.time_in_force,
         extended_hours=step.extended_hours,
         status=status,
-        reason="",
+        reason=NO_REASON,
         broker_order_id=None,
         filled_quantity=ZERO,
         filled_notional=ZERO,
@@ -383,7 +375,7 @@ def _order(
 
 
 def _written(checks: tuple[Check, ...]) -> list[dict[str, Any]]:
-    return [{"check": c.name, "ok": c.ok, "detail": c.detail} for c in checks]
+    return [{"check": c.name, "ok": c.ok} | as_data(c.reason) for c in checks]
 
 
 def _numbers(view: View) -> dict[str, str]:

@@ -6,7 +6,6 @@ distances; its user is told; and nothing is forgotten by a crash, as the note is
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -15,15 +14,16 @@ from typing import Any
 import sqlalchemy as sa
 
 from bot_database import Database
-from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.exits import exits as rules
 from dashtrade.domain.exits.exits import Fired, Firing, Kept
 from dashtrade.domain.notices.trading import ExitFailing, ExitStepSkipped, StopLimitUnfilled
 from dashtrade.domain.orders import Order, OrderStatus
-from dashtrade.domain.signals import Origin
-from dashtrade.domain.values import ZERO, new_id, plain
-from dashtrade.engine.intake import Receipt, accept
+from dashtrade.domain.reasons import Code, Reason, reason
+from dashtrade.domain.signals import Action, Origin, Signal, Size, SizeKind
+from dashtrade.domain.values import ZERO, OrderType, new_id
+from dashtrade.domain.wording import words
+from dashtrade.engine.intake import Receipt, accept, written
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bot_positions
 from dashtrade.tables import bots as bot_table
@@ -61,9 +61,9 @@ def set_off(
     if receipt is None:
         return []
     reached = (
-        "the time limit was reached"
+        Reason(Code.TIME_LIMIT_REACHED)
         if hit.kind == "time_limit"
-        else f"the {hit.name} at {plain(hit.price)} was reached at {plain(mark)}"
+        else reason(Code.EXIT_REACHED, exit=hit.name, price=hit.price, mark=mark)
     )
     risk_event_table.add_risk_event(
         conn,
@@ -81,31 +81,37 @@ def set_off(
 
 def _fire(conn: sa.Connection, bot: Bot, kept: Kept, firing: Firing, now: datetime) -> Receipt | None:
     """One try: the signal, and the note of it."""
-    more: dict[str, Any] = {} if firing.quantity is None else {"quantity": plain(firing.quantity)}
+    signal = closing(bot, f"{firing.kind}-{new_id(now)}")
+    if firing.quantity is not None:
+        signal = replace(signal, size=Size(kind=SizeKind.QUANTITY, value=firing.quantity))
     if firing.limit is not None:
-        more |= {"orderType": "limit", "limitPrice": plain(firing.limit)}
-    receipt = ask_to_close(conn, bot, Origin.EXIT, f"{firing.kind}-{new_id(now)}", more, now)
+        signal = replace(signal, order_type=OrderType.LIMIT, limit_price=firing.limit)
+    receipt = ask_to_close(conn, bot, Origin.EXIT, signal, now)
     if receipt is not None:
         asked = replace(firing, signal_id=receipt.signal_id, tries=firing.tries + 1, since=now)
         bot_table.change(conn, bot.user_id, bot.id, exits=kept | {"firing": asked.written()})
     return receipt
 
 
+def closing(bot: Bot, key: str) -> Signal:
+    """Out of all that the bot owns, asked for by DashTrade itself. The key makes it one, however often it is
+    asked for."""
+    return Signal(
+        action=Action.CLOSE,
+        symbol=bot.symbol,
+        written_symbol=bot.symbol.text,
+        bot=str(bot.id),
+        key=key,
+        dialect="dashtrade",
+    )
+
+
 def ask_to_close(
-    conn: sa.Connection, bot: Bot, origin: Origin, key: str, more: dict[str, Any], now: datetime
+    conn: sa.Connection, bot: Bot, origin: Origin, signal: Signal, now: datetime
 ) -> Receipt | None:
-    body = json.dumps({"action": "close", "symbol": bot.symbol.text, "bot": str(bot.id), "id": key} | more)
-    reading = parse(body.encode())
+    text = written(signal)
     said = accept(
-        conn,
-        bot.user_id,
-        reading.signal,
-        reading.canonical,
-        raw=body,
-        origin=origin,
-        sender="DashTrade",
-        now=now,
-        max_age=None,
+        conn, bot.user_id, signal, text, raw=text, origin=origin, sender="DashTrade", now=now, max_age=None
     )
     return said if isinstance(said, Receipt) else None
 
@@ -167,7 +173,7 @@ def _finish(conn: sa.Connection, bot: Bot, kept: Kept, firing: Firing) -> None:
 
 
 def _again(
-    conn: sa.Connection, bot: Bot, kept: Kept, firing: Firing, orders: list[Order], why: str, now: datetime
+    conn: sa.Connection, bot: Bot, kept: Kept, firing: Firing, orders: list[Order], why: Reason, now: datetime
 ) -> list[Lane]:
     if firing.quantity is not None:
         left = firing.quantity - sum((order.filled_quantity for order in orders), ZERO)
@@ -185,7 +191,7 @@ def _again(
                 exit=firing.name,
                 price=firing.price,
                 tries=firing.tries,
-                reason=why,
+                reason=words(why),
                 quantity=abs(bot.position.quantity),
                 symbol=bot.symbol.text,
             ),
@@ -195,14 +201,14 @@ def _again(
     return list(receipt.lanes) if receipt is not None else []
 
 
-def _skip(conn: sa.Connection, bot: Bot, kept: Kept, firing: Firing, why: str, now: datetime) -> None:
+def _skip(conn: sa.Connection, bot: Bot, kept: Kept, firing: Firing, why: Reason, now: datetime) -> None:
     bot_table.change(
         conn, bot.user_id, bot.id, exits={name: value for name, value in kept.items() if name != "firing"}
     )
     message_table.notify(
         conn,
         bot.user_id,
-        ExitStepSkipped(bot=bot.name, exit=firing.name, price=firing.price, reason=why),
+        ExitStepSkipped(bot=bot.name, exit=firing.name, price=firing.price, reason=words(why)),
         now=now,
         signal_id=firing.signal_id,
     )

@@ -20,6 +20,7 @@ from dashtrade.domain.notices.trading import PositionSplit
 from dashtrade.domain.orders import Effect, Order, OrderStatus
 from dashtrade.domain.ports import BrokerFill, OrderReport, VenueStatus
 from dashtrade.domain.position_mismatch import Drift, scaled
+from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason, told
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce, plain, sha256
 from dashtrade.engine import booking
@@ -50,7 +51,7 @@ def add_signal(
     symbol: object,
     quantity: Decimal,
     at: datetime,
-    refused: str = "",
+    refused: Reason = NO_REASON,
 ) -> str:
     """The signal there would have been. Without a bot it is refused, and says why."""
     signal_id = signal_id_of(order_id, at)
@@ -100,7 +101,7 @@ def enter(
     side: OrderSide,
     quantity: Decimal,
     now: datetime,
-    said: str,
+    why: Reason,
     at: datetime,
     type: OrderType = OrderType.MARKET,
     limit_price: Decimal | None = None,
@@ -132,7 +133,7 @@ def enter(
         time_in_force=TimeInForce.GTC,
         extended_hours=False,
         status=OrderStatus.WORKING,
-        reason="",
+        reason=NO_REASON,
         broker_order_id=broker_order_id,
         filled_quantity=ZERO,
         filled_notional=ZERO,
@@ -149,15 +150,15 @@ def enter(
         conn,
         decision_id,
         status="sending",
-        reason=said,
-        would="",
+        reason=why,
+        would=NO_REASON,
         checks=None,
         numbers=None,
         now=now,
         ended=False,
     )
     order_table.insert(conn, [order])
-    order_table.log(conn, [(order, now, "working", said)])
+    order_table.log(conn, [(order, now, "working", why)])
     return order
 
 
@@ -179,10 +180,7 @@ def give(conn: sa.Connection, drift: Drift, bot: Bot, price: Decimal, now: datet
         quantity=quantity,
         at=now,
     )
-    said = (
-        f"{drift.detail} Its user gave the difference to this bot, at {plain(price)}; nothing is sent to "
-        "the broker."
-    )
+    why = reason(Code.DIFFERENCE_ASSIGNED, detail=drift.detail, price=price)
     decision = decision_table.decisions_of(conn, signal_id)[0]
     order = enter(
         conn,
@@ -193,7 +191,7 @@ def give(conn: sa.Connection, drift: Drift, bot: Bot, price: Decimal, now: datet
         side=side,
         quantity=quantity,
         now=now,
-        said=said,
+        why=why,
         at=now,
     )
     fill = BrokerFill(
@@ -226,7 +224,7 @@ def split(conn: sa.Connection, bot: Bot, ratio: Decimal, words: str, now: dateti
         threshold=bot.position.quantity,
         actual=after.quantity,
         action="position split",
-        detail=words,
+        detail=told(words),
         signal_id=None,
     )
     message_table.notify(

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
+from dashtrade.domain.alerts.dialects import parse
+from dashtrade.domain.as_json import from_json, to_json
 from dashtrade.domain.decisions.decide import ENTRIES
+from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason, told
 from dashtrade.domain.signals import Action, Origin, Signal
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import new_id, sha256
+from dashtrade.domain.wording import words
 from dashtrade.failpoints import failpoint
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import decisions as decision_table
@@ -64,7 +69,7 @@ class Alert:
     id: str
     owner: int
     signal: Signal
-    canonical: str  # what tells a repeat from a new alert
+    content: str  # what tells a repeat from a new alert
     raw: str
     origin: Origin
     sender: str
@@ -79,7 +84,7 @@ class Alert:
             conn,
             self.owner,
             self.signal,
-            self.canonical,
+            self.content,
             raw=self.raw,
             origin=self.origin,
             sender=self.sender,
@@ -90,11 +95,23 @@ class Alert:
         )
 
 
+def written(signal: Signal) -> str:
+    """DashTrade's own signals as text: what others send as a body."""
+    return json.dumps(to_json(signal), ensure_ascii=False, sort_keys=True)
+
+
+def signal_of(stored: Any) -> Signal:
+    """As it was read when it came; a record that is older than that column is read again."""
+    if stored.reading is not None:
+        return from_json(Signal, stored.reading)
+    return parse(stored.raw.encode()).signal
+
+
 def accept(
     conn: sa.Connection,
     owner: int,
     signal: Signal,
-    canonical: str,
+    content: str,
     *,
     raw: str,
     origin: Origin,
@@ -106,7 +123,7 @@ def accept(
 ) -> Accepted:
     """One transaction: recognise a repeat, find the bots, store the signal with a decision to make for each
     of them."""
-    key, body = _dedupe_key(signal, canonical), sha256(canonical)
+    key, body = _dedupe_key(signal, content), sha256(content)
     table.lock_key(conn, f"{owner}|{key}")
     before = table.repeat_of(conn, owner, key)
     if before is not None and before.id == signal_id:
@@ -132,25 +149,26 @@ def accept(
         "timeframe": signal.timeframe.seconds if signal.timeframe else None,
         "action": signal.action,
         "status": "accepted",
-        "reason": "",
+        "reason": NO_REASON,
         "dedupe_key": key,
         "body_hash": body,
+        "reading": to_json(signal),
         "raw": raw,
         "sender": sender,
     }
     listeners = listeners_of(conn, owner, signal)
-    bots = 0 if isinstance(listeners, str) else len(listeners)
+    bots = 0 if isinstance(listeners, Reason) else len(listeners)
     total = storage.add(conn, owner, storage.of_alert(raw, bots))
     if room is not None and total > room and not leads_out(conn, owner, signal):
         raise NoRoom
-    if isinstance(listeners, str):
+    if isinstance(listeners, Reason):
         table.add(
             conn,
             owner,
             row | {"status": "refused", "reason": listeners, "dedupe_key": None, "ended_at": now},
             [],
         )
-        return NoBot(signal_id=signal_id, message=listeners, bots=_choices(conn, owner))
+        return NoBot(signal_id=signal_id, message=words(listeners), bots=_choices(conn, owner))
     table.add(
         conn,
         owner,
@@ -173,7 +191,7 @@ def leads_out(conn: sa.Connection, owner: int, signal: Signal) -> int:
     listeners = listeners_of(conn, owner, signal)
     found = (
         []
-        if isinstance(listeners, str)
+        if isinstance(listeners, Reason)
         else decision_table.engaged(conn, owner, [bot.id for bot in listeners])
     )
     if signal.action not in ENTRIES:
@@ -186,7 +204,7 @@ def leads_out(conn: sa.Connection, owner: int, signal: Signal) -> int:
 
 
 def record_refusal(
-    conn: sa.Connection, owner: int, *, raw: str, reason: str, sender: str, now: datetime, room: int
+    conn: sa.Connection, owner: int, *, raw: str, why: str, sender: str, now: datetime, room: int
 ) -> str:
     """What could not be read is kept too: the one who sent it is a machine, its user looks here."""
     signal_id = new_id(now)
@@ -205,7 +223,7 @@ def record_refusal(
             "timeframe": None,
             "action": "",
             "status": "refused",
-            "reason": reason,
+            "reason": told(why),
             "dedupe_key": None,
             "body_hash": sha256(raw),
             "raw": raw,
@@ -217,11 +235,11 @@ def record_refusal(
     return signal_id
 
 
-def _dedupe_key(signal: Signal, canonical: str) -> str:
+def _dedupe_key(signal: Signal, content: str) -> str:
     """A sender's id counts per symbol, timeframe and named bot (people send `{{timenow}}`); else the content
     itself is the id."""
     if signal.key is None:
-        return f"body:{sha256(canonical)}"
+        return f"body:{sha256(content)}"
     return f"id:{signal.symbol}|{signal.timeframe or ''}|{signal.bot or ''}|{signal.key}"
 
 
@@ -230,42 +248,38 @@ def expiry(signal: Signal, now: datetime, max_age: timedelta | None) -> datetime
     return min(signal.sent_at or now, now) + min(limits) if limits else None
 
 
-def listeners_of(conn: sa.Connection, owner: int, signal: Signal) -> list[Any] | str:
+def listeners_of(conn: sa.Connection, owner: int, signal: Signal) -> list[Any] | Reason:
     """The bots it is for, or why there are none."""
     shown = signal.symbol.short
     if signal.bot is not None:
         return _named(bot_table.named(conn, owner), signal)
     hearing = bot_table.hearing(conn, owner, signal.symbol)
     if not hearing:
-        return f"no bot trades {shown}"
+        return reason(Code.NO_BOT_ON_SYMBOL, symbol=shown)
     if signal.timeframe is None:
         frames = {bot.timeframe for bot in hearing}
-        return (
-            hearing
-            if len(frames) == 1
-            else f"{shown} has bots on several timeframes, and the alert names none"
-        )
+        return hearing if len(frames) == 1 else reason(Code.SEVERAL_TIMEFRAMES, symbol=shown)
     fitting = [bot for bot in hearing if bot.timeframe == signal.timeframe.seconds]
-    return fitting or f"no bot trades {shown} on {signal.timeframe.shown}"
+    return fitting or reason(Code.NO_BOT_ON_TIMEFRAME, symbol=shown, timeframe=signal.timeframe.shown)
 
 
-def _named(every: list[Any], signal: Signal) -> list[Any] | str:
+def _named(every: list[Any], signal: Signal) -> list[Any] | Reason:
     wanted = (signal.bot or "").strip()
     found = [bot for bot in every if str(bot.id) == wanted] or [
         bot for bot in every if bot.name.casefold() == wanted.casefold()
     ]
     if not found:
-        return f"there is no bot {wanted!r}"
+        return reason(Code.NO_SUCH_BOT, bot=wanted)
     if len(found) > 1:
-        return f"several bots are called {wanted!r}: name one by its id"
+        return reason(Code.SEVERAL_BOTS_OF_THAT_NAME, bot=wanted)
     bot = found[0]
     if bot.symbol != signal.symbol:
-        return f"bot {wanted!r} trades {bot.symbol.short}, the alert is for {signal.symbol.short}"
-    if signal.timeframe is not None and bot.timeframe != signal.timeframe.seconds:
-        return (
-            f"bot {wanted!r} works on {Timeframe(bot.timeframe).shown}, the alert is for "
-            f"{signal.timeframe.shown}"
+        return reason(
+            Code.BOT_TRADES_OTHER_SYMBOL, bot=wanted, trades=bot.symbol.short, symbol=signal.symbol.short
         )
+    if signal.timeframe is not None and bot.timeframe != signal.timeframe.seconds:
+        works = Timeframe(bot.timeframe).shown
+        return reason(Code.BOT_ON_OTHER_TIMEFRAME, bot=wanted, works=works, timeframe=signal.timeframe.shown)
     return found
 
 

@@ -18,6 +18,7 @@ from dashtrade.domain.decisions.netting import APART
 from dashtrade.domain.notices.trading import OrderRecovered, OrderWithoutBot
 from dashtrade.domain.orders import ENDED, Order, OrderStatus
 from dashtrade.domain.ports import Broker, Clock, FoundOrder, Listing, OrderReport
+from dashtrade.domain.reasons import Code, Reason, reason
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import bot_of_order, client_order_id
 from dashtrade.engine import booking, broker_held_exits, external_orders
@@ -83,9 +84,7 @@ class Adopter:
         )
         if not order_table.update(conn, order, after):
             return False
-        order_table.log(
-            conn, [(after, now, str(after.status), "found at the broker, to which it was sent before")]
-        )
+        order_table.log(conn, [(after, now, str(after.status), Reason(Code.FOUND_AT_BROKER))])
         return True
 
     def _take_over(
@@ -136,10 +135,7 @@ class Adopter:
         final: bool,
     ) -> None:
         now, name = self.clock.now(), found.client_order_id
-        said = (
-            "found at the broker: it carries this bot's id and was not on record here, as after a restored "
-            "backup. It was taken over"
-        )
+        why = Reason(Code.TAKEN_OVER)
         if task is None:
             signal_id = external_orders.add_signal(
                 conn,
@@ -164,7 +160,7 @@ class Adopter:
             side=found.side,
             quantity=found.quantity,
             now=now,
-            said=said,
+            why=why,
             at=found.created_at,
             type=found.type,
             limit_price=found.limit_price,
@@ -198,10 +194,7 @@ class Adopter:
             is not None
         ):
             return
-        why = (
-            f"the order at the broker names bot {bot_of_order(name)}, which does not trade "
-            f"{found.symbol.short} on this account here"
-        )
+        why = reason(Code.NO_BOT_OF_THAT_ORDER, bot=bot_of_order(name) or 0, symbol=found.symbol.short)
         signal_id = external_orders.add_signal(
             conn,
             None,

@@ -18,9 +18,11 @@ from dashtrade.domain.decisions.outcomes import Check, Wait
 from dashtrade.domain.decisions.view import WaitingEntry
 from dashtrade.domain.notices.trading import CloseWaitsForMarket, EntriesLocked, EntryWaitsForMarket
 from dashtrade.domain.protections import Fired, Guard, Needs, Scope, Target, locked_words
+from dashtrade.domain.reasons import NO_REASON, Code, Reason, numbers_of
 from dashtrade.domain.signals import Action
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import plain
+from dashtrade.domain.wording import words
 from dashtrade.engine.settlement import end_signal
 from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import messages as message_table
@@ -172,7 +174,7 @@ def _put_lock(conn: sa.Connection, bot: Bot, fired: Fired, signal_id: str, now: 
         bot_id=bot.id,
         signal_id=signal_id,
         reason=lock.reason,
-        numbers={"actual": plain(lock.actual), "limit": plain(lock.limit)} | lock.numbers,
+        numbers={"actual": plain(lock.actual), "limit": plain(lock.limit)} | numbers_of(lock.reason),
         since=now,
         until=lock.until,
     )
@@ -193,7 +195,7 @@ def _put_lock(conn: sa.Connection, bot: Bot, fired: Fired, signal_id: str, now: 
         EntriesLocked(
             bot=bot.name,
             protection=guard.rule.kind,
-            reason=lock.reason,
+            reason=words(lock.reason),
             scope=scope,
             locked_symbol=symbol.text if symbol else None,
             until=lock.until,
@@ -203,16 +205,13 @@ def _put_lock(conn: sa.Connection, bot: Bot, fired: Fired, signal_id: str, now: 
     )
 
 
-FOR_OPEN = "waits for the market of"
-
-
 def wait(conn: sa.Connection, bot: Bot, task: decision_table.Waiting, said: Wait, now: datetime) -> None:
     """Not now. Its user is told once, however often it has to wait."""
     if said.entry:
         decision_table.wait_for_open(conn, task.id, until=said.until, reason=said.reason)
     else:
         decision_table.hold_back(conn, task.id, held_until=said.until, reason=said.reason)
-    if not task.reason.startswith(FOR_OPEN):
+    if task.reason.code not in (Code.WAITS_FOR_OPEN, Code.QUEUED_FOR_OPEN, Code.WAITS_FOR_OPEN_UNKNOWN):
         waits = EntryWaitsForMarket if said.entry else CloseWaitsForMarket
         message_table.notify(
             conn,
@@ -225,14 +224,14 @@ def wait(conn: sa.Connection, bot: Bot, task: decision_table.Waiting, said: Wait
 
 def take_place_of(conn: sa.Connection, waiting: tuple[WaitingEntry, ...], now: datetime) -> None:
     """A later word counts instead of entries that were waiting for the open."""
-    why = "a later alert took its place before the market opened"
+    why = Reason(Code.SUPERSEDED)
     for one in waiting:
         if decision_table.decided(
             conn,
             one.decision_id,
             status="refused",
             reason=why,
-            would="",
+            would=NO_REASON,
             checks=None,
             numbers=None,
             now=now,

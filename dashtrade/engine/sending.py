@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from bot_database import Database, DatabaseAway, savepoint
 from dashtrade.domain.bots import Bot
-from dashtrade.domain.decisions.netting import split_at_zero, split_words
+from dashtrade.domain.decisions.netting import split_at_zero, split_reason
 from dashtrade.domain.decisions.risk import entry_still_allowed
 from dashtrade.domain.exits.broker_held import leg_prices
 from dashtrade.domain.notices.people import KeyRefused
@@ -33,7 +33,9 @@ from dashtrade.domain.ports import (
     Unavailable,
     Unknown,
 )
+from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason, told
 from dashtrade.domain.values import ZERO, plain
+from dashtrade.domain.wording import words
 from dashtrade.engine import booking, holdings
 from dashtrade.engine.lanes import LaneLost, Leases
 from dashtrade.engine.settlement import settle
@@ -104,9 +106,9 @@ class Sender:
             current = order_table.load(conn, order.id)
             if current.status is not OrderStatus.CREATED:
                 return None
-            why = (
-                "taken back before it was sent" if current.cancel_requested else self._stopped(conn, current)
-            )
+            why = self._stopped(conn, current)
+            if current.cancel_requested:
+                why = Reason(Code.CANCELLED_BEFORE_SENDING)
             if why:
                 self._write(
                     conn,
@@ -144,19 +146,19 @@ class Sender:
             order_table.cut(conn, first)
         if rest is not None:
             order_table.insert(conn, [rest])
-            said = f"the rest of it: {rest.side} {plain(rest.quantity)}"
+            rest_of_it = reason(Code.REST_OF_STEP, side=str(rest.side), quantity=rest.quantity)
             order_table.log(
                 conn,
                 [
-                    (first, now, str(first.status), split_words(first, rest)),
-                    (rest, now, str(rest.status), said),
+                    (first, now, str(first.status), split_reason(first, rest)),
+                    (rest, now, str(rest.status), rest_of_it),
                 ],
             )
         return first
 
-    def _stopped(self, conn: sa.Connection, order: Order) -> str:
+    def _stopped(self, conn: sa.Connection, order: Order) -> Reason:
         if order.effect.reduces:
-            return ""
+            return NO_REASON
         bot = bot_positions.load(conn, order.bot_id)
         return entry_still_allowed(bot, switch_table.switches_for(conn, bot))
 
@@ -174,31 +176,35 @@ class Sender:
         except Rejected as error:
             return (
                 yield from (
-                    self._refused_again(order, error.message)
+                    self._refused_again(order, told(error.message))
                     if again
-                    else self._refused(order, error.message)
+                    else self._refused(order, told(error.message))
                 )
             )
         except RetryLater as error:
             return (
                 yield from (
-                    self._in_doubt(order, error.message, error.after) if again else self._later(order, error)
+                    self._in_doubt(order, told(error.message), error.after)
+                    if again
+                    else self._later(order, error)
                 )
             )
         except BadCredentials as error:
             yield from self.disable_account(order.account_id, order.user_id, error.message)
             return (
                 yield from (
-                    self._in_doubt(order, error.message) if again else self._refused(order, error.message)
+                    self._in_doubt(order, told(error.message))
+                    if again
+                    else self._refused(order, told(error.message))
                 )
             )
         except Unknown as error:
-            why = error.message
+            why = told(error.message)
         except (LaneLost, DatabaseAway):
             raise
         except Exception as error:  # an adapter's bug must not look like a refusal: the order may exist
-            log.exception("submit of %s failed in an unforeseen way", order.id)
-            why = f"unforeseen: {type(error).__name__}"
+            log.exception("submit of %s failed unexpectedly", order.id)
+            why = reason(Code.UNEXPECTED_AT_BROKER, error=type(error).__name__)
         return (yield from self._in_doubt(order, why))
 
     def _send(self, order: Order, broker: Broker) -> Steps[Order]:
@@ -231,11 +237,13 @@ class Sender:
             return (yield from self._later(order, RetryLater(error.message)))
         return (
             yield from (
-                self._refused_again(order, error.message) if again else self._refused(order, error.message)
+                self._refused_again(order, told(error.message))
+                if again
+                else self._refused(order, told(error.message))
             )
         )
 
-    def _refused_again(self, order: Order, why: str) -> Steps[Order]:
+    def _refused_again(self, order: Order, why: Reason) -> Steps[Order]:
         """A refusal of a second try may be for the sake of the first: the id is in use, the money is spent,
         the position closed. So it is looked up, again and again, as the venue may show it later than it
         promised; the last refusal is believed."""
@@ -244,19 +252,11 @@ class Sender:
         except BrokerError as error:
             return (
                 yield from self._in_doubt(
-                    order,
-                    (
-                        f"it refused this try ({why}), and an earlier one could not be looked up: "
-                        f"{error.message}"
-                    ),
+                    order, reason(Code.REFUSED_LOOK_UP_FAILED, because=why, error=error.message)
                 )
             )
         if report is None and order.sends < MAX_SENDS:
-            return (
-                yield from self._in_doubt(
-                    order, f"it refused this try ({why}), and an earlier one may yet turn up"
-                )
-            )
+            return (yield from self._in_doubt(order, reason(Code.REFUSED_MAY_EXIST, because=why)))
         return (
             (yield from self.book(order, report))
             if report is not None
@@ -278,13 +278,10 @@ class Sender:
         except (LaneLost, DatabaseAway, sa.exc.DBAPIError, conn.dialect.loaded_dbapi.Error):
             raise
         except Rejected as error:
-            why = error.message
+            why = told(error.message)
         except Exception as error:  # what it did is taken back, so that nothing was traded for certain
             log.exception("%s could not be carried out", order.id)
-            why = (
-                f"the paper broker failed in an unforeseen way ({type(error).__name__}), and nothing was "
-                "traded: send it again, and look into the log if this stays"
-            )
+            why = reason(Code.PAPER_FAILED, error=type(error).__name__)
         if bot is not None:
             bot_positions.touch(conn, bot)
         return self._move(conn, order, status=OrderStatus.REJECTED, reason=why, reserve=ZERO)
@@ -343,17 +340,22 @@ class Sender:
             return (yield from self._not_found(order, lane, token, broker.capabilities, now))
         except (Unavailable, RetryLater) as error:
             doubt = {
-                "reason": error.message,
+                "reason": told(error.message),
                 "due_at": now + max(getattr(error, "after", LOOK_AGAIN), LOOK_AGAIN),
             }
         except BadCredentials as error:
             yield from self.disable_account(order.account_id, order.user_id, error.message)
-            return (yield from self.attention(order, lane, token, f"it cannot be looked up: {error.message}"))
+            return (
+                yield from self.attention(
+                    order, lane, token, reason(Code.CANNOT_BE_LOOKED_UP, because=error.message)
+                )
+            )
         except (LaneLost, DatabaseAway):
             raise
         except Exception as error:
-            log.exception("look-up of %s failed in an unforeseen way", order.id)
-            doubt = {"reason": f"unforeseen: {type(error).__name__}", "due_at": now + 5 * LOOK_AGAIN}
+            log.exception("look-up of %s failed unexpectedly", order.id)
+            why = reason(Code.UNEXPECTED_AT_BROKER, error=type(error).__name__)
+            doubt = {"reason": why, "due_at": now + 5 * LOOK_AGAIN}
         return (yield from self._change(order, lane, token, status=OrderStatus.UNKNOWN, **doubt))
 
     def _not_found(
@@ -367,29 +369,16 @@ class Sender:
                     lane,
                     token,
                     status=OrderStatus.UNKNOWN,
-                    reason="not there yet: looking again",
+                    reason=Reason(Code.LOOKED_UP_AGAIN),
                     due_at=believed_at,
                 )
             )
         if not (can.client_ids and can.refuses_repeats):
-            return (
-                yield from self.attention(
-                    order,
-                    lane,
-                    token,
-                    (
-                        f"{can.name} does not know whether it has the order, and sending it again might "
-                        "double it"
-                    ),
-                )
-            )
+            return (yield from self.attention(order, lane, token, reason(Code.MAY_BE_THERE, broker=can.name)))
         if order.sends >= MAX_SENDS or now - order.created_at > TOO_LATE:
             return (
                 yield from self.attention(
-                    order,
-                    lane,
-                    token,
-                    f"{can.name} does not have the order; it was not sent again, as too much time has passed",
+                    order, lane, token, reason(Code.NOT_THERE_TOO_LATE, broker=can.name)
                 )
             )
         failpoint("before_resend")
@@ -398,7 +387,7 @@ class Sender:
             lane,
             token,
             status=OrderStatus.SUBMITTING,
-            reason="",
+            reason=NO_REASON,
             due_at=None,
             sends=order.sends + 1,
             sent_at=now,
@@ -440,11 +429,11 @@ class Sender:
 
     # --- what is written ------------------------------------------------------------------------------------
 
-    def attention(self, order: Order, lane: Lane, token: int, why: str) -> Steps[Order]:
-        reason = f"{why}. Nothing more is sent for {order.symbol.short} on this account until you have looked"
+    def attention(self, order: Order, lane: Lane, token: int, why: Reason) -> Steps[Order]:
+        look = reason(Code.NEEDS_A_LOOK, because=why, symbol=order.symbol.short)
         return (
             yield from self._change(
-                order, lane, token, status=OrderStatus.ATTENTION, reason=reason, due_at=None
+                order, lane, token, status=OrderStatus.ATTENTION, reason=look, due_at=None
             )
         )
 
@@ -457,14 +446,14 @@ class Sender:
 
         return (yield Write(work))
 
-    def _refused(self, order: Order, why: str) -> Steps[Order]:
+    def _refused(self, order: Order, why: Reason) -> Steps[Order]:
         return (
             yield Write(
                 lambda conn: self._move(conn, order, status=OrderStatus.REJECTED, reason=why, reserve=ZERO)
             )
         )
 
-    def _in_doubt(self, order: Order, why: str, after: timedelta = timedelta(0)) -> Steps[Order]:
+    def _in_doubt(self, order: Order, why: Reason, after: timedelta = timedelta(0)) -> Steps[Order]:
         """It may be there, by this try or an earlier one: to be looked up."""
         due = self.clock.now() + after
         return (
@@ -476,9 +465,9 @@ class Sender:
     def _later(self, order: Order, error: RetryLater) -> Steps[Order]:
         """Certainly not placed: it may go again under the same id, when the venue says so."""
         if order.sends >= MAX_SENDS and not order.effect.reduces:
-            return (yield from self._refused(order, error.message))
+            return (yield from self._refused(order, told(error.message)))
         due = self.clock.now() + error.after
-        why = error.message
+        why = told(error.message)
         return (
             yield Write(
                 lambda conn: self._move(conn, order, status=OrderStatus.CREATED, reason=why, due_at=due)
@@ -512,7 +501,7 @@ class Sender:
                 order.signal_id,
                 order.account_id,
                 order.status,
-                order.reason,
+                words(order.reason),
             )
         return order
 
@@ -526,9 +515,9 @@ class Sender:
             account = account_table.load(conn, account_id)
             if not account.is_active:
                 return
-            account_table.change(conn, user_id, account_id, is_active=False, disabled_reason=why)
+            account_table.change(conn, user_id, account_id, is_active=False, disabled_reason=told(why))
             paused = bot_table.pause_all(
-                conn, user_id, reason="the broker refused the account's key", now=now, account_id=account_id
+                conn, user_id, reason=Reason(Code.KEY_REFUSED), now=now, account_id=account_id
             )
             message_table.notify(
                 conn, user_id, KeyRefused(account=account.label, reason=why, paused_bots=paused), now=now
@@ -547,7 +536,7 @@ def _tell_trouble(conn: sa.Connection, order: Order, now: datetime) -> None:
                 side=order.side,
                 quantity=order.quantity,
                 symbol=order.symbol.text,
-                reason=order.reason,
+                reason=words(order.reason),
             ),
             now=now,
             signal_id=order.signal_id,
@@ -557,7 +546,7 @@ def _tell_trouble(conn: sa.Connection, order: Order, now: datetime) -> None:
             conn,
             order.user_id,
             OrderRefused(
-                side=order.side, quantity=order.quantity, symbol=order.symbol.text, reason=order.reason
+                side=order.side, quantity=order.quantity, symbol=order.symbol.text, reason=words(order.reason)
             ),
             now=now,
             signal_id=order.signal_id,

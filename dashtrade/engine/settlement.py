@@ -10,7 +10,8 @@ import sqlalchemy as sa
 
 from dashtrade.domain.decisions.netting import APART
 from dashtrade.domain.orders import Order, OrderStatus
-from dashtrade.domain.values import ZERO, OrderSide, plain
+from dashtrade.domain.reasons import NO_REASON, Code, Fact, Reason
+from dashtrade.domain.values import ZERO, OrderSide
 from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import signals as table
@@ -21,14 +22,16 @@ UNDER_WAY = ("waiting", "sending")
 _WORST_FIRST = ("attention", *UNDER_WAY, "working", "failed", "filled", "refused")
 
 
-def end_decision(conn: sa.Connection, decision_id: int, *, status: str, reason: str, now: datetime) -> None:
+def end_decision(
+    conn: sa.Connection, decision_id: int, *, status: str, reason: Reason, now: datetime
+) -> None:
     decision_table.end_decision(
         conn, decision_id, status=status, reason=reason, ended=now if status in ENDED else None
     )
 
 
 def end_signal(
-    conn: sa.Connection, signal_id: str, *, alone: bool, status: str, reason: str, now: datetime
+    conn: sa.Connection, signal_id: str, *, alone: bool, status: str, reason: Reason, now: datetime
 ) -> None:
     """Carry a decision's status up to its signal: of several, the most pressing, with its reason."""
     if not alone:
@@ -38,7 +41,7 @@ def end_signal(
         foremost = min(every, key=lambda d: _WORST_FIRST.index(d.status))
         status, reason = foremost.status, foremost.reason
         if status in UNDER_WAY:
-            status, reason = "accepted", ""
+            status, reason = "accepted", NO_REASON
     table.end_signal(conn, signal_id, status=status, reason=reason, ended=now if status in ENDED else None)
 
 
@@ -71,28 +74,31 @@ def _whole(conn: sa.Connection, order: Order) -> Order:
     )
 
 
-def _meaning(order: Order) -> tuple[str, str] | None:
+def _meaning(order: Order) -> tuple[str, Reason] | None:
     match order.status:
         case OrderStatus.ATTENTION:
             return "attention", order.reason
         case OrderStatus.FILLED:
             return ("filled", _done(order)) if order.final else None
         case OrderStatus.WORKING if order.rests:
-            return "working", "resting at the venue"
+            return "working", Reason(Code.RESTING)
         case OrderStatus.CANCELED | OrderStatus.EXPIRED | OrderStatus.REJECTED:
             return "filled" if order.filled_quantity else "failed", _why_short(order)
     return None
 
 
-def _done(order: Order) -> str:
-    price = plain((order.average_price or ZERO).quantize(Decimal("0.00000001")))
-    return f"{'bought' if order.side is OrderSide.BUY else 'sold'} {plain(order.filled_quantity)} at {price}"
+def _done(order: Order) -> Reason:
+    price = (order.average_price or ZERO).quantize(Decimal("0.00000001"))
+    code = Code.BOUGHT if order.side is OrderSide.BUY else Code.SOLD
+    return Reason(code, {"quantity": order.filled_quantity, "price": price})
 
 
-def _why_short(order: Order) -> str:
-    part = f"{plain(order.filled_quantity)} of {plain(order.quantity)} filled, the rest was {order.status}"
-    said = f": {order.reason}" if order.reason else ""
-    return (part if order.filled_quantity else f"the order was {order.status}") + said
+def _why_short(order: Order) -> Reason:
+    facts: dict[str, Fact] = {"status": str(order.status)}
+    facts |= {"because": order.reason} if order.reason else {}
+    if not order.filled_quantity:
+        return Reason(Code.ENDED_UNFILLED, facts)
+    return Reason(Code.PARTLY_FILLED, facts | {"filled": order.filled_quantity, "quantity": order.quantity})
 
 
 def _drop_later_steps(conn: sa.Connection, order: Order, now: datetime) -> None:
@@ -101,7 +107,7 @@ def _drop_later_steps(conn: sa.Connection, order: Order, now: datetime) -> None:
         return
     for later in order_table.of_signal(conn, order.signal_id, order.bot_id):
         if later.step > order.step and later.status is OrderStatus.CREATED:
-            why = f"the step before it was {order.status}"
+            why = Reason(Code.STEP_BEFORE_ENDED, {"status": str(order.status)})
             dropped = replace(later, status=OrderStatus.CANCELED, reason=why, reserve=ZERO, updated_at=now)
             order_table.update(conn, later, dropped)
             order_table.log(conn, [(dropped, now, "canceled", why)])

@@ -23,10 +23,12 @@ from dashtrade.domain.notices.trading import BotStopped
 from dashtrade.domain.orders import Effect
 from dashtrade.domain.ports import BrokerError, Clock, Feed, Quote
 from dashtrade.domain.position_mismatch import Drift, asset_of
+from dashtrade.domain.reasons import Code, Reason, reason
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.symbols import Symbol
-from dashtrade.domain.values import money, plain
-from dashtrade.engine.exits import ask_to_close, follow, overtakes, set_off
+from dashtrade.domain.values import plain
+from dashtrade.domain.wording import words
+from dashtrade.engine.exits import ask_to_close, closing, follow, overtakes, set_off
 from dashtrade.engine.intake import Receipt
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bot_positions
@@ -49,7 +51,7 @@ class Alarm:
     kind: str
     threshold: Decimal
     actual: Decimal
-    words: str
+    reason: Reason
 
 
 class Watch:
@@ -170,9 +172,11 @@ def _risk_alarm(bot: Bot, mark: Decimal) -> Alarm | None:
         kind="risk_limit",
         threshold=limit,
         actual=loss,
-        words=(
-            f"the position was {loss:.2f}% down ({money(-bot.position.unrealized(mark))}), past the risk "
-            f"limit of {plain(limit)}%"
+        reason=reason(
+            Code.RISK_LIMIT_PASSED,
+            loss_percent=f"{loss:.2f}",
+            loss=-bot.position.unrealized(mark),
+            limit_percent=limit,
         ),
     )
 
@@ -185,7 +189,7 @@ def _day_alarm(bot: Bot, result: Decimal) -> Alarm | None:
         kind="daily_loss",
         threshold=limit,
         actual=-result,
-        words=f"the day's loss of {money(-result)} reached the daily limit of {money(limit)}",
+        reason=reason(Code.DAILY_LIMIT_REACHED, loss=-result, limit=limit),
     )
 
 
@@ -199,7 +203,7 @@ def _stop_bot(conn: sa.Connection, seen: Bot, alarm: Alarm, now: datetime) -> li
     receipt = _close(conn, bot, Origin.RISK, alarm.kind, now)
     if receipt is None:
         return []
-    bot_table.change(conn, bot.user_id, bot.id, is_active=False, paused_reason=alarm.words, updated_at=now)
+    bot_table.change(conn, bot.user_id, bot.id, is_active=False, paused_reason=alarm.reason, updated_at=now)
     risk_event_table.add_risk_event(
         conn,
         bot,
@@ -208,11 +212,15 @@ def _stop_bot(conn: sa.Connection, seen: Bot, alarm: Alarm, now: datetime) -> li
         threshold=alarm.threshold,
         actual=alarm.actual,
         action="position closed, bot paused",
-        detail=alarm.words,
+        detail=alarm.reason,
         signal_id=receipt.signal_id,
     )
     message_table.notify(
-        conn, bot.user_id, BotStopped(bot=bot.name, reason=alarm.words), now=now, signal_id=receipt.signal_id
+        conn,
+        bot.user_id,
+        BotStopped(bot=bot.name, reason=words(alarm.reason)),
+        now=now,
+        signal_id=receipt.signal_id,
     )
     return list(receipt.lanes)
 
@@ -233,5 +241,5 @@ def _close(conn: sa.Connection, bot: Bot, origin: Origin, why: str, now: datetim
     """A signal like anybody's. Its id is made of what the bot owns, so that the watch, looking every few
     seconds, asks once."""
     key = f"{why}-{plain(bot.position.quantity)}-{plain(bot.position.cost)}-{int(now.timestamp()) // AGAIN}"
-    receipt = ask_to_close(conn, bot, origin, key, {}, now)
+    receipt = ask_to_close(conn, bot, origin, closing(bot, key), now)
     return receipt if receipt is not None and not receipt.duplicate else None

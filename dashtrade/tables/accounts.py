@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
 from dashtrade.domain.accounts import PAPER, Account, problem_of
+from dashtrade.domain.reasons import NO_REASON, Code, Reason
 from dashtrade.tables.base import (
     Json,
     added_id,
@@ -18,6 +19,7 @@ from dashtrade.tables.base import (
     moment,
     number,
     owner_column,
+    why,
     words,
 )
 from dashtrade.tables.compiled_sql import first, one, rows, run
@@ -35,7 +37,7 @@ accounts = sa.Table(
     words("session", nullable=True),
     sa.Column("options", Json, nullable=False),
     flag("is_active"),
-    words("disabled_reason"),
+    why("disabled_reason"),
     moment("created_at"),
     moment("checked_at", nullable=True),
     sa.Column("check_result", Json, nullable=True),
@@ -74,7 +76,7 @@ def _account(row: Any) -> Account | None:
 
 
 def add(conn: sa.Connection, owner: int, **values: Any) -> int:
-    row = {"is_active": True, "disabled_reason": ""} | values
+    row = {"is_active": True, "disabled_reason": NO_REASON} | values
     return added_id(conn, sa.insert(accounts).values(user_id=owner, **row))
 
 
@@ -167,14 +169,12 @@ _STATE = sa.select(
 ).where(accounts.c.id == p("account_id"))
 
 
-def problem(conn: sa.Connection, account_id: int, *, simulated: bool | None = None) -> str:
-    """Why the account may not trade now; empty when it may. `simulated`: what the caller was told when it
+def problem(conn: sa.Connection, account_id: int, *, simulated: bool | None = None) -> Reason:
+    """Why the account may not trade now; no reason when it may. `simulated`: what the caller was told when it
     chose the broker."""
     row = one(conn, _STATE, {"account_id": account_id})
     switched = simulated is not None and bool(row.simulated) is not simulated
-    return problem_of(row) or (
-        "simulation mode was switched at this moment: send it again" if switched else ""
-    )
+    return problem_of(row) or (Reason(Code.SIMULATION_SWITCHED) if switched else NO_REASON)
 
 
 def hold_live(conn: sa.Connection) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from dashtrade.domain.reasons import read_stored, stored
 from dashtrade.domain.symbols import Symbol
 
 Convert = Callable[[Any], Any]
@@ -100,6 +101,20 @@ class Exact(Kept):
         return None if dialect_name == "postgresql" else Decimal
 
 
+class ReasonText(Kept):
+    """A reason as JSON text; a sentence of a record that is older than the codes stays one."""
+
+    cache_ok = True
+
+    @staticmethod
+    def to_store(dialect_name: str) -> Convert | None:
+        return stored
+
+    @staticmethod
+    def from_store(dialect_name: str) -> Convert | None:
+        return read_stored
+
+
 class Moment(Kept):
     """An aware UTC time: microseconds since 1970 in SQLite, TIMESTAMPTZ in PostgreSQL."""
 
@@ -179,6 +194,11 @@ def moment(name: str, *, nullable: bool = False) -> sa.Column[datetime]:
 
 def words(name: str, *, nullable: bool = False) -> sa.Column[str]:
     return sa.Column(name, sa.Text, nullable=nullable)
+
+
+def why(name: str) -> sa.Column[Any]:
+    """A reason; `NO_REASON` where there is none."""
+    return sa.Column(name, ReasonText, nullable=False)
 
 
 def flag(name: str) -> sa.Column[bool]:

@@ -12,6 +12,7 @@ from sqlalchemy import bindparam as p
 from dashtrade.domain.bots import Bot, BotSettings, Day, OrderDefaults, Sides, WhenClosed, Window
 from dashtrade.domain.exits import exits as exit_rules
 from dashtrade.domain.ledger import Position
+from dashtrade.domain.reasons import NO_REASON, Code, Reason, stored
 from dashtrade.domain.signals import Size, SizeKind
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
@@ -28,6 +29,7 @@ from dashtrade.tables.base import (
     number,
     owner_column,
     whole,
+    why,
     words,
 )
 from dashtrade.tables.compiled_sql import rows
@@ -59,7 +61,7 @@ bots = sa.Table(
     whole("orders_per_day", nullable=True),
     sa.Column("when_closed", sa.Text, nullable=False, server_default="refuse"),
     flag("is_active"),
-    words("paused_reason"),
+    why("paused_reason"),
     words("status"),
     exact("position_quantity"),
     exact("position_cost"),
@@ -202,7 +204,7 @@ def add(
         "created_at": now,
         "updated_at": now,
         "is_active": True,
-        "paused_reason": "",
+        "paused_reason": NO_REASON,
         "status": "READY",
         "position_quantity": zero,
         "position_cost": zero,
@@ -247,12 +249,16 @@ _PAGE = (
 _PAGE_OF_ACCOUNT = _PAGE.where(bots.c.account_id == p("account_id"))
 
 
+# paused by its user, as it is stored now and as it was before there were codes
+_QUIET = ("", stored(Reason(Code.PAUSED_BY_USER)), "paused by its user")
+
+
 def stopped(conn: sa.Connection, owner: int, *, limit: int) -> list[Bot]:
     """Bots that are paused, and not by their user; the latest first."""
     mine = (bots.c.user_id == owner) & ~bots.c.is_active & bots.c.deleted_at.is_(None)
     query = (
         sa.select(bots)
-        .where(mine, bots.c.paused_reason.not_in(["", "paused by its user"]))
+        .where(mine, sa.type_coerce(bots.c.paused_reason, sa.Text).not_in(_QUIET))
         .order_by(bots.c.updated_at.desc())
     )
     return [bot_from_row(row) for row in conn.execute(query.limit(limit))]
@@ -323,7 +329,7 @@ def change_settings(
 
 
 def pause_all(
-    conn: sa.Connection, owner: int, *, reason: str, now: datetime, account_id: int | None = None
+    conn: sa.Connection, owner: int, *, reason: Reason, now: datetime, account_id: int | None = None
 ) -> int:
     mine = (bots.c.user_id == owner) & bots.c.is_active & bots.c.deleted_at.is_(None)
     if account_id is not None:
@@ -333,7 +339,7 @@ def pause_all(
     ).rowcount
 
 
-def pause_scope(conn: sa.Connection, *, scope: str, scope_id: int, reason: str, now: datetime) -> int:
+def pause_scope(conn: sa.Connection, *, scope: str, scope_id: int, reason: Reason, now: datetime) -> int:
     """A halt: the bots stay stopped until each is resumed by hand. The caller has checked the scope."""
     column = {"user": bots.c.user_id, "account": bots.c.account_id, "bot": bots.c.id}.get(scope)
     wanted = bots.c.is_active if column is None else sa.and_(bots.c.is_active, column == scope_id)

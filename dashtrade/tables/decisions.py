@@ -9,8 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
+from dashtrade.domain.reasons import Reason
 from dashtrade.domain.symbols import Symbol
-from dashtrade.tables.base import Instrument, Json
+from dashtrade.tables.base import Instrument, Json, ReasonText
 from dashtrade.tables.bots import bots
 from dashtrade.tables.compiled_sql import first, rows, run
 from dashtrade.tables.lanes import Lane
@@ -42,9 +43,9 @@ class Waiting:
     account_id: int
     symbol: Symbol
     status: str
-    reason: str
+    reason: Reason
     alone: bool
-    taken_back: int
+    cancelled_count: int
     received_at: datetime
     due_at: datetime | None
     held_until: datetime | None
@@ -75,7 +76,8 @@ def open_lanes(conn: sa.Connection, now: datetime) -> list[Lane]:
 
 # --- deciding -----------------------------------------------------------------------------------------------
 
-_TASK = [decisions.c[name] for name in Waiting.__slots__]
+_COLUMNS = {"cancelled_count": "taken_back"}  # of a field whose column is called otherwise
+_TASK = [decisions.c[_COLUMNS.get(name, name)].label(name) for name in Waiting.__slots__]
 
 _FIRST = (
     sa.select(*_TASK)
@@ -151,7 +153,7 @@ def waiting_for_open(conn: sa.Connection, task: Waiting, now: datetime) -> list[
     return rows(conn, _WAITING_FOR_OPEN, given)
 
 
-def wait_for_open(conn: sa.Connection, decision_id: int, *, until: datetime, reason: str) -> None:
+def wait_for_open(conn: sa.Connection, decision_id: int, *, until: datetime, reason: Reason) -> None:
     """It gives up its turn until then, and is known by the two times being one."""
     hold_back(conn, decision_id, due_at=until, held_until=until, reason=reason)
 
@@ -168,8 +170,8 @@ _DECIDED = (
     .where(decisions.c.id == p("decision_id"), WAITING)
     .values(
         status=p("new_status"),
-        reason=p("why"),
-        would=p("would_"),
+        reason=p("why", type_=ReasonText),
+        would=p("would_", type_=ReasonText),
         checks=p("checks_", type_=Json),
         numbers=p("numbers_", type_=Json),
         decided_at=p("now"),
@@ -183,8 +185,8 @@ def decided(
     decision_id: int,
     *,
     status: str,
-    reason: str,
-    would: str,
+    reason: Reason,
+    would: Reason,
     checks: Any,
     numbers: Any,
     now: datetime,
@@ -211,19 +213,19 @@ def decided(
 
 
 def hold_back(conn: sa.Connection, decision_id: int, **values: Any) -> None:
-    """It waits: for the orders it takes back, or for a venue that cannot be asked now."""
+    """It waits: for the orders that are cancelled first, or for a broker that cannot be asked now."""
     conn.execute(sa.update(decisions).where(decisions.c.id == decision_id).values(**values))
 
 
 _END = (
     sa.update(decisions)
     .where(decisions.c.id == p("decision_id"))
-    .values(status=p("new_status"), reason=p("why"), ended_at=p("ended"))
+    .values(status=p("new_status"), reason=p("why", type_=ReasonText), ended_at=p("ended"))
 )
 
 
 def end_decision(
-    conn: sa.Connection, decision_id: int, *, status: str, reason: str, ended: datetime | None
+    conn: sa.Connection, decision_id: int, *, status: str, reason: Reason, ended: datetime | None
 ) -> None:
     run(conn, _END, {"decision_id": decision_id, "new_status": status, "why": reason, "ended": ended})
 

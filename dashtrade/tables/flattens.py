@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from dashtrade.domain.reasons import NO_REASON
 from dashtrade.tables.base import (
     BigId,
     Instrument,
@@ -17,6 +18,7 @@ from dashtrade.tables.base import (
     number,
     owner_column,
     whole,
+    why,
     words,
 )
 
@@ -50,7 +52,7 @@ items = sa.Table(
     sa.Column("symbol", Instrument, nullable=False),
     exact("quantity"),
     words("status"),
-    words("reason"),
+    why("reason"),
     whole("tries"),
     moment("next_at", nullable=True),
     words("signal_id", nullable=True),
@@ -90,7 +92,7 @@ def add(
                 symbol=bot.symbol,
                 quantity=bot.position.quantity,
                 status="waiting",
-                reason="",
+                reason=NO_REASON,
                 tries=0,
                 next_at=None,
                 signal_id=None,

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
 from dashtrade.domain.orders import Effect, Order, OrderStatus
+from dashtrade.domain.reasons import Reason
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import OrderSide, OrderType, TimeInForce
 from dashtrade.tables.accounts import accounts
@@ -17,6 +18,7 @@ from dashtrade.tables.base import (
     Exact,
     Instrument,
     Json,
+    ReasonText,
     exact,
     flag,
     metadata,
@@ -25,6 +27,7 @@ from dashtrade.tables.base import (
     owner_column,
     unindexed,
     whole,
+    why,
     words,
 )
 from dashtrade.tables.compiled_sql import first, one, rows, run, run_many, scalar
@@ -55,7 +58,7 @@ orders = sa.Table(
     words("time_in_force"),
     flag("extended_hours"),
     words("status"),
-    words("reason"),
+    why("reason"),
     words("broker_order_id", nullable=True),
     words("parent_id", nullable=True),
     exact("filled_quantity"),
@@ -83,7 +86,7 @@ events = sa.Table(
     sa.Column("order_id", sa.Text, sa.ForeignKey("orders.id"), nullable=False, index=True),
     moment("at"),
     words("status"),
-    words("detail"),
+    why("detail"),
 )
 
 
@@ -172,7 +175,7 @@ _UPDATE = (
     )
     .values(
         status=p("new_status"),
-        reason=p("why"),
+        reason=p("why", type_=ReasonText),
         broker_order_id=p("broker_id"),
         filled_quantity=p("filled", type_=Exact),
         filled_notional=p("notional", type_=Exact),
@@ -195,7 +198,7 @@ def insert(conn: sa.Connection, new: list[Order]) -> None:
     run_many(conn, _INSERT, [{name: getattr(order, name) for name in Order.__slots__} for order in new])
 
 
-def log(conn: sa.Connection, lines: list[tuple[Order, datetime, str, str]]) -> None:
+def log(conn: sa.Connection, lines: list[tuple[Order, datetime, str, Reason]]) -> None:
     """(order, when, status, detail): one line per change of state, for the story."""
     run_many(
         conn,

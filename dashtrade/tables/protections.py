@@ -13,6 +13,7 @@ from sqlalchemy import bindparam as p
 from dashtrade.domain.bots import Bot, Stop, Switch
 from dashtrade.domain.orders import Effect
 from dashtrade.domain.protections import Exit, Holding, Scope, Sent, Standing
+from dashtrade.domain.reasons import read_stored
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO, OrderType
@@ -29,6 +30,7 @@ from dashtrade.tables.base import (
     number,
     owner_column,
     whole,
+    why,
     words,
 )
 from dashtrade.tables.bots import bots
@@ -65,7 +67,7 @@ locks = sa.Table(
     sa.Column("symbol", Instrument, nullable=True),
     whole("bot_id"),
     words("signal_id"),
-    words("reason"),
+    why("reason"),
     sa.Column("numbers", Json, nullable=False),
     moment("since"),
     moment("until", nullable=True),
@@ -191,7 +193,7 @@ def standing(conn: sa.Connection, bot: Bot, now: datetime) -> Over:
                 kind=r.kind,
                 scope=Scope(r.scope),
                 symbol=r.symbol,
-                reason=r.reason,
+                reason=read_stored(r.reason),
                 until=r.until,
             )
             for r in found

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dashtrade.domain.bots import Bot
-from dashtrade.tables.base import added_id, exact, metadata, moment, number, owner_column, whole, words
+from dashtrade.tables.base import added_id, exact, metadata, moment, number, owner_column, whole, why, words
 
 risk_events = sa.Table(
     "bot_risk_events",
@@ -21,7 +21,7 @@ risk_events = sa.Table(
     exact("threshold"),
     exact("actual"),
     words("action"),
-    words("detail"),
+    why("detail"),
     words("signal_id", nullable=True),
     sa.Index("ix_bot_risk_events_user_id", "user_id", "id"),
 )

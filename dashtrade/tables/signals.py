@@ -12,11 +12,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
+from dashtrade.domain.reasons import NO_REASON, Reason
 from dashtrade.domain.symbols import Symbol
 from dashtrade.tables.base import (
     BigId,
     Instrument,
     Json,
+    ReasonText,
     flag,
     is_postgres,
     metadata,
@@ -24,6 +26,7 @@ from dashtrade.tables.base import (
     number,
     owner_column,
     whole,
+    why,
     words,
 )
 from dashtrade.tables.compiled_sql import first, one, run, run_many, scalar
@@ -45,11 +48,12 @@ signals = sa.Table(
     whole("timeframe", nullable=True),
     words("action"),
     words("status"),
-    words("reason"),
+    why("reason"),
     words("dedupe_key", nullable=True),
     words("body_hash"),
     whole("duplicate_count"),
     moment("repeated_at", nullable=True),
+    sa.Column("reading", Json, nullable=True),  # the signal as it was read when it came
     words("raw", nullable=True),
     words("sender"),
     moment("ended_at", nullable=True),
@@ -72,8 +76,8 @@ decisions = sa.Table(
     whole("account_id"),
     sa.Column("symbol", Instrument, nullable=False),
     words("status"),
-    words("reason"),
-    words("would"),
+    why("reason"),
+    why("would"),
     flag("alone"),
     sa.Column("checks", Json, nullable=True),
     sa.Column("numbers", Json, nullable=True),
@@ -109,7 +113,7 @@ _REPEAT_OF = (
 )
 
 
-SYSTEM = {"end_signal", "hold", "lock_key", "raw_of"}
+SYSTEM = {"end_signal", "hold", "lock_key", "stored"}
 
 
 def lock_key(conn: sa.Connection, key: str) -> None:
@@ -164,8 +168,8 @@ def add(
                     "account_id": bot.account_id,
                     "symbol": bot.symbol,
                     "status": "waiting",
-                    "reason": "",
-                    "would": "",
+                    "reason": NO_REASON,
+                    "would": NO_REASON,
                     "alone": len(bots) == 1,
                     "checks": None,
                     "numbers": None,
@@ -194,23 +198,22 @@ def hold(conn: sa.Connection, signal_id: str) -> None:
 _SIGNAL_END = (
     sa.update(signals)
     .where(signals.c.id == p("signal_id"))
-    .values(status=p("new_status"), reason=p("why"), ended_at=p("ended"))
+    .values(status=p("new_status"), reason=p("why", type_=ReasonText), ended_at=p("ended"))
 )
 
 
 def end_signal(
-    conn: sa.Connection, signal_id: str, *, status: str, reason: str, ended: datetime | None
+    conn: sa.Connection, signal_id: str, *, status: str, reason: Reason, ended: datetime | None
 ) -> None:
     run(conn, _SIGNAL_END, {"signal_id": signal_id, "new_status": status, "why": reason, "ended": ended})
 
 
-_RAW = sa.select(signals.c.raw, signals.c.origin).where(signals.c.id == p("signal_id"))
+_STORED = sa.select(signals.c.reading, signals.c.raw).where(signals.c.id == p("signal_id"))
 
 
-def raw_of(conn: sa.Connection, signal_id: str) -> tuple[str, str]:
-    """(the stored body, who asked)."""
-    row = one(conn, _RAW, {"signal_id": signal_id})
-    return row.raw, row.origin
+def stored(conn: sa.Connection, signal_id: str) -> Any:
+    """Its `reading`, and its `raw` text; the first is missing in records that are older than it."""
+    return one(conn, _STORED, {"signal_id": signal_id})
 
 
 # --- reading ------------------------------------------------------------------------------------------------
@@ -240,7 +243,9 @@ def list_page(
     symbol: Symbol | None = None,
     bot_id: int | None = None,
 ) -> list[Any]:
-    query = sa.select(*[c for c in signals.c if c.name != "raw"]).where(signals.c.user_id == owner)
+    query = sa.select(*[c for c in signals.c if c.name not in ("raw", "reading")]).where(
+        signals.c.user_id == owner
+    )
     if before:
         query = query.where(signals.c.id < before)
     if status:

@@ -52,6 +52,11 @@ def _sized(kind: str | None, *, leaving: bool) -> Read[Size]:
     return read
 
 
+def read_part_of_position(value: str, where: str) -> Size:
+    """A part of a position: a quantity, or a share of it such as "50%"."""
+    return _sized(None, leaving=True)(value, where)
+
+
 def read_size(fields: Fields, action: Action) -> Size | None:
     kind, leaving = fields.one("sizekind", read_choice(SIZE_KINDS)), action in EXITS
     found = fields.read("size", _sized(kind, leaving=leaving))

@@ -13,6 +13,7 @@ from dashtrade.domain.exits import exits as exit_rules
 from dashtrade.domain.exits.broker_held import Entry, Held, held_natively, written_as_held
 from dashtrade.domain.orders import Effect
 from dashtrade.domain.ports import Rules
+from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason
 from dashtrade.domain.signals import ExitPlan, Signal, Target
 from dashtrade.domain.values import (
     ZERO,
@@ -40,22 +41,17 @@ def closing_step(signal: Signal, view: View, sized_by: Signal | None) -> Step:
         size, owned=abs(owned), price=view.quote.mid, rules=view.rules, part_step=_part_step(view)
     )
     kind = sized_by.order_type if sized_by and sized_by.order_type else OrderType.MARKET
-    quantity, words = sized.quantity, f"{side} {sized.words}"
+    quantity, how, notes = sized.quantity, sized.how, []
     if (
         view.drift is not None
         and (left := floor_to(view.drift.left_for(owned), view.rules.quantity_step)) < quantity
     ):
-        quantity, words = (
-            left,
-            f"{side} {plain(left)}: the broker has no more of the {plain(abs(owned))} on record",
-        )
+        quantity, how = left, reason(Code.ALL_THE_BROKER_HAS, quantity=left, owned=abs(owned))
     if view.shared is not None:
         can = netting.sendable(quantity, side, view.shared.net, view.bot.symbol, view.capabilities)
         if can < quantity:
-            quantity, words = (
-                can,
-                f"{words}; {plain(can)} now, as the rest cannot be sold short in whole shares",
-            )
+            quantity = can
+            notes.append(reason(Code.ONLY_PART_SENDABLE, quantity=can))
     limit = (
         round_to(signal.limit_price, view.rules.price_step)
         if kind is not OrderType.MARKET and signal.limit_price
@@ -63,7 +59,7 @@ def closing_step(signal: Signal, view: View, sized_by: Signal | None) -> Step:
     )
     if kind is OrderType.MARKET and _outside_hours(signal, view):
         kind, limit = OrderType.LIMIT, _reaching(view, side)
-        words += f", at a limit of {plain(limit)} so that it trades outside the regular hours"
+        notes.append(reason(Code.LIMIT_OUTSIDE_HOURS, limit=limit))
     whole = abs(owned) - quantity < max(view.rules.min_quantity, view.rules.quantity_step)
     return make_step(
         signal,
@@ -73,7 +69,8 @@ def closing_step(signal: Signal, view: View, sized_by: Signal | None) -> Step:
         quantity=quantity,
         kind=kind,
         limit=limit,
-        words=words,
+        how=how,
+        notes=notes,
     )
 
 
@@ -111,9 +108,11 @@ def opening_step(
     price, limit = _prices(signal, view, order_side, kind)
     plan = exit_rules.plan_for(signal, ExitPlan() if effect is Effect.ADD else bot.exit_plan)
     if why := exit_rules.misplaced(plan, price, side) or _no_hours(signal, view, kind):
-        return NoSize(reason=why, numbers={"price": plain(price)})
-    quantity, words = fixed, f"the same {plain(fixed)}" if fixed else ""
-    if quantity is None:
+        return NoSize(reason=why)
+    notes = _limit_rounded(signal, limit)
+    if fixed is not None:
+        quantity, how = fixed, reason(Code.SAME_SIZE, quantity=fixed)
+    else:
         own = signal.size if bot.allow_alert_size else None
         sized = entry_size(
             own or bot.size,
@@ -125,10 +124,9 @@ def opening_step(
         )
         if isinstance(sized, NoSize):
             return sized
-        ignored = (
-            " (the alert's own size is not allowed by the bot)" if signal.size is not None and not own else ""
-        )
-        quantity, words = sized.quantity, sized.words + ignored
+        if signal.size is not None and not own:
+            notes.append(Reason(Code.ALERT_SIZE_IGNORED))
+        quantity, how = sized.quantity, sized.how
     step = make_step(
         signal,
         view,
@@ -138,7 +136,8 @@ def opening_step(
         kind=kind,
         limit=limit,
         price=price,
-        words=f"{order_side} {words}{_limit_said(signal, kind, limit)}",
+        how=how,
+        notes=notes,
         entry=True,
     )
     return _with_exits(step, plan, view)
@@ -157,29 +156,22 @@ def _rules_for(signal: Signal, view: View, side: OrderSide, kind: OrderType) -> 
     )
 
 
-def _no_hours(signal: Signal, view: View, kind: OrderType) -> str:
+def _no_hours(signal: Signal, view: View, kind: OrderType) -> Reason:
     """Why an entry cannot trade outside the regular hours, if it is to."""
     can = view.capabilities
-    if (
-        not (signal.extended_hours or view.bot.order_defaults.extended_hours)
-        or view.market_open
-        or view.bot.symbol.is_crypto
-    ):
-        return ""
+    wanted = signal.extended_hours or view.bot.order_defaults.extended_hours
+    if not wanted or view.market_open or view.bot.symbol.is_crypto:
+        return NO_REASON
     if not can.extended_hours:
-        return f"the market is closed, and {can.name} does not trade outside the regular hours"
-    return (
-        ""
-        if kind is OrderType.LIMIT
-        else f"outside the regular hours {can.name} takes limit orders only: send orderType limit"
-    )
+        return reason(Code.NO_EXTENDED_HOURS, broker=can.name)
+    return NO_REASON if kind is OrderType.LIMIT else reason(Code.LIMIT_ONLY_OUTSIDE_HOURS, broker=can.name)
 
 
-def _limit_said(signal: Signal, kind: OrderType, limit: Decimal | None) -> str:
+def _limit_rounded(signal: Signal, limit: Decimal | None) -> list[Reason]:
     """The rounding done to a limit, before and after."""
-    if limit is None or signal.limit_price in (None, limit):
-        return ""
-    return f", limit {plain(signal.limit_price)} rounded to {plain(limit)}"
+    if limit is None or signal.limit_price is None or signal.limit_price == limit:
+        return []
+    return [reason(Code.LIMIT_ROUNDED, given=signal.limit_price, limit=limit)]
 
 
 def _with_exits(step: Step, plan: ExitPlan, view: View) -> Step:
@@ -206,13 +198,19 @@ def _with_exits(step: Step, plan: ExitPlan, view: View) -> Step:
     )
     if isinstance(held, Held):
         targets = [t for t in (*held.plan.take_profits, held.plan.stop_loss) if t is not None]
-        prices = [plain(given(t.price, "price")) for t in targets]
-        words = f"{step.words}; exits at {' and '.join(prices)} held at {can.name}"
+        prices = " and ".join(plain(given(t.price, "price")) for t in targets)
+        how = _with_note(step.how, reason(Code.EXITS_AT_BROKER, prices=prices, broker=can.name))
         return replace(
-            step, exits=written_as_held(held.plan, can.name), time_in_force=held.time_in_force, words=words
+            step, exits=written_as_held(held.plan, can.name), time_in_force=held.time_in_force, how=how
         )
-    why = f" ({held})" if held else ""
-    return replace(step, exits=exit_rules.written(plan), words=f"{step.words}; exits kept by DashTrade{why}")
+    note = reason(Code.EXITS_BY_DASHTRADE, because=held) if held else Reason(Code.EXITS_BY_DASHTRADE)
+    return replace(step, exits=exit_rules.written(plan), how=_with_note(step.how, note))
+
+
+def _with_note(how: Reason, note: Reason) -> Reason:
+    notes = how.facts["notes"]
+    assert isinstance(notes, tuple)
+    return Reason(how.code, {**how.facts, "notes": (*notes, note)})
 
 
 def _prices(signal: Signal, view: View, side: OrderSide, kind: OrderType) -> tuple[Decimal, Decimal | None]:
@@ -245,7 +243,8 @@ def make_step(
     quantity: Decimal,
     kind: OrderType,
     limit: Decimal | None,
-    words: str,
+    how: Reason,
+    notes: list[Reason],
     price: Decimal | None = None,
     entry: bool = False,
 ) -> Step:
@@ -255,7 +254,7 @@ def make_step(
     waits = lasts is not TimeInForce.DAY and kind is not OrderType.MARKET
     if quantity % 1 and waits and kind in _fractions_by_the_day(view):  # an exit: entries are sized by it
         lasts = TimeInForce.DAY
-        words += f", as a day order: {view.capabilities.name} takes fractions of a share in no other"
+        notes = [*notes, reason(Code.DAY_ORDER_FOR_FRACTION, broker=view.capabilities.name)]
     extended = (
         (signal.extended_hours or view.bot.order_defaults.extended_hours)
         and kind is OrderType.LIMIT
@@ -273,7 +272,7 @@ def make_step(
         trail_percent=signal.trail_percent if trails else None,
         time_in_force=lasts,
         extended_hours=extended and not view.bot.symbol.is_crypto,
-        words=words,
+        how=reason(Code.STEP, side=str(side), size=how, notes=tuple(notes)),
     )
 
 

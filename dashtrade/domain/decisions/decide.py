@@ -19,17 +19,18 @@ from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.decisions.view import View, WaitingEntry
 from dashtrade.domain.exits import exits as exit_rules
 from dashtrade.domain.orders import Effect, Order
+from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason
 from dashtrade.domain.signals import Action, Signal
-from dashtrade.domain.values import ZERO, Side, iso, plain
+from dashtrade.domain.values import ZERO, Side
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelFirst:
-    """Orders of this bot that stand in the way: take them back, wait until they have ended, then decide
+    """Orders of this bot that stand in the way: cancel them, wait until they have ended, then decide
     again."""
 
     order_ids: tuple[str, ...]
-    reason: str
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +38,7 @@ class Later:
     """Not before: the bot acts on its entries with a delay, or another bot's way out is under way."""
 
     due_at: datetime
-    reason: str = ""
+    reason: Reason = NO_REASON
 
 
 Decision = Approved | Refused | CancelFirst | Later | Wait
@@ -76,10 +77,7 @@ def _too_old(view: View) -> Refused | None:
     if view.expires_at is None or view.now <= view.expires_at:
         return None
     late = (view.now - view.expires_at).total_seconds()
-    return Refused(
-        reason=f"the alert is too old: it was good until {iso(view.expires_at)}, {late:.0f} s ago",
-        numbers={"good_until": iso(view.expires_at), "now": iso(view.now)},
-    )
+    return Refused(reason=reason(Code.TOO_OLD, good_until=view.expires_at, late=f"{late:.0f}", now=view.now))
 
 
 def _cancelled_first(signal: Signal, view: View) -> CancelFirst | None:
@@ -88,7 +86,7 @@ def _cancelled_first(signal: Signal, view: View) -> CancelFirst | None:
     standing = _unfilled(view)
     asked = signal.cancel_first or (view.bot.order_defaults.cancel_first and signal.action in ENTRIES)
     return (
-        _take_back(standing, "the alert asked for it" if signal.cancel_first else "the bot is set so")
+        _cancel_first(standing, Code.CANCEL_ASKED_BY_ALERT if signal.cancel_first else Code.CANCEL_SET_BY_BOT)
         if asked and standing
         else None
     )
@@ -104,21 +102,16 @@ def _others_first(view: View, said: Approved | Refused | Wait) -> Decision:
     if any(not step.effect.reduces for step in said.steps) and (
         held := [order for order in view.others_orders if order.parent_id]
     ):
-        return _take_back(
-            held, "exits of another bot stand at the broker, which would refuse this order beside them"
-        )
+        return _cancel_first(held, Code.CANCEL_OTHERS_EXITS)
     first = said.steps[0]
     if not first.effect.reduces:
         return said
     net = view.shared.net if view.shared is not None else None
     found = netting.in_the_way(view.others_orders, first.quantity, first.side, net, view.capabilities)
     if movable := [order for order in found if order.rests or not order.effect.reduces]:
-        return _take_back(movable, "an order of another bot stands in the way of this exit")
+        return _cancel_first(movable, Code.CANCEL_OTHERS_ORDER)
     if found:
-        return Later(
-            due_at=view.now + ANOTHER_LOOK,
-            reason="waits until the exit of another bot of this account is filled",
-        )
+        return Later(due_at=view.now + ANOTHER_LOOK, reason=Reason(Code.WAITS_FOR_OTHERS_EXIT))
     return said
 
 
@@ -146,16 +139,11 @@ def _enter(signal: Signal, view: View, side: Side) -> Proposal | Refused | Cance
     same = [order for order in entries if order.side.sign == side.sign]
     against = [order.id for order in entries if order.side.sign != side.sign]
     if owned * side.sign > 0:
-        return Refused(reason=f"already {side} {plain(abs(owned))}: nothing to do (send ADD to add to it)")
+        return Refused(reason=reason(Code.ALREADY_OWNED, side=str(side), quantity=abs(owned)))
     if same:
-        return Refused(
-            reason=(
-                f"an order to {same[0].side} {plain(same[0].quantity)} is still working: a second one is "
-                "not stacked on it"
-            )
-        )
+        return Refused(reason=_working(same[0]))
     if against or (owned and view.working):
-        return _take_back(view.working, "a new direction")
+        return _cancel_first(view.working, Code.CANCEL_NEW_DIRECTION)
     exits = (closing_step(signal, view, None),) if owned else ()
     if exits and _missing(view):
         return _no_further(exits, view)
@@ -169,8 +157,7 @@ def _enter(signal: Signal, view: View, side: Side) -> Proposal | Refused | Cance
 def _wrong_side(signal: Signal, view: View, side: Side) -> Refused:
     entry = opening_step(signal, view, side, Effect.OPEN, None)
     return Refused(
-        reason=f"the bot trades {view.bot.sides} only, and there is no position to close",
-        numbers={"sides": str(view.bot.sides), "asked_for": str(side)},
+        reason=reason(Code.SIDE_NOT_TRADED, sides=str(view.bot.sides), asked_for=str(side)),
         would=would_have(entry if isinstance(entry, Step) else None),
     )
 
@@ -178,7 +165,7 @@ def _wrong_side(signal: Signal, view: View, side: Side) -> Refused:
 def _exit(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
     owned = view.bot.position.quantity
     if signal.only_side and owned and Side.of(owned) is not signal.only_side:
-        return Refused(reason=f"the bot is {Side.of(owned)}, and the alert closes a {signal.only_side} only")
+        return Refused(reason=reason(Code.OTHER_SIDE, side=str(Side.of(owned)), only=str(signal.only_side)))
     queued = [
         order
         for order in view.working
@@ -186,63 +173,52 @@ def _exit(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
     ]
     if queued and not view.market_open:
         return Refused(
-            reason=(
-                f"an order to {queued[0].side} {plain(queued[0].quantity)} waits at "
-                f"{view.capabilities.name} for the market to open already"
+            reason=reason(
+                Code.CLOSE_QUEUED,
+                side=str(queued[0].side),
+                quantity=queued[0].quantity,
+                broker=view.capabilities.name,
             )
         )
     if view.working:
-        return _take_back(view.working, "the position is being closed")
+        return _cancel_first(view.working, Code.CANCEL_FOR_CLOSE)
     if not owned:
-        if view.taken_back:
+        if view.cancelled_count:
             return Proposal(
-                exits=(), entry=None, done=f"took back {view.taken_back} order(s); nothing is left to close"
+                exits=(), entry=None, done=reason(Code.CANCELLED_AND_FLAT, count=view.cancelled_count)
             )
         if superseded(signal, view):
-            return Proposal(
-                exits=(), entry=None, done="took back the entry that waited for the market to open"
-            )
-        return Refused(reason="nothing to close: the bot owns nothing")
+            return Proposal(exits=(), entry=None, done=Reason(Code.CANCELLED_WAITING_ENTRY))
+        return Refused(reason=Reason(Code.NOTHING_TO_CLOSE))
     if _is_dust(view):
         least = max(view.rules.min_quantity, view.rules.quantity_step)
-        return Refused(
-            reason=(
-                f"what is left, {plain(abs(owned))}, is less than the smallest order here, {plain(least)}: "
-                "it stays, and counts as nothing"
-            ),
-            numbers={"dust": plain(owned)},
-        )
+        return Refused(reason=reason(Code.DUST, left=abs(owned), least=least, dust=owned))
     step = closing_step(signal, view, signal)
     if step.quantity <= 0 and _missing(view):
         return _no_further((step,), view)
     if step.quantity <= 0:
-        return Refused(
-            reason=(
-                "the part to close is smaller than the smallest order here, "
-                f"{plain(view.rules.quantity_step)}"
-            )
-        )
+        return Refused(reason=reason(Code.PART_TOO_SMALL, least=view.rules.quantity_step))
     return Proposal(exits=(step,), entry=None)
 
 
 def _add(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
     owned = view.bot.position.quantity
     if not owned:
-        return Refused(reason="nothing to add to: the bot owns nothing")
+        return Refused(reason=Reason(Code.NOTHING_TO_ADD_TO))
     entries = [order for order in view.working if not order.effect.reduces]
     if entries:
-        return Refused(reason=f"an order to {entries[0].side} {plain(entries[0].quantity)} is still working")
+        return Refused(reason=_working(entries[0]))
     if legs := [order for order in view.working if order.parent_id]:
-        return _take_back(legs, "the position grows, and its exits with it")
+        return _cancel_first(legs, Code.CANCEL_FOR_ADD)
     return _with_entry(signal, view, (), opening_step(signal, view, Side.of(owned), Effect.ADD, None))
 
 
 def _reverse(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
     owned = view.bot.position.quantity
     if view.working:
-        return _take_back(view.working, "the position is being reversed")
+        return _cancel_first(view.working, Code.CANCEL_FOR_REVERSE)
     if not owned:
-        return Refused(reason="nothing to reverse: the bot owns nothing")
+        return Refused(reason=Reason(Code.NOTHING_TO_REVERSE))
     side = Side.SHORT if owned > 0 else Side.LONG
     exits = (closing_step(signal, view, None),)
     if _missing(view):
@@ -257,38 +233,31 @@ def _reverse(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
 
 def _cancel(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
     if standing := _unfilled(view):
-        return _take_back(standing, "the alert asked for it")
-    if view.taken_back:
-        return Proposal(exits=(), entry=None, done=f"took back {view.taken_back} order(s)")
+        return _cancel_first(standing, Code.CANCEL_ASKED_BY_ALERT)
+    if view.cancelled_count:
+        return Proposal(exits=(), entry=None, done=reason(Code.CANCELLED, count=view.cancelled_count))
     if superseded(signal, view):
-        return Proposal(exits=(), entry=None, done="took back the entry that waited for the market to open")
-    return Refused(reason="nothing to take back: no order is working")
+        return Proposal(exits=(), entry=None, done=Reason(Code.CANCELLED_WAITING_ENTRY))
+    return Refused(reason=Reason(Code.NOTHING_TO_CANCEL))
 
 
 def _break_even(view: View) -> Proposal | Refused | CancelFirst:
     """The stop goes to the entry price. Where the venue holds it, DashTrade keeps the exits from then on."""
     bot, price = view.bot, view.bot.position.average_price
     if price is None:
-        return Refused(reason="there is no stop to move to break-even: the bot owns nothing")
+        return Refused(reason=Reason(Code.NO_POSITION_FOR_STOP))
     mark, sign = view.quote.bid if bot.position.quantity > 0 else view.quote.ask, bot.position.side.sign
     if (mark - price) * sign <= 0:
-        return Refused(
-            reason=(
-                f"the price {plain(mark)} has not passed the entry price {plain(price)}: a stop there "
-                "would close at once (send close if that is meant)"
-            )
-        )
+        return Refused(reason=reason(Code.BREAK_EVEN_NOT_REACHED, mark=mark, price=price))
     kept = exit_rules.at_break_even(bot.exits or {}, bot.position)
     if kept == bot.exits:
-        return Refused(
-            reason=f"the stop stands at {plain(Decimal(kept['stop']))}, which is break-even or better already"
-        )
+        return Refused(reason=reason(Code.BREAK_EVEN_ALREADY, stop=Decimal(kept["stop"])))
     if legs := [order for order in view.working if order.parent_id]:
-        return _take_back(legs, "the stop is being moved")
+        return _cancel_first(legs, Code.CANCEL_FOR_STOP)
     return Proposal(
         exits=(),
         entry=None,
-        done=f"the stop moves to the entry price, {plain(price)}",
+        done=reason(Code.STOP_TO_ENTRY_PRICE, price=price),
         keeps=exit_rules.released(kept),
     )
 
@@ -299,15 +268,19 @@ def _unfilled(view: View) -> list[Order]:
     return [order for order in view.working if order.parent_id is None]
 
 
-def _missing(view: View) -> str:
-    """What the broker lacks of what the bot owns, where their books differ; empty if nothing."""
+def _missing(view: View) -> Reason:
+    """What the broker lacks of what the bot owns, where their books differ."""
     owned, drift = view.bot.position.quantity, view.drift
     if drift is None or drift.left_for(owned) >= abs(owned):
-        return ""
-    left, name = drift.left_for(owned), view.bot.symbol.short
-    return (
-        f"the broker has {plain(left)} of the {plain(abs(owned))} {name} this bot owns, and no more is "
-        "sent than that. Say what happened to the rest: give the difference to a bot, or keep it outside"
+        return NO_REASON
+    return reason(
+        Code.BROKER_HAS_LESS,
+        left=drift.left_for(owned),
+        owned=abs(owned),
+        symbol=view.bot.symbol.short,
+        broker=drift.theirs,
+        bots=drift.ours,
+        drift=drift.id,
     )
 
 
@@ -315,12 +288,7 @@ def _no_further(exits: tuple[Step, ...], view: View) -> Proposal | Refused:
     """What the broker still has is closed; nothing is opened on top of what it lacks."""
     if exits[0].quantity > 0:
         return Proposal(exits=exits, entry=None, done=_missing(view))
-    drift = view.drift
-    assert drift is not None
-    return Refused(
-        reason=_missing(view),
-        numbers={"broker": plain(drift.theirs), "bots": plain(drift.ours), "drift": str(drift.id)},
-    )
+    return Refused(reason=_missing(view))
 
 
 def _is_dust(view: View) -> bool:
@@ -328,8 +296,12 @@ def _is_dust(view: View) -> bool:
     return ZERO < abs(view.bot.position.quantity) < max(view.rules.min_quantity, view.rules.quantity_step)
 
 
-def _take_back(orders: Iterable[Order], why: str) -> CancelFirst:
-    return CancelFirst(order_ids=tuple(order.id for order in orders), reason=why)
+def _cancel_first(orders: Iterable[Order], why: Code) -> CancelFirst:
+    return CancelFirst(order_ids=tuple(order.id for order in orders), reason=Reason(why))
+
+
+def _working(order: Order) -> Reason:
+    return reason(Code.ENTRY_WORKING, side=str(order.side), quantity=order.quantity)
 
 
 def _with_entry(
@@ -338,5 +310,5 @@ def _with_entry(
     if isinstance(entry, Step):
         return Proposal(exits=exits, entry=entry)
     if exits:
-        return Proposal(exits=exits, entry=None, done=f"closes only: {entry.reason}")
-    return Refused(reason=entry.reason, numbers=entry.numbers)
+        return Proposal(exits=exits, entry=None, done=reason(Code.EXIT_ONLY, because=entry.reason))
+    return Refused(reason=entry.reason)

@@ -14,8 +14,9 @@ from decimal import Decimal
 from dashtrade.domain.exits.broker_held import is_native
 from dashtrade.domain.orders import Effect, Order, OrderStatus
 from dashtrade.domain.ports import Capabilities, Rules
+from dashtrade.domain.reasons import NO_REASON, Code, Fact, Reason, reason
 from dashtrade.domain.symbols import Symbol
-from dashtrade.domain.values import ZERO, OrderSide, client_order_id, floor_to, plain
+from dashtrade.domain.values import ZERO, OrderSide, client_order_id, floor_to
 
 ONE = Decimal(1)
 APART = 10  # between the numbers of a decision's steps: what one of them is split into comes in between
@@ -120,36 +121,21 @@ def cannot_be_left(
     symbol: Symbol,
     rules: Rules,
     can: Capabilities,
-) -> str:
-    """Why what an entry buys or sells short could not be given up again beside what the others own. Empty:
-    it could.
+) -> Reason:
+    """Why what an entry buys or sells short could not be given up again beside what the others own.
 
     While others are short, selling a long position takes the account short, and brokers sell short in whole
     shares alone."""
-    name = symbol.short
+    facts: dict[str, Fact] = {"symbol": symbol.short, "broker": can.name}
     if side is OrderSide.SELL and wants_whole_shorts(symbol, can) and shared.fraction:
-        return (
-            f"{plain(shared.fraction)} {name} on this account is a fraction of a share, which could not be "
-            f"sold beside a short position: {can.name} sells short in whole shares only. Close it first, "
-            "or use another account"
-        )
+        return reason(Code.FRACTION_BESIDE_SHORT, quantity=shared.fraction, **facts)
     if side is OrderSide.BUY and shared.short:
         if not rules.shortable:
-            return (
-                f"this account is short {name} beside this bot, and {can.name} does not take new shorts of "
-                "it now: a long position could not be closed while that short stands"
-            )
+            return reason(Code.LONG_BESIDE_SHORT, **facts)
         if wants_whole_shorts(symbol, can) and (owned + quantity) % 1:
-            return (
-                f"this account is short {name} beside this bot: {plain(owned + quantity)} could not be "
-                f"sold again, as {can.name} sells short in whole shares only. Use a size in whole shares, "
-                "or another account"
-            )
-    return ""
+            return reason(Code.FRACTION_LONG_BESIDE_SHORT, quantity=owned + quantity, **facts)
+    return NO_REASON
 
 
-def split_words(first: Order, rest: Order) -> str:
-    return (
-        f"the account holds {plain(first.quantity)} of it, as other bots hold the other way: "
-        f"{first.side} {plain(first.quantity)} now, and {plain(rest.quantity)} once that is filled"
-    )
+def split_reason(first: Order, rest: Order) -> Reason:
+    return reason(Code.SPLIT_AT_ZERO, side=str(first.side), first=first.quantity, rest=rest.quantity)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.protections import Fired
+from dashtrade.domain.reasons import NO_REASON, Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     name: str
     ok: bool
-    detail: str
-    numbers: dict[str, str] = field(default_factory=dict)
+    reason: Reason
     fired: tuple[Fired, ...] = ()  # the protections that said no
 
 
@@ -23,9 +23,8 @@ class Check:
 class Refused:
     """Nothing is sent, and why. A skip (already long) is a refusal too."""
 
-    reason: str
-    numbers: dict[str, str] = field(default_factory=dict)
-    would: str = ""
+    reason: Reason
+    would: Reason = NO_REASON
     checks: tuple[Check, ...] = ()
 
 
@@ -35,7 +34,7 @@ class Wait:
     it."""
 
     until: datetime
-    reason: str
+    reason: Reason
     entry: bool
 
 
@@ -45,5 +44,5 @@ class Proposal:
 
     exits: tuple[Step, ...]
     entry: Step | None
-    done: str = ""  # already carried out (orders taken back), with nothing left to send
+    done: Reason = NO_REASON  # already carried out (orders cancelled), with nothing left to send
     keeps: dict[str, Any] | None = None

@@ -20,8 +20,9 @@ from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.decisions.view import View
 from dashtrade.domain.orders import Effect
 from dashtrade.domain.position_mismatch import DriftStatus
-from dashtrade.domain.protections import Fired, Guard, MarketClosed, Scope, Seen, locked_words
-from dashtrade.domain.values import ZERO, OrderSide, iso, money, plain
+from dashtrade.domain.protections import Fired, Guard, MarketClosed, Scope, Seen
+from dashtrade.domain.reasons import NO_REASON, Code, Fact, Reason, reason, several
+from dashtrade.domain.values import ZERO, OrderSide
 
 _KEY = object()
 
@@ -36,7 +37,7 @@ class Approved:
 
     steps: tuple[Step, ...]
     checks: tuple[Check, ...]
-    reason: str = ""
+    reason: Reason = NO_REASON
     keeps: dict[str, Any] | None = None  # the exits the bot is to keep from now on, where they change
     key: object = None
 
@@ -51,46 +52,38 @@ def review(proposal: Proposal, view: View) -> Approved | Refused | Wait:
     checks = tuple(rule(entry, view) for rule in RULES) if entry else ()
     failed = next((check for check in checks if not check.ok), None)
     wait = _wait(proposal, failed, view) if not view.market_open else None
-    if wait is not None and not view.account_ok:
+    if wait is not None and not view.account_problem:
         return wait
     if failed and proposal.exits and all(check.ok or _waits(check, view) for check in checks):
         # the way out is queued for the open, and the entry follows its fill as in any change of sides
         failed = None
     steps = proposal.exits + ((entry,) if entry and not failed else ())
-    if view.account_ok:
-        return Refused(
-            reason=view.account_ok, would=would_have(entry or (steps[0] if steps else None)), checks=checks
-        )
+    if view.account_problem:
+        would = would_have(entry or (steps[0] if steps else None))
+        return Refused(reason=view.account_problem, would=would, checks=checks)
     if failed and not steps and not proposal.done:
-        return Refused(reason=failed.detail, numbers=failed.numbers, would=would_have(entry), checks=checks)
-    reason = f"closes only: {failed.detail}" if failed else proposal.done
-    return Approved(steps=steps, checks=checks, reason=reason, keeps=proposal.keeps, key=_KEY)
+        return Refused(reason=failed.reason, would=would_have(entry), checks=checks)
+    why = reason(Code.EXIT_ONLY, because=failed.reason) if failed else proposal.done
+    return Approved(steps=steps, checks=checks, reason=why, keeps=proposal.keeps, key=_KEY)
 
 
 def _wait(proposal: Proposal, failed: Check | None, view: View) -> Wait | Refused | None:
-    """At a closed market: a way out waits where the venue would not take it; an entry waits where its bot
-    says so."""
+    """At a closed market: an exit waits where the broker would not take it; an entry waits where its bot says
+    so."""
     name, opens = view.bot.symbol.short, view.opens_at
     if proposal.exits and not view.capabilities.queues_when_closed:
-        known = f", which is expected at {iso(opens)}" if opens else "; it is asked every minute"
-        return Wait(
-            until=max(opens, view.now + SOON) if opens else view.now + ASK_AGAIN,
-            reason=f"waits for the market of {name} to open{known}",
-            entry=False,
-        )
+        if opens is None:
+            why = reason(Code.WAITS_FOR_OPEN_UNKNOWN, symbol=name)
+            return Wait(until=view.now + ASK_AGAIN, reason=why, entry=False)
+        why = reason(Code.QUEUED_FOR_OPEN, symbol=name, opens_at=opens)
+        return Wait(until=max(opens, view.now + SOON), reason=why, entry=False)
     if proposal.exits or failed is None or opens is None or not _waits(failed, view):
         return None
     if view.expires_at is not None and view.expires_at < opens:
-        return Refused(
-            reason=f"{failed.detail}, and the alert is good until {iso(view.expires_at)} only",
-            numbers=failed.numbers,
-            would=would_have(proposal.entry),
-        )
-    return Wait(
-        until=max(opens, view.now + SOON),
-        reason=f"waits for the market of {name} to open at {iso(opens)}, and is then looked at anew",
-        entry=True,
-    )
+        why = reason(Code.EXPIRES_BEFORE_OPEN, because=failed.reason, good_until=view.expires_at)
+        return Refused(reason=why, would=would_have(proposal.entry))
+    why = reason(Code.WAITS_FOR_OPEN, symbol=name, opens_at=opens)
+    return Wait(until=max(opens, view.now + SOON), reason=why, entry=True)
 
 
 def _waits(check: Check, view: View) -> bool:
@@ -98,53 +91,48 @@ def _waits(check: Check, view: View) -> bool:
     return check.name == _MARKET and view.bot.when_closed is WhenClosed.WAIT and view.opens_at is not None
 
 
-def entry_still_allowed(bot: Bot, switches: tuple[Switch, ...]) -> str:
-    """Asked again at the moment of sending: what was paused meanwhile stops at once. Empty: it may go."""
+def entry_still_allowed(bot: Bot, switches: tuple[Switch, ...]) -> Reason:
+    """Asked again at the moment of sending: what was paused meanwhile stops at once. No reason: it may go."""
     if not bot.is_active or bot.deleted_at:
-        return "the bot was paused before the order was sent"
+        return Reason(Code.PAUSED_BEFORE_SENDING)
     on = next((switch for switch in switches if switch.stop is not Stop.NONE), None)
-    return (
-        f"{_SCOPES[on.scope]} was switched to {on.stop.replace('_', ' ')} before the order was sent"
-        if on
-        else ""
-    )
+    if on is None:
+        return NO_REASON
+    return reason(Code.SWITCHED_BEFORE_SENDING, scope=on.scope, switch=str(on.stop))
 
 
-def would_have(step: Step | None) -> str:
+def would_have(step: Step | None) -> Reason:
     """For a refusal: what would have been ordered."""
     if step is None:
-        return ""
-    at = f" at {plain(step.limit_price)}" if step.limit_price is not None else ""
-    verb = "bought" if step.side is OrderSide.BUY else "sold"
-    return f"would have {verb} {plain(step.quantity)}{at}"
+        return NO_REASON
+    limit: dict[str, Fact] = {} if step.limit_price is None else {"limit": step.limit_price}
+    return reason(Code.WOULD_HAVE, side=str(step.side), quantity=step.quantity, **limit)
 
 
 # --- the rules ----------------------------------------------------------------------------------------------
 
-_SCOPES = {"all": "all trading", "user": "your trading", "account": "this account", "bot": "this bot"}
+
+def _passes(name: str, code: Code, **facts: Fact) -> Check:
+    return Check(name=name, ok=True, reason=Reason(code, facts))
+
+
+def _fails(name: str, code: Code, **facts: Fact) -> Check:
+    return Check(name=name, ok=False, reason=Reason(code, facts))
 
 
 def _active(entry: Step, view: View) -> Check:
-    why = f" ({view.bot.paused_reason})" if view.bot.paused_reason else ""
-    ok = view.bot.is_active
-    return Check(
-        name="bot active",
-        ok=ok,
-        detail="the bot is active" if ok else f"the bot is paused{why}: resume it to let it trade",
-    )
+    if view.bot.is_active:
+        return _passes("bot active", Code.BOT_ACTIVE)
+    paused = view.bot.paused_reason
+    because: dict[str, Fact] = {"because": paused} if paused else {}
+    return _fails("bot active", Code.BOT_PAUSED, **because)
 
 
 def _switches(entry: Step, view: View) -> Check:
     stop = view.stop
     if stop is None:
-        return Check(name="switches", ok=True, detail="no switch is on")
-    why = f" ({stop.reason})" if stop.reason else ""
-    return Check(
-        name="switches",
-        ok=False,
-        detail=f"{_SCOPES[stop.scope]} is switched to {stop.stop.replace('_', ' ')}{why}",
-        numbers={"scope": stop.scope, "switch": str(stop.stop)},
-    )
+        return _passes("switches", Code.NO_SWITCH)
+    return _fails("switches", Code.SWITCHED, scope=stop.scope, switch=str(stop.stop), note=stop.reason)
 
 
 _MARKET = "market"
@@ -171,28 +159,19 @@ def _seen(guard: Guard, entry: Step, view: View) -> Seen:
 
 def _market(entry: Step, view: View) -> Check:
     closed = _ALL.rule.judge(entry, _seen(_ALL, entry, view))
-    if closed is None:
-        return Check(
-            name=_MARKET,
-            ok=True,
-            detail="the market is open"
-            if view.market_open
-            else "the order is one for outside of the market's hours",
-        )
-    return Check(name=_MARKET, ok=False, detail=closed.reason, numbers=closed.numbers)
+    if closed is not None:
+        return Check(name=_MARKET, ok=False, reason=closed.reason)
+    return _passes(_MARKET, Code.MARKET_OPEN if view.market_open else Code.OUTSIDE_HOURS_ORDER)
 
 
 def _locks(entry: Step, view: View) -> Check:
     if not view.locks:
-        return Check(name="locks", ok=True, detail="nothing is locked")
+        return _passes("locks", Code.NOT_LOCKED)
     lock = max(view.locks, key=lambda one: (one.until is None, one.until or view.now))
-    return Check(
-        name="locks",
-        ok=False,
-        detail=f"{locked_words(lock.scope, lock.symbol, lock.until)}: {lock.reason}",
-        numbers={"lock": str(lock.id), "protection": lock.kind}
-        | ({"until": iso(lock.until)} if lock.until else {}),
-    )
+    facts: dict[str, Fact] = {"scope": str(lock.scope), "because": lock.reason}
+    facts |= {"lock": lock.id, "protection": lock.kind}
+    facts |= {"symbol": lock.symbol.short} if lock.symbol else {}
+    return _fails("locks", Code.LOCKED, **facts, **({"until": lock.until} if lock.until else {}))
 
 
 def _protections(entry: Step, view: View) -> Check:
@@ -202,82 +181,55 @@ def _protections(entry: Step, view: View) -> Check:
         if (lock := one.rule.judge(entry, _seen(one, entry, view))) is not None
     )
     if not fired:
-        return Check(name="protections", ok=True, detail="no protection objects")
-    lock = fired[0].lock
-    numbers = {
-        "protection": fired[0].guard.rule.kind,
-        "actual": plain(lock.actual),
-        "limit": plain(lock.limit),
-    } | lock.numbers
-    return Check(
-        name="protections",
-        ok=False,
-        detail="; ".join(one.lock.reason for one in fired),
-        numbers=numbers,
-        fired=fired,
-    )
+        return _passes("protections", Code.NO_PROTECTION)
+    why = several(tuple(one.lock.reason for one in fired))
+    return Check(name="protections", ok=False, reason=why, fired=fired)
 
 
 def _window(entry: Step, view: View) -> Check:
-    ok = view.bot.in_window(view.now)
-    if ok:
-        return Check(name="trading window", ok=True, detail="inside the trading window")
-    local, windows = (
-        f"{view.now.astimezone(ZoneInfo(view.bot.time_zone)):%a %H:%M}",
-        "; ".join(window.said() for window in view.bot.windows),
-    )
-    said = (
-        f"outside the bot's trading windows ({view.bot.time_zone}): it is {local} there, and they are "
-        f"{windows}"
-    )
-    return Check(
-        name="trading window",
-        ok=False,
-        detail=said,
-        numbers={"now": iso(view.now), "local": local, "windows": windows},
+    if view.bot.in_window(view.now):
+        return _passes("trading window", Code.IN_WINDOW)
+    return _fails(
+        "trading window",
+        Code.OUTSIDE_WINDOWS,
+        zone=view.bot.time_zone,
+        local=f"{view.now.astimezone(ZoneInfo(view.bot.time_zone)):%a %H:%M}",
+        windows="; ".join(window.said() for window in view.bot.windows),
+        now=view.now,
     )
 
 
 def _cooldown(entry: Step, view: View) -> Check:
     bot = view.bot
     if not bot.cooldown_seconds or bot.last_entry_at is None or entry.effect is Effect.ADD:
-        return Check(name="cooldown", ok=True, detail="no cooldown is running")
+        return _passes("cooldown", Code.NO_COOLDOWN)
     left = bot.cooldown_seconds - (view.now - bot.last_entry_at).total_seconds()
-    ok = left <= 0
-    said = (
-        "the cooldown is over" if ok else f"the cooldown of {bot.cooldown_seconds} s has {left:.0f} s to go"
-    )
-    return Check(
-        name="cooldown",
-        ok=ok,
-        detail=said,
-        numbers={} if ok else {"cooldown": str(bot.cooldown_seconds), "left": f"{left:.0f}"},
-    )
+    if left <= 0:
+        return _passes("cooldown", Code.COOLDOWN_OVER)
+    return _fails("cooldown", Code.COOLDOWN_RUNS, cooldown=bot.cooldown_seconds, left=f"{left:.0f}")
 
 
 def _orders_per_day(entry: Step, view: View) -> Check:
     limit, so_far = view.bot.orders_per_day, view.day.entries
-    ok = limit is None or so_far < limit
-    said = f"{so_far} of {limit} entries of the day" if limit is not None else "no limit on entries a day"
+    if limit is None:
+        return _passes("orders per day", Code.NO_DAILY_ENTRIES_LIMIT)
+    ok = so_far < limit
     return Check(
         name="orders per day",
         ok=ok,
-        detail=said if ok else f"the limit of {limit} entries a day is reached",
-        numbers={} if ok else {"limit": str(limit), "actual": str(so_far)},
+        reason=reason(Code.DAILY_ENTRIES if ok else Code.DAILY_ENTRIES_REACHED, limit=limit, actual=so_far),
     )
 
 
 def _max_position(entry: Step, view: View) -> Check:
     limit = view.bot.max_position_size
     if limit is None:
-        return Check(name="position size", ok=True, detail="no limit on the position's size")
+        return _passes("position size", Code.NO_POSITION_LIMIT)
     owned = abs(view.bot.position.quantity) if entry.effect is Effect.ADD else ZERO
     value = (owned + entry.quantity) * entry.price
     ok = value <= limit
-    said = f"a position of {money(value)} {'is within' if ok else 'passes'} the limit {money(limit)}"
-    return Check(
-        name="position size", ok=ok, detail=said, numbers={"value": money(value), "limit": money(limit)}
-    )
+    code = Code.POSITION_WITHIN_LIMIT if ok else Code.POSITION_PAST_LIMIT
+    return Check(name="position size", ok=ok, reason=reason(code, value=value, limit=limit))
 
 
 def day_result(bot: Bot, day: Day, mark: Decimal) -> Decimal:
@@ -288,11 +240,11 @@ def day_result(bot: Bot, day: Day, mark: Decimal) -> Decimal:
 def _daily_loss(entry: Step, view: View) -> Check:
     limit = view.bot.daily_loss_limit
     if limit is None:
-        return Check(name="daily loss", ok=True, detail="no daily loss limit")
+        return _passes("daily loss", Code.NO_DAILY_LOSS_LIMIT)
     loss = max(-day_result(view.bot, view.day, view.quote.mid), ZERO)
     ok = loss < limit
-    said = f"daily loss {money(loss)} {'is under' if ok else 'reached'} the limit {money(limit)}"
-    return Check(name="daily loss", ok=ok, detail=said, numbers={"loss": money(loss), "limit": money(limit)})
+    code = Code.DAILY_LOSS_WITHIN if ok else Code.DAILY_LOSS_REACHED
+    return Check(name="daily loss", ok=ok, reason=reason(code, loss=loss, limit=limit))
 
 
 def loss_percent(bot: Bot, mark: Decimal) -> Decimal:
@@ -313,21 +265,15 @@ def risk_limit_price(bot: Bot) -> Decimal | None:
 
 def _risk_limit(entry: Step, view: View) -> Check:
     limit = view.bot.risk_limit_percent
-    if limit is None or entry.effect is not Effect.ADD:
-        return Check(
-            name="risk limit",
-            ok=True,
-            detail=f"risk limit {plain(limit)}%" if limit is not None else "no risk limit",
-        )
+    if limit is None:
+        return _passes("risk limit", Code.NO_RISK_LIMIT)
+    if entry.effect is not Effect.ADD:
+        return _passes("risk limit", Code.RISK_LIMIT_SET, limit_percent=limit)
     loss = loss_percent(view.bot, view.quote.mid)
     ok = loss < limit
-    said = f"the position is {loss:.2f}% down, {'under' if ok else 'past'} the risk limit {plain(limit)}%"
-    return Check(
-        name="risk limit",
-        ok=ok,
-        detail=said,
-        numbers={"loss_percent": f"{loss:.2f}", "limit_percent": plain(limit)},
-    )
+    code = Code.LOSS_WITHIN_RISK_LIMIT if ok else Code.LOSS_PAST_RISK_LIMIT
+    facts: dict[str, Fact] = {"loss_percent": f"{loss:.2f}", "limit_percent": limit}
+    return Check(name="risk limit", ok=ok, reason=Reason(code, facts))
 
 
 def _buying_power(entry: Step, view: View) -> Check:
@@ -336,54 +282,47 @@ def _buying_power(entry: Step, view: View) -> Check:
     freed = abs(view.bot.position.quantity) * view.quote.mid if entry.effect is Effect.OPEN else ZERO
     have = view.account.buying_power - view.reserved + freed
     ok = need <= have
-    held = f" ({money(view.reserved)} held for orders under way)" if view.reserved else ""
-    said = f"needs {money(need)} of {money(have)} buying power{held}"
-    return Check(
-        name="buying power",
-        ok=ok,
-        detail=said if ok else f"{said}: reduce the size or close something",
-        numbers={"needs": money(need), "buying_power": money(have)},
-    )
+    facts: dict[str, Fact] = {"needs": need, "buying_power": have}
+    facts |= {"reserved": view.reserved} if view.reserved else {}
+    code = Code.MONEY_ENOUGH if ok else Code.MONEY_LACKS
+    return Check(name="buying power", ok=ok, reason=Reason(code, facts))
 
 
 def _venue(entry: Step, view: View) -> Check:
-    can = view.capabilities
-    problem = ""
+    why = _not_taken(entry, view)
+    if why:
+        return Check(name="venue", ok=False, reason=why)
+    return _passes("venue", Code.BROKER_TAKES_IT, broker=view.capabilities.name)
+
+
+def _not_taken(entry: Step, view: View) -> Reason:
+    can, name = view.capabilities, view.bot.symbol.short
     if not view.rules.tradable:
-        problem = f"{view.bot.symbol.short} cannot be traded at {can.name}"
-    elif entry.type not in can.order_types:
-        problem = f"{can.name} has no {entry.type.replace('_', '-')} orders"
-    elif entry.time_in_force not in can.times_in_force:
-        problem = f"{can.name} takes no {entry.time_in_force} orders"
-    elif entry.side is OrderSide.SELL and not (can.shorts and view.rules.shortable):
-        problem = f"{can.name} cannot sell {view.bot.symbol.short} short"
-    elif view.shared is not None:
-        owned = abs(view.bot.position.quantity) if entry.effect is Effect.ADD else ZERO
-        problem = cannot_be_left(
-            entry.side, entry.quantity, owned, view.shared, view.bot.symbol, view.rules, can
-        )
-    return Check(name="venue", ok=not problem, detail=problem or f"{can.name} takes this order")
+        return reason(Code.NOT_TRADABLE, symbol=name, broker=can.name)
+    if entry.type not in can.order_types:
+        return reason(Code.NO_SUCH_ORDER_TYPE, broker=can.name, type=entry.type.replace("_", "-"))
+    if entry.time_in_force not in can.times_in_force:
+        return reason(Code.NO_SUCH_TIME_IN_FORCE, broker=can.name, time_in_force=str(entry.time_in_force))
+    if entry.side is OrderSide.SELL and not (can.shorts and view.rules.shortable):
+        return reason(Code.NO_SHORTS, broker=can.name, symbol=name)
+    if view.shared is None:
+        return NO_REASON
+    owned = abs(view.bot.position.quantity) if entry.effect is Effect.ADD else ZERO
+    return cannot_be_left(entry.side, entry.quantity, owned, view.shared, view.bot.symbol, view.rules, can)
 
 
 def _frozen(entry: Step, view: View) -> Check:
     drift = view.drift
     if drift is None or drift.status is not DriftStatus.FROZEN:
-        return Check(name="frozen", ok=True, detail="the symbol is not frozen")
-    numbers = {
-        "broker": plain(drift.theirs),
-        "bots": plain(drift.ours),
-        "outside": plain(drift.outside),
-        "drift": str(drift.id),
-    }
-    said = (
-        f"{view.bot.symbol.short} is frozen: the broker has {numbers['broker']}, the bots own "
-        f"{numbers['bots']}"
-    )
-    return Check(
-        name="frozen",
-        ok=False,
-        detail=f"{said}. Resolve the difference, or unfreeze the symbol",
-        numbers=numbers,
+        return _passes("frozen", Code.NOT_FROZEN)
+    return _fails(
+        "frozen",
+        Code.FROZEN,
+        symbol=view.bot.symbol.short,
+        broker=drift.theirs,
+        bots=drift.ours,
+        outside=drift.outside,
+        drift=drift.id,
     )
 
 

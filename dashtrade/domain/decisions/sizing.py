@@ -6,26 +6,26 @@ from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 
 from dashtrade.domain.ports import Rules
+from dashtrade.domain.reasons import Code, Fact, Reason, reason
 from dashtrade.domain.signals import Size, SizeKind
-from dashtrade.domain.values import ZERO, floor_to, money, plain
+from dashtrade.domain.values import ZERO, floor_to
 
 HUNDRED = Decimal(100)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sized:
-    """A quantity the venue takes, and how it came about in the user's words."""
+    """A quantity the broker takes, and how it came about."""
 
     quantity: Decimal
-    words: str
+    how: Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoSize:
     """No quantity can be made of it; the reason is a result, not an error."""
 
-    reason: str
-    numbers: dict[str, str]
+    reason: Reason
 
 
 def entry_size(
@@ -41,20 +41,24 @@ def entry_size(
     if isinstance(wanted, NoSize):
         return wanted
     quantity = floor_to(wanted, rules.quantity_step)
-    words = f"{_said(size)} at {plain(price)} is {_rounded(wanted, quantity)}"
     if quantity <= 0 or quantity < rules.min_quantity:
         least = max(rules.min_quantity, rules.quantity_step)
         return NoSize(
-            reason=f"{_said(size)} at {plain(price)} is less than the smallest order here, {plain(least)}",
-            numbers={"wanted": plain(wanted), "minimum": plain(least), "price": plain(price)},
+            reason=reason(Code.SIZE_BELOW_MINIMUM, **_of(size), price=price, wanted=wanted, minimum=least)
         )
     if quantity * price < rules.min_notional:
+        value = quantity * price
         return NoSize(
-            reason=f"{plain(quantity)} at {plain(price)} is worth {money(quantity * price)}, under the "
-            f"venue's minimum {money(rules.min_notional)}",
-            numbers={"value": money(quantity * price), "minimum": money(rules.min_notional)},
+            reason=reason(
+                Code.VALUE_BELOW_MINIMUM,
+                quantity=quantity,
+                price=price,
+                value=value,
+                minimum=rules.min_notional,
+            )
         )
-    return Sized(quantity=quantity, words=words)
+    how = reason(Code.SIZED, **_of(size), price=price, wanted=_short(wanted, quantity), quantity=quantity)
+    return Sized(quantity=quantity, how=how)
 
 
 def _wanted(
@@ -68,11 +72,11 @@ def _wanted(
         case SizeKind.EQUITY_PERCENT:
             return equity * size.value / HUNDRED / price
         case SizeKind.POSITION_PERCENT if not owned:
-            return NoSize(reason=f"{_said(size)} was asked for, and the bot owns nothing", numbers={})
+            return NoSize(reason=reason(Code.PART_OF_NOTHING, **_of(size)))
         case SizeKind.POSITION_PERCENT:
             return owned * size.value / HUNDRED
         case SizeKind.RISK_DOLLARS | SizeKind.RISK_PERCENT if not stop_distance:
-            return NoSize(reason="a size by risk needs a stop-loss, and there is none", numbers={})
+            return NoSize(reason=Reason(Code.RISK_SIZE_WITHOUT_STOP))
         case SizeKind.RISK_DOLLARS:
             return size.value / stop_distance
         case SizeKind.RISK_PERCENT:
@@ -85,7 +89,7 @@ def exit_quantity(
     """How much of what the bot owns to give up: all of it, or a part that is never more than it owns.
     `part_step`: what a part is rounded down to, where that is coarser than the venue's own step."""
     if size is None:
-        return _all_of(owned, rules, "")
+        return _all_of(owned, rules)
     match size.kind:
         case SizeKind.POSITION_PERCENT | SizeKind.EQUITY_PERCENT | SizeKind.RISK_PERCENT:
             part = owned * size.value / HUNDRED
@@ -94,43 +98,29 @@ def exit_quantity(
         case SizeKind.QUANTITY:
             part = size.value
     if part >= owned:
-        more = f" (asked for {plain(part)}, the bot owns {plain(owned)})" if part > owned else ""
-        return _all_of(owned, rules, more)
+        return _all_of(owned, rules, part if part > owned else None)
     whole, part = part, floor_to(part, part_step or rules.quantity_step)
-    return Sized(quantity=part, words=f"{_rounded(whole, part)} of {plain(owned)}")
+    how = reason(Code.PART_OF_POSITION, wanted=_short(whole, part), quantity=part, owned=owned)
+    return Sized(quantity=part, how=how)
 
 
-def _rounded(wanted: Decimal, quantity: Decimal) -> str:
-    """What is ordered, and what it was before it was cut to the venue's steps."""
-    if wanted == quantity:
-        return plain(quantity)
-    return f"{plain(wanted.quantize(Decimal('1e-12'), ROUND_DOWN))}, rounded down to {plain(quantity)}"
+def _short(wanted: Decimal, quantity: Decimal) -> Decimal:
+    """What was wanted before it was cut to the broker's steps, to twelve digits."""
+    return wanted if wanted == quantity else wanted.quantize(Decimal("1e-12"), ROUND_DOWN)
 
 
-def _all_of(owned: Decimal, rules: Rules, more: str) -> Sized:
-    """As much as the venue takes: a fee paid in the bought coin may leave a rest finer than its steps."""
+def _all_of(owned: Decimal, rules: Rules, asked: Decimal | None = None) -> Sized:
+    """As much as the broker takes: a fee paid in the bought coin may leave a rest finer than its steps."""
     whole = floor_to(owned, rules.quantity_step)
+    more: dict[str, Fact] = {"asked": asked} if asked is not None else {}
     if whole in (owned, ZERO):
-        return Sized(quantity=owned, words=f"all of {plain(owned)}{more}")
-    return Sized(
-        quantity=whole, words=f"{plain(whole)} of {plain(owned)}, which is all that can be ordered here{more}"
-    )
+        return Sized(quantity=owned, how=reason(Code.WHOLE_POSITION, quantity=owned, owned=owned, **more))
+    how = reason(Code.ALL_THAT_CAN_BE_ORDERED, quantity=whole, owned=owned, **more)
+    return Sized(quantity=whole, how=how)
 
 
-def _said(size: Size) -> str:
-    match size.kind:
-        case SizeKind.QUANTITY:
-            return plain(size.value)
-        case SizeKind.DOLLARS:
-            return f"${money(size.value)}"
-        case SizeKind.EQUITY_PERCENT:
-            return f"{plain(size.value)}% of the equity"
-        case SizeKind.POSITION_PERCENT:
-            return f"{plain(size.value)}% of the position"
-        case SizeKind.RISK_DOLLARS:
-            return f"a risk of ${money(size.value)}"
-        case SizeKind.RISK_PERCENT:
-            return f"a risk of {plain(size.value)}% of the equity"
+def _of(size: Size) -> dict[str, Fact]:
+    return {"kind": str(size.kind), "size": size.value}
 
 
 def reserve_for(quantity: Decimal, price: Decimal) -> Decimal:

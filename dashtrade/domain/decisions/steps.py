@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from dashtrade.domain.orders import Effect
+from dashtrade.domain.reasons import NO_REASON, Reason
 from dashtrade.domain.values import OrderSide, OrderType, TimeInForce
 
 
@@ -26,4 +27,4 @@ class Step:
     time_in_force: TimeInForce = TimeInForce.DAY
     extended_hours: bool = False
     exits: dict[str, Any] | None = None  # the exits it brings, written as `exits.written` does
-    words: str = ""
+    how: Reason = NO_REASON  # how its size, price and exits came about

@@ -12,6 +12,7 @@ from dashtrade.domain.orders import Order
 from dashtrade.domain.ports import AccountState, Capabilities, Quote, Rules
 from dashtrade.domain.position_mismatch import Drift
 from dashtrade.domain.protections import Guard, Standing
+from dashtrade.domain.reasons import Reason
 from dashtrade.domain.signals import Action
 
 
@@ -34,11 +35,11 @@ class View:
     reserved: Decimal  # money of the account's orders that the venue may not count yet
     day: Day
     switches: tuple[Switch, ...]
-    account_ok: str  # empty, or why the account may not trade
+    account_problem: Reason  # why the account may not trade
     received_at: datetime
     now: datetime
     expires_at: datetime | None  # after this the signal is too old to act upon
-    taken_back: int  # orders this very signal has already cancelled
+    cancelled_count: int  # orders this very signal has already cancelled
     quote: Quote
     account: AccountState
     rules: Rules

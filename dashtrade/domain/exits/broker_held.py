@@ -9,9 +9,10 @@ from decimal import Decimal
 
 from dashtrade.domain.exits.exits import Kept, price_of, read_written, written
 from dashtrade.domain.ports import Capabilities
+from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason
 from dashtrade.domain.signals import ExitPlan, Target
 from dashtrade.domain.symbols import Symbol
-from dashtrade.domain.values import OrderSide, OrderType, TimeInForce, given, plain, round_to
+from dashtrade.domain.values import OrderSide, OrderType, TimeInForce, given, round_to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +40,14 @@ class Held:
     time_in_force: TimeInForce
 
 
-def held_natively(plan: ExitPlan, entry: Entry, can: Capabilities) -> Held | str:
-    """How the venue holds them, or why it does not (empty: there is nothing to say)."""
+def held_natively(plan: ExitPlan, entry: Entry, can: Capabilities) -> Held | Reason:
+    """How the broker holds them, or why it does not (no reason: there is nothing to say)."""
     if not can.native_bracket or not (plan.take_profits or plan.stop_loss):
-        return ""
-    why = next(_hindrances(plan, entry, can), "")
-    if why:
-        return why
+        return NO_REASON
+    code = next(_hindrances(plan, entry, can), None)
+    if code is not None:
+        kind, lasts = entry.type.replace("_", "-"), str(entry.time_in_force)
+        return reason(code, broker=can.name, type=kind, time_in_force=lasts)
     sign = entry.side.sign
     profits = tuple(_priced(t, entry, sign) for t in plan.take_profits)
     stop = _priced(plan.stop_loss, entry, -sign) if plan.stop_loss else None
@@ -53,31 +55,31 @@ def held_natively(plan: ExitPlan, entry: Entry, can: Capabilities) -> Held | str
     prices = [(given(target.price, "price"), side) for target, side in sides]
     near = [price for price, side in prices if (price - entry.price) * side < entry.price_step]
     if near:
-        return f"{plain(near[0])} is too near to the price for {can.name}"
+        return reason(Code.EXIT_TOO_NEAR, at=near[0], broker=can.name)
     return Held(plan=replace(plan, take_profits=profits, stop_loss=stop), time_in_force=TimeInForce.GTC)
 
 
-def _hindrances(plan: ExitPlan, entry: Entry, can: Capabilities) -> Iterator[str]:
+def _hindrances(plan: ExitPlan, entry: Entry, can: Capabilities) -> Iterator[Code]:
     if entry.symbol.is_crypto:
-        yield f"{can.name} holds none for coins"
+        yield Code.HOLDS_NONE_FOR_COINS
     if entry.quantity % 1:
-        yield f"{can.name} holds them for whole shares only"
+        yield Code.HOLDS_WHOLE_SHARES_ONLY
     if entry.extended_hours:
-        yield f"{can.name} holds none in extended hours"
+        yield Code.HOLDS_NONE_IN_EXTENDED_HOURS
     if not entry.opens:
-        yield f"{can.name} holds them with an opening order only"
+        yield Code.HOLDS_WITH_OPENING_ONLY
     if entry.type not in (OrderType.MARKET, OrderType.LIMIT):
-        yield f"{can.name} holds none with a {entry.type.replace('_', '-')} entry"
+        yield Code.HOLDS_NONE_WITH_TYPE
     if len(plan.take_profits) > 1 or any(
         t.share_percent not in (None, 100) or t.share_quantity for t in plan.take_profits
     ):
-        yield f"{can.name} holds one take-profit for all of the position"
+        yield Code.HOLDS_ONE_TAKE_PROFIT
     if plan.stop_loss is not None and plan.stop_loss.trailing:
-        yield f"{can.name} holds no trailing stop with an entry"
+        yield Code.HOLDS_NO_TRAILING_STOP
     if entry.type is not OrderType.MARKET and entry.time_in_force is not TimeInForce.GTC:
-        yield f"{can.name} would drop them with the entry's time in force, {entry.time_in_force}"
+        yield Code.HOLDS_ONLY_AS_LONG
     if not entry.alone:
-        yield "another bot of the account trades the symbol"
+        yield Code.ANOTHER_BOT_ON_SYMBOL
 
 
 def _priced(target: Target, entry: Entry, sign: int) -> Target:

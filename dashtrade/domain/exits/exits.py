@@ -28,6 +28,7 @@ from zoneinfo import ZoneInfo
 
 from dashtrade.domain.ledger import Position
 from dashtrade.domain.position_mismatch import scaled
+from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason
 from dashtrade.domain.signals import ExitPlan, Signal, Target
 from dashtrade.domain.values import ZERO, OrderSide, Side, iso, plain
 
@@ -50,20 +51,18 @@ def plan_for(signal: Signal, default: ExitPlan) -> ExitPlan:
     )
 
 
-def misplaced(plan: ExitPlan, price: Decimal, side: Side) -> str:
-    """Why an exit cannot stand at that entry price: it would be reached at once, or never. Empty: it can."""
+def misplaced(plan: ExitPlan, price: Decimal, side: Side) -> Reason:
+    """Why an exit cannot stand at that entry price: it would be reached at once, or never."""
     for name, target, sign in [("take-profit", t, side.sign) for t in plan.take_profits] + (
         [("stop-loss", plan.stop_loss, -side.sign)] if plan.stop_loss else []
     ):
         at = price_of(target, price, sign)
         if (at - price) * sign <= 0:
-            return (
-                f"the {name} {plain(at)} is not {'above' if sign > 0 else 'below'} the price "
-                f"{plain(price)} and would close at once"
-            )
+            where = "above" if sign > 0 else "below"
+            return reason(Code.EXIT_ON_WRONG_SIDE, exit=name, at=at, where=where, price=price)
         if at <= 0:
-            return f"the {name} comes to {plain(at)}, which no price reaches"
-    return ""
+            return reason(Code.EXIT_OUT_OF_REACH, exit=name, at=at)
+    return NO_REASON
 
 
 def price_of(target: Target, entry: Decimal, sign: int) -> Decimal:

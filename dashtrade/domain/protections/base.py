@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.ports import Quote
+from dashtrade.domain.reasons import Reason
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO, Malformed, exact, plain
 
@@ -100,11 +101,10 @@ class Lock:
     """Entries stop: until a time, or until somebody unlocks them (None). One that ends now stops this one
     entry only."""
 
-    reason: str
+    reason: Reason
     until: datetime | None
     limit: Decimal = ZERO  # what was set, and what was found, in the protection's own measure
     actual: Decimal = ZERO
-    numbers: dict[str, str] = field(default_factory=dict)  # what else explains it
     target: Target = Target.SCOPE
 
     def lasts(self, now: datetime) -> bool:
@@ -151,16 +151,12 @@ class Standing:
     kind: str
     scope: Scope
     symbol: Symbol | None
-    reason: str
+    reason: Reason
     until: datetime | None
 
 
 def lock_end(since: datetime, minutes: int | None) -> datetime | None:
     return None if minutes is None else since + timedelta(minutes=minutes)
-
-
-def several(number: int, what: str) -> str:
-    return f"{number} {what if number == 1 else what + 's'}"
 
 
 def recent(seen: Seen, minutes: int) -> tuple[Exit, ...]:

@@ -21,9 +21,7 @@ from dashtrade.domain.protections.base import (
     recent,
     within,
 )
-from dashtrade.domain.values import iso
-
-_WORDS = {"stops": "a stop", "losses": "a loss", "exits": "an exit"}
+from dashtrade.domain.reasons import Code, reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +47,9 @@ class Cooldown:
         last = max(one.at for one in ends)
         until = last + timedelta(minutes=self.minutes)
         return Lock(
-            reason=f"{_WORDS[self.after]} at {iso(last)} is less than {self.minutes} minutes ago",
+            reason=reason(Code.COOLDOWN_AFTER_EXIT, after=self.after, last=last, minutes=self.minutes),
             until=until,
             target=Target(self.per),
             limit=Decimal(self.minutes),
             actual=Decimal(int((seen.now - last).total_seconds() // 60)),
-            numbers={"last": iso(last)},
         )

@@ -19,7 +19,8 @@ from dashtrade.domain.protections.base import (
     measured,
     recent,
 )
-from dashtrade.domain.values import ZERO, money, plain
+from dashtrade.domain.reasons import Code, Fact, reason
+from dashtrade.domain.values import ZERO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,18 +62,12 @@ class Drawdown:
         until = lock_end(max(one.at for one in exits), self.lock_minutes)
         if until is not None and until <= seen.now:
             return None
-        share = (
-            f", {plain(self.percent)}% of {money(best)}"
-            if self.percent is not None and min(limits) != self.amount
-            else ""
-        )
+        share: dict[str, Fact] = {}
+        if self.percent is not None and min(limits) != self.amount:
+            share = {"percent": self.percent, "best": best}
         return Lock(
-            reason=(
-                f"realised profit fell by {money(fall)} from its best point, which reached the limit of "
-                f"{money(min(limits))}{share}"
-            ),
+            reason=reason(Code.DRAWDOWN, fall=fall, limit=min(limits), equity=seen.equity, **share),
             until=until,
             actual=fall,
             limit=min(limits),
-            numbers={"equity": money(seen.equity)},
         )

@@ -18,10 +18,10 @@ from dashtrade.domain.protections.base import (
     locking,
     measured,
     recent,
-    several,
     within,
 )
-from dashtrade.domain.values import ZERO, money
+from dashtrade.domain.reasons import Code, reason
+from dashtrade.domain.values import ZERO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,13 +46,16 @@ class LosingSymbol:
         if until is not None and until <= seen.now:
             return None
         return Lock(
-            reason=(
-                f"{seen.symbol.short} lost {money(lost)} in {several(len(found), 'exit')} within "
-                f"{self.look_back_minutes} minutes, past the limit of {money(self.loss)}"
+            reason=reason(
+                Code.LOSING_SYMBOL,
+                symbol=seen.symbol.short,
+                lost=lost,
+                exits=len(found),
+                minutes=self.look_back_minutes,
+                limit=self.loss,
             ),
             until=until,
             target=Target.SYMBOL,
             actual=lost,
             limit=self.loss,
-            numbers={"exits": str(len(found))},
         )

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.protections.base import Lock, Needs, Seen
-from dashtrade.domain.values import TimeInForce, iso
+from dashtrade.domain.reasons import Code, Fact, reason
+from dashtrade.domain.values import TimeInForce
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,9 +23,7 @@ class MarketClosed:
     def judge(self, entry: Step, seen: Seen) -> Lock | None:
         if seen.market_open or entry.extended_hours or entry.time_in_force is TimeInForce.OPG:
             return None
-        opens = f"it opens at {iso(seen.opens_at)}" if seen.opens_at else "when it opens is not known"
+        opens: dict[str, Fact] = {"opens_at": seen.opens_at} if seen.opens_at else {}
         return Lock(
-            reason=f"the market for {seen.symbol.short} is closed: {opens}",
-            until=seen.now,
-            numbers={"now": iso(seen.now)} | ({"opens_at": iso(seen.opens_at)} if seen.opens_at else {}),
+            reason=reason(Code.MARKET_CLOSED, symbol=seen.symbol.short, now=seen.now, **opens), until=seen.now
         )

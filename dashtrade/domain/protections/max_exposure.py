@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.protections.base import Lock, Needs, Seen, Target, lock_end, locking, measured
-from dashtrade.domain.values import ZERO, money, plain
+from dashtrade.domain.reasons import Code, Fact, reason
+from dashtrade.domain.values import ZERO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,15 +39,16 @@ class MaxExposure:
         value = held * seen.quote.mid + entry.quantity * entry.price
         if not limits or value <= min(limits):
             return None
-        share = (
-            f" ({plain(self.percent)}% of {money(seen.equity)})"
-            if self.percent is not None and min(limits) != self.amount
-            else ""
-        )
+        share: dict[str, Fact] = {}
+        if self.percent is not None and min(limits) != self.amount:
+            share = {"percent": self.percent, "equity": seen.equity}
         return Lock(
-            reason=(
-                f"{money(value)} in {seen.symbol.short} with this entry passes the limit of "
-                f"{money(max(min(limits), ZERO))}{share}"
+            reason=reason(
+                Code.EXPOSURE_PAST_LIMIT,
+                value=value,
+                symbol=seen.symbol.short,
+                limit=max(min(limits), ZERO),
+                **share,
             ),
             until=lock_end(seen.now, self.lock_minutes),
             target=Target.SYMBOL,

@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import ClassVar
 
 from dashtrade.domain.decisions.steps import Step
-from dashtrade.domain.protections.base import Lock, Needs, Seen, counted, lock_end, locking, several
+from dashtrade.domain.protections.base import Lock, Needs, Seen, counted, lock_end, locking
+from dashtrade.domain.reasons import Code, reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +27,7 @@ class MaxPositions:
         if held < self.positions or seen.owned:
             return None
         return Lock(
-            reason=f"{several(held, 'open position')}, and {self.positions} allowed at once",
+            reason=reason(Code.TOO_MANY_POSITIONS, held=held, limit=self.positions),
             until=lock_end(seen.now, self.lock_minutes),
             actual=Decimal(held),
             limit=Decimal(self.positions),

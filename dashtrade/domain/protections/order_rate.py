@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import ClassVar
 
 from dashtrade.domain.decisions.steps import Step
-from dashtrade.domain.protections.base import Lock, Needs, Seen, counted, lock_end, locking, several
+from dashtrade.domain.protections.base import Lock, Needs, Seen, counted, lock_end, locking
+from dashtrade.domain.reasons import Code, reason
 
 MINUTE = timedelta(minutes=1)
 
@@ -29,7 +30,7 @@ class OrderRate:
         if sent < self.orders:
             return None
         return Lock(
-            reason=f"{several(sent, 'order')} within a minute reached the limit of {self.orders}",
+            reason=reason(Code.ORDER_RATE, sent=sent, limit=self.orders),
             until=lock_end(seen.now, self.lock_minutes),
             actual=Decimal(sent),
             limit=Decimal(self.orders),

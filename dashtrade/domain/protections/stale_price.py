@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.protections.base import Lock, Needs, Seen, counted, lock_end, locking
-from dashtrade.domain.values import OrderType, iso
+from dashtrade.domain.reasons import Code, reason
+from dashtrade.domain.values import OrderType
 
 NAMED = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})  # these say themselves what they may cost
 
@@ -30,12 +31,14 @@ class StalePrice:
         if seen.quote.demo or entry.type in NAMED or age <= self.seconds or not seen.market_open:
             return None
         return Lock(
-            reason=(
-                f"the price of {seen.symbol.short} is {age:.0f} s old, from {iso(seen.quote.at)}; "
-                f"{self.seconds} s are allowed"
+            reason=reason(
+                Code.STALE_PRICE,
+                symbol=seen.symbol.short,
+                age=f"{age:.0f}",
+                quoted=seen.quote.at,
+                limit=self.seconds,
             ),
             until=lock_end(seen.now, self.lock_minutes),
             actual=Decimal(int(age)),
             limit=Decimal(self.seconds),
-            numbers={"quoted": iso(seen.quote.at)},
         )

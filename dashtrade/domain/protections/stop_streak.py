@@ -19,11 +19,9 @@ from dashtrade.domain.protections.base import (
     lock_end,
     locking,
     recent,
-    several,
     within,
 )
-
-_WORDS = {"stops": "stop", "losses": "losing exit"}
+from dashtrade.domain.reasons import Code, reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +54,12 @@ class StopStreak:
         if until is not None and until <= seen.now:
             return None
         return Lock(
-            reason=(
-                f"{several(len(found), _WORDS[self.counts])} within {self.look_back_minutes} minutes "
-                f"reached the limit of {self.stops}"
+            reason=reason(
+                Code.STOP_STREAK,
+                count=len(found),
+                counts=self.counts,
+                minutes=self.look_back_minutes,
+                limit=self.stops,
             ),
             until=until,
             target=Target(self.per),

@@ -9,7 +9,7 @@ from typing import ClassVar
 from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.protections.base import Lock, Needs, Seen, Target, lock_end, locking, measured
 from dashtrade.domain.protections.stale_price import NAMED
-from dashtrade.domain.values import plain
+from dashtrade.domain.reasons import Code, reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +29,16 @@ class WideSpread:
         if entry.type in NAMED or spread <= self.percent:
             return None
         return Lock(
-            reason=(
-                f"the spread of {seen.symbol.short} is {spread:.3f}% ({plain(quote.bid)} to "
-                f"{plain(quote.ask)}); {plain(self.percent)}% is allowed"
+            reason=reason(
+                Code.WIDE_SPREAD,
+                symbol=seen.symbol.short,
+                spread=f"{spread:.3f}",
+                bid=quote.bid,
+                ask=quote.ask,
+                limit=self.percent,
             ),
             until=lock_end(seen.now, self.lock_minutes),
             target=Target.SYMBOL,
             actual=round(spread, 3),
             limit=self.percent,
-            numbers={"bid": plain(quote.bid), "ask": plain(quote.ask)},
         )

@@ -13,6 +13,7 @@ from dashtrade.context import App
 from dashtrade.domain.accounts import PAPER, Account
 from dashtrade.domain.paper_account import PaperSettings
 from dashtrade.domain.people import User
+from dashtrade.domain.reasons import Code, Reason, told
 from dashtrade.domain.values import Malformed
 from dashtrade.services.accounts.owned import account_of
 from dashtrade.services.operations import quotas
@@ -69,7 +70,7 @@ def add_account(
             options=dict(options),
             created_at=now,
             is_active=not kind.lacks(dict(credentials)),
-            disabled_reason=kind.lacks(dict(credentials)),
+            disabled_reason=told(kind.lacks(dict(credentials))),
             acknowledged_at=now if confirmed else None,
             second_factor_declined_at=declined,
         )
@@ -150,7 +151,7 @@ def change_account(app: App, user: User, account_id: int, changes: dict[str, Any
         if changes.get("credentials") is not None:
             values["session"] = None
             if not account.is_active:
-                values["disabled_reason"] = "its new key has not passed a test of the connection yet."
+                values["disabled_reason"] = Reason(Code.KEY_NOT_TESTED)
     now = app.clock.now()
     declines = bool(changes.get("decline_second_factor"))
     said = changes.get("acknowledge") is not None or declines

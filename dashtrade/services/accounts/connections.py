@@ -16,6 +16,7 @@ from dashtrade.context import App
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.people import User
 from dashtrade.domain.ports import AccountState, Broker, BrokerError, Unavailable
+from dashtrade.domain.reasons import NO_REASON
 from dashtrade.domain.values import money
 from dashtrade.services.accounts.owned import account_of
 from dashtrade.tables import accounts as account_table
@@ -40,7 +41,7 @@ def test(app: App, user: User, account_id: int) -> dict[str, Any]:
     def work(conn: sa.Connection) -> None:
         values: dict[str, Any] = {"checked_at": now, "check_result": result}
         if result["ok"] and not account.is_active:
-            values |= {"is_active": True, "disabled_reason": ""}
+            values |= {"is_active": True, "disabled_reason": NO_REASON}
             message_table.record(
                 conn, actor=user.id, action="account usable again", now=now, subject=account_id
             )

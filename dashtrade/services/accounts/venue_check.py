@@ -18,6 +18,7 @@ from dashtrade.domain.ports import BrokerError, Capabilities, Quote, Rejected, R
 from dashtrade.domain.signals import SizeKind
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO, Malformed, money, plain
+from dashtrade.domain.wording import words
 
 T = TypeVar("T")
 Warn = Callable[[str], Any]
@@ -188,7 +189,7 @@ def _check_size(
         return
     sized = entry_size(size, price=quote.ask, equity=ZERO, owned=ZERO, rules=rules)
     if isinstance(sized, NoSize):
-        warn(f"At today's price an entry would not make an order: {sized.reason}.")
+        warn(f"At today's price an entry would not make an order: {words(sized.reason)}.")
     if wish.sides is Sides.BOTH and can.shorts and not rules.shortable:
         warn(
             f"{name} cannot be sold short at {can.name}: a SELL closes what the bot owns, and opens nothing."

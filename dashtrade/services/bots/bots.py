@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -13,13 +12,15 @@ from sqlalchemy import exc
 
 from bot_engine import Accepted, Receipt
 from dashtrade.context import App
-from dashtrade.domain.alerts.dialects import parse
+from dashtrade.domain.alerts.sizes import read_part_of_position
 from dashtrade.domain.bots import Bot, Sides
 from dashtrade.domain.people import User
+from dashtrade.domain.reasons import NO_REASON, Code, Reason
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import Malformed, new_id, plain
+from dashtrade.engine.exits import closing
 from dashtrade.services.accounts import venue_check
 from dashtrade.services.accounts.owned import account_of
 from dashtrade.services.accounts.venue_check import Warn
@@ -131,7 +132,7 @@ def set_active(app: App, user: User, bot_id: int, active: bool) -> None:
             user.id,
             bot_id,
             is_active=active,
-            paused_reason="" if active else "paused by its user",
+            paused_reason=NO_REASON if active else Reason(Code.PAUSED_BY_USER),
             updated_at=now,
         )
         _record(conn, user, "bot resumed" if active else "bot paused", bot_id, now)
@@ -144,24 +145,10 @@ def close_bot(
 ) -> Accepted:
     """The user's own hand: a signal like any other, named by the form it came from, so that two clicks are
     one. `part` is a quantity, or a share of the position such as "50%"; without it all of it."""
-    bot = bot_of(app, user, bot_id)
-    return _ask(app, user, bot, "close", request_id, part)
-
-
-def _ask(
-    app: App, user: User, bot: Bot, action: str, request_id: str | None, part: str | None = None
-) -> Accepted:
-    body = json.dumps(
-        {
-            "action": action,
-            "symbol": bot.symbol.text,
-            "timeframe": bot.timeframe.text,
-            "bot": str(bot.id),
-            "id": request_id or new_id(app.clock.now()),
-        }
-        | ({"quantity": part} if part else {})
-    )
-    return app.engine.accept(user.id, parse(body.encode()), raw=body, origin=Origin.USER, sender=user.email)
+    signal = closing(bot_of(app, user, bot_id), request_id or new_id(app.clock.now()))
+    if part:
+        signal = replace(signal, size=read_part_of_position(part, "part"))
+    return app.engine.accept(user.id, signal, origin=Origin.USER, sender=user.email)
 
 
 def delete_bot(app: App, user: User, bot_id: int, *, position: str | None, hand_to: int | None) -> str:
@@ -203,7 +190,7 @@ def delete_bot(app: App, user: User, bot_id: int, *, position: str | None, hand_
             bot_id,
             deleted_at=now,
             is_active=False,
-            paused_reason="deleted",
+            paused_reason=Reason(Code.DELETED),
             status="READY",
             updated_at=now,
         )

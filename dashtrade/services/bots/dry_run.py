@@ -23,8 +23,10 @@ from dashtrade.domain.decisions.view import View
 from dashtrade.domain.exits import exits as exit_rules
 from dashtrade.domain.people import User
 from dashtrade.domain.ports import BrokerError, Unavailable
+from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason
 from dashtrade.domain.signals import ExitPlan, Signal
 from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.wording import words
 from dashtrade.engine.deciding import Market, look
 from dashtrade.engine.intake import expiry, listeners_of
 from dashtrade.tables import accounts as account_table
@@ -43,8 +45,8 @@ class DryRun:
     bot: Bot
     account: Account
     steps: tuple[Step, ...] = ()
-    reason: str = ""
-    would: str = ""  # where it is refused
+    reason: Reason = NO_REASON
+    would: Reason = NO_REASON  # where it is refused
     checks: tuple[Check, ...] = ()
     before: tuple[str, ...] = ()  # what happens first
     plan: ExitPlan = ExitPlan()  # the exits that an entry would bring  # noqa: RUF009
@@ -54,11 +56,11 @@ class DryRun:
         return tuple(check for check in self.checks if not check.ok)
 
 
-def of(app: App, user: User, signal: Signal) -> Sequence[DryRun] | str:
+def of(app: App, user: User, signal: Signal) -> Sequence[DryRun] | Reason:
     """For the bots that would hear it, or why none would."""
     with app.db.read() as conn:
         found = listeners_of(conn, user.id, signal)
-        if isinstance(found, str):
+        if isinstance(found, Reason):
             return found
         bots = [bot for each in found[:MOST] if (bot := bot_table.get(conn, user.id, each.id)) is not None]
         accounts = {account.id: account for account in account_table.list_all(conn, user.id)}
@@ -74,7 +76,7 @@ def _run(
     try:
         market = _market(app, account, bot.symbol)
     except BrokerError as error:
-        return DryRun(bot=bot, account=account, reason=f"what it would do is not known now: {error.message}")
+        return DryRun(bot=bot, account=account, reason=reason(Code.UNKNOWN_NOW, text=error.message))
     now = app.clock.now()
     task = Waiting(
         id=0,
@@ -84,9 +86,9 @@ def _run(
         account_id=account.id,
         symbol=bot.symbol,
         status="waiting",
-        reason="",
+        reason=NO_REASON,
         alone=alone,
-        taken_back=0,
+        cancelled_count=0,
         received_at=now,
         due_at=None,
         held_until=None,
@@ -102,21 +104,21 @@ def _decided(bot: Bot, account: Account, signal: Signal, view: View) -> DryRun:
     plan = exit_rules.plan_for(signal, bot.exit_plan)
     for _ in range(ROUNDS):
         match decide(signal, view):
-            case Later(reason=reason) if reason:
-                return DryRun(bot=bot, account=account, reason=reason, before=tuple(before))
+            case Later(reason=why) if why:
+                return DryRun(bot=bot, account=account, reason=why, before=tuple(before))
             case Later(due_at=due_at):
                 before.append(f"waits {(due_at - view.received_at).total_seconds():g} s, as the bot is set")
                 view = replace(view, received_at=view.received_at - (due_at - view.received_at))
-            case CancelFirst(order_ids=ids, reason=reason):
-                before.append(f"cancels {len(ids)} order(s): {reason}")
+            case CancelFirst(order_ids=ids, reason=why):
+                before.append(f"cancels {len(ids)} order(s): {words(why)}")
                 view = replace(
                     view,
                     working=tuple(o for o in view.working if o.id not in ids),
-                    taken_back=view.taken_back + len(ids),
+                    cancelled_count=view.cancelled_count + len(ids),
                     others_orders=tuple(o for o in view.others_orders if o.id not in ids),
                 )
-            case Wait(reason=reason):
-                return DryRun(bot=bot, account=account, reason=reason, before=tuple(before))
+            case Wait(reason=why):
+                return DryRun(bot=bot, account=account, reason=why, before=tuple(before))
             case Refused() as said:
                 return DryRun(
                     bot=bot,
@@ -137,12 +139,7 @@ def _decided(bot: Bot, account: Account, signal: Signal, view: View) -> DryRun:
                     before=tuple(before),
                     plan=plan,
                 )
-    return DryRun(
-        bot=bot,
-        account=account,
-        reason="it would wait for orders that are being cancelled",
-        before=tuple(before),
-    )
+    return DryRun(bot=bot, account=account, reason=Reason(Code.CANCELS_FIRST), before=tuple(before))
 
 
 @lru_cache(maxsize=1)

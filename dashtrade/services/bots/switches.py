@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from dashtrade.context import App
 from dashtrade.domain.bots import Stop
 from dashtrade.domain.people import User
+from dashtrade.domain.reasons import Code, Reason
 from dashtrade.domain.values import Malformed
 from dashtrade.services.refusals import NotFound
 from dashtrade.tables import accounts as account_table
@@ -63,7 +64,9 @@ def put_switch(app: App, user: User, *, scope: str, scope_id: int | None, stop: 
         if stop.weight >= Stop.REDUCE_ONLY.weight:
             order_table.cancel_entries(conn, scope=scope, scope_id=number)
         if stop is Stop.HALT:
-            table.pause_scope(conn, scope=scope, scope_id=number, reason="halted by a switch", now=now)
+            table.pause_scope(
+                conn, scope=scope, scope_id=number, reason=Reason(Code.HALTED_BY_SWITCH), now=now
+            )
 
     app.db.write(work)
 

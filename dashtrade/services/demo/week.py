@@ -4,7 +4,6 @@ last seven days."""
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -18,9 +17,8 @@ import sqlalchemy as sa
 from dashtrade.context import App
 from dashtrade.domain.access import Role
 from dashtrade.domain.accounts import PAPER
-from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.people import User
-from dashtrade.domain.signals import Origin
+from dashtrade.domain.signals import Action, Origin, Signal
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.engine.watch import Watch
@@ -206,14 +204,14 @@ def _crossings(past: App, start: datetime, end: datetime) -> Iterator[tuple[date
 
 
 def _tell(past: App, user: User, sample: Sample, action: str, at: datetime) -> None:
-    raw = json.dumps(
-        {
-            "action": action,
-            "symbol": sample.bot["symbol"],
-            "timeframe": sample.bot["timeframe"],
-            "id": f"{at:%Y%m%d%H%M}",
-        }
+    signal = Signal(
+        action=Action(action),
+        symbol=Symbol.parse(sample.bot["symbol"]),
+        written_symbol=sample.bot["symbol"],
+        timeframe=Timeframe.parse(sample.bot["timeframe"]),
+        key=f"{at:%Y%m%d%H%M}",
+        dialect="dashtrade",
     )
-    past.engine.accept(user.id, parse(raw.encode()), raw=raw, origin=Origin.WEBHOOK, sender=HISTORY)
+    past.engine.accept(user.id, signal, origin=Origin.WEBHOOK, sender=HISTORY)
     for lane in past.engine.open_lanes():
         past.engine.run_lane(lane)

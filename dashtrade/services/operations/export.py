@@ -21,8 +21,10 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.people import User
+from dashtrade.domain.reasons import Reason
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import iso, plain
+from dashtrade.domain.wording import words
 from dashtrade.services.bots.bots import Refusal
 from dashtrade.tables import admin_queries
 from dashtrade.tables import export as table
@@ -114,6 +116,8 @@ def _said(value: Any) -> Any:
             return value.isoformat()
         case Symbol():
             return value.text
+        case Reason():
+            return harmless(words(value))
         case dict() | list():
             return json.dumps(value, ensure_ascii=False)
     return value

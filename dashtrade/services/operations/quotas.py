@@ -14,10 +14,9 @@ import sqlalchemy as sa
 
 from bot_engine import Accepted
 from dashtrade.context import App
-from dashtrade.domain.alerts.dialects import Reading
 from dashtrade.domain.notices.people import StorageNearlyFull
 from dashtrade.domain.people import User
-from dashtrade.domain.signals import Origin
+from dashtrade.domain.signals import Origin, Signal
 from dashtrade.engine.intake import NoRoom
 from dashtrade.services.refusals import Refusal
 from dashtrade.tables import messages as message_table
@@ -121,11 +120,15 @@ def full(most: int) -> Refusal:
     )
 
 
-def take_in(app: App, user: User, reading: Reading, *, raw: str, sender: str) -> Accepted:
+def take_in(
+    app: App, user: User, signal: Signal, *, content: str = "", raw: str = "", sender: str
+) -> Accepted:
     """An alert that the user sends from a page: like any other it needs room, unless it is an exit."""
     most = room_of(app, user)
     try:
-        return app.engine.accept(user.id, reading, raw=raw, origin=Origin.USER, sender=sender, room=most)
+        return app.engine.accept(
+            user.id, signal, content=content, raw=raw, origin=Origin.USER, sender=sender, room=most
+        )
     except NoRoom:
         raise full(most) from None
 

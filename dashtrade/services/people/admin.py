@@ -14,6 +14,7 @@ from dashtrade.context import App
 from dashtrade.domain.access import Permission, Role
 from dashtrade.domain.notices.people import AccountReactivated, RoleChanged
 from dashtrade.domain.people import User
+from dashtrade.domain.reasons import Code, Reason
 from dashtrade.domain.values import Malformed
 from dashtrade.services.bots.bots import NotFound, Refusal
 from dashtrade.services.people import invitations, removal, second_factor
@@ -102,7 +103,7 @@ def set_active(app: App, actor: User, user_id: int, active: bool) -> None:
             token_table.revoke_api_tokens(conn, user_id, now)
             token_table.end_webhook_tokens(conn, user_id, now=now, until=None)
             proof_table.end_handed_out(conn, user_id)
-            bot_table.pause_all(conn, user_id, reason="its owner's account was deactivated", now=now)
+            bot_table.pause_all(conn, user_id, reason=Reason(Code.OWNER_DEACTIVATED), now=now)
         table.change(conn, user_id, is_active=active)
         message_table.record(
             conn,

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.access import Role
+from dashtrade.domain.reasons import Code, Reason
 from dashtrade.services.bots.bots import NotFound, Refusal
 from dashtrade.tables import admin_queries
 from dashtrade.tables import bots as bot_table
@@ -43,7 +44,7 @@ def remove(app: App, user_id: int, *, actor: int | None, action: str, address: s
             )
         message_table.record(conn, actor=actor, action=action, now=now, subject=user_id, address=address)
         message_table.forget_name(conn, user_id, user.email)
-        bot_table.pause_all(conn, user_id, reason="its owner's account was deleted", now=now)
+        bot_table.pause_all(conn, user_id, reason=Reason(Code.OWNER_DELETED), now=now)
         session_table.remove_sessions(conn, user_id)
         table.change(
             conn,

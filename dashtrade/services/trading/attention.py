@@ -15,6 +15,7 @@ from dashtrade.domain.bots import Stop
 from dashtrade.domain.notices.base import Level, Page
 from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.people import User
+from dashtrade.domain.reasons import NO_REASON, Code, Reason, told
 from dashtrade.services.accounts import position_mismatch as mismatch_service
 from dashtrade.services.accounts import prices
 from dashtrade.services.accounts.owned import accounts_of
@@ -31,8 +32,7 @@ UNREACHED = timedelta(minutes=1)  # a broker that misses one answer needs nobody
 MOST_REFUSED = 3
 # A bot that is long already and hears "buy", or owns nothing and hears "close": the alert was right, and so
 # was the skip.
-HARMLESS = ("nothing to do", "nothing to close", "no position to close")
-PAUSED, SWITCHED = "the bot is paused", " is switched to "  # as a decision says it
+HARMLESS = (Code.ALREADY_OWNED, Code.NOTHING_TO_CLOSE, Code.SIDE_NOT_TRADED)
 
 
 class AttentionKind(StrEnum):
@@ -56,7 +56,7 @@ class AttentionItem:
     severity: Level
     page: Page  # where it is mended
     at: datetime | None = None  # since when
-    reason: str = ""  # as it is on record
+    reason: Reason = NO_REASON  # as it is on record
     facts: Mapping[str, str | int | None] = field(default_factory=dict)
     account_id: int | None = None
     bot_id: int | None = None
@@ -98,14 +98,14 @@ def _unknown_orders(app: App, user: User) -> Iterator[AttentionItem]:
 
 
 def _mismatches(app: App, user: User) -> Iterator[AttentionItem]:
-    told = ("id", "account", "symbol", "bots_quantity", "outside", "broker_quantity", "difference")
+    names = ("id", "account", "symbol", "bots_quantity", "outside", "broker_quantity", "difference")
     for mismatch in mismatch_service.drifts(app, user, limit=20):
         yield AttentionItem(
             kind=AttentionKind.POSITION_MISMATCH,
             severity=Level.ERROR,
             page=Page.POSITIONS,
             at=datetime.fromisoformat(mismatch["opened_at"]),
-            facts={name: mismatch[name] for name in told},
+            facts={name: mismatch[name] for name in names},
             account_id=mismatch["account_id"],
         )
 
@@ -119,14 +119,14 @@ def _accounts(app: App, user: User) -> Iterator[AttentionItem]:
 def _account(app: App, account: Account) -> AttentionItem | None:
     """Switched off, or about to be: a broker's sign-in that ends soon says so when it is tested."""
     if not account.is_active:
-        kind, at, reason = AttentionKind.ACCOUNT_DISABLED, None, account.disabled_reason
+        kind, at, why = AttentionKind.ACCOUNT_DISABLED, None, account.disabled_reason
     elif account.problem:
-        kind, at, reason = AttentionKind.ACCOUNT_UNCONFIRMED, None, account.problem
+        kind, at, why = AttentionKind.ACCOUNT_UNCONFIRMED, None, account.problem
     elif (since := prices.known_of(app, account).failing_since) and app.clock.now() - since > UNREACHED:
         error = prices.known_of(app, account).error
-        kind, at, reason = AttentionKind.ACCOUNT_UNREACHABLE, since, error
+        kind, at, why = AttentionKind.ACCOUNT_UNREACHABLE, since, told(error)
     elif account.check_result and not account.check_result.get("ok"):
-        reason = str(account.check_result.get("message", ""))
+        why = told(str(account.check_result.get("message", "")))
         kind, at = AttentionKind.ACCOUNT_TEST_FAILED, account.checked_at
     else:
         return None
@@ -136,7 +136,7 @@ def _account(app: App, account: Account) -> AttentionItem | None:
         severity=Level.WARNING if warns else Level.ERROR,
         page=Page.POSITIONS if kind is AttentionKind.ACCOUNT_UNREACHABLE else Page.SETUP,
         at=at,
-        reason=reason,
+        reason=why,
         facts={"account": account.label},
         account_id=account.id,
     )
@@ -197,11 +197,7 @@ def _storage(app: App, user: User) -> Iterator[AttentionItem]:
 def _refused(app: App, user: User) -> Iterator[AttentionItem]:
     with app.db.read() as conn:
         refused = decision_table.recently_refused(conn, user.id, since=app.clock.now() - RECENT)
-    wanted = [
-        row
-        for row in refused
-        if not any(words in row.reason for words in HARMLESS) and not _over(app, user, row)
-    ]
+    wanted = [row for row in refused if row.reason.code not in HARMLESS and not _over(app, user, row)]
     for row in wanted[:MOST_REFUSED]:
         yield AttentionItem(
             kind=AttentionKind.ALERT_REFUSED,
@@ -216,10 +212,10 @@ def _refused(app: App, user: User) -> Iterator[AttentionItem]:
 
 def _over(app: App, user: User, row: Any) -> bool:
     """Was it refused because a bot was paused or a switch was on, and that is so no longer?"""
-    if row.reason.startswith(PAUSED):
+    if row.reason.code is Code.BOT_PAUSED:
         with app.db.read() as conn:
             outcomes = decision_table.bot_outcomes(conn, user.id, row.id)
         return all(bot.is_active for bot in find_bots(app, user, {one.bot_id for one in outcomes}))
-    if SWITCHED in row.reason.partition(" (")[0]:
+    if row.reason.code is Code.SWITCHED:
         return all(one.stop is Stop.NONE for one in switches(app, user))
     return False

@@ -7,7 +7,6 @@ repeats nothing."""
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from datetime import timedelta
@@ -17,13 +16,15 @@ import sqlalchemy as sa
 
 from bot_engine import Lane, Receipt
 from dashtrade.context import App
-from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.bots import Bot, Stop
 from dashtrade.domain.notices.trading import FlattenDone, FlattenIncomplete, PositionLeft
 from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.people import User
+from dashtrade.domain.reasons import Code, Reason, reason, told
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import Malformed, iso, plain
+from dashtrade.domain.wording import words
+from dashtrade.engine.exits import closing
 from dashtrade.services.bots import switches as switch_service
 from dashtrade.services.bots.bots import NotFound
 from dashtrade.tables import accounts as account_table
@@ -144,7 +145,7 @@ def _view(conn: sa.Connection, user: User, row: Any) -> dict[str, Any]:
                 "symbol": item.symbol.text,
                 "quantity": plain(item.quantity),
                 "status": item.status,
-                "reason": item.reason,
+                "reason": words(item.reason),
                 "tries": item.tries,
                 "signal_id": item.signal_id,
             }
@@ -186,9 +187,9 @@ def _carry_on(app: App, row: Any, item: Any) -> list[Lane]:
         )
     doubt = next((order for order in orders if order.status is OrderStatus.ATTENTION), None)
     if not bot.position.quantity and not orders:
-        _put(app, item, status="done", reason="flat")
+        _put(app, item, status="done", reason=Reason(Code.FLAT))
     elif doubt is not None:
-        _put(app, item, status="stuck", reason=f"an order has to be looked at first: {doubt.reason}")
+        _put(app, item, status="stuck", reason=reason(Code.ORDER_UNCONFIRMED, because=doubt.reason))
     elif asked is not None and asked.status in ("waiting", "sending"):
         if asked.reason != item.reason:
             _put(app, item, reason=asked.reason)
@@ -207,7 +208,7 @@ def _after(app: App, item: Any, asked: Any, now: Any) -> None:
     """A try has ended, and the bot is not flat."""
     refused = asked.status == "refused"
     # a fee taken in coins leaves some, and nobody can sell it
-    if refused and (asked.numbers or {}).get("dust"):
+    if refused and asked.reason.code is Code.DUST:
         _put(app, item, status="done", reason=asked.reason)
         return
     if item.tries >= (MOST_REFUSALS if refused else MOST_FAILURES):
@@ -222,20 +223,10 @@ def _after(app: App, item: Any, asked: Any, now: Any) -> None:
 
 
 def _ask(app: App, row: Any, item: Any, bot: Bot) -> list[Lane]:
-    body = json.dumps(
-        {
-            "action": "close",
-            "symbol": bot.symbol.text,
-            "timeframe": bot.timeframe.text,
-            "bot": str(bot.id),
-            "id": f"flatten-{item.id}-{item.tries + 1}",
-        }
-    )
-    said = app.engine.accept(
-        item.user_id, parse(body.encode()), raw=body, origin=Origin.USER, sender=row.asked_by
-    )
+    signal = closing(bot, f"flatten-{item.id}-{item.tries + 1}")
+    said = app.engine.accept(item.user_id, signal, origin=Origin.USER, sender=row.asked_by)
     if not isinstance(said, Receipt):
-        _put(app, item, status="stuck", reason=said.message)
+        _put(app, item, status="stuck", reason=told(said.message))
         return []
     log.info("flatten %s bot %s: signal %s, try %s", row.id, bot.id, said.signal_id, item.tries + 1)
     _put(app, item, status="closing", tries=item.tries + 1, signal_id=said.signal_id)

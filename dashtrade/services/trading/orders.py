@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from dashtrade.context import App
 from dashtrade.domain.orders import Order, OrderStatus, check_transition
 from dashtrade.domain.people import User
+from dashtrade.domain.reasons import Code, Reason
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO
 from dashtrade.engine.booking import release_bot
@@ -114,9 +115,9 @@ def resolve(app: App, user: User, order_id: str, verdict: str) -> Order:
                 "Only orders that need attention can be resolved.",
             )
         status, said = (
-            (OrderStatus.UNKNOWN, "its user asked to look again")
+            (OrderStatus.UNKNOWN, Reason(Code.USER_LOOKS_AGAIN))
             if verdict == "look_again"
-            else (OrderStatus.CANCELED, "its user says that the broker never got it")
+            else (OrderStatus.CANCELED, Reason(Code.USER_SAYS_NOT_PLACED))
         )
         check_transition(order.status, status)
         after = replace(

@@ -13,7 +13,9 @@ from dashtrade.context import App
 from dashtrade.domain import protections as domain
 from dashtrade.domain.people import User
 from dashtrade.domain.protections import Scope
+from dashtrade.domain.reasons import Reason
 from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.wording import words
 from dashtrade.services.bots.bots import NotFound, Refusal
 from dashtrade.services.bots.switches import check_scope
 from dashtrade.services.operations import quotas
@@ -48,7 +50,7 @@ class LockRecord:
     symbol: Symbol | None
     bot_id: int
     signal_id: str
-    reason: str
+    reason: Reason
     numbers: dict[str, Any]
     since: datetime
     until: datetime | None
@@ -170,7 +172,7 @@ def unlock(app: App, user: User, lock_id: int) -> LockRecord:
             action="protection unlocked",
             now=now,
             subject=lock_id,
-            detail={"kind": lock.kind, "reason": lock.reason},
+            detail={"kind": lock.kind, "reason": words(lock.reason)},
         )
         return record(LockRecord, table.get_lock(conn, user.id, lock_id))
 

@@ -2,51 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from dataclasses import replace
 
 from bot_engine import Accepted
 from dashtrade.context import App
-from dashtrade.domain.alert_retention import kept
-from dashtrade.domain.alerts.dialects import parse
-from dashtrade.domain.alerts.payload import bare, open_body
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.people import User
-from dashtrade.domain.signals import Signal, SizeKind
-from dashtrade.domain.values import plain
+from dashtrade.engine.intake import signal_of
 from dashtrade.services.bots.bots import NotFound, Refusal, bot_of
 from dashtrade.services.operations import quotas
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import signals as signal_table
-
-# Whose alert it was, when, and which one: said anew, or by the bot that is chosen.
-_DROPPED = frozenset(
-    [
-        "id",
-        "signalid",
-        "alerttimestamp",
-        "alertid",
-        "idempotencykey",
-        "sentat",
-        "timenow",
-        "timestamp",
-        "time",
-        "bot",
-        "botid",
-        "botuuid",
-        "botname",
-        "maxlag",
-        "maxage",
-        "token",
-        "secret",
-        "passphrase",
-        "key",
-        "timeframe",
-        "interval",
-        "tf",
-    ]
-)
 
 
 def bots_for(app: App, user: User, signal_id: str) -> list[Bot]:
@@ -74,9 +41,10 @@ def on_paper(app: App, user: User, signal_id: str, *, bot_id: int, request_id: s
     """A new signal like any other; sent twice from one question, it is one."""
     with app.db.read() as conn:
         row = signal_table.get(conn, user.id, signal_id)
-    if row is None:
+        stored = signal_table.stored(conn, signal_id) if row is not None else None
+    if row is None or stored is None:
         raise NotFound("signal")
-    if not row.raw or row.symbol is None:
+    if row.symbol is None or not (stored.reading or stored.raw):
         raise Refusal(
             "what was sent is not kept any more, or could not be read", "Send the alert itself again."
         )
@@ -86,25 +54,13 @@ def on_paper(app: App, user: User, signal_id: str, *, bot_id: int, request_id: s
             "the bot trades something else, or not on paper",
             "Choose a bot of a paper account that trades the alert's symbol.",
         )
-    body = _again(row.raw) | {"bot": str(bot_id), "id": f"replay-{signal_id[:16]}-{request_id}"}
-    reading = parse(json.dumps(body).encode())
-    return quotas.take_in(app, user, reading, raw=kept(body, reading.signal), sender=f"replay of {signal_id}")
-
-
-def _again(raw: str) -> dict[str, Any]:
-    opened = open_body(raw.encode())
-    if isinstance(opened, dict):
-        return {name: value for name, value in opened.items() if bare(name) not in _DROPPED}
-    return _written(parse(raw.encode()).signal)
-
-
-def _written(signal: Signal) -> dict[str, Any]:
-    """A line of words as fields."""
-    said: dict[str, Any] = {"action": str(signal.action), "symbol": signal.written_symbol}
-    match signal.size:
-        case None:
-            return said
-        case size if size.kind in (SizeKind.EQUITY_PERCENT, SizeKind.POSITION_PERCENT):
-            return said | {"quantity": f"{plain(size.value)}%"}
-        case size:
-            return said | {"quantity": plain(size.value)}
+    # by the bot that is chosen, and said anew: not when it was, nor for how long it was good
+    signal = replace(
+        signal_of(stored),
+        bot=str(bot_id),
+        timeframe=None,
+        key=f"replay-{signal_id[:16]}-{request_id}",
+        sent_at=None,
+        max_age=None,
+    )
+    return quotas.take_in(app, user, signal, sender=f"replay of {signal_id}")

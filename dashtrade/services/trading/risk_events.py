@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from dashtrade.context import App
 from dashtrade.domain.people import User
+from dashtrade.domain.reasons import Reason
 from dashtrade.services.records import records
 from dashtrade.tables import risk_events as table
 
@@ -22,7 +23,7 @@ class RiskEvent:
     threshold: Decimal
     actual: Decimal
     action: str
-    detail: str
+    detail: Reason
     signal_id: str | None
 
 

@@ -8,18 +8,17 @@ from typing import Any
 import sqlalchemy as sa
 
 from dashtrade.context import App
-from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.orders import Order
+from dashtrade.domain.reasons import Code, Reason, as_data, from_data
 from dashtrade.domain.timeframes import Timeframe
-from dashtrade.domain.values import Malformed, iso, plain
+from dashtrade.domain.values import iso, plain
+from dashtrade.domain.wording import words
 from dashtrade.engine.settlement import UNDER_WAY
 from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import fills as fill_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import signals as table
-
-UNDER_WAY_WORDS = "it is being carried out"
 
 
 def outcome(app: App, owner: int, signal_id: str) -> dict[str, Any] | None:
@@ -47,18 +46,22 @@ def _so_far(app: App, owner: int, signal_id: str) -> tuple[dict[str, Any], bool]
         "signal_id": signal_id,
         "status": "working" if waits else row.status,
         "orders": [order_view(order) for order in orders],
-        "reason": _awaited(decisions) if waits else row.reason,
-    }
+    } | told_why(_awaited(decisions) if waits else row.reason)
     if len(decisions) > 1:
         said["bots"] = [
-            {"bot_id": d.bot_id, "status": _status(d.status), "reason": d.reason} for d in decisions
+            {"bot_id": d.bot_id, "status": _status(d.status)} | told_why(d.reason) for d in decisions
         ]
     return said, waits
 
 
-def _awaited(decisions: list[Any]) -> str:
+def told_why(why: Reason) -> dict[str, Any]:
+    """The sentence, and what it was made of: for programs."""
+    return {"reason": words(why), "reason_code": str(why.code), "facts": as_data(why)["facts"]}
+
+
+def _awaited(decisions: list[Any]) -> Reason:
     """What holds it up, where something does: a closed market, a broker that does not answer."""
-    return next((d.reason for d in decisions if d.status == "waiting" and d.reason), UNDER_WAY_WORDS)
+    return next((d.reason for d in decisions if d.status == "waiting" and d.reason), Reason(Code.UNDER_WAY))
 
 
 def _status(decision: str) -> str:
@@ -82,7 +85,7 @@ def order_view(order: Order) -> dict[str, Any]:
         "type": str(order.type),
         "quantity": plain(order.quantity),
         "status": str(order.status),
-        "reason": order.reason,
+        **told_why(order.reason),
         "filled_quantity": plain(order.filled_quantity),
         "average_price": plain(average) if average is not None else None,
         "limit_price": _maybe(order.limit_price),
@@ -116,17 +119,19 @@ def story(app: App, owner: int, signal_id: str) -> dict[str, Any] | None:
     waits = row.status == "accepted"
     return signal_view(row) | {
         "status": "working" if waits else row.status,
-        "reason": _awaited(decisions) if waits else row.reason,
+        **told_why(_awaited(decisions) if waits else row.reason),
         "raw": row.raw,
-        "timeline": [{"at": iso(at), "step": step, "detail": detail} for at, _, step, detail in lines],
+        "timeline": [
+            {"at": iso(at), "step": step, "detail": detail, **more} for at, _, step, detail, more in lines
+        ],
         "orders": [order_view(order) for order in orders],
         "bots": [
             {
                 "bot_id": d.bot_id,
                 "status": _status(d.status),
-                "reason": d.reason,
-                "would": d.would,
-                "checks": d.checks or [],
+                **told_why(d.reason),
+                "would": words(d.would),
+                "checks": [_check(check) for check in d.checks or []],
                 "numbers": d.numbers or {},
                 "decided_at": iso(d.decided_at) if d.decided_at else None,
             }
@@ -139,7 +144,7 @@ def signal_view(row: Any) -> dict[str, Any]:
     return {
         "id": row.id,
         "status": row.status,
-        "reason": row.reason,
+        **told_why(row.reason),
         "duplicate_count": row.duplicate_count,
         "received_at": iso(row.received_at),
         "ended_at": iso(row.ended_at) if row.ended_at else None,
@@ -153,14 +158,14 @@ def signal_view(row: Any) -> dict[str, Any]:
     }
 
 
-Line = tuple[Any, int, str, str]  # when, rank among equals, step, detail
+Line = tuple[Any, int, str, str, dict[str, Any]]  # when, rank among equals, step, detail, more
 
 
 def _received(row: Any) -> list[Line]:
     who = f" from {row.sender}" if row.sender else ""
-    lines: list[Line] = [(row.received_at, 0, "received", f"by {row.origin}{who}")]
+    lines: list[Line] = [(row.received_at, 0, "received", f"by {row.origin}{who}", {})]
     if row.symbol is not None:
-        lines.append((row.received_at, 1, "read", _reading(row)))
+        lines.append((row.received_at, 1, "read", _reading(row), {}))
     if row.repeated_at is not None:
         lines.append(
             (
@@ -168,20 +173,18 @@ def _received(row: Any) -> list[Line]:
                 2,
                 "repeated",
                 f"the same alert came {row.duplicate_count} more time(s); nothing more was done",
+                {},
             )
         )
     if row.ended_at == row.received_at and row.status == "refused":
-        lines.append((row.received_at, 3, "refused", row.reason))
+        lines.append((row.received_at, 3, "refused", words(row.reason), {}))
     return lines
 
 
 def _reading(row: Any) -> str:
     frame = f" on {Timeframe(row.timeframe).shown}" if row.timeframe else ""
     said = f"{row.action} {row.symbol.short}{frame}, as {row.dialect}"
-    try:
-        notes = parse(row.raw.encode()).signal.notes if row.raw else ()
-    except Malformed:  # stored by an older version that read more
-        notes = ()
+    notes = row.reading.get("notes", ()) if row.reading else ()
     return said + "".join(f"; {note}" for note in notes)
 
 
@@ -191,25 +194,25 @@ def _decided(decisions: list[Any]) -> list[Line]:
         if d.decided_at is None:
             continue
         for check in d.checks or []:
-            lines.append(
-                (
-                    d.decided_at,
-                    10,
-                    "check",
-                    f"{check['check']}: {'ok' if check['ok'] else 'no'}, {check['detail']}",
-                )
-            )
+            one = _check(check)
+            said = f"{one['check']}: {'ok' if one['ok'] else 'no'}, {one['detail']}"
+            lines.append((d.decided_at, 10, "check", said, {"check": one}))
         refused = d.status == "refused"
-        detail = "; ".join(part for part in (d.reason, d.would) if part)
-        lines.append(
-            (d.decided_at, 11, "refused" if refused else "decided", detail or f"bot {d.bot_id} acts")
-        )
+        detail = "; ".join(words(part) for part in (d.reason, d.would) if part) or f"bot {d.bot_id} acts"
+        lines.append((d.decided_at, 11, "refused" if refused else "decided", detail, {}))
     return lines
+
+
+def _check(stored: dict[str, Any]) -> dict[str, Any]:
+    """As it was written, or as it was before there were codes: with its words."""
+    if "code" not in stored:
+        return stored
+    return stored | {"detail": words(from_data(stored))}
 
 
 def _sent(conn: sa.Connection, owner: int, signal_id: str) -> list[Line]:
     return [
-        (e.at, 20, f"order {e.status}", f"{e.detail or e.status} ({e.order_id[-8:]})")
+        (e.at, 20, f"order {e.status}", f"{words(e.detail) or e.status} ({e.order_id[-8:]})", {})
         for e in order_table.events_for_signal(conn, owner, signal_id)
     ]
 
@@ -220,10 +223,11 @@ def _filled(conn: sa.Connection, owner: int, signal_id: str) -> list[Line]:
         fee = f", fee {plain(f.fee)}" if f.fee else ""
         made = f"; realised {plain(f.realized)}" if f.realized else ""
         verb = "bought" if f.side == "buy" else "sold"
-        lines.append((f.booked_at, 21, "filled", f"{verb} {plain(f.quantity)} at {plain(f.price)}{fee}"))
-        lines.append((f.booked_at, 22, "booked", f"to bot {f.bot_id}{made}"))
+        lines.append((f.booked_at, 21, "filled", f"{verb} {plain(f.quantity)} at {plain(f.price)}{fee}", {}))
+        lines.append((f.booked_at, 22, "booked", f"to bot {f.bot_id}{made}", {}))
     return lines
 
 
 def _told(conn: sa.Connection, owner: int, signal_id: str) -> list[Line]:
-    return [(m.at, 30, "message", m.text) for m in message_table.for_signal(conn, owner, signal_id)]
+    found = message_table.for_signal(conn, owner, signal_id)
+    return [(m.at, 30, "message", m.text, {}) for m in found]

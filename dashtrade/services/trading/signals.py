@@ -7,6 +7,7 @@ from datetime import datetime
 
 from dashtrade.context import App
 from dashtrade.domain.people import User
+from dashtrade.domain.reasons import Reason
 from dashtrade.domain.signals import Signal
 from dashtrade.domain.symbols import Symbol
 from dashtrade.engine.intake import listeners_of
@@ -32,7 +33,7 @@ class SignalRecord:
     written_symbol: str
     timeframe: int | None
     status: str
-    reason: str
+    reason: Reason
 
 
 def signals(
@@ -53,11 +54,11 @@ def signals(
     return records(SignalRecord, found)
 
 
-def listeners(app: App, user: User, signal: Signal) -> list[str] | str:
+def listeners(app: App, user: User, signal: Signal) -> list[str] | Reason:
     """The names of the bots that would act on it, or why there are none."""
     with app.db.read() as conn:
         found = listeners_of(conn, user.id, signal)
-        if isinstance(found, str):
+        if isinstance(found, Reason):
             return found
         bots = [bot_table.get(conn, user.id, one.id) for one in found]
     return [bot.name for bot in bots if bot is not None]

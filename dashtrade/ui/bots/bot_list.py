@@ -8,6 +8,7 @@ from dashtrade.context import App
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.people import User
 from dashtrade.domain.performance_stats import running_totals
+from dashtrade.domain.reasons import Code
 from dashtrade.domain.scope import MoneyScope
 from dashtrade.domain.values import ZERO
 from dashtrade.services.accounts import prices
@@ -44,8 +45,8 @@ STATES = {
 def state_of(bot: Bot) -> tuple[str, str]:
     if not bot.is_active:
         return (
-            "Paused" if bot.paused_reason == "paused by its user" else "Stopped"
-        ), "warn" if bot.paused_reason == "paused by its user" else "down"
+            "Paused" if bot.paused_reason.code is Code.PAUSED_BY_USER else "Stopped"
+        ), "warn" if bot.paused_reason.code is Code.PAUSED_BY_USER else "down"
     return STATES.get(bot.status, (bot.status.capitalize(), "info"))
 
 

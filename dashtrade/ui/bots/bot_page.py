@@ -10,6 +10,7 @@ from dashtrade.context import App
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.people import User
+from dashtrade.domain.reasons import Code
 from dashtrade.domain.values import ZERO
 from dashtrade.services.accounts import prices
 from dashtrade.services.accounts.owned import find_account
@@ -69,7 +70,7 @@ def show(app: App, user: User, bot_id: int) -> None:
         scope.badge(account)
         badge(words, mark)
         st.caption(f"{text(bot.symbol.short)} · {bot.timeframe.shown} · {text(_size(bot))}", width="content")
-    if not bot.is_active and bot.paused_reason != "paused by its user":
+    if not bot.is_active and bot.paused_reason.code is not Code.PAUSED_BY_USER:
         st.warning(
             f"{text(sentence(bot.paused_reason))} Resume it when you have looked into it.",
             icon=":material/pause_circle:",

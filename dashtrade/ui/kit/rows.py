@@ -161,17 +161,17 @@ def story_lines(user: User, told: dict[str, Any]) -> None:
     st.html(f'<ol class="dt-story">{"".join(lines)}</ol>')
 
 
-def _folded(timeline: Sequence[dict[str, str]]) -> list[tuple[str, str, str]]:
+def _folded(timeline: Sequence[dict[str, Any]]) -> list[tuple[str, str, str]]:
     """Checks that passed are one line; the one that did not is what the reader looks for."""
     found: list[tuple[str, str, str]] = []
     passed: list[str] = []
     for line in timeline:
-        name, _, said = line["detail"].partition(": ")
-        if line["step"] == "check" and said.startswith("ok"):
-            passed.append(name)
+        check = line.get("check")
+        if check and check["ok"]:
+            passed.append(check["check"])
             at = line["at"]
-        elif line["step"] == "check":
-            found.append((line["at"], "check", f"{name}: {said.removeprefix('no, ')}"))
+        elif check:
+            found.append((line["at"], "check", f"{check['check']}: {check['detail']}"))
         else:
             if passed:
                 found.append((at, "checks", f"{len(passed)} passed: {', '.join(passed)}"))

@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from dashtrade.context import App
+from dashtrade.domain import wording
 from dashtrade.domain.notices.base import Level
 from dashtrade.domain.protections import KINDS
 from dashtrade.domain.symbols import Symbol
@@ -81,7 +82,7 @@ def words(item: AttentionItem) -> tuple[str, str]:
     match item.kind:
         case AttentionKind.ORDER_STATUS_UNKNOWN:
             what = f"{facts['side'].upper()} {Symbol.parse(facts['symbol']).short}"
-            return f"{what}: order status unknown", item.reason or (
+            return f"{what}: order status unknown", wording.words(item.reason) or (
                 "Check your broker, then say what happened."
             )
         case AttentionKind.POSITION_MISMATCH:
@@ -89,25 +90,25 @@ def words(item: AttentionItem) -> tuple[str, str]:
             title = f"{mismatch_dialog.short(facts)}: position mismatch of {abs(difference):f}"
             return title, mismatch_dialog.summary(facts)
         case AttentionKind.ACCOUNT_DISABLED:
-            return f"{facts['account']} is disabled", item.reason
+            return f"{facts['account']} is disabled", wording.words(item.reason)
         case AttentionKind.ACCOUNT_UNCONFIRMED:
-            return f"{facts['account']} does not trade yet", item.reason
+            return f"{facts['account']} does not trade yet", wording.words(item.reason)
         case AttentionKind.ACCOUNT_UNREACHABLE:
-            return f"{facts['account']} cannot be reached", item.reason
+            return f"{facts['account']} cannot be reached", wording.words(item.reason)
         case AttentionKind.ACCOUNT_TEST_FAILED:
-            return f"{facts['account']} did not pass its last test", item.reason
+            return f"{facts['account']} did not pass its last test", wording.words(item.reason)
         case AttentionKind.BOT_STOPPED:
-            return f"{facts['bot']} is stopped", item.reason
+            return f"{facts['bot']} is stopped", wording.words(item.reason)
         case AttentionKind.ENTRIES_LOCKED:
-            return f"{KINDS[facts['protection']].title}: entries are locked", item.reason
+            return f"{KINDS[facts['protection']].title}: entries are locked", wording.words(item.reason)
         case AttentionKind.STORAGE_FULL | AttentionKind.STORAGE_NEARLY_FULL:
             return _storage(item.kind, facts["used_bytes"], facts["limit_bytes"])
         case AttentionKind.ALERT_REFUSED:
             if facts["symbol"] is None:
-                return "An alert could not be read", item.reason
+                return "An alert could not be read", wording.words(item.reason)
             return (
                 f"{facts['action'].capitalize()} {Symbol.parse(facts['symbol']).short} was refused",
-                item.reason,
+                wording.words(item.reason),
             )
         case AttentionKind.NO_SECOND_FACTOR:
             return (

@@ -16,6 +16,7 @@ from dashtrade.domain.orders import IN_DOUBT, Order, OrderStatus
 from dashtrade.domain.people import User
 from dashtrade.domain.scope import MoneyScope
 from dashtrade.domain.values import OrderSide, OrderType
+from dashtrade.domain.wording import words
 from dashtrade.services.accounts import prices
 from dashtrade.services.accounts.owned import accounts_of
 from dashtrade.services.bots.owned import bot_names
@@ -138,7 +139,7 @@ def works_at(app: App, one: Waiting) -> Cell:
     if order.cancel_requested:
         return Cell(text="Being cancelled", tone="warn")
     if order.status is OrderStatus.CREATED:
-        return Cell(text="DashTrade", sub=order.reason or "not sent yet")
+        return Cell(text="DashTrade", sub=words(order.reason) or "not sent yet")
     name = (
         "Paper broker"
         if prices.is_here(account) or account.simulated

@@ -5,8 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from dashtrade.context import App
-from dashtrade.domain.accounts import UNCONFIRMED, Account
+from dashtrade.domain.accounts import Account
 from dashtrade.domain.people import User
+from dashtrade.domain.reasons import Code, Reason
 from dashtrade.services.accounts import connections, prices
 from dashtrade.services.accounts.owned import accounts_of, find_account
 from dashtrade.services.bots.owned import bots_of
@@ -60,7 +61,7 @@ def _account(app: App, user: User, account: Account, bots: int) -> None:
             st.space("stretch")
             _buttons(app, user, account)
         if account.is_active and account.problem:
-            st.warning(text(sentence(UNCONFIRMED)))
+            st.warning(text(sentence(Reason(Code.ACCOUNT_UNCONFIRMED))))
             if st.button("Let it trade", key=f"confirm_{account.id}"):
                 ask_to_confirm(account)
         if account.confirmed_live and not user.second_factor:

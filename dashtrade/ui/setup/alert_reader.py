@@ -14,8 +14,10 @@ from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.exits import exits as exit_rules
 from dashtrade.domain.people import User
+from dashtrade.domain.reasons import NO_REASON, Reason
 from dashtrade.domain.signals import Action, ExitPlan, Signal, Size, SizeKind, Target
 from dashtrade.domain.values import Malformed, OrderSide, OrderType, iso, plain
+from dashtrade.domain.wording import words
 from dashtrade.services.accounts.prices import money_badge
 from dashtrade.services.bots import dry_run
 from dashtrade.services.bots.dry_run import DryRun
@@ -59,7 +61,7 @@ def show(app: App, user: User) -> None:
                 return
             runs = dry_run.of(app, user, signal)
             _story([*_reading(signal, filled="{{" in raw), *_goes_to(runs)])
-        if not isinstance(runs, str):
+        if not isinstance(runs, Reason):
             for run in runs:
                 _now(signal, run)
 
@@ -153,9 +155,9 @@ def size_said(size: Size) -> str:
     return f"{quantity(size.value)} {UNITS[size.kind]}".replace(" %", "%")
 
 
-def _goes_to(runs: Sequence[DryRun] | str) -> Iterator[Line]:
-    if isinstance(runs, str):
-        yield "Goes to", f"nobody now: {runs}", "warn"
+def _goes_to(runs: Sequence[DryRun] | Reason) -> Iterator[Line]:
+    if isinstance(runs, Reason):
+        yield "Goes to", f"nobody now: {words(runs)}", "warn"
     else:
         yield "Goes to", ", ".join(run.bot.name for run in runs), "up"
 
@@ -193,7 +195,7 @@ def _outcome(signal: Signal, run: DryRun) -> Iterator[Line]:
             "up",
         )
     if not run.steps:
-        would = f" Without that it {run.would}." if run.would else ""
+        would = f" {sentence(run.would)}" if run.would else ""
         yield "No order", f"{sentence(run.reason)}{would}", "warn"
     elif run.reason:
         yield "Note", sentence(run.reason), "warn"
@@ -234,9 +236,9 @@ def _size(signal: Signal, run: DryRun) -> Iterator[Line]:
             ),
             "warn",
         )
-    words = next((step.words for step in run.steps if not step.effect.reduces), "")
-    if words:
-        yield "Comes to", sentence(words), "info"
+    how = next((step.how for step in run.steps if not step.effect.reduces), NO_REASON)
+    if how:
+        yield "Comes to", sentence(how), "info"
 
 
 def _entry_exits(signal: Signal, run: DryRun) -> Iterator[Line]:
@@ -276,6 +278,6 @@ def _exit_said(target: Target, entry: Step, sign: int, *, by_alert: bool) -> str
 
 def _checks(run: DryRun) -> Iterator[Line]:
     for check in run.failed:
-        yield "Fails", f"{check.name}: {check.detail}", "down"
+        yield "Fails", f"{check.name}: {words(check.reason)}", "down"
     if run.checks and not run.failed:
         yield "Checks", f"All {len(run.checks)} pass", "up"

@@ -116,7 +116,8 @@ def _tester(app: App, user: User, bot: Bot) -> None:
         raw = message_to_try(bot, action or "buy", request_id)
         with trying() as attempt:
             demo.check_alerts(app, user)
-            said = quotas.take_in(app, user, parse(raw.encode()), raw=raw, sender=user.email)
+            read = parse(raw.encode())
+            said = quotas.take_in(app, user, read.signal, content=read.canonical, raw=raw, sender=user.email)
         if attempt.ok:
             st.session_state.pop("test_id", None)
             st.session_state["tested"] = said.signal_id
