@@ -130,7 +130,7 @@ class House:
                 {"account_id": account, "symbol": symbol, "timeframe": "15", "position_size": "1000"},
             )
             body = f'{{"action": "buy", "symbol": "{symbol}", "timeframe": "15", "id": "open"}}'
-            self.app.engine.accept(user.id, parse(body.encode()), raw=body, origin=Origin.USER)
+            self.app.engine.accept(user.id, parse(body.encode()).signal, raw=body, origin=Origin.USER)
 
     def processor_seconds(self) -> float:
         assert self.process is not None

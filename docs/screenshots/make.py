@@ -190,7 +190,7 @@ class Month:
 
     def send(self, raw: str) -> None:
         self.app.engine.accept(
-            self.user.id, parse(raw.encode()), raw=raw, origin=Origin.WEBHOOK, sender="52.89.214.238"
+            self.user.id, parse(raw.encode()).signal, raw=raw, origin=Origin.WEBHOOK, sender="52.89.214.238"
         )
         self.work()
 

@@ -76,7 +76,7 @@ def test_every_check_that_would_fail_is_named(app: App, ann: Person):
     bot = ann.bot(max_position_size="100")
     ann.does("POST", f"/bots/{bot}/pause")
     (run,) = runs(app, ann, "buy AAPL")
-    assert not run.steps and run.would == "would have bought 50"
+    assert not run.steps and run.would == "blocked order: buy 50"
     assert [check.name for check in run.failed] == ["bot active", "position size"]
 
 

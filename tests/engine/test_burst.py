@@ -246,7 +246,7 @@ def test_a_worker_that_slept_past_its_lease_finds_its_writes_refused(
         first, user, {"account_id": account, "symbol": "AAPL", "timeframe": "15", "position_size": "1000"}
     )
     body = json.dumps({"action": "buy", "symbol": "AAPL", "timeframe": "15", "id": "1"})
-    first.engine.accept(user.id, parse(body.encode()), raw=body, origin=Origin.WEBHOOK)
+    first.engine.accept(user.id, parse(body.encode()).signal, raw=body, origin=Origin.WEBHOOK)
     lane = Lane(account, Symbol.parse("AAPL"))
     steps = first.engine.lane_steps(lane)
     token = first.db.write(next(steps).fn)

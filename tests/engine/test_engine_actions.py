@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from dashtrade.context import App
+from dashtrade.domain.reasons import Code, Reason
 from dashtrade.domain.symbols import Symbol
 from dashtrade.engine.settlement import end_decision, end_signal
 from dashtrade.tables import decisions as decision_table
@@ -42,8 +43,8 @@ MATRIX: list[tuple[str, dict[str, Any], str, str, list[tuple[str, str, str]], in
     ("flat", {"action": "reduce", "quantity": 5}, "refused", "nothing to close", [], 0),
     ("flat", {"action": "add"}, "refused", "nothing to add to", [], 0),
     ("flat", {"action": "reverse"}, "refused", "nothing to reverse", [], 0),
-    ("flat", {"action": "cancel"}, "refused", "nothing to take back", [], 0),
-    ("flat", {"action": "breakeven"}, "refused", "there is no stop", [], 0),
+    ("flat", {"action": "cancel"}, "refused", "nothing to cancel", [], 0),
+    ("flat", {"action": "breakeven"}, "refused", "no stop to move", [], 0),
     ("long", {"action": "buy"}, "refused", "already long 50", [], 50),
     ("long", {"action": "sell"}, "filled", "", [CLOSED, SHORT], -50),
     ("long", {"action": "close"}, "filled", "", [CLOSED], 0),
@@ -56,7 +57,7 @@ MATRIX: list[tuple[str, dict[str, Any], str, str, list[tuple[str, str, str]], in
     ("long", {"action": "close", "quantity": 70}, "filled", "", [CLOSED], 0),
     ("long", {"action": "add"}, "filled", "", [("buy", "add", "50")], 100),
     ("long", {"action": "reverse"}, "filled", "", [CLOSED, SHORT], -50),
-    ("long", {"action": "cancel"}, "refused", "nothing to take back", [], 50),
+    ("long", {"action": "cancel"}, "refused", "nothing to cancel", [], 50),
     ("short", {"action": "sell"}, "refused", "already short 50", [], -50),
     ("short", {"action": "buy"}, "filled", "", [COVER, OPEN], 50),
     ("short", {"action": "close"}, "filled", "", [COVER], 0),
@@ -64,10 +65,10 @@ MATRIX: list[tuple[str, dict[str, Any], str, str, list[tuple[str, str, str]], in
     ("short", {"action": "reduce", "quantity": 20}, "filled", "", [("buy", "reduce", "20")], -30),
     ("short", {"action": "add"}, "filled", "", [("sell", "add", "50")], -100),
     ("short", {"action": "reverse"}, "filled", "", [COVER, OPEN], 50),
-    ("ordered", {"action": "buy"}, "refused", "still working", [], 0),
+    ("ordered", {"action": "buy"}, "refused", "still open", [], 0),
     ("ordered", {"action": "sell"}, "filled", "", [SHORT], -50),
-    ("ordered", {"action": "close"}, "filled", "took back 1 order(s)", [], 0),
-    ("ordered", {"action": "cancel"}, "filled", "took back 1 order(s)", [], 0),
+    ("ordered", {"action": "close"}, "filled", "cancelled 1 order", [], 0),
+    ("ordered", {"action": "cancel"}, "filled", "cancelled 1 order", [], 0),
     ("ordered", {"action": "add"}, "refused", "nothing to add to", [], 0),
     ("ordered", {"action": "reverse"}, "refused", "nothing to reverse", [], 0),
 ]
@@ -111,7 +112,7 @@ def test_a_bot_of_one_side_closes_on_the_other_and_opens_nothing(
     bot = ann.bot(sides=sides)
     refused = ann.trades(other)
     assert f"trades {sides} only" in refused["reason"]
-    assert refused["bots"][0]["would"].startswith(f"would have {'sold' if other == 'sell' else 'bought'} 5")
+    assert refused["bots"][0]["would"].startswith(f"blocked order: {other} 5")
     assert refused["bots"][0]["numbers"]["sides"] == sides
     assert ann.trades(entry)["status"] == "filled"
     assert [effect for _, effect, _ in orders_of(ann.trades(other))] == ["close"]
@@ -146,7 +147,7 @@ def test_limit_orders_rest_at_the_bots_offset_and_fill_when_the_price_comes(
     bot = ann.bot(order_type="limit", limit_offset_percent="1")
     story = ann.trades("buy")
     assert story["status"] == "working" and story["orders"][0]["limit_price"] == "99" and ann.holds(bot) == 0
-    assert "still working" in ann.trades("buy")["reason"]
+    assert "still open" in ann.trades("buy")["reason"]
     feed.set("AAPL", "98.5")
     house.work()
     assert ann.story(story["id"])["status"] == "filled" and ann.get(f"/bots/{bot}")["status"] == "FILLED"
@@ -192,8 +193,10 @@ def test_two_bots_of_one_alert_that_end_at_the_same_moment_end_the_signal(ann: P
     now = app.clock.now()
 
     def end(conn: sa.Connection, decision_id: int) -> None:
-        end_decision(conn, decision_id, status="refused", reason="nothing to close", now=now)
-        end_signal(conn, signal_id, alone=False, status="refused", reason="nothing to close", now=now)
+        end_decision(conn, decision_id, status="refused", reason=Reason(Code.NOTHING_TO_CLOSE), now=now)
+        end_signal(
+            conn, signal_id, alone=False, status="refused", reason=Reason(Code.NOTHING_TO_CLOSE), now=now
+        )
 
     def first(conn: sa.Connection) -> threading.Thread:
         end(conn, one.id)

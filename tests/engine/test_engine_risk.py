@@ -60,13 +60,13 @@ RULES: dict[str, tuple[dict[str, Any], Any, str, dict[str, str]]] = {
         {"max_position_size": "4000"},
         None,
         "a position of 5,000.00 passes the limit 4,000.00",
-        {"value": "5,000.00", "limit": "4,000.00"},
+        {"value": "5000", "limit": "4000"},
     ),
     "buying power": (
         {"position_size": "100001"},
         None,
         "needs 100,001.00 of 100,000.00 buying power",
-        {"needs": "100,001.00", "buying_power": "100,000.00"},
+        {"needs": "100001", "buying_power": "100000"},
     ),
     "venue": (
         {},
@@ -88,7 +88,7 @@ def test_a_rule_refuses_an_entry_with_its_numbers_and_what_would_have_been_order
     said = story["bots"][0]
     assert story["status"] == "refused" and reason in story["reason"] and story["orders"] == []
     assert check(story, rule)["ok"] is False
-    assert said["would"].startswith("would have sold 50" if rule == "venue" else "would have bought ")
+    assert said["would"].startswith("blocked order: sell 50" if rule == "venue" else "blocked order: buy ")
     assert numbers.items() <= said["numbers"].items() and {"bid", "ask", "equity"} <= said["numbers"].keys()
     assert any(line["step"] == "refused" and said["would"] in line["detail"] for line in story["timeline"])
     assert ann.holds(bot) == 0
@@ -101,7 +101,7 @@ def test_a_daily_loss_stops_entries_until_the_next_day(ann: Person, feed: SetFee
     ann.trades("close")  # 50 x -2: exactly the limit
     story = ann.trades("buy")
     assert story["status"] == "refused" and story["reason"] == "daily loss 100.00 reached the limit 100.00"
-    assert story["bots"][0]["would"].startswith("would have bought 51.02")
+    assert story["bots"][0]["would"].startswith("blocked order: buy 51.02")
     clock.forward(86400)
     assert ann.trades("buy")["status"] == "filled" and ann.holds(bot) > 0
 
@@ -163,5 +163,6 @@ def test_a_flip_that_may_not_open_still_closes(ann: Person):
     assert orders_of(story) == [CLOSED] and ann.holds(bot) == 0
     assert check(story, "orders per day")["ok"] is False
     assert any(
-        "closes only: the limit of 1 entries a day is reached" in line["detail"] for line in story["timeline"]
+        "exit only (entry blocked: the limit of 1 entries a day is reached" in line["detail"]
+        for line in story["timeline"]
     )

@@ -173,7 +173,9 @@ def test_a_bots_own_exits_are_for_alerts_that_bring_none_and_part_by_part(ann: P
     assert exits(ann, bot)[-1] == "stop at 96, to break-even after the first step"
     ann.does("PATCH", f"/bots/{bot}", {"take_profit": None, "stop_loss": "90", "break_even": False})
     story = ann.trades("reverse")
-    assert ann.holds(bot) == 0 and "closes only: the stop-loss 90 is not above the price 100" in str(
+    assert ann.holds(
+        bot
+    ) == 0 and "exit only (entry blocked: the stop-loss 90 is not above the price 100" in str(
         story["timeline"]
     )
 
@@ -251,7 +253,7 @@ def test_a_stop_that_would_close_at_once_is_not_taken(ann: Person, feed: SetFeed
 @sqlite
 def test_a_breakeven_alert_moves_the_stop_to_the_entry_price(ann: Person, feed: SetFeed):
     bot = ann.bot()
-    assert "the bot owns nothing" in ann.trades("breakeven")["reason"]
+    assert "the bot has no position" in ann.trades("breakeven")["reason"]
     ann.trades("buy", stopLoss=95)
     assert "would close at once" in ann.trades("breakeven")["reason"]
     feed.set("AAPL", D(104))

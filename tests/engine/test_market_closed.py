@@ -44,7 +44,7 @@ def test_unless_told_otherwise_an_entry_is_refused_and_says_when_the_market_open
     assert story["status"] == "refused" and story["orders"] == []
     assert story["reason"] == "the market for AAPL is closed: it opens at 2025-06-09T13:30:00.000Z"
     assert (
-        story["bots"][0]["would"] == "would have bought 50"
+        story["bots"][0]["would"] == "blocked order: buy 50"
         and paper.get(f"/bots/{bot}")["when_closed"] == "refuse"
     )
 
@@ -91,7 +91,7 @@ def test_a_later_word_takes_the_place_of_an_entry_that_waits(
         and "a later alert took its place" in paper.story(first)["reason"]
     )
     if not owned:
-        assert paper.story(second)["reason"] == "took back the entry that waited for the market to open"
+        assert paper.story(second)["reason"] == "cancelled the entry that was queued for the open"
     open_market(paper, clock)
     assert paper.holds(bot) == owned and len(paper.get("/orders")["items"]) == bool(owned)
 

@@ -162,7 +162,7 @@ def test_the_users_own_hand_closes_whatever_is_stored(ann: Person) -> None:
 def test_from_a_page_an_entry_needs_room_as_well(ann: Person) -> None:
     fill(ann)
     with pytest.raises(Refusal, match="used up"):
-        quotas.take_in(ann.house.app, ann.user, parse(b"BUY AAPL"), raw="BUY AAPL", sender="")
+        quotas.take_in(ann.house.app, ann.user, parse(b"BUY AAPL").signal, raw="BUY AAPL", sender="")
     assert texts(ann) == []
 
 
@@ -181,7 +181,7 @@ def test_of_many_at_once_no_more_are_stored_than_there_is_room_for(
             reading = parse(bodies[number].encode())
             said.append(
                 apps[number % 2].engine.accept(
-                    ann.user.id, reading, raw=bodies[number], origin=Origin.WEBHOOK, room=quotas.MB
+                    ann.user.id, reading.signal, raw=bodies[number], origin=Origin.WEBHOOK, room=quotas.MB
                 )
             )
         except NoRoom as error:

@@ -73,7 +73,9 @@ class Desk:
         body = json.dumps(
             {"action": action, "symbol": "AAPL", "timeframe": "15", "id": f"n{self.sent}"} | more
         )
-        said = self.app.engine.accept(self.user.id, parse(body.encode()), raw=body, origin=Origin.WEBHOOK)
+        said = self.app.engine.accept(
+            self.user.id, parse(body.encode()).signal, raw=body, origin=Origin.WEBHOOK
+        )
         self.app.engine.run_lane(self.lane)
         return said.signal_id
 
@@ -349,7 +351,7 @@ def test_an_order_is_not_sent_by_a_worker_whose_lane_was_taken_meanwhile(desk: D
     leases = desk.app.engine.leases
     leases.ttl = 0.3
     body = json.dumps({"action": "buy", "symbol": "AAPL", "timeframe": "15", "id": "1"})
-    desk.app.engine.accept(desk.user.id, parse(body.encode()), raw=body, origin=Origin.WEBHOOK)
+    desk.app.engine.accept(desk.user.id, parse(body.encode()).signal, raw=body, origin=Origin.WEBHOOK)
     steps, value = desk.app.engine.lane_steps(desk.lane), None
     while not (desk.orders()):
         effect = steps.send(value)

@@ -143,7 +143,7 @@ class Story:
         body = json.dumps(
             {"action": action, "symbol": symbol, "timeframe": timeframe, "id": f"a{self._alerts}"} | more
         )
-        self.app.engine.accept(self.user.id, parse(body.encode()), raw=body, origin=Origin.WEBHOOK)
+        self.app.engine.accept(self.user.id, parse(body.encode()).signal, raw=body, origin=Origin.WEBHOOK)
 
     def _work(self) -> None:
         watch = Watch(self.app.db, self.clock, self.app.brokers.feed)

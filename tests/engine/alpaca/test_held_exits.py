@@ -109,7 +109,7 @@ def test_a_limit_entry_good_till_cancelled_takes_its_exits_along(
 ):
     ann.trades("buy", orderType="limit", limitPrice="98", timeInForce="gtc", **BOTH)
     assert [leg.status for leg in legs(sim)] == ["held", "held"] and held_by(ann, bot) == []
-    assert "still working" in ann.trades("buy")["reason"], "the entry is"
+    assert "still open" in ann.trades("buy")["reason"], "the entry is"
     sim.set_price("AAPL", "97")
     go_on(ann, clock)
     assert (agree(ann, bot, sim), held_by(ann, bot)) == (50, AT_ALPACA)

@@ -128,7 +128,7 @@ def test_break_even_of_exits_at_alpaca_is_kept_by_dashtrade(
 @sqlite
 def test_a_cancel_alert_leaves_the_exits_that_protect(ann: Person, bot: int, sim: AlpacaSimulator):
     ann.trades("buy", **BOTH)
-    assert "no order is working" in ann.trades("cancel")["reason"]
+    assert ann.trades("cancel")["reason_code"] == "nothing_to_cancel"
     assert held_by(ann, bot) == AT_ALPACA and len([leg for leg in legs(sim) if leg.is_open]) == 2
 
 

@@ -57,7 +57,7 @@ def test_a_streak_of_stops_locks_the_account_until_its_time(
     refused = ann.trades("buy", "MSFT")
     assert refused["status"] == "refused" and refused["orders"] == []
     assert (
-        refused["bots"][0]["would"] == "would have bought 50"
+        refused["bots"][0]["would"] == "blocked order: buy 50"
         and refused["bots"][0]["numbers"]["limit"] == "2"
     )
     assert refused["reason"] == "2 stops within 1440 minutes reached the limit of 2"
@@ -216,7 +216,7 @@ def test_a_flip_whose_entry_is_locked_still_closes_and_the_lock_is_written(
     protect(ann, "orders_per_minute", "bot", bot, orders=1)
     flipped = ann.trades("sell")
     assert flipped["status"] == "filled" and ann.holds(bot) == 0
-    assert "closes only: 1 order within a minute" in str(flipped["timeline"])
+    assert "exit only (entry blocked: 1 order within a minute" in str(flipped["timeline"])
     assert [lock["kind"] for lock in locks(ann)] == ["orders_per_minute"]
 
 

@@ -248,8 +248,7 @@ def test_a_venue_that_cannot_be_asked_holds_the_decision_for_a_minute(
     clock.forward(61)
     away.house.work()
     assert (
-        away.story(story["id"])["status"] == "refused"
-        and "could not be reached" in away.story(story["id"])["reason"]
+        away.story(story["id"])["status"] == "refused" and "unreachable" in away.story(story["id"])["reason"]
     )
 
 

@@ -145,7 +145,7 @@ def test_a_venue_that_does_not_cancel_is_asked_again_and_nothing_passes(
     venue.cancels = True
     clock.forward(6)
     away.house.work()
-    assert away.story(story["id"])["reason"] == "took back 1 order(s); nothing is left to close"
+    assert away.story(story["id"])["reason"] == "cancelled 1 order; nothing is left to close"
 
 
 @sqlite

@@ -59,7 +59,7 @@ def test_shares_sold_by_hand_are_told_and_booked_to_the_bot(
     }
     bot_id = bots.add_bot(door, ann, bot)
     body = '{"action": "buy", "symbol": "AAPL", "timeframe": "15", "id": "first"}'
-    door.engine.accept(ann.id, parse(body.encode()), raw=body, origin=Origin.USER)
+    door.engine.accept(ann.id, parse(body.encode()).signal, raw=body, origin=Origin.USER)
     until(lambda: owned(door, ann, bot_id) == 10, 20)
     tab = browser.new_context(viewport={"width": 1400, "height": 900}).new_page()
     sign_in(tab, home)

@@ -53,7 +53,7 @@ def ann(door: App) -> User:
 
 def says(door: App, ann: User, **alert: Any) -> None:
     body = json.dumps({"timeframe": "15", "id": str(time.time_ns())} | alert)
-    door.engine.accept(ann.id, parse(body.encode()), raw=body, origin=Origin.USER)
+    door.engine.accept(ann.id, parse(body.encode()).signal, raw=body, origin=Origin.USER)
 
 
 def owned(door: App, ann: User, bot_id: int) -> Any:

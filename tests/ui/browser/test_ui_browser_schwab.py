@@ -91,7 +91,7 @@ def bought(door: App, ann: User, account: Account) -> bool:
     }
     bot_id = bots.add_bot(door, ann, bot)
     body = '{"action": "buy", "symbol": "AAPL", "timeframe": "15", "id": "first"}'
-    door.engine.accept(ann.id, parse(body.encode()), raw=body, origin=Origin.USER)
+    door.engine.accept(ann.id, parse(body.encode()).signal, raw=body, origin=Origin.USER)
 
     def owns() -> bool:
         with door.db.read() as conn:

@@ -55,7 +55,7 @@ def ann(door: App, sim: AlpacaSimulator) -> User:
         }
         bot_id = bots.add_bot(door, user, given)
         body = f'{{"action": "buy", "symbol": "{symbol}", "timeframe": "15", "id": "{symbol}"}}'
-        door.engine.accept(user.id, parse(body.encode()), raw=body, origin=Origin.USER)
+        door.engine.accept(user.id, parse(body.encode()).signal, raw=body, origin=Origin.USER)
         until(lambda bot_id=bot_id: _owned(door, user, bot_id), 40)
     return user
 

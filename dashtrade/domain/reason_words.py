@@ -1,0 +1,393 @@
+"""What each code says, with its facts filled in: a template, or a function where the words depend on them.
+
+Facts come as text, numbers exact; reasons within reasons as their words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from dashtrade.domain.reasons import Code
+from dashtrade.domain.values import money as two_digits
+
+C = Code
+Facts = Mapping[str, Any]
+
+SCOPES = {"all": "all trading", "user": "your trading", "account": "this account", "bot": "this bot"}
+LOCKED = {"user": "all your trading", "account": "this account", "bot": "this bot"}
+
+
+def money(text: str) -> str:
+    return two_digits(Decimal(text))
+
+
+def amount(number: int | str, what: str) -> str:
+    return f"{number} {what if int(number) == 1 else what + 's'}"
+
+
+def _size(f: Facts) -> str:
+    value = f["size"]
+    match f["kind"]:
+        case "dollars":
+            return f"${money(value)}"
+        case "equity_percent":
+            return f"{value}% of the equity"
+        case "position_percent":
+            return f"{value}% of the position"
+        case "risk_dollars":
+            return f"a risk of ${money(value)}"
+        case "risk_percent":
+            return f"a risk of {value}% of the equity"
+    return str(value)
+
+
+def _rounded(wanted: str, quantity: str) -> str:
+    return quantity if wanted == quantity else f"{wanted}, rounded down to {quantity}"
+
+
+def _asked_for(f: Facts) -> str:
+    return f" (asked for {f['asked']}, the bot owns {f['owned']})" if f.get("asked") else ""
+
+
+def _in_brackets(text: str | None) -> str:
+    return f" ({text})" if text else ""
+
+
+def _would_have(f: Facts) -> str:
+    at = f" @ {f['limit']}" if f.get("limit") else ""
+    return f"blocked order: {f['side']} {f['quantity']}{at}"
+
+
+def _step(f: Facts) -> str:
+    return f"{f['side']} {f['size']}{'; ' if f['notes'] else ''}{f['notes']}"
+
+
+def _switch(f: Facts) -> str:
+    return f"{SCOPES[f['scope']]} is switched to {f['switch'].replace('_', ' ')}"
+
+
+def _locked(f: Facts) -> str:
+    where = f"entries in {f['symbol']} are locked for" if f.get("symbol") else "entries are locked for"
+    until = f" until {f['until']}" if f.get("until") else " until somebody unlocks them"
+    return f"{where} {LOCKED[f['scope']]}{until}"
+
+
+def _buying_power(f: Facts) -> str:
+    held = f" ({money(f['reserved'])} held for open orders)" if f.get("reserved") else ""
+    return f"needs {money(f['needs'])} of {money(f['buying_power'])} buying power{held}"
+
+
+def _drawdown(f: Facts) -> str:
+    share = f", {f['percent']}% of {money(f['best'])}" if f.get("percent") else ""
+    return (
+        f"realised profit fell by {money(f['fall'])} from its best point, which reached the limit of "
+        f"{money(f['limit'])}{share}"
+    )
+
+
+def _exposure(f: Facts) -> str:
+    share = f" ({f['percent']}% of {money(f['equity'])})" if f.get("percent") else ""
+    return (
+        f"{money(f['value'])} in {f['symbol']} with this entry passes the limit of {money(f['limit'])}{share}"
+    )
+
+
+def _market_closed(f: Facts) -> str:
+    opens = f"it opens at {f['opens_at']}" if f.get("opens_at") else "when it opens is not known"
+    return f"the market for {f['symbol']} is closed: {opens}"
+
+
+def _partly(f: Facts) -> str:
+    return f"{f['filled']} of {f['quantity']} filled, the rest was {f['status']}{_because(f)}"
+
+
+def _because(f: Facts) -> str:
+    return f": {f['because']}" if f.get("because") else ""
+
+
+_EXITS = {"stops": "a stop", "losses": "a loss", "exits": "an exit"}
+
+WORDS: Mapping[Code, str | Callable[[Facts], str]] = {
+    C.NONE: "",
+    C.TEXT: "{text}",
+    C.ALL: "{reasons}",
+    # --- what the alert comes to for this position
+    C.TOO_OLD: "the alert is too old: it was good until {good_until}, {late} s ago",
+    C.ALREADY_OWNED: "already {side} {quantity}; ignored. Send ADD to increase the position",
+    C.ENTRY_WORKING: "an order to {side} {quantity} is still open: a second one is not stacked on it",
+    C.SIDE_NOT_TRADED: "the bot trades {sides} only, and there is no position to close",
+    C.OTHER_SIDE: "the bot is {side}, and the alert closes a {only} only",
+    C.CLOSE_QUEUED: "an order to {side} {quantity} is already queued at {broker} for the open",
+    C.NOTHING_TO_CLOSE: "nothing to close: the bot has no position",
+    C.NOTHING_TO_ADD_TO: "nothing to add to: the bot has no position",
+    C.NOTHING_TO_REVERSE: "nothing to reverse: the bot has no position",
+    C.NOTHING_TO_CANCEL: "nothing to cancel: no open orders",
+    C.DUST: "remaining {left} is below the broker's minimum order of {least} and is treated as closed",
+    C.PART_TOO_SMALL: "the part to close is below the broker's minimum order of {least}",
+    C.CANCELLED: lambda f: f"cancelled {amount(f['count'], 'order')}",
+    C.CANCELLED_AND_FLAT: lambda f: f"cancelled {amount(f['count'], 'order')}; nothing is left to close",
+    C.CANCELLED_WAITING_ENTRY: "cancelled the entry that was queued for the open",
+    C.BROKER_HAS_LESS: (
+        "the broker has {left} of the {owned} {symbol} this bot owns, and no more is sent than that. Say "
+        "what "
+        "happened to the rest: assign the difference to a bot, or keep it outside"
+    ),
+    C.NO_POSITION_FOR_STOP: "no stop to move to break-even: the bot has no position",
+    C.BREAK_EVEN_NOT_REACHED: (
+        "the price {mark} has not passed the entry price {price}: a stop there would close at once (send "
+        "close "
+        "if that is meant)"
+    ),
+    C.BREAK_EVEN_ALREADY: "the stop is at {stop}, which is break-even or better already",
+    C.STOP_TO_ENTRY_PRICE: "the stop moves to the entry price, {price}",
+    C.EXIT_ONLY: "exit only (entry blocked: {because})",
+    C.SUPERSEDED: "a later alert replaced it before the market opened",
+    # --- orders that are cancelled before the decision
+    C.CANCEL_ASKED_BY_ALERT: "the alert asked for it",
+    C.CANCEL_SET_BY_BOT: "the bot is set to cancel first",
+    C.CANCEL_NEW_DIRECTION: "a new direction",
+    C.CANCEL_FOR_CLOSE: "the position is being closed",
+    C.CANCEL_FOR_REVERSE: "the position is being reversed",
+    C.CANCEL_FOR_ADD: "the position grows, and its exits with it",
+    C.CANCEL_FOR_STOP: "the stop is being moved",
+    C.CANCEL_OTHERS_EXITS: (
+        "exits of another bot stand at the broker, which would refuse this order beside them"
+    ),
+    C.CANCEL_OTHERS_ORDER: "an order of another bot stands in the way of this exit",
+    C.CANCELLED_FOR_ANOTHER: (
+        "cancelled to let an exit of {bot} pass: {broker} takes no two opposite orders of one account"
+    ),
+    # --- sizes, prices and exits of an order
+    C.SIZED: lambda f: f"{_size(f)} at {f['price']} is {_rounded(f['wanted'], f['quantity'])}",
+    C.SAME_SIZE: "the same {quantity}",
+    C.WHOLE_POSITION: lambda f: f"all of {f['quantity']}{_asked_for(f)}",
+    C.PART_OF_POSITION: lambda f: f"{_rounded(f['wanted'], f['quantity'])} of {f['owned']}",
+    C.ALL_THAT_CAN_BE_ORDERED: lambda f: (
+        f"{f['quantity']} of {f['owned']}, which is all that can be ordered here{_asked_for(f)}"
+    ),
+    C.ALL_THE_BROKER_HAS: "{quantity}: the broker has no more of the {owned} on record",
+    C.STEP: _step,
+    C.REST_OF_STEP: "the rest of it: {side} {quantity}",
+    C.ONLY_PART_SENDABLE: "{quantity} now, as the rest cannot be sold short in whole shares",
+    C.LIMIT_OUTSIDE_HOURS: "at a limit of {limit} so that it trades outside the regular hours",
+    C.LIMIT_ROUNDED: "limit {given} rounded to {limit}",
+    C.ALERT_SIZE_IGNORED: "the alert's own size is not allowed by the bot",
+    C.DAY_ORDER_FOR_FRACTION: "as a day order: {broker} takes fractions of a share in no other",
+    C.EXITS_AT_BROKER: "exits at {prices} placed at {broker}",
+    C.EXITS_BY_DASHTRADE: lambda f: f"exits managed by DashTrade{_in_brackets(f.get('because'))}",
+    C.EXIT_TOO_NEAR: "{at} is too near to the price for {broker}",
+    C.HOLDS_NONE_FOR_COINS: "{broker} holds none for coins",
+    C.HOLDS_WHOLE_SHARES_ONLY: "{broker} holds them for whole shares only",
+    C.HOLDS_NONE_IN_EXTENDED_HOURS: "{broker} holds none in extended hours",
+    C.HOLDS_WITH_OPENING_ONLY: "{broker} holds them with an opening order only",
+    C.HOLDS_NONE_WITH_TYPE: "{broker} holds none with a {type} entry",
+    C.HOLDS_ONE_TAKE_PROFIT: "{broker} holds one take-profit for all of the position",
+    C.HOLDS_NO_TRAILING_STOP: "{broker} holds no trailing stop with an entry",
+    C.HOLDS_ONLY_AS_LONG: "{broker} would drop them with the entry's time in force, {time_in_force}",
+    C.ANOTHER_BOT_ON_SYMBOL: "another bot of the account trades the symbol",
+    C.SPLIT_AT_ZERO: (
+        "the account holds {first} of it, as other bots hold the other way: {side} {first} now, and {rest} "
+        "once "
+        "that is filled"
+    ),
+    C.CROSSED: (
+        "crossed inside the account: {quantity} {verb} the bot {bot}, which leaves the other way, at the "
+        "middle of the market, {price}; no order is sent and no fee is due"
+    ),
+    C.SIZE_BELOW_MINIMUM: lambda f: (
+        f"{_size(f)} at {f['price']} is below the broker's minimum order of {f['minimum']}"
+    ),
+    C.VALUE_BELOW_MINIMUM: lambda f: (
+        f"{f['quantity']} at {f['price']} is worth {money(f['value'])}, below the broker's minimum of "
+        f"{money(f['minimum'])}"
+    ),
+    C.PART_OF_NOTHING: lambda f: f"{_size(f)} was asked for, and the bot has no position",
+    C.RISK_SIZE_WITHOUT_STOP: "a size by risk needs a stop-loss, and there is none",
+    C.EXIT_ON_WRONG_SIDE: "the {exit} {at} is not {where} the price {price} and would close at once",
+    C.EXIT_OUT_OF_REACH: "the {exit} comes to {at}, which no price reaches",
+    C.NO_EXTENDED_HOURS: "the market is closed, and {broker} does not trade outside the regular hours",
+    C.LIMIT_ONLY_OUTSIDE_HOURS: (
+        "outside the regular hours {broker} takes limit orders only: send orderType limit"
+    ),
+    C.WOULD_HAVE: _would_have,
+    # --- rules: passed or not
+    C.BOT_ACTIVE: "the bot is active",
+    C.BOT_PAUSED: lambda f: f"the bot is paused{_in_brackets(f.get('because'))}: resume it to let it trade",
+    C.NO_SWITCH: "no switch is on",
+    C.SWITCHED: lambda f: f"{_switch(f)}{_in_brackets(f.get('note'))}",
+    C.PAUSED_BEFORE_SENDING: "the bot was paused before the order was sent",
+    C.SWITCHED_BEFORE_SENDING: lambda f: f"{_switch(f)} since before the order was sent",
+    C.NOT_FROZEN: "the symbol is not frozen",
+    C.FROZEN: (
+        "{symbol} is frozen: the broker has {broker}, the bots own {bots}. Resolve the difference, or "
+        "unfreeze "
+        "the symbol"
+    ),
+    C.MARKET_OPEN: "the market is open",
+    C.OUTSIDE_HOURS_ORDER: "the order is one for outside of the market's hours",
+    C.NOT_LOCKED: "nothing is locked",
+    C.LOCKED: lambda f: f"{_locked(f)}: {f['because']}",
+    C.NO_PROTECTION: "no protection objects",
+    C.IN_WINDOW: "inside the trading window",
+    C.OUTSIDE_WINDOWS: (
+        "outside the bot's trading windows ({zone}): it is {local} there, and they are {windows}"
+    ),
+    C.NO_COOLDOWN: "no cooldown is running",
+    C.COOLDOWN_OVER: "the cooldown is over",
+    C.COOLDOWN_RUNS: "the cooldown of {cooldown} s has {left} s to go",
+    C.NO_DAILY_ENTRIES_LIMIT: "no limit on entries a day",
+    C.DAILY_ENTRIES: "{actual} of {limit} entries of the day",
+    C.DAILY_ENTRIES_REACHED: "the limit of {limit} entries a day is reached",
+    C.NO_POSITION_LIMIT: "no limit on the position's size",
+    C.POSITION_WITHIN_LIMIT: lambda f: (
+        f"a position of {money(f['value'])} is within the limit {money(f['limit'])}"
+    ),
+    C.POSITION_PAST_LIMIT: lambda f: (
+        f"a position of {money(f['value'])} passes the limit {money(f['limit'])}"
+    ),
+    C.NO_DAILY_LOSS_LIMIT: "no daily loss limit",
+    C.DAILY_LOSS_WITHIN: lambda f: f"daily loss {money(f['loss'])} is under the limit {money(f['limit'])}",
+    C.DAILY_LOSS_REACHED: lambda f: f"daily loss {money(f['loss'])} reached the limit {money(f['limit'])}",
+    C.NO_RISK_LIMIT: "no risk limit",
+    C.RISK_LIMIT_SET: "risk limit {limit_percent}%",
+    C.LOSS_WITHIN_RISK_LIMIT: "the position is {loss_percent}% down, under the risk limit {limit_percent}%",
+    C.LOSS_PAST_RISK_LIMIT: "the position is {loss_percent}% down, past the risk limit {limit_percent}%",
+    C.MONEY_ENOUGH: _buying_power,
+    C.MONEY_LACKS: lambda f: f"{_buying_power(f)}: reduce the size or close something",
+    C.BROKER_TAKES_IT: "{broker} takes this order",
+    C.NOT_TRADABLE: "{symbol} cannot be traded at {broker}",
+    C.NO_SUCH_ORDER_TYPE: "{broker} has no {type} orders",
+    C.NO_SUCH_TIME_IN_FORCE: "{broker} takes no {time_in_force} orders",
+    C.NO_SHORTS: "{broker} cannot sell {symbol} short",
+    C.FRACTION_BESIDE_SHORT: (
+        "{quantity} {symbol} on this account is a fraction of a share, which could not be sold beside a "
+        "short "
+        "position: {broker} sells short in whole shares only. Close it first, or use another account"
+    ),
+    C.LONG_BESIDE_SHORT: (
+        "this account is short {symbol} beside this bot, and {broker} does not take new shorts of it now: "
+        "a long "
+        "position could not be closed while that short stands"
+    ),
+    C.FRACTION_LONG_BESIDE_SHORT: (
+        "this account is short {symbol} beside this bot: {quantity} could not be sold again, as {broker} "
+        "sells "
+        "short in whole shares only. Use a size in whole shares, or another account"
+    ),
+    # --- protections
+    C.MARKET_CLOSED: _market_closed,
+    C.COOLDOWN_AFTER_EXIT: lambda f: (
+        f"{_EXITS[f['after']]} at {f['last']} is less than {f['minutes']} minutes ago"
+    ),
+    C.STOP_STREAK: lambda f: (
+        f"{amount(f['count'], 'stop' if f['counts'] == 'stops' else 'losing exit')} within {f['minutes']} "
+        f"minutes reached the limit of {f['limit']}"
+    ),
+    C.DRAWDOWN: _drawdown,
+    C.LOSING_SYMBOL: lambda f: (
+        f"{f['symbol']} lost {money(f['lost'])} in {amount(f['exits'], 'exit')} within {f['minutes']} "
+        "minutes, "
+        f"past the limit of {money(f['limit'])}"
+    ),
+    C.TOO_MANY_POSITIONS: lambda f: f"{amount(f['held'], 'open position')}, and {f['limit']} allowed at once",
+    C.EXPOSURE_PAST_LIMIT: _exposure,
+    C.ORDER_RATE: lambda f: f"{amount(f['sent'], 'order')} within a minute reached the limit of {f['limit']}",
+    C.STALE_PRICE: "the price of {symbol} is {age} s old, from {quoted}; {limit} s are allowed",
+    C.WIDE_SPREAD: "the spread of {symbol} is {spread}% ({bid} to {ask}); {limit}% is allowed",
+    # --- waiting
+    C.WAITS_FOR_OPEN: "queued until the market of {symbol} opens at {opens_at}; re-evaluated then",
+    C.QUEUED_FOR_OPEN: "queued until the market of {symbol} opens, expected at {opens_at}",
+    C.WAITS_FOR_OPEN_UNKNOWN: "queued until the market of {symbol} opens; the broker is asked every minute",
+    C.EXPIRES_BEFORE_OPEN: "{because}, and the alert is good until {good_until} only",
+    C.WAITS_FOR_OTHERS_EXIT: "waits until the exit of another bot of this account is filled",
+    C.WAITS_FOR_COMPARISON: "{text}",
+    C.BROKER_ASKED_AGAIN: "retrying: {text}",
+    C.WAITS_FOR_BROKER: "waits for the broker, which is unreachable: {text}",
+    C.BROKER_UNREACHABLE: "the broker was unreachable for {seconds} s: {text}",
+    C.UNEXPECTED_RETRIED: "unexpected error ({error}); it is tried again",
+    C.UNEXPECTED: (
+        "unexpected error ({error}), {tries} times, and nothing was sent: send it again, and look into the "
+        "log "
+        "if this stays"
+    ),
+    # --- accounts and bots that do not trade
+    C.PAUSED_BY_USER: "paused by its user",
+    C.HALTED_BY_SWITCH: "halted by a switch",
+    C.DELETED: "deleted",
+    C.OWNER_DELETED: "its owner's account was deleted",
+    C.OWNER_DEACTIVATED: "its owner's account was deactivated",
+    C.KEY_REFUSED: "the broker refused the account's key",
+    C.ACCOUNT_REMOVED: "the broker account was removed",
+    C.ACCOUNT_DISABLED: "the broker account is disabled: {because}",
+    C.ACCOUNT_UNCONFIRMED: (
+        "the account trades with real money, and nobody has said yet that it may: confirm it on the Setup "
+        "page, "
+        'or send acknowledge: "REAL MONEY"'
+    ),
+    C.SIMULATION_SWITCHED: "simulation mode was switched at this moment: send it again",
+    C.KEY_NOT_TESTED: "its new key has not passed a test of the connection yet",
+    # --- what became of an order
+    C.RESTING: "resting at the broker",
+    C.BOUGHT: "bought {quantity} at {price}",
+    C.SOLD: "sold {quantity} at {price}",
+    C.PARTLY_FILLED: _partly,
+    C.ENDED_UNFILLED: lambda f: f"the order was {f['status']}{_because(f)}",
+    C.STEP_BEFORE_ENDED: "the step before it was {status}",
+    C.LOOKED_UP_AGAIN: "not there yet: looking again",
+    C.FILLED_SO_FAR: "{quantity} at {price}",
+    C.CANCELLED_BEFORE_SENDING: "cancelled before it was sent",
+    C.UNEXPECTED_AT_BROKER: "unexpected error: {error}",
+    C.PAPER_FAILED: (
+        "the paper broker failed with an unexpected error ({error}), and nothing was traded: send it "
+        "again, and look into the log if this stays"
+    ),
+    C.REFUSED_LOOK_UP_FAILED: (
+        "it refused this try ({because}), and an earlier one could not be looked up: {error}"
+    ),
+    C.REFUSED_MAY_EXIST: "it refused this try ({because}), and an earlier one may yet turn up",
+    C.NEEDS_A_LOOK: "{because}. Nothing more is sent for {symbol} on this account until you have looked",
+    C.CANNOT_BE_LOOKED_UP: "it cannot be looked up: {because}",
+    C.MAY_BE_THERE: "{broker} does not know whether it has the order, and sending it again might double it",
+    C.NOT_THERE_TOO_LATE: (
+        "{broker} does not have the order; it was not sent again, as too much time has passed"
+    ),
+    C.USER_LOOKS_AGAIN: "its user asked to look again",
+    C.USER_SAYS_NOT_PLACED: "its user says that the broker never got it",
+    C.FOUND_AT_BROKER: "found at the broker, to which it was sent before",
+    C.TAKEN_OVER: (
+        "found at the broker: it carries this bot's id and was not on record here, as after a restored "
+        "backup. It was taken over"
+    ),
+    C.NO_BOT_OF_THAT_ORDER: (
+        "the order at the broker names bot {bot}, which does not trade {symbol} on this account here"
+    ),
+    C.DIFFERENCE_ASSIGNED: (
+        "{detail} Its user assigned the difference to this bot, at {price}; nothing is sent to the broker"
+    ),
+    C.ORDER_UNCONFIRMED: "an order has to be looked at first: {because}",
+    C.FLAT: "flat",
+    C.UNDER_WAY: "it is being carried out",
+    C.UNKNOWN_NOW: "what it would do is not known now: {text}",
+    C.CANCELS_FIRST: "it would wait for orders that are being cancelled",
+    # --- exits and limits that were reached
+    C.EXIT_REACHED: "the {exit} at {price} was reached at {mark}",
+    C.TIME_LIMIT_REACHED: "the time limit was reached",
+    C.EXIT_PLACED: "{exit} at {price}, placed at {broker}",
+    C.EXIT_FILLED_AT_BROKER: "the {exit} at {price} was filled at the broker that held it",
+    C.RISK_LIMIT_PASSED: lambda f: (
+        f"the position was {f['loss_percent']}% down ({money(f['loss'])}), past "
+        f"the risk limit of {f['limit_percent']}%"
+    ),
+    C.DAILY_LIMIT_REACHED: lambda f: (
+        f"the day's loss of {money(f['loss'])} reached the daily limit of {money(f['limit'])}"
+    ),
+    # --- nobody listens
+    C.NO_BOT_ON_SYMBOL: "no bot trades {symbol}",
+    C.NO_BOT_ON_TIMEFRAME: "no bot trades {symbol} on {timeframe}",
+    C.SEVERAL_TIMEFRAMES: "{symbol} has bots on several timeframes, and the alert names none",
+    C.NO_SUCH_BOT: "there is no bot '{bot}'",
+    C.SEVERAL_BOTS_OF_THAT_NAME: "several bots are called '{bot}': name one by its id",
+    C.BOT_TRADES_OTHER_SYMBOL: "bot '{bot}' trades {trades}, the alert is for {symbol}",
+    C.BOT_ON_OTHER_TIMEFRAME: "bot '{bot}' works on {works}, the alert is for {timeframe}",
+}

@@ -1,0 +1,89 @@
+"""Reasons: stored as a code and exact facts, read as a sentence; and what older records hold stays
+readable."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dashtrade.domain.reason_words import WORDS
+from dashtrade.domain.reasons import NO_REASON, Code, Reason, numbers_of, read_stored, reason, stored, told
+from dashtrade.domain.wording import sentence, words
+
+facts = st.recursive(
+    st.text(max_size=20)
+    | st.integers(-(10**9), 10**9)
+    | st.decimals(allow_nan=False, allow_infinity=False, places=6, min_value=-(10**9), max_value=10**9)
+    | st.datetimes(timezones=st.just(UTC)),
+    lambda inner: st.builds(
+        Reason,
+        st.sampled_from([*Code][1:]),
+        st.dictionaries(st.text(min_size=1, max_size=8), inner, max_size=3),
+    ),
+    max_leaves=6,
+)
+reasons = st.builds(
+    Reason, st.sampled_from([*Code][1:]), st.dictionaries(st.text(min_size=1, max_size=8), facts, max_size=4)
+)
+
+
+@given(reasons)
+def test_what_is_stored_is_read_back_the_same(why: Reason):
+    again = read_stored(stored(why))
+    assert again == why and hash(again) == hash(why) and stored(again) == stored(why)
+
+
+def test_every_code_has_words_and_no_words_are_without_a_code():
+    assert set(WORDS) == set(Code)
+
+
+def test_the_words_are_made_of_the_facts_fresh_or_stored():
+    why = reason(
+        Code.MONEY_LACKS, needs=Decimal("1234.5"), buying_power=Decimal(1000), reserved=Decimal("50.1")
+    )
+    said = (
+        "needs 1,234.50 of 1,000.00 buying power (50.10 held for open orders): reduce the size or close "
+        "something"
+    )
+    assert words(why) == words(read_stored(stored(why))) == said
+
+
+def test_a_reason_within_a_reason_is_told_within_its_sentence():
+    inner = reason(Code.COOLDOWN_RUNS, cooldown=600, left="12")
+    why = reason(Code.EXIT_ONLY, because=inner)
+    assert sentence(why) == "Exit only (entry blocked: the cooldown of 600 s has 12 s to go)."
+    assert numbers_of(why) == {"cooldown": "600", "left": "12"}
+
+
+def test_times_are_told_in_utc():
+    why = reason(Code.TOO_OLD, good_until=datetime(2026, 1, 2, 3, 4, tzinfo=UTC), late="5")
+    assert words(why).startswith("the alert is too old: it was good until 2026-01-02T03:04:00")
+
+
+@pytest.mark.parametrize("text", ["nothing to close: the bot owns nothing", '{"a": 1}', "Insufficient funds"])
+def test_a_sentence_of_an_older_record_stays_that_sentence(text: str):
+    assert words(read_stored(text)) == text
+
+
+def test_who_paused_a_bot_is_known_of_older_records_too():
+    assert read_stored("paused by its user").code is Code.PAUSED_BY_USER
+
+
+def test_a_code_of_a_newer_version_is_told_by_its_name():
+    assert words(read_stored('{"code":"moon_in_the_way","facts":{}}')) == "moon in the way"
+
+
+def test_no_reason_is_nothing():
+    assert (
+        not NO_REASON and stored(NO_REASON) == "" and read_stored("") == NO_REASON and words(NO_REASON) == ""
+    )
+    assert told("") == NO_REASON
+
+
+def test_a_reason_cannot_slip_into_a_text_by_itself():
+    with pytest.raises(TypeError, match=r"wording\.words"):
+        f"{told('no')}"
