@@ -154,7 +154,8 @@ def add(
     run(
         conn,
         _INSERT_SIGNAL,
-        {"user_id": owner, "duplicate_count": 0, "repeated_at": None, "ended_at": None} | row,
+        {"user_id": owner, "duplicate_count": 0, "repeated_at": None, "ended_at": None, "reading": None}
+        | row,
     )
     if bots:
         run_many(

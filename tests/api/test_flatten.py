@@ -234,4 +234,4 @@ def test_dust_that_nobody_can_sell_keeps_no_closing_from_its_end(
     ended = carry_on(house, clock, ann, ann.does("POST", "/flatten", {"scope": "user"})["id"])
     assert (ended["status"], ended["done"]) == ("done", 4), ended
     assert [ann.holds(bot) for bot in bots] == [10, 10, 10, 10]
-    assert all("less than the smallest order here, 40: it stays" in item["reason"] for item in ended["items"])
+    assert all("minimum order of 40 and is treated as closed" in item["reason"] for item in ended["items"])
