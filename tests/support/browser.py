@@ -153,7 +153,7 @@ def owned(door: App, user: User, bot_id: int) -> Decimal:
 
 
 def sends(door: App, user: User, body: str) -> None:
-    door.engine.accept(user.id, parse(body.encode()), raw=body, origin=Origin.USER)
+    door.engine.accept(user.id, parse(body.encode()).signal, raw=body, origin=Origin.USER)
 
 
 def person(door: App, role: Role = Role.STANDARD) -> User:
@@ -169,4 +169,4 @@ def knock(tab: Any, home: Home, email: str, password: str = PASSWORD) -> None:
 
 def alert(door: App, user: User, action: str, symbol: str) -> None:
     body = json.dumps({"action": action, "symbol": symbol, "timeframe": "15", "id": f"{action} {symbol}"})
-    door.engine.accept(user.id, parse(body.encode()), raw=body, origin=Origin.USER)
+    door.engine.accept(user.id, parse(body.encode()).signal, raw=body, origin=Origin.USER)
