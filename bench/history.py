@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bench.rig import STOCKS, Rig, rig, show
+from dashtrade.domain.reasons import NO_REASON
 
 
 def fill(path: Path, count: int) -> None:
@@ -78,7 +79,7 @@ def _rows(
                 "timeframe": 900,
                 "action": side,
                 "status": "filled",
-                "reason": "",
+                "reason": NO_REASON,
                 "dedupe_key": f"id:{symbol}|15m||old{n}",
                 "body_hash": order,
                 "duplicate_count": 0,
@@ -95,8 +96,8 @@ def _rows(
                 "account_id": account,
                 "symbol": symbol,
                 "status": "filled",
-                "reason": "",
-                "would": "",
+                "reason": NO_REASON,
+                "would": NO_REASON,
                 "alone": 1,
                 "taken_back": 0,
                 "received_at": at,
@@ -123,7 +124,7 @@ def _rows(
                 "time_in_force": "day",
                 "extended_hours": 0,
                 "status": "filled",
-                "reason": "",
+                "reason": NO_REASON,
                 "broker_order_id": f"P-{n}",
                 "filled_quantity": "10",
                 "filled_notional": f"{float(price) * 10:.2f}",
@@ -134,7 +135,9 @@ def _rows(
                 "updated_at": at,
             }
         )
-        made["order_events"].append(own | {"order_id": order, "at": at, "status": "filled", "detail": ""})
+        made["order_events"].append(
+            own | {"order_id": order, "at": at, "status": "filled", "detail": NO_REASON}
+        )
         made["fills"].append(
             own
             | {

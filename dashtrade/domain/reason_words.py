@@ -15,7 +15,7 @@ C = Code
 Facts = Mapping[str, Any]
 
 SCOPES = {"all": "all trading", "user": "your trading", "account": "this account", "bot": "this bot"}
-LOCKED = {"user": "all your trading", "account": "this account", "bot": "this bot"}
+LOCKED = {"user": "all your bots", "account": "this account", "bot": "this bot"}
 
 
 def money(text: str) -> str:
@@ -68,9 +68,9 @@ def _switch(f: Facts) -> str:
 
 
 def _locked(f: Facts) -> str:
-    where = f"entries in {f['symbol']} are locked for" if f.get("symbol") else "entries are locked for"
-    until = f" until {f['until']}" if f.get("until") else " until somebody unlocks them"
-    return f"{where} {LOCKED[f['scope']]}{until}"
+    symbol = f" on {f['symbol']}" if f.get("symbol") else ""
+    until = f"until {f['until']}" if f.get("until") else "until you unlock them"
+    return f"entries of {LOCKED[f['scope']]}{symbol} are locked {until}"
 
 
 def _buying_power(f: Facts) -> str:

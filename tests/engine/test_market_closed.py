@@ -54,7 +54,7 @@ def test_an_entry_that_may_wait_is_bought_at_the_open_and_says_so_until_then(pap
     signal = paper.trades("buy", id="once")["id"]
     waiting = paper.story(signal)
     assert waiting["status"] == "working" and waiting["orders"] == []
-    held = "waits for the market of AAPL to open at 2025-06-09T13:30:00.000Z, and is then looked at anew"
+    held = "queued until the market of AAPL opens at 2025-06-09T13:30:00.000Z; re-evaluated then"
     assert waiting["bots"][0]["reason"] == held and waiting["reason"] == held
     said = paper.alert({"symbol": "AAPL", "id": "once", "action": "buy"}, wait="0.1").json
     assert (said["signal_id"], said["status"], said["reason"]) == (signal, "working", held), (
@@ -86,10 +86,7 @@ def test_a_later_word_takes_the_place_of_an_entry_that_waits(
     first = paper.trades("buy")["id"]
     clock.forward(60)
     second = paper.trades(later)["id"]
-    assert (
-        paper.story(first)["status"] == "refused"
-        and "a later alert took its place" in paper.story(first)["reason"]
-    )
+    assert paper.story(first)["status"] == "refused" and paper.story(first)["reason_code"] == "superseded"
     if not owned:
         assert paper.story(second)["reason"] == "cancelled the entry that was queued for the open"
     open_market(paper, clock)
@@ -156,7 +153,7 @@ def test_an_exit_is_queued_at_the_venue_and_asked_for_once(paper: Person, clock:
     assert [order["status"] for order in closing["orders"]] == ["working"] and paper.holds(bot) == 50
     clock.forward(60)
     again = paper.trades("close")
-    assert again["status"] == "refused" and "waits at Paper for the market to open already" in again["reason"]
+    assert again["status"] == "refused" and again["reason_code"] == "close_queued"
     clock.time = MONDAY + timedelta(seconds=2)
     paper.house.work()
     assert paper.holds(bot) == 0 and len(paper.get("/orders")["items"]) == 2

@@ -32,7 +32,7 @@ def test_a_paper_order_that_cannot_be_carried_out_is_refused_once_and_leaves_not
         story = ann.trades("buy")
     assert story["status"] == "failed" and [order["status"] for order in story["orders"]] == ["rejected"]
     assert (
-        "unforeseen way (KeyError), and nothing was traded" in story["orders"][0]["reason"]
+        "unexpected error (KeyError), and nothing was traded" in story["orders"][0]["reason"]
         and ann.holds(bot) == 0
     )
     assert ann.trades("buy")["status"] == "filled"

@@ -26,6 +26,7 @@ from dashtrade import limits
 from dashtrade.context import App
 from dashtrade.domain.access import Permission
 from dashtrade.domain.people import User
+from dashtrade.domain.reasons import NO_REASON
 from dashtrade.services.operations import export
 from dashtrade.services.people import sessions
 from dashtrade.tables import export as table
@@ -55,7 +56,7 @@ def add_alerts(app: App, user_id: int, count: int, size: int = LONG) -> None:
             "timeframe": None,
             "action": "buy",
             "status": "refused",
-            "reason": "",
+            "reason": NO_REASON,
             "dedupe_key": None,
             "body_hash": "",
             "duplicate_count": 0,

@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from dashtrade.app import build_app
+from dashtrade.domain.reasons import NO_REASON, told
 from dashtrade.domain.symbols import Symbol
 from dashtrade.settings import Settings
 from dashtrade.tables import (
@@ -171,7 +172,7 @@ def settle(house: House) -> Town:
             symbol=None,
             bot_id=bot,
             signal_id=story["id"],
-            reason="Ann's stop",
+            reason=told("Ann's stop"),
             numbers={},
             since=now,
             until=None,
@@ -185,7 +186,7 @@ def settle(house: House) -> Town:
             threshold=Decimal(1),
             actual=Decimal(2),
             action="none",
-            detail="",
+            detail=NO_REASON,
             signal_id=None,
         )
         return tokens.list_api_tokens(conn, ann.user.id)[0].id

@@ -15,6 +15,7 @@ from dashtrade.app import build_app
 from dashtrade.context import App
 from dashtrade.domain.decisions.risk import risk_limit_price
 from dashtrade.domain.people import User
+from dashtrade.domain.reasons import told
 from dashtrade.domain.values import Malformed
 from dashtrade.services.accounts import owned as owned_accounts
 from dashtrade.services.accounts import prices
@@ -371,7 +372,7 @@ def test_a_stopped_bot_is_resumed_where_it_is_told_of(app: App, ann: Person):
     bot = ann.bot()
     app.db.write(
         lambda conn: bot_table.change(
-            conn, ann.user.id, bot, is_active=False, paused_reason="the daily loss reached its limit"
+            conn, ann.user.id, bot, is_active=False, paused_reason=told("the daily loss reached its limit")
         )
     )
     (item,) = attention(app, ann.user)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dashtrade.context import App
+from dashtrade.domain.reasons import told
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import orders as order_table
@@ -20,7 +21,7 @@ def test_a_stopped_bot_comes_with_its_reason_and_where_it_is_resumed(ann: Person
     bot = ann.bot(name="Turtle")
     app.db.write(
         lambda conn: bot_table.change(
-            conn, ann.user.id, bot, is_active=False, paused_reason="the daily loss reached its limit"
+            conn, ann.user.id, bot, is_active=False, paused_reason=told("the daily loss reached its limit")
         )
     )
     [item] = ann.does("GET", "/attention")["items"]
@@ -54,7 +55,7 @@ def test_errors_stand_before_warnings_and_resumed_refusals_are_gone(ann: Person,
     ann.trades("buy")
     app.db.write(
         lambda conn: account_table.change(
-            conn, ann.user.id, ann.paper, is_active=False, disabled_reason="its key was revoked"
+            conn, ann.user.id, ann.paper, is_active=False, disabled_reason=told("its key was revoked")
         )
     )
     items = ann.does("GET", "/attention")["items"]
@@ -69,7 +70,7 @@ def test_what_is_anothers_needs_no_attention_of_mine(ann: Person, app: App):
     bob.bot()
     app.db.write(
         lambda conn: bot_table.change(
-            conn, ann.user.id, bot, is_active=False, paused_reason="the daily loss reached its limit"
+            conn, ann.user.id, bot, is_active=False, paused_reason=told("the daily loss reached its limit")
         )
     )
     assert len(ann.does("GET", "/attention")["items"]) == 1

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 import dashtrade.tables
 from dashtrade.domain.bots import BotSettings, Stop
+from dashtrade.domain.reasons import NO_REASON, told
 from dashtrade.domain.signals import Size, SizeKind
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
@@ -94,7 +95,9 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "bots.change_settings": lambda c, o, of: bots.change_settings(
         c, o, of.bot, SETTINGS, replace(SETTINGS, name="taken"), now=of.now
     ),
-    "bots.pause_all": lambda c, o, of: bots.pause_all(c, o, reason="x", now=of.now, account_id=of.account),
+    "bots.pause_all": lambda c, o, of: bots.pause_all(
+        c, o, reason=told("x"), now=of.now, account_id=of.account
+    ),
     "bot_days.days": lambda c, o, of: bot_days.days(c, o, bot_id=of.bot, since=None, until=None),
     "risk_events.list_risk_events": lambda c, o, of: risk_events.list_risk_events(c, o, before=None, limit=9),
     "switches.list_switches": lambda c, o, of: switches.list_switches(c, o),
@@ -282,7 +285,7 @@ MAKES: dict[str, Query] = {  # what Bob makes is Bob's
 
 def _refused(conn: sa.Connection, owner: int, of: SimpleNamespace) -> Any:
     row = signals.get(conn, of.ann, of.signal)
-    signals.end_signal(conn, of.signal, status="refused", reason="", ended=of.now)
+    signals.end_signal(conn, of.signal, status="refused", reason=NO_REASON, ended=of.now)
     found = decisions.recently_refused(conn, owner, since=row.received_at - timedelta(days=1))
     signals.end_signal(conn, of.signal, status=row.status, reason=row.reason, ended=row.ended_at)
     return found
@@ -304,9 +307,9 @@ def _opened(conn: sa.Connection, owner: int, of: SimpleNamespace) -> Any:
 
 
 def _stopped(conn: sa.Connection, owner: int, of: SimpleNamespace) -> Any:
-    bots.change(conn, of.ann, of.bot, is_active=False, paused_reason="past its limit")
+    bots.change(conn, of.ann, of.bot, is_active=False, paused_reason=told("past its limit"))
     found = bots.stopped(conn, owner, limit=9)
-    bots.change(conn, of.ann, of.bot, is_active=True, paused_reason="")
+    bots.change(conn, of.ann, of.bot, is_active=True, paused_reason=NO_REASON)
     return found
 
 

@@ -19,6 +19,7 @@ from dashtrade.domain.ledger import Position
 from dashtrade.domain.orders import Effect
 from dashtrade.domain.ports import AccountState, Capabilities, Quote, Rules
 from dashtrade.domain.protections import Exit, Guard, Scope, Seen, Sent, Standing
+from dashtrade.domain.reasons import NO_REASON, told
 from dashtrade.domain.signals import Action, ExitPlan, Signal, Size, SizeKind
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import OrderType
@@ -98,7 +99,7 @@ def view_of(exits: list[Exit], locked: bool, closed: bool, when_closed: WhenClos
         exit_plan=ExitPlan(),
         order_defaults=OrderDefaults(),
         is_active=True,
-        paused_reason="",
+        paused_reason=NO_REASON,
         status="FILLED",
         position=Position(quantity=Decimal(10), cost=Decimal(1000)),
         realized_pnl=Decimal(0),
@@ -135,7 +136,13 @@ def view_of(exits: list[Exit], locked: bool, closed: bool, when_closed: WhenClos
         for number, (kind, settings) in enumerate(strict.items(), 1)
     )
     lock = Standing(
-        id=1, protection_id=1, kind="cooldown", scope=Scope.BOT, symbol=None, reason="a stop", until=None
+        id=1,
+        protection_id=1,
+        kind="cooldown",
+        scope=Scope.BOT,
+        symbol=None,
+        reason=told("a stop"),
+        until=None,
     )
     return View(
         bot=bot,
@@ -143,11 +150,11 @@ def view_of(exits: list[Exit], locked: bool, closed: bool, when_closed: WhenClos
         reserved=Decimal(0),
         day=bot.last_day,
         switches=(),
-        account_ok="",
+        account_problem=NO_REASON,
         received_at=MORNING,
         now=MORNING,
         expires_at=None,
-        taken_back=0,
+        cancelled_count=0,
         quote=Quote(symbol=AAPL, bid=Decimal(90), ask=Decimal(110), at=MORNING - timedelta(hours=1)),
         account=AccountState(equity=Decimal(1000), cash=Decimal(1000), buying_power=Decimal(1000)),
         rules=Rules(quantity_step=Decimal(1), price_step=Decimal("0.01")),

@@ -9,6 +9,7 @@ import pytest
 
 from dashtrade.context import App
 from dashtrade.domain.people import User
+from dashtrade.domain.reasons import told
 from dashtrade.services.accounts import accounts
 from dashtrade.services.bots import bots
 from dashtrade.tables import accounts as account_table
@@ -91,7 +92,7 @@ def test_a_stopped_bot_is_resumed_from_attention(
 ):
     door.db.write(
         lambda conn: bot_table.change(
-            conn, ann.id, two[1], is_active=False, paused_reason="the daily loss reached its limit"
+            conn, ann.id, two[1], is_active=False, paused_reason=told("the daily loss reached its limit")
         )
     )
     tab.goto(f"{home.ui}/")
