@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.ports import Unavailable
+from dashtrade.domain.reasons import Code, reason
 from dashtrade.services.bots import dry_run
 from dashtrade.services.bots.dry_run import DryRun
 from dashtrade.tables.base import metadata
@@ -76,7 +77,7 @@ def test_every_check_that_would_fail_is_named(app: App, ann: Person):
     bot = ann.bot(max_position_size="100")
     ann.does("POST", f"/bots/{bot}/pause")
     (run,) = runs(app, ann, "buy AAPL")
-    assert not run.steps and run.would == "blocked order: buy 50"
+    assert not run.steps and run.would == reason(Code.WOULD_HAVE, side="buy", quantity="50")
     assert [check.name for check in run.failed] == ["bot active", "position size"]
 
 
@@ -103,17 +104,21 @@ def test_an_alert_that_is_too_old_says_so(app: App, ann: Person):
     (run,) = runs(
         app, ann, '{"action": "buy", "symbol": "AAPL", "time": "2020-01-01T00:00:00Z", "maxLag": 60}'
     )
-    assert not run.steps and "too old" in run.reason
+    assert not run.steps and run.reason.code is Code.TOO_OLD
 
 
 def test_a_bot_that_nobody_named_is_no_dry_run(app: App, ann: Person):
-    assert dry_run.of(app, ann.user, parse(b"buy MSFT").signal) == "no bot trades MSFT"
+    assert dry_run.of(app, ann.user, parse(b"buy MSFT").signal) == reason(
+        Code.NO_BOT_ON_SYMBOL, symbol="MSFT"
+    )
 
 
 def test_another_users_bots_are_not_looked_at(app: App, ann: Person):
     ann.bot()
     bob = ann.house.join("bob@example.com")
-    assert dry_run.of(app, bob.user, parse(b"buy AAPL").signal) == "no bot trades AAPL"
+    assert dry_run.of(app, bob.user, parse(b"buy AAPL").signal) == reason(
+        Code.NO_BOT_ON_SYMBOL, symbol="AAPL"
+    )
 
 
 def test_a_venue_that_is_away_is_told_and_not_waited_for(
@@ -129,4 +134,4 @@ def test_a_venue_that_is_away_is_told_and_not_waited_for(
 
     monkeypatch.setattr(house.app.engine.asker, "far", away)
     (run,) = runs(house.app, ann, "buy AAPL")
-    assert not run.steps and run.reason == "what it would do is not known now: no connection"
+    assert not run.steps and run.reason == reason(Code.UNKNOWN_NOW, text="no connection")

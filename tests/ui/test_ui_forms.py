@@ -15,7 +15,7 @@ from dashtrade.app import build_app
 from dashtrade.context import App
 from dashtrade.domain.decisions.risk import risk_limit_price
 from dashtrade.domain.people import User
-from dashtrade.domain.reasons import told
+from dashtrade.domain.reasons import Code, told
 from dashtrade.domain.values import Malformed
 from dashtrade.services.accounts import owned as owned_accounts
 from dashtrade.services.accounts import prices
@@ -354,7 +354,7 @@ def test_a_refusal_of_a_paused_bot_needs_no_attention_once_it_is_resumed(app: Ap
     bot = ann.bot()
     ann.does("POST", f"/bots/{bot}/pause")
     assert "paused" in ann.trades("buy")["reason"]
-    assert [item for item in attention(app, ann.user) if "paused" in item.reason]
+    assert [item for item in attention(app, ann.user) if item.reason.code is Code.BOT_PAUSED]
     ann.does("POST", f"/bots/{bot}/resume")
     assert not attention(app, ann.user)
 
@@ -363,7 +363,7 @@ def test_a_refusal_by_a_switch_needs_no_attention_once_it_is_off(app: App, ann: 
     ann.bot()
     ann.does("PUT", "/switches", {"scope": "user", "mode": "pause_entries"})
     assert "switched" in ann.trades("buy")["reason"]
-    assert [item for item in attention(app, ann.user) if "switched" in item.reason]
+    assert [item for item in attention(app, ann.user) if item.reason.code is Code.SWITCHED]
     ann.does("PUT", "/switches", {"scope": "user", "mode": "none"})
     assert not attention(app, ann.user)
 
