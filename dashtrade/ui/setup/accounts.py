@@ -161,6 +161,8 @@ def last_answer(app: App, known: prices.Known) -> str:
 
 
 def _title(app: App, account: Account) -> str:
+    if account.built_in:  # its badge says already that it is paper; both are too wide for a phone
+        return "Built in"
     kind = app.brokers.kind(account.broker)
     choice = kind.choice(account.options)
     return choice.title if choice is not None else kind.name
