@@ -8,6 +8,7 @@ import pytest
 
 from dashtrade.domain.access import Role
 from dashtrade.domain.ports import Offers, Quote
+from dashtrade.domain.reasons import Code
 from dashtrade.domain.symbols import Symbol
 from dashtrade.services.accounts import accounts, simulation
 from dashtrade.services.accounts import owned as owned_accounts
@@ -160,8 +161,9 @@ def test_a_decision_made_for_the_other_broker_is_refused(real: House):
     account = live_account(ann)
     simulation.switch(real.app, boss, True)
     with real.app.db.read() as conn:
-        assert account_table.problem(conn, account, simulated=True) == ""
-        assert "switched" in account_table.problem(conn, account, simulated=False)
+        assert not account_table.problem(conn, account, simulated=True)
+        why = account_table.problem(conn, account, simulated=False)
+        assert why.code is Code.SIMULATION_SWITCHED
 
 
 def test_only_a_superadmin_switches_simulation(real: House):

@@ -82,7 +82,7 @@ def test_a_decline_without_the_acknowledgement_says_what_is_missing(ann: Person)
 def test_a_decline_ends_when_a_second_factor_is_set_up(ann: Person, boss: Person):
     account = ann.does("POST", "/accounts", LIVE | DECLINE)["id"]
     set_up(ann)
-    assert stored(ann, account).second_factor_declined_at is None and stored(ann, account).problem == ""
+    assert stored(ann, account).second_factor_declined_at is None and not stored(ann, account).problem
     [row] = [row for row in audit(ann.house.app) if row.action == "second factor switched on"]
     assert row.detail == {"declines_ended": 1}
     [shown] = [one for one in boss.get("/admin/users")["items"] if one["id"] == ann.user.id]
