@@ -25,7 +25,7 @@ hypothesis.settings.load_profile("any speed")
 
 
 NOT_QUICK = {"browser", "postgres", "slow"}  # marks
-NOT_QUICK_ROOMS = {"ops", "ui"}  # whole programs and pages: half of all the time
+NOT_QUICK_ROOMS = {"api", "brokers", "ops", "ui"}  # wires, whole programs and pages: most of all the time
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
