@@ -21,7 +21,7 @@ from bench.rig import ROOT, show
 from dashtrade.app import build_app
 from dashtrade.services.people import users
 from dashtrade.settings import Settings
-from tests.ui.test_ui_browser import ARGUMENTS, CHROMIUM, PASSWORD, Home, press, shown, sign_in
+from tests.support.browser import ARGUMENTS, CHROMIUM, PASSWORD, Home, press, shown, sign_in
 
 PATIENCE = 12_000  # milliseconds
 
