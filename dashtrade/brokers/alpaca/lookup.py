@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from dashtrade.brokers.alpaca import answers, wire
@@ -60,8 +61,9 @@ class Lookup:
         for _ in range(5):
             if order.get("status") != "replaced" or not order.get("replaced_by"):
                 break
-            after = self._api.read(lambda: self._api.orders.get(f"/orders/{order['replaced_by']}"), dict)  # noqa: B023
-            report, order = self._api.parsed(lambda: wire.continued(report, wire.report_of(after))), after  # noqa: B023
+            path = f"/orders/{order['replaced_by']}"
+            order = self._api.read(partial(self._api.orders.get, path), dict)
+            report = self._api.parsed(partial(_continued, report, order))
         return report, order
 
     def _listed(self, orders: Sequence[OrderRef]) -> dict[str, OrderReport]:
@@ -100,5 +102,14 @@ class Lookup:
                         if bot_of_order(str(each.get("client_order_id")))
                     ]
                 )
-            since = self._api.parsed(lambda: wire.moment(page[-1]["created_at"])) - timedelta(microseconds=1)  # noqa: B023
+            last = self._api.parsed(partial(_created, page[-1]))
+            since = last - timedelta(microseconds=1)
         raise answers.silent("it lists more orders than can be looked through")
+
+
+def _continued(before: OrderReport, order: Any) -> OrderReport:
+    return wire.continued(before, wire.report_of(order))
+
+
+def _created(order: Any) -> datetime:
+    return wire.moment(order["created_at"])

@@ -18,7 +18,7 @@ class Words(NamedTuple):
 
 @singledispatch
 def words(notice: Notice) -> Words:
-    raise NotImplementedError(f"a {type(notice).__name__} has no words")
+    raise TypeError(f"a {type(notice).__name__} has no words")
 
 
 def sentence(reason: str) -> str:

@@ -8,11 +8,8 @@ from datetime import datetime
 from dashtrade.context import App
 from dashtrade.domain.people import User
 from dashtrade.domain.reasons import Reason
-from dashtrade.domain.signals import Signal
 from dashtrade.domain.symbols import Symbol
-from dashtrade.engine.intake import listeners_of
 from dashtrade.services.records import records
-from dashtrade.tables import bots as bot_table
 from dashtrade.tables import signals as table
 
 
@@ -52,13 +49,3 @@ def signals(
             conn, user.id, before=before, limit=limit, status=status, symbol=symbol, bot_id=bot_id
         )
     return records(SignalRecord, found)
-
-
-def listeners(app: App, user: User, signal: Signal) -> list[str] | Reason:
-    """The names of the bots that would act on it, or why there are none."""
-    with app.db.read() as conn:
-        found = listeners_of(conn, user.id, signal)
-        if isinstance(found, Reason):
-            return found
-        bots = [bot_table.get(conn, user.id, one.id) for one in found]
-    return [bot.name for bot in bots if bot is not None]
