@@ -15,7 +15,7 @@ from dashtrade.domain.notices.trading import OrderFilled
 from dashtrade.domain.orders import IN_DOUBT, OPEN, IllegalTransition, Order, OrderStatus, check_transition
 from dashtrade.domain.values import client_order_id
 from dashtrade.tables import bot_days as day_table
-from dashtrade.tables import bot_positions
+from dashtrade.tables import bot_positions, order_events
 from dashtrade.tables import fills as fill_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
@@ -36,7 +36,9 @@ class Facts:
             self.orders: dict[str, Order] = {
                 row.id: order_table.load(conn, row.id) for row in self._all(conn, order_table.orders)
             }
-            self.events = conn.execute(sa.select(order_table.events).order_by(order_table.events.c.id)).all()
+            self.events = conn.execute(
+                sa.select(order_events.events).order_by(order_events.events.c.id)
+            ).all()
             self.fills, self.lots = self._all(conn, fill_table.fills), self._all(conn, fill_table.lots)
             self.trades, self.messages = (
                 self._all(conn, trade_table.trades),

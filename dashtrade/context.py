@@ -31,8 +31,8 @@ from dashtrade.processes.worker_ipc import Caller
 from dashtrade.security_notes import Notes
 from dashtrade.settings import BadSetting, Settings
 from dashtrade.tables import accounts as account_table
-from dashtrade.tables import orders as order_table
 from dashtrade.tables import signals as signal_table
+from dashtrade.tables import user_orders
 from dashtrade.tables.base import metadata
 from dashtrade.tables.paper import TableBook
 from encryption import Vault
@@ -86,7 +86,7 @@ def surroundings(app: App, account: Account, prices: Feed) -> Surroundings:
     def owner_of(number: str) -> str | None:
         since = app.clock.now() - OWNED_LATELY
         with app.db.read() as conn:
-            return order_table.by_venue_number(conn, account.user_id, account.id, number, since=since)
+            return user_orders.by_venue_number(conn, account.user_id, account.id, number, since=since)
 
     return Surroundings(
         clock=app.clock,

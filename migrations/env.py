@@ -18,6 +18,7 @@ from dashtrade.tables import (  # noqa: F401  (they declare the tables)
     lanes,
     messages,
     nonces,
+    order_events,
     orders,
     paper,
     people,

@@ -22,7 +22,7 @@ from dashtrade.engine.settlement import settle
 from dashtrade.failpoints import failpoint
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bot_days as day_table
-from dashtrade.tables import bot_positions
+from dashtrade.tables import bot_positions, order_events
 from dashtrade.tables import fills as fill_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
@@ -85,7 +85,7 @@ def _apply(
     why = after.reason
     if not why and new:
         why = reason(Code.FILLED_SO_FAR, quantity=after.filled_quantity, price=_price(after.average_price))
-    order_table.log(conn, [(after, now, str(after.status), why)])
+    order_events.log(conn, [(after, now, str(after.status), why)])
     if new:
         _book_fills(conn, order, after, new, now, bot or bot_positions.load(conn, after.bot_id))
     elif not after.is_open:

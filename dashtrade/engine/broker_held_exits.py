@@ -22,7 +22,7 @@ from dashtrade.domain.reasons import NO_REASON, Code, reason
 from dashtrade.domain.signals import ExitPlan, Target
 from dashtrade.domain.values import ZERO, OrderType, plain
 from dashtrade.domain.wording import words
-from dashtrade.tables import bot_positions
+from dashtrade.tables import bot_positions, order_events
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
@@ -52,7 +52,7 @@ def learn(conn: sa.Connection, entry: Order, told: tuple[Leg, ...], now: datetim
     if new:
         order_table.insert(conn, new)
         by = (entry.exits or {}).get("native", "the venue")
-        order_table.log(
+        order_events.log(
             conn,
             [
                 (

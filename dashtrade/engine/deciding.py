@@ -28,7 +28,7 @@ from dashtrade.domain.values import ZERO, OrderSide, client_order_id, plain
 from dashtrade.engine import crossing, holdings, protection_checks
 from dashtrade.engine.settlement import end_signal
 from dashtrade.tables import accounts as account_table
-from dashtrade.tables import bot_positions
+from dashtrade.tables import bot_positions, order_events
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import drifts as drift_table
@@ -125,7 +125,7 @@ def _tell_others(conn: sa.Connection, view: View, wait: CancelFirst, now: dateti
     for order in (by_id[name] for name in wait.order_ids if name in by_id):
         other = bot_positions.load(conn, order.bot_id)
         why = reason(Code.CANCELLED_FOR_ANOTHER, bot=view.bot.name, broker=view.capabilities.name)
-        order_table.log(conn, [(order, now, str(order.status), why)])
+        order_events.log(conn, [(order, now, str(order.status), why)])
         message_table.notify(
             conn,
             order.user_id,
@@ -252,7 +252,7 @@ def _begin(
     order_table.insert(conn, orders)
     notes = (approved.reason, told(view.rules.note), told(view.quote.note))
     how[-1] = several((how[-1], *(note for note in notes if note)))
-    order_table.log(
+    order_events.log(
         conn, [(order, now, str(order.status), why) for order, why in zip(orders, how, strict=True)]
     )
     bot, day = view.bot, view.day

@@ -24,7 +24,7 @@ from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason, told
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce, plain, sha256
 from dashtrade.engine import booking
-from dashtrade.tables import bot_positions, storage
+from dashtrade.tables import bot_positions, order_events, storage
 from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import fills as fill_table
 from dashtrade.tables import messages as message_table
@@ -158,7 +158,7 @@ def enter(
         ended=False,
     )
     order_table.insert(conn, [order])
-    order_table.log(conn, [(order, now, "working", why)])
+    order_events.log(conn, [(order, now, "working", why)])
     return order
 
 

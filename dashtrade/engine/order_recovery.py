@@ -25,7 +25,7 @@ from dashtrade.engine import booking, broker_held_exits, external_orders
 from dashtrade.engine.sending import Sender
 from dashtrade.engine.workflow import drive
 from dashtrade.tables import accounts as account_table
-from dashtrade.tables import bot_positions
+from dashtrade.tables import bot_positions, order_events
 from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import drifts as drift_table
 from dashtrade.tables import messages as message_table
@@ -84,7 +84,7 @@ class Adopter:
         )
         if not order_table.update(conn, order, after):
             return False
-        order_table.log(conn, [(after, now, str(after.status), Reason(Code.FOUND_AT_BROKER))])
+        order_events.log(conn, [(after, now, str(after.status), Reason(Code.FOUND_AT_BROKER))])
         return True
 
     def _take_over(

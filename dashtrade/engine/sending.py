@@ -42,7 +42,7 @@ from dashtrade.engine.settlement import settle
 from dashtrade.engine.workflow import Call, Steps, Write
 from dashtrade.failpoints import failpoint
 from dashtrade.tables import accounts as account_table
-from dashtrade.tables import bot_positions
+from dashtrade.tables import bot_positions, order_events
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
@@ -147,7 +147,7 @@ class Sender:
         if rest is not None:
             order_table.insert(conn, [rest])
             rest_of_it = reason(Code.REST_OF_STEP, side=str(rest.side), quantity=rest.quantity)
-            order_table.log(
+            order_events.log(
                 conn,
                 [
                     (first, now, str(first.status), split_reason(first, rest)),
@@ -488,7 +488,7 @@ class Sender:
         check_transition(before.status, order.status)
         order_table.update(conn, before, order)
         if (before.status, before.reason) != (order.status, order.reason):
-            order_table.log(conn, [(order, now, str(order.status), order.reason)])
+            order_events.log(conn, [(order, now, str(order.status), order.reason)])
         if order.status is not before.status:
             settle(conn, order, now)
             if not order.is_open:

@@ -13,6 +13,7 @@ from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.reasons import NO_REASON, Code, Fact, Reason
 from dashtrade.domain.values import ZERO, OrderSide
 from dashtrade.tables import decisions as decision_table
+from dashtrade.tables import order_events
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import signals as table
 
@@ -110,4 +111,4 @@ def _drop_later_steps(conn: sa.Connection, order: Order, now: datetime) -> None:
             why = Reason(Code.STEP_BEFORE_ENDED, {"status": str(order.status)})
             dropped = replace(later, status=OrderStatus.CANCELED, reason=why, reserve=ZERO, updated_at=now)
             order_table.update(conn, later, dropped)
-            order_table.log(conn, [(dropped, now, "canceled", why)])
+            order_events.log(conn, [(dropped, now, "canceled", why)])

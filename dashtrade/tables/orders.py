@@ -1,4 +1,5 @@
-"""Orders, what happened to them, and what was booked of them: fills, lots, trades."""
+"""Orders, as the worker reads and changes them. What happened to each stands in `order_events`, what its user
+is shown of them in `user_orders`."""
 
 from __future__ import annotations
 
@@ -9,10 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
 from dashtrade.domain.orders import Effect, Order, OrderStatus
-from dashtrade.domain.reasons import Reason
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import OrderSide, OrderType, TimeInForce
-from dashtrade.tables.accounts import accounts
 from dashtrade.tables.base import (
     BigId,
     Exact,
@@ -23,16 +22,14 @@ from dashtrade.tables.base import (
     flag,
     metadata,
     moment,
-    number,
     owner_column,
-    unindexed,
     whole,
     why,
     words,
 )
 from dashtrade.tables.compiled_sql import first, one, rows, run, run_many, scalar
 
-_OPEN = sa.text("status IN ('created', 'submitting', 'unknown', 'working', 'attention')")
+IS_OPEN = sa.text("status IN ('created', 'submitting', 'unknown', 'working', 'attention')")
 
 orders = sa.Table(
     "orders",
@@ -72,23 +69,11 @@ orders = sa.Table(
     moment("created_at"),
     moment("updated_at"),
     words("crossed_with", nullable=True),
-    sa.Index("ix_orders_open", "account_id", "symbol", sqlite_where=_OPEN, postgresql_where=_OPEN),
+    sa.Index("ix_orders_open", "account_id", "symbol", sqlite_where=IS_OPEN, postgresql_where=IS_OPEN),
     sa.Index("ix_orders_signal", "signal_id"),
     sa.Index("ix_orders_user", "user_id", "created_at"),
     sqlite_with_rowid=False,
 )
-
-events = sa.Table(
-    "order_events",
-    metadata,
-    number(),
-    owner_column(),
-    sa.Column("order_id", sa.Text, sa.ForeignKey("orders.id"), nullable=False, index=True),
-    moment("at"),
-    words("status"),
-    why("detail"),
-)
-
 
 SYSTEM = {
     "cancel_entries",
@@ -98,7 +83,6 @@ SYSTEM = {
     "insert",
     "legs_of",
     "load",
-    "log",
     "of_signal",
     "open_in_account",
     "open_in_lane",
@@ -108,7 +92,7 @@ SYSTEM = {
 }
 
 
-def _order(row: Any) -> Order:
+def order_from_row(row: Any) -> Order:
     return Order(
         id=row.id,
         user_id=row.user_id,
@@ -148,21 +132,19 @@ def _order(row: Any) -> Order:
     )
 
 
-# --- for the worker -----------------------------------------------------------------------------------------
-
-_INSERT, _LOG = sa.insert(orders), sa.insert(events)
+_INSERT = sa.insert(orders)
 
 _LOAD = sa.select(orders).where(orders.c.id == p("order_id"))
 
 _LANE = (
     sa.select(orders)
-    .where(orders.c.account_id == p("account_id"), orders.c.symbol == p("symbol", type_=Instrument), _OPEN)
+    .where(orders.c.account_id == p("account_id"), orders.c.symbol == p("symbol", type_=Instrument), IS_OPEN)
     .order_by(orders.c.created_at, orders.c.step)
 )
 
 _ACCOUNT = (
     sa.select(orders)
-    .where(orders.c.account_id == p("account_id"), _OPEN)
+    .where(orders.c.account_id == p("account_id"), IS_OPEN)
     .order_by(orders.c.created_at, orders.c.step)
 )
 
@@ -198,26 +180,14 @@ def insert(conn: sa.Connection, new: list[Order]) -> None:
     run_many(conn, _INSERT, [{name: getattr(order, name) for name in Order.__slots__} for order in new])
 
 
-def log(conn: sa.Connection, lines: list[tuple[Order, datetime, str, Reason]]) -> None:
-    """(order, when, status, detail): one line per change of state, for the story."""
-    run_many(
-        conn,
-        _LOG,
-        [
-            {"user_id": o.user_id, "order_id": o.id, "at": at, "status": status, "detail": detail}
-            for o, at, status, detail in lines
-        ],
-    )
-
-
 def load(conn: sa.Connection, order_id: str) -> Order:
-    return _order(one(conn, _LOAD, {"order_id": order_id}))
+    return order_from_row(one(conn, _LOAD, {"order_id": order_id}))
 
 
 def find(conn: sa.Connection, account_id: int, order_id: str) -> Order | None:
     """Whoever asks has the id from the account's venue, where others than we may place orders too."""
     row = first(conn, _LOAD, {"order_id": order_id})
-    return _order(row) if row is not None and row.account_id == account_id else None
+    return order_from_row(row) if row is not None and row.account_id == account_id else None
 
 
 def update(conn: sa.Connection, before: Order, after: Order) -> bool:
@@ -276,20 +246,20 @@ def cut(conn: sa.Connection, order: Order) -> None:
 
 
 def open_in_lane(conn: sa.Connection, account_id: int, symbol: Symbol) -> list[Order]:
-    return [_order(row) for row in rows(conn, _LANE, {"account_id": account_id, "symbol": symbol})]
+    return [order_from_row(row) for row in rows(conn, _LANE, {"account_id": account_id, "symbol": symbol})]
 
 
 def open_in_account(conn: sa.Connection, account_id: int) -> list[Order]:
-    return [_order(row) for row in rows(conn, _ACCOUNT, {"account_id": account_id})]
+    return [order_from_row(row) for row in rows(conn, _ACCOUNT, {"account_id": account_id})]
 
 
 def request_cancel(conn: sa.Connection, order_ids: list[str]) -> int:
-    wanted = sa.and_(orders.c.id.in_(order_ids), _OPEN)
+    wanted = sa.and_(orders.c.id.in_(order_ids), IS_OPEN)
     return conn.execute(sa.update(orders).where(wanted).values(cancel_requested=True)).rowcount
 
 
 def of_signal(conn: sa.Connection, signal_id: str, bot_id: int) -> list[Order]:
-    return [_order(row) for row in rows(conn, _OF_SIGNAL, {"signal_id": signal_id, "bot_id": bot_id})]
+    return [order_from_row(row) for row in rows(conn, _OF_SIGNAL, {"signal_id": signal_id, "bot_id": bot_id})]
 
 
 _LEGS = (
@@ -305,13 +275,13 @@ def legs_of(conn: sa.Connection, order_id: str) -> list[Order]:
     """The exits that the venue holds for an entry, ended ones too. By way of its signal, which has an
     index."""
     signal_id = scalar(conn, _SIGNAL_OF, {"order_id": order_id})
-    return [_order(row) for row in rows(conn, _LEGS, {"signal_id": signal_id, "parent_id": order_id})]
+    return [order_from_row(row) for row in rows(conn, _LEGS, {"signal_id": signal_id, "parent_id": order_id})]
 
 
 _DUE = (
     sa.select(orders.c.account_id, orders.c.symbol)
     .where(
-        _OPEN,
+        IS_OPEN,
         sa.or_(
             sa.and_(
                 sa.text("status IN ('created', 'submitting', 'unknown')"),
@@ -331,7 +301,7 @@ def due_lanes(conn: sa.Connection, now: datetime) -> list[Any]:
 
 _BUSY = (
     sa.select(orders.c.account_id, sa.func.max(orders.c.created_at).label("newest"))
-    .where(_OPEN, sa.text("status IN ('working', 'attention')"))
+    .where(IS_OPEN, sa.text("status IN ('working', 'attention')"))
     .group_by(orders.c.account_id)
 )
 
@@ -344,96 +314,7 @@ def working_accounts(conn: sa.Connection) -> list[Any]:
 def cancel_entries(conn: sa.Connection, *, scope: str, scope_id: int) -> int:
     """Ask for every entry order in the scope to be taken back; the worker does it."""
     column = {"user": orders.c.user_id, "account": orders.c.account_id, "bot": orders.c.bot_id}.get(scope)
-    wanted = sa.and_(_OPEN, orders.c.effect.in_([Effect.OPEN, Effect.ADD]))
+    wanted = sa.and_(IS_OPEN, orders.c.effect.in_([Effect.OPEN, Effect.ADD]))
     if column is not None:
         wanted = sa.and_(wanted, column == scope_id)
     return conn.execute(sa.update(orders).where(wanted).values(cancel_requested=True)).rowcount
-
-
-# --- reading ------------------------------------------------------------------------------------------------
-
-
-_FOR_SIGNAL = (
-    sa.select(orders)
-    .where(unindexed(orders.c.user_id) == p("owner"), orders.c.signal_id == p("signal_id"))
-    .order_by(orders.c.bot_id, orders.c.step)
-)
-
-
-def get(conn: sa.Connection, owner: int, order_id: str) -> Order | None:
-    row = conn.execute(sa.select(orders).where(orders.c.user_id == owner, orders.c.id == order_id)).first()
-    return _order(row) if row else None
-
-
-def list_page(
-    conn: sa.Connection,
-    owner: int,
-    *,
-    before: tuple[datetime, str] | None,
-    limit: int,
-    status: str | None = None,
-    bot_id: int | None = None,
-    symbol: Symbol | None = None,
-) -> list[Order]:
-    query = sa.select(orders).where(orders.c.user_id == owner)
-    if before:
-        at, last = before
-        query = query.where(
-            sa.or_(orders.c.created_at < at, sa.and_(orders.c.created_at == at, orders.c.id < last))
-        )
-    if status == "open":
-        query = query.where(
-            _OPEN, orders.c.account_id.in_(sa.select(accounts.c.id).where(accounts.c.user_id == owner))
-        )
-    elif status:
-        query = query.where(orders.c.status == status)
-    if bot_id is not None:
-        query = query.where(orders.c.bot_id == bot_id)
-    if symbol:
-        query = query.where(orders.c.symbol == symbol)
-    return [
-        _order(row)
-        for row in conn.execute(query.order_by(orders.c.created_at.desc(), orders.c.id.desc()).limit(limit))
-    ]
-
-
-_STANDING = (
-    sa.select(orders)
-    .where(
-        _OPEN,
-        unindexed(orders.c.user_id) == p("owner"),
-        orders.c.account_id.in_(sa.select(accounts.c.id).where(accounts.c.user_id == p("owner"))),
-    )
-    .order_by(orders.c.created_at.desc(), orders.c.id.desc())
-)
-
-
-def list_open(conn: sa.Connection, owner: int) -> list[Order]:
-    """Every order that has not ended, newest first. By account: what is open is in an index, however long the
-    history is."""
-    return [_order(row) for row in rows(conn, _STANDING, {"owner": owner})]
-
-
-def by_venue_number(
-    conn: sa.Connection, owner: int, account_id: int, broker_order_id: str, *, since: datetime
-) -> str | None:
-    """Which order of ours carries this number of the venue's, among the newer ones."""
-    mine = (orders.c.user_id == owner) & (orders.c.created_at >= since) & (orders.c.account_id == account_id)
-    return conn.scalar(
-        sa.select(orders.c.id).where(mine, orders.c.broker_order_id == broker_order_id).limit(1)
-    )
-
-
-def for_signal(conn: sa.Connection, owner: int, signal_id: str) -> list[Order]:
-    return [_order(row) for row in rows(conn, _FOR_SIGNAL, {"owner": owner, "signal_id": signal_id})]
-
-
-def events_for_signal(conn: sa.Connection, owner: int, signal_id: str) -> list[Any]:
-    query = sa.select(events).join(orders, orders.c.id == events.c.order_id)
-    return list(
-        conn.execute(
-            query.where(unindexed(orders.c.user_id) == owner, orders.c.signal_id == signal_id).order_by(
-                events.c.id
-            )
-        )
-    )

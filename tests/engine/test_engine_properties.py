@@ -17,7 +17,7 @@ from dashtrade.domain.bots import Bot
 from dashtrade.domain.orders import Order, OrderStatus, check_transition
 from dashtrade.domain.values import Side
 from dashtrade.tables import fills as fill_table
-from dashtrade.tables import orders as order_table
+from dashtrade.tables import order_events
 from dashtrade.tables import paper as paper_table
 from tests.support.databases import Postgres, SqliteFiles
 from tests.support.engine_story import START, Story, largest, stories, world
@@ -75,7 +75,7 @@ def books_are_exact(story: Story) -> None:
 
 def transitions_are_legal(story: Story) -> None:
     at: dict[str, OrderStatus] = {}
-    for event in sorted(story.rows(order_table.events), key=lambda event: event.id):
+    for event in sorted(story.rows(order_events.events), key=lambda event: event.id):
         status = OrderStatus(event.status)
         check_transition(at.get(event.order_id, status), status)
         at[event.order_id] = status

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from bot_database import Database
-from dashtrade.tables import decisions, fills, messages, orders, signals
+from dashtrade.tables import decisions, fills, messages, order_events, signals, user_orders
 
 OF_ONE_SIGNAL = [
-    orders.for_signal,
-    orders.events_for_signal,
+    user_orders.for_signal,
+    order_events.events_for_signal,
     fills.fills_for_signal,
     messages.for_signal,
     decisions.bot_outcomes,

@@ -27,9 +27,8 @@ from dashtrade.engine.workflow import Write
 from dashtrade.services.accounts import accounts as account_service
 from dashtrade.services.bots import bots as bot_service
 from dashtrade.services.trading import orders as order_service
-from dashtrade.tables import bot_positions
+from dashtrade.tables import bot_positions, user_orders
 from dashtrade.tables import messages as message_table
-from dashtrade.tables import orders as order_table
 from tests.simulators.venue import SETTLE, Venue
 from tests.simulators.venue_adapter import kind
 from tests.simulators.venue_books import Manner
@@ -86,7 +85,7 @@ class Desk:
 
     def orders(self) -> list[Order]:
         with self.app.db.read() as conn:
-            return order_table.list_page(conn, self.user.id, before=None, limit=100)
+            return user_orders.list_page(conn, self.user.id, before=None, limit=100)
 
     @property
     def order(self) -> Order:

@@ -28,8 +28,7 @@ from dashtrade.services.bots import bots as bot_service
 from dashtrade.services.bots import switches as switch_service
 from dashtrade.services.trading import orders as order_service
 from dashtrade.settings import Settings
-from dashtrade.tables import bot_positions
-from dashtrade.tables import orders as order_table
+from dashtrade.tables import bot_positions, user_orders
 from dashtrade.tables import paper as paper_table
 from dashtrade.tables import signals as signal_table
 from encryption import new_key
@@ -161,7 +160,7 @@ class Story:
 
     def orders(self) -> list[Order]:
         with self.app.db.read() as conn:
-            found = order_table.list_page(conn, self.user.id, before=None, limit=1000)
+            found = user_orders.list_page(conn, self.user.id, before=None, limit=1000)
         return sorted(found, key=lambda order: (order.decision_id, order.step))
 
     def rows(self, table: sa.Table) -> list[Any]:

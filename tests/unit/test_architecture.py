@@ -63,7 +63,6 @@ LONGER = {  # still: a file leaves this list when it is split, and none joins it
     "dashtrade/domain/exits/exits.py",
     "dashtrade/engine/reconcile.py",
     "dashtrade/engine/sending.py",
-    "dashtrade/tables/orders.py",
 }
 
 

@@ -20,12 +20,13 @@ from dashtrade.engine.settlement import settle
 from dashtrade.services.bots.bots import NotFound, Refusal
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import messages as message_table
+from dashtrade.tables import order_events, user_orders
 from dashtrade.tables import orders as table
 from dashtrade.tables.lanes import Lane
 
 
 def _mine(conn: sa.Connection, user: User, order_id: str) -> Order:
-    order = table.get(conn, user.id, order_id)
+    order = user_orders.get(conn, user.id, order_id)
     if order is None:
         raise NotFound("order")
     return order
@@ -57,7 +58,7 @@ def orders(
 ) -> list[Order]:
     """Newest first; with the status "open" those that have not ended."""
     with app.db.read() as conn:
-        return table.list_page(
+        return user_orders.list_page(
             conn, user.id, before=before, limit=limit, status=status, bot_id=bot_id, symbol=symbol
         )
 
@@ -70,7 +71,7 @@ def order_of(app: App, user: User, order_id: str) -> Order:
 def open_orders(app: App, user: User, *, bot_id: int | None = None) -> list[Order]:
     """What has not ended, newest first."""
     with app.db.read() as conn:
-        found = table.list_open(conn, user.id)
+        found = user_orders.list_open(conn, user.id)
     return [order for order in found if bot_id is None or order.bot_id == bot_id]
 
 
@@ -80,7 +81,7 @@ def cancel_all(app: App, user: User, order_ids: Sequence[str]) -> int:
     def work(conn: sa.Connection) -> list[Order]:
         mine = [
             order
-            for order in table.list_open(conn, user.id)
+            for order in user_orders.list_open(conn, user.id)
             if order.id in order_ids and not order.cancel_requested
         ]
         if mine:
@@ -129,7 +130,7 @@ def resolve(app: App, user: User, order_id: str, verdict: str) -> Order:
             updated_at=now,
         )
         table.update(conn, order, after)
-        table.log(conn, [(after, now, str(status), said)])
+        order_events.log(conn, [(after, now, str(status), said)])
         settle(conn, after, now)
         if not after.is_open:
             release_bot(conn, after)

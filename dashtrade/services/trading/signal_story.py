@@ -17,7 +17,7 @@ from dashtrade.engine.settlement import UNDER_WAY
 from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import fills as fill_table
 from dashtrade.tables import messages as message_table
-from dashtrade.tables import orders as order_table
+from dashtrade.tables import order_events, user_orders
 from dashtrade.tables import signals as table
 
 
@@ -40,7 +40,7 @@ def _so_far(app: App, owner: int, signal_id: str) -> tuple[dict[str, Any], bool]
         if row is None:
             return None
         decisions = decision_table.bot_statuses(conn, owner, signal_id)
-        orders = order_table.for_signal(conn, owner, signal_id)
+        orders = user_orders.for_signal(conn, owner, signal_id)
     waits = row.status == "accepted"
     said = {
         "signal_id": signal_id,
@@ -107,7 +107,7 @@ def story(app: App, owner: int, signal_id: str) -> dict[str, Any] | None:
         if row is None:
             return None
         decisions = decision_table.bot_outcomes(conn, owner, signal_id)
-        orders = order_table.for_signal(conn, owner, signal_id)
+        orders = user_orders.for_signal(conn, owner, signal_id)
         lines = (
             _received(row)
             + _decided(decisions)
@@ -213,7 +213,7 @@ def _check(stored: dict[str, Any]) -> dict[str, Any]:
 def _sent(conn: sa.Connection, owner: int, signal_id: str) -> list[Line]:
     return [
         (e.at, 20, f"order {e.status}", f"{words(e.detail) or e.status} ({e.order_id[-8:]})", {})
-        for e in order_table.events_for_signal(conn, owner, signal_id)
+        for e in order_events.events_for_signal(conn, owner, signal_id)
     ]
 
 

@@ -38,6 +38,7 @@ from dashtrade.tables import (
     flattens,
     invitations,
     messages,
+    order_events,
     orders,
     people,
     protections,
@@ -52,6 +53,7 @@ from dashtrade.tables import (
     switches,
     tokens,
     trades,
+    user_orders,
 )
 from tests.support.fakes import SetClock
 from tests.support.town import AAPL, Town
@@ -140,13 +142,15 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "decisions.last_outcomes": lambda c, o, of: decisions.last_outcomes(c, o, [of.bot]),
     "decisions.recently_refused": lambda c, o, of: _refused(c, o, of),
     "signals.list_page": lambda c, o, of: signals.list_page(c, o, before=None, limit=9, bot_id=of.bot),
-    "orders.get": lambda c, o, of: orders.get(c, o, of.order),
-    "orders.list_page": lambda c, o, of: orders.list_page(c, o, before=None, limit=9, bot_id=of.bot),
-    "orders.list_open": lambda c, o, of: _opened(c, o, of),
-    "orders.for_signal": lambda c, o, of: orders.for_signal(c, o, of.signal),
-    "orders.events_for_signal": lambda c, o, of: orders.events_for_signal(c, o, of.signal),
+    "user_orders.get": lambda c, o, of: user_orders.get(c, o, of.order),
+    "user_orders.list_page": lambda c, o, of: user_orders.list_page(
+        c, o, before=None, limit=9, bot_id=of.bot
+    ),
+    "user_orders.list_open": lambda c, o, of: _opened(c, o, of),
+    "user_orders.for_signal": lambda c, o, of: user_orders.for_signal(c, o, of.signal),
+    "order_events.events_for_signal": lambda c, o, of: order_events.events_for_signal(c, o, of.signal),
     "fills.fills_for_signal": lambda c, o, of: fills.fills_for_signal(c, o, of.signal),
-    "orders.by_venue_number": lambda c, o, of: orders.by_venue_number(
+    "user_orders.by_venue_number": lambda c, o, of: user_orders.by_venue_number(
         c, o, of.account, orders.load(c, of.order).broker_order_id, since=of.now - timedelta(days=1)
     ),
     "trades.list_trades": lambda c, o, of: trades.list_trades(c, o, before=None, limit=9, bot_id=of.bot),
@@ -301,7 +305,7 @@ def _made_up(conn: sa.Connection, owner: int, of: SimpleNamespace) -> Any:
 def _opened(conn: sa.Connection, owner: int, of: SimpleNamespace) -> Any:
     change = sa.update(orders.orders).where(orders.orders.c.id == of.order)
     conn.execute(change.values(status="working"))
-    found = orders.list_open(conn, owner)
+    found = user_orders.list_open(conn, owner)
     conn.execute(change.values(status="filled"))
     return found
 

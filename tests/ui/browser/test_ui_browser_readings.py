@@ -21,8 +21,8 @@ from dashtrade.domain.symbols import Symbol
 from dashtrade.services.accounts import accounts as account_service
 from dashtrade.services.bots import bots
 from dashtrade.tables import bots as bot_table
-from dashtrade.tables import orders as order_table
 from dashtrade.tables import readings as reading_table
+from dashtrade.tables import user_orders
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.simulators.alpaca_faults import Fault
 from tests.support.at_alpaca import addresses
@@ -63,7 +63,7 @@ def owned(door: App, ann: User, bot_id: int) -> Any:
 
 def opened(door: App, ann: User) -> list[Any]:
     with door.db.read() as conn:
-        return order_table.list_open(conn, ann.id)
+        return user_orders.list_open(conn, ann.id)
 
 
 def reading(door: App, ann: User, account: int) -> Any:
@@ -209,7 +209,7 @@ def test_orders_that_wait_are_listed_with_their_price_and_cancelled(
     picture(narrow, "orders_phone")
     assert narrow.evaluate("document.documentElement.scrollWidth") <= 390
     with door.db.read() as conn:
-        bot = next(order.bot_id for order in order_table.list_open(conn, ann.id))
+        bot = next(order.bot_id for order in user_orders.list_open(conn, ann.id))
     tab.goto(f"{home.ui}/bots?bot={bot}")
     shown(tab, "Open orders (1)", 20)
     tab.locator(".candles text.tag", has_text="buy").first.wait_for(timeout=20_000)
