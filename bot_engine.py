@@ -241,7 +241,7 @@ class Engine:
             yield from self._give_up(task, lane, token, told(error.message))
             return None
         except BadCredentials as error:
-            yield from self.sender.disable_account(task.account_id, task.user_id, error.message)
+            yield from self.sender.disable_account(task.account_id, task.user_id, told(error.message))
             yield from self._give_up(task, lane, token, told(error.message))
             return None
         except BrokerError as error:
@@ -350,7 +350,7 @@ class Engine:
                     message_table.notify(
                         conn,
                         task.user_id,
-                        AlertFailed(symbol=task.symbol.text, reason=words(why)),
+                        AlertFailed(symbol=task.symbol.text, reason=why),
                         now=now,
                         signal_id=task.signal_id,
                     )
@@ -404,7 +404,7 @@ class Engine:
                 message_table.notify(
                     conn,
                     task.user_id,
-                    ExitWaitsForBroker(symbol=task.symbol.text, action=action, problem=error.message),
+                    ExitWaitsForBroker(symbol=task.symbol.text, action=action, problem=told(error.message)),
                     now=now,
                     signal_id=task.signal_id,
                 )
@@ -430,7 +430,7 @@ class Engine:
         try:
             reports = self._make_broker(account).poll([o.ref for o in working.values()]) if working else []
         except BadCredentials as error:
-            drive(self.db, self.sender.disable_account(account_id, account.user_id, error.message))
+            drive(self.db, self.sender.disable_account(account_id, account.user_id, told(error.message)))
             return []
         # entries before their exits
         for report in sorted(

@@ -15,6 +15,8 @@ from enum import Enum
 from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from dashtrade.domain.reasons import Reason, as_data, from_data, read_stored
+
 JsonValue = Any
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -31,6 +33,8 @@ def to_json(value: Any) -> JsonValue:
         return str(value)  # an enum's text, not its name
     if isinstance(value, Decimal):
         return str(value)
+    if isinstance(value, Reason):
+        return as_data(value)
     if is_dataclass(value):
         return {
             name: to_json(held)
@@ -88,6 +92,8 @@ def _reader(kind: Any) -> Callable[[JsonValue], Any]:
         return lambda data: tuple(item(each) for each in _of(list, data))
     if origin is dict or kind is Any:
         return lambda data: data
+    if kind is Reason:
+        return _reason
     if is_dataclass(kind):
         return _record_reader(kind)
     if kind in (str, int, bool):
@@ -99,6 +105,15 @@ def _reader(kind: Any) -> Callable[[JsonValue], Any]:
     if kind is timedelta:
         return lambda data: _of(int, data) * _MICROSECOND
     raise TypeError(f"{kind} cannot be read from its plain form")
+
+
+def _reason(data: JsonValue) -> Reason:
+    """A record from before the codes holds a sentence."""
+    if isinstance(data, str):
+        return read_stored(data)
+    given = _of(dict, data)
+    _of(str, given["code"]), _of(dict, given["facts"])
+    return from_data(given)
 
 
 def _record_reader(kind: Any) -> Callable[[JsonValue], Any]:

@@ -110,7 +110,7 @@ _EXITS = {"stops": "a stop", "losses": "a loss", "exits": "an exit"}
 
 WORDS: Mapping[Code, str | Callable[[Facts], str]] = {
     C.NONE: "",
-    C.TEXT: "{text}",
+    C.TEXT: lambda f: f["text"].strip().rstrip("."),
     C.ALL: "{reasons}",
     # --- what the alert comes to for this position
     C.TOO_OLD: "the alert is too old: it was good until {good_until}, {late} s ago",

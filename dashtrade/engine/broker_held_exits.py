@@ -18,7 +18,7 @@ from dashtrade.domain.exits.broker_held import is_native, written_as_held
 from dashtrade.domain.notices.trading import ExitsTakenOver
 from dashtrade.domain.orders import ENDED, FROM_VENUE, IN_DOUBT, Effect, Order, OrderStatus
 from dashtrade.domain.ports import Leg, OrderReport
-from dashtrade.domain.reasons import NO_REASON, Code, reason
+from dashtrade.domain.reasons import NO_REASON, Code, reason, told
 from dashtrade.domain.signals import ExitPlan, Target
 from dashtrade.domain.values import ZERO, OrderType, plain
 from dashtrade.domain.wording import words
@@ -185,7 +185,7 @@ def _tell(
             broker=venue,
             quantity=abs(bot.position.quantity),
             symbol=bot.symbol.text,
-            reason=why,
+            reason=told(why),
             exits=tuple(line.partition(" (")[0] for line in rules.said(kept)),
         ),
         now=now,

@@ -22,7 +22,6 @@ from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.reasons import Code, Reason, reason
 from dashtrade.domain.signals import Action, Origin, Signal, Size, SizeKind
 from dashtrade.domain.values import ZERO, OrderType, new_id
-from dashtrade.domain.wording import words
 from dashtrade.engine.intake import Receipt, accept, written
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bot_positions
@@ -191,7 +190,7 @@ def _again(
                 exit=firing.name,
                 price=firing.price,
                 tries=firing.tries,
-                reason=words(why),
+                reason=why,
                 quantity=abs(bot.position.quantity),
                 symbol=bot.symbol.text,
             ),
@@ -208,7 +207,7 @@ def _skip(conn: sa.Connection, bot: Bot, kept: Kept, firing: Firing, why: Reason
     message_table.notify(
         conn,
         bot.user_id,
-        ExitStepSkipped(bot=bot.name, exit=firing.name, price=firing.price, reason=words(why)),
+        ExitStepSkipped(bot=bot.name, exit=firing.name, price=firing.price, reason=why),
         now=now,
         signal_id=firing.signal_id,
     )

@@ -22,7 +22,6 @@ from dashtrade.domain.reasons import NO_REASON, Code, Reason, numbers_of
 from dashtrade.domain.signals import Action
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import plain
-from dashtrade.domain.wording import words
 from dashtrade.engine.settlement import end_signal
 from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import messages as message_table
@@ -195,7 +194,7 @@ def _put_lock(conn: sa.Connection, bot: Bot, fired: Fired, signal_id: str, now: 
         EntriesLocked(
             bot=bot.name,
             protection=guard.rule.kind,
-            reason=words(lock.reason),
+            reason=lock.reason,
             scope=scope,
             locked_symbol=symbol.text if symbol else None,
             until=lock.until,

@@ -42,6 +42,7 @@ from dashtrade.domain.position_mismatch import (
     split_ratio,
     words_of,
 )
+from dashtrade.domain.reasons import told
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO
 from dashtrade.engine.lanes import Leases
@@ -193,7 +194,7 @@ class Reconciler:
                 before = self._ledger(account)
             found = broker.positions()
         except BadCredentials as error:
-            drive(self.db, self._sender.disable_account(account_id, account.user_id, error.message))
+            drive(self.db, self._sender.disable_account(account_id, account.user_id, told(error.message)))
         except BrokerError as error:
             self._failed(account, error)
         else:
@@ -445,7 +446,9 @@ class Reconciler:
                     conn,
                     account.user_id,
                     BrokerUnreachable(
-                        account=account.label, problem=error.message, compared=account.id in self._compared
+                        account=account.label,
+                        problem=told(error.message),
+                        compared=account.id in self._compared,
                     ),
                     now=now,
                 )

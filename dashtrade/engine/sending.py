@@ -190,7 +190,7 @@ class Sender:
                 )
             )
         except BadCredentials as error:
-            yield from self.disable_account(order.account_id, order.user_id, error.message)
+            yield from self.disable_account(order.account_id, order.user_id, told(error.message))
             return (
                 yield from (
                     self._in_doubt(order, told(error.message))
@@ -344,7 +344,7 @@ class Sender:
                 "due_at": now + max(getattr(error, "after", LOOK_AGAIN), LOOK_AGAIN),
             }
         except BadCredentials as error:
-            yield from self.disable_account(order.account_id, order.user_id, error.message)
+            yield from self.disable_account(order.account_id, order.user_id, told(error.message))
             return (
                 yield from self.attention(
                     order, lane, token, reason(Code.CANNOT_BE_LOOKED_UP, because=error.message)
@@ -418,7 +418,7 @@ class Sender:
         except (Unavailable, RetryLater, Rejected, Unknown) as error:
             log.warning("cancel of %s: %s", order.id, error.message)
         except BadCredentials as error:
-            yield from self.disable_account(order.account_id, order.user_id, error.message)
+            yield from self.disable_account(order.account_id, order.user_id, told(error.message))
         yield Write(lambda conn: self._ask_again(conn, order.id, lane, token, now + ASK_AGAIN))
 
     def _ask_again(self, conn: sa.Connection, order_id: str, lane: Lane, token: int, at: datetime) -> None:
@@ -505,7 +505,7 @@ class Sender:
             )
         return order
 
-    def disable_account(self, account_id: int, user_id: int, why: str) -> Steps[None]:
+    def disable_account(self, account_id: int, user_id: int, why: Reason) -> Steps[None]:
         """A key that is refused: the account stops, its bots pause, its user is told once, and nobody storms
         the venue."""
         now = self.clock.now()
@@ -515,7 +515,7 @@ class Sender:
             account = account_table.load(conn, account_id)
             if not account.is_active:
                 return
-            account_table.change(conn, user_id, account_id, is_active=False, disabled_reason=told(why))
+            account_table.change(conn, user_id, account_id, is_active=False, disabled_reason=why)
             paused = bot_table.pause_all(
                 conn, user_id, reason=Reason(Code.KEY_REFUSED), now=now, account_id=account_id
             )
@@ -536,7 +536,7 @@ def _tell_trouble(conn: sa.Connection, order: Order, now: datetime) -> None:
                 side=order.side,
                 quantity=order.quantity,
                 symbol=order.symbol.text,
-                reason=words(order.reason),
+                reason=order.reason,
             ),
             now=now,
             signal_id=order.signal_id,
@@ -546,7 +546,7 @@ def _tell_trouble(conn: sa.Connection, order: Order, now: datetime) -> None:
             conn,
             order.user_id,
             OrderRefused(
-                side=order.side, quantity=order.quantity, symbol=order.symbol.text, reason=words(order.reason)
+                side=order.side, quantity=order.quantity, symbol=order.symbol.text, reason=order.reason
             ),
             now=now,
             signal_id=order.signal_id,

@@ -27,7 +27,6 @@ from dashtrade.domain.reasons import Code, Reason, reason
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import plain
-from dashtrade.domain.wording import words
 from dashtrade.engine.exits import ask_to_close, closing, follow, overtakes, set_off
 from dashtrade.engine.intake import Receipt
 from dashtrade.tables import accounts as account_table
@@ -216,11 +215,7 @@ def _stop_bot(conn: sa.Connection, seen: Bot, alarm: Alarm, now: datetime) -> li
         signal_id=receipt.signal_id,
     )
     message_table.notify(
-        conn,
-        bot.user_id,
-        BotStopped(bot=bot.name, reason=words(alarm.reason)),
-        now=now,
-        signal_id=receipt.signal_id,
+        conn, bot.user_id, BotStopped(bot=bot.name, reason=alarm.reason), now=now, signal_id=receipt.signal_id
     )
     return list(receipt.lanes)
 

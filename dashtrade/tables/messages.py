@@ -123,7 +123,8 @@ def _message(row: Any) -> Message:
         at=row.created_at,
         level=Level(row.level),
         kind=row.kind,
-        facts=row.facts,
+        # one from before reasons were stored is told in the form of today
+        facts=facts_of(notice_of(row.kind, row.facts)) if row.kind is not None else None,
         title=title,
         text=text,
         page=KINDS[row.kind].page if row.kind is not None else None,

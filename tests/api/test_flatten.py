@@ -177,7 +177,9 @@ def test_a_venue_that_never_takes_it_ends_with_the_reason(far: Any, clock: SetCl
         == ended["items"][0]["tries"]
         == flatten.MOST_FAILURES
     )
-    assert ["halted" in left.reason for one in ann.told(FlattenIncomplete) for left in one.left] == [True]
+    assert [left.reason.code for one in ann.told(FlattenIncomplete) for left in one.left] == [
+        "ended_unfilled"
+    ]
 
 
 def test_a_second_process_carries_on_what_the_first_began(

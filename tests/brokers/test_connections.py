@@ -273,8 +273,8 @@ def test_a_new_key_without_a_sign_in_is_told_and_holds_up_nobody_elses_reminder(
     )
     sign_in.remind(app)
     told = ann.told(SignInDue)
-    assert len(told) == 2 and {"ends in" in one.detail for one in told} == {True, False}
-    assert {"Nobody has signed in" in one.detail for one in told} == {True, False}
+    assert len(told) == 2 and {"ends in" in one.detail.facts["text"] for one in told} == {True, False}
+    assert {"Nobody has signed in" in one.detail.facts["text"] for one in told} == {True, False}
     ann.does("POST", f"/accounts/{first}/renew", {"redirected_to": back(ann, schwab, first)})
     assert app.brokers.sign_in_warning(account_of(app, ann.user, first)) == ""
 

@@ -21,6 +21,7 @@ from dashtrade.domain.notices.base import Level, Notice, Page
 from dashtrade.domain.notices.stored import KINDS, facts_of, notice_of
 from dashtrade.domain.notices.trading import OrderFilled, PositionLeft
 from dashtrade.domain.notices.wording import words
+from dashtrade.domain.reasons import Code, Reason
 from dashtrade.domain.values import OrderSide
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,6 +42,30 @@ def test_what_is_stored_is_read_as_words(stored: dict[str, Any]):
     notice = notice_of(stored["kind"], stored["facts"])
     assert facts_of(notice) == stored["facts"]
     assert words(notice) == (stored["title"], stored["text"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "older", "now"),
+    [
+        (
+            "order_refused",
+            {"side": "buy", "quantity": "10", "symbol": "NYSE:AAPL-EQ", "reason": "AAPL is halted."},
+            "The broker refused the order to buy 10 AAPL: AAPL is halted. Nothing was traded.",
+        ),
+        (
+            "flatten_incomplete",
+            {"positions": 1, "left": [{"bot_id": 4, "symbol": "NYSE:AAPL-EQ", "reason": "AAPL is halted"}]},
+            "0 of 1 positions are closed. Left: AAPL (bot 4): AAPL is halted. Close the rest at your broker, "
+            "or try again.",
+        ),
+    ],
+)
+def test_a_sentence_that_an_older_notice_holds_stays_that_sentence(
+    kind: str, older: dict[str, Any], now: str
+):
+    notice = notice_of(kind, older)
+    assert words(notice).text == now
+    assert notice_of(kind, facts_of(notice)) == notice, "and can be stored as a reason"
 
 
 def test_there_is_a_sample_of_every_kind():
@@ -86,6 +111,8 @@ def some(hint: Any) -> st.SearchStrategy[Any]:
         return st.lists(some(args[0]), max_size=3).map(tuple)
     if isinstance(hint, type) and issubclass(hint, Enum):
         return st.sampled_from(hint)
+    if hint is Reason:
+        return st.builds(Reason, st.sampled_from(Code), st.dictionaries(st.text(), st.text(), max_size=2))
     if hint is PositionLeft:
         return records(hint)
     return {
@@ -113,6 +140,14 @@ def test_from_stored_facts_the_same_notice_comes_back(notice: Notice):
 def test_decimals_are_stored_digit_for_digit():
     stored = facts_of(FILLED)
     assert (stored["quantity"], stored["price"], stored["realized"]) == ("0.30", "1E+2", None)
+
+
+@pytest.mark.parametrize(
+    "reason", [7, {}, {"code": "dust"}, {"code": 7, "facts": {}}, {"code": "dust", "facts": []}]
+)
+def test_what_is_no_reason_is_no_notice(reason: Any):
+    with pytest.raises(NotOfThatKind):
+        notice_of("bot_stopped", {"bot": "Turtle", "reason": reason})
 
 
 @pytest.mark.parametrize(

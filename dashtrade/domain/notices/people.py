@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dashtrade.domain.notices.base import Level, Notice, Page
+from dashtrade.domain.reasons import Reason
 
 # --- broker accounts ----------------------------------------------------------------------------------------
 
@@ -13,7 +14,7 @@ from dashtrade.domain.notices.base import Level, Notice, Page
 class KeyRefused(Notice):
     kind, level, page = "key_refused", Level.ERROR, Page.SETUP
     account: str
-    reason: str
+    reason: Reason
     paused_bots: int
 
 
@@ -24,7 +25,7 @@ class BrokerUnreachable(Notice):
 
     kind, level, page = "broker_unreachable", Level.ERROR, Page.SETUP
     account: str
-    problem: str
+    problem: Reason
     compared: bool
 
 
@@ -39,7 +40,7 @@ class SignInDue(Notice):
     kind, level, page = "sign_in_due", Level.WARNING, Page.SETUP
     account: str
     broker: str
-    detail: str
+    detail: Reason
 
 
 # --- the user's own account ---------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from dashtrade.domain.notices.base import Level, Notice, Page
 from dashtrade.domain.protections import Scope
+from dashtrade.domain.reasons import Reason
 from dashtrade.domain.values import OrderSide
 
 # --- alerts and orders --------------------------------------------------------------------------------------
@@ -17,7 +18,7 @@ from dashtrade.domain.values import OrderSide
 class AlertFailed(Notice):
     kind, level, page = "alert_failed", Level.ERROR, Page.SIGNALS
     symbol: str
-    reason: str
+    reason: Reason
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class ExitWaitsForBroker(Notice):
     kind, level, page = "exit_waits_for_broker", Level.ERROR, Page.SIGNALS
     symbol: str
     action: str
-    problem: str
+    problem: Reason
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class OrderRefused(Notice):
     side: OrderSide
     quantity: Decimal
     symbol: str
-    reason: str
+    reason: Reason
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class OrderUnconfirmed(Notice):
     side: OrderSide
     quantity: Decimal
     symbol: str
-    reason: str
+    reason: Reason
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ class OrderWithoutBot(Notice):
 class BotStopped(Notice):
     kind, level, page = "bot_stopped", Level.ERROR, Page.BOTS
     bot: str
-    reason: str
+    reason: Reason
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class EntriesLocked(Notice):
     kind, level, page = "entries_locked", Level.WARNING, Page.RISK_EVENTS
     bot: str
     protection: str
-    reason: str
+    reason: Reason
     scope: Scope
     locked_symbol: str | None
     until: datetime | None
@@ -148,7 +149,7 @@ class ExitFailing(Notice):
     exit: str
     price: Decimal
     tries: int
-    reason: str
+    reason: Reason
     quantity: Decimal
     symbol: str
 
@@ -159,7 +160,7 @@ class ExitStepSkipped(Notice):
     bot: str
     exit: str
     price: Decimal
-    reason: str
+    reason: Reason
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,7 @@ class ExitsTakenOver(Notice):
     broker: str
     quantity: Decimal
     symbol: str
-    reason: str
+    reason: Reason
     exits: tuple[str, ...]
 
 
@@ -233,7 +234,7 @@ class MismatchAssigned(Notice):
 class PositionLeft:
     bot_id: int
     symbol: str
-    reason: str
+    reason: Reason
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """From a notice to its title and text: what the words of all kinds share.
 
-A title says what happened; a text says to what, what it means, and what to do. Facts that are sentences
-already (reasons) are quoted."""
+A title says what happened; a text says to what, what it means, and what to do."""
 
 from __future__ import annotations
 
@@ -19,9 +18,3 @@ class Words(NamedTuple):
 @singledispatch
 def words(notice: Notice) -> Words:
     raise TypeError(f"a {type(notice).__name__} has no words")
-
-
-def sentence(reason: str) -> str:
-    """A reason as a sentence of its own."""
-    text = reason.strip()
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"

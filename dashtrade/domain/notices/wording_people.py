@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dashtrade.domain.notices import people as n
-from dashtrade.domain.notices.wording_base import Words, sentence, words
+from dashtrade.domain.notices.wording_base import Words, words
+from dashtrade.domain.wording import sentence
 
 _BYTES_PER_MB = 1024 * 1024  # as DASHTRADE_USER_MB counts
 _OPERATOR = "The operator of this installation"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from dashtrade.domain import protections
+from dashtrade.domain import protections, wording
 from dashtrade.domain.notices import trading as n
-from dashtrade.domain.notices.wording_base import Words, sentence, words
+from dashtrade.domain.notices.wording_base import Words, words
 from dashtrade.domain.position_mismatch import ratio_words, words_of
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import OrderSide, money, plain
+from dashtrade.domain.wording import sentence
 
 _NAMED_POSITIONS = 5
 
@@ -35,11 +36,6 @@ def _time(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%d %b %H:%M} UTC"
 
 
-def _bare(reason: str) -> str:
-    """A reason within a sentence."""
-    return reason.strip().rstrip(".")
-
-
 # --- alerts and orders --------------------------------------------------------------------------------------
 
 
@@ -53,7 +49,8 @@ def _(notice: n.ExitWaitsForBroker) -> Words:
     symbol = _short(notice.symbol)
     return Words(
         f"{symbol}: broker unreachable",
-        f"Your {notice.action} of {symbol} waits for the broker ({_bare(notice.problem)}) and is sent as "
+        f"Your {notice.action} of {symbol} waits for the broker ({wording.words(notice.problem)}) and is "
+        "sent as "
         "soon as "
         "the broker answers. If that is too late for you, act at your broker.",
     )
@@ -96,7 +93,7 @@ def _(notice: n.OrderRefused) -> Words:
     order = _order(notice.side, notice.quantity, notice.symbol)
     return Words(
         f"Order refused: {order}",
-        f"The broker refused the order to {order}: {_bare(notice.reason)}. Nothing was traded.",
+        f"The broker refused the order to {order}: {wording.words(notice.reason)}. Nothing was traded.",
     )
 
 
@@ -169,7 +166,8 @@ def _(notice: n.EntriesLocked) -> Words:
     return Words(
         f"{protections.KINDS[notice.protection].title}: entries are locked",
         (
-            f"{notice.bot}: {_bare(notice.reason)}. So {effect}; exits still pass. Unlock under Risk events, "
+            f"{notice.bot}: {wording.words(notice.reason)}. So {effect}; exits still pass. Unlock under "
+            "Risk events, "
             "or wait."
         ),
     )
@@ -180,7 +178,8 @@ def _(notice: n.ExitFailing) -> Words:
     return Words(
         f"{notice.bot}: the {notice.exit} could not be executed",
         f"The {notice.exit} at {plain(notice.price)} was reached, and closing failed {notice.tries} times "
-        f"({_bare(notice.reason)}). The position of {plain(notice.quantity)} {_short(notice.symbol)} is "
+        f"({wording.words(notice.reason)}). The position of {plain(notice.quantity)} "
+        f"{_short(notice.symbol)} is "
         "still open. "
         "DashTrade keeps trying, at longer and longer intervals; if that is too late for you, close the "
         "position "
@@ -192,7 +191,8 @@ def _(notice: n.ExitFailing) -> Words:
 def _(notice: n.ExitStepSkipped) -> Words:
     return Words(
         f"{notice.bot}: a {notice.exit} step was skipped",
-        f"The step at {plain(notice.price)} was reached, and nothing was traded: {_bare(notice.reason)}. "
+        f"The step at {plain(notice.price)} was reached, and nothing was traded: "
+        f"{wording.words(notice.reason)}. "
         "The other "
         "exits stay as they are.",
     )
@@ -215,7 +215,7 @@ def _(notice: n.ExitsTakenOver) -> Words:
     return Words(
         f"{notice.bot}: exits no longer placed at {notice.broker}",
         f"{notice.broker} no longer holds the exits of {plain(notice.quantity)} {_short(notice.symbol)} "
-        f"({_bare(notice.reason)}). DashTrade manages them from now on, while it runs: "
+        f"({wording.words(notice.reason)}). DashTrade manages them from now on, while it runs: "
         f"{'; '.join(notice.exits)}.",
     )
 
@@ -281,7 +281,7 @@ def _(notice: n.MismatchAssigned) -> Words:
 @words.register
 def _(notice: n.FlattenIncomplete) -> Words:
     left = "; ".join(
-        f"{_short(one.symbol)} (bot {one.bot_id}): {_bare(one.reason)}"
+        f"{_short(one.symbol)} (bot {one.bot_id}): {wording.words(one.reason)}"
         for one in notice.left[:_NAMED_POSITIONS]
     )
     return Words(

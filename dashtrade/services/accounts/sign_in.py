@@ -18,6 +18,7 @@ from dashtrade.domain.broker_kinds import SignIn
 from dashtrade.domain.notices.people import SignInDue
 from dashtrade.domain.people import User
 from dashtrade.domain.ports import BadCredentials, BrokerError
+from dashtrade.domain.reasons import Reason, told
 from dashtrade.domain.values import Malformed, sha256
 from dashtrade.engine.workflow import drive
 from dashtrade.services.accounts import connections
@@ -146,14 +147,14 @@ def remind(app: App) -> None:
     with app.db.read() as conn:
         accounts = account_table.active_at(conn, brokers, MOST)
     for account in accounts:
-        words = app.brokers.sign_in_warning(account)
+        why = told(app.brokers.sign_in_warning(account))
         if app.brokers.sign_in_has_ended(account):
-            drive(app.db, app.engine.sender.disable_account(account.id, account.user_id, words))
-        elif words:
-            _tell(app, account, words)
+            drive(app.db, app.engine.sender.disable_account(account.id, account.user_id, why))
+        elif why:
+            _tell(app, account, why)
 
 
-def _tell(app: App, account: Account, words: str) -> None:
+def _tell(app: App, account: Account, why: Reason) -> None:
     now, broker = app.clock.now(), app.brokers.kind(account.broker).name
     name, today = f"sign_in_warned:{account.id}", now.date().isoformat()
 
@@ -162,7 +163,7 @@ def _tell(app: App, account: Account, words: str) -> None:
             return
         installation_settings.put_setting(conn, name, today)
         message_table.notify(
-            conn, account.user_id, SignInDue(account=account.label, broker=broker, detail=words), now=now
+            conn, account.user_id, SignInDue(account=account.label, broker=broker, detail=why), now=now
         )
 
     app.db.write(work)

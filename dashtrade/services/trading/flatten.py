@@ -250,7 +250,7 @@ def _end(app: App, row: Any) -> None:
                 FlattenIncomplete(
                     positions=len(items),
                     left=tuple(
-                        PositionLeft(bot_id=item.bot_id, symbol=item.symbol.text, reason=words(item.reason))
+                        PositionLeft(bot_id=item.bot_id, symbol=item.symbol.text, reason=item.reason)
                         for item in left
                     ),
                 ),

@@ -10,6 +10,7 @@ import pytest
 from dashtrade.domain.notices.people import KeyRefused
 from dashtrade.domain.notices.trading import ExitWaitsForBroker, OrderRefused, OrderUnconfirmed
 from dashtrade.domain.ports import BadCredentials, Rejected, RetryLater, Unknown
+from dashtrade.domain.reasons import told
 from tests.support.databases import sqlite
 from tests.support.fakes import SetClock
 from tests.support.installation import GONE, Person, Venue, lost
@@ -28,7 +29,7 @@ def test_a_refusal_ends_the_order_frees_the_bot_and_is_told(away: Person, bot: i
         "AAPL is halted",
     )
     assert away.get(f"/bots/{bot}")["status"] == "READY"
-    assert [one.reason for one in away.told(OrderRefused)] == ["AAPL is halted"]
+    assert [one.reason for one in away.told(OrderRefused)] == [told("AAPL is halted")]
     assert away.trades("buy")["status"] == "filled"
 
 

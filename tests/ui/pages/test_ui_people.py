@@ -17,6 +17,7 @@ from dashtrade.domain import totp
 from dashtrade.domain.access import Role
 from dashtrade.domain.notices.people import BrokerAnswers, KeyRefused
 from dashtrade.domain.people import User
+from dashtrade.domain.reasons import NO_REASON
 from dashtrade.services.accounts import simulation
 from dashtrade.services.bots.bots import Refusal
 from dashtrade.services.demo import demo
@@ -123,7 +124,7 @@ def test_older_messages_are_a_click_away_and_problems_are_found_among_them(
     def many(conn: Any) -> None:
         for number in range(20):
             fine = BrokerAnswers(account=f"Message {number:02d}")
-            worse = KeyRefused(account=f"Message {number:02d}", reason="", paused_bots=0)
+            worse = KeyRefused(account=f"Message {number:02d}", reason=NO_REASON, paused_bots=0)
             messages.notify(conn, ann.user.id, worse if number == 0 else fine, now=app.clock.now())
 
     app.db.write(many)
