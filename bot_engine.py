@@ -33,7 +33,6 @@ from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason, told
 from dashtrade.domain.signals import Action, Origin, Signal
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import new_id
-from dashtrade.domain.wording import words
 from dashtrade.engine.deciding import AskAgain, Decided, decide_one
 from dashtrade.engine.intake import Accepted, Alert, Conflict, NoBot, Receipt, signal_of, written
 from dashtrade.engine.lanes import LaneLost, Leases
@@ -233,6 +232,9 @@ class Engine:
         priceless: bool = False,
     ) -> Steps[Order | None]:
         """The order that was sent, as it is now; None if there was nothing to send."""
+        if account.problem:
+            yield from self._give_up(task, lane, token, account.problem)
+            return None
         try:
             decided = yield from self._decide_with(
                 self._make_broker(account), task, account, lane, token, anew, priceless
@@ -296,8 +298,6 @@ class Engine:
     ) -> Steps[Decided]:
         """A venue is asked before the transaction opens; a broker of our own database within it, and there it
         fills, too."""
-        if account.problem:
-            raise Rejected(words(account.problem))
         local, feed = broker.offers.local, self._feed_of(account)
         waits = "" if local or account.simulated else self.gate(account.id, task.symbol)
         if waits:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from dashtrade.domain.reasons import told
+from dashtrade.tables import accounts
 from tests.support.databases import sqlite
 from tests.support.fakes import SetClock, SetFeed
 from tests.support.installation import Person
@@ -166,3 +168,19 @@ def test_a_flip_that_may_not_open_still_closes(ann: Person):
         "exit only (entry blocked: the limit of 1 entries a day is reached" in line["detail"]
         for line in story["timeline"]
     )
+
+
+@pytest.mark.parametrize("action", ["buy", "close"])
+def test_an_account_that_may_not_trade_refuses_with_the_code_of_it(ann: Person, action: str):
+    ann.bot()
+    ann.trades("buy")
+
+    def disable(conn: Any) -> None:
+        accounts.change(conn, ann.user.id, ann.paper, is_active=False, disabled_reason=told("its key ended"))
+
+    ann.house.app.db.write(disable)
+    story = ann.trades(action)
+    assert story["status"] == "refused" and not story["orders"]
+    because = {"code": "text", "facts": {"text": "its key ended"}}
+    for said in (story, *story["bots"]):
+        assert (said["reason_code"], said["facts"]) == ("account_disabled", {"because": because})
