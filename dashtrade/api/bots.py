@@ -12,7 +12,7 @@ from dashtrade.api.answers import Answer, Body
 from dashtrade.api.http import STOPPING, endpoint, the_app
 from dashtrade.api.reading import Page, number_cursor, page
 from dashtrade.domain.bots import Bot
-from dashtrade.domain.exits import exits as exit_rules
+from dashtrade.domain.exits.wording import ExitLine, exit_lines, exit_words, exits_in_words, holder_words
 from dashtrade.domain.people import User
 from dashtrade.domain.values import iso, plain
 from dashtrade.domain.wording import words
@@ -78,9 +78,9 @@ def bot_view(held: Holding, kind: str) -> dict[str, Any]:
             "unrealized_pnl": _maybe(held.unrealized),
             "mark": _maybe(held.mark),
             "prices": kind,
-            "exits": exit_rules.said(bot.exits),
+            "exits": exits_in_words(bot.exits),
         },
-        "exits": exit_rules.shown(bot.exits, bot.time_zone),
+        "exits": [_exit(line, bot.time_zone) for line in exit_lines(bot.exits)],
         "realized_pnl": plain(bot.realized_pnl),
         "fees": plain(bot.fees),
         "total_pnl": plain(bot.total_pnl),
@@ -88,6 +88,17 @@ def bot_view(held: Holding, kind: str) -> dict[str, Any]:
         "last_signal_at": iso(bot.last_signal_at) if bot.last_signal_at else None,
         "created_at": iso(bot.created_at),
         "updated_at": iso(bot.updated_at),
+    }
+
+
+def _exit(line: ExitLine, time_zone: str) -> dict[str, Any]:
+    return {
+        "kind": line.kind,
+        "price": _maybe(line.price),
+        "share_percent": _maybe(line.share_percent),
+        "quantity": _maybe(line.quantity),
+        "held_by": line.held_by,
+        "words": f"{exit_words(line, time_zone)} ({holder_words(line)})",
     }
 
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from dashtrade.domain.exits.state import ExitState
 from dashtrade.domain.ledger import Position
 from dashtrade.domain.reasons import Reason
 from dashtrade.domain.signals import ExitPlan, Size
@@ -171,7 +172,7 @@ class Bot(BotSettings):
     fees: Decimal
     total_trades: int
     last_day: Day  # the last one it did anything on
-    exits: dict[str, Any] | None  # what DashTrade keeps for its position, see exits.py
+    exits: ExitState | None  # of its position
     last_entry_at: datetime | None
     last_signal_at: datetime | None
     created_at: datetime

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
 
+from dashtrade.domain.exits.plan import OrderExits
 from dashtrade.domain.ports import OrderRef, VenueStatus
 from dashtrade.domain.reasons import Reason
 from dashtrade.domain.symbols import Symbol
@@ -108,7 +108,7 @@ class Order:
     filled_quantity: Decimal
     filled_notional: Decimal
     reserve: Decimal  # money it may need, for as long as the venue may not count it yet
-    exits: dict[str, Any] | None  # take-profits and stop-loss as written, for its entry
+    exits: OrderExits | None  # of an entry
     cancel_requested: bool
     sends: int
     due_at: datetime | None  # not before: a delay, a 429, the next look-up
@@ -145,5 +145,5 @@ class Order:
             quantity=self.quantity,
             type=self.type,
             created_at=self.created_at,
-            with_legs=self.status in IN_DOUBT and bool(self.exits and self.exits.get("native")),
+            with_legs=self.status in IN_DOUBT and self.exits is not None and self.exits.held_by is not None,
         )

@@ -375,6 +375,7 @@ WORDS: Mapping[Code, str | Callable[[Facts], str]] = {
     C.TIME_LIMIT_REACHED: "the time limit was reached",
     C.EXIT_PLACED: "{exit} at {price}, placed at {broker}",
     C.EXIT_FILLED_AT_BROKER: "the {exit} at {price} was filled at the broker that held it",
+    C.EXIT_ENDED_AT_BROKER: "the {exit} order there is {status}",
     C.RISK_LIMIT_PASSED: lambda f: (
         f"the position was {f['loss_percent']}% down ({money(f['loss'])}), past "
         f"the risk limit of {f['limit_percent']}%"

@@ -213,6 +213,7 @@ class Code(StrEnum):
     TIME_LIMIT_REACHED = "time_limit_reached"
     EXIT_PLACED = "exit_placed"
     EXIT_FILLED_AT_BROKER = "exit_filled_at_broker"
+    EXIT_ENDED_AT_BROKER = "exit_ended_at_broker"
     RISK_LIMIT_PASSED = "risk_limit_passed"
     DAILY_LIMIT_REACHED = "daily_limit_reached"
 

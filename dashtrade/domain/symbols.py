@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 
 from dashtrade.domain.values import Malformed
 
@@ -289,3 +290,10 @@ def _split_pair(name: str, *, any_base: bool) -> tuple[str, str] | None:
     known = (pair for pair in pairs if pair[0] in COINS)
     likely = (pair for pair in pairs if any_base and _COIN.fullmatch(pair[0]))
     return next(known, None) or next(likely, None)
+
+
+def usual_price_step(symbol: Symbol, price: Decimal) -> Decimal:
+    """Of the paper account, and wherever the broker's own step is not at hand."""
+    if not symbol.is_crypto:
+        return Decimal("0.01") if price >= 1 else Decimal("0.0001")
+    return Decimal(1).scaleb(-max(2, min(12, 4 - price.adjusted())))  # five digits, and cents at least

@@ -10,7 +10,7 @@ from decimal import Decimal
 import sqlalchemy as sa
 
 from dashtrade.domain.bots import Bot
-from dashtrade.domain.exits.exits import kept_after
+from dashtrade.domain.exits.state import after_fill
 from dashtrade.domain.ledger import Booking, Position, book, new_fills
 from dashtrade.domain.notices.trading import OrderFilled
 from dashtrade.domain.orders import ENDED, FROM_VENUE, TRANSITIONS, Order, OrderStatus
@@ -145,10 +145,12 @@ def _book_fills(
     first = not before.filled_quantity
     trade_table.put_trade(conn, after, fee=fees, realized=realized, at=fills[-1].at, first=first)
     changed = _after_fills(bot, after, fills, position, realized, fees, first, now)
-    ended = trip_table.book(conn, after, booked, trailing=bool(bot.exits and "trail" in bot.exits))
+    ended = trip_table.book(
+        conn, after, booked, trailing=bool(bot.exits and bot.exits.stop and bot.exits.stop.trail)
+    )
     changed = replace(changed, last_day=ended.counted(changed.last_day))
-    if changed.exits and broker_held_exits.are_held(conn, after):
-        changed = replace(changed, exits=changed.exits | {"held_by": (after.exits or {})["native"]})
+    if changed.exits and after.exits and broker_held_exits.are_held(conn, after):
+        changed = replace(changed, exits=replace(changed.exits, held_by=after.exits.held_by))
     bot_positions.book(conn, changed, now=now)
     day_table.put_day(conn, changed)
     _tell(conn, bot, after, fills, realized, now)
@@ -227,7 +229,7 @@ def _after_fills(
         last_day=day,
         status=status,
         total_trades=bot.total_trades + int(first),
-        exits=kept_after(
+        exits=after_fill(
             bot.exits, order.exits, position, order.side, at=fills[-1].at, time_zone=bot.time_zone
         ),
     )

@@ -1,27 +1,29 @@
-"""Exits that the venue holds: orders there that came with an entry, known here from the venue's first answer
-on.
+"""Exits that the broker holds: orders there that came with an entry, known here from the broker's first
+answer on.
 
-Each is an order of its bot with `parent_id`, named as the venue names it. It gets its row in the commit that
-books the entry's first report: a crash before that leaves the entry in doubt, its look-up tells the legs
-again, and so none is ever lost. While they stand, the bot's note says who holds its exits (`held_by`); once
-they are gone and something is left, DashTrade keeps them."""
+Each is an order of its bot with `parent_id`, named as the broker names it. It gets its row in the commit that
+books the entry's first report: a crash before that leaves the entry unconfirmed, its look-up reports the legs
+again, and so none is ever lost. While they stand, `ExitState.held_by` names the broker; once they are gone
+and something of the position is left, DashTrade manages the exits."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 import sqlalchemy as sa
 
 from dashtrade.domain.bots import Bot
-from dashtrade.domain.exits import exits as rules
-from dashtrade.domain.exits.broker_held import is_native, written_as_held
+from dashtrade.domain.exits.broker_held import is_held_by_broker
+from dashtrade.domain.exits.plan import OrderExits
+from dashtrade.domain.exits.state import ExitKind, ExitState, released
+from dashtrade.domain.exits.wording import exit_lines
 from dashtrade.domain.notices.trading import ExitsTakenOver
 from dashtrade.domain.orders import ENDED, FROM_VENUE, IN_DOUBT, Effect, Order, OrderStatus
 from dashtrade.domain.ports import Leg, OrderReport
-from dashtrade.domain.reasons import NO_REASON, Code, reason, told
+from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason
 from dashtrade.domain.signals import ExitPlan, Target
 from dashtrade.domain.values import ZERO, OrderType, plain
-from dashtrade.domain.wording import words
 from dashtrade.tables import bot_positions, order_events
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import messages as message_table
@@ -36,7 +38,7 @@ def must_wait(conn: sa.Connection, order: Order, report: OrderReport) -> bool:
         return (
             report.filled_quantity > order.filled_quantity and order_table.load(conn, order.parent_id).is_open
         )
-    if report.legs or order.status not in IN_DOUBT or not is_native(order.exits):
+    if report.legs or order.status not in IN_DOUBT or not is_held_by_broker(order.exits):
         return False
     nothing_came_of_it = FROM_VENUE[report.status] in ENDED and not report.filled_quantity
     return not nothing_came_of_it and not order_table.legs_of(conn, order.id)
@@ -51,7 +53,7 @@ def learn(conn: sa.Connection, entry: Order, told: tuple[Leg, ...], now: datetim
     ]
     if new:
         order_table.insert(conn, new)
-        by = (entry.exits or {}).get("native", "the venue")
+        by = (entry.exits.held_by if entry.exits else None) or "the broker"
         order_events.log(
             conn,
             [
@@ -59,25 +61,23 @@ def learn(conn: sa.Connection, entry: Order, told: tuple[Leg, ...], now: datetim
                     leg,
                     now,
                     str(leg.status),
-                    reason(Code.EXIT_PLACED, exit=kind_of(leg), price=_price(leg), broker=by),
+                    reason(Code.EXIT_PLACED, exit=kind_of(leg).label, price=_price(leg), broker=by),
                 )
                 for leg in new
             ],
         )
 
 
-def plan_of(told: tuple[Leg, ...], venue: str) -> rules.Kept | None:
-    """The plan that an entry found at the venue was sent with."""
+def exits_of(told: tuple[Leg, ...], broker: str) -> OrderExits | None:
+    """The exits that an entry found at the broker was sent with."""
     if not told:
         return None
     stop = next((leg for leg in told if leg.stop_price is not None), None)
-    return written_as_held(
-        ExitPlan(
-            take_profits=tuple(Target(price=leg.limit_price) for leg in told if leg.type is OrderType.LIMIT),
-            stop_loss=Target(price=stop.stop_price, limit_price=stop.limit_price) if stop else None,
-        ),
-        venue,
+    plan = ExitPlan(
+        take_profits=tuple(Target(price=leg.limit_price) for leg in told if leg.type is OrderType.LIMIT),
+        stop_loss=Target(price=stop.stop_price, limit_price=stop.limit_price) if stop else None,
     )
+    return OrderExits(plan=plan, held_by=broker)
 
 
 def _order(entry: Order, leg: Leg, number: int, now: datetime) -> Order:
@@ -119,8 +119,8 @@ def _order(entry: Order, leg: Leg, number: int, now: datetime) -> Order:
     )
 
 
-def kind_of(leg: Order) -> str:
-    return "take-profit" if leg.type is OrderType.LIMIT else "stop-loss"
+def kind_of(leg: Order) -> ExitKind:
+    return ExitKind.TAKE_PROFIT if leg.type is OrderType.LIMIT else ExitKind.STOP_LOSS
 
 
 def _price(leg: Order) -> str:
@@ -130,7 +130,7 @@ def _price(leg: Order) -> str:
 def are_held(conn: sa.Connection, entry: Order) -> bool:
     """They work from the moment the whole entry is filled; until then, and if one is gone already, DashTrade
     keeps them."""
-    if entry.status is not OrderStatus.FILLED or not is_native(entry.exits):
+    if entry.status is not OrderStatus.FILLED or not is_held_by_broker(entry.exits):
         return False
     legs = order_table.legs_of(conn, entry.id)
     return bool(legs) and all(leg.is_open and not leg.cancel_requested for leg in legs)
@@ -152,41 +152,44 @@ def ended(conn: sa.Connection, leg: Order, now: datetime) -> None:
             conn,
             bot,
             at=now,
-            kind=kind_of(leg).replace("-", "_"),
+            kind=kind_of(leg),
             threshold=leg.stop_price or leg.limit_price or ZERO,
             actual=leg.average_price or ZERO,
             action="position reduced" if bot.position.quantity else "position closed",
-            detail=reason(Code.EXIT_FILLED_AT_BROKER, exit=kind_of(leg), price=_price(leg)),
+            detail=reason(Code.EXIT_FILLED_AT_BROKER, exit=kind_of(leg).label, price=_price(leg)),
             signal_id=leg.signal_id,
         )
-    kept = bot.exits
-    if not kept or "held_by" not in kept or not bot.position.quantity:
+    exits = bot.exits
+    if not exits or exits.held_by is None or not bot.position.quantity:
         return
-    lost = kept.get("lost") or (
-        "" if leg.cancel_requested else words(leg.reason) or f"the {kind_of(leg)} was {leg.status} there"
-    )
+    lost = exits.lost or _why_lost(leg)
     if others:
-        bot_table.change(conn, bot.user_id, bot.id, exits=kept | {"lost": lost})
+        bot_table.change(conn, bot.user_id, bot.id, exits=replace(exits, lost=lost))
         return
-    ours = rules.released(kept)
-    bot_table.change(conn, bot.user_id, bot.id, exits=ours)
+    bot_table.change(conn, bot.user_id, bot.id, exits=released(exits))
     if lost:
-        _tell(conn, bot, kept["held_by"], ours, lost, leg, now)
+        _tell(conn, bot, exits.held_by, released(exits), lost, leg, now)
+
+
+def _why_lost(leg: Order) -> Reason:
+    if leg.cancel_requested:
+        return NO_REASON
+    return leg.reason or reason(Code.EXIT_ENDED_AT_BROKER, exit=kind_of(leg).label, status=str(leg.status))
 
 
 def _tell(
-    conn: sa.Connection, bot: Bot, venue: str, kept: rules.Kept, why: str, leg: Order, now: datetime
+    conn: sa.Connection, bot: Bot, broker: str, exits: ExitState, why: Reason, leg: Order, now: datetime
 ) -> None:
     message_table.notify(
         conn,
         bot.user_id,
         ExitsTakenOver(
             bot=bot.name,
-            broker=venue,
+            broker=broker,
             quantity=abs(bot.position.quantity),
             symbol=bot.symbol.text,
-            reason=told(why),
-            exits=tuple(line.partition(" (")[0] for line in rules.said(kept)),
+            reason=why,
+            exits=tuple(exit_lines(exits)),
         ),
         now=now,
         signal_id=leg.signal_id,

@@ -101,8 +101,8 @@ def decide_one(
         case Refused() as refused:
             _end(conn, task, view, "refused", refused.reason, refused.checks, now, would=refused.would)
         case Approved() as approved if not approved.steps:
-            if approved.keeps is not None:
-                bot_table.change(conn, bot.user_id, bot.id, exits=approved.keeps)
+            if approved.new_exits is not None:
+                bot_table.change(conn, bot.user_id, bot.id, exits=approved.new_exits)
             _end(conn, task, view, "filled", approved.reason, approved.checks, now)
         case Approved() as approved:
             one = crossing.leaving(task, view, approved)

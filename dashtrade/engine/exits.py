@@ -1,22 +1,30 @@
-"""Exits that DashTrade keeps, from the moment they are set off until what they were to give up is given up.
+"""Exits that DashTrade manages, from the moment they are triggered until their part of the position is
+closed.
 
-An exit goes out as a signal through the same door as everybody's, written in one step with the bot's note of
-it (`firing`). The watch reads that note at every look: what the venue refused goes again, at growing
-distances; its user is told; and nothing is forgotten by a crash, as the note is in the database."""
+A triggered exit becomes a signal like any other, written in one transaction with the bot's record of it
+(`ExitState.triggered`). The watch follows that record: what the broker refused is asked for again after
+growing waits, its user is told, and no crash forgets it, as the record is in the database."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 import sqlalchemy as sa
 
 from bot_database import Database
 from dashtrade.domain.bots import Bot
-from dashtrade.domain.exits import exits as rules
-from dashtrade.domain.exits.exits import Fired, Firing, Kept
+from dashtrade.domain.exits.state import (
+    NOTIFY_AFTER_TRIES,
+    UNFILLED_AFTER,
+    ExitKind,
+    ExitState,
+    Trigger,
+    TriggeredExit,
+    done,
+)
 from dashtrade.domain.notices.trading import ExitFailing, ExitStepSkipped, StopLimitUnfilled
 from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.reasons import Code, Reason, reason
@@ -35,19 +43,12 @@ from dashtrade.tables.lanes import Lane
 UNDER_WAY = frozenset({"accepted", "working", "attention"})
 
 
-def overtakes(hit: Fired | None, kept: Kept) -> bool:
-    """A stop or a time limit does not wait for a take-profit step that is under way."""
-    return hit is not None and hit.kind != "take_profit" and Firing.read(kept["firing"]).kind == "take_profit"
+def trigger(conn: sa.Connection, seen: Bot, hit: Trigger, mark: Decimal, now: datetime) -> list[Lane]:
+    return _if_unchanged(conn, seen, lambda bot: _trigger(conn, bot, hit, mark, now))
 
 
-def set_off(
-    conn: sa.Connection, seen: Bot, kept: Kept, hit: Fired, mark: Decimal, now: datetime
-) -> list[Lane]:
-    account_table.hold(conn, seen.account_id)
-    bot = bot_positions.load(conn, seen.id)
-    if not bot.position.quantity or bot.exits != kept:
-        return []
-    firing = Firing(
+def _trigger(conn: sa.Connection, bot: Bot, hit: Trigger, mark: Decimal, now: datetime) -> list[Lane]:
+    triggered = TriggeredExit(
         kind=hit.kind,
         price=hit.price,
         quantity=hit.quantity,
@@ -56,13 +57,13 @@ def set_off(
         tries=0,
         since=now,
     )
-    receipt = _fire(conn, bot, hit.kept, firing, now)
+    receipt = _send_signal(conn, bot, hit.remaining, triggered, now)
     if receipt is None:
         return []
     reached = (
         Reason(Code.TIME_LIMIT_REACHED)
-        if hit.kind == "time_limit"
-        else reason(Code.EXIT_REACHED, exit=hit.name, price=hit.price, mark=mark)
+        if hit.kind is ExitKind.TIME_LIMIT
+        else reason(Code.EXIT_REACHED, exit=hit.kind.label, price=hit.price, mark=mark)
     )
     risk_event_table.add_risk_event(
         conn,
@@ -78,23 +79,34 @@ def set_off(
     return list(receipt.lanes)
 
 
-def _fire(conn: sa.Connection, bot: Bot, kept: Kept, firing: Firing, now: datetime) -> Receipt | None:
-    """One try: the signal, and the note of it."""
-    signal = closing(bot, f"{firing.kind}-{new_id(now)}")
-    if firing.quantity is not None:
-        signal = replace(signal, size=Size(kind=SizeKind.QUANTITY, value=firing.quantity))
-    if firing.limit is not None:
-        signal = replace(signal, order_type=OrderType.LIMIT, limit_price=firing.limit)
+def move_stop(conn: sa.Connection, seen: Bot, moved: ExitState) -> list[Lane]:
+    """A trailing stop advances, unless the exits were changed meanwhile."""
+    return _if_unchanged(conn, seen, lambda bot: _set(conn, bot, moved))
+
+
+def _send_signal(
+    conn: sa.Connection, bot: Bot, exits: ExitState, triggered: TriggeredExit, now: datetime
+) -> Receipt | None:
+    """One try: the signal, and the record of it."""
+    signal = closing(bot, f"{triggered.kind}-{new_id(now)}")
+    if triggered.quantity is not None:
+        signal = replace(signal, size=Size(kind=SizeKind.QUANTITY, value=triggered.quantity))
+    if triggered.limit is not None:
+        signal = replace(signal, order_type=OrderType.LIMIT, limit_price=triggered.limit)
     receipt = ask_to_close(conn, bot, Origin.EXIT, signal, now)
     if receipt is not None:
-        asked = replace(firing, signal_id=receipt.signal_id, tries=firing.tries + 1, since=now)
-        bot_table.change(conn, bot.user_id, bot.id, exits=kept | {"firing": asked.written()})
+        tried = replace(triggered, signal_id=receipt.signal_id, tries=triggered.tries + 1, since=now)
+        _set(conn, bot, replace(exits, triggered=tried))
     return receipt
 
 
+def _set(conn: sa.Connection, bot: Bot, exits: ExitState | None) -> None:
+    bot_table.change(conn, bot.user_id, bot.id, exits=exits)
+
+
 def closing(bot: Bot, key: str) -> Signal:
-    """Out of all that the bot owns, asked for by DashTrade itself. The key makes it one, however often it is
-    asked for."""
+    """Close all that the bot owns, asked for by DashTrade itself. The key makes it one signal, however often
+    it is asked for."""
     return Signal(
         action=Action.CLOSE,
         symbol=bot.symbol,
@@ -109,87 +121,83 @@ def ask_to_close(
     conn: sa.Connection, bot: Bot, origin: Origin, signal: Signal, now: datetime
 ) -> Receipt | None:
     text = written(signal)
-    said = accept(
+    answer = accept(
         conn, bot.user_id, signal, text, raw=text, origin=origin, sender="DashTrade", now=now, max_age=None
     )
-    return said if isinstance(said, Receipt) else None
+    return answer if isinstance(answer, Receipt) else None
 
 
-# --- what became of it --------------------------------------------------------------------------------------
+# --- an exit under way --------------------------------------------------------------------------------------
 
 
-def follow(db: Database, bot: Bot, kept: Kept, now: datetime) -> list[Lane]:
-    firing = Firing.read(kept["firing"])
+def follow(db: Database, bot: Bot, triggered: TriggeredExit, now: datetime) -> list[Lane]:
     with db.read() as conn:
-        signal = signal_table.get(conn, bot.user_id, firing.signal_id)
-        orders = order_table.of_signal(conn, firing.signal_id, bot.id)
+        signal = signal_table.get(conn, bot.user_id, triggered.signal_id)
+        orders = order_table.of_signal(conn, triggered.signal_id, bot.id)
     if signal is None:
-        raise AssertionError(f"bot {bot.id} waits for signal {firing.signal_id}, which is not there")
+        raise AssertionError(f"bot {bot.id} waits for signal {triggered.signal_id}, which does not exist")
     if signal.status in UNDER_WAY:
-        if (
-            firing.limit is None
-            or firing.told
-            or signal.status != "working"
-            or now - firing.since < rules.FOLLOWED_UP
-        ):
+        if not _unfilled_too_long(triggered, signal.status, now):
             return []
-        return db.write(
-            lambda conn: _changed(
-                conn, bot, kept, lambda now_is: _tell_unfilled(conn, now_is, kept, firing, now)
-            )
-        )
+        return db.write(lambda conn: _if_unchanged(conn, bot, lambda one: _tell_unfilled(conn, one, now)))
     if orders and all(order.status is OrderStatus.FILLED for order in orders):
-        return db.write(
-            lambda conn: _changed(conn, bot, kept, lambda now_is: _finish(conn, now_is, kept, firing))
-        )
-    if signal.status == "refused" and firing.quantity is not None:
-        return db.write(
-            lambda conn: _changed(
-                conn, bot, kept, lambda now_is: _skip(conn, now_is, kept, firing, signal.reason, now)
-            )
-        )
-    if now < firing.again_at(signal.ended_at or firing.since):
+        return db.write(lambda conn: _if_unchanged(conn, bot, lambda one: _finish(conn, one)))
+    why = signal.reason
+    if signal.status == "refused" and triggered.quantity is not None:
+        return db.write(lambda conn: _if_unchanged(conn, bot, lambda one: _skip(conn, one, why, now)))
+    if now < triggered.retry_at(signal.ended_at or triggered.since):
         return []
-    return db.write(
-        lambda conn: _changed(
-            conn, bot, kept, lambda now_is: _again(conn, now_is, kept, firing, orders, signal.reason, now)
-        )
+    return db.write(lambda conn: _if_unchanged(conn, bot, lambda one: _retry(conn, one, orders, why, now)))
+
+
+def _unfilled_too_long(triggered: TriggeredExit, status: str, now: datetime) -> bool:
+    return (
+        triggered.limit is not None
+        and not triggered.notified
+        and status == "working"
+        and now - triggered.since >= UNFILLED_AFTER
     )
 
 
-def _changed(conn: sa.Connection, seen: Bot, kept: Kept, work: Any) -> list[Lane]:
-    """Under the account's lock, and only if the bot is still as it was seen."""
+def _if_unchanged(conn: sa.Connection, seen: Bot, work: Callable[[Bot], list[Lane] | None]) -> list[Lane]:
+    """Under the account's lock, and only if the position's exits are still as they were seen."""
     account_table.hold(conn, seen.account_id)
     bot = bot_positions.load(conn, seen.id)
-    return work(bot) or [] if bot.position.quantity and bot.exits == kept else []
+    return work(bot) or [] if bot.position.quantity and bot.exits == seen.exits else []
 
 
-def _finish(conn: sa.Connection, bot: Bot, kept: Kept, firing: Firing) -> None:
-    """All of an exit is done although something is left: that is less than can be ordered, and has no exits
-    any more."""
-    left = None if firing.quantity is None else rules.done(kept, bot.position, firing.kind)
-    bot_table.change(conn, bot.user_id, bot.id, exits=left)
+def _under_way(bot: Bot) -> tuple[ExitState, TriggeredExit]:
+    assert bot.exits is not None and bot.exits.triggered is not None, "an exit is under way"
+    return bot.exits, bot.exits.triggered
 
 
-def _again(
-    conn: sa.Connection, bot: Bot, kept: Kept, firing: Firing, orders: list[Order], why: Reason, now: datetime
-) -> list[Lane]:
-    if firing.quantity is not None:
-        left = firing.quantity - sum((order.filled_quantity for order in orders), ZERO)
+def _finish(conn: sa.Connection, bot: Bot) -> None:
+    """All of the position was to be closed and something is left: less than can be ordered, so without
+    exits."""
+    exits, triggered = _under_way(bot)
+    _set(conn, bot, None if triggered.quantity is None else done(exits, bot.position, triggered.kind))
+
+
+def _retry(conn: sa.Connection, bot: Bot, orders: list[Order], why: Reason, now: datetime) -> list[Lane]:
+    exits, triggered = _under_way(bot)
+    if triggered.quantity is not None:
+        left = triggered.quantity - sum((order.filled_quantity for order in orders), ZERO)
         if left <= 0:
-            _finish(conn, bot, kept, firing)
+            _finish(conn, bot)
             return []
-        firing = replace(firing, quantity=left)
-    receipt = _fire(conn, bot, kept, firing, now)
-    if receipt is not None and firing.tries == rules.TELL_AT:
+        triggered = replace(triggered, quantity=left)
+    receipt = _send_signal(conn, bot, exits, triggered, now)
+    if receipt is None:
+        return []
+    if triggered.tries == NOTIFY_AFTER_TRIES:
         message_table.notify(
             conn,
             bot.user_id,
             ExitFailing(
                 bot=bot.name,
-                exit=firing.name,
-                price=firing.price,
-                tries=firing.tries,
+                exit=triggered.kind.label,
+                price=triggered.price,
+                tries=triggered.tries,
                 reason=why,
                 quantity=abs(bot.position.quantity),
                 symbol=bot.symbol.text,
@@ -197,32 +205,32 @@ def _again(
             now=now,
             signal_id=receipt.signal_id,
         )
-    return list(receipt.lanes) if receipt is not None else []
+    return list(receipt.lanes)
 
 
-def _skip(conn: sa.Connection, bot: Bot, kept: Kept, firing: Firing, why: Reason, now: datetime) -> None:
-    bot_table.change(
-        conn, bot.user_id, bot.id, exits={name: value for name, value in kept.items() if name != "firing"}
-    )
+def _skip(conn: sa.Connection, bot: Bot, why: Reason, now: datetime) -> None:
+    exits, triggered = _under_way(bot)
+    _set(conn, bot, replace(exits, triggered=None))
     message_table.notify(
         conn,
         bot.user_id,
-        ExitStepSkipped(bot=bot.name, exit=firing.name, price=firing.price, reason=why),
+        ExitStepSkipped(bot=bot.name, exit=triggered.kind.label, price=triggered.price, reason=why),
         now=now,
-        signal_id=firing.signal_id,
+        signal_id=triggered.signal_id,
     )
 
 
-def _tell_unfilled(conn: sa.Connection, bot: Bot, kept: Kept, firing: Firing, now: datetime) -> None:
-    """Its limit is its user's word, so it is not sold below it; but they have to know that they still own
-    it."""
-    bot_table.change(conn, bot.user_id, bot.id, exits=kept | {"firing": replace(firing, told=True).written()})
+def _tell_unfilled(conn: sa.Connection, bot: Bot, now: datetime) -> None:
+    """The user set the limit, so nothing is sold below it; but they have to know that they still own the
+    position."""
+    exits, triggered = _under_way(bot)
+    _set(conn, bot, replace(exits, triggered=replace(triggered, notified=True)))
     message_table.notify(
         conn,
         bot.user_id,
         StopLimitUnfilled(
-            bot=bot.name, price=firing.price, limit=firing.limit or ZERO, seconds=rules.FOLLOWED_UP.seconds
+            bot=bot.name, price=triggered.price, limit=triggered.limit or ZERO, seconds=UNFILLED_AFTER.seconds
         ),
         now=now,
-        signal_id=firing.signal_id,
+        signal_id=triggered.signal_id,
     )

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 import sqlalchemy as sa
 
 from dashtrade.domain.bots import Bot
-from dashtrade.domain.exits.exits import split_exits
+from dashtrade.domain.exits.plan import OrderExits
+from dashtrade.domain.exits.state import after_split
 from dashtrade.domain.ledger import Position
 from dashtrade.domain.notices.trading import PositionSplit
 from dashtrade.domain.orders import Effect, Order, OrderStatus
@@ -108,7 +108,7 @@ def enter(
     broker_order_id: str | None = None,
     step: int = 0,
     final: bool = True,
-    exits: dict[str, Any] | None = None,
+    exits: OrderExits | None = None,
 ) -> Order:
     """The order as one that works, under a decision that is made with it."""
     order = Order(
@@ -215,7 +215,7 @@ def split(conn: sa.Connection, bot: Bot, ratio: Decimal, words: str, now: dateti
         fill_table.split_lot(conn, lot, scaled(lot.remaining, ratio), ratio)
     trip_table.split(conn, bot.id, ratio)
     after = Position(quantity=scaled(bot.position.quantity, ratio), cost=bot.position.cost)
-    bot_positions.split_position(conn, bot.id, after, split_exits(bot.exits, ratio), now)
+    bot_positions.split_position(conn, bot.id, after, after_split(bot.exits, ratio, after.side.sign), now)
     risk_event_table.add_risk_event(
         conn,
         bot,

@@ -167,7 +167,7 @@ class Adopter:
             broker_order_id=found.broker_order_id,
             step=step,
             final=final,
-            exits=broker_held_exits.plan_of(report.legs, venue),
+            exits=broker_held_exits.exits_of(report.legs, venue),
         )
         message_table.notify(
             conn,

@@ -1,7 +1,7 @@
-"""The watch over open positions: risk limits, daily losses, and the exits DashTrade keeps.
+"""The watch over open positions: risk limits, daily losses, and the exits DashTrade manages.
 
-What it does, it does by a signal of its own through the same door as everybody's, written in one step with
-the event that tells why and with the bot's pause."""
+It acts by a signal of its own, which takes the same path as any other, written in one transaction with the
+event that tells why and with the bot's pause."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bot_database import Database, DatabaseAway
 from dashtrade.domain import accounts
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.decisions.risk import day_result, loss_percent
-from dashtrade.domain.exits import exits as exit_rules
+from dashtrade.domain.exits.state import advance_trailing_stop, find_trigger, overtakes
 from dashtrade.domain.notices.trading import BotStopped
 from dashtrade.domain.orders import Effect
 from dashtrade.domain.ports import BrokerError, Clock, Feed, Quote
@@ -27,7 +27,7 @@ from dashtrade.domain.reasons import Code, Reason, reason
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import plain
-from dashtrade.engine.exits import ask_to_close, closing, follow, overtakes, set_off
+from dashtrade.engine.exits import ask_to_close, closing, follow, move_stop, trigger
 from dashtrade.engine.intake import Receipt
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bot_positions
@@ -136,20 +136,20 @@ class Watch:
         now = self.clock.now()
         sign = bot.position.side.sign
         mark = quote.bid if sign > 0 else quote.ask  # what closing would bring
-        kept = bot.exits
+        exits = bot.exits
         alarm = _risk_alarm(bot, mark) or _day_alarm(bot, day_result(bot, bot.day(now.date()), mark))
         if alarm is not None:
             return self.db.write(lambda conn: _stop_bot(conn, bot, alarm, now))
-        if not kept:
+        if not exits:
             return []
-        moved = kept if "held_by" in kept else exit_rules.trailed(kept, mark, sign)
-        hit = exit_rules.fired(moved, mark, bot.position, now)
-        if "firing" in kept and not overtakes(hit, kept):
-            return follow(self.db, bot, kept, now)
+        moved = exits if exits.held_by else advance_trailing_stop(exits, mark, sign)
+        hit = find_trigger(moved, mark, bot.position, now)
+        if exits.triggered is not None and not overtakes(hit, exits):
+            return follow(self.db, bot, exits.triggered, now)
         if hit is not None:
-            return self.db.write(lambda conn: set_off(conn, bot, kept, hit, mark, now))
-        if moved != kept:
-            self.db.write(lambda conn: bot_positions.swap_exits(conn, bot.id, kept, moved))
+            return self.db.write(lambda conn: trigger(conn, bot, hit, mark, now))
+        if moved != exits:
+            return self.db.write(lambda conn: move_stop(conn, bot, moved))
         return []
 
 

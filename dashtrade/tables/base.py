@@ -19,7 +19,7 @@ Convert = Callable[[Any], Any]
 # full-width ones too
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_ENCODE = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+to_json_text = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _MICROSECOND = timedelta(microseconds=1)
 
 NAMING = {
@@ -156,7 +156,7 @@ class Json(Kept):
 
     @staticmethod
     def to_store(dialect_name: str) -> Convert | None:
-        return _ENCODE
+        return to_json_text
 
     @staticmethod
     def from_store(dialect_name: str) -> Convert | None:

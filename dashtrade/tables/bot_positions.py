@@ -10,13 +10,15 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
 from dashtrade.domain.bots import Bot, Day
+from dashtrade.domain.exits.state import ExitState
 from dashtrade.domain.ledger import Position
 from dashtrade.domain.symbols import Symbol
-from dashtrade.tables.base import Exact, Instrument, Json
+from dashtrade.tables.base import Exact, Instrument
 from dashtrade.tables.bots import DELETED_NOT_FLAT, bot_from_row, bots
 from dashtrade.tables.compiled_sql import first, rows, run
+from dashtrade.tables.exit_columns import ExitsJson
 
-SYSTEM = {"book", "holding", "is_alone", "load", "owned_on", "split_position", "swap_exits", "touch"}
+SYSTEM = {"book", "holding", "is_alone", "load", "owned_on", "split_position", "touch"}
 
 _LOAD = sa.select(bots).where(bots.c.id == p("bot_id"))
 
@@ -36,7 +38,7 @@ _BOOK = (
         realized_pnl=p("realized", type_=Exact),
         fees=p("fees_", type_=Exact),
         total_trades=p("trades"),
-        exits=p("exits_", type_=Json),
+        exits=p("exits_", type_=ExitsJson),
         updated_at=p("now"),
         last_signal_at=p("signal_at"),
         last_entry_at=p("entry_at"),
@@ -133,12 +135,9 @@ def book(conn: sa.Connection, bot: Bot, *, now: datetime) -> None:
     )
 
 
-def swap_exits(conn: sa.Connection, bot_id: int, old: Any, new: Any) -> None:
-    """A trailing stop moves on, unless the exits were changed meanwhile."""
-    conn.execute(sa.update(bots).where(bots.c.id == bot_id, bots.c.exits == old).values(exits=new))
-
-
-def split_position(conn: sa.Connection, bot_id: int, position: Position, exits: Any, now: datetime) -> None:
+def split_position(
+    conn: sa.Connection, bot_id: int, position: Position, exits: ExitState | None, now: datetime
+) -> None:
     values = {
         "position_quantity": position.quantity,
         "position_cost": position.cost,

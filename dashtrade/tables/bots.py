@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
 from dashtrade.domain.bots import Bot, BotSettings, Day, OrderDefaults, Sides, WhenClosed, Window
-from dashtrade.domain.exits import exits as exit_rules
+from dashtrade.domain.exits.stored import read_plan, write_plan
 from dashtrade.domain.ledger import Position
 from dashtrade.domain.reasons import NO_REASON, Code, Reason, stored
 from dashtrade.domain.signals import Size, SizeKind
@@ -33,6 +33,7 @@ from dashtrade.tables.base import (
     words,
 )
 from dashtrade.tables.compiled_sql import rows
+from dashtrade.tables.exit_columns import ExitsJson
 
 DELETED_NOT_FLAT = sa.text("deleted_at IS NOT NULL AND status != 'READY'")  # deleted, and not flat yet
 
@@ -76,7 +77,7 @@ bots = sa.Table(
     whole("day_trades"),
     whole("day_wins"),
     whole("day_losses"),
-    sa.Column("exits", Json, nullable=True),
+    sa.Column("exits", ExitsJson, nullable=True),
     sa.Column("exit_plan", Json, nullable=True),
     sa.Column("ordering", Json, nullable=True),
     moment("last_entry_at", nullable=True),
@@ -142,7 +143,7 @@ def bot_from_row(row: Any) -> Bot:
         fees=row.fees,
         total_trades=row.total_trades,
         exits=row.exits,
-        exit_plan=exit_rules.read_written(row.exit_plan),
+        exit_plan=read_plan(row.exit_plan),
         order_defaults=OrderDefaults.read(row.ordering),
         last_day=Day(
             date=row.day,
@@ -179,7 +180,7 @@ def settings_columns(settings: BotSettings) -> dict[str, Any]:
         "time_zone": settings.time_zone,
         "orders_per_day": settings.orders_per_day,
         "when_closed": settings.when_closed,
-        "exit_plan": exit_rules.written(settings.exit_plan),
+        "exit_plan": write_plan(settings.exit_plan),
         "ordering": settings.order_defaults.written(),
     }
 

@@ -16,7 +16,6 @@ from dashtrade.tables.base import (
     BigId,
     Exact,
     Instrument,
-    Json,
     ReasonText,
     exact,
     flag,
@@ -28,6 +27,7 @@ from dashtrade.tables.base import (
     words,
 )
 from dashtrade.tables.compiled_sql import first, one, rows, run, run_many, scalar
+from dashtrade.tables.exit_columns import OrderExitsJson
 
 IS_OPEN = sa.text("status IN ('created', 'submitting', 'unknown', 'working', 'attention')")
 
@@ -61,7 +61,7 @@ orders = sa.Table(
     exact("filled_quantity"),
     exact("filled_notional"),
     exact("reserve"),
-    sa.Column("exits", Json, nullable=True),
+    sa.Column("exits", OrderExitsJson, nullable=True),
     flag("cancel_requested"),
     whole("sends"),
     moment("due_at", nullable=True),
@@ -223,7 +223,7 @@ _CUT = (
         quantity=p("size", type_=Exact),
         effect=p("does"),
         final=p("last"),
-        exits=p("exits_", type_=Json),
+        exits=p("exits_", type_=OrderExitsJson),
         reserve=p("reserve_", type_=Exact),
     )
 )

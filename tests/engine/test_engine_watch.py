@@ -164,7 +164,7 @@ def test_exits_are_kept_from_the_moment_the_entry_is_filled(
 ):
     bot = ann.bot()
     ann.trades("buy", **exits)
-    assert "kept by DashTrade" in ann.get(f"/bots/{bot}")["position"]["exits"][0]
+    assert "managed by DashTrade" in ann.get(f"/bots/{bot}")["position"]["exits"][0]
     for price, owned in course:
         feed.set("AAPL", price)
         house.look()

@@ -141,7 +141,7 @@ def test_after_its_time_a_position_is_closed(ann: Person, feed: SetFeed, clock: 
 def test_a_time_of_day_is_the_bots_own(ann: Person, feed: SetFeed, clock: SetClock):
     bot = ann.bot(time_zone="America/New_York", close_at="15:55")
     ann.trades("buy")
-    assert exits(ann, bot) == [f"closed at {clock.now().date()} 15:55 America/New_York"]
+    assert exits(ann, bot) == [f"closes at {clock.now().date()} 15:55 America/New_York"]
     clock.time = clock.time.replace(hour=19, minute=54)  # summer: New York is four hours behind
     at(ann, feed, 100)
     assert ann.holds(bot) == 50

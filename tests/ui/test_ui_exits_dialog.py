@@ -6,6 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashtrade.context import App
+from dashtrade.domain.exits.state import ExitState
 from dashtrade.services.bots import bots as bot_service
 from tests.support.installation import Person
 from tests.ui.test_ui_forms import ann, app, field, pressed  # noqa: F401
@@ -36,8 +37,8 @@ def opened(bot_id: int) -> AppTest:
     return AppTest.from_function(script, default_timeout=30, args=(bot_id,)).run()
 
 
-def kept(app: App, ann: Person, bot_id: int) -> dict[str, str]:
-    return bot_service.bot_of(app, ann.user, bot_id).exits or {}
+def exits(app: App, ann: Person, bot_id: int) -> ExitState:
+    return bot_service.bot_of(app, ann.user, bot_id).exits or ExitState()
 
 
 @pytest.mark.parametrize(
@@ -48,11 +49,11 @@ def test_a_kind_without_a_number_is_complained_about_at_its_field(
 ):
     tab = opened(bot)
     tab.segmented_control[0].set_value(kind).run()
-    (error,) = pressed(tab, "Move them").error
+    (error,) = pressed(tab, "Save").error
     assert (
         f"{label} is empty" in error.value and "choose None" in error.value and "stop_loss" not in error.value
     )
-    assert not kept(app, ann, bot)
+    assert not exits(app, ann, bot)
 
 
 def test_a_price_is_read_as_people_write_it(app: App, ann: Person, bot: int):
@@ -62,17 +63,19 @@ def test_a_price_is_read_as_people_write_it(app: App, ann: Person, bot: int):
     tab.segmented_control[0].set_value("At a price").run()
     field(tab, "Stop at").set_value(f"$ {entry / 2:.2f}")
     field(tab, "Target").set_value(f"{entry * 2:,.2f}")
-    assert not pressed(tab, "Move them").error
-    assert set(kept(app, ann, bot)) >= {"stop", "take_profits"}
+    assert not pressed(tab, "Save").error
+    state = exits(app, ann, bot)
+    assert state.stop is not None and state.stop.price == round(entry / 2, 2)
+    assert [target.price for target in state.take_profits] == [round(entry * 2, 2)]
 
 
 def test_a_stop_on_the_wrong_side_is_told_and_nothing_moves(app: App, ann: Person, bot: int):
     tab = opened(bot)
     tab.segmented_control[0].set_value("At a price").run()
     field(tab, "Stop at").set_value("99,999,999")
-    (error,) = pressed(tab, "Move them").error
-    assert "would close at once" in error.value and not kept(app, ann, bot)
+    (error,) = pressed(tab, "Save").error
+    assert "would close at once" in error.value and not exits(app, ann, bot)
 
 
 def test_nothing_changed_is_said(bot: int):
-    assert "nothing is different" in pressed(opened(bot), "Move them").error[0].value.lower()
+    assert "unchanged" in pressed(opened(bot), "Save").error[0].value.lower()

@@ -28,7 +28,7 @@ from dashtrade.ui.bots import candles
 from dashtrade.ui.bots.exit_fields import Stake
 from dashtrade.ui.kit import read_input
 from dashtrade.ui.kit.format import price
-from dashtrade.ui.kit.rows import exits_said, stop_cell
+from dashtrade.ui.kit.rows import exits_in_short, stop_cell
 from dashtrade.ui.shell import runtime
 from tests.api.test_bot_spec import OTHERS
 from tests.support.installation import House, Person
@@ -329,8 +329,8 @@ def test_the_risk_limit_stands_where_no_stop_would_and_has_a_price(app: App, ann
         entry is not None and risk_limit_price(one) == entry * D("0.96") and risk_limit_price(other) is None
     )
     shown = f"risk limit at {price(entry * D('0.96'))}"
-    assert exits_said(one) == (shown, "kept by DashTrade")
-    assert exits_said(other)[0].endswith("no stop")
+    assert exits_in_short(one) == (shown, "managed by DashTrade while it runs")
+    assert exits_in_short(other)[0].endswith("no stop")
     held = prices.holding(app, one, owned_accounts.account_of(app, ann.user, one.account_id))
     assert stop_cell(held).text == shown and stop_cell(held).meter is not None
     assert [float(entry * D("0.96")), "risk limit"] in candles._levels(one)

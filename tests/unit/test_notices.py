@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashtrade.domain.as_json import NotOfThatKind
+from dashtrade.domain.exits.wording import ExitLine
 from dashtrade.domain.notices.base import Level, Notice, Page
 from dashtrade.domain.notices.stored import KINDS, facts_of, notice_of
 from dashtrade.domain.notices.trading import OrderFilled, PositionLeft
@@ -113,7 +114,7 @@ def some(hint: Any) -> st.SearchStrategy[Any]:
         return st.sampled_from(hint)
     if hint is Reason:
         return st.builds(Reason, st.sampled_from(Code), st.dictionaries(st.text(), st.text(), max_size=2))
-    if hint is PositionLeft:
+    if hint in (PositionLeft, ExitLine):
         return records(hint)
     return {
         str: st.text(),
@@ -135,6 +136,13 @@ def test_from_stored_facts_the_same_notice_comes_back(notice: Notice):
     back = notice_of(notice.kind, stored)
     assert back == notice and type(back) is type(notice)
     assert facts_of(back) == stored, "digit for digit"
+
+
+def test_exits_that_were_stored_as_sentences_are_left_out():
+    stored = next(one for one in SAMPLES if one["kind"] == "exits_taken_over")["facts"]
+    old = notice_of("exits_taken_over", stored | {"exits": ["take profit at 110", "stop at 95"]})
+    assert old == notice_of("exits_taken_over", stored | {"exits": []})
+    assert words(old).text.endswith("while it runs.")
 
 
 def test_decimals_are_stored_digit_for_digit():

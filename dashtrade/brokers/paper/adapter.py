@@ -19,14 +19,7 @@ from typing import TypeVar
 from dashtrade.brokers.paper.capabilities import capabilities_of
 from dashtrade.brokers.paper.fills import Step, ended, report, trade, triggered
 from dashtrade.brokers.paper.hours import in_session, session_end, session_start
-from dashtrade.brokers.paper.requests import (
-    AT_ONCE,
-    WAITS_FOR_PRICE,
-    arrived,
-    check,
-    price_step_of,
-    quantity_step_of,
-)
+from dashtrade.brokers.paper.requests import AT_ONCE, WAITS_FOR_PRICE, arrived, check, quantity_step_of
 from dashtrade.domain.paper_account import (
     Ledger,
     NeedsQuotes,
@@ -52,7 +45,7 @@ from dashtrade.domain.ports import (
     Unavailable,
     VenueStatus,
 )
-from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.symbols import Symbol, usual_price_step
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce, floor_to, given
 
 T = TypeVar("T")
@@ -156,7 +149,7 @@ class PaperBroker:
         ]
 
     def rules(self, symbol: Symbol) -> Rules:
-        step, price_step = quantity_step_of(symbol), price_step_of(symbol, self._feed.quote(symbol).mid)
+        step, price_step = quantity_step_of(symbol), usual_price_step(symbol, self._feed.quote(symbol).mid)
         return Rules(
             quantity_step=step, price_step=price_step, min_quantity=step, shortable=self._settings.shorting
         )
@@ -279,7 +272,7 @@ class PaperBroker:
     def _slipped(self, order: PaperOrder, touch: Decimal) -> Decimal:
         if not self._settings.slippage_percent:
             return touch
-        step, buys = price_step_of(order.symbol, touch), order.side is OrderSide.BUY
+        step, buys = usual_price_step(order.symbol, touch), order.side is OrderSide.BUY
         moved = touch * (1 + order.side.sign * self._settings.slippage_percent / 100)
         return max(step, (moved / step).to_integral_value(ROUND_CEILING if buys else ROUND_FLOOR) * step)
 

@@ -59,12 +59,6 @@ def quantity_step_of(symbol: Symbol) -> Decimal:
     return Decimal("0.00000001") if symbol.is_crypto else Decimal("0.000001")
 
 
-def price_step_of(symbol: Symbol, price: Decimal) -> Decimal:
-    if not symbol.is_crypto:
-        return Decimal("0.01") if price >= 1 else Decimal("0.0001")
-    return Decimal(1).scaleb(-max(2, min(12, 4 - price.adjusted())))  # five digits, and cents at least
-
-
 def _quantity(request: OrderRequest, price: Decimal) -> Decimal:
     step = quantity_step_of(request.symbol)
     if request.quantity is None:

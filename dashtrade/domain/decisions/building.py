@@ -9,8 +9,8 @@ from dashtrade.domain.decisions import netting
 from dashtrade.domain.decisions.sizing import NoSize, entry_size, exit_quantity
 from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.decisions.view import View
-from dashtrade.domain.exits import exits as exit_rules
-from dashtrade.domain.exits.broker_held import Entry, Held, held_natively, written_as_held
+from dashtrade.domain.exits.broker_held import Entry, Held, held_natively
+from dashtrade.domain.exits.plan import OrderExits, misplaced, plan_for
 from dashtrade.domain.orders import Effect
 from dashtrade.domain.ports import Rules
 from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason
@@ -106,8 +106,8 @@ def opening_step(
     order_side = OrderSide.BUY if side is Side.LONG else OrderSide.SELL
     kind = signal.order_type or bot.order_type
     price, limit = _prices(signal, view, order_side, kind)
-    plan = exit_rules.plan_for(signal, ExitPlan() if effect is Effect.ADD else bot.exit_plan)
-    if why := exit_rules.misplaced(plan, price, side) or _no_hours(signal, view, kind):
+    plan = plan_for(signal, ExitPlan() if effect is Effect.ADD else bot.exit_plan)
+    if why := misplaced(plan, price, side) or _no_hours(signal, view, kind):
         return NoSize(reason=why)
     notes = _limit_rounded(signal, limit)
     if fixed is not None:
@@ -175,7 +175,7 @@ def _limit_rounded(signal: Signal, limit: Decimal | None) -> list[Reason]:
 
 
 def _with_exits(step: Step, plan: ExitPlan, view: View) -> Step:
-    """The entry with its exits: at the venue where it can hold them, else kept by DashTrade."""
+    """The entry with its exits: at the broker where it can hold them, else managed by DashTrade."""
     if plan.is_empty:
         return step
     can = view.capabilities
@@ -200,11 +200,11 @@ def _with_exits(step: Step, plan: ExitPlan, view: View) -> Step:
         targets = [t for t in (*held.plan.take_profits, held.plan.stop_loss) if t is not None]
         prices = " and ".join(plain(given(t.price, "price")) for t in targets)
         how = _with_note(step.how, reason(Code.EXITS_AT_BROKER, prices=prices, broker=can.name))
-        return replace(
-            step, exits=written_as_held(held.plan, can.name), time_in_force=held.time_in_force, how=how
-        )
+        exits = OrderExits(plan=held.plan, held_by=can.name, price_step=view.rules.price_step)
+        return replace(step, exits=exits, time_in_force=held.time_in_force, how=how)
     note = reason(Code.EXITS_BY_DASHTRADE, because=held) if held else Reason(Code.EXITS_BY_DASHTRADE)
-    return replace(step, exits=exit_rules.written(plan), how=_with_note(step.how, note))
+    exits = OrderExits(plan=plan, price_step=view.rules.price_step)
+    return replace(step, exits=exits, how=_with_note(step.how, note))
 
 
 def _with_note(how: Reason, note: Reason) -> Reason:

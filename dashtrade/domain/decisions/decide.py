@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 
 from dashtrade.domain.decisions import netting
 from dashtrade.domain.decisions.building import closing_step, opening_step
@@ -17,7 +16,7 @@ from dashtrade.domain.decisions.risk import Approved, review, would_have
 from dashtrade.domain.decisions.sizing import NoSize
 from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.decisions.view import View, WaitingEntry
-from dashtrade.domain.exits import exits as exit_rules
+from dashtrade.domain.exits.state import ExitState, at_break_even, released
 from dashtrade.domain.orders import Effect, Order
 from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason
 from dashtrade.domain.signals import Action, Signal
@@ -242,23 +241,21 @@ def _cancel(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
 
 
 def _break_even(view: View) -> Proposal | Refused | CancelFirst:
-    """The stop goes to the entry price. Where the venue holds it, DashTrade keeps the exits from then on."""
+    """The stop goes to the entry price. Where the venue holds it, DashTrade manages the exits from then
+    on."""
     bot, price = view.bot, view.bot.position.average_price
     if price is None:
         return Refused(reason=Reason(Code.NO_POSITION_FOR_STOP))
     mark, sign = view.quote.bid if bot.position.quantity > 0 else view.quote.ask, bot.position.side.sign
     if (mark - price) * sign <= 0:
         return Refused(reason=reason(Code.BREAK_EVEN_NOT_REACHED, mark=mark, price=price))
-    kept = exit_rules.at_break_even(bot.exits or {}, bot.position)
-    if kept == bot.exits:
-        return Refused(reason=reason(Code.BREAK_EVEN_ALREADY, stop=Decimal(kept["stop"])))
+    exits = at_break_even(bot.exits or ExitState(price_step=view.rules.price_step), bot.position)
+    if exits == bot.exits and exits.stop is not None:
+        return Refused(reason=reason(Code.BREAK_EVEN_ALREADY, stop=exits.stop.price))
     if legs := [order for order in view.working if order.parent_id]:
         return _cancel_first(legs, Code.CANCEL_FOR_STOP)
     return Proposal(
-        exits=(),
-        entry=None,
-        done=reason(Code.STOP_TO_ENTRY_PRICE, price=price),
-        keeps=exit_rules.released(kept),
+        exits=(), entry=None, done=reason(Code.STOP_TO_ENTRY_PRICE, price=price), new_exits=released(exits)
     )
 
 

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from dashtrade.domain.exits.broker_held import is_native
 from dashtrade.domain.orders import Effect, Order, OrderStatus
 from dashtrade.domain.ports import Capabilities, Rules
 from dashtrade.domain.reasons import NO_REASON, Code, Fact, Reason, reason
@@ -74,9 +73,7 @@ def split_at_zero(order: Order, net: Decimal, can: Capabilities) -> tuple[Order,
     rest = sendable(order.quantity, order.side, net, order.symbol, can) - closing
     if can.crosses_zero or order.symbol.is_crypto or not closing or not rest:
         return replace(order, quantity=closing + rest) if closing + rest > 0 else order, None
-    exits = order.exits
-    if exits is not None and is_native(exits):
-        exits = {name: value for name, value in exits.items() if name != "native"}
+    exits = order.exits and replace(order.exits, held_by=None)
     share = closing / order.quantity
     part = Effect.REDUCE if order.effect is Effect.CLOSE else order.effect  # the rest of it is what closes
     first = replace(

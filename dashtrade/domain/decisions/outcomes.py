@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from dashtrade.domain.decisions.steps import Step
+from dashtrade.domain.exits.state import ExitState
 from dashtrade.domain.protections import Fired
 from dashtrade.domain.reasons import NO_REASON, Reason
 
@@ -45,4 +45,4 @@ class Proposal:
     exits: tuple[Step, ...]
     entry: Step | None
     done: Reason = NO_REASON  # already carried out (orders cancelled), with nothing left to send
-    keeps: dict[str, Any] | None = None
+    new_exits: ExitState | None = None  # the position's exits from now on, where they change

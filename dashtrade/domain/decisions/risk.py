@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from dashtrade.domain.bots import Bot, Day, Stop, Switch, WhenClosed
@@ -18,6 +17,7 @@ from dashtrade.domain.decisions.netting import cannot_be_left
 from dashtrade.domain.decisions.outcomes import Check, Proposal, Refused, Wait
 from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.decisions.view import View
+from dashtrade.domain.exits.state import ExitState
 from dashtrade.domain.orders import Effect
 from dashtrade.domain.position_mismatch import DriftStatus
 from dashtrade.domain.protections import Fired, Guard, MarketClosed, Scope, Seen
@@ -38,7 +38,7 @@ class Approved:
     steps: tuple[Step, ...]
     checks: tuple[Check, ...]
     reason: Reason = NO_REASON
-    keeps: dict[str, Any] | None = None  # the exits the bot is to keep from now on, where they change
+    new_exits: ExitState | None = None  # the position's exits from now on, where they change
     key: object = None
 
     def __post_init__(self) -> None:
@@ -64,7 +64,7 @@ def review(proposal: Proposal, view: View) -> Approved | Refused | Wait:
     if failed and not steps and not proposal.done:
         return Refused(reason=failed.reason, would=would_have(entry), checks=checks)
     why = reason(Code.EXIT_ONLY, because=failed.reason) if failed else proposal.done
-    return Approved(steps=steps, checks=checks, reason=why, keeps=proposal.keeps, key=_KEY)
+    return Approved(steps=steps, checks=checks, reason=why, new_exits=proposal.new_exits, key=_KEY)
 
 
 def _wait(proposal: Proposal, failed: Check | None, view: View) -> Wait | Refused | None:

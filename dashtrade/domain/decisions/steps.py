@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
+from dashtrade.domain.exits.plan import OrderExits
 from dashtrade.domain.orders import Effect
 from dashtrade.domain.reasons import NO_REASON, Reason
 from dashtrade.domain.values import OrderSide, OrderType, TimeInForce
@@ -26,5 +26,5 @@ class Step:
     trail_percent: Decimal | None = None
     time_in_force: TimeInForce = TimeInForce.DAY
     extended_hours: bool = False
-    exits: dict[str, Any] | None = None  # the exits it brings, written as `exits.written` does
+    exits: OrderExits | None = None  # of an entry
     how: Reason = NO_REASON  # how its size, price and exits came about

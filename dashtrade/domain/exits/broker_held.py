@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from dashtrade.domain.exits.exits import Kept, price_of, read_written, written
+from dashtrade.domain.exits.plan import OrderExits, price_of
 from dashtrade.domain.ports import Capabilities
 from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason
 from dashtrade.domain.signals import ExitPlan, Target
@@ -87,20 +87,15 @@ def _priced(target: Target, entry: Entry, sign: int) -> Target:
     return Target(price=round_to(price_of(target, entry.price, sign), entry.price_step), limit_price=limit)
 
 
-def written_as_held(plan: ExitPlan, venue: str) -> Kept:
-    return (written(plan) or {}) | {"native": venue}
+def is_held_by_broker(exits: OrderExits | None) -> bool:
+    return exits is not None and exits.held_by is not None
 
 
-def is_native(asked: Kept | None) -> bool:
-    return bool(asked and asked.get("native"))
-
-
-def leg_prices(asked: Kept | None) -> dict[str, Decimal | None]:
-    """As an order request takes them; nothing where DashTrade keeps the exits."""
-    if not is_native(asked):
+def leg_prices(exits: OrderExits | None) -> dict[str, Decimal | None]:
+    """As an order request takes them; nothing where DashTrade manages the exits."""
+    if exits is None or exits.held_by is None:
         return {}
-    plan = read_written(asked)
-    stop = plan.stop_loss
+    plan, stop = exits.plan, exits.plan.stop_loss
     return {
         "take_profit": plan.take_profits[0].price if plan.take_profits else None,
         "stop_loss": stop.price if stop else None,

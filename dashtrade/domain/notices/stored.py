@@ -11,6 +11,7 @@ from typing import Any
 from dashtrade.domain.as_json import JsonValue, NotOfThatKind, from_json, to_json
 from dashtrade.domain.notices import people, trading
 from dashtrade.domain.notices.base import Level, Notice, Page
+from dashtrade.domain.notices.trading import ExitsTakenOver
 
 KINDS: dict[str, type[Notice]] = {
     kind.kind: kind
@@ -45,5 +46,13 @@ def facts_of(notice: Notice) -> dict[str, JsonValue]:
 def notice_of(kind: str, facts: JsonValue) -> Notice:
     if kind not in KINDS:
         raise NotOfThatKind(f"no notice is called {kind[:40]!r}")
-    notice: Notice = from_json(KINDS[kind], facts)
+    notice: Notice = from_json(KINDS[kind], _without_sentences(kind, facts))
     return notice
+
+
+def _without_sentences(kind: str, facts: JsonValue) -> JsonValue:
+    """Exits were stored as sentences at first; the notice is read without them."""
+    if kind != ExitsTakenOver.kind or not isinstance(facts, dict):
+        return facts
+    sentences = any(isinstance(line, str) for line in facts.get("exits", ()))
+    return facts | {"exits": []} if sentences else facts

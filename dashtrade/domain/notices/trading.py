@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from dashtrade.domain.exits.wording import ExitLine
 from dashtrade.domain.notices.base import Level, Notice, Page
 from dashtrade.domain.protections import Scope
 from dashtrade.domain.reasons import Reason
@@ -182,7 +183,7 @@ class ExitsTakenOver(Notice):
     quantity: Decimal
     symbol: str
     reason: Reason
-    exits: tuple[str, ...]
+    exits: tuple[ExitLine, ...]
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from dashtrade.domain import protections, wording
+from dashtrade.domain.exits.wording import exit_words
 from dashtrade.domain.notices import trading as n
 from dashtrade.domain.notices.wording_base import Words, words
 from dashtrade.domain.position_mismatch import ratio_words, words_of
@@ -215,8 +216,8 @@ def _(notice: n.ExitsTakenOver) -> Words:
     return Words(
         f"{notice.bot}: exits no longer placed at {notice.broker}",
         f"{notice.broker} no longer holds the exits of {plain(notice.quantity)} {_short(notice.symbol)} "
-        f"({wording.words(notice.reason)}). DashTrade manages them from now on, while it runs: "
-        f"{'; '.join(notice.exits)}.",
+        f"({wording.words(notice.reason)}). DashTrade manages them from now on, while it runs"
+        f"{': ' if notice.exits else ''}{'; '.join(exit_words(line) for line in notice.exits)}.",
     )
 
 

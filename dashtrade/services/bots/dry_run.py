@@ -20,7 +20,7 @@ from dashtrade.domain.decisions.outcomes import Check, Refused, Wait
 from dashtrade.domain.decisions.risk import Approved
 from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.decisions.view import View
-from dashtrade.domain.exits import exits as exit_rules
+from dashtrade.domain.exits.plan import plan_for
 from dashtrade.domain.people import User
 from dashtrade.domain.ports import BrokerError, Unavailable
 from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason
@@ -101,7 +101,7 @@ def _run(
 
 def _decided(bot: Bot, account: Account, signal: Signal, view: View) -> DryRun:
     before = [f"waits {signal.delay.total_seconds():g} s, as the alert says"] if signal.delay else []
-    plan = exit_rules.plan_for(signal, bot.exit_plan)
+    plan = plan_for(signal, bot.exit_plan)
     for _ in range(ROUNDS):
         match decide(signal, view):
             case Later(reason=why) if why:

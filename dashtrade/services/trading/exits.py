@@ -4,6 +4,7 @@ time by which it ends."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -14,10 +15,11 @@ from dashtrade.context import App
 from dashtrade.domain.alerts.fields import read_flag, read_moment
 from dashtrade.domain.alerts.levels import read_loss, read_profits
 from dashtrade.domain.bots import Bot
-from dashtrade.domain.exits import exits as rules
+from dashtrade.domain.exits.state import ExitState, levels, price_exits, trail_from
 from dashtrade.domain.people import User
 from dashtrade.domain.signals import ExitPlan
-from dashtrade.domain.values import iso, plain
+from dashtrade.domain.symbols import usual_price_step
+from dashtrade.domain.values import plain
 from dashtrade.services.accounts import prices
 from dashtrade.services.accounts.owned import account_of
 from dashtrade.services.bots.bots import NotFound, Refusal
@@ -31,8 +33,8 @@ PRICE_WAIT = 1.0  # seconds for a price of now; the watch looks at it all the ti
 
 
 def change(app: App, user: User, bot_id: int, given: Mapping[str, Any]) -> None:
-    """What is not given stays; null removes it. Exits that the venue held are taken back, and DashTrade keeps
-    the new ones: it does so from this moment on, so that the position is never without them."""
+    """What is not given stays; null removes it. Exits that the broker held are cancelled there. DashTrade
+    manages the new ones from this moment on, so that the position is never without them."""
     with app.db.read() as conn:
         bot = table.get(conn, user.id, bot_id)
     if bot is None:
@@ -51,8 +53,8 @@ def change(app: App, user: User, bot_id: int, given: Mapping[str, Any]) -> None:
                 "the bot owns nothing that exits could be for",
                 "Set exits for its next entries in the bot's own settings.",
             )
-        kept = _kept(current, given, plan, until, mark, now)
-        table.change(conn, user.id, bot_id, exits=kept or None)
+        exits = _changed(current, given, plan, until, mark, now)
+        table.change(conn, user.id, bot_id, exits=exits)
         legs = [
             order.id
             for order in order_table.open_in_lane(conn, bot.account_id, bot.symbol)
@@ -79,38 +81,38 @@ def _read(given: Mapping[str, Any]) -> ExitPlan:
     )
 
 
-_PARTS = {
-    "stop_loss": ("stop", "limit", "trail", "best"),
-    "take_profit": ("take_profits", "size"),
-    "break_even": ("break_even",),
-    "until": ("until",),
-}
-
-
-def _kept(
+def _changed(
     bot: Bot,
     given: Mapping[str, Any],
     plan: ExitPlan,
     until: datetime | None,
     mark: Decimal | None,
     now: datetime,
-) -> rules.Kept:
+) -> ExitState:
     entry = bot.position.average_price
     assert entry is not None, "it owns something"
-    where = mark if mark is not None else entry
-    priced = rules.price_exits(plan, bot.position, now, bot.time_zone)
-    if "trail" in priced:  # it trails from here, not from the entry
-        sign = bot.position.side.sign
-        priced |= {"best": str(where), "stop": str(where - sign * Decimal(priced["trail"]))}
-    for price, sign, name in rules.levels(priced, bot.position.side.sign):
-        if (price - where) * sign <= 0:
+    before = bot.exits or ExitState()
+    step = before.price_step or usual_price_step(bot.symbol, entry)
+    sign, where = bot.position.side.sign, mark if mark is not None else entry
+    asked = price_exits(plan, bot.position, now, bot.time_zone, step)
+    if asked.stop is not None and asked.stop.trail is not None:  # it trails from here, not from the entry
+        asked = replace(asked, stop=trail_from(asked.stop, where, sign, step))
+    for price, direction, kind in levels(asked, sign):
+        if (price - where) * direction <= 0:
             raise Refusal(
-                f"a {name} at {plain(price)} would close at once, as the price is {plain(where)}",
-                f"Set it {'above' if sign > 0 else 'below'} the price, or close the bot.",
+                f"a {kind.label} at {plain(price)} would close at once, as the price is {plain(where)}",
+                f"Set it {'above' if direction > 0 else 'below'} the price, or close the bot.",
             )
-    dropped = {"held_by", "firing", *(part for name in given for part in _PARTS.get(name, ()))}
-    stays = {name: value for name, value in (bot.exits or {}).items() if name not in dropped}
-    return stays | priced | ({"until": iso(until)} if until is not None else {})
+    exits = replace(before, held_by=None, lost=None, triggered=None, price_step=step)
+    if "stop_loss" in given:
+        exits = replace(exits, stop=asked.stop)
+    if "take_profit" in given:
+        exits = replace(exits, take_profits=asked.take_profits, size=asked.size)
+    if "break_even" in given:
+        exits = replace(exits, break_even=asked.break_even)
+    if "until" in given:
+        exits = replace(exits, until=until)
+    return exits
 
 
 def _mark(app: App, user: User, bot: Bot) -> Decimal | None:

@@ -41,7 +41,7 @@ from dashtrade.ui.kit.format import (
     text,
     tone,
 )
-from dashtrade.ui.kit.rows import exits_said, signal_rows
+from dashtrade.ui.kit.rows import exits_in_short, signal_rows
 from dashtrade.ui.positions import close_dialog, exits_dialog, open_orders
 from dashtrade.ui.shell import scope
 from dashtrade.ui.shell.errors import trying
@@ -180,8 +180,8 @@ def _now(user: User, bot_id: int) -> None:
 
 
 def _held_at(bot: Bot) -> str:
-    kept, by = exits_said(bot)
-    return f"at {price(bot.position.average_price)}" + (f"; {kept}, {by}" if kept else "; no stop")
+    exits, by = exits_in_short(bot)
+    return f"at {price(bot.position.average_price)}" + (f"; {exits}, {by}" if exits else "; no stop")
 
 
 def _days(app: App, user: User, bot: Bot, account: Account | None) -> list[BotDay]:

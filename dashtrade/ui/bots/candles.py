@@ -7,6 +7,7 @@ from typing import Any
 
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.decisions.risk import risk_limit_price
+from dashtrade.domain.exits.state import ExitState
 from dashtrade.domain.people import User
 from dashtrade.domain.ports import Candle
 from dashtrade.ui.kit.components import mounted
@@ -56,9 +57,9 @@ def _said(trade: Any) -> str:
 
 
 def _levels(bot: Bot) -> list[list[Any]]:
-    entry, kept = bot.position.average_price, bot.exits or {}
+    entry, exits = bot.position.average_price, bot.exits or ExitState()
     levels: list[list[Any]] = [[float(entry), "entry"]] if entry is not None else []
-    levels += [[float(kept["stop"]), "stop"]] if kept.get("stop") else []
+    levels += [[float(exits.stop.price), "stop"]] if exits.stop else []
     if (limit := risk_limit_price(bot)) is not None:
         levels.append([float(limit), "risk limit"])
-    return levels + [[float(target["price"]), "target"] for target in kept.get("take_profits", [])]
+    return levels + [[float(target.price), "target"] for target in exits.take_profits]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -11,8 +10,10 @@ from typing import Any
 
 import streamlit as st
 
+from dashtrade.domain.bots import Bot
 from dashtrade.domain.decisions.risk import risk_limit_price
-from dashtrade.domain.exits import exits as rules
+from dashtrade.domain.exits.state import ExitKind
+from dashtrade.domain.exits.wording import ExitLine, exit_lines, exit_words, holder_words
 from dashtrade.domain.people import User
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import Side
@@ -80,11 +81,11 @@ def position_rows(held: Sequence[Holding]) -> tuple[list[Column], list[Row]]:
 
 def stop_cell(held: Holding) -> Cell:
     """How much of the way from the entry to the stop, or to the risk limit, the price has gone."""
-    kept, entry = (held.bot.exits or {}).get("stop"), held.bot.position.average_price
-    stop = Decimal(kept) if kept is not None else risk_limit_price(held.bot)
+    own, entry = held.bot.exits.stop if held.bot.exits else None, held.bot.position.average_price
+    stop = own.price if own is not None else risk_limit_price(held.bot)
     if stop is None or entry is None:
         return Cell(text="no stop", tone="mute")
-    words = price(stop) if kept is not None else f"risk limit at {price(stop)}"
+    words = price(stop) if own is not None else f"risk limit at {price(stop)}"
     if held.mark is None:
         return Cell(text=words)
     way = entry - stop
@@ -180,30 +181,15 @@ def _folded(timeline: Sequence[dict[str, Any]]) -> list[tuple[str, str, str]]:
     return found
 
 
-def exits_said(bot: Any) -> tuple[str, str]:
-    """Stop and take-profits in one line, and who keeps them: the venue holds them by itself, DashTrade while
-    it runs."""
-    lines = rules.shown(bot.exits, bot.time_zone)
-    holders = dict.fromkeys(
-        "kept by DashTrade" if line["held_by"] == "DashTrade" else f"held at {line['held_by']}"
-        for line in lines
-    )
-    said = _exit_lines(lines)
+def exits_in_short(bot: Bot) -> tuple[str, str]:
+    """Stop and take-profits in one line, and who holds them."""
+    lines = list(exit_lines(bot.exits))
+    holders = dict.fromkeys(holder_words(line) for line in lines)
+    shown = [exit_words(line, bot.time_zone, price) for line in lines]
     limit = risk_limit_price(bot)
     if limit is not None:
-        said.append(f"risk limit at {price(limit)}")
-        holders |= {"kept by DashTrade": None}
-    elif said and not any(line["kind"] == "stop_loss" for line in lines):
-        said.append("no stop")
-    return ", ".join(said), ", ".join(holders)
-
-
-def _exit_lines(lines: Sequence[dict[str, Any]]) -> list[str]:
-    return [
-        re.sub(
-            r"(?<= at )\d+(\.\d+)?(?![\d:-])",
-            lambda found: price(Decimal(found[0])),
-            line["words"].partition(" (")[0],
-        )
-        for line in lines
-    ]
+        shown.append(f"risk limit at {price(limit)}")
+        holders |= {holder_words(ExitLine(kind=ExitKind.STOP_LOSS)): None}
+    elif shown and not any(line.kind is ExitKind.STOP_LOSS for line in lines):
+        shown.append("no stop")
+    return ", ".join(shown), ", ".join(holders)

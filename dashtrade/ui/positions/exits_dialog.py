@@ -7,7 +7,8 @@ from typing import Any
 
 import streamlit as st
 
-from dashtrade.domain.exits import exits as rules
+from dashtrade.domain.exits.state import ExitState, StopLevel, TargetLevel
+from dashtrade.domain.exits.wording import exits_in_words
 from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed
 from dashtrade.services.accounts import prices
@@ -39,20 +40,20 @@ def show(user: User) -> None:
 
 
 def exits_form(held: prices.Holding) -> None:
-    bot, kept = held.bot, held.bot.exits or {}
+    bot, exits = held.bot, held.bot.exits or ExitState()
     entry = bot.position.average_price
     scope.badge(held.account)
     st.markdown(
         f"{text(bot.name)} is {bot.position.side} **{quantity(abs(bot.position.quantity))} "
         f"{text(bot.symbol.short)}**, in at {price(entry)}, now {price(held.mark)}."
     )
-    for line in rules.said(bot.exits):
+    for line in exits_in_words(bot.exits, bot.time_zone):
         st.caption(text(line))
-    was = "Trailing" if "trail" in kept else "At a price" if "stop" in kept else "None"
+    was = _kind_of(exits.stop)
     kind = st.segmented_control("Stop", KINDS, default=was, required=True, key=f"stop_kind_{bot.id}")
     form = Form(f"exits_{bot.id}")
-    stop = _stop(form, kind or was, kept)
-    targets = kept.get("take_profits", [])
+    stop = _stop(form, kind or was, exits.stop)
+    targets = exits.take_profits
     many = len(targets) > 1
     target = (
         ""
@@ -60,16 +61,18 @@ def exits_form(held: prices.Holding) -> None:
         else form.text(
             "take_profit",
             "Target",
-            value=_number(targets[0]["price"]) if targets else "",
+            value=_number(targets[0].price) if targets else "",
             placeholder="None",
             max_chars=40,
         )
     )
     if many:
-        st.caption(f"It has {len(targets)} targets; they stay as they are. Change them by the API.")
+        st.caption(
+            f"The position has {len(targets)} targets; they stay as they are. Change them with the REST API."
+        )
     form.complaints()
     with st.container(horizontal=True):
-        save = st.button("Move them", type="primary", key=f"move_yes_{bot.id}")
+        save = st.button("Save", type="primary", key=f"move_yes_{bot.id}")
         even = entry is not None and st.button(
             "Stop to break-even",
             key=f"move_even_{bot.id}",
@@ -79,26 +82,27 @@ def exits_form(held: prices.Holding) -> None:
         return
     with form.trying() as attempt:
         profit = None if many else form.number("take_profit", target) or ""
-        given = _given(kind or was, was, _read_stop(form, kind or was, stop), kept, profit, targets)
+        given = _given(kind or was, was, _read_stop(form, kind or was, stop), exits.stop, profit, targets)
         if not (given or even):
-            raise Malformed(
-                "nothing is different from what is kept", hint="Change the stop or the target first."
-            )
+            raise Malformed("stop and target are unchanged", hint="Change the stop or the target first.")
         service.change(
             the_app(), guard(), bot.id, {"stop_loss": {"stopPrice": str(entry)}} if even else given
         )
     if attempt.ok:
-        st.session_state["said"] = f"{text(bot.name)}: stop and target are moved."
+        st.session_state["said"] = f"{text(bot.name)}: stop and target saved."
         st.rerun()
 
 
-def _stop(form: Form, kind: str, kept: dict[str, Any]) -> str:
+def _kind_of(stop: StopLevel | None) -> str:
+    return "None" if stop is None else "At a price" if stop.trail is None else "Trailing"
+
+
+def _stop(form: Form, kind: str, stop: StopLevel | None) -> str:
+    value = _value_of(stop) if kind == _kind_of(stop) else ""
     match kind:
         case "At a price":
-            value = _number(kept["stop"]) if "stop" in kept and "trail" not in kept else ""
             return form.text("stop_loss", "Stop at", value=value, max_chars=40)
         case "Trailing":
-            value = _number(kept["trail"]) if "trail" in kept else ""
             return form.text(
                 "stop_loss",
                 "Behind the best price by",
@@ -109,27 +113,35 @@ def _stop(form: Form, kind: str, kept: dict[str, Any]) -> str:
     return ""
 
 
-def _read_stop(form: Form, kind: str, said: str) -> str:
+def _value_of(stop: StopLevel | None) -> str:
+    return "" if stop is None else _number(stop.price if stop.trail is None else stop.trail)
+
+
+def _read_stop(form: Form, kind: str, entered: str) -> str:
     """A kind that was chosen has a number."""
     if kind == "None":
         return ""
-    return form.number("stop_loss", said, missing="Enter it, or choose None.") or ""
+    return form.number("stop_loss", entered, missing="Enter it, or choose None.") or ""
 
 
-def _number(written: Any) -> str:
-    """As the venue would take it: an average entry has digits without end."""
-    return price(Decimal(str(written))).replace(",", "")
+def _number(level: Decimal) -> str:
+    """As a broker would take it: an average entry has digits without end."""
+    return price(level).replace(",", "")
 
 
 def _given(
-    kind: str, was: str, stop: str, kept: dict[str, Any], target: str | None, targets: list[Any]
+    kind: str,
+    was: str,
+    stop: str,
+    before: StopLevel | None,
+    target: str | None,
+    targets: tuple[TargetLevel, ...],
 ) -> dict[str, Any]:
-    """What is different from what is kept."""
+    """What is different from the exits as they are."""
     given: dict[str, Any] = {}
-    before = _number(kept["trail"]) if "trail" in kept else _number(kept["stop"]) if "stop" in kept else ""
-    if (kind, stop) != (was, before):
+    if (kind, stop) != (was, _value_of(before)):
         ways = {"At a price": {"stopPrice": stop}, "Trailing": {"trailAmount": stop}, "None": None}
         given["stop_loss"] = ways[kind]
-    if target is not None and target != (_number(targets[0]["price"]) if targets else ""):
+    if target is not None and target != (_number(targets[0].price) if targets else ""):
         given["take_profit"] = [{"price": target}] if target else None
     return given

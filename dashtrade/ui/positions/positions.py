@@ -24,7 +24,7 @@ from dashtrade.services.trading.scope import covered, of_account
 from dashtrade.ui.kit import live_cells
 from dashtrade.ui.kit.components import Card, Cell, Column, Row, badge, cards, table
 from dashtrade.ui.kit.format import count, moment, money, price, quantity, signed, text, tone
-from dashtrade.ui.kit.rows import exits_said, side_cell
+from dashtrade.ui.kit.rows import exits_in_short, side_cell
 from dashtrade.ui.positions import close_dialog, exits_dialog, mismatch_dialog, open_orders
 from dashtrade.ui.shell import connection_state, scope
 from dashtrade.ui.shell.connection_state import Connection
@@ -200,7 +200,7 @@ def _bot_row(held: Holding, theirs: BrokerPosition | None, known: bool) -> Row:
         if not known or theirs is None or theirs.quantity == bot.position.quantity
         else f"of {quantity(theirs.quantity)} at the broker"
     )
-    kept, by = exits_said(bot)
+    exits, by = exits_in_short(bot)
     return Row(
         id=str(bot.id),
         kind=scope.kind(held.account),
@@ -213,7 +213,7 @@ def _bot_row(held: Holding, theirs: BrokerPosition | None, known: bool) -> Row:
             live_cells.mark(held),
             live_cells.value(held),
             live_cells.profit(held),
-            Cell(text=kept or "none", tone="" if kept else "mute", sub=by),
+            Cell(text=exits or "none", tone="" if exits else "mute", sub=by),
         ],
     )
 

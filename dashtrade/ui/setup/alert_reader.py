@@ -12,7 +12,7 @@ import streamlit as st
 from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.decisions.steps import Step
-from dashtrade.domain.exits import exits as exit_rules
+from dashtrade.domain.exits.plan import price_of
 from dashtrade.domain.people import User
 from dashtrade.domain.reasons import NO_REASON, Reason
 from dashtrade.domain.signals import Action, ExitPlan, Signal, Size, SizeKind, Target
@@ -245,7 +245,7 @@ def _entry_exits(signal: Signal, run: DryRun) -> Iterator[Line]:
     entry = next((step for step in run.steps if not step.effect.reduces), None)
     if entry is None:
         return
-    plan = exit_rules.read_written(entry.exits) if entry.exits else ExitPlan()
+    plan = entry.exits.plan if entry.exits else ExitPlan()
     if plan.stop_loss is not None:
         yield (
             "Stop",
@@ -264,7 +264,7 @@ def _entry_exits(signal: Signal, run: DryRun) -> Iterator[Line]:
 
 
 def _exit_said(target: Target, entry: Step, sign: int, *, by_alert: bool) -> str:
-    at = exit_rules.price_of(target, entry.price, sign)
+    at = price_of(target, entry.price, sign)
     share = target.share_percent / 100 if target.share_percent else Decimal(1)
     many = target.share_quantity or entry.quantity * share
     made = (at - entry.price) * entry.side.sign * many

@@ -23,7 +23,7 @@ def test_one_exit_fills_at_alpaca_is_booked_once_and_the_other_is_gone(
 ):
     story = ann.trades("buy", **BOTH)
     assert (agree(ann, bot, sim), held_by(ann, bot)) == (50, AT_ALPACA)
-    assert "held at Alpaca" in ann.get(f"/bots/{bot}")["exits"][0]["words"] and story["status"] == "filled"
+    assert "placed at Alpaca" in ann.get(f"/bots/{bot}")["exits"][0]["words"] and story["status"] == "filled"
     sent = sim.requests("POST", "/v2/orders")[-1].json
     assert (sent["order_class"], sent["time_in_force"], sent["take_profit"], sent["stop_loss"]) == (
         "bracket",
@@ -200,7 +200,9 @@ def test_an_exit_cancelled_by_hand_at_alpaca_is_kept_by_dashtrade_and_its_user_t
     go_on(ann, clock)
     assert (agree(ann, bot, sim), held_by(ann, bot)) == (50, BY_US)
     told = ann.told(ExitsTakenOver)
-    assert len(told) == 1 and told[0].broker == "Alpaca" and "stop at 95" in told[0].exits
+    assert (
+        len(told) == 1 and told[0].broker == "Alpaca" and [line.price for line in told[0].exits] == [110, 95]
+    )
     sim.set_price("AAPL", "94")
     go_on(ann, clock)
     assert agree(ann, bot, sim) == 0

@@ -84,9 +84,9 @@ def test_a_part_is_closed_and_the_stop_is_moved_from_the_page_of_positions(home:
     tab.get_by_text("At a price", exact=True).click()
     tab.get_by_label("Stop at").fill("1000")
     tab.get_by_label("Stop at").press("Enter")
-    press(tab, "Move them")
+    press(tab, "Save")
     shown(tab, "stop at 1,000.00")
-    shown(tab, "kept by DashTrade")
+    shown(tab, "managed by DashTrade")
     tab.goto(f"{home.ui}/history?view=Show+fills")
     shown(tab, "Sell BTC/USD")
     assert tab.get_by_role("button", name="Sell BTC/USD").count() == 1
