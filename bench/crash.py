@@ -1,14 +1,15 @@
 """The engine, crashed at every step of a signal's path, against a venue where everything goes wrong; then
 started again.
 
-    python -m bench.crash --runs 1000 --seed 7 --database sqlite|postgresql [--broker default|alpaca|binance]
-    [--only NUMBER]
+    python -m bench.crash --runs 1000 --seed 7 --database sqlite|postgresql
+        [--broker default|alpaca|netted|binance] [--only NUMBER]
 
 Each run is one small world made of (seed, number): some signals, a venue's manner and faults, and the
 failpoints at which the process ends by `os._exit`, the restarted ones too. When all has come to rest, the
 books of both sides are compared. One JSON line at the end; a run that fails is printed with what repeats it.
 The default venue is a small one of our own, where anything can be made to happen; `alpaca` and `binance` are
-the real adapters and libraries at the simulators of those venues."""
+the real adapters and libraries at the simulators of those venues; `netted` is Alpaca with opposite bots on
+one symbol."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def check(world: World, of: Plan, answered: list[tuple[int, str]], books: Any) -
         _lost(world, of, answered, facts),
         _double(facts, books),
         _stuck(facts, books),
-        _orders_agree(facts, books),
+        orders_agree(facts, books),
         _ledger_agrees(facts, books),
         _cash_agrees(facts, books),
         _story_agrees(facts),
@@ -124,7 +124,7 @@ def _stuck(facts: Facts, books: Any) -> Iterator[Finding]:
             yield "stuck", f"decision {decision.id} is {decision.status} with no order open"
 
 
-def _orders_agree(facts: Facts, books: Any) -> Iterator[Finding]:
+def orders_agree(facts: Facts, books: Any) -> Iterator[Finding]:
     there = {order.client_order_id: order for order in books.orders}
     for order in facts.orders.values():
         if order.crossed_with is not None:
@@ -143,7 +143,11 @@ def _orders_agree(facts: Facts, books: Any) -> Iterator[Finding]:
         if venue and order.status is not OrderStatus.ATTENTION and str(order.status) != venue.status:
             yield "mismatch", f"order {order.id} is {order.status}, at the venue {venue.status}"
     if not books.totals_only:
-        ours = {(f.broker_fill_id, f.order_id, f.quantity, f.price, f.fee, f.fee_base) for f in facts.fills}
+        ours = {
+            (f.broker_fill_id, f.order_id, f.quantity, f.price, f.fee, f.fee_base)
+            for f in facts.fills
+            if facts.orders[f.order_id].crossed_with is None  # the venue never heard of those
+        }
         theirs = {
             (f.id, o.client_order_id, f.quantity, f.price, f.fee, f.fee_base)
             for o in books.orders

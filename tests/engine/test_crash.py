@@ -6,10 +6,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from bench.crash_checks import orders_agree
 from bench.crash_world import plan
 from dashtrade.failpoints import NAMES
 
@@ -40,6 +43,45 @@ def test_the_short_set_names_every_failpoint_and_both_kinds_of_venue():
     plans = [plan(SEED, number) for number in range(25)]
     assert {name for of in plans for name, _ in of.crashes} >= set(NAMES)
     assert {of.manner.refuses_repeats for of in plans} == {True, False}
+
+
+def _books(**crossed: str | None) -> tuple[SimpleNamespace, SimpleNamespace]:
+    """Two filled orders here, each with its fill; none of them at the venue."""
+    ten, price = Decimal(10), Decimal(100)
+    orders = {
+        name: SimpleNamespace(
+            id=name,
+            side=side,
+            crossed_with=crossed.get(name),
+            status="filled",
+            quantity=ten,
+            filled_quantity=ten,
+            filled_notional=ten * price,
+        )
+        for name, side in (("one", "buy"), ("other", "sell"))
+    }
+    fills = [
+        SimpleNamespace(
+            order_id=name, broker_fill_id=name, quantity=ten, price=price, fee=Decimal(0), fee_base=Decimal(0)
+        )
+        for name in orders
+    ]
+    facts = SimpleNamespace(
+        orders=orders,
+        fills=fills,
+        fills_of=lambda order_id: [fill for fill in fills if fill.order_id == order_id],
+    )
+    return facts, SimpleNamespace(orders=[], totals_only=False)
+
+
+def test_what_two_bots_settled_between_them_is_not_missed_at_the_venue():
+    assert list(orders_agree(*_books(one="other", other="one"))) == []
+
+
+def test_fills_that_the_venue_does_not_have_are_found():
+    found = list(orders_agree(*_books()))
+    assert [kind for kind, _ in found] == ["mismatch"] * 3
+    assert "2 only here" in found[-1][1]
 
 
 @pytest.mark.slow
