@@ -1,4 +1,6 @@
-"""Orders on their way to a venue: sent once, looked up when in doubt, and never sent on doubt."""
+"""Orders on their way to a venue: sent once, looked up when in doubt, and never sent on doubt.
+
+What of an order is sent stands in `order_requests`, what is written down of its fate in `order_states`."""
 
 from __future__ import annotations
 
@@ -6,19 +8,15 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
 
 from bot_database import Database, DatabaseAway, savepoint
 from dashtrade.domain.bots import Bot
-from dashtrade.domain.decisions.netting import split_at_zero, split_reason
 from dashtrade.domain.decisions.risk import entry_still_allowed
-from dashtrade.domain.exits.broker_held import leg_prices
 from dashtrade.domain.notices.people import KeyRefused
-from dashtrade.domain.notices.trading import OrderRefused, OrderUnconfirmed
-from dashtrade.domain.orders import Order, OrderStatus, check_transition
+from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.ports import (
     BadCredentials,
     Broker,
@@ -27,7 +25,6 @@ from dashtrade.domain.ports import (
     Clock,
     NotHeld,
     OrderReport,
-    OrderRequest,
     Rejected,
     RetryLater,
     Unavailable,
@@ -35,14 +32,14 @@ from dashtrade.domain.ports import (
 )
 from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason, told
 from dashtrade.domain.values import ZERO, plain
-from dashtrade.domain.wording import words
-from dashtrade.engine import booking, holdings
+from dashtrade.engine import booking
 from dashtrade.engine.lanes import LaneLost, Leases
-from dashtrade.engine.settlement import settle
+from dashtrade.engine.order_requests import held_by_our_books, part_to_send, request_of
+from dashtrade.engine.order_states import OrderStates
 from dashtrade.engine.workflow import Call, Steps, Write
 from dashtrade.failpoints import failpoint
 from dashtrade.tables import accounts as account_table
-from dashtrade.tables import bot_positions, order_events
+from dashtrade.tables import bot_positions
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
@@ -60,25 +57,6 @@ _MAY_FILL_LATE = frozenset({OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStat
 ASK_AGAIN = timedelta(seconds=5)  # a cancellation that nothing came of
 
 
-def request_of(order: Order, account_holds: Decimal | None = None) -> OrderRequest:
-    return OrderRequest(
-        client_order_id=order.id,
-        symbol=order.symbol,
-        side=order.side,
-        type=order.type,
-        quantity=order.quantity,
-        limit_price=order.limit_price,
-        stop_price=order.stop_price,
-        trail_amount=order.trail_amount,
-        trail_percent=order.trail_percent,
-        time_in_force=order.time_in_force,
-        extended_hours=order.extended_hours,
-        reduces=order.effect.reduces,
-        account_holds=account_holds,
-        **leg_prices(order.exits),
-    )
-
-
 class Sender:
     """Every method does at most one thing at the venue, outside of any transaction, and then writes down what
     came of it.
@@ -90,6 +68,7 @@ class Sender:
         self, db: Database, clock: Clock, leases: Leases, broker_of: Callable[[int], Broker]
     ) -> None:
         self.db, self.clock, self.leases, self.broker_of = db, clock, leases, broker_of
+        self.states = OrderStates(clock, leases)
         self.sending: set[str] = set()  # on their way at this moment: the answer will say that they arrived
         # ended unfilled a moment ago, and until when fills may come late
         self.ended: dict[str, tuple[Order, datetime]] = {}
@@ -110,14 +89,14 @@ class Sender:
             if current.cancel_requested:
                 why = Reason(Code.CANCELLED_BEFORE_SENDING)
             if why:
-                self._write(
+                self.states.write(
                     conn,
                     current,
                     replace(current, status=OrderStatus.CANCELED, reason=why, reserve=ZERO, updated_at=now),
                     now,
                 )
                 return None
-            current = self._split(conn, current, now)
+            current = part_to_send(conn, current, self.broker_of(current.account_id).capabilities, now)
             sending = replace(
                 current,
                 status=OrderStatus.SUBMITTING,
@@ -126,35 +105,9 @@ class Sender:
                 due_at=None,
                 updated_at=now,
             )
-            return self._write(conn, current, sending, now)
+            return self.states.write(conn, current, sending, now)
 
         return (yield Write(work))
-
-    def _split(self, conn: sa.Connection, order: Order, now: datetime) -> Order:
-        """What would take the account from long to short goes in two parts; the second is held against what
-        it holds by then."""
-        broker = self.broker_of(order.account_id)
-        net = (
-            None
-            if broker.capabilities.crosses_zero
-            else holdings.account_net(conn, order.account_id, order.symbol)
-        )
-        if net is None:
-            return order
-        first, rest = split_at_zero(order, net, broker.capabilities)
-        if first.quantity != order.quantity:
-            order_table.cut(conn, first)
-        if rest is not None:
-            order_table.insert(conn, [rest])
-            rest_of_it = reason(Code.REST_OF_STEP, side=str(rest.side), quantity=rest.quantity)
-            order_events.log(
-                conn,
-                [
-                    (first, now, str(first.status), split_reason(first, rest)),
-                    (rest, now, str(rest.status), rest_of_it),
-                ],
-            )
-        return first
 
     def _stopped(self, conn: sa.Connection, order: Order) -> Reason:
         if order.effect.reduces:
@@ -174,30 +127,15 @@ class Sender:
         except NotHeld as error:
             return (yield from self._not_held(order, error, again))
         except Rejected as error:
-            return (
-                yield from (
-                    self._refused_again(order, told(error.message))
-                    if again
-                    else self._refused(order, told(error.message))
-                )
-            )
+            return (yield from self._refused(order, told(error.message), again))
         except RetryLater as error:
-            return (
-                yield from (
-                    self._in_doubt(order, told(error.message), error.after)
-                    if again
-                    else self._later(order, error)
-                )
-            )
+            if again:
+                return (yield from self.states.in_doubt(order, told(error.message), error.after))
+            return (yield from self._later(order, error))
         except BadCredentials as error:
             yield from self.disable_account(order.account_id, order.user_id, told(error.message))
-            return (
-                yield from (
-                    self._in_doubt(order, told(error.message))
-                    if again
-                    else self._refused(order, told(error.message))
-                )
-            )
+            what_follows = self.states.in_doubt if again else self.states.refused
+            return (yield from what_follows(order, told(error.message)))
         except Unknown as error:
             why = told(error.message)
         except (LaneLost, DatabaseAway):
@@ -205,12 +143,12 @@ class Sender:
         except Exception as error:  # an adapter's bug must not look like a refusal: the order may exist
             log.exception("submit of %s failed unexpectedly", order.id)
             why = reason(Code.UNEXPECTED_AT_BROKER, error=type(error).__name__)
-        return (yield from self._in_doubt(order, why))
+        return (yield from self.states.in_doubt(order, why))
 
     def _send(self, order: Order, broker: Broker) -> Steps[Order]:
         if broker.offers.local:
             return (yield Write(lambda conn: self._carry_out_alone(conn, order, broker)))
-        request = request_of(order, self._account_holds(order, broker))
+        request = request_of(order, held_by_our_books(self.db, order, broker))
         self.sending.add(order.id)
         try:
             report = yield Call(lambda: broker.submit(request))
@@ -218,14 +156,6 @@ class Sender:
             self.sending.discard(order.id)
         failpoint("after_send")
         return (yield from self.book(order, report))
-
-    def _account_holds(self, order: Order, broker: Broker) -> Decimal | None:
-        """By our books, where a way out is held against it: bots' parts and what is outside of them, not the
-        net alone."""
-        if not order.effect.reduces or broker.capabilities.crosses_zero:
-            return None
-        with self.db.read() as conn:
-            return holdings.account_net(conn, order.account_id, order.symbol)
 
     def _not_held(self, order: Order, error: NotHeld, again: bool) -> Steps[Order]:
         """Other bots' orders may have filled a moment ago, and are not booked yet: then the books and the
@@ -235,13 +165,10 @@ class Sender:
         at_broker = any(other.id != order.id and other.status is OrderStatus.WORKING for other in lane)
         if at_broker and not again and order.sends < MAX_SENDS:
             return (yield from self._later(order, RetryLater(error.message)))
-        return (
-            yield from (
-                self._refused_again(order, told(error.message))
-                if again
-                else self._refused(order, told(error.message))
-            )
-        )
+        return (yield from self._refused(order, told(error.message), again))
+
+    def _refused(self, order: Order, why: Reason, again: bool) -> Steps[Order]:
+        return (yield from (self._refused_again if again else self.states.refused)(order, why))
 
     def _refused_again(self, order: Order, why: Reason) -> Steps[Order]:
         """A refusal of a second try may be for the sake of the first: the id is in use, the money is spent,
@@ -251,17 +178,15 @@ class Sender:
             report = yield Call(lambda: self.broker_of(order.account_id).find(order.ref))
         except BrokerError as error:
             return (
-                yield from self._in_doubt(
+                yield from self.states.in_doubt(
                     order, reason(Code.REFUSED_LOOK_UP_FAILED, because=why, error=error.message)
                 )
             )
         if report is None and order.sends < MAX_SENDS:
-            return (yield from self._in_doubt(order, reason(Code.REFUSED_MAY_EXIST, because=why)))
-        return (
-            (yield from self.book(order, report))
-            if report is not None
-            else (yield from self._refused(order, why))
-        )
+            return (yield from self.states.in_doubt(order, reason(Code.REFUSED_MAY_EXIST, because=why)))
+        if report is None:
+            return (yield from self.states.refused(order, why))
+        return (yield from self.book(order, report))
 
     def _carry_out_alone(self, conn: sa.Connection, order: Order, broker: Broker) -> Order:
         # before the local broker locks its books, as a decision does: else two orders wait for each other
@@ -284,7 +209,7 @@ class Sender:
             why = reason(Code.PAPER_FAILED, error=type(error).__name__)
         if bot is not None:
             bot_positions.touch(conn, bot)
-        return self._move(conn, order, status=OrderStatus.REJECTED, reason=why, reserve=ZERO)
+        return self.states.move(conn, order, status=OrderStatus.REJECTED, reason=why, reserve=ZERO)
 
     def book(self, order: Order, report: OrderReport) -> Steps[Order]:
         """What polls tell, and answers that a stream was ahead of, is mostly known: then nothing is
@@ -346,7 +271,7 @@ class Sender:
         except BadCredentials as error:
             yield from self.disable_account(order.account_id, order.user_id, told(error.message))
             return (
-                yield from self.attention(
+                yield from self.states.attention(
                     order, lane, token, reason(Code.CANNOT_BE_LOOKED_UP, because=error.message)
                 )
             )
@@ -356,7 +281,7 @@ class Sender:
             log.exception("look-up of %s failed unexpectedly", order.id)
             why = reason(Code.UNEXPECTED_AT_BROKER, error=type(error).__name__)
             doubt = {"reason": why, "due_at": now + 5 * LOOK_AGAIN}
-        return (yield from self._change(order, lane, token, status=OrderStatus.UNKNOWN, **doubt))
+        return (yield from self.states.change(order, lane, token, status=OrderStatus.UNKNOWN, **doubt))
 
     def _not_found(
         self, order: Order, lane: Lane, token: int, can: Capabilities, now: datetime
@@ -364,7 +289,7 @@ class Sender:
         believed_at = (order.sent_at or order.created_at) + can.settle
         if now < believed_at:
             return (
-                yield from self._change(
+                yield from self.states.change(
                     order,
                     lane,
                     token,
@@ -374,15 +299,19 @@ class Sender:
                 )
             )
         if not (can.client_ids and can.refuses_repeats):
-            return (yield from self.attention(order, lane, token, reason(Code.MAY_BE_THERE, broker=can.name)))
+            return (
+                yield from self.states.attention(
+                    order, lane, token, reason(Code.MAY_BE_THERE, broker=can.name)
+                )
+            )
         if order.sends >= MAX_SENDS or now - order.created_at > TOO_LATE:
             return (
-                yield from self.attention(
+                yield from self.states.attention(
                     order, lane, token, reason(Code.NOT_THERE_TOO_LATE, broker=can.name)
                 )
             )
         failpoint("before_resend")
-        again = yield from self._change(
+        again = yield from self.states.change(
             order,
             lane,
             token,
@@ -427,83 +356,17 @@ class Sender:
         if current.is_open:
             order_table.update(conn, current, replace(current, due_at=at))
 
-    # --- what is written ------------------------------------------------------------------------------------
-
-    def attention(self, order: Order, lane: Lane, token: int, why: Reason) -> Steps[Order]:
-        look = reason(Code.NEEDS_A_LOOK, because=why, symbol=order.symbol.short)
-        return (
-            yield from self._change(
-                order, lane, token, status=OrderStatus.ATTENTION, reason=look, due_at=None
-            )
-        )
-
-    def _change(self, order: Order, lane: Lane, token: int, **values: Any) -> Steps[Order]:
-        """Under the lane's lease: the writes of a worker that lost it are refused."""
-
-        def work(conn: sa.Connection) -> Order:
-            self.leases.check(conn, lane, token)
-            return self._move(conn, order, **values)
-
-        return (yield Write(work))
-
-    def _refused(self, order: Order, why: Reason) -> Steps[Order]:
-        return (
-            yield Write(
-                lambda conn: self._move(conn, order, status=OrderStatus.REJECTED, reason=why, reserve=ZERO)
-            )
-        )
-
-    def _in_doubt(self, order: Order, why: Reason, after: timedelta = timedelta(0)) -> Steps[Order]:
-        """It may be there, by this try or an earlier one: to be looked up."""
-        due = self.clock.now() + after
-        return (
-            yield Write(
-                lambda conn: self._move(conn, order, status=OrderStatus.UNKNOWN, reason=why, due_at=due)
-            )
-        )
-
     def _later(self, order: Order, error: RetryLater) -> Steps[Order]:
         """Certainly not placed: it may go again under the same id, when the venue says so."""
         if order.sends >= MAX_SENDS and not order.effect.reduces:
-            return (yield from self._refused(order, told(error.message)))
+            return (yield from self.states.refused(order, told(error.message)))
         due = self.clock.now() + error.after
         why = told(error.message)
         return (
             yield Write(
-                lambda conn: self._move(conn, order, status=OrderStatus.CREATED, reason=why, due_at=due)
+                lambda conn: self.states.move(conn, order, status=OrderStatus.CREATED, reason=why, due_at=due)
             )
         )
-
-    def _move(self, conn: sa.Connection, order: Order, **values: Any) -> Order:
-        """From the state the caller knows to another; if a report came in meanwhile, that knows better."""
-        account_table.hold(conn, order.account_id)
-        now, current = self.clock.now(), order_table.load(conn, order.id)
-        if (current.status, current.sends) != (order.status, order.sends):
-            return current
-        return self._write(conn, current, replace(current, updated_at=now, **values), now)
-
-    def _write(self, conn: sa.Connection, before: Order, order: Order, now: datetime) -> Order:
-        """The order as it now is, a line for its story, and what follows for its decision, its bot and its
-        user."""
-        check_transition(before.status, order.status)
-        order_table.update(conn, before, order)
-        if (before.status, before.reason) != (order.status, order.reason):
-            order_events.log(conn, [(order, now, str(order.status), order.reason)])
-        if order.status is not before.status:
-            settle(conn, order, now)
-            if not order.is_open:
-                booking.release_bot(conn, order)
-            if order.status in (OrderStatus.ATTENTION, OrderStatus.REJECTED):
-                _tell_trouble(conn, order, now)
-            log.info(
-                "order %s signal %s account %s: %s %s",
-                order.id,
-                order.signal_id,
-                order.account_id,
-                order.status,
-                words(order.reason),
-            )
-        return order
 
     def disable_account(self, account_id: int, user_id: int, why: Reason) -> Steps[None]:
         """A key that is refused: the account stops, its bots pause, its user is told once, and nobody storms
@@ -524,30 +387,3 @@ class Sender:
             )
 
         yield Write(work)
-
-
-def _tell_trouble(conn: sa.Connection, order: Order, now: datetime) -> None:
-    if order.status is OrderStatus.ATTENTION:
-        message_table.notify(
-            conn,
-            order.user_id,
-            OrderUnconfirmed(
-                order_id=order.id,
-                side=order.side,
-                quantity=order.quantity,
-                symbol=order.symbol.text,
-                reason=order.reason,
-            ),
-            now=now,
-            signal_id=order.signal_id,
-        )
-    else:
-        message_table.notify(
-            conn,
-            order.user_id,
-            OrderRefused(
-                side=order.side, quantity=order.quantity, symbol=order.symbol.text, reason=order.reason
-            ),
-            now=now,
-            signal_id=order.signal_id,
-        )

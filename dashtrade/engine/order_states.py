@@ -1,0 +1,123 @@
+"""Each change of an order's state on its way to the broker, as it is written down: the order, a line of its
+story, and what follows for its decision, its bot and its user. `Sender` says when."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from dashtrade.domain.notices.trading import OrderRefused, OrderUnconfirmed
+from dashtrade.domain.orders import Order, OrderStatus, check_transition
+from dashtrade.domain.ports import Clock
+from dashtrade.domain.reasons import Code, Reason, reason
+from dashtrade.domain.values import ZERO
+from dashtrade.domain.wording import words
+from dashtrade.engine import booking
+from dashtrade.engine.lanes import Leases
+from dashtrade.engine.settlement import settle
+from dashtrade.engine.workflow import Steps, Write
+from dashtrade.tables import accounts as account_table
+from dashtrade.tables import messages as message_table
+from dashtrade.tables import order_events
+from dashtrade.tables import orders as order_table
+from dashtrade.tables.lanes import Lane
+
+log = logging.getLogger("dashtrade.orders")
+
+
+class OrderStates:
+    def __init__(self, clock: Clock, leases: Leases) -> None:
+        self.clock, self.leases = clock, leases
+
+    def attention(self, order: Order, lane: Lane, token: int, why: Reason) -> Steps[Order]:
+        look = reason(Code.NEEDS_A_LOOK, because=why, symbol=order.symbol.short)
+        return (
+            yield from self.change(order, lane, token, status=OrderStatus.ATTENTION, reason=look, due_at=None)
+        )
+
+    def change(self, order: Order, lane: Lane, token: int, **values: Any) -> Steps[Order]:
+        """Under the lane's lease: the writes of a worker that lost it are refused."""
+
+        def work(conn: sa.Connection) -> Order:
+            self.leases.check(conn, lane, token)
+            return self.move(conn, order, **values)
+
+        return (yield Write(work))
+
+    def refused(self, order: Order, why: Reason) -> Steps[Order]:
+        return (
+            yield Write(
+                lambda conn: self.move(conn, order, status=OrderStatus.REJECTED, reason=why, reserve=ZERO)
+            )
+        )
+
+    def in_doubt(self, order: Order, why: Reason, after: timedelta = timedelta(0)) -> Steps[Order]:
+        """It may be there, by this try or an earlier one: to be looked up."""
+        due = self.clock.now() + after
+        return (
+            yield Write(
+                lambda conn: self.move(conn, order, status=OrderStatus.UNKNOWN, reason=why, due_at=due)
+            )
+        )
+
+    def move(self, conn: sa.Connection, order: Order, **values: Any) -> Order:
+        """From the state the caller knows to another; if a report came in meanwhile, that knows better."""
+        account_table.hold(conn, order.account_id)
+        now, current = self.clock.now(), order_table.load(conn, order.id)
+        if (current.status, current.sends) != (order.status, order.sends):
+            return current
+        return self.write(conn, current, replace(current, updated_at=now, **values), now)
+
+    def write(self, conn: sa.Connection, before: Order, order: Order, now: datetime) -> Order:
+        """The order as it now is, a line for its story, and what follows for its decision, its bot and its
+        user."""
+        check_transition(before.status, order.status)
+        order_table.update(conn, before, order)
+        if (before.status, before.reason) != (order.status, order.reason):
+            order_events.log(conn, [(order, now, str(order.status), order.reason)])
+        if order.status is not before.status:
+            settle(conn, order, now)
+            if not order.is_open:
+                booking.release_bot(conn, order)
+            if order.status in (OrderStatus.ATTENTION, OrderStatus.REJECTED):
+                _tell_trouble(conn, order, now)
+            log.info(
+                "order %s signal %s account %s: %s %s",
+                order.id,
+                order.signal_id,
+                order.account_id,
+                order.status,
+                words(order.reason),
+            )
+        return order
+
+
+def _tell_trouble(conn: sa.Connection, order: Order, now: datetime) -> None:
+    if order.status is OrderStatus.ATTENTION:
+        message_table.notify(
+            conn,
+            order.user_id,
+            OrderUnconfirmed(
+                order_id=order.id,
+                side=order.side,
+                quantity=order.quantity,
+                symbol=order.symbol.text,
+                reason=order.reason,
+            ),
+            now=now,
+            signal_id=order.signal_id,
+        )
+    else:
+        message_table.notify(
+            conn,
+            order.user_id,
+            OrderRefused(
+                side=order.side, quantity=order.quantity, symbol=order.symbol.text, reason=order.reason
+            ),
+            now=now,
+            signal_id=order.signal_id,
+        )
