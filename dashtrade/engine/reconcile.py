@@ -5,24 +5,23 @@ venue where that is provable: nothing of the asset was under way or booked while
 difference counts when it is seen twice with the same figure, some seconds apart, as venues lag behind
 themselves. A venue that does not answer is not flat: nothing is concluded from silence. Until an account was
 compared once since this process began, nothing new is sent there (`gate`): not even a way out, whose size
-would rest on books that may have been changed by hand meanwhile."""
+would rest on books that may have been changed by hand meanwhile.
+
+What we think there is stands in `expected_positions`, what is written of a difference in `mismatches`."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 import sqlalchemy as sa
 
 from bot_database import Database
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.notices.people import BrokerAnswers, BrokerUnreachable
-from dashtrade.domain.notices.trading import MismatchGone, PositionMismatch
-from dashtrade.domain.orders import IN_DOUBT, Order, OrderStatus
 from dashtrade.domain.ports import (
     BadCredentials,
     Broker,
@@ -33,19 +32,14 @@ from dashtrade.domain.ports import (
     Rejected,
     Unavailable,
 )
-from dashtrade.domain.position_mismatch import (
-    Drift,
-    DriftStatus,
-    asset_of,
-    by_asset,
-    kind_of,
-    split_ratio,
-    words_of,
-)
+from dashtrade.domain.position_mismatch import asset_of, by_asset
 from dashtrade.domain.reasons import told
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO
+from dashtrade.engine import expected_positions, mismatches
+from dashtrade.engine.expected_positions import ExpectedPositions
 from dashtrade.engine.lanes import Leases
+from dashtrade.engine.mismatches import MismatchFinding
 from dashtrade.engine.order_recovery import Adopter
 from dashtrade.engine.outages import Outages, backed_off
 from dashtrade.engine.sending import Sender
@@ -53,7 +47,6 @@ from dashtrade.engine.workflow import drive
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import drifts as table
 from dashtrade.tables import messages as message_table
-from dashtrade.tables import orders as order_table
 from dashtrade.tables import trades as trade_table
 from dashtrade.tables.drifts import State
 from dashtrade.tables.lanes import Lane
@@ -65,7 +58,6 @@ EVERY, SELDOM, NEVER = timedelta(seconds=10), timedelta(minutes=1), timedelta(mi
 # until a difference is looked at a second time, and a venue that failed is asked again
 AGAIN = timedelta(seconds=3)
 AWAY_MOST = timedelta(seconds=30)  # between two tries while it stays away
-FILLING = timedelta(seconds=15)  # an order that has stood longer than this rests
 PATIENCE = timedelta(seconds=60)  # with a venue that does not answer, until its user is told
 NOTED = timedelta(minutes=1)  # how exactly the time of the last comparison is kept
 # the lane of an account as a whole: of several workers one compares it
@@ -74,39 +66,6 @@ WHOLE = Symbol(market="ACCOUNT", base="ALL", quote="")
 
 class NotYet(Unavailable):
     """The account was not compared since the start."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ledger:
-    """What we think there is, at one moment."""
-
-    ours: dict[str, Decimal]
-    cost: dict[str, Decimal]
-    bots: dict[str, Symbol]  # what living bots trade: asset, and how it is written
-    orders: dict[str, tuple[Any, ...]]
-    flying: frozenset[str]  # assets with an order that may fill at any moment
-    outside: dict[str, Decimal]
-    drifts: dict[str, Drift]
-    state: State | None
-
-    def same(self, other: Ledger, asset: str) -> bool:
-        """Nothing was sent, filled or booked between the two."""
-        return all(
-            getattr(self, part).get(asset) == getattr(other, part).get(asset)
-            for part in ("ours", "cost", "orders", "outside")
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """A difference that was seen twice, or its end."""
-
-    asset: str
-    symbol: Symbol
-    theirs: Decimal
-    average: Decimal | None
-    mark: Decimal | None
-    agrees: bool = False
 
 
 class Reconciler:
@@ -188,17 +147,17 @@ class Reconciler:
         try:
             if account_id not in self._compared:
                 self._adopt(account, broker)
-            before = self._ledger(account)
+            before = self._expected(account)
             if any(before.orders.values()) and not broker.offers.local:
                 self._collect(account_id)
-                before = self._ledger(account)
+                before = self._expected(account)
             found = broker.positions()
         except BadCredentials as error:
             drive(self.db, self._sender.disable_account(account_id, account.user_id, told(error.message)))
         except BrokerError as error:
             self._failed(account, error)
         else:
-            self._compare(account, broker, before, self._ledger(account), found)
+            self._compare(account, broker, before, self._expected(account), found)
 
     def _adopt(self, account: Account, broker: Broker) -> None:
         """What orders of ours did that we do not know, the positions tell as well: a venue that lists none is
@@ -223,77 +182,47 @@ class Reconciler:
         last = state.at if state is not None and state.at is not None else now - timedelta(days=1)
         return max(last - timedelta(hours=1), now - timedelta(days=30))
 
-    # --- what we think --------------------------------------------------------------------------------------
-
-    def _ledger(self, account: Account) -> Ledger:
+    def _expected(self, account: Account) -> ExpectedPositions:
         now = self.clock.now()
         with self.db.read() as conn:
-            rows, orders = table.owned(conn, account.id), order_table.open_in_account(conn, account.id)
-            outside, drifts, state = (
-                table.held_outside(conn, account.id),
-                table.unresolved(conn, account.id),
-                table.state(conn, account.id),
-            )
-        standing: dict[str, tuple[Any, ...]] = {}
-        for order in orders:
-            if order.status is not OrderStatus.CREATED:
-                standing[asset_of(order.symbol)] = (
-                    *standing.get(asset_of(order.symbol), ()),
-                    (order.id, order.status, order.filled_quantity),
-                )
-        return Ledger(
-            ours=by_asset((row.symbol, row.position_quantity) for row in rows),
-            cost=by_asset((row.symbol, row.position_cost) for row in rows),
-            bots={asset_of(row.symbol): row.symbol for row in reversed(rows) if row.deleted_at is None},
-            orders=standing,
-            flying=frozenset(asset_of(order.symbol) for order in orders if _flies(order, now)),
-            outside=outside,
-            drifts=drifts,
-            state=state,
-        )
+            return expected_positions.read(conn, account.id, now)
 
     # --- the comparison -------------------------------------------------------------------------------------
 
     def _compare(
-        self, account: Account, broker: Broker, before: Ledger, after: Ledger, found: Sequence[BrokerPosition]
+        self,
+        account: Account,
+        broker: Broker,
+        before: ExpectedPositions,
+        after: ExpectedPositions,
+        found: Sequence[BrokerPosition],
     ) -> None:
         now = self.clock.now()
         theirs, told = by_asset((p.symbol, p.quantity) for p in found), {asset_of(p.symbol): p for p in found}
-        first = account.id not in self._compared
         if after.state is None or after.state.first_at is None:
             self._begin(account, after, theirs, now)
-            after = self._ledger(account)
-            before = after
+            before = after = self._expected(account)
         unsure, findings = set(), []
         for asset in sorted({*theirs, *after.ours, *after.outside, *after.drifts}):
             if asset in after.flying or asset in before.flying or not before.same(after, asset):
                 self._seen.pop((account.id, asset), None)
                 unsure.add(asset)
                 continue
-            symbol = after.bots.get(asset) or (
-                told[asset].symbol if asset in told else _symbol_of(asset, after)
-            )
-            position = told.get(asset)
-            finding = Finding(
-                asset=asset,
-                symbol=symbol,
-                theirs=theirs.get(asset, ZERO),
-                average=position.average_price if position else None,
-                mark=position.mark if position else None,
-            )
+            finding = mismatches.finding_of(asset, after, theirs.get(asset, ZERO), told.get(asset))
             verdict = self._judge(account, broker, after, finding, now)
-            if isinstance(verdict, Finding):
+            if isinstance(verdict, MismatchFinding):
                 findings.append(verdict)
             elif verdict == "unsure":
                 unsure.add(asset)
         if findings and self._explained(account, broker):
             unsure |= {finding.asset for finding in findings}
         elif findings:
-            self.db.write(lambda conn: _write(conn, account, after, findings, now))
-        hurry = bool(unsure - after.flying)
-        self._next[account.id] = now + (
-            AGAIN if hurry else NEVER if broker.offers.local else EVERY if after.bots else SELDOM
-        )
+            self.db.write(lambda conn: mismatches.write_down(conn, account, after, findings, now))
+        self._next[account.id] = now + _pause(broker, after, unsure)
+        self._was_compared(account, unsure, now)
+
+    def _was_compared(self, account: Account, unsure: set[str], now: datetime) -> None:
+        first = account.id not in self._compared
         self._unsure[account.id] = unsure if first else self._unsure.get(account.id, set()) & unsure
         self._compared.add(account.id)
         self._why.pop(account.id, None)
@@ -301,38 +230,30 @@ class Reconciler:
         self._went_well(account, now)
 
     def _judge(
-        self, account: Account, broker: Broker, after: Ledger, finding: Finding, now: datetime
-    ) -> Finding | str:
+        self,
+        account: Account,
+        broker: Broker,
+        after: ExpectedPositions,
+        finding: MismatchFinding,
+        now: datetime,
+    ) -> MismatchFinding | str:
         """same | unsure | the finding, if it was seen twice: does it differ from what is on record?"""
-        asset, ours, outside = (
-            finding.asset,
-            after.ours.get(finding.asset, ZERO),
-            after.outside.get(finding.asset, ZERO),
+        asset, theirs = finding.asset, finding.theirs
+        ours, outside, drift = (
+            after.ours.get(asset, ZERO),
+            after.outside.get(asset, ZERO),
+            after.drifts.get(asset),
         )
-        difference, drift, key = finding.theirs - ours - outside, after.drifts.get(asset), (account.id, asset)
+        difference, key = theirs - ours - outside, (account.id, asset)
         if difference == (drift.difference if drift is not None else ZERO):
             self._seen.pop(key, None)
-            if drift is not None and (drift.ours, drift.outside, drift.theirs) != (
-                ours,
-                outside,
-                finding.theirs,
-            ):
-                self.db.write(
-                    lambda conn: table.change(
-                        conn, drift.id, ours=ours, outside=outside, theirs=finding.theirs
-                    )
-                )
+            if drift is not None and (drift.ours, drift.outside, drift.theirs) != (ours, outside, theirs):
+                figures = {"ours": ours, "outside": outside, "theirs": theirs}
+                self.db.write(lambda conn: table.change(conn, drift.id, **figures))
             return "same"
-        if (
-            asset not in after.bots
-            and not ours
-            and drift is None
-            and (finding.symbol.is_crypto or not after.bots)
-        ):
-            # Fees, dust and rewards come and go in coins that no bot trades; and where there are no bots,
-            # nothing can differ.
+        if drift is None and not ours and _no_bots_business(finding, after):
             self.db.write(
-                lambda conn: table.put_outside(conn, account.user_id, account.id, asset, finding.theirs, now)
+                lambda conn: table.put_outside(conn, account.user_id, account.id, asset, theirs, now)
             )
             return "same"
         dust = self._dust(broker, finding.symbol, ours, difference)
@@ -377,7 +298,9 @@ class Reconciler:
 
     # --- what is written ------------------------------------------------------------------------------------
 
-    def _begin(self, account: Account, ledger: Ledger, theirs: dict[str, Decimal], now: datetime) -> None:
+    def _begin(
+        self, account: Account, expected: ExpectedPositions, theirs: dict[str, Decimal], now: datetime
+    ) -> None:
         """What was there before DashTrade ever traded on the account is its user's own, and no reason for
         questions."""
 
@@ -386,15 +309,7 @@ class Reconciler:
             if not trade_table.ever_traded(conn, account.id):
                 for asset, quantity in theirs.items():
                     table.put_outside(conn, account.user_id, account.id, asset, quantity, now)
-            state = ledger.state or State(
-                account_id=account.id,
-                user_id=account.user_id,
-                first_at=None,
-                at=None,
-                failing_since=None,
-                problem="",
-                told=False,
-            )
+            state = expected.state or State(account_id=account.id, user_id=account.user_id)
             table.put_state(conn, replace(state, first_at=now))
 
         self.db.write(work)
@@ -422,15 +337,7 @@ class Reconciler:
         )
         with self.db.read() as conn:
             state = table.state(conn, account.id)
-        state = state or State(
-            account_id=account.id,
-            user_id=account.user_id,
-            first_at=None,
-            at=None,
-            failing_since=None,
-            problem="",
-            told=False,
-        )
+        state = state or State(account_id=account.id, user_id=account.user_id)
         since = state.failing_since or now
         tell = now - since >= PATIENCE and not state.told
         if state.failing_since is not None and not tell:
@@ -456,111 +363,16 @@ class Reconciler:
         self.db.write(work)
 
 
-def _flies(order: Order, now: datetime) -> bool:
-    """May a fill of it be on its way to us? A resting order is asked after just before; one not sent is
-    nowhere yet."""
-    if order.status in IN_DOUBT:
-        return True
-    return order.status is OrderStatus.WORKING and not order.rests and now - order.created_at < FILLING
+def _pause(broker: Broker, after: ExpectedPositions, unsure: set[str]) -> timedelta:
+    """Until the next comparison."""
+    if unsure - after.flying:
+        return AGAIN
+    if broker.offers.local:
+        return NEVER
+    return EVERY if after.bots else SELDOM
 
 
-def _symbol_of(asset: str, ledger: Ledger) -> Symbol:
-    drift = ledger.drifts.get(asset)
-    if drift is not None:
-        return drift.symbol
-    return (
-        Symbol(market="CRYPTO", base=asset.removeprefix("CRYPTO:"), quote="USD")
-        if asset.startswith("CRYPTO:")
-        else Symbol.parse(asset)
-    )
-
-
-def _write(
-    conn: sa.Connection, account: Account, after: Ledger, findings: Sequence[Finding], now: datetime
-) -> None:
-    """Open a drift, move its figures, or end it: unless something was booked since it was looked at."""
-    account_table.hold(conn, account.id)
-    owned = by_asset((row.symbol, row.position_quantity) for row in table.owned(conn, account.id))
-    outside, drifts = table.held_outside(conn, account.id), table.unresolved(conn, account.id)
-    for finding in findings:
-        asset = finding.asset
-        if owned.get(asset, ZERO) == after.ours.get(asset, ZERO) and outside.get(asset) == after.outside.get(
-            asset
-        ):
-            _write_one(
-                conn,
-                account,
-                drifts.get(asset),
-                finding,
-                owned.get(asset, ZERO),
-                outside.get(asset, ZERO),
-                after.cost.get(asset, ZERO),
-                now,
-            )
-
-
-def _write_one(
-    conn: sa.Connection,
-    account: Account,
-    drift: Drift | None,
-    finding: Finding,
-    ours: Decimal,
-    outside: Decimal,
-    cost: Decimal,
-    now: datetime,
-) -> None:
-    symbol, theirs = finding.symbol, finding.theirs
-    if finding.agrees:
-        if drift is not None:
-            _gone(conn, drift, ours, outside, theirs, now)
-        return
-    ratio = split_ratio(ours + outside, theirs, cost / ours if ours else None, finding.average)
-    kind = kind_of(ours, outside, theirs, ratio)
-    words = words_of(kind, ratio, symbol=symbol, ours=ours, outside=outside, theirs=theirs)
-    figures = {
-        "symbol": symbol,
-        "kind": kind,
-        "ours": ours,
-        "outside": outside,
-        "theirs": theirs,
-        "average_price": finding.average,
-        "mark": finding.mark,
-        "ratio": ratio,
-        "detail": words,
-        "updated_at": now,
-    }
-    if drift is not None:
-        table.change(conn, drift.id, **figures)
-        return
-    drift_id = table.open_one(
-        conn, account.user_id, account_id=account.id, asset=finding.asset, opened_at=now, **figures
-    )
-    log.warning("account %s: drift %s: %s", account.id, drift_id, words)
-    message_table.notify(
-        conn,
-        account.user_id,
-        PositionMismatch(
-            account=account.label,
-            symbol=symbol.text,
-            difference=kind,
-            ratio=ratio,
-            bots=ours,
-            outside=outside,
-            broker=theirs,
-        ),
-        now=now,
-    )
-
-
-def _gone(
-    conn: sa.Connection, drift: Drift, ours: Decimal, outside: Decimal, theirs: Decimal, now: datetime
-) -> None:
-    """A frozen symbol stays frozen until its user says otherwise."""
-    figures = {"ours": ours, "outside": outside, "theirs": theirs, "updated_at": now}
-    if drift.status is DriftStatus.FROZEN:
-        table.change(conn, drift.id, detail=f"{drift.detail} Since then the books agree again.", **figures)
-        return
-    table.change(conn, drift.id, status=DriftStatus.GONE, resolved_at=now, **figures)
-    message_table.notify(
-        conn, drift.user_id, MismatchGone(symbol=drift.symbol.text, quantity=theirs), now=now
-    )
+def _no_bots_business(finding: MismatchFinding, after: ExpectedPositions) -> bool:
+    """Fees, dust and rewards come and go in coins that no bot trades; and where there are no bots, nothing
+    can differ."""
+    return finding.asset not in after.bots and (finding.symbol.is_crypto or not after.bots)

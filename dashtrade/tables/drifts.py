@@ -105,11 +105,11 @@ class State:
 
     account_id: int
     user_id: int
-    first_at: datetime | None  # since when it is compared
-    at: datetime | None  # the last time it could be, give or take a minute
-    failing_since: datetime | None
-    problem: str
-    told: bool
+    first_at: datetime | None = None  # since when it is compared
+    at: datetime | None = None  # the last time it could be, give or take a minute
+    failing_since: datetime | None = None
+    problem: str = ""
+    told: bool = False
 
 
 def _drift(row: Any) -> Drift:

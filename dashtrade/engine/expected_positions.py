@@ -1,0 +1,76 @@
+"""What an account should hold by our books at one moment: the side of a comparison that we know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+
+from dashtrade.domain.orders import IN_DOUBT, Order, OrderStatus
+from dashtrade.domain.position_mismatch import Drift, asset_of, by_asset
+from dashtrade.domain.symbols import Symbol
+from dashtrade.tables import drifts as table
+from dashtrade.tables import orders as order_table
+from dashtrade.tables.drifts import State
+
+FILLING = timedelta(seconds=15)  # an order that has stood longer than this rests
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedPositions:
+    """What we think there is, at one moment."""
+
+    ours: dict[str, Decimal]
+    cost: dict[str, Decimal]
+    bots: dict[str, Symbol]  # what living bots trade: asset, and how it is written
+    orders: dict[str, tuple[Any, ...]]
+    flying: frozenset[str]  # assets with an order that may fill at any moment
+    outside: dict[str, Decimal]
+    drifts: dict[str, Drift]
+    state: State | None
+
+    def same(self, other: ExpectedPositions, asset: str) -> bool:
+        """Nothing was sent, filled or booked between the two."""
+        return all(
+            getattr(self, part).get(asset) == getattr(other, part).get(asset)
+            for part in ("ours", "cost", "orders", "outside")
+        )
+
+    def symbol_of(self, asset: str) -> Symbol:
+        """As a difference on record has it, or as the asset's name reads."""
+        drift = self.drifts.get(asset)
+        if drift is not None:
+            return drift.symbol
+        if asset.startswith("CRYPTO:"):
+            return Symbol(market="CRYPTO", base=asset.removeprefix("CRYPTO:"), quote="USD")
+        return Symbol.parse(asset)
+
+
+def read(conn: sa.Connection, account_id: int, now: datetime) -> ExpectedPositions:
+    owned, orders = table.owned(conn, account_id), order_table.open_in_account(conn, account_id)
+    sent: dict[str, tuple[Any, ...]] = {}
+    for order in orders:
+        if order.status is not OrderStatus.CREATED:
+            known = sent.get(asset_of(order.symbol), ())
+            sent[asset_of(order.symbol)] = (*known, (order.id, order.status, order.filled_quantity))
+    return ExpectedPositions(
+        ours=by_asset((row.symbol, row.position_quantity) for row in owned),
+        cost=by_asset((row.symbol, row.position_cost) for row in owned),
+        bots={asset_of(row.symbol): row.symbol for row in reversed(owned) if row.deleted_at is None},
+        orders=sent,
+        flying=frozenset(asset_of(order.symbol) for order in orders if _flies(order, now)),
+        outside=table.held_outside(conn, account_id),
+        drifts=table.unresolved(conn, account_id),
+        state=table.state(conn, account_id),
+    )
+
+
+def _flies(order: Order, now: datetime) -> bool:
+    """May a fill of it be on its way to us? A resting order is asked after just before; one not sent is
+    nowhere yet."""
+    if order.status in IN_DOUBT:
+        return True
+    return order.status is OrderStatus.WORKING and not order.rests and now - order.created_at < FILLING

@@ -1,0 +1,126 @@
+"""A difference between the broker's books and ours, written down: opened, its figures moved, ended."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+
+from dashtrade.domain.accounts import Account
+from dashtrade.domain.notices.trading import MismatchGone, PositionMismatch
+from dashtrade.domain.ports import BrokerPosition
+from dashtrade.domain.position_mismatch import Drift, DriftStatus, by_asset, kind_of, split_ratio, words_of
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import ZERO
+from dashtrade.engine.expected_positions import ExpectedPositions
+from dashtrade.tables import accounts as account_table
+from dashtrade.tables import drifts as table
+from dashtrade.tables import messages as message_table
+
+log = logging.getLogger("dashtrade.reconcile")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MismatchFinding:
+    """A difference that was seen twice, or its end."""
+
+    asset: str
+    symbol: Symbol
+    theirs: Decimal
+    average: Decimal | None
+    mark: Decimal | None
+    agrees: bool = False
+
+
+def finding_of(
+    asset: str, expected: ExpectedPositions, theirs: Decimal, position: BrokerPosition | None
+) -> MismatchFinding:
+    """What the broker says of an asset, beside what we expect of it."""
+    symbol = expected.bots.get(asset) or (position.symbol if position else expected.symbol_of(asset))
+    return MismatchFinding(
+        asset=asset,
+        symbol=symbol,
+        theirs=theirs,
+        average=position.average_price if position else None,
+        mark=position.mark if position else None,
+    )
+
+
+def write_down(
+    conn: sa.Connection,
+    account: Account,
+    expected: ExpectedPositions,
+    findings: Sequence[MismatchFinding],
+    now: datetime,
+) -> None:
+    """Open a drift, move its figures, or end it: unless something was booked since it was looked at."""
+    account_table.hold(conn, account.id)
+    owned = by_asset((row.symbol, row.position_quantity) for row in table.owned(conn, account.id))
+    kept, drifts = table.held_outside(conn, account.id), table.unresolved(conn, account.id)
+    for finding in findings:
+        asset = finding.asset
+        ours, outside, drift = owned.get(asset, ZERO), kept.get(asset), drifts.get(asset)
+        if ours != expected.ours.get(asset, ZERO) or outside != expected.outside.get(asset):
+            continue
+        figures: dict[str, Any] = {
+            "ours": ours,
+            "outside": outside or ZERO,
+            "theirs": finding.theirs,
+            "updated_at": now,
+        }
+        if not finding.agrees:
+            figures |= _description(finding, ours, outside or ZERO, expected.cost.get(asset, ZERO))
+            if drift is None:
+                _open(conn, account, asset, figures)
+            else:
+                table.change(conn, drift.id, **figures)
+        elif drift is not None:
+            _end(conn, drift, figures)
+
+
+def _description(finding: MismatchFinding, ours: Decimal, outside: Decimal, cost: Decimal) -> dict[str, Any]:
+    symbol, theirs = finding.symbol, finding.theirs
+    ratio = split_ratio(ours + outside, theirs, cost / ours if ours else None, finding.average)
+    kind = kind_of(ours, outside, theirs, ratio)
+    return {
+        "symbol": symbol,
+        "kind": kind,
+        "average_price": finding.average,
+        "mark": finding.mark,
+        "ratio": ratio,
+        "detail": words_of(kind, ratio, symbol=symbol, ours=ours, outside=outside, theirs=theirs),
+    }
+
+
+def _open(conn: sa.Connection, account: Account, asset: str, figures: dict[str, Any]) -> None:
+    now = figures["updated_at"]
+    drift_id = table.open_one(
+        conn, account.user_id, account_id=account.id, asset=asset, opened_at=now, **figures
+    )
+    log.warning("account %s: drift %s: %s", account.id, drift_id, figures["detail"])
+    notice = PositionMismatch(
+        account=account.label,
+        symbol=figures["symbol"].text,
+        difference=figures["kind"],
+        ratio=figures["ratio"],
+        bots=figures["ours"],
+        outside=figures["outside"],
+        broker=figures["theirs"],
+    )
+    message_table.notify(conn, account.user_id, notice, now=now)
+
+
+def _end(conn: sa.Connection, drift: Drift, figures: dict[str, Any]) -> None:
+    """A frozen symbol stays frozen until its user says otherwise."""
+    if drift.status is DriftStatus.FROZEN:
+        table.change(conn, drift.id, detail=f"{drift.detail} Since then the books agree again.", **figures)
+        return
+    now = figures["updated_at"]
+    table.change(conn, drift.id, status=DriftStatus.GONE, resolved_at=now, **figures)
+    notice = MismatchGone(symbol=drift.symbol.text, quantity=figures["theirs"])
+    message_table.notify(conn, drift.user_id, notice, now=now)
