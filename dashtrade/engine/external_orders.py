@@ -7,6 +7,7 @@ one history serve it too."""
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -22,6 +23,7 @@ from dashtrade.domain.ports import BrokerFill, OrderReport, VenueStatus
 from dashtrade.domain.position_mismatch import Drift, scaled
 from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason, told
 from dashtrade.domain.signals import Origin
+from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce, plain, sha256
 from dashtrade.engine import booking
 from dashtrade.tables import bot_positions, order_events, storage
@@ -40,23 +42,36 @@ def signal_id_of(order_id: str, at: datetime) -> str:
     return f"{int(at.timestamp() * 1000):012x}{sha256(order_id)[:20]}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExternalOrder:
+    """What was traded, with the id that stands for it here."""
+
+    id: str
+    side: OrderSide
+    symbol: Symbol
+    quantity: Decimal
+    at: datetime
+    type: OrderType = OrderType.MARKET
+    limit_price: Decimal | None = None
+    broker_order_id: str | None = None
+    step: int = 0
+    final: bool = True
+    exits: OrderExits | None = None  # that the broker holds for it
+
+
 def add_signal(
     conn: sa.Connection,
     bot: Bot | None,
     user_id: int,
-    *,
-    order_id: str,
+    external: ExternalOrder,
     origin: Origin,
-    side: OrderSide,
-    symbol: object,
-    quantity: Decimal,
-    at: datetime,
     refused: Reason = NO_REASON,
 ) -> str:
     """The signal there would have been. Without a bot it is refused, and says why."""
-    signal_id = signal_id_of(order_id, at)
+    at, side, symbol = external.at, str(external.side), external.symbol
+    signal_id = signal_id_of(external.id, at)
     raw = json.dumps(
-        {"action": str(side), "symbol": str(symbol), "quantity": plain(quantity), "id": order_id}
+        {"action": side, "symbol": str(symbol), "quantity": plain(external.quantity), "id": external.id}
         | ({"bot": str(bot.id)} if bot else {})
     )
     storage.add(conn, user_id, storage.of_alert(raw, 1))
@@ -71,10 +86,10 @@ def add_signal(
             "symbol": symbol,
             "written_symbol": str(symbol),
             "timeframe": bot.timeframe.seconds if bot else None,
-            "action": str(side),
+            "action": side,
             "status": "refused" if refused else "accepted",
             "reason": refused,
-            "dedupe_key": f"{origin}:{order_id}",
+            "dedupe_key": f"{origin}:{external.id}",
             "body_hash": sha256(raw),
             "raw": raw,
             "sender": "DashTrade",
@@ -96,56 +111,12 @@ def enter(
     bot: Bot,
     signal_id: str,
     decision_id: int,
-    *,
-    order_id: str,
-    side: OrderSide,
-    quantity: Decimal,
-    now: datetime,
+    external: ExternalOrder,
     why: Reason,
-    at: datetime,
-    type: OrderType = OrderType.MARKET,
-    limit_price: Decimal | None = None,
-    broker_order_id: str | None = None,
-    step: int = 0,
-    final: bool = True,
-    exits: OrderExits | None = None,
+    now: datetime,
 ) -> Order:
     """The order as one that works, under a decision that is made with it."""
-    order = Order(
-        id=order_id,
-        user_id=bot.user_id,
-        account_id=bot.account_id,
-        bot_id=bot.id,
-        signal_id=signal_id,
-        decision_id=decision_id,
-        step=step,
-        final=final,
-        alone=True,
-        symbol=bot.symbol,
-        side=side,
-        effect=effect_on(bot.position, side, quantity),
-        type=type,
-        quantity=quantity,
-        limit_price=limit_price,
-        stop_price=None,
-        trail_amount=None,
-        trail_percent=None,
-        time_in_force=TimeInForce.GTC,
-        extended_hours=False,
-        status=OrderStatus.WORKING,
-        reason=NO_REASON,
-        broker_order_id=broker_order_id,
-        filled_quantity=ZERO,
-        filled_notional=ZERO,
-        reserve=ZERO,
-        exits=exits,
-        cancel_requested=False,
-        sends=1,
-        due_at=None,
-        sent_at=at,
-        created_at=at,
-        updated_at=now,
-    )
+    order = _working(bot, signal_id, decision_id, external, now)
     decision_table.decided(
         conn,
         decision_id,
@@ -162,38 +133,56 @@ def enter(
     return order
 
 
+def _working(bot: Bot, signal_id: str, decision_id: int, external: ExternalOrder, now: datetime) -> Order:
+    return Order(
+        id=external.id,
+        user_id=bot.user_id,
+        account_id=bot.account_id,
+        bot_id=bot.id,
+        signal_id=signal_id,
+        decision_id=decision_id,
+        step=external.step,
+        final=external.final,
+        alone=True,
+        symbol=bot.symbol,
+        side=external.side,
+        effect=effect_on(bot.position, external.side, external.quantity),
+        type=external.type,
+        quantity=external.quantity,
+        limit_price=external.limit_price,
+        stop_price=None,
+        trail_amount=None,
+        trail_percent=None,
+        time_in_force=TimeInForce.GTC,
+        extended_hours=False,
+        status=OrderStatus.WORKING,
+        reason=NO_REASON,
+        broker_order_id=external.broker_order_id,
+        filled_quantity=ZERO,
+        filled_notional=ZERO,
+        reserve=ZERO,
+        exits=external.exits,
+        cancel_requested=False,
+        sends=1,
+        due_at=None,
+        sent_at=external.at,
+        created_at=external.at,
+        updated_at=now,
+    )
+
+
 def give(conn: sa.Connection, drift: Drift, bot: Bot, price: Decimal, now: datetime) -> Order:
     """The bot did it, says its user: the difference is bought or sold by the bot at this price."""
-    side = OrderSide.BUY if drift.difference > 0 else OrderSide.SELL
     quantity, order_id = (
         abs(drift.difference),
         sha256(f"adjustment|{drift.id}|{plain(drift.difference)}")[:32],
     )
-    signal_id = add_signal(
-        conn,
-        bot,
-        bot.user_id,
-        order_id=order_id,
-        origin=Origin.ADJUSTMENT,
-        side=side,
-        symbol=bot.symbol,
-        quantity=quantity,
-        at=now,
-    )
-    why = reason(Code.DIFFERENCE_ASSIGNED, detail=drift.detail, price=price)
+    side = OrderSide.BUY if drift.difference > 0 else OrderSide.SELL
+    external = ExternalOrder(id=order_id, side=side, symbol=bot.symbol, quantity=quantity, at=now)
+    signal_id = add_signal(conn, bot, bot.user_id, external, Origin.ADJUSTMENT)
     decision = decision_table.decisions_of(conn, signal_id)[0]
-    order = enter(
-        conn,
-        bot,
-        signal_id,
-        decision.id,
-        order_id=order_id,
-        side=side,
-        quantity=quantity,
-        now=now,
-        why=why,
-        at=now,
-    )
+    why = reason(Code.DIFFERENCE_ASSIGNED, detail=drift.detail, price=price)
+    order = enter(conn, bot, signal_id, decision.id, external, why, now)
     fill = BrokerFill(
         id=f"adjustment-{order_id}", client_order_id=order_id, quantity=quantity, price=price, at=now
     )

@@ -129,30 +129,16 @@ def accept(
     if before is not None and before.id == signal_id:
         return Receipt(signal_id=before.id, duplicate=False)  # our own first try, whose answer got lost
     if before is not None and (signal.key is not None or now - before.received_at <= RESEND_WINDOW):
-        if before.body_hash != body:
-            return Conflict(
-                signal_id=before.id,
-                message=(
-                    f"the id {signal.key!r} was already used for {signal.symbol.short}, with other content"
-                ),
-            )
-        table.count_repeat(conn, owner, before.id, now)
-        return Receipt(signal_id=before.id, duplicate=True)
+        return _repeated(conn, owner, signal, before, body, now)
     signal_id = signal_id or new_id(now)
-    row: dict[str, Any] = {
+    row = _read(signal) | {
         "id": signal_id,
         "received_at": now,
         "origin": origin,
-        "dialect": signal.dialect,
-        "symbol": signal.symbol,
-        "written_symbol": signal.written_symbol,
-        "timeframe": signal.timeframe.seconds if signal.timeframe else None,
-        "action": signal.action,
         "status": "accepted",
         "reason": NO_REASON,
         "dedupe_key": key,
         "body_hash": body,
-        "reading": to_json(signal),
         "raw": raw,
         "sender": sender,
     }
@@ -162,12 +148,8 @@ def accept(
     if room is not None and total > room and not leads_out(conn, owner, signal):
         raise NoRoom
     if isinstance(listeners, Reason):
-        table.add(
-            conn,
-            owner,
-            row | {"status": "refused", "reason": listeners, "dedupe_key": None, "ended_at": now},
-            [],
-        )
+        row |= {"status": "refused", "reason": listeners, "dedupe_key": None, "ended_at": now}
+        table.add(conn, owner, row, [])
         return NoBot(signal_id=signal_id, message=words(listeners), bots=_choices(conn, owner))
     table.add(
         conn,
@@ -183,6 +165,30 @@ def accept(
         duplicate=False,
         lanes=tuple(lane_table.Lane(b.account_id, b.symbol) for b in listeners),
     )
+
+
+def _repeated(
+    conn: sa.Connection, owner: int, signal: Signal, before: Any, body: str, now: datetime
+) -> Receipt | Conflict:
+    if before.body_hash == body:
+        table.count_repeat(conn, owner, before.id, now)
+        return Receipt(signal_id=before.id, duplicate=True)
+    return Conflict(
+        signal_id=before.id,
+        message=f"the id {signal.key!r} was already used for {signal.symbol.short}, with other content",
+    )
+
+
+def _read(signal: Signal) -> dict[str, Any]:
+    """What the row of a signal has from what was read of it."""
+    return {
+        "dialect": signal.dialect,
+        "symbol": signal.symbol,
+        "written_symbol": signal.written_symbol,
+        "timeframe": signal.timeframe.seconds if signal.timeframe else None,
+        "action": signal.action,
+        "reading": to_json(signal),
+    }
 
 
 def leads_out(conn: sa.Connection, owner: int, signal: Signal) -> int:

@@ -22,6 +22,7 @@ from dashtrade.domain.reasons import Code, Reason, reason
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import bot_of_order, client_order_id
 from dashtrade.engine import booking, broker_held_exits, external_orders
+from dashtrade.engine.external_orders import ExternalOrder
 from dashtrade.engine.sending import Sender
 from dashtrade.engine.workflow import drive
 from dashtrade.tables import accounts as account_table
@@ -116,9 +117,13 @@ class Adopter:
                 continue
             found_task: tuple[decision_table.Waiting | None, int] = waiting.get(name, (None, 0))
             task, step = found_task
-            self._take_one(
-                conn, bot, venue, each, report, task, step, final=task is None or step == last[task.id]
+            external = replace(
+                _external(each),
+                step=step,
+                final=task is None or step == last[task.id],
+                exits=broker_held_exits.exits_of(report.legs, venue),
             )
+            self._take_one(conn, bot, external, report, task)
             changed = True
         return changed
 
@@ -126,102 +131,72 @@ class Adopter:
         self,
         conn: sa.Connection,
         bot: Bot,
-        venue: str,
-        found: FoundOrder,
+        external: ExternalOrder,
         report: OrderReport,
         task: decision_table.Waiting | None,
-        step: int,
-        *,
-        final: bool,
     ) -> None:
-        now, name = self.clock.now(), found.client_order_id
-        why = Reason(Code.TAKEN_OVER)
+        now = self.clock.now()
         if task is None:
-            signal_id = external_orders.add_signal(
-                conn,
-                bot,
-                bot.user_id,
-                order_id=name,
-                origin=Origin.ADOPTED,
-                side=found.side,
-                symbol=bot.symbol,
-                quantity=found.quantity,
-                at=found.created_at,
-            )
+            signal_id = external_orders.add_signal(conn, bot, bot.user_id, external, Origin.ADOPTED)
             decision_id = decision_table.decisions_of(conn, signal_id)[0].id
         else:
             signal_id, decision_id = task.signal_id, task.id
         order = external_orders.enter(
-            conn,
-            bot,
-            signal_id,
-            decision_id,
-            order_id=name,
-            side=found.side,
-            quantity=found.quantity,
-            now=now,
-            why=why,
-            at=found.created_at,
-            type=found.type,
-            limit_price=found.limit_price,
-            broker_order_id=found.broker_order_id,
-            step=step,
-            final=final,
-            exits=broker_held_exits.exits_of(report.legs, venue),
+            conn, bot, signal_id, decision_id, external, Reason(Code.TAKEN_OVER), now
         )
         message_table.notify(
             conn,
             bot.user_id,
             OrderRecovered(
                 bot=bot.name,
-                side=found.side,
-                quantity=found.quantity,
+                side=external.side,
+                quantity=external.quantity,
                 symbol=bot.symbol.text,
-                placed_at=found.created_at,
+                placed_at=external.at,
             ),
             now=now,
             signal_id=signal_id,
         )
-        log.warning("order %s bot %s account %s: adopted", name, bot.id, bot.account_id)
+        log.warning("order %s bot %s account %s: adopted", external.id, bot.id, bot.account_id)
         booking.apply_report(conn, order, report, now)
 
     def _nobodys(self, conn: sa.Connection, account: Account, found: FoundOrder, report: OrderReport) -> None:
         """It carries an id of ours, and its bot is gone. Recorded and told once; what it did to the position
         shows as a drift."""
-        name, now = found.client_order_id, self.clock.now()
-        if (
-            signal_table.get(conn, account.user_id, external_orders.signal_id_of(name, found.created_at))
-            is not None
-        ):
+        external, bot_id = _external(found), bot_of_order(found.client_order_id) or 0
+        signal_id = external_orders.signal_id_of(external.id, external.at)
+        if signal_table.get(conn, account.user_id, signal_id) is not None:
             return
-        why = reason(Code.NO_BOT_OF_THAT_ORDER, bot=bot_of_order(name) or 0, symbol=found.symbol.short)
-        signal_id = external_orders.add_signal(
-            conn,
-            None,
-            account.user_id,
-            order_id=name,
-            origin=Origin.ADOPTED,
-            side=found.side,
-            symbol=found.symbol,
-            quantity=found.quantity,
-            at=found.created_at,
-            refused=why,
-        )
+        why = reason(Code.NO_BOT_OF_THAT_ORDER, bot=bot_id, symbol=found.symbol.short)
+        external_orders.add_signal(conn, None, account.user_id, external, Origin.ADOPTED, refused=why)
         message_table.notify(
             conn,
             account.user_id,
             OrderWithoutBot(
                 account=account.label,
-                bot_id=bot_of_order(name) or 0,
+                bot_id=bot_id,
                 side=found.side,
                 quantity=found.quantity,
                 symbol=found.symbol.text,
                 status=report.status,
                 filled=report.filled_quantity,
             ),
-            now=now,
+            now=self.clock.now(),
             signal_id=signal_id,
         )
+
+
+def _external(found: FoundOrder) -> ExternalOrder:
+    return ExternalOrder(
+        id=found.client_order_id,
+        side=found.side,
+        symbol=found.symbol,
+        quantity=found.quantity,
+        at=found.created_at,
+        type=found.type,
+        limit_price=found.limit_price,
+        broker_order_id=found.broker_order_id,
+    )
 
 
 def _bot_of(conn: sa.Connection, account: Account, found: FoundOrder) -> Bot | None:
