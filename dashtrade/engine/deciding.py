@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dashtrade.domain.bots import Bot
-from dashtrade.domain.decisions.decide import CancelFirst, Later, decide, superseded
+from dashtrade.domain.decisions.decide import CancelFirst, Decision, Later, decide, superseded
 from dashtrade.domain.decisions.netting import APART, split_at_zero, split_reason
 from dashtrade.domain.decisions.outcomes import Check, Refused, Wait
 from dashtrade.domain.decisions.risk import Approved
@@ -80,10 +80,7 @@ def decide_one(
     signal, view = signal_of(task.signal_id), look(conn, task, market, now)
     bot = view.bot
     decision = decide(signal, view)
-    if market.kept and (
-        isinstance(decision, Refused | Wait)
-        or (isinstance(decision, Approved) and not all(check.ok for check in decision.checks))
-    ):
+    if market.kept and _may_differ(decision):
         raise AskAgain
     protection_checks.take_place_of(conn, superseded(signal, view), now)
     match decision:
@@ -106,16 +103,21 @@ def decide_one(
             _end(conn, task, view, "filled", approved.reason, approved.checks, now)
         case Approved() as approved:
             one = crossing.leaving(task, view, approved)
-            other = (
-                crossing.counterpart(conn, one, signal_of, lambda found: look(conn, found, market, now), now)
-                if one
-                else None
+            other = one and crossing.counterpart(
+                conn, one, signal_of, lambda found: look(conn, found, market, now), now
             )
             if one is not None and other is not None:
                 _cross(conn, one, other, now, on_paper=market.simulated)
                 return Decided(also=other.task.signal_id)
             return Decided(order=_approve(conn, task, view, approved, now, carry_out))
     return Decided()
+
+
+def _may_differ(decision: Decision) -> bool:
+    """With what the broker says now: it was refused or put off, or entered for less than asked."""
+    if isinstance(decision, Approved):
+        return not all(check.ok for check in decision.checks)
+    return isinstance(decision, Refused | Wait)
 
 
 def _tell_others(conn: sa.Connection, view: View, wait: CancelFirst, now: datetime) -> None:

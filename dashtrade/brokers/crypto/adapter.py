@@ -83,20 +83,12 @@ class CryptoBroker:
         listing = self if self.capabilities.lists_orders else None
         self.offers = Offers(prices=self, listing=listing, clock_skew=self.clock_skew)
         self._quote, self._quotes_by_coin = (quote or self.venue.quote).upper(), dict(quotes or {})
-        self._key, self._live, self._clock, self._trades_lag = (
-            key,
-            mode == "live",
-            clock or SystemClock(),
-            trades_lag,
-        )
-        keys = {
-            "key": key.strip(),
-            "secret": secret.strip().replace("\\n", "\n"),
-            "passphrase": passphrase or "",
-        }
+        self._key, self._live, self._trades_lag = key, mode == "live", trades_lag
+        self._clock = clock or SystemClock()
+        secret = secret.strip().replace("\\n", "\n")
         self._wire = Wire(
             self.venue,
-            keys,
+            {"key": key.strip(), "secret": secret, "passphrase": passphrase or ""},
             sandbox=mode == "paper",
             url=url,
             cache=markets_cache,

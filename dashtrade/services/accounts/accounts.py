@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.accounts import PAPER, Account
+from dashtrade.domain.broker_kinds import BrokerKind
 from dashtrade.domain.paper_account import PaperSettings
 from dashtrade.domain.people import User
 from dashtrade.domain.reasons import Code, Reason, told
@@ -74,23 +75,25 @@ def add_account(
             acknowledged_at=now if confirmed else None,
             second_factor_declined_at=declined,
         )
-        if kind.starting_cash is not None:
-            paper_table.open_account(conn, account_id, kind.starting_cash(dict(options)))
-        elif mode == "live":  # for simulation mode
-            paper_table.open_account(conn, account_id, PaperSettings().starting_cash)
+        _open_paper_books(conn, account_id, kind, mode, options)
+        detail = {"broker": broker, "mode": mode}
         message_table.record(
-            conn,
-            actor=user.id,
-            action="account added",
-            now=now,
-            subject=account_id,
-            detail={"broker": broker, "mode": mode},
+            conn, actor=user.id, action="account added", now=now, subject=account_id, detail=detail
         )
         if declined is not None:
             second_factor_policy.record_decline(conn, user, account_id, label=label, broker=broker, now=now)
         return account_id
 
     return app.db.write(work)
+
+
+def _open_paper_books(
+    conn: sa.Connection, account_id: int, kind: BrokerKind, mode: str, options: Mapping[str, Any]
+) -> None:
+    if kind.starting_cash is not None:
+        paper_table.open_account(conn, account_id, kind.starting_cash(dict(options)))
+    elif mode == "live":  # for simulation mode
+        paper_table.open_account(conn, account_id, PaperSettings().starting_cash)
 
 
 def _check_account(

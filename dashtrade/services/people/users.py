@@ -88,20 +88,12 @@ def register(app: App, *, email: str, password: str, name: str, code: str | None
     role = Role.SUPERADMIN if first else Role(invited.role) if invited is not None else Role.STANDARD
 
     def work(conn: sa.Connection) -> int:
-        if first and (
-            table.count(conn) or not code or installation_settings.setting(conn, _SETUP) != sha256(code)
-        ):
-            raise Denied(
-                "the set-up code is wrong or was used",
-                "Start DashTrade again: it prints a new set-up link while there is no user.",
-            )
+        if first:
+            _use_setup_code(conn, code)
         if invited is not None and not (
             still_invites(conn, invited) and invitation_table.use_invitation(conn, invited.id, now)
         ):
             raise Denied("this invitation was used already", "Ask for another one.")
-        # of two who use the code at once, one finds it gone
-        if first and not installation_settings.drop_setting(conn, _SETUP):
-            raise Denied("the set-up code was used", "Sign in instead.")
         user_id = _insert(conn, app, email, name, stored, role)
         message_table.record(
             conn,
@@ -116,6 +108,17 @@ def register(app: App, *, email: str, password: str, name: str, code: str | None
 
     user_id = app.db.write(work)
     return sign_in(app, user_id, address)
+
+
+def _use_setup_code(conn: sa.Connection, code: str | None) -> None:
+    if table.count(conn) or not code or installation_settings.setting(conn, _SETUP) != sha256(code):
+        raise Denied(
+            "the set-up code is wrong or was used",
+            "Start DashTrade again: it prints a new set-up link while there is no user.",
+        )
+    # of two who use the code at once, one finds it gone
+    if not installation_settings.drop_setting(conn, _SETUP):
+        raise Denied("the set-up code was used", "Sign in instead.")
 
 
 def add_user(
