@@ -6,8 +6,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from dashtrade import security_log
 from dashtrade.settings import EX_CONFIG, Settings
@@ -221,61 +222,69 @@ def parser() -> argparse.ArgumentParser:
         prog="dashtrade", description="DashTrade: alerts in, exactly one order out."
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-
-    def command(where, name: str, run, about: str) -> argparse.ArgumentParser:
-        made = where.add_parser(name, help=about, description=about)
-        made.set_defaults(run=run)
-        return made
-
-    command(commands, "up", up, "Run the receiver and the dashboard until stopped.")
-    command(commands, "migrate", migrate, "Bring the database to the newest schema (./start does it too).")
-    command(
+    _command(commands, "up", up, "Run the receiver and the dashboard until stopped.")
+    _command(commands, "migrate", migrate, "Bring the database to the newest schema (./start does it too).")
+    _command(
         commands, "doctor", doctor, "Look for what would keep DashTrade from working, and say what to do."
     )
-    table = command(
+    table = _command(
         commands, "brokers", brokers, "What each broker can and cannot do, and how to connect it."
     )
     table.add_argument("--markdown", action="store_true", help="as the table of docs/brokers.md")
-    users = commands.add_parser("user", help="Manage accounts.").add_subparsers(
-        required=True, metavar="COMMAND"
-    )
-    add = command(
-        users, "add", user_add, "Make an account; the password is asked for, or read from standard input."
-    )
-    add.add_argument("email", metavar="EMAIL")
-    add.add_argument("--name", help="the name shown (default: the part before the @)")
-    add.add_argument("--role", choices=("standard", "admin", "superadmin"), default="standard")
-    rescue = command(
-        users,
-        "rescue",
-        user_rescue,
-        "Print a link that makes a new password, and take off the second factor.",
-    )
-    rescue.add_argument("email", metavar="EMAIL")
-    save = command(commands, "backup", backup, "Save the database into a file; DashTrade may be running.")
+    _user_commands(_group(commands, "user", "Manage accounts."))
+    save = _command(commands, "backup", backup, "Save the database into a file; DashTrade may be running.")
     save.add_argument("file", metavar="FILE", type=Path)
-    back = command(
+    back = _command(
         commands, "restore", restore, "Replace the database by a backup; DashTrade must be stopped."
     )
     back.add_argument("file", metavar="FILE", type=Path)
     back.add_argument("--yes", action="store_true", help="do not ask")
-    keys = commands.add_parser("key", help="Manage the encryption key.").add_subparsers(
-        required=True, metavar="COMMAND"
-    )
-    command(keys, "new", key_new, "Print a new key.")
-    command(
-        keys,
-        "rotate",
-        key_rotate,
-        "Put all stored secrets under a new key, or under the first of ENCRYPTION_KEY.",
-    )
-    command(
+    _key_commands(_group(commands, "key", "Manage the encryption key."))
+    _command(
         commands,
         "setup-link",
         setup_link,
         "Print the link that makes the first account, while there is none.",
     )
     return top
+
+
+def _user_commands(users: Any) -> None:
+    add = _command(
+        users, "add", user_add, "Make an account; the password is asked for, or read from standard input."
+    )
+    add.add_argument("email", metavar="EMAIL")
+    add.add_argument("--name", help="the name shown (default: the part before the @)")
+    add.add_argument("--role", choices=("standard", "admin", "superadmin"), default="standard")
+    rescue = _command(
+        users,
+        "rescue",
+        user_rescue,
+        "Print a link that makes a new password, and take off the second factor.",
+    )
+    rescue.add_argument("email", metavar="EMAIL")
+
+
+def _key_commands(keys: Any) -> None:
+    _command(keys, "new", key_new, "Print a new key.")
+    _command(
+        keys,
+        "rotate",
+        key_rotate,
+        "Put all stored secrets under a new key, or under the first of ENCRYPTION_KEY.",
+    )
+
+
+def _group(commands: Any, name: str, about: str) -> Any:
+    return commands.add_parser(name, help=about).add_subparsers(required=True, metavar="COMMAND")
+
+
+def _command(
+    where: Any, name: str, run: Callable[[Settings, argparse.Namespace], int], about: str
+) -> argparse.ArgumentParser:
+    made: argparse.ArgumentParser = where.add_parser(name, help=about, description=about)
+    made.set_defaults(run=run)
+    return made
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from typing import Any
 
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
@@ -17,95 +19,107 @@ from dashtrade.services.people.users import Denied
 
 log = logging.getLogger("dashtrade.api")
 
-# --- errors -------------------------------------------------------------------------------------------------
-
 
 def handle_errors(flask: Flask) -> None:
     """Whatever goes wrong, the answer is JSON that says what happened and what to do."""
+    for kind, handler in HANDLERS.items():
+        flask.register_error_handler(kind, handler)
 
-    @flask.errorhandler(Answer)
-    def _answer(error: Answer) -> Response:
-        if error.status == 429:
-            note_refusal(g.get("user"), "throttled")
-        return reply(error.body, error.status, error.headers)
 
-    @flask.errorhandler(Malformed)
-    def _malformed(error: Malformed) -> Response:
-        return reply(
-            {
-                "error": "bad_request",
-                "message": _sentence(error.message),
-                "hint": error.hint,
-                "field": error.where,
-            },
-            400,
-        )
+def _answer(error: Answer) -> Response:
+    if error.status == 429:
+        note_refusal(g.get("user"), "throttled")
+    return reply(error.body, error.status, error.headers)
 
-    @flask.errorhandler(NotFound)
-    def _not_found(error: NotFound) -> Response:
-        return reply({"error": "not_found", "message": _sentence(error.message), "hint": error.hint}, 404)
 
-    @flask.errorhandler(Refusal)
-    def _refusal(error: Refusal) -> Response:
-        return reply({"error": "conflict", "message": _sentence(error.message), "hint": error.hint}, 409)
-
-    @flask.errorhandler(Forbidden)
-    def _forbidden(error: Forbidden) -> Response:
-        note_refusal(g.get("user"))
-        return reply({"error": "forbidden", "message": _sentence(error.message), "hint": error.hint}, 403)
-
-    @flask.errorhandler(Denied)
-    def _denied(error: Denied) -> Response:
-        body = {
-            "error": "too_many_attempts" if error.retry_after else error.error,
+def _malformed(error: Malformed) -> Response:
+    return reply(
+        {
+            "error": "bad_request",
             "message": _sentence(error.message),
             "hint": error.hint,
-        }
-        return reply(
-            body,
-            429 if error.retry_after else 401,
-            {"Retry-After": str(error.retry_after)} if error.retry_after else None,
-        )
+            "field": error.where,
+        },
+        400,
+    )
 
-    @flask.errorhandler(DatabaseAway)
-    def _away(error: DatabaseAway) -> Response:
-        log.warning("%s", error)
-        body = {
-            "error": "unavailable",
-            "message": "The database cannot be used right now; nothing was changed.",
-            "hint": "Try again in a moment.",
-        }
-        return reply(body, 503, {"Retry-After": "2"})
 
-    @flask.errorhandler(HTTPException)
-    def _http(error: HTTPException) -> Response:
-        status = error.code or 400
-        name = (error.name or "error").lower().replace(" ", "_")
-        headers = (
-            {"Allow": ", ".join(error.valid_methods)}
-            if isinstance(error, MethodNotAllowed) and error.valid_methods
-            else None
-        )
-        return reply(
-            {
-                "error": name,
-                "message": _HTTP_WORDS.get(status, f"{error.name}."),
-                "hint": _HTTP_HINTS.get(status, "See /api/v1/openapi.json."),
-            },
-            status,
-            headers,
-        )
+def _not_found(error: NotFound) -> Response:
+    return reply({"error": "not_found", "message": _sentence(error.message), "hint": error.hint}, 404)
 
-    @flask.errorhandler(Exception)
-    def _unforeseen(error: Exception) -> Response:
-        log.exception("a request failed in an unforeseen way: %s %s", request.method, request.path)
-        body = {
-            "error": "internal",
-            "message": "Something went wrong on our side; it was logged.",
-            "hint": "Try again; if it stays, look into the log.",
-        }
-        return reply(body, 500)
 
+def _refusal(error: Refusal) -> Response:
+    return reply({"error": "conflict", "message": _sentence(error.message), "hint": error.hint}, 409)
+
+
+def _forbidden(error: Forbidden) -> Response:
+    note_refusal(g.get("user"))
+    return reply({"error": "forbidden", "message": _sentence(error.message), "hint": error.hint}, 403)
+
+
+def _denied(error: Denied) -> Response:
+    body = {
+        "error": "too_many_attempts" if error.retry_after else error.error,
+        "message": _sentence(error.message),
+        "hint": error.hint,
+    }
+    return reply(
+        body,
+        429 if error.retry_after else 401,
+        {"Retry-After": str(error.retry_after)} if error.retry_after else None,
+    )
+
+
+def _away(error: DatabaseAway) -> Response:
+    log.warning("%s", error)
+    body = {
+        "error": "unavailable",
+        "message": "The database cannot be used right now; nothing was changed.",
+        "hint": "Try again in a moment.",
+    }
+    return reply(body, 503, {"Retry-After": "2"})
+
+
+def _http(error: HTTPException) -> Response:
+    status = error.code or 400
+    name = (error.name or "error").lower().replace(" ", "_")
+    headers = (
+        {"Allow": ", ".join(error.valid_methods)}
+        if isinstance(error, MethodNotAllowed) and error.valid_methods
+        else None
+    )
+    return reply(
+        {
+            "error": name,
+            "message": _HTTP_WORDS.get(status, f"{error.name}."),
+            "hint": _HTTP_HINTS.get(status, "See /api/v1/openapi.json."),
+        },
+        status,
+        headers,
+    )
+
+
+def _unforeseen(error: Exception) -> Response:
+    log.exception("a request failed in an unforeseen way: %s %s", request.method, request.path)
+    body = {
+        "error": "internal",
+        "message": "Something went wrong on our side; it was logged.",
+        "hint": "Try again; if it stays, look into the log.",
+    }
+    return reply(body, 500)
+
+
+HANDLERS: dict[type[Exception], Callable[[Any], Response]] = {
+    Answer: _answer,
+    Malformed: _malformed,
+    NotFound: _not_found,
+    Refusal: _refusal,
+    Forbidden: _forbidden,
+    Denied: _denied,
+    DatabaseAway: _away,
+    HTTPException: _http,
+    Exception: _unforeseen,
+}
 
 _HTTP_WORDS = {
     404: "There is nothing at this address.",
