@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 import pydantic
@@ -12,6 +12,7 @@ from dashtrade.api.answers import Body
 from dashtrade.api.http import client_address, endpoint, password_turn, the_app
 from dashtrade.api.reading import Page, number_cursor, page
 from dashtrade.domain.access import Permission, Role, TokenScope, may
+from dashtrade.domain.notices.stored import Message
 from dashtrade.domain.people import User
 from dashtrade.domain.values import iso
 from dashtrade.services.people import credentials, invitations, second_factor, sessions, users
@@ -221,22 +222,22 @@ def messages(user: User, query: MessageList) -> dict[str, Any]:
     rows = message_service.messages(
         the_app(), user, before=number_cursor(query.cursor), limit=query.limit + 1, unread_only=query.unread
     )
-    return page(
-        rows,
-        query.limit,
-        lambda row: str(row.id),
-        lambda row: {
-            "id": row.id,
-            "at": iso(row.at),
-            "level": row.level,
-            "kind": row.kind,
-            "facts": row.facts,
-            "title": row.title,
-            "text": row.text,
-            "signal_id": row.signal_id,
-            "read_at": iso(row.read_at) if row.read_at else None,
-        },
-    )
+    return page(rows, query.limit, lambda row: str(row.id), _message)
+
+
+def _message(row: Message) -> dict[str, Any]:
+    said = row.words(UTC)
+    return {
+        "id": row.id,
+        "at": iso(row.at),
+        "level": row.level,
+        "kind": row.kind,
+        "facts": row.facts,
+        "title": said.title,
+        "text": said.text,
+        "signal_id": row.signal_id,
+        "read_at": iso(row.read_at) if row.read_at else None,
+    }
 
 
 class ReadUpTo(Body):

@@ -167,7 +167,7 @@ def risk_events(user: User, query: RiskEventList) -> dict[str, Any]:
             "kind": row.kind,
             "threshold": plain(row.threshold),
             "actual": plain(row.actual),
-            "action": row.action,
+            "action": words(row.action),
             "detail": words(row.detail),
             "reason_code": str(row.detail.code),
             "signal_id": row.signal_id,

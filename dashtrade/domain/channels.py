@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from dashtrade.domain.notices.stored import Message
+from dashtrade.domain.notices.wording_base import Words
 from dashtrade.domain.people import User
 
 MOST_TRIES = 8
@@ -28,10 +29,10 @@ class Undelivered(Exception):
 
 
 class Channel(Protocol):
-    def send(self, user: User, message: Message, *, key: str) -> None:
-        """Send it, or raise Undelivered. A delivery that is repeated, as after a crash between the sending
-        and the note of it, comes with the same `key`: by it the other side (or the channel) knows the
-        repeat."""
+    def send(self, user: User, message: Message, said: Words, *, key: str) -> None:
+        """Send it, `said` in the user's time zone, or raise Undelivered. A delivery that is repeated, as
+        after a crash between the sending and the note of it, comes with the same `key`: by it the other side
+        (or the channel) knows the repeat."""
 
 
 CHANNELS: dict[str, Channel] = {}  # by the name that deliveries are stored with

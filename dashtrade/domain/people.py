@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from dashtrade.domain.access import Role
 
@@ -26,3 +27,8 @@ class User:
     demo_until: datetime | None = None
     scope: str | None = None  # whose figures they chose to see last
     viewer: str = ""  # the admin who looks at this user's pages, and may not act on them
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """In which moments are told to them outside of a browser."""
+        return ZoneInfo(self.time_zone)

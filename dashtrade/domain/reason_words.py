@@ -383,6 +383,12 @@ WORDS: Mapping[Code, str | Callable[[Facts], str]] = {
     C.DAILY_LIMIT_REACHED: lambda f: (
         f"the day's loss of {money(f['loss'])} reached the daily limit of {money(f['limit'])}"
     ),
+    # --- what limits, exits and protections did
+    C.POSITION_CLOSED: "position closed",
+    C.POSITION_REDUCED: "position reduced",
+    C.POSITION_SPLIT: "position split",
+    C.BOT_CLOSED_AND_PAUSED: "position closed, bot paused",
+    C.ENTRIES_LOCKED: _locked,
     # --- nobody listens
     C.NO_BOT_ON_SYMBOL: "no bot trades {symbol}",
     C.NO_BOT_ON_TIMEFRAME: "no bot trades {symbol} on {timeframe}",

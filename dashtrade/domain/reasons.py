@@ -217,6 +217,13 @@ class Code(StrEnum):
     RISK_LIMIT_PASSED = "risk_limit_passed"
     DAILY_LIMIT_REACHED = "daily_limit_reached"
 
+    # --- what limits, exits and protections did
+    POSITION_CLOSED = "position_closed"
+    POSITION_REDUCED = "position_reduced"
+    POSITION_SPLIT = "position_split"
+    BOT_CLOSED_AND_PAUSED = "bot_closed_and_paused"
+    ENTRIES_LOCKED = "entries_locked"
+
     # --- nobody listens
     NO_BOT_ON_SYMBOL = "no_bot_on_symbol"
     NO_BOT_ON_TIMEFRAME = "no_bot_on_timeframe"
@@ -226,6 +233,9 @@ class Code(StrEnum):
     BOT_TRADES_OTHER_SYMBOL = "bot_trades_other_symbol"
     BOT_ON_OTHER_TIMEFRAME = "bot_on_other_timeframe"
 
+
+# The facts that are moments, by name, so that one that is read back is a moment again.
+MOMENTS = frozenset({"good_until", "last", "now", "opens_at", "quoted", "until"})
 
 Fact: TypeAlias = "str | int | Decimal | datetime | Reason | tuple[Reason, ...]"
 
@@ -275,7 +285,10 @@ def stored(given: Reason) -> str:
 
 def as_data(given: Reason) -> dict[str, Any]:
     """A code and its facts as plain values, exact: what REST tells beside the words."""
-    return {"code": str(given.code), "facts": {name: _plain(fact) for name, fact in given.facts.items()}}
+    return {
+        "code": str(given.code),
+        "facts": {name: _plain(name, fact) for name, fact in given.facts.items()},
+    }
 
 
 def numbers_of(given: Reason) -> dict[str, str]:
@@ -285,15 +298,17 @@ def numbers_of(given: Reason) -> dict[str, str]:
         if isinstance(fact, Reason):
             found = numbers_of(fact) | found
         elif not isinstance(fact, tuple):
-            found[name] = str(_plain(fact))
+            found[name] = str(_plain(name, fact))
     return found
 
 
-def _plain(fact: Fact) -> Any:
+def _plain(name: str, fact: Fact) -> Any:
     match fact:
         case Decimal():
             return plain(fact)
         case datetime():
+            if name not in MOMENTS:
+                raise TypeError(f"a fact called {name} is no moment: name it in MOMENTS")
             return iso(fact)
         case Reason():
             return as_data(fact)
@@ -316,10 +331,12 @@ def from_data(found: Mapping[str, Any]) -> Reason:
     """A code of a newer DashTrade is read as what it was called."""
     if found["code"] not in set(Code):
         return told(str(found["code"]).replace("_", " "))
-    return Reason(Code(found["code"]), {name: _read(value) for name, value in found["facts"].items()})
+    return Reason(Code(found["code"]), {name: _read(name, value) for name, value in found["facts"].items()})
 
 
-def _read(value: Any) -> Fact:
+def _read(name: str, value: Any) -> Fact:
+    if name in MOMENTS:
+        return datetime.fromisoformat(value)
     if isinstance(value, dict):
         return from_data(value)
     if isinstance(value, list):

@@ -1,29 +1,56 @@
 """The sentences of reasons: the one place that makes them, when somebody reads.
 
 Each begins small and ends without a full stop, as it stands in lists, stories and within other sentences;
-pages begin it with a capital. The texts themselves stand in `reason_words.py`."""
+pages begin it with a capital. Moments in it are told in the reader's time zone. The texts themselves stand in
+`reason_words.py`."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import fields, is_dataclass, replace
+from datetime import datetime, tzinfo
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from dashtrade.domain.reason_words import WORDS
 from dashtrade.domain.reasons import Fact, Reason
-from dashtrade.domain.values import iso, plain
+from dashtrade.domain.values import plain
+
+T = TypeVar("T")
 
 
-def words(given: Reason) -> str:
-    made = WORDS[given.code]
-    facts = {name: _as_text(fact) for name, fact in given.facts.items()}
+def words(given: Reason, zone: tzinfo | None = None) -> str:
+    """Moments in the reader's `zone`; without one in that which they carry: UTC, as they are stored."""
+    here = given if zone is None else in_zone(given, zone)
+    made = WORDS[here.code]
+    facts = {name: _as_text(fact) for name, fact in here.facts.items()}
     return made.format_map(facts) if isinstance(made, str) else made(facts)
 
 
-def sentence(given: Reason) -> str:
+def sentence(given: Reason, zone: tzinfo | None = None) -> str:
     """On its own: with a capital and a full stop."""
-    text = words(given)
+    text = words(given, zone)
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?', '!')) else '.'}" if text else ""
+
+
+def in_zone(given: T, zone: tzinfo) -> T:
+    """A reason, or a record with reasons, whose moments carry that zone."""
+    moved: Any = given
+    if isinstance(given, datetime):
+        moved = given.astimezone(zone)
+    elif isinstance(given, Reason):
+        moved = Reason(given.code, {name: in_zone(fact, zone) for name, fact in given.facts.items()})
+    elif isinstance(given, tuple):
+        moved = tuple(in_zone(one, zone) for one in given)
+    elif is_dataclass(given) and not isinstance(given, type):
+        held = {field.name: getattr(given, field.name) for field in fields(given)}
+        moved = replace(given, **{name: in_zone(value, zone) for name, value in held.items()})
+    return moved  # type: ignore[no-any-return]
+
+
+def moment(at: datetime) -> str:
+    """In the zone that it carries."""
+    clock = f"{at:%H:%M:%S}" if at.second else f"{at:%H:%M}"
+    return f"{at.day} {at:%b %Y} {clock} {at:%Z}"
 
 
 def _as_text(fact: Fact) -> Any:
@@ -31,7 +58,7 @@ def _as_text(fact: Fact) -> Any:
         case Decimal():
             return plain(fact)
         case datetime():
-            return iso(fact)
+            return moment(fact)
         case Reason():
             return words(fact)
         case tuple():

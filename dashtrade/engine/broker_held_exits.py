@@ -155,7 +155,7 @@ def ended(conn: sa.Connection, leg: Order, now: datetime) -> None:
             kind=kind_of(leg),
             threshold=leg.stop_price or leg.limit_price or ZERO,
             actual=leg.average_price or ZERO,
-            action="position reduced" if bot.position.quantity else "position closed",
+            action=Reason(Code.POSITION_REDUCED if bot.position.quantity else Code.POSITION_CLOSED),
             detail=reason(Code.EXIT_FILLED_AT_BROKER, exit=kind_of(leg).label, price=_price(leg)),
             signal_id=leg.signal_id,
         )

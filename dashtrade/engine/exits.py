@@ -72,7 +72,7 @@ def _trigger(conn: sa.Connection, bot: Bot, hit: Trigger, mark: Decimal, now: da
         kind=hit.kind,
         threshold=hit.price,
         actual=mark,
-        action="position closed" if hit.quantity is None else "position reduced",
+        action=Reason(Code.POSITION_CLOSED if hit.quantity is None else Code.POSITION_REDUCED),
         detail=reached,
         signal_id=receipt.signal_id,
     )

@@ -212,7 +212,7 @@ def split(conn: sa.Connection, bot: Bot, ratio: Decimal, words: str, now: dateti
         kind="split",
         threshold=bot.position.quantity,
         actual=after.quantity,
-        action="position split",
+        action=Reason(Code.POSITION_SPLIT),
         detail=told(words),
         signal_id=None,
     )

@@ -17,8 +17,8 @@ from dashtrade.domain.bots import Bot
 from dashtrade.domain.decisions.outcomes import Check, Wait
 from dashtrade.domain.decisions.view import WaitingEntry
 from dashtrade.domain.notices.trading import CloseWaitsForMarket, EntriesLocked, EntryWaitsForMarket
-from dashtrade.domain.protections import Fired, Guard, Needs, Scope, Target, locked_words
-from dashtrade.domain.reasons import NO_REASON, Code, Reason, numbers_of
+from dashtrade.domain.protections import Fired, Guard, Needs, Scope, Target
+from dashtrade.domain.reasons import NO_REASON, Code, Fact, Reason, numbers_of, reason
 from dashtrade.domain.signals import Action
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import plain
@@ -161,7 +161,9 @@ def _put_lock(conn: sa.Connection, bot: Bot, fired: Fired, signal_id: str, now: 
     guard, lock = fired.guard, fired.lock
     scope, scope_id = (Scope.BOT, bot.id) if lock.target is Target.BOT else (guard.scope, guard.scope_id)
     symbol = bot.symbol if lock.target is Target.SYMBOL else None
-    said = locked_words(scope, symbol, lock.until)
+    locked: dict[str, Fact] = {"scope": str(scope)}
+    locked |= {"symbol": symbol.short} if symbol else {}
+    locked |= {"until": lock.until} if lock.until else {}
     table.add_lock(
         conn,
         user_id=bot.user_id,
@@ -184,7 +186,7 @@ def _put_lock(conn: sa.Connection, bot: Bot, fired: Fired, signal_id: str, now: 
         kind=guard.rule.kind,
         threshold=lock.limit,
         actual=lock.actual,
-        action=said,
+        action=reason(Code.ENTRIES_LOCKED, **locked),
         detail=lock.reason,
         signal_id=signal_id,
     )

@@ -210,7 +210,7 @@ def _stop_bot(conn: sa.Connection, seen: Bot, alarm: Alarm, now: datetime) -> li
         kind=alarm.kind,
         threshold=alarm.threshold,
         actual=alarm.actual,
-        action="position closed, bot paused",
+        action=Reason(Code.BOT_CLOSED_AND_PAUSED),
         detail=alarm.reason,
         signal_id=receipt.signal_id,
     )

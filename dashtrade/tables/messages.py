@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -11,9 +11,8 @@ import sqlalchemy as sa
 from dashtrade import security_log
 from dashtrade.domain.channels import CHANNELS
 from dashtrade.domain.notices.base import Level, Notice
-from dashtrade.domain.notices.stored import KINDS, Message, facts_of, notice_of
-from dashtrade.domain.notices.wording import Words
-from dashtrade.domain.notices.wording import words as words_of_notice
+from dashtrade.domain.notices.stored import Message, facts_of, notice_of
+from dashtrade.domain.notices.wording_base import Words
 from dashtrade.tables import deliveries
 from dashtrade.tables.base import (
     BigId,
@@ -110,24 +109,16 @@ def get(conn: sa.Connection, owner: int, message_id: int) -> Message | None:
 
 
 def words_of(row: Any) -> Words:
-    """One from before kinds were stored has its words with it."""
-    if row.kind is None:
-        return Words(row.title, row.text)
-    return words_of_notice(notice_of(row.kind, row.facts))
+    return _message(row).words(UTC)
 
 
 def _message(row: Any) -> Message:
-    title, text = words_of(row)
     return Message(
         id=row.id,
         at=row.created_at,
         level=Level(row.level),
-        kind=row.kind,
-        # one from before reasons were stored is told in the form of today
-        facts=facts_of(notice_of(row.kind, row.facts)) if row.kind is not None else None,
-        title=title,
-        text=text,
-        page=KINDS[row.kind].page if row.kind is not None else None,
+        notice=notice_of(row.kind, row.facts) if row.kind is not None else None,
+        written=Words(row.title, row.text),
         signal_id=row.signal_id,
         read_at=row.read_at,
     )

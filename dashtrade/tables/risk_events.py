@@ -20,7 +20,7 @@ risk_events = sa.Table(
     words("kind"),
     exact("threshold"),
     exact("actual"),
-    words("action"),
+    why("action"),
     why("detail"),
     words("signal_id", nullable=True),
     sa.Index("ix_bot_risk_events_user_id", "user_id", "id"),

@@ -252,7 +252,7 @@ def test_whom_that_does_not_help_is_told_once_a_day_and_sees_it_on_the_pages(
     assert len(ann.told(StorageNearlyFull)) == 2
     [item] = storage_items(ann)
     assert (item.kind, item.severity) == (AttentionKind.STORAGE_FULL, Level.ERROR)
-    _, detail = attention_list.words(item)
+    _, detail = attention_list.words(ann.user, item)
     assert "Exits still pass" in detail and "DASHTRADE_USER_MB" in detail
 
 

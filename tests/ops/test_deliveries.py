@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +15,8 @@ from dashtrade.context import App
 from dashtrade.domain.channels import CHANNELS, MOST_TRIES, Undelivered, retry_after
 from dashtrade.domain.notices.people import BrokerAnswers
 from dashtrade.domain.notices.stored import Message
+from dashtrade.domain.notices.trading import EntryWaitsForMarket
+from dashtrade.domain.notices.wording_base import Words
 from dashtrade.domain.people import User
 from dashtrade.services.notifications.deliver import deliver_due
 from dashtrade.tables import deliveries as table
@@ -34,14 +36,16 @@ class FakeChannel:
 
     reached: dict[str, str] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
     before: list[BaseException] = field(default_factory=list)  # raised before it is sent, one a call
     after: list[BaseException] = field(default_factory=list)  # raised once it is sent
 
-    def send(self, user: User, message: Message, *, key: str) -> None:
+    def send(self, user: User, message: Message, said: Words, *, key: str) -> None:
         self.calls.append(key)
+        self.texts.append(said.text)
         if self.before:
             raise self.before.pop(0)
-        self.reached.setdefault(key, f"{user.email}: {message.title}")
+        self.reached.setdefault(key, f"{user.email}: {said.title}")
         if self.after:
             raise self.after.pop(0)
 
@@ -87,6 +91,18 @@ def test_a_notice_is_sent_once(app: App, ann: Person, channel: FakeChannel):
     assert states(app) == [("sent", 1)] and rows(app)[0].next_try_at is None
     assert list(channel.reached.values()) == ["ann@example.com: Live: the broker answers again"]
     assert deliver_due(app) == 0 and len(channel.calls) == 1
+
+
+def test_a_notice_is_sent_with_its_moments_in_the_zone_of_its_user(
+    app: App, ann: Person, channel: FakeChannel
+):
+    ann.does("PATCH", "/users/me", {"time_zone": "Asia/Tokyo"})
+    at = datetime(2025, 6, 9, 13, 30, tzinfo=UTC)
+    notice = EntryWaitsForMarket(bot="Turtle", symbol="NYSE:AAPL-EQ", retry_at=at)
+    app.db.write(lambda conn: messages.notify(conn, ann.user.id, notice, now=app.clock.now()))
+    deliver_due(app)
+    assert "9 Jun 2025 22:30 JST" in channel.texts[0]
+    assert "9 Jun 2025 13:30 UTC" in ann.get("/messages")["items"][0]["text"], "REST tells UTC"
 
 
 def test_what_is_undone_is_not_delivered(app: App, ann: Person, channel: FakeChannel):

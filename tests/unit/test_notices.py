@@ -11,6 +11,7 @@ from enum import Enum
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -18,11 +19,12 @@ from hypothesis import strategies as st
 
 from dashtrade.domain.as_json import NotOfThatKind
 from dashtrade.domain.exits.wording import ExitLine
+from dashtrade.domain.notices import wording_base
 from dashtrade.domain.notices.base import Level, Notice, Page
 from dashtrade.domain.notices.stored import KINDS, facts_of, notice_of
 from dashtrade.domain.notices.trading import OrderFilled, PositionLeft
 from dashtrade.domain.notices.wording import words
-from dashtrade.domain.reasons import Code, Reason
+from dashtrade.domain.reasons import MOMENTS, Code, Reason
 from dashtrade.domain.values import OrderSide
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,7 +44,7 @@ FILLED = OrderFilled(
 def test_what_is_stored_is_read_as_words(stored: dict[str, Any]):
     notice = notice_of(stored["kind"], stored["facts"])
     assert facts_of(notice) == stored["facts"]
-    assert words(notice) == (stored["title"], stored["text"])
+    assert words(notice, UTC) == (stored["title"], stored["text"])
 
 
 @pytest.mark.parametrize(
@@ -65,8 +67,18 @@ def test_a_sentence_that_an_older_notice_holds_stays_that_sentence(
     kind: str, older: dict[str, Any], now: str
 ):
     notice = notice_of(kind, older)
-    assert words(notice).text == now
+    assert words(notice, UTC).text == now
     assert notice_of(kind, facts_of(notice)) == notice, "and can be stored as a reason"
+
+
+def test_moments_are_told_in_the_zone_of_the_reader():
+    [waits] = [stored for stored in SAMPLES if stored["kind"] == "close_waits_for_market"]
+    locked = next(stored for stored in SAMPLES if stored["kind"] == "entries_locked")
+    told = [
+        words(notice_of(one["kind"], one["facts"]), ZoneInfo("Europe/Berlin")).text for one in (waits, locked)
+    ]
+    assert "9 Jun 2025 15:30 CEST" in told[0] and "UTC" not in told[0]
+    assert "4 Jun 2025 16:10 CEST" in told[1] and "4 Jun 2025 18:10 CEST" in told[1] and "UTC" not in told[1]
 
 
 def test_there_is_a_sample_of_every_kind():
@@ -75,7 +87,7 @@ def test_there_is_a_sample_of_every_kind():
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_every_kind_is_whole(kind: type[Notice]):
-    assert words.dispatch(kind) is not words.dispatch(Notice), "it has words"
+    assert wording_base.words.dispatch(kind) is not wording_base.words.dispatch(Notice), "it has words"
     assert isinstance(kind.level, Level) and isinstance(kind.page, Page)
     assert all(kind is KINDS[kind.kind] for kind in KINDS.values()), "no two have one name"
 
@@ -102,6 +114,9 @@ def test_sentences_end_once():
 # --- as they are stored -------------------------------------------------------------------------------------
 
 
+NAMES = st.text().filter(lambda name: name not in MOMENTS)
+
+
 def some(hint: Any) -> st.SearchStrategy[Any]:
     """Any value of a fact's declared type."""
     args = get_args(hint)
@@ -113,7 +128,7 @@ def some(hint: Any) -> st.SearchStrategy[Any]:
     if isinstance(hint, type) and issubclass(hint, Enum):
         return st.sampled_from(hint)
     if hint is Reason:
-        return st.builds(Reason, st.sampled_from(Code), st.dictionaries(st.text(), st.text(), max_size=2))
+        return st.builds(Reason, st.sampled_from(Code), st.dictionaries(NAMES, st.text(), max_size=2))
     if hint in (PositionLeft, ExitLine):
         return records(hint)
     return {
@@ -142,7 +157,7 @@ def test_exits_that_were_stored_as_sentences_are_left_out():
     stored = next(one for one in SAMPLES if one["kind"] == "exits_taken_over")["facts"]
     old = notice_of("exits_taken_over", stored | {"exits": ["take profit at 110", "stop at 95"]})
     assert old == notice_of("exits_taken_over", stored | {"exits": []})
-    assert words(old).text.endswith("while it runs.")
+    assert words(old, UTC).text.endswith("while it runs.")
 
 
 def test_decimals_are_stored_digit_for_digit():

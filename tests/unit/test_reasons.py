@@ -3,31 +3,44 @@ readable."""
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dashtrade.domain.reason_words import WORDS
-from dashtrade.domain.reasons import NO_REASON, Code, Reason, numbers_of, read_stored, reason, stored, told
+from dashtrade.domain.reasons import (
+    MOMENTS,
+    NO_REASON,
+    Code,
+    Reason,
+    as_data,
+    numbers_of,
+    read_stored,
+    reason,
+    stored,
+    told,
+)
 from dashtrade.domain.wording import sentence, words
 
+names = st.text(min_size=1, max_size=8).filter(lambda name: name not in MOMENTS)
 facts = st.recursive(
     st.text(max_size=20)
     | st.integers(-(10**9), 10**9)
-    | st.decimals(allow_nan=False, allow_infinity=False, places=6, min_value=-(10**9), max_value=10**9)
-    | st.datetimes(timezones=st.just(UTC)),
-    lambda inner: st.builds(
-        Reason,
-        st.sampled_from([*Code][1:]),
-        st.dictionaries(st.text(min_size=1, max_size=8), inner, max_size=3),
-    ),
+    | st.decimals(allow_nan=False, allow_infinity=False, places=6, min_value=-(10**9), max_value=10**9),
+    lambda inner: st.builds(Reason, st.sampled_from([*Code][1:]), st.dictionaries(names, inner, max_size=3)),
     max_leaves=6,
 )
 reasons = st.builds(
-    Reason, st.sampled_from([*Code][1:]), st.dictionaries(st.text(min_size=1, max_size=8), facts, max_size=4)
+    lambda code, others, moments: Reason(code, others | moments),
+    st.sampled_from([*Code][1:]),
+    st.dictionaries(names, facts, max_size=4),
+    st.dictionaries(st.sampled_from(sorted(MOMENTS)), st.datetimes(timezones=st.just(UTC)), max_size=2),
 )
 
 
@@ -59,9 +72,26 @@ def test_a_reason_within_a_reason_is_told_within_its_sentence():
     assert numbers_of(why) == {"cooldown": "600", "left": "12"}
 
 
-def test_times_are_told_in_utc():
-    why = reason(Code.TOO_OLD, good_until=datetime(2026, 1, 2, 3, 4, tzinfo=UTC), late="5")
-    assert words(why).startswith("the alert is too old: it was good until 2026-01-02T03:04:00")
+def test_moments_are_stored_in_utc_and_told_in_the_zone_of_the_reader():
+    late = reason(Code.TOO_OLD, good_until=datetime(2026, 1, 2, 3, 4, tzinfo=UTC), late="5")
+    why = reason(Code.EXIT_ONLY, because=late)
+    for one in (why, read_stored(stored(why))):
+        assert as_data(one)["facts"]["because"]["facts"]["good_until"] == "2026-01-02T03:04:00.000Z"
+        assert "until 2 Jan 2026 03:04 UTC, 5 s" in words(one)
+        assert "until 1 Jan 2026 22:04 EST, 5 s" in sentence(one, ZoneInfo("America/New_York"))
+
+
+def test_a_moment_under_a_name_that_is_none_of_a_moment_is_not_stored():
+    with pytest.raises(TypeError, match="MOMENTS"):
+        stored(reason(Code.DUST, left=datetime(2026, 1, 2, 3, 4, tzinfo=UTC)))
+
+
+def test_pages_tell_reasons_in_their_users_zone():
+    """By `kit.format`, which knows the zone."""
+    ui = Path(__file__).parents[2] / "dashtrade" / "ui"
+    makes = re.compile(r"domain import .*\bwording\b|domain\.wording\b")
+    reads = [file for file in ui.rglob("*.py") if makes.search(file.read_text(encoding="utf-8"))]
+    assert reads == [ui / "kit" / "format.py"]
 
 
 @pytest.mark.parametrize("text", ["nothing to close: the bot owns nothing", '{"a": 1}', "Insufficient funds"])

@@ -5,13 +5,14 @@ What is stored has to stay readable: a kind keeps its name, and a fact its name 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, tzinfo
 
 from dashtrade.domain.as_json import JsonValue, NotOfThatKind, from_json, to_json
 from dashtrade.domain.notices import people, trading
 from dashtrade.domain.notices.base import Level, Notice, Page
 from dashtrade.domain.notices.trading import ExitsTakenOver
+from dashtrade.domain.notices.wording import words
+from dashtrade.domain.notices.wording_base import Words
 
 KINDS: dict[str, type[Notice]] = {
     kind.kind: kind
@@ -23,19 +24,33 @@ KINDS: dict[str, type[Notice]] = {
 
 @dataclass(frozen=True)
 class Message:
-    """A notice as its user reads it. `kind`, `facts` and `page` are None in messages from before they were
-    stored: their words are as they were written."""
+    """A notice on its way to its user. One from before kinds were stored has none, and its words as they were
+    `written`."""
 
     id: int
     at: datetime
     level: Level
-    kind: str | None
-    facts: dict[str, Any] | None
-    title: str
-    text: str
-    page: Page | None
+    notice: Notice | None
+    written: Words
     signal_id: str | None
     read_at: datetime | None
+
+    def words(self, zone: tzinfo) -> Words:
+        """In the reader's time zone."""
+        return words(self.notice, zone) if self.notice is not None else self.written
+
+    @property
+    def kind(self) -> str | None:
+        return self.notice.kind if self.notice is not None else None
+
+    @property
+    def facts(self) -> dict[str, JsonValue] | None:
+        """In the form of today, however it was stored."""
+        return facts_of(self.notice) if self.notice is not None else None
+
+    @property
+    def page(self) -> Page | None:
+        return self.notice.page if self.notice is not None else None
 
 
 def facts_of(notice: Notice) -> dict[str, JsonValue]:

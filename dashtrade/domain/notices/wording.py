@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-# imported to register their words
-from dashtrade.domain.notices import wording_people, wording_trading  # noqa: F401
-from dashtrade.domain.notices.wording_base import Words, words
+from datetime import tzinfo
 
-__all__ = ["Words", "words"]
+# imported to register their words
+from dashtrade.domain.notices import wording_base, wording_people, wording_trading  # noqa: F401
+from dashtrade.domain.notices.base import Notice
+from dashtrade.domain.notices.wording_base import Words
+from dashtrade.domain.wording import in_zone
+
+
+def words(notice: Notice, zone: tzinfo) -> Words:
+    """With its moments in the reader's zone."""
+    return wording_base.words(in_zone(notice, zone))

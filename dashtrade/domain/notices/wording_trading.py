@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from decimal import Decimal
 
 from dashtrade.domain import protections, wording
@@ -10,6 +9,7 @@ from dashtrade.domain.exits.wording import exit_words
 from dashtrade.domain.notices import trading as n
 from dashtrade.domain.notices.wording_base import Words, words
 from dashtrade.domain.position_mismatch import ratio_words, words_of
+from dashtrade.domain.reasons import Code, Fact, reason
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import OrderSide, money, plain
 from dashtrade.domain.wording import sentence
@@ -31,10 +31,6 @@ def _traded(side: OrderSide) -> str:
 
 def _price(price: Decimal) -> str:
     return plain(round(price, 8))
-
-
-def _time(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%d %b %H:%M} UTC"
 
 
 # --- alerts and orders --------------------------------------------------------------------------------------
@@ -63,7 +59,7 @@ def _(notice: n.EntryWaitsForMarket) -> Words:
     return Words(
         f"{symbol}: the entry waits for the market",
         f"{notice.bot}: the market of {symbol} is closed. The entry is queued and re-evaluated at "
-        f"{_time(notice.retry_at)}. A later close, cancel or opposite entry replaces it.",
+        f"{wording.moment(notice.retry_at)}. A later close, cancel or opposite entry replaces it.",
     )
 
 
@@ -74,7 +70,7 @@ def _(notice: n.CloseWaitsForMarket) -> Words:
         f"{symbol}: the close waits for the market",
         f"{notice.bot}: the market of {symbol} is closed. The close is queued until the market opens; next "
         "try at "
-        f"{_time(notice.retry_at)}.",
+        f"{wording.moment(notice.retry_at)}.",
     )
 
 
@@ -126,7 +122,8 @@ def _(notice: n.OrderRecovered) -> Words:
     order = _order(notice.side, notice.quantity, notice.symbol)
     return Words(
         f"{notice.bot}: an order was found at the broker",
-        f"The order to {order} of {_time(notice.placed_at)} carries this bot's id and was not on record "
+        f"The order to {order} of {wording.moment(notice.placed_at)} carries this bot's id and was not on "
+        "record "
         "here. The "
         "bot now has it, and its fills are booked. If you restored a backup, check the bot's history.",
     )
@@ -162,8 +159,10 @@ def _(notice: n.BotStopped) -> Words:
 
 @words.register
 def _(notice: n.EntriesLocked) -> Words:
-    symbol = Symbol.parse(notice.locked_symbol) if notice.locked_symbol else None
-    effect = protections.locked_words(notice.scope, symbol, notice.until)
+    facts: dict[str, Fact] = {"scope": str(notice.scope)}
+    facts |= {"symbol": _short(notice.locked_symbol)} if notice.locked_symbol else {}
+    facts |= {"until": notice.until} if notice.until else {}
+    effect = wording.words(reason(Code.ENTRIES_LOCKED, **facts))
     return Words(
         f"{protections.KINDS[notice.protection].title}: entries are locked",
         (

@@ -7,7 +7,6 @@ the pages and the documentation are drawn from this list."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
 
@@ -38,8 +37,7 @@ from dashtrade.domain.protections.order_rate import OrderRate
 from dashtrade.domain.protections.stale_price import StalePrice
 from dashtrade.domain.protections.stop_streak import StopStreak
 from dashtrade.domain.protections.wide_spread import WideSpread
-from dashtrade.domain.symbols import Symbol
-from dashtrade.domain.values import Malformed, iso, plain
+from dashtrade.domain.values import Malformed, plain
 
 __all__ = [
     "ALWAYS",
@@ -59,7 +57,6 @@ __all__ = [
     "Standing",
     "Target",
     "describe",
-    "locked_words",
     "read",
     "read_settings",
     "settings_of",
@@ -120,18 +117,6 @@ def _check_limits(protection: Any, scope: Scope) -> None:
             where="settings",
             hint="Send amount, percent or both; the lower of the two holds.",
         )
-
-
-_WHOSE = {Scope.BOT: "this bot", Scope.ACCOUNT: "this account", Scope.USER: "all your bots"}
-
-
-def locked_words(scope: Scope, symbol: Symbol | None, until: datetime | None) -> str:
-    """What is locked, and until when, as a user reads it."""
-    what = f" on {symbol.short}" if symbol else ""
-    return (
-        f"entries of {_WHOSE[scope]}{what} are locked "
-        f"{f'until {iso(until)}' if until else 'until you unlock them'}"
-    )
 
 
 def describe() -> list[dict[str, Any]]:

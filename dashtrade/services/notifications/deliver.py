@@ -46,7 +46,7 @@ def _error_of(app: App, claim: table.Claim) -> str | None:
     if user is None or message is None:
         return "the message or its user is gone"
     try:
-        CHANNELS[claim.channel].send(user, message, key=f"delivery-{claim.id}")
+        CHANNELS[claim.channel].send(user, message, message.words(user.zone), key=f"delivery-{claim.id}")
     except Undelivered as error:
         return str(error)
     except Exception as error:  # a mistake in one channel does not hold up the others

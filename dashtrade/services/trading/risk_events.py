@@ -22,7 +22,7 @@ class RiskEvent:
     kind: str
     threshold: Decimal
     actual: Decimal
-    action: str
+    action: Reason
     detail: Reason
     signal_id: str | None
 

@@ -3,6 +3,7 @@ told."""
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Any
 
 import sqlalchemy as sa
@@ -230,4 +231,4 @@ def _filled(conn: sa.Connection, owner: int, signal_id: str) -> list[Line]:
 
 def _told(conn: sa.Connection, owner: int, signal_id: str) -> list[Line]:
     found = message_table.for_signal(conn, owner, signal_id)
-    return [(m.at, 30, "message", m.text, {}) for m in found]
+    return [(m.at, 30, "message", m.words(UTC).text, {}) for m in found]

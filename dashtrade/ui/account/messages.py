@@ -11,7 +11,7 @@ from dashtrade.domain.notices.base import Level, Page
 from dashtrade.domain.notices.stored import Message
 from dashtrade.domain.people import User
 from dashtrade.services.people import messages as message_service
-from dashtrade.ui.kit.format import count, moment
+from dashtrade.ui.kit.format import count, moment, zone
 from dashtrade.ui.shell.errors import trying
 from dashtrade.ui.shell.page import panel
 
@@ -67,13 +67,14 @@ def messages(app: App, user: User) -> None:
 
 
 def _line(user: User, message: Message) -> str:
-    title = escape(message.title)
+    said = message.words(zone(user))
+    title = escape(said.title)
     if (path := _path(message)) is not None:
         title = f'<a href="{escape(path)}" target="_self">{title}</a>'
     return (
         f'<li class="{MARKS[message.level]}"><i></i><span>'
         f"{title if message.read_at else f'<b>{title}</b>'}"
-        f"<small>{escape(message.text)}</small></span><time>{moment(user, message.at)}</time></li>"
+        f"<small>{escape(said.text)}</small></span><time>{moment(user, message.at)}</time></li>"
     )
 
 

@@ -36,7 +36,7 @@ from dashtrade.ui.kit.format import (
     percent,
     price,
     quantity,
-    sentence,
+    reason_sentence,
     signed,
     text,
     tone,
@@ -72,7 +72,7 @@ def show(app: App, user: User, bot_id: int) -> None:
         st.caption(f"{text(bot.symbol.short)} · {bot.timeframe.shown} · {text(_size(bot))}", width="content")
     if not bot.is_active and bot.paused_reason.code is not Code.PAUSED_BY_USER:
         st.warning(
-            f"{text(sentence(bot.paused_reason))} Resume it when you have looked into it.",
+            f"{text(reason_sentence(user, bot.paused_reason))} Resume it when you have looked into it.",
             icon=":material/pause_circle:",
         )
     _now(bot_id)

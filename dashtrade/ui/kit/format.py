@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
+from dashtrade.domain import wording
 from dashtrade.domain.people import User
 from dashtrade.domain.reasons import Reason
 from dashtrade.domain.values import plain
-from dashtrade.domain.wording import words
 
 MINUS = "−"
 _MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")
@@ -44,9 +44,17 @@ def text(raw: object) -> str:
     return _MARKUP.sub(r"\\\1", " ".join(str(raw).split()))
 
 
-def sentence(raw: str | Reason) -> str:
-    said = words(raw) if isinstance(raw, Reason) else raw
-    return f"{said[:1].upper()}{said[1:]}".rstrip(".") + "."
+def sentence(raw: str) -> str:
+    return f"{raw[:1].upper()}{raw[1:]}".rstrip(".") + "."
+
+
+def reason_words(user: User, why: Reason) -> str:
+    """With its moments in the user's time zone."""
+    return wording.words(why, zone(user))
+
+
+def reason_sentence(user: User, why: Reason) -> str:
+    return wording.sentence(why, zone(user))
 
 
 # the other currencies, and all coins, are named behind the number

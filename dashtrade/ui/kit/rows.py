@@ -20,7 +20,7 @@ from dashtrade.domain.values import Side
 from dashtrade.services.accounts.prices import Holding
 from dashtrade.ui.kit import live_cells
 from dashtrade.ui.kit.components import Cell, Column, Row
-from dashtrade.ui.kit.format import moment, price, quantity, sentence, status
+from dashtrade.ui.kit.format import moment, price, quantity, reason_sentence, status
 from dashtrade.ui.shell import scope
 
 ORIGINS = {
@@ -119,7 +119,7 @@ def signal_rows(user: User, found: Sequence[Any], *, brief: bool = False) -> tup
             cells=[
                 Cell(text=what(row), sub=_frame(row)),
                 Cell(text=status(row.status)[0], tone=status(row.status)[1], badge=True),
-                Cell(text=sentence(row.reason) if row.reason else "–"),
+                Cell(text=reason_sentence(user, row.reason) if row.reason else "–"),
                 Cell(
                     text="Replay"
                     if row.sender.startswith("replay of ")

@@ -9,15 +9,15 @@ from typing import Any
 import streamlit as st
 
 from dashtrade.context import App
-from dashtrade.domain import wording
 from dashtrade.domain.notices.base import Level
+from dashtrade.domain.people import User
 from dashtrade.domain.protections import KINDS
 from dashtrade.domain.symbols import Symbol
 from dashtrade.services.bots import bots as bot_service
 from dashtrade.services.operations import quotas
 from dashtrade.services.trading.attention import AttentionItem, AttentionKind
 from dashtrade.ui.kit.components import Cell, Column, Row, table
-from dashtrade.ui.kit.format import ago, sentence
+from dashtrade.ui.kit.format import ago, reason_words, sentence
 from dashtrade.ui.positions import mismatch_dialog
 from dashtrade.ui.shell.errors import trying
 from dashtrade.ui.shell.page import guard
@@ -26,14 +26,14 @@ SHOWN = 4  # the worst come first
 TONES = {Level.ERROR: "down", Level.WARNING: "warn"}
 
 
-def show(app: App, items: Sequence[AttentionItem]) -> None:
+def show(app: App, user: User, items: Sequence[AttentionItem]) -> None:
     if not items:
         st.html('<ul class="dt-list"><li class="dt-up"><i></i><span>No open issues</span></li></ul>')
         return
     now = app.clock.now()
     rows = []
     for number, item in enumerate(items[:SHOWN]):
-        title, detail = words(item)
+        title, detail = words(user, item)
         rows.append(
             Row(
                 id=str(number),
@@ -76,13 +76,13 @@ def link(item: AttentionItem) -> tuple[str, dict[str, str]]:
     return f"pages/{item.page}.py", query
 
 
-def words(item: AttentionItem) -> tuple[str, str]:
+def words(user: User, item: AttentionItem) -> tuple[str, str]:
     """What it is, and more of it."""
     facts: Any = item.facts
     match item.kind:
         case AttentionKind.ORDER_STATUS_UNKNOWN:
             what = f"{facts['side'].upper()} {Symbol.parse(facts['symbol']).short}"
-            return f"{what}: order status unknown", wording.words(item.reason) or (
+            return f"{what}: order status unknown", reason_words(user, item.reason) or (
                 "Check your broker, then say what happened."
             )
         case AttentionKind.POSITION_MISMATCH:
@@ -90,25 +90,25 @@ def words(item: AttentionItem) -> tuple[str, str]:
             title = f"{mismatch_dialog.short(facts)}: position mismatch of {abs(difference):f}"
             return title, mismatch_dialog.summary(facts)
         case AttentionKind.ACCOUNT_DISABLED:
-            return f"{facts['account']} is disabled", wording.words(item.reason)
+            return f"{facts['account']} is disabled", reason_words(user, item.reason)
         case AttentionKind.ACCOUNT_UNCONFIRMED:
-            return f"{facts['account']} does not trade yet", wording.words(item.reason)
+            return f"{facts['account']} does not trade yet", reason_words(user, item.reason)
         case AttentionKind.ACCOUNT_UNREACHABLE:
-            return f"{facts['account']} cannot be reached", wording.words(item.reason)
+            return f"{facts['account']} cannot be reached", reason_words(user, item.reason)
         case AttentionKind.ACCOUNT_TEST_FAILED:
-            return f"{facts['account']} did not pass its last test", wording.words(item.reason)
+            return f"{facts['account']} did not pass its last test", reason_words(user, item.reason)
         case AttentionKind.BOT_STOPPED:
-            return f"{facts['bot']} is stopped", wording.words(item.reason)
+            return f"{facts['bot']} is stopped", reason_words(user, item.reason)
         case AttentionKind.ENTRIES_LOCKED:
-            return f"{KINDS[facts['protection']].title}: entries are locked", wording.words(item.reason)
+            return f"{KINDS[facts['protection']].title}: entries are locked", reason_words(user, item.reason)
         case AttentionKind.STORAGE_FULL | AttentionKind.STORAGE_NEARLY_FULL:
             return _storage(item.kind, facts["used_bytes"], facts["limit_bytes"])
         case AttentionKind.ALERT_REFUSED:
             if facts["symbol"] is None:
-                return "An alert could not be read", wording.words(item.reason)
+                return "An alert could not be read", reason_words(user, item.reason)
             return (
                 f"{facts['action'].capitalize()} {Symbol.parse(facts['symbol']).short} was refused",
-                wording.words(item.reason),
+                reason_words(user, item.reason),
             )
         case AttentionKind.NO_SECOND_FACTOR:
             return (

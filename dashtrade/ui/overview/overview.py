@@ -40,7 +40,7 @@ def board(user: User) -> None:
         _positions([h for h in held if h.bot.position.quantity])
     with right:
         with panel("Needs attention", key="attention_panel"):
-            attention_list.show(app, attention(app, user))
+            attention_list.show(app, user, attention(app, user))
         _latest(user)
 
 

@@ -16,14 +16,13 @@ from dashtrade.domain.orders import IN_DOUBT, Order, OrderStatus
 from dashtrade.domain.people import User
 from dashtrade.domain.scope import MoneyScope
 from dashtrade.domain.values import OrderSide, OrderType
-from dashtrade.domain.wording import words
 from dashtrade.services.accounts import prices
 from dashtrade.services.accounts.owned import accounts_of
 from dashtrade.services.bots.owned import bot_names
 from dashtrade.services.trading import orders as service
 from dashtrade.services.trading.scope import covered
 from dashtrade.ui.kit.components import Cell, Column, Row, table
-from dashtrade.ui.kit.format import MINUS, age, count, price, quantity, span, text
+from dashtrade.ui.kit.format import MINUS, age, count, price, quantity, reason_words, span, text
 from dashtrade.ui.shell.errors import trying
 from dashtrade.ui.shell.page import guard, panel, the_app
 
@@ -132,14 +131,14 @@ def aged(old: timedelta | None) -> str:
     return "" if old is None else f", {age(old)}"
 
 
-def works_at(app: App, one: Waiting) -> Cell:
+def works_at(app: App, user: User, one: Waiting) -> Cell:
     order, account = one.order, one.account
     if account is None:
         return Cell(text="–")
     if order.cancel_requested:
         return Cell(text="Being cancelled", tone="warn")
     if order.status is OrderStatus.CREATED:
-        return Cell(text="DashTrade", sub=words(order.reason) or "not sent yet")
+        return Cell(text="DashTrade", sub=reason_words(user, order.reason) or "not sent yet")
     name = (
         "Paper broker"
         if prices.is_here(account) or account.simulated
@@ -150,7 +149,7 @@ def works_at(app: App, one: Waiting) -> Cell:
     return Cell(text=name, sub=account.label)
 
 
-def row(app: App, one: Waiting) -> Row:
+def row(app: App, user: User, one: Waiting) -> Row:
     order = one.order
     written, more = price_words(order)
     effect = "exit" if order.effect.reduces else "entry"
@@ -175,7 +174,7 @@ def row(app: App, one: Waiting) -> Row:
             Cell(text=written, sub=more),
             distance_cell(app, one),
             Cell(text=span(app.clock.now() - order.created_at)),
-            works_at(app, one),
+            works_at(app, user, one),
         ],
     )
 
@@ -195,7 +194,7 @@ def show_list(app: App, user: User, *, bot_id: int | None = None, scope: MoneySc
             st.space("stretch")
             if len(found) > 1 and st.button(f"Cancel all {len(found)}", key=f"{name}_cancel_all"):
                 ask([one.order.id for one in found])
-        clicked = table(name, "Open orders", COLUMNS, [row(app, one) for one in found], opens=True)
+        clicked = table(name, "Open orders", COLUMNS, [row(app, user, one) for one in found], opens=True)
     if clicked and clicked[1] == "cancel":
         ask([clicked[0]])
     elif clicked:

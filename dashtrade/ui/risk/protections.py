@@ -16,7 +16,7 @@ from dashtrade.services.bots.owned import bot_names
 from dashtrade.services.trading import protections as service
 from dashtrade.services.trading.protections import LockRecord, ProtectionRecord
 from dashtrade.ui.kit.components import Cell, Column, Row, table
-from dashtrade.ui.kit.format import moment, sentence, text
+from dashtrade.ui.kit.format import moment, reason_sentence, text
 from dashtrade.ui.shell.errors import trying
 from dashtrade.ui.shell.page import guard, live, panel, the_app
 
@@ -76,7 +76,7 @@ def _lock_row(app: App, user: User, row: LockRecord, stands: bool) -> Row:
         id=str(row.id),
         actions=(("unlock", "Unlock"),) if stands else (),
         cells=[
-            Cell(text=domain.KINDS[row.kind].title, sub=sentence(row.reason)),
+            Cell(text=domain.KINDS[row.kind].title, sub=reason_sentence(user, row.reason)),
             Cell(text=place),
             Cell(text=state, tone="warn" if stands else "mute", badge=True),
             Cell(text=moment(user, row.since)),

@@ -15,7 +15,7 @@ from dashtrade.services.bots.owned import find_bots
 from dashtrade.services.bots.spec import MAX_LOSS_PER_POSITION
 from dashtrade.services.trading.risk_events import RiskEvent, risk_events
 from dashtrade.ui.kit.components import Cell, Column, Row, table
-from dashtrade.ui.kit.format import moment, money, price, sentence
+from dashtrade.ui.kit.format import moment, money, price, reason_sentence, reason_words
 from dashtrade.ui.shell.errors import trying
 from dashtrade.ui.shell.page import empty, live, panel, the_app
 
@@ -91,12 +91,15 @@ def _row(user: User, row: RiskEvent, bot: Bot | None, *, latest: bool) -> Row:
         id=f"{row.bot_id}:{row.id}",
         actions=(("resume", "Resume"),) if waits else (),
         cells=[
-            Cell(text=NAMES.get(row.kind, row.kind.replace("_", " ").capitalize()), sub=sentence(row.detail)),
+            Cell(
+                text=NAMES.get(row.kind, row.kind.replace("_", " ").capitalize()),
+                sub=reason_sentence(user, row.detail),
+            ),
             Cell(text=bot.name if bot else "Deleted bot"),
             Cell(text=_figure(row.kind, row.threshold)),
             Cell(text=_figure(row.kind, row.actual)),
             Cell(
-                text=row.action.replace("_", " ").capitalize(),
+                text=reason_words(user, row.action).capitalize(),
                 tone="up" if row.kind in GOOD else "warn",
                 badge=True,
             ),

@@ -12,7 +12,7 @@ from dashtrade.services.accounts import connections, prices
 from dashtrade.services.accounts.owned import accounts_of, find_account
 from dashtrade.services.bots.owned import bots_of
 from dashtrade.ui.account.second_factor import WHY
-from dashtrade.ui.kit.format import ago, count, day, moment, money, sentence, text
+from dashtrade.ui.kit.format import ago, count, day, moment, money, reason_sentence, sentence, text
 from dashtrade.ui.setup.account_dialogs import (
     ask_name,
     ask_new_key,
@@ -61,15 +61,15 @@ def _account(app: App, user: User, account: Account, bots: int) -> None:
             st.space("stretch")
             _buttons(app, user, account)
         if account.is_active and account.problem:
-            st.warning(text(sentence(Reason(Code.ACCOUNT_UNCONFIRMED))))
+            st.warning(text(reason_sentence(user, Reason(Code.ACCOUNT_UNCONFIRMED))))
             if st.button("Let it trade", key=f"confirm_{account.id}"):
                 ask_to_confirm(account)
         if account.confirmed_live and not user.second_factor:
             _without_factor(user, account)
         if app.brokers.kind(account.broker).sign_in is not None:
-            _signed_in(app, account)
+            _signed_in(app, user, account)
         elif account.disabled_reason:
-            st.error(f"{text(sentence(account.disabled_reason))} Give it a new key under More.")
+            st.error(f"{text(reason_sentence(user, account.disabled_reason))} Give it a new key under More.")
         _state(account.id, bots)
 
 
@@ -86,11 +86,11 @@ def _without_factor(user: User, account: Account) -> None:
         ask_to_confirm(account)
 
 
-def _signed_in(app: App, account: Account) -> None:
+def _signed_in(app: App, user: User, account: Account) -> None:
     """Where a person has to sign in: why, and the way there."""
     soon = app.brokers.sign_in_warning(account)
     if account.disabled_reason:
-        st.error(text(sentence(account.disabled_reason)))
+        st.error(text(reason_sentence(user, account.disabled_reason)))
     elif soon:
         st.warning(text(sentence(soon)))
     if (account.disabled_reason or soon) and st.button(

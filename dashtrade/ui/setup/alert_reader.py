@@ -17,11 +17,20 @@ from dashtrade.domain.people import User
 from dashtrade.domain.reasons import NO_REASON, Reason
 from dashtrade.domain.signals import Action, ExitPlan, Signal, Size, SizeKind, Target
 from dashtrade.domain.values import Malformed, OrderSide, OrderType, iso, plain
-from dashtrade.domain.wording import words
 from dashtrade.services.accounts.prices import money_badge
 from dashtrade.services.bots import dry_run
 from dashtrade.services.bots.dry_run import DryRun
-from dashtrade.ui.kit.format import money, percent, price, quantity, sentence, signed, text
+from dashtrade.ui.kit.format import (
+    money,
+    percent,
+    price,
+    quantity,
+    reason_sentence,
+    reason_words,
+    sentence,
+    signed,
+    text,
+)
 from dashtrade.ui.setup.alert_messages import FILLED_IN
 from dashtrade.ui.shell.errors import explained
 
@@ -60,10 +69,10 @@ def show(app: App, user: User) -> None:
                 st.error(explained(error), icon=":material/error:")
                 return
             runs = dry_run.of(app, user, signal)
-            _story([*_reading(signal, filled="{{" in raw), *_goes_to(runs)])
+            _story([*_reading(signal, filled="{{" in raw), *_goes_to(user, runs)])
         if not isinstance(runs, Reason):
             for run in runs:
-                _now(signal, run)
+                _now(user, signal, run)
 
 
 def _filled_in(app: App, raw: str) -> str:
@@ -155,9 +164,9 @@ def size_said(size: Size) -> str:
     return f"{quantity(size.value)} {UNITS[size.kind]}".replace(" %", "%")
 
 
-def _goes_to(runs: Sequence[DryRun] | Reason) -> Iterator[Line]:
+def _goes_to(user: User, runs: Sequence[DryRun] | Reason) -> Iterator[Line]:
     if isinstance(runs, Reason):
-        yield "Goes to", f"nobody now: {words(runs)}", "warn"
+        yield "Goes to", f"nobody now: {reason_words(user, runs)}", "warn"
     else:
         yield "Goes to", ", ".join(run.bot.name for run in runs), "up"
 
@@ -165,7 +174,7 @@ def _goes_to(runs: Sequence[DryRun] | Reason) -> Iterator[Line]:
 # --- what would happen now ----------------------------------------------------------------------------------
 
 
-def _now(signal: Signal, run: DryRun) -> None:
+def _now(user: User, signal: Signal, run: DryRun) -> None:
     words, colour = money_badge(run.account)
     with st.container(border=True, key=f"dry_run_{run.bot.id}"):
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -174,10 +183,10 @@ def _now(signal: Signal, run: DryRun) -> None:
         _story(
             [
                 *_before(run),
-                *_outcome(signal, run),
-                *_size(signal, run),
+                *_outcome(user, signal, run),
+                *_size(user, signal, run),
                 *_entry_exits(signal, run),
-                *_checks(run),
+                *_checks(user, run),
             ]
         )
 
@@ -187,7 +196,7 @@ def _before(run: DryRun) -> Iterator[Line]:
         yield "First", sentence(what), "info"
 
 
-def _outcome(signal: Signal, run: DryRun) -> Iterator[Line]:
+def _outcome(user: User, signal: Signal, run: DryRun) -> Iterator[Line]:
     for number, step in enumerate(run.steps, 1):
         yield (
             "Order" if len(run.steps) == 1 else f"Order {number}",
@@ -195,10 +204,10 @@ def _outcome(signal: Signal, run: DryRun) -> Iterator[Line]:
             "up",
         )
     if not run.steps:
-        would = f" {sentence(run.would)}" if run.would else ""
-        yield "No order", f"{sentence(run.reason)}{would}", "warn"
+        would = f" {reason_sentence(user, run.would)}" if run.would else ""
+        yield "No order", f"{reason_sentence(user, run.reason)}{would}", "warn"
     elif run.reason:
-        yield "Note", sentence(run.reason), "warn"
+        yield "Note", reason_sentence(user, run.reason), "warn"
 
 
 def order_said(step: Step, name: str) -> str:
@@ -214,7 +223,7 @@ def order_said(step: Step, name: str) -> str:
     )
 
 
-def _size(signal: Signal, run: DryRun) -> Iterator[Line]:
+def _size(user: User, signal: Signal, run: DryRun) -> Iterator[Line]:
     """Which size counts, and why."""
     own, bots = signal.size, size_said(run.bot.size)
     if signal.action in (Action.CLOSE, Action.REDUCE):
@@ -238,7 +247,7 @@ def _size(signal: Signal, run: DryRun) -> Iterator[Line]:
         )
     how = next((step.how for step in run.steps if not step.effect.reduces), NO_REASON)
     if how:
-        yield "Comes to", sentence(how), "info"
+        yield "Comes to", reason_sentence(user, how), "info"
 
 
 def _entry_exits(signal: Signal, run: DryRun) -> Iterator[Line]:
@@ -276,8 +285,8 @@ def _exit_said(target: Target, entry: Step, sign: int, *, by_alert: bool) -> str
     )
 
 
-def _checks(run: DryRun) -> Iterator[Line]:
+def _checks(user: User, run: DryRun) -> Iterator[Line]:
     for check in run.failed:
-        yield "Fails", f"{check.name}: {words(check.reason)}", "down"
+        yield "Fails", f"{check.name}: {reason_words(user, check.reason)}", "down"
     if run.checks and not run.failed:
         yield "Checks", f"All {len(run.checks)} pass", "up"

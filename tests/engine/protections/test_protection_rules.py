@@ -153,7 +153,7 @@ def test_a_wide_spread_refuses_what_would_be_paid_at_market():
 def test_at_a_closed_market_only_orders_meant_for_it_pass():
     rule, opens = KINDS["market_closed"](), MORNING + timedelta(hours=20)
     closed = seen(market_open=False, opens_at=opens)
-    assert "opens at 2025-06-05T11:00:00" in words(rule.judge(entry(), closed).reason)
+    assert "opens at 5 Jun 2025 11:00 UTC" in words(rule.judge(entry(), closed).reason)
     assert rule.judge(entry(), seen()) is None
     assert rule.judge(entry(extended_hours=True), closed) is None
     assert rule.judge(entry(time_in_force=TimeInForce.OPG), closed) is None

@@ -190,7 +190,7 @@ def test_a_drift_needs_attention_and_stands_on_the_page_of_positions(ann: Person
     )
     seen_as(ann.user)
     [item] = [one for one in attention(app, ann.user) if one.kind is AttentionKind.POSITION_MISMATCH]
-    assert attention_list.words(item) == (
+    assert attention_list.words(ann.user, item) == (
         f"{symbol.short}: position mismatch of 5",
         "The broker has 15, your bots own 10.",
     )
@@ -210,7 +210,7 @@ def test_a_skip_that_did_no_harm_needs_no_attention(ann: Person, app: App):
     ann.trades("buy")
     items = attention(app, ann.user)
     assert not [item for item in items if item.reason.code is Code.ALREADY_OWNED]
-    assert "An alert could not be read" in [attention_list.words(item)[0] for item in items]
+    assert "An alert could not be read" in [attention_list.words(ann.user, item)[0] for item in items]
 
 
 def test_changes_of_a_bot_are_told_with_what_was_before(ann: Person, app: App, seen_as: Any):

@@ -243,7 +243,7 @@ def test_a_decline_stands_with_the_account(app: App, ann: Person, seen_as: Any):
 def test_an_account_confirmed_before_is_asked_about_and_answers(app: App, ann: Person, seen_as: Any):
     account = undecided(app, ann.user)
     [item] = [one for one in attention(app, ann.user) if one.kind is AttentionKind.NO_SECOND_FACTOR]
-    assert "Account page" in attention_list.words(item)[1]
+    assert "Account page" in attention_list.words(ann.user, item)[1]
     assert attention_list.link(item) == ("pages/setup.py", {})
     seen_as(ann.user)
     tab = opened("setup")
