@@ -34,6 +34,7 @@ from dashtrade.domain.signals import Action, Origin, Signal
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import new_id
 from dashtrade.engine.deciding import AskAgain, Decided, decide_one
+from dashtrade.engine.host import Host
 from dashtrade.engine.intake import Accepted, Alert, Conflict, NoBot, Receipt, signal_of, written
 from dashtrade.engine.lanes import LaneLost, Leases
 from dashtrade.engine.market_snapshot import Asker
@@ -71,19 +72,14 @@ class Engine:
         broker_of: Callable[[Account], Broker],
         feed_of: Callable[[Account], Feed],
         owner: str,
+        host: Host | None = None,
     ) -> None:
         self.db, self.clock = db, clock
+        self.host = host or Host()  # a process that runs or reaches a worker puts its own here at its start
         self._make_broker, self._feed_of = broker_of, feed_of
         self.leases = Leases(db, owner)
         self.asker = Asker(clock)
         self.sender = Sender(db, clock, self.leases, self.broker)
-        # to the process that has the writer
-        self.hand_over: Callable[[Alert], Accepted | None] = lambda alert: None
-        # wakes a worker; it would find the work anyway
-        self.on_work: Callable[[Lane, str], None] = lambda lane, signal_id: None
-        self.on_change: Callable[[str], None] = lambda signal_id: None  # something came of a signal
-        # why nothing new may be sent there yet
-        self.gate: Callable[[int, Symbol], str] = lambda account_id, symbol: ""
         self.outages = Outages(clock)
         self.reconciler = Reconciler(
             db, clock, broker_of, self.sender, self.leases, self.collect, self.outages
@@ -125,7 +121,7 @@ class Engine:
             room=room,
         )
         self.db.may_write()
-        said = self.hand_over(alert)
+        said = self.host.store(alert)
         if said is None:
             said = self.db.write(alert.store)
             failpoint("after_accept_commit")
@@ -141,7 +137,7 @@ class Engine:
             )
             self._remember(said.signal_id, signal)
             for lane in said.lanes:
-                self.on_work(lane, said.signal_id)
+                self.host.wake(lane, said.signal_id)
 
     def _remember(self, signal_id: str, signal: Signal) -> None:
         self._hints[signal_id] = signal
@@ -210,15 +206,15 @@ class Engine:
                 started = yield from self.sender.start(order, lane, token)
                 if started is not None:
                     after = yield from self.sender.send(started)
-                self.on_change(order.signal_id)
+                self.host.changed(order.signal_id)
                 return True
             case OrderStatus.WORKING if order.cancel_requested:
                 yield from self.sender.cancel(order, lane, token)
-                self.on_change(order.signal_id)
+                self.host.changed(order.signal_id)
                 return True
             case _:
                 return False
-        self.on_change(order.signal_id)
+        self.host.changed(order.signal_id)
         return (after.status, after.due_at) != (order.status, order.due_at)
 
     def _decide(
@@ -275,12 +271,12 @@ class Engine:
         if order is not None and order.status is OrderStatus.SUBMITTING:
             order = yield from self.sender.send(order)
         for signal_id in filter(None, (task.signal_id, decided.also)):
-            self.on_change(signal_id)
+            self.host.changed(signal_id)
         return order
 
     def _gated(self, account_id: int, symbol: Symbol) -> bool:
         """Must what is to be sent wait for the venue's books? What is traded on paper has them here."""
-        if not self.gate(account_id, symbol):
+        if not self.host.wait_reason(account_id, symbol):
             return False
         with self.db.read() as conn:
             account = account_table.load(conn, account_id)
@@ -299,7 +295,7 @@ class Engine:
         """A venue is asked before the transaction opens; a broker of our own database within it, and there it
         fills, too."""
         local, feed = broker.offers.local, self._feed_of(account)
-        waits = "" if local or account.simulated else self.gate(account.id, task.symbol)
+        waits = "" if local or account.simulated else self.host.wait_reason(account.id, task.symbol)
         if waits:
             raise NotYet(waits)
         asked = None if local or anew or account.simulated else self.asker.at_hand(broker, feed, task.symbol)
@@ -356,7 +352,7 @@ class Engine:
                     )
 
         yield Write(work)
-        self.on_change(task.signal_id)
+        self.host.changed(task.signal_id)
 
     def _unforeseen(self, task: Waiting, lane: Lane, token: int, error: Exception) -> Steps[None]:
         """A mistake of ours: tried again a few times, and then given up with a clear reason, as others wait
@@ -440,14 +436,14 @@ class Engine:
             after = drive(self.db, self.sender.book(order, report))
             if (after.status, after.filled_quantity) != (order.status, order.filled_quantity):
                 moved.add(Lane(account_id, order.symbol))
-                self.on_change(order.signal_id)
+                self.host.changed(order.signal_id)
         for order in orders:
             if (
                 order.status is OrderStatus.ATTENTION
                 and drive(self.db, self.sender.look_again(order)).status is not order.status
             ):
                 moved.add(Lane(account_id, order.symbol))
-                self.on_change(order.signal_id)
+                self.host.changed(order.signal_id)
         return list(moved)
 
     def hear(self, account_id: int, report: OrderReport) -> Steps[Lane | None]:
@@ -465,7 +461,7 @@ class Engine:
         after = yield from self.sender.write_down(order, report)
         if after.status is order.status:
             return None
-        self.on_change(order.signal_id)
+        self.host.changed(order.signal_id)
         return Lane(account_id, order.symbol)
 
     def open_lanes(self) -> list[Lane]:

@@ -29,6 +29,7 @@ from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.ports import BrokerError
 from dashtrade.domain.signals import Origin
+from dashtrade.engine.host import Host
 from dashtrade.engine.workflow import Steps, Write
 from dashtrade.services.bots import bots as bot_service
 from dashtrade.services.trading import orders as order_service
@@ -115,6 +116,14 @@ def _live(job: dict[str, Any], clock: SharedClock) -> int:
         return BROKEN
 
 
+class _Host(Host):
+    def __init__(self, life: Life) -> None:
+        self._life = life
+
+    def wake(self, lane: Lane, signal_id: str) -> None:
+        self._life.wake(lane)
+
+
 class Life:
     def __init__(self, app: App, clock: SharedClock, job: dict[str, Any]) -> None:
         self.app, self.clock, self.engine = app, clock, app.engine
@@ -126,7 +135,7 @@ class Life:
         self.running: dict[Lane, tuple[Steps[None], Any, BaseException | None]] = {}
         self.again: set[Lane] = set()
         self.receipts = os.open(job["receipts"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        self.engine.on_work = lambda lane, signal_id: self._wake(lane)
+        self.engine.host = _Host(self)
 
     def run(self) -> bool:
         """True: at rest. A worker's start first: whoever held the lanes is dead."""
@@ -143,9 +152,9 @@ class Life:
 
     def _scan(self) -> None:
         for lane in self.engine.open_lanes():
-            self._wake(lane)
+            self.wake(lane)
 
-    def _wake(self, lane: Lane) -> None:
+    def wake(self, lane: Lane) -> None:
         if lane in self.running:
             self.again.add(lane)
         else:
@@ -198,7 +207,7 @@ class Life:
         except BrokerError:
             return True  # nothing is known, least of all that nothing moved
         for lane in moved:
-            self._wake(lane)
+            self.wake(lane)
         return bool(moved)
 
     def _step(self, lane: Lane) -> None:
@@ -209,7 +218,7 @@ class Life:
         except StopIteration:
             if lane in self.again:
                 self.again.discard(lane)
-                self._wake(lane)
+                self.wake(lane)
             return
         try:
             done = self.app.db.write(effect.fn) if isinstance(effect, Write) else effect.fn()

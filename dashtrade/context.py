@@ -25,7 +25,8 @@ from dashtrade.domain.broker_kinds import BrokerKind, Surroundings
 from dashtrade.domain.paper_account import PaperBook
 from dashtrade.domain.ports import Broker, Capabilities, Clock, Feed
 from dashtrade.domain.values import Malformed
-from dashtrade.engine.intake import Accepted
+from dashtrade.engine.host import Host
+from dashtrade.engine.intake import Accepted, Alert
 from dashtrade.nonces import SharedNonces
 from dashtrade.processes.worker_ipc import Caller
 from dashtrade.security_notes import Notes
@@ -34,6 +35,7 @@ from dashtrade.tables import accounts as account_table
 from dashtrade.tables import signals as signal_table
 from dashtrade.tables import user_orders
 from dashtrade.tables.base import metadata
+from dashtrade.tables.lanes import Lane
 from dashtrade.tables.paper import TableBook
 from encryption import Vault
 
@@ -185,6 +187,25 @@ class Brokers:
             broker.close()
 
 
+class BesideWorker(Host):
+    """A process that takes signals in and leaves carrying them out to a worker."""
+
+    def __init__(self, worker: Caller, *, has_writer: bool) -> None:
+        self._worker, self._has_writer = worker, has_writer
+
+    def store(self, alert: Alert) -> Accepted | None:
+        if not self._has_writer:
+            return None
+        answer = self._worker.hand_over(to_json(alert))
+        return None if answer is None else from_named_json(Accepted, answer)
+
+    def wake(self, lane: Lane, signal_id: str) -> None:
+        self._worker.work(to_json(lane), signal_id)
+
+    def changed(self, signal_id: str) -> None:
+        self._worker.heard(signal_id)
+
+
 @dataclass(slots=True, kw_only=True)
 class App:
     settings: Settings
@@ -201,11 +222,8 @@ class App:
     def connect(self) -> None:
         """For a process that takes signals in and leaves carrying them out to a worker: tell it, and hear
         from it."""
-        worker = self.worker = Caller(self.settings.home)
-        self.engine.on_work = lambda lane, signal_id: worker.work(to_json(lane), signal_id)
-        self.engine.on_change = worker.heard
-        if self.db.is_sqlite:
-            self.engine.hand_over = lambda alert: _said(worker.hand_over(to_json(alert)))
+        self.worker = Caller(self.settings.home)
+        self.engine.host = BesideWorker(self.worker, has_writer=self.db.is_sqlite)
 
     def wait(
         self, owner: int, signal_id: str, seconds: float, *, fresh: bool = True
@@ -246,11 +264,6 @@ class App:
         self.engine.asker.close()
         self.brokers.close()
         self.db.close()
-
-
-def _said(answer: Any) -> Accepted | None:
-    """What the worker made of an alert; None if it said nothing."""
-    return None if answer is None else from_named_json(Accepted, answer)
 
 
 def assembled(

@@ -78,7 +78,7 @@ def order(user: User, order_id: str) -> dict[str, Any]:
 def resolve(user: User, given: Verdict, order_id: str) -> dict[str, Any]:
     """Say what became of an order that needs attention: look again, or that the broker never got it."""
     after = order_service.resolve(the_app(), user, order_id, given.outcome)
-    the_app().engine.on_work(Lane(after.account_id, after.symbol), after.signal_id)
+    the_app().engine.host.wake(Lane(after.account_id, after.symbol), after.signal_id)
     return signal_story.order_view(after)
 
 
@@ -86,5 +86,5 @@ def resolve(user: User, given: Verdict, order_id: str) -> dict[str, Any]:
 def cancel(user: User, order_id: str) -> dict[str, Any]:
     """Ask for an order to be taken back."""
     after = order_service.cancel(the_app(), user, order_id)
-    the_app().engine.on_work(Lane(after.account_id, after.symbol), after.signal_id)
+    the_app().engine.host.wake(Lane(after.account_id, after.symbol), after.signal_id)
     return signal_story.order_view(after)

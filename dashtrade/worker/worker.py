@@ -23,11 +23,14 @@ from dashtrade.domain.accounts import Account
 from dashtrade.domain.as_json import from_json
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.ports import BrokerError, OrderReport
+from dashtrade.domain.symbols import Symbol
 from dashtrade.engine.by_account import Apart
+from dashtrade.engine.host import Host
 from dashtrade.engine.intake import Alert
 from dashtrade.engine.lanes import LEASE_SECONDS
 from dashtrade.engine.outages import backed_off
 from dashtrade.engine.readings import Readings
+from dashtrade.engine.reconcile import Reconciler
 from dashtrade.engine.streams import Streams
 from dashtrade.engine.watch import Watch
 from dashtrade.engine.workflow import Steps
@@ -66,6 +69,22 @@ DISK = 1.0  # between two looks at how much of it is free
 AWAY, AWAY_MOST = timedelta(seconds=1), timedelta(seconds=15)
 
 
+class WorkerHost(Host):
+    """The process that carries signals out, and tells the others what came of them."""
+
+    def __init__(self, lanes: Lanes, door: Door, reconciler: Reconciler) -> None:
+        self._lanes, self._door, self._reconciler = lanes, door, reconciler
+
+    def wake(self, lane: Lane, signal_id: str) -> None:
+        self._lanes.wake(lane)
+
+    def changed(self, signal_id: str) -> None:
+        self._door.tell(signal_id)
+
+    def wait_reason(self, account_id: int, symbol: Symbol) -> str:
+        return self._reconciler.gate(account_id, symbol)
+
+
 class Worker:
     def __init__(self, app: App) -> None:
         self.app, self.engine = app, app.engine
@@ -92,15 +111,14 @@ class Worker:
             self._only.enter_context(_only_worker(self.app.settings.home))
             self.app.db.write(lane_table.free_lanes)
         self.engine.leases.renew()
-        self.engine.on_work = lambda lane, signal_id: self.lanes.wake(lane)
         self.door = Door(
             self.app.settings.home,
             lambda asker, number, alert: self.lanes.accept(asker, number, from_json(Alert, alert)),
             lambda lane: self.lanes.wake(from_json(Lane, lane)),
             partial(signal_story.settled, self.app),
         )
-        self.engine.on_change, self.lanes.on_accepted = self.door.tell, self.door.remember
-        self.engine.gate = self.engine.reconciler.gate
+        self.lanes.on_accepted = self.door.remember
+        self.engine.host = WorkerHost(self.lanes, self.door, self.engine.reconciler)
         self.app.disk.take_ballast()
         self.lanes.start()
         self.reconcile()

@@ -20,6 +20,7 @@ from dashtrade.domain.ports import AccountState
 from dashtrade.domain.scope import Money, MoneyScope
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import Malformed
+from dashtrade.engine.host import Host
 from dashtrade.services.accounts import accounts as account_service
 from dashtrade.services.accounts import simulation
 from dashtrade.services.people import tokens
@@ -69,7 +70,7 @@ class Purses(Venue):
 @pytest.fixture
 def app(make_app: MakeApp, clock: SetClock, feed: SetFeed) -> Iterator[App]:
     made = make_app(clock=clock, feed=feed, brokers=Purses().kind())
-    made.engine.gate = lambda account_id, symbol: ""
+    made.engine.host = Host()
     runtime.use(made)
     yield made
     runtime.use(None)

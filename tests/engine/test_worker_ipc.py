@@ -16,8 +16,10 @@ import pytest
 
 from dashtrade.context import App
 from dashtrade.domain.as_json import from_json, to_json
+from dashtrade.engine.host import Host
 from dashtrade.engine.intake import Alert
 from dashtrade.processes.worker_ipc import Asker, Caller, Door, _Answer, _frame, socket_file
+from tests.support.hosts import Storing
 from tests.support.installation import House
 
 
@@ -194,10 +196,10 @@ def test_an_alert_written_down_twice_under_its_id_is_one_signal_and_no_repeat(ap
         alert = handed[0]
         house.app.db.write(alert.store)
 
-    house.app.engine.hand_over = store_and_die
+    house.app.engine.host = Storing(store_and_die)
     said = person.alert(body)
     assert said.status_code == 202
     assert said.json["duplicate"] is False
     assert said.json["signal_id"] == handed[0].id
-    house.app.engine.hand_over = lambda alert: None
+    house.app.engine.host = Host()
     assert person.alert(body).json == {"signal_id": handed[0].id, "status": "accepted", "duplicate": True}

@@ -9,6 +9,7 @@ from dashtrade.domain.notices.base import Notice
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.support.at_alpaca import account
 from tests.support.fakes import SetClock
+from tests.support.hosts import Gated
 from tests.support.installation import House
 
 D = Decimal
@@ -21,7 +22,7 @@ class Desk:
         self.house, self.sim, self.clock, self.ann = house, sim, clock, house.join()
         self.account = account(self.ann, sim)
         self.reconciler = house.app.engine.reconciler
-        house.app.engine.gate = self.reconciler.gate
+        house.app.engine.host = Gated(self.reconciler.gate)
 
     def bot(self, symbol: str = "AAPL", timeframe: str = "15 Min", **fields: Any) -> int:
         return self.ann.bot(

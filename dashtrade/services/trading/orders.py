@@ -97,7 +97,7 @@ def cancel_all(app: App, user: User, order_ids: Sequence[str]) -> int:
 
     asked = app.db.write(work)
     for order in asked:
-        app.engine.on_work(Lane(order.account_id, order.symbol), order.signal_id)
+        app.engine.host.wake(Lane(order.account_id, order.symbol), order.signal_id)
     return len(asked)
 
 

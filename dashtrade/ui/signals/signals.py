@@ -239,7 +239,7 @@ def _orders(app: App, user: User, orders: list[dict[str, Any]]) -> None:
             with trying() as attempt:
                 after = order_service.cancel(app, user, clicked[0])
             if attempt.ok:
-                app.engine.on_work(Lane(after.account_id, after.symbol), after.signal_id)
+                app.engine.host.wake(Lane(after.account_id, after.symbol), after.signal_id)
                 st.rerun(scope="fragment")
         for order in orders:
             if order["status"] == "attention":
@@ -262,7 +262,7 @@ def _resolve(app: App, user: User, order: dict[str, Any]) -> None:
                 app, guard(), order["order_id"], "look_again" if look else "not_placed"
             )
         if attempt.ok:
-            app.engine.on_work(Lane(after.account_id, after.symbol), after.signal_id)
+            app.engine.host.wake(Lane(after.account_id, after.symbol), after.signal_id)
             st.rerun(scope="fragment")
 
 

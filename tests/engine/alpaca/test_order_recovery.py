@@ -21,6 +21,7 @@ from tests.simulators.alpaca import AlpacaSimulator
 from tests.support.alpaca_desk import raw
 from tests.support.at_alpaca import account, addresses
 from tests.support.fakes import SetClock
+from tests.support.hosts import Gated
 from tests.support.installation import House, Person
 
 D = Decimal
@@ -47,7 +48,7 @@ class Shop:
         app: App = build_app(Settings.load(given, self.folder), clock=self.clock)
         self.apps.append(app)
         self.house = House(app)
-        app.engine.gate = app.engine.reconciler.gate
+        app.engine.host = Gated(app.engine.reconciler.gate)
 
     def look(self, times: int = 1) -> None:
         for _ in range(times):
@@ -126,11 +127,11 @@ def test_an_order_that_still_rests_is_taken_over_and_its_fill_is_booked(shop: Sh
 
 
 def test_a_signal_that_waited_in_the_backup_gets_the_order_it_has_already_led_to(shop: Shop):
-    shop.house.app.engine.gate = lambda account, symbol: "not yet"
+    shop.house.app.engine.host = Gated(lambda account, symbol: "not yet")
     signal = shop.ann.sends(action="buy")
     shop.house.work()
     shop.back_up()
-    shop.house.app.engine.gate = shop.house.app.engine.reconciler.gate
+    shop.house.app.engine.host = Gated(shop.house.app.engine.reconciler.gate)
     shop.clock.forward(2)
     shop.house.work()
     assert shop.ann.story(signal)["status"] == "filled"

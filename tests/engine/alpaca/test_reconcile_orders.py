@@ -10,6 +10,7 @@ from dashtrade.domain.symbols import Symbol
 from tests.conftest import MakeApp
 from tests.simulators.alpaca_faults import Fault
 from tests.support.at_alpaca import addresses
+from tests.support.hosts import Gated
 from tests.support.installation import House, Person
 from tests.support.reconcile_desk import Desk
 
@@ -112,7 +113,7 @@ def test_a_way_out_waits_for_the_comparison_and_then_sells_only_what_is_there(
     holding.by_hand("AAPL", 0)
     holding.house.app.engine.leases.release()
     later = House(make_app(clock=holding.clock, **addresses(holding.sim)))
-    later.app.engine.gate = later.app.engine.reconciler.gate
+    later.app.engine.host = Gated(later.app.engine.reconciler.gate)
     ann = Person(house=later, user=holding.ann.user, access=holding.ann.access, token=holding.ann.token)
     story = ann.trades("close")
     assert story["status"] == "working" and "compared" in story["bots"][0]["reason"]

@@ -10,6 +10,7 @@ from dashtrade.domain.access import Role
 from dashtrade.domain.ports import Offers, Quote
 from dashtrade.domain.reasons import Code
 from dashtrade.domain.symbols import Symbol
+from dashtrade.engine.host import Host
 from dashtrade.services.accounts import accounts, simulation
 from dashtrade.services.accounts import owned as owned_accounts
 from dashtrade.services.bots import bots
@@ -17,6 +18,7 @@ from dashtrade.services.bots.bots import Refusal
 from dashtrade.services.people import admin, removal
 from dashtrade.services.people.permission import Forbidden
 from tests.support.fakes import SetClock
+from tests.support.hosts import Gated
 from tests.support.installation import House, Person, Venue
 from tests.support.people import rows_of
 
@@ -85,7 +87,7 @@ def test_nobody_goes_while_a_bot_of_theirs_holds_something_for_real(real: House)
 def test_in_simulation_a_live_account_is_traded_on_paper(real: House, venue: Venue):
     app, boss, ann = real.app, real.join("boss@example.com", Role.SUPERADMIN).user, real.join()
     bot = ann.bot(account=live_account(ann))
-    app.engine.gate = lambda account_id, symbol: "waits until the venue's books were compared"
+    app.engine.host = Gated(lambda account_id, symbol: "waits until the venue's books were compared")
     simulation.switch(app, boss, True)
     assert simulation.is_on(app)
     story = ann.trades("buy")
@@ -97,7 +99,7 @@ def test_in_simulation_a_live_account_is_traded_on_paper(real: House, venue: Ven
         simulation.switch(app, boss, False)
     ann.trades("close")
     simulation.switch(app, boss, False)
-    app.engine.gate = lambda account_id, symbol: ""
+    app.engine.host = Host()
     ann.trades("buy")
     assert len(venue.sent) == 1
     assert [trade["simulated"] for trade in ann.get("/trades")["items"]] == [False, True, True]

@@ -29,6 +29,7 @@ from dashtrade.tables.base import metadata
 from dashtrade.ui.admin.admin import _detail
 from dashtrade.ui.shell import runtime
 from dashtrade.ui.shell.runtime import Budget
+from tests.support.hosts import Storing
 from tests.support.installation import House, Person
 from tests.support.pages import HOSTILE, PAGES, opened, with_data
 
@@ -269,7 +270,7 @@ def test_an_onlookers_alert_is_not_handed_to_the_worker_either(ann: Person, app:
     with_data(ann)
     seen_as(replace(ann.user, viewer="ada@example.com"))
     handed: list[Any] = []
-    app.engine.hand_over = handed.append
+    app.engine.host = Storing(handed.append)
     tab = opened("setup", part="Alerts")
     tab.button(key="send_test").click().run()
     assert not tab.exception and "cannot act on them" in tab.error[0].value

@@ -23,6 +23,7 @@ from dashtrade.tables import people as people_table
 from dashtrade.ui.account.second_factor import DECLINE
 from dashtrade.ui.overview import attention_list
 from dashtrade.ui.shell import runtime
+from tests.support.hosts import Woken
 from tests.support.installation import House, Person
 from tests.support.pages import PAGES, opened, with_data, words
 from tests.ui.pages.test_ui_people import PASSWORD, button, cy, labels, reread
@@ -145,7 +146,7 @@ def test_one_position_is_closed_from_there(app: App, boss: Person, ann: Person, 
         if not st.session_state.get("said"):
             close_dialog._close(bot, "Trend", "by-hand-1", None)
 
-    app.engine.on_work = lambda lane, signal_id: app.engine.run_lane(lane)  # as a worker does at once
+    app.engine.host = Woken(app.engine.run_lane)  # as a worker does at once
     assert not dialog(script, bot=bot).exception
     assert ann.holds(bot) == 0
 

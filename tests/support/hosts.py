@@ -1,0 +1,40 @@
+"""Hosts of an engine for tests: one thing of a process, the rest as in a process on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dashtrade.domain.symbols import Symbol
+from dashtrade.engine.host import Host
+from dashtrade.engine.intake import Accepted, Alert
+from dashtrade.tables.lanes import Lane
+
+
+class Gated(Host):
+    """Nothing new is sent while the gate gives a reason."""
+
+    def __init__(self, gate: Callable[[int, Symbol], str]) -> None:
+        self._gate = gate
+
+    def wait_reason(self, account_id: int, symbol: Symbol) -> str:
+        return self._gate(account_id, symbol)
+
+
+class Storing(Host):
+    """Alerts go to another process, which may store them."""
+
+    def __init__(self, store: Callable[[Alert], Accepted | None]) -> None:
+        self._store = store
+
+    def store(self, alert: Alert) -> Accepted | None:
+        return self._store(alert)
+
+
+class Woken(Host):
+    """There is somebody to wake."""
+
+    def __init__(self, wake: Callable[[Lane], None]) -> None:
+        self._wake = wake
+
+    def wake(self, lane: Lane, signal_id: str) -> None:
+        self._wake(lane)
