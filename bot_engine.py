@@ -17,7 +17,6 @@ import sqlalchemy as sa
 
 from bot_database import Database, DatabaseAway
 from dashtrade.domain.accounts import Account
-from dashtrade.domain.notices.trading import AlertFailed, ExitWaitsForBroker
 from dashtrade.domain.orders import FROM_VENUE, Order, OrderStatus
 from dashtrade.domain.ports import (
     BadCredentials,
@@ -29,8 +28,8 @@ from dashtrade.domain.ports import (
     Rejected,
     Unavailable,
 )
-from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason, told
-from dashtrade.domain.signals import Action, Origin, Signal
+from dashtrade.domain.reasons import told
+from dashtrade.domain.signals import Origin, Signal
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import new_id
 from dashtrade.engine.deciding import AskAgain, Decided, decide_one
@@ -41,12 +40,11 @@ from dashtrade.engine.market_snapshot import Asker
 from dashtrade.engine.outages import Outages
 from dashtrade.engine.reconcile import NotYet, Reconciler
 from dashtrade.engine.sending import Sender
-from dashtrade.engine.settlement import end_signal
+from dashtrade.engine.undecided import EXITS, Undecided
 from dashtrade.engine.workflow import Call, Steps, Write, drive
 from dashtrade.failpoints import failpoint
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import decisions as decision_table
-from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import signals as signal_table
 from dashtrade.tables.decisions import Waiting
@@ -57,9 +55,6 @@ __all__ = ["Accepted", "Conflict", "Engine", "Lane", "NoBot", "Receipt"]
 log = logging.getLogger("dashtrade.engine")
 
 SOON = timedelta(seconds=15)  # a market order is waited for this long before the next signal passes it
-PATIENCE = timedelta(seconds=60)  # for a venue that cannot be asked; after that an entry is given up
-MOST_TRIES = 4  # of a decision that fails by a mistake of ours
-LEAVES = frozenset({Action.CLOSE, Action.REDUCE, Action.CANCEL})
 HINTS = 2000  # signals remembered as read, so that they need not be read twice
 
 
@@ -84,7 +79,7 @@ class Engine:
         self.reconciler = Reconciler(
             db, clock, broker_of, self.sender, self.leases, self.collect, self.outages
         )
-        self._tries: dict[int, int] = {}  # decisions that failed in a way nobody foresaw: how often
+        self._undecided = Undecided(db, clock, self.leases, lambda signal_id: self.host.changed(signal_id))
         self._hints: OrderedDict[str, Signal] = OrderedDict()
 
     # --- in -------------------------------------------------------------------------------------------------
@@ -229,29 +224,29 @@ class Engine:
     ) -> Steps[Order | None]:
         """The order that was sent, as it is now; None if there was nothing to send."""
         if account.problem:
-            yield from self._give_up(task, lane, token, account.problem)
+            yield from self._undecided.give_up(task, lane, token, account.problem)
             return None
         try:
             decided = yield from self._decide_with(
                 self._make_broker(account), task, account, lane, token, anew, priceless
             )
         except Rejected as error:
-            yield from self._give_up(task, lane, token, told(error.message))
+            yield from self._undecided.give_up(task, lane, token, told(error.message))
             return None
         except BadCredentials as error:
             yield from self.sender.disable_account(task.account_id, task.user_id, told(error.message))
-            yield from self._give_up(task, lane, token, told(error.message))
+            yield from self._undecided.give_up(task, lane, token, told(error.message))
             return None
         except BrokerError as error:
             action = yield Write(lambda conn: self._signal(conn, task.signal_id).action)
             if (
-                action in LEAVES
+                action in EXITS
                 and not priceless
                 and isinstance(error, Unavailable)
                 and not isinstance(error, NotYet)
             ):
                 return (yield from self._decide(task, account, lane, token, anew=True, priceless=True))
-            yield from self._wait_for_venue(task, lane, token, error, action)
+            yield from self._undecided.wait_for_broker(task, lane, token, error, action)
             return None
         except AskAgain:
             return (yield from self._decide(task, account, lane, token, anew=True))
@@ -263,7 +258,7 @@ class Engine:
         ):
             raise
         except Exception as error:  # nothing was sent: what is sent is decided and committed first
-            yield from self._unforeseen(task, lane, token, error)
+            yield from self._undecided.unexpected(task, lane, token, error)
             return None
         self._hints.pop(task.signal_id, None)
         failpoint("after_decide_commit")
@@ -322,90 +317,6 @@ class Engine:
             return decided
 
         return (yield Write(work))
-
-    def _give_up(
-        self, task: Waiting, lane: Lane, token: int, why: Reason, *, tell: bool = False
-    ) -> Steps[None]:
-        now = self.clock.now()
-
-        def work(conn: sa.Connection) -> None:
-            self.leases.check(conn, lane, token)
-            if decision_table.decided(
-                conn,
-                task.id,
-                status="refused",
-                reason=why,
-                would=NO_REASON,
-                checks=None,
-                numbers=None,
-                now=now,
-                ended=True,
-            ):
-                end_signal(conn, task.signal_id, alone=task.alone, status="refused", reason=why, now=now)
-                if tell:
-                    message_table.notify(
-                        conn,
-                        task.user_id,
-                        AlertFailed(symbol=task.symbol.text, reason=why),
-                        now=now,
-                        signal_id=task.signal_id,
-                    )
-
-        yield Write(work)
-        self.host.changed(task.signal_id)
-
-    def _unforeseen(self, task: Waiting, lane: Lane, token: int, error: Exception) -> Steps[None]:
-        """A mistake of ours: tried again a few times, and then given up with a clear reason, as others wait
-        behind it."""
-        log.exception("signal %s of bot %s could not be decided", task.signal_id, task.bot_id)
-        tries = self._tries.pop(task.id, 0) + 1
-        name = type(error).__name__
-        if tries >= MOST_TRIES:
-            yield from self._give_up(
-                task, lane, token, reason(Code.UNEXPECTED, error=name, tries=tries), tell=True
-            )
-            return
-        self._tries[task.id] = tries
-        until, why = self.clock.now() + timedelta(seconds=tries), reason(Code.UNEXPECTED_RETRIED, error=name)
-
-        def work(conn: sa.Connection) -> None:
-            self.leases.check(conn, lane, token)
-            decision_table.hold_back(conn, task.id, held_until=until, reason=why)
-
-        yield Write(work)
-
-    def _wait_for_venue(
-        self, task: Waiting, lane: Lane, token: int, error: BrokerError, action: Action
-    ) -> Steps[None]:
-        """The venue cannot be asked: the decision waits, and those behind it with it. After a minute an entry
-        is given up, with that reason; an exit waits on, and its user is told."""
-        now = self.clock.now()
-        late = now - task.ready_at > PATIENCE
-        if late and action not in LEAVES:
-            yield from self._give_up(
-                task,
-                lane,
-                token,
-                reason(Code.BROKER_UNREACHABLE, seconds=PATIENCE.seconds, text=error.message),
-            )
-            return
-        after = max(getattr(error, "after", timedelta(seconds=1)), timedelta(seconds=5 if late else 1))
-        code = Code.WAITS_FOR_COMPARISON if isinstance(error, NotYet) else Code.BROKER_ASKED_AGAIN
-        why = reason(Code.WAITS_FOR_BROKER if late else code, text=error.message)
-
-        def work(conn: sa.Connection) -> None:
-            self.leases.check(conn, lane, token)
-            decision_table.hold_back(conn, task.id, held_until=now + after, reason=why)
-            if late and task.reason.code is not Code.WAITS_FOR_BROKER:
-                message_table.notify(
-                    conn,
-                    task.user_id,
-                    ExitWaitsForBroker(symbol=task.symbol.text, action=action, problem=told(error.message)),
-                    now=now,
-                    signal_id=task.signal_id,
-                )
-
-        yield Write(work)
 
     # --- what the venues tell -------------------------------------------------------------------------------
 

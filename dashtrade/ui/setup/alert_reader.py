@@ -11,6 +11,7 @@ import streamlit as st
 
 from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
+from dashtrade.domain.decisions.decide import ENTRIES
 from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.exits.plan import price_of
 from dashtrade.domain.people import User
@@ -35,7 +36,6 @@ from dashtrade.ui.setup.alert_messages import FILLED_IN
 from dashtrade.ui.shell.errors import explained
 
 EXAMPLE = '{\n  "action": "buy",\n  "symbol": "NASDAQ:AAPL",\n  "timeframe": "15 Min"\n}'
-ENTRIES = (Action.BUY, Action.SELL, Action.ADD, Action.REVERSE)
 UNITS = {
     SizeKind.QUANTITY: "shares or coins",
     SizeKind.EQUITY_PERCENT: "% of the equity",

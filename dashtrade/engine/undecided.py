@@ -1,0 +1,121 @@
+"""Decisions that cannot be made now: they wait with a reason, or end with one.
+
+Each is written under the lane's lease, so that a worker that lost its lane changes nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from bot_database import Database
+from dashtrade.domain.notices.trading import AlertFailed, ExitWaitsForBroker
+from dashtrade.domain.ports import BrokerError, Clock
+from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason, told
+from dashtrade.domain.signals import Action
+from dashtrade.engine.lanes import Leases
+from dashtrade.engine.reconcile import NotYet
+from dashtrade.engine.settlement import end_signal
+from dashtrade.engine.workflow import Steps, Write
+from dashtrade.tables import decisions as decision_table
+from dashtrade.tables import messages as message_table
+from dashtrade.tables.decisions import Waiting
+from dashtrade.tables.lanes import Lane
+
+log = logging.getLogger("dashtrade.engine")
+
+PATIENCE = timedelta(seconds=60)  # with a broker that cannot be reached; after that an entry is given up
+MOST_TRIES = 4  # of a decision that fails unexpectedly
+EXITS = frozenset({Action.CLOSE, Action.REDUCE, Action.CANCEL})
+
+
+class Undecided:
+    def __init__(self, db: Database, clock: Clock, leases: Leases, changed: Callable[[str], None]) -> None:
+        self._db, self._clock, self._leases, self._changed = db, clock, leases, changed
+        self._tries: dict[int, int] = {}  # by decision: how often it failed unexpectedly
+
+    def give_up(
+        self, task: Waiting, lane: Lane, token: int, why: Reason, *, tell: bool = False
+    ) -> Steps[None]:
+        now = self._clock.now()
+
+        def work(conn: sa.Connection) -> None:
+            self._leases.check(conn, lane, token)
+            if decision_table.decided(
+                conn,
+                task.id,
+                status="refused",
+                reason=why,
+                would=NO_REASON,
+                checks=None,
+                numbers=None,
+                now=now,
+                ended=True,
+            ):
+                end_signal(conn, task.signal_id, alone=task.alone, status="refused", reason=why, now=now)
+                if tell:
+                    message_table.notify(
+                        conn,
+                        task.user_id,
+                        AlertFailed(symbol=task.symbol.text, reason=why),
+                        now=now,
+                        signal_id=task.signal_id,
+                    )
+
+        yield Write(work)
+        self._changed(task.signal_id)
+
+    def unexpected(self, task: Waiting, lane: Lane, token: int, error: Exception) -> Steps[None]:
+        """A fault of DashTrade: tried again a few times, and then given up with a clear reason, as others
+        wait behind it."""
+        log.exception("signal %s of bot %s could not be decided", task.signal_id, task.bot_id)
+        tries = self._tries.pop(task.id, 0) + 1
+        name = type(error).__name__
+        if tries >= MOST_TRIES:
+            yield from self.give_up(
+                task, lane, token, reason(Code.UNEXPECTED, error=name, tries=tries), tell=True
+            )
+            return
+        self._tries[task.id] = tries
+        until, why = self._clock.now() + timedelta(seconds=tries), reason(Code.UNEXPECTED_RETRIED, error=name)
+
+        def work(conn: sa.Connection) -> None:
+            self._leases.check(conn, lane, token)
+            decision_table.hold_back(conn, task.id, held_until=until, reason=why)
+
+        yield Write(work)
+
+    def wait_for_broker(
+        self, task: Waiting, lane: Lane, token: int, error: BrokerError, action: Action
+    ) -> Steps[None]:
+        """The broker cannot be reached: the decision waits, and those behind it with it. After a minute an
+        entry is given up, with that reason; an exit goes on waiting, and its user is told."""
+        now = self._clock.now()
+        late = now - task.ready_at > PATIENCE
+        if late and action not in EXITS:
+            yield from self.give_up(
+                task,
+                lane,
+                token,
+                reason(Code.BROKER_UNREACHABLE, seconds=PATIENCE.seconds, text=error.message),
+            )
+            return
+        after = max(getattr(error, "after", timedelta(seconds=1)), timedelta(seconds=5 if late else 1))
+        code = Code.WAITS_FOR_COMPARISON if isinstance(error, NotYet) else Code.BROKER_ASKED_AGAIN
+        why = reason(Code.WAITS_FOR_BROKER if late else code, text=error.message)
+
+        def work(conn: sa.Connection) -> None:
+            self._leases.check(conn, lane, token)
+            decision_table.hold_back(conn, task.id, held_until=now + after, reason=why)
+            if late and task.reason.code is not Code.WAITS_FOR_BROKER:
+                message_table.notify(
+                    conn,
+                    task.user_id,
+                    ExitWaitsForBroker(symbol=task.symbol.text, action=action, problem=told(error.message)),
+                    now=now,
+                    signal_id=task.signal_id,
+                )
+
+        yield Write(work)
