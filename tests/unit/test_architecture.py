@@ -58,7 +58,7 @@ LEVELS = [  # a module may import what stands above it here, and what stands in 
 LEVEL = {room: number for number, row in enumerate(LEVELS) for room in row}
 LONGEST = 400
 LONGER = {  # still: a file leaves this list when it is split, and none joins it
-    "bot_database.py",
+    "bot_database.py"
 }
 
 
