@@ -3,7 +3,6 @@ nothing."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import sys
@@ -20,10 +19,6 @@ from dashtrade.settings import ROOT, BadSetting, Settings, on_this_machine, read
 RELEASED = datetime(2026, 11, 1, tzinfo=UTC)
 ENOUGH_DISK = 1_000_000_000
 ENOUGH_FILES = 1600  # the dashboard's connections and its other files
-OPTIONAL = {
-    "pandas_ta_classic": ("pandas-ta-classic", "more indicators for strategies"),
-    "openai": ("openai", "assistance in plain language through OpenAI"),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +41,6 @@ def examine(settings: Settings) -> Iterator[Finding]:
         check_files,
         check_disk,
         check_clock,
-        check_extras,
     )
     for check in checks:
         try:
@@ -251,15 +245,6 @@ def check_clock(settings: Settings) -> Iterator[Finding]:
     yield Finding(
         ok=not behind, what=f"Clock: {shown}" + " is behind what has already happened" * behind, hint=hint
     )
-
-
-def check_extras(settings: Settings) -> Iterator[Finding]:
-    for module, (package, gives) in OPTIONAL.items():
-        there = importlib.util.find_spec(module) is not None
-        hint = "" if there else f"Only if you want it: .venv/bin/python -m pip install {package}"
-        yield Finding(
-            ok=True, what=f"{package} ({gives}): {'installed' if there else 'not installed'}", hint=hint
-        )
 
 
 def _sqlite_file(settings: Settings) -> Path | None:

@@ -1,7 +1,8 @@
 """What the engine needs from the outside world, and how the outside world may fail.
 
-An adapter (one file in `brokers/`, `feeds/` or `channels/`) implements one of these protocols and imports
-nothing of ours but `domain`. Errors are classed by the reaction they call for, not by what caused them."""
+An adapter (a package in `brokers/`, a file in `feeds/`) implements one of these protocols and imports nothing
+of ours but `domain` and its own files. Errors are classed by the reaction they call for, not by what caused
+them."""
 
 from __future__ import annotations
 

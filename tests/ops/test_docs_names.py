@@ -124,7 +124,7 @@ def missing(page: Path) -> list[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_what_a_page_names_is_there(page: Path) -> None:
-    assert missing(page) == []
+    assert missing(page) == [], "files are named from the repository's root, functions by their module"
 
 
 def test_what_is_not_there_is_found(tmp_path: Path) -> None:

@@ -93,27 +93,40 @@ def test_every_setting_stands_in_the_manual_as_the_program_reads_it() -> None:
     rows = [f"| `{row.name}` | {row.default} | {row.meaning} |" for row in Settings.TABLE]
     addresses = [address for kind in BROKERS.values() for address in kind.addresses]
     rows += [f"| `{each.setting}` | {each.default} | {each.meaning} |" for each in addresses]
-    assert [row for row in rows if row not in manual("operations.md")] == []
+    missing = [row for row in rows if row not in manual("operations.md")]
+    assert not missing, "put into docs/operations.md, under Settings:\n" + "\n".join(missing)
 
 
 def test_the_manual_names_every_broker() -> None:
-    assert [name for name in BROKERS if f"| `{name}`" not in manual("brokers.md")] == []
+    missing = [name for name in BROKERS if f"| `{name}`" not in manual("brokers.md")]
+    assert not missing, f"docs/brokers.md lacks {missing}: put in what `dashtrade brokers --markdown` prints"
 
 
 def test_what_each_broker_can_do_stands_in_the_manual_as_the_program_goes_by_it() -> None:
     made = re.search(r"<!-- brokers -->\n(.*)<!-- /brokers -->", manual("brokers.md"), re.DOTALL)
     assert made is not None and made.group(1) == guide.as_markdown(), (
-        "put in what `dashtrade brokers --markdown` prints"
+        "put what `dashtrade brokers --markdown` prints between the marks in docs/brokers.md"
     )
 
 
 def test_the_manual_names_every_protection() -> None:
-    assert [kind for kind in KINDS if f"| `{kind}` |" not in manual("risk.md")] == []
+    missing = [kind for kind in KINDS if f"| `{kind}` |" not in manual("risk.md")]
+    assert not missing, f"docs/risk.md, under Protections, lacks a row of {missing}"
+
+
+def test_every_page_of_the_dashboard_is_in_its_menu_and_in_the_manual() -> None:
+    home = (ROOT / "Home.py").read_text(encoding="utf-8")
+    titles = dict(re.findall(r'st\.Page\("pages/(\w+)\.py", title="([^"]+)"', home))
+    pages = sorted(path.stem for path in (ROOT / "pages").glob("*.py"))
+    assert sorted(titles) == pages, "each page of pages/ has a row in the menu of Home.py, and no other has"
+    missing = [title for title in titles.values() if f"| {title} |" not in manual("dashboard.md")]
+    assert not missing, f"docs/dashboard.md lacks a row of {missing}"
 
 
 def test_every_command_of_the_program_stands_in_the_manual() -> None:
     text = manual("operations.md")
-    assert [command for command in commands(parser()) if f"`{command}" not in text] == []
+    missing = [command for command in commands(parser()) if f"`{command}" not in text]
+    assert not missing, f"docs/operations.md, under Commands, lacks {missing}"
     told = set(re.findall(r"`(dashtrade [a-z -]+[a-z])", text))
     assert told <= set(commands(parser()))
 

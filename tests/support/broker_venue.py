@@ -119,9 +119,15 @@ class Venue:
                 "side": side,
                 "type": kind,
                 "quantity": quantity,
+                "time_in_force": self._usual,
                 **given,
             }
         )
+
+    @property
+    def _usual(self) -> TimeInForce:
+        """What the engine sends where nobody chose: the day's, where the venue has that."""
+        return TimeInForce.DAY if TimeInForce.DAY in self.can.times_in_force else TimeInForce.GTC
 
     def ref(self, request: OrderRequest, report: OrderReport | None = None) -> OrderRef:
         return OrderRef(

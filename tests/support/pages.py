@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from streamlit.testing.v1 import AppTest
 
 from dashtrade.settings import ROOT
 from tests.support.installation import Person
 
 PAGES = sorted(path.stem for path in (ROOT / "pages").glob("*.py"))
+
+Shown = dict[str, Any]  # what the components of a page are given, by their keys: the fixture `drawn`
 
 HOSTILE = "<b onclick=x>*Fett* [l](javascript:1)</b> :red[x] 💥 ₹¥"
 
@@ -33,3 +37,31 @@ def with_data(ann: Person, name: str = "Trend") -> int:
     ann.alert({"action": "buy", "symbol": "MSFT"})
     ann.alert("nonsense " + HOSTILE)
     return bot
+
+
+def page(drawn: Shown, name: str, **query: str) -> dict[str, str]:
+    drawn.clear()
+    tab = opened(name, **query)
+    assert not tab.exception
+    return live(drawn)
+
+
+def live(drawn: Shown) -> dict[str, str]:
+    """Every cell and card that has a live name, as it was drawn."""
+    found: dict[str, str] = {}
+    for data in drawn.values():
+        cards = (data or {}).get("cards", [])
+        in_rows = [cell for row in (data or {}).get("rows", []) for cell in row["cells"]]
+        found |= {card["live"]: card["value"] for card in cards if card["live"]} | {
+            cell["live"]: cell["text"] for cell in in_rows if cell["live"]
+        }
+    return found
+
+
+def rows(drawn: Shown, key: str) -> list[list[str]]:
+    """The words of a table, row by row."""
+    return [[cell["text"] for cell in row["cells"]] for row in drawn[key]["rows"]]
+
+
+def card(drawn: Shown, key: str, label: str) -> str:
+    return next(card["value"] for card in drawn[key]["cards"] if card["label"] == label)

@@ -51,6 +51,7 @@ def test_what_is_stored_is_read_back_the_same(why: Reason):
 
 
 def test_every_code_has_words_and_no_words_are_without_a_code():
+    assert not set(Code) - set(WORDS), "dashtrade/domain/reason_words.py lacks the words of these"
     assert set(WORDS) == set(Code)
 
 

@@ -113,8 +113,8 @@ def register(app: App, *, email: str, password: str, name: str, code: str | None
 def _use_setup_code(conn: sa.Connection, code: str | None) -> None:
     if table.count(conn) or not code or installation_settings.setting(conn, _SETUP) != sha256(code):
         raise Denied(
-            "the set-up code is wrong or was used",
-            "Start DashTrade again: it prints a new set-up link while there is no user.",
+            "the set-up code is wrong, was used, or a newer one was made",
+            "While there is no user, .venv/bin/dashtrade setup-link prints a new one.",
         )
     # of two who use the code at once, one finds it gone
     if not installation_settings.drop_setting(conn, _SETUP):

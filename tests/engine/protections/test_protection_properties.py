@@ -123,6 +123,7 @@ def view_of(exits: list[Exit], locked: bool, closed: bool, when_closed: WhenClos
         "stale_price": {"seconds": 1},
         "wide_spread": {"percent": "0.001"},
     }
+    assert strict.keys() == domain.KINDS.keys() - {"market_closed"}, "each kind at its strictest stands here"
     guards = tuple(
         Guard(
             id=number,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,9 @@ from dashtrade.app import build_app
 from dashtrade.context import App
 from dashtrade.domain.people import User
 from dashtrade.settings import Settings
+from dashtrade.ui.kit import components
 from dashtrade.ui.shell import runtime
+from tests.support.pages import Shown
 
 
 @pytest.fixture
@@ -32,3 +35,20 @@ def seen_as(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(runtime, "session_token", lambda: "a-token")
 
     return see
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> Shown:
+    """What the components of a page are given, by their keys."""
+    found: Shown = {}
+    mount = components.mounted
+
+    def watched(name: str, html: str) -> Any:
+        def put(*, key: str, data: Any = None, **more: Any) -> Any:
+            found[key] = data
+            return mount(name, html)(key=key, data=data, **more)
+
+        return put
+
+    monkeypatch.setattr(components, "mounted", watched)
+    return found

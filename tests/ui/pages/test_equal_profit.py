@@ -10,15 +10,13 @@ from typing import Any
 import pytest
 
 from dashtrade.context import App
-from dashtrade.ui.kit import components, live_cells
+from dashtrade.ui.kit import live_cells
 from dashtrade.ui.kit.format import signed
 from dashtrade.ui.shell import runtime
 from tests.conftest import MakeApp
 from tests.support.fakes import SetClock, SetFeed
 from tests.support.installation import House, Person
-from tests.support.pages import opened
-
-Shown = dict[str, Any]
+from tests.support.pages import Shown, card, page
 
 
 @pytest.fixture
@@ -47,42 +45,6 @@ def ann(app: App, feed: SetFeed, seen_as: Any) -> Person:
     feed.set("MSFT", "411.1313")
     seen_as(person.user)
     return person
-
-
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> Shown:
-    """What the components of a page are given, by their keys."""
-    found: Shown = {}
-    mount = components.mounted
-
-    def watched(name: str, html: str) -> Any:
-        def put(*, key: str, data: Any = None, **more: Any) -> Any:
-            found[key] = data
-            return mount(name, html)(key=key, data=data, **more)
-
-        return put
-
-    monkeypatch.setattr(components, "mounted", watched)
-    return found
-
-
-def live(drawn: Shown) -> dict[str, str]:
-    """Every cell and card that has a live name, as it was drawn."""
-    found: dict[str, str] = {}
-    for data in drawn.values():
-        cards = (data or {}).get("cards", [])
-        in_rows = [cell for row in (data or {}).get("rows", []) for cell in row["cells"]]
-        found |= {card["live"]: card["value"] for card in cards if card["live"]} | {
-            cell["live"]: cell["text"] for cell in in_rows if cell["live"]
-        }
-    return found
-
-
-def page(drawn: Shown, name: str, **query: str) -> dict[str, str]:
-    drawn.clear()
-    tab = opened(name, **query)
-    assert not tab.exception
-    return live(drawn)
 
 
 def test_open_profit_is_the_same_on_every_page_in_every_tick_and_in_the_api(
@@ -121,19 +83,15 @@ def test_what_was_realised_today_is_the_same_on_the_pages_and_in_the_api(ann: Pe
     net = signed(Decimal(told["net_pnl"]))
     assert Decimal(told["net_pnl"]) > 0
     page(drawn, "overview")
-    assert _card(drawn, "figures", "Today, realised") == net
+    assert card(drawn, "figures", "Today, realised") == net
     page(drawn, "performance")
-    assert _card(drawn, "totals", "Profit after fees") == net
+    assert card(drawn, "totals", "Profit after fees") == net
     by_bot = {bot["id"]: Decimal(bot["total_pnl"]) for bot in ann.get("/bots")["items"]}
     assert signed(sum(by_bot.values())) == net
     for bot_id, total in by_bot.items():
         page(drawn, "bots", bot=str(bot_id))
         assert (
-            _card(drawn, "bot_figures", "Today")
-            == _card(drawn, "bot_figures", "Realised, after fees")
+            card(drawn, "bot_figures", "Today")
+            == card(drawn, "bot_figures", "Realised, after fees")
             == signed(total)
         )
-
-
-def _card(drawn: Shown, key: str, label: str) -> str:
-    return next(card["value"] for card in drawn[key]["cards"] if card["label"] == label)

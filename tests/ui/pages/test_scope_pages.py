@@ -12,13 +12,13 @@ from dashtrade.ui.kit.format import signed
 from tests.api.test_scope import app, mixed  # noqa: F401
 from tests.support.databases import sqlite
 from tests.support.fakes import SetClock, SetFeed
-from tests.ui.pages.test_equal_profit import _card, drawn, page  # noqa: F401
+from tests.support.pages import Shown, card, page
 
 
 @sqlite
 @pytest.mark.parametrize("seed", [1, 2])
 def test_each_page_shows_its_scopes_sums(
-    app: App, feed: SetFeed, clock: SetClock, seen_as: Any, drawn: Any, seed: int
+    app: App, feed: SetFeed, clock: SetClock, seen_as: Any, drawn: Shown, seed: int
 ):
     case = mixed(app, feed, clock, seed)
     seen_as(case.ann.user)
@@ -35,7 +35,7 @@ def test_each_page_shows_its_scopes_sums(
         page(drawn, "performance", scope=of.text, span="all")
         if told["items"]:
             total = told["total"]
-            assert _card(drawn, "totals", "Profit after fees") == signed(
+            assert card(drawn, "totals", "Profit after fees") == signed(
                 Decimal(total["net_pnl"]), total["currency"]
             )
         rows = {

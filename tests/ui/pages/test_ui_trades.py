@@ -23,8 +23,7 @@ from dashtrade.ui.shell import downloads, runtime
 from tests.conftest import MakeApp
 from tests.support.fakes import SetClock, SetFeed
 from tests.support.installation import House, Person
-from tests.support.pages import opened
-from tests.ui.pages.test_equal_profit import Shown, drawn  # noqa: F401
+from tests.support.pages import Shown, opened, rows
 
 
 @pytest.fixture
@@ -51,10 +50,6 @@ def ann(app: App, clock: SetClock, feed: SetFeed, seen_as: Any) -> Person:
     person.trades("buy", "BTCUSD")
     seen_as(person.user)
     return person
-
-
-def rows(drawn: Shown, key: str) -> list[list[str]]:
-    return [[cell["text"] for cell in row["cells"]] for row in drawn[key]["rows"]]
 
 
 def test_round_trips_are_what_the_page_opens_with(ann: Person, drawn: Shown):
