@@ -9,7 +9,7 @@ import queue
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -180,6 +180,7 @@ class Wire:
         if self.venue.nonces:
             client.nonce = lambda: self._next_nonce(client)
         client.jwt = _quick_jwt(client)
+        client.fetch_markets = _listing(client)
         _listen(client)
         return client
 
@@ -237,11 +238,12 @@ class Wire:
                 and kept["exchange"] == self.venue.id
                 and kept["sandbox"] == self._sandbox
                 and kept["url"] == self._url
+                and _lists_spot(kept["markets"].values())
             ):
                 return kept, self.clock.now().timestamp() - self._cache.stat().st_mtime
         except FileNotFoundError:  # nothing was kept yet: nothing to tell of at every try
             pass
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             if not self._told:
                 log.info("%s: the kept list of markets cannot be used and is read anew", self.venue.name)
             self._told = True
@@ -276,6 +278,26 @@ def rewritten(urls: Any, base: str) -> Any:
         return urls
     path = urlsplit(urls.replace("{hostname}", "host")).path.rstrip("/")
     return base + path
+
+
+def _lists_spot(markets: Iterable[Any]) -> bool:
+    return any(market.get("spot") for market in markets)
+
+
+def _listing(client: Any) -> Callable[..., Any]:
+    """An answer that ccxt cannot read, such as the page of an exchange that is closed for a while, is for it
+    a list without markets. Believed, it would refuse every order, exits too, for as long as lists are kept."""
+    fetch = client.fetch_markets
+
+    def fetch_markets(*args: Any, **rest: Any) -> Any:
+        import ccxt
+
+        found = fetch(*args, **rest)
+        if not _lists_spot(found):
+            raise ccxt.BadResponse("it lists no market")
+        return found
+
+    return fetch_markets
 
 
 def _listen(client: Any) -> None:

@@ -22,6 +22,8 @@ from dashtrade.domain.values import Malformed, OrderType, TimeInForce
 from tests.simulators.crypto import KEY, SECRET
 from tests.support.crypto_desk import BUY, FIVE, LIMIT, SELL, desk
 
+BACK_SOON = "<html><body>We will be back soon</body></html>"
+
 # --- what it costs to load ----------------------------------------------------------------------------------
 
 
@@ -73,6 +75,28 @@ def test_an_old_list_on_disk_serves_while_the_exchange_cannot_be_reached(binance
     binance.another(markets_cache=kept).rules(binance.sol)
     binance.simulator.fault("reading_fails")
     assert binance.another(markets_cache=kept, clock=Later()).rules(binance.sol).tradable
+    binance.simulator.heal()
+    binance.simulator.fault("answer", on="public", body=BACK_SOON)
+    assert binance.another(markets_cache=kept, clock=Later()).rules(binance.sol).tradable
+
+
+@pytest.mark.parametrize("body", [BACK_SOON, "{}", "[]"])
+def test_an_answer_that_lists_nothing_is_no_list_of_markets(each, tmp_path, body):
+    """For ccxt a page of a closed exchange is one without markets: kept, it would refuse every exit for a
+    day."""
+    kept = tmp_path / "list.json"
+    broker = each.another(markets_cache=kept)
+    each.simulator.fault("answer", on="public", body=body)
+    with pytest.raises(Unavailable):
+        broker.rules(each.sol)
+    assert not kept.exists() and broker.rules(each.sol).tradable
+
+
+def test_a_kept_list_without_markets_is_read_anew(binance, tmp_path):
+    kept = tmp_path / "list.json"
+    binance.another(markets_cache=kept).rules(binance.sol)
+    kept.write_text(json.dumps(json.loads(kept.read_text()) | {"markets": {}}))
+    assert binance.another(markets_cache=kept).rules(binance.sol).tradable
 
 
 # --- addresses and sandboxes --------------------------------------------------------------------------------
