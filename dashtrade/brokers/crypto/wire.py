@@ -286,7 +286,7 @@ def _lists_spot(markets: Iterable[Any]) -> bool:
 
 def _listing(client: Any) -> Callable[..., Any]:
     """An answer that ccxt cannot read, such as the page of an exchange that is closed for a while, is for it
-    a list without markets. Believed, it would refuse every order, exits too, for as long as lists are kept."""
+    a list without markets. Believed, it would refuse every order, exits too, for a day."""
     fetch = client.fetch_markets
 
     def fetch_markets(*args: Any, **rest: Any) -> Any:
